@@ -1,0 +1,3 @@
+"""Nidus: GitOps for nested clusters."""
+
+__version__ = "0.1.0"

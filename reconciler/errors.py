@@ -1,0 +1,98 @@
+"""The error tree. An error's type says what happens next; foreign errors are translated once, at the border, and redacted there.
+
+    NidusError
+    ├── Stalled            only a human or a new commit can fix it; nothing is retried
+    │   └── UsageError     the command line or the configuration is wrong: exit code 2
+    ├── Retry              try again after a pause
+    │   └── Unavailable    Git or an API server did not answer
+    ├── LeaseLost          this process must not write any more (H1)
+    └── ApiError           one answer of a Kubernetes API, classified by `kube.errors` (A6)
+
+Waiting and held are outcomes (`model.Result`), validation problems are values (`model.Violation`); neither is an error.
+Anything outside this tree is a bug and is loud.
+"""
+
+from enum import StrEnum
+
+
+class NidusError(Exception):
+    """Base of all errors of ours. `message` is safe to show: it holds no secret and no foreign body."""
+
+    def __init__(self, message: str, *, reason: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or type(self).__name__
+        self.hint = hint
+
+
+class Stalled(NidusError):
+    """Waits for a human or a commit."""
+
+
+class UsageError(Stalled):
+    """The command line or the configuration file is wrong."""
+
+
+class Retry(NidusError):
+    """Passes by itself; `after` is the pause in seconds, None where the caller's backoff decides."""
+
+    def __init__(self, message: str, *, reason: str = "", hint: str = "", after: float | None = None) -> None:
+        super().__init__(message, reason=reason, hint=hint)
+        self.after = after
+
+
+class Unavailable(Retry):
+    """The other side did not answer in time, or not at all."""
+
+
+class LeaseLost(NidusError):
+    """The Lease is held by another process, or could not be renewed in time."""
+
+
+class ErrorClass(StrEnum):
+    """What one answer of a Kubernetes API means (reliability.md appendix D). Only ABSENT may mean "not there"."""
+
+    ABSENT = "Absent"
+    KIND_MISSING = "KindMissing"
+    NAMESPACE_MISSING = "NamespaceMissing"
+    RACED = "Raced"
+    FIELD_CONFLICT = "FieldConflict"
+    WAIT_NAMESPACE = "WaitNamespace"
+    DENIED = "Denied"
+    UNAUTHENTICATED = "Unauthenticated"
+    RELIST = "Relist"
+    INVALID = "Invalid"
+    IMMUTABLE = "Immutable"
+    REJECTED = "Rejected"
+    TRANSIENT = "Transient"
+    AMBIGUOUS = "Ambiguous"
+
+
+STALLS = frozenset({ErrorClass.INVALID, ErrorClass.IMMUTABLE, ErrorClass.REJECTED, ErrorClass.FIELD_CONFLICT})
+
+
+class ApiError(NidusError):
+    """One refused or failed request.
+
+    `causes` are (field, reason, message) triples, already redacted (P5); `after` is a Retry-After in seconds.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorClass,
+        message: str,
+        *,
+        status: int = 0,
+        causes: tuple[tuple[str, str, str], ...] = (),
+        after: float | None = None,
+    ) -> None:
+        super().__init__(message, reason=str(kind))
+        self.kind = kind
+        self.status = status
+        self.causes = causes
+        self.after = after
+
+    @property
+    def stalls(self) -> bool:
+        """Whether only a commit or a human can change the answer."""
+        return self.kind in STALLS

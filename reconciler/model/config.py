@@ -1,0 +1,107 @@
+"""The controller's own configuration file (api.md, ControllerConfig), as typed values."""
+
+from reconciler.model.documents import Isolation, Quota, Struct
+
+
+class WebhookConfig(Struct, frozen=True):
+    provider: str
+    secret_files: tuple[str, ...]
+    suffix: str = ""
+
+
+class Credentials(Struct, frozen=True):
+    username: str = ""
+    token_file: str = ""
+    ca_file: str = ""
+    ssh_key_file: str = ""
+    known_hosts_file: str = ""
+
+
+class SourceConfig(Struct, frozen=True):
+    name: str
+    url: str
+    branch: str = "main"
+    path: str = "."
+    interval: str = "60s"
+    webhook: WebhookConfig | None = None
+    credentials: Credentials = Credentials()
+
+
+class HostConfig(Struct, frozen=True):
+    kubeconfig: str = ""
+    context: str = ""
+
+
+class EngineChartRef(Struct, frozen=True):
+    path: str
+
+
+class EngineVersion(Struct, frozen=True):
+    version: str
+    chart: EngineChartRef
+    image_digest: str = ""
+
+
+class EngineConfig(Struct, frozen=True):
+    versions: tuple[EngineVersion, ...]
+    kubernetes_versions: tuple[str, ...] = ("v1.36.0",)
+
+
+class Defaults(Struct, frozen=True):
+    quota: Quota = Quota()
+    isolation: Isolation = Isolation()
+
+
+class Budget(Struct, frozen=True):
+    clusters: int = 1
+    objects_percent: int = 10
+    objects_minimum: int = 3
+
+
+class DeletionConfig(Struct, frozen=True):
+    budget: Budget = Budget()
+    grace: str = "24h"
+
+
+class PolicyConfig(Struct, frozen=True):
+    profile_versions: str = "Immutable"
+    dns_pattern: str = ""
+
+
+class Limits(Struct, frozen=True):
+    file: str = "1Mi"
+    files: int = 20000
+    total: str = "64Mi"
+    depth: int = 32
+    nodes: int = 50000
+    documents: int = 200
+
+
+class ServerConfig(Struct, frozen=True):
+    webhook: str = "0.0.0.0:9292"
+    internal: str = "127.0.0.1:9293"
+
+
+class LeaseConfig(Struct, frozen=True):
+    duration: str = "15s"
+
+
+class ControllerSpec(Struct, frozen=True):
+    sources: tuple[SourceConfig, ...]
+    engine: EngineConfig
+    host: HostConfig = HostConfig()
+    namespace: str = "nidus-system"
+    namespace_pattern: str = "vcluster-{name}"
+    defaults: Defaults = Defaults()
+    deletion: DeletionConfig = DeletionConfig()
+    policy: PolicyConfig = PolicyConfig()
+    limits: Limits = Limits()
+    server: ServerConfig = ServerConfig()
+    lease: LeaseConfig = LeaseConfig()
+    workers: int = 8
+
+
+class ControllerConfig(Struct, frozen=True):
+    api_version: str
+    kind: str
+    spec: ControllerSpec

@@ -1,0 +1,237 @@
+"""The documents people write (api.md), as typed values, built with `msgspec.convert` from bodies that passed the schema.
+
+One field here = one property of the schema (`schemas/`), checked by a test. Durations, sizes and versions stay the
+strings people wrote; `spec.variables` and `engine` read them.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Base of all documents: immutable, camelCase outside, closed."""
+
+
+class Metadata(Struct, frozen=True):
+    name: str
+    labels: dict[str, str] = {}
+
+
+# ClusterProfile
+
+
+class Variable(Struct, frozen=True):
+    name: str
+    type: str = "string"
+    description: str = ""
+    required: bool = False
+    default: Any = UNSET
+    enum: tuple[Any, ...] = ()
+    pattern: str = ""
+    minimum: float | UnsetType = UNSET
+    maximum: float | UnsetType = UNSET
+    immutable: bool = False
+
+
+class ChartRef(Struct, frozen=True):
+    path: str
+
+
+class HelmPack(Struct, frozen=True):
+    chart: ChartRef
+    release_name: str = ""
+    values: dict[str, Any] = {}
+    values_files: tuple[str, ...] = ()
+    hooks: str = "Refuse"
+
+
+class ManifestsPack(Struct, frozen=True):
+    files: tuple[str, ...] = ()
+    objects: tuple[dict[str, Any], ...] = ()
+
+
+class ConditionCheck(Struct, frozen=True):
+    kind: str
+    name: str
+    type: str
+    group: str = ""
+    namespace: str = ""
+
+
+class Check(Struct, frozen=True):
+    crd: str = ""
+    condition: ConditionCheck | None = None
+
+
+class Ready(Struct, frozen=True):
+    timeout: str = "5m"
+    checks: tuple[Check, ...] = ()
+
+
+class IgnoreRule(Struct, frozen=True):
+    kind: str
+    pointers: tuple[str, ...]
+    name: str = ""
+    namespace: str = ""
+
+
+class Pack(Struct, frozen=True):
+    name: str
+    namespace: str = ""
+    depends_on: tuple[str, ...] | None = None
+    manifests: ManifestsPack | None = None
+    helm: HelmPack | None = None
+    ready: Ready = Ready()
+    drift: str = "correct"
+    ignore_differences: tuple[IgnoreRule, ...] = ()
+    prune: bool = True
+
+
+class ProfileSpec(Struct, frozen=True):
+    version: str
+    packs: tuple[Pack, ...]
+    description: str = ""
+    variables: tuple[Variable, ...] = ()
+
+
+class ClusterProfile(Struct, frozen=True):
+    api_version: str
+    kind: str
+    metadata: Metadata
+    spec: ProfileSpec
+
+
+# NestedCluster
+
+
+class EngineChoice(Struct, frozen=True):
+    version: str = ""
+
+
+class KubernetesChoice(Struct, frozen=True):
+    version: str = ""
+
+
+class Store(Struct, frozen=True):
+    type: str = "sqlite"
+    size: str = "5Gi"
+    storage_class: str = ""
+
+
+class Resources(Struct, frozen=True):
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+
+
+class ControlPlane(Struct, frozen=True):
+    replicas: int = 1
+    store: Store = Store()
+    resources: Resources = Resources()
+
+
+class Expose(Struct, frozen=True):
+    type: str = "None"
+    host: str = ""
+    ingress_class_name: str = ""
+    node_port: int = 0
+    source_ranges: tuple[str, ...] = ()
+    external_traffic_policy: str = ""
+    load_balancer_class: str = ""
+    extra_sans: tuple[str, ...] = msgspec.field(default=(), name="extraSANs")
+    annotations: dict[str, str] = {}
+
+
+class Quota(Struct, frozen=True):
+    cpu: str = ""
+    memory: str = ""
+    storage: str = ""
+    ephemeral_storage: str = ""
+    pods: int | UnsetType = UNSET
+    services: int | UnsetType = UNSET
+    load_balancers: int | UnsetType = UNSET
+    node_ports: int | UnsetType = UNSET
+    extended: dict[str, int] = {}
+
+
+class NamespaceRef(Struct, frozen=True):
+    namespace: str
+
+
+class Isolation(Struct, frozen=True):
+    network_policy: bool = True
+    ingress_from: tuple[NamespaceRef, ...] = ()
+    pod_security: str = "baseline"
+
+
+class ToHost(Struct, frozen=True):
+    ingresses: bool = False
+    pod_disruption_budgets: bool = False
+    service_accounts: bool = False
+    network_policies: bool = False
+
+
+class Sync(Struct, frozen=True):
+    to_host: ToHost = ToHost()
+
+
+class Toleration(Struct, frozen=True):
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+class Scheduling(Struct, frozen=True):
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Toleration, ...] = ()
+    priority_class_name: str = ""
+
+
+class ProfileUse(Struct, frozen=True):
+    name: str
+    version: str
+    variables: dict[str, Any] = {}
+    values: dict[str, dict[str, Any]] = {}
+
+
+class NestedNamespace(Struct, frozen=True):
+    name: str
+    labels: dict[str, str] = {}
+    quota: Quota | None = None
+
+
+class Suspend(Struct, frozen=True):
+    reason: str
+    until: str = ""
+
+
+class Deletion(Struct, frozen=True):
+    policy: str = "Retain"
+    protect: bool = False
+    grace: str = ""
+
+
+class ClusterSpec(Struct, frozen=True):
+    description: str = ""
+    host: str = ""
+    engine: EngineChoice = EngineChoice()
+    kubernetes: KubernetesChoice = KubernetesChoice()
+    control_plane: ControlPlane = ControlPlane()
+    expose: Expose = Expose()
+    quota: Quota | None = None
+    isolation: Isolation | None = None
+    sync: Sync = Sync()
+    scheduling: Scheduling = Scheduling()
+    profiles: tuple[ProfileUse, ...] = ()
+    namespaces: tuple[NestedNamespace, ...] = ()
+    suspend: Suspend | None = None
+    deletion: Deletion = Deletion()
+
+
+class NestedCluster(Struct, frozen=True):
+    api_version: str
+    kind: str
+    metadata: Metadata
+    spec: ClusterSpec = ClusterSpec()

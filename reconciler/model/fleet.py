@@ -1,0 +1,216 @@
+"""What comes out of Git and what the fleet decides over it: revision -> snapshot -> rollout.
+
+Times are seconds since the epoch (float) and enter as `now`; digests are hex SHA-256.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.model.config import Budget, Defaults
+from reconciler.model.documents import ClusterProfile, NestedCluster
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One commit of one branch; `dirty` marks a work tree (validate and plan only)."""
+
+    branch: str
+    commit: str
+    dirty: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.branch}@sha1:{self.commit}" + ("+dirty" if self.dirty else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files below the source path at one commit, path (relative to it) -> blob oid; `sizes` in bytes by oid.
+
+    Entries that may not be read (symlinks, gitlinks, odd names; S1) are in `violations` instead.
+    """
+
+    oid: str
+    files: Mapping[str, str]
+    sizes: Mapping[str, int]
+    violations: tuple["Violation", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document: its file, the 1-based line it starts on, its parsed body and the blob it came from."""
+
+    path: str
+    line: int
+    body: Mapping[str, Any]
+    oid: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Violation:
+    """One mistake in the repository (V3). `subject` is what it can affect (V4): cluster/NAME, profile/NAME@VERSION, or "" for the file."""
+
+    path: str
+    line: int
+    column: int
+    code: str
+    message: str
+    pointer: str = ""
+    hint: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDocument:
+    """A NestedCluster as accepted from one place; `digest` is of the document alone."""
+
+    cluster: NestedCluster
+    path: str
+    line: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileDocument:
+    """One version of a ClusterProfile; `digest` covers the document and every file its packs name."""
+
+    profile: ClusterProfile
+    path: str
+    line: int
+    digest: str
+    files: Mapping[str, tuple[tuple[str, str], ...]]  # pack name -> ((path, oid), ...) it reads, sorted
+
+
+@dataclass(frozen=True, slots=True)
+class Specs:
+    """What one tree of the source says: clusters by name, profiles by (name, version)."""
+
+    clusters: Mapping[str, ClusterDocument]
+    profiles: Mapping[tuple[str, str], ProfileDocument]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Specs that can be resolved, with the revision they came from."""
+
+    revision: Revision
+    specs: Specs
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One commit, read wholly and validated.
+
+    `oid` is the tree of the source path, `tree` its files (path -> oid), `descends` whether the commit descends from the
+    one accepted before (S5).
+    """
+
+    source: str
+    revision: Revision
+    oid: str
+    tree: Mapping[str, str]
+    specs: Specs
+    violations: tuple[Violation, ...] = ()
+    descends: bool = True
+    trailers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def content(self) -> Content:
+        return Content(self.revision, self.specs)
+
+
+# Fleet
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChart:
+    """An engine version the operator allows: chart files as (path, oid), and the image digest, if pinned."""
+
+    version: str
+    digest: str
+    files: tuple[tuple[str, str], ...]
+    image_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the controller's configuration says to the core. `engines` is ordered oldest to newest; `grace` in seconds."""
+
+    host: str
+    namespace_pattern: str
+    engines: tuple[EngineChart, ...]
+    kubernetes_versions: tuple[str, ...]
+    host_version: str = "v1.36.0"
+    defaults: Defaults = field(default_factory=Defaults)
+    budget: Budget = field(default_factory=Budget)
+    grace: float = 86400.0
+    profile_versions: str = "Immutable"
+    dns_pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A cluster gone from Git (D1). Nothing is deleted before `due`; `policy` and `protect` are those of its accepted spec."""
+
+    since: float
+    due: float
+    policy: str
+    protect: bool
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What we durably know of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we made (A3)."""
+
+    source: str
+    cluster: str
+    host: str
+    path: str
+    branch: str
+    commit: str
+    digests: Mapping[str, str]
+    nonce: str
+    born: float
+    applied: str = ""
+    bundle: str = ""
+    tombstone: Tombstone | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Something a human asked for (approve, suspend, resume, sync), kept as an object; `expires` 0 means never."""
+
+    kind: str
+    source: str
+    cluster: str
+    who: str
+    created: float
+    expires: float = 0.0
+    consent: str = ""
+    items: tuple[str, ...] = ()
+    reason: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why something of a cluster waits for a human, and the digest that approves it ("" where nothing can)."""
+
+    reason: str
+    message: str
+    consent: str = ""
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What this revision may do over all clusters (AD1).
+
+    `admitted`: cluster -> content to resolve it from, the accepted one where the new is broken (V4).
+    """
+
+    admitted: Mapping[str, Content]
+    tombstones: Mapping[str, Tombstone]
+    held: Mapping[str, Held]
+    next_at: float | None = None

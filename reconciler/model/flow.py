@@ -1,0 +1,274 @@
+"""What one pass over one cluster works with, in the order of the flow: bundle -> desired -> observed -> plan -> results -> report.
+
+`Object` is a Kubernetes object as parsed JSON, never changed in place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from reconciler.model.documents import Check, IgnoreRule
+from reconciler.model.fleet import ClusterDocument, Held, Revision, Tombstone, Violation
+
+Object = Mapping[str, Any]
+Action = Literal["create", "configure", "replace", "delete", "adopt", "hold", "skip", "unchanged"]
+Outcome = Literal[
+    "created",
+    "configured",
+    "replaced",
+    "deleted",
+    "deleting",
+    "adopted",
+    "unchanged",
+    "held",
+    "skipped",
+    "failed",
+    "waiting",
+]
+HealthStatus = Literal["Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown"]
+EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
+DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
+MISSING = "(none)"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """Where objects live: the host, or one nested cluster on it (by name)."""
+
+    host: str
+    nested: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.nested}" if self.nested else self.host
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    """Names one object, whatever version it is read at; `namespace` is "" for cluster-scoped kinds."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        kind = f"{self.kind}.{self.group}" if self.group else self.kind
+        return f"{kind}/{self.namespace}/{self.name}" if self.namespace else f"{kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A pack resolved for one cluster. `spec` holds the kind's own parameters with variables filled in; `files` (path, oid) pairs the
+    render reads; `context` what `${{ }}` means in those files. `digest` covers all of it and nothing of the revision."""
+
+    name: str
+    target: Target
+    kind: str
+    spec: Mapping[str, Any]
+    digest: str
+    files: tuple[tuple[str, str], ...] = ()
+    context: Mapping[str, Any] = field(default_factory=dict)
+    namespace: str = ""
+    depends_on: tuple[str, ...] = ()
+    gates: tuple[Check, ...] = ()
+    timeout: float = 300.0
+    drift: str = "correct"
+    ignore: tuple[IgnoreRule, ...] = ()
+    prune: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What one nested cluster should be, before rendering. Layers are in dependency order: a layer stands after all it depends on."""
+
+    cluster: str
+    namespace: str
+    revision: Revision
+    layers: tuple[Layer, ...]
+    digest: str
+    document: ClusterDocument | None = None
+    tombstone: Tombstone | None = None
+    suspend: str = ""
+
+
+# Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A layer rendered: the objects it wants."""
+
+    layer: Layer
+    objects: tuple[Object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One object as it is. `live` None = a GET said 404 (or `unknown` says why nobody could ask); `merged` = the server's dry-run answer;
+    `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused as a change of an immutable field."""
+
+    target: Target
+    ref: ObjectRef
+    live: Object | None
+    merged: Object | None = None
+    unknown: str = ""
+    refused: str = ""
+    immutable: bool = False
+
+    @property
+    def uid(self) -> str:
+        return str(self.live["metadata"].get("uid", "")) if self.live else ""
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryEntry:
+    """One object we made or are about to make (A3); `fields` are those of our last confirmed apply, sorted."""
+
+    target: Target
+    ref: ObjectRef
+    layer: str
+    uid: str
+    state: EntryState
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field, before and after, as JSON values already redacted (P5); a missing side is `model.MISSING`."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and replace."""
+
+    action: Action
+    target: Target
+    ref: ObjectRef
+    layer: str
+    uid: str = ""
+    fields: tuple[FieldChange, ...] = ()
+    reason: str = ""
+    flags: tuple[str, ...] = ()
+    desired: Object | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The destructive part of a plan (P7): "target ref uid action" lines, sorted, and their digest."""
+
+    items: tuple[str, ...] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The difference of one cluster, in apply order. `unknown`: layers nobody could plan yet, with the reason (P6)."""
+
+    cluster: str
+    revision: Revision
+    changes: tuple[Change, ...]
+    consent: Consent = Consent()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Destructive:
+    """What one cluster of a revision wants to delete or replace (AD3). `size` is its inventory's length."""
+
+    cluster: str
+    consent: Consent
+    refs: tuple[ObjectRef, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Consent digests that may go, and why the others wait."""
+
+    released: frozenset[str] = frozenset()
+    held: Mapping[str, Held] = field(default_factory=dict)
+
+
+# Results
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What happened to one change. `live` is the server's answer, `fields` the field set it confirmed as ours."""
+
+    change: Change
+    outcome: Outcome
+    uid: str = ""
+    fields: tuple[str, ...] = ()
+    error: str = ""
+    reason: str = ""
+    stalls: bool = False
+    live: Object | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """kstatus: one of six words, a CamelCase reason and a sentence."""
+
+    status: HealthStatus
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A Kubernetes condition without its times; `status` is True, False or Unknown."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStatus:
+    """One layer in a report: state is Current, InProgress, Failed, Waiting, Held, Unknown."""
+
+    name: str
+    target: str
+    state: str
+    message: str = ""
+    objects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one pass over one cluster came to."""
+
+    cluster: str
+    revision: Revision
+    plan: Plan
+    results: tuple[Result, ...]
+    layers: tuple[LayerStatus, ...]
+    conditions: tuple[Condition, ...]
+    word: str
+    held: Held | None = None
+    endpoint: str = ""
+    version: str = ""
+    next_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What one source came to; `stages` = (name, seconds since the epoch) per commit (T3), `trigger` what woke it."""
+
+    source: str
+    revision: Revision | None
+    violations: tuple[Violation, ...] = ()
+    accepted: int = 0
+    rejected: int = 0
+    held: Held | None = None
+    stages: tuple[tuple[str, float], ...] = ()
+    trigger: str = ""
+    fetched: float = 0.0
+    error: str = ""
+    generation: int = 0
