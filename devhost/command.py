@@ -1,0 +1,113 @@
+"""What the sub-verbs of `nidus host` do, given their parsed arguments; each returns an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from devhost import layout, lifecycle
+from devhost.build import build
+from devhost.errors import HostError
+from devhost.lifecycle import ProcessStatus
+from devhost.pins import BUILDS, NEEDED
+from devhost.progress import printed
+from devhost.state import Host
+
+
+def host_build(args: argparse.Namespace) -> int:
+    """Build what is missing."""
+    names = [one.name for one in BUILDS] if args.syncer else NEEDED
+    made = build(names, printed)
+    print("\n".join(map(str, made)) if made else "every tool is there")
+    return 0
+
+
+def host_up(args: argparse.Namespace) -> int:
+    """Start the host and say how to reach it; in the foreground, stay until a signal."""
+    build(NEEDED, printed)
+    host = lifecycle.up(
+        _folder(args), nodes=args.nodes, nested=args.nested, audit=args.audit, tied=args.foreground, progress=_say
+    )
+    print(f"ready at {host.server}\nexport KUBECONFIG={host.kubeconfig}", flush=True)
+    return _stay(host) if args.foreground else 0
+
+
+def host_down(args: argparse.Namespace) -> int:
+    """End the host."""
+    folder = _folder(args)
+    print(
+        f"ended, {folder} {'kept' if args.keep else 'removed'}" if lifecycle.down(folder, args.keep) else "no host runs"
+    )
+    return 0
+
+
+def host_status(args: argparse.Namespace) -> int:
+    """Print what runs; exit 1 when nothing does."""
+    rows = lifecycle.status(_folder(args))
+    if args.output == "json":
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+    else:
+        print(table(rows) if rows else f"no host runs in {_folder(args)}")
+    return 0 if rows else 1
+
+
+def host_kubeconfig(args: argparse.Namespace) -> int:
+    """Print the path of the administrator's kubeconfig."""
+    host = lifecycle.find(_folder(args))
+    if host is None:
+        raise HostError(f"no host runs in {_folder(args)}: start one with `nidus host up`")
+    print(host.kubeconfig)
+    return 0
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "build": host_build,
+    "up": host_up,
+    "down": host_down,
+    "status": host_status,
+    "kubeconfig": host_kubeconfig,
+}
+
+
+def table(rows: Sequence[ProcessStatus]) -> str:
+    """Return `rows` as aligned columns under a heading; memory in MiB."""
+    heading = ("COMPONENT", "PID", "STATE", "MEMORY", "ADDRESS", "VERSION")
+    cells = [heading, *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(map(str.rstrip, lines))
+
+
+def _cells(row: ProcessStatus) -> tuple[str, ...]:
+    memory = f"{row.memory / 2**20:.0f} MiB"
+    return (row.component, str(row.pid), row.state, memory, row.address or "-", row.version or "-")
+
+
+def _stay(host: Host) -> int:
+    """Wait for a signal, or for the host's own end, then take the host down."""
+    told = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        told.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    while not told.wait(timeout=1.0):
+        if lifecycle.find(host.folder) is None:
+            raise HostError(f"the host in {host.folder} ended; its logs are in {layout.logs(host.folder)}")
+    lifecycle.down(host.folder)
+    return 0
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    return args.dir.absolute() if args.dir else layout.default_folder()
+
+
+def _say(step: str) -> None:
+    printed(step, 0.0, False)

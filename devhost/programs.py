@@ -1,0 +1,181 @@
+"""The supervisor's child processes: started in its main thread, tied to its life, known by name.
+
+The kernel ends a tied child when the *thread* that started it ends (reins.py), so every start is handed to the one
+thread that lives as long as the process: serve() must run in the main thread.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devhost import procfs
+from devhost.errors import HostError
+from devhost.state import Process
+
+_REINS = str(Path(__file__).with_name("reins.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run: `name` is unique; `log` takes its output; `address` and `version` are for `status` alone."""
+
+    name: str
+    argv: tuple[str, ...]
+    log: Path
+    address: str = ""
+    version: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Child:
+    program: Program
+    process: subprocess.Popen[bytes]
+    born: int
+
+
+class Programs:
+    """The table of children. Safe to use from any thread; `changed` is called, in the caller's thread, at every change."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._children: dict[str, _Child] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self._starts: queue.SimpleQueue[tuple[Program, Future[_Child]] | None] = queue.SimpleQueue()
+
+    def start(self, program: Program) -> int:
+        """Start `program`; return its pid. Raises HostError when one of its name runs, or after the end."""
+        if self._closed:
+            raise HostError(f"{program.name} is not started: the host is going down")
+        with self._lock:
+            taken = self._children.get(program.name)
+            if taken is not None and taken.process.poll() is None:
+                raise HostError(f"{program.name} runs already, as process {taken.process.pid}")
+        started: Future[_Child] = Future()
+        self._starts.put((program, started))
+        child = started.result(timeout=30)
+        with self._lock:
+            self._children[program.name] = child
+        self._changed()
+        return child.process.pid
+
+    def stop(self, name: str, grace: float = 3.0) -> None:
+        """End `name` (SIGTERM, after `grace` seconds SIGKILL), wait for it and forget it; unknown names are ended already."""
+        with self._lock:
+            child = self._children.pop(name, None)
+        if child is not None:
+            _end(child.process, grace)
+            self._changed()
+
+    def signal(self, name: str, number: int) -> None:
+        """Send signal `number` to `name`, which stays in the table. Raises HostError when it does not run."""
+        child = self._child(name)
+        if child.process.poll() is not None:
+            raise HostError(f"{name} does not run")
+        child.process.send_signal(number)
+        if number == signal.SIGKILL:
+            child.process.wait()
+        self._changed()
+
+    def restart(self, name: str, grace: float = 3.0) -> int:
+        """End `name` if it runs and start it again with the same command line; return the new pid."""
+        child = self._child(name)
+        _end(child.process, grace)
+        return self.start(child.program)
+
+    def pid(self, name: str) -> int | None:
+        """Return the pid of `name`; None when it is unknown or has ended."""
+        with self._lock:
+            child = self._children.get(name)
+        return child.process.pid if child is not None and child.process.poll() is None else None
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names in the table, in order of their start; those that ended by themselves stay in it."""
+        with self._lock:
+            return tuple(self._children)
+
+    def table(self) -> tuple[Process, ...]:
+        """Return the table as the state file holds it."""
+        with self._lock:
+            children = tuple(self._children.values())
+        return tuple(
+            Process(one.program.name, one.process.pid, one.born, one.program.address, one.program.version)
+            for one in children
+        )
+
+    def serve(self) -> None:
+        """Start what is asked for, until finish(); to be run in the main thread. Ended children are reaped each second."""
+        while True:
+            try:
+                asked = self._starts.get(timeout=1.0)
+            except queue.Empty:
+                self._reap()
+                continue
+            if asked is None:
+                return
+            program, answer = asked
+            try:
+                answer.set_result(_spawn(program))
+            except OSError as error:
+                answer.set_exception(HostError(f"{program.name} does not start: {error.strerror}"))
+
+    def finish(self) -> None:
+        """Let serve() return; safe in a signal handler."""
+        self._closed = True
+        self._starts.put(None)
+
+    def end_all(self, first_gently: tuple[str, ...]) -> None:
+        """End every child: at once, but those named in `first_gently` by SIGTERM, after the others."""
+        for name in reversed([name for name in self.names() if name not in first_gently]):
+            self.signal_quietly(name, signal.SIGKILL)
+        for name in self.names():
+            self.stop(name)
+
+    def signal_quietly(self, name: str, number: int) -> None:
+        """Send signal `number` to `name` if it runs."""
+        if self.pid(name) is not None:
+            self._child(name).process.send_signal(number)
+
+    def _child(self, name: str) -> _Child:
+        with self._lock:
+            child = self._children.get(name)
+        if child is None:
+            raise HostError(f"there is no process named {name}; there are: {', '.join(self.names())}")
+        return child
+
+    def _reap(self) -> None:
+        with self._lock:
+            children = tuple(self._children.values())
+        for child in children:
+            child.process.poll()
+
+
+def _spawn(program: Program) -> _Child:
+    program.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tied = [sys.executable, "-I", "-S", _REINS, str(os.getpid()), *program.argv]
+    with program.log.open("ab") as log:
+        process = subprocess.Popen(
+            tied, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **program.env}
+        )
+    seen = procfs.look(process.pid)
+    return _Child(program, process, seen.born if seen else 0)
+
+
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+    process.send_signal(signal.SIGCONT)  # a paused process would take no SIGTERM
+    process.terminate()
+    try:
+        process.wait(timeout=grace)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,57 @@
+"""`nidus host`: build, start, look at and end the embedded host, a real control plane on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "a real Kubernetes control plane on this machine, for demos and tests"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-verbs build, up, down, status and kubeconfig."""
+    verbs = parser.add_subparsers(dest="host_verb", required=True, metavar="VERB")
+    build = verbs.add_parser("build", help="build the tools that are not on this machine yet")
+    build.add_argument("--syncer", action="store_true", help="build kine and helm too, which the real syncer needs")
+    up = _with_folder(
+        verbs.add_parser("up", help="start the host, building its tools first; does nothing when it runs")
+    )
+    up.add_argument("--nodes", type=_count, default=3, metavar="N", help="fake nodes (default 3)")
+    up.add_argument("--nested", choices=("own", "shared", "none"), default="own", help="what a nested cluster runs on")
+    up.add_argument("--foreground", action="store_true", help="stay, and end the host when this command ends")
+    up.add_argument("--audit", action="append", default=[], metavar="USER", help="log what USER does, with bodies")
+    down = _with_folder(verbs.add_parser("down", help="end the host and remove its folder"))
+    down.add_argument("--keep", action="store_true", help="keep the folder, so that the next `up` goes on from it")
+    status = _with_folder(verbs.add_parser("status", help="what runs: component, pid, state, memory, address, version"))
+    status.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    _with_folder(verbs.add_parser("kubeconfig", help="print where the administrator's kubeconfig is"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the sub-verb in `args`; return the exit code. What is wrong is told in one sentence on standard error."""
+    try:
+        from devhost import command
+        from devhost.errors import HostError
+    except ModuleNotFoundError as error:
+        print(f"nidus host needs the package {error.name}: install nidus[host]", file=sys.stderr)
+        return 1
+    try:
+        return command.VERBS[args.host_verb](args)
+    except HostError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _with_folder(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument(
+        "--dir", type=Path, metavar="D", help="the host's folder (default $NIDUS_HOST_DIR or .nidus/host)"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 1000:
+        raise argparse.ArgumentTypeError("between 0 and 1000")
+    return number
