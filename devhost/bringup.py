@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,16 @@ def control_plane(host: Host, programs: Programs, tell: Callable[[str], None]) -
     tell("start kube-controller-manager and kube-scheduler")
     programs.start(_controller_manager(host))
     programs.start(_scheduler(host))
+
+
+def apply(host: Host, objects: Sequence[dict[str, Any]]) -> None:
+    """Apply `objects` (server-side) as the actors. Raises HostError when the API server refuses one."""
+    kubeconfig = host.pki / "actors.kubeconfig"
+    command = [str(host.tools["kubectl"]), f"--kubeconfig={kubeconfig}", "apply", "--server-side", "-f", "-"]
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    done = subprocess.run(command, input=body, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        raise HostError(f"the host's own objects cannot be applied: {done.stderr.strip()[-300:]}")
 
 
 def nodes(host: Host, programs: Programs, documents: Sequence[dict[str, Any]], flags: Sequence[str]) -> None:

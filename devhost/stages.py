@@ -1,8 +1,8 @@
 """How kwok plays the kubelet: Stage documents for nodes and pods, chosen by the annotation BEHAVIOUR.
 
 A pod becomes ready at once, a Job's pod then completes, a deleted pod goes. A pod may ask for something else:
-`slow` (ready after the annotation DELAY, 5 s without it), `crash-looping`, `never-ready`, `external` (its status is
-left to somebody else; only its deletion is played).
+`slow` (ready after the annotation DELAY, 5 s without it), `crash-looping` or `never-ready`. The status of a pod with the
+annotation READINESS: external is left to somebody else; only its deletion is played.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ Stage = dict[str, Any]
 Rule = dict[str, Any]
 
 BEHAVIOUR = "nidus.dev/behaviour"
+READINESS = "nidus.dev/readiness"
 DELAY = "nidus.dev/delay"
 SLOW_MILLISECONDS = 5000
 
@@ -28,7 +29,7 @@ def documents() -> list[Stage]:
         _stage(
             "pod-ready",
             "Pod",
-            [_IS_PENDING, _behaves("NotIn", "slow", "crash-looping", "never-ready", "external")],
+            [_IS_PENDING, _behaves("NotIn", "slow", "crash-looping", "never-ready")],
             _RUNNING,
         ),
         _stage("pod-ready-slow", "Pod", [_IS_PENDING, _behaves("In", "slow")], _RUNNING, _asked_delay()),
@@ -44,7 +45,7 @@ def documents() -> list[Stage]:
         _stage(
             "pod-complete",
             "Pod",
-            [_IS_RUNNING, _OF_A_JOB, _behaves("NotIn", "crash-looping", "never-ready", "external")],
+            [_IS_RUNNING, _OF_A_JOB, _behaves("NotIn", "crash-looping", "never-ready")],
             _COMPLETED,
         ),
         _body("pod-delete", "Pod", [_rule(".metadata.deletionTimestamp", "Exists")], {"delete": True}),
@@ -53,6 +54,8 @@ def documents() -> list[Stage]:
 
 def _stage(name: str, kind: str, rules: list[Rule], status: str, delay: dict[str, Any] | None = None) -> Stage:
     alive = [_rule(".metadata.deletionTimestamp", "DoesNotExist"), *rules]
+    if kind == "Pod":
+        alive.append(_rule(f'.metadata.annotations["{READINESS}"]', "NotIn", "external"))
     return _body(name, kind, alive, {"statusTemplate": status}, delay)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import importlib
 import json
 import os
 import signal
@@ -77,7 +78,16 @@ class Supervisor:
 
     def inhabit(self, host: Host) -> None:
         """Start the nodes and the actors."""
-        bringup.nodes(host, self.programs, (), ())
+        actors: Any = importlib.import_module("devhost.actors")
+        if not hasattr(actors, "run"):
+            return bringup.nodes(host, self.programs, (), ())
+        objects = actors.objects(host)
+        if objects:
+            bringup.apply(host, objects)
+        bringup.nodes(host, self.programs, actors.kwok_documents(host), actors.kwok_flags(host))
+        arguments = (host, self.programs, self.stopping)
+        threading.Thread(target=actors.run, args=arguments, name="actors", daemon=True).start()
+        return None
 
     def fail(self, sentence: str) -> None:
         """Tell why, and end."""
