@@ -1,0 +1,128 @@
+"""Rules of what runs pods (kstatus core.go: deploymentConditions, stsConditions, daemonsetConditions, ...)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reconciler.health.reading import CURRENT, condition, number, rows, section, spelled, waiting
+from reconciler.model import Health, Object
+
+CRASHES = frozenset({"CrashLoopBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"})
+
+
+def deployment(obj: Object) -> Health:
+    """Current once every replica is updated and available; Failed past its progress deadline."""
+    progressing = condition(obj, "Progressing")
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        return Health("Failed", "ProgressDeadlineExceeded", str(progressing.get("message", "")))
+    status, wanted = section(obj, "status"), _replicas(obj)
+    if "observedGeneration" not in status:
+        return waiting("NotObserved", "the controller has not seen it yet")
+    have = number(status, "replicas")
+    updated = number(status, "updatedReplicas")
+    return _first(
+        _short("LessReplicas", "replicas", have, wanted),
+        _short("LessUpdated", "updated replicas", updated, wanted),
+        waiting("ExtraPods", f"{have - updated} old replicas still run") if have > updated else None,
+        _short("LessAvailable", "available replicas", number(status, "availableReplicas"), wanted),
+        _short("LessReady", "ready replicas", number(status, "readyReplicas"), wanted),
+    )
+
+
+def stateful_set(obj: Object) -> Health:
+    """Current once all replicas are ready at the update revision; a partition counts only the pods above it."""
+    spec, status, wanted = section(obj, "spec"), section(obj, "status"), _replicas(obj)
+    if section(spec, "updateStrategy").get("type") == "OnDelete":
+        return CURRENT
+    if "observedGeneration" not in status:
+        return waiting("NotObserved", "the controller has not seen it yet")
+    ready = _first(
+        _short("LessReplicas", "replicas", number(status, "replicas"), wanted),
+        _short("LessReady", "ready replicas", number(status, "readyReplicas"), wanted),
+        _extra(number(status, "replicas"), wanted),
+    )
+    return ready if ready.status != "Current" else _rolled_out(spec, status, wanted)
+
+
+def daemon_set(obj: Object) -> Health:
+    """Current once every wanted node runs an updated, available pod."""
+    status = section(obj, "status")
+    if "observedGeneration" not in status:
+        return waiting("NotObserved", "the controller has not seen it yet")
+    if "desiredNumberScheduled" not in status:
+        return waiting("NoDesiredNumber", "the number of wanted pods is not known yet")
+    wanted = number(status, "desiredNumberScheduled")
+    return _first(
+        _short("LessScheduled", "scheduled pods", number(status, "currentNumberScheduled"), wanted),
+        _short("LessUpdated", "updated pods", number(status, "updatedNumberScheduled"), wanted),
+        _short("LessAvailable", "available pods", number(status, "numberAvailable"), wanted),
+        _short("LessReady", "ready pods", number(status, "numberReady"), wanted),
+    )
+
+
+def replica_set(obj: Object) -> Health:
+    """Current once all replicas are there, available and ready."""
+    failure = condition(obj, "ReplicaFailure")
+    if failure.get("status") == "True":
+        return waiting(spelled(failure, "ReplicaFailure"), str(failure.get("message", "")))
+    status, wanted = section(obj, "status"), _replicas(obj)
+    if "observedGeneration" not in status:
+        return waiting("NotObserved", "the controller has not seen it yet")
+    return _first(
+        _short("LessLabelled", "labelled replicas", number(status, "fullyLabeledReplicas"), wanted),
+        _short("LessAvailable", "available replicas", number(status, "availableReplicas"), wanted),
+        _short("LessReady", "ready replicas", number(status, "readyReplicas"), wanted),
+        _extra(number(status, "replicas"), wanted),
+    )
+
+
+def pod(obj: Object) -> Health:
+    """Current when ready or completed; Failed when it failed, or a container cannot start."""
+    status = section(obj, "status")
+    phase = str(status.get("phase", ""))
+    if phase == "Succeeded":
+        return Health("Current", "PodCompleted", "the pod ran to its end")
+    if phase == "Failed":
+        return Health("Failed", "PodFailed", str(status.get("message", "")))
+    stuck = _stuck(status)
+    if stuck:
+        return Health("Failed", stuck, f"a container waits: {stuck}")
+    ready = condition(obj, "Ready")
+    if phase == "Running" and ready.get("status") == "True":
+        return CURRENT
+    scheduled = condition(obj, "PodScheduled")
+    if scheduled.get("reason") == "Unschedulable":
+        return waiting("Unschedulable", str(scheduled.get("message", "")))
+    return waiting("PodNotReady", f"the pod is {phase or 'new'} and not ready yet")
+
+
+def _rolled_out(spec: Mapping[str, Any], status: Mapping[str, Any], wanted: int) -> Health:
+    partition = number(section(spec, "updateStrategy", "rollingUpdate"), "partition")
+    updated = number(status, "updatedReplicas")
+    if partition > 0:
+        return _first(_short("PartitionRollout", "updated replicas", updated, wanted - partition))
+    if wanted and status.get("currentRevision") != status.get("updateRevision"):
+        return waiting("RollingUpdate", f"{updated} of {wanted} replicas updated")
+    return CURRENT
+
+
+def _stuck(status: Mapping[str, Any]) -> str:
+    containers = (*rows(status, "initContainerStatuses"), *rows(status, "containerStatuses"))
+    reasons = (str(section(row, "state", "waiting").get("reason", "")) for row in containers)
+    return next((reason for reason in reasons if reason in CRASHES), "")
+
+
+def _replicas(obj: Object) -> int:
+    return number(section(obj, "spec"), "replicas", 1)
+
+
+def _short(reason: str, what: str, have: int, wanted: int) -> Health | None:
+    return waiting(reason, f"{have} of {wanted} {what}") if have < wanted else None
+
+
+def _extra(have: int, wanted: int) -> Health | None:
+    return waiting("ExtraPods", f"{have - wanted} replicas too many still run") if have > wanted else None
+
+
+def _first(*found: Health | None) -> Health:
+    verdicts: Iterable[Health] = (health for health in found if health is not None)
+    return next(iter(verdicts), CURRENT)

@@ -1,0 +1,100 @@
+"""Health rules: YAML cases (tests/cases/health), the table against the cases, and gates."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler import health
+from reconciler.model import Check, ConditionCheck, ObjectRef
+
+CASES = Path(__file__).parent / "cases" / "health"
+
+
+def cases() -> list[Any]:
+    found = []
+    for path in sorted(CASES.glob("*.yaml")):
+        for case in yaml.safe_load_all(path.read_text()):
+            found.append(pytest.param(case, id=f"{path.stem}: {case['case']}"))
+    return found
+
+
+@pytest.mark.parametrize("case", cases())
+def test_case(case: Mapping[str, Any]) -> None:
+    found = health.compute(case["object"])
+    assert (found.status, found.reason) == (case["status"], case["reason"]), found.message
+
+
+def test_every_rule_has_cases() -> None:
+    kinds = set()
+    for path in CASES.glob("*.yaml"):
+        for case in yaml.safe_load_all(path.read_text()):
+            group, _, _ = case["object"]["apiVersion"].rpartition("/")
+            kinds.add(f"{group}/{case['object']['kind']}")
+    assert set(health.RULES) <= kinds
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+PARTS = ("conditions", "replicas", "observedGeneration", "hard", "phase", "loadBalancer", "containerStatuses")
+
+
+@given(kind=st.sampled_from(sorted(health.RULES)), status=st.dictionaries(st.sampled_from(PARTS), JSON), spec=JSON)
+def test_odd_shapes_never_raise(kind: str, status: dict[str, Any], spec: Any) -> None:
+    group, _, name = kind.partition("/")
+    obj = {"apiVersion": f"{group}/v1" if group else "v1", "kind": name, "spec": spec, "status": status}
+    assert health.compute(obj).status in ("Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown")
+
+
+def crd(status: str) -> dict[str, Any]:
+    condition = {"type": "Established", "status": status, "reason": "Installing"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.io"},
+        "status": {"conditions": [condition]},
+    }
+
+
+def test_gate_waits_for_a_definition() -> None:
+    check = Check(crd="things.example.io")
+    ref = ObjectRef("apiextensions.k8s.io", "CustomResourceDefinition", "", "things.example.io")
+    assert health.gate(check, {}).status == "NotFound"
+    assert health.gate(check, {ref: crd("False")}).status == "InProgress"
+    assert health.gate(check, {ref: crd("True")}).status == "Current"
+
+
+def test_gate_waits_for_a_condition() -> None:
+    check = Check(condition=ConditionCheck(kind="Deployment", name="front", type="Available"))
+    ref = ObjectRef("apps", "Deployment", "web", "front")
+
+    def live(status: str, seen: int = 2) -> dict[str, Any]:
+        conditions = [{"type": "Available", "status": status}]
+        return {"metadata": {"generation": 2}, "status": {"observedGeneration": seen, "conditions": conditions}}
+
+    assert health.gate(check, {}).status == "NotFound"
+    assert health.gate(check, {ref: live("False")}).reason == "NotAvailable"
+    assert health.gate(check, {ref: live("True", seen=1)}).reason == "GenerationNotObserved"
+    assert health.gate(check, {ref: live("True")}).status == "Current"
+    other = ObjectRef("apps", "Deployment", "api", "front")
+    assert health.gate(check, {ref: live("True"), other: live("False")}).status == "InProgress"
+
+
+def test_gate_with_a_namespace_looks_only_there() -> None:
+    check = Check(condition=ConditionCheck(kind="Certificate", name="tls", type="Ready", namespace="web"))
+    elsewhere = ObjectRef("cert-manager.io", "Certificate", "api", "tls")
+    assert health.gate(check, {elsewhere: {"status": {"conditions": []}}}).status == "NotFound"
+
+
+def test_a_gate_condition_seen_for_an_older_generation_does_not_count() -> None:
+    check = Check(condition=ConditionCheck(kind="Gateway", name="g", type="Programmed"))
+    condition = {"type": "Programmed", "status": "True", "observedGeneration": 1}
+    obj = {"metadata": {"generation": 2}, "status": {"conditions": [condition]}}
+    assert health.gate(check, {ObjectRef("x", "Gateway", "a", "g"): obj}).status == "InProgress"
