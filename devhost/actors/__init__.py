@@ -1,0 +1,46 @@
+"""What a bare control plane lacks, as threads of the supervisor: volumes, addresses, nested control planes."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from devhost.programs import Programs
+from devhost.state import Host
+
+
+def objects(host: Host) -> list[dict[str, Any]]:
+    """Objects to apply before kwok starts."""
+    from devhost.actors import volumes
+    from devhost.nested import kubelet
+
+    definitions = [kubelet.forwards_definition()] if host.wish.nested == "own" else []
+    return [volumes.storage_class(), *definitions]
+
+
+def kwok_documents(host: Host) -> list[dict[str, Any]]:
+    """Documents for kwok's configuration."""
+    from devhost.nested import kubelet, run
+
+    if host.wish.nested == "shared":
+        return [kubelet.forward_all(run.shared_port(host))]
+    return [run.ready_by_itself()] if host.wish.nested == "none" else []
+
+
+def kwok_flags(host: Host) -> list[str]:
+    """Flags for kwok."""
+    return ["--enable-crds=ClusterPortForward"] if host.wish.nested == "own" else []
+
+
+def run(host: Host, programs: Programs, stop: threading.Event) -> None:
+    """Start every actor; return when `stop` is set."""
+    from devhost.actors import addresses, volumes
+    from devhost.nested import own
+    from devhost.nested import run as nested
+
+    client = nested.client(host)
+    volumes.start(client, own.data(host), stop)
+    addresses.start(client, stop)
+    if host.wish.nested != "none":
+        nested.start(host, programs, client, stop)
+    stop.wait()

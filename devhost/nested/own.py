@@ -1,0 +1,114 @@
+"""Mode `own`: a control plane of its own behind every engine, with data bound to the engine's claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from devhost.api import ApiError, Client, Object
+from devhost.errors import HostError
+from devhost.nested import contract, inside, kubelet, plane
+from devhost.nested.contract import Engine, Keys, value
+from devhost.nested.engines import Engines
+from devhost.nested.plane import Names, Plane
+from devhost.nested.syncer import Syncer
+from devhost.nested.translate import Tenancy
+from devhost.programs import Programs
+from devhost.state import Host
+
+
+class Own:
+    """The planes that run, by engine (engines.Backing)."""
+
+    probed = True
+
+    def __init__(
+        self, host: Host, programs: Programs, engines: Engines, admin: Client, host_of: Callable[[Engine], Client]
+    ) -> None:
+        self._host, self._programs, self._engines = host, programs, engines
+        self._admin, self._host_of = admin, host_of
+        self._planes: dict[Engine, Plane] = {}
+        self._names: dict[Engine, Names] = {}
+
+    def start(self, tenancy: Tenancy, pods: list[Object]) -> None:
+        """Start plane and syncer, and leave on the host what the product looks for."""
+        engine, client = tenancy.engine, self._host_of(tenancy.engine)
+        names = contract.certificate_names(engine, tenancy.config, tenancy.service)
+        keys, storage = _keys(client, tenancy), self._storage(tenancy, pods)
+        flags = list(map(str, value(tenancy.config, "controlPlane.distro.k8s.apiServer.extraArgs", ())))
+        title = f"nested/{engine.namespace}/{engine.name}"
+        started = plane.start(self._host, self._programs, title, storage, keys, names, flags)
+        self._planes[engine], self._names[engine] = started, names
+        _announce(client, tenancy, started)
+        for one in inside.objects(tenancy.config):
+            started.client.apply(one, manager="vcluster")
+        self._sync(tenancy, started)
+
+    def stop(self, engine: Engine, pods: list[str]) -> None:
+        """End the plane."""
+        self._engines.outer.unsubscribe(engine)
+        for pod in pods:
+            self._admin.delete(kubelet.FORWARDS_API, kubelet.FORWARDS, f"{engine.namespace}.{pod}")
+        ended = self._planes.pop(engine, None)
+        if ended is not None:
+            plane.end(ended, self._programs)
+
+    def alive(self, engine: Engine) -> bool:
+        """Tell whether all its processes run."""
+        return engine in self._planes and plane.alive(self._planes[engine], self._programs)
+
+    def ready(self, tenancy: Tenancy) -> bool:
+        """Ask /readyz; renew the certificate when the names changed (an address of the load balancer came)."""
+        running = self._planes[tenancy.engine]
+        names = contract.certificate_names(tenancy.engine, tenancy.config, tenancy.service)
+        if names != self._names[tenancy.engine]:
+            plane.certify(running, names)
+            self._names[tenancy.engine] = names
+        return running.client.ready()
+
+    def reach(self, engine: Engine, pod: Object) -> None:
+        """Let port-forwards to the pod end at the plane."""
+        self._admin.apply(kubelet.forward(pod, self._planes[engine].port))
+
+    def _storage(self, tenancy: Tenancy, pods: list[Object]) -> Path:
+        name = contract.claim_of(tenancy.engine, tenancy.config)
+        claim = self._admin.get("v1", "PersistentVolumeClaim", name, tenancy.engine.namespace)
+        bound = claim or pods[0]
+        return data(self._host) / str(bound["metadata"]["uid"])
+
+    def _sync(self, tenancy: Tenancy, started: Plane) -> None:
+        engine = tenancy.engine
+        syncer = Syncer(
+            started.client, self._engines.outer, lambda _: self._engines.tenancy(engine), self._host_of, started.stop
+        )
+        self._engines.outer.subscribe(engine, syncer.host_changed)
+        syncer.start()
+
+
+def data(host: Host) -> Path:
+    """The folder in which each claim's data lies under the claim's uid."""
+    return host.folder / "nested" / "storage"
+
+
+def _keys(client: Client, tenancy: Tenancy) -> Keys:
+    name, namespace = f"{tenancy.engine.name}-certs", tenancy.engine.namespace
+    found = client.get("v1", "Secret", name, namespace)
+    if found is not None:
+        return contract.keys_of(found)
+    keys = contract.new_keys(tenancy.engine)
+    try:
+        client.create(contract.keys_secret(tenancy.engine, tenancy.service, keys))
+    except ApiError as error:
+        raise HostError(f"Secret {name} cannot be made: {error}") from error
+    return keys
+
+
+def _announce(client: Client, tenancy: Tenancy, started: Plane) -> None:
+    engine = tenancy.engine
+    client.apply(
+        contract.kubeconfig_secret(engine, tenancy.service, started.keys.ca.certificate, started.admin),
+        manager="vcluster",
+    )
+    service, config = contract.marks(tenancy.config)
+    client.patch("v1", "Service", engine.name, engine.namespace, service)
+    client.patch("v1", "Secret", f"vc-config-{engine.name}", engine.namespace, config)

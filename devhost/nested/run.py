@@ -1,0 +1,69 @@
+"""Starts what the host's `nested` wish asks for: own planes, the shared one, or nothing."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+
+from devhost import stages
+from devhost.api import Access, Client, Object
+from devhost.nested.contract import Engine
+from devhost.nested.engines import Engines
+from devhost.nested.own import Own
+from devhost.ports import free_port
+from devhost.programs import Programs
+from devhost.state import Host, replace
+
+THREADS = 12
+"""As many engines start or stop at once; more would only share the same processors."""
+
+
+def start(host: Host, programs: Programs, admin: Client, stop: threading.Event) -> None:
+    """Follow the engine's pods from now on."""
+    as_engine = clients(host)
+    engines = Engines(admin, as_engine, stop, THREADS)
+    engines.start(Own(host, programs, engines, admin, as_engine))
+
+
+def client(host: Host) -> Client:
+    """A client of the host for its actors."""
+    return Client(_access(host))
+
+
+def clients(host: Host) -> Callable[[Engine], Client]:
+    """Clients that act as an engine's service account, made once each."""
+    made: dict[Engine, Client] = {}
+
+    def of(engine: Engine) -> Client:
+        if engine not in made:
+            made[engine] = Client(_access(host, f"system:serviceaccount:{engine.namespace}:vc-{engine.name}"))
+        return made[engine]
+
+    return of
+
+
+def shared_port(host: Host) -> int:
+    """The port of the shared plane, chosen once in a host's life."""
+    path = host.folder / "nested" / "shared.port"
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        replace(path, str(free_port()).encode())
+    return int(path.read_text())
+
+
+def ready_by_itself() -> Object:
+    """A stage that makes the engine's pods ready although nothing runs behind them (mode `none`)."""
+    stage = copy.deepcopy(next(one for one in stages.documents() if one["metadata"]["name"] == "pod-ready"))
+    stage["metadata"]["name"] = "engine-ready"
+    rules = stage["spec"]["selector"]["matchExpressions"]
+    readiness = next(rule for rule in rules if stages.READINESS in rule["key"])
+    readiness["operator"] = "In"
+    rules.append({"key": '.metadata.labels["app"]', "operator": "In", "values": ["vcluster"]})
+    return stage
+
+
+def _access(host: Host, act_as: str = "") -> Access:
+    pki = host.pki
+    agent = "vcluster" if act_as else "devhost"
+    return Access(host.server, pki / "ca.crt", pki / "actors.crt", pki / "actors.key", act_as=act_as, agent=agent)

@@ -1,0 +1,40 @@
+"""Installs the stand-in chart as a release would be, for tests of what the host runs behind it."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import yaml
+from helm_python import Chart
+
+from devhost.api import Client
+from devhost.nested import CHART
+
+CLUSTER_KINDS = ("ClusterRole", "ClusterRoleBinding")
+
+
+def install(client: Client, name: str, values: dict[str, Any] | None = None) -> str:
+    """Apply namespace vcluster-NAME and the chart's objects; return the namespace."""
+    namespace = f"vcluster-{name}"
+    client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    for found in objects(name, namespace, values or {}):
+        client.apply(found)
+    return namespace
+
+
+def objects(name: str, namespace: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Render the chart; the workload comes last."""
+    with Chart.load(CHART) as chart:
+        files = chart.render(values, name=name, namespace=namespace)
+    found = [one for text in files.values() for one in yaml.safe_load_all(text) if one]
+    yield from sorted(found, key=lambda one: one["kind"] in ("StatefulSet", "Deployment"))
+
+
+def until(what: str, check: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Return what `check` returns once that is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := check():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
