@@ -1,0 +1,265 @@
+"""A bare mirror of one branch: fetched whole, read through the object database, never checked out (S1 to S8).
+
+A mirror has one owner process and serves one call at a time. Every command git runs is written out in this file.
+"""
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from reconciler.errors import Stalled, Unavailable
+from reconciler.model import Limits, Revision, SourceConfig, Tree
+from reconciler.source import environment, runner, storage, trees
+from reconciler.source.address import Address, oid, parse
+from reconciler.source.answers import Damaged, check, refuse
+from reconciler.source.history import trailers
+from reconciler.source.objects import COMMAND, Reader
+
+T = TypeVar("T")
+_COMMITS = 100
+_REPLACE_AGAIN = 600.0  # seconds a mirror that was just replaced is given before it may be replaced again (S7)
+_PINS = "refs/nidus/"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What every call needs to know: where the mirror is, of what, and how much it may take."""
+
+    folder: Path
+    config: SourceConfig
+    address: Address
+    deadline: float
+    bounds: trees.Bounds
+
+    @property
+    def ref(self) -> str:
+        """Our ref for the branch, named by address: another URL or branch in the configuration never finds this one's commits."""
+        name = f"{self.address.url}\n{self.address.branch}"
+        return "refs/source/" + sha256(name.encode()).hexdigest()[:16]
+
+
+class Mirror:
+    """The mirror of one source. Calls raise Stalled or Unavailable and otherwise answer wholly (S3)."""
+
+    def __init__(self, place: Place, lock: int) -> None:
+        self._place = place
+        self._owned = lock
+        self._lock = threading.RLock()
+        self._reader = Reader(self._start_reader, place.deadline)
+        self._last: Tree | None = None
+        self._pins: frozenset[str] | None = None
+
+    @classmethod
+    def open(cls, config: SourceConfig, folder: Path, *, deadline: float = 120.0, limits: Limits) -> "Mirror":
+        """The mirror in `folder`, made if absent, swept of leftovers (S7); talks to nobody. `deadline` in seconds, for each command.
+
+        Raises UsageError (the source is configured wrongly), Retry("MirrorBusy"), Unavailable (disk).
+        """
+        folder = folder.absolute()
+        place = Place(folder, config, parse(config), deadline, trees.bounds(limits))
+        lock = storage.own(folder)
+        try:
+            storage.prepare(folder, deadline)
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(place, lock)
+
+    def close(self) -> None:
+        """Ends the reading process and gives the folder free. Calling it twice does nothing."""
+        with self._lock:
+            self._reader.close()
+            if self._owned >= 0:
+                os.close(self._owned)
+                self._owned = -1
+
+    def fetch(self) -> Revision:
+        """The newest commit of the branch, now in the mirror (S1).
+
+        Raises Unavailable (network, disk) or Stalled with reason RefMissing, RepositoryMissing, AccessDenied, HostKeyChanged, Redirected,
+        CertificateInvalid, TooBig, BadObjects, Shallow.
+        """
+        return self._healing(self._fetch)
+
+    def head(self) -> Revision | None:
+        """What the last fetch of this branch got, None if there was none."""
+        with self._lock:
+            return self._healing(lambda: self._resolve(self._place.ref))
+
+    def remote_commit(self) -> str:
+        """The commit the branch is at on the remote: one cheap question, nothing fetched. Raises as `fetch`."""
+        address = self._place.address
+        answer = self._git(("ls-remote", "--refs", "--", address.url, f"refs/heads/{address.branch}"), network=True)
+        found = check(answer, "asking for the branch").split()
+        if not found:
+            raise Stalled(f"the branch {address.branch} does not exist", reason="RefMissing")
+        return oid(found[0].decode())
+
+    def tree(self, commit: str) -> Tree:
+        """The files below the source's path at a commit (S2). Raises Stalled with reason PathMissing, CommitMissing or TooBig."""
+        return self._healing(lambda: self._tree(oid(commit)))
+
+    def read(self, oids: Collection[str]) -> dict[str, bytes]:
+        """The bytes of all these blobs, or an error (S3)."""
+        return self._healing(lambda: self._reader.contents([oid(value) for value in oids]))
+
+    def descends(self, old: str, new: str) -> bool:
+        """Whether `new` is `old` or came after it (S5). An `old` the mirror does not hold is no ancestor: the history here is whole."""
+        return self._healing(lambda: self._descends(oid(old), oid(new)))
+
+    def trailers(self, old: str | None, new: str) -> tuple[tuple[str, str], ...]:
+        """The trailers of at most 100 commits after `old` up to `new`, newest first; of `new` alone when `old` is None or unknown."""
+        return self._healing(lambda: self._trailers(old and oid(old), oid(new)))
+
+    def pin(self, commits: Mapping[str, str]) -> frozenset[str]:
+        """Keeps these commits (cluster -> commit) whatever the branch becomes (S8), and no others.
+
+        Returns the clusters whose commit the mirror does not hold. One ref per commit: clusters share theirs.
+        """
+        return self._healing(lambda: self._pin({name: oid(commit) for name, commit in commits.items()}))
+
+    # One command each
+
+    def _fetch(self) -> Revision:
+        place = self._place
+        before = self._resolve(place.ref)
+        arguments = (
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance",
+            "--", place.address.url, f"+refs/heads/{place.address.branch}:{place.ref}",
+        )  # fmt: skip
+        check(self._git(arguments, network=True), "fetching")
+        found = self._resolve(place.ref)
+        if found is None:
+            raise Unavailable("the fetched branch is not in the mirror", reason="GitFailed")
+        if found == before and storage.crowded(place.folder):
+            check(self._git(("repack", "-d", "-l", "-q", "--geometric=2")), "packing the mirror")
+            self._reader.close()
+        return found
+
+    def _resolve(self, ref: str) -> Revision | None:
+        (info,) = self._reader.info([ref])
+        if info is None or info.kind != "commit":
+            return None
+        return Revision(self._place.address.branch, info.oid)
+
+    def _tree(self, commit: str) -> Tree:
+        path = self._place.address.path
+        known, info = self._reader.info([commit, f"{commit}:{path}" if path else f"{commit}^{{tree}}"])
+        if known is None:
+            raise Stalled(f"the mirror does not hold commit {commit}", reason="CommitMissing")
+        if info is None or info.kind != "tree":
+            if path:
+                raise Stalled(
+                    f"there is no folder {path} at {commit}", reason="PathMissing", hint="spec.sources[].path"
+                )
+            raise Damaged("the tree of a commit is missing")
+        if self._last is None or self._last.oid != info.oid:
+            self._last = self._amended(self._last, info.oid) if self._last else self._listed(info.oid)
+        return self._last
+
+    def _listed(self, found: str) -> Tree:
+        raw = check(self._git(("ls-tree", "-r", "-z", "-l", "--full-tree", found)), "listing the tree")
+        if b" BAD\t" in raw:
+            raise Damaged("a blob of the tree is missing")
+        return trees.tree(found, trees.listing(raw), self._place.bounds)
+
+    def _amended(self, before: Tree, found: str) -> Tree:
+        """The new tree from the last one and what differs: a push to a large repository costs what it changed."""
+        raw = check(self._git(("diff-tree", "-r", "-z", "--raw", "--no-renames", before.oid, found)), "comparing trees")
+        removed, changed = trees.differences(raw)
+        infos = self._reader.info([entry.oid for entry in changed if entry.kind == b"blob"])
+        if None in infos:
+            raise Damaged("a blob of the tree is missing")
+        sizes = {info.oid: info.size for info in infos if info}
+        return trees.amended(before, found, removed, trees.sized(changed, sizes), self._place.bounds)
+
+    def _descends(self, old: str, new: str) -> bool:
+        known, present = self._reader.info([old, new])
+        if present is None:
+            raise Stalled(f"the mirror does not hold commit {new}", reason="CommitMissing")
+        if known is None or old == new:
+            return old == new
+        answer = self._git(("merge-base", "--is-ancestor", old, new))
+        return answer.status == 0 if answer.status in (0, 1) else refuse(answer.err, "comparing commits")
+
+    def _trailers(self, old: str | None, new: str) -> tuple[tuple[str, str], ...]:
+        known = old is not None and self._reader.info([old])[0] is not None
+        span: Sequence[str] = (f"--max-count={_COMMITS}", new, f"^{old}") if known else ("--max-count=1", new)
+        commits = check(self._git(("rev-list", *span, "--")), "listing commits").decode().split()
+        bodies = self._reader.contents(commits, "commit")
+        return tuple(found for commit in commits for found in trailers(bodies[commit]))
+
+    def _pin(self, commits: Mapping[str, str]) -> frozenset[str]:
+        wanted = sorted(set(commits.values()))
+        infos = self._reader.info(wanted)
+        present = frozenset(
+            commit for commit, info in zip(wanted, infos, strict=True) if info and info.kind == "commit"
+        )
+        if self._pins is None:
+            listed = check(self._git(("for-each-ref", "--format=%(objectname)", _PINS)), "listing pins")
+            self._pins = frozenset(listed.decode().split())
+        lines = [f"update {_PINS}{commit} {commit}\n" for commit in sorted(present - self._pins)]
+        lines += [f"delete {_PINS}{commit}\n" for commit in sorted(self._pins - present)]
+        if lines:
+            check(self._git(("update-ref", "--stdin"), stdin="".join(lines).encode()), "pinning commits")
+        self._pins = present
+        return frozenset(name for name, commit in commits.items() if commit not in present)
+
+    # Running git
+
+    def _git(self, arguments: Sequence[str], *, network: bool = False, stdin: bytes = b"") -> runner.Answer:
+        place = self._place
+        if network:
+            env = environment.network(place.folder, place.address, place.config.credentials)
+        else:
+            env = environment.reading(place.folder)
+        output = 1024 * (place.bounds.files + 64)  # a line of a listing is shorter than that
+        return runner.run(
+            place.folder, arguments, env, deadline=place.deadline, written=place.bounds.pack, output=output, stdin=stdin
+        )
+
+    def _start_reader(self) -> "subprocess.Popen[bytes]":
+        place = self._place
+        return runner.start(place.folder, COMMAND, environment.reading(place.folder), written=place.bounds.pack)
+
+    # Healing (S7)
+
+    def _healing(self, work: Callable[[], T]) -> T:
+        """`work`, once more on a fresh clone if the mirror turns out to be broken. Unavailable when it was replaced just before."""
+        with self._lock:
+            try:
+                return work()
+            except Damaged as error:
+                self._replace(error)
+            try:
+                return work()
+            except Damaged as error:
+                raise Unavailable(f"the mirror is broken again: {error}", reason="MirrorBroken") from error
+
+    def _replace(self, why: Damaged) -> None:
+        """A new clone beside the broken mirror takes its place only when it is complete: with Git down, what can be read stays."""
+        place = self._place
+        self._reader.close()
+        aside = storage.aside(place.folder)
+        if aside.exists() and time.time() - aside.stat().st_mtime < _REPLACE_AGAIN:
+            raise Unavailable(f"the mirror is broken: {why}", reason="MirrorBroken", after=_REPLACE_AGAIN) from why
+        fresh = place.folder.with_name(place.folder.name + ".new")
+        storage.create(fresh, place.deadline)
+        self._place = Place(fresh, place.config, place.address, place.deadline, place.bounds)
+        try:
+            self._fetch()
+        except Damaged as error:
+            raise Unavailable(f"the mirror is broken and a new one too: {error}", reason="MirrorBroken") from error
+        finally:
+            self._reader.close()
+            self._place = place
+        storage.replace(place.folder, fresh)
+        shutil.rmtree(fresh, ignore_errors=True)
+        self._last, self._pins = None, None

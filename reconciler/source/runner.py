@@ -1,0 +1,137 @@
+"""Runs git: fixed arguments, hardened environment, a deadline and size limits for every command (S1, A7; M13).
+
+GitPython's command wrapper starts the process; its own timeout only kills one process, so ours ends the whole group.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from git import Git
+
+from reconciler.errors import Unavailable
+from reconciler.source.environment import FOREIGN
+
+# The shell sets the limit on written files before git exists, so no child of it can have been born without (M13).
+_LAUNCH = ("/bin/sh", "-c", f'ulimit -f "$1" && shift && unset {FOREIGN} && exec git "$@"', "git")
+_BLOCK = 512
+_ERRORS = 64 << 10
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command came to. `cut` says that its output was longer than allowed and was thrown away."""
+
+    status: int
+    out: bytes
+    err: str
+    cut: bool = False
+
+
+def run(
+    folder: Path,
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    deadline: float,
+    written: int,
+    output: int,
+    stdin: bytes = b"",
+) -> Answer:
+    """One git command in `folder`. `deadline` in seconds; `written` caps each file it writes, `output` what it prints (bytes).
+
+    Raises Unavailable(reason="Timeout") at the deadline, after the whole process group was killed.
+    """
+    process = start(folder, arguments, env, written=written, stdin=bool(stdin))
+    end = time.monotonic() + deadline
+    try:
+        if stdin:
+            _feed(process, stdin, end)
+        out, err, cut = _drain(process, end, output)
+        if cut:
+            stop(process)
+        status = process.wait(max(0.1, end - time.monotonic()))
+    except (TimeoutError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(f"git {arguments[0]} did not end within {deadline:g} s", reason="Timeout") from error
+    finally:
+        stop(process)
+    return Answer(status, out, err.decode("utf-8", "replace"), cut)
+
+
+def start(
+    folder: Path, arguments: Sequence[str], env: Mapping[str, str], *, written: int, stdin: bool = True
+) -> "subprocess.Popen[bytes]":
+    """A running git of its own process group; end it with `stop`."""
+    blocks = str(max(1, written // _BLOCK))
+    started: Any = Git(str(folder)).execute(
+        [*_LAUNCH, blocks, *arguments],
+        istream=subprocess.PIPE if stdin else None,
+        as_process=True,
+        env=dict(env),
+        start_new_session=True,
+    )
+    process: subprocess.Popen[bytes] = started.proc
+    started.proc = None  # ours to end: the wrapper would signal one process only
+    return process
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Kills what is left of the process group and closes the pipes. Not polled first: an unreaped leader keeps the group's id ours."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def _feed(process: "subprocess.Popen[bytes]", data: bytes, end: float) -> None:
+    """Small input to commands that read all of it before they print."""
+    assert process.stdin is not None
+    with selectors.DefaultSelector() as selector, contextlib.suppress(BrokenPipeError):
+        os.set_blocking(process.stdin.fileno(), False)
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        view = memoryview(data)
+        while view:
+            if not selector.select(end - time.monotonic()):
+                raise TimeoutError
+            view = view[os.write(process.stdin.fileno(), view[:_CHUNK]) :]
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+
+
+def _drain(process: "subprocess.Popen[bytes]", end: float, limit: int) -> tuple[bytes, bytes, bool]:
+    """Everything printed, until both pipes are closed; ends early and says so when stdout passes `limit`."""
+    out, err = bytearray(), bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(_open(process.stdout), selectors.EVENT_READ, out)
+        selector.register(_open(process.stderr), selectors.EVENT_READ, err)
+        while selector.get_map():
+            ready = selector.select(max(0.0, end - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                data = os.read(key.fd, _CHUNK)
+                if not data:
+                    selector.unregister(key.fileobj)
+                key.data.extend(data)
+            del err[: -_ERRORS or None]
+            if len(out) > limit:
+                return b"", bytes(err), True
+    return bytes(out), bytes(err), False
+
+
+def _open(stream: Any) -> Any:
+    if stream is None:
+        raise ValueError("the process was started without this pipe")
+    return stream

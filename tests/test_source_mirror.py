@@ -1,0 +1,191 @@
+"""The mirror against real repositories on disk: fetch, read, history, pins (S1 to S8)."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import Retry, Stalled, UsageError
+from reconciler.model import Limits, SourceConfig
+from reconciler.source.mirror import Mirror
+
+ENV = {
+    "PATH": os.environ["PATH"],
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.com",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.com",
+}
+
+
+class Work:
+    """A repository people push to, with its work tree."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.git("init", "-q", "-b", "main", ".")
+
+    def git(self, *arguments: str, stdin: bytes = b"") -> str:
+        self.folder.mkdir(exist_ok=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.folder, env=ENV, input=stdin, capture_output=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
+
+    def commit(self, files: dict[str, str], message: str = "change", *, gone: tuple[str, ...] = ()) -> str:
+        for path, text in files.items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_text(text)
+        for path in gone:
+            (self.folder / path).unlink()
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    return Work(tmp_path / "work")
+
+
+def config(work: Work, **more: str) -> SourceConfig:
+    return SourceConfig(name="s", url=str(work.folder), **more)
+
+
+@pytest.fixture
+def mirror(work: Work, tmp_path: Path) -> Iterator[Mirror]:
+    opened = Mirror.open(config(work), tmp_path / "mirror", limits=Limits())
+    yield opened
+    opened.close()
+
+
+def test_fetches_and_reads(work: Work, mirror: Mirror) -> None:
+    assert mirror.head() is None
+    commit = work.commit({"clusters/a.yaml": "a: 1\n", "b.yaml": "b"})
+    revision = mirror.fetch()
+    assert str(revision) == f"main@sha1:{commit}"
+    assert mirror.head() == revision
+    assert mirror.remote_commit() == commit
+    tree = mirror.tree(commit)
+    assert list(tree.files) == ["b.yaml", "clusters/a.yaml"]
+    assert tree.oid == work.git("rev-parse", f"{commit}^{{tree}}")
+    oid = tree.files["clusters/a.yaml"]
+    assert tree.sizes[oid] == 5
+    assert mirror.read([oid]) == {oid: b"a: 1\n"}
+    assert mirror.read([]) == {}
+
+
+def test_next_commit_is_seen_by_the_reader_that_runs(work: Work, mirror: Mirror) -> None:
+    first = work.commit({"a.yaml": "1", "b.yaml": "1", "c/d.yaml": "1"})
+    mirror.fetch()
+    mirror.tree(first)
+    second = work.commit({"a.yaml": "2", "e/f.yaml": "3"}, gone=("c/d.yaml",))
+    assert mirror.fetch().commit == second
+    tree = mirror.tree(second)
+    assert list(tree.files) == ["a.yaml", "b.yaml", "e/f.yaml"]
+    assert set(tree.sizes) == set(tree.files.values())
+    assert mirror.read([tree.files["e/f.yaml"]])[tree.files["e/f.yaml"]] == b"3"
+    assert list(mirror.tree(first).files) == ["a.yaml", "b.yaml", "c/d.yaml"]
+
+
+def test_path_narrows_the_tree_and_a_missing_one_is_an_error(work: Work, tmp_path: Path) -> None:
+    commit = work.commit({"fleet/clusters/a.yaml": "1", "other": "2"})
+    mirror = Mirror.open(config(work, path="fleet/"), tmp_path / "m", limits=Limits())
+    mirror.fetch()
+    assert list(mirror.tree(commit).files) == ["clusters/a.yaml"]
+    commit = work.commit({}, gone=("fleet/clusters/a.yaml",))
+    mirror.fetch()
+    with pytest.raises(Stalled) as caught:
+        mirror.tree(commit)
+    assert caught.value.reason == "PathMissing"
+    mirror.close()
+
+
+def test_missing_branch_and_unknown_commit(work: Work, mirror: Mirror) -> None:
+    with pytest.raises(Stalled) as caught:
+        mirror.fetch()
+    assert caught.value.reason == "RefMissing"
+    with pytest.raises(Stalled) as caught:
+        mirror.remote_commit()
+    assert caught.value.reason == "RefMissing"
+    with pytest.raises(Stalled) as caught:
+        mirror.tree("1" * 40)
+    assert caught.value.reason == "CommitMissing"
+
+
+def test_history_rewritten_is_followed_and_does_not_descend(work: Work, mirror: Mirror) -> None:
+    first = work.commit({"a": "1"})
+    second = work.commit({"a": "2"})
+    mirror.fetch()
+    assert mirror.descends(first, second)
+    assert mirror.descends(second, second)
+    assert not mirror.descends(second, first)
+    assert mirror.pin({"one": second, "two": second}) == frozenset()
+    work.git("reset", "-q", "--hard", first)
+    third = work.commit({"a": "3"})
+    assert mirror.fetch().commit == third
+    assert not mirror.descends(second, third)
+    assert not mirror.descends("2" * 40, third)
+    assert list(mirror.tree(second).files) == ["a"]
+
+
+def test_trailers_come_from_new_commits_only(work: Work, mirror: Mirror) -> None:
+    old = work.commit({"a": "1"}, "Old\n\nNidus-Approve: old")
+    work.commit({"a": "2"}, "New\n\ntext\n\nNidus-Approve: abc\nSigned-off-by: A <a@example.com>")
+    work.commit({"a": "3"}, "Nidus-Approve: subject-is-no-trailer")
+    new = work.commit({"a": "4"}, "Prose\n\nNidus-Approve: quoted\nin the middle of prose")
+    mirror.fetch()
+    expected = (("Nidus-Approve", "abc"), ("Signed-off-by", "A <a@example.com>"))
+    assert mirror.trailers(old, new) == expected
+    assert mirror.trailers(None, new) == ()
+    assert mirror.trailers(None, old) == (("Nidus-Approve", "old"),)
+
+
+def test_pins_keep_what_is_named_and_drop_the_rest(work: Work, mirror: Mirror, tmp_path: Path) -> None:
+    first, second = work.commit({"a": "1"}), work.commit({"a": "2"})
+    mirror.fetch()
+    assert mirror.pin({"one": first, "two": second, "three": "3" * 40}) == frozenset({"three"})
+    mirror.close()
+    again = Mirror.open(config(work), tmp_path / "mirror", limits=Limits())
+    again.pin({"two": second})
+    refs = subprocess.run(["git", "for-each-ref", "refs/nidus"], cwd=tmp_path / "mirror", env=ENV, capture_output=True)
+    assert refs.stdout.decode().split() == [second, "commit", f"refs/nidus/{second}"]
+    again.close()
+
+
+def test_one_owner(work: Work, mirror: Mirror, tmp_path: Path) -> None:
+    with pytest.raises(Retry) as caught:
+        Mirror.open(config(work), tmp_path / "mirror", limits=Limits())
+    assert caught.value.reason == "MirrorBusy"
+    mirror.close()
+    Mirror.open(config(work), tmp_path / "mirror", limits=Limits()).close()
+
+
+def test_another_branch_never_shows_this_ones_commit(work: Work, mirror: Mirror, tmp_path: Path) -> None:
+    work.commit({"a": "1"})
+    mirror.fetch()
+    mirror.close()
+    other = Mirror.open(config(work, branch="next"), tmp_path / "mirror", limits=Limits())
+    assert other.head() is None
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"url": "http://example.com/x.git"}, {"url": "ext::sh -c true"}, {"url": "ext://sh"}, {"url": "https://u:p@h.example/x"},
+        {"url": "https://h.example/x?y"}, {"url": "https://h.example/a b"}, {"url": "https://h.example/../x"},
+        {"url": "ssh://h.example/x"}, {"url": "ssh://-oProxyCommand=x@h/x"}, {"url": "ssh://git@-oX/x"}, {"url": "https://h\n/x"},
+        {"branch": "--upload-pack=x"}, {"branch": "a..b"}, {"branch": "a.lock"}, {"branch": "a/.b"}, {"branch": "x\n"},
+        {"branch": "a//b"}, {"branch": "HEAD^{x}"}, {"path": "../x"}, {"path": "a/-b"}, {"path": "a\nb"},
+    ],
+)  # fmt: skip
+def test_odd_addresses_are_refused_before_git_sees_them(change: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        Mirror.open(SourceConfig(**({"name": "s", "url": "/x"} | change)), tmp_path / "m", limits=Limits())
+    assert not (tmp_path / "m").exists()
