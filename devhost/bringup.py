@@ -51,7 +51,8 @@ def control_plane(host: Host, programs: Programs, tell: Callable[[str], None]) -
 def apply(host: Host, objects: Sequence[dict[str, Any]]) -> None:
     """Apply `objects` (server-side) as the actors. Raises HostError when the API server refuses one."""
     kubeconfig = host.pki / "actors.kubeconfig"
-    command = [str(host.tools["kubectl"]), f"--kubeconfig={kubeconfig}", "apply", "--server-side", "-f", "-"]
+    kubectl = [str(host.tools["kubectl"]), f"--kubeconfig={kubeconfig}", f"--cache-dir={host.folder / 'kubectl'}"]
+    command = [*kubectl, "apply", "--server-side", "-f", "-"]
     body = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
     done = subprocess.run(command, input=body, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from devhost import golang, tools
+from devhost import golang, reins, tools
 from devhost.errors import HostError
 from devhost.pins import BUILDS, NEEDED, Build
 from devhost.progress import Progress, silent, step
@@ -76,7 +76,7 @@ def _compile(one: Build, go: Path, binary: Path, progress: Progress) -> None:
     settings = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off", "GOROOT": ""}
     environment = {**os.environ, **settings, "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     stamps = " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in one.stamps)])
-    command = [str(go), "build", "-trimpath", "-ldflags", stamps, "-o", str(binary), one.package]
+    command = [*reins.tied(), str(go), "build", "-trimpath", "-ldflags", stamps, "-o", str(binary), one.package]
     with tempfile.TemporaryFile() as log, step(f"build {one.name} {one.version}", progress) as beat:
         process = subprocess.Popen(
             command, cwd=tools.SOURCES / one.name, env=environment, stdout=log, stderr=subprocess.STDOUT

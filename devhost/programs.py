@@ -10,18 +10,15 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devhost import procfs
+from devhost import procfs, reins
 from devhost.errors import HostError
 from devhost.state import Process
-
-_REINS = str(Path(__file__).with_name("reins.py"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +159,10 @@ class Programs:
 
 def _spawn(program: Program) -> _Child:
     program.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    tied = [sys.executable, "-I", "-S", _REINS, str(os.getpid()), *program.argv]
+    command = [*reins.tied(), *program.argv]
     with program.log.open("ab") as log:
         process = subprocess.Popen(
-            tied, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **program.env}
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **program.env}
         )
     seen = procfs.look(process.pid)
     return _Child(program, process, seen.born if seen else 0)

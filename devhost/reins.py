@@ -13,6 +13,11 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
+def tied() -> list[str]:
+    """Return what to put before a command so that it dies with the thread that starts it."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid())]
+
+
 def main(arguments: list[str]) -> None:
     """Tie this process to its parent, then become the command."""
     parent, *command = arguments

@@ -39,7 +39,7 @@ def documents() -> list[Stage]:
             "pod-crash-again",
             "Pod",
             [_IS_RUNNING, _behaves("In", "crash-looping")],
-            _CRASHED,
+            _CRASHED_AGAIN,
             {"durationMilliseconds": 2000},
         ),
         _stage(
@@ -230,7 +230,6 @@ _ONE_MORE = "{{ with $.status.containerStatuses }}{{ add 1 ( index . $index ).re
 
 _RUNNING = "phase: Running\n" + _conditions("True") + _PLACE + _containers(_STARTED, ready=True)
 _NOT_READY = "phase: Running\n" + _conditions("False") + _PLACE + _containers(_STARTED, ready=False)
-_CRASHED = (
-    "phase: Running\n" + _conditions("False") + _PLACE + _containers(_BACKING_OFF, ready=False, restarts=_ONE_MORE)
-)
+_CRASHED_AGAIN = _conditions("False") + _containers(_BACKING_OFF, ready=False, restarts=_ONE_MORE)
+_CRASHED = "phase: Running\n" + _PLACE + _CRASHED_AGAIN
 _COMPLETED = "phase: Succeeded\n" + _conditions("False") + _containers(_ENDED, ready=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import importlib
 import json
 import os
 import signal
@@ -22,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from devhost import bringup, control, layout, state
+from devhost import actors, bringup, control, layout, state
 from devhost.errors import HostError
 from devhost.programs import Programs
 from devhost.state import Host, State, Wish
@@ -78,16 +77,10 @@ class Supervisor:
 
     def inhabit(self, host: Host) -> None:
         """Start the nodes and the actors."""
-        actors: Any = importlib.import_module("devhost.actors")
-        if not hasattr(actors, "run"):
-            return bringup.nodes(host, self.programs, (), ())
-        objects = actors.objects(host)
-        if objects:
-            bringup.apply(host, objects)
+        bringup.apply(host, actors.objects(host))
         bringup.nodes(host, self.programs, actors.kwok_documents(host), actors.kwok_flags(host))
         arguments = (host, self.programs, self.stopping)
         threading.Thread(target=actors.run, args=arguments, name="actors", daemon=True).start()
-        return None
 
     def fail(self, sentence: str) -> None:
         """Tell why, and end."""
