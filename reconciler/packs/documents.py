@@ -1,0 +1,54 @@
+"""A layer's YAML files (manifests, values): read strictly as what people wrote (V1), then variables filled in."""
+
+import re
+from typing import Any
+
+from reconciler.errors import Stalled
+from reconciler.model import Limits, Violation
+from reconciler.packs.objects import Sourced
+from reconciler.packs.wire import Job
+from reconciler.spec import yaml
+from reconciler.spec.variables import UnknownVariable, fill
+
+LIMITS = Limits(depth=100)
+"""As everywhere, but deeper: real CustomResourceDefinitions nest beyond what a spec ever does."""
+
+_SHOWN = 5
+
+
+def documents(job: Job, path: str) -> list[Sourced]:
+    """The documents of one file of the layer, each with `path:line` as its source.
+
+    Raises Stalled(RenderFailed) naming file, line and column of every mistake.
+    """
+    data = job.files.get(path)
+    if data is None:
+        raise Stalled(f"{path}: no such file in this layer", reason="RenderFailed")
+    parsed = yaml.parse(data, path, LIMITS)
+    if parsed.violations:
+        raise Stalled("; ".join(_sentence(found) for found in parsed.violations[:_SHOWN]), reason="RenderFailed")
+    return [(f"{path}:{found.line}", _filled(job, path, data, found.line, found.body)) for found in parsed.documents]
+
+
+def _filled(job: Job, path: str, data: bytes, start: int, body: Any) -> Any:
+    try:
+        return fill(body, job.context)
+    except UnknownVariable as error:
+        line = _line_of(data.decode(), str(error.name), start)
+        raise Stalled(f"{path}:{line}: {error.name} is not known here", reason="RenderFailed") from None
+    except ValueError as error:
+        raise Stalled(f"{path}:{start}: {error}", reason="RenderFailed") from None
+
+
+def _line_of(text: str, name: str, start: int) -> int:
+    """The 1-based line at or after `start` that refers to `name`; `start` where it cannot be found."""
+    reference = re.compile(r"\$\{\{\s*" + re.escape(name) + r"\s*\}\}")
+    for number, line in enumerate(text.splitlines(), 1):
+        if number >= start and reference.search(line):
+            return number
+    return start
+
+
+def _sentence(found: Violation) -> str:
+    hint = f" ({found.hint})" if found.hint else ""
+    return f"{found.path}:{found.line}:{found.column}: {found.message}{hint}"

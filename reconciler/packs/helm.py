@@ -1,0 +1,156 @@
+"""Pack kind `helm`: a chart from the repository (or the operator's own), rendered offline by Helm's SDK.
+
+Runs in a worker process only. The SDK's `render` changes the chart it is given (a subchart switched off is gone for the
+next render), so a chart is loaded afresh for every render.
+"""
+
+import functools
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from helm_python import Chart, HelmError, _native, validate_release_name
+
+from reconciler.errors import Stalled
+from reconciler.packs import loader
+from reconciler.packs.objects import Sourced
+from reconciler.packs.values import layered
+from reconciler.packs.wire import Job
+
+_HOOK = "helm.sh/hook"
+_TESTS = frozenset({"test", "test-success", "test-failure"})
+_DEFAULT_NAMESPACE = "default"
+_MESSAGE = 600
+
+
+def render(job: Job) -> list[Sourced]:
+    """The chart's CRDs, then its objects, each with the file it comes from; no notes, no tests, no hooks.
+
+    Raises Stalled: RenderFailed, ChartInvalid, HooksRefused (lists them), NonDeterministicChart, KubeVersionUnsupported.
+    """
+    files = _chart_files(job)
+    values = layered(job)
+    with tempfile.TemporaryDirectory(prefix="nidus-chart-") as folder:
+        _write(Path(folder), files)
+        try:
+            first = _print(folder, values, job)
+            second = _print(folder, values, job) if job.twice else first
+        except HelmError as error:
+            raise _failed(error, folder) from None
+    if first != second:
+        raise _unlike(first, second)
+    return list(_without_hooks(_documents(first), str(job.spec.get("hooks", "Refuse"))))
+
+
+def _chart_files(job: Job) -> dict[str, bytes]:
+    """The chart's files by their path inside the chart."""
+    base = str(job.spec.get("chart", "")).strip("/")
+    prefix = f"{base}/" if base and base != "." else ""
+    files = {path.removeprefix(prefix): data for path, data in job.files.items() if path.startswith(prefix)}
+    if "Chart.yaml" not in files:
+        raise Stalled(f"{base or 'the chart'} has no Chart.yaml", reason="ChartInvalid")
+    return files
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise Stalled(f"{name}: a chart's files lie inside the chart", reason="ChartInvalid")
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
+def _print(folder: str, values: Mapping[str, Any], job: Job) -> dict[str, str]:
+    """One render: path inside the chart -> text; CRDs come first."""
+    release = str(job.spec.get("release", ""))
+    validate_release_name(release)
+    with Chart.load(folder) as chart:
+        _check(chart, job.host_version)
+        options: dict[str, Any] = {
+            "name": release,
+            "namespace": job.namespace or _DEFAULT_NAMESPACE,
+            "kube_version": job.host_version,
+            "api_versions": list(job.api_versions),
+        }
+        printed = {crd["filename"]: crd["data"] for crd in chart.crds}
+        text = _native.call_string("helm_render", chart._raw(), json.dumps(values), json.dumps(options))
+        rendered: dict[str, str] = json.loads(text)
+        return printed | {path: rendered[path] for path in sorted(rendered)}
+
+
+def _check(chart: Chart, host_version: str) -> None:
+    """What Helm's install checks before it renders: type, dependencies and kubeVersion (the SDK's render does not)."""
+    metadata = chart.metadata
+    if metadata.get("type", "application") not in ("application", ""):
+        raise Stalled(f"chart {chart.name} is a {metadata['type']} chart: it has no objects", reason="ChartInvalid")
+    present = {str(found.get("name")) for found in chart.dependencies}
+    missing = sorted({str(wanted.get("name")) for wanted in metadata.get("dependencies") or ()} - present)
+    if missing:
+        names = ", ".join(missing)
+        hint = "nothing is fetched at render time: commit them below charts/ (helm dependency update)"
+        raise Stalled(
+            f"chart {chart.name} depends on {names}, not in its charts/ folder", reason="ChartInvalid", hint=hint
+        )
+    constraint = str(metadata.get("kubeVersion") or "")
+    if constraint and not _supports(constraint, host_version):
+        message = f"chart {chart.name} wants Kubernetes {constraint}, the target runs {host_version}"
+        raise Stalled(message, reason="KubeVersionUnsupported")
+
+
+@functools.lru_cache(maxsize=256)
+def _supports(constraint: str, version: str) -> bool:
+    """Whether `version` is inside a Chart.yaml `kubeVersion`, in Helm's own words: its template function decides."""
+    with tempfile.TemporaryDirectory(prefix="nidus-chart-") as folder:
+        chart = {
+            "Chart.yaml": b"apiVersion: v2\nname: version\nversion: 1.0.0\n",
+            "templates/answer": b"{{ semverCompare .Values.constraint .Values.version }}",
+        }
+        _write(Path(folder), chart)
+        with Chart.load(folder) as loaded:
+            text = loaded.render({"constraint": constraint, "version": version})["version/templates/answer"]
+    return text == "true"
+
+
+def _documents(printed: Mapping[str, str]) -> Iterator[Sourced]:
+    for path, text in printed.items():
+        if not path.endswith("/NOTES.txt") and text.strip():
+            yield from ((path, document) for document in loader.load(text, path))
+
+
+def _without_hooks(documents: Iterator[Sourced], policy: str) -> Iterator[Sourced]:
+    """Leaves out tests always and other hooks where `policy` is Ignore. Raises Stalled(HooksRefused) otherwise."""
+    refused = []
+    for source, document in documents:
+        hooks = _hooks(document)
+        if not hooks:
+            yield source, document
+        elif policy != "Ignore" and not hooks <= _TESTS:
+            refused.append(f"{document.get('kind')} {document['metadata'].get('name')} ({', '.join(sorted(hooks))})")
+    if refused:
+        hint = "hooks: Ignore leaves them out; what they do must then be an object of its own"
+        raise Stalled(f"the chart has hooks: {'; '.join(refused)}", reason="HooksRefused", hint=hint)
+
+
+def _hooks(document: Any) -> frozenset[str]:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    value = str(annotations.get(_HOOK, "")) if isinstance(annotations, dict) else ""
+    return frozenset(part.strip() for part in value.split(",") if part.strip())
+
+
+def _unlike(first: Mapping[str, str], second: Mapping[str, str]) -> Stalled:
+    names = ", ".join(sorted(path for path in first.keys() | second.keys() if first.get(path) != second.get(path)))
+    hint = "random values and dates cannot be kept by Git: set them in values"
+    return Stalled(f"the chart renders differently every time: {names}", reason="NonDeterministicChart", hint=hint)
+
+
+def _failed(error: HelmError, folder: str) -> Stalled:
+    """Helm's own sentence without the place we rendered in; of a long one its begin and its end, where the cause stands."""
+    text = " ".join(str(error.detail).replace(f"{folder}/", "").replace(folder, "the chart").split())
+    if len(text) > _MESSAGE:
+        text = f"{text[: _MESSAGE // 2]} ... {text[-_MESSAGE // 2 :]}"
+    return Stalled(text, reason="RenderFailed")

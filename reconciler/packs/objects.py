@@ -1,0 +1,75 @@
+"""From documents to the objects of a layer: lists flattened, each object named, none claimed twice."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from reconciler.errors import Stalled
+
+Sourced = tuple[str, Any]
+"""Where a document comes from (a file, or a place in the pack), and the document."""
+
+
+def collect(documents: Iterable[Sourced]) -> list[dict[str, Any]]:
+    """The objects of one layer in the order they were given.
+
+    Raises Stalled: ObjectInvalid for what is no Kubernetes object, ObjectClaimedTwice naming both places.
+    """
+    claimed: dict[tuple[str, str, str, str], str] = {}
+    objects = []
+    for source, document in documents:
+        for found in _flat(source, document):
+            key = identity(found)
+            if key in claimed:
+                raise _twice(found, claimed[key], source)
+            claimed[key] = source
+            objects.append(found)
+    return objects
+
+
+def identity(found: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Group, kind, namespace and name, whatever the version; the namespace is "" where the object names none."""
+    group, slash, _ = found["apiVersion"].rpartition("/")
+    return group if slash else "", found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]
+
+
+def _flat(source: str, document: Any) -> Iterator[dict[str, Any]]:
+    """Kinds named ...List with `items` are what `kubectl get -o yaml` prints, not objects."""
+    if isinstance(document, dict) and str(document.get("kind", "")).endswith("List") and "items" in document:
+        for item in document["items"] or []:
+            yield from _flat(source, item)
+    else:
+        yield _sane(source, document)
+
+
+def _sane(source: str, document: Any) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise _invalid(source, "is not an object")
+    for key in ("apiVersion", "kind"):
+        if not isinstance(document.get(key), str) or not document[key]:
+            raise _invalid(source, f"has no {key}")
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(name, str) or not name:
+        hint = "an object made again on every sync cannot be kept; give it a name"
+        generated = isinstance(metadata, dict) and "generateName" in metadata
+        raise _invalid(source, f"{document['kind']} has no metadata.name", hint if generated else "")
+    if not isinstance(metadata.get("namespace", ""), str):
+        raise _invalid(source, f"{document['kind']} {name}: metadata.namespace is not text")
+    return {**document, "metadata": _lean(metadata)}
+
+
+def _lean(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Empty labels and annotations mean none; as empty maps they would differ from what the server stores."""
+    return {key: value for key, value in metadata.items() if value != {}}
+
+
+def _invalid(source: str, what: str, hint: str = "") -> Stalled:
+    return Stalled(f"{source}: {what}", reason="ObjectInvalid", hint=hint)
+
+
+def _twice(found: dict[str, Any], first: str, second: str) -> Stalled:
+    group, kind, namespace, name = identity(found)
+    where = f"{namespace}/{name}" if namespace else name
+    kind = f"{kind}.{group}" if group else kind
+    places = f"in {first} and in {second}" if first != second else f"twice in {first}"
+    return Stalled(f"{kind} {where} stands {places}", reason="ObjectClaimedTwice")

@@ -1,0 +1,105 @@
+"""One render worker as the controller sees it: started early, asked with a deadline, killed when it does not behave."""
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+from reconciler.packs.wire import Answer, Job, TooBig, receive, send
+
+_ROOT = Path(__file__).resolve().parents[2]
+_START = f"import sys; sys.path.append({str(_ROOT)!r}); from reconciler.packs.worker import main; main()"
+"""`-I` leaves out everything but site-packages; a checkout that is not installed is added by its own path."""
+_START_LIMIT = 30.0
+
+
+class Ended(Exception):
+    """The worker ended during a job. `ours`: by its own doing (a crash, a limit), not by a signal from outside."""
+
+    def __init__(self, message: str, *, ours: bool) -> None:
+        super().__init__(message)
+        self.message = message
+        self.ours = ours
+
+
+class Worker:
+    """A worker process and our end of its socket. Not thread-safe: one job at a time.
+
+    `jobs` counts what it rendered, `rss` is its resident memory in bytes after the last job.
+    """
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        self.rss = 0
+        self._ready = False
+        self._trace: IO[bytes] = tempfile.TemporaryFile(prefix="nidus-render-")  # noqa: SIM115 - lives with the worker
+        self._link, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-X", "utf8", "-c", _START],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=self._trace,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, job: Job, seconds: float) -> Answer:
+        """The worker's answer to one job. Raises TimeoutError after `seconds`, Ended when the process went away."""
+        try:
+            self._await_start()
+            deadline = time.monotonic() + seconds
+            send(self._link, job, deadline)
+            answer = receive(self._link, Answer, deadline)
+        except (EOFError, ConnectionError):
+            raise self._ended() from None
+        except TooBig:
+            raise Ended("more bytes than a render may have", ours=True) from None
+        self.jobs += 1
+        self.rss = answer.rss
+        return answer
+
+    def kill(self) -> None:
+        """Ends the process; an `ask` under way in another thread raises Ended."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Ends the process, waits for it and frees what it held here. May be called again; not while `ask` runs."""
+        self._process.kill()
+        self._process.wait()
+        self._link.close()
+        self._trace.close()
+
+    def _await_start(self) -> None:
+        """The first frame says that the worker has its limits and libraries; its start is not the job's time."""
+        if not self._ready:
+            self.rss = receive(self._link, Answer, time.monotonic() + _START_LIMIT).rss
+            self._ready = True
+
+    def _ended(self) -> Ended:
+        status = self._process.wait()
+        outside = status in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
+        return Ended(f"the render ended with {_spoken(status)}{self._cause()}", ours=not outside)
+
+    def _cause(self) -> str:
+        """The Go runtime's or Python's own word for its end, which quotes no values."""
+        self._trace.seek(0)
+        for line in self._trace.read(65536).decode(errors="replace").splitlines():
+            if line.startswith(("fatal error: ", "runtime: out of memory", "MemoryError")):
+                return f" ({line[:200]})"
+        return ""
+
+
+def _spoken(status: int) -> str:
+    if status == -signal.SIGXCPU:
+        return "its processor time used up"
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"

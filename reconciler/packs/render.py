@@ -1,0 +1,156 @@
+"""The renderer: layers to objects, by a few workers for many threads, each result kept by what it depends on."""
+
+import importlib.metadata
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from reconciler.errors import NidusError, Retry, Stalled
+from reconciler.model import Layer, Object
+from reconciler.packs.pool import Pool
+from reconciler.packs.process import Ended
+from reconciler.packs.wire import Job
+
+Read = Callable[[Collection[str]], dict[str, bytes]]
+
+_KNOWN = 20_000
+_QUARANTINE = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """Everything a render depends on; the layer's digest covers its files, values and context."""
+
+    digest: str
+    host_version: str
+    api_versions: tuple[str, ...]
+    backend: str
+
+
+class Renderer:
+    """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker.
+
+    `seconds` and `cpu` bound one render in wall and processor time; a worker is replaced after `recycle` jobs or beyond
+    `memory` bytes; `cache` bounds the kept results in bytes. What hung or crashed is not tried again for five minutes,
+    so a hostile chart costs its own cluster only.
+    """
+
+    def __init__(
+        self,
+        workers: int = 2,
+        *,
+        seconds: float = 30.0,
+        cpu: int = 20,
+        recycle: int = 500,
+        memory: int = 512 << 20,
+        cache: int = 64 << 20,
+    ) -> None:
+        self._seconds = seconds
+        self._cpu = cpu
+        self._backend = importlib.metadata.version("helm-python-sdk")
+        self._results = _Results(cache)
+        self._pool = Pool(workers, recycle, memory)
+
+    def render(
+        self, layer: Layer, read: Read, *, host_version: str, api_versions: tuple[str, ...] = ()
+    ) -> tuple[Object, ...]:
+        """The objects of `layer`, in its order, for an API server of `host_version` ("v1.36.0").
+
+        `read` gives the bytes of blobs by oid and is asked only when the result is not kept. Each call returns objects
+        of its own. Raises Stalled: RenderFailed, ObjectInvalid, ObjectClaimedTwice, ChartInvalid, HooksRefused,
+        NonDeterministicChart, KubeVersionUnsupported, RenderTimeout, RenderCrashed; Retry when the worker was ended
+        from outside; what `read` raises.
+        """
+        key = _Key(layer.digest, host_version, api_versions, self._backend)
+        found = self._results.get(key)
+        if found is None:
+            found = self._render(key, layer, read)
+            self._results.put(key, found)
+        return tuple(msgspec.json.decode(found))
+
+    def close(self) -> None:
+        """Ends all workers; renders under way raise Retry."""
+        self._pool.close()
+
+    def _render(self, key: _Key, layer: Layer, read: Read) -> bytes:
+        self._results.raise_quarantined(key)
+        job = self._job(key, layer, read)
+        try:
+            answer = self._pool.ask(job, self._seconds)
+        except TimeoutError:
+            message = f"not rendered within {self._seconds:g} s"
+            raise self._results.quarantine(key, Stalled(message, reason="RenderTimeout")) from None
+        except Ended as end:
+            if end.ours:
+                raise self._results.quarantine(key, Stalled(end.message, reason="RenderCrashed")) from None
+            raise Retry(end.message, reason="RenderCrashed") from None
+        if answer.reason:
+            raise Stalled(answer.message, reason=answer.reason, hint=answer.hint)
+        return bytes(answer.objects)
+
+    def _job(self, key: _Key, layer: Layer, read: Read) -> Job:
+        blobs = read([oid for _, oid in layer.files]) if layer.files else {}
+        spec: dict[str, Any] = dict(layer.spec)
+        return Job(
+            kind=layer.kind,
+            namespace=layer.namespace or str(spec.get("namespace", "")),
+            spec=spec,
+            files={path: blobs[oid] for path, oid in layer.files},
+            context=dict(layer.context),
+            host_version=key.host_version,
+            api_versions=key.api_versions,
+            twice=layer.kind == "helm" and self._results.first(layer.digest),
+            cpu=self._cpu,
+        )
+
+
+class _Results:
+    """Rendered JSON by key, the oldest used dropped beyond `limit` bytes; and what must not be tried again yet."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[_Key, bytes] = OrderedDict()
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._refused: dict[_Key, tuple[float, Stalled]] = {}
+
+    def get(self, key: _Key) -> bytes | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: _Key, found: bytes) -> None:
+        with self._lock:
+            self._size += len(found) - len(self._kept.pop(key, b""))
+            self._kept[key] = found
+            self._seen[key.digest] = None
+            if len(self._seen) > _KNOWN:
+                self._seen.popitem(last=False)
+            while self._size > self._limit and self._kept:
+                self._size -= len(self._kept.popitem(last=False)[1])
+
+    def first(self, digest: str) -> bool:
+        """Whether this layer never came out well before, as far as the last 20,000 layers tell."""
+        with self._lock:
+            return digest not in self._seen
+
+    def quarantine(self, key: _Key, error: Stalled) -> NidusError:
+        with self._lock:
+            now = time.monotonic()
+            self._refused = {known: kept for known, kept in self._refused.items() if kept[0] > now}
+            self._refused[key] = (now + _QUARANTINE, error)
+        return error
+
+    def raise_quarantined(self, key: _Key) -> None:
+        """Raises what this render came to when it hung or crashed less than five minutes ago."""
+        with self._lock:
+            until, error = self._refused.get(key, (0.0, None))
+        if error and until > time.monotonic():
+            raise Stalled(error.message, reason=error.reason, hint=error.hint)

@@ -1,0 +1,85 @@
+"""The render worker: jobs in, objects out, over the socket that is its standard input, until that is closed (H4).
+
+Started by `packs.process` with an empty environment. Limits are set here, inside the child, before any chart is read.
+What is raised and not ours ends the process: the controller starts another one.
+"""
+
+import importlib
+import resource
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from reconciler.errors import NidusError, Stalled
+from reconciler.packs import KINDS
+from reconciler.packs.objects import Sourced, collect
+from reconciler.packs.wire import Answer, Job, TooBig, receive, send
+
+ADDRESS_SPACE = 3 << 30
+"""Bytes. Helm's library is a Go runtime, which reserves far more than it uses: it aborts at 512 MiB."""
+_DATA = 1 << 30
+_FILE = 64 << 20
+_OPEN_FILES = 128
+_PAGE = resource.getpagesize()
+
+Render = Callable[[Job], list[Sourced]]
+
+
+def main() -> None:
+    """Serves jobs until the controller hangs up."""
+    _confine()
+    kinds: dict[str, Render] = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
+    link = socket.socket(fileno=0)
+    send(link, Answer(rss=_resident()))
+    while True:
+        try:
+            job = receive(link, Job)
+        except EOFError:
+            return
+        _allow(job.cpu)
+        try:
+            send(link, answer(job, kinds))
+        except TooBig:
+            send(link, Answer(reason="RenderFailed", message="the rendered objects are too large", rss=_resident()))
+
+
+def answer(job: Job, kinds: Mapping[str, Render]) -> Answer:
+    """Renders one job; our own errors become an answer with their reason."""
+    try:
+        objects = collect(kinds[job.kind](job))
+        return Answer(objects=msgspec.Raw(msgspec.json.encode(objects)), rss=_resident())
+    except MemoryError:
+        failed: NidusError = Stalled("the render needs too much memory", reason="RenderFailed")
+    except NidusError as error:
+        failed = error
+    return Answer(reason=failed.reason, message=failed.message, hint=failed.hint, rss=_resident())
+
+
+def _confine() -> None:
+    for limit, value in (
+        (resource.RLIMIT_AS, ADDRESS_SPACE),
+        (resource.RLIMIT_DATA, _DATA),
+        (resource.RLIMIT_FSIZE, _FILE),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(limit)
+        lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (lowest, lowest))
+
+
+def _allow(seconds: int) -> None:
+    """Lets this job use `seconds` more of processor time; the kernel ends the process after that."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + seconds, hard))
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+
+
+if __name__ == "__main__":
+    main()
