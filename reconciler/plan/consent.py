@@ -1,0 +1,29 @@
+"""The destructive part of a plan, as a set people approve (P7): free of commit ids and values."""
+
+import hashlib
+from collections.abc import Iterable
+
+from reconciler.model import DESTRUCTIVE, Change, Consent
+
+
+def of(changes: Iterable[Change]) -> Consent:
+    """The consent a plan needs: one line "target ref uid action" per delete and replace, sorted, and their SHA-256 in hex;
+    an empty set has an empty digest."""
+    items = tuple(sorted(line(one) for one in changes if one.action in DESTRUCTIVE))
+    return Consent(items, digest(items))
+
+
+def line(change: Change) -> str:
+    """One change as approved."""
+    return f"{change.target} {change.ref} {change.uid} {change.action}"
+
+
+def digest(items: Iterable[str]) -> str:
+    """The digest of sorted lines, "" of none."""
+    body = "\n".join(sorted(items))
+    return hashlib.sha256(body.encode()).hexdigest() if body else ""
+
+
+def within(consent: Consent, approved_items: Iterable[str]) -> bool:
+    """Whether everything to be destroyed was approved."""
+    return frozenset(consent.items) <= frozenset(approved_items)

@@ -1,0 +1,139 @@
+"""What would change, field by field (P3): only in what we own, lists by their keys, nothings alike."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from reconciler.model import MISSING, FieldChange, IgnoreRule, Object, ObjectRef
+from reconciler.plan import paths
+from reconciler.plan.fields import SERVER_METADATA, TOP
+from reconciler.plan.shapes import Keyed, Table, keys_of, shape, table
+from reconciler.plan.walk import empty, whole
+
+
+def diff(
+    desired: Object, live: Object | None, merged: Object | None, owned_paths: Iterable[str], ignore: Sequence[str]
+) -> tuple[FieldChange, ...]:
+    """Field changes from `live` to `merged` (the server's dry-run answer; without one, to `desired`), sorted by path.
+
+    `owned_paths`: the fields that count, ours now or at our last apply; `ignore`: JSON pointers that do not. Values are the
+    plain ones: `plan.redact` comes after.
+    """
+    after = without(merged if merged is not None else desired, ignore)
+    before = without(live, ignore) if live is not None else {}
+    found: list[FieldChange] = []
+    compare = _Compare(table(desired["apiVersion"]), found, subset=merged is None)
+    for part, skip in (("", TOP), ("metadata", SERVER_METADATA)):
+        old, new = (before.get(part, {}), after.get(part, {})) if part else (before, after)
+        compare.fields(_less(old, skip), _less(new, skip), part, part)
+    ours = _Ours(owned_paths)
+    return tuple(sorted((one for one in found if ours.has(one.path)), key=lambda one: one.path))
+
+
+def without(obj: Object, pointers: Sequence[str]) -> Object:
+    """The object less what stands at these JSON pointers; also the object to send, where fields are somebody else's."""
+    for pointer in pointers:
+        obj = _drop(obj, [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]])
+    return obj
+
+
+def ignored(rules: Sequence[IgnoreRule], ref: ObjectRef) -> tuple[str, ...]:
+    """The pointers of `ignoreDifferences` that speak of this object; a rule without name or namespace means all."""
+    return tuple(
+        pointer
+        for rule in rules
+        if rule.kind == ref.kind and rule.name in ("", ref.name) and rule.namespace in ("", ref.namespace)
+        for pointer in rule.pointers
+    )
+
+
+def _drop(value: Any, parts: list[str]) -> Any:
+    if not parts:
+        return value
+    head, rest = parts[0], parts[1:]
+    if isinstance(value, dict) and head in value:
+        if rest:
+            return {**value, head: _drop(value[head], rest)}
+        return {key: below for key, below in value.items() if key != head}
+    if isinstance(value, list) and head.isdigit() and int(head) < len(value):
+        at = int(head)
+        return [*value[:at], *([_drop(value[at], rest)] if rest else []), *value[at + 1 :]]
+    return value
+
+
+def _less(value: Any, skip: frozenset[str]) -> dict[str, Any]:
+    return {key: below for key, below in value.items() if key not in skip}
+
+
+class _Ours:
+    """Answers whether a path is, holds or lies below one of ours."""
+
+    def __init__(self, owned_paths: Iterable[str]) -> None:
+        self.exact = frozenset(owned_paths)
+        self.above = frozenset(up for path in self.exact for up in paths.ancestors(path))
+
+    def has(self, path: str) -> bool:
+        return path in self.above or any(up in self.exact for up in paths.ancestors(path))
+
+
+class _Compare:
+    """Walks two values side by side and notes leaves that differ; `subset`: what only the old side has does not count."""
+
+    def __init__(self, rows: Table, found: list[FieldChange], *, subset: bool) -> None:
+        self.rows, self.found, self.subset = rows, found, subset
+
+    def fields(self, old: dict[str, Any], new: dict[str, Any], path: str, above: str) -> None:
+        for key in old.keys() | new.keys():
+            if not (self.subset and key not in new):
+                self.value(old.get(key), new.get(key), paths.child(path, key), above, key)
+
+    def value(self, old: Any, new: Any, path: str, above: str, name: str) -> None:
+        if empty(name, old) and empty(name, new):
+            return
+        maps = isinstance(old, dict | None) and isinstance(new, dict | None)
+        lists = isinstance(old, list | None) and isinstance(new, list | None)
+        form = shape(self.rows, above, name) if maps or lists else None
+        if maps and form is None:
+            self.fields(old or {}, new or {}, path, name)
+        elif lists and form == "set":
+            self._set(old or [], new or [], path)
+        elif lists and isinstance(form, Keyed):
+            self._keyed(old or [], new or [], path, name, form)
+        elif not whole(new, old, self.rows if self.subset else {}):
+            self._note(path, old, new)
+
+    def _set(self, old: list[Any], new: list[Any], path: str) -> None:
+        for one in old:
+            if one not in new and not self.subset:
+                self._note(paths.member(path, one), one, None)
+        for one in new:
+            if one not in old:
+                self._note(paths.member(path, one), None, one)
+
+    def _keyed(self, old: list[Any], new: list[Any], path: str, name: str, form: Keyed) -> None:
+        old_keys, new_keys = keys_of(old, form), keys_of(new, form)
+        if old_keys is None or new_keys is None:
+            return self.value(old, new, path, "", "")
+        before, after = dict(zip(old_keys, old, strict=True)), dict(zip(new_keys, new, strict=True))
+        for key in dict.fromkeys([*old_keys, *new_keys]):
+            if key in after or not self.subset:
+                self._item(before.get(key), after.get(key), path, name, (form, key))
+        shared = [key for key in new_keys if key in before]
+        if shared != [key for key in old_keys if key in after]:
+            self._note(path, [_name(key) for key in old_keys], [_name(key) for key in new_keys])
+        return None
+
+    def _item(self, old: Any, new: Any, path: str, name: str, row: tuple[Keyed, tuple[Any, ...]]) -> None:
+        form, key = row
+        here = paths.item(path, zip(form.keys, key, strict=True))
+        if old is None or new is None or form.whole:
+            if not whole(new, old, self.rows if self.subset else {}):
+                self._note(here, old, new)
+        else:
+            self.fields(old, new, here, name)
+
+    def _note(self, path: str, old: Any, new: Any) -> None:
+        self.found.append(FieldChange(path, MISSING if old is None else old, MISSING if new is None else new))
+
+
+def _name(key: tuple[Any, ...]) -> str:
+    return "/".join(str(part) for part in key)

@@ -1,0 +1,45 @@
+"""Drift (R2): which differences somebody else made, and what a layer's policy makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reconciler.model import MISSING, Change, FieldChange, Layer, Object
+from reconciler.plan import paths
+from reconciler.plan.fields import MANAGER, Manager, managers
+from reconciler.plan.fields import scaled as written
+
+
+def found(
+    changes: Sequence[FieldChange], live: Object, before: Sequence[str]
+) -> tuple[tuple[FieldChange, Manager], ...]:
+    """The differences made on the live side, with who made each: fields of our last apply (`before`) the server no longer
+    lists as ours. The others come from Git."""
+    out = []
+    for one in changes:
+        if any(paths.covers(path, one.path) or paths.covers(one.path, path) for path in before):
+            who = managers(live, one.path)
+            if not any(each.name == MANAGER and each.operation == "Apply" for each in who):
+                out.append((one, who[0] if who else Manager("somebody", "Update", "", "")))
+    return tuple(out)
+
+
+def told(found: Sequence[tuple[FieldChange, Manager]]) -> str:
+    """Who changed what and when, in one line."""
+    parts = [f"{one.path} by {who.name}{f' at {who.time}' if who.time else ''}" for one, who in found]
+    return "changed " + ", ".join(parts)
+
+
+def tolerated(change: Change, layer: Layer, message: str) -> Change:
+    """A drifted object under the policies `report` (said, not corrected) and `ignore` (silent)."""
+    if layer.drift == "ignore":
+        return replace(change, action="unchanged", reason="DriftIgnored", fields=(), flags=(), desired=None)
+    return replace(change, action="skip", reason="DriftReported", flags=(message,), desired=None)
+
+
+def scaled(wanted: Object, body: Object, live: Object) -> tuple[str, ...]:
+    """Flags for desired fields the request leaves to whoever scaled the object (A1)."""
+    return tuple(
+        f"{path} is left to {who.name} ({who.subresource})"
+        for path, who in sorted(written(live))
+        if paths.get(wanted, path) is not MISSING and paths.get(body, path) is MISSING
+    )

@@ -1,0 +1,60 @@
+"""What makes a change dangerous, said beside it (P4), and what may never be replaced."""
+
+from dataclasses import replace
+
+from reconciler.model import Bundle, Change, Object, ObjectRef
+from reconciler.plan import paths
+
+OPT_IN = "nidus.dev/replace"
+ENGINE = "engine"
+RESTARTS = "restarts the control plane"
+VOLUME = "volume at risk"
+NEVER = frozenset(
+    {
+        ("", "Namespace"),
+        ("", "PersistentVolume"),
+        ("", "PersistentVolumeClaim"),
+        ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    }
+)
+
+
+def of(change: Change, bundle: Bundle) -> tuple[str, ...]:
+    """Flags of a change of fields."""
+    if change.layer != ENGINE or change.target.nested or not change.fields:
+        return ()
+    if change.ref.kind not in ("StatefulSet", "Deployment"):
+        return ()
+    restarts = any(paths.covers("spec.template", one.path) for one in change.fields)
+    volume = any(paths.covers("spec.persistentVolumeClaimRetentionPolicy", one.path) for one in change.fields)
+    return (*((RESTARTS,) if restarts else ()), *((VOLUME,) if volume else ()))
+
+
+def destroying(ref: ObjectRef, live: Object | None) -> tuple[str, ...]:
+    """Flags of a deletion."""
+    if (ref.group, ref.kind) in (("", "Namespace"), ("", "PersistentVolumeClaim"), ("", "PersistentVolume")):
+        return (VOLUME,)
+    if ref.kind == "CustomResourceDefinition":
+        return ("deletes all its objects",)
+    policy = paths.get(live or {}, "spec.persistentVolumeClaimRetentionPolicy.whenDeleted")
+    return (VOLUME,) if ref.kind == "StatefulSet" and policy == "Delete" else ()
+
+
+def replaced(change: Change, live: Object, bundle: Bundle) -> Change:
+    """An immutable field changed: replace where the object opts in and may be, else hold."""
+    annotations = (change.desired or {}).get("metadata", {}).get("annotations") or {}
+    opted = annotations.get(OPT_IN) == "true"
+    if opted and not _never(change, live, bundle):
+        return replace(
+            change, action="replace", reason="ImmutableField", flags=(*change.flags, *destroying(change.ref, live))
+        )
+    return replace(change, action="hold", reason="ImmutableField", desired=None)
+
+
+def _never(change: Change, live: Object, bundle: Bundle) -> bool:
+    if (change.ref.group, change.ref.kind) in NEVER:
+        return True
+    if change.ref.kind == "StatefulSet":
+        return any(one.get("spec", {}).get("volumeClaimTemplates") for one in (live, change.desired or {}))
+    engine = change.ref.kind == "Service" and not change.target.nested and change.ref.namespace == bundle.namespace
+    return engine and change.ref.name == bundle.cluster

@@ -1,0 +1,32 @@
+"""Unapproved destruction is held (P7, AD3, D3): the last gate between a plan and its execution."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reconciler.model import DESTRUCTIVE, Change, Held, Permit, Plan, Request
+from reconciler.plan.consent import within
+
+UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects nobody approved")
+
+
+def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -> Plan:
+    """The plan as it may be executed: all its deletes and replaces, or, unless the permit releases their digest or a request
+    covers them, none (they become hold, flagged with what they would do). `now` in seconds; the consent stays as it is."""
+    if not plan.consent.items or plan.consent.digest in permit.released or _approved(plan, requests, now):
+        return plan
+    held = permit.held.get(plan.consent.digest) or permit.held.get(plan.cluster) or UNAPPROVED
+    return replace(plan, changes=tuple(_hold(one, held) if one.action in DESTRUCTIVE else one for one in plan.changes))
+
+
+def _approved(plan: Plan, requests: Sequence[Request], now: float) -> bool:
+    return any(
+        one.kind == "approve"
+        and one.cluster in ("", plan.cluster)
+        and (one.expires == 0 or now < one.expires)
+        and (one.consent == plan.consent.digest or within(plan.consent, one.items))
+        for one in requests
+    )
+
+
+def _hold(change: Change, held: Held) -> Change:
+    return replace(change, action="hold", reason=held.reason, flags=(f"would {change.action}", *change.flags))

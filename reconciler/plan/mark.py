@@ -1,0 +1,75 @@
+"""The marks our objects carry (A3, api.md "On the home cluster"), and the name an object goes by.
+
+On the host: labels `app.kubernetes.io/managed-by: nidus`, `nidus.dev/cluster`, `nidus.dev/layer`, annotation `nidus.dev/nonce`.
+Inside nested clusters the keys are `inside.nidus.dev/*`: the engine copies labels to the host, where a tenant's must not count.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.model import InventoryEntry, Object, ObjectRef
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+HOST = "nidus.dev"
+INSIDE = "inside.nidus.dev"
+LABEL = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def mark(obj: Object, *, cluster: str, layer: str, nonce: str, nested: bool) -> Object:
+    """A copy that carries our marks. A Secret's `stringData` becomes `data`, as the server would make it: only then do its
+    field paths stay comparable."""
+    domain = INSIDE if nested else HOST
+    metadata = obj["metadata"]
+    ours = {f"{domain}/cluster": cluster, f"{domain}/layer": label(layer)}
+    managed_by = {f"{INSIDE}/managed-by": "nidus"} if nested else {MANAGED_BY: "nidus"}
+    labels = {**(metadata.get("labels") or {}), **managed_by, **ours}
+    annotations = {**(metadata.get("annotations") or {}), f"{domain}/nonce": nonce}
+    marked = {**obj, "metadata": {**metadata, "labels": labels, "annotations": annotations}}
+    if obj["kind"] == "Secret" and obj["apiVersion"] == "v1" and "stringData" in obj:
+        marked["data"] = {**(obj.get("data") or {}), **_encoded(marked.pop("stringData") or {})}
+    return marked
+
+
+def marked(obj: Object, *, cluster: str, nonce: str, nested: bool) -> bool:
+    """Whether a live object carries our marks with this nonce and was applied by us (A3: what settles an intended entry)."""
+    domain = INSIDE if nested else HOST
+    metadata = obj["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    return (
+        labels.get(f"{INSIDE}/managed-by" if nested else MANAGED_BY) == "nidus"
+        and labels.get(f"{domain}/cluster") == cluster
+        and nonce != ""
+        and annotations.get(f"{domain}/nonce") == nonce
+        and any(entry.get("manager") == "nidus" for entry in metadata.get("managedFields") or ())
+    )
+
+
+def ours(entry: InventoryEntry | None, live: Object, cluster: str, nonce: str) -> bool:
+    """Whether a live object is the one our inventory means (A3): by UID, or, while only intended, by our marks and nonce."""
+    if entry is None:
+        return False
+    if entry.uid:
+        return bool(entry.uid == live["metadata"].get("uid"))
+    return marked(live, cluster=cluster, nonce=nonce, nested=bool(entry.target.nested))
+
+
+def label(layer: str) -> str:
+    """A layer's name as a label value: `web/ingress` is `web.ingress`; longer than 63 characters ends in a hash."""
+    safe = LABEL.sub(".", layer).strip("._-")
+    if len(safe) <= 63:
+        return safe
+    return f"{safe[:52]}-{hashlib.sha256(layer.encode()).hexdigest()[:10]}"
+
+
+def ref_of(obj: Object) -> ObjectRef:
+    """The name of an object; `namespace` is what it says itself ("" where it says nothing)."""
+    metadata = obj["metadata"]
+    group = obj["apiVersion"].rpartition("/")[0]
+    return ObjectRef(group, obj["kind"], metadata.get("namespace") or "", metadata["name"])
+
+
+def _encoded(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: base64.b64encode(str(value).encode()).decode() for key, value in values.items()}

@@ -1,0 +1,26 @@
+"""Where a change stands in a plan (A4): layers by dependency, what others need first inside one, pruning last and reversed."""
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.model import Change, Layer, ObjectRef
+
+FIRST = frozenset({("", "Namespace"), ("apiextensions.k8s.io", "CustomResourceDefinition")})
+RBAC = "rbac.authorization.k8s.io"
+
+
+def arranged(wanted: Iterable[Change], pruned: Iterable[Change], layers: Sequence[Layer]) -> tuple[Change, ...]:
+    """All changes in apply order, whatever order they came in."""
+    at = {layer.name: index for index, layer in enumerate(layers)}
+    last = len(layers)
+
+    def place(change: Change) -> tuple[int, int, str, ObjectRef]:
+        return at.get(change.layer, last), rank(change.ref), change.layer, change.ref
+
+    return (*sorted(wanted, key=place), *sorted(pruned, key=place, reverse=True))
+
+
+def rank(ref: ObjectRef) -> int:
+    """0 for kinds and namespaces, 1 for accounts and their rights, 2 for the rest."""
+    if (ref.group, ref.kind) in FIRST:
+        return 0
+    return 1 if ref.group == RBAC or (ref.group, ref.kind) == ("", "ServiceAccount") else 2

@@ -1,0 +1,117 @@
+"""Field paths as text: `spec.template.spec.containers[name=app].image`, `metadata.labels."app.kubernetes.io/name"`.
+
+`.field` with JSON quotes where the name is not plain, `[key=value,...]` an item of a keyed list (keys sorted), `[=value]` a
+member of a set, `[3]` an item by position. Values are plain text where that is unambiguous and JSON elsewhere. Two spellings
+of one path never exist, so paths compare as strings.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from reconciler.model import MISSING
+
+PLAIN = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*\Z").match
+BARE = re.compile(r"[A-Za-z/*_][A-Za-z0-9_./:@*-]*\Z").match
+WORDS = frozenset({"true", "false", "null", "NaN", "Infinity"})
+TOKEN = re.compile(
+    r'\.?(?:(?P<field>[A-Za-z_$][A-Za-z0-9_$-]*)|(?P<quoted>"(?:[^"\\]|\\.)*")|\[(?P<item>(?:[^\]"]|"(?:[^"\\]|\\.)*")*)\])'
+)
+PAIR = re.compile(r'(?P<key>[A-Za-z0-9_-]*)=(?P<value>"(?:[^"\\]|\\.)*"|[^,"]*)(?:,|\Z)')
+
+Item = tuple[tuple[str, Any], ...]
+Element = str | int | Item
+
+
+def child(path: str, name: str) -> str:
+    """The path of field `name` below `path`."""
+    part = name if PLAIN(name) else json.dumps(name, ensure_ascii=False)
+    return f"{path}.{part}" if path else part
+
+
+def item(path: str, keys: Iterable[tuple[str, Any]]) -> str:
+    """The path of the item of a keyed list whose key fields have these values."""
+    return f"{path}[{','.join([f'{key}={text(value)}' for key, value in sorted(keys)])}]"
+
+
+def member(path: str, value: Any) -> str:
+    """The path of a member of a set."""
+    return f"{path}[={text(value)}]"
+
+
+def text(value: Any) -> str:
+    """A scalar as it stands inside brackets."""
+    if isinstance(value, str) and BARE(value) and value not in WORDS:
+        return value
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def covers(outer: str, inner: str) -> bool:
+    """Whether `inner` is `outer` or lies below it."""
+    return inner.startswith(outer) and (len(inner) == len(outer) or not outer or inner[len(outer)] in ".[")
+
+
+def ancestors(path: str) -> list[str]:
+    """The path itself and all paths above it, longest first."""
+    found, end = [path], len(path)
+    for token in reversed(list(TOKEN.finditer(path))):
+        end = token.start()
+        if end:
+            found.append(path[:end])
+    return found
+
+
+@lru_cache(maxsize=4096)
+def parse(path: str) -> tuple[Element, ...]:
+    """The elements of a path; ValueError for text that is none."""
+    elements: list[Element] = []
+    at = 0
+    while at < len(path):
+        token = TOKEN.match(path, at)
+        if token is None or token.end() == at:
+            raise ValueError(f"not a field path: {path}")
+        at = token.end()
+        elements.append(_element(token))
+    return tuple(elements)
+
+
+def _element(token: re.Match[str]) -> Element:
+    if token["field"] is not None:
+        return token["field"]
+    if token["quoted"] is not None:
+        return str(json.loads(token["quoted"]))
+    if token["item"].isdigit():
+        return int(token["item"])
+    return tuple((pair["key"], _value(pair["value"])) for pair in PAIR.finditer(token["item"]))
+
+
+def _value(part: str) -> Any:
+    return part if BARE(part) and part not in WORDS else json.loads(part)
+
+
+def get(value: Any, path: str) -> Any:
+    """What stands at `path` in a JSON value, `MISSING` where nothing does."""
+    for element in parse(path):
+        value = _step(value, element)
+        if value is MISSING:
+            return MISSING
+    return value
+
+
+def _step(value: Any, element: Element) -> Any:
+    if isinstance(element, str):
+        return value.get(element, MISSING) if isinstance(value, Mapping) else MISSING
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return MISSING
+    if isinstance(element, int):
+        return value[element] if element < len(value) else MISSING
+    if element[0][0] == "":
+        return element[0][1] if element[0][1] in value else MISSING
+    return next((one for one in value if _has(one, element)), MISSING)
+
+
+def _has(value: Any, keys: Item) -> bool:
+    """Whether an item carries these key fields; a protocol left out is TCP, the one default list keys have."""
+    return isinstance(value, Mapping) and all(value.get(k, "TCP" if k == "protocol" else None) == v for k, v in keys)

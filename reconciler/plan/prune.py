@@ -1,0 +1,87 @@
+"""What the inventory holds and nobody desires: prune, retain or leave (P2, P7, D1, D2, D4, I7)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from reconciler.model import Bundle, Change, InventoryEntry, ObjectRef, Observed, Tombstone
+from reconciler.plan import flags
+from reconciler.plan.mark import ours
+from reconciler.plan.suspects import Key
+
+
+def changes(
+    bundle: Bundle,
+    gone: Sequence[InventoryEntry],
+    observed: Mapping[Key, Observed],
+    known: frozenset[str],
+    nonce: str,
+    now: float,
+) -> Iterator[Change]:
+    """One change per entry that is not desired: delete, or skip with the reason it stays. `known`: layers rendered in this
+    pass. A deletion needs the live object read, with the UID the entry has (D4)."""
+    doubtful = {layer.target for layer in bundle.layers if layer.name not in known}
+    pruning = {layer.name: layer.prune for layer in bundle.layers}
+    for entry in gone:
+        change = Change("skip", entry.target, entry.ref, entry.layer, uid=entry.uid)
+        seen = observed.get((entry.target, entry.ref))
+        if bundle.tombstone is not None:
+            yield _buried(change, entry, seen, bundle, bundle.tombstone, nonce, now)
+        elif entry.target in doubtful:
+            yield replace(change, reason="LayerUnknown")
+        elif entry.state == "retained":
+            yield replace(change, reason="Retained")
+        elif not pruning.get(entry.layer, True):
+            yield replace(change, reason="PruneDisabled")
+        else:
+            yield _pruned(change, entry, seen, bundle.cluster, nonce)
+
+
+def _buried(
+    change: Change,
+    entry: InventoryEntry,
+    seen: Observed | None,
+    bundle: Bundle,
+    tombstone: Tombstone,
+    nonce: str,
+    now: float,
+) -> Change:
+    """An entry of a cluster that is gone from Git (D1, D2)."""
+    if tombstone.policy == "Orphan":
+        return replace(change, reason="Orphaned")
+    if entry.target.nested:
+        return replace(change, reason="GoesWithCluster")
+    if tombstone.policy != "Delete" and retained(entry.ref, bundle):
+        return replace(change, reason="Retained")
+    change = _pruned(change, entry, seen, bundle.cluster, nonce)
+    if change.action != "delete":
+        return change
+    if tombstone.protect:
+        return replace(change, action="hold", reason="Protected", flags=("would delete", *change.flags))
+    if now < tombstone.due:
+        return replace(change, action="hold", reason="Grace", flags=("would delete", *change.flags))
+    return change
+
+
+def retained(ref: ObjectRef, bundle: Bundle) -> bool:
+    """What `Retain` keeps: the namespace, volumes and their claims, the engine's Service (it owns what tenants run), the
+    cluster's certificates and configuration."""
+    if ref.group:
+        return False
+    if ref.kind in ("Namespace", "PersistentVolumeClaim", "PersistentVolume"):
+        return True
+    name = bundle.cluster
+    return (ref.kind, ref.name) in {("Service", name), ("Secret", f"{name}-certs"), ("Secret", f"vc-config-{name}")}
+
+
+def _pruned(change: Change, entry: InventoryEntry, seen: Observed | None, cluster: str, nonce: str) -> Change:
+    if seen is None or seen.unknown:
+        return replace(change, reason=seen.unknown if seen else "NotObserved")
+    live = seen.live
+    if live is None:
+        return replace(change, reason="Gone")
+    if not ours(entry, live, cluster, nonce):
+        return replace(change, reason="NotOwner")
+    change = replace(change, uid=seen.uid)
+    if "deletionTimestamp" in live["metadata"]:
+        return replace(change, reason="Terminating")
+    return replace(change, action="delete", flags=flags.destroying(entry.ref, live))

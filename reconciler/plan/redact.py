@@ -1,0 +1,52 @@
+"""Secret values never appear (P5): a hash keyed by this installation's salt, and a length, stand for them."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from reconciler.model import MISSING, FieldChange, ObjectRef
+
+SECRET_LIKE = re.compile(r"(Secret|Secrets|Credential|Credentials|Password|Token|PrivateKey)\Z")
+SHOWN = re.compile(r"(metadata\.labels|type\Z|immutable\Z|metadata\.finalizers|metadata\.ownerReferences)")
+COPIES = re.compile(r'metadata\.annotations(\Z|\."[^"]*last-applied[^"]*")')
+
+
+def is_secret_like(ref: ObjectRef) -> bool:
+    """Whether objects of this kind carry values nobody may see."""
+    return SECRET_LIKE.search(ref.kind) is not None
+
+
+def redact(ref: ObjectRef, changes: Sequence[FieldChange], salt: bytes) -> tuple[FieldChange, ...]:
+    """The changes safe to show: of Secret-like kinds everything but labels, type and owners is
+    `(sensitive, sha256:<8 hex>, <n> bytes)`, equal for equal values; so are copies of a whole object in annotations elsewhere."""
+    hidden = is_secret_like(ref)
+    return tuple(
+        replace(one, before=mask(one.before, salt), after=mask(one.after, salt))
+        if (hidden and not SHOWN.match(one.path)) or COPIES.match(one.path)
+        else one
+        for one in changes
+    )
+
+
+def mask(value: Any, salt: bytes) -> Any:
+    """What stands for one value; a missing one stays missing. Base64 text counts as the bytes it spells."""
+    if isinstance(value, str) and value == MISSING:
+        return value
+    data = _bytes(value)
+    keyed = hmac.new(salt, data, hashlib.sha256).hexdigest()
+    return f"(sensitive, sha256:{keyed[:8]}, {len(data)} bytes)"
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, str):
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return value.encode()
