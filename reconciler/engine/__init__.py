@@ -1,0 +1,97 @@
+"""The engine (vCluster's chart): what one NestedCluster means on its host, as the three host layers.
+
+`layers` is the mapping table of api.md; `violations` the rules of the engine that the chart's own schema misses. The parts:
+`values` (chart values), `policies` and `network` (what we render ourselves), `overhead` (what the engine uses of a quota),
+`versions`, `readiness`, `writes` (R4), `leftovers` (D2).
+"""
+
+import hashlib
+from dataclasses import replace
+
+import msgspec
+
+from reconciler.engine.network import network_policies
+from reconciler.engine.policies import host_namespace, limit_range, quota, role_bindings
+from reconciler.engine.values import chart_of, chart_values, isolation_of, quota_of
+from reconciler.engine.violations import violations as violations
+from reconciler.engine.writes import ignore_rules
+from reconciler.model import ClusterDocument, Layer, NestedCluster, Object, Policy, Target
+
+ENGINE_TIMEOUT = 600.0
+POLICIES_TIMEOUT = 120.0
+
+
+def layers(document: ClusterDocument, namespace: str, policy: Policy) -> tuple[Layer, Layer, Layer]:
+    """The host side of one cluster in apply order (A4): namespace, policies, engine.
+
+    The engine depends on the policies, so that it starts once its quota is enforced (`health` of a ResourceQuota). `document`
+    must be free of `violations`. Raises ValueError for an engine version the policy does not know.
+    """
+    cluster, target = document.cluster, Target(policy.host)
+    first = _manifests("namespace", target, "", (host_namespace(cluster, namespace, policy),))
+    second = _manifests("policies", target, namespace, policy_objects(cluster, namespace, policy), ("namespace",))
+    return first, second, _engine(cluster, target, namespace, policy)
+
+
+def namespace_of(name: str, policy: Policy) -> str:
+    """The host namespace of the nested cluster `name`."""
+    return policy.namespace_pattern.replace("{name}", name)
+
+
+def policy_objects(cluster: NestedCluster, namespace: str, policy: Policy) -> tuple[Object, ...]:
+    """What guards the tenant and must stand before the engine starts: quota, limits, network policies, role bindings."""
+    share, isolation = quota_of(cluster, policy), isolation_of(cluster, policy)
+    limits = limit_range(share, namespace)
+    return (
+        *([limits] if limits else []),
+        *(found for found in [quota(cluster, share, namespace)] if found),
+        *(network_policies(cluster, isolation, namespace, policy) if isolation.network_policy else ()),
+        *role_bindings(cluster, namespace, policy),
+    )
+
+
+def _engine(cluster: NestedCluster, target: Target, namespace: str, policy: Policy) -> Layer:
+    chart = chart_of(cluster, policy)
+    name = cluster.metadata.name
+    spec = {
+        "chart": "",
+        "release": name,
+        "values": chart_values(cluster, namespace, policy),
+        "hooks": "Refuse",
+        "namespace": namespace,
+    }
+    layer = Layer(
+        name="engine",
+        target=target,
+        kind="helm",
+        spec=spec,
+        digest="",
+        files=chart.files,
+        namespace=namespace,
+        depends_on=("policies",),
+        timeout=ENGINE_TIMEOUT,
+        ignore=ignore_rules(name, namespace),
+    )
+    return _sealed(layer, chart.digest)
+
+
+def _manifests(
+    name: str, target: Target, namespace: str, objects: tuple[Object, ...], depends_on: tuple[str, ...] = ()
+) -> Layer:
+    layer = Layer(
+        name=name,
+        target=target,
+        kind="manifests",
+        spec={"objects": list(objects)},
+        digest="",
+        namespace=namespace,
+        depends_on=depends_on,
+        timeout=POLICIES_TIMEOUT,
+    )
+    return _sealed(layer)
+
+
+def _sealed(layer: Layer, *more: str) -> Layer:
+    """The layer with its digest over everything it holds; no revision is in it."""
+    canonical = msgspec.json.encode([layer, *more], order="deterministic")
+    return replace(layer, digest=hashlib.sha256(canonical).hexdigest())

@@ -1,0 +1,156 @@
+"""Layers and results -> the three conditions and the one STATUS word (api.md, "On the home cluster").
+
+Waiting and held are not failures (T1): they are never Stalled. Messages are sorted, so that equal states read equal.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reconciler.model import Condition, Held, LayerStatus, Result, Tombstone
+
+WORDS = frozenset(
+    {
+        "Pending",
+        "Provisioning",
+        "Ready",
+        "Progressing",
+        "Degraded",
+        "Waiting",
+        "Held",
+        "Suspended",
+        "Asleep",
+        "Deleting",
+        "Expired",
+        "Invalid",
+    }
+)
+_MOVING = frozenset({"Provisioning", "Progressing", "Waiting", "Deleting", "Pending"})
+_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What decides the word: everything said about the cluster, sorted into sentences."""
+
+    failed: tuple[str, ...]
+    stalled: tuple[str, ...]
+    moving: tuple[str, ...]
+    waiting: tuple[str, ...]
+    held: tuple[str, ...]
+
+
+def compute(
+    layers: Sequence[LayerStatus],
+    results: Sequence[Result],
+    *,
+    held: Held | None,
+    suspended: str,
+    tombstone: Tombstone | None,
+    invalid: str,
+    never_applied: bool,
+) -> tuple[tuple[Condition, ...], str]:
+    """Conditions Ready, Reconciling, Stalled (in this order) and the STATUS word.
+
+    `suspended` is the reason of a suspend ("" if none), `invalid` the first violation of the cluster's own file ("" if none),
+    `never_applied` that nothing of this cluster was ever applied.
+    """
+    state = _state(layers, results, held)
+    word, message = _word(state, layers, suspended, tombstone, invalid, never_applied)
+    return (_ready(word, message, state, layers), _reconciling(word, message), _stalled(state, invalid)), word
+
+
+def _state(layers: Sequence[LayerStatus], results: Sequence[Result], held: Held | None) -> _State:
+    failed = [result for result in results if result.outcome == "failed"]
+    return _State(
+        failed=_sentences([*_layers(layers, "Failed"), *map(_failure, failed)]),
+        stalled=_sentences(map(_failure, (result for result in failed if result.stalls))),
+        moving=_sentences(
+            [
+                *_layers(layers, "InProgress", "Unknown"),
+                *(f"{result.change.ref} is being deleted" for result in results if result.outcome == "deleting"),
+            ]
+        ),
+        waiting=_sentences(
+            [
+                *_layers(layers, "Waiting"),
+                *(f"{r.change.ref}: {r.reason or 'waiting'}" for r in results if r.outcome == "waiting"),
+            ]
+        ),
+        held=_sentences(
+            [
+                *([held.message] if held else []),
+                *_layers(layers, "Held"),
+                *(f"{r.change.ref}: {r.reason or r.change.reason}" for r in results if r.outcome == "held"),
+            ]
+        ),
+    )
+
+
+def _word(
+    state: _State,
+    layers: Sequence[LayerStatus],
+    suspended: str,
+    tombstone: Tombstone | None,
+    invalid: str,
+    never_applied: bool,
+) -> tuple[str, str]:
+    """The first that is true, from what a human decided down to what goes by itself."""
+    starting = "Provisioning" if never_applied else "Progressing"
+    order: tuple[tuple[str, bool, str], ...] = (
+        ("Suspended", bool(suspended), suspended),
+        ("Held", tombstone is not None and bool(state.held), _text(state.held)),
+        ("Deleting", tombstone is not None, _deletion(state)),
+        ("Invalid", bool(invalid), invalid),
+        ("Held", bool(state.held), _text(state.held)),
+        ("Degraded", bool(state.failed), _text(state.failed)),
+        (starting, bool(state.moving), _text(state.moving)),
+        ("Provisioning" if never_applied else "Waiting", bool(state.waiting), _text(state.waiting)),
+        ("Pending", not layers, "nothing has been planned yet"),
+    )
+    return next(((word, message) for word, true, message in order if true), ("Ready", "everything is as in Git"))
+
+
+def _ready(word: str, message: str, state: _State, layers: Sequence[LayerStatus]) -> Condition:
+    """True when every layer is Current, whatever waits for a human on top of it; Unknown when nobody looked."""
+    if not layers:
+        return Condition("Ready", "Unknown" if word in ("Suspended", "Pending") else "False", word, message)
+    trouble = state.failed or state.moving or state.waiting
+    healthy = all(layer.state in ("Current", "Held") for layer in layers) and not trouble
+    if word == "Deleting" or not healthy:
+        reason = word if word not in ("Suspended", "Held", "Invalid") else "NotReady"
+        return Condition("Ready", "False", reason, message if reason == word else _text(trouble))
+    return Condition("Ready", "True", "Ready", f"{len(layers)} layers are Current")
+
+
+def _reconciling(word: str, message: str) -> Condition:
+    moving = word in _MOVING
+    return Condition("Reconciling", "True" if moving else "False", word, message if moving else "")
+
+
+def _stalled(state: _State, invalid: str) -> Condition:
+    if invalid:
+        return Condition("Stalled", "True", "Invalid", invalid)
+    if state.stalled:
+        return Condition("Stalled", "True", "ApplyFailed", _text(state.stalled))
+    return Condition("Stalled", "False", "NotStalled", "")
+
+
+def _deletion(state: _State) -> str:
+    return _text(state.failed or state.moving or state.waiting) or "removed from Git"
+
+
+def _failure(result: Result) -> str:
+    return f"{result.change.ref}: {result.error or result.reason or 'failed'}"
+
+
+def _layers(layers: Sequence[LayerStatus], *states: str) -> list[str]:
+    return [f"{one.name}: {one.message or one.state}" for one in layers if one.state in states]
+
+
+def _sentences(found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(found)))
+
+
+def _text(sentences: Sequence[str]) -> str:
+    more = len(sentences) - _LISTED
+    return "; ".join(sentences[:_LISTED]) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,46 @@
+"""What the engine leaves behind when its chart's objects go (D2): names that stay, and selectors to expand when observed."""
+
+from dataclasses import dataclass
+
+from reconciler.engine.overhead import ETCD_MEMBERS
+from reconciler.engine.writes import MANAGED_BY
+from reconciler.model import NestedCluster, ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Objects of one kind by label; `namespace` "" = cluster-scoped."""
+
+    group: str
+    kind: str
+    namespace: str
+    labels: str
+
+
+def claims(cluster: NestedCluster, namespace: str) -> tuple[ObjectRef, ...]:
+    """The volume claims the engine's StatefulSet makes from its template; deleting it keeps them."""
+    name, plane = cluster.metadata.name, cluster.spec.control_plane
+    stem, count = (
+        (f"data-{name}-etcd", ETCD_MEMBERS) if plane.store.type == "etcd" else (f"data-{name}", plane.replicas)
+    )
+    return tuple(ObjectRef("", "PersistentVolumeClaim", namespace, f"{stem}-{index}") for index in range(count))
+
+
+def kept(cluster: NestedCluster, namespace: str) -> tuple[ObjectRef, ...]:
+    """What policy Retain keeps, so that adding the cluster again finds its identity and its data."""
+    name = cluster.metadata.name
+    return (
+        ObjectRef("", "Namespace", "", namespace),
+        ObjectRef("", "Service", namespace, name),
+        ObjectRef("", "Secret", namespace, f"{name}-certs"),
+        ObjectRef("", "Secret", namespace, f"vc-config-{name}"),
+        *claims(cluster, namespace),
+    )
+
+
+def selectors(name: str, namespace: str) -> tuple[Selector, ...]:
+    """Synced pods, which run on without their control plane, and the engine's one cluster-scoped kind (D4)."""
+    return (
+        Selector("", "Pod", namespace, f"{MANAGED_BY}={name}"),
+        Selector("scheduling.k8s.io", "PriorityClass", "", f"{MANAGED_BY}={namespace}-x-{name}"),
+    )

@@ -1,0 +1,119 @@
+"""Network policies of one tenant's host namespace: nothing by default, then what the engine and its workloads need.
+
+Pods are told apart by the engine's labels: the control plane `app: vcluster`, the store `app: vcluster-etcd`, synced pods
+`vcluster.loft.sh/managed-by`. Workloads reach the internet but no private network, so no other tenant, node or metadata
+service; the control plane also reaches API servers, whose addresses nobody knows beforehand.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reconciler.engine.writes import MANAGED_BY
+from reconciler.model import Isolation, NestedCluster, Object, Policy
+
+API_PORT = 8443
+HOST_API_PORTS = (443, 6443, 8443)
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+PRIVATE_6 = ("::1/128", "fc00::/7", "fe80::/10")
+NODE_DNS = "169.254.20.10/32"
+
+Rule = Mapping[str, Any]
+
+
+def network_policies(
+    cluster: NestedCluster, isolation: Isolation, namespace: str, policy: Policy
+) -> tuple[Object, ...]:
+    """Default deny, then one policy for each kind of pod in the namespace."""
+    name = cluster.metadata.name
+    engine, workload = _peer(_engine(name)), _peer(_workload(name))
+    outside = [{"namespaceSelector": _named(found.namespace)} for found in isolation.ingress_from]
+    guarded = [
+        _policy("nidus-default", namespace, {}, (), ()),
+        _policy("nidus-engine", namespace, _engine(name), _to_engine(cluster, outside, policy), _from_engine()),
+        _policy(
+            "nidus-workload",
+            namespace,
+            _workload(name),
+            ({"from": [engine, workload, *outside]},),
+            (_dns(), {"to": [workload]}, {"to": [engine], "ports": _tcp(API_PORT)}, _internet()),
+        ),
+    ]
+    if cluster.spec.control_plane.store.type == "etcd":
+        guarded.append(_store(name, namespace))
+    return tuple(guarded)
+
+
+def _to_engine(cluster: NestedCluster, outside: Sequence[Rule], policy: Policy) -> tuple[Rule, ...]:
+    """An exposed API server is guarded by its own TLS and by the load balancer's source ranges: node addresses arrive here."""
+    expose = cluster.spec.expose.type
+    if expose in ("LoadBalancer", "NodePort") or (expose == "Ingress" and not outside):
+        return ({"ports": _tcp(API_PORT)},)
+    home = policy.controller_account.partition(":")[0]
+    controller = [{"namespaceSelector": _named(home)}] if home else []
+    return ({"from": [{"podSelector": {}}, *controller, *outside], "ports": _tcp(API_PORT)},)
+
+
+def _from_engine() -> tuple[Rule, ...]:
+    return _dns(), {"to": [{"podSelector": {}}]}, {"ports": _tcp(*HOST_API_PORTS)}
+
+
+def _store(name: str, namespace: str) -> Object:
+    etcd = {"app": "vcluster-etcd", "release": name}
+    members, clients = _peer(etcd), _peer(_engine(name))
+    arriving = ({"from": [members, clients], "ports": _tcp(2379)}, {"from": [members], "ports": _tcp(2380)})
+    leaving = (_dns(), {"to": [members], "ports": _tcp(2379, 2380)})
+    return _policy("nidus-store", namespace, etcd, arriving, leaving)
+
+
+def _policy(
+    name: str, namespace: str, pods: Mapping[str, str], arriving: Sequence[Rule], leaving: Sequence[Rule]
+) -> Object:
+    spec: dict[str, Any] = {
+        "podSelector": _selected(pods),
+        "policyTypes": ["Ingress", "Egress"],
+        **({"ingress": list(arriving)} if arriving else {}),
+        **({"egress": list(leaving)} if leaving else {}),
+    }
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+def _engine(name: str) -> dict[str, str]:
+    return {"app": "vcluster", "release": name}
+
+
+def _workload(name: str) -> dict[str, str]:
+    return {MANAGED_BY: name}
+
+
+def _peer(labels: Mapping[str, str]) -> Rule:
+    return {"podSelector": _selected(labels)}
+
+
+def _selected(labels: Mapping[str, str]) -> Rule:
+    """Pods by label; the engine copies a tenant's labels to the host, so its own pods are those it did not sync."""
+    if not labels:
+        return {}
+    if MANAGED_BY in labels:
+        return {"matchLabels": dict(labels)}
+    ours = {"key": MANAGED_BY, "operator": "DoesNotExist"}
+    return {"matchLabels": dict(labels), "matchExpressions": [ours]}
+
+
+def _named(namespace: str) -> Rule:
+    return {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+
+
+def _dns() -> Rule:
+    host = {"namespaceSelector": _named("kube-system"), "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
+    ports = [{"port": 53, "protocol": protocol} for protocol in ("TCP", "UDP")]
+    return {"to": [host, {"ipBlock": {"cidr": NODE_DNS}}], "ports": ports}
+
+
+def _internet() -> Rule:
+    blocks = {"0.0.0.0/0": PRIVATE, "::/0": PRIVATE_6}
+    return {"to": [{"ipBlock": {"cidr": cidr, "except": list(private)}} for cidr, private in blocks.items()]}
+
+
+def _tcp(*ports: int) -> list[dict[str, Any]]:
+    return [{"port": port, "protocol": "TCP"} for port in ports]

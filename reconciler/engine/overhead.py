@@ -1,0 +1,84 @@
+"""What the engine itself uses of its namespace's quota, so that the tenant gets its whole share.
+
+The figures are the chart's own defaults (0.36.1 values.yaml) deep-merged with the cluster's, plus what a LimitRange of ours
+adds to containers that state nothing, plus the pods a rollout needs for a moment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from reconciler.engine import quantity
+from reconciler.model import NestedCluster
+
+ETCD_MEMBERS = 3  # never follows `replicas`: the chart starts every member as a new cluster, growing splits the data
+ETCD_RESOURCES = {"cpu": "100m", "memory": "256Mi"}
+DEFAULT_LIMITS = {"memory": "512Mi", "ephemeral-storage": "8Gi"}
+DEFAULT_REQUESTS = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "1Gi"}
+
+_ENGINE_REQUESTS = {"cpu": "200m", "memory": "256Mi", "ephemeral-storage": "1Gi"}
+_ENGINE_LIMITS = {"memory": "4Gi", "ephemeral-storage": "10Gi"}
+_INIT_REQUESTS = {"cpu": "40m", "memory": "64Mi"}
+_INIT_LIMITS = {"memory": "256Mi"}
+_DNS_REQUESTS = {"cpu": "20m", "memory": "64Mi"}
+_DNS_LIMITS = {"memory": "170Mi"}
+_DNS_PODS = 2  # one, and one more while it rolls out
+_PROBE_SERVICES = 2  # short-lived, at the first start: how the engine learns the host's service range
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """The engine's own use: amounts by resource name, storage in bytes, counts in pieces."""
+
+    requests: Mapping[str, Fraction]
+    limits: Mapping[str, Fraction]
+    storage: Fraction
+    pods: int
+    services: int
+    load_balancers: int
+    node_ports: int
+
+
+def of(cluster: NestedCluster) -> Overhead:
+    """The overhead of a cluster's control plane, its store and its DNS. Raises ValueError for a malformed quantity."""
+    plane, etcd = cluster.spec.control_plane, cluster.spec.control_plane.store.type == "etcd"
+    engines = plane.replicas + (max(1, -(-plane.replicas // 4)) if etcd else 0)
+    members = ETCD_MEMBERS if etcd else 0
+    pods = {"engine": engines, "etcd": members, "dns": _DNS_PODS}
+    return Overhead(
+        requests=_sum(pods, _requests(cluster)),
+        limits=_sum(pods, _limits(cluster)),
+        storage=(members or plane.replicas) * quantity.parse(plane.store.size),
+        pods=sum(pods.values()),
+        services=(3 if etcd else 2) + 1 + _PROBE_SERVICES,
+        load_balancers=int(cluster.spec.expose.type == "LoadBalancer"),
+        node_ports={"NodePort": 2, "LoadBalancer": 1}.get(cluster.spec.expose.type, 0),
+    )
+
+
+def _requests(cluster: NestedCluster) -> dict[str, dict[str, Fraction]]:
+    own = cluster.spec.control_plane.resources.requests
+    engine = _numbers(_ENGINE_REQUESTS | own)
+    return {
+        "engine": quantity.most([engine, _numbers(DEFAULT_REQUESTS | _INIT_REQUESTS)]),
+        "etcd": _numbers(DEFAULT_REQUESTS | ETCD_RESOURCES),
+        "dns": _numbers(DEFAULT_REQUESTS | _DNS_REQUESTS),
+    }
+
+
+def _limits(cluster: NestedCluster) -> dict[str, dict[str, Fraction]]:
+    own = cluster.spec.control_plane.resources.limits
+    engine = _numbers(_ENGINE_LIMITS | own)
+    return {
+        "engine": quantity.most([engine, _numbers(DEFAULT_LIMITS | _INIT_LIMITS)]),
+        "etcd": _numbers(DEFAULT_LIMITS),
+        "dns": _numbers(DEFAULT_LIMITS | _DNS_LIMITS),
+    }
+
+
+def _sum(pods: Mapping[str, int], each: Mapping[str, Mapping[str, Fraction]]) -> dict[str, Fraction]:
+    return quantity.add(*(quantity.times(count, each[name]) for name, count in pods.items()))
+
+
+def _numbers(amounts: Mapping[str, str]) -> dict[str, Fraction]:
+    return {name: quantity.parse(amount) for name, amount in amounts.items()}

@@ -1,0 +1,95 @@
+"""The host namespace of a nested cluster and what guards it: quota, default limits, role bindings.
+
+Rendered by us and not by the chart: any chart value restarts the control plane, and the chart's quota counts the engine
+against the tenant. There is never a `limits.cpu`, and no default CPU limit: the engine runs without one.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from reconciler.engine import overhead, quantity
+from reconciler.engine.values import isolation_of
+from reconciler.model import NestedCluster, Object, Policy, Quota
+
+ENGINE_ROLE = "nidus-engine"
+TENANT_ROLE = "nidus-tenant"
+GUARD = "nidus"
+
+
+def host_namespace(cluster: NestedCluster, namespace: str, policy: Policy) -> Object:
+    """The namespace object; pods that break the cluster's pod security level are refused by the host."""
+    level = isolation_of(cluster, policy).pod_security
+    labels = {"pod-security.kubernetes.io/enforce": level, "pod-security.kubernetes.io/enforce-version": "latest"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+
+
+def quota(cluster: NestedCluster, share: Quota, namespace: str) -> Object | None:
+    """The tenant's share plus the engine's own overhead, None where nothing is limited. Raises ValueError."""
+    own = overhead.of(cluster)
+    hard = _amounts(share, own) | _counts(share, own)
+    return _guard("v1", "ResourceQuota", namespace, {"hard": dict(sorted(hard.items()))}) if hard else None
+
+
+def limit_range(share: Quota, namespace: str) -> Object | None:
+    """Defaults for containers that state nothing, for what the quota limits; without them the quota would refuse their pods."""
+    limited = {"cpu": share.cpu, "memory": share.memory, "ephemeral-storage": share.ephemeral_storage}
+    names = [name for name, amount in limited.items() if amount]
+    limits = {name: overhead.DEFAULT_LIMITS[name] for name in names if name in overhead.DEFAULT_LIMITS}
+    requests = {name: overhead.DEFAULT_REQUESTS[name] for name in names}
+    item = {"type": "Container", "defaultRequest": requests, **({"default": limits} if limits else {})}
+    return _guard("v1", "LimitRange", namespace, {"limits": [item]}) if names else None
+
+
+def role_bindings(cluster: NestedCluster, namespace: str, policy: Policy) -> tuple[Object, ...]:
+    """What the engine's account and the controller may do in this namespace, through two fixed ClusterRoles (A9)."""
+    engine = _binding(ENGINE_ROLE, namespace, namespace, f"vc-{cluster.metadata.name}")
+    home, _, account = policy.controller_account.partition(":")
+    return (engine, _binding(TENANT_ROLE, namespace, home, account)) if account else (engine,)
+
+
+def _amounts(share: Quota, own: overhead.Overhead) -> dict[str, str]:
+    hard = {}
+    for name, wanted, text in (
+        ("cpu", share.cpu, quantity.cores),
+        ("memory", share.memory, quantity.size),
+        ("ephemeral-storage", share.ephemeral_storage, quantity.size),
+    ):
+        if wanted:
+            hard[f"requests.{name}"] = text(quantity.parse(wanted) + _of(own.requests, name))
+        if wanted and name != "cpu":
+            hard[f"limits.{name}"] = text(quantity.parse(wanted) + _of(own.limits, name))
+    if share.storage:
+        hard["requests.storage"] = quantity.size(quantity.parse(share.storage) + own.storage)
+    return hard
+
+
+def _counts(share: Quota, own: overhead.Overhead) -> dict[str, str]:
+    pieces: dict[str, tuple[int | UnsetType, int]] = {
+        "pods": (share.pods, own.pods),
+        "services": (share.services, own.services),
+        "services.loadbalancers": (share.load_balancers, own.load_balancers),
+        "services.nodeports": (share.node_ports, own.node_ports),
+    }
+    hard = {name: str(wanted + more) for name, (wanted, more) in pieces.items() if wanted is not UNSET}
+    return hard | {f"requests.{name}": str(count) for name, count in share.extended.items()}
+
+
+def _of(amounts: Mapping[str, Fraction], name: str) -> Fraction:
+    return amounts.get(name, Fraction(0))
+
+
+def _binding(role: str, namespace: str, home: str, account: str) -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": role, "namespace": namespace},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": home}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+    }
+
+
+def _guard(version: str, kind: str, namespace: str, spec: Mapping[str, Any]) -> Object:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": GUARD, "namespace": namespace}, "spec": spec}

@@ -1,0 +1,67 @@
+"""Whether a nested control plane can be used, and where."""
+
+from collections.abc import Mapping
+
+from reconciler import health
+from reconciler.model import Health, NestedCluster, Object, ObjectRef
+
+_ROLLOUTS = frozenset({"StatefulSet", "Deployment"})
+_WORST = ("Failed", "Terminating", "NotFound", "InProgress", "Unknown")
+
+
+def compute(objects: Mapping[ObjectRef, Object], secret: bool, answers: bool) -> Health:
+    """Health of the engine's layer: every object Current, then the credentials, then an API server that answers.
+
+    `objects`: the live objects of the layer; `secret`: `vc-NAME` is there and can be read; `answers`: the nested /readyz
+    said ok.
+    """
+    if not any(ref.kind in _ROLLOUTS for ref in objects):
+        return Health("InProgress", "NotStarted", "the control plane does not exist yet")
+    worst = _worst(objects)
+    if worst is not None:
+        return worst
+    if not secret:
+        return Health("InProgress", "CredentialsMissing", "the engine has not written its credentials yet")
+    if not answers:
+        return Health("InProgress", "NotAnswering", "the nested API server does not answer yet")
+    return Health("Current", "Current")
+
+
+def endpoint(cluster: NestedCluster, namespace: str, service: Object | None, ingress_host: str = "") -> str:
+    """The URL people use, "" while an exposed one has no address yet; inside the host where it is not exposed.
+
+    `service`: live Service NAME; `ingress_host`: the host of the live Ingress, where there is one.
+    """
+    expose = cluster.spec.expose
+    if expose.type == "Ingress":
+        return f"https://{ingress_host or expose.host}"
+    if expose.type == "LoadBalancer":
+        address = expose.host or _address(service)
+        return f"https://{_host(address)}" if address else ""
+    if expose.type == "NodePort":
+        port, host = _node_port(service), expose.host or next(iter(expose.extra_sans), "")
+        return f"https://{_host(host)}:{port}" if port and host else ""
+    return f"https://{cluster.metadata.name}.{namespace}"
+
+
+def _worst(objects: Mapping[ObjectRef, Object]) -> Health | None:
+    found = [(ref, health.compute(objects[ref])) for ref in sorted(objects)]
+    for status in _WORST:
+        for ref, one in found:
+            if one.status == status:
+                return Health(one.status, one.reason, f"{ref}: {one.message}".rstrip(": "))
+    return None
+
+
+def _address(service: Object | None) -> str:
+    ingress = ((service or {}).get("status", {}).get("loadBalancer") or {}).get("ingress") or [{}]
+    return str(ingress[0].get("ip") or ingress[0].get("hostname") or "")
+
+
+def _node_port(service: Object | None) -> int:
+    ports = (service or {}).get("spec", {}).get("ports") or ()
+    return next((int(port.get("nodePort") or 0) for port in ports if port.get("name") == "https"), 0)
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

@@ -1,0 +1,159 @@
+"""Rules of the engine that no schema says: it would render, and then refuse to start, or be refused by the host."""
+
+import re
+from collections.abc import Iterator
+
+from reconciler.engine import quantity, versions
+from reconciler.engine.values import kubernetes_of
+from reconciler.model import Expose, NestedCluster, Policy, Quota, Toleration
+
+Found = tuple[str, str, str]
+
+_BALANCERS = (
+    "cloud.google.com/",
+    "external-dns.alpha.kubernetes.io/",
+    "io.cilium/",
+    "load-balancer.hetzner.cloud/",
+    "metallb.io/",
+    "metallb.universe.tf/",
+    "networking.gke.io/",
+    "service.beta.kubernetes.io/",
+)
+_NGINX = "nginx.ingress.kubernetes.io/"
+ANNOTATIONS: dict[str, tuple[str, ...]] = {
+    "None": (),
+    "LoadBalancer": _BALANCERS,
+    "NodePort": ("external-dns.alpha.kubernetes.io/",),
+    "Ingress": (
+        "external-dns.alpha.kubernetes.io/",
+        "haproxy.org/ssl-passthrough",
+        "ingress.kubernetes.io/ssl-passthrough",
+        f"{_NGINX}backend-protocol",
+        f"{_NGINX}proxy-connect-timeout",
+        f"{_NGINX}proxy-read-timeout",
+        f"{_NGINX}proxy-send-timeout",
+        f"{_NGINX}ssl-passthrough",
+        f"{_NGINX}ssl-redirect",
+        f"{_NGINX}whitelist-source-range",
+    ),
+}
+_ONLY: dict[str, tuple[str, ...]] = {
+    "ingressClassName": ("Ingress",),
+    "nodePort": ("NodePort",),
+    "sourceRanges": ("LoadBalancer",),
+    "externalTrafficPolicy": ("LoadBalancer", "NodePort"),
+    "loadBalancerClass": ("LoadBalancer",),
+    "host": ("LoadBalancer", "NodePort", "Ingress"),
+}
+
+
+def violations(document: NestedCluster, policy: Policy) -> list[Found]:
+    """(JSON pointer, message, hint) of everything the engine or the host would refuse, in the document's order."""
+    spec = document.spec
+    return [
+        *_versions(document, policy),
+        *_control_plane(document),
+        *_expose(spec.expose, policy),
+        *_quota(spec.quota or Quota()),
+        *(found for index, one in enumerate(spec.scheduling.tolerations) for found in _toleration(index, one)),
+    ]
+
+
+def _versions(document: NestedCluster, policy: Policy) -> Iterator[Found]:
+    engine, allowed = document.spec.engine.version, [chart.version for chart in policy.engines]
+    wanted = kubernetes_of(document, policy)
+    if not allowed or (engine and engine not in allowed):
+        hint = f"one of: {', '.join(allowed)}" if allowed else "the operator must configure engine.versions"
+        yield "/spec/engine/version", f"engine {engine or 'version'} is not offered by this controller", hint
+        return
+    if document.spec.kubernetes.version and wanted not in policy.kubernetes_versions:
+        offered = ", ".join(policy.kubernetes_versions)
+        yield "/spec/kubernetes/version", f"Kubernetes {wanted} is not offered by this controller", f"one of: {offered}"
+        return
+    if not _runs(engine or allowed[-1], wanted):
+        message = f"engine {engine or allowed[-1]} does not run Kubernetes {wanted}"
+        yield "/spec/kubernetes/version", message, "choose a pair the engine ships"
+
+
+def _runs(engine: str, kubernetes: str) -> bool:
+    try:
+        return versions.runs(engine, kubernetes)
+    except ValueError:
+        return False
+
+
+def _control_plane(document: NestedCluster) -> Iterator[Found]:
+    plane = document.spec.control_plane
+    if plane.replicas > 1 and plane.store.type != "etcd":
+        yield "/spec/controlPlane/replicas", "more than one replica needs store type etcd", "set store: {type: etcd}"
+    amounts = [("store/size", plane.store.size)]
+    for part in ("requests", "limits"):
+        named = getattr(plane.resources, part).items()
+        amounts += [(f"resources/{part}/{_escaped(name)}", amount) for name, amount in named]
+    for place, amount in amounts:
+        yield from _amount(f"/spec/controlPlane/{place}", amount)
+
+
+def _expose(expose: Expose, policy: Policy) -> Iterator[Found]:
+    values = {
+        "ingressClassName": expose.ingress_class_name,
+        "nodePort": expose.node_port,
+        "sourceRanges": expose.source_ranges,
+        "externalTrafficPolicy": expose.external_traffic_policy,
+        "loadBalancerClass": expose.load_balancer_class,
+        "host": expose.host,
+    }
+    for name, types in _ONLY.items():
+        if values[name] and expose.type not in types:
+            yield f"/spec/expose/{name}", f"{name} has no meaning with type {expose.type}", f"for: {', '.join(types)}"
+    if expose.type == "Ingress" and not expose.host:
+        yield "/spec/expose/host", "type Ingress needs a host", "the name clients use, passed through by its TLS name"
+    if expose.host and policy.dns_pattern and not _inside(expose.host, policy.dns_pattern):
+        yield "/spec/expose/host", f"{expose.host} is outside {policy.dns_pattern}", "the operator sets the DNS pattern"
+    yield from _annotations(expose)
+
+
+def _annotations(expose: Expose) -> Iterator[Found]:
+    allowed = ANNOTATIONS.get(expose.type, ())
+    for name in expose.annotations:
+        if not any(name == one or (one.endswith("/") and name.startswith(one)) for one in allowed):
+            hint = f"allowed: {', '.join(allowed)}" if allowed else "no annotation is"
+            yield f"/spec/expose/annotations/{_escaped(name)}", f"not allowed with type {expose.type}: {name}", hint
+
+
+def _inside(host: str, pattern: str) -> bool:
+    """`*` stands for one label, as in a certificate."""
+    return re.fullmatch(re.escape(pattern).replace(r"\*", "[a-z0-9-]+"), host) is not None
+
+
+def _quota(quota: Quota) -> Iterator[Found]:
+    names = {
+        "cpu": quota.cpu,
+        "memory": quota.memory,
+        "storage": quota.storage,
+        "ephemeralStorage": quota.ephemeral_storage,
+    }
+    for name, amount in names.items():
+        if amount:
+            yield from _amount(f"/spec/quota/{name}", amount)
+
+
+def _amount(pointer: str, amount: str) -> Iterator[Found]:
+    try:
+        quantity.parse(amount)
+    except ValueError:
+        yield pointer, "not a quantity", "such as 250m, 5Gi or 2"
+
+
+def _toleration(index: int, one: Toleration) -> Iterator[Found]:
+    pointer = f"/spec/scheduling/tolerations/{index}"
+    if one.operator == "Exists" and one.value:
+        yield f"{pointer}/value", "operator Exists takes no value", "leave value out, or use Equal"
+    if one.operator == "Equal" and not one.key:
+        yield f"{pointer}/key", "operator Equal needs a key", "use operator Exists to tolerate every taint"
+    if set(one.key + one.value) & set(":="):
+        yield pointer, "a key or value with : or = cannot be handed to the engine", "use a plain label key and value"
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

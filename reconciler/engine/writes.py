@@ -1,0 +1,48 @@
+"""What the engine writes itself (R4): fields of ours that it may change, and host objects that are never ours."""
+
+from reconciler.model import IgnoreRule, Object, ObjectRef
+
+MANAGED_BY = "vcluster.loft.sh/managed-by"
+_PAUSE = ("loft.sh/paused", "loft.sh/paused-replicas", "loft.sh/paused-date", "loft.sh/restoring")
+_WORKLOAD = (
+    "/spec/template/metadata/annotations/vcluster.loft.sh~1cert-rotation-at",
+    *(f"/metadata/annotations/{key.replace('/', '~1')}" for key in _PAUSE),
+)
+_HOST: dict[str, tuple[str, ...]] = {
+    "Service": ("/metadata/annotations/vcluster.loft.sh~1service-cidr",),
+    "Secret": ("/metadata/annotations/vcluster.loft.sh~1store",),
+    "StatefulSet": _WORKLOAD,
+    "Deployment": _WORKLOAD,
+}
+_LEVELS = ("enforce", "audit", "warn")
+_NESTED: dict[str, tuple[str, ...]] = {
+    "Namespace": tuple(
+        f"/metadata/labels/pod-security.kubernetes.io~1{level}{suffix}"
+        for level in _LEVELS
+        for suffix in ("", "-version")
+    )
+}
+
+
+def ignored(ref: ObjectRef, *, nested: bool = False) -> tuple[str, ...]:
+    """JSON pointers of fields the engine keeps on that object; `nested` for objects inside a nested cluster."""
+    return (_NESTED if nested else _HOST).get(ref.kind, ())
+
+
+def ignore_rules(name: str, namespace: str) -> tuple[IgnoreRule, ...]:
+    """The same as rules of the engine's layer; the objects are those of release `name`."""
+    names = {"Service": (name,), "Secret": (f"vc-config-{name}",)}
+    return tuple(
+        IgnoreRule(kind=kind, pointers=pointers, name=found, namespace=namespace)
+        for kind, pointers in _HOST.items()
+        for found in names.get(kind, (name, f"{name}-etcd"))
+    )
+
+
+def foreign(obj: Object) -> bool:
+    """Whether the engine made this host object: labelled by it, or owned by its Service. Never ours, whatever it says (R4)."""
+    metadata = obj.get("metadata", {})
+    owners = metadata.get("ownerReferences") or ()
+    return MANAGED_BY in (metadata.get("labels") or {}) or any(
+        owner.get("kind") == "Service" and owner.get("apiVersion") == "v1" for owner in owners
+    )
