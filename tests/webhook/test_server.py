@@ -1,0 +1,99 @@
+"""The listener over real sockets: limits, slow and broken senders, stopping."""
+
+import hashlib
+import hmac
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from webhook.app import Route, create_app
+from webhook.server import serve
+
+SECRET = b"a secret of at least thirty-two bytes"
+BODY = b'{"ref": "refs/heads/main"}'
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    app = create_app({"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, refs: None)
+    port, stop = serve(app, "127.0.0.1:0")
+    yield port
+    stop()
+
+
+def post(port: int, body: bytes, path: str = "/webhook/n") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    signature = "sha256=" + hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+    connection.request("POST", path, body, {"X-Nidus-Signature": signature})
+    response = connection.getresponse()
+    answer = response.status, response.read()
+    connection.close()
+    return answer
+
+
+def test_accepts_over_a_socket(port: int) -> None:
+    assert post(port, BODY) == (202, b"accepted\n")
+    assert post(port, b"{") == (400, b"bad request\n")
+    assert post(port, BODY, "/webhook/x") == (404, b"refused\n")
+
+
+def test_too_large_is_413(port: int) -> None:
+    assert post(port, b" " * ((3 << 20) + 1))[0] == 413
+
+
+def test_a_declared_size_is_refused_without_reading_it(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sender:
+        sender.sendall(b"POST /webhook/n HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        assert sender.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"\x16\x03\x01\x02\x00\x01\x00", b"POST /webhook/n HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"POST  HTTP/1.1\r\n\r\n",
+     b"POST /webhook/n HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"POST /webhook/n HTTP/9.9\r\nX: " + b"a" * 70_000],
+)  # fmt: skip
+def test_garbage_does_not_stop_the_next_delivery(port: int, request_bytes: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sender:
+        sender.sendall(request_bytes)
+        sender.shutdown(socket.SHUT_WR)
+        assert b" 5" not in sender.recv(4096)[:12]
+    assert post(port, BODY)[0] == 202
+
+
+def test_silent_senders_do_not_hold_up_others(port: int) -> None:
+    silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(40)]
+    for sender in silent:
+        sender.sendall(b"POST /webhook/n HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    assert post(port, BODY)[0] == 202
+    for sender in silent:
+        sender.close()
+
+
+def test_stop_frees_the_port_and_lets_an_answer_finish() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def mark(source: str, refs: tuple[str, ...]) -> None:
+        entered.set()
+        assert release.wait(20)
+
+    port, stop = serve(create_app({"n": Route("n", "generic", lambda: (SECRET,))}, mark), "127.0.0.1:0")
+    answers: list[tuple[int, bytes]] = []
+    sender = threading.Thread(target=lambda: answers.append(post(port, BODY)))
+    sender.start()
+    assert entered.wait(20)
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    release.set()
+    stopper.join(20)
+    sender.join(20)
+    assert answers == [(202, b"accepted\n")]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_an_address_in_use_is_an_error(port: int) -> None:
+    with pytest.raises(OSError):
+        serve(create_app({}, lambda source, refs: None), f"127.0.0.1:{port}")

@@ -1,0 +1,52 @@
+"""What a delivery comes to, and the signature check the HMAC forges share."""
+
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+_HEX = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+_REF = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]{1,1000}")
+_REFS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """`refs` are full names (refs/heads/main) of everything a push touched; empty for other kinds."""
+
+    kind: Literal["push", "ping", "ignored"]
+    refs: tuple[str, ...] = ()
+
+
+def signed(digest: str, body: bytes, secrets: tuple[bytes, ...]) -> bool:
+    """Whether the hex HMAC-SHA256 `digest` is of these raw bytes under one of the secrets: constant time, on bytes (W1, M19).
+
+    Every secret is tried whatever the others said; an empty one never counts.
+    """
+    if not _HEX.fullmatch(digest):
+        return False
+    given = bytes.fromhex(digest)
+    answers = [hmac.compare_digest(hmac.digest(secret, body, "sha256"), given) for secret in secrets if secret]
+    return any(answers)
+
+
+def document(body: bytes) -> Mapping[str, Any]:
+    """The JSON object in a body. ValueError for everything else, deep nesting and absurd numbers included (M19)."""
+    try:
+        value = json.loads(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+def refs(values: object) -> tuple[str, ...]:
+    """A list of ref names, checked, each once. ValueError if it is anything else."""
+    if not isinstance(values, list) or not values or len(values) > _REFS:
+        raise ValueError("refs: not a list of names")
+    if not all(isinstance(value, str) and _REF.fullmatch(value) for value in values):
+        raise ValueError("refs: not a list of full ref names")
+    return tuple(dict.fromkeys(values))
