@@ -69,7 +69,7 @@ class Server:
         before = {p for e in live["metadata"].get("managedFields", ()) if e["manager"] == "nidus" for p in e["paths"]}
         for path in sorted(before - set(owned(obj)), reverse=True):
             _remove(live, list(paths.parse(path)))
-        _merge(live, copy.deepcopy({k: v for k, v in obj.items()}), "", "", rows)
+        _merge(live, copy.deepcopy(dict(obj)), "", "", rows)
         others = [e for e in live["metadata"].get("managedFields", ()) if e["manager"] != "nidus"]
         ours = {"manager": "nidus", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "paths": list(owned(obj))}
         live["metadata"]["managedFields"] = [*others, {**ours, "fieldsV1": tree(owned(obj))}]

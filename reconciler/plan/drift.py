@@ -5,13 +5,11 @@ from dataclasses import replace
 
 from reconciler.model import MISSING, Change, FieldChange, Layer, Object
 from reconciler.plan import paths
-from reconciler.plan.fields import MANAGER, Manager, managers
+from reconciler.plan.fields import MANAGER, Owner, managers
 from reconciler.plan.fields import scaled as written
 
 
-def found(
-    changes: Sequence[FieldChange], live: Object, before: Sequence[str]
-) -> tuple[tuple[FieldChange, Manager], ...]:
+def found(changes: Sequence[FieldChange], live: Object, before: Sequence[str]) -> tuple[tuple[FieldChange, Owner], ...]:
     """The differences made on the live side, with who made each: fields of our last apply (`before`) the server no longer
     lists as ours. The others come from Git."""
     out = []
@@ -19,11 +17,11 @@ def found(
         if any(paths.covers(path, one.path) or paths.covers(one.path, path) for path in before):
             who = managers(live, one.path)
             if not any(each.name == MANAGER and each.operation == "Apply" for each in who):
-                out.append((one, who[0] if who else Manager("somebody", "Update", "", "")))
+                out.append((one, who[0] if who else Owner("somebody", "Update", "", "")))
     return tuple(out)
 
 
-def told(found: Sequence[tuple[FieldChange, Manager]]) -> str:
+def told(found: Sequence[tuple[FieldChange, Owner]]) -> str:
     """Who changed what and when, in one line."""
     parts = [f"{one.path} by {who.name}{f' at {who.time}' if who.time else ''}" for one, who in found]
     return "changed " + ", ".join(parts)

@@ -31,7 +31,7 @@ SERVER_METADATA = frozenset(
 )
 
 
-class Manager(NamedTuple):
+class Owner(NamedTuple):
     """Who last wrote a field: operation is Apply or Update, `time` as the server prints it."""
 
     name: str
@@ -92,9 +92,9 @@ def managed(obj: Object, manager: str = MANAGER) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def managers(obj: Object, path: str) -> list[Manager]:
+def managers(obj: Object, path: str) -> list[Owner]:
     """Everyone whose entry lists the field, something above it as a leaf, or something below it; newest first."""
-    found = [_manager(entry) for entry in _entries(obj) if touches(entry.get("fieldsV1") or {}, path)]
+    found = [_owner(entry) for entry in _entries(obj) if touches(entry.get("fieldsV1") or {}, path)]
     return sorted(found, key=lambda one: (one.time, one), reverse=True)
 
 
@@ -110,12 +110,12 @@ def touches(tree: Mapping[str, Any], path: str) -> bool:
     return True
 
 
-def scaled(obj: Object) -> Iterator[tuple[str, Manager]]:
+def scaled(obj: Object) -> Iterator[tuple[str, Owner]]:
     """The fields somebody wrote through a subresource other than status (`scale`), each with who did."""
     for entry in _entries(obj):
         if entry.get("subresource") not in (None, "", "status") and entry.get("operation") == "Update":
             for path in leaves(entry.get("fieldsV1") or {}):
-                yield path, _manager(entry)
+                yield path, _owner(entry)
 
 
 def left_out(live: Object, desired: Object) -> tuple[str, ...]:
@@ -165,7 +165,7 @@ def _entries(obj: Object) -> list[dict[str, Any]]:
     return obj["metadata"].get("managedFields") or []
 
 
-def _manager(entry: Mapping[str, Any]) -> Manager:
-    return Manager(
+def _owner(entry: Mapping[str, Any]) -> Owner:
+    return Owner(
         entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", ""), entry.get("time", "")
     )
