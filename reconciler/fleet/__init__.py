@@ -1,0 +1,7 @@
+"""Decisions over all nested clusters at once, pure: what a revision may admit and remove, and which deletions may go.
+
+`admit` (AD1, AD2, V4, S5) runs once per revision, `permit` (AD3) once its clusters have reported what they would delete.
+"""
+
+from reconciler.fleet.admission import admit as admit
+from reconciler.fleet.release import permit as permit

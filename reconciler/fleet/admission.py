@@ -1,0 +1,115 @@
+"""`fleet.admit`: what one revision may do over all clusters of its source (AD1, AD2, V4, S5)."""
+
+from collections.abc import Mapping, Sequence
+
+from reconciler.fleet import removal, rewritten
+from reconciler.fleet.situation import CLUSTER, PROFILE, Situation
+from reconciler.model import ClusterDocument, Content, Held, Policy, Record, Request, Rollout, Snapshot, Tombstone
+
+
+def admit(
+    snapshot: Snapshot,
+    accepted: Mapping[str, Content],
+    records: Mapping[str, Record],
+    requests: Sequence[Request],
+    policy: Policy,
+    now: float,
+) -> Rollout:
+    """The rollout of one revision of one source.
+
+    `accepted`: cluster -> its specs at its record's commit, missing where they can no longer be read (S8); `records` are
+    those of all sources, so that a name taken elsewhere is seen: such a cluster is in `held` as NameTaken and nothing of the
+    incumbent changes. A cluster that is neither admitted nor a tombstone is left alone. `now` in seconds.
+    """
+    situation = Situation(snapshot, accepted, records, requests, policy, now)
+    halted, followed = rewritten.judge(situation)
+    if halted is not None:
+        return _stand_still(situation, halted)
+    admitted, held = _admissions(situation)
+    tombstones, kept = removal.judge(situation, approved=followed)
+    admitted |= {name: accepted[name] for name in kept if name in accepted}
+    return _rollout(situation, admitted, tombstones, held | kept)
+
+
+def _stand_still(situation: Situation, halted: Held) -> Rollout:
+    """A rewritten history that destroys: everybody stays at the accepted content, what was being removed goes on."""
+    tombstones = removal.continued(situation)
+    names = sorted(set(situation.mine) - set(tombstones))
+    admitted = {name: situation.accepted[name] for name in names if situation.accepted_document(name)}
+    held = {name: halted for name in sorted({*names, *situation.present}) if name not in situation.taken}
+    return _rollout(situation, admitted, tombstones, held | _taken(situation))
+
+
+def _admissions(situation: Situation) -> tuple[dict[str, Content], dict[str, Held]]:
+    admitted: dict[str, Content] = {}
+    held: dict[str, Held] = _taken(situation)
+    content, changed = situation.snapshot.content, _changed_profiles(situation)
+    for name in situation.present:
+        if name in situation.taken:
+            continue
+        problem = _broken(situation, name) or _unlike_in_use(situation, name, changed)
+        if problem is None:
+            admitted[name] = content
+        elif situation.accepted_document(name):
+            admitted[name] = situation.accepted[name]
+            held |= {name: problem} if problem.reason != "Invalid" else {}
+        elif name in situation.mine:
+            held[name] = removal.UNREADABLE
+        else:
+            held[name] = problem
+    return admitted, held
+
+
+def _broken(situation: Situation, name: str) -> Held | None:
+    """V4: the cluster's own file, or the profile content it would use, has a violation."""
+    document = situation.snapshot.specs.clusters.get(name)
+    subjects = [f"{CLUSTER}{name}"]
+    if document:
+        subjects += [f"{PROFILE}{use}@{version}" for use, version in _uses(situation, document)]
+    message = next((situation.broken[subject] for subject in subjects if subject in situation.broken), "")
+    return Held("Invalid", message) if message or document is None else None
+
+
+def _changed_profiles(situation: Situation) -> frozenset[tuple[str, str]]:
+    """Profile versions in use whose content is another now (api.md: a version in use is immutable)."""
+    if situation.policy.profile_versions != "Immutable":
+        return frozenset()
+    used = {item for record in situation.mine.values() for item in record.digests.items()}
+    now = {f"{PROFILE}{name}@{version}": (name, version) for name, version in situation.snapshot.specs.profiles}
+    profiles = situation.snapshot.specs.profiles
+    return frozenset(now[key] for key, digest in used if key in now and profiles[now[key]].digest != digest)
+
+
+def _unlike_in_use(situation: Situation, name: str, changed: frozenset[tuple[str, str]]) -> Held | None:
+    document = situation.snapshot.specs.clusters[name] if changed else None
+    found = [use for use in _uses(situation, document) if use in changed] if document else []
+    if not found:
+        return None
+    profile, version = found[0]
+    return Held("ProfileVersionChanged", f"{profile}@{version} is in use with other content: publish a new version")
+
+
+def _uses(situation: Situation, document: ClusterDocument) -> list[tuple[str, str]]:
+    uses = document.cluster.spec.profiles
+    return [(use.name, situation.version(use.name, use.version)) for use in uses]
+
+
+def _taken(situation: Situation) -> dict[str, Held]:
+    taken = situation.taken
+    return {
+        name: Held("NameTaken", f"{name} belongs to source {taken[name]}")
+        for name in situation.present
+        if name in taken
+    }
+
+
+def _rollout(
+    situation: Situation, admitted: Mapping[str, Content], tombstones: Mapping[str, Tombstone], held: Mapping[str, Held]
+) -> Rollout:
+    future = [one.due for one in tombstones.values() if one.due > situation.now]
+    return Rollout(
+        admitted=dict(sorted(admitted.items())),
+        tombstones=dict(sorted(tombstones.items())),
+        held=dict(sorted(held.items())),
+        next_at=min(future, default=None),
+    )

@@ -1,0 +1,32 @@
+"""Whether humans approved a destructive set: by request, or by a trailer of the commits it came with (D3, P7)."""
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.model import Consent, Request
+from reconciler.plan import consent as consents
+
+TRAILER = "nidus-approve"
+
+
+def consent_of(items: Iterable[str]) -> Consent:
+    """The set as people approve it."""
+    ordered = tuple(sorted(items))
+    return Consent(ordered, consents.digest(ordered))
+
+
+def approved(
+    consent: Consent, requests: Sequence[Request], trailers: Iterable[tuple[str, str]], now: float, cluster: str = ""
+) -> bool:
+    """Whether the set is empty, named by a trailer, or within what an unexpired request approved.
+
+    A request for one cluster approves nothing of another; `cluster` "" = the set spans clusters.
+    """
+    if not consent.items or any(key.lower() == TRAILER and value.strip() == consent.digest for key, value in trailers):
+        return True
+    return any(
+        one.kind == "approve"
+        and (not cluster or one.cluster in ("", cluster))
+        and (one.expires == 0 or now < one.expires)
+        and (one.consent == consent.digest or consents.within(consent, one.items))
+        for one in requests
+    )

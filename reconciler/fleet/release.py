@@ -1,0 +1,61 @@
+"""`fleet.permit`: which deletions and replacements of objects may go (AD3, P7, D3)."""
+
+from collections.abc import Mapping, Sequence
+
+from reconciler.fleet.approvals import approved
+from reconciler.model import Destructive, Held, Permit, Policy, Request
+
+ALWAYS = frozenset({"CustomResourceDefinition", "PersistentVolumeClaim", "Namespace"})
+
+
+def permit(
+    destructive: Sequence[Destructive],
+    pending: frozenset[str],
+    requests: Sequence[Request],
+    trailers: Sequence[tuple[str, str]],
+    policy: Policy,
+    now: float,
+) -> Permit:
+    """Consent digests that may go, and why the others wait, by digest.
+
+    What a human approved goes at once. All else waits until every cluster of the revision has reported (`pending` is
+    empty), and then goes together if no unapproved set is over its cluster's budget, or is held together.
+    """
+    wanted = [one for one in destructive if one.consent.items]
+    open_ = [one for one in wanted if not approved(one.consent, requests, trailers, now, one.cluster)]
+    released = {one.consent.digest for one in wanted if one not in open_}
+    if not pending and not any(over_budget(one, policy) for one in open_):
+        return Permit(frozenset(released | {one.consent.digest for one in open_}))
+    return Permit(frozenset(released), _held(open_, pending, policy))
+
+
+def over_budget(one: Destructive, policy: Policy) -> str:
+    """Why a set is more than its cluster's budget, "" if it is within: too many objects, or a kind that holds others or data."""
+    kinds = sorted({ref.kind for ref in one.refs} & ALWAYS)
+    if kinds:
+        return f"destroys {', '.join(kinds)}"
+    budget = policy.budget
+    allowed = max(budget.objects_minimum, one.size * budget.objects_percent // 100)
+    return f"destroys {len(one.refs)} of {one.size} objects, budget {allowed}" if len(one.refs) > allowed else ""
+
+
+def _held(wanted: Sequence[Destructive], pending: frozenset[str], policy: Policy) -> Mapping[str, Held]:
+    found = {}
+    over = {one.cluster for one in wanted if over_budget(one, policy)}
+    for one in wanted:
+        why = over_budget(one, policy)
+        if pending:
+            names = ", ".join(sorted(pending)[:5])
+            found[one.consent.digest] = _hold(
+                "Gathering", f"waits for the plans of {len(pending)} clusters: {names}", one
+            )
+        elif why:
+            found[one.consent.digest] = _hold("ObjectBudget", f"{one.cluster} {why}", one)
+        else:
+            others = ", ".join(sorted(over)[:5])
+            found[one.consent.digest] = _hold("HeldTogether", f"the same revision destroys too much in {others}", one)
+    return found
+
+
+def _hold(reason: str, message: str, one: Destructive) -> Held:
+    return Held(reason, message, one.consent.digest, one.consent.items)

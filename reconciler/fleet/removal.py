@@ -1,0 +1,87 @@
+"""Clusters gone from Git: which become tombstones, and which are held (AD2, V4, D1)."""
+
+from reconciler.fleet.approvals import approved, consent_of
+from reconciler.fleet.situation import Situation
+from reconciler.model import Consent, Held, Record, Tombstone
+from reconciler.spec import units
+
+UNREADABLE = Held("AcceptedUnreadable", "its accepted content can no longer be read: nothing is changed (S8)")
+PROTECTED = Held("Protected", "spec.deletion.protect stands: put the file back, or lift it there first")
+
+
+def judge(situation: Situation, *, approved: bool) -> tuple[dict[str, Tombstone], dict[str, Held]]:
+    """(tombstones, held) of the clusters missing from the tree; the held ones stay as accepted.
+
+    `approved`: the whole revision was approved already (S5).
+    """
+    unparsed, over = _unparsed(situation), None if approved else _over_budget(situation)
+    tombstones: dict[str, Tombstone] = {}
+    held: dict[str, Held] = {}
+    for name in situation.missing:
+        standing = situation.mine[name].tombstone
+        reason = _reason(situation, name) or unparsed or (over if standing is None else None)
+        if reason is not None:
+            held[name] = reason
+        else:
+            tombstones[name] = standing or _tombstone(situation, name)
+    return tombstones, held
+
+
+def continued(situation: Situation) -> dict[str, Tombstone]:
+    """Tombstones set by an earlier revision, of clusters that are still missing; none while a file cannot be read."""
+    if _unparsed(situation) is not None:
+        return {}
+    found = {name: situation.mine[name].tombstone for name in situation.missing}
+    return {name: tombstone for name, tombstone in found.items() if tombstone is not None and not tombstone.protect}
+
+
+def fresh(situation: Situation) -> tuple[str, ...]:
+    """Clusters this revision removes: missing, and no tombstone yet."""
+    return tuple(name for name in situation.missing if situation.mine[name].tombstone is None)
+
+
+def item(record: Record) -> str:
+    """One removal as approved: (source, cluster, born) (AD2)."""
+    return f"remove {record.source}/{record.cluster} born {record.born:.3f}"
+
+
+def consent(situation: Situation) -> Consent:
+    """What a human approves to let this revision's removals go; protected clusters are not in it."""
+    return consent_of(item(situation.mine[name]) for name in fresh(situation) if _reason(situation, name) is None)
+
+
+def _reason(situation: Situation, name: str) -> Held | None:
+    """Why nothing can approve this removal."""
+    standing, document = situation.mine[name].tombstone, situation.accepted_document(name)
+    if standing is not None:
+        return PROTECTED if standing.protect else None
+    if document is None:
+        return UNREADABLE
+    return PROTECTED if document.cluster.spec.deletion.protect else None
+
+
+def _unparsed(situation: Situation) -> Held | None:
+    """A file nobody can read may hold the missing clusters."""
+    message = situation.broken.get("")
+    return Held("Unparsed", f"deletions wait until this file can be read: {message}") if message else None
+
+
+def _over_budget(situation: Situation) -> Held | None:
+    names, asked = fresh(situation), consent(situation)
+    budget = situation.policy.budget.clusters
+    last = not [name for name in situation.present if name not in situation.taken]
+    if not names or not (last or len(names) > budget):
+        return None
+    if approved(asked, situation.requests, situation.snapshot.trailers, situation.now):
+        return None
+    why = "the last clusters of the source" if last else f"{len(names)} clusters in one revision, budget {budget}"
+    return Held("RemovalBudget", f"removes {why}: {', '.join(names)}", asked.digest, asked.items)
+
+
+def _tombstone(situation: Situation, name: str) -> Tombstone:
+    document = situation.accepted_document(name)
+    if document is None:
+        raise AssertionError(f"{name}: a removal without accepted content is held before")
+    deletion = document.cluster.spec.deletion
+    grace = units.duration(deletion.grace) if deletion.grace else situation.policy.grace
+    return Tombstone(since=situation.now, due=situation.now + grace, policy=deletion.policy, protect=False)

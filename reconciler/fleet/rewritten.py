@@ -1,0 +1,75 @@
+"""S5: a history that does not descend from the accepted one is followed, unless it deletes, replaces or downgrades."""
+
+from collections.abc import Iterator
+
+from reconciler.engine import versions
+from reconciler.engine.values import kubernetes_of
+from reconciler.fleet import removal
+from reconciler.fleet.approvals import approved, consent_of
+from reconciler.fleet.situation import Situation, chosen
+from reconciler.model import ClusterDocument, Content, Held, Policy, ProfileUse
+from reconciler.spec import semver
+
+
+def judge(situation: Situation) -> tuple[Held | None, bool]:
+    """(why the revision is held as a whole, whether it destroys and was approved as a whole)."""
+    if situation.snapshot.descends:
+        return None, False
+    removed = [removal.item(situation.mine[name]) for name in removal.fresh(situation)]
+    asked = consent_of([*removed, *_losses(situation)])
+    if not asked.items:
+        return None, False
+    if approved(asked, situation.requests, situation.snapshot.trailers, situation.now):
+        return None, True
+    message = f"the history was rewritten and would destroy: {'; '.join(asked.items)}"
+    return Held("HistoryRewritten", message, asked.digest, asked.items), False
+
+
+def _losses(situation: Situation) -> Iterator[str]:
+    """One line per replaced store, lowered version and dropped profile of a cluster that stays."""
+    for name in sorted(set(situation.mine) & set(situation.snapshot.specs.clusters)):
+        before, content = situation.accepted_document(name), situation.accepted.get(name)
+        if before is None or content is None:
+            continue
+        after = situation.snapshot.specs.clusters[name]
+        if before.digest == after.digest and content.specs.profiles == situation.snapshot.specs.profiles:
+            continue
+        place = f"{situation.snapshot.source}/{name}"
+        yield from (f"replace {place} {line}" for line in _replaced(before, after))
+        yield from (f"downgrade {place} {line}" for line in _lowered(before, after, situation.policy))
+        yield from (f"{line}" for line in _profiles(situation, place, content, before, after))
+
+
+def _replaced(before: ClusterDocument, after: ClusterDocument) -> Iterator[str]:
+    old, new = before.cluster.spec.control_plane.store, after.cluster.spec.control_plane.store
+    if old.type != new.type:
+        yield f"store {old.type} by {new.type}"
+
+
+def _lowered(before: ClusterDocument, after: ClusterDocument, policy: Policy) -> Iterator[str]:
+    offered = [chart.version for chart in policy.engines]
+    newest = offered[-1] if offered else ""
+    pairs = {
+        "engine": (before.cluster.spec.engine.version or newest, after.cluster.spec.engine.version or newest),
+        "kubernetes": (kubernetes_of(before.cluster, policy), kubernetes_of(after.cluster, policy)),
+    }
+    for what, (old, new) in pairs.items():
+        if old and new and versions.parse(new) < versions.parse(old):
+            yield f"{what} {old} to {new}"
+
+
+def _profiles(
+    situation: Situation, place: str, content: Content, before: ClusterDocument, after: ClusterDocument
+) -> Iterator[str]:
+    kept = {use.name: use for use in after.cluster.spec.profiles}
+    for use in before.cluster.spec.profiles:
+        if use.name not in kept:
+            yield f"remove {place} profile {use.name}"
+            continue
+        old, new = _accepted_version(content, use), situation.version(use.name, kept[use.name].version)
+        if old and new and semver.version(new) < semver.version(old):
+            yield f"downgrade {place} profile {use.name} {old} to {new}"
+
+
+def _accepted_version(content: Content, use: ProfileUse) -> str:
+    return chosen(use.name, use.version, [version for name, version in content.specs.profiles if name == use.name])

@@ -1,0 +1,103 @@
+"""Everything `admit` decides over, gathered once, and the questions its parts ask of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from reconciler.model import ClusterDocument, Content, Policy, Record, Request, Snapshot
+from reconciler.spec import semver
+
+CLUSTER, PROFILE = "cluster/", "profile/"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One revision of one source against what was accepted before. `now` in seconds."""
+
+    snapshot: Snapshot
+    accepted: Mapping[str, Content]
+    records: Mapping[str, Record]
+    requests: Sequence[Request]
+    policy: Policy
+    now: float
+    _chosen: dict[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def mine(self) -> Mapping[str, Record]:
+        """Records of this source whose deletion has not been completed."""
+        return {
+            name: one for name, one in self.records.items() if one.source == self.snapshot.source and not _done(one)
+        }
+
+    @cached_property
+    def taken(self) -> Mapping[str, str]:
+        """Clusters of other sources, name -> source: the incumbent keeps its name, and what it retained."""
+        source = self.snapshot.source
+        return {name: one.source for name, one in self.records.items() if one.source != source and _holds_name(one)}
+
+    @cached_property
+    def broken(self) -> Mapping[str, str]:
+        """Subject of a violation -> the first message about it."""
+        found: dict[str, str] = {}
+        for one in sorted(self.snapshot.violations):
+            found.setdefault(one.subject, f"{one.path}:{one.line}: {one.message}")
+        return found
+
+    @cached_property
+    def present(self) -> tuple[str, ...]:
+        """Clusters the tree speaks of, broken ones too, sorted: none of them is ever removed."""
+        named = (subject.removeprefix(CLUSTER) for subject in self.broken if subject.startswith(CLUSTER))
+        return tuple(sorted({*self.snapshot.specs.clusters, *named}))
+
+    @cached_property
+    def missing(self) -> tuple[str, ...]:
+        """Clusters of ours the tree no longer speaks of, sorted."""
+        return tuple(sorted(set(self.mine) - set(self.present)))
+
+    def accepted_document(self, name: str) -> ClusterDocument | None:
+        """The cluster's accepted document, None where it can no longer be read (S8)."""
+        content = self.accepted.get(name)
+        return content.specs.clusters.get(name) if content else None
+
+    def version(self, name: str, span: str) -> str:
+        """The profile version a use resolves to, broken ones included, "" for none."""
+        key = (name, span)
+        if key not in self._chosen:
+            self._chosen[key] = chosen(name, span, self._versions.get(name, ()))
+        return self._chosen[key]
+
+    @cached_property
+    def _versions(self) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for name, version in self.snapshot.specs.profiles:
+            found.setdefault(name, set()).add(version)
+        for subject in self.broken:
+            if subject.startswith(PROFILE):
+                name, _, version = subject.removeprefix(PROFILE).partition("@")
+                found.setdefault(name, set()).add(version)
+        return {name: frozenset(versions) for name, versions in found.items()}
+
+
+def chosen(name: str, span: str, versions: frozenset[str] | Sequence[str]) -> str:
+    """The newest version inside `span`; "" where none is, or where somebody wrote what is no version."""
+    readable = [version for version in sorted(versions) if _is_version(version)]
+    try:
+        return semver.best(span, readable) or ""
+    except ValueError:
+        return ""
+
+
+def _is_version(text: str) -> bool:
+    try:
+        semver.version(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _done(record: Record) -> bool:
+    return record.tombstone is not None and record.tombstone.done
+
+
+def _holds_name(record: Record) -> bool:
+    return not _done(record) or (record.tombstone is not None and record.tombstone.policy == "Retain")
