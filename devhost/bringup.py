@@ -81,19 +81,26 @@ def await_program(host: Host, programs: Programs, what: str, is_true: Callable[[
     def check() -> None:
         for name in programs.names():
             if programs.pid(name) is None:
-                raise HostError(f"{name} ended while starting: {last_words(layout.log(host.folder, name))}")
+                words = last_words(layout.log(host.folder, name))
+                if "no space left" in words:
+                    raise HostError(f"{name} ended while starting: no space left on device for {host.folder}")
+                raise HostError(f"{name} ended while starting: {words}")
 
     probe.wait(what, is_true, check)
 
 
 def last_words(log: Path) -> str:
-    """Return the last line of `log` that says something of an error, at most 300 characters."""
+    """Return the line of `log`, of its last ones, that says most about an end; at most 300 characters."""
     try:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()][-40:]
     except OSError:
         return "it left no log"
-    telling = [line for line in lines[-40:] if "rror" in line or "atal" in line or "panic" in line]
-    return (telling or lines or ["it said nothing"])[-1].strip()[-300:]
+    for signs in (("no space left on device", "address already in use"), ("rror", "atal", "panic"), ("",)):
+        telling = [(line, line.index(sign)) for line in lines for sign in signs if sign in line]
+        if telling:
+            line, place = telling[-1]
+            return line[max(0, place - 200) : place + 100]
+    return "it said nothing"
 
 
 def audit_policy(users: Sequence[str]) -> dict[str, Any]:

@@ -6,10 +6,9 @@ import argparse
 import dataclasses
 import json
 import signal
-import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from devhost import layout, lifecycle
 from devhost.build import build
@@ -29,13 +28,18 @@ def host_build(args: argparse.Namespace) -> int:
 
 
 def host_up(args: argparse.Namespace) -> int:
-    """Start the host and say how to reach it; in the foreground, stay until a signal."""
+    """Start the host and say how to reach it; in the foreground, stay until a signal and take it down then."""
     build(NEEDED, printed)
-    host = lifecycle.up(
-        _folder(args), nodes=args.nodes, nested=args.nested, audit=args.audit, tied=args.foreground, progress=_say
-    )
-    print(f"ready at {host.server}\nexport KUBECONFIG={host.kubeconfig}", flush=True)
-    return _stay(host) if args.foreground else 0
+    if not args.foreground:
+        _up(args)
+        return 0
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # as Ctrl-C: KeyboardInterrupt
+    try:
+        _watch(_up(args))
+    except KeyboardInterrupt:
+        lifecycle.down(_folder(args))
+    return 0
 
 
 def host_down(args: argparse.Namespace) -> int:
@@ -89,20 +93,18 @@ def _cells(row: ProcessStatus) -> tuple[str, ...]:
     return (row.component, str(row.pid), row.state, memory, row.address or "-", row.version or "-")
 
 
-def _stay(host: Host) -> int:
-    """Wait for a signal, or for the host's own end, then take the host down."""
-    told = threading.Event()
+def _up(args: argparse.Namespace) -> Host:
+    wish = {"nodes": args.nodes, "nested": args.nested, "audit": args.audit}
+    host = lifecycle.up(_folder(args), **wish, tied=args.foreground, progress=_say)
+    print(f"ready at {host.server}\nexport KUBECONFIG={host.kubeconfig}", flush=True)
+    return host
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        told.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
-    while not told.wait(timeout=1.0):
-        if lifecycle.find(host.folder) is None:
-            raise HostError(f"the host in {host.folder} ended; its logs are in {layout.logs(host.folder)}")
-    lifecycle.down(host.folder)
-    return 0
+def _watch(host: Host) -> None:
+    """Stay as long as the host. Raises HostError when it ends by itself."""
+    while lifecycle.find(host.folder) is not None:
+        time.sleep(1.0)
+    raise HostError(f"the host in {host.folder} ended; its logs are in {layout.logs(host.folder)}")
 
 
 def _folder(args: argparse.Namespace) -> Path:

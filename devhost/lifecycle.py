@@ -23,6 +23,9 @@ from devhost.bringup import PROGRAMS
 from devhost.errors import HostError
 from devhost.state import Host, State, Wish, read
 
+ROOM = 200 * 2**20
+"""Bytes a folder must have free: etcd alone takes 64 MiB for its log at once."""
+
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 
@@ -62,6 +65,7 @@ def up(
     for program in PROGRAMS:
         tools.find(program)
     with _sole_starter(folder, _claim):
+        _await_end_of_killed(folder)
         return find(folder) or _start(folder.absolute(), wish, tied, progress or (lambda step: None))
 
 
@@ -162,8 +166,11 @@ def _claim(folder: Path) -> None:
             raise HostError(f"{folder} holds files that are not a host's: choose another folder with --dir")
         folder.chmod(0o700)
         mark.touch(mode=0o600)
+        free = shutil.disk_usage(folder).free
     except OSError as error:
         raise HostError(f"the folder {folder} cannot be used: {error.strerror}") from error
+    if free < ROOM:
+        raise HostError(f"a host needs {ROOM >> 20} MiB free in {folder}, which has {free >> 20}: free some room")
 
 
 def _require_ours(folder: Path) -> None:
@@ -240,6 +247,13 @@ def _reap(supervisor: int) -> None:
         os.close(pipe)
     if process is not None:
         process.wait(timeout=STOP_SECONDS)
+
+
+def _await_end_of_killed(folder: Path) -> None:
+    """Let the children of a supervisor that was killed a moment ago give up its ports and its storage."""
+    state = read(folder)
+    if state is not None and not _is_supervised(folder):
+        _await_children(state)
 
 
 def _await_children(state: State) -> None:
