@@ -88,7 +88,7 @@ def _compile(one: Build, go: Path, binary: Path, progress: Progress) -> None:
             process.wait()
         if process.returncode != 0:
             log.seek(0)
-            raise HostError(_cause(one, log.read().decode(errors="replace")))
+            raise HostError(cause(one, log.read().decode(errors="replace")))
 
 
 def _wait(process: subprocess.Popen[bytes], beat: Callable[[], None]) -> None:
@@ -100,7 +100,7 @@ def _wait(process: subprocess.Popen[bytes], beat: Callable[[], None]) -> None:
             beat()
 
 
-def _cause(one: Build, output: str) -> str:
+def cause(one: Build, output: str) -> str:
     """Say in one sentence why `go build` failed: the known causes by name, any other by its last line."""
     lowered = output.lower()
     for sign, sentence in _CAUSES:
