@@ -15,7 +15,7 @@ from devhost.build import build
 from devhost.errors import HostError
 from devhost.lifecycle import ProcessStatus
 from devhost.pins import BUILDS, NEEDED
-from devhost.progress import printed
+from devhost.progress import named, printed
 from devhost.state import Host
 
 
@@ -95,7 +95,8 @@ def _cells(row: ProcessStatus) -> tuple[str, ...]:
 
 def _up(args: argparse.Namespace) -> Host:
     wish = {"nodes": args.nodes, "nested": args.nested, "audit": args.audit}
-    host = lifecycle.up(_folder(args), **wish, tied=args.foreground, progress=_say)
+    host = lifecycle.up(_folder(args), **wish, tied=args.foreground, progress=named)
+    named("")
     print(f"ready at {host.server}\nexport KUBECONFIG={host.kubeconfig}", flush=True)
     return host
 
@@ -109,7 +110,3 @@ def _watch(host: Host) -> None:
 
 def _folder(args: argparse.Namespace) -> Path:
     return args.dir.absolute() if args.dir else layout.default_folder()
-
-
-def _say(step: str) -> None:
-    printed(step, 0.0, False)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -60,6 +61,8 @@ def up(
     `nested`, `audit` and `extra_flags` are as in state.Wish. A `tied` host ends when the calling process does, however.
     `progress` hears each step. Raises HostError when it cannot be started.
     """
+    if platform.system() != "Linux":
+        raise HostError("the embedded host runs on Linux alone: its processes are tied to their parent by the kernel")
     flags = {name: tuple(values) for name, values in (extra_flags or {}).items()}
     wish = Wish(nodes, nested, tuple(audit), flags)
     for program in PROGRAMS:

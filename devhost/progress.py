@@ -10,6 +10,9 @@ from contextlib import contextmanager
 Progress = Callable[[str, float, bool], None]
 """Called with a step's name, its seconds so far, and whether it is over: at its start, about once a second, at its end."""
 
+WORTH_TELLING = 0.5
+"""Seconds; shorter steps are not worth a line of a log."""
+
 
 @contextmanager
 def step(name: str, progress: Progress) -> Iterator[Callable[[], None]]:
@@ -25,8 +28,14 @@ def silent(step: str, seconds: float, over: bool) -> None:
 
 
 def printed(step: str, seconds: float, over: bool) -> None:
-    """Tell on standard error: one rewritten line on a terminal, elsewhere one line at the end of each step."""
+    """Tell on standard error: one rewritten line on a terminal, elsewhere one line at the end of each step that took time."""
     if sys.stderr.isatty():
         print(f"\r\033[K{step}: {seconds:.0f} s", end="\n" if over else "", file=sys.stderr, flush=True)
-    elif over:
+    elif over and seconds >= WORTH_TELLING:
         print(f"{step}: {seconds:.1f} s", file=sys.stderr, flush=True)
+
+
+def named(step: str) -> None:
+    """Tell on standard error, at a terminal, what is done now; an empty name clears the line."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{step}", end="", file=sys.stderr, flush=True)
