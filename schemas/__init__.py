@@ -1,0 +1,28 @@
+"""The JSON Schemas of the documents people write: the one description of the format, read by everything else.
+
+Draft-07-compatible subset, closed everywhere except free-form values, linear patterns only, nothing recursive, no remote references.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+API_VERSION = "nidus.dev/v1alpha1"
+KINDS = ("ClusterProfile", "NestedCluster", "ControllerConfig")
+FOLDER = Path(__file__).parent
+
+
+@cache
+def text(kind: str) -> str:
+    """The schema of one of KINDS as it stands in its file. Raises KeyError for another kind."""
+    if kind not in KINDS:
+        raise KeyError(kind)
+    return (FOLDER / f"{kind}.schema.json").read_text(encoding="utf-8")
+
+
+@cache
+def load(kind: str) -> dict[str, Any]:
+    """The schema of one of KINDS, parsed; read-only by agreement. Raises KeyError for another kind."""
+    schema: dict[str, Any] = json.loads(text(kind))
+    return schema

@@ -79,6 +79,7 @@ class ProfileDocument:
     line: int
     digest: str
     files: Mapping[str, tuple[tuple[str, str], ...]]  # pack name -> ((path, oid), ...) it reads, sorted
+    contents: Mapping[str, str] = field(default_factory=dict)  # pack name -> digest of what those files say, free of comments
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,8 @@ class Policy:
     grace: float = 86400.0
     profile_versions: str = "Immutable"
     dns_pattern: str = ""
+    controller_account: str = ""
+    controller_namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,104 @@
+"""Every code a violation of the repository can carry, and what it means (V3). NID0xx belong to reading Git (`source`)."""
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """NID10x the file, NID11x YAML, NID12x schema, NID13x names, NID14x profiles and variables, NID15x packs, NID16x clusters."""
+
+    TOO_LARGE = "NID101"
+    NOT_UTF8 = "NID102"
+    LFS_POINTER = "NID103"
+    TOO_MUCH = "NID104"
+    SYNTAX = "NID110"
+    TOO_DEEP = "NID111"
+    NOT_ALLOWED = "NID112"
+    DUPLICATE_KEY = "NID113"
+    AMBIGUOUS = "NID114"
+    NUMBER = "NID115"
+    KEY = "NID116"
+    API_VERSION = "NID120"
+    KIND = "NID121"
+    UNKNOWN_FIELD = "NID122"
+    MISSING_FIELD = "NID123"
+    WRONG_TYPE = "NID124"
+    WRONG_VALUE = "NID125"
+    UNSUPPORTED = "NID126"
+    DUPLICATE_NAME = "NID130"
+    DUPLICATE_ITEM = "NID131"
+    RESERVED_NAME = "NID132"
+    NO_PROFILE = "NID140"
+    NO_VERSION = "NID141"
+    BAD_RANGE = "NID142"
+    BROKEN_PROFILE = "NID143"
+    VERSION_CHANGED = "NID144"
+    VARIABLE_DECLARATION = "NID145"
+    VARIABLE_UNKNOWN = "NID146"
+    VARIABLE_MISSING = "NID147"
+    VARIABLE_VALUE = "NID148"
+    REFERENCE = "NID149"
+    NO_FILE = "NID150"
+    FILE_KIND = "NID151"
+    DEPENDENCY = "NID152"
+    CYCLE = "NID153"
+    SECRET_DATA = "NID154"
+    POD_SECURITY_LABEL = "NID155"
+    CLAIMED_TWICE = "NID156"
+    NOT_AN_OBJECT = "NID157"
+    NOT_A_CHART = "NID158"
+    NO_PACK = "NID159"
+    HOST = "NID160"
+    ENGINE = "NID161"
+    IMMUTABLE = "NID162"
+    EXPOSE_HOST = "NID163"
+    RESERVED_NAMESPACE = "NID164"
+
+
+MEANING: dict[Code, str] = {
+    Code.TOO_LARGE: "the file is larger than `limits.file`",
+    Code.NOT_UTF8: "the file is not UTF-8 text",
+    Code.LFS_POINTER: "the file is a Git LFS pointer, its content is not in the repository",
+    Code.TOO_MUCH: "more files, documents or nodes than `limits` allows",
+    Code.SYNTAX: "the file is not YAML",
+    Code.TOO_DEEP: "nesting is deeper than `limits.depth`",
+    Code.NOT_ALLOWED: "anchors, aliases, merge keys, tags and directives are not used here",
+    Code.DUPLICATE_KEY: "a key stands twice in one mapping",
+    Code.AMBIGUOUS: "a plain scalar that YAML 1.1 and 1.2 read differently; put it in quotes",
+    Code.NUMBER: "a number JSON cannot carry exactly (beyond 2^53, infinite, not a number)",
+    Code.KEY: "a mapping key that is not a string",
+    Code.API_VERSION: "an apiVersion of nidus.dev this version does not know",
+    Code.KIND: "a kind this version does not know",
+    Code.UNKNOWN_FIELD: "a field the schema does not have",
+    Code.MISSING_FIELD: "a required field is missing",
+    Code.WRONG_TYPE: "a value of the wrong type",
+    Code.WRONG_VALUE: "a value outside what the schema allows",
+    Code.UNSUPPORTED: "designed, but not supported in this version",
+    Code.DUPLICATE_NAME: "two documents with one name",
+    Code.DUPLICATE_ITEM: "two items of one list with one name",
+    Code.RESERVED_NAME: "a name kept for the controller",
+    Code.NO_PROFILE: "no profile of that name",
+    Code.NO_VERSION: "no version of the profile fits",
+    Code.BAD_RANGE: "not a SemVer version or range",
+    Code.BROKEN_PROFILE: "the profile it would use is broken",
+    Code.VERSION_CHANGED: "a profile version in use changed its content",
+    Code.VARIABLE_DECLARATION: "a variable whose own declaration does not fit together",
+    Code.VARIABLE_UNKNOWN: "a variable the profile does not declare",
+    Code.VARIABLE_MISSING: "a variable without a value",
+    Code.VARIABLE_VALUE: "a variable's value does not fit its declaration",
+    Code.REFERENCE: "a `${{ }}` reference that means nothing",
+    Code.NO_FILE: "a file that is not there",
+    Code.FILE_KIND: "a file of the wrong kind for its use",
+    Code.DEPENDENCY: "a dependency on a pack that is not there",
+    Code.CYCLE: "packs depend on each other in a circle",
+    Code.SECRET_DATA: "a Secret with literal data in the repository",
+    Code.POD_SECURITY_LABEL: "pod-security labels of nested namespaces belong to the engine",
+    Code.CLAIMED_TWICE: "two packs claim one object",
+    Code.NOT_AN_OBJECT: "a document that is not a Kubernetes object",
+    Code.NOT_A_CHART: "a folder without Chart.yaml",
+    Code.NO_PACK: "values for a pack the profile does not have, or that is no chart",
+    Code.HOST: "a host this controller does not serve",
+    Code.ENGINE: "a combination the engine does not accept",
+    Code.IMMUTABLE: "a field that cannot change after the cluster was accepted",
+    Code.EXPOSE_HOST: "a host name outside the controller's DNS pattern",
+    Code.RESERVED_NAMESPACE: "a host namespace that belongs to Kubernetes or to the controller",
+}

@@ -1,0 +1,149 @@
+"""One file of the tree, read once and kept by its blob: the specs in it, and what is wrong with it."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from reconciler.model import ClusterProfile, Document, Limits, NestedCluster, Violation
+from reconciler.spec import marks, schema, yaml
+from reconciler.spec.codes import Code
+
+MARK = b"nidus.dev/"
+_KINDS: dict[str, type[NestedCluster] | type[ClusterProfile]] = {
+    "NestedCluster": NestedCluster,
+    "ClusterProfile": ClusterProfile,
+}
+_NAMES = re.compile(rb"\bname:[ \t]*[\"']?([a-z0-9][-a-z0-9]{0,62})\b")
+_PLACE = re.compile(r"`\$\.?(.*)`$")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """One sound document: compared by identity, so that what was derived from it is kept as long as its blob stays."""
+
+    path: str
+    line: int
+    index: int
+    digest: str
+    spec: NestedCluster | ClusterProfile
+    data: bytes = field(repr=False)
+
+    @property
+    def subject(self) -> str:
+        return subject(self.spec)
+
+    def violation(self, pointer: str, code: Code, message: str, hint: str = "") -> Violation:
+        """A mistake in this document, at the place the pointer has in the file."""
+        line, column = yaml.locate(self.data, self.index, pointer)
+        return Violation(self.path, line, column, code, message, pointer, hint, self.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one file came to. `broken`: (kind, name, version) of documents that are ours but not sound, "" where unknown."""
+
+    oid: str
+    data: bytes = field(repr=False)
+    items: tuple[Item, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    broken: tuple[tuple[str, str, str], ...] = ()
+
+
+def subject(spec: NestedCluster | ClusterProfile) -> str:
+    """What a mistake in this document can affect (V4)."""
+    if isinstance(spec, ClusterProfile):
+        return f"profile/{spec.metadata.name}@{spec.spec.version}"
+    return f"cluster/{spec.metadata.name}"
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON: key order, comments and layout of the file do not matter."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+def read(path: str, oid: str, data: bytes, limits: Limits) -> Entry:
+    """Reads one file; a file that does not mention our API group is kept unread until a pack names it."""
+    if MARK not in data:
+        return Entry(oid, data)
+    parsed = yaml.parse(data, path, limits)
+    if not parsed.whole:
+        return Entry(oid, data, (), parsed.violations, _suspected(data))
+    if parsed.violations:
+        return _impure(oid, data, parsed)
+    items: list[Item] = []
+    violations: list[Violation] = []
+    broken: list[tuple[str, str, str]] = []
+    for index, document in enumerate(parsed.documents):
+        if not schema.is_spec(document.body) or document.body.get("kind") == "ControllerConfig":
+            continue
+        found = _item(document, index, data)
+        if isinstance(found, Item):
+            items.append(found)
+        else:
+            violations += found
+            broken.append(_name(document.body))
+    return Entry(oid, data, tuple(items), tuple(violations), tuple(broken))
+
+
+def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]:
+    body = document.body
+    mistakes = schema.check(body)
+    if not mistakes:
+        try:
+            spec = msgspec.convert(body, _KINDS[body["kind"]])
+        except msgspec.ValidationError as error:
+            mistakes = [_misfit(error)]
+        else:
+            return Item(document.path, document.line, index, digest(body), spec, data)
+    places = marks.read(data)[index]
+    affected = _subject(body)
+    return [
+        Violation(document.path, *marks.find(places, pointer), code, message, pointer, hint, affected)
+        for pointer, message, hint, code in mistakes
+    ]
+
+
+def _misfit(error: msgspec.ValidationError) -> schema.Mistake:
+    """JSON Schema calls 1.0 an integer, the model does not: the stricter verdict stands (V2)."""
+    text = str(error)
+    place = _PLACE.search(text)
+    steps = re.findall(r"[^.\[\]]+", place[1]) if place else []
+    return "".join(f"/{step}" for step in steps), text.partition(" - at")[0].replace("`", ""), "", Code.WRONG_TYPE
+
+
+def _impure(oid: str, data: bytes, parsed: yaml.Parsed) -> Entry:
+    """Readable, but with mistakes in the YAML itself: each belongs to the document it stands in; all documents are left out."""
+    documents = parsed.documents
+    violations = []
+    for violation in parsed.violations:
+        owner = [document for document in documents if document.line <= violation.line][-1:]
+        violations.append(replace(violation, subject=_subject(owner[0].body) if owner else ""))
+    broken = tuple(_name(document.body) for document in documents if schema.is_spec(document.body))
+    return Entry(oid, data, (), tuple(violations), broken)
+
+
+def _name(body: Mapping[str, Any]) -> tuple[str, str, str]:
+    """(kind, name, version) as far as a document that is not sound says them."""
+    meta, spec = body.get("metadata"), body.get("spec")
+    name = meta.get("name") if isinstance(meta, dict) else None
+    version = spec.get("version") if isinstance(spec, dict) else None
+    return str(body.get("kind", "")), name if isinstance(name, str) else "", version if isinstance(version, str) else ""
+
+
+def _subject(body: Mapping[str, Any]) -> str:
+    kind, name, version = _name(body) if schema.is_spec(body) else ("", "", "")
+    if not name or kind not in _KINDS:
+        return ""
+    return f"cluster/{name}" if kind == "NestedCluster" else f"profile/{name}@{version}"
+
+
+def _suspected(data: bytes) -> tuple[tuple[str, str, str], ...]:
+    """Names that an unreadable file may have meant for a profile: clusters using those must not fall back to another version."""
+    if b"ClusterProfile" not in data:
+        return ()
+    names = {match[1].decode() for match in _NAMES.finditer(data)}
+    return tuple(("ClusterProfile", name, "") for name in sorted(names))

@@ -1,0 +1,82 @@
+"""Paths inside one tree: what is YAML, what is a chart, and which files a pack names (relative to the document that names them)."""
+
+import posixpath
+from bisect import bisect_left
+from collections.abc import Collection, Mapping
+
+from reconciler.spec import linear
+
+CHART = "Chart.yaml"
+_WILD = ("*", "?")
+
+
+def is_yaml(path: str) -> bool:
+    """Whether the name says YAML."""
+    return path.endswith((".yaml", ".yml"))
+
+
+def charts(paths: Collection[str]) -> frozenset[str]:
+    """Folders that are charts: those with a Chart.yaml. The root is ""."""
+    return frozenset(
+        posixpath.dirname(path) for path in paths if path.endswith(CHART) and posixpath.basename(path) == CHART
+    )
+
+
+def inside(path: str, folders: frozenset[str]) -> bool:
+    """Whether the path lies in one of the folders, at any depth."""
+    if not folders:
+        return False
+    folder = posixpath.dirname(path)
+    while folder:
+        if folder in folders:
+            return True
+        folder = posixpath.dirname(folder)
+    return "" in folders
+
+
+def beside(document: str, relative: str) -> str:
+    """The path in the tree that `relative` means in the file `document`. Raises ValueError outside the tree."""
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(document), relative))
+    if relative.startswith("/") or joined == ".." or joined.startswith("../"):
+        raise ValueError("outside the source path")
+    return "" if joined == "." else joined
+
+
+def under(folder: str, ordered: list[str]) -> list[str]:
+    """The paths below a folder, from a sorted list of all paths."""
+    prefix = f"{folder}/" if folder else ""
+    start = bisect_left(ordered, prefix)
+    found = []
+    for path in ordered[start:]:
+        if not path.startswith(prefix):
+            break
+        found.append(path)
+    return found
+
+
+def matching(pattern: str, files: Mapping[str, str], ordered: list[str]) -> list[str]:
+    """The paths a pattern names: `*` and `?` within one folder, a `**` segment over any number of folders."""
+    if not any(sign in pattern for sign in _WILD):
+        return [pattern] if pattern in files else []
+    segments = pattern.split("/")
+    fixed = next(index for index, segment in enumerate(segments) if any(sign in segment for sign in _WILD))
+    expression = _expression(segments)
+    return [path for path in under("/".join(segments[:fixed]), ordered) if linear.whole(expression, path)]
+
+
+def _expression(segments: list[str]) -> str:
+    parts: list[str] = []
+    for index, segment in enumerate(segments):
+        last = index == len(segments) - 1
+        if segment == "**":
+            parts.append(".*" if last else "(?:[^/]+/)*")
+            continue
+        text = "".join(_sign(sign) for sign in segment)
+        parts.append(text if last else text + "/")
+    return "".join(parts)
+
+
+def _sign(sign: str) -> str:
+    if sign in _WILD:
+        return "[^/]*" if sign == "*" else "[^/]"
+    return sign if sign.isalnum() or sign in "_-/= @" else "\\" + sign

@@ -1,0 +1,119 @@
+"""What a YAML file that a pack names says: its digest, the objects it claims, the references it makes, and its mistakes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.model import Limits, Violation
+from reconciler.spec import marks, variables, yaml
+from reconciler.spec.codes import Code
+from reconciler.spec.entries import digest
+from reconciler.spec.explain import pointer
+
+Claim = tuple[str, str, str, str]
+Mistake = tuple[tuple[str | int, ...], Code, str, str]
+_POD_SECURITY = "pod-security.kubernetes.io/"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One file in one use. `claims`: (group, kind, namespace or "", name) -> line; `references`: (name, line, column)."""
+
+    oid: str
+    digest: str
+    claims: Mapping[Claim, int] = field(default_factory=dict)
+    references: tuple[tuple[str, int, int], ...] = ()
+    violations: tuple[Violation, ...] = ()
+
+
+def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> Facts:
+    """Reads one file as Kubernetes objects, or (not `objects`) as a mapping of chart values."""
+    parsed = yaml.parse(data, path, limits)
+    bodies = [document.body for document in parsed.documents]
+    if parsed.violations:
+        return Facts(oid, oid, violations=parsed.violations)
+    found = [
+        (index, mistake)
+        for index, body in enumerate(bodies)
+        for mistake in (mistakes(body) if objects else _values(body))
+    ]
+    named = [(index, path, name) for index, body in enumerate(bodies) for path, name in variables.references(body)]
+    places = marks.read(data) if found or named else []
+    violations = tuple(
+        Violation(path, *marks.find(places[index], pointer(where)), code, message, pointer(where), hint)
+        for index, (where, code, message, hint) in found
+    )
+    references = tuple((name, *marks.find(places[index], pointer(where))) for index, where, name in named)
+    claimed = (
+        {claim: document.line for document in parsed.documents for claim in claims(document.body)} if objects else {}
+    )
+    return Facts(oid, digest(bodies), claimed, references, violations)
+
+
+def mistakes(body: Any) -> Iterator[Mistake]:
+    """What must not stand in a repository, in one object or in a list of them."""
+    for path, one in _objects(body):
+        yield from ((path + where, code, message, hint) for where, code, message, hint in _object(one))
+
+
+def claims(body: Any) -> Iterator[Claim]:
+    """The identities of the objects in a document, as far as they are written out."""
+    for _, one in _objects(body):
+        if not _sound(one):
+            continue
+        meta = one["metadata"]
+        group, slash, _ = one["apiVersion"].rpartition("/")
+        parts = (group if slash else "", one["kind"], str(meta.get("namespace", "")), meta["name"])
+        if not any("${{" in part for part in parts):
+            yield parts
+
+
+def _values(body: Mapping[str, Any]) -> Iterator[Mistake]:
+    if not isinstance(body, dict) or "" in body:
+        yield (), Code.FILE_KIND, "values are a mapping", ""
+
+
+def _objects(body: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """The objects of a document: itself, or the items of a List."""
+    if isinstance(body, Mapping) and str(body.get("kind", "")).endswith("List") and isinstance(body.get("items"), list):
+        yield from ((("items", index), item) for index, item in enumerate(body["items"]))
+    else:
+        yield (), body
+
+
+def _sound(body: Any) -> bool:
+    if not isinstance(body, Mapping) or not isinstance(body.get("metadata"), Mapping):
+        return False
+    texts = (body.get("apiVersion"), body.get("kind"), body["metadata"].get("name"))
+    return all(isinstance(text, str) and text for text in texts)
+
+
+def _object(body: Any) -> Iterator[Mistake]:
+    if not _sound(body):
+        message = "not a Kubernetes object: apiVersion, kind and metadata.name are needed"
+        yield (), Code.NOT_AN_OBJECT, message, ""
+        return
+    if body["kind"] == "Secret" and body["apiVersion"] == "v1":
+        for name in ("data", "stringData"):
+            if body.get(name):
+                hint = "keep secrets out of the repository"
+                yield (name,), Code.SECRET_DATA, f"a Secret with literal {name}", hint
+    labels = body["metadata"].get("labels")
+    if body["kind"] == "Namespace" and isinstance(labels, Mapping):
+        yield from (
+            (
+                ("metadata", "labels", label),
+                Code.POD_SECURITY_LABEL,
+                f"{label} belongs to the engine",
+                POD_SECURITY_HINT,
+            )
+            for label in owned_labels(labels)
+        )
+
+
+POD_SECURITY_HINT = "set isolation.podSecurity of the cluster"
+
+
+def owned_labels(labels: Mapping[str, Any]) -> list[str]:
+    """Labels of a nested namespace that the engine owns."""
+    return [label for label in labels if label.startswith(_POD_SECURITY)]

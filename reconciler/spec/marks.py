@@ -1,0 +1,90 @@
+"""Positions inside a YAML file, read again only where something failed: parsing keeps none (V1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from yaml import YAMLError
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
+from yaml.events import (
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+Place = tuple[int, int]
+_START: Place = (1, 1)
+_NULLS = ("", "~", "null", "Null", "NULL")
+
+
+@dataclass(slots=True)
+class _Level:
+    """One open mapping (`key` is the pending one) or list (`index` counts its items)."""
+
+    pointer: str
+    mapping: bool
+    key: str | None = None
+    place: Place = (1, 1)
+    index: int = 0
+
+
+def read(data: bytes) -> list[dict[str, Place]]:
+    """Per document (empty ones left out, as the parser does) pointer -> 1-based (line, column).
+
+    A scalar is where its value stands, a list or mapping where its key stands. What follows a syntax error is missing.
+    """
+    documents: list[dict[str, Place]] = []
+    try:
+        _walk(CParser(data), documents)
+    except YAMLError:
+        return documents
+    return documents
+
+
+def find(places: Mapping[str, Place], pointer: str) -> Place:
+    """The place of a pointer, or of its nearest parent that stands in the file."""
+    while pointer not in places and pointer:
+        pointer = pointer.rpartition("/")[0]
+    return places.get(pointer, _START)
+
+
+def _walk(parser: Any, documents: list[dict[str, Place]]) -> None:
+    levels: list[_Level] = []
+    while (kind := type(event := parser.get_event())) is not StreamEndEvent:
+        if kind is DocumentStartEvent:
+            documents.append({})
+        elif kind in (MappingEndEvent, SequenceEndEvent):
+            levels.pop()
+        elif kind in (ScalarEvent, MappingStartEvent, SequenceStartEvent):
+            _node(event, levels, documents)
+
+
+def _node(event: Any, levels: list[_Level], documents: list[dict[str, Place]]) -> None:
+    place = (event.start_mark.line + 1, event.start_mark.column + 1)
+    level, scalar = levels[-1] if levels else None, type(event) is ScalarEvent
+    if level is None and scalar and event.implicit[0] and event.value in _NULLS:
+        documents.pop()
+        return
+    if level and level.mapping and level.key is None:
+        level.key, level.place = str(getattr(event, "value", "")), place
+        return
+    at_key = level is not None and level.mapping and not scalar
+    pointer = _enter(level)
+    documents[-1][pointer] = level.place if level and at_key else place
+    if not scalar:
+        levels.append(_Level(pointer, type(event) is MappingStartEvent))
+
+
+def _enter(level: _Level | None) -> str:
+    """The pointer of the value that starts now."""
+    if level is None:
+        return ""
+    if level.mapping:
+        name, level.key = (level.key or "").replace("~", "~0").replace("/", "~1"), None
+    else:
+        name, level.index = str(level.index), level.index + 1
+    return f"{level.pointer}/{name}"

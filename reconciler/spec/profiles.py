@@ -1,0 +1,241 @@
+"""Rules of one profile that no schema says: packs, files, variables and references fit together (api.md, offline rules)."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.model import ClusterProfile, HelmPack, Pack, ProfileDocument, Violation
+from reconciler.spec import files, linear, manifests, order, values, variables
+from reconciler.spec.codes import Code
+from reconciler.spec.entries import Item, digest
+from reconciler.spec.explain import pointer
+from reconciler.spec.manifests import Claim, Facts
+
+_RELEASE = 53
+_PLAIN = frozenset({"cluster.name", "cluster.namespace", "host.name", "profile.name", "profile.version"})
+_KNOWN = "variables.NAME, cluster.name, cluster.namespace, cluster.labels.KEY, host.name, profile.name, profile.version"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The tree as profiles see it. `facts(path, objects)` reads a YAML file once; None where it is in a chart."""
+
+    oids: Mapping[str, str]
+    ordered: list[str]
+    charts: frozenset[str]
+    facts: Callable[[str, bool], Facts | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """One checked profile version. `claims`: object -> place; `needs`: references its packs make."""
+
+    item: Item
+    document: ProfileDocument
+    violations: tuple[Violation, ...]
+    claims: Mapping[Claim, str]
+    needs: frozenset[str]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.document.profile.metadata.name, self.document.profile.spec.version
+
+
+@dataclass(slots=True)
+class _Use:
+    """What one pack reads, while it is being checked."""
+
+    paths: list[str]
+    facts: list[tuple[str, Facts]]
+    mistakes: list[tuple[str, Code, str, str]]
+
+
+def check(item: Item, tree: Files) -> Profile:
+    """Checks one profile against the files of its tree."""
+    assert isinstance(item.spec, ClusterProfile)
+    spec = item.spec.spec
+    uses = {pack.name: _use(item.path, index, pack, tree) for index, pack in enumerate(spec.packs)}
+    told = [item.violation(*mistake) for mistake in _mistakes(item.spec, uses)]
+    claims, twice = _claims(item, spec.packs, uses)
+    in_files = [
+        violation for use in uses.values() for path, facts in use.facts for violation in _in_file(item, path, facts)
+    ]
+    read = {name: tuple((path, tree.oids[path]) for path in sorted(set(use.paths))) for name, use in uses.items()}
+    said = {name: _content(use, read[name]) for name, use in uses.items()}
+    document = ProfileDocument(
+        profile=item.spec,
+        path=item.path,
+        line=item.line,
+        digest=digest([item.digest, said]),
+        files={name: found for name, found in read.items() if found},
+        contents=said,
+    )
+    violations = tuple(sorted({*told, *twice, *in_files}))
+    return Profile(item, document, violations, claims, frozenset(_needs(item.spec, uses)))
+
+
+def _content(use: _Use, read: tuple[tuple[str, str], ...]) -> str:
+    """Digest of what a pack's files say: YAML by content, so that comments do not matter, the rest by blob."""
+    meant = {path: facts.digest for path, facts in use.facts}
+    return digest([(path, meant.get(path, oid)) for path, oid in read]) if read else ""
+
+
+def _mistakes(profile: ClusterProfile, uses: Mapping[str, _Use]) -> Iterator[tuple[str, Code, str, str]]:
+    spec = profile.spec
+    yield from _twice("/spec/packs", (pack.name for pack in spec.packs))
+    yield from _twice("/spec/variables", (variable.name for variable in spec.variables))
+    for index, variable in enumerate(spec.variables):
+        for name, message in values.declaration(variable):
+            yield f"/spec/variables/{index}/{name}", Code.VARIABLE_DECLARATION, message, ""
+    yield from _dependencies(spec.packs)
+    for use in uses.values():
+        yield from use.mistakes
+    for index, pack in enumerate(spec.packs):
+        for path, name in _inline(pack):
+            if why := meaningless(name, profile):
+                yield f"/spec/packs/{index}{pointer(path)}", Code.REFERENCE, why, _KNOWN
+
+
+def _twice(place: str, names: Iterable[str]) -> Iterator[tuple[str, Code, str, str]]:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield f"{place}/{index}/name", Code.DUPLICATE_ITEM, f"{name} stands twice", ""
+        seen.add(name)
+
+
+def _dependencies(packs: tuple[Pack, ...]) -> Iterator[tuple[str, Code, str, str]]:
+    names = Counter(pack.name for pack in packs)
+    for index, pack in enumerate(packs):
+        for place, other in enumerate(pack.depends_on or ()):
+            if other not in names:
+                hint = f"packs of this profile: {', '.join(names)}"
+                yield f"/spec/packs/{index}/dependsOn/{place}", Code.DEPENDENCY, f"no pack {other}", hint
+    circle = order.circle(order.depends(packs))
+    if circle:
+        index = next(index for index, pack in enumerate(packs) if pack.name in circle)
+        message = f"packs wait for each other: {', '.join(circle)}"
+        yield f"/spec/packs/{index}/dependsOn", Code.CYCLE, message, "dependsOn: [] starts a pack at once"
+
+
+def meaningless(name: str, profile: ClusterProfile) -> str:
+    """Why a reference can mean nothing in any cluster, "" if it may."""
+    if not name:
+        return "`${{` opens a reference that does not end; write `$${{` for the text"
+    room, _, rest = name.partition(".")
+    if name in _PLAIN or (room == "cluster" and rest.startswith("labels.") and rest != "labels."):
+        return ""
+    if room == "variables" and any(variable.name == rest for variable in profile.spec.variables):
+        return ""
+    return f"the profile has no variable {rest}" if room == "variables" else f"{name} means nothing"
+
+
+def _inline(pack: Pack) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """References written in the profile itself."""
+    if pack.helm:
+        yield from variables.references(pack.helm.values, ("helm", "values"))
+    if pack.manifests:
+        yield from variables.references(pack.manifests.objects, ("manifests", "objects"))
+
+
+def _needs(profile: ClusterProfile, uses: Mapping[str, _Use]) -> Iterator[str]:
+    for pack in profile.spec.packs:
+        yield from (name for _, name in _inline(pack) if not meaningless(name, profile))
+    for use in uses.values():
+        for _, facts in use.facts:
+            yield from (name for name, _, _ in facts.references if not meaningless(name, profile))
+
+
+def _in_file(item: Item, path: str, facts: Facts) -> Iterator[Violation]:
+    """Mistakes in a file belong to the profile that names it."""
+    assert isinstance(item.spec, ClusterProfile)
+    yield from (replace(violation, path=path, subject=item.subject) for violation in facts.violations)
+    for name, line, column in facts.references:
+        if why := meaningless(name, item.spec):
+            yield Violation(path, line, column, Code.REFERENCE, why, hint=_KNOWN, subject=item.subject)
+
+
+def _claims(item: Item, packs: tuple[Pack, ...], uses: Mapping[str, _Use]) -> tuple[dict[Claim, str], list[Violation]]:
+    """Objects claimed by the profile, and those claimed twice; a namespace left out is the pack's."""
+    found: dict[Claim, str] = {}
+    twice = []
+    for index, pack in enumerate(packs):
+        own = [(claim, item.path, item.line) for claim in _written(pack)]
+        own += [(claim, path, line) for path, facts in uses[pack.name].facts for claim, line in facts.claims.items()]
+        for (group, kind, namespace, name), path, line in own:
+            claim, place = (group, kind, namespace or pack.namespace, name), f"{path}:{line} (pack {pack.name})"
+            if claim in found:
+                message = f"{kind} {name} is claimed by {found[claim]} and {place}"
+                twice.append(item.violation(f"/spec/packs/{index}", Code.CLAIMED_TWICE, message))
+            found[claim] = place
+    return found, twice
+
+
+def _written(pack: Pack) -> Iterator[Claim]:
+    for body in pack.manifests.objects if pack.manifests else ():
+        yield from manifests.claims(body)
+
+
+def _use(document: str, index: int, pack: Pack, tree: Files) -> _Use:
+    use = _Use([], [], [])
+    place = f"/spec/packs/{index}"
+    if pack.helm:
+        _chart(document, pack, pack.helm, place, tree, use)
+    if pack.manifests:
+        for position, pattern in enumerate(pack.manifests.files):
+            _pattern(document, pattern, f"{place}/manifests/files/{position}", tree, use)
+        for position, body in enumerate(pack.manifests.objects):
+            for where, code, message, hint in manifests.mistakes(body):
+                use.mistakes.append((f"{place}/manifests/objects/{position}{pointer(where)}", code, message, hint))
+    return use
+
+
+def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, use: _Use) -> None:
+    if not helm.release_name and len(pack.name) > _RELEASE:
+        message = f"a release name is at most {_RELEASE} characters"
+        use.mistakes.append((f"{place}/name", Code.WRONG_VALUE, message, "set helm.releaseName"))
+    try:
+        folder = files.beside(document, helm.chart.path)
+    except ValueError as error:
+        use.mistakes.append((f"{place}/helm/chart/path", Code.NO_FILE, str(error), ""))
+    else:
+        if folder not in tree.charts:
+            use.mistakes.append(
+                (f"{place}/helm/chart/path", Code.NOT_A_CHART, f"{folder or '.'} has no Chart.yaml", "")
+            )
+        use.paths += files.under(folder, tree.ordered)
+    for position, file in enumerate(helm.values_files):
+        _named(document, file, f"{place}/helm/valuesFiles/{position}", tree, use)
+
+
+def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None:
+    """One values file; inside a chart it is the chart's own business what it says."""
+    try:
+        path = files.beside(document, file)
+    except ValueError as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), ""))
+        return
+    if path not in tree.oids:
+        use.mistakes.append((place, Code.NO_FILE, f"{path} is not there", "paths are relative to this file"))
+        return
+    use.paths.append(path)
+    facts = tree.facts(path, False) if files.is_yaml(path) else None
+    if facts:
+        use.facts.append((path, facts))
+
+
+def _pattern(document: str, pattern: str, place: str, tree: Files, use: _Use) -> None:
+    try:
+        found = files.matching(files.beside(document, pattern), tree.oids, tree.ordered)
+    except (ValueError, linear.PatternError) as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), ""))
+        return
+    if not found:
+        use.mistakes.append((place, Code.NO_FILE, f"no file matches {pattern}", "paths are relative to this file"))
+    for path in found:
+        facts = tree.facts(path, True) if files.is_yaml(path) else None
+        if facts is None:
+            use.mistakes.append((place, Code.FILE_KIND, f"{path} is not a YAML file outside a chart", ""))
+            continue
+        use.paths.append(path)
+        use.facts.append((path, facts))

@@ -1,0 +1,161 @@
+"""From specs to bundles: what one nested cluster should be, before rendering. Pure and cheap; nothing is remembered between calls."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from reconciler import engine
+from reconciler.errors import Stalled
+from reconciler.model import (
+    Bundle,
+    ClusterDocument,
+    Content,
+    Layer,
+    NestedCluster,
+    NestedNamespace,
+    Pack,
+    Policy,
+    ProfileDocument,
+    ProfileUse,
+    Record,
+    Revision,
+    Specs,
+    Target,
+    Tombstone,
+)
+from reconciler.spec import files, order, semver, values, variables
+from reconciler.spec.entries import digest
+from reconciler.spec.quota import resource_quota
+from reconciler.spec.units import duration
+
+_ENGINE = "engine"
+_NAMESPACES = "namespaces"
+
+
+def bundle(name: str, content: Content, policy: Policy) -> Bundle:
+    """The bundle of one cluster of `content`, whose specs passed the rules: engine layers, namespaces, then packs in order.
+
+    Its digest is free of the revision and of comments. Raises KeyError for a cluster that is not there, Stalled where a profile it
+    uses is gone or a reference has no value.
+    """
+    document = content.specs.clusters[name]
+    namespace = engine.namespace_of(name, policy)
+    layers = (*engine.layers(document, namespace, policy), *_nested(document.cluster, content.specs, namespace, policy))
+    suspend = document.cluster.spec.suspend
+    reason = suspend.reason if suspend else ""
+    signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason])
+    return Bundle(name, namespace, content.revision, layers, signature, document, None, reason)
+
+
+def tombstone(record: Record, accepted: Content | None, tombstone: Tombstone, policy: Policy) -> Bundle:
+    """The bundle of a cluster gone from Git: no layers; the plan goes by the tombstone's policy (D1, D2)."""
+    document: ClusterDocument | None = accepted.specs.clusters.get(record.cluster) if accepted else None
+    revision = accepted.revision if accepted else Revision(record.branch, record.commit)
+    namespace = engine.namespace_of(record.cluster, policy)
+    signature = digest([record.cluster, namespace, "tombstone", tombstone.policy])
+    return Bundle(record.cluster, namespace, revision, (), signature, document, tombstone)
+
+
+def _nested(cluster: NestedCluster, specs: Specs, namespace: str, policy: Policy) -> list[Layer]:
+    layers: list[Layer] = []
+    after: tuple[str, ...] = (_ENGINE,)
+    target = Target(policy.host, cluster.metadata.name)
+    if cluster.spec.namespaces:
+        layers.append(_namespaces(cluster.spec.namespaces, target))
+        after = (_NAMESPACES,)
+    base = after
+    for use in cluster.spec.profiles:
+        profile = _profile(use, specs)
+        made = _packs(cluster, use, profile, target, (base, after), (namespace, policy.host))
+        layers += made
+        after = order.last({layer.name: layer.depends_on for layer in made}) or after
+    return layers
+
+
+def _profile(use: ProfileUse, specs: Specs) -> ProfileDocument:
+    version = semver.best(use.version, (version for name, version in specs.profiles if name == use.name))
+    if version is None:
+        raise Stalled(f"no version of profile {use.name} fits {use.version}", reason="NoProfile")
+    return specs.profiles[use.name, version]
+
+
+def _packs(
+    cluster: NestedCluster,
+    use: ProfileUse,
+    profile: ProfileDocument,
+    target: Target,
+    after: tuple[tuple[str, ...], tuple[str, ...]],
+    place: tuple[str, str],
+) -> list[Layer]:
+    spec, name = profile.profile.spec, profile.profile.metadata.name
+    given = values.effective(spec.variables, use.variables)
+    known = variables.context(cluster, profile.profile, given, namespace=place[0], host=place[1])
+    base, before = after
+    layers = []
+    for pack, depends_on in order.ordered(spec.packs):
+        ahead = tuple(f"{name}/{other}" for other in depends_on)
+        waits_for = ahead or (base if pack.depends_on is not None else before)
+        try:
+            layer = _layer(profile, pack, use.values.get(pack.name, {}), known)
+        except variables.UnknownVariable as error:
+            raise Stalled(f"profile {name}, pack {pack.name}: {error}", reason="UnknownVariable") from error
+        layers.append(_sealed(replace(layer, target=target, depends_on=waits_for), profile.contents.get(pack.name, "")))
+    return layers
+
+
+def _layer(profile: ProfileDocument, pack: Pack, overrides: Mapping[str, Any], known: Mapping[str, Any]) -> Layer:
+    """The layer of one pack, without its place among the others."""
+    kind, spec = _parameters(profile.path, pack, overrides, known)
+    reads_context = bool((pack.manifests and pack.manifests.files) or (pack.helm and pack.helm.values_files))
+    return Layer(
+        name=f"{profile.profile.metadata.name}/{pack.name}",
+        target=Target(""),
+        kind=kind,
+        spec=spec,
+        digest="",
+        files=profile.files.get(pack.name, ()),
+        context=known if reads_context else {},
+        namespace=pack.namespace,
+        gates=pack.ready.checks,
+        timeout=duration(pack.ready.timeout),
+        drift=pack.drift,
+        ignore=pack.ignore_differences,
+        prune=pack.prune,
+    )
+
+
+def _parameters(
+    path: str, pack: Pack, overrides: Mapping[str, Any], known: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """A pack's kind and its own parameters, references filled in."""
+    if pack.helm is None:
+        objects = pack.manifests.objects if pack.manifests else ()
+        return "manifests", {"objects": variables.fill(objects, known)}
+    helm = pack.helm
+    return "helm", {
+        "release": helm.release_name or pack.name,
+        "chart": files.beside(path, helm.chart.path),
+        "values": variables.fill(helm.values, known),
+        "valuesFiles": [files.beside(path, file) for file in helm.values_files],
+        "overrides": variables.fill(overrides, known),
+        "hooks": helm.hooks,
+    }
+
+
+def _namespaces(namespaces: Sequence[NestedNamespace], target: Target) -> Layer:
+    """Namespaces inside the cluster, with their quotas, before any pack."""
+    objects: list[dict[str, Any]] = []
+    for namespace in namespaces:
+        meta: dict[str, Any] = {"name": namespace.name}
+        if namespace.labels:
+            meta["labels"] = dict(namespace.labels)
+        objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+        if namespace.quota:
+            objects.append(resource_quota(namespace.name, namespace.quota))
+    layer = Layer(_NAMESPACES, target, "manifests", {"objects": objects}, "", depends_on=(_ENGINE,))
+    return _sealed(layer)
+
+
+def _sealed(layer: Layer, content: str = "") -> Layer:
+    """The layer with its digest: everything it holds, its files by content and not by blob."""
+    return replace(layer, digest=digest([replace(layer, files=()), [path for path, _ in layer.files], content]))

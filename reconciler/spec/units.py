@@ -1,0 +1,35 @@
+"""Quantities and durations as people write them: `1Mi`, `250m`, `5m`, `1h30m`."""
+
+import re
+from fractions import Fraction
+
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.ASCII)
+_DURATION = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?", re.ASCII)
+_FACTOR: dict[str, Fraction] = {
+    "": Fraction(1),
+    "m": Fraction(1, 1000),
+    **{sign: Fraction(1000) ** (power + 1) for power, sign in enumerate(("k", "M", "G", "T", "P", "E"))},
+    **{sign: Fraction(1024) ** (power + 1) for power, sign in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))},
+}
+_SECONDS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
+
+
+def quantity(text: str) -> Fraction:
+    """A Kubernetes quantity in its base unit (bytes, cores, pieces). Raises ValueError."""
+    match = _QUANTITY.fullmatch(text)
+    if not match:
+        raise ValueError("not a quantity such as 250m, 5Gi or 2")
+    return Fraction(match[1]) * _FACTOR[match[2] or ""]
+
+
+def size(text: str) -> int:
+    """A quantity as whole bytes, rounded down. Raises ValueError."""
+    return int(quantity(text))
+
+
+def duration(text: str) -> float:
+    """Seconds of a duration: whole numbers with the units d, h, m, s, ms, largest first (`1h30m`). Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if not match or not text:
+        raise ValueError("not a duration such as 30s, 5m or 1h30m")
+    return sum(int(count) * unit for count, unit in zip(match.groups(), _SECONDS, strict=True) if count)

@@ -1,0 +1,97 @@
+"""Values of variables: do they fit their declaration? (api.md, variable types)"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from msgspec import UNSET
+
+from reconciler.model import Variable
+from reconciler.spec import linear, semver, units
+
+Problem = tuple[str, str]
+
+
+def effective(declared: Sequence[Variable], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by name: what the cluster gives, else the defaults; variables with neither are left out."""
+    found = {variable.name: variable.default for variable in declared if variable.default is not UNSET}
+    return found | dict(given)
+
+
+def misfit(variable: Variable, value: Any) -> str:
+    """Why `value` cannot be this variable's, "" if it can. Says nothing of the value itself. Raises linear.PatternError."""
+    expected = _TYPES[variable.type]
+    if not expected(value):
+        return f"is not of type {variable.type}"
+    if variable.enum and not any(_same(value, allowed) for allowed in variable.enum):
+        return "is none of the values allowed"
+    if variable.pattern and not linear.whole(variable.pattern, str(value)):
+        return f"does not match {variable.pattern}"
+    if variable.minimum is not UNSET and value < variable.minimum:
+        return f"is smaller than {variable.minimum:g}"
+    if variable.maximum is not UNSET and value > variable.maximum:
+        return f"is larger than {variable.maximum:g}"
+    return ""
+
+
+def declaration(variable: Variable) -> Iterator[Problem]:
+    """(field, message) of everything in a declaration that does not fit together."""
+    numeric = variable.type in ("integer", "number")
+    for name, bound in (("minimum", variable.minimum), ("maximum", variable.maximum)):
+        if bound is not UNSET and not numeric:
+            yield name, f"only integers and numbers have a {name}"
+            return
+    if variable.pattern and (numeric or variable.type == "boolean"):
+        yield "pattern", "only texts have a pattern"
+        return
+    try:
+        linear.whole(variable.pattern, "")
+    except linear.PatternError as error:
+        yield "pattern", str(error)
+        return
+    if variable.required and variable.default is not UNSET:
+        yield "default", "a required variable has no use for a default"
+    if variable.default is not UNSET and (why := misfit(variable, variable.default)):
+        yield "default", f"the default {why}"
+
+
+def _same(left: Any, right: Any) -> bool:
+    """Equality that keeps true apart from 1."""
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _text(accepts: Callable[[str], object]) -> Callable[[Any], bool]:
+    """A check for texts that `accepts` reads without ValueError."""
+
+    def check(value: Any) -> bool:
+        if not isinstance(value, str):
+            return False
+        try:
+            accepts(value)
+        except ValueError:
+            return False
+        return True
+
+    return check
+
+
+def _version(text: str) -> object:
+    return semver.version(re.sub(r"^v", "", text))
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": _whole,
+    "number": lambda value: _whole(value) or isinstance(value, float),
+    "boolean": lambda value: isinstance(value, bool),
+    "ip": _text(ipaddress.ip_address),
+    "cidr": _text(ipaddress.ip_network),
+    "version": _text(_version),
+    "quantity": _text(units.quantity),
+    "duration": _text(units.duration),
+}

@@ -1,0 +1,237 @@
+"""Strict YAML for what people write (V1), built from libyaml's event stream without recursion.
+
+Refused: anything but UTF-8, anchors, aliases, merge keys, tags, directives, duplicate and non-string keys, ambiguous plain scalars,
+nesting, nodes and documents beyond the limits. Depth is refused while events arrive: libyaml's own loader crashes on deep input.
+Positions are not kept for sound files; `locate` reads them again where something failed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from yaml import YAMLError
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+from yaml.reader import ReaderError
+
+from reconciler.model import Document, Limits, Violation
+from reconciler.spec import marks
+from reconciler.spec.codes import Code
+from reconciler.spec.scalars import FIRST, WORDS, ScalarError, resolve
+from reconciler.spec.units import size
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+_BOM = b"\xef\xbb\xbf"
+_NO_KEY: Any = object()
+_LETTERS = frozenset("yYnN")
+_TOLD_AT_MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The documents of one file, or (also) what is wrong with it. Empty documents are left out.
+
+    `whole`: the file could be read to its end, so its documents are there although some scalars are wrong.
+    """
+
+    documents: tuple[Document, ...]
+    violations: tuple[Violation, ...] = ()
+    whole: bool = True
+
+
+def locate(data: bytes, document: int, pointer: str) -> tuple[int, int]:
+    """1-based line and column of a pointer in the nth document of a file, or of its nearest parent that stands there."""
+    documents = marks.read(data)
+    return marks.find(documents[document], pointer) if document < len(documents) else (1, 1)
+
+
+class _Stop(Exception):
+    """Nothing after this place can be read."""
+
+
+def parse(data: bytes, path: str, limits: Limits) -> Parsed:
+    """Reads one file. Never raises for what is in it: mistakes come back as violations with 1-based positions."""
+    refused = _refuse_bytes(data, path, limits)
+    if refused:
+        return Parsed((), (refused,), whole=False)
+    builder = _Builder(path, limits)
+    try:
+        documents = builder.run(CParser(data))
+    except _Stop:
+        return Parsed((), tuple(sorted(builder.violations)), whole=False)
+    except YAMLError as error:
+        syntax = _syntax(error, data, path)
+        return Parsed((), tuple(sorted([*builder.violations, syntax])), whole=False)
+    return Parsed(tuple(documents), tuple(sorted(builder.violations)))
+
+
+def _refuse_bytes(data: bytes, path: str, limits: Limits) -> Violation | None:
+    if len(data) > size(limits.file):
+        return Violation(path, 1, 1, Code.TOO_LARGE, f"{len(data)} bytes, the limit is {limits.file}")
+    if data.startswith(_LFS):
+        return Violation(
+            path, 1, 1, Code.LFS_POINTER, "a Git LFS pointer, not the content", hint="keep text out of LFS"
+        )
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line, column = _place(data, error.start)
+        return Violation(path, line, column, Code.NOT_UTF8, "not UTF-8 text", hint="save the file as UTF-8")
+    return None
+
+
+def _syntax(error: YAMLError, data: bytes, path: str) -> Violation:
+    """A libyaml error as a violation; its wording names tokens, never values."""
+    if isinstance(error, ReaderError):
+        line, column = _place(data, min(int(error.position), len(data)))
+        return Violation(path, line, column, Code.NOT_UTF8, "a control character that text must not hold")
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or "not YAML"
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return Violation(path, line, column, Code.SYNTAX, f"not YAML: {problem}")
+
+
+def _place(data: bytes, offset: int) -> tuple[int, int]:
+    head = data[:offset]
+    return head.count(b"\n") + 1, offset - (head.rfind(b"\n") + 1) + 1
+
+
+class _Builder:
+    """One run over the events of one file; open containers are on a list, not on the call stack."""
+
+    __slots__ = ("documents", "here", "key", "left", "limits", "path", "stack", "violations")
+
+    def __init__(self, path: str, limits: Limits) -> None:
+        self.path = path
+        self.limits = limits
+        self.violations: list[Violation] = []
+        self.documents: list[Document] = []
+        self.stack: list[tuple[Any, Any]] = []
+        self.here: Any = None
+        self.key: Any = _NO_KEY
+        self.left = limits.nodes
+
+    def run(self, parser: Any) -> list[Document]:
+        """The hot loop of a cold start."""
+        next_event: Callable[[], Any] = parser.get_event
+        steps: dict[type, Callable[[Any], None]] = {
+            ScalarEvent: self.scalar,
+            MappingStartEvent: self.start,
+            SequenceStartEvent: self.start,
+            MappingEndEvent: self.end,
+            SequenceEndEvent: self.end,
+            AliasEvent: self.alias,
+            DocumentStartEvent: self.document,
+            DocumentEndEvent: self.ignore,
+            StreamStartEvent: self.ignore,
+        }
+        while type(event := next_event()) is not StreamEndEvent:
+            steps[type(event)](event)
+        return self.documents
+
+    def scalar(self, event: Any) -> None:
+        value: Any = event.value
+        if event.implicit[0] and (value in WORDS or value[0] in FIRST or value == "<<"):
+            value = self.plain(event)
+        if event.anchor is not None or event.tag is not None:
+            self.not_allowed(event)
+        self.left -= 1
+        if self.left < 0:
+            self.beyond(event)
+        here = self.here
+        if type(here) is dict:
+            if self.key is _NO_KEY:
+                self.key = self.name(event, value)
+            else:
+                here[self.key] = value
+                self.key = _NO_KEY
+        elif here is not None:
+            here.append(value)
+        elif value is not None:
+            self.documents.append(Document(self.path, event.start_mark.line + 1, {"": value}, ""))
+
+    def start(self, event: Any) -> None:
+        if event.anchor is not None or event.tag is not None:
+            self.not_allowed(event)
+        self.left -= 1
+        if self.left < 0 or len(self.stack) >= self.limits.depth:
+            self.beyond(event)
+        if type(self.here) is dict and self.key is _NO_KEY:
+            self.stop(event, Code.KEY, "a mapping key that is not a string")
+        self.stack.append((self.here, self.key))
+        self.here, self.key = ({} if type(event) is MappingStartEvent else []), _NO_KEY
+        if len(self.stack) == 1:
+            body = self.here if type(self.here) is dict else {"": self.here}
+            self.documents.append(Document(self.path, event.start_mark.line + 1, body, ""))
+
+    def end(self, _: Any) -> None:
+        value = self.here
+        here, key = self.stack.pop()
+        if type(here) is dict:
+            here[key], key = value, _NO_KEY
+        elif here is not None:
+            here.append(value)
+        self.here, self.key = here, key
+
+    def ignore(self, _: Any) -> None:
+        """Ends of documents and the start of the stream say nothing."""
+
+    def alias(self, event: Any) -> None:
+        self.stop(event, Code.NOT_ALLOWED, "aliases are not used here", "write the value out")
+
+    def document(self, event: Any) -> None:
+        if event.version or event.tags:
+            self.stop(event, Code.NOT_ALLOWED, "directives are not used here", "remove the line starting with %")
+        if len(self.documents) >= self.limits.documents:
+            self.stop(event, Code.TOO_MUCH, f"more than {self.limits.documents} documents in one file")
+
+    def tell(self, event: Any, code: Code, message: str, hint: str = "") -> None:
+        mark = event.start_mark
+        if len(self.violations) < _TOLD_AT_MOST:
+            self.violations.append(Violation(self.path, mark.line + 1, mark.column + 1, code, message, hint=hint))
+
+    def stop(self, event: Any, code: Code, message: str, hint: str = "") -> None:
+        self.tell(event, code, message, hint)
+        raise _Stop
+
+    def beyond(self, event: Any) -> None:
+        if self.left < 0:
+            self.stop(event, Code.TOO_MUCH, f"more than {self.limits.nodes} values in one file")
+        self.stop(event, Code.TOO_DEEP, f"nested deeper than {self.limits.depth}")
+
+    def not_allowed(self, event: Any) -> None:
+        what = "anchors are" if event.anchor is not None else "tags are"
+        self.tell(event, Code.NOT_ALLOWED, f"{what} not used here", "write the value out")
+
+    def plain(self, event: Any) -> Any:
+        """A plain scalar that may be more than text. As a key, y and n are coordinates, not switches."""
+        text, is_key = event.value, self.key is _NO_KEY and type(self.here) is dict
+        if is_key and text == "<<":
+            self.tell(event, Code.NOT_ALLOWED, "merge keys are not used here", "write the fields out")
+        if text == "<<" or (is_key and text in _LETTERS):
+            return text
+        try:
+            return resolve(text)
+        except ScalarError as error:
+            self.tell(event, error.code, error.message, error.hint)
+            return text
+
+    def name(self, event: Any, value: Any) -> str:
+        """A mapping key."""
+        if type(value) is not str:
+            self.tell(event, Code.KEY, "a mapping key that is not a string", f'write "{event.value[:40]}"')
+            value = str(event.value)
+        if value in self.here:
+            self.tell(event, Code.DUPLICATE_KEY, f"the key {value[:60]} stands twice")
+        return str(value)
