@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 
 from reconciler.model import Bundle, Change, Desired, InventoryEntry, Layer, Object, Observed, Plan
 from reconciler.plan import consent, drift, flags, order, prune
-from reconciler.plan.diff import diff, ignored
+from reconciler.plan.diff import diff
 from reconciler.plan.fields import owned
 from reconciler.plan.mark import ours, ref_of
 from reconciler.plan.redact import is_secret_like, redact
-from reconciler.plan.suspects import Key, request
+from reconciler.plan.request import ignored, request
+from reconciler.plan.suspects import Key
+
+LATER = "known after the control plane is up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,22 @@ def compute(
     """
     entries = {(entry.target, entry.ref): entry for entry in inventory}
     wanted = [] if bundle.tombstone else list(_wanted(bundle, desired, observed, entries))
-    made = [_decide(one, bundle, salt, nonce) for one in wanted]
+    made = [_decide(one, bundle, salt, nonce) for one in wanted if one.layer.name not in unknown]
     kept = {one.key for one in wanted}
     known = frozenset(one.layer.name for one in desired) - unknown.keys()
     gone = [entry for key, entry in sorted(entries.items()) if key not in kept]
     pruned = list(prune.changes(bundle, gone, observed, known, nonce, now))
     ordered = order.arranged(made, pruned, bundle.layers)
-    return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), dict(sorted(unknown.items())))
+    return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), _told(unknown, desired))
+
+
+def _told(unknown: Mapping[str, str], desired: Sequence[Desired]) -> dict[str, str]:
+    """Why each unknown layer is: one that could be rendered waits for its nested control plane (P6)."""
+    dark = {one.layer.name for one in desired if one.layer.target.nested}
+    return {
+        name: ": ".join(part for part in (LATER if name in dark else "", reason) if part)
+        for name, reason in sorted(unknown.items())
+    }
 
 
 def _wanted(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reconciler.model import MISSING, FieldChange, IgnoreRule, Object, ObjectRef
+from reconciler.model import MISSING, FieldChange, Object
 from reconciler.plan import paths
 from reconciler.plan.fields import SERVER_METADATA, TOP
 from reconciler.plan.shapes import Keyed, Table, keys_of, shape, table
@@ -32,24 +32,19 @@ def diff(
 def without(obj: Object, pointers: Sequence[str]) -> Object:
     """The object less what stands at these JSON pointers; also the object to send, where fields are somebody else's."""
     for pointer in pointers:
-        obj = _drop(obj, [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]])
+        obj = _drop(obj, parts(pointer))
     return obj
 
 
-def ignored(rules: Sequence[IgnoreRule], ref: ObjectRef) -> tuple[str, ...]:
-    """The pointers of `ignoreDifferences` that speak of this object; a rule without name or namespace means all."""
-    return tuple(
-        pointer
-        for rule in rules
-        if rule.kind == ref.kind and rule.name in ("", ref.name) and rule.namespace in ("", ref.namespace)
-        for pointer in rule.pointers
-    )
+def parts(pointer: str) -> list[str]:
+    """The names in a JSON pointer (RFC 6901)."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 
-def _drop(value: Any, parts: list[str]) -> Any:
-    if not parts:
+def _drop(value: Any, names: list[str]) -> Any:
+    if not names:
         return value
-    head, rest = parts[0], parts[1:]
+    head, rest = names[0], names[1:]
     if isinstance(value, dict) and head in value:
         if rest:
             return {**value, head: _drop(value[head], rest)}

@@ -57,8 +57,7 @@ def owned(obj: Object) -> tuple[str, ...]:
 def _collect(value: Any, path: str, above: str, name: str, rows: Table, found: list[str]) -> None:
     if isinstance(value, dict):
         if value and shape(rows, above, name) is None:
-            for key, below in value.items():
-                _collect(below, paths.child(path, key), name, key, rows, found)
+            _collect_fields(value, path, name, rows, found)
         else:
             found.append(path)
     elif isinstance(value, list):
@@ -67,20 +66,26 @@ def _collect(value: Any, path: str, above: str, name: str, rows: Table, found: l
         found.append(path)
 
 
+def _collect_fields(value: dict[str, Any], path: str, name: str, rows: Table, found: list[str]) -> None:
+    for key, below in value.items():
+        here = f"{path}.{paths.part(key)}"
+        if isinstance(below, (dict, list)):
+            _collect(below, here, name, key, rows, found)
+        else:
+            found.append(here)
+
+
 def _collect_list(value: list[Any], path: str, form: Shape | None, name: str, rows: Table, found: list[str]) -> None:
     keys = keys_of(value, form) if isinstance(form, Keyed) else None
     if form == "set":
         found.extend([paths.member(path, one) for one in value])
     elif keys is None or not isinstance(form, Keyed):
         found.append(path)
+    elif form.whole:
+        found.extend([paths.item(path, zip(form.keys, key, strict=True)) for key in keys])
     else:
         for one, key in zip(value, keys, strict=True):
-            here = paths.item(path, zip(form.keys, key, strict=True))
-            if form.whole:
-                found.append(here)
-                continue
-            for field, below in one.items():
-                _collect(below, paths.child(here, field), name, field, rows, found)
+            _collect_fields(one, paths.item(path, zip(form.keys, key, strict=True)), name, rows, found)
 
 
 def managed(obj: Object, manager: str = MANAGER) -> tuple[str, ...]:

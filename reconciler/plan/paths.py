@@ -27,13 +27,18 @@ Element = str | int | Item
 
 def child(path: str, name: str) -> str:
     """The path of field `name` below `path`."""
-    part = name if PLAIN(name) else json.dumps(name, ensure_ascii=False)
-    return f"{path}.{part}" if path else part
+    return f"{path}.{part(name)}" if path else part(name)
+
+
+@lru_cache(maxsize=4096)
+def part(name: str) -> str:
+    """A field name as it stands in a path."""
+    return name if PLAIN(name) else json.dumps(name, ensure_ascii=False)
 
 
 def item(path: str, keys: Iterable[tuple[str, Any]]) -> str:
-    """The path of the item of a keyed list whose key fields have these values."""
-    return f"{path}[{','.join([f'{key}={text(value)}' for key, value in sorted(keys)])}]"
+    """The path of the item of a keyed list whose key fields, sorted by name, have these values."""
+    return f"{path}[{','.join([f'{key}={text(value)}' for key, value in keys])}]"
 
 
 def member(path: str, value: Any) -> str:
@@ -87,8 +92,8 @@ def _element(token: re.Match[str]) -> Element:
     return tuple((pair["key"], _value(pair["value"])) for pair in PAIR.finditer(token["item"]))
 
 
-def _value(part: str) -> Any:
-    return part if BARE(part) and part not in WORDS else json.loads(part)
+def _value(spelled: str) -> Any:
+    return spelled if BARE(spelled) and spelled not in WORDS else json.loads(spelled)
 
 
 def get(value: Any, path: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A list of maps matched by `keys`; `defaults` stand for keys the schema fills in; `whole`: an item has one owner."""
+    """A list of maps matched by `keys` (sorted); `defaults` stand for keys the schema fills in; `whole`: an item has one owner."""
 
     keys: tuple[str, ...]
     defaults: Mapping[str, Any]
@@ -20,7 +20,7 @@ class Keyed:
 
 
 Shape = Keyed | Literal["set", "atomic"]
-Table = Mapping[str, Shape | Mapping[str, Shape]]
+Table = Mapping[str, Shape | dict[str, Shape]]
 
 NAMED = Keyed(("name",), {})
 NAMED_WHOLE = Keyed(("name",), {}, whole=True)
@@ -129,9 +129,7 @@ def table(api_version: str) -> Table:
 def shape(rows: Table, above: str, name: str) -> Shape | None:
     """The shape of field `name` below field `above` ("" at the top), None where the table says nothing."""
     row = rows.get(name)
-    if row is None or isinstance(row, str | Keyed):
-        return row
-    return row.get(above)
+    return row.get(above) if isinstance(row, dict) else row
 
 
 def keys_of(items: list[Any], keyed: Keyed) -> list[tuple[Any, ...]] | None:
@@ -141,7 +139,8 @@ def keys_of(items: list[Any], keyed: Keyed) -> list[tuple[Any, ...]] | None:
         if not isinstance(item, dict):
             return None
         key = tuple([item.get(key, keyed.defaults.get(key)) for key in keyed.keys])
-        if not all(isinstance(part, str | int) for part in key):
-            return None
+        for part in key:
+            if not isinstance(part, (str, int)):
+                return None
         found.append(key)
-    return found if len(set(found)) == len(found) else None
+    return found if len(found) < 2 or len(set(found)) == len(found) else None

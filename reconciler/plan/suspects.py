@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from reconciler.model import MISSING, Desired, InventoryEntry, Layer, Object, ObjectRef, Observed, Target
+from reconciler.model import MISSING, Desired, InventoryEntry, Object, ObjectRef, Observed, Target
 from reconciler.plan import paths
-from reconciler.plan.diff import ignored, without
-from reconciler.plan.fields import left_out, owned
+from reconciler.plan.fields import owned
 from reconciler.plan.mark import ref_of
+from reconciler.plan.request import request as request
 from reconciler.plan.walk import satisfied
 
 Key = tuple[Target, ObjectRef]
@@ -49,13 +49,6 @@ def candidate(entry: InventoryEntry, live: Object) -> bool:
     return "deletionTimestamp" not in metadata and entry.uid in ("", metadata.get("uid"))
 
 
-def request(obj: Object, layer: Layer, live: Object | None) -> Object:
-    """The object as it is sent: less ignored fields, and less those a subresource wrote last (A1, R2)."""
-    pointers = ignored(layer.ignore, ref_of(obj)) if layer.ignore else ()
-    scaled = left_out(live, obj) if live is not None else ()
-    return without(obj, (*pointers, *scaled)) if pointers or scaled else obj
-
-
 def differs(asked: Object, live: Object, fields: Iterable[str]) -> bool:
     """The cheap walk, both ways: what we ask for, and what we asked for before."""
     return not satisfied(asked, live) or bool(lost(asked, live, fields))
@@ -75,7 +68,8 @@ def _spoken(path: str, ours: Sequence[str]) -> bool:
 
 
 def digest(asked: Object, live: Object) -> str:
-    """What `settled` keeps of a pair known to be equal (P3; cheaper than the walk): hex SHA-256 over both, less what moves by itself in `live`."""
+    """What `settled` keeps of a pair known to be equal (P3; cheaper than the walk): hex SHA-256 over both, less what
+    moves by itself in `live`."""
     metadata = {key: value for key, value in live["metadata"].items() if key not in VOLATILE}
     spoken = {key: value for key, value in live.items() if key not in ("metadata", "status")}
     body = msgspec.json.encode((asked, spoken, metadata), order="sorted")

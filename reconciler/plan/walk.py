@@ -24,11 +24,15 @@ def satisfied(desired: Object, live: Object) -> bool:
     defaults the server writes in its own way): the dry-run decides then. True is the end of it."""
     rows = table(desired["apiVersion"])
     for name, value in desired.items():
-        if name not in TOP and not _same(value, live.get(name), "", name, rows):
+        if name not in TOP and value != live.get(name) and not _same(value, live.get(name), "", name, rows):
             return False
     there = live["metadata"]
     for name, value in desired["metadata"].items():
-        if name not in SERVER_METADATA and not _same(value, there.get(name), "metadata", name, rows):
+        if (
+            name not in SERVER_METADATA
+            and value != there.get(name)
+            and not _same(value, there.get(name), "metadata", name, rows)
+        ):
             return False
     return True
 
@@ -62,7 +66,7 @@ def _same_map(value: dict[str, Any], there: Any, above: str, name: str, rows: Ta
 def _same_fields(value: dict[str, Any], there: dict[str, Any], above: str, rows: Table) -> bool:
     for key, below in value.items():
         found = there.get(key)
-        if below is not found and not _same(below, found, above, key, rows):
+        if below != found and not _same(below, found, above, key, rows):
             return False
     return True
 
@@ -90,6 +94,8 @@ def _same_list(value: list[Any], there: Any, above: str, name: str, rows: Table)
 
 def whole(value: Any, there: Any, rows: Table) -> bool:
     """Equality of a value that has one owner, apart from nothings and the defaults of built-in kinds."""
+    if value == there:
+        return isinstance(value, bool) == isinstance(there, bool)
     if isinstance(value, dict) and isinstance(there, dict):
         return _whole_map(value, there, rows)
     if isinstance(value, list) and isinstance(there, list):

@@ -1,0 +1,130 @@
+"""Plans as people read them, in the manner of Terraform: a header per cluster, changes by layer, sums in the last line.
+
+Whatever comes from a repository or a live object is printed without control characters: a plan cannot move the cursor.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from reconciler.model import MISSING, Change, FieldChange, Plan
+from reconciler.plan import summary
+
+SYMBOLS = {"create": "+", "configure": "~", "delete": "-", "replace": "-/+", "adopt": "~", "hold": "!"}
+COLOURS = {"create": "32", "configure": "33", "delete": "31", "replace": "35", "adopt": "36", "hold": "1;33"}
+REASONS = {
+    "Deleted": "was deleted by somebody else",
+    "Drift": "puts back what somebody else changed",
+    "DriftReported": "drift, only reported",
+    "ImmutableField": "a field that cannot change in place",
+    "NotObserved": "not read in this pass",
+    "Refused": "",
+    "Retained": "kept",
+    "Terminating": "is being deleted",
+    "Unconfirmed": "finishes an interrupted create",
+}
+QUIET = frozenset({"unchanged", "skip"})
+SAID = frozenset({"DriftReported", "NotObserved", "Terminating"})
+LINES = 12
+VALUE = 120
+
+
+def render(plan: Plan | Sequence[Plan], colour: bool = False, detail: bool = False, *, width: int = 0) -> str:
+    """The text of one plan or several, ending in the sums without a newline.
+
+    `detail` adds what stays as it is, and long values whole. `width`: columns of the terminal, 0 for no limit: longer lines
+    are cut, and a field whose change does not fit stands on three lines.
+    """
+    plans = [plan] if isinstance(plan, Plan) else list(plan)
+    page = _Page(colour, detail, width)
+    for one in plans:
+        page.plan(one)
+    page.line(summary.line(change for one in plans for change in one.changes), "1")
+    return "\n".join(page.lines)
+
+
+def show(value: Any, limit: int = VALUE) -> str:
+    """A JSON value on one line: plain where that is unambiguous, quoted where it is not, cut after `limit` characters (0: never)."""
+    if isinstance(value, str) and value.isprintable() and value.strip() == value and value and '"' not in value:
+        text = value
+    else:
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+        text = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
+    return text if not limit or len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+class _Page:
+    """The lines so far, and how to write them."""
+
+    def __init__(self, colour: bool, detail: bool, width: int) -> None:
+        self.lines: list[str] = []
+        self.colour, self.detail, self.width = colour, detail, width
+
+    def line(self, text: str, colour: str = "") -> None:
+        if self.width and len(text) > self.width:
+            text = f"{text[: max(self.width - 1, 1)]}…"
+        self.lines.append(f"\x1b[{colour}m{text}\x1b[0m" if self.colour and colour and text else text)
+
+    def plan(self, plan: Plan) -> None:
+        self.line(f"{show(plan.cluster)} {show(str(plan.revision))}", "1")
+        shown = [one for one in plan.changes if self.detail or one.action not in QUIET or one.reason in SAID]
+        here = None
+        for change in shown:
+            group = (change.layer, str(change.target), change.action == "delete")
+            if group != here:
+                self.line(f"  {show(change.layer)} on {show(str(change.target))}")
+                here = group
+            self.change(change)
+        for layer, reason in plan.unknown.items():
+            self.line(f"  {show(layer)}")
+            self.line(f"    ({show(reason or 'unknown', 0)})")
+        if not shown and not plan.unknown:
+            self.line("  no changes")
+        self.line("")
+
+    def change(self, change: Change) -> None:
+        symbol = SYMBOLS.get(change.action, " ")
+        self.line(f"  {symbol:>3} {show(str(change.ref), 0)}{_why(change)}", COLOURS.get(change.action, ""))
+        for one in change.fields:
+            self.field(one)
+
+    def field(self, one: FieldChange) -> None:
+        if _is_text(one.before) and _is_text(one.after) and ("\n" in one.before or "\n" in one.after):
+            self.line(f"        {show(one.path, 0)}:")
+            for text in self._cut(list(_lines(one.before, one.after))):
+                self.line(f"          {text}")
+            return None
+        limit = 0 if self.detail else VALUE
+        before, after = show(one.before, limit), show(one.after, limit)
+        whole = f"        {show(one.path, 0)}: {before} -> {after}"
+        if not self.width or len(whole) <= self.width:
+            return self.line(whole)
+        self.line(f"        {show(one.path, 0)}:")
+        self.line(f"          {before}")
+        return self.line(f"          -> {after}")
+
+    def _cut(self, texts: list[str]) -> list[str]:
+        if self.detail or len(texts) <= LINES:
+            return texts
+        return [*texts[:LINES], f"({len(texts) - LINES} more lines)"]
+
+
+def _why(change: Change) -> str:
+    """What stands behind an object: why, and what else to know."""
+    reason = REASONS.get(change.reason, change.reason)
+    held = f"held: {reason}" if change.action == "hold" else reason
+    said = [part for part in (held, *change.flags) if part]
+    return f"  ({show(', '.join(said), 0)})" if said else ""
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != MISSING
+
+
+def _lines(before: str, after: str) -> Iterator[str]:
+    """A unified difference of two texts, one line of context, without its file header."""
+    found = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+    for index, text in enumerate(found):
+        if index > 1 and not text.startswith("@@"):
+            yield text[0] + " " + "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text[1:])

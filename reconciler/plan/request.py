@@ -1,0 +1,82 @@
+"""The object as it is sent (A1, R2): what is somebody else's is left to them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.model import MISSING, IgnoreRule, Layer, Object, ObjectRef
+from reconciler.plan import paths
+from reconciler.plan.diff import parts, without
+from reconciler.plan.fields import left_out, managed
+from reconciler.plan.mark import ref_of
+from reconciler.plan.shapes import Keyed, Shape, keys_of, shape, table
+
+
+def request(obj: Object, layer: Layer, live: Object | None) -> Object:
+    """The object to apply over `live`. A create is sent whole. Later, fields a subresource wrote last are left out, and of
+    ignored ones those that are not ours any more; those that still are go with their live value: leaving them out would
+    make the server remove them.
+    """
+    if live is None:
+        return obj
+    for pointer in ignored(layer.ignore, ref_of(obj)) if layer.ignore else ():
+        obj = _as_live(obj, live, pointer)
+    scaled = left_out(live, obj)
+    return without(obj, scaled) if scaled else obj
+
+
+def ignored(rules: Sequence[IgnoreRule], ref: ObjectRef) -> tuple[str, ...]:
+    """The pointers of `ignoreDifferences` that speak of this object; a rule without name or namespace means all."""
+    return tuple(
+        pointer
+        for rule in rules
+        if rule.kind == ref.kind and rule.name in ("", ref.name) and rule.namespace in ("", ref.namespace)
+        for pointer in rule.pointers
+    )
+
+
+def path_of(obj: Object, pointer: str) -> str:
+    """The field path a JSON pointer means in this object: positions in keyed lists become keys, so that it means the same
+    item elsewhere."""
+    rows, path, above, name = table(obj["apiVersion"]), "", "", ""
+    value: Any = obj
+    for part in parts(pointer):
+        if not isinstance(value, list):
+            value, path, above, name = _below(value, part), paths.child(path, part), name, part
+            continue
+        at = int(part) if part.isdigit() and int(part) < len(value) else None
+        if at is None:
+            return f"{path}[{len(value)}]"
+        path = _item_path(path, value, at, shape(rows, above, name))
+        value = value[at]
+    return path
+
+
+def _item_path(path: str, items: list[Any], at: int, form: Shape | None) -> str:
+    keys = keys_of(items, form) if isinstance(form, Keyed) else None
+    if keys is None or not isinstance(form, Keyed):
+        return f"{path}[{at}]"
+    return paths.item(path, zip(form.keys, keys[at], strict=True))
+
+
+def _below(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _as_live(obj: Object, live: Object, pointer: str) -> Object:
+    path = path_of(obj, pointer)
+    if paths.get(obj, path) is MISSING:
+        return obj
+    there = paths.get(live, path)
+    mine = any(paths.covers(path, one) or paths.covers(one, path) for one in managed(live))
+    if there is MISSING or not mine:
+        return without(obj, (pointer,))
+    return _put(obj, parts(pointer), there)  # type: ignore[no-any-return]
+
+
+def _put(value: Any, names: list[str], there: Any) -> Any:
+    if not names:
+        return there
+    if isinstance(value, list):
+        at = int(names[0])
+        return [*value[:at], _put(value[at], names[1:], there), *value[at + 1 :]]
+    return {**value, names[0]: _put(value[names[0]], names[1:], there)}
