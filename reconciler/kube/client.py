@@ -1,0 +1,255 @@
+"""The verbs of one Kubernetes API server, on plain JSON objects (A1, A2, A6, A7, A8).
+
+Every call has a deadline; nothing is retried under the cover; every write asks `fence` first (H1).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from reconciler.errors import ApiError, ErrorClass
+from reconciler.kube import errors
+from reconciler.kube.discovery import Discovery, Resource
+from reconciler.kube.transport import APPLY, JSON, Call, Stream, Transport
+from reconciler.model import Object, ObjectRef
+
+MANAGER = "nidus"
+PAGE = 500
+Objects = list[Object]
+Raws = list[msgspec.Raw]
+LIST_DEADLINE = 60.0  # seconds for one page of a list: large answers take longer than single objects
+
+
+def no_fence() -> None:
+    """Let every write pass: for a process that holds no Lease because it writes nothing, or only the Lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A server-side apply's answer; `created` = the server said 201."""
+
+    object: Object
+    created: bool
+
+
+class Page(msgspec.Struct, rename="camel"):
+    """One page of a list, items still encoded."""
+
+    metadata: "PageMeta"
+    items: list[msgspec.Raw] = []
+
+
+class PageMeta(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class Client:
+    """One server. Thread-safe; copies made by `fenced` share the pool and the discovery."""
+
+    def __init__(self, transport: Transport, *, fence: Callable[[], None] = no_fence) -> None:
+        self.transport = transport
+        self.fence = fence
+        self._discovery = Discovery(self._fetch)
+
+    def fenced(self, fence: Callable[[], None]) -> "Client":
+        """The same server with another fence: the Lease itself is written by the unfenced one."""
+        copy = Client(self.transport, fence=fence)
+        copy._discovery = self._discovery
+        return copy
+
+    # Reads
+
+    def get(self, ref: ObjectRef, *, version: str = "") -> Object | None:
+        """Return the live object; None only when the server says that this very object is not there (A6)."""
+        resource = self.resource(ref.group, ref.kind, version)
+        call = Call("get", "GET", _path(resource, ref), ref=ref, resource=resource.plural)
+        try:
+            return _decode(self._send(call), "get")
+        except ApiError as error:
+            if error.kind in (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING):
+                return None
+            raise
+
+    def list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Objects, str]:
+        """Return (objects, resourceVersion) of a whole collection; `labels` is a selector. Never a partial list (S3)."""
+        resource = self.resource(group, kind)
+        raws, version = self.raw_list(group, kind, namespace=namespace, labels=labels)
+        head = {"apiVersion": resource.api_version, "kind": kind}  # items of a list leave these out
+        return [{**head, **_decode(bytes(raw), "list")} for raw in raws], version
+
+    def raw_list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
+        """Like `list`, items still encoded. An expired page starts over once, then raises RELIST."""
+        try:
+            return self._pages(group, kind, namespace, labels)
+        except ApiError as error:
+            if error.kind is not ErrorClass.RELIST:
+                raise
+        return self._pages(group, kind, namespace, labels)
+
+    def watch(
+        self, group: str, kind: str, *, since: str, namespace: str = "", labels: str = "", seconds: int, silence: float
+    ) -> Stream:
+        """Open a watch with bookmarks from resourceVersion `since` for `seconds`; see Transport.stream."""
+        query = {"watch": "1", "resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
+        if labels:
+            query["labelSelector"] = labels
+        resource = self.resource(group, kind)
+        call = Call("watch", "GET", resource.path(quote(namespace)), query)
+        return self.transport.stream(call, deadline=self.transport.deadline, silence=silence)
+
+    def namespaced(self, group: str, kind: str) -> bool:
+        """Whether objects of this kind live in a namespace; ApiError KIND_MISSING when the server lacks it."""
+        return self.resource(group, kind).namespaced
+
+    def resource(self, group: str, kind: str, version: str = "") -> Resource:
+        """How the kind is served (discovery is refreshed once when it is missing)."""
+        return self._discovery.find(group, kind, version)
+
+    def kinds(self) -> frozenset[str]:
+        """Every "group/version/Kind" the server has."""
+        return self._discovery.kinds()
+
+    def version(self) -> str:
+        """The server's gitVersion, such as v1.36.3."""
+        return str(_decode(self._fetch("/version", JSON), "get").get("gitVersion", ""))
+
+    def readyz(self) -> bool:
+        """Whether the server says it is ready; ApiError when it cannot be reached."""
+        try:
+            return self._fetch("/readyz", "*/*").strip() == b"ok"
+        except ApiError as error:
+            if error.status:
+                return False
+            raise
+
+    # Writes
+
+    def apply(
+        self, obj: Object, *, uid: str = "", force: bool = False, dry_run: bool = False, manager: str = MANAGER
+    ) -> Applied:
+        """Server-side apply (A1). With `uid` the write is refused (RACED) unless that very object is there (A2)."""
+        ref, resource = self._place(obj)
+        metadata = {key: value for key, value in obj["metadata"].items() if key not in ("uid", "managedFields")}
+        if uid:
+            metadata["uid"] = uid
+        query = {"fieldManager": manager, "fieldValidation": "Strict", "force": "true" if force else "false"}
+        if dry_run:
+            query["dryRun"] = "All"
+        body = msgspec.json.encode({**obj, "metadata": metadata})
+        call = Call("apply", "PATCH", _path(resource, ref), query, body, APPLY, ref=ref, resource=resource.plural)
+        status, answer = self._write(call, free=dry_run)
+        return Applied(_decode(answer, "apply"), status == 201)
+
+    def create(self, obj: Object) -> Object:
+        """POST; RACED when the name is taken."""
+        ref, resource = self._place(obj)
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+        path = resource.path(quote(ref.namespace))
+        call = Call("create", "POST", path, query, dict(obj), ref=ref, resource=resource.plural)
+        return _decode(self._write(call)[1], "create")
+
+    def replace(self, obj: Object) -> Object:
+        """PUT of an object that carries the resourceVersion it was based on; RACED when it moved."""
+        ref, resource = self._place(obj)
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+        call = Call("replace", "PUT", _path(resource, ref), query, dict(obj), ref=ref, resource=resource.plural)
+        return _decode(self._write(call)[1], "replace")
+
+    def patch_status(self, ref: ObjectRef, body: Object) -> Object:
+        """Server-side apply on /status; `body` needs apiVersion, kind and status only. Forced: nobody else writes ours."""
+        _, resource = self._place({**body, "metadata": {"name": ref.name, "namespace": ref.namespace}})
+        whole = {**body, "metadata": {"name": ref.name} | ({"namespace": ref.namespace} if ref.namespace else {})}
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "true"}
+        path = _path(resource, ref, "status")
+        call = Call("apply", "PATCH", path, query, msgspec.json.encode(whole), APPLY, ref=ref, resource=resource.plural)
+        return _decode(self._write(call)[1], "apply")
+
+    def delete(self, ref: ObjectRef, uid: str, *, propagation: str = "Background") -> Object | None:
+        """Delete the object with this UID and no other (D4): None = gone, else the object that is still finalizing.
+
+        RACED means that another object has the name by now: the one meant is gone, the successor is kept.
+        """
+        resource = self.resource(ref.group, ref.kind)
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
+        call = Call("delete", "DELETE", _path(resource, ref), None, body, ref=ref, resource=resource.plural)
+        try:
+            answer = _decode(self._write(call)[1], "delete")
+        except ApiError as error:
+            if error.kind is ErrorClass.ABSENT:
+                return None
+            raise
+        return answer if _is_leaving(answer) else None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.transport.close()
+
+    # Parts
+
+    def _pages(self, group: str, kind: str, namespace: str, labels: str) -> tuple[Raws, str]:
+        path = self.resource(group, kind).path(quote(namespace))
+        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        items: Raws = []
+        while True:
+            body = self._send(Call("list", "GET", path, query), max(LIST_DEADLINE, self.transport.deadline))
+            page = _page(body)
+            items += page.items
+            if not page.metadata.continue_:
+                return items, page.metadata.resource_version
+            query["continue"] = page.metadata.continue_
+
+    def _place(self, obj: Object) -> tuple[ObjectRef, Resource]:
+        group, _, version = str(obj["apiVersion"]).rpartition("/")
+        meta: Mapping[str, Any] = obj["metadata"]
+        resource = self.resource(group, obj["kind"], version)
+        namespace = str(meta.get("namespace") or "") if resource.namespaced else ""
+        return ObjectRef(group, obj["kind"], namespace, meta["name"]), resource
+
+    def _send(self, call: Call, deadline: float | None = None) -> bytes:
+        return self.transport.send(call, deadline=deadline)[1]
+
+    def _fetch(self, path: str, accept: str) -> bytes:
+        return self._send(Call("get", "GET", path, accept=accept))
+
+    def _write(self, call: Call, *, free: bool = False) -> tuple[int, bytes]:
+        if not free:
+            self.fence()
+        return self.transport.send(call)
+
+
+def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:
+    if resource.namespaced and not ref.namespace:
+        raise ApiError(ErrorClass.INVALID, f"{ref} needs a namespace")
+    return resource.path(quote(ref.namespace, safe=""), quote(ref.name, safe=""), sub)
+
+
+def _decode(body: bytes, verb: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise errors.broken(verb, "it is not a JSON object") from None
+
+
+def _page(body: bytes) -> Page:
+    try:
+        return msgspec.json.decode(body, type=Page)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise errors.broken("list", "it is not a list") from None
+
+
+def _is_leaving(answer: Object) -> bool:
+    """Whether a DELETE's answer is an object that stays until its finalizers or its dependents are done."""
+    meta = answer.get("metadata") or {}
+    return bool(meta.get("deletionTimestamp")) and answer.get("kind") != "Status" and _has_more_to_do(answer, meta)
+
+
+def _has_more_to_do(answer: Object, meta: Mapping[str, Any]) -> bool:
+    graceful = meta.get("deletionGracePeriodSeconds") not in (None, 0)
+    spec = answer.get("spec") or {}
+    return (
+        bool(meta.get("finalizers")) or graceful or (answer.get("kind") == "Namespace" and bool(spec.get("finalizers")))
+    )

@@ -1,0 +1,194 @@
+"""Which kinds a server has, under which path: aggregated discovery, or one list per group version where it is not served."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from reconciler.errors import ApiError, ErrorClass
+from reconciler.kube.errors import broken
+
+AGGREGATED = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+)
+REFRESH_PAUSE = 0.25  # seconds between two refreshes caused by missing kinds: a wave of waiting layers asks once
+
+Fetch = Callable[[str, str], bytes]  # path, Accept header -> body
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """How one kind is served at one version."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str = "", name: str = "", sub: str = "") -> str:
+        """The URL path of the collection, the object or its subresource; names are expected to be escaped."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        middle = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{middle}/{self.plural}" + (f"/{name}" if name else "") + (f"/{sub}" if sub else "")
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+class Discovery:
+    """The kinds of one server; thread-safe. Loaded on first use and again when a kind is missing."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._table: dict[tuple[str, str, str], Resource] = {}
+        self._loaded = 0.0
+
+    def find(self, group: str, kind: str, version: str = "") -> Resource:
+        """Return how `kind` is served, at the preferred version unless one is named.
+
+        Raises ApiError KIND_MISSING when the server does not have it after a refresh, or what the transport raises.
+        """
+        found = self._table.get((group, kind, version)) or self._refreshed(time.monotonic()).get((group, kind, version))
+        if found is None:
+            name = f"{group}/{version} {kind}".strip("/") if group or version else kind
+            raise ApiError(ErrorClass.KIND_MISSING, f"the server has no kind {name}")
+        return found
+
+    def kinds(self) -> frozenset[str]:
+        """Every served "group/version/Kind" (core: "version/Kind"), as charts ask for in `.Capabilities.APIVersions`."""
+        table = self._table or self._refreshed(time.monotonic())
+        return frozenset(f"{resource.api_version}/{resource.kind}" for resource in table.values())
+
+    def forget(self) -> None:
+        """Load again at the next use."""
+        self._table = {}
+        self._loaded = 0.0
+
+    def _refreshed(self, asked: float) -> dict[tuple[str, str, str], Resource]:
+        with self._lock:
+            if not self._loaded or asked > self._loaded + REFRESH_PAUSE:
+                self._table = _loaded(self._fetch)
+                self._loaded = time.monotonic()
+            return self._table
+
+
+def _loaded(fetch: Fetch) -> dict[tuple[str, str, str], Resource]:
+    try:
+        return _load(fetch)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise broken("get", "it is not a discovery document") from None
+
+
+# Aggregated
+
+
+class _ResponseKind(msgspec.Struct, rename="camel"):
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+class _Resource(msgspec.Struct, rename="camel"):
+    resource: str
+    scope: str = ""
+    response_kind: _ResponseKind | None = None
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    version: str
+    resources: list[_Resource] = []
+
+
+class _Group(msgspec.Struct, rename="camel"):
+    metadata: dict[str, object] = {}
+    versions: list[_Version] = []
+
+
+class _GroupList(msgspec.Struct, rename="camel"):
+    kind: str = ""
+    items: list[_Group] = []
+
+
+def _load(fetch: Fetch) -> dict[tuple[str, str, str], Resource]:
+    table: dict[tuple[str, str, str], Resource] = {}
+    for path in ("/api", "/apis"):
+        body = fetch(path, AGGREGATED)
+        listed = msgspec.json.decode(body, type=_GroupList)
+        found = _aggregated(listed) if listed.kind == "APIGroupDiscoveryList" else _one_by_one(fetch, path, body)
+        for resource in found:
+            table.setdefault((resource.group, resource.kind, ""), resource)
+            table.setdefault((resource.group, resource.kind, resource.version), resource)
+    return table
+
+
+def _aggregated(listed: _GroupList) -> list[Resource]:
+    return [
+        Resource(
+            str(group.metadata.get("name", "")),
+            version.version,
+            entry.response_kind.kind,
+            entry.resource,
+            entry.scope == "Namespaced",
+        )
+        for group in listed.items
+        for version in group.versions
+        for entry in version.resources
+        if entry.response_kind is not None and entry.response_kind.kind
+    ]
+
+
+# One list per group version
+
+
+class _GroupVersion(msgspec.Struct, frozen=True, rename="camel"):
+    group_version: str = ""
+
+
+class _Named(msgspec.Struct, rename="camel"):
+    name: str = ""
+    versions: list[_GroupVersion] = []
+    preferred_version: _GroupVersion = _GroupVersion()
+
+
+class _Legacy(msgspec.Struct, rename="camel"):
+    versions: list[str] = []
+    groups: list[_Named] = []
+
+
+class _LegacyResource(msgspec.Struct, rename="camel"):
+    name: str
+    kind: str
+    namespaced: bool = False
+
+
+class _LegacyResources(msgspec.Struct, rename="camel"):
+    resources: list[_LegacyResource] = []
+
+
+def _one_by_one(fetch: Fetch, path: str, body: bytes) -> list[Resource]:
+    listed = msgspec.json.decode(body, type=_Legacy)
+    found: list[Resource] = []
+    for version in listed.versions:
+        found += _resources(fetch, f"{path}/{version}", "", version)
+    for group in listed.groups:
+        names = [group.preferred_version.group_version, *(entry.group_version for entry in group.versions)]
+        for name in dict.fromkeys(filter(None, names)):
+            found += _resources(fetch, f"{path}/{name}", group.name, name.rpartition("/")[2])
+    return found
+
+
+def _resources(fetch: Fetch, path: str, group: str, version: str) -> list[Resource]:
+    try:
+        body = fetch(path, "application/json")
+    except ApiError as error:
+        if error.kind is ErrorClass.UNAUTHENTICATED:
+            raise
+        return []  # one broken aggregated API must not hide the others; its kinds stay missing, which is never "absent"
+    listed = msgspec.json.decode(body, type=_LegacyResources)
+    return [Resource(group, version, r.kind, r.name, r.namespaced) for r in listed.resources if "/" not in r.name]
