@@ -32,7 +32,7 @@ class Address:
 
 def parse(config: SourceConfig) -> Address:
     """The checked address of a source. Raises UsageError naming the field that is wrong."""
-    branch, path = _branch(config.branch), _path(config.path)
+    branch, path = _branch(config.branch), inside(config.path)
     if "://" not in config.url:
         if ":" in config.url.split("/")[0]:
             raise UsageError(f"source {config.name}: not a URL and not a path", hint="ssh://USER@HOST/PATH for ssh")
@@ -89,7 +89,8 @@ def _branch(branch: str) -> str:
     return branch
 
 
-def _path(path: str) -> str:
+def inside(path: str) -> str:
+    """A path below the repository's root, "" for the root itself. Raises UsageError for anything that leads out of it."""
     parts = [part for part in path.strip("/").split("/") if part not in ("", ".")]
     if any(not _COMPONENT.fullmatch(part) for part in parts):
         raise UsageError(f"not a path inside the repository: {path[:80]!r}")

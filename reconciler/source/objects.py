@@ -52,7 +52,7 @@ class Reader:
                 if info is None or info.kind != kind or info.oid != oid:
                     raise Damaged(f"object {oid} is missing or no {kind}")
                 data = stream.read(info.size + 1)[:-1]
-                if _hash(kind, data, len(oid)) != oid:
+                if name(kind, data, len(oid)) != oid:
                     raise Damaged(f"object {oid} does not have the content its name promises")
                 found[oid] = data
         return found
@@ -107,7 +107,7 @@ def _info(line: bytes) -> Info | None:
     return Info(parts[0].decode(), parts[1].decode(), int(parts[2]))
 
 
-def _hash(kind: str, data: bytes, length: int) -> str:
+def name(kind: str, data: bytes, length: int = 40) -> str:
     """git's name of an object: SHA-1, or SHA-256 in a repository of that format."""
     digest = hashlib.sha256() if length == 64 else hashlib.sha1(usedforsecurity=False)
     digest.update(b"%s %d\0" % (kind.encode(), len(data)))

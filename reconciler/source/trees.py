@@ -90,13 +90,17 @@ def tree(oid: str, entries: Iterable[Entry], limits: Bounds) -> Tree:
     files: dict[str, str] = {}
     sizes: dict[str, int] = {}
     violations: list[Violation] = []
+    total = 0
     for entry in entries:
         found = violation(entry, limits)
-        if found is None:
-            files[entry.path.decode()] = entry.oid
-            sizes[entry.oid] = entry.size
-        else:
+        if found is not None:
             violations.append(found)
+            continue
+        total += 0 if entry.oid in sizes else entry.size
+        files[entry.path.decode()] = entry.oid
+        sizes[entry.oid] = entry.size
+        if total > limits.total or len(files) > limits.files:
+            break  # enough to refuse it
     return bounded(Tree(oid, files, sizes, tuple(sorted(violations))), limits)
 
 
@@ -104,13 +108,9 @@ def bounded(found: Tree, limits: Bounds) -> Tree:
     """The tree itself. Raises Stalled("TooBig") when it holds too much."""
     count, total = len(found.files) + len(found.violations), sum(found.sizes.values())
     if count > limits.files:
-        raise Stalled(
-            f"the tree holds {count} files, {limits.files} are allowed", reason="TooBig", hint="spec.limits.files"
-        )
+        raise Stalled(f"the tree holds more than {limits.files} files", reason="TooBig", hint="spec.limits.files")
     if total > limits.total:
-        raise Stalled(
-            f"the tree holds {total} bytes, {limits.total} are allowed", reason="TooBig", hint="spec.limits.total"
-        )
+        raise Stalled(f"the tree holds more than {limits.total} bytes", reason="TooBig", hint="spec.limits.total")
     return found
 
 

@@ -1,0 +1,89 @@
+"""A folder as it lies on disk, with Git and without (validate and plan)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import Stalled, UsageError
+from reconciler.model import Limits, Revision
+from reconciler.source.folder import read
+from tests.test_source_mirror import Work
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    return Work(tmp_path / "work")
+
+
+def test_clean_then_dirty(work: Work) -> None:
+    commit = work.commit({"a.yaml": "1", "fleet/b.yaml": "2", ".gitignore": "junk\n"})
+    revision, tree, blobs = read(work.folder, "", Limits())
+    assert revision == Revision("main", commit)
+    assert list(tree.files) == [".gitignore", "a.yaml", "fleet/b.yaml"]
+    assert tree.files["a.yaml"] == work.git("rev-parse", "HEAD:a.yaml")
+    assert blobs([tree.files["a.yaml"]]) == {tree.files["a.yaml"]: b"1"}
+    (work.folder / "a.yaml").write_text("changed")
+    (work.folder / "new.yaml").write_text("new")
+    (work.folder / "junk").write_text("ignored")
+    revision, tree, _ = read(work.folder, ".", Limits())
+    assert str(revision) == f"main@sha1:{commit}+dirty"
+    assert "new.yaml" in tree.files
+    assert "junk" not in tree.files
+    revision, tree, _ = read(work.folder, "fleet", Limits())
+    assert revision == Revision("main", commit)
+    assert list(tree.files) == ["b.yaml"]
+
+
+def test_deleted_and_detached_and_empty(work: Work) -> None:
+    assert read(work.folder, "", Limits())[0] == Revision("", "", dirty=True)
+    commit = work.commit({"a.yaml": "1", "b.yaml": "1"})
+    work.git("checkout", "-q", "--detach")
+    (work.folder / "a.yaml").unlink()
+    revision, tree, _ = read(work.folder, "", Limits())
+    assert revision == Revision("HEAD", commit, dirty=True)
+    assert list(tree.files) == ["b.yaml"]
+
+
+def test_plain_folder(tmp_path: Path) -> None:
+    (tmp_path / "clusters").mkdir()
+    (tmp_path / "clusters" / "a.yaml").write_text("a")
+    (tmp_path / "link").symlink_to("clusters")
+    (tmp_path / "pipe.yaml").parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    revision, tree, _ = read(tmp_path, "", Limits())
+    assert revision == Revision("", "", dirty=True)
+    assert list(tree.files) == ["clusters/a.yaml"]
+    assert [(found.path, found.code) for found in tree.violations] == [("link", "NID010"), ("pipe.yaml", "NID013")]
+
+
+def test_limits_and_places(work: Work) -> None:
+    work.commit({"big": "x" * 2048, "small": "x"})
+    _, tree, _ = read(work.folder, "", Limits(file="1Ki"))
+    assert list(tree.files) == ["small"]
+    assert [found.code for found in tree.violations] == ["NID014"]
+    with pytest.raises(Stalled) as caught:
+        read(work.folder, "", Limits(files=1))
+    assert caught.value.reason == "TooBig"
+    with pytest.raises(Stalled) as caught:
+        read(work.folder, "nowhere", Limits())
+    assert caught.value.reason == "PathMissing"
+    with pytest.raises(UsageError):
+        read(work.folder, "../", Limits())
+
+
+def test_configuration_of_the_folder_starts_nothing(work: Work, tmp_path: Path) -> None:
+    work.commit({"a": "1"})
+    trap = tmp_path / "trap"
+    work.git("config", "core.fsmonitor", f"touch {trap}")
+    work.git("config", "core.hooksPath", str(tmp_path))
+    (work.folder / "a").write_text("2")
+    assert read(work.folder, "", Limits())[0].dirty
+    assert not trap.exists()
+
+
+def test_reading_a_folder_loads_no_gitpython() -> None:
+    code = "import sys, reconciler.source.folder; sys.exit('git' in sys.modules or 'kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
