@@ -53,8 +53,12 @@ def chart_of(cluster: NestedCluster, policy: Policy) -> EngineChart:
 
 
 def kubernetes_of(cluster: NestedCluster, policy: Policy) -> str:
-    """The Kubernetes version the cluster asks for, or the newest the operator allows."""
-    return cluster.spec.kubernetes.version or versions.newest(policy.kubernetes_versions)
+    """The Kubernetes version the cluster asks for, or the newest of the operator's that its engine runs."""
+    if cluster.spec.kubernetes.version:
+        return cluster.spec.kubernetes.version
+    engine = chart_of(cluster, policy).version
+    offered = policy.kubernetes_versions
+    return versions.newest(tuple(found for found in offered if versions.runs(engine, found)) or offered)
 
 
 def isolation_of(cluster: NestedCluster, policy: Policy) -> Isolation:

@@ -61,11 +61,11 @@ def violations(document: NestedCluster, policy: Policy) -> list[Found]:
 
 def _versions(document: NestedCluster, policy: Policy) -> Iterator[Found]:
     engine, allowed = document.spec.engine.version, [chart.version for chart in policy.engines]
-    wanted = kubernetes_of(document, policy)
     if not allowed or (engine and engine not in allowed):
         hint = f"one of: {', '.join(allowed)}" if allowed else "the operator must configure engine.versions"
         yield "/spec/engine/version", f"engine {engine or 'version'} is not offered by this controller", hint
         return
+    wanted = kubernetes_of(document, policy)
     if document.spec.kubernetes.version and wanted not in policy.kubernetes_versions:
         offered = ", ".join(policy.kubernetes_versions)
         yield "/spec/kubernetes/version", f"Kubernetes {wanted} is not offered by this controller", f"one of: {offered}"

@@ -64,8 +64,11 @@ def _broken(situation: Situation, name: str) -> Held | None:
     """V4: the cluster's own file, or the profile content it would use, has a violation."""
     document = situation.snapshot.specs.clusters.get(name)
     subjects = [f"{CLUSTER}{name}"]
-    if document:
-        subjects += [f"{PROFILE}{use}@{version}" for use, version in _uses(situation, document)]
+    for use, version in _uses(situation, document) if document else ():
+        subjects += [
+            f"{PROFILE}{use}@{version}",
+            f"{PROFILE}{use}@",
+        ]  # no version: the file does not say which it meant
     message = next((situation.broken[subject] for subject in subjects if subject in situation.broken), "")
     return Held("Invalid", message) if message or document is None else None
 

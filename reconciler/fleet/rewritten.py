@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from reconciler.engine import versions
-from reconciler.engine.values import kubernetes_of
 from reconciler.fleet import removal
 from reconciler.fleet.approvals import approved, consent_of
 from reconciler.fleet.situation import Situation, chosen
@@ -49,13 +48,15 @@ def _replaced(before: ClusterDocument, after: ClusterDocument) -> Iterator[str]:
 def _lowered(before: ClusterDocument, after: ClusterDocument, policy: Policy) -> Iterator[str]:
     offered = [chart.version for chart in policy.engines]
     newest = offered[-1] if offered else ""
+    old, new = before.cluster.spec, after.cluster.spec
+    newest_kubernetes = versions.newest(policy.kubernetes_versions)
     pairs = {
-        "engine": (before.cluster.spec.engine.version or newest, after.cluster.spec.engine.version or newest),
-        "kubernetes": (kubernetes_of(before.cluster, policy), kubernetes_of(after.cluster, policy)),
+        "engine": (old.engine.version or newest, new.engine.version or newest),
+        "kubernetes": (old.kubernetes.version or newest_kubernetes, new.kubernetes.version or newest_kubernetes),
     }
-    for what, (old, new) in pairs.items():
-        if old and new and versions.parse(new) < versions.parse(old):
-            yield f"{what} {old} to {new}"
+    for what, (past, wanted) in pairs.items():
+        if past and wanted and versions.parse(wanted) < versions.parse(past):
+            yield f"{what} {past} to {wanted}"
 
 
 def _profiles(

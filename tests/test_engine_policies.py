@@ -1,0 +1,227 @@
+"""What we render beside the chart: quota with the engine's overhead, limits, network policies, role bindings."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.engine import overhead, policy_objects, quantity
+from reconciler.model import (
+    ClusterSpec,
+    ControlPlane,
+    EngineChart,
+    Expose,
+    Isolation,
+    Metadata,
+    NamespaceRef,
+    NestedCluster,
+    Policy,
+    Quota,
+    Resources,
+    Store,
+)
+
+CHART = EngineChart("0.36.1", "d", ())
+POLICY = Policy("local", "vcluster-{name}", (CHART,), ("v1.36.0",), controller_account="nidus-system:nidus")
+NAMESPACE = "vcluster-a"
+ETCD = ControlPlane(replicas=3, store=Store(type="etcd", size="8Gi"))
+LIMITED = Quota(cpu="6", memory="8Gi", storage="20Gi", pods=50, services=20, load_balancers=0, node_ports=0)
+
+
+def objects(policy: Policy = POLICY, **fields: Any) -> dict[tuple[str, str], Any]:
+    cluster = NestedCluster(
+        api_version="nidus.dev/v1alpha1",
+        kind="NestedCluster",
+        metadata=Metadata(name="a"),
+        spec=ClusterSpec(**fields),
+    )
+    found = policy_objects(cluster, NAMESPACE, policy)
+    assert all(obj["metadata"]["namespace"] == NAMESPACE for obj in found)
+    return {(obj["kind"], obj["metadata"]["name"]): obj for obj in found}
+
+
+def hard(**fields: Any) -> dict[str, str]:
+    found: dict[str, str] = objects(**fields)["ResourceQuota", "nidus"]["spec"]["hard"]
+    return found
+
+
+def test_the_tenant_gets_its_whole_share() -> None:
+    assert hard(quota=LIMITED) == {
+        "requests.cpu": "6240m",
+        "requests.memory": "8576Mi",
+        "limits.memory": "12628Mi",
+        "requests.storage": "25Gi",
+        "pods": "53",
+        "services": "25",
+        "services.loadbalancers": "0",
+        "services.nodeports": "0",
+    }
+
+
+def test_etcd_members_surge_and_volumes_are_counted() -> None:
+    found = hard(quota=LIMITED, control_plane=ETCD)
+    assert found["pods"] == str(50 + 3 + 1 + 3 + 2)
+    assert found["requests.storage"] == "44Gi"
+    assert found["services"] == "26"
+    assert found["requests.cpu"] == "7140m"
+
+
+@pytest.mark.parametrize(
+    ("kind", "balancers", "ports"), [("None", "0", "0"), ("LoadBalancer", "1", "1"), ("NodePort", "0", "2")]
+)
+def test_exposing_raises_what_its_service_needs(kind: str, balancers: str, ports: str) -> None:
+    found = hard(quota=LIMITED, expose=Expose(type=kind))
+    assert (found["services.loadbalancers"], found["services.nodeports"]) == (balancers, ports)
+
+
+def test_the_clusters_own_resources_count() -> None:
+    own = ControlPlane(resources=Resources(requests={"cpu": "1"}, limits={"memory": "1Gi"}))
+    found = hard(quota=Quota(cpu="1", memory="1Gi"), control_plane=own)
+    assert (found["requests.cpu"], found["limits.memory"]) == ("2040m", "2388Mi")
+
+
+def test_ephemeral_storage_and_extended_resources() -> None:
+    found = hard(quota=Quota(ephemeral_storage="50Gi", extended={"nvidia.com/gpu": 1}))
+    assert found == {
+        "limits.ephemeral-storage": "76Gi",
+        "requests.ephemeral-storage": "53Gi",
+        "requests.nvidia.com/gpu": "1",
+    }
+
+
+def test_nothing_limited_means_no_quota_and_no_defaults() -> None:
+    assert {kind for kind, _ in objects()} == {"NetworkPolicy", "RoleBinding"}
+
+
+@given(st.builds(Quota, cpu=st.sampled_from(["", "1"]), memory=st.sampled_from(["", "1Gi"]), pods=st.integers(0, 9)))
+def test_there_is_never_a_cpu_limit(share: Quota) -> None:
+    found = objects(quota=share)
+    assert "limits.cpu" not in found["ResourceQuota", "nidus"]["spec"]["hard"]
+    limits = found.get(("LimitRange", "nidus"), {"spec": {"limits": [{}]}})["spec"]["limits"][0]
+    assert "cpu" not in limits.get("default", {})
+
+
+def test_defaults_cover_exactly_what_the_quota_limits() -> None:
+    (item,) = objects(quota=LIMITED)["LimitRange", "nidus"]["spec"]["limits"]
+    assert item == {
+        "type": "Container",
+        "default": {"memory": "512Mi"},
+        "defaultRequest": {"cpu": "100m", "memory": "128Mi"},
+    }
+    assert ("LimitRange", "nidus") not in objects(quota=Quota(pods=5))
+
+
+def test_role_bindings_name_the_two_fixed_roles() -> None:
+    found = objects()
+    engine, tenant = found["RoleBinding", "nidus-engine"], found["RoleBinding", "nidus-tenant"]
+    assert engine["roleRef"] == {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "ClusterRole",
+        "name": "nidus-engine",
+    }
+    assert engine["subjects"] == [{"kind": "ServiceAccount", "name": "vc-a", "namespace": NAMESPACE}]
+    assert tenant["roleRef"]["name"] == "nidus-tenant"
+    assert tenant["subjects"] == [{"kind": "ServiceAccount", "name": "nidus", "namespace": "nidus-system"}]
+
+
+def test_a_controller_without_an_account_gets_no_binding() -> None:
+    bare = Policy("local", "vcluster-{name}", (CHART,), ("v1.36.0",))
+    assert ("RoleBinding", "nidus-tenant") not in objects(bare)
+
+
+# Network policies
+
+
+def network(name: str, policy: Policy = POLICY, **fields: Any) -> dict[str, Any]:
+    found: dict[str, Any] = objects(policy, **fields)["NetworkPolicy", name]["spec"]
+    return found
+
+
+def test_everything_is_denied_by_default() -> None:
+    assert network("nidus-default") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_without_isolation_there_are_no_network_policies() -> None:
+    assert not [kind for kind, _ in objects(isolation=Isolation(network_policy=False)) if kind == "NetworkPolicy"]
+
+
+def test_a_tenants_labels_open_nothing() -> None:
+    """The engine copies a tenant's labels to the host: `app: vcluster` on a tenant's pod must not make it a control plane."""
+    ours = [{"key": "vcluster.loft.sh/managed-by", "operator": "DoesNotExist"}]
+    for name in ("nidus-engine", "nidus-store"):
+        assert network(name, control_plane=ETCD)["podSelector"]["matchExpressions"] == ours
+    peers = [peer for rule in network("nidus-store", control_plane=ETCD)["ingress"] for peer in rule["from"]]
+    assert [peer["podSelector"]["matchExpressions"] for peer in peers] == [ours] * 3
+
+
+def test_the_inner_control_plane_answers_its_namespace_and_the_controller() -> None:
+    (rule,) = network("nidus-engine")["ingress"]
+    controller = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "nidus-system"}}}
+    assert rule == {"from": [{"podSelector": {}}, controller], "ports": [{"port": 8443, "protocol": "TCP"}]}
+
+
+@pytest.mark.parametrize("kind", ["LoadBalancer", "NodePort", "Ingress"])
+def test_an_exposed_control_plane_answers_everybody(kind: str) -> None:
+    (rule,) = network("nidus-engine", expose=Expose(type=kind, host="a.example.com"))["ingress"]
+    assert rule == {"ports": [{"port": 8443, "protocol": "TCP"}]}
+
+
+def test_ingress_from_opens_those_namespaces_only() -> None:
+    isolation = Isolation(ingress_from=(NamespaceRef(namespace="ingress-nginx"),))
+    edge = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}
+    expose = Expose(type="Ingress", host="a.example.com")
+    (rule,) = network("nidus-engine", isolation=isolation, expose=expose)["ingress"]
+    assert edge in rule["from"]
+    (workload,) = network("nidus-workload", isolation=isolation)["ingress"]
+    assert edge in workload["from"]
+
+
+def test_workloads_reach_no_private_address() -> None:
+    blocks = [
+        peer["ipBlock"] for rule in network("nidus-workload")["egress"] for peer in rule["to"] if "ipBlock" in peer
+    ]
+    internet = next(block for block in blocks if block["cidr"] == "0.0.0.0/0")
+    assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"} <= set(internet["except"])
+
+
+def test_the_store_talks_to_itself_and_its_control_plane() -> None:
+    assert ("NetworkPolicy", "nidus-store") not in objects()
+    store = network("nidus-store", control_plane=ETCD)
+    assert [port["port"] for rule in store["ingress"] for port in rule["ports"]] == [2379, 2380]
+
+
+# Quantities
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1", 1), ("250m", Fraction(1, 4)), ("1.5Gi", 3 << 29), ("1k", 1000), ("1e3", 1000), ("5M", 5_000_000), ("0", 0)],
+)
+def test_quantities_are_exact(text: str, number: Fraction | int) -> None:
+    assert quantity.parse(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "1 Gi", "Gi", "1KI", "0x1", "1e", "--1", "9" * 40])
+def test_what_is_no_quantity(text: str) -> None:
+    with pytest.raises(ValueError, match="not a quantity"):
+        quantity.parse(text)
+
+
+@given(st.fractions(min_value=0, max_value=1 << 50))
+def test_printed_amounts_are_never_less(value: Fraction) -> None:
+    assert 0 <= quantity.parse(quantity.cores(value)) - value < Fraction(1, 1000)
+    assert 0 <= quantity.parse(quantity.size(value)) - value < 1
+
+
+@given(st.integers(1, 7), st.sampled_from(["sqlite", "etcd"]))
+def test_more_replicas_never_need_less(replicas: int, store: str) -> None:
+    def of(count: int) -> overhead.Overhead:
+        plane = ControlPlane(replicas=count, store=Store(type=store))
+        spec = ClusterSpec(control_plane=plane)
+        return overhead.of(NestedCluster(api_version="x", kind="y", metadata=Metadata(name="a"), spec=spec))
+
+    less, more = of(replicas), of(replicas + 1)
+    assert less.pods < more.pods
+    assert all(more.requests[name] > less.requests[name] for name in less.requests)
