@@ -72,21 +72,30 @@ def read(path: str, oid: str, data: bytes, limits: Limits) -> Entry:
     parsed = yaml.parse(data, path, limits)
     if not parsed.whole:
         return Entry(oid, data, (), parsed.violations, _suspected(data))
-    if parsed.violations:
-        return _impure(oid, data, parsed)
+    impure = _owned(parsed) if parsed.violations else {}
     items: list[Item] = []
-    violations: list[Violation] = []
+    violations: list[Violation] = list(impure.get(-1, ()))
     broken: list[tuple[str, str, str]] = []
     for index, document in enumerate(parsed.documents):
-        if not schema.is_spec(document.body) or document.body.get("kind") == "ControllerConfig":
-            continue
-        found = _item(document, index, data)
+        ours = schema.is_spec(document.body) and document.body.get("kind") != "ControllerConfig"
+        found = impure.get(index) or (_item(document, index, data) if ours else [])
         if isinstance(found, Item):
             items.append(found)
-        else:
+        elif found:
             violations += found
             broken.append(_name(document.body))
     return Entry(oid, data, tuple(items), tuple(violations), tuple(broken))
+
+
+def _owned(parsed: yaml.Parsed) -> dict[int, list[Violation]]:
+    """Mistakes in the YAML itself, by the document they stand in (-1: before the first); only that document is left out."""
+    starts = [document.line for document in parsed.documents]
+    found: dict[int, list[Violation]] = {}
+    for violation in parsed.violations:
+        index = sum(start <= violation.line for start in starts) - 1
+        affected = _subject(parsed.documents[index].body) if index >= 0 else ""
+        found.setdefault(index, []).append(replace(violation, subject=affected))
+    return found
 
 
 def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]:
@@ -113,17 +122,6 @@ def _misfit(error: msgspec.ValidationError) -> schema.Mistake:
     place = _PLACE.search(text)
     steps = re.findall(r"[^.\[\]]+", place[1]) if place else []
     return "".join(f"/{step}" for step in steps), text.partition(" - at")[0].replace("`", ""), "", Code.WRONG_TYPE
-
-
-def _impure(oid: str, data: bytes, parsed: yaml.Parsed) -> Entry:
-    """Readable, but with mistakes in the YAML itself: each belongs to the document it stands in; all documents are left out."""
-    documents = parsed.documents
-    violations = []
-    for violation in parsed.violations:
-        owner = [document for document in documents if document.line <= violation.line][-1:]
-        violations.append(replace(violation, subject=_subject(owner[0].body) if owner else ""))
-    broken = tuple(_name(document.body) for document in documents if schema.is_spec(document.body))
-    return Entry(oid, data, (), tuple(violations), broken)
 
 
 def _name(body: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -55,7 +55,7 @@ def _unknown(kind: str, path: tuple[str | int, ...], error: Any) -> Iterator[Tol
             yield pointer(here), f"the field {name} is {_NOT_BUILT}", "remove it", Code.UNSUPPORTED
             continue
         close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else _some("known here", sorted(known))
+        hint = f"did you mean {close[0]}?" if close else _some("known here:", sorted(known))
         yield pointer(here), f"unknown field {name[:60]}", hint, Code.UNKNOWN_FIELD
 
 

@@ -1,0 +1,50 @@
+"""The controller's configuration file, checked like every other document (api.md, ControllerConfig)."""
+
+import msgspec
+
+from reconciler.model import ControllerConfig, EngineChart, Limits, Policy, Violation
+from reconciler.spec import schema, semver, units, yaml
+from reconciler.spec.codes import Code
+
+HOST = "local"
+
+
+def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violation, ...]]:
+    """The configuration, or everything that is wrong with it."""
+    parsed = yaml.parse(data, path, Limits())
+    if parsed.violations:
+        return None, parsed.violations
+    if len(parsed.documents) != 1 or parsed.documents[0].body.get("kind") != "ControllerConfig":
+        message = "expected one document of kind ControllerConfig"
+        return None, (Violation(path, 1, 1, Code.KIND, message),)
+    body = parsed.documents[0].body
+    mistakes = schema.check(body)
+    if mistakes:
+        told = [(yaml.locate(data, 0, where), where, message, hint, code) for where, message, hint, code in mistakes]
+        return None, tuple(
+            sorted(Violation(path, *place, code, message, where, hint) for place, where, message, hint, code in told)
+        )
+    return msgspec.convert(body, ControllerConfig), ()
+
+
+def policy(config: ControllerConfig) -> Policy:
+    """What the configuration alone says to the core; engine charts are named, not read."""
+    spec = config.spec
+    offered = sorted(spec.engine.versions, key=lambda one: semver.version(one.version))
+    return Policy(
+        host=HOST,
+        namespace_pattern=spec.namespace_pattern,
+        engines=tuple(EngineChart(one.version, "", (), one.image_digest) for one in offered),
+        kubernetes_versions=spec.engine.kubernetes_versions,
+        defaults=spec.defaults,
+        budget=spec.deletion.budget,
+        grace=units.duration(spec.deletion.grace),
+        profile_versions=spec.policy.profile_versions,
+        dns_pattern=spec.policy.dns_pattern,
+        controller_namespace=spec.namespace,
+    )
+
+
+def anything() -> Policy:
+    """The policy of nobody in particular: what depends on a controller's configuration is not checked."""
+    return Policy(host=HOST, namespace_pattern="vcluster-{name}", engines=(), kubernetes_versions=())

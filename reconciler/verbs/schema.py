@@ -1,0 +1,36 @@
+"""`nidus schema`: prints the JSON Schemas, or writes them where editors find them."""
+
+import argparse
+from pathlib import Path
+
+import schemas
+from reconciler.errors import UsageError
+
+HELP = "print or write the JSON Schemas"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "kind", nargs="?", choices=schemas.KINDS, metavar="KIND", help=f"one of {', '.join(schemas.KINDS)}"
+    )
+    parser.add_argument("--dir", default="", metavar="DIR", help="write files into this folder instead of printing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints one schema, or the list of kinds; with --dir writes one or all."""
+    if args.dir:
+        return _write(Path(args.dir), (args.kind,) if args.kind else schemas.KINDS)
+    print(schemas.text(args.kind).rstrip("\n") if args.kind else "\n".join(schemas.KINDS))
+    return 0
+
+
+def _write(folder: Path, kinds: tuple[str, ...]) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in kinds:
+            file = folder / f"{kind}.schema.json"
+            file.write_text(schemas.text(kind), encoding="utf-8")
+            print(file)
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror or error}", hint="--dir FOLDER") from error
+    return 0

@@ -1,0 +1,121 @@
+"""`nidus validate`: every mistake in a folder at once, with its place, its line and its fix; no cluster, no network."""
+
+import argparse
+import gc
+import json
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from reconciler.errors import UsageError
+from reconciler.model import Limits, Policy, Snapshot, Violation
+
+HELP = "check the documents of a repository, without a cluster"
+_WIDTH = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", nargs="?", default=".", metavar="PATH", help="folder to check (default: this one)")
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how to print (default: text)")
+    parser.add_argument("--config", default="", metavar="FILE", help="controller configuration, for its policy")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0: no mistakes, 1: mistakes, 2: the command itself is wrong."""
+    folder = Path(args.path)
+    if not folder.is_dir():
+        raise UsageError(f"{args.path} is not a folder", hint="nidus validate FOLDER")
+    gc.disable()  # a short life with many small objects: collecting them costs more than keeping them
+    policy, limits, wrong, config = _config(args.config)
+    snapshot, blobs = _load(folder, policy, limits)
+    violations = tuple(sorted({*wrong, *snapshot.violations}))
+    sources = {args.config: config} | {path: blobs[oid] for path, oid in snapshot.tree.items() if oid in blobs}
+    if args.output == "json":
+        _print_json(snapshot, violations)
+    else:
+        _print_text(snapshot, violations, sources)
+    return 1 if violations else 0
+
+
+def _config(file: str) -> tuple[Policy, Limits, tuple[Violation, ...], bytes]:
+    from reconciler.spec import config
+
+    if not file:
+        return config.anything(), Limits(), (), b""
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}", hint="--config FILE") from error
+    found, violations = config.read(data, file)
+    if found is None:
+        return config.anything(), Limits(), violations, data
+    return config.policy(found), found.spec.limits, (), data
+
+
+def _load(folder: Path, policy: Policy, limits: Limits) -> tuple[Snapshot, Mapping[str, bytes]]:
+    from reconciler.source import folder as source
+    from reconciler.spec import load
+
+    revision, tree, read = source.read(folder, ".", limits)
+    blobs = read(load.wanted(tree, load.NOTHING))
+    snapshot, _ = load.load("validate", revision, tree, blobs, load.NOTHING, policy, limits)
+    return snapshot, blobs
+
+
+def _print_json(snapshot: Snapshot, violations: Collection[Violation]) -> None:
+    names = ("code", "path", "line", "column", "pointer", "message", "hint", "subject")
+    report = {
+        "revision": str(snapshot.revision),
+        "clusters": len(snapshot.specs.clusters),
+        "profiles": len(snapshot.specs.profiles),
+        "violations": [{name: getattr(one, name) for name in names} for one in violations],
+    }
+    print(json.dumps(report, indent=2))
+
+
+def _print_text(snapshot: Snapshot, violations: Collection[Violation], sources: Mapping[str, bytes]) -> None:
+    red, bold, plain = _colours()
+    for one in violations:
+        print(_safe(f"{bold}{one.path}:{one.line}:{one.column}:{plain} {red}{one.code}{plain} {one.message}"))
+        for line in _caret(sources.get(one.path, b""), one.line, one.column):
+            print(_safe(line))
+        if one.hint:
+            print(_safe(f"    fix: {one.hint}"))
+    print(_summary(snapshot, violations))
+
+
+def _summary(snapshot: Snapshot, violations: Collection[Violation]) -> str:
+    sound = (
+        f"{_count(len(snapshot.specs.clusters), 'cluster')} and {_count(len(snapshot.specs.profiles), 'profile')} sound"
+    )
+    if not violations:
+        return f"{sound}, no mistakes"
+    files = len({one.path for one in violations})
+    return f"{_count(len(violations), 'mistake')} in {_count(files, 'file')}; {sound}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _caret(data: bytes, line: int, column: int) -> list[str]:
+    """The line with a caret under the place; a long line is cut around it."""
+    lines = data.decode(errors="replace").splitlines()
+    if not 1 <= line <= len(lines) or not lines[line - 1].strip():
+        return []
+    text, start = lines[line - 1].replace("\t", " "), max(0, column - 1 - _WIDTH // 2)
+    margin = f"{line:>5} | "
+    return [margin + text[start : start + _WIDTH], " " * (len(margin) - 2) + "| " + " " * (column - 1 - start) + "^"]
+
+
+def _safe(text: str) -> str:
+    """No control characters from the repository reach the terminal; our own colours do."""
+    return "".join(sign if sign.isprintable() or sign == "\x1b" else "?" for sign in text)
+
+
+def _colours() -> tuple[str, str, str]:
+    from reconciler import settings
+
+    if not sys.stdout.isatty() or settings.no_colour():
+        return "", "", ""
+    return "\x1b[31m", "\x1b[1m", "\x1b[0m"

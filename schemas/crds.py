@@ -1,0 +1,230 @@
+"""The CustomResourceDefinitions of the home cluster: `python -m schemas.crds` writes deploy/crds/.
+
+These objects report; people write documents in Git instead (api.md, "On the home cluster"). A status may grow fields between
+versions of the controller, so what is not described here is kept, not refused.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+FOLDER = Path(__file__).parent.parent / "deploy" / "crds"
+GROUP = "nidus.dev"
+HEADER = "# Written by `python -m schemas.crds`; change schemas/crds.py instead.\n"
+
+
+def definitions() -> dict[str, Json]:
+    """File name -> definition."""
+    return {
+        "sources.nidus.dev.yaml": _definition("Source", "sources", _SOURCE_SPEC, _SOURCE_STATUS, _SOURCE_COLUMNS),
+        "nestedclusters.nidus.dev.yaml": _definition(
+            "NestedCluster", "nestedclusters", _CLUSTER_SPEC, _CLUSTER_STATUS, _CLUSTER_COLUMNS
+        ),
+    }
+
+
+def render() -> dict[str, str]:
+    """File name -> text."""
+    import yaml
+
+    texts = definitions()
+    return {name: HEADER + yaml.safe_dump(body, sort_keys=False, width=120) for name, body in texts.items()}
+
+
+def main() -> None:
+    """Writes the files."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in render().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+def _text(description: str) -> Json:
+    return {"type": "string", "description": description}
+
+
+def _number(description: str) -> Json:
+    return {"type": "integer", "description": description}
+
+
+def _object(
+    description: str, properties: Mapping[str, Json], required: tuple[str, ...] = (), *, closed: bool = True
+) -> Json:
+    body: Json = {"type": "object", "description": description, "properties": dict(properties)}
+    if required:
+        body["required"] = list(required)
+    if not closed:
+        body["x-kubernetes-preserve-unknown-fields"] = True
+    return body
+
+
+def _list(description: str, items: Json, key: str = "") -> Json:
+    body: Json = {"type": "array", "description": description, "items": items}
+    if key:
+        body |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+    return body
+
+
+def _times(description: str) -> Json:
+    return {"type": "object", "description": description, "additionalProperties": {"type": "string"}}
+
+
+_HELD = _object(
+    "What waits for a human, and the digest that approves it.",
+    {"reason": _text("Reason, one word."), "message": _text("What waits."), "digest": _text("For `nidus approve`.")},
+)
+_CONDITIONS = _list(
+    "Ready, Reconciling and Stalled.",
+    _object(
+        "One condition.",
+        {
+            "type": _text("Type of the condition."),
+            "status": {
+                "type": "string",
+                "description": "True, False or Unknown.",
+                "enum": ["True", "False", "Unknown"],
+            },
+            "reason": _text("Reason, one word."),
+            "message": _text("A sentence."),
+            "lastTransitionTime": _text("When the status last turned."),
+        },
+        ("type", "status"),
+    ),
+    "type",
+)
+_LAYERS = _list(
+    "The layers, in order.",
+    _object(
+        "One layer.",
+        {
+            "name": _text("Name of the layer."),
+            "target": _text("Where its objects live: the host, or host/cluster."),
+            "health": _text("Current, InProgress, Failed, Waiting, Held or Unknown."),
+            "message": _text("Why it is not Current."),
+            "objects": _number("How many objects it has."),
+        },
+        ("name",),
+        closed=False,
+    ),
+    "name",
+)
+_CLUSTER_SPEC = _object(
+    "Where the nested cluster is described; an object made by hand is reported, never acted on.",
+    {"source": _text("Name of the source."), "file": _text("File in the source.")},
+    closed=False,
+)
+_CLUSTER_STATUS = _object(
+    "What was last read back of the nested cluster.",
+    {
+        "status": _text(
+            "One word: Pending Provisioning Ready Progressing Degraded Waiting Held Suspended Deleting Invalid."
+        ),
+        "revision": _object(
+            "Revisions; they move only when the cluster's own content changes.",
+            {"applied": _text("The last one wholly applied."), "attempted": _text("The last one tried.")},
+        ),
+        "versions": _object(
+            "Versions that run.",
+            {"kubernetes": _text("Of the API server."), "engine": _text("Of the engine.")},
+            closed=False,
+        ),
+        "endpoint": _text("Where the API server is reached."),
+        "layers": _LAYERS,
+        "plan": _object(
+            "The last plan.",
+            {
+                "held": _list("Changes that wait, with the reason.", _text("One change.")),
+                "digest": _text("Approves them, for `nidus approve`."),
+            },
+            closed=False,
+        ),
+        "conditions": _CONDITIONS,
+    },
+    closed=False,
+)
+_SOURCE_SPEC = _object(
+    "The repository, as the controller was configured.",
+    {"url": _text("Repository."), "branch": _text("Branch."), "path": _text("Folder inside it.")},
+    closed=False,
+)
+_VIOLATIONS = _list(
+    "Mistakes in the documents, the first ones.",
+    _object(
+        "One mistake.",
+        {
+            "code": _text("Code, NID and a number."),
+            "file": _text("File in the source."),
+            "line": _number("Line, from 1."),
+            "column": _number("Column, from 1."),
+            "message": _text("What is wrong."),
+        },
+        ("code", "file", "message"),
+        closed=False,
+    ),
+)
+_SOURCE_STATUS = _object(
+    "What was last read of the source.",
+    {
+        "revision": _text("The revision last read."),
+        "accepted": _number("Clusters admitted."),
+        "rejected": _number("Clusters kept at what was accepted before, or not admitted."),
+        "violations": _VIOLATIONS,
+        "violationCount": _number("How many mistakes there are."),
+        "held": _HELD,
+        "generation": _number("The requested generation last acted on."),
+        "trigger": _text("What woke it last: webhook, watch, poll, start or sync."),
+        "stages": _times("When the last commit was seen, fetched, validated and admitted."),
+        "error": _text("Why the source cannot be read, empty when it can."),
+    },
+    closed=False,
+)
+
+
+def _column(name: str, path: str, kind: str = "string") -> Json:
+    return {"name": name, "type": kind, "jsonPath": path}
+
+
+_AGE = _column("Age", ".metadata.creationTimestamp", "date")
+_READY = '.status.conditions[?(@.type=="Ready")].status'
+_CLUSTER_COLUMNS = (
+    _column("Version", ".status.versions.kubernetes"),
+    _column("Ready", _READY),
+    _column("Status", ".status.status"),
+    _column("Revision", ".status.revision.applied"),
+    _AGE,
+)
+_SOURCE_COLUMNS = (
+    _column("Revision", ".status.revision"),
+    _column("Clusters", ".status.accepted", "integer"),
+    _column("Mistakes", ".status.violationCount", "integer"),
+    _column("Trigger", ".status.trigger"),
+    _AGE,
+)
+
+
+def _definition(kind: str, plural: str, spec: Json, status: Json, columns: tuple[Json, ...]) -> Json:
+    schema = _object(f"{kind} of Nidus.", {"spec": spec, "status": status})
+    schema["properties"] = {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+    } | schema["properties"]
+    version = {
+        "name": "v1alpha1",
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": list(columns),
+        "schema": {"openAPIV3Schema": schema},
+    }
+    names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "nidus"}},
+        "spec": {"group": GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
+    }
+
+
+if __name__ == "__main__":
+    main()
