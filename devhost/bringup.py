@@ -75,6 +75,11 @@ def nodes(host: Host, programs: Programs, documents: Sequence[dict[str, Any]], f
     )
 
 
+def await_api_server(host: Host) -> None:
+    """Return once the API server is ready, whatever the other processes do. Raises HostError after a minute."""
+    probe.wait("kube-apiserver to be ready", lambda: _answers(host, "/readyz"), lambda: None)
+
+
 def await_program(host: Host, programs: Programs, what: str, is_true: Callable[[], bool]) -> None:
     """Wait for `is_true`. Raises HostError with the last line of its log when a process ends meanwhile."""
 

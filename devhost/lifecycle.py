@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from devhost import layout, procfs, tools
-from devhost.bringup import PROGRAMS
+from devhost import bringup, claims, control, layout, procfs, tools
 from devhost.errors import HostError
 from devhost.state import Host, State, Wish, read
 
-ROOM = 200 * 2**20
-"""Bytes a folder must have free: etcd alone takes 64 MiB for its log at once."""
-
-START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 
 _started: dict[int, tuple[subprocess.Popen[bytes], int | None]] = {}
@@ -65,11 +57,12 @@ def up(
         raise HostError("the embedded host runs on Linux alone: its processes are tied to their parent by the kernel")
     flags = {name: tuple(values) for name, values in (extra_flags or {}).items()}
     wish = Wish(nodes, nested, tuple(audit), flags)
-    for program in PROGRAMS:
+    for program in bringup.PROGRAMS:
         tools.find(program)
-    with _sole_starter(folder, _claim):
+    with claims.sole_starter(folder, claims.claim):
         _await_end_of_killed(folder)
-        return find(folder) or _start(folder.absolute(), wish, tied, progress or (lambda step: None))
+        host = find(folder)
+        return _heal(host) if host else _start(folder.absolute(), wish, tied, progress or (lambda step: None))
 
 
 def find(folder: Path) -> Host | None:
@@ -94,13 +87,14 @@ def down(folder: Path, keep: bool = False) -> bool:
     """
     if not folder.exists():
         return False
-    with _sole_starter(folder, _require_ours):
+    with claims.sole_starter(folder, claims.require_ours):
+        supervisor = _end_supervisor(folder)
         state = read(folder)
-        _end_supervisor(folder, state)
         if state is not None:
             _await_children(state)
+        _reap(supervisor)
         if not keep:
-            shutil.rmtree(folder)
+            claims.remove(folder)
     return True
 
 
@@ -118,6 +112,16 @@ def _start(folder: Path, wish: Wish, tied: bool, progress: Callable[[str], None]
     host = find(folder)
     if host is None:
         raise HostError(f"the host in {folder} ended as soon as it was ready")
+    return host
+
+
+def _heal(host: Host) -> Host:
+    """Start again what has ended of a host that runs (nested control planes are their engine's business)."""
+    ended = [row.component for row in status(host.folder) if row.state == "exited" and "/" not in row.component]
+    for component in ended:
+        control.call(host.folder, {"verb": "restart", "name": component})
+    if ended:
+        bringup.await_api_server(host)
     return host
 
 
@@ -160,88 +164,28 @@ def _follow(process: subprocess.Popen[bytes], progress: Callable[[str], None]) -
     raise HostError("the supervisor ended while starting")
 
 
-def _claim(folder: Path) -> None:
-    """Make `folder` ours. Raises HostError when it holds something that is not a host's, or cannot be made."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mark = folder / layout.MARK
-        if not mark.exists() and any(folder.iterdir()):
-            raise HostError(f"{folder} holds files that are not a host's: choose another folder with --dir")
-        folder.chmod(0o700)
-        mark.touch(mode=0o600)
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise HostError(f"the folder {folder} cannot be used: {error.strerror}") from error
-    if free < ROOM:
-        raise HostError(f"a host needs {ROOM >> 20} MiB free in {folder}, which has {free >> 20}: free some room")
-
-
-def _require_ours(folder: Path) -> None:
-    if not (folder / layout.MARK).exists():
-        raise HostError(f"{folder} is not the folder of a host, so it is left alone")
-
-
-@contextmanager
-def _sole_starter(folder: Path, prepare: Callable[[Path], None]) -> Iterator[None]:
-    """Let one process at a time start or end the host of `folder`; the lock is the kernel's and dies with its holder."""
-    deadline = time.monotonic() + START_SECONDS
-    while (lock := _take_start_lock(folder, prepare)) is None:
-        if time.monotonic() > deadline:
-            raise HostError(f"another process has been starting or ending the host in {folder} for too long")
-        time.sleep(0.1)
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-def _take_start_lock(folder: Path, prepare: Callable[[Path], None]) -> int | None:
-    prepare(folder)
-    path = layout.start_lock(folder)
-    lock = -1
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # the folder may have been removed, and made again, while we waited
-        if _lock(lock) and os.fstat(lock).st_ino == path.stat().st_ino:
-            return lock
-    except FileNotFoundError:
-        pass
-    if lock >= 0:
-        os.close(lock)
-    return None
-
-
 def _running(folder: Path) -> State | None:
     state = read(folder)
-    return state if state is not None and _is_supervised(folder) else None
+    return state if state is not None and claims.is_supervised(folder) else None
 
 
-def _is_supervised(folder: Path) -> bool:
-    try:
-        with layout.supervisor_lock(folder).open() as lock:
-            return not _lock(lock.fileno(), fcntl.LOCK_SH)
-    except OSError:
-        return False
-
-
-def _lock(file: int, kind: int = fcntl.LOCK_EX) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _end_supervisor(folder: Path, state: State | None) -> None:
-    if state is None or not _is_supervised(folder):
-        return
+def _end_supervisor(folder: Path) -> int:
+    """End the supervisor that holds the lock, if one does; return its pid, or 0."""
+    supervisor = 0
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(state.host.supervisor, number)
         deadline = time.monotonic() + STOP_SECONDS
-        while _is_supervised(folder) and time.monotonic() < deadline:
+        if claims.is_supervised(folder):
+            supervisor = int(layout.supervisor_lock(folder).read_text() or 0)
+            _kill(supervisor, number)
+        while claims.is_supervised(folder) and time.monotonic() < deadline:
             time.sleep(0.02)
-    _reap(state.host.supervisor)
+    return supervisor
+
+
+def _kill(process: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if process:
+            os.kill(process, number)
 
 
 def _reap(supervisor: int) -> None:
@@ -255,7 +199,7 @@ def _reap(supervisor: int) -> None:
 def _await_end_of_killed(folder: Path) -> None:
     """Let the children of a supervisor that was killed a moment ago give up its ports and its storage."""
     state = read(folder)
-    if state is not None and not _is_supervised(folder):
+    if state is not None and not claims.is_supervised(folder):
         _await_children(state)
 
 

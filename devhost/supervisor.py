@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -21,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from devhost import actors, bringup, control, layout, state
+from devhost import actors, bringup, claims, control, layout, state
 from devhost.errors import HostError
 from devhost.programs import Programs
 from devhost.state import Host, State, Wish
@@ -113,16 +112,13 @@ def main() -> int:
     parser.add_argument("wish")
     parser.add_argument("--tied", type=int)
     arguments = parser.parse_args()
-    with layout.supervisor_lock(arguments.folder).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tell({"failed": f"another supervisor runs in {arguments.folder}"})
-            return 1
-        supervisor = Supervisor(arguments.folder, msgspec.json.decode(arguments.wish, type=Wish))
-        if arguments.tied is not None:
-            _watch_caller(arguments.tied, supervisor.programs)
-        return supervisor.run()
+    if claims.hold_as_supervisor(arguments.folder) is None:
+        tell({"failed": f"another supervisor runs in {arguments.folder}"})
+        return 1
+    supervisor = Supervisor(arguments.folder, msgspec.json.decode(arguments.wish, type=Wish))
+    if arguments.tied is not None:
+        _watch_caller(arguments.tied, supervisor.programs)
+    return supervisor.run()
 
 
 def _watch_caller(pipe: int, programs: Programs) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from devhost import layout, lifecycle, state
+from devhost import claims, layout, lifecycle, state
 from devhost.errors import HostError
 from devhost.state import Host
 from tests.devhost import traces
@@ -84,15 +84,22 @@ def test_killed_supervisor_takes_all_with_it_and_up_heals(folder: Path) -> None:
     assert healed.ports == host.ports
 
 
-def test_paused_process_shows_and_goes_down(folder: Path) -> None:
+def test_up_starts_again_what_has_ended_and_down_ends_what_is_paused(folder: Path) -> None:
     host = start(folder)
     pids = {row.component: row.pid for row in lifecycle.status(folder)}
-    os.kill(pids["etcd"], signal.SIGSTOP)
-    assert traces.until(lambda: "paused" in {row.state for row in lifecycle.status(folder)})
-    os.kill(pids["kwok"], signal.SIGKILL)
-    assert traces.until(lambda: {row.component: row.state for row in lifecycle.status(folder)}["kwok"] == "exited")
+    for name in ("etcd", "kube-apiserver", "kwok"):
+        os.kill(pids[name], signal.SIGKILL)
+        assert traces.until(lambda name=name: states(folder)[name] == "exited")
+    assert start(folder) == host
+    assert set(states(folder).values()) == {"running"}
+    os.kill(lifecycle.status(folder)[1].pid, signal.SIGSTOP)
+    assert traces.until(lambda: states(folder)["etcd"] == "paused")
     lifecycle.down(folder)
     assert_no_trace(folder, host)
+
+
+def states(folder: Path) -> dict[str, str]:
+    return {row.component: row.state for row in lifecycle.status(folder)}
 
 
 def test_stale_locks_and_half_written_folder_heal(folder: Path) -> None:
@@ -144,7 +151,7 @@ def test_full_disk_is_told(small_disk: Path, command: Command) -> None:
 
 
 def test_disk_that_fills_up_is_told(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "ROOM", 0)
+    monkeypatch.setattr(claims, "ROOM", 0)
     folder = small_disk / "host"
     with pytest.raises(HostError, match=r"[Nn]o space left on device"):
         lifecycle.up(folder, nested="none", tied=True)
@@ -189,6 +196,15 @@ def test_hosts_side_by_side(tmp_path: Path) -> None:
         for one in folders:
             lifecycle.down(one)
     assert not traces.processes(tmp_path)
+
+
+def test_many_ups_at_once_start_one_host(folder: Path) -> None:
+    line = [sys.executable, "-m", "devhost", "up", "--nodes=1", "--nested=none", "--dir", str(folder)]
+    root = Path(__file__).parents[2]
+    calls = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(4)]
+    said = {call.communicate(timeout=90)[0] for call in calls}
+    assert len(said) == 1 and said.pop().startswith("ready at ")
+    assert len([line for line in traces.processes(folder) if "devhost.supervisor" in line]) == 1
 
 
 @pytest.mark.long
