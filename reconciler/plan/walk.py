@@ -16,6 +16,8 @@ FILLED_IN: Mapping[str, Any] = {
     "status": {"phase": "Pending"},
     "pathType": "ImplementationSpecific",
     "defaultMode": 420,
+    "scope": "*",
+    "matchPolicy": "Equivalent",
 }
 
 
