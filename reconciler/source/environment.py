@@ -52,6 +52,8 @@ def network(folder: Path, address: Address, credentials: Credentials) -> dict[st
     extra = {}
     if address.scheme == "https":
         config |= _https(credentials)
+        if credentials.ca_file:
+            extra["GIT_SSL_CAINFO"] = credentials.ca_file  # a variable of the machine would win over http.sslCAInfo
     if address.scheme == "ssh":
         extra["GIT_SSH_COMMAND"] = shlex.join(ssh_command(credentials))
         extra["GIT_SSH_VARIANT"] = "ssh"
@@ -85,8 +87,6 @@ def _quoted(value: str) -> str:
 
 def _https(credentials: Credentials) -> dict[str, str]:
     config = {}
-    if credentials.ca_file:
-        config["http.sslCAInfo"] = credentials.ca_file
     if credentials.token_file:
         token = _secret(credentials.token_file)
         pair = f"{credentials.username or 'git'}:{token}".encode()

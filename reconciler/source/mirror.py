@@ -146,6 +146,8 @@ class Mirror:
     def _resolve(self, ref: str) -> Revision | None:
         (info,) = self._reader.info([ref])
         if info is None or info.kind != "commit":
+            if self._has(ref):
+                raise Damaged("the fetched commit is missing")
             return None
         return Revision(self._place.address.branch, info.oid)
 
@@ -153,7 +155,7 @@ class Mirror:
         path = self._place.address.path
         known, info = self._reader.info([commit, f"{commit}:{path}" if path else f"{commit}^{{tree}}"])
         if known is None:
-            raise Stalled(f"the mirror does not hold commit {commit}", reason="CommitMissing")
+            raise self._missing(commit)
         if info is None or info.kind != "tree":
             if path:
                 raise Stalled(
@@ -163,6 +165,17 @@ class Mirror:
         if self._last is None or self._last.oid != info.oid:
             self._last = self._amended(self._last, info.oid) if self._last else self._listed(info.oid)
         return self._last
+
+    def _missing(self, commit: str) -> Exception:
+        """Why a commit is not there: nobody promised it, or the mirror lost what a ref of ours promises."""
+        self._resolve(self._place.ref)
+        if self._has(_PINS + commit):
+            return Damaged("a pinned commit is missing")
+        return Stalled(f"the mirror does not hold commit {commit}", reason="CommitMissing")
+
+    def _has(self, ref: str) -> bool:
+        """Whether a ref of ours was written, readable or not; nothing ever packs refs here."""
+        return (self._place.folder / ref).exists()
 
     def _listed(self, found: str) -> Tree:
         raw = check(self._git(("ls-tree", "-r", "-z", "-l", "--full-tree", found)), "listing the tree")
@@ -183,7 +196,7 @@ class Mirror:
     def _descends(self, old: str, new: str) -> bool:
         known, present = self._reader.info([old, new])
         if present is None:
-            raise Stalled(f"the mirror does not hold commit {new}", reason="CommitMissing")
+            raise self._missing(new)
         if known is None or old == new:
             return old == new
         answer = self._git(("merge-base", "--is-ancestor", old, new))

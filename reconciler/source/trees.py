@@ -95,11 +95,11 @@ def tree(oid: str, entries: Iterable[Entry], limits: Bounds) -> Tree:
         found = violation(entry, limits)
         if found is not None:
             violations.append(found)
-            continue
-        total += 0 if entry.oid in sizes else entry.size
-        files[entry.path.decode()] = entry.oid
-        sizes[entry.oid] = entry.size
-        if total > limits.total or len(files) > limits.files:
+        else:
+            total += 0 if entry.oid in sizes else entry.size
+            files[entry.path.decode()] = entry.oid
+            sizes[entry.oid] = entry.size
+        if total > limits.total or len(files) + len(violations) > limits.files:
             break  # enough to refuse it
     return bounded(Tree(oid, files, sizes, tuple(sorted(violations))), limits)
 
