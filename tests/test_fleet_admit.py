@@ -339,6 +339,17 @@ def test_an_unreadable_file_holds_deletions_of_missing_clusters() -> None:
     assert admit(snapshot(A, violations=(broken,)), before, standing).tombstones == {}
 
 
+@pytest.mark.parametrize(
+    ("path", "holds"),
+    [("clusters/x.yml", True), ("clusters", True), ("", True), ("docs/link", False), ("clust", False)],
+)
+def test_only_what_may_hide_a_cluster_holds_its_removal(path: str, holds: bool) -> None:
+    odd = Violation(path, 1, 1, "NID2", "a symlink")
+    rollout = admit(snapshot(A, violations=(odd,)), accepted(A, B), records("a", "b"))
+    assert ("b" in rollout.held) is holds
+    assert ("b" in rollout.tombstones) is not holds
+
+
 # Rewritten history
 
 

@@ -28,9 +28,11 @@ def host_namespace(cluster: NestedCluster, namespace: str, policy: Policy) -> Ob
 
 def quota(cluster: NestedCluster, share: Quota, namespace: str) -> Object | None:
     """The tenant's share plus the engine's own overhead, None where nothing is limited. Raises ValueError."""
+    if share == Quota():
+        return None
     own = overhead.of(cluster)
     hard = _amounts(share, own) | _counts(share, own)
-    return _guard("v1", "ResourceQuota", namespace, {"hard": dict(sorted(hard.items()))}) if hard else None
+    return _guard("v1", "ResourceQuota", namespace, {"hard": dict(sorted(hard.items()))})
 
 
 def limit_range(share: Quota, namespace: str) -> Object | None:

@@ -6,6 +6,7 @@ checks neither.
 """
 
 import re
+from functools import lru_cache
 
 Version = tuple[int, int, int]
 
@@ -13,6 +14,7 @@ KUBERNETES: dict[tuple[int, int], tuple[int, int]] = {(0, 36): (30, 36), (0, 37)
 _VERSION = re.compile(r"v?([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})(?:[-+].*)?")
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Version:
     """`v1.36.0` or `0.36.1` as numbers; a suffix (`-rc.1`, `+build`) is left out. Raises ValueError."""
     match = _VERSION.fullmatch(text)

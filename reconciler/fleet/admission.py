@@ -63,6 +63,8 @@ def _admissions(situation: Situation) -> tuple[dict[str, Content], dict[str, Hel
 def _broken(situation: Situation, name: str) -> Held | None:
     """V4: the cluster's own file, or the profile content it would use, has a violation."""
     document = situation.snapshot.specs.clusters.get(name)
+    if document is not None and not situation.broken:
+        return None
     subjects = [f"{CLUSTER}{name}"]
     for use, version in _uses(situation, document) if document else ():
         subjects += [

@@ -14,12 +14,12 @@ def judge(situation: Situation, *, approved: bool) -> tuple[dict[str, Tombstone]
 
     `approved`: the whole revision was approved already (S5).
     """
-    unparsed, over = _unparsed(situation), None if approved else _over_budget(situation)
+    over = None if approved else _over_budget(situation)
     tombstones: dict[str, Tombstone] = {}
     held: dict[str, Held] = {}
     for name in situation.missing:
         standing = situation.mine[name].tombstone
-        reason = _reason(situation, name) or unparsed or (over if standing is None else None)
+        reason = _reason(situation, name) or _unparsed(situation, name) or (over if standing is None else None)
         if reason is not None:
             held[name] = reason
         else:
@@ -28,11 +28,13 @@ def judge(situation: Situation, *, approved: bool) -> tuple[dict[str, Tombstone]
 
 
 def continued(situation: Situation) -> dict[str, Tombstone]:
-    """Tombstones set by an earlier revision, of clusters that are still missing; none while a file cannot be read."""
-    if _unparsed(situation) is not None:
-        return {}
-    found = {name: situation.mine[name].tombstone for name in situation.missing}
-    return {name: tombstone for name, tombstone in found.items() if tombstone is not None and not tombstone.protect}
+    """Tombstones set by an earlier revision, of clusters that are still missing and that nothing holds."""
+    standing = {name: situation.mine[name].tombstone for name in situation.missing}
+    return {
+        name: tombstone
+        for name, tombstone in standing.items()
+        if tombstone is not None and not tombstone.protect and _unparsed(situation, name) is None
+    }
 
 
 def fresh(situation: Situation) -> tuple[str, ...]:
@@ -60,10 +62,14 @@ def _reason(situation: Situation, name: str) -> Held | None:
     return PROTECTED if document.cluster.spec.deletion.protect else None
 
 
-def _unparsed(situation: Situation) -> Held | None:
-    """A file nobody can read may hold the missing clusters."""
-    message = situation.broken.get("")
-    return Held("Unparsed", f"deletions wait until this file can be read: {message}") if message else None
+def _unparsed(situation: Situation, name: str) -> Held | None:
+    """V4: the missing cluster may stand in a file, or below a folder, that could not be read."""
+    path = situation.mine[name].path
+    for one in situation.unread:
+        if one.path in ("", ".") or one.path.endswith((".yaml", ".yml")) or path.startswith(f"{one.path}/"):
+            place = f"{one.path}:{one.line}: {one.message}"
+            return Held("Unparsed", f"the removal waits until everything can be read: {place}")
+    return None
 
 
 def _over_budget(situation: Situation) -> Held | None:

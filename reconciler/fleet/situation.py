@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reconciler.model import ClusterDocument, Content, Policy, Record, Request, Snapshot
+from reconciler.model import ClusterDocument, Content, Policy, Record, Request, Snapshot, Violation
 from reconciler.spec import semver
 
 CLUSTER, PROFILE = "cluster/", "profile/"
@@ -42,6 +42,11 @@ class Situation:
         for one in sorted(self.snapshot.violations):
             found.setdefault(one.subject, f"{one.path}:{one.line}: {one.message}")
         return found
+
+    @cached_property
+    def unread(self) -> tuple[Violation, ...]:
+        """Violations that say nothing about whom they affect, sorted: of files nobody could read."""
+        return tuple(sorted(one for one in self.snapshot.violations if not one.subject))
 
     @cached_property
     def present(self) -> tuple[str, ...]:
