@@ -78,19 +78,27 @@ def named(kind: str, name: str, **more: Any) -> dict[str, Any]:
 def test_lists_are_flattened() -> None:
     inner = {"apiVersion": "v1", "kind": "ConfigMapList", "items": [named("ConfigMap", "b")]}
     outer = {"apiVersion": "v1", "kind": "List", "items": [named("ConfigMap", "a"), inner]}
-    assert [found["metadata"]["name"] for found in collect([("x", outer)])] == ["a", "b"]
+    assert [found["metadata"]["name"] for found in collect([("x", outer)], "")] == ["a", "b"]
 
 
 def test_a_kind_that_ends_in_list_may_be_an_object() -> None:
-    assert collect([("x", named("AllowList", "a", spec={}))])
+    assert collect([("x", named("AllowList", "a", spec={}))], "")
 
 
 def test_one_object_twice_names_both_places() -> None:
     other = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}}
     older = {**other, "apiVersion": "apps/v1beta1"}
     with pytest.raises(Stalled, match=r"Deployment\.apps a stands in one\.yaml and in two\.yaml") as refused:
-        collect([("one.yaml", other), ("two.yaml", older)])
+        collect([("one.yaml", other), ("two.yaml", older)], "web")
     assert refused.value.reason == "ObjectClaimedTwice"
+
+
+def test_no_namespace_means_the_layers() -> None:
+    plain, placed = named("ConfigMap", "a"), named("ConfigMap", "a")
+    placed["metadata"]["namespace"] = "web"
+    assert len(collect([("one", plain), ("two", placed)], "jobs")) == 2
+    with pytest.raises(Stalled, match="ConfigMap a stands in one and in two"):
+        collect([("one", plain), ("two", placed)], "web")
 
 
 @pytest.mark.parametrize(
@@ -108,10 +116,10 @@ def test_one_object_twice_names_both_places() -> None:
 )
 def test_what_is_no_object_is_refused_by_its_file(document: Any, message: str) -> None:
     with pytest.raises(Stalled, match=rf"a\.yaml: .*{message}") as refused:
-        collect([("a.yaml", document)])
+        collect([("a.yaml", document)], "")
     assert refused.value.reason == "ObjectInvalid"
 
 
 def test_empty_labels_mean_none() -> None:
-    (found,) = collect([("x", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": {}}})])
+    (found,) = collect([("x", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": {}}})], "")
     assert found["metadata"] == {"name": "a"}

@@ -9,8 +9,8 @@ Sourced = tuple[str, Any]
 """Where a document comes from (a file, or a place in the pack), and the document."""
 
 
-def collect(documents: Iterable[Sourced]) -> list[dict[str, Any]]:
-    """The objects of one layer in the order they were given.
+def collect(documents: Iterable[Sourced], namespace: str) -> list[dict[str, Any]]:
+    """The objects of one layer in the order they were given; one that names no namespace counts as in `namespace`.
 
     Raises Stalled: ObjectInvalid for what is no Kubernetes object, ObjectClaimedTwice naming both places.
     """
@@ -18,18 +18,23 @@ def collect(documents: Iterable[Sourced]) -> list[dict[str, Any]]:
     objects = []
     for source, document in documents:
         for found in _flat(source, document):
-            key = identity(found)
+            key = _identity(found, namespace)
             if key in claimed:
-                raise _twice(found, claimed[key], source)
+                raise _twice(key, claimed[key], source)
             claimed[key] = source
             objects.append(found)
     return objects
 
 
-def identity(found: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Group, kind, namespace and name, whatever the version; the namespace is "" where the object names none."""
-    group, slash, _ = found["apiVersion"].rpartition("/")
-    return group if slash else "", found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]
+def _identity(found: dict[str, Any], namespace: str) -> tuple[str, str, str, str]:
+    """Group, kind, namespace and name, whatever the version."""
+    metadata = found["metadata"]
+    return (
+        found["apiVersion"].rpartition("/")[0],
+        found["kind"],
+        metadata.get("namespace") or namespace,
+        metadata["name"],
+    )
 
 
 def _flat(source: str, document: Any) -> Iterator[dict[str, Any]]:
@@ -67,9 +72,7 @@ def _invalid(source: str, what: str, hint: str = "") -> Stalled:
     return Stalled(f"{source}: {what}", reason="ObjectInvalid", hint=hint)
 
 
-def _twice(found: dict[str, Any], first: str, second: str) -> Stalled:
-    group, kind, namespace, name = identity(found)
-    where = f"{namespace}/{name}" if namespace else name
-    kind = f"{kind}.{group}" if group else kind
+def _twice(key: tuple[str, str, str, str], first: str, second: str) -> Stalled:
+    group, kind, _, name = key
     places = f"in {first} and in {second}" if first != second else f"twice in {first}"
-    return Stalled(f"{kind} {where} stands {places}", reason="ObjectClaimedTwice")
+    return Stalled(f"{'.'.join(filter(None, (kind, group)))} {name} stands {places}", reason="ObjectClaimedTwice")

@@ -48,7 +48,7 @@ def main() -> None:
 def answer(job: Job, kinds: Mapping[str, Render]) -> Answer:
     """Renders one job; our own errors become an answer with their reason."""
     try:
-        objects = collect(kinds[job.kind](job))
+        objects = collect(kinds[job.kind](job), job.namespace)
         return Answer(objects=msgspec.Raw(msgspec.json.encode(objects)), rss=_resident())
     except MemoryError:
         failed: NidusError = Stalled("the render needs too much memory", reason="RenderFailed")
