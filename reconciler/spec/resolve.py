@@ -56,6 +56,14 @@ def tombstone(record: Record, accepted: Content | None, tombstone: Tombstone, po
     return Bundle(record.cluster, namespace, revision, (), signature, document, tombstone)
 
 
+def digests(name: str, content: Content) -> dict[str, str]:
+    """What a cluster's record says it stands on: "spec" and, per profile version it uses, "profile/NAME@VERSION" -> digest."""
+    document = content.specs.clusters[name]
+    used = [_profile(use, content.specs) for use in document.cluster.spec.profiles]
+    named = {f"profile/{one.profile.metadata.name}@{one.profile.spec.version}": one.digest for one in used}
+    return {"spec": document.digest, **named}
+
+
 def _nested(cluster: NestedCluster, specs: Specs, namespace: str, policy: Policy) -> list[Layer]:
     layers: list[Layer] = []
     after: tuple[str, ...] = (_ENGINE,)
