@@ -50,16 +50,21 @@ class PageMeta(msgspec.Struct, rename="camel"):
 class Client:
     """One server. Thread-safe; copies made by `fenced` share the pool and the discovery."""
 
-    def __init__(self, transport: Transport, *, fence: Callable[[], None] = no_fence) -> None:
+    def __init__(
+        self, transport: Transport, *, fence: Callable[[], None] = no_fence, deadline: float | None = None
+    ) -> None:
         self.transport = transport
         self.fence = fence
+        self.deadline = deadline or transport.deadline
         self._discovery = Discovery(self._fetch)
 
     def fenced(self, fence: Callable[[], None]) -> "Client":
         """The same server with another fence: the Lease itself is written by the unfenced one."""
-        copy = Client(self.transport, fence=fence)
-        copy._discovery = self._discovery
-        return copy
+        return self._copy(fence, self.deadline)
+
+    def within(self, deadline: float) -> "Client":
+        """The same server with another deadline for each call, in seconds."""
+        return self._copy(self.fence, deadline)
 
     # Reads
 
@@ -99,7 +104,7 @@ class Client:
             query["labelSelector"] = labels
         resource = self.resource(group, kind)
         call = Call("watch", "GET", resource.path(quote(namespace)), query)
-        return self.transport.stream(call, deadline=self.transport.deadline, silence=silence)
+        return self.transport.stream(call, deadline=self.deadline, silence=silence)
 
     def namespaced(self, group: str, kind: str) -> bool:
         """Whether objects of this kind live in a namespace; ApiError KIND_MISSING when the server lacks it."""
@@ -190,12 +195,17 @@ class Client:
 
     # Parts
 
+    def _copy(self, fence: Callable[[], None], deadline: float) -> "Client":
+        copy = Client(self.transport, fence=fence, deadline=deadline)
+        copy._discovery = self._discovery
+        return copy
+
     def _pages(self, group: str, kind: str, namespace: str, labels: str) -> tuple[Raws, str]:
         path = self.resource(group, kind).path(quote(namespace))
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
         items: Raws = []
         while True:
-            body = self._send(Call("list", "GET", path, query), max(LIST_DEADLINE, self.transport.deadline))
+            body = self._send(Call("list", "GET", path, query), max(LIST_DEADLINE, self.deadline))
             page = _page(body)
             items += page.items
             if not page.metadata.continue_:
@@ -210,7 +220,7 @@ class Client:
         return ObjectRef(group, obj["kind"], namespace, meta["name"]), resource
 
     def _send(self, call: Call, deadline: float | None = None) -> bytes:
-        return self.transport.send(call, deadline=deadline)[1]
+        return self.transport.send(call, deadline=deadline or self.deadline)[1]
 
     def _fetch(self, path: str, accept: str) -> bytes:
         return self._send(Call("get", "GET", path, accept=accept))
@@ -218,7 +228,7 @@ class Client:
     def _write(self, call: Call, *, free: bool = False) -> tuple[int, bytes]:
         if not free:
             self.fence()
-        return self.transport.send(call)
+        return self.transport.send(call, deadline=self.deadline)
 
 
 def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:

@@ -3,15 +3,21 @@
 Importing it costs about 200 ms, so nothing here runs at import time.
 """
 
+import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
-from reconciler.errors import UsageError
+from reconciler.errors import ApiError, ErrorClass, UsageError
 from reconciler.kube.client import Client, no_fence
-from reconciler.kube.transport import Transport
-from reconciler.model import HostConfig
+from reconciler.kube.errors import clean
+from reconciler.kube.secret import context, credentials
+from reconciler.kube.transport import Guard, Transport
+from reconciler.model import HostConfig, Object
 
+NESTED_POOL = 4
 POOL = 64  # connections kept: workers, watches and the Lease share them
 KUBECONFIG_HINT = "set spec.host.kubeconfig, or KUBECONFIG, or run inside the cluster"
 
@@ -26,6 +32,128 @@ def host(config: HostConfig, deadline: float = 10.0, *, fence: Callable[[], None
         return _api(_host_configuration(config))
 
     return Client(Transport(make(), renew=make, deadline=deadline), fence=fence)
+
+
+def nested(
+    secret: Object,
+    name: str,
+    namespace: str,
+    *,
+    dial: Callable[[], socket.socket] | None = None,
+    reread: Callable[[], Object] | None = None,
+    guard: Guard | None = None,
+    deadline: float = 10.0,
+    fence: Callable[[], None] = no_fence,
+) -> Client:
+    """A client of the nested cluster NAME from its Secret `vc-NAME` (A8); Stalled when the Secret is not what it must be.
+
+    The server is `https://NAME.NAMESPACE:443` and must prove to be just that, whoever carries the bytes: `dial` gives
+    connected sockets from outside the host cluster (a port-forward), None dials the Service. No proxy, no redirect.
+    `reread` gets the Secret again after a 401.
+    """
+
+    def make(given: Object) -> Any:
+        return _nested_api(given, f"https://{name}.{namespace}:443", dial)
+
+    renew = (lambda: make(reread())) if reread else None
+    return Client(Transport(make(secret), renew=renew, guard=guard, deadline=deadline), fence=fence)
+
+
+def _nested_api(secret: Object, server: str, dial: Callable[[], socket.socket] | None) -> Any:
+    from kubernetes.client.configuration import Configuration
+
+    found = credentials(secret)
+    trust = context(found)  # before anything is built from it
+    configuration = Configuration(host=server, retries=False)
+    configuration.proxy = None
+    if found.token:
+        configuration.api_key["BearerToken"] = f"Bearer {found.token}"
+    api = _api(configuration)
+    api.rest_client.pool_manager = _pool(trust, dial)
+    return api
+
+
+def websocket(api: Any, path: str, protocol: str, deadline: float) -> Any:
+    """Open a WebSocket to `path` of the server behind `api` within `deadline` seconds, as the same user.
+
+    Raises ApiError TRANSIENT when it cannot be opened. The caller sets the timeout of what follows.
+    """
+    import websocket as library
+
+    method, url, headers, _, _ = api.param_serialize("GET", path, header_params={}, auth_settings=["BearerToken"])
+    del method
+    configuration = api.configuration
+    made = library.WebSocket(sslopt=_socket_trust(configuration), enable_multithread=True)
+    made.settimeout(deadline)
+    try:
+        made.connect(  # type: ignore[no-untyped-call]
+            url.replace("http", "ws", 1),
+            header=[f"{key}: {value}" for key, value in headers.items()],
+            subprotocols=[protocol],
+            timeout=deadline,
+            suppress_origin=True,
+            **_socket_proxy(configuration),
+        )
+    except (library.WebSocketException, OSError) as error:
+        made.shutdown()  # type: ignore[no-untyped-call]
+        raise ApiError(ErrorClass.TRANSIENT, f"no port-forward: {clean(str(error))[:200]}") from None
+    return made
+
+
+def _socket_trust(configuration: Any) -> dict[str, Any]:
+    if not configuration.verify_ssl:
+        return {"cert_reqs": ssl.CERT_NONE, "check_hostname": False} | _own_certificate(configuration)
+    trust = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": configuration.ssl_ca_cert} | _own_certificate(configuration)
+    return trust | ({"server_hostname": configuration.tls_server_name} if configuration.tls_server_name else {})
+
+
+def _own_certificate(configuration: Any) -> dict[str, Any]:
+    return {"certfile": configuration.cert_file, "keyfile": configuration.key_file} if configuration.cert_file else {}
+
+
+def _socket_proxy(configuration: Any) -> dict[str, Any]:
+    proxy = urlsplit(configuration.proxy or "")
+    if not proxy.hostname:
+        return {"http_no_proxy": ["*"]}
+    auth = (proxy.username, proxy.password) if proxy.username else None
+    no_proxy = [entry.strip() for entry in (configuration.no_proxy or "").split(",") if entry.strip()]
+    return {
+        "http_proxy_host": proxy.hostname,
+        "http_proxy_port": proxy.port,
+        "proxy_type": proxy.scheme,
+        "http_proxy_auth": auth,
+        "http_no_proxy": no_proxy,
+    }
+
+
+def _pool(trust: ssl.SSLContext, dial: Callable[[], socket.socket] | None) -> Any:
+    import urllib3
+
+    pool = urllib3.PoolManager(ssl_context=trust, retries=False, maxsize=NESTED_POOL)
+    if dial:
+        pool.pool_classes_by_scheme = {"https": _forwarded(dial)}
+    return pool
+
+
+def _forwarded(dial: Callable[[], socket.socket]) -> Any:
+    """A connection pool class whose connections come from `dial`; `_new_conn` is what urllib3's own SOCKS support replaces."""
+    from urllib3.connection import HTTPSConnection
+    from urllib3.connectionpool import HTTPSConnectionPool
+    from urllib3.exceptions import NewConnectionError
+
+    class Connection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            try:
+                made = dial()
+            except ApiError as error:
+                raise NewConnectionError(self, error.message) from None
+            made.settimeout(self.timeout if isinstance(self.timeout, int | float) else None)
+            return made
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool
 
 
 def _api(configuration: Any) -> Any:

@@ -1,0 +1,202 @@
+"""A port of a pod, through the host's API server: how nested API servers are reached from outside the host (A8).
+
+The WebSocket protocol `v4.channel.k8s.io`: the first byte of a message is its channel, 0 data and 1 errors, and each channel
+first says which port it is for (two bytes). The host's account needs `get` and `create` on pods/portforward.
+"""
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+from reconciler.errors import ApiError, ErrorClass
+from reconciler.kube import edge
+from reconciler.kube.client import Client
+from reconciler.model import Object
+
+PROTOCOL = "v4.channel.k8s.io"
+CHUNK = 32 << 10
+IDLE = 600.0  # seconds without a byte before a connection is given up
+STUCK = 30.0  # seconds one side may refuse to take bytes
+DATA, ERROR = 0, 1
+
+
+def connect(client: Client, namespace: str, pod: str, port: int, *, deadline: float = 10.0) -> socket.socket:
+    """Return a connected socket to `port` of `pod`; it is a plain one, so TLS goes over it.
+
+    Raises ApiError TRANSIENT when the host or the pod cannot be reached within `deadline` seconds.
+    """
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/portforward?ports={int(port)}"
+    web = edge.websocket(client.transport.api, path, PROTOCOL, deadline)
+    ours, theirs = socket.socketpair()
+    web.settimeout(STUCK)
+    theirs.settimeout(STUCK)
+    threading.Thread(target=_carry, args=(theirs, web), name=f"forward-{pod}", daemon=True).start()
+    return ours
+
+
+class Dialer:
+    """Connects to a port of the ready pod that `selector` finds in `namespace`; remembers the pod while that works."""
+
+    def __init__(self, client: Client, namespace: str, selector: str, port: int) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._selector = selector
+        self._port = port
+        self._pod = ""
+
+    def __call__(self) -> socket.socket:
+        """Return a connected socket; ApiError TRANSIENT when there is no ready pod or it does not answer."""
+        known = self._pod
+        if known:
+            with suppress(ApiError):
+                return connect(self._client, self._namespace, known, self._port)
+        self._pod = ""
+        found = self._find()
+        made = connect(self._client, self._namespace, found, self._port)
+        self._pod = found
+        return made
+
+    def _find(self) -> str:
+        pods, _ = self._client.list("", "Pod", namespace=self._namespace, labels=self._selector)
+        ready = sorted(str(pod["metadata"]["name"]) for pod in pods if _is_ready(pod))
+        if not ready:
+            raise ApiError(ErrorClass.TRANSIENT, f"no ready pod {self._selector} in namespace {self._namespace}")
+        return ready[0]
+
+
+class Listener:
+    """A port of 127.0.0.1 whose connections end at what `dial` reaches; `idle_since` is a monotonic time, inf while in use."""
+
+    def __init__(self, dial: Callable[[], socket.socket], port: int = 0) -> None:
+        self._dial = dial
+        self._server = socket.create_server(("127.0.0.1", port))
+        self._open = 0
+        self._last = time.monotonic()
+        self._lock = threading.Lock()
+        threading.Thread(target=self._serve, name="listener", daemon=True).start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where to connect to."""
+        host, port = self._server.getsockname()
+        return str(host), int(port)
+
+    @property
+    def idle_since(self) -> float:
+        """When the last connection ended (monotonic seconds), or infinity while one is open."""
+        return self._last if not self._open else float("inf")
+
+    def close(self) -> None:
+        """Stop listening; open connections live on until one side ends them."""
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                local, _ = self._server.accept()
+                threading.Thread(target=self._join, args=(local,), name="listener-connection", daemon=True).start()
+
+    def _join(self, local: socket.socket) -> None:
+        self._count(1)
+        try:
+            with local, self._dial() as remote:
+                local.settimeout(STUCK)
+                remote.settimeout(STUCK)
+                _copy(local, remote)
+        except (ApiError, OSError):
+            pass  # the peer sees its connection end, as with any dead server
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._open += change
+            self._last = time.monotonic()
+
+
+def listen(client: Client, namespace: str, selector: str, port: int, *, local_port: int = 0) -> Listener:
+    """Open a Listener for `port` of the ready pod that `selector` finds, for `nidus kubeconfig`."""
+    return Listener(Dialer(client, namespace, selector, port), local_port)
+
+
+# Bytes
+
+
+def _copy(one: socket.socket, two: socket.socket) -> None:
+    """Carry bytes both ways until one side ends."""
+    peers = {one.fileno(): (one, two), two.fileno(): (two, one)}
+    poll = select.poll()
+    for number in peers:
+        poll.register(number, select.POLLIN)
+    while ready := poll.poll(IDLE * 1000):
+        for number, _ in ready:
+            source, sink = peers[number]
+            data = source.recv(CHUNK)
+            if not data:
+                return
+            sink.sendall(data)
+
+
+def _carry(local: socket.socket, web: Any) -> None:
+    """Carry bytes between a socket and a port-forward until one side ends, is stuck or says nothing for IDLE seconds."""
+    try:
+        _exchange(local, web)
+    except Exception:  # websocket's, ssl's and the system's: whatever it is, this connection is over for both sides
+        pass
+    finally:
+        local.close()
+        with suppress(Exception):
+            web.close(timeout=1)
+
+
+def _exchange(local: socket.socket, web: Any) -> None:
+    opened: set[int] = set()
+    poll = select.poll()
+    poll.register(local.fileno(), select.POLLIN)
+    poll.register(web.fileno(), select.POLLIN)
+    while True:
+        held = _pending(web)  # decrypted bytes that poll cannot see
+        ready = {number for number, _ in poll.poll(0 if held else IDLE * 1000)}
+        if not ready and not held:
+            return
+        if local.fileno() in ready:
+            data = local.recv(CHUNK)
+            if not data:
+                return
+            web.send_binary(bytes([DATA]) + data)
+        if (held or web.fileno() in ready) and not _deliver(web.recv(), opened, local):
+            return
+
+
+def _deliver(message: Any, opened: set[int], local: socket.socket) -> bool:
+    """Pass one message on; False when it ends the connection."""
+    if not isinstance(message, bytes) or not message:
+        return False
+    channel, data = message[0], message[1:]
+    if channel not in opened:
+        opened.add(channel)  # its first message only says the port
+        data = data[2:]
+    if channel == ERROR and data:
+        return False
+    if channel == DATA and data:
+        local.sendall(data)
+    return True
+
+
+def _pending(web: Any) -> bool:
+    pending = getattr(web.sock, "pending", None)
+    return bool(pending and pending())
+
+
+def _is_ready(pod: Object) -> bool:
+    status = pod.get("status") or {}
+    conditions = status.get("conditions") or ()
+    is_ready = any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
+    return is_ready and not pod["metadata"].get("deletionTimestamp")

@@ -1,0 +1,99 @@
+"""What a nested API server's client needs, taken from the engine's Secret `vc-NAME` field by field (A8, M15).
+
+The engine's account can write that Secret, so it is hostile input. Its kubeconfig is never read: no command, address, file
+name or switch of it means anything. Values are bounded PEM blocks and a token of header-safe characters, or the Secret is refused.
+"""
+
+import base64
+import binascii
+import re
+import ssl
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.errors import Stalled
+from reconciler.model import Object
+
+VALUE_LIMIT = 64 << 10
+_BLOCKS = r"(?:\s*-----BEGIN {0}-----\s[A-Za-z0-9+/=\s]+-----END {0}-----\s*){{1,{1}}}"
+_CERTIFICATES = re.compile(_BLOCKS.format("CERTIFICATE", 16))
+_KEY = re.compile("|".join(_BLOCKS.format(f"{kind}PRIVATE KEY", 1) for kind in ("", "RSA ", "EC ")))
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to know the server and how to be known: PEM text; either certificate and key, or a token."""
+
+    ca: str
+    certificate: str = ""
+    key: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+def credentials(secret: Object) -> Credentials:
+    """Read `vc-NAME`; raises Stalled(CredentialsInvalid) naming the key that is wrong, never its value."""
+    data = secret.get("data")
+    if not isinstance(data, Mapping):
+        raise _refused("data")
+    ca = _value(data, "certificate-authority", _CERTIFICATES)
+    if not ca:
+        raise _refused("certificate-authority")
+    certificate = _value(data, "client-certificate", _CERTIFICATES)
+    key = _value(data, "client-key", _KEY)
+    if certificate and key:
+        return Credentials(ca, certificate, key)
+    token = _value(data, "token", _TOKEN)
+    if not token:
+        raise _refused("client-certificate, client-key and token")
+    return Credentials(ca, token=token)
+
+
+def context(found: Credentials) -> ssl.SSLContext:
+    """A TLS context that trusts this CA alone, checks names and shows our certificate; Stalled when a part is no such thing."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        made.load_verify_locations(cadata=found.ca)
+        if found.certificate:
+            _show(made, found)
+    except (ssl.SSLError, ValueError, OSError):
+        raise _refused("certificate-authority, client-certificate or client-key") from None
+    return made
+
+
+def _show(made: ssl.SSLContext, found: Credentials) -> None:
+    # ssl takes certificates from files only: one of mode 0600 that lives for this call.
+    with tempfile.NamedTemporaryFile(prefix="nidus-") as file:
+        file.write(f"{found.certificate}\n{found.key}\n".encode())
+        file.flush()
+        made.load_cert_chain(file.name, password=_never)
+
+
+def _never() -> str:
+    raise ValueError("an encrypted key")  # without this, OpenSSL would ask on the terminal
+
+
+def _value(data: Mapping[str, Any], name: str, shape: re.Pattern[str]) -> str:
+    raw = data.get(name)
+    if raw is None or raw == "":
+        return ""
+    if not isinstance(raw, str) or len(raw) > VALUE_LIMIT * 2:
+        raise _refused(name)
+    try:
+        text = base64.b64decode(raw, validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        raise _refused(name) from None
+    if len(text) > VALUE_LIMIT or not shape.fullmatch(text):
+        raise _refused(name)
+    return text
+
+
+def _refused(name: str) -> Stalled:
+    return Stalled(
+        f"the engine's kubeconfig Secret is refused: {name} is missing or not what it must be",
+        reason="CredentialsInvalid",
+        hint="look at who wrote the Secret vc-NAME; the engine writes a good one when it restarts",
+    )

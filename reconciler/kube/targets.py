@@ -1,0 +1,162 @@
+"""The clients of every target: the host, and each nested cluster with its Secret, its way in and its breaker (A7, A8)."""
+
+import random
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+from reconciler.errors import ApiError, ErrorClass
+from reconciler.kube import edge
+from reconciler.kube.breaker import Breaker
+from reconciler.kube.client import Client, no_fence
+from reconciler.kube.portforward import Dialer
+from reconciler.kube.transport import Stream
+from reconciler.model import Object, ObjectRef, Target
+
+PORT = 8443  # the engine's pod
+WATCHES = 64  # R1: open watches of waiting layers, over all nested clusters
+WATCH_SECONDS = 300
+
+
+class Targets:
+    """Gives out clients; thread-safe. `inside`: whether this process runs in the host cluster and can dial its Services."""
+
+    def __init__(
+        self, host: Client, *, inside: bool, fence: Callable[[], None] = no_fence, deadline: float = 10.0
+    ) -> None:
+        self._host = host.fenced(fence)
+        self._inside = inside
+        self._fence = fence
+        self._deadline = deadline
+        self._lock = threading.Lock()
+        self._clients: dict[Target, Client] = {}
+        self._breakers: dict[Target, Breaker] = {}
+        self._watches = threading.BoundedSemaphore(WATCHES)
+
+    def client(self, target: Target, namespace: str) -> Client:
+        """Return the client of `target`, whose host namespace is `namespace`.
+
+        Raises ApiError TRANSIENT while the breaker is open or the engine has not written its Secret yet, what reading the
+        Secret raises otherwise, and Stalled when the Secret is refused.
+        """
+        if not target.nested:
+            return self._host
+        with self._lock:
+            known = self._clients.get(target)
+        return known or self._made(target, namespace)
+
+    def forget(self, target: Target) -> None:
+        """Drop what is known of a nested cluster: its credentials were refused, or it is gone."""
+        with self._lock:
+            known = self._clients.pop(target, None)
+        if known:
+            known.close()
+
+    def forget_all(self) -> None:
+        """Close every nested client."""
+        for target in tuple(self._clients):
+            self.forget(target)
+
+    def is_open(self, target: Target) -> bool:
+        """Whether the breaker of `target` refuses requests at the moment."""
+        breaker = self._breakers.get(target)
+        return breaker is not None and breaker.is_open
+
+    def nested_watch(
+        self,
+        target: Target,
+        namespace: str,
+        kinds: Collection[tuple[str, str]],
+        wake: Callable[[], None],
+        *,
+        labels: str = "",
+    ) -> Callable[[], None] | None:
+        """Call `wake` whenever an object of `kinds` (group, kind) changes in a nested cluster, or a watch of it ends.
+
+        Returns what stops it, or None when WATCHES are open already (R1: the caller then lists again with jitter). A watch
+        ends after WATCH_SECONDS or with the server; its last `wake` is the caller's chance to ask for a new one.
+        """
+        taken = [kind for kind in kinds if self._watches.acquire(blocking=False)]
+        if len(taken) < len(kinds):
+            self._give_back(len(taken))
+            return None
+        streams: list[Stream] = []
+        try:
+            client = self.client(target, namespace)
+            for group, kind in kinds:
+                streams.append(_opened(client, group, kind, labels))
+        except BaseException:
+            _stop(streams)
+            self._give_back(len(kinds))
+            raise
+        for stream in streams:
+            threading.Thread(target=self._follow, args=(stream, wake), name=f"watch-{target}", daemon=True).start()
+        return lambda: _stop(streams)
+
+    def _give_back(self, count: int) -> None:
+        for _ in range(count):
+            self._watches.release()
+
+    def _follow(self, stream: Stream, wake: Callable[[], None]) -> None:
+        try:
+            with suppress(ApiError):
+                for line in stream:
+                    if line and b'"BOOKMARK"' not in line[:40]:
+                        wake()
+        finally:
+            self._watches.release()
+            wake()
+
+    def _made(self, target: Target, namespace: str) -> Client:
+        breaker = self._breaker(target)
+        if breaker.is_waiting:  # else every pass over a dead cluster would read its Secret
+            breaker.before()
+        name = target.nested
+        made = edge.nested(
+            self._secret(name, namespace),
+            name,
+            namespace,
+            dial=None if self._inside else Dialer(self._host, namespace, f"app=vcluster,release={name}", PORT),
+            reread=lambda: self._secret(name, namespace),
+            guard=_Guard(breaker, lambda: self.forget(target)),
+            deadline=self._deadline,
+            fence=self._fence,
+        )
+        with self._lock:
+            return self._clients.setdefault(target, made)
+
+    def _secret(self, name: str, namespace: str) -> Object:
+        secret = self._host.get(ObjectRef("", "Secret", namespace, f"vc-{name}"))
+        if secret is None:
+            waits = f"the control plane of {name} is not up: Secret vc-{name} is not there yet"
+            raise ApiError(ErrorClass.TRANSIENT, waits)
+        return secret
+
+    def _breaker(self, target: Target) -> Breaker:
+        with self._lock:
+            return self._breakers.setdefault(target, Breaker(str(target)))
+
+
+class _Guard:
+    """A target's breaker, which also drops the client after a failure: the CA or the pod may be another by now."""
+
+    def __init__(self, breaker: Breaker, drop: Callable[[], None]) -> None:
+        self.before = breaker.before
+        self._breaker = breaker
+        self._drop = drop
+
+    def after(self, reached: bool) -> None:
+        self._breaker.after(reached)
+        if not reached:
+            self._drop()
+
+
+def _opened(client: Client, group: str, kind: str, labels: str) -> Stream:
+    """A watch that first tells of all there is: what happened since the caller looked is not lost."""
+    seconds = int(WATCH_SECONDS * random.uniform(0.8, 1.0))
+    return client.watch(group, kind, since="", labels=labels, seconds=seconds, silence=WATCH_SECONDS)
+
+
+def _stop(streams: list[Stream]) -> None:
+    for stream in streams:
+        stream.stop()
