@@ -20,7 +20,7 @@ from reconciler.model import (
 )
 from reconciler.plan import paths
 from reconciler.plan.compute import compute
-from reconciler.plan.fields import owned
+from reconciler.plan.fields import leaves, owned
 from reconciler.plan.mark import mark, ref_of
 from reconciler.plan.shapes import Keyed, Table, keys_of, shape, table
 from reconciler.plan.suspects import Key, request, suspects
@@ -67,7 +67,9 @@ class Server:
         live = copy.deepcopy(old) if old else {"metadata": {"uid": ""}}
         rows = table(obj["apiVersion"])
         before = {p for e in live["metadata"].get("managedFields", ()) if e["manager"] == "nidus" for p in e["paths"]}
-        for path in sorted(before - set(owned(obj)), reverse=True):
+        entries = live["metadata"].get("managedFields", ())
+        theirs = {path for e in entries if e["manager"] != "nidus" for path in leaves(e["fieldsV1"])}
+        for path in sorted(before - theirs - set(owned(obj)), reverse=True):
             _remove(live, list(paths.parse(path)))
         _merge(live, copy.deepcopy(dict(obj)), "", "", rows)
         others = [e for e in live["metadata"].get("managedFields", ()) if e["manager"] != "nidus"]
