@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -38,6 +39,7 @@ def run(host: Host, programs: Programs, stop: threading.Event) -> None:
     from devhost.nested import own
     from devhost.nested import run as nested
 
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(threadName)s: %(message)s")
     client = nested.client(host)
     volumes.start(client, own.data(host), stop)
     addresses.start(client, stop)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,9 +16,10 @@ from typing import Final, Protocol
 from devhost.api import Client, Object
 from devhost.errors import HostError
 from devhost.following import LOG, Workers
-from devhost.nested import kubelet
+from devhost.nested import contract, kubelet
 from devhost.nested.contract import Engine, config_of, engine_of
 from devhost.nested.outer import Outer
+from devhost.nested.plane import Plane
 from devhost.nested.translate import Tenancy
 
 PROBE_SECONDS: Final = 2.0
@@ -120,17 +122,21 @@ class Engines:
         if secret is None or service is None:
             raise HostError("the engine's Service or its Secret vc-config is not there")
         run = _Run(config_of(secret), restarts=restarts)
+        began = time.monotonic()
         self._runs[engine] = run  # before the start: syncers ask for the tenancy from their first object on
         try:
             backing.start(Tenancy(engine, run.config, service), list(pods.values()))
         except HostError:
             self._stop(backing, engine, run)
             raise
+        LOG.info("%s runs after %.1f s", engine, time.monotonic() - began)
         return run
 
     def _stop(self, backing: Backing, engine: Engine, run: _Run) -> None:
         self._runs.pop(engine, None)
+        began = time.monotonic()
         backing.stop(engine, list(run.pods.values()))
+        LOG.info("%s stopped within %.1f s", engine, time.monotonic() - began)
 
     def _look(self, backing: Backing, engine: Engine, run: _Run, pods: dict[str, Object]) -> float | None:
         for uid, pod in pods.items():
@@ -165,3 +171,13 @@ class Engines:
 def _threshold(pod: Object) -> int:
     probe = pod["spec"]["containers"][0].get("readinessProbe", {})
     return int(probe.get("failureThreshold", 3))
+
+
+def announce(client: Client, tenancy: Tenancy, plane: Plane) -> None:
+    """Leave on the host, as the engine, what the product looks for: the kubeconfig Secret and two annotations."""
+    name, namespace = tenancy.engine.name, tenancy.engine.namespace
+    ca = plane.keys.ca.certificate
+    client.apply(contract.kubeconfig_secret(tenancy.engine, tenancy.service, ca, plane.admin), manager="vcluster")
+    service, config = contract.marks(tenancy.config)
+    client.patch("v1", "Service", name, namespace, service)
+    client.patch("v1", "Secret", f"vc-config-{name}", namespace, config)

@@ -23,7 +23,7 @@ class Outer:
 
     def __init__(self, client: Client, stop: threading.Event, pod_seen: Callable[[Object], None]) -> None:
         self._listeners: dict[Engine, Changed] = {}
-        self._pod_seen = pod_seen
+        self._client, self._pod_seen = client, pod_seen
         self.copies = {
             kind: Reflector(
                 client,
@@ -46,6 +46,11 @@ class Outer:
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """Return the live copy of an object on the host."""
         return self.copies[kind].items.get((namespace, name))
+
+    def claim_uid(self, namespace: str, name: str) -> str:
+        """Return the uid of an engine's claim; empty when there is none."""
+        found = self._client.get("v1", "PersistentVolumeClaim", name, namespace)
+        return str(found["metadata"]["uid"]) if found else ""
 
     def pods(self) -> list[Object]:
         """Return every pod of the host."""

@@ -9,7 +9,7 @@ from devhost.api import ApiError, Client, Object
 from devhost.errors import HostError
 from devhost.nested import contract, inside, kubelet, plane
 from devhost.nested.contract import Engine, Keys, value
-from devhost.nested.engines import Engines
+from devhost.nested.engines import Engines, announce
 from devhost.nested.plane import Names, Plane
 from devhost.nested.syncer import Syncer
 from devhost.nested.translate import Tenancy
@@ -39,7 +39,7 @@ class Own:
         title = f"nested/{engine.namespace}/{engine.name}"
         started = plane.start(self._host, self._programs, title, storage, keys, names, flags)
         self._planes[engine], self._names[engine] = started, names
-        _announce(client, tenancy, started)
+        announce(client, tenancy, started)
         for one in inside.objects(tenancy.config):
             started.client.apply(one, manager="vcluster")
         self._sync(tenancy, started)
@@ -72,9 +72,8 @@ class Own:
 
     def _storage(self, tenancy: Tenancy, pods: list[Object]) -> Path:
         name = contract.claim_of(tenancy.engine, tenancy.config)
-        claim = self._admin.get("v1", "PersistentVolumeClaim", name, tenancy.engine.namespace)
-        bound = claim or pods[0]
-        return data(self._host) / str(bound["metadata"]["uid"])
+        uid = self._engines.outer.claim_uid(tenancy.engine.namespace, name) or str(pods[0]["metadata"]["uid"])
+        return data(self._host) / uid
 
     def _sync(self, tenancy: Tenancy, started: Plane) -> None:
         engine = tenancy.engine
@@ -101,14 +100,3 @@ def _keys(client: Client, tenancy: Tenancy) -> Keys:
     except ApiError as error:
         raise HostError(f"Secret {name} cannot be made: {error}") from error
     return keys
-
-
-def _announce(client: Client, tenancy: Tenancy, started: Plane) -> None:
-    engine = tenancy.engine
-    client.apply(
-        contract.kubeconfig_secret(engine, tenancy.service, started.keys.ca.certificate, started.admin),
-        manager="vcluster",
-    )
-    service, config = contract.marks(tenancy.config)
-    client.patch("v1", "Service", engine.name, engine.namespace, service)
-    client.patch("v1", "Secret", f"vc-config-{engine.name}", engine.namespace, config)

@@ -14,9 +14,10 @@ from devhost import certs, components, layout
 from devhost.api import Access, Client
 from devhost.certs import Pair
 from devhost.errors import HostError
+from devhost.following import LOG
 from devhost.nested.contract import ADMIN, Keys
 from devhost.pins import ETCD, KUBERNETES
-from devhost.ports import free_ports
+from devhost.ports import free_port, free_ports
 from devhost.programs import Program, Programs
 from devhost.state import Host, replace
 
@@ -69,14 +70,14 @@ def start(
     Raises HostError when a process ends meanwhile or READY_SECONDS pass; nothing of it runs then.
     """
     folder = host.folder / title
-    chosen = free_ports((SERVER, STORE, "etcd-peer", CONTROLLERS)) | ({SERVER: port} if port else {})
+    chosen = free_ports((SERVER, STORE, "etcd-peer")) | ({SERVER: port} if port else {})
     admin = _write_pki(folder / "pki", keys, names, chosen[SERVER])
     plane = Plane(title, folder, chosen[SERVER], keys, admin, _client(folder / "pki", chosen[SERVER]))
     try:
         programs.start(_etcd(host, plane, storage, chosen))
         programs.start(_server(host, plane, chosen, flags))
         _await_ready(plane, programs)
-        programs.start(_controllers(host, plane, chosen[CONTROLLERS]))
+        programs.start(_controllers(host, plane, free_port()))
     except HostError:
         end(plane, programs)
         raise
@@ -96,6 +97,14 @@ def end(plane: Plane, programs: Programs) -> None:
 def alive(plane: Plane, programs: Programs) -> bool:
     """Tell whether all its processes run."""
     return all(programs.pid(plane.program(component)) for component in (STORE, SERVER, CONTROLLERS))
+
+
+def revive(plane: Plane, programs: Programs) -> None:
+    """Start again what ended of its processes."""
+    for component in (STORE, SERVER, CONTROLLERS):
+        if programs.pid(plane.program(component)) is None:
+            LOG.info("%s ended by itself and is started again", plane.program(component))
+            programs.restart(plane.program(component))
 
 
 def certify(plane: Plane, names: Names) -> None:

@@ -11,6 +11,7 @@ from devhost.api import Access, Client, Object
 from devhost.nested.contract import Engine
 from devhost.nested.engines import Engines
 from devhost.nested.own import Own
+from devhost.nested.shared import Shared
 from devhost.ports import free_port
 from devhost.programs import Programs
 from devhost.state import Host, replace
@@ -23,7 +24,10 @@ def start(host: Host, programs: Programs, admin: Client, stop: threading.Event) 
     """Follow the engine's pods from now on."""
     as_engine = clients(host)
     engines = Engines(admin, as_engine, stop, THREADS)
-    engines.start(Own(host, programs, engines, admin, as_engine))
+    if host.wish.nested == "shared":
+        engines.start(Shared(host, programs, engines, as_engine, shared_port(host)))
+    else:
+        engines.start(Own(host, programs, engines, admin, as_engine))
 
 
 def client(host: Host) -> Client:

@@ -57,6 +57,9 @@ def pod(inner: Object, tenancy: Tenancy) -> Object:
     spec["serviceAccountName"] = f"vc-workload-{tenancy.engine.name}"
     spec["automountServiceAccountToken"] = False
     spec["enableServiceLinks"] = False
+    spec["terminationGracePeriodSeconds"] = (
+        1  # nothing runs that would use more, and a namespace's deletion waits for it
+    )
     spec["volumes"] = [_volume(volume, inner, tenancy) for volume in spec.get("volumes", ())]
     if priority := value(tenancy.config, "sync.toHost.pods.priorityClassName", ""):
         spec["priorityClassName"] = priority

@@ -29,7 +29,11 @@ class Forward:
             assert isinstance(head, bytes) and head[0] == channel and struct.unpack("<H", head[1:3]) == (port,)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
-        self._step(self._tls.do_handshake)
+        try:
+            self._step(self._tls.do_handshake)
+        except ssl.SSLError:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,9 @@
 """Installs the stand-in chart as a release would be, for tests of what the host runs behind it."""
 
+import base64
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -38,3 +40,29 @@ def until(what: str, check: Callable[[], Any], seconds: float = 60.0) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+def statefulset_ready(client: Client, name: str, namespace: str, seconds: float = 90.0) -> None:
+    """Return once the one engine pod is ready."""
+
+    def ready() -> bool:
+        found = client.get("apps/v1", "StatefulSet", name, namespace) or {}
+        return bool(found.get("status", {}).get("readyReplicas") == 1)
+
+    until(f"engine {namespace}/{name}", ready, seconds)
+
+
+def kubeconfig_secret(client: Client, name: str, namespace: str, folder: Path) -> dict[str, Path]:
+    """Write the parts of Secret vc-NAME to files in `folder`; return them by key."""
+    secret = client.get("v1", "Secret", f"vc-{name}", namespace)
+    assert secret is not None
+    files = {key: folder / key for key in secret["data"]}
+    for key, path in files.items():
+        path.write_bytes(base64.b64decode(secret["data"][key]))
+    return files
+
+
+def remove(client: Client, namespace: str, seconds: float = 60.0) -> None:
+    """Delete the namespace and return once it is gone."""
+    client.delete("v1", "Namespace", namespace)
+    until(f"{namespace} is gone", lambda: client.get("v1", "Namespace", namespace) is None, seconds)

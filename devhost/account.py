@@ -1,0 +1,125 @@
+"""The controller's account for one test: the shipped RBAC manifests, moved to namespaces of the test's own.
+
+Whatever the manifests put into the controller's namespaces goes into the test's; bindings of the whole cluster are made
+once more under a name of the test's own; everything else of the cluster (roles, admission policies) is made once a host.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from devhost import certs
+from devhost.api import Access, Client, Object
+from devhost.audit import Audit
+from devhost.certs import Pair
+from devhost.errors import HostError
+from devhost.hosting import TestHost
+
+SYSTEM: Final = "nidus-system"
+SHARED: Final = "nidus-shared"
+TOKEN_SECONDS: Final = 3600
+_PER_TEST: Final = ("ClusterRoleBinding", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The controller's service account in the test's own namespaces.
+
+    `name` is short and unique: begin the test's nested clusters with it, so that close() finds their namespaces.
+    """
+
+    hosted: TestHost
+    name: str
+    namespace: str
+    shared: str
+    user: str
+    kubeconfig: Path
+    client: Client
+    audit: Audit
+
+    def close(self) -> None:
+        """Delete the test's namespaces, its clusters' included, and its bindings; the host does the rest by itself."""
+        admin = self.hosted.client
+        for one in admin.list("v1", "Namespace")["items"]:
+            name = one["metadata"]["name"]
+            if name in (self.namespace, self.shared) or name.startswith(f"vcluster-{self.name}"):
+                admin.delete("v1", "Namespace", name)
+        for kind in _PER_TEST:
+            for one in admin.list(_API[kind], kind)["items"]:
+                if one["metadata"]["name"].endswith(f"-{self.name}"):
+                    admin.delete(_API[kind], kind, one["metadata"]["name"])
+        self.client.close()
+
+
+def open_account(hosted: TestHost, manifests: Path) -> Account:
+    """Install the RBAC of `manifests` for one test and return its account, signed in by a token of an hour."""
+    name = f"t{secrets.token_hex(3)}"
+    moved = {SYSTEM: f"{SYSTEM}-{name}", SHARED: f"{SHARED}-{name}"}
+    objects = list(personal(manifests.read_text(), name, moved))
+    for namespace in moved.values():
+        hosted.client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    for one in objects:
+        hosted.client.apply(one)
+    accounts = [one["metadata"] for one in objects if one["kind"] == "ServiceAccount"]
+    names = [meta["name"] for meta in accounts if meta.get("namespace") == moved[SYSTEM]]
+    if len(names) != 1:
+        raise HostError(f"{manifests} must hold one ServiceAccount in namespace {SYSTEM}, not {len(names)}")
+    return _signed_in(hosted, name, names[0], moved)
+
+
+def personal(text: str, name: str, moved: dict[str, str]) -> Iterator[Object]:
+    """Return the objects of the manifests in `text` for the test `name`, with the controller's namespaces `moved`."""
+    for before in yaml.safe_load_all(text):
+        if not before or before["kind"] == "Namespace":
+            continue
+        if before["kind"] in _PER_TEST or before["metadata"].get("namespace") in moved:
+            after = json.dumps(before)
+            for old, new in moved.items():
+                after = after.replace(old, new)
+            one: Any = json.loads(after)
+        else:
+            one = before
+        if one["kind"] in _PER_TEST:
+            one["metadata"]["name"] += f"-{name}"
+        if one["kind"] == "ValidatingAdmissionPolicyBinding":
+            one["spec"]["policyName"] += f"-{name}"
+        yield one
+
+
+_API: Final = {
+    "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
+    "ValidatingAdmissionPolicyBinding": "admissionregistration.k8s.io/v1",
+    "ValidatingAdmissionPolicy": "admissionregistration.k8s.io/v1",
+}
+
+
+def _signed_in(hosted: TestHost, name: str, account: str, moved: dict[str, str]) -> Account:
+    namespace = moved[SYSTEM]
+    spec = {"expirationSeconds": TOKEN_SECONDS}
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    token = hosted.client.request("POST", path, asked)["status"]["token"]
+    ca = hosted.host.pki / "ca.crt"
+    folder = hosted.folder / "accounts"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    kubeconfig = folder / f"{name}.kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(token_kubeconfig(hosted.host.server, ca.read_bytes(), token))
+    client = Client(Access(hosted.host.server, ca, token=token, agent="test"))
+    user = f"system:serviceaccount:{namespace}:{account}"
+    return Account(hosted, name, namespace, moved[SHARED], user, kubeconfig, client, hosted.audit)
+
+
+def token_kubeconfig(server: str, ca: bytes, token: str) -> str:
+    body = json.loads(certs.kubeconfig(server, ca, Pair(b"", b""), token))
+    body["users"] = [one for one in body["users"] if one["name"] == "host-token"]
+    body["contexts"] = [one for one in body["contexts"] if one["name"] == "host-token"]
+    body["current-context"] = "host-token"
+    return json.dumps(body, indent=1) + "\n"

@@ -1,0 +1,66 @@
+"""Reads the API server's audit log: what chosen users asked for, and what they were answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devhost import layout
+from devhost.state import Host
+
+Event = dict[str, Any]
+WRITES = ("create", "update", "patch", "delete", "deletecollection")
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The log of one host from a moment on. It is written before a request is answered, so it is never behind."""
+
+    path: Path
+    start: int = 0
+    """Bytes to pass over: what was logged before."""
+
+    def now(self) -> Audit:
+        """The same log from this moment on."""
+        return Audit(self.path, self.path.stat().st_size if self.path.exists() else 0)
+
+    def events(self, user: str = "", *, verbs: tuple[str, ...] = (), resource: str = "") -> list[Event]:
+        """Return the finished requests of `user` (everybody's without), of `verbs` and on `resource` where given.
+
+        `resource` is the plural, with its subresource where it has one (`pods/portforward`).
+        """
+        return [
+            event
+            for event in self._read(user)
+            if event["stage"] in ("ResponseComplete", "Panic")
+            and (not user or event["user"]["username"] == user)
+            and (not verbs or event["verb"] in verbs)
+            and (not resource or _resource(event) == resource)
+        ]
+
+    def writes(self, user: str) -> list[Event]:
+        """Return what `user` wrote, or tried to; dry runs are not writes."""
+        return [event for event in self.events(user, verbs=WRITES) if "dryRun=All" not in event["requestURI"]]
+
+    def _read(self, user: str) -> Iterator[Event]:
+        wanted = json.dumps(user)[1:-1].encode()
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as log:
+            log.seek(self.start)
+            for line in log:
+                if wanted in line and line.endswith(b"\n"):  # the last line may be half written
+                    yield json.loads(line)
+
+
+def log_of(host: Host) -> Audit:
+    """The whole audit log of `host`, which must have been started with `audit` users."""
+    return Audit(layout.audit_log(host.folder))
+
+
+def _resource(event: Event) -> str:
+    about = event.get("objectRef", {})
+    return "/".join(filter(None, (about.get("resource"), about.get("subresource"))))
