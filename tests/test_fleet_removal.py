@@ -1,0 +1,157 @@
+"""fleet.admit: clusters gone from Git (AD2, D1, D3, V4)."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.model import (
+    Budget,
+    Deletion,
+    Request,
+    Tombstone,
+    Violation,
+)
+from tests.fleets import (
+    DAY,
+    NEW,
+    NOW,
+    OLD,
+    POLICY,
+    A,
+    B,
+    C,
+    accepted,
+    admit,
+    approve,
+    cluster,
+    record,
+    records,
+    snapshot,
+)
+
+
+def test_a_removed_cluster_becomes_a_tombstone_with_grace() -> None:
+    rollout = admit(snapshot(B), accepted(A, B), records("a", "b"))
+    assert rollout.tombstones == {"a": Tombstone(NOW, NOW + DAY, "Retain", False)}
+    assert set(rollout.admitted) == {"b"}
+    assert rollout.next_at == NOW + DAY
+
+
+def test_the_accepted_spec_says_how_it_goes() -> None:
+    gone = cluster("a", deletion=Deletion(policy="Delete", grace="90s"))
+    rollout = admit(snapshot(B), accepted(gone, B), records("a", "b"))
+    assert rollout.tombstones["a"] == Tombstone(NOW, NOW + 90, "Delete", False)
+
+
+def test_a_tombstone_stands_until_it_is_done() -> None:
+    standing = Tombstone(NOW - DAY, NOW - 1, "Delete", False)
+    known = {"a": record("a", tombstone=standing), "b": record("b")}
+    rollout = admit(snapshot(B), accepted(B), known)
+    assert rollout.tombstones == {"a": standing}
+    assert rollout.next_at is None
+
+
+def test_putting_the_file_back_cancels_the_tombstone() -> None:
+    known = {"a": record("a", tombstone=Tombstone(NOW - 5, NOW + 5, "Delete", False)), "b": record("b")}
+    rollout = admit(snapshot(A, B), accepted(A, B), known)
+    assert rollout.tombstones == {}
+    assert rollout.admitted["a"].revision == NEW
+
+
+def test_more_than_the_budget_holds_all_removals_and_nothing_else() -> None:
+    before = accepted(A, B, C)
+    rollout = admit(snapshot(C, cluster("n")), before, records("a", "b", "c"))
+    assert rollout.tombstones == {}
+    assert {name: rollout.admitted[name].revision for name in "abcn"} == {"a": OLD, "b": OLD, "c": NEW, "n": NEW}
+    assert rollout.held["a"] == rollout.held["b"]
+    assert rollout.held["a"].reason == "RemovalBudget"
+    assert rollout.held["a"].items == ("remove platform/a born 5.000", "remove platform/b born 5.000")
+    bigger = replace(POLICY, budget=Budget(clusters=2))
+    assert set(admit(snapshot(C), before, records("a", "b", "c"), policy=bigger).tombstones) == {"a", "b"}
+
+
+def test_a_removal_of_an_earlier_revision_is_not_counted_again() -> None:
+    known = records("a", "b", "c") | {"a": record("a", tombstone=Tombstone(NOW - 5, NOW + 5, "Retain", False))}
+    assert set(admit(snapshot(C), accepted(B, C), known).tombstones) == {"a", "b"}
+
+
+def test_the_last_cluster_of_a_source_is_held() -> None:
+    rollout = admit(snapshot(), accepted(A), records("a"))
+    assert rollout.held["a"].reason == "RemovalBudget"
+    assert rollout.admitted["a"].revision == OLD
+
+
+def test_an_empty_repository_deletes_nothing() -> None:
+    generous = replace(POLICY, budget=Budget(clusters=99))
+    rollout = admit(snapshot(), accepted(A, B, C), records("a", "b", "c"), policy=generous)
+    assert rollout.tombstones == {}
+    assert set(rollout.held) == set(rollout.admitted) == {"a", "b", "c"}
+
+
+def test_a_request_approves_exactly_that_set() -> None:
+    before, known = accepted(A, B, C), records("a", "b", "c")
+    held = admit(snapshot(C), before, known).held["a"]
+    for request in (approve(held.consent), approve(items=held.items), approve(held.consent, expires=NOW + 1)):
+        assert set(admit(snapshot(C), before, known, (request,)).tombstones) == {"a", "b"}
+    for request in (
+        approve("other"),
+        approve(items=held.items[:1]),
+        approve(held.consent, expires=NOW),
+        replace(approve(held.consent), kind="sync"),
+        Request("approve", "platform", "a", "ops", NOW),
+    ):
+        assert admit(snapshot(C), before, known, (request,)).tombstones == {}
+
+
+def test_a_wider_approval_covers_fewer_removals() -> None:
+    before, known = accepted(A, B, C), records("a", "b", "c")
+    wide = admit(snapshot(), before, known).held["a"]
+    assert set(admit(snapshot(C), before, known, (approve(wide.consent, wide.items),)).tombstones) == {"a", "b"}
+
+
+def test_an_approval_is_of_that_cluster_not_of_its_name() -> None:
+    before, known = accepted(A, B, C), records("a", "b", "c")
+    held = admit(snapshot(C), before, known).held["a"]
+    reborn = known | {"b": record("b", born=6.0)}
+    assert admit(snapshot(C), before, reborn, (approve(held.consent, held.items),)).tombstones == {}
+
+
+def test_a_commit_trailer_approves() -> None:
+    before, known = accepted(A, B, C), records("a", "b", "c")
+    held = admit(snapshot(C), before, known).held["a"]
+    trailers = (("Signed-off-by", "x"), ("nidus-approve", f" {held.consent} "))
+    assert set(admit(snapshot(C, trailers=trailers), before, known).tombstones) == {"a", "b"}
+
+
+def test_protect_holds_whatever_is_approved() -> None:
+    guarded = cluster("a", deletion=Deletion(protect=True))
+    before, known = accepted(guarded, B, C), records("a", "b", "c")
+    rollout = admit(snapshot(C), before, known)
+    assert rollout.held["a"].reason == "Protected"
+    assert rollout.held["a"].consent == ""
+    assert rollout.held["b"].items == ("remove platform/b born 5.000",)
+    approved = admit(snapshot(C), before, known, (approve(rollout.held["b"].consent),))
+    assert set(approved.tombstones) == {"b"}
+    assert approved.admitted["a"].revision == OLD
+
+
+def test_an_unreadable_file_holds_deletions_of_missing_clusters() -> None:
+    broken = Violation("clusters/b.yaml", 2, 5, "NID1", "not YAML")
+    before = accepted(A, B)
+    rollout = admit(snapshot(A, violations=(broken,)), before, records("a", "b"))
+    assert rollout.held["b"].reason == "Unparsed"
+    assert rollout.admitted == {"a": rollout.admitted["a"], "b": before["b"]}
+    assert rollout.admitted["a"].revision == NEW
+    standing = records("a") | {"b": record("b", tombstone=Tombstone(NOW - 5, NOW - 1, "Delete", False))}
+    assert admit(snapshot(A, violations=(broken,)), before, standing).tombstones == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "holds"),
+    [("clusters/x.yml", True), ("clusters", True), ("", True), ("docs/link", False), ("clust", False)],
+)
+def test_only_what_may_hide_a_cluster_holds_its_removal(path: str, holds: bool) -> None:
+    odd = Violation(path, 1, 1, "NID2", "a symlink")
+    rollout = admit(snapshot(A, violations=(odd,)), accepted(A, B), records("a", "b"))
+    assert ("b" in rollout.held) is holds
+    assert ("b" in rollout.tombstones) is not holds
