@@ -16,7 +16,7 @@ COPY webhook webhook
 COPY schemas schemas
 COPY devhost devhost
 RUN python -m venv --copies /opt/nidus \
- && /opt/nidus/bin/pip install --only-binary :all: --no-binary nidus -c constraints.txt . \
+ && /opt/nidus/bin/pip install --only-binary :all: -c constraints.txt . \
  && /opt/nidus/bin/pip uninstall -y pip \
  # Helm's library lies in its package three times; the versioned file is the one that is loaded.
  && find /opt/nidus -name 'libhelm_c.so*' ! -name 'libhelm_c.so.*.*.*' -delete \

@@ -1,5 +1,6 @@
 """One render worker as the controller sees it: started early, asked with a deadline, killed when it does not behave."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -7,14 +8,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO
 
 from reconciler.packs.wire import Answer, Job, TooBig, receive, send
 
 _ROOT = Path(__file__).resolve().parents[2]
-_START = f"import sys; sys.path.append({str(_ROOT)!r}); from reconciler.packs.worker import main; main()"
+_START = f"import sys; sys.path.append({str(_ROOT)!r}); from reconciler.packs.worker import main; main(sys.argv[1])"
 """`-I` leaves out everything but site-packages; a checkout that is not installed is added by its own path."""
 _START_LIMIT = 30.0
+_TRACE = 65536
 
 
 class Ended(Exception):
@@ -27,7 +28,7 @@ class Ended(Exception):
 
 
 class Worker:
-    """A worker process and our end of its socket. Not thread-safe: one job at a time.
+    """A worker process, our end of its socket, and its folder for what it writes. Not thread-safe: one job at a time.
 
     `jobs` counts what it rendered, `rss` is its resident memory in bytes after the last job.
     """
@@ -36,16 +37,16 @@ class Worker:
         self.jobs = 0
         self.rss = 0
         self._ready = False
-        self._trace: IO[bytes] = tempfile.TemporaryFile(prefix="nidus-render-")  # noqa: SIM115 - lives with the worker
+        self._folder = Path(tempfile.mkdtemp(prefix="nidus-render-"))
         self._link, theirs = socket.socketpair()
-        with theirs:
+        with theirs, self._trace.open("wb") as trace:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", "-c", _START],
+                [sys.executable, "-I", "-X", "utf8", "-c", _START, str(self._folder)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=self._trace,
+                stderr=trace,
                 env={},
-                cwd="/",
+                cwd=self._folder,
                 start_new_session=True,
             )
 
@@ -55,8 +56,8 @@ class Worker:
 
     def ask(self, job: Job, seconds: float) -> Answer:
         """The worker's answer to one job. Raises TimeoutError after `seconds`, Ended when the process went away."""
+        self._await_start()
         try:
-            self._await_start()
             deadline = time.monotonic() + seconds
             send(self._link, job, deadline)
             answer = receive(self._link, Answer, deadline)
@@ -77,13 +78,22 @@ class Worker:
         self._process.kill()
         self._process.wait()
         self._link.close()
-        self._trace.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _trace(self) -> Path:
+        return self._folder / "stderr"
 
     def _await_start(self) -> None:
         """The first frame says that the worker has its limits and libraries; its start is not the job's time."""
-        if not self._ready:
+        if self._ready:
+            return
+        try:
             self.rss = receive(self._link, Answer, time.monotonic() + _START_LIMIT).rss
-            self._ready = True
+        except (EOFError, OSError):
+            lines = self._lines() or ["no reason given"]
+            raise Ended(f"the render worker does not start: {lines[-1][:200]}", ours=False) from None
+        self._ready = True
 
     def _ended(self) -> Ended:
         status = self._process.wait()
@@ -92,11 +102,16 @@ class Worker:
 
     def _cause(self) -> str:
         """The Go runtime's or Python's own word for its end, which quotes no values."""
-        self._trace.seek(0)
-        for line in self._trace.read(65536).decode(errors="replace").splitlines():
+        for line in self._lines():
             if line.startswith(("fatal error: ", "runtime: out of memory", "MemoryError")):
                 return f" ({line[:200]})"
         return ""
+
+    def _lines(self) -> list[str]:
+        if not self._trace.exists():
+            return []
+        with self._trace.open("rb") as trace:
+            return trace.read(_TRACE).decode(errors="replace").splitlines()
 
 
 def _spoken(status: int) -> str:

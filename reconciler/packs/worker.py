@@ -6,7 +6,9 @@ What is raised and not ours ends the process: the controller starts another one.
 
 import importlib
 import resource
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -27,16 +29,23 @@ _PAGE = resource.getpagesize()
 Render = Callable[[Job], list[Sourced]]
 
 
-def main() -> None:
-    """Serves jobs until the controller hangs up."""
+def main(folder: str) -> None:
+    """Serves jobs until the controller hangs up; what is written meanwhile lies in `folder`, which goes at the end."""
     _confine()
+    tempfile.tempdir = folder
     kinds: dict[str, Render] = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
-    link = socket.socket(fileno=0)
+    try:
+        _serve(socket.socket(fileno=0), kinds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve(link: socket.socket, kinds: Mapping[str, Render]) -> None:
     send(link, Answer(rss=_resident()))
     while True:
         try:
             job = receive(link, Job)
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         _allow(job.cpu)
         try:
@@ -79,7 +88,3 @@ def _allow(seconds: int) -> None:
 
 def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-
-
-if __name__ == "__main__":
-    main()

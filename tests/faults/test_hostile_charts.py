@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -195,11 +198,47 @@ def test_files_stay_in_the_charts_folder(renderer: Renderer, path: str) -> None:
     assert isinstance(refused, Stalled) and refused.reason == "ChartInvalid"
 
 
-def test_nothing_is_left_behind_in_the_temporary_folder(renderer: Renderer) -> None:
-    before = {path.name for path in Path("/tmp").glob("nidus-chart-*")}
-    assert sound(renderer)
-    assert outcome(renderer, layer("{{ fail }}")) is not None
-    assert {path.name for path in Path("/tmp").glob("nidus-chart-*")} <= before
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one = Renderer(1, cpu=1)
+    assert sound(one)
+    assert outcome(one, layer("{{ fail }}")) is not None
+    (folder,) = tmp_path.iterdir()
+    assert [path.name for path in folder.iterdir()] == ["stderr"]
+    assert outcome(one, layer(SPIN)) is not None
+    assert not folder.exists()
+    one.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_end_with_a_controller_that_was_killed(tmp_path: Path) -> None:
+    script = (
+        "from reconciler.packs.process import Worker; from reconciler.packs.wire import Job; import time; w = Worker();"
+        "w.ask(Job('manifests', '', {}, {}, {}, 'v1.36.0'), 20); print(w._process.pid, flush=True); time.sleep(60)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
+    ) as controller:
+        assert controller.stdout
+        pid = int(controller.stdout.readline())
+        assert len(list(tmp_path.iterdir())) == 1
+        controller.kill()
+    deadline = time.monotonic() + 10
+    while running(pid) or list(tmp_path.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_worker_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no such library >&2\nexit 1\n")
+    broken.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    one = Renderer(1)
+    refused = outcome(one, layer(CONFIG))
+    one.close()
+    assert isinstance(refused, Retry) and refused.message == "the render worker does not start: no such library"
 
 
 def test_the_worker_has_its_limits_and_no_file_of_ours(tmp_path: Path) -> None:
@@ -228,6 +267,14 @@ def children() -> list[int]:
     return [
         pid for pid in map(int, text.split()) if b"reconciler.packs.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
+
+
+def running(pid: int) -> bool:
+    """Whether the process is there and not only waited for."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def wait_until_busy(pid: int) -> None:
