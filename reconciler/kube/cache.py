@@ -13,6 +13,7 @@ import msgspec
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import Event, Reflector, Seen
 from reconciler.model import Object, ObjectRef
+from reconciler.plan.mark import ref_of
 
 CLUSTER_LABEL = "nidus.dev/cluster"
 
@@ -211,13 +212,6 @@ class _Store:
             refs.discard(ref)
             if not refs:
                 del self.clusters[known.cluster]
-
-
-def ref_of(obj: Object) -> ObjectRef:
-    """The reference of an object that says its apiVersion and kind."""
-    meta = obj["metadata"]
-    group = str(obj["apiVersion"]).rpartition("/")[0]
-    return ObjectRef(group, obj["kind"], str(meta.get("namespace") or ""), meta["name"])
 
 
 def _entry(event: Event) -> _Entry:

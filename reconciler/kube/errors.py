@@ -10,6 +10,7 @@ import msgspec
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.model import ObjectRef
+from reconciler.plan.redact import is_secret_like
 
 MESSAGE_LIMIT = 1000
 RETRY_AFTER_LIMIT = 60.0
@@ -93,11 +94,6 @@ def broken(verb: str, what: str) -> ApiError:
     return ApiError(kind, f"the API server's answer cannot be used: {what}")
 
 
-def is_sensitive(ref: ObjectRef | None) -> bool:
-    """Whether messages about `ref` may quote a secret value."""
-    return ref is not None and "secret" in ref.kind.lower()
-
-
 # What it means
 
 
@@ -159,7 +155,7 @@ def _has_cause(answer: Status, reason: str) -> bool:
 
 
 def _message(status: int, answer: Status, verb: str, ref: ObjectRef | None, kind: ErrorClass) -> str:
-    if is_sensitive(ref):
+    if ref and is_secret_like(ref):
         fields = ", ".join(sorted({cause.field for cause in _all_causes(answer) if cause.field}))
         return f"{verb} {ref}: {answer.reason or kind}" + (f" ({clean(fields)})" if fields else "")
     if answer.message:
@@ -168,7 +164,9 @@ def _message(status: int, answer: Status, verb: str, ref: ObjectRef | None, kind
 
 
 def _causes(answer: Status, ref: ObjectRef | None) -> tuple[tuple[str, str, str], ...]:
-    keep = not is_sensitive(ref) or _has_cause(answer, "FieldManagerConflict")  # conflict texts name managers only
+    keep = not (ref and is_secret_like(ref)) or _has_cause(
+        answer, "FieldManagerConflict"
+    )  # conflict texts name managers only
     return tuple(
         (clean(cause.field), clean(cause.reason), clean(cause.message) if keep else "") for cause in _all_causes(answer)
     )
