@@ -60,11 +60,16 @@ def lost(asked: Object, live: Object, fields: Iterable[str]) -> tuple[str, ...]:
     gone = set(fields).difference(ours)
     if not gone:
         return ()
-    return tuple(sorted(path for path in gone if not _spoken(path, ours) and paths.get(live, path) is not MISSING))
+    return tuple(
+        sorted(path for path in gone if not _spoken(path, ours, asked) and paths.get(live, path) is not MISSING)
+    )
 
 
-def _spoken(path: str, ours: Sequence[str]) -> bool:
-    return any(paths.covers(one, path) or paths.covers(path, one) for one in ours)
+def _spoken(path: str, ours: Sequence[str], asked: Object) -> bool:
+    """Whether what we ask for decides over `path`: something below it, or the whole it is part of (an empty map is no whole)."""
+    return any(
+        paths.covers(path, one) or (paths.covers(one, path) and paths.get(asked, one) not in ({}, None)) for one in ours
+    )
 
 
 def digest(asked: Object, live: Object) -> str:
