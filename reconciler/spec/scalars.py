@@ -1,6 +1,7 @@
 """What a plain YAML scalar means: the YAML 1.2 core set, and an error where YAML 1.1 would have read something else (V1)."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from reconciler.spec.codes import Code
@@ -21,7 +22,7 @@ _WORDS: Final[dict[str, bool | None]] = {
 _SWITCHES = frozenset(
     form for word in ("y", "n", "yes", "no", "on", "off") for form in (word, word.capitalize(), word.upper())
 )
-WORDS: Final = frozenset(_WORDS) | _SWITCHES | {"="}
+WORDS: Final = frozenset(_WORDS) | _SWITCHES | {"=", "<<"}
 FIRST: Final = frozenset("0123456789+-.")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
 _HEX = re.compile(r"0x[0-9a-fA-F]+", re.ASCII)
@@ -53,6 +54,7 @@ class ScalarError(ValueError):
         self.hint = hint
 
 
+@lru_cache(maxsize=4096)
 def resolve(text: str) -> Scalar:
     """The value of a plain scalar. Raises ScalarError for ambiguous ones and for numbers JSON cannot carry.
 

@@ -123,10 +123,9 @@ class _Builder:
         self.left = limits.nodes
 
     def run(self, parser: Any) -> list[Document]:
-        """The hot loop of a cold start."""
+        """The hot loop of a cold start: two events of three are scalars, so those are handled here."""
         next_event: Callable[[], Any] = parser.get_event
         steps: dict[type, Callable[[Any], None]] = {
-            ScalarEvent: self.scalar,
             MappingStartEvent: self.start,
             SequenceStartEvent: self.start,
             MappingEndEvent: self.end,
@@ -136,37 +135,49 @@ class _Builder:
             DocumentEndEvent: self.ignore,
             StreamStartEvent: self.ignore,
         }
-        while type(event := next_event()) is not StreamEndEvent:
-            steps[type(event)](event)
-        return self.documents
-
-    def scalar(self, event: Any) -> None:
-        value: Any = event.value
-        if event.implicit[0] and (value in WORDS or value[0] in FIRST or value == "<<"):
-            value = self.plain(event)
-        if event.anchor is not None or event.tag is not None:
-            self.not_allowed(event)
-        self.left -= 1
-        if self.left < 0:
-            self.beyond(event)
-        here = self.here
-        if type(here) is dict:
-            if self.key is _NO_KEY:
-                self.key = self.name(event, value)
-            else:
+        while (kind := type(event := next_event())) is not StreamEndEvent:
+            if kind is not ScalarEvent:
+                steps[kind](event)
+                continue
+            value: Any = event.value
+            if event.implicit[0] and (value in WORDS or value[0] in FIRST):
+                value = self.plain(event)
+            elif event.tag is not None:
+                self.not_allowed(event)
+            here = self.here
+            if type(here) is not dict:
+                self.item(event, value)
+            elif self.key is not _NO_KEY:
                 here[self.key] = value
                 self.key = _NO_KEY
-        elif here is not None:
-            here.append(value)
+            elif type(value) is str and value not in here:
+                self.key = value
+            else:
+                self.key = self.name(event, value)
+            if event.anchor is not None:
+                self.not_allowed(event)
+        return self.documents
+
+    def item(self, event: Any, value: Any) -> None:
+        """A scalar in a list, or a whole document that is one."""
+        self.count(event)
+        if self.here is not None:
+            self.here.append(value)
         elif value is not None:
             self.documents.append(Document(self.path, event.start_mark.line + 1, {"": value}, ""))
+
+    def count(self, event: Any) -> None:
+        """List items and collections count against the limit; the scalars of a mapping are counted with it when it ends."""
+        self.left -= 1
+        if self.left < 0:
+            self.stop(event, Code.TOO_MUCH, f"more than {self.limits.nodes} values in one file")
 
     def start(self, event: Any) -> None:
         if event.anchor is not None or event.tag is not None:
             self.not_allowed(event)
-        self.left -= 1
-        if self.left < 0 or len(self.stack) >= self.limits.depth:
-            self.beyond(event)
+        self.count(event)
+        if len(self.stack) >= self.limits.depth:
+            self.stop(event, Code.TOO_DEEP, f"nested deeper than {self.limits.depth}")
         if type(self.here) is dict and self.key is _NO_KEY:
             self.stop(event, Code.KEY, "a mapping key that is not a string")
         self.stack.append((self.here, self.key))
@@ -175,8 +186,11 @@ class _Builder:
             body = self.here if type(self.here) is dict else {"": self.here}
             self.documents.append(Document(self.path, event.start_mark.line + 1, body, ""))
 
-    def end(self, _: Any) -> None:
+    def end(self, event: Any) -> None:
         value = self.here
+        if type(value) is dict:
+            self.left -= len(value)
+            self.count(event)
         here, key = self.stack.pop()
         if type(here) is dict:
             here[key], key = value, _NO_KEY
@@ -204,11 +218,6 @@ class _Builder:
     def stop(self, event: Any, code: Code, message: str, hint: str = "") -> None:
         self.tell(event, code, message, hint)
         raise _Stop
-
-    def beyond(self, event: Any) -> None:
-        if self.left < 0:
-            self.stop(event, Code.TOO_MUCH, f"more than {self.limits.nodes} values in one file")
-        self.stop(event, Code.TOO_DEEP, f"nested deeper than {self.limits.depth}")
 
     def not_allowed(self, event: Any) -> None:
         what = "anchors are" if event.anchor is not None else "tags are"
