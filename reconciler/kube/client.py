@@ -153,7 +153,7 @@ class Client:
         """POST; RACED when the name is taken."""
         ref, resource = self._place(obj)
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
-        path = resource.path(quote(ref.namespace))
+        path = _path(resource, ref).rpartition("/")[0]
         call = Call("create", "POST", path, query, dict(obj), ref=ref, resource=resource.plural)
         return _decode(self._write(call)[1], "create")
 
@@ -234,6 +234,8 @@ class Client:
 def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:
     if resource.namespaced and not ref.namespace:
         raise ApiError(ErrorClass.INVALID, f"{ref} needs a namespace")
+    if not ref.name or any(part in (".", "..") or "/" in part or "%" in part for part in (ref.namespace, ref.name)):
+        raise ApiError(ErrorClass.INVALID, f"{ref} is no name of an object")  # the server's rule for a path segment
     return resource.path(quote(ref.namespace, safe=""), quote(ref.name, safe=""), sub)
 
 

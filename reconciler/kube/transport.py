@@ -173,7 +173,7 @@ class _TooSlow(Exception):
 def _read(response: Any, ends: float) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    for chunk in response.stream(CHUNK):
+    while chunk := response.read1(CHUNK):  # what has come, so that a byte now and then cannot outlast the deadline
         chunks.append(chunk)
         size += len(chunk)
         if size > BODY_LIMIT or time.monotonic() > ends:

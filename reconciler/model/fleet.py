@@ -79,7 +79,9 @@ class ProfileDocument:
     line: int
     digest: str
     files: Mapping[str, tuple[tuple[str, str], ...]]  # pack name -> ((path, oid), ...) it reads, sorted
-    contents: Mapping[str, str] = field(default_factory=dict)  # pack name -> digest of what those files say, free of comments
+    contents: Mapping[str, str] = field(
+        default_factory=dict
+    )  # pack name -> digest of what those files say, free of comments
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from reconciler.model import Change, Layer, ObjectRef
 
 FIRST = frozenset({("", "Namespace"), ("apiextensions.k8s.io", "CustomResourceDefinition")})
+HOST_LAYERS = {"namespace": 0, "policies": 1, "engine": 2}  # of a tombstone too, which has no layers left
 RBAC = "rbac.authorization.k8s.io"
 
 
 def arranged(wanted: Iterable[Change], pruned: Iterable[Change], layers: Sequence[Layer]) -> tuple[Change, ...]:
     """All changes in apply order, whatever order they came in."""
-    at = {layer.name: index for index, layer in enumerate(layers)}
-    last = len(layers)
+    at = HOST_LAYERS | {layer.name: index for index, layer in enumerate(layers)}
+    last = len(at)
 
     def place(change: Change) -> tuple[int, int, str, ObjectRef]:
         return at.get(change.layer, last), rank(change.ref), change.layer, change.ref

@@ -71,7 +71,7 @@ _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
         ),
         (r"transport '.*' not allowed", True, "ProtocolForbidden", "this transport is not allowed", ""),
         (
-            "fsck error|in packed object|in index-pack|fsck",
+            "fsck error|in packed object|in index-pack|fsck|corruption on the remote side",
             True,
             "BadObjects",
             "the repository holds malformed objects",

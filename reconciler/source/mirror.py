@@ -4,12 +4,11 @@ A mirror has one owner process and serves one call at a time. Every command git 
 """
 
 import os
-import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -90,17 +89,11 @@ class Mirror:
 
     def head(self) -> Revision | None:
         """What the last fetch of this branch got, None if there was none."""
-        with self._lock:
-            return self._healing(lambda: self._resolve(self._place.ref))
+        return self._healing(lambda: self._resolve(self._place.ref))
 
     def remote_commit(self) -> str:
         """The commit the branch is at on the remote: one cheap question, nothing fetched. Raises as `fetch`."""
-        address = self._place.address
-        answer = self._git(("ls-remote", "--refs", "--", address.url, f"refs/heads/{address.branch}"), network=True)
-        found = check(answer, "asking for the branch").split()
-        if not found:
-            raise Stalled(f"the branch {address.branch} does not exist", reason="RefMissing")
-        return oid(found[0].decode())
+        return self._healing(self._remote_commit)
 
     def tree(self, commit: str) -> Tree:
         """The files below the source's path at a commit (S2). Raises Stalled with reason PathMissing, CommitMissing or TooBig."""
@@ -134,7 +127,10 @@ class Mirror:
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance",
             "--", place.address.url, f"+refs/heads/{place.address.branch}:{place.ref}",
         )  # fmt: skip
-        check(self._git(arguments, network=True), "fetching")
+        answer = self._git(arguments, network=True)
+        check(answer, "fetching")
+        if "shallow roots" in answer.err:  # git says so, updates nothing and calls it a success
+            refuse(answer.err, "fetching")
         found = self._resolve(place.ref)
         if found is None:
             raise Unavailable("the fetched branch is not in the mirror", reason="GitFailed")
@@ -142,6 +138,14 @@ class Mirror:
             check(self._git(("repack", "-d", "-l", "-q", "--geometric=2")), "packing the mirror")
             self._reader.close()
         return found
+
+    def _remote_commit(self) -> str:
+        address = self._place.address
+        answer = self._git(("ls-remote", "--refs", "--", address.url, f"refs/heads/{address.branch}"), network=True)
+        found = check(answer, "asking for the branch").split()
+        if not found:
+            raise Stalled(f"the branch {address.branch} does not exist", reason="RefMissing")
+        return oid(found[0].decode())
 
     def _resolve(self, ref: str) -> Revision | None:
         (info,) = self._reader.info([ref])
@@ -247,6 +251,8 @@ class Mirror:
     def _healing(self, work: Callable[[], T]) -> T:
         """`work`, once more on a fresh clone if the mirror turns out to be broken. Unavailable when it was replaced just before."""
         with self._lock:
+            if self._owned < 0:
+                raise ValueError("the mirror is closed")
             try:
                 return work()
             except Damaged as error:
@@ -264,15 +270,17 @@ class Mirror:
         if aside.exists() and time.time() - aside.stat().st_mtime < _REPLACE_AGAIN:
             raise Unavailable(f"the mirror is broken: {why}", reason="MirrorBroken", after=_REPLACE_AGAIN) from why
         fresh = place.folder.with_name(place.folder.name + ".new")
-        storage.create(fresh, place.deadline)
-        self._place = Place(fresh, place.config, place.address, place.deadline, place.bounds)
         try:
+            storage.create(fresh, place.deadline)
+            self._place = replace(place, folder=fresh)
             self._fetch()
+            self._reader.close()
+            storage.replace(place.folder, fresh)
         except Damaged as error:
             raise Unavailable(f"the mirror is broken and a new one too: {error}", reason="MirrorBroken") from error
+        except OSError as error:
+            raise Unavailable(f"the mirror cannot be replaced: {error.strerror}", reason="DiskFailed") from error
         finally:
             self._reader.close()
             self._place = place
-        storage.replace(place.folder, fresh)
-        shutil.rmtree(fresh, ignore_errors=True)
         self._last, self._pins = None, None

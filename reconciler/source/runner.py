@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from git import Git
+from git.exc import GitError
 
 from reconciler.errors import Unavailable
 from reconciler.source.environment import FOREIGN
@@ -69,15 +70,18 @@ def run(
 def start(
     folder: Path, arguments: Sequence[str], env: Mapping[str, str], *, written: int, stdin: bool = True
 ) -> "subprocess.Popen[bytes]":
-    """A running git of its own process group; end it with `stop`."""
+    """A running git of its own process group; end it with `stop`. Raises Unavailable when the machine cannot start one."""
     blocks = str(max(1, written // _BLOCK))
-    started: Any = Git(str(folder)).execute(
-        [*_LAUNCH, blocks, *arguments],
-        istream=subprocess.PIPE if stdin else None,
-        as_process=True,
-        env=dict(env),
-        start_new_session=True,
-    )
+    try:
+        started: Any = Git(str(folder)).execute(
+            [*_LAUNCH, blocks, *arguments],
+            istream=subprocess.PIPE if stdin else None,
+            as_process=True,
+            env=dict(env),
+            start_new_session=True,
+        )
+    except (OSError, GitError) as error:
+        raise Unavailable(f"git cannot be started: {type(error).__name__}", reason="GitFailed") from error
     process: subprocess.Popen[bytes] = started.proc
     started.proc = None  # ours to end: the wrapper would signal one process only
     return process

@@ -1,0 +1,61 @@
+"""`nidus`: finds the verb, builds its arguments, prints its errors. Imports nothing heavy: `nidus --help` is instant (G11)."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from reconciler import __version__
+from reconciler.errors import NidusError, UsageError
+
+VERBS: dict[str, str] = {
+    "run": "run the controller",
+    "validate": "check the documents of a repository, without a cluster",
+    "plan": "show what a sync would do, against the live state",
+    "sync": "sync now: wake the controller, or do one sync if none runs",
+    "status": "sources and nested clusters, at a glance",
+    "approve": "approve held deletions or replacements by their digest",
+    "suspend": "stop reconciling one nested cluster, visibly",
+    "resume": "reconcile a suspended nested cluster again",
+    "kubeconfig": "print a kubeconfig of one nested cluster, and serve its port-forward",
+    "schema": "print or write the JSON Schemas",
+    "demo": "the whole story on the embedded host",
+    "host": "the embedded host: a real Kubernetes control plane on this machine",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console entry point; returns the exit code: 0 fine, 1 failed, 2 wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except NidusError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  hint: {error.hint}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="nidus", description="GitOps for nested clusters.", epilog="nidus VERB --help tells more."
+    )
+    parser.add_argument("--version", action="version", version=f"nidus {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    chosen = next((word for word in words if word in VERBS), None)
+    for name, help_line in VERBS.items():
+        sub = verbs.add_parser(name, help=help_line, description=help_line)
+        if name == chosen:
+            module = importlib.import_module(f"reconciler.verbs.{name}")
+            module.add_arguments(sub)
+    args = parser.parse_args(words)
+    return int(module.run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Executes changes, one at a time, and says what came of each. The only caller of write verbs on desired objects.
+
+One object's failure does not stop its siblings (A5); nothing is sent by force but our own fields, taken back (A1).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.errors import ApiError, ErrorClass
+from reconciler.kube.client import Applied, Client
+from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
+from reconciler.plan import fields, paths
+
+Key = tuple[Target, ObjectRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a change stands on: the object as it was observed, and its inventory entry, if any."""
+
+    observed: Observed | None
+    entry: InventoryEntry | None
+
+
+def execute(change: Change, client: Client, ground: Ground) -> Result:
+    """Do one change. Never raises ApiError: a refusal is a Result (A5). LeaseLost passes through (H1)."""
+    try:
+        return _VERBS[change.action](change, client, ground)
+    except ApiError as error:
+        if error.kind == ErrorClass.KIND_MISSING:
+            return Result(change, "waiting", error=error.message, reason=error.reason)
+        return Result(change, "failed", error=error.message, reason=error.reason, stalls=error.stalls)
+
+
+def send(client: Client, body: Object, live: Object | None, owned: tuple[str, ...], *, dry_run: bool) -> Applied:
+    """Server-side apply of one object; on a conflict, force once if only our own fields were taken by plain updates (A1).
+
+    `owned` is the field set of our last confirmed apply. Raises ApiError.
+    """
+    uid = str(live["metadata"]["uid"]) if live else ""
+    try:
+        return client.apply(body, uid=uid, dry_run=dry_run)
+    except ApiError as error:
+        if error.kind != ErrorClass.FIELD_CONFLICT or live is None or not _ours_to_take_back(error, live, owned):
+            raise
+    return client.apply(body, uid=uid, dry_run=dry_run, force=True)
+
+
+def _ours_to_take_back(error: ApiError, live: Object, owned: tuple[str, ...]) -> bool:
+    """Whether every conflicting field is one we confirmed before, last written by an Update on the main resource (A1)."""
+    mine = {server_name(path): path for path in owned}
+    conflicts = [field for field, reason, _ in error.causes if reason == "FieldManagerConflict"]
+    return bool(conflicts) and all(field in mine and _plain_update(live, mine[field]) for field in conflicts)
+
+
+def server_name(path: str) -> str:
+    """A field path the way the API server names it in a conflict (structured-merge-diff fieldpath.Path.String)."""
+    return "".join(_server_element(element) for element in paths.parse(path))
+
+
+def _server_element(element: paths.Element) -> str:
+    if isinstance(element, str):
+        return f".{element}"
+    if isinstance(element, int):
+        return f"[{element}]"
+    return "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in element) + "]"
+
+
+def _plain_update(live: Object, path: str) -> bool:
+    rivals = [owner for owner in fields.managers(live, path) if owner.name != fields.MANAGER]
+    return bool(rivals) and all(owner.operation == "Update" and not owner.subresource for owner in rivals)
+
+
+def _create(change: Change, client: Client, ground: Ground) -> Result:
+    if ground.observed is None or ground.observed.unknown:
+        found = client.get(change.ref)
+        if found is not None:
+            return Result(
+                change, "failed", error=f"{change.ref} exists and is not ours", reason="NotOwner", stalls=True
+            )
+    applied = client.apply(_body(change))
+    if not applied.created:
+        message = f"{change.ref} appeared while it was being created; it may have been made by somebody else"
+        return Result(change, "failed", error=message, reason="CreatedMeanwhile", stalls=False)
+    return _confirmed(change, "created", applied)
+
+
+def _configure(change: Change, client: Client, ground: Ground) -> Result:
+    owned = ground.entry.fields if ground.entry else ()
+    live = ground.observed.live if ground.observed else None
+    applied = send(client, _body(change), live, owned, dry_run=False)
+    return _confirmed(change, "adopted" if change.action == "adopt" else "configured", applied)
+
+
+def _replace(change: Change, client: Client, ground: Ground) -> Result:
+    """Delete, and create at once if the object is really gone; else the next pass finds it absent and creates it."""
+    left = client.delete(change.ref, change.uid)
+    if left is not None:
+        return Result(change, "deleting", uid=change.uid, live=left)
+    applied = client.apply(_body(change))
+    return _confirmed(change, "replaced", applied)
+
+
+def _delete(change: Change, client: Client, ground: Ground) -> Result:
+    """Delete by name and UID (D4). A successor with another UID is not ours: 409, the entry is settled by the next plan."""
+    left = client.delete(change.ref, change.uid)
+    if left is None:
+        return Result(change, "deleted", uid=change.uid)
+    blockers = ", ".join(left["metadata"].get("finalizers") or ()) or "its dependents"
+    return Result(
+        change, "deleting", uid=change.uid, error=f"waits for {blockers}", reason="DeletionBlocked", live=left
+    )
+
+
+def _nothing(change: Change, client: Client, ground: Ground) -> Result:
+    outcomes: Mapping[str, Outcome] = {"hold": "held", "skip": "skipped", "unchanged": "unchanged"}
+    live = ground.observed.live if ground.observed else None
+    uid, confirmed = "", tuple[str, ...]()
+    if change.action == "unchanged" and live is not None and _unconfirmed(ground, live):
+        uid, confirmed = str(live["metadata"]["uid"]), fields.managed(live)
+    return Result(change, outcomes[change.action], uid=uid, fields=confirmed, error=_why(change), live=live)
+
+
+def _unconfirmed(ground: Ground, live: Object) -> bool:
+    """Whether the inventory does not yet know this object as ours: a crash came between the create and its confirmation (I5)."""
+    entry = ground.entry
+    return entry is None or entry.state != "owned" or entry.uid != live["metadata"]["uid"]
+
+
+def _why(change: Change) -> str:
+    return change.reason if change.action in ("hold", "skip") else ""
+
+
+def _body(change: Change) -> Object:
+    if change.desired is None:
+        raise ValueError(f"change {change.action} {change.ref} carries no object")
+    return change.desired
+
+
+def _confirmed(change: Change, outcome: Outcome, applied: Applied) -> Result:
+    live = applied.object
+    return Result(change, outcome, uid=str(live["metadata"]["uid"]), fields=fields.managed(live), live=live)
+
+
+_VERBS = {
+    "create": _create,
+    "configure": _configure,
+    "adopt": _configure,
+    "replace": _replace,
+    "delete": _delete,
+    "hold": _nothing,
+    "skip": _nothing,
+    "unchanged": _nothing,
+}

@@ -1,0 +1,270 @@
+"""What the running controller knows of every cluster: its state, its bundle, what the last pass remembered. One lock, no I/O under it.
+
+It holds values and swaps them; every decision over them is made by `fleet` and `spec.resolve`.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reconciler import fleet
+from reconciler.apply import Key
+from reconciler.engine import values
+from reconciler.inventory.store import State
+from reconciler.model import (
+    Bundle,
+    Content,
+    Destructive,
+    Held,
+    Permit,
+    Policy,
+    Record,
+    Request,
+    Rollout,
+    Snapshot,
+)
+from reconciler.spec import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One cluster on the board. `bundle` None: nothing to do until its content can be read (S8), `held` says why.
+
+    `invalid` is the first violation of its own file, while an older version is enforced (V4).
+    """
+
+    source: str
+    bundle: Bundle | None = None
+    held: Held | None = None
+    invalid: str = ""
+    settled: Mapping[Key, str] = field(default_factory=dict)
+    since: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Round:
+    """One revision of one source: who has not reported yet, and what those who did want to destroy (AD3)."""
+
+    trailers: tuple[tuple[str, str], ...]
+    pending: set[str]
+    destructive: dict[str, Destructive] = field(default_factory=dict)
+    unready: set[str] = field(default_factory=set)
+
+
+class Board:
+    """Thread-safe. `states` is what the store held at start-up; memory grows with the clusters that exist."""
+
+    def __init__(self, policy: Policy, states: Mapping[str, State]) -> None:
+        self.policy = policy
+        self._lock = threading.RLock()
+        self._states = dict(states)
+        self._slots: dict[str, Slot] = {}
+        self._accepted: dict[str, Content] = {}
+        self._rounds: dict[str, Round] = {}
+        self._requests: tuple[Request, ...] = ()
+
+    # What the sources say
+
+    def records(self) -> dict[str, Record]:
+        """Every record, whatever its source: names are unique in the controller."""
+        with self._lock:
+            return {name: state.record for name, state in self._states.items()}
+
+    def accepted(self, source: str) -> dict[str, Content]:
+        with self._lock:
+            return {name: content for name, content in self._accepted.items() if self._source_of(name) == source}
+
+    def remember(self, contents: Mapping[str, Content]) -> None:
+        """Accepted contents read again after a restart."""
+        with self._lock:
+            self._accepted.update(contents)
+
+    def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
+        """Admit a snapshot over all clusters (AD1); the keys whose bundle changed, in name order."""
+        with self._lock:
+            accepted = self.accepted(snapshot.source)
+            rollout = fleet.admit(snapshot, accepted, self.records(), self._requests, self.policy, now)
+            changed = [name for name, slot in self._revised(snapshot, rollout, accepted) if self._place(name, slot)]
+            self._accepted.update(rollout.admitted)
+            self._rounds[snapshot.source] = Round(snapshot.trailers, self._pending(changed), unready=set(changed))
+            return rollout, sorted(changed)
+
+    def _revised(self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content]) -> list[tuple[str, Slot]]:
+        invalid = _invalid(snapshot)
+        slots = []
+        for name, content in rollout.admitted.items():
+            bundle = self._resolved(name, content, accepted.get(name))
+            slots.append((name, Slot(snapshot.source, bundle, rollout.held.get(name), invalid.pop(name, ""))))
+        for name, tombstone in rollout.tombstones.items():
+            record = self._states[name].record
+            bundle = resolve.tombstone(record, accepted.get(name), tombstone, self.policy)
+            slots.append((name, Slot(snapshot.source, bundle, rollout.held.get(name))))
+        known = {name for name, _ in slots}
+        held = {name: Held("Invalid", message) for name, message in invalid.items()} | dict(rollout.held)
+        return slots + [(name, Slot(snapshot.source, None, why)) for name, why in held.items() if name not in known]
+
+    def _resolved(self, name: str, content: Content, before: Content | None) -> Bundle:
+        """The bundle; the one that stands, with its older revision, where nothing of it changed (its status then does not move)."""
+        slot, state = self._slots.get(name), self._states.get(name)
+        standing = slot.bundle if slot and slot.bundle and not slot.bundle.tombstone else None
+        if standing is not None and before is not None and _same_inputs(name, before, content):
+            return standing
+        bundle = resolve.bundle(name, content, self.policy)
+        if standing is not None and standing.digest == bundle.digest:
+            return replace(bundle, revision=standing.revision)
+        if state and state.record.bundle == bundle.digest:
+            return replace(
+                bundle, revision=replace(bundle.revision, branch=state.record.branch, commit=state.record.commit)
+            )
+        return bundle
+
+    def _place(self, name: str, slot: Slot) -> bool:
+        """Put a slot on the board; whether there is something new to do."""
+        before = self._slots.get(name)
+        if before is not None and slot.bundle is not None and before.bundle is not None:
+            same = before.bundle.digest == slot.bundle.digest and before.bundle.tombstone == slot.bundle.tombstone
+            memory = before if same else Slot(slot.source)
+            self._slots[name] = replace(slot, settled=memory.settled, since=memory.since)
+            return not same or (before.held, before.invalid) != (slot.held, slot.invalid)
+        self._slots[name] = slot
+        return True
+
+    def _pending(self, changed: Sequence[str]) -> set[str]:
+        return {
+            name
+            for name in changed
+            if (bundle := self._slots[name].bundle) and not bundle.suspend and not bundle.tombstone
+        }
+
+    # What humans say
+
+    def hear(self, requests: tuple[Request, ...]) -> list[str]:
+        """Take the requests as they are now; the clusters they concern."""
+        with self._lock:
+            before, self._requests = self._requests, requests
+            touched = {request.cluster for request in {*before} ^ {*requests}}
+            return sorted(self._slots) if "" in touched else sorted(touched & self._slots.keys())
+
+    def requests(self) -> tuple[Request, ...]:
+        with self._lock:
+            return self._requests
+
+    # What workers take and bring back
+
+    def slot(self, name: str) -> tuple[Slot, State | None] | None:
+        with self._lock:
+            slot = self._slots.get(name)
+            return (slot, self._states.get(name)) if slot else None
+
+    def keep(self, state: State) -> None:
+        """A state as it was persisted."""
+        with self._lock:
+            self._states[state.record.cluster] = state
+
+    def drop(self, name: str) -> None:
+        """A cluster is over."""
+        with self._lock:
+            for table in (self._states, self._slots, self._accepted):
+                table.pop(name, None)
+
+    def clear(self, name: str) -> None:
+        """A cluster is over, and what was retained of it stays on record."""
+        with self._lock:
+            for table in (self._slots, self._accepted):
+                table.pop(name, None)
+
+    def digests(self, name: str) -> dict[str, str]:
+        """The digests of the content a cluster stands on: of its own document and of the profile versions it uses."""
+        with self._lock:
+            content = self._accepted.get(name)
+            return resolve.digests(name, content) if content else {}
+
+    def versions(self, name: str) -> dict[str, Any]:
+        """What the status says besides the report: the versions the accepted document asks for."""
+        with self._lock:
+            slot = self._slots.get(name)
+            document = slot.bundle.document if slot and slot.bundle else None
+            if document is None:
+                return {}
+            chart, kubernetes = (
+                values.chart_of(document.cluster, self.policy),
+                values.kubernetes_of(document.cluster, self.policy),
+            )
+            return {"versions": {"engine": chart.version, "kubernetes": kubernetes}}
+
+    def learn(self, name: str, bundle: Bundle, settled: Mapping[Key, str], since: Mapping[str, float]) -> None:
+        """What a pass remembered, unless the bundle moved on meanwhile."""
+        with self._lock:
+            slot = self._slots.get(name)
+            if slot and slot.bundle is not None and slot.bundle.digest == bundle.digest:
+                self._slots[name] = replace(slot, settled=settled, since=since)
+
+    def ask(self, destructive: Destructive, now: float) -> tuple[Permit, list[str]]:
+        """A cluster reports what it wants to destroy; the permit as it is then, and the clusters it may have released (AD3)."""
+        with self._lock:
+            round_ = self._rounds.get(self._source_of(destructive.cluster))
+            if round_ is None:
+                return Permit(), []
+            last = round_.pending == {destructive.cluster}
+            round_.pending.discard(destructive.cluster)
+            round_.destructive.pop(destructive.cluster, None)
+            if destructive.consent.items:
+                round_.destructive[destructive.cluster] = destructive
+            others = [name for name in round_.destructive if name != destructive.cluster] if last else []
+            return self._permit(round_, now), others
+
+    def excuse(self, name: str) -> list[str]:
+        """A cluster that cannot say what it would destroy blocks nobody (AD3); the clusters this may have released."""
+        with self._lock:
+            round_ = self._rounds.get(self._source_of(name))
+            if round_ is None or name not in round_.pending:
+                return []
+            round_.pending.discard(name)
+            return [] if round_.pending else sorted(round_.destructive)
+
+    def ready(self, name: str) -> bool:
+        """Mark a cluster of the current revision as Ready; whether it was the last one (T3)."""
+        with self._lock:
+            round_ = self._rounds.get(self._source_of(name))
+            if round_ is None or name not in round_.unready:
+                return False
+            round_.unready.discard(name)
+            return not round_.unready
+
+    def names(self) -> list[str]:
+        with self._lock:
+            return sorted(self._slots)
+
+    def _permit(self, round_: Round, now: float) -> Permit:
+        wanted = [round_.destructive[name] for name in sorted(round_.destructive)]
+        return fleet.permit(wanted, frozenset(round_.pending), self._requests, round_.trailers, self.policy, now)
+
+    def _source_of(self, name: str) -> str:
+        slot, state = self._slots.get(name), self._states.get(name)
+        return slot.source if slot else (state.record.source if state else "")
+
+
+def _same_inputs(name: str, before: Content, now: Content) -> bool:
+    """Whether a cluster's document and all profiles of a name it uses are the very values resolved before (no digest needed)."""
+    document = now.specs.clusters[name]
+    if before is now:
+        return True
+    if before.specs.clusters.get(name) is not document:
+        return False
+    used = {use.name for use in document.cluster.spec.profiles}
+    return _of(before, used) == _of(now, used)
+
+
+def _of(content: Content, names: set[str]) -> dict[tuple[str, str], int]:
+    return {key: id(profile) for key, profile in content.specs.profiles.items() if key[0] in names}
+
+
+def _invalid(snapshot: Snapshot) -> dict[str, str]:
+    """The first violation of each broken cluster, with its place."""
+    found: dict[str, str] = {}
+    for one in snapshot.violations:
+        kind, _, name = one.subject.partition("/")
+        if kind == "cluster":
+            found.setdefault(name, f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}")
+    return found

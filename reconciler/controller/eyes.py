@@ -1,0 +1,139 @@
+"""How the running controller sees: one live cache over the host, a client for each nested API server, watches for layers that wait (R1)."""
+
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+from reconciler.engine.values import kubernetes_of
+from reconciler.errors import NidusError, Retry
+from reconciler.kube.cache import Cache, Selection
+from reconciler.kube.client import Client
+from reconciler.kube.reflector import Seen
+from reconciler.kube.targets import Targets
+from reconciler.model import Bundle, Layer, Object, ObjectRef, Policy, Target
+from reconciler.observe import Sight
+from reconciler.packs.render import Renderer
+from reconciler.plan.mark import HOST, MANAGED_BY
+from reconciler.settings import Settings
+
+OURS = ((MANAGED_BY, "nidus"),)
+CLUSTER = f"{HOST}/cluster"
+REQUEST = f"{HOST}/request"
+KINDS: tuple[tuple[str, str], ...] = (
+    ("", "Namespace"),
+    ("", "ResourceQuota"),
+    ("", "LimitRange"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("rbac.authorization.k8s.io", "RoleBinding"),
+    ("", "Service"),
+    ("", "ServiceAccount"),
+    ("", "ConfigMap"),
+    ("apps", "StatefulSet"),
+    ("apps", "Deployment"),
+    ("networking.k8s.io", "Ingress"),
+    ("policy", "PodDisruptionBudget"),
+)
+SYNC_SECONDS = 60.0
+
+Read = Callable[[Collection[str]], dict[str, bytes]]
+
+
+def sight(
+    bundle: Bundle, host: Client, targets: Targets, renderer: Renderer, read: Read, policy: Policy, cache: Cache | None
+) -> Sight:
+    """The eyes of one pass; without a cache every object is asked for (`nidus plan`)."""
+    wanted = kubernetes_of(bundle.document.cluster, policy) if bundle.document else policy.host_version
+
+    def client(target: Target) -> Client:
+        return targets.client(target, bundle.namespace) if target.nested else host
+
+    def cached(target: Target, ref: ObjectRef) -> Object | None:
+        return cache.get(ref) if cache is not None and not target.nested else None
+
+    def render(layer: Layer) -> tuple[Object, ...]:
+        return renderer.render(layer, read, host_version=wanted if layer.target.nested else policy.host_version)
+
+    def merge(target: Target, live: Object) -> None:
+        if cache is not None and not target.nested:
+            cache.merge(live)
+
+    return Sight(client, cached, render, merge)
+
+
+class Eyes:
+    """`woken` hears the name of a cluster whose objects moved by another hand, or "" when the requests changed."""
+
+    def __init__(
+        self,
+        host: Client,
+        settings: Settings,
+        policy: Policy,
+        renderer: Renderer,
+        read: Read,
+        woken: Callable[[str], None],
+    ) -> None:
+        self._host, self._policy, self._renderer, self._read, self._woken = host, policy, renderer, read, woken
+        self._targets = Targets(host, inside=settings.inside)
+        self._watches: dict[str, tuple[frozenset[tuple[str, str]], Callable[[], None]]] = {}
+        self._lock = threading.Lock()
+        own = settings.config.namespace
+        selections = [Selection(group, kind, OURS) for group, kind in KINDS]
+        selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
+        selections.append(Selection("nidus.dev", "Source", (), own))
+        self._cache = Cache(host, selections, self._changed)
+        self._source: Callable[[Object], None] = lambda item: None
+
+    def start(self, source: Callable[[Object], None]) -> None:
+        """Watch; `source` hears of every Source object. Returns once every list is complete. Raises Retry where it is not in time."""
+        self._source = source
+        self._cache.start()
+        if not self._cache.wait_synced(SYNC_SECONDS):
+            raise Retry(f"the host did not list everything within {SYNC_SECONDS:.0f} s", reason="NotSynced")
+
+    def stop(self) -> None:
+        self._cache.stop()
+        for _, end in self._watches.values():
+            end()
+        self._targets.forget_all()
+
+    def sight(self, bundle: Bundle) -> Sight:
+        return sight(bundle, self._host, self._targets, self._renderer, self._read, self._policy, self._cache)
+
+    def watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:
+        """Wake the cluster when nested objects of these kinds move, for as long as a pass says that a layer waits for them."""
+        kinds = frozenset((ref.group, ref.kind) for ref in refs)
+        with self._lock:
+            known = self._watches.get(cluster)
+            if known is not None and known[0] == kinds:
+                return
+            ended = self._watches.pop(cluster, None)
+        if ended is not None:
+            ended[1]()
+        if kinds:
+            self._open(cluster, bundle, kinds)
+
+    def forget(self, bundle: Bundle) -> None:
+        """A cluster is over."""
+        self.watch(bundle.cluster, bundle, ())
+        self._targets.forget(Target(self._policy.host, bundle.cluster))
+
+    def _open(self, cluster: str, bundle: Bundle, kinds: frozenset[tuple[str, str]]) -> None:
+        def wake() -> None:
+            self._woken(cluster)
+
+        with suppress(NidusError):  # no watch: the pass's own deadline looks again
+            target = Target(self._policy.host, cluster)
+            end = self._targets.nested_watch(target, bundle.namespace, sorted(kinds), wake)
+            if end is not None:
+                with self._lock:
+                    self._watches[cluster] = (kinds, end)
+
+    def _changed(self, seen: Seen) -> None:
+        if seen.ref.kind == "Source":
+            item = self._cache.get(seen.ref)
+            if item is not None:
+                self._source(item)
+        elif REQUEST in seen.labels:
+            self._woken("")
+        elif CLUSTER in seen.labels:
+            self._woken(seen.labels[CLUSTER])

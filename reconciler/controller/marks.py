@@ -1,0 +1,50 @@
+"""The durable mark of a webhook or `nidus sync`: a rising number on the source's status object (W2, W3). Marks coalesce into one write."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from reconciler.kube.client import Client
+from reconciler.model import Object
+
+REQUESTED = "nidus.dev/requested"
+RESYNC = "nidus.dev/resync"
+MANAGER = "nidus-marks"
+
+
+class Marker:
+    """Stores marks for one source. Deliveries that arrive while a write is under way share the next one."""
+
+    def __init__(self, client: Client, namespace: str, source: str, woken: Callable[[int], None]) -> None:
+        self._client, self._namespace, self._source, self._woken = client, namespace, source, woken
+        self._turn = threading.Lock()
+        self._wanted = 0
+        self._stored = 0
+        self._count = threading.Lock()
+
+    def mark(self) -> None:
+        """Return once a mark newer than this call is stored. Raises ApiError when it cannot be; the sender then tries again."""
+        with self._count:
+            self._wanted = max(self._wanted + 1, time.time_ns())
+            mine = self._wanted
+        with self._turn:
+            if self._stored >= mine:
+                return
+            with self._count:
+                newest = self._wanted
+            store(self._client, self._namespace, self._source, REQUESTED, newest)
+            self._stored = newest
+        self._woken(newest)
+
+
+def store(client: Client, namespace: str, source: str, annotation: str, generation: int) -> None:
+    """Write one mark. Its own field manager, so that it never meets the controller's status writes."""
+    metadata = {"name": source, "namespace": namespace, "annotations": {annotation: str(generation)}}
+    body = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "metadata": metadata}
+    client.apply(body, manager=f"{MANAGER}-{annotation.rsplit('/', 1)[1]}", force=True)
+
+
+def read(source: Object, annotation: str) -> int:
+    """The generation a source object asks for; 0 where it asks for none, or for nonsense."""
+    text = str((source["metadata"].get("annotations") or {}).get(annotation, "0"))
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

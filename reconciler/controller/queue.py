@@ -1,0 +1,109 @@
+"""The work queue: one key a nested cluster. It coalesces, delays and backs off, and never hands one key to two workers.
+
+A key carries no work (house.md, one-way flow): whoever takes it looks up what is newest then, so the newest revision wins.
+"""
+
+import heapq
+import random
+import threading
+import time
+
+FIRST, LAST = 1.0, 300.0  # seconds; A5
+
+
+class Queue:
+    """Keys waiting for a worker. `add` while a key is being worked on means: once more afterwards."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._ready: dict[str, None] = {}
+        self._again: set[str] = set()
+        self._busy: set[str] = set()
+        self._due: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._failures: dict[str, int] = {}
+        self._closed = False
+
+    def add(self, key: str) -> None:
+        """Work on `key` as soon as a worker is free."""
+        with self._changed:
+            self._due.pop(key, None)
+            if key in self._busy:
+                self._again.add(key)
+            else:
+                self._ready[key] = None
+            self._changed.notify()
+
+    def add_after(self, key: str, seconds: float) -> None:
+        """Work on `key` in `seconds`, or earlier if something else asks; the earliest asked time counts."""
+        due = time.monotonic() + seconds
+        with self._changed:
+            if self._due.get(key, due + 1) <= due:
+                return
+            self._due[key] = due
+            heapq.heappush(self._heap, (due, key))
+            self._changed.notify()
+
+    def back_off(self, key: str) -> float:
+        """Retry `key` after 1 s doubling to 5 min, with jitter (A5); returns the pause in seconds."""
+        with self._changed:
+            failures = self._failures.get(key, 0)
+            self._failures[key] = failures + 1
+        pause = min(LAST, FIRST * 2.0 ** min(failures, 20)) * random.uniform(0.8, 1.2)
+        self.add_after(key, pause)
+        return pause
+
+    def forget(self, key: str) -> None:
+        """The key succeeded, or what it should be changed: its backoff starts anew."""
+        with self._changed:
+            self._failures.pop(key, None)
+
+    def take(self, timeout: float) -> str | None:
+        """The next key, or None after `timeout` seconds or once closed. Must be given back with `done`."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                self._promote()
+                if self._ready and not self._closed:
+                    key = next(iter(self._ready))
+                    del self._ready[key]
+                    self._busy.add(key)
+                    return key
+                left = min(deadline, self._heap[0][0] if self._heap else deadline) - time.monotonic()
+                if self._closed or time.monotonic() >= deadline:
+                    return None
+                self._changed.wait(max(left, 0.0))
+
+    def done(self, key: str) -> None:
+        with self._changed:
+            self._busy.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self._ready[key] = None
+                self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def depth(self) -> tuple[int, int]:
+        """(keys waiting for a worker now, keys being worked on)."""
+        with self._changed:
+            return len(self._ready), len(self._busy)
+
+    def _promote(self) -> None:
+        now = time.monotonic()
+        while self._heap and self._heap[0][0] <= now:
+            due, key = heapq.heappop(self._heap)
+            if self._due.get(key) != due:
+                continue
+            del self._due[key]
+            if key in self._busy:
+                self._again.add(key)
+            else:
+                self._ready[key] = None

@@ -1,0 +1,223 @@
+"""Workers: take a cluster's key, do one pass, persist, report, decide when to look again. No decision of its own besides that."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from reconciler.controller import briefs
+from reconciler.controller.board import Board, Slot
+from reconciler.controller.queue import Queue
+from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stalled
+from reconciler.inventory import ledger
+from reconciler.inventory.store import State, Store
+from reconciler.model import Bundle, Destructive, Held, ObjectRef, Permit, Record, Report, Revision
+from reconciler.observe import Sight
+from reconciler.reconcile import Hands, Pass, Work, reconcile
+from reconciler.report import Reporter, log
+
+STALLED_AGAIN = 300.0  # seconds; what stalls is looked at again now and then, in case a human mended it elsewhere
+FINISHED = frozenset({"deleted", "skipped", "unchanged"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every pass uses. `sight` gives the eyes for a bundle, `watch` wakes a key when nested objects move, `nonce` makes one,
+    `forget` drops what is known of a nested API server, `finished` hears of every report."""
+
+    store: Store
+    sight: Callable[[Bundle], Sight]
+    reporter: Reporter
+    salt: bytes
+    watch: Callable[[str, Bundle, tuple[ObjectRef, ...]], None]
+    forget: Callable[[Bundle], None]
+    nonce: Callable[[], str]
+    finished: Callable[[Report], None]
+
+
+class Workers:
+    """A fixed number of threads over one queue. `beats` are their last signs of life, for the heartbeat (H3)."""
+
+    def __init__(self, board: Board, queue: Queue, tools: Tools, count: int) -> None:
+        self._board, self._queue, self._tools = board, queue, tools
+        self.beats = {number: time.monotonic() for number in range(count)}
+        self._threads = [
+            threading.Thread(target=self._run, args=(n,), name=f"worker-{n}", daemon=True) for n in range(count)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the passes under way; each finishes the object in flight and persists (H2)."""
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def once(self, key: str) -> None:
+        """One pass over one cluster, whatever it comes to."""
+        found = self._board.slot(key)
+        if found is None:
+            return
+        slot, state = found
+        try:
+            self._pass(key, slot, state)
+        except LeaseLost:
+            return  # the process is about to end (H1); nothing more is written or said
+        except NidusError as error:
+            self._failed(key, slot, state, error)
+
+    def _run(self, number: int) -> None:
+        while not self._queue.closed:
+            self.beats[number] = time.monotonic()
+            key = self._queue.take(timeout=5.0)
+            if key is not None:
+                try:
+                    self.once(key)
+                finally:
+                    self._queue.done(key)
+
+    def _pass(self, key: str, slot: Slot, state: State | None) -> None:
+        bundle, now, began = slot.bundle, time.time(), time.monotonic()
+        if bundle is None:
+            self._tell(
+                slot,
+                state,
+                briefs.held(key, _revision(state), slot.held or Held("Unreadable", "its content cannot be read")),
+            )
+            return
+        current = replace(state or State(self._born(slot, bundle, now)), record=self._record(slot, bundle, state, now))
+        requests = self._board.requests()
+        suspended = briefs.suspension(bundle, requests, now)
+        if suspended or briefs.in_grace(bundle, now):
+            self._rest(key, slot, bundle, current, suspended)
+            return
+        work = Work(
+            bundle, current, self._board.policy, self._tools.salt, now, requests, slot.settled, slot.since, slot.invalid
+        )
+        result = reconcile(work, self._tools.sight(bundle), Hands(self._save, self._permit))
+        self._board.learn(key, bundle, result.settled, result.since)
+        if bundle.tombstone and all(one.outcome in FINISHED for one in result.report.results):
+            self._over(key, bundle, result.state)
+            return
+        self._tell(slot, result.state, _with_held(result.report, slot.held), time.monotonic() - began)
+        self._next(key, bundle, result)
+
+    def _born(self, slot: Slot, bundle: Bundle, now: float) -> Record:
+        revision, policy = bundle.revision, self._board.policy
+        nonce = self._tools.nonce()
+        return Record(slot.source, bundle.cluster, policy.host, "", revision.branch, revision.commit, {}, nonce, now)
+
+    def _record(self, slot: Slot, bundle: Bundle, state: State | None, now: float) -> Record:
+        """The record this pass stands on: the content just accepted, or the tombstone (AD1)."""
+        record = state.record if state else self._born(slot, bundle, now)
+        applied = self._tools.reporter.statuses.applied(bundle.cluster)
+        if bundle.document is None or bundle.tombstone is not None:
+            return replace(record, tombstone=bundle.tombstone, applied=applied)
+        return replace(
+            record,
+            source=slot.source,
+            path=bundle.document.path,
+            branch=bundle.revision.branch,
+            commit=bundle.revision.commit,
+            digests=self._board.digests(bundle.cluster),
+            bundle=bundle.digest,
+            tombstone=None,
+            applied=applied,
+        )
+
+    def _save(self, state: State) -> State:
+        """Persist a state if it says anything new. A commit that changed nothing of the cluster is not news (G4)."""
+        found = self._board.slot(state.record.cluster)
+        stored = found[1] if found else None
+        if stored is not None and stored.versions and _same(stored, state):
+            return replace(state, versions=stored.versions)
+        saved = self._tools.store.write(replace(state, versions=stored.versions if stored else ()))
+        self._board.keep(saved)
+        return saved
+
+    def _permit(self, destructive: Destructive) -> Permit:
+        """Tombstones were approved by admission (AD2); all else is counted over the whole revision (AD3)."""
+        found = self._board.slot(destructive.cluster)
+        bundle = found[0].bundle if found else None
+        if bundle is not None and bundle.tombstone is not None:
+            return Permit(frozenset({destructive.consent.digest}))
+        permit, released = self._board.ask(destructive, time.time())
+        self._wake(released)
+        return permit
+
+    def _rest(self, key: str, slot: Slot, bundle: Bundle, current: State, suspended: str) -> None:
+        saved = self._save(current)
+        self._wake(self._board.excuse(key))
+        report = briefs.resting(bundle, slot.held, suspended)
+        self._tell(slot, saved, report)
+        if report.next_at is not None:
+            self._queue.add_after(key, max(0.1, report.next_at - time.time()))
+
+    def _next(self, key: str, bundle: Bundle, result: Pass) -> None:
+        self._tools.watch(key, bundle, result.watch)
+        if result.retry:
+            self._queue.back_off(key)
+            return
+        self._queue.forget(key)
+        if result.report.next_at is not None:
+            self._queue.add_after(key, max(0.1, result.report.next_at - time.time()))
+
+    def _failed(self, key: str, slot: Slot, state: State | None, error: NidusError) -> None:
+        """The pass could not look or persist: the cluster keeps what it has, and blocks nobody (AD3)."""
+        self._wake(self._board.excuse(key))
+        revision = slot.bundle.revision if slot.bundle else _revision(state)
+        self._tell(slot, state, briefs.failed(key, revision, error))
+        after = error.after if isinstance(error, Retry | ApiError) else None
+        if isinstance(error, Stalled):
+            self._queue.add_after(key, STALLED_AGAIN)
+        elif after:
+            self._queue.add_after(key, after)
+        else:
+            self._queue.back_off(key)
+
+    def _over(self, key: str, bundle: Bundle, state: State) -> None:
+        """The tombstone is carried out: the record goes, or stays as what was retained (D2)."""
+        self._tools.forget(bundle)
+        tombstone = bundle.tombstone
+        if tombstone is not None and tombstone.policy == "Retain" and state.entries:
+            record = replace(state.record, tombstone=replace(tombstone, done=True))
+            entries = ledger.retire(state.entries, [(entry.target, entry.ref) for entry in state.entries])
+            self._board.keep(self._tools.store.write(replace(state, record=record, entries=entries)))
+            self._board.clear(key)
+        else:
+            self._tools.store.close(state)
+            self._board.drop(key)
+        self._tools.reporter.gone(key)
+        log.line("ClusterOver", cluster=key, policy=tombstone.policy if tombstone else "")
+
+    def _tell(self, slot: Slot, state: State | None, report: Report, seconds: float = 0.0) -> None:
+        path = (
+            slot.bundle.document.path if slot.bundle and slot.bundle.document else (state.record.path if state else "")
+        )
+        extra = self._board.versions(report.cluster)
+        self._tools.reporter.cluster(report, source=slot.source, path=path, seconds=seconds, extra=extra)
+        self._tools.finished(report)
+
+    def _wake(self, keys: list[str]) -> None:
+        for key in keys:
+            self._queue.add(key)
+
+
+def _with_held(report: Report, held: Held | None) -> Report:
+    """What admission holds of a cluster is said beside what its pass came to."""
+    if held is None or report.held is not None:
+        return report
+    return replace(report, held=held, word="Held" if report.word == "Ready" else report.word)
+
+
+def _same(stored: State, state: State) -> bool:
+    def news(record: Record) -> Record:
+        return replace(record, commit="", bundle="", applied="", path="")
+
+    return stored.entries == state.entries and news(stored.record) == news(state.record)
+
+
+def _revision(state: State | None) -> Revision:
+    return Revision(state.record.branch, state.record.commit) if state else Revision("", "")

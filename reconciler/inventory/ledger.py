@@ -1,0 +1,57 @@
+"""The arithmetic of the inventory (A3): what to write before a plan is executed, and what its results confirm. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from reconciler.model import Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target
+
+Key = tuple[Target, ObjectRef]
+Entries = tuple[InventoryEntry, ...]
+SETTLED = frozenset({"Gone", "NotOwner"})
+CONFIRMED = frozenset({"created", "configured", "adopted", "replaced"})
+
+
+def intend(entries: Entries, changes: Iterable[Change]) -> Entries:
+    """The entries to persist before the changes are sent: new ones for every create, `deleting` for every delete."""
+    known = {(entry.target, entry.ref): entry for entry in entries}
+    for change in changes:
+        key = (change.target, change.ref)
+        if change.action in ("create", "replace") and key not in known:
+            known[key] = InventoryEntry(change.target, change.ref, change.layer, "", "intended")
+        elif change.action == "delete" and key in known:
+            known[key] = replace(known[key], state="deleting")
+    return _sorted(known.values())
+
+
+def confirm(entries: Entries, plan: Plan, results: Sequence[Result]) -> Entries:
+    """The entries after the results: UIDs and fields of what was applied, less what was observed gone; a failure changes nothing."""
+    known = {(entry.target, entry.ref): entry for entry in entries}
+    for result in results:
+        key = (result.change.target, result.change.ref)
+        if result.outcome in CONFIRMED or (result.outcome == "unchanged" and result.uid):
+            known[key] = InventoryEntry(*key, result.change.layer, result.uid, "owned", result.fields)
+        elif result.outcome == "deleted":
+            known.pop(key, None)
+    for ref in _settled(plan):
+        known.pop(ref, None)
+    return _sorted(known.values())
+
+
+def retire(entries: Entries, kept: Iterable[Key]) -> Entries:
+    """The entries of a closed cluster whose policy is Retain: what stays on the host, so that re-adding adopts it by UID (D2)."""
+    stays = set(kept)
+    state: EntryState = "retained"
+    return _sorted(replace(entry, state=state) for entry in entries if (entry.target, entry.ref) in stays)
+
+
+def _settled(plan: Plan) -> Iterable[Key]:
+    """Entries whose object is observed gone, or replaced by a foreign successor (A3, D4)."""
+    return (
+        (change.target, change.ref)
+        for change in plan.changes
+        if change.action == "skip" and change.reason in SETTLED and change.desired is None
+    )
+
+
+def _sorted(entries: Iterable[InventoryEntry]) -> Entries:
+    return tuple(sorted(entries, key=lambda entry: (entry.target, entry.ref)))

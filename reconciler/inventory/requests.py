@@ -1,0 +1,50 @@
+"""What humans ask for: ConfigMaps `nidus-request-*`, guarded by Role `nidus-operator` (A9, D3)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from reconciler.kube.client import Client
+from reconciler.model import Object, ObjectRef, Request
+
+LABEL = "nidus.dev/request"
+KINDS = ("approve", "suspend", "resume", "sync")
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder(Request)
+
+
+def load(client: Client, namespace: str) -> tuple[Request, ...]:
+    """All requests, oldest first; what does not parse is no request."""
+    objects, _ = client.list("", "ConfigMap", namespace=namespace, labels=LABEL)
+    return parse_all(objects)
+
+
+def parse_all(objects: Iterable[Object]) -> tuple[Request, ...]:
+    found = (request for item in objects if (request := parse(item)))
+    return tuple(sorted(found, key=lambda request: (request.created, request.name)))
+
+
+def parse(item: Object) -> Request | None:
+    """A request from its ConfigMap; None where it is malformed (it then asks for nothing)."""
+    try:
+        request = _decoder.decode((item.get("data") or {})["request"])
+    except (KeyError, msgspec.MsgspecError):
+        return None
+    return request if request.kind in KINDS else None
+
+
+def write(client: Client, namespace: str, request: Request) -> None:
+    """Store a request under its name; the name is its lock, so asking twice is asking once. Raises ApiError."""
+    metadata: dict[str, Any] = {"name": request.name, "namespace": namespace, "labels": {LABEL: request.kind}}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    client.apply({**body, "data": {"request": _encoder.encode(request).decode()}}, manager="nidus-cli", force=True)
+
+
+def remove(client: Client, namespace: str, request: Request) -> None:
+    client.delete(ObjectRef("", "ConfigMap", namespace, request.name), uid="")
+
+
+def live(requests: Iterable[Request], now: float) -> tuple[Request, ...]:
+    """The requests that have not expired."""
+    return tuple(request for request in requests if not request.expires or request.expires > now)

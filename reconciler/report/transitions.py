@@ -1,0 +1,66 @@
+"""What changed between two reports of one cluster (T2): pure, so that every sink tells the same story."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reconciler.model import Report, Result
+
+QUIET = frozenset({"unchanged", "skipped", "waiting"})
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One thing that happened to a cluster, a layer or an object. `warning` marks what a human should look at."""
+
+    cluster: str
+    revision: str
+    reason: str
+    message: str
+    layer: str = ""
+    object: str = ""
+    warning: bool = False
+
+
+def between(before: Report | None, after: Report) -> tuple[Transition, ...]:
+    """The transitions from one report to the next: the word, layers, and each object that was changed, held or failed."""
+    return (*_word(before, after), *_layers(before, after), *_objects(before, after))
+
+
+def _word(before: Report | None, after: Report) -> Iterable[Transition]:
+    if before is not None and before.word == after.word:
+        return
+    ready = next((condition for condition in after.conditions if condition.type == "Ready"), None)
+    message = ready.message if ready and ready.message else f"{after.cluster} is {after.word}"
+    warning = after.word in ("Degraded", "Held", "Invalid")
+    yield Transition(after.cluster, str(after.revision), after.word, message, warning=warning)
+
+
+def _layers(before: Report | None, after: Report) -> Iterable[Transition]:
+    known = {layer.name: layer.state for layer in before.layers} if before else {}
+    for layer in after.layers:
+        if known.get(layer.name) != layer.state:
+            message = layer.message or f"layer {layer.name} is {layer.state}"
+            yield Transition(
+                after.cluster,
+                str(after.revision),
+                f"Layer{layer.state}",
+                message,
+                layer.name,
+                warning=layer.state == "Failed",
+            )
+
+
+def _objects(before: Report | None, after: Report) -> Iterable[Transition]:
+    told = {_key(result) for result in before.results} if before else set()
+    for result in after.results:
+        if result.outcome in QUIET or (result.outcome in ("failed", "held", "deleting") and _key(result) in told):
+            continue
+        change = result.change
+        message = f"{change.ref} {result.outcome}" + (f": {result.error}" if result.error else "")
+        warning = result.outcome in ("failed", "held")
+        reason = result.reason if warning and result.reason else result.outcome.capitalize()
+        yield Transition(after.cluster, str(after.revision), reason, message, change.layer, str(change.ref), warning)
+
+
+def _key(result: Result) -> tuple[str, str, str]:
+    return str(result.change.ref), result.outcome, result.error

@@ -1,0 +1,93 @@
+"""The pass without hands: what a revision would do to the live clusters, by the same planner that would do it (P6, B1)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler import fleet
+from reconciler.inventory.store import State
+from reconciler.model import (
+    DESTRUCTIVE,
+    Bundle,
+    Content,
+    Destructive,
+    ObjectRef,
+    Permit,
+    Plan,
+    Policy,
+    Record,
+    Request,
+    Rollout,
+    Snapshot,
+)
+from reconciler.observe import Sight
+from reconciler.plan.guard import guard
+from reconciler.reconcile import Work, look
+from reconciler.spec import resolve
+
+UNBORN = "0" * 16  # the nonce of a cluster that has no record yet: it owns nothing, so nothing can carry it
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the plan is made against: what is known of the clusters, and what they were accepted at."""
+
+    states: Mapping[str, State]
+    accepted: Mapping[str, Content]
+    requests: tuple[Request, ...]
+    salt: bytes
+
+
+def plans(
+    snapshot: Snapshot,
+    standing: Standing,
+    policy: Policy,
+    sight: Callable[[Bundle], Sight],
+    now: float,
+    *,
+    every: bool = False,
+) -> tuple[Rollout, tuple[Plan, ...]]:
+    """The rollout, and the plan of each cluster whose bundle would change (of all of them with `every`), by name.
+
+    Raises ApiError or Retry where the host cannot be seen.
+    """
+    records = {name: state.record for name, state in standing.states.items()}
+    rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, policy, now)
+    bundles = [resolve.bundle(name, content, policy) for name, content in sorted(rollout.admitted.items())]
+    for name, tombstone in sorted(rollout.tombstones.items()):
+        bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, policy))
+    changed = [bundle for bundle in bundles if every or _moves(bundle, records.get(bundle.cluster))]
+    seen = [_look(bundle, snapshot.source, standing, policy, sight, now) for bundle in changed]
+    permit = _permit(seen, standing, snapshot, policy, now)
+    return rollout, tuple(guard(plan, _of(plan, changed, permit), standing.requests, now) for plan in seen)
+
+
+def _moves(bundle: Bundle, record: Record | None) -> bool:
+    return record is None or record.bundle != bundle.digest or bundle.tombstone != record.tombstone
+
+
+def _look(
+    bundle: Bundle, source: str, standing: Standing, policy: Policy, sight: Callable[[Bundle], Sight], now: float
+) -> Plan:
+    revision = bundle.revision
+    born = Record(source, bundle.cluster, policy.host, "", revision.branch, revision.commit, {}, UNBORN, now)
+    state = standing.states.get(bundle.cluster) or State(born)
+    return look(Work(bundle, state, policy, standing.salt, now, standing.requests), sight(bundle)).plan
+
+
+def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, policy: Policy, now: float) -> Permit:
+    wanted = [
+        Destructive(plan.cluster, plan.consent, _refs(plan), len(standing.states[plan.cluster].entries))
+        for plan in plans
+        if plan.consent.items and plan.cluster in standing.states
+    ]
+    return fleet.permit(wanted, frozenset(), standing.requests, snapshot.trailers, policy, now)
+
+
+def _refs(plan: Plan) -> tuple[ObjectRef, ...]:
+    return tuple(change.ref for change in plan.changes if change.action in DESTRUCTIVE)
+
+
+def _of(plan: Plan, bundles: Sequence[Bundle], permit: Permit) -> Permit:
+    """Tombstones were approved by admission (AD2); the object budget is not theirs."""
+    gone = any(bundle.cluster == plan.cluster and bundle.tombstone for bundle in bundles)
+    return Permit(frozenset({plan.consent.digest})) if gone else permit

@@ -1,0 +1,191 @@
+"""The controller's settings, from its configuration file, flags and the environment; frozen. The only reader of os.environ."""
+
+import hashlib
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from reconciler.errors import UsageError
+from reconciler.model import (
+    ControllerConfig,
+    ControllerSpec,
+    EngineChart,
+    EngineConfig,
+    EngineVersion,
+    HostConfig,
+    Limits,
+    Policy,
+    SourceConfig,
+)
+from reconciler.spec import schema, units, yaml
+
+ACCOUNT_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the process was told. `charts` holds the engine charts' files by oid; `inside` = running in a pod of the host."""
+
+    config: ControllerSpec
+    engines: tuple[EngineChart, ...]
+    charts: Mapping[str, bytes] = field(repr=False)
+    data: Path
+    identity: str
+    inside: bool
+    account: str
+
+    @property
+    def limits(self) -> Limits:
+        return self.config.limits
+
+    def policy(self, host_version: str) -> Policy:
+        """What the core is told of these settings."""
+        config = self.config
+        return Policy(
+            host="local",
+            namespace_pattern=config.namespace_pattern,
+            engines=self.engines,
+            kubernetes_versions=config.engine.kubernetes_versions,
+            host_version=host_version,
+            defaults=config.defaults,
+            budget=config.deletion.budget,
+            grace=units.duration(config.deletion.grace),
+            profile_versions=config.policy.profile_versions,
+            dns_pattern=config.policy.dns_pattern,
+            controller_account=self.account,
+            controller_namespace=config.namespace,
+        )
+
+
+def load(
+    file: str,
+    *,
+    kubeconfig: str = "",
+    context: str = "",
+    namespace: str = "",
+    repo: str = "",
+    branch: str = "",
+    path: str = "",
+) -> Settings:
+    """Settings from a file (may be "") and flags, which win. UsageError with position where the file is wrong."""
+    spec = _read(Path(file)) if file else _bare(repo)
+    if repo:
+        source = SourceConfig(name=_source_name(repo), url=repo, branch=branch or "main", path=path or ".")
+        spec = msgspec.structs.replace(spec, sources=(source,))
+    if kubeconfig or context:
+        spec = msgspec.structs.replace(spec, host=HostConfig(kubeconfig=kubeconfig, context=context))
+    if namespace:
+        spec = msgspec.structs.replace(spec, namespace=namespace)
+    engines, charts = _engines(spec.engine)
+    inside = "KUBERNETES_SERVICE_HOST" in os.environ and not spec.host.kubeconfig
+    return Settings(spec, engines, charts, _data_folder(), _identity(), inside, _account(spec.namespace))
+
+
+def no_colour() -> bool:
+    """Whether the user asked for no colours (no-color.org)."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def user() -> str:
+    """Who runs this command, as far as the machine knows; written into requests."""
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+
+
+def environment(name: str, default: str = "") -> str:
+    """One variable of the environment, for what is not a setting of the controller (the demo, the embedded host)."""
+    return os.environ.get(name, default)
+
+
+def _read(file: Path) -> ControllerSpec:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{file}: {error.strerror or error}", hint="--config names the controller's configuration file"
+        ) from error
+    parsed = yaml.parse(data, str(file), Limits())
+    for broken in parsed.violations[:1]:
+        raise UsageError(f"{file}:{broken.line}:{broken.column}: {broken.message}", hint=broken.hint)
+    if len(parsed.documents) != 1:
+        raise UsageError(f"{file}: must hold exactly one document, has {len(parsed.documents)}")
+    body = parsed.documents[0].body
+    problems = schema.check(body)
+    if problems or body.get("kind") != "ControllerConfig":
+        pointer, message, hint = (
+            (problems[0][0], problems[0][1], problems[0][2]) if problems else ("/kind", "must be ControllerConfig", "")
+        )
+        line, column = yaml.locate(data, 0, pointer)
+        raise UsageError(f"{file}:{line}:{column}: {pointer}: {message}", hint=hint)
+    return msgspec.convert(body, ControllerConfig).spec
+
+
+def _bare(repo: str) -> ControllerSpec:
+    if not repo:
+        raise UsageError("no source: give --config FILE or --repo URL|PATH")
+    engine = EngineConfig(versions=())
+    chart = os.environ.get("NIDUS_ENGINE_CHART", "")
+    if chart:
+        from reconciler.model import EngineChartRef
+
+        engine = EngineConfig(
+            versions=(EngineVersion(version=_chart_version(Path(chart)), chart=EngineChartRef(path=chart)),)
+        )
+    return ControllerSpec(sources=(), engine=engine)
+
+
+def _chart_version(chart: Path) -> str:
+    for line in (chart / "Chart.yaml").read_text("utf-8").splitlines():
+        if line.startswith("version:"):
+            return line.split(":", 1)[1].strip().strip("\"'")
+    raise UsageError(f"{chart}/Chart.yaml names no version")
+
+
+def _source_name(repo: str) -> str:
+    stem = repo.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git").lower()
+    return "".join(c if c.isalnum() else "-" for c in stem).strip("-") or "source"
+
+
+def _engines(config: EngineConfig) -> tuple[tuple[EngineChart, ...], dict[str, bytes]]:
+    charts: dict[str, bytes] = {}
+    engines = [_engine(version, charts) for version in config.versions]
+    return tuple(
+        sorted(engines, key=lambda engine: [int(part) for part in engine.version.split("-")[0].split(".")])
+    ), charts
+
+
+def _engine(version: EngineVersion, charts: dict[str, bytes]) -> EngineChart:
+    folder = Path(version.chart.path)
+    if not (folder / "Chart.yaml").is_file():
+        raise UsageError(
+            f"engine {version.version}: {folder} is not a chart (no Chart.yaml)", hint="engine.versions[].chart.path"
+        )
+    if _chart_version(folder) != version.version:
+        raise UsageError(f"engine {version.version}: the chart in {folder} is {_chart_version(folder)}")
+    files = []
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        oid = "engine:" + hashlib.sha256(content).hexdigest()
+        charts[oid] = content
+        files.append((file.relative_to(folder).as_posix(), oid))
+    digest = hashlib.sha256(msgspec.json.encode(files)).hexdigest()
+    return EngineChart(version.version, digest, tuple(files), version.image_digest)
+
+
+def _data_folder() -> Path:
+    chosen = os.environ.get("NIDUS_DATA")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nidus"
+
+
+def _identity() -> str:
+    return f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
+
+
+def _account(namespace: str) -> str:
+    """The controller's own service account, NAMESPACE:NAME; the engine's RoleBindings name it (A9)."""
+    return os.environ.get("NIDUS_SERVICE_ACCOUNT") or f"{namespace}:nidus"

@@ -1,0 +1,29 @@
+"""The flags that say which host cluster a command talks to, and the client they make."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.kube.client import Client
+
+NAMESPACE = "nidus-system"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--kubeconfig", default="", help="the host's kubeconfig (default: KUBECONFIG, or the pod's own account)"
+    )
+    parser.add_argument("--context", default="", help="its context")
+    parser.add_argument(
+        "-n", "--namespace", default=NAMESPACE, help="the controller's namespace (default: %(default)s)"
+    )
+
+
+def connect(args: argparse.Namespace) -> Client:
+    """A client of the host cluster. Raises Stalled or Retry where there is none."""
+    from reconciler.kube import edge
+    from reconciler.model import HostConfig
+
+    return edge.host(HostConfig(kubeconfig=args.kubeconfig, context=args.context))

@@ -1,0 +1,132 @@
+"""`nidus plan`: what a sync would do, against the live state, by the same code (P6)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from reconciler.verbs import table
+
+if TYPE_CHECKING:
+    from reconciler.kube.client import Client
+    from reconciler.model import Bundle, Plan, Policy, Rollout, Snapshot
+    from reconciler.observe import Sight
+    from reconciler.settings import Settings
+
+Read = Callable[[Collection[str]], dict[str, bytes]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path", nargs="?", default=".", help="a folder with documents, usually a work tree (default: here)"
+    )
+    parser.add_argument(
+        "--config", default="", metavar="FILE", help="the controller's configuration: engines, budgets, limits"
+    )
+    parser.add_argument("--source", default="", help="which of its sources the folder is (default: the only one)")
+    parser.add_argument("--all", action="store_true", help="plan every cluster, not only those whose documents changed")
+    parser.add_argument("--detail", action="store_true", help="show unchanged objects too")
+    parser.add_argument("-o", "--output", choices=("json",), default="", help="another form")
+    parser.add_argument("--detailed-exitcode", action="store_true", help="exit 2 when something would change")
+    parser.add_argument(
+        "--kubeconfig", default="", help="the host's kubeconfig (default: KUBECONFIG, or the pod's own account)"
+    )
+    parser.add_argument("--context", default="", help="its context")
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        default="",
+        help="the controller's namespace (default: what the file says, or nidus-system)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0; 1 where the repository has violations or the host cannot be seen; 2 for changes with --detailed-exitcode."""
+    from reconciler import settings
+    from reconciler.kube import edge
+
+    told = settings.load(
+        args.config,
+        kubeconfig=args.kubeconfig,
+        context=args.context,
+        namespace=args.namespace,
+        repo="" if args.config else args.path,
+    )
+    client = edge.host(told.config.host)
+    policy = told.policy(client.version())
+    snapshot, read = _snapshot(args, told, policy)
+    for one in snapshot.violations:
+        print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
+    rollout, plans = _plans(args, told, policy, client, snapshot, read)
+    _print(args, rollout, plans)
+    changes = any(change.action not in ("unchanged", "skip") for plan in plans for change in plan.changes)
+    if snapshot.violations:
+        return 1
+    return 2 if args.detailed_exitcode and changes else 0
+
+
+def _snapshot(args: argparse.Namespace, told: Settings, policy: Policy) -> tuple[Snapshot, Read]:
+    from pathlib import Path
+
+    from reconciler.errors import UsageError
+    from reconciler.source import folder
+    from reconciler.spec import load
+
+    sources = [source for source in told.config.sources if args.source in ("", source.name)]
+    if len(sources) != 1:
+        raise UsageError(f"{len(sources)} sources fit", hint="--source names one of the configuration's sources")
+    revision, tree, read = folder.read(Path(args.path), sources[0].path, told.limits)
+    blobs = read(load.wanted(tree, load.NOTHING))
+    snapshot, _ = load.load(sources[0].name, revision, tree, blobs, load.NOTHING, policy, told.limits)
+    return snapshot, read
+
+
+def _plans(
+    args: argparse.Namespace, told: Settings, policy: Policy, client: Client, snapshot: Snapshot, read: Read
+) -> tuple[Rollout, tuple[Plan, ...]]:
+    import time
+
+    from reconciler import review
+    from reconciler.controller import eyes
+    from reconciler.inventory import requests
+    from reconciler.inventory.salt import salt
+    from reconciler.inventory.store import Store
+    from reconciler.kube.targets import Targets
+    from reconciler.packs.render import Renderer
+
+    namespace = told.config.namespace
+    states = Store(client, namespace).load()
+    # What the clusters stand on is read from the same folder: a removed file then tells protect and policy by the record alone.
+    accepted = {name: snapshot.content for name in states if name in snapshot.specs.clusters}
+    standing = review.Standing(states, accepted, requests.load(client, namespace), salt(client, namespace))
+    targets, renderer = Targets(client, inside=told.inside), Renderer(workers=1)
+
+    def blobs(oids: Collection[str]) -> dict[str, bytes]:
+        charts = {oid: told.charts[oid] for oid in oids if oid in told.charts}
+        return charts | read([oid for oid in oids if oid not in charts])
+
+    def sight(bundle: Bundle) -> Sight:
+        return eyes.sight(bundle, client, targets, renderer, blobs, policy, None)
+
+    try:
+        return review.plans(snapshot, standing, policy, sight, time.time(), every=args.all)
+    finally:
+        renderer.close()
+        targets.forget_all()
+
+
+def _print(args: argparse.Namespace, rollout: Rollout, plans: tuple[Plan, ...]) -> None:
+    if args.output == "json":
+        import json
+
+        from reconciler.plan import render_json
+
+        print(json.dumps(render_json.render(plans), indent=2))
+        return
+    from reconciler.plan import render_text
+
+    for name, held in sorted(rollout.held.items()):
+        print(f"{name}: held: {held.message}")
+    print(render_text.render(plans, table.wants_colour(), args.detail))

@@ -1,0 +1,25 @@
+"""`nidus resume NAME`: end a suspension that `nidus suspend` began. One that stands in Git ends in Git."""
+
+import argparse
+
+from reconciler.verbs import connection
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="the nested cluster")
+    connection.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 where it was suspended by a request, 1 where it was not."""
+    from reconciler.inventory import requests
+
+    client = connection.connect(args)
+    found = [r for r in requests.load(client, args.namespace) if r.kind == "suspend" and r.cluster == args.name]
+    for request in found:
+        requests.remove(client, args.namespace, request)
+    if found:
+        print(f"nested cluster {args.name} is reconciled again")
+        return 0
+    print(f"nested cluster {args.name} is not suspended by a request; a `suspend` in its file ends by a commit")
+    return 1

@@ -1,0 +1,58 @@
+"""`nidus run`: the controller, until a signal ends it."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", default="", metavar="FILE", help="the controller's configuration (kind ControllerConfig)"
+    )
+    parser.add_argument(
+        "--repo", default="", metavar="URL|PATH", help="quick start: one repository, instead of the file's sources"
+    )
+    parser.add_argument("--branch", default="", help="its branch (default: main)")
+    parser.add_argument("--path", default="", help="the folder in it (default: the whole repository)")
+    parser.add_argument(
+        "--kubeconfig", default="", help="the host's kubeconfig (default: KUBECONFIG, or the pod's own account)"
+    )
+    parser.add_argument("--context", default="", help="its context")
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        default="",
+        help="the controller's namespace (default: what the file says, or nidus-system)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start, wait for SIGTERM or SIGINT, stop within the grace period (H2). Exit code 0 after a stop, 1 where it could not start."""
+    import signal
+    import threading
+
+    from reconciler import settings
+    from reconciler.controller.service import Service
+
+    told = settings.load(
+        args.config,
+        kubeconfig=args.kubeconfig,
+        context=args.context,
+        namespace=args.namespace,
+        repo=args.repo,
+        branch=args.branch,
+        path=args.path,
+    )
+    ended = threading.Event()
+    service = Service(told)
+
+    def end(number: int, frame: object) -> None:
+        ended.set()
+        service.interrupt()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    try:
+        service.start()
+        ended.wait()
+    finally:
+        service.stop()
+    return 0

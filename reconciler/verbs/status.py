@@ -1,0 +1,166 @@
+"""`nidus status`: sources first, then nested clusters, from the status objects on the home cluster; needs no controller running."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reconciler.verbs import connection, table
+
+if TYPE_CHECKING:
+    from reconciler.kube.client import Client
+
+Item = Mapping[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", default="", help="one nested cluster, with its layers")
+    parser.add_argument("-o", "--output", choices=("wide", "json", "yaml", "name"), default="", help="another form")
+    parser.add_argument(
+        "-w", "--watch", action="store_true", help="print again whenever something changes, until Ctrl-C"
+    )
+    connection.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0; 1 where NAME does not exist."""
+    client = connection.connect(args)
+    shown = ""
+    while True:
+        text, found = _text(client, args)
+        if text != shown:
+            print(text, flush=True)
+            shown = text
+        if not args.watch:
+            return 0 if found else 1
+        _wait(client, args.namespace)
+
+
+def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool]:
+    sources, _ = client.list("nidus.dev", "Source", namespace=args.namespace)
+    clusters, _ = client.list("nidus.dev", "NestedCluster", namespace=args.namespace)
+    if args.name:
+        clusters = [item for item in clusters if item["metadata"]["name"] == args.name]
+        if not clusters:
+            return f"no nested cluster {args.name} in namespace {args.namespace}", False
+    if args.output in ("json", "yaml"):
+        return _document(sources, clusters, args.output), True
+    if args.output == "name":
+        return "\n".join(f"nestedcluster.nidus.dev/{item['metadata']['name']}" for item in clusters), True
+    parts = [_sources(sources), _clusters(clusters, wide=args.output == "wide")]
+    if args.name:
+        parts = [parts[1], _detail(clusters[0])]
+    return "\n\n".join(parts), True
+
+
+def _sources(items: Sequence[Item]) -> str:
+    rows, notes = [], []
+    for item in items:
+        status = item.get("status") or {}
+        errors = int(status.get("violationCount", 0))
+        state = status.get("error") or (f"{errors} errors" if errors else "ok")
+        name = item["metadata"]["name"]
+        rows.append(
+            (name, _short(status.get("revision", "")), str(status.get("accepted", 0)), state, status.get("trigger", ""))
+        )
+        notes += [
+            f"  {v['file']}:{v['line']}:{v['column']}: {v['code']} {v['message']}" for v in status.get("violations", ())
+        ]
+        if status.get("held"):
+            notes.append(f"  held: {status['held']['message']}" + _approval(status["held"].get("digest", "")))
+    return "\n".join([table.render(("SOURCE", "REVISION", "CLUSTERS", "STATE", "TRIGGER"), rows), *notes])
+
+
+def _clusters(items: Sequence[Item], wide: bool) -> str:
+    header = ["NAME", "HOST", "VERSION", "READY", "STATUS", "REVISION", "AGE"]
+    if wide:
+        header += ["ENDPOINT", "FILE", "MESSAGE"]
+    rows = [_row(item, wide) for item in items]
+    text = table.render(header, rows)
+    lines = text.splitlines()
+    return "\n".join([lines[0], *(table.coloured(line, row[4]) for line, row in zip(lines[1:], rows, strict=True))])
+
+
+def _row(item: Item, wide: bool) -> list[str]:
+    status = item.get("status") or {}
+    ready = _condition(item, "Ready")
+    version = (status.get("versions") or {}).get("kubernetes", "")
+    revision = _short((status.get("revision") or {}).get("applied", ""))
+    row = [
+        item["metadata"]["name"],
+        "local",
+        version,
+        ready.get("status", ""),
+        status.get("status", "Pending"),
+        revision,
+        _age(item),
+    ]
+    if wide:
+        row += [status.get("endpoint", ""), (item.get("spec") or {}).get("file", ""), ready.get("message", "")]
+    return row
+
+
+def _detail(item: Item) -> str:
+    status = item.get("status") or {}
+    layers = [
+        (layer["name"], layer["target"], layer["health"], str(layer.get("objects", 0)), layer.get("message", ""))
+        for layer in status.get("layers", ())
+    ]
+    lines = [table.render(("LAYER", "TARGET", "HEALTH", "OBJECTS", "MESSAGE"), layers)]
+    lines += [
+        f"{one['type']}={one['status']} {one['reason']}: {one['message']}" for one in status.get("conditions", ())
+    ]
+    plan = status.get("plan") or {}
+    lines += [f"held: {line}" for line in plan.get("held", ())]
+    if plan.get("digest"):
+        lines.append(_approval(plan["digest"]).strip())
+    return "\n".join(lines)
+
+
+def _document(sources: Sequence[Item], clusters: Sequence[Item], form: str) -> str:
+    body = {"sources": [_plain(item) for item in sources], "clusters": [_plain(item) for item in clusters]}
+    if form == "yaml":
+        import yaml
+
+        return yaml.safe_dump(body, sort_keys=False).rstrip()
+    import json
+
+    return json.dumps(body, indent=2)
+
+
+def _plain(item: Item) -> dict[str, Any]:
+    return {"name": item["metadata"]["name"], "spec": item.get("spec") or {}, "status": item.get("status") or {}}
+
+
+def _condition(item: Item, kind: str) -> Item:
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one["type"] == kind), {})
+
+
+def _short(revision: str) -> str:
+    """main@sha1:0123456789abcdef... -> main@sha1:0123456"""
+    head, mark, commit = revision.partition("@sha1:")
+    return f"{head}{mark}{commit[:7]}" if mark else revision
+
+
+def _approval(digest: str) -> str:
+    return f"; to allow it: nidus approve {digest[:12]}" if digest else ""
+
+
+def _age(item: Item) -> str:
+    import calendar
+    import time
+
+    created = item["metadata"].get("creationTimestamp", "")
+    return table.age(time.time() - calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ"))) if created else ""
+
+
+def _wait(client: Client, namespace: str) -> None:
+    """Until a status object changes, at most a minute: ages move too."""
+    _, version = client.list("nidus.dev", "NestedCluster", namespace=namespace)
+    events = client.watch("nidus.dev", "NestedCluster", since=version, namespace=namespace, seconds=55, silence=60.0)
+    try:
+        next(iter(events), None)
+    finally:
+        events.stop()

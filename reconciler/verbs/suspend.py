@@ -1,0 +1,28 @@
+"""`nidus suspend NAME`: stop reconciling one nested cluster, visibly, until `nidus resume`."""
+
+import argparse
+
+from reconciler.verbs import connection
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="the nested cluster")
+    parser.add_argument("--reason", default="", help="why, for everybody who looks")
+    parser.add_argument(
+        "--for", dest="lasts", default="", metavar="TIME", help="end by itself after this time, such as 8h"
+    )
+    connection.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 once stored."""
+    from reconciler.spec import units
+    from reconciler.verbs.asking import ask
+
+    client = connection.connect(args)
+    seconds = units.duration(args.lasts) if args.lasts else 0.0
+    ask(client, args.namespace, "suspend", cluster=args.name, reason=args.reason, seconds=seconds)
+    print(
+        f"nested cluster {args.name} is suspended" + (f" for {args.lasts}" if args.lasts else "; nidus resume ends it")
+    )
+    return 0

@@ -1,0 +1,45 @@
+"""Columns as kubectl prints them, and colours only where a terminal wants them."""
+
+import sys
+from collections.abc import Sequence
+
+COLOURS = {
+    "Ready": "32",
+    "Current": "32",
+    "Degraded": "31",
+    "Invalid": "31",
+    "Failed": "31",
+    "Held": "33",
+    "Waiting": "33",
+}
+
+
+def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Left-aligned columns three spaces apart; an empty cell prints as <none>."""
+    cells = [list(header), *([cell or "<none>" for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join(lines)
+
+
+def coloured(text: str, word: str) -> str:
+    """`text` in the colour of a status word, if the terminal takes colours."""
+    code = COLOURS.get(word)
+    return f"\x1b[{code}m{text}\x1b[0m" if code and wants_colour() else text
+
+
+def wants_colour() -> bool:
+    """A terminal, and nobody said NO_COLOR."""
+    if not sys.stdout.isatty():
+        return False
+    from reconciler.settings import no_colour
+
+    return not no_colour()
+
+
+def age(seconds: float) -> str:
+    """An age the way kubectl prints it: 45s, 12m, 3h, 2d."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(max(0.0, seconds))}s"
