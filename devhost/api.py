@@ -177,7 +177,9 @@ class Client:
         if body is not None:
             headers["Content-Type"] = _TYPES[patch] if patch else "application/json"
         data = None if body is None else json.dumps(body).encode()
-        response = self._send(method, self._url(path, query), headers, data, Timeout(connect=5, read=deadline))
+        response = self._send(
+            method, self._url(path, query), headers, data, Timeout(connect=min(5, deadline), read=deadline)
+        )
         if response.status >= 400:
             raise _refusal(response.status, response.data)
         text = response.data

@@ -2,18 +2,26 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devhost import faults
+from devhost import faults, hosting, lifecycle
 from devhost.api import ApiError, Client
 from devhost.hosting import TestHost
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("faults")]
 Fresh = Callable[..., TestHost]
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestHost]:
+    """One host for all faults: each test leaves it running; the storage is lost last."""
+    folder = tmp_path_factory.mktemp("faults") / "host"
+    yield hosting.start(folder, nodes=1, nested="none")
+    lifecycle.down(folder)
 
 
 def config_map(name: str) -> dict[str, Any]:
@@ -24,8 +32,7 @@ def names(client: Client) -> set[str]:
     return {one["metadata"]["name"] for one in client.list("v1", "ConfigMap", "default")["items"]}
 
 
-def test_processes_are_killed_paused_and_restarted(fresh_host: Fresh) -> None:
-    broken = fresh_host()
+def test_processes_are_killed_paused_and_restarted(broken: TestHost) -> None:
     client, host = broken.client, broken.host
     faults.kill(host, "kube-scheduler")
     assert faults.pid(host, "kube-scheduler") is None
@@ -44,22 +51,7 @@ def test_processes_are_killed_paused_and_restarted(fresh_host: Fresh) -> None:
     assert client.get("v1", "Namespace", "default") is not None
 
 
-def test_storage_is_snapshotted_restored_and_wiped(fresh_host: Fresh, tmp_path: Path) -> None:
-    broken = fresh_host()
-    client, host = broken.client, broken.host
-    client.create(config_map("before"))
-    past = faults.snapshot(host, tmp_path / "past")
-    client.create(config_map("after"))
-    assert {"before", "after"} <= names(client)
-    faults.restore(host, past)
-    assert "before" in names(client) and "after" not in names(client)
-    faults.wipe(host)
-    assert "before" not in names(client)
-    shutil.rmtree(past)
-
-
-def test_compaction_ends_old_watches(fresh_host: Fresh) -> None:
-    broken = fresh_host()
+def test_compaction_ends_old_watches(broken: TestHost) -> None:
     old = broken.client.list("v1", "ConfigMap", "default")["metadata"]["resourceVersion"]
     broken.client.create(config_map("new"))
     assert faults.compact(broken.host) > int(old)
@@ -69,8 +61,7 @@ def test_compaction_ends_old_watches(fresh_host: Fresh) -> None:
     assert refused.value.status == 410
 
 
-def test_second_server_shows_the_same_objects(fresh_host: Fresh) -> None:
-    broken = fresh_host()
+def test_second_server_shows_the_same_objects(broken: TestHost) -> None:
     broken.client.create(config_map("seen-by-both"))
     with faults.second_server(broken.host) as access, Client(access) as other:
         assert "seen-by-both" in names(other)
@@ -83,3 +74,16 @@ def test_tiny_limits_reach_the_server(fresh_host: Fresh) -> None:
     metrics = limited.client.request("GET", "/metrics")["text"]
     seats = [line for line in metrics.splitlines() if line.startswith("apiserver_flowcontrol_nominal_limit_seats")]
     assert seats and sum(float(line.split()[-1]) for line in seats) < 30
+
+
+def test_storage_is_snapshotted_restored_and_wiped(broken: TestHost, tmp_path: Path) -> None:
+    client, host = broken.client, broken.host
+    client.create(config_map("before"))
+    past = faults.snapshot(host, tmp_path / "past")
+    client.create(config_map("after"))
+    assert {"before", "after"} <= names(client)
+    faults.restore(host, past)
+    assert "before" in names(client) and "after" not in names(client)
+    faults.wipe(host)
+    assert "before" not in names(client)
+    shutil.rmtree(past)

@@ -49,7 +49,7 @@ def test_account_may_what_the_manifests_say_and_no_more(empty_host: TestHost, ac
     assert refused.value.status == 403
     seen = [(one["verb"], one["responseStatus"]["code"]) for one in audit.events(account.user, resource="namespaces")]
     assert seen == [("get", 200), ("create", 403)]
-    assert [one["requestObject"]["metadata"]["name"] for one in audit.writes(account.user)] == ["mine"]
+    assert [one["objectRef"]["resource"] for one in audit.writes(account.user)] == ["namespaces"]
     kubectl = [
         empty_host.kubectl,
         f"--kubeconfig={account.kubeconfig}",
