@@ -10,7 +10,8 @@ class PatternError(ValueError):
 
 
 def whole(pattern: str, text: str) -> bool:
-    """Whether the whole of `text` matches. Raises PatternError."""
+    """Whether the whole of `text` matches. Raises PatternError, also for a pattern that would close our group (`a)|(b`)."""
+    _compiled(pattern)
     return _compiled(f"^(?:{pattern})$").is_valid(text)
 
 
