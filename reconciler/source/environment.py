@@ -65,9 +65,12 @@ def ssh_command(credentials: Credentials) -> Sequence[str]:
     if not credentials.ssh_key_file or not credentials.known_hosts_file:
         raise UsageError("an ssh source needs credentials.sshKeyFile and credentials.knownHostsFile")
     options = {
+        "IdentityFile": _quoted(
+            credentials.ssh_key_file
+        ),  # not -i: a missing file would mean the account's default keys
         "IdentitiesOnly": "yes",
         "IdentityAgent": "none",
-        "UserKnownHostsFile": credentials.known_hosts_file,
+        "UserKnownHostsFile": _quoted(credentials.known_hosts_file),
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
         "UpdateHostKeys": "no",
@@ -76,13 +79,15 @@ def ssh_command(credentials: Credentials) -> Sequence[str]:
         "ServerAliveInterval": "5",
         "ServerAliveCountMax": "3",
     }
-    pairs = [part for name, value in options.items() for part in ("-o", f"{name}={_quoted(value)}")]
-    return ("ssh", "-F", "/dev/null", "-i", credentials.ssh_key_file, *pairs)
+    pairs = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
+    return ("ssh", "-F", "/dev/null", *pairs)
 
 
-def _quoted(value: str) -> str:
-    """ssh splits a UserKnownHostsFile at spaces unless it is quoted."""
-    return f'"{value}"' if " " in value else value
+def _quoted(path: str) -> str:
+    """A path as an ssh option: one word whatever it holds, and no %-token. Raises UsageError for what cannot be quoted."""
+    if not path.startswith("/") or '"' in path or any(ord(character) < 32 for character in path):
+        raise UsageError("credentials: paths are absolute and hold no quotes or control characters")
+    return '"' + path.replace("%", "%%") + '"'
 
 
 def _https(credentials: Credentials) -> dict[str, str]:
