@@ -40,7 +40,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("one", BUILDS, ids=lambda one: one.name)
 def test_pins_and_modules_agree(one: build.Build) -> None:
     required = (tools.SOURCES / one.name / "go.mod").read_text()
-    assert re.search(rf"^\s*(require )?{re.escape(one.module)} v{re.escape(one.version)}( // indirect)?$", required, re.M)
+    assert re.search(
+        rf"^\s*(require )?{re.escape(one.module)} v{re.escape(one.version)}( // indirect)?$", required, re.M
+    )
     assert (tools.SOURCES / one.name / "go.sum").stat().st_size > 0
 
 
