@@ -36,10 +36,6 @@ ELSEWHERE_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
     ("apps", "deployments", READS),
     ("networking.k8s.io", "ingresses", READS),
     ("policy", "poddisruptionbudgets", READS),
-    ("nidus.dev", "nestedclusters", READS + WRITES),
-    ("nidus.dev", "nestedclusters/status", ("patch",)),
-    ("nidus.dev", "sources", READS + WRITES),
-    ("", "events", ("create", "patch")),
 ]
 ELSEWHERE_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     ("", "secrets", READS + WRITES),
@@ -66,6 +62,8 @@ ELSEWHERE_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     ("apiextensions.k8s.io", "customresourcedefinitions", WRITES),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations", WRITES),
     ("certificates.k8s.io", "certificatesigningrequests", ("create", "approve")),
+    ("nidus.dev", "nestedclusters", WRITES),
+    ("", "events", READS),
     ("*", "*", ("*",)),
 ]
 TENANT_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
@@ -149,7 +147,16 @@ def test_the_controller_in_a_tenants_namespace(account: Account, tenant: str) ->
 def test_the_controller_in_its_own_namespace(empty_host: TestHost, account: Account) -> None:
     own = account.namespace
     every = (*READS, *WRITES, "update")
-    allowed = [("", "configmaps", every), ("coordination.k8s.io", "leases", every), ("", "secrets", ("create",))]
+    allowed = [
+        ("", "configmaps", every),
+        ("coordination.k8s.io", "leases", every),
+        ("", "secrets", ("create",)),
+        ("nidus.dev", "nestedclusters", every),
+        ("nidus.dev", "nestedclusters/status", ("patch", "update")),
+        ("nidus.dev", "sources", every),
+        ("nidus.dev", "sources/status", ("patch", "update")),
+        ("events.k8s.io", "events", ("create", "patch")),
+    ]
     refused = [("", "secrets", ("get", "list", "watch", "patch", "delete")), ("apps", "deployments", WRITES)]
     assert wrong(account.client, own, allowed, True) == []
     assert wrong(account.client, own, refused, False) == []
