@@ -18,12 +18,12 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
         message = "expected one document of kind ControllerConfig"
         return None, (Violation(path, 1, 1, Code.KIND, message),)
     body = parsed.documents[0].body
-    mistakes = schema.check(body)
-    if mistakes:
-        told = [(yaml.locate(data, 0, where), where, message, hint, code) for where, message, hint, code in mistakes]
-        return None, tuple(
-            sorted(Violation(path, *place, code, message, where, hint) for place, where, message, hint, code in told)
-        )
+    told = []
+    for where, message, hint, code in schema.check(body):
+        line, column = yaml.locate(data, 0, where, key=code == Code.UNKNOWN_FIELD)
+        told.append(Violation(path, line, column, code, message, where, hint))
+    if told:
+        return None, tuple(sorted(told))
     return msgspec.convert(body, ControllerConfig), ()
 
 

@@ -111,7 +111,15 @@ def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]
     places = marks.read(data)[index]
     affected = _subject(body)
     return [
-        Violation(document.path, *marks.find(places, pointer), code, message, pointer, hint, affected)
+        Violation(
+            document.path,
+            *marks.find(places, pointer, key=code == Code.UNKNOWN_FIELD),
+            code,
+            message,
+            pointer,
+            hint,
+            affected,
+        )
         for pointer, message, hint, code in mistakes
     ]
 

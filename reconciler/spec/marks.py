@@ -17,6 +17,7 @@ from yaml.events import (
 )
 
 Place = tuple[int, int]
+Places = tuple[Place, Place]
 _START: Place = (1, 1)
 _NULLS = ("", "~", "null", "Null", "NULL")
 
@@ -32,12 +33,12 @@ class _Level:
     index: int = 0
 
 
-def read(data: bytes) -> list[dict[str, Place]]:
-    """Per document (empty ones left out, as the parser does) pointer -> 1-based (line, column).
+def read(data: bytes) -> list[dict[str, Places]]:
+    """Per document (empty ones left out, as the parser does) pointer -> places, 1-based (line, column): of what it means, and of its key.
 
     A scalar is where its value stands, a list or mapping where its key stands. What follows a syntax error is missing.
     """
-    documents: list[dict[str, Place]] = []
+    documents: list[dict[str, Places]] = []
     try:
         _walk(CParser(data), documents)
     except YAMLError:
@@ -45,14 +46,14 @@ def read(data: bytes) -> list[dict[str, Place]]:
     return documents
 
 
-def find(places: Mapping[str, Place], pointer: str) -> Place:
-    """The place of a pointer, or of its nearest parent that stands in the file."""
+def find(places: Mapping[str, Places], pointer: str, *, key: bool = False) -> Place:
+    """The place of a pointer, or of its nearest parent that stands in the file; with `key` that of the field's name."""
     while pointer not in places and pointer:
         pointer = pointer.rpartition("/")[0]
-    return places.get(pointer, _START)
+    return places.get(pointer, (_START, _START))[key]
 
 
-def _walk(parser: Any, documents: list[dict[str, Place]]) -> None:
+def _walk(parser: Any, documents: list[dict[str, Places]]) -> None:
     levels: list[_Level] = []
     while (kind := type(event := parser.get_event())) is not StreamEndEvent:
         if kind is DocumentStartEvent:
@@ -63,7 +64,7 @@ def _walk(parser: Any, documents: list[dict[str, Place]]) -> None:
             _node(event, levels, documents)
 
 
-def _node(event: Any, levels: list[_Level], documents: list[dict[str, Place]]) -> None:
+def _node(event: Any, levels: list[_Level], documents: list[dict[str, Places]]) -> None:
     place = (event.start_mark.line + 1, event.start_mark.column + 1)
     level, scalar = levels[-1] if levels else None, type(event) is ScalarEvent
     if level is None and scalar and event.implicit[0] and event.value in _NULLS:
@@ -72,9 +73,9 @@ def _node(event: Any, levels: list[_Level], documents: list[dict[str, Place]]) -
     if level and level.mapping and level.key is None:
         level.key, level.place = str(getattr(event, "value", "")), place
         return
-    at_key = level is not None and level.mapping and not scalar
+    key_place = level.place if level and level.mapping else place
     pointer = _enter(level)
-    documents[-1][pointer] = level.place if level and at_key else place
+    documents[-1][pointer] = (place if scalar else key_place, key_place)
     if not scalar:
         levels.append(_Level(pointer, type(event) is MappingStartEvent))
 

@@ -150,7 +150,10 @@ def _kept(cluster: NestedCluster, before: NestedCluster, policy: Policy) -> Iter
         if read(cluster) != read(before):
             yield where, Code.IMMUTABLE, f"cannot change from {read(before) or 'the default'}", "make a new cluster"
     if units.quantity(new.size) < units.quantity(old.size):
-        yield "/spec/controlPlane/store/size", Code.IMMUTABLE, f"cannot shrink from {old.size}", "it may only grow"
+        yield "/spec/controlPlane/store/size", Code.IMMUTABLE, f"cannot shrink from {old.size}", ""
+    elif units.quantity(new.size) > units.quantity(old.size):
+        message = f"growing from {old.size} is not supported in this version"
+        yield "/spec/controlPlane/store/size", Code.UNSUPPORTED, message, ""
     for where, read in _VERSIONS:
         if read(before) and read(cluster) and (why := versions.step(read(before), read(cluster))):
             yield where, Code.IMMUTABLE, why, ""

@@ -50,10 +50,13 @@ class Parsed:
     whole: bool = True
 
 
-def locate(data: bytes, document: int, pointer: str) -> tuple[int, int]:
-    """1-based line and column of a pointer in the nth document of a file, or of its nearest parent that stands there."""
+def locate(data: bytes, document: int, pointer: str, *, key: bool = False) -> tuple[int, int]:
+    """1-based line and column of a pointer in the nth document of a file, or of its nearest parent that stands there.
+
+    A scalar is where its value stands (with `key`: where its name stands), a list or mapping where its name stands.
+    """
     documents = marks.read(data)
-    return marks.find(documents[document], pointer) if document < len(documents) else (1, 1)
+    return marks.find(documents[document], pointer, key=key) if document < len(documents) else (1, 1)
 
 
 class _Stop(Exception):
