@@ -20,7 +20,7 @@ from reconciler.model import ObjectRef
 
 SECONDS = 290  # the server ends a watch after this; it is opened again where it ended
 SILENCE = 100.0  # seconds without a byte before a watch counts as half-open: bookmarks come each minute
-PAUSE, LONGEST = 0.5, 30.0
+PAUSE, LONGEST = 0.1, 30.0
 LASTED = 5.0  # seconds after which a watch counts as one that worked
 
 

@@ -1,0 +1,246 @@
+"""Requests against a server that misbehaves on real sockets: sent once, over by the deadline, never "absent" (M17, M18, F5)."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import ApiError, ErrorClass, LeaseLost, UsageError
+from reconciler.kube import edge
+from reconciler.kube.breaker import Breaker
+from reconciler.kube.client import Client
+from reconciler.kube.transport import Call, Transport
+from reconciler.model import HostConfig, ObjectRef
+
+CONFIG = ObjectRef("", "ConfigMap", "default", "a")
+BODY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
+DISCOVERY = {
+    "kind": "APIGroupDiscoveryList",
+    "items": [{"versions": [{"version": "v1", "resources": [
+        {"resource": "configmaps", "scope": "Namespaced", "responseKind": {"kind": "ConfigMap"}}]}]}],
+}  # fmt: skip
+NO_GROUPS = b'{"kind":"APIGroupDiscoveryList","items":[]}'
+Answer = Callable[[socket.socket], None]
+
+
+def http(status: int, body: bytes, *headers: str) -> bytes:
+    head = "".join(f"{header}\r\n" for header in headers)
+    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
+
+
+class Server:
+    """Answers discovery properly and everything else by `answer`; remembers the request lines."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = lambda peer: peer.sendall(http(200, b"{}"))
+        self.seen: list[str] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = self._listening.accept()
+                threading.Thread(target=self._one, args=(peer,), daemon=True).start()
+
+    def _one(self, peer: socket.socket) -> None:
+        with peer, suppress(OSError), peer.makefile("rb") as lines:
+            while request := lines.readline().decode():
+                length = 0
+                while (header := lines.readline()) not in (b"\r\n", b""):
+                    if header.lower().startswith(b"content-length:"):
+                        length = int(header.split(b":")[1])
+                lines.read(length)
+                path = request.split()[1]
+                if path in ("/api", "/apis"):
+                    peer.sendall(http(200, json.dumps(DISCOVERY).encode() if path == "/api" else NO_GROUPS))
+                    continue
+                self.seen.append(request.split(" HTTP")[0])
+                self.answer(peer)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with closing(Server()) as made:
+        yield made
+
+
+@pytest.fixture
+def client(server: Server, tmp_path: Path) -> Iterator[Client]:
+    with closing(edge.host(HostConfig(kubeconfig=str(kubeconfig(tmp_path, server.url))), deadline=0.5)) as made:
+        yield made
+
+
+def kubeconfig(folder: Path, url: str, token: str = "t") -> Path:
+    path = folder / "kubeconfig"
+    named = {"clusters": "cluster", "users": "user", "contexts": "context"}
+    values = {"clusters": {"server": url}, "users": {"token": token}, "contexts": {"cluster": "x", "user": "x"}}
+    body: dict[str, object] = {key: [{"name": "x", one: values[key]}] for key, one in named.items()}
+    path.write_text(json.dumps({**body, "current-context": "x", "apiVersion": "v1", "kind": "Config"}))
+    return path
+
+
+def sends(answer: bytes) -> Answer:
+    return lambda peer: peer.sendall(answer)
+
+
+def drops(peer: socket.socket) -> None:
+    peer.shutdown(socket.SHUT_RDWR)
+
+
+def is_silent(peer: socket.socket) -> None:
+    threading.Event().wait(1.0)
+
+
+def cuts(peer: socket.socket) -> None:
+    peer.sendall(b"HTTP/1.1 200 X\r\nContent-Length: 90\r\n\r\n{")
+    drops(peer)
+
+
+def drips(peer: socket.socket) -> None:
+    """A byte now and then: no single read is slow."""
+    peer.sendall(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n")
+    for _ in range(50):
+        peer.sendall(b" ")
+        threading.Event().wait(0.1)
+
+
+READS = {
+    "500": sends(http(500, b"<html>oops</html>")),
+    "503": sends(http(503, b"", "Retry-After: 1")),
+    "429": sends(http(429, b"", "Retry-After: 1")),
+    "html with 200": sends(http(200, b"<html>log in</html>")),
+    "a list with 200": sends(http(200, b"[]")),
+    "nothing with 200": sends(http(200, b"")),
+    "not HTTP": sends(b"SSH-2.0-OpenSSH\r\n"),
+    "cut short": cuts,
+    "dropped": drops,
+    "silent": is_silent,
+    "dripping": drips,
+    "redirect": sends(http(302, b"", "Location: http://127.0.0.1:1/elsewhere")),
+}
+
+
+@pytest.mark.parametrize("answer", READS.values(), ids=READS.keys())
+def test_a_sick_server_is_transient_asked_once_and_in_time(server: Server, client: Client, answer: Answer) -> None:
+    client.namespaced("", "ConfigMap")
+    server.answer = answer
+    began = time.monotonic()
+    with pytest.raises(ApiError) as error:
+        client.get(CONFIG)
+    assert time.monotonic() - began < 1.5
+    assert error.value.kind is ErrorClass.TRANSIENT
+    assert server.seen == ["GET /api/v1/namespaces/default/configmaps/a"]
+
+
+@pytest.mark.parametrize("name", ["500", "html with 200", "cut short", "dropped", "silent"])
+def test_a_write_to_it_is_ambiguous_and_sent_once(server: Server, client: Client, name: str) -> None:
+    client.namespaced("", "ConfigMap")
+    server.answer = READS[name]
+    for act in (lambda: client.apply(BODY), lambda: client.delete(CONFIG, "u"), lambda: client.create(BODY)):
+        server.seen.clear()
+        with pytest.raises(ApiError) as error:
+            act()
+        assert error.value.kind is ErrorClass.AMBIGUOUS
+        assert len(server.seen) == 1
+
+
+def test_a_server_that_is_not_there_is_transient_even_for_writes(server: Server, client: Client) -> None:
+    client.namespaced("", "ConfigMap")
+    server.close()
+    client.close()
+    with pytest.raises(ApiError) as error:
+        client.apply(BODY)
+    assert error.value.kind is ErrorClass.TRANSIENT
+
+
+def test_retry_after_is_told(server: Server, client: Client) -> None:
+    server.answer = sends(http(429, b"", "Retry-After: 7"))
+    with pytest.raises(ApiError) as error:
+        client.get(CONFIG)
+    assert error.value.after == 7.0
+
+
+def test_a_401_is_repeated_once_with_what_the_kubeconfig_says_now(server: Server, tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, server.url)
+    client = edge.host(HostConfig(kubeconfig=str(path)))
+    client.namespaced("", "ConfigMap")
+    server.answer = sends(http(401, b"{}"))
+    with pytest.raises(ApiError) as error:
+        client.apply(BODY)
+    assert error.value.kind is ErrorClass.UNAUTHENTICATED
+    assert len(server.seen) == 2
+
+
+def test_the_fence_stands_before_every_write_and_no_read(server: Server, client: Client) -> None:
+    def closed() -> None:
+        raise LeaseLost("lost")
+
+    fenced = client.fenced(closed)
+    for act in (
+        lambda: fenced.apply(BODY),
+        lambda: fenced.create(BODY),
+        lambda: fenced.replace(BODY),
+        lambda: fenced.patch_status(CONFIG, {**BODY, "status": {}}),
+        lambda: fenced.delete(CONFIG, "u"),
+    ):
+        with pytest.raises(LeaseLost):
+            act()
+    assert server.seen == []
+    fenced.get(CONFIG)
+    fenced.apply(BODY, dry_run=True)
+    assert len(server.seen) == 2
+
+
+def test_a_missing_kind_is_asked_for_again_but_not_in_a_storm(server: Server, client: Client) -> None:
+    for _ in range(20):
+        with pytest.raises(ApiError) as error:
+            client.get(ObjectRef("x.io", "Widget", "", "a"))
+        assert error.value.kind is ErrorClass.KIND_MISSING
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("name", ["../../secrets/x", "..", "", "a%2fb", "a/b"])
+def test_names_cannot_climb_out_of_their_path(server: Server, client: Client, name: str) -> None:
+    for ref in (ObjectRef("", "ConfigMap", "default", name), ObjectRef("", "ConfigMap", name, "a")):
+        with pytest.raises(ApiError) as error:
+            client.get(ref)
+        assert error.value.kind is ErrorClass.INVALID
+    assert server.seen == []
+
+
+def test_no_configuration_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        edge.host(HostConfig(kubeconfig=str(tmp_path / "nothing")))
+
+
+def test_two_failures_open_the_breaker_and_one_probe_closes_it(server: Server, client: Client) -> None:
+    now = [0.0]
+    breaker = Breaker("red", lambda: now[0])
+    transport = Transport(client.transport.api, guard=breaker, deadline=0.5)
+    call = Call("get", "GET", "/x")
+    server.answer = drops
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            transport.send(call)
+    server.seen.clear()
+    with pytest.raises(ApiError) as error:
+        transport.send(call)
+    assert (server.seen, error.value.kind, breaker.is_open) == ([], ErrorClass.TRANSIENT, True)
+    assert error.value.after and error.value.after >= 0.8
+    now[0] = 2.0
+    server.answer = sends(http(503, b""))  # a bad answer is an answer
+    with pytest.raises(ApiError):
+        transport.send(call)
+    assert (len(server.seen), breaker.is_open) == (1, False)
