@@ -77,6 +77,12 @@ class Server:
         live["metadata"]["managedFields"] = [*others, {**ours, "fieldsV1": tree(owned(obj))}]
         return live
 
+    def merged(self, live: dict[str, Any], obj: Object) -> dict[str, Any]:
+        """The live object with these fields written over it."""
+        new = copy.deepcopy(live)
+        _merge(new, copy.deepcopy(dict(obj)), "", "", table(obj["apiVersion"]))
+        return new
+
     def apply(self, target: Target, obj: Object) -> dict[str, Any]:
         live = self.dry_run(target, obj)
         if not live["metadata"]["uid"]:

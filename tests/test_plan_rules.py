@@ -145,7 +145,7 @@ def test_drift_is_corrected_reported_or_ignored() -> None:
     server, inventory, desired = drifted("report")
     change = plan(server, desired, inventory).changes[0]
     assert (change.action, change.reason, change.desired) == ("skip", "DriftReported", None)
-    assert change.flags == ("changed data.k by kubectl-edit at 2026-11-21T09:00:00Z",) and change.fields
+    assert change.flags == ("changed by kubectl-edit at 2026-11-21T09:00:00Z",) and change.fields
     server, inventory, desired = drifted("ignore")
     change = plan(server, desired, inventory).changes[0]
     assert (change.action, change.reason, change.fields) == ("unchanged", "DriftIgnored", ())
@@ -191,9 +191,12 @@ def buried(policy: str, now: float = 20.0, **more: Any) -> Plan:
         thing("Secret", "vc-config-team-a"),
         thing("PersistentVolumeClaim", "data-team-a-0"),
     ]
-    desired = [wanted(space, namespace), wanted(engine, *engine_objects), wanted(base, config_map("a"))]
+    limits = layer("policies", HOST)
+    quota = thing("ResourceQuota", "nidus")
+    desired = [wanted(space, namespace), wanted(limits, quota), wanted(engine, *engine_objects)]
+    desired.append(wanted(base, config_map("a")))
     inventory = execute(server, plan(server, desired))
-    return plan(server, [], inventory, of=bundle(space, engine, tombstone=grave(policy, **more)), now=now)
+    return plan(server, [], inventory, of=bundle(tombstone=grave(policy, **more)), now=now)
 
 
 def test_retain_deletes_compute_and_keeps_data() -> None:
@@ -206,14 +209,15 @@ def test_retain_deletes_compute_and_keeps_data() -> None:
         ("PersistentVolumeClaim", "data-team-a-0"): ("skip", "Retained"),
         ("Namespace", "vcluster-team-a"): ("skip", "Retained"),
         ("ConfigMap", "a"): ("skip", "GoesWithCluster"),
+        ("ResourceQuota", "nidus"): ("delete", ""),
     }
 
 
 def test_delete_takes_all_and_the_namespace_last() -> None:
     todo = buried("Delete")
     gone = [c for c in todo.changes if c.action == "delete"]
-    assert len(gone) == 6 and gone[-1].ref.kind == "Namespace" and gone[-1].flags == ("volume at risk",)
-    assert len(todo.consent.items) == 6
+    assert [c.layer for c in gone] == ["engine"] * 5 + ["policies", "namespace"]
+    assert gone[-1].flags == ("volume at risk",) and len(todo.consent.items) == 7
 
 
 def test_orphan_touches_nothing() -> None:

@@ -56,15 +56,16 @@ def compute(
     gone = [entry for key, entry in sorted(entries.items()) if key not in kept]
     pruned = list(prune.changes(bundle, gone, observed, known, nonce, now))
     ordered = order.arranged(made, pruned, bundle.layers)
-    return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), _told(unknown, desired))
+    return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), _told(unknown, desired, bundle))
 
 
-def _told(unknown: Mapping[str, str], desired: Sequence[Desired]) -> dict[str, str]:
-    """Why each unknown layer is: one that could be rendered waits for its nested control plane (P6)."""
+def _told(unknown: Mapping[str, str], desired: Sequence[Desired], bundle: Bundle) -> dict[str, str]:
+    """Why each unknown layer is, in the bundle's order: one that could be rendered waits for its nested control plane (P6)."""
     dark = {one.layer.name for one in desired if one.layer.target.nested}
+    at = {layer.name: index for index, layer in enumerate(bundle.layers)}
     return {
-        name: ": ".join(part for part in (LATER if name in dark else "", reason) if part)
-        for name, reason in sorted(unknown.items())
+        name: ": ".join(part for part in (LATER if name in dark else "", unknown[name]) if part)
+        for name in sorted(unknown, key=lambda name: (at.get(name, len(at)), name))
     }
 
 
@@ -99,7 +100,7 @@ def _decide(one: Wanted, bundle: Bundle, salt: bytes, nonce: str) -> Change:
     if "deletionTimestamp" in seen.live["metadata"]:
         return replace(change, action="skip", reason="Terminating", desired=None)
     if not ours(one.entry, seen.live, bundle.cluster, nonce):
-        return replace(change, action="hold", reason="NotOwner", flags=("exists, made by somebody else",), desired=None)
+        return replace(change, action="hold", reason="NotOwner", desired=None)
     return _compare(change, one, seen, bundle, salt)
 
 
@@ -109,7 +110,7 @@ def _create(change: Change, one: Wanted, seen: Observed) -> Change:
         return replace(change, action="create", reason=seen.unknown, flags=("known after apply",), desired=body)
     removed = one.entry is not None and one.entry.state == "owned" and one.entry.uid != ""
     if removed and one.layer.drift != "correct":
-        return drift.tolerated(change, one.layer, "deleted by somebody else")
+        return drift.tolerated(change, one.layer, ("deleted by somebody else",))
     return replace(change, action="create", reason="Deleted" if removed else "", desired=body)
 
 
@@ -136,7 +137,7 @@ def _compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: 
     if found and one.layer.drift != "correct" and len(found) == len(plain):
         return drift.tolerated(change, one.layer, drift.told(found))
     reason = "Drift" if len(found) == len(plain) else ""
-    return replace(change, action="configure", reason=reason)
+    return replace(change, action="configure", reason=reason, flags=(*change.flags, *drift.told(found)))
 
 
 def _unsure(change: Change, seen: Observed) -> Change:

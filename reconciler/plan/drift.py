@@ -21,17 +21,16 @@ def found(changes: Sequence[FieldChange], live: Object, before: Sequence[str]) -
     return tuple(out)
 
 
-def told(found: Sequence[tuple[FieldChange, Owner]]) -> str:
-    """Who changed what and when, in one line."""
-    parts = [f"{one.path} by {who.name}{f' at {who.time}' if who.time else ''}" for one, who in found]
-    return "changed " + ", ".join(parts)
+def told(found: Sequence[tuple[FieldChange, Owner]]) -> tuple[str, ...]:
+    """Who changed the fields and when: one flag each, sorted."""
+    return tuple(sorted({f"changed by {who.name}{f' at {who.time}' if who.time else ''}" for _, who in found}))
 
 
-def tolerated(change: Change, layer: Layer, message: str) -> Change:
+def tolerated(change: Change, layer: Layer, who: tuple[str, ...]) -> Change:
     """A drifted object under the policies `report` (said, not corrected) and `ignore` (silent)."""
     if layer.drift == "ignore":
         return replace(change, action="unchanged", reason="DriftIgnored", fields=(), flags=(), desired=None)
-    return replace(change, action="skip", reason="DriftReported", flags=(message,), desired=None)
+    return replace(change, action="skip", reason="DriftReported", flags=who, desired=None)
 
 
 def scaled(wanted: Object, body: Object, live: Object) -> tuple[str, ...]:

@@ -14,11 +14,16 @@ from reconciler.plan import summary
 SYMBOLS = {"create": "+", "configure": "~", "delete": "-", "replace": "-/+", "adopt": "~", "hold": "!"}
 COLOURS = {"create": "32", "configure": "33", "delete": "31", "replace": "35", "adopt": "36", "hold": "1;33"}
 REASONS = {
+    "AwaitsApproval": "awaits approval",
+    "ClaimedTwice": "two layers name it",
     "Deleted": "was deleted by somebody else",
-    "Drift": "puts back what somebody else changed",
+    "Drift": "drift",
     "DriftReported": "drift, only reported",
+    "Grace": "grace period",
     "ImmutableField": "a field that cannot change in place",
+    "NotOwner": "exists and is not ours",
     "NotObserved": "not read in this pass",
+    "Protected": "protected",
     "Refused": "",
     "Retained": "kept",
     "Terminating": "is being deleted",
@@ -26,6 +31,7 @@ REASONS = {
 }
 QUIET = frozenset({"unchanged", "skip"})
 SAID = frozenset({"DriftReported", "NotObserved", "Terminating"})
+WOULD = (("would delete",), ("would replace",))
 LINES = 12
 VALUE = 120
 
@@ -49,9 +55,13 @@ def show(value: Any, limit: int = VALUE) -> str:
     if isinstance(value, str) and value.isprintable() and value.strip() == value and value and '"' not in value:
         text = value
     else:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True)
-        text = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
+        text = clean(json.dumps(value, ensure_ascii=False, sort_keys=True))
     return text if not limit or len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def clean(text: str) -> str:
+    """The text with everything that does not print spelled out."""
+    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
 
 
 class _Page:
@@ -67,40 +77,42 @@ class _Page:
         self.lines.append(f"\x1b[{colour}m{text}\x1b[0m" if self.colour and colour and text else text)
 
     def plan(self, plan: Plan) -> None:
-        self.line(f"{show(plan.cluster)} {show(str(plan.revision))}", "1")
+        self.line(f"{clean(plan.cluster)} {clean(str(plan.revision))}", "1")
         shown = [one for one in plan.changes if self.detail or one.action not in QUIET or one.reason in SAID]
         here = None
         for change in shown:
             group = (change.layer, str(change.target), change.action == "delete")
             if group != here:
-                self.line(f"  {show(change.layer)} on {show(str(change.target))}")
+                self.line(f"  {clean(change.layer)} on {clean(str(change.target))}")
                 here = group
             self.change(change)
         for layer, reason in plan.unknown.items():
-            self.line(f"  {show(layer)}")
-            self.line(f"    ({show(reason or 'unknown', 0)})")
+            self.line(f"  {clean(layer)}")
+            self.line(f"    ({clean(reason or 'unknown')})")
         if not shown and not plan.unknown:
             self.line("  no changes")
+        if plan.consent.digest and any(one.action == "hold" and one.flags[:1] in WOULD for one in plan.changes):
+            self.lines.append(f"  approve with: nidus approve {plan.consent.digest}")  # whole: it is there to be copied
         self.line("")
 
     def change(self, change: Change) -> None:
         symbol = SYMBOLS.get(change.action, " ")
-        self.line(f"  {symbol:>3} {show(str(change.ref), 0)}{_why(change)}", COLOURS.get(change.action, ""))
+        self.line(f"  {symbol:>3} {clean(str(change.ref))}{_why(change)}", COLOURS.get(change.action, ""))
         for one in change.fields:
             self.field(one)
 
     def field(self, one: FieldChange) -> None:
         if _is_text(one.before) and _is_text(one.after) and ("\n" in one.before or "\n" in one.after):
-            self.line(f"        {show(one.path, 0)}:")
+            self.line(f"        {clean(one.path)}:")
             for text in self._cut(list(_lines(one.before, one.after))):
                 self.line(f"          {text}")
             return None
         limit = 0 if self.detail else VALUE
         before, after = show(one.before, limit), show(one.after, limit)
-        whole = f"        {show(one.path, 0)}: {before} -> {after}"
+        whole = f"        {clean(one.path)}: {before} -> {after}"
         if not self.width or len(whole) <= self.width:
             return self.line(whole)
-        self.line(f"        {show(one.path, 0)}:")
+        self.line(f"        {clean(one.path)}:")
         self.line(f"          {before}")
         return self.line(f"          -> {after}")
 
@@ -113,9 +125,10 @@ class _Page:
 def _why(change: Change) -> str:
     """What stands behind an object: why, and what else to know."""
     reason = REASONS.get(change.reason, change.reason)
-    held = f"held: {reason}" if change.action == "hold" else reason
-    said = [part for part in (held, *change.flags) if part]
-    return f"  ({show(', '.join(said), 0)})" if said else ""
+    if change.action == "hold":
+        reason = f"held: {reason}"
+    said = [part for part in (reason, *change.flags) if part]
+    return f"  ({clean(', '.join(said))})" if said else ""
 
 
 def _is_text(value: Any) -> bool:
@@ -127,4 +140,4 @@ def _lines(before: str, after: str) -> Iterator[str]:
     found = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
     for index, text in enumerate(found):
         if index > 1 and not text.startswith("@@"):
-            yield text[0] + " " + "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text[1:])
+            yield f"{text[0]} {clean(text[1:])}"
