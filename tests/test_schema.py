@@ -124,7 +124,7 @@ def changed(body: dict[str, Any], pointer: str, value: Any) -> dict[str, Any]:
     for part in path:
         here = here[part] if isinstance(here, list) else here.setdefault(part, {})
     if value is ...:
-        del here[last]
+        here.pop(last)
     else:
         here[last] = value
     return whole
@@ -252,14 +252,15 @@ def pointers(node: Any, path: str = "") -> list[str]:
     return found
 
 
-@settings(max_examples=400)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(schemas.KINDS), st.data())
 def test_both_engines_agree(kind: str, data: st.DataObject) -> None:
     """The verdict of jsonschema-rs is that of jsonschema, and what passes both is what the model takes (V2)."""
     body = BODIES[kind]
     for _ in range(data.draw(st.integers(1, 2))):
-        pointer = data.draw(st.sampled_from([one for one in pointers(body) if one not in ("/kind", "/apiVersion")]))
-        body = changed(body, pointer, data.draw(_values | st.just(...)))
+        left = [one for one in pointers(body) if one not in ("/kind", "/apiVersion")]
+        pointer = data.draw(st.sampled_from(left or ["/spec"]))
+        body = changed(body, pointer, data.draw(_values | st.just(...) if left else _values))
     accepted = schema.verdict(kind).is_valid(body)
     explained = list(explain.mistakes(kind, body))
     assert accepted == (not explained)
