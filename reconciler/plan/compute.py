@@ -6,7 +6,7 @@ desired + observed + inventory -> changes in apply order, and the consent their 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.model import Bundle, Change, Desired, InventoryEntry, Layer, Object, Observed, Plan
+from reconciler.model import Bundle, Change, Desired, FieldChange, InventoryEntry, Layer, Object, Observed, Plan
 from reconciler.plan import consent, drift, flags, order, prune
 from reconciler.plan.diff import diff
 from reconciler.plan.fields import owned
@@ -115,29 +115,33 @@ def _create(change: Change, one: Wanted, seen: Observed) -> Change:
 
 
 def _compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: bytes) -> Change:
+    """The change of a live object of ours: what its fields say first, then what its state demands."""
     live = seen.live or {}
     body = request(one.obj, one.layer, live)
-    change = replace(change, desired=body, flags=drift.scaled(one.obj, body, live))
-    asked = seen.merged is not None or seen.immutable or seen.refused or seen.unknown
     before = one.entry.fields if one.entry else ()
-    pointers = ignored(one.layer.ignore, change.ref)
-    plain = diff(body, live, seen.merged, (*owned(body), *before), pointers) if asked else ()
-    change = replace(change, fields=redact(change.ref, plain, salt))
+    plain = _fields(body, one, seen, before)
+    change = replace(
+        change, desired=body, fields=redact(change.ref, plain, salt), flags=drift.scaled(one.obj, body, live)
+    )
     change = replace(change, flags=(*change.flags, *flags.of(change, bundle)))
+    state = one.entry.state if one.entry else "owned"
     if seen.immutable:
         return flags.replaced(change, live, bundle)
-    if one.entry is not None and one.entry.state in ("retained", "intended"):
-        reason = "Retained" if one.entry.state == "retained" else "Unconfirmed"
-        return replace(change, action="adopt" if reason == "Retained" else "configure", reason=reason)
+    if state == "retained":
+        return replace(change, action="adopt", reason="Retained")
+    if state == "intended":
+        return replace(change, action="configure", reason="Unconfirmed")
     if seen.refused or seen.unknown:
         return _unsure(change, seen)
-    if not plain:
-        return change
-    found = drift.found(plain, live, before)
-    if found and one.layer.drift != "correct" and len(found) == len(plain):
-        return drift.tolerated(change, one.layer, drift.told(found))
-    reason = "Drift" if len(found) == len(plain) else ""
-    return replace(change, action="configure", reason=reason, flags=(*change.flags, *drift.told(found)))
+    return drift.judged(change, one.layer, drift.found(plain, live, before)) if plain else change
+
+
+def _fields(body: Object, one: Wanted, seen: Observed, before: Sequence[str]) -> tuple[FieldChange, ...]:
+    """What would change of the fields that are or were ours; nothing where nobody had to ask."""
+    if seen.merged is None and not (seen.immutable or seen.refused or seen.unknown):
+        return ()
+    pointers = ignored(one.layer.ignore, ref_of(body))
+    return diff(body, seen.live, seen.merged, (*owned(body), *before), pointers)
 
 
 def _unsure(change: Change, seen: Observed) -> Change:

@@ -76,7 +76,8 @@ class _Compare:
     def __init__(self, rows: Table, found: list[FieldChange], *, subset: bool) -> None:
         self.rows, self.found, self.subset = rows, found, subset
 
-    def fields(self, old: dict[str, Any], new: dict[str, Any], path: str, above: str) -> None:
+    def fields(self, old: dict[str, Any] | None, new: dict[str, Any] | None, path: str, above: str) -> None:
+        old, new = old or {}, new or {}
         for key in old.keys() | new.keys():
             if not (self.subset and key not in new):
                 self.value(old.get(key), new.get(key), paths.child(path, key), above, key)
@@ -84,19 +85,22 @@ class _Compare:
     def value(self, old: Any, new: Any, path: str, above: str, name: str) -> None:
         if empty(name, old) and empty(name, new):
             return
-        maps = isinstance(old, dict | None) and isinstance(new, dict | None)
-        lists = isinstance(old, list | None) and isinstance(new, list | None)
-        form = shape(self.rows, above, name) if maps or lists else None
-        if maps and form is None:
-            self.fields(old or {}, new or {}, path, name)
-        elif lists and form == "set":
-            self._set(old or [], new or [], path)
-        elif lists and isinstance(form, Keyed):
-            self._keyed(old or [], new or [], path, name, form)
-        elif not whole(new, old, self.rows if self.subset else {}):
+        form = shape(self.rows, above, name)
+        if form is None and _both(dict, old, new):
+            self.fields(old, new, path, name)
+        elif form == "set" and _both(list, old, new):
+            self._set(old, new, path)
+        elif isinstance(form, Keyed) and _both(list, old, new):
+            self._keyed(old, new, path, name, form)
+        else:
+            self._whole(old, new, path)
+
+    def _whole(self, old: Any, new: Any, path: str) -> None:
+        if not whole(new, old, self.rows if self.subset else {}):
             self._note(path, old, new)
 
-    def _set(self, old: list[Any], new: list[Any], path: str) -> None:
+    def _set(self, old: list[Any] | None, new: list[Any] | None, path: str) -> None:
+        old, new = old or [], new or []
         for one in old:
             if one not in new and not self.subset:
                 self._note(paths.member(path, one), one, None)
@@ -104,10 +108,11 @@ class _Compare:
             if one not in old:
                 self._note(paths.member(path, one), None, one)
 
-    def _keyed(self, old: list[Any], new: list[Any], path: str, name: str, form: Keyed) -> None:
+    def _keyed(self, old: list[Any] | None, new: list[Any] | None, path: str, name: str, form: Keyed) -> None:
+        old, new = old or [], new or []
         old_keys, new_keys = keys_of(old, form), keys_of(new, form)
         if old_keys is None or new_keys is None:
-            return self.value(old, new, path, "", "")
+            return self._whole(old, new, path)
         before, after = dict(zip(old_keys, old, strict=True)), dict(zip(new_keys, new, strict=True))
         for key in dict.fromkeys([*old_keys, *new_keys]):
             if key in after or not self.subset:
@@ -121,13 +126,17 @@ class _Compare:
         form, key = row
         here = paths.item(path, zip(form.keys, key, strict=True))
         if old is None or new is None or form.whole:
-            if not whole(new, old, self.rows if self.subset else {}):
-                self._note(here, old, new)
+            self._whole(old, new, here)
         else:
             self.fields(old, new, here, name)
 
     def _note(self, path: str, old: Any, new: Any) -> None:
         self.found.append(FieldChange(path, MISSING if old is None else old, MISSING if new is None else new))
+
+
+def _both(kind: type, old: Any, new: Any) -> bool:
+    """Whether both sides are of this kind, or one is and the other is missing."""
+    return (old is None or isinstance(old, kind)) and (new is None or isinstance(new, kind))
 
 
 def _name(key: tuple[Any, ...]) -> str:

@@ -21,6 +21,14 @@ def found(changes: Sequence[FieldChange], live: Object, before: Sequence[str]) -
     return tuple(out)
 
 
+def judged(change: Change, layer: Layer, found: Sequence[tuple[FieldChange, Owner]]) -> Change:
+    """A changed object under its layer's policy. What a commit changed is applied whatever the policy, and the rest with it."""
+    drifted = len(found) == len(change.fields)
+    if drifted and layer.drift != "correct":
+        return tolerated(change, layer, told(found))
+    return replace(change, action="configure", reason="Drift" if drifted else "", flags=(*change.flags, *told(found)))
+
+
 def told(found: Sequence[tuple[FieldChange, Owner]]) -> tuple[str, ...]:
     """Who changed the fields and when: one flag each, sorted."""
     return tuple(sorted({f"changed by {who.name}{f' at {who.time}' if who.time else ''}" for _, who in found}))

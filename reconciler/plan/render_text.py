@@ -79,21 +79,24 @@ class _Page:
     def plan(self, plan: Plan) -> None:
         self.line(f"{clean(plan.cluster)} {clean(str(plan.revision))}", "1")
         shown = [one for one in plan.changes if self.detail or one.action not in QUIET or one.reason in SAID]
-        here = None
-        for change in shown:
-            group = (change.layer, str(change.target), change.action == "delete")
-            if group != here:
-                self.line(f"  {clean(change.layer)} on {clean(str(change.target))}")
-                here = group
-            self.change(change)
+        self.layers(shown)
         for layer, reason in plan.unknown.items():
             self.line(f"  {clean(layer)}")
             self.line(f"    ({clean(reason or 'unknown')})")
         if not shown and not plan.unknown:
             self.line("  no changes")
-        if plan.consent.digest and any(one.action == "hold" and one.flags[:1] in WOULD for one in plan.changes):
+        if plan.consent.digest and any(one.action == "hold" and one.flags[:1] in WOULD for one in shown):
             self.lines.append(f"  approve with: nidus approve {plan.consent.digest}")  # whole: it is there to be copied
         self.line("")
+
+    def layers(self, changes: Sequence[Change]) -> None:
+        here = None
+        for change in changes:
+            group = (change.layer, str(change.target), change.action == "delete")
+            if group != here:
+                self.line(f"  {clean(change.layer)} on {clean(str(change.target))}")
+                here = group
+            self.change(change)
 
     def change(self, change: Change) -> None:
         symbol = SYMBOLS.get(change.action, " ")

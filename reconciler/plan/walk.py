@@ -79,8 +79,13 @@ def _same_list(value: list[Any], there: Any, above: str, name: str, rows: Table)
     form = shape(rows, above, name)
     if form == "set":
         return all(one in there for one in value)
-    if not isinstance(form, Keyed):
-        return whole(value, there, rows)
+    if isinstance(form, Keyed):
+        return _same_keyed(value, there, form, name, rows)
+    return whole(value, there, rows)
+
+
+def _same_keyed(value: list[Any], there: list[Any], form: Keyed, name: str, rows: Table) -> bool:
+    """Every item is there, in the order we ask for; items of others may stand between."""
     keys, theirs = keys_of(value, form), keys_of(there, form)
     if keys is None or theirs is None:
         return whole(value, there, rows)
