@@ -244,3 +244,19 @@ def test_two_failures_open_the_breaker_and_one_probe_closes_it(server: Server, c
     with pytest.raises(ApiError):
         transport.send(call)
     assert (len(server.seen), breaker.is_open) == (1, False)
+
+
+def test_an_answer_without_end_is_cut_off(server: Server, client: Client) -> None:
+    def floods(peer: socket.socket) -> None:
+        peer.sendall(b"HTTP/1.1 200 X\r\n\r\n")
+        while True:
+            peer.sendall(b"x" * 65536)
+
+    server.answer = floods
+    small = Transport(client.transport.api, limit=1 << 20)
+    with pytest.raises(ApiError) as error:
+        small.send(Call("get", "GET", "/x"))
+    assert error.value.kind is ErrorClass.TRANSIENT
+    stream = small.stream(Call("watch", "GET", "/x"), deadline=5, silence=5)
+    with pytest.raises(ApiError):
+        list(stream)

@@ -18,6 +18,7 @@ from reconciler.kube.transport import Guard, Transport
 from reconciler.model import HostConfig, Object
 
 NESTED_POOL = 4
+NESTED_LIMIT = 64 << 20  # bytes of one answer: a nested API server is not trusted to end
 POOL = 64  # connections kept: workers, watches and the Lease share them
 KUBECONFIG_HINT = "set spec.host.kubeconfig, or KUBECONFIG, or run inside the cluster"
 
@@ -56,7 +57,8 @@ def nested(
         return _nested_api(given, f"https://{name}.{namespace}:443", dial)
 
     renew = (lambda: make(reread())) if reread else None
-    return Client(Transport(make(secret), renew=renew, guard=guard, deadline=deadline), fence=fence)
+    transport = Transport(make(secret), renew=renew, guard=guard, deadline=deadline, limit=NESTED_LIMIT)
+    return Client(transport, fence=fence)
 
 
 def _nested_api(secret: Object, server: str, dial: Callable[[], socket.socket] | None) -> Any:

@@ -20,7 +20,7 @@ from reconciler.model import Object
 
 PROTOCOL = "v4.channel.k8s.io"
 CHUNK = 32 << 10
-IDLE = 600.0  # seconds without a byte before a connection is given up
+IDLE = 120.0  # seconds without a byte before a connection is given up; the next request opens another
 STUCK = 30.0  # seconds one side may refuse to take bytes
 DATA, ERROR = 0, 1
 

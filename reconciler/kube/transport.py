@@ -18,7 +18,7 @@ from reconciler.model import ObjectRef
 
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
-BODY_LIMIT = 256 << 20  # bytes of one answer; a nested API server is not trusted to end
+BODY_LIMIT = 256 << 20  # bytes of one answer of the host: a page of a list, however large its objects
 CHUNK = 1 << 16
 
 
@@ -51,12 +51,19 @@ class Transport:
     """Sends calls to one server. Thread-safe; `renew` makes a new ApiClient after a 401 (None where there is nothing to reload)."""
 
     def __init__(
-        self, api: Any, *, renew: Callable[[], Any] | None = None, guard: Guard | None = None, deadline: float = 10.0
+        self,
+        api: Any,
+        *,
+        renew: Callable[[], Any] | None = None,
+        guard: Guard | None = None,
+        deadline: float = 10.0,
+        limit: int = BODY_LIMIT,
     ) -> None:
         self.deadline = deadline
         self._api = api
         self._renew = renew
         self._guard = guard
+        self._limit = limit
         self._lock = threading.Lock()
 
     @property
@@ -83,7 +90,7 @@ class Transport:
         if response.status != 200:
             body = self._body(response, time.monotonic() + deadline, call.verb)
             raise errors.classify(response.status, body, call.verb, call.ref, resource=call.resource)
-        return Stream(response.response)
+        return Stream(response.response, self._limit)
 
     def close(self) -> None:
         """Close the pooled connections; a request after it opens new ones."""
@@ -124,7 +131,7 @@ class Transport:
 
     def _body(self, response: Any, ends: float, verb: str) -> bytes:
         try:
-            return _read(response.response, ends)
+            return _read(response.response, ends, self._limit)
         except Exception as error:
             raise errors.translate(error, verb in errors.WRITES) from None
 
@@ -141,8 +148,9 @@ class Transport:
 class Stream:
     """The open answer of a watch; iterate for lines, `stop` from any thread ends the iteration."""
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: Any, limit: int) -> None:
         self._response = response
+        self._limit = limit
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield each line without its end. Ends when the server closes; raises ApiError TRANSIENT on silence or a reset."""
@@ -150,7 +158,7 @@ class Stream:
         try:
             for chunk in self._response.stream(CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
-                if len(rest) > BODY_LIMIT:
+                if len(rest) > self._limit:
                     raise errors.broken("watch", "one event is larger than any object")
                 yield from lines
         except ApiError:
@@ -170,13 +178,13 @@ class _TooSlow(Exception):
     """The whole answer did not come within the deadline."""
 
 
-def _read(response: Any, ends: float) -> bytes:
+def _read(response: Any, ends: float, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while chunk := response.read1(CHUNK):  # what has come, so that a byte now and then cannot outlast the deadline
         chunks.append(chunk)
         size += len(chunk)
-        if size > BODY_LIMIT or time.monotonic() > ends:
+        if size > limit or time.monotonic() > ends:
             response.close()
-            raise _TooSlow(f"{size} bytes by the deadline" if size <= BODY_LIMIT else "the answer is too large")
+            raise _TooSlow(f"{size} bytes by the deadline" if size <= limit else "the answer is too large")
     return b"".join(chunks)
