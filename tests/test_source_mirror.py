@@ -3,12 +3,14 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from reconciler.errors import Retry, Stalled, UsageError
 from reconciler.model import Limits, SourceConfig
+from reconciler.source import storage
 from reconciler.source.mirror import Mirror
 
 ENV = {
@@ -78,6 +80,31 @@ def test_fetches_and_reads(work: Work, mirror: Mirror) -> None:
     assert tree.sizes[oid] == 5
     assert mirror.read([oid]) == {oid: b"a: 1\n"}
     assert mirror.read([]) == {}
+
+
+def test_a_blob_of_another_repository_is_not_ours_and_harms_nothing(work: Work, mirror: Mirror, tmp_path: Path) -> None:
+    commit = work.commit({"a": "1"})
+    mirror.fetch()
+    tree = mirror.tree(commit)
+    with pytest.raises(Stalled) as caught:
+        mirror.read([*tree.files.values(), "5" * 40])
+    assert caught.value.reason == "BlobMissing"
+    assert mirror.read(list(tree.files.values()))
+    assert not storage.aside(tmp_path / "mirror").exists()
+
+
+def test_threads_take_turns(work: Work, mirror: Mirror) -> None:
+    commit = work.commit({f"{number}": f"{number}" * 2000 for number in range(60)})
+    mirror.fetch()
+
+    def look(number: int) -> bool:
+        tree = mirror.tree(commit)
+        path = str(number % 60)
+        blobs = mirror.read([tree.files[path]])
+        return blobs == {tree.files[path]: (path * 2000).encode()} and mirror.descends(commit, commit)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(look, range(200)))
 
 
 def test_next_commit_is_seen_by_the_reader_that_runs(work: Work, mirror: Mirror) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import Stalled
 from reconciler.model import Limits
-from reconciler.source.trees import Entry, amended, bounds, differences, listing, readable, size, sized, tree
+from reconciler.source.trees import Entry, amended, bounds, differences, listing, readable, sized, tree
 
 BOUNDS = bounds(Limits(file="1Ki", files=1000, total="1Mi"))
 OIDS = [f"{number:040x}" for number in range(6)]
@@ -86,16 +86,3 @@ def test_limits_are_of_the_whole_tree() -> None:
     before = tree("x", many[:1000], BOUNDS)
     with pytest.raises(Stalled, match="more than 1000 files"):
         amended(before, "y", (), many[1000:], BOUNDS)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("0", 0), ("17", 17), ("1Ki", 1024), ("64Mi", 64 << 20), ("2Gi", 2 << 30)]
-)
-def test_sizes(text: str, expected: int) -> None:
-    assert size(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "Mi", "1K", "-1", "1.5Mi", "1Mi\n", "٣"])
-def test_odd_sizes(text: str) -> None:
-    with pytest.raises(ValueError, match="not a size"):
-        size(text)

@@ -100,8 +100,8 @@ class Mirror:
         return self._healing(lambda: self._tree(oid(commit)))
 
     def read(self, oids: Collection[str]) -> dict[str, bytes]:
-        """The bytes of all these blobs, or an error (S3)."""
-        return self._healing(lambda: self._reader.contents([oid(value) for value in oids]))
+        """The bytes of all these blobs, or an error (S3): Stalled("BlobMissing") when the mirror never held one of them."""
+        return self._healing(lambda: self._read([oid(value) for value in oids]))
 
     def descends(self, old: str, new: str) -> bool:
         """Whether `new` is `old` or came after it (S5). An `old` the mirror does not hold is no ancestor: the history here is whole."""
@@ -197,6 +197,15 @@ class Mirror:
         sizes = {info.oid: info.size for info in infos if info}
         return trees.amended(before, found, removed, trees.sized(changed, sizes), self._place.bounds)
 
+    def _read(self, oids: Sequence[str]) -> dict[str, bytes]:
+        found = self._reader.contents(oids)
+        missing = [value for value in oids if value not in found]
+        if missing and self._last is not None and any(value in self._last.sizes for value in missing):
+            raise Damaged("a blob of the tree is missing")
+        if missing:
+            raise Stalled(f"the mirror does not hold {len(missing)} of {len(oids)} blobs", reason="BlobMissing")
+        return found
+
     def _descends(self, old: str, new: str) -> bool:
         known, present = self._reader.info([old, new])
         if present is None:
@@ -211,6 +220,8 @@ class Mirror:
         span: Sequence[str] = (f"--max-count={_COMMITS}", new, f"^{old}") if known else ("--max-count=1", new)
         commits = check(self._git(("rev-list", *span, "--")), "listing commits").decode().split()
         bodies = self._reader.contents(commits, "commit")
+        if len(bodies) < len(commits):
+            raise Damaged("a commit is missing")
         return tuple(found for commit in commits for found in trailers(bodies[commit]))
 
     def _pin(self, commits: Mapping[str, str]) -> frozenset[str]:

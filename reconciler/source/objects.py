@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from reconciler.errors import Unavailable
+from reconciler.errors import Stalled, Unavailable
 from reconciler.source.answers import Damaged
 from reconciler.source.runner import stop
 
@@ -44,17 +44,24 @@ class Reader:
             return [_info(_line(stream)) for _ in names]
 
     def contents(self, oids: Collection[str], kind: str = "blob") -> dict[str, bytes]:
-        """The bytes of every object, wholly or not at all (S3): Damaged when one is missing, of another type or not its hash."""
+        """The bytes of every object that is there; what is not is left out, for the caller to say what that means.
+
+        Raises Damaged when a content is not what its name promises, Stalled("BadObjects") when it is of another type, Unavailable.
+        """
         found: dict[str, bytes] = {}
+        kinds: set[str] = {kind}
         with self._asking([f"contents {oid}" for oid in oids]) as stream:
             for oid in oids:
                 info = _info(_line(stream))
-                if info is None or info.kind != kind or info.oid != oid:
-                    raise Damaged(f"object {oid} is missing or no {kind}")
+                if info is None:
+                    continue
                 data = stream.read(info.size + 1)[:-1]
-                if name(kind, data, len(oid)) != oid:
+                if name(info.kind, data, len(oid)) != oid:
                     raise Damaged(f"object {oid} does not have the content its name promises")
+                kinds.add(info.kind)
                 found[oid] = data
+        if len(kinds) > 1:
+            raise Stalled(f"an object is a {max(kinds - {kind})} where a {kind} belongs", reason="BadObjects")
         return found
 
     def close(self) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 from reconciler.errors import Stalled
 from reconciler.model import Limits, Tree, Violation
+from reconciler.spec.units import size
 
 _READABLE = frozenset((b"100644", b"100755"))
 _LONGEST = 512
 _DEEPEST = 16
 # The usual name: printable ASCII, no backslash, no component that starts with a dash or a dot. Everything else is looked at closely.
 _PLAIN = re.compile(rb"(?:(?![-.])[ !-.0-\[\]-~]+/){0,15}(?![-.])[ !-.0-\[\]-~]+")
-_UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,6 @@ def bounds(limits: Limits) -> Bounds:
     """The limits as numbers. A pack may hold four times the total: history is larger than one tree."""
     total = size(limits.total)
     return Bounds(size(limits.file), limits.files, total, 4 * total)
-
-
-def size(text: str) -> int:
-    """ "1Mi" -> 1048576 (the configuration's schema allows nothing but digits and Ki, Mi, Gi)."""
-    match = re.fullmatch(r"([0-9]{1,12})(|Ki|Mi|Gi)", text, re.ASCII)
-    if match is None:
-        raise ValueError(f"not a size: {text[:40]!r}")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def listing(raw: bytes) -> Iterator[Entry]:
