@@ -137,6 +137,35 @@ def test_what_is_unchanged_is_kept_as_it_is() -> None:
     assert second.specs.profiles["web", "1.2.0"] is first.specs.profiles["web", "1.2.0"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line", "code"),
+    [
+        ("nidus.dev/v1alpha1", "nidus.dv/v1alpha1", 1, "NID120"),
+        ("nidus.dev/v1alpha1\nkind", "[\nkind", 3, "NID110"),
+        ("nidus.dev/v1alpha1", "apps/v1 # nidus.dev/v1alpha1", 1, "NID120"),
+    ],
+)
+def test_a_typo_in_an_accepted_file_is_not_a_removal(old: str, new: str, line: int, code: str) -> None:
+    accepted = snapshot(FILES)[0].specs.clusters
+    files = edited("clusters/team-a.yaml", old, new)
+    assert snapshot(files)[0].violations == ()
+    found, _ = snapshot(files, accepted=accepted)
+    assert told(found) == [("clusters/team-a.yaml", line, code, "cluster/team-a")]
+
+
+def test_a_file_that_means_something_else_now_is_a_removal() -> None:
+    accepted = snapshot(FILES)[0].specs.clusters
+    gone = {path: text for path, text in FILES.items() if path != "clusters/team-a.yaml"}
+    assert snapshot(gone, accepted=accepted)[0].violations == ()
+    assert snapshot({**gone, "clusters/team-a.yaml": "a: 1\n"}, accepted=accepted)[0].violations == ()
+
+
+def test_yaml_mistakes_of_a_neighbour_that_is_not_ours_are_not_told() -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {on: yes}\n---\n" + SECOND
+    found, _ = snapshot({**FILES, "clusters/b.yaml": text})
+    assert found.violations == () and set(found.specs.clusters) == {"team-a", "team-b"}
+
+
 def test_known_forgets_files_that_left() -> None:
     _, known = snapshot({**FILES, "clusters/b.yaml": SECOND})
     _, known = snapshot(FILES, known)

@@ -43,7 +43,7 @@ def test_mistakes_have_place_line_caret_and_fix(folder: Path, capsys: pytest.Cap
     )
     assert main(["validate", str(folder)]) == 1
     assert capsys.readouterr().out == (
-        "clusters/b.yaml:6:3: NID122 unknown field porfiles\n"
+        f"{folder}/clusters/b.yaml:6:3: NID122 unknown field porfiles\n"
         "    6 |   porfiles:\n"
         "      |   ^\n"
         "    fix: did you mean profiles?\n"

@@ -74,7 +74,7 @@ def read(path: str, oid: str, data: bytes, limits: Limits) -> Entry:
         return Entry(oid, data, (), parsed.violations, _suspected(data))
     impure = _owned(parsed) if parsed.violations else {}
     items: list[Item] = []
-    violations: list[Violation] = list(impure.get(-1, ()))
+    violations: list[Violation] = []
     broken: list[tuple[str, str, str]] = []
     for index, document in enumerate(parsed.documents):
         ours = schema.is_spec(document.body) and document.body.get("kind") != "ControllerConfig"
@@ -87,14 +87,31 @@ def read(path: str, oid: str, data: bytes, limits: Limits) -> Entry:
     return Entry(oid, data, tuple(items), tuple(violations), tuple(broken))
 
 
+def lost(path: str, name: str, data: bytes, limits: Limits) -> tuple[Violation, ...]:
+    """Mistakes in a file that described the cluster `name` and now says nothing of it, where it looks as if it still should."""
+    parsed = yaml.parse(data, path, limits)
+    affected = f"cluster/{name}"
+    if not parsed.whole:
+        return tuple(replace(violation, subject=affected) for violation in parsed.violations)
+    meant = [index for index, one in enumerate(parsed.documents) if _name(one.body)[:2] == ("NestedCluster", name)]
+    message = f"cluster {name} was described here, under another apiVersion"
+    return tuple(
+        Violation(
+            path, *yaml.locate(data, index, "/apiVersion"), Code.API_VERSION, message, "/apiVersion", subject=affected
+        )
+        for index in meant
+    )
+
+
 def _owned(parsed: yaml.Parsed) -> dict[int, list[Violation]]:
-    """Mistakes in the YAML itself, by the document they stand in (-1: before the first); only that document is left out."""
+    """Mistakes in the YAML itself, by the document they stand in; only that document is left out, and only ours matter."""
     starts = [document.line for document in parsed.documents]
     found: dict[int, list[Violation]] = {}
     for violation in parsed.violations:
-        index = sum(start <= violation.line for start in starts) - 1
-        affected = _subject(parsed.documents[index].body) if index >= 0 else ""
-        found.setdefault(index, []).append(replace(violation, subject=affected))
+        index = max(sum(start <= violation.line for start in starts) - 1, 0)
+        body = parsed.documents[index].body if parsed.documents else {}
+        if schema.is_spec(body):
+            found.setdefault(index, []).append(replace(violation, subject=_subject(body)))
     return found
 
 

@@ -92,7 +92,7 @@ def load(
     use = _chooser(checked, named, in_use or {}, policy)
     same = known.clusters if known.policy == policy else {}
     clusters = _clusters(named.clusters, use, same, policy, accepted or {})
-    violations = [*tree.violations, *named.violations]
+    violations = [*tree.violations, *named.violations, *_lost(read, named, accepted or {}, limits)]
     for entry in read.values():
         violations += entry.violations
     for profile in checked.values():
@@ -162,6 +162,16 @@ def _gather(read: Mapping[str, Entry]) -> _Named:
     return named
 
 
+def _lost(
+    read: Mapping[str, Entry], named: _Named, accepted: Mapping[str, ClusterDocument], limits: Limits
+) -> Iterator[Violation]:
+    """A file that held a cluster is looked at once more before the cluster counts as removed: a typo is not a removal."""
+    for name, document in accepted.items():
+        entry = read.get(document.path)
+        if name not in named.clusters and entry is not None and not entry.violations:
+            yield from entries.lost(document.path, name, entry.data, limits)
+
+
 def _duplicate(item: Item, items: list[Item]) -> Violation:
     others = ", ".join(f"{one.path}:{one.line}" for one in items if one is not item)
     message = f"{item.subject.replace('/', ' ')} is also in {others}"
@@ -224,17 +234,18 @@ def _answer(
 ) -> rules.Found:
     if not all_versions:
         return Code.NO_PROFILE, f"no profile {name}", ""
+    readable = {version for version in all_versions if _is_version(version)}
     try:
-        readable = {version for version in all_versions if _is_version(version)}
         best = semver.best(wanted, readable)
     except ValueError as error:
         return Code.BAD_RANGE, str(error), ""
-    unknown = len(readable) < len(all_versions) and wanted not in readable
-    if best is None and not unknown:
+    if wanted not in readable and readable != all_versions:
+        best = "?"  # a version nobody can read may be the one that is meant
+    if best is None:
         return Code.NO_VERSION, f"no version of {name} fits", f"there are: {', '.join(sorted(readable))}"
-    profile = checked.get((name, best or ""))
-    if unknown or profile is None or profile.violations or _moved(profile, profile.key, in_use, policy):
-        return Code.BROKEN_PROFILE, f"profile {name} {best or wanted} is broken, see its own errors", ""
+    profile = checked.get((name, best))
+    if profile is None or profile.violations or _moved(profile, profile.key, in_use, policy):
+        return Code.BROKEN_PROFILE, f"profile {name} {wanted} is broken, see its own errors", ""
     return profile
 
 

@@ -29,25 +29,24 @@ class Facts:
 def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> Facts:
     """Reads one file as Kubernetes objects, or (not `objects`) as a mapping of chart values."""
     parsed = yaml.parse(data, path, limits)
-    bodies = [document.body for document in parsed.documents]
     if parsed.violations:
         return Facts(oid, oid, violations=parsed.violations)
+    bodies = [document.body for document in parsed.documents]
     found = [
-        (index, mistake)
-        for index, body in enumerate(bodies)
-        for mistake in (mistakes(body) if objects else _values(body))
+        (index, one) for index, body in enumerate(bodies) for one in (mistakes(body) if objects else _values(body))
     ]
-    named = [(index, path, name) for index, body in enumerate(bodies) for path, name in variables.references(body)]
+    named = [(index, one) for index, body in enumerate(bodies) for one in variables.references(body)]
     places = marks.read(data) if found or named else []
     violations = tuple(
         Violation(path, *marks.find(places[index], pointer(where)), code, message, pointer(where), hint)
         for index, (where, code, message, hint) in found
     )
-    references = tuple((name, *marks.find(places[index], pointer(where))) for index, where, name in named)
-    claimed = (
-        {claim: document.line for document in parsed.documents for claim in claims(document.body)} if objects else {}
-    )
-    return Facts(oid, digest(bodies), claimed, references, violations)
+    references = tuple((name, *marks.find(places[index], pointer(where))) for index, (where, name) in named)
+    return Facts(oid, digest(bodies), _claimed(parsed) if objects else {}, references, violations)
+
+
+def _claimed(parsed: yaml.Parsed) -> dict[Claim, int]:
+    return {claim: document.line for document in parsed.documents for claim in claims(document.body)}
 
 
 def mistakes(body: Any) -> Iterator[Mistake]:

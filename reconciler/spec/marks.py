@@ -65,25 +65,23 @@ def _walk(parser: Any, documents: list[dict[str, Places]]) -> None:
 
 
 def _node(event: Any, levels: list[_Level], documents: list[dict[str, Places]]) -> None:
-    place = (event.start_mark.line + 1, event.start_mark.column + 1)
-    level, scalar = levels[-1] if levels else None, type(event) is ScalarEvent
-    if level is None and scalar and event.implicit[0] and event.value in _NULLS:
+    place, scalar = (event.start_mark.line + 1, event.start_mark.column + 1), type(event) is ScalarEvent
+    if not levels and scalar and event.implicit[0] and event.value in _NULLS:
         documents.pop()
         return
-    if level and level.mapping and level.key is None:
+    level = levels[-1] if levels else _Level("", mapping=False)
+    if level.mapping and level.key is None:
         level.key, level.place = str(getattr(event, "value", "")), place
         return
-    key_place = level.place if level and level.mapping else place
-    pointer = _enter(level)
+    key_place = level.place if level.mapping else place
+    pointer = _enter(level) if levels else ""
     documents[-1][pointer] = (place if scalar else key_place, key_place)
     if not scalar:
         levels.append(_Level(pointer, type(event) is MappingStartEvent))
 
 
-def _enter(level: _Level | None) -> str:
+def _enter(level: _Level) -> str:
     """The pointer of the value that starts now."""
-    if level is None:
-        return ""
     if level.mapping:
         name, level.key = (level.key or "").replace("~", "~0").replace("/", "~1"), None
     else:

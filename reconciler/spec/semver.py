@@ -92,12 +92,10 @@ def _bounds(match: re.Match[str]) -> list[tuple[str, Version]]:
     full = len(numbers) == 3
     if pre and not full:
         raise ValueError("a pre-release needs all three numbers")
-    if operator in (">=", "<"):
+    if operator in (">=", "<") or (full and operator in (">", "<=", "=")):
         return [(operator, low)]
     if operator in (">", "<="):
-        return [(operator, low)] if full else [(">=" if operator == ">" else "<", _after(numbers, len(numbers) - 1))]
-    if operator == "=" and full:
-        return [("=", low)]
+        return [(">=" if operator == ">" else "<", _after(numbers, len(numbers) - 1))]
     return [(">=", low), ("<", _after(numbers, _kept(operator, numbers)))]
 
 

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import json
+import os
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         _print_json(snapshot, violations)
     else:
-        _print_text(snapshot, violations, sources)
+        _print_text(snapshot, violations, sources, args.path)
     return 1 if violations else 0
 
 
@@ -73,10 +74,14 @@ def _print_json(snapshot: Snapshot, violations: Collection[Violation]) -> None:
     print(json.dumps(report, indent=2))
 
 
-def _print_text(snapshot: Snapshot, violations: Collection[Violation], sources: Mapping[str, bytes]) -> None:
+def _print_text(
+    snapshot: Snapshot, violations: Collection[Violation], sources: Mapping[str, bytes], folder: str
+) -> None:
+    """Paths as they are reached from here, so that editors and terminals can open them."""
     red, bold, plain = _colours()
     for one in violations:
-        print(_safe(f"{bold}{one.path}:{one.line}:{one.column}:{plain} {red}{one.code}{plain} {one.message}"))
+        file = os.path.join(folder, one.path) if folder != "." and one.path in snapshot.tree else one.path  # noqa: PTH118
+        print(_safe(f"{bold}{file}:{one.line}:{one.column}:{plain} {red}{one.code}{plain} {one.message}"))
         for line in _caret(sources.get(one.path, b""), one.line, one.column):
             print(_safe(line))
         if one.hint:
