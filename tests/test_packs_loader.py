@@ -4,6 +4,9 @@ from typing import Any
 
 import helm_python
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reconciler.errors import Stalled
 from reconciler.packs import loader
@@ -40,6 +43,39 @@ def test_structure_is_read_as_helm_reads_it(document: str) -> None:
     assert read == helm_python.values_from_yaml(document)
 
 
+TEXT = st.text(
+    st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f\x85"), max_size=12
+) | st.from_regex(r"[-+]?[0-9_]{1,4}([.:eExob][0-9a-f_]{0,4})?", fullmatch=True)
+VALUES = st.recursive(
+    st.booleans() | st.integers(-(1 << 40), 1 << 40) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(TEXT, VALUES, min_size=1, max_size=4), st.booleans())
+def test_any_document_is_read_as_helm_reads_it(value: dict[str, Any], flow: bool) -> None:
+    """PyYAML's writer leaves plain what other readers take for numbers: both must then take it for the same."""
+    document = yaml.safe_dump(value, default_flow_style=flow, allow_unicode=True)
+    try:
+        helm = helm_python.values_from_yaml(document)
+    except helm_python.HelmError:
+        return
+    try:
+        (read,) = loader.load(document, "x") or [{}]
+    except Stalled as refused:
+        assert refused.message.endswith("a key must be text; quote it")
+    else:
+        assert read == without_nulls(helm)
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 def test_equal_duplicates_are_one() -> None:
     assert loader.load("a: {b: 1}\na: {b: 1}\n", "x") == [{"a": {"b": 1}}]
 
@@ -57,6 +93,7 @@ def test_nulls_and_empty_documents_are_left_out() -> None:
         ("a: .inf", "no meaning in JSON"),
         ("a: [1", "did not find"),
         ("? [a]\n: 1", "a key must be text"),
+        ("1.10: a", "a key must be text; quote it"),
         ("a: *b", "alias"),
         ("a: &a [*a]", "no finished anchor"),
         ("[" * 50_000, "deeper than 200"),

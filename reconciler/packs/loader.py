@@ -30,6 +30,7 @@ _NOT_JSON = frozenset(
 )
 _TAG = "tag:yaml.org,2002:"
 _NO_KEY = object()
+_MERGE = object()
 
 
 @dataclass(slots=True)
@@ -176,13 +177,14 @@ class _Builder:
         if isinstance(parent.value, list):
             parent.value.append(value)
         elif parent.key is _NO_KEY:
-            parent.key = self._key(value, event)
+            merges = value == "<<" and event.implicit[0]
+            parent.key = _MERGE if merges else self._key(value, event)
         else:
             key, parent.key = parent.key, _NO_KEY
             self._pair(parent, parent.value, key, value, event)
 
-    def _pair(self, parent: _Open, into: dict[str, Any], key: str, value: Any, event: Any) -> None:
-        if key == "<<" and isinstance(value, dict | list):
+    def _pair(self, parent: _Open, into: dict[str, Any], key: Any, value: Any, event: Any) -> None:
+        if key is _MERGE:
             for source in reversed(value if isinstance(value, list) else [value]):
                 if not isinstance(source, dict):
                     raise self._error(event, "<< merges maps only")
@@ -195,10 +197,12 @@ class _Builder:
             parent.merged.discard(key)
 
     def _key(self, value: Any, event: Any) -> str:
+        """Whole numbers and switches are written as text; what a fraction would become depends on its spelling: refused."""
         if isinstance(value, str):
             return value
-        if value is None or isinstance(value, dict | list):
-            raise self._error(event, "a key must be text")
+        whole = isinstance(value, int) and _INTEGER.fullmatch(getattr(event, "value", ""))
+        if not (whole or isinstance(value, bool)):
+            raise self._error(event, "a key must be text; quote it")
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def _error(self, event: Any, what: str) -> Stalled:
