@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model import Limits, Revision
-from reconciler.spec import load
+from reconciler.spec import load, resolve
 from tests.spec_cases import CLUSTER, FILES, POLICY, PROFILE, edited, snapshot, told, tree
 
 SECOND = CLUSTER.replace("team-a", "team-b")
@@ -213,3 +213,48 @@ def test_what_is_remembered_never_changes_the_answer(commits: list[set[int]], ra
         cold, _ = snapshot(files)
         assert warm.violations == cold.violations
         assert warm.specs == cold.specs
+
+
+_PIECES = [
+    "",
+    "\n",
+    " ",
+    "  ",
+    "- ",
+    ": ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "${{",
+    "}}",
+    "yes",
+    "1",
+    "null",
+    "spec",
+    "\t",
+    "#",
+    "'",
+    '"',
+    "---\n",
+    "*",
+    "é",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(path for path in FILES if not path.startswith("charts"))), st.data())
+def test_no_edit_of_any_file_crashes_it_and_every_mistake_has_a_place(path: str, data: st.DataObject) -> None:
+    text = FILES[path]
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 12)))
+        text = text[:start] + data.draw(st.sampled_from(_PIECES)) + text[end:]
+    files = {**FILES, path: text}
+    accepted = snapshot(FILES)[0].specs.clusters
+    found, _ = snapshot(files, accepted=accepted)
+    for one in found.violations:
+        assert one.path in files and one.line >= 1 and one.column >= 1 and one.message
+        assert one.line <= files[one.path].count("\n") + 2
+    for name in found.specs.clusters:
+        resolve.bundle(name, found.content, POLICY)

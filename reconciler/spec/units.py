@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.ASCII)
 _DURATION = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?", re.ASCII)
@@ -14,6 +15,7 @@ _FACTOR: dict[str, Fraction] = {
 _SECONDS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
 
 
+@lru_cache(maxsize=1024)
 def quantity(text: str) -> Fraction:
     """A Kubernetes quantity in its base unit (bytes, cores, pieces). Raises ValueError."""
     match = _QUANTITY.fullmatch(text)

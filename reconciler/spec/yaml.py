@@ -138,21 +138,22 @@ class _Builder:
             DocumentEndEvent: self.ignore,
             StreamStartEvent: self.ignore,
         }
-        while (kind := type(event := next_event())) is not StreamEndEvent:
-            if kind is not ScalarEvent:
+        words, first, no_key, scalar, last = WORDS, FIRST, _NO_KEY, ScalarEvent, StreamEndEvent
+        while (kind := type(event := next_event())) is not last:
+            if kind is not scalar:
                 steps[kind](event)
                 continue
             value: Any = event.value
-            if event.implicit[0] and (value in WORDS or value[0] in FIRST):
+            if event.implicit[0] and (value in words or value[0] in first):
                 value = self.plain(event)
             elif event.tag is not None:
                 self.not_allowed(event)
             here = self.here
             if type(here) is not dict:
                 self.item(event, value)
-            elif self.key is not _NO_KEY:
+            elif self.key is not no_key:
                 here[self.key] = value
-                self.key = _NO_KEY
+                self.key = no_key
             elif type(value) is str and value not in here:
                 self.key = value
             else:

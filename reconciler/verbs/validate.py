@@ -119,8 +119,8 @@ def _safe(text: str) -> str:
 
 
 def _colours() -> tuple[str, str, str]:
+    if not sys.stdout.isatty():
+        return "", "", ""
     from reconciler import settings
 
-    if not sys.stdout.isatty() or settings.no_colour():
-        return "", "", ""
-    return "\x1b[31m", "\x1b[1m", "\x1b[0m"
+    return ("", "", "") if settings.no_colour() else ("\x1b[31m", "\x1b[1m", "\x1b[0m")
