@@ -22,6 +22,9 @@ def status(reason: str = "", message: str = "", causes: Any = (), **details: str
 
 NO_SUCH = status("NotFound", 'configmaps "a1" not found', name="a1", kind="configmaps")
 IMMUTABLE = "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden"
+POLICY = (
+    "configmaps \"a1\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: field is immutable"
+)
 TABLE = [
     ("absent", 404, NO_SUCH, "get", CONFIG, E.ABSENT),
     ("another object", 404, status("NotFound", name="a2", kind="configmaps"), "get", CONFIG, E.KIND_MISSING),
@@ -43,6 +46,8 @@ TABLE = [
     ("immutable", 422, status("Invalid", causes=[("spec", "FieldValueForbidden", IMMUTABLE)]), "apply", SET, E.IMMUTABLE),
     ("role", 422, status("Invalid", causes=[("roleRef", "FieldValueInvalid", "cannot change roleRef")]), "apply", SET, E.IMMUTABLE),
     ("other uid", 422, status("Invalid", causes=[("metadata.uid", "FieldValueInvalid", "field is immutable")]), "apply", CONFIG, E.RACED),
+    ("policy", 422, status("Invalid", POLICY, causes=[("", "", POLICY)]), "apply", CONFIG, E.DENIED),
+    ("not a policy", 422, status("Invalid", 'spec.x: "denied request: immutable"'), "apply", CONFIG, E.IMMUTABLE),
     ("too large", 413, b"", "apply", CONFIG, E.REJECTED),
     ("bad", 400, status("BadRequest"), "apply", CONFIG, E.REJECTED),
     ("media", 415, b"", "apply", CONFIG, E.REJECTED),

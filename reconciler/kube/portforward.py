@@ -146,13 +146,14 @@ def _copy(one: socket.socket, two: socket.socket) -> None:
 
 def _carry(local: socket.socket, web: Any) -> None:
     """Carry bytes between a socket and a port-forward until one side ends, is stuck or says nothing for IDLE seconds."""
+    from websocket import WebSocketException  # loaded already: `web` is one of its sockets
+
     try:
-        _exchange(local, web)
-    except Exception:  # websocket's, ssl's and the system's: whatever it is, this connection is over for both sides
-        pass
+        with suppress(WebSocketException, OSError):  # whichever side failed, the connection is over for both
+            _exchange(local, web)
     finally:
         local.close()
-        with suppress(Exception):
+        with suppress(WebSocketException, OSError):
             web.close(timeout=1)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import edge
 from reconciler.kube.breaker import Breaker
-from reconciler.kube.client import Client, no_fence
+from reconciler.kube.client import Client
 from reconciler.kube.portforward import Dialer
 from reconciler.kube.transport import Stream
 from reconciler.model import Object, ObjectRef, Target
@@ -19,14 +19,17 @@ WATCH_SECONDS = 300
 
 
 class Targets:
-    """Gives out clients; thread-safe. `inside`: whether this process runs in the host cluster and can dial its Services."""
+    """Gives out clients; thread-safe. `inside`: whether this process runs in the host cluster and can dial its Services.
+
+    Nested clients write behind `fence`, which is that of `host` unless another is given (H1).
+    """
 
     def __init__(
-        self, host: Client, *, inside: bool, fence: Callable[[], None] = no_fence, deadline: float = 10.0
+        self, host: Client, *, inside: bool, fence: Callable[[], None] | None = None, deadline: float = 10.0
     ) -> None:
-        self._host = host.fenced(fence)
+        self._fence = fence or host.fence  # a nested write needs the Lease as much as a host write does
+        self._host = host.fenced(self._fence)
         self._inside = inside
-        self._fence = fence
         self._deadline = deadline
         self._lock = threading.Lock()
         self._clients: dict[Target, Client] = {}

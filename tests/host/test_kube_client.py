@@ -137,6 +137,41 @@ def test_what_the_server_refuses_for_good_is_not_tried_again(admin: Client, acco
     assert "hunter" not in f"{error.message}{error.causes}"
 
 
+def test_a_policy_denies_and_is_not_taken_for_a_bad_object(admin: Client, account: Account) -> None:
+    group, name = "admissionregistration.k8s.io", f"no-config-{account.name}"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    only = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": account.namespace}}}
+    policy = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [
+                {"expression": "!has(object.data) || !('no' in object.data)", "message": "it is immutable"}
+            ],
+        },
+    }
+    binding = {
+        **policy,
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": only},
+    }
+    made = [admin.apply(one).object for one in (policy, binding)]
+    ends = time.monotonic() + 30
+    error: ApiError | None = None
+    while error is None and time.monotonic() < ends:  # a policy takes hold within moments, unseen
+        try:
+            admin.apply(config(account, no="1"), dry_run=True)
+            time.sleep(0.1)
+        except ApiError as found:
+            error = found
+    for one in reversed(made):
+        admin.delete(ObjectRef(group, one["kind"], "", name), one["metadata"]["uid"])
+    assert error is not None
+    assert (error.status, error.kind) == (422, ErrorClass.DENIED)
+
+
 def test_the_account_is_refused_what_is_not_its_own(client: Client, account: Account) -> None:
     foreign = {**config(account), "metadata": {"name": "a", "namespace": "default"}}
     assert refusal(lambda: client.apply(foreign)).kind is ErrorClass.DENIED

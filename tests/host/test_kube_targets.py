@@ -117,10 +117,12 @@ def test_the_fence_stands_before_nested_writes(client: Client) -> None:
     def closed() -> None:
         raise LeaseLost("lost")
 
-    fenced = Targets(client, inside=False, fence=closed)
-    with pytest.raises(LeaseLost):
-        fenced.client(TARGET, NAMESPACE).apply(CONFIG)
-    fenced.forget_all()
+    for fenced in (Targets(client, inside=False, fence=closed), Targets(client.fenced(closed), inside=False)):
+        with pytest.raises(LeaseLost):
+            fenced.client(TARGET, NAMESPACE).apply(CONFIG)
+        with pytest.raises(LeaseLost):
+            fenced.client(Target("local"), "").apply(CONFIG)
+        fenced.forget_all()
 
 
 def test_a_server_that_cannot_prove_its_name_hears_nothing(client: Client, admin: Client) -> None:
