@@ -117,10 +117,12 @@ class _Compare:
         for key in dict.fromkeys([*old_keys, *new_keys]):
             if key in after or not self.subset:
                 self._item(before.get(key), after.get(key), path, name, (form, key))
-        shared = [key for key in new_keys if key in before]
-        if shared != [key for key in old_keys if key in after]:
-            self._note(path, [_name(key) for key in old_keys], [_name(key) for key in new_keys])
-        return None
+        return self._order(old_keys, new_keys, path)
+
+    def _order(self, old: list[tuple[Any, ...]], new: list[tuple[Any, ...]], path: str) -> None:
+        """Items on both sides that changed places: containers start and variables resolve in order."""
+        if [key for key in new if key in old] != [key for key in old if key in new]:
+            self._note(path, [_name(key) for key in old], [_name(key) for key in new])
 
     def _item(self, old: Any, new: Any, path: str, name: str, row: tuple[Keyed, tuple[Any, ...]]) -> None:
         form, key = row
