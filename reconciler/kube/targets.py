@@ -2,14 +2,15 @@
 
 import random
 import threading
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import edge
 from reconciler.kube.breaker import Breaker
 from reconciler.kube.client import Client
+from reconciler.kube.nested_watch import NestedWatch
 from reconciler.kube.portforward import Dialer
+from reconciler.kube.reflector import SILENCE
 from reconciler.kube.transport import Stream
 from reconciler.model import Object, ObjectRef, Target
 
@@ -74,41 +75,26 @@ class Targets:
         *,
         labels: str = "",
     ) -> Callable[[], None] | None:
-        """Call `wake` whenever an object of `kinds` (group, kind) changes in a nested cluster, or a watch of it ends.
+        """Call `wake` whenever an object of `kinds` (group, kind) changes in a nested cluster.
 
-        Returns what stops it, or None when WATCHES are open already (R1: the caller then lists again with jitter). A watch
-        ends after WATCH_SECONDS or with the server; its last `wake` is the caller's chance to ask for a new one.
+        Returns what stops it, or None when WATCHES are open already (R1: the caller then lists again with jitter). Watches
+        that end are opened again until stopped; `wake` is called each time, since something may have been missed.
         """
         taken = [kind for kind in kinds if self._watches.acquire(blocking=False)]
         if len(taken) < len(kinds):
-            self._give_back(len(taken))
+            for _ in taken:
+                self._watches.release()
             return None
-        streams: list[Stream] = []
-        try:
-            client = self.client(target, namespace)
-            for group, kind in kinds:
-                streams.append(_opened(client, group, kind, labels))
-        except BaseException:
-            _stop(streams)
-            self._give_back(len(kinds))
-            raise
-        for stream in streams:
-            threading.Thread(target=self._follow, args=(stream, wake), name=f"watch-{target}", daemon=True).start()
-        return lambda: _stop(streams)
+        made = [self._watch(target, namespace, group, kind, labels, wake) for group, kind in kinds]
+        return lambda: _stop(made)
 
-    def _give_back(self, count: int) -> None:
-        for _ in range(count):
-            self._watches.release()
+    def _watch(
+        self, target: Target, namespace: str, group: str, kind: str, labels: str, wake: Callable[[], None]
+    ) -> NestedWatch:
+        def opened() -> Stream:
+            return _opened(self.client(target, namespace), group, kind, labels)
 
-    def _follow(self, stream: Stream, wake: Callable[[], None]) -> None:
-        try:
-            with suppress(ApiError):
-                for line in stream:
-                    if line and b'"BOOKMARK"' not in line[:40]:
-                        wake()
-        finally:
-            self._watches.release()
-            wake()
+        return NestedWatch(f"{target}-{kind}", opened, wake, self._watches.release)
 
     def _made(self, target: Target, namespace: str) -> Client:
         breaker = self._breaker(target)
@@ -157,9 +143,9 @@ class _Guard:
 def _opened(client: Client, group: str, kind: str, labels: str) -> Stream:
     """A watch that first tells of all there is: what happened since the caller looked is not lost."""
     seconds = int(WATCH_SECONDS * random.uniform(0.8, 1.0))
-    return client.watch(group, kind, since="", labels=labels, seconds=seconds, silence=WATCH_SECONDS)
+    return client.watch(group, kind, since="", labels=labels, seconds=seconds, silence=SILENCE)
 
 
-def _stop(streams: list[Stream]) -> None:
-    for stream in streams:
-        stream.stop()
+def _stop(watches: Sequence[NestedWatch]) -> None:
+    for one in watches:
+        one.stop()

@@ -1,0 +1,58 @@
+"""A watch of a nested cluster for a layer that waits (R1): it keeps nothing, it only wakes, until it is stopped."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from reconciler.errors import NidusError
+from reconciler.kube.transport import Stream
+
+PAUSE, LONGEST = 1.0, 60.0
+LASTED = 5.0  # seconds after which a watch counts as one that worked
+
+
+class NestedWatch:
+    """Calls `wake` for each event that `opened` streams, and whenever a watch is open again: then something may have been missed.
+
+    A server that is gone, or a kind it lacks, is tried again with a growing pause. `over` is called once, after the end.
+    """
+
+    def __init__(
+        self, name: str, opened: Callable[[], Stream], wake: Callable[[], None], over: Callable[[], None]
+    ) -> None:
+        self._opened = opened
+        self._wake = wake
+        self._over = over
+        self._stopped = threading.Event()
+        self._stream: Stream | None = None
+        threading.Thread(target=self._run, name=f"watch-{name}", daemon=True).start()
+
+    def stop(self) -> None:
+        """End it; does not wait for the thread."""
+        self._stopped.set()
+        if self._stream:
+            self._stream.stop()
+
+    def _run(self) -> None:
+        pause = PAUSE
+        try:
+            while not self._stopped.is_set():
+                began = time.monotonic()
+                with suppress(NidusError):  # the passes over this cluster meet the same error and report it
+                    self._follow()
+                pause = PAUSE if time.monotonic() - began > LASTED else min(LONGEST, pause * 2)
+                self._stopped.wait(pause / 2 * random.uniform(0.8, 1.2))
+        finally:
+            self._over()
+
+    def _follow(self) -> None:
+        stream = self._stream = self._opened()
+        if self._stopped.is_set():
+            stream.stop()
+            return
+        self._wake()
+        for line in stream:
+            if line and b'"BOOKMARK"' not in line[:40]:
+                self._wake()
