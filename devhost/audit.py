@@ -50,7 +50,9 @@ class Audit:
         if not self.path.exists():
             return
         with self.path.open("rb") as log:
-            log.seek(self.start)
+            if self.start:
+                log.seek(self.start - 1)
+                log.readline()  # the end of a line that was half written then: it belongs to what was before
             for line in log:
                 if wanted in line and line.endswith(b"\n"):  # the last line may be half written
                     yield json.loads(line)

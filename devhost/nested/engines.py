@@ -129,7 +129,7 @@ class Engines:
         except HostError:
             self._stop(backing, engine, run)
             raise
-        LOG.info("%s runs after %.1f s", engine, time.monotonic() - began)
+        LOG.info("%s runs after %.3f s", engine, time.monotonic() - began)
         return run
 
     def _stop(self, backing: Backing, engine: Engine, run: _Run) -> None:
