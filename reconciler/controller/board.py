@@ -100,9 +100,11 @@ class Board:
             record = self._states[name].record
             bundle = resolve.tombstone(record, accepted.get(name), tombstone, self.policy)
             slots.append((name, Slot(snapshot.source, bundle, rollout.held.get(name))))
-        known = {name for name, _ in slots}
-        held = {name: Held("Invalid", message) for name, message in invalid.items()} | dict(rollout.held)
-        return slots + [(name, Slot(snapshot.source, None, why)) for name, why in held.items() if name not in known]
+        foreign = {name for name, why in rollout.held.items() if why.reason == "NameTaken"}  # the incumbent keeps its slot
+        rest = (invalid.keys() | rollout.held.keys()) - {name for name, _ in slots} - foreign
+        return slots + [
+            (name, Slot(snapshot.source, None, rollout.held.get(name), invalid.get(name, ""))) for name in sorted(rest)
+        ]
 
     def _resolved(self, name: str, content: Content, before: Content | None) -> Bundle:
         """The bundle; the one that stands, with its older revision, where nothing of it changed (its status then does not move)."""

@@ -38,6 +38,12 @@ def held(cluster: str, revision: Revision, why: Held) -> Report:
     return Report(cluster, revision, Plan(cluster, revision, ()), (), (), found, word, why)
 
 
+def invalid(cluster: str, revision: Revision, message: str) -> Report:
+    """Its file is broken, and no version of it was ever accepted."""
+    found, word = conditions.compute((), (), held=None, suspended="", tombstone=None, invalid=message, never_applied=True)
+    return Report(cluster, revision, Plan(cluster, revision, ()), (), (), found, word)
+
+
 def failed(cluster: str, revision: Revision, error: NidusError) -> Report:
     """The pass could not look or persist; what stands, stands."""
     message = f"{error.reason}: {error.message}"

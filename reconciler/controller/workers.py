@@ -81,11 +81,7 @@ class Workers:
     def _pass(self, key: str, slot: Slot, state: State | None) -> None:
         bundle, now, began = slot.bundle, time.time(), time.monotonic()
         if bundle is None:
-            self._tell(
-                slot,
-                state,
-                briefs.held(key, _revision(state), slot.held or Held("Unreadable", "its content cannot be read")),
-            )
+            self._tell(slot, state, _unresolved(key, slot, _revision(state)))
             return
         current = replace(state or State(self._born(slot, bundle, now)), record=self._record(slot, bundle, state, now))
         requests = self._board.requests()
@@ -203,6 +199,13 @@ class Workers:
     def _wake(self, keys: list[str]) -> None:
         for key in keys:
             self._queue.add(key)
+
+
+def _unresolved(key: str, slot: Slot, revision: Revision) -> Report:
+    """There is no bundle: the file is broken and nothing older was accepted, or its content cannot be read (S8)."""
+    if slot.invalid:
+        return briefs.invalid(key, revision, slot.invalid)
+    return briefs.held(key, revision, slot.held or Held("Unreadable", "its content cannot be read"))
 
 
 def _with_held(report: Report, held: Held | None) -> Report:

@@ -129,8 +129,6 @@ def _compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: 
         return flags.replaced(change, live, bundle)
     if state == "retained":
         return replace(change, action="adopt", reason="Retained")
-    if state == "intended":
-        return replace(change, action="configure", reason="Unconfirmed")
     if seen.refused or seen.unknown:
         return _unsure(change, seen)
     return drift.judged(change, one.layer, drift.found(plain, live, before)) if plain else change

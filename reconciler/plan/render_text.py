@@ -27,7 +27,6 @@ REASONS = {
     "Refused": "",
     "Retained": "kept",
     "Terminating": "is being deleted",
-    "Unconfirmed": "finishes an interrupted create",
 }
 QUIET = frozenset({"unchanged", "skip"})
 SAID = frozenset({"DriftReported", "NotObserved", "Terminating"})

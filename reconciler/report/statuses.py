@@ -126,6 +126,9 @@ def _source_status(report: SourceReport, previous: Mapping[str, Any]) -> dict[st
         "trigger": report.trigger,
         "stages": {name: stamp(at) for name, at in report.stages},
     }
+    if report.trigger == "start" and status["revision"] == previous.get("revision"):
+        kept = {name: previous[name] for name in ("trigger", "stages", "generation") if name in previous}
+        status.update(kept)  # a restart is no news: the story of the commit stays as it was told
     if report.held:
         status["held"] = {
             "reason": report.held.reason,
