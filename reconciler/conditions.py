@@ -5,6 +5,7 @@ Waiting and held are not failures (T1): they are never Stalled. Messages are sor
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from reconciler.model import Condition, Held, LayerStatus, Result, Tombstone
 
@@ -99,7 +100,7 @@ def _word(
     order: tuple[tuple[str, bool, str], ...] = (
         ("Suspended", bool(suspended), suspended),
         ("Held", tombstone is not None and bool(state.held), _text(state.held)),
-        ("Deleting", tombstone is not None, _deletion(state)),
+        ("Deleting", tombstone is not None, _deletion(state, tombstone)),
         ("Invalid", bool(invalid), invalid),
         ("Held", bool(state.held), _text(state.held)),
         ("Degraded", bool(state.failed), _text(state.failed)),
@@ -135,8 +136,12 @@ def _stalled(state: _State, invalid: str) -> Condition:
     return Condition("Stalled", "False", "NotStalled", "")
 
 
-def _deletion(state: _State) -> str:
-    return _text(state.failed or state.moving or state.waiting) or "removed from Git"
+def _deletion(state: _State, tombstone: Tombstone | None) -> str:
+    told = _text(state.failed or state.moving or state.waiting)
+    if told or tombstone is None:
+        return told
+    due = datetime.fromtimestamp(tombstone.due, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"removed from Git; policy {tombstone.policy} is carried out from {due} on, putting the file back cancels it"
 
 
 def _failure(result: Result) -> str:
