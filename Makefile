@@ -6,23 +6,13 @@ JOBS   ?= 2
 
 .PHONY: demo test test-long check bench docs host clean
 
-# The stamp is rebuilt when a dependency changes; the editable install needs nothing for a changed source file.
-$(VENV)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .
-	touch $@
-
-demo: $(VENV)/.installed
-	$(BIN)/nidus host build
+demo: host
 	$(BIN)/nidus demo $(if $(ONCE),--once)
 
-test: $(VENV)/.installed
-	$(BIN)/nidus host build
+test: host
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadgroup
 
-test-long: $(VENV)/.installed
-	$(BIN)/nidus host build
+test-long: host
 	$(BIN)/python -m pytest -m long --timeout=900
 
 check: $(VENV)/.installed
@@ -31,15 +21,23 @@ check: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-host: $(VENV)/.installed
-	$(BIN)/nidus host build
-
-bench: $(VENV)/.installed
-	$(BIN)/nidus host build
+bench: host
 	$(BIN)/python -m bench $(BENCH)
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m schemas.docs
 
+# The embedded host's tools: built once a machine, then found in the cache.
+host: $(VENV)/.installed
+	$(BIN)/nidus host build
+
+# The stamp is renewed when a dependency changes; the editable install needs nothing for a changed source file.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .nidus build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .nidus build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
