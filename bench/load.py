@@ -7,6 +7,7 @@ The rival does per file what kubeconform-like tools do: read it from disk, `yaml
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -27,11 +28,12 @@ RIVAL_SPECS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """Seconds of each part, and what came out."""
+    """CPU seconds of each part, git's included, the whole's wall seconds, and what came out."""
 
     tree: float
     read: float
     load: float
+    wall: float
     clusters: int
     bytes: int
 
@@ -48,16 +50,22 @@ def run(size: Size) -> Outcome:
         raise SystemExit(f"load: {ours.clusters} of {size.specs} specs are sound: the benchmark's documents are wrong")
     total = ours.tree + ours.read + ours.load
     rows = [
-        Row("list the tree", ours.tree, "s"),
-        Row("read blobs (git cat-file --batch)", ours.read, "s"),
-        Row("parse, validate, cross-check, digest", ours.load, "s"),
-        Row(f"total for {size.specs} specs", total, "s", goal=1.5 * size.specs / 10_000),
+        Row("list the tree", ours.tree, "CPU s"),
+        Row("read blobs (git cat-file --batch)", ours.read, "CPU s"),
+        Row("parse, validate, cross-check, digest", ours.load, "CPU s"),
+        Row(f"total for {size.specs} specs", total, "CPU s", goal=1.5 * size.specs / 10_000),
+        Row("wall, beside whatever else runs", ours.wall, "s"),
         Row("ours per spec", total / size.specs * 1e6, "us"),
         Row("jsonschema + CSafeLoader per spec", rival * 1e6, "us"),
         Row("rival / ours", rival * size.specs / total, "x", goal=5, at_least=True),
     ]
     counted = f"the rival's figure is the mean over {min(size.specs, RIVAL_SPECS)} of the same files"
-    return Outcome("load", "G7", rows, [f"{ours.bytes / size.specs:.0f} bytes a spec; wall time on one core", counted])
+    return Outcome(
+        "load",
+        "G7",
+        rows,
+        [f"{ours.bytes / size.specs:.0f} bytes a spec; one core; CPU time, since others may share it", counted],
+    )
 
 
 def _alone(work: Any, *words: Any) -> Any:
@@ -76,37 +84,49 @@ def _ours(folder: Path) -> Ours:
     from reconciler.spec import config, load
 
     limits, policy = Limits(), config.anything()
-    mirror = Mirror.open(SourceConfig("bench", str(folder)), folder.parent / f"{folder.name}-mirror", limits=limits)
+    config_of, place = SourceConfig("bench", str(folder)), folder.parent / f"{folder.name}-mirror"
+    mirror = Mirror.open(config_of, place, limits=limits)
     try:
         revision = mirror.fetch()
-        began = time.perf_counter()
+        mirror.close()  # git's time counts once its process has ended: read through a new one, from an empty start
+        mirror = Mirror.open(config_of, place, limits=limits)
+        wall, began = time.perf_counter(), _cpu()
         tree = mirror.tree(revision.commit)
-        listed = time.perf_counter()
+        listed = _cpu()
         blobs = mirror.read(load.wanted(tree, load.NOTHING))
-        read = time.perf_counter()
+        wall_read = time.perf_counter()
+        mirror.close()
+        read, closed = _cpu(), time.perf_counter()
         snapshot, _ = load.load("bench", revision, tree, blobs, load.NOTHING, policy, limits)
-        done = time.perf_counter()
+        done = _cpu()
+        taken = time.perf_counter() - closed + wall_read - wall
     finally:
         mirror.close()
-        subprocess.run(["rm", "-rf", f"{folder}-mirror"], check=True)
+        shutil.rmtree(place)
     found = len(snapshot.specs.clusters)
-    return Ours(listed - began, read - listed, done - read, found, sum(map(len, blobs.values())))
+    return Ours(listed - began, read - listed, done - read, taken, found, sum(map(len, blobs.values())))
+
+
+def _cpu() -> float:
+    """CPU seconds of this process and of the children that ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _rival(folder: Path, count: int) -> float:
-    """Seconds a spec."""
+    """CPU seconds a spec."""
     from jsonschema import Draft7Validator
 
     import schemas
 
     validator = Draft7Validator(schemas.load("NestedCluster"))
     files = sorted((folder / "clusters").glob("*.yaml"))[:count]
-    began = time.perf_counter()
+    began = _cpu()
     for file in files:
         for body in yaml.load_all(file.read_bytes(), yaml.CSafeLoader):
             if next(validator.iter_errors(body), None) is not None:
                 raise SystemExit(f"load: the rival refuses {file.name}")
-    return (time.perf_counter() - began) / len(files)
+    return (_cpu() - began) / len(files)
 
 
 def _commit(folder: Path) -> None:
