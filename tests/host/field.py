@@ -53,7 +53,9 @@ class Field:
         return commit
 
     def start(self, **environment: str) -> stage.Controller:
-        self.controller = stage.start(self.stage, self.account.kubeconfig, namespace=self.account.namespace, **environment)
+        self.controller = stage.start(
+            self.stage, self.account.kubeconfig, namespace=self.account.namespace, **environment
+        )
         self.controller.wait_ready()
         return self.controller
 
@@ -90,7 +92,11 @@ class Field:
         self.until(f"{cluster} is {word} (now {self.word(cluster)})", lambda: self.word(cluster) == word, seconds)
 
     def wait_applied(self, cluster: str, commit: str, seconds: float = 60.0) -> None:
-        self.until(f"{cluster} has {commit}", lambda: commit in self.status(cluster).get("revision", {}).get("applied", ""), seconds)
+        self.until(
+            f"{cluster} has {commit}",
+            lambda: commit in self.status(cluster).get("revision", {}).get("applied", ""),
+            seconds,
+        )
 
     def wait_read(self, commit: str, seconds: float = 30.0) -> None:
         self.until(f"the source read {commit}", lambda: commit in self.source().get("revision", ""), seconds)
@@ -163,7 +169,9 @@ def nested_cluster(name: str, **spec: Any) -> dict[str, Any]:
     return {"apiVersion": API, "kind": "NestedCluster", "metadata": {"name": name}, "spec": spec}
 
 
-def profile(name: str, version: str, packs: list[dict[str, Any]], variables: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def profile(
+    name: str, version: str, packs: list[dict[str, Any]], variables: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
     spec: dict[str, Any] = {"version": version, "packs": packs}
     if variables:
         spec["variables"] = variables
@@ -176,5 +184,3 @@ def config_map(name: str, namespace: str = "${{ cluster.name }}-web", **data: st
 
 def namespace(name: str = "${{ cluster.name }}-web") -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-

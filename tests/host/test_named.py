@@ -86,8 +86,8 @@ def test_one_bad_file_does_not_stop_others(shared_field: Field) -> None:
     field = shared_field
     _profile(field, "1.0.0", [config_map("greeting", text="one")])
     names = [_cluster(field, f"c{number:02}") for number in range(40)]
-    broken = "apiVersion: nidus.dev/v1alpha1\nkind: NestedCluster\nmetadata: {name: %s}\nspec:\n  expose: {type: Nowhere}\n  quota: {pods: many}\n"
-    field.write("clusters/c07.yaml", broken % names[7])
+    head = f"apiVersion: nidus.dev/v1alpha1\nkind: NestedCluster\nmetadata: {{name: {names[7]}}}\n"
+    field.write("clusters/c07.yaml", head + "spec:\n  expose: {type: Nowhere}\n  quota: {pods: many}\n")
     commit = field.push()
     controller = field.start()
     field.wait_read(commit)
@@ -193,7 +193,15 @@ _ACTIONS = {"Created": "create", "Configured": "configure", "Deleted": "delete",
 
 
 def _plan(field: Field) -> dict[str, Any]:
-    words = [sys.executable, "-m", "reconciler", "plan", str(field.stage.repository.work), "--config", str(field.stage.config)]
+    words = [
+        sys.executable,
+        "-m",
+        "reconciler",
+        "plan",
+        str(field.stage.repository.work),
+        "--config",
+        str(field.stage.config),
+    ]
     environment = {
         **os.environ,
         "KUBECONFIG": str(field.account.kubeconfig),
