@@ -13,10 +13,12 @@ from devhost.state import Host
 def objects(host: Host) -> list[dict[str, Any]]:
     """Objects to apply before kwok starts."""
     from devhost.actors import volumes
-    from devhost.nested import kubelet
+    from devhost.nested import kubelet, real
 
-    definitions = [kubelet.forwards_definition()] if host.wish.nested == "own" else []
-    return [volumes.storage_class(), *definitions]
+    own = host.wish.nested == "own"
+    definitions = [kubelet.forwards_definition()] if own else []
+    policies = real.readiness_policy() if own and real.binary() else []
+    return [volumes.storage_class(), *definitions, *policies]
 
 
 def kwok_documents(host: Host) -> list[dict[str, Any]]:

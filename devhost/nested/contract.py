@@ -60,7 +60,7 @@ def engine_of(pod: Object) -> Engine | None:
 
 def config_of(secret: Object) -> Object:
     """Decode the merged chart values of Secret vc-config-NAME."""
-    loaded = yaml.safe_load(base64.b64decode(secret["data"]["config.yaml"]))
+    loaded = yaml.safe_load(decoded(secret, "config.yaml"))
     return loaded if isinstance(loaded, dict) else {}
 
 
@@ -72,15 +72,25 @@ def value(config: Mapping[str, Any], path: str, default: Any = None) -> Any:
     return default if found is None else found
 
 
+def decoded(secret: Object, key: str) -> bytes:
+    """Return one value of a Secret."""
+    return base64.b64decode(secret["data"][key])
+
+
 def store_of(config: Object) -> str:
     """The engine's word for where it keeps its data."""
     deployed = value(config, "controlPlane.backingStore.etcd.deploy.enabled", False)
     return "deployed-etcd" if deployed else "embedded-database"
 
 
-def claim_of(engine: Engine, config: Object) -> str:
-    """The name of the claim that holds the engine's data."""
-    return f"data-{engine.name}-etcd-0" if store_of(config) == "deployed-etcd" else f"data-{engine.name}-0"
+def claim_of(engine: Engine, config: Object) -> str | None:
+    """The name of the claim that holds the engine's data; None when the values want none."""
+    if store_of(config) == "deployed-etcd":
+        path, name = "controlPlane.backingStore.etcd.deploy.statefulSet", f"data-{engine.name}-etcd-0"
+    else:
+        path, name = "controlPlane.statefulSet", f"data-{engine.name}-0"
+    wanted = value(config, f"{path}.persistence.volumeClaim.enabled", True)
+    return name if str(wanted).lower() != "false" else None
 
 
 def certificate_names(engine: Engine, config: Object, service: Object) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -79,9 +79,18 @@ class Engines:
         run, service = self._runs.get(engine), self.outer.get("Service", engine.namespace, engine.name)
         return Tenancy(engine, run.config, service) if run and service else None
 
-    def running(self) -> list[Engine]:
-        """Return the engines that run."""
-        return list(self._runs)
+    def data_uid(self, tenancy: Tenancy, pods: list[Object]) -> str:
+        """Return what the engine's data is bound to: its claim's uid, its pod's when it wants no claim.
+
+        Raises HostError while the claim is not there.
+        """
+        name = contract.claim_of(tenancy.engine, tenancy.config)
+        if name is None:
+            return str(pods[0]["metadata"]["uid"])
+        uid = self.outer.claim_uid(tenancy.engine.namespace, name)
+        if not uid:
+            raise HostError(f"claim {name} is not there yet")
+        return uid
 
     def _pod_seen(self, pod: Object) -> None:
         engine = engine_of(pod)

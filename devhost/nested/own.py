@@ -34,7 +34,7 @@ class Own:
         """Start plane and syncer, and leave on the host what the product looks for."""
         engine, client = tenancy.engine, self._host_of(tenancy.engine)
         names = contract.certificate_names(engine, tenancy.config, tenancy.service)
-        keys, storage = _keys(client, tenancy), self._storage(tenancy, pods)
+        keys, storage = _keys(client, tenancy), data(self._host) / self._engines.data_uid(tenancy, pods)
         flags = list(map(str, value(tenancy.config, "controlPlane.distro.k8s.apiServer.extraArgs", ())))
         title = f"nested/{engine.namespace}/{engine.name}"
         started = plane.start(self._host, self._programs, title, storage, keys, names, flags)
@@ -69,11 +69,6 @@ class Own:
     def reach(self, engine: Engine, pod: Object) -> None:
         """Let port-forwards to the pod end at the plane."""
         self._admin.apply(kubelet.forward(pod, self._planes[engine].port))
-
-    def _storage(self, tenancy: Tenancy, pods: list[Object]) -> Path:
-        name = contract.claim_of(tenancy.engine, tenancy.config)
-        uid = self._engines.outer.claim_uid(tenancy.engine.namespace, name) or str(pods[0]["metadata"]["uid"])
-        return data(self._host) / uid
 
     def _sync(self, tenancy: Tenancy, started: Plane) -> None:
         engine = tenancy.engine

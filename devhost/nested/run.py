@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from devhost import stages
 from devhost.api import Access, Client, Object
+from devhost.nested import real
 from devhost.nested.contract import Engine
 from devhost.nested.engines import Engines
 from devhost.nested.own import Own
+from devhost.nested.real import Real
 from devhost.nested.shared import Shared
 from devhost.ports import free_port
 from devhost.programs import Programs
@@ -24,7 +26,10 @@ def start(host: Host, programs: Programs, admin: Client, stop: threading.Event) 
     """Follow the engine's pods from now on."""
     as_engine = clients(host)
     engines = Engines(admin, as_engine, stop, THREADS)
-    if host.wish.nested == "shared":
+    vcluster = real.binary()
+    if host.wish.nested == "own" and vcluster is not None:
+        engines.start(Real(host, programs, engines, admin, vcluster))
+    elif host.wish.nested == "shared":
         engines.start(Shared(host, programs, engines, as_engine, shared_port(host)))
     else:
         engines.start(Own(host, programs, engines, admin, as_engine))

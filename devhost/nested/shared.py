@@ -51,7 +51,7 @@ class Shared:
     def start(self, tenancy: Tenancy, pods: list[Object]) -> None:
         """Let the plane answer under the cluster's names, and leave on the host what the product looks for."""
         engine = tenancy.engine
-        self._forget_data_of_another_claim(tenancy)
+        self._forget_data_of_another_claim(engine, self._engines.data_uid(tenancy, pods))
         self._certificate.include([engine.name, f"{engine.name}.{engine.namespace}"])  # short: hundreds share it
         self._by_name[engine.name] = engine
         self._engines.outer.subscribe(engine, self._syncer.host_changed)
@@ -86,9 +86,7 @@ class Shared:
                 return self._engines.tenancy(engine)
         return None
 
-    def _forget_data_of_another_claim(self, tenancy: Tenancy) -> None:
-        engine = tenancy.engine
-        claim = self._engines.outer.claim_uid(engine.namespace, contract.claim_of(engine, tenancy.config))
+    def _forget_data_of_another_claim(self, engine: Engine, claim: str) -> None:
         if self._claims.get(engine.name, claim) != claim:
             for one in self._plane.client.list("v1", "Namespace")["items"]:
                 name = one["metadata"]["name"]

@@ -200,6 +200,20 @@ def test_sleep_keeps_the_data_and_a_lost_claim_ends_it(host: TestHost, tmp_path:
     until("the plane's processes ended", lambda: not programs(host, namespace))
 
 
+def test_engine_with_a_deployed_etcd_keeps_its_data_on_its_claim(host: TestHost) -> None:
+    store = {"etcd": {"deploy": {"enabled": True}}}
+    namespace = install(host.client, "plane-c", {"controlPlane": {"backingStore": store}})
+
+    def available() -> bool:
+        found = host.client.get("apps/v1", "Deployment", "plane-c", namespace) or {}
+        return bool(found.get("status", {}).get("readyReplicas") == 1)
+
+    until("the engine's Deployment is ready", available)
+    claim = host.client.get("v1", "PersistentVolumeClaim", "data-plane-c-etcd-0", namespace)
+    assert claim is not None and (host.folder / "nested" / "storage" / claim["metadata"]["uid"]).exists()
+    host.client.delete("v1", "Namespace", namespace)
+
+
 def test_an_engine_whose_process_died_is_started_again(host: TestHost, plane: str, tmp_path: Path) -> None:
     name = f"nested/{plane}/{NAME}/kube-apiserver"
     control.call(host.folder, {"verb": "signal", "name": name, "signal": 9})

@@ -1,0 +1,212 @@
+"""The real engine behind the engine's pod: `vcluster start` as a process, in mount and process namespaces of its own.
+
+Used in mode `own` when NIDUS_VCLUSTER names a vcluster binary (NIDUS_VCLUSTER_CHART then names the official chart, see
+nested.chart()). It needs root, and kine (`nidus host build` builds it when asked). The engine's API server always listens
+on port 6443, so one nested cluster at a time can run this way.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from devhost import layout, stages, tools
+from devhost.api import Access, Client, Object
+from devhost.errors import HostError
+from devhost.following import LOG
+from devhost.nested import contract, kubelet
+from devhost.nested.contract import Engine
+from devhost.nested.engines import Engines
+from devhost.nested.own import data
+from devhost.nested.translate import Tenancy
+from devhost.ports import free_port
+from devhost.programs import Program, Programs
+from devhost.state import Host, replace
+
+START_SECONDS: Final = 180.0
+TOKEN_SECONDS: Final = 86400
+_BINARIES: Final = ("kube-apiserver", "kube-controller-manager", "kine")
+_OPTIONAL: Final = ("helm",)
+"""The engine runs helm only for charts named in its own values, which Nidus never sets."""
+_ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
+_MOUNTS: Final = ("binaries", "data", "pki", "var/lib/vcluster", _ACCOUNT)
+
+# The engine's paths are fixed, and the machine's root must not get them: a root of its own, the machine's folders bound
+# into it, over it what the pod would have mounted. All of it ends with the namespace.
+_SCRIPT: Final = """
+set -e
+root=$1; parts=$2; data=$3; shift 3
+mount -t tmpfs -o mode=755 nested "$root"
+for entry in /*; do
+  if [ -L "$entry" ]; then cp -P "$entry" "$root$entry"
+  elif [ -d "$entry" ]; then mkdir -p "$root$entry"; mount --rbind "$entry" "$root$entry"; fi
+done
+mount -t tmpfs nested "$root/run"; mount -t tmpfs nested "$root/var/lib"; mount -t proc nested "$root/proc"
+for part in {mounts}; do
+  mkdir -p "$root/$part"; mount --bind "$parts/$part" "$root/$part"
+done
+mount --bind "$data" "$root/data"
+exec chroot "$root" "$@"
+"""
+
+
+def binary() -> Path | None:
+    """The vcluster binary to run ($NIDUS_VCLUSTER); None without."""
+    chosen = os.environ.get("NIDUS_VCLUSTER")
+    return Path(chosen).absolute() if chosen else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """A running engine: its program's name, the port of its proxy, a client once its Secret is there."""
+
+    program: str
+    port: int
+    folder: Path
+
+
+class Real:
+    """The engines that run (engines.Backing)."""
+
+    probed = True
+
+    def __init__(self, host: Host, programs: Programs, engines: Engines, admin: Client, vcluster: Path) -> None:
+        self._host, self._programs, self._engines = host, programs, engines
+        self._admin, self._vcluster = admin, vcluster
+        self._running: dict[Engine, _Engine] = {}
+
+    def start(self, tenancy: Tenancy, pods: list[Object]) -> None:
+        """Start the engine as its pod would, and wait until it answers; it leaves on the host what it likes."""
+        engine, port = tenancy.engine, free_port()
+        name = f"nested/{engine.namespace}/{engine.name}/vcluster"
+        folder = self._host.folder / "nested" / engine.namespace / engine.name
+        storage = data(self._host) / self._engines.data_uid(tenancy, pods)
+        storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._furnish(folder / "pod", tenancy, port)
+        script = _SCRIPT.replace("{mounts}", " ".join(map(shlex.quote, _MOUNTS)))
+        isolated = [
+            "/usr/bin/unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child=KILL",
+            "/bin/sh",
+            "-c",
+            script,
+            "engine",
+        ]
+        (folder / "root").mkdir(mode=0o700, exist_ok=True)
+        argv = [*isolated, str(folder / "root"), str(folder / "pod"), str(storage), str(self._vcluster), "start"]
+        log, env = layout.log(self._host.folder, name), self._environment(tenancy, pods[0])
+        self._programs.start(Program(name, tuple(argv), log, f"https://127.0.0.1:{port}", "", env))
+        self._running[engine] = _Engine(name, port, folder)
+        LOG.info("%s: the real engine starts", engine)
+        self._await_ready(tenancy)
+
+    def stop(self, engine: Engine, pods: list[str]) -> None:
+        """End the engine and, with its process namespace, everything it started."""
+        for pod in pods:
+            self._admin.delete(kubelet.FORWARDS_API, kubelet.FORWARDS, f"{engine.namespace}.{pod}")
+        ended = self._running.pop(engine, None)
+        if ended is not None:
+            self._programs.stop(ended.program)
+
+    def alive(self, engine: Engine) -> bool:
+        """Tell whether the engine runs."""
+        running = self._running.get(engine)
+        return running is not None and self._programs.pid(running.program) is not None
+
+    def ready(self, tenancy: Tenancy) -> bool:
+        """Ask /readyz of its proxy, trusting the authority of its Secret."""
+        engine, running = tenancy.engine, self._running[tenancy.engine]
+        secret = self._admin.get("v1", "Secret", f"vc-{engine.name}", engine.namespace)
+        if secret is None:
+            return False
+        authority = running.folder / "authority.crt"
+        replace(authority, contract.decoded(secret, "certificate-authority"))
+        access = Access(f"https://127.0.0.1:{running.port}", authority, tls_name=f"{engine.name}.{engine.namespace}")
+        with Client(access, connections=1) as client:
+            return client.ready()
+
+    def reach(self, engine: Engine, pod: Object) -> None:
+        """Let port-forwards to the pod end at the engine's proxy."""
+        self._admin.apply(kubelet.forward(pod, self._running[engine].port))
+
+    def _await_ready(self, tenancy: Tenancy) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not self.ready(tenancy):
+            if not self.alive(tenancy.engine):
+                raise HostError(f"the engine of {tenancy.engine} ended while starting; see its log")
+            if time.monotonic() > end:
+                raise HostError(f"the engine of {tenancy.engine} was not ready within {START_SECONDS:.0f} s")
+            time.sleep(0.2)
+
+    def _furnish(self, pod: Path, tenancy: Tenancy, port: int) -> None:
+        for part in _MOUNTS:
+            (pod / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in (*_BINARIES, *_OPTIONAL):
+            _link(pod / "binaries" / name, name)
+        replace(pod / "var/lib/vcluster/config.yaml", yaml.safe_dump(adjusted(tenancy.config, port)).encode())
+        account = pod / _ACCOUNT
+        replace(account / "token", self._token(tenancy.engine).encode())
+        replace(account / "namespace", tenancy.engine.namespace.encode())
+        replace(account / "ca.crt", (self._host.pki / "ca.crt").read_bytes())
+
+    def _token(self, engine: Engine) -> str:
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        path = f"/api/v1/namespaces/{engine.namespace}/serviceaccounts/vc-{engine.name}/token"
+        asked = self._admin.request("POST", path, body | {"spec": {"expirationSeconds": TOKEN_SECONDS}})
+        return str(asked["status"]["token"])
+
+    def _environment(self, tenancy: Tenancy, pod: Object) -> dict[str, str]:
+        return {
+            "VCLUSTER_NAME": tenancy.engine.name,
+            "POD_NAME": pod["metadata"]["name"],
+            "POD_IP": "127.0.0.1",
+            "NODE_NAME": pod["spec"]["nodeName"],
+            "NODE_IP": "127.0.0.1",
+            "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+            "KUBERNETES_SERVICE_PORT": str(self._host.ports["kube-apiserver"]),
+        }
+
+
+def readiness_policy() -> list[Object]:
+    """Objects that leave the readiness of engine pods to us, since the official chart does not ask for it."""
+    api, name = "admissionregistration.k8s.io/v1", "devhost-engine-readiness"
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    engines = {"resourceRules": [pods], "objectSelector": {"matchLabels": {"app": "vcluster"}}}
+    marked = f'Object{{metadata: Object.metadata{{annotations: {{"{stages.READINESS}": "external"}}}}}}'
+    mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": marked}}
+    spec = {
+        "matchConstraints": engines,
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "mutations": [mutation],
+    }
+    policy = {"apiVersion": api, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec}
+    binding = policy | {"kind": "MutatingAdmissionPolicyBinding", "spec": {"policyName": name}}
+    return [policy, binding]
+
+
+def adjusted(config: Object, port: int) -> Object:
+    """The engine's values with its proxy on loopback, on a port of its own, and telemetry off."""
+    plane: dict[str, Any] = config.get("controlPlane") or {}
+    proxy = (plane.get("proxy") or {}) | {"bindAddress": "127.0.0.1", "port": port}
+    return config | {"controlPlane": plane | {"proxy": proxy}, "telemetry": {"enabled": False}}
+
+
+def _link(link: Path, name: str) -> None:
+    try:
+        found = tools.find(name)
+    except HostError:
+        if name in _OPTIONAL:
+            return
+        raise
+    link.unlink(missing_ok=True)
+    link.symlink_to(found)
