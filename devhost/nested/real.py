@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -34,8 +35,8 @@ TOKEN_SECONDS: Final = 86400
 _BINARIES: Final = ("kube-apiserver", "kube-controller-manager", "kine")
 _OPTIONAL: Final = ("helm",)
 """The engine runs helm only for charts named in its own values, which Nidus never sets."""
-_ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
-_MOUNTS: Final = ("binaries", "data", "pki", "var/lib/vcluster", _ACCOUNT)
+ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
+MOUNTS: Final = ("binaries", "data", "pki", "var/lib/vcluster", ACCOUNT)
 
 # The engine's paths are fixed, and the machine's root must not get them: a root of its own, the machine's folders bound
 # into it, over it what the pod would have mounted. All of it ends with the namespace.
@@ -89,20 +90,8 @@ class Real:
         storage = data(self._host) / self._engines.data_uid(tenancy, pods)
         storage.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._furnish(folder / "pod", tenancy, port)
-        script = _SCRIPT.replace("{mounts}", " ".join(map(shlex.quote, _MOUNTS)))
-        isolated = [
-            "/usr/bin/unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child=KILL",
-            "/bin/sh",
-            "-c",
-            script,
-            "engine",
-        ]
         (folder / "root").mkdir(mode=0o700, exist_ok=True)
-        argv = [*isolated, str(folder / "root"), str(folder / "pod"), str(storage), str(self._vcluster), "start"]
+        argv = isolated(folder / "root", folder / "pod", storage, [str(self._vcluster), "start"])
         log, env = layout.log(self._host.folder, name), self._environment(tenancy, pods[0])
         self._programs.start(Program(name, tuple(argv), log, f"https://127.0.0.1:{port}", "", env))
         self._running[engine] = _Engine(name, port, folder)
@@ -148,12 +137,12 @@ class Real:
             time.sleep(0.2)
 
     def _furnish(self, pod: Path, tenancy: Tenancy, port: int) -> None:
-        for part in _MOUNTS:
+        for part in MOUNTS:
             (pod / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in (*_BINARIES, *_OPTIONAL):
             _link(pod / "binaries" / name, name)
         replace(pod / "var/lib/vcluster/config.yaml", yaml.safe_dump(adjusted(tenancy.config, port)).encode())
-        account = pod / _ACCOUNT
+        account = pod / ACCOUNT
         replace(account / "token", self._token(tenancy.engine).encode())
         replace(account / "namespace", tenancy.engine.namespace.encode())
         replace(account / "ca.crt", (self._host.pki / "ca.crt").read_bytes())
@@ -174,6 +163,16 @@ class Real:
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
             "KUBERNETES_SERVICE_PORT": str(self._host.ports["kube-apiserver"]),
         }
+
+
+def isolated(root: Path, pod: Path, storage: Path, command: Sequence[str]) -> list[str]:
+    """Return the command line that runs `command` where it sees the folders of `pod` and, as /data, `storage`.
+
+    `root` is an empty folder. The mounts are the command's alone; when the outer process ends, everything inside does.
+    """
+    script = _SCRIPT.replace("{mounts}", " ".join(map(shlex.quote, MOUNTS)))
+    apart = ["/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "/bin/sh", "-c", script, "engine"]
+    return [*apart, str(root), str(pod), str(storage), *command]
 
 
 def readiness_policy() -> list[Object]:

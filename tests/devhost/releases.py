@@ -12,22 +12,20 @@ from helm_python import Chart
 from devhost.api import Client
 from devhost.nested import CHART
 
-CLUSTER_KINDS = ("ClusterRole", "ClusterRoleBinding")
 
-
-def install(client: Client, name: str, values: dict[str, Any] | None = None) -> str:
+def install(client: Client, name: str, values: dict[str, Any] | None = None, chart: Path = CHART) -> str:
     """Apply namespace vcluster-NAME and the chart's objects; return the namespace."""
     namespace = f"vcluster-{name}"
     client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    for found in objects(name, namespace, values or {}):
+    for found in objects(name, namespace, values or {}, chart):
         client.apply(found)
     return namespace
 
 
-def objects(name: str, namespace: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def objects(name: str, namespace: str, values: dict[str, Any], chart: Path = CHART) -> Iterator[dict[str, Any]]:
     """Render the chart; the workload comes last."""
-    with Chart.load(CHART) as chart:
-        files = chart.render(values, name=name, namespace=namespace)
+    with Chart.load(chart) as loaded:
+        files = loaded.render(values, name=name, namespace=namespace)
     found = [one for text in files.values() for one in yaml.safe_load_all(text) if one]
     yield from sorted(found, key=lambda one: one["kind"] in ("StatefulSet", "Deployment"))
 
