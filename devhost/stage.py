@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import yaml
 
-from devhost import account
+from devhost import account, reins
 from devhost.api import Client
 from devhost.errors import HostError
 from devhost.nested import CHART
@@ -190,7 +190,7 @@ def set_up(folder: Path, content: Path | None, spec: Mapping[str, Any] | None = 
 def start(
     stage: Stage, kubeconfig: Path, *, namespace: str = account.SYSTEM, name: str = "nidus", **environment: str
 ) -> Controller:
-    """Start `nidus run` on the stage as that account; it does not outlive a kill -9 of the caller by more than its Lease."""
+    """Start `nidus run` on the stage as that account. It is killed when the thread that starts it ends, however that comes."""
     log = stage.folder / "controller.log"
     env = {
         **os.environ,
@@ -199,7 +199,17 @@ def start(
         "NIDUS_SERVICE_ACCOUNT": f"{namespace}:{name}",
         **environment,
     }
-    words = [sys.executable, "-m", "reconciler", "run", "--config", str(stage.config), "--namespace", namespace]
+    words = [
+        *reins.tied(),
+        sys.executable,
+        "-m",
+        "reconciler",
+        "run",
+        "--config",
+        str(stage.config),
+        "--namespace",
+        namespace,
+    ]
     with log.open("ab") as output:
         process = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     return Controller(stage, process, log, environment)
