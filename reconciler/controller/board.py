@@ -90,6 +90,22 @@ class Board:
             self._rounds[snapshot.source] = Round(snapshot.trailers, self._pending(changed), unready=set(changed))
             return rollout, sorted(changed)
 
+    def stand(self, source: str) -> list[str]:
+        """Put on the board what clusters of a source were accepted at, where nothing newer is; the keys that are new.
+
+        For a start without Git (S4, S8). Tombstones wait for Git: nothing is removed on what was read long ago.
+        """
+        with self._lock:
+            records = [
+                record for name, record in self.records().items() if record.source == source and name not in self._slots
+            ]
+            standing = [record.cluster for record in records if record.tombstone is None]
+            for name in standing:
+                content = self._accepted.get(name)
+                bundle = self._resolved(name, content, None) if content else None
+                self._slots[name] = Slot(source, bundle, None if bundle else fleet.UNREADABLE)
+            return sorted(standing)
+
     def _revised(self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content]) -> list[tuple[str, Slot]]:
         invalid = _invalid(snapshot)
         slots = []
@@ -100,7 +116,9 @@ class Board:
             record = self._states[name].record
             bundle = resolve.tombstone(record, accepted.get(name), tombstone, self.policy)
             slots.append((name, Slot(snapshot.source, bundle, rollout.held.get(name))))
-        foreign = {name for name, why in rollout.held.items() if why.reason == "NameTaken"}  # the incumbent keeps its slot
+        foreign = {
+            name for name, why in rollout.held.items() if why.reason == "NameTaken"
+        }  # the incumbent keeps its slot
         rest = (invalid.keys() | rollout.held.keys()) - {name for name, _ in slots} - foreign
         return slots + [
             (name, Slot(snapshot.source, None, rollout.held.get(name), invalid.get(name, ""))) for name in sorted(rest)
@@ -234,9 +252,10 @@ class Board:
             round_.unready.discard(name)
             return not round_.unready
 
-    def names(self) -> list[str]:
+    def names(self, source: str = "") -> list[str]:
+        """The clusters on the board, of one source or of all."""
         with self._lock:
-            return sorted(self._slots)
+            return sorted(name for name, slot in self._slots.items() if source in ("", slot.source))
 
     def _permit(self, round_: Round, now: float) -> Permit:
         wanted = [round_.destructive[name] for name in sorted(round_.destructive)]

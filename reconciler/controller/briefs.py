@@ -40,7 +40,9 @@ def held(cluster: str, revision: Revision, why: Held) -> Report:
 
 def invalid(cluster: str, revision: Revision, message: str) -> Report:
     """Its file is broken, and no version of it was ever accepted."""
-    found, word = conditions.compute((), (), held=None, suspended="", tombstone=None, invalid=message, never_applied=True)
+    found, word = conditions.compute(
+        (), (), held=None, suspended="", tombstone=None, invalid=message, never_applied=True
+    )
     return Report(cluster, revision, Plan(cluster, revision, ()), (), (), found, word)
 
 

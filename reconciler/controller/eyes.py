@@ -1,6 +1,7 @@
 """How the running controller sees: one live cache over the host, a client for each nested API server, watches for layers that wait (R1)."""
 
 import threading
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
@@ -95,6 +96,11 @@ class Eyes:
         for _, end in self._watches.values():
             end()
         self._targets.forget_all()
+
+    def stale(self) -> float:
+        """For how many seconds some kind on the host is not watched; 0 while all are."""
+        since = self._cache.stale_since
+        return time.monotonic() - since if since is not None else 0.0
 
     def sight(self, bundle: Bundle) -> Sight:
         return sight(bundle, self._host, self._targets, self._renderer, self._read, self._policy, self._cache)

@@ -4,8 +4,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
+from reconciler.controller.wake import Wake, Woken
 from reconciler.errors import NidusError
 from reconciler.model import (
     Content,
@@ -20,92 +21,67 @@ from reconciler.model import (
     SourceReport,
     Tree,
 )
+from reconciler.report import log
 from reconciler.source.mirror import Mirror
+from reconciler.spec import config as configuration
 from reconciler.spec import load, units
 
 JITTER = 0.1  # of the interval
 RETRY_FIRST, RETRY_LAST = 1.0, 300.0
+BURST = 2.0  # seconds a sync waits at most for a burst of marks to end, so that the burst is two syncs (W3)
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a source needs of the controller: `revise` admits a snapshot, `tell` reports, `accepted` is what clusters stand on."""
+    """What a source needs of the controller: `revise` admits a snapshot, `stand` enforces what was accepted before while nothing can
+    be read (S4), `tell` reports, `accepted` is what clusters stand on."""
 
     revise: Callable[[Snapshot, bool], Rollout]
+    stand: Callable[[str], None]
     tell: Callable[[SourceReport], None]
     accepted: Callable[[str], dict[str, Content]]
     records: Callable[[], dict[str, Record]]
 
 
-@dataclass(frozen=True, slots=True)
-class Woken:
-    """One wake, taken: why, when, and whether the same tree is to be admitted again, or every cluster checked again."""
-
-    trigger: str
-    at: float
-    forced: bool
-    again: bool
-
-
-@dataclass(slots=True)
-class Wake:
-    """Why and since when a source was woken; several wakes before a fetch are one (W3).
-
-    `again` admits the same tree once more, because time or requests moved; `forced` re-checks every cluster besides (S2).
-    """
-
-    trigger: str = ""
-    at: float = 0.0
-    forced: bool = False
-    again: bool = False
-    generation: int = 0
-    event: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def up(self, trigger: str, *, forced: bool = False, again: bool = False, generation: int = 0) -> None:
-        with self.lock:
-            if not self.trigger:
-                self.trigger, self.at = trigger, time.time()
-            self.forced = self.forced or forced
-            self.again = self.again or again or forced
-            self.generation = max(self.generation, generation)
-            self.event.set()
-
-    def take(self) -> "Woken":
-        with self.lock:
-            taken = Woken(self.trigger or "poll", self.at or time.time(), self.forced, self.again)
-            self.trigger, self.at, self.forced, self.again = "", 0.0, False, False
-            self.event.clear()
-            return taken
-
-
 class Source:
     """One repository followed for as long as the controller lives."""
 
-    def __init__(self, config: SourceConfig, mirror: Mirror, policy: Policy, limits: Limits, ports: Ports) -> None:
+    def __init__(
+        self, config: SourceConfig, mirror: Mirror, policy: Policy, limits: Limits, ports: Ports, served: int = 0
+    ) -> None:
+        """`served` is the generation the last process answered; marks above it are still asked for."""
         self.config = config
         self.mirror = mirror
-        self.wake = Wake()
-        self.beat = time.monotonic()
+        self.wake = Wake(served)
         self.read_once = threading.Event()
-        self.resynced = 0
         self._policy, self._limits, self._ports = policy, limits, ports
         self._known: load.Known = load.NOTHING
         self._snapshot: Snapshot | None = None
         self._failures = 0
         self._fetched = 0.0
         self._interval = units.duration(config.interval)
+        self._due: float | None = None
+        self._served = served
+        self._began = 0.0
+
+    def silent(self) -> float:
+        """For how many seconds the sync under way goes on; 0 between syncs (H3)."""
+        began = self._began
+        return time.monotonic() - began if began else 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set: sync on every wake, and every interval with jitter (S6)."""
+        """Until `stop` is set: sync on every wake, every interval with jitter (S6), and when admission asked to be asked again."""
         self.wake.up("start")
         while not stop.is_set():
-            self.wake.event.wait(self._pause())
+            self.wake.wait(self._pause(), stop, BURST)
             if stop.is_set():
                 return
-            self.beat = time.monotonic()
-            self.step(self.wake.take())
-            self.beat = time.monotonic()
+            woken = self.wake.take()
+            if self._due is not None and time.time() >= self._due:
+                woken = replace(woken, again=True, trigger="due" if woken.trigger == "poll" else woken.trigger)
+            self._began = time.monotonic()
+            self.step(woken)
+            self._began = 0.0
 
     def step(self, woken: Woken) -> None:
         """One sync of the source. A failure keeps the last good snapshot enforced, and is reported (S4)."""
@@ -118,6 +94,9 @@ class Source:
             self._failures = 0
         except NidusError as error:
             self._failures += 1
+            self.wake.keep(woken)
+            if self._snapshot is None:
+                self._ports.stand(self.config.name)
             self._report(woken.trigger, stages, error=f"{error.reason}: {error.message}")
         finally:
             self.read_once.set()
@@ -129,16 +108,27 @@ class Source:
         tree = self.mirror.tree(revision.commit)
         before = self._snapshot
         if before is not None and before.oid == tree.oid and not woken.again:
-            if self._failures:
+            if self._failures or woken.generation > self._served:
+                self._served = woken.generation
                 self._report(woken.trigger, stages)
             return
         snapshot = self._read(revision, tree)
         stages.append(("validated", time.time()))
         rollout = self._ports.revise(snapshot, woken.forced)
         stages.append(("admitted", time.time()))
-        self._snapshot = snapshot
+        self._snapshot, self._due, self._served = snapshot, rollout.next_at, woken.generation
         self._report(woken.trigger, stages, rollout)
-        self.mirror.pin(self._commits() | {"": revision.commit})
+        self._pin(revision.commit)
+
+    def _pin(self, commit: str) -> None:
+        """Keep what clusters stand on (S8), and the commit just read: clusters are about to be accepted at it."""
+        for name in sorted(self.mirror.pin(self.commits() | {"": commit})):
+            log.line(
+                "AcceptedUnreadable",
+                cluster=name,
+                source=self.config.name,
+                message="the mirror does not hold its commit",
+            )
 
     def _read(self, revision: Revision, tree: Tree) -> Snapshot:
         """The snapshot of one commit; `descends` and trailers are told against the commit followed before (S5, D3)."""
@@ -164,20 +154,23 @@ class Source:
         return snapshot
 
     def content_at(self, commit: str) -> Content:
-        """What a cluster was accepted at, read again after a restart (S8). Raises Stalled or Unavailable where it cannot be."""
+        """What a cluster was accepted at, read again after a restart (S8). Raises Stalled or Unavailable where it cannot be.
+
+        It was judged when it was accepted; a policy that became stricter since does not make it unreadable.
+        """
         tree = self.mirror.tree(commit)
         blobs = self.mirror.read(load.wanted(tree, self._known))
-        revision = Revision(self.config.branch, commit)
-        snapshot, _ = load.load(self.config.name, revision, tree, blobs, self._known, self._policy, self._limits)
+        revision, policy = Revision(self.config.branch, commit), configuration.anything()
+        snapshot, self._known = load.load(self.config.name, revision, tree, blobs, self._known, policy, self._limits)
         return snapshot.content
 
     def _accepted_commit(self, head: str) -> str | None:
         """After a restart: a commit some cluster stands on that HEAD does not descend from, else any of them."""
-        commits = sorted(set(self._commits().values()))
+        commits = sorted(set(self.commits().values()))
         astray = [commit for commit in commits if not self.mirror.descends(commit, head)]
         return next(iter(astray or commits), None)
 
-    def _commits(self) -> dict[str, str]:
+    def commits(self) -> dict[str, str]:
         """Cluster -> the commit it was accepted at, of this source."""
         records = self._ports.records().values()
         return {
@@ -212,14 +205,16 @@ class Source:
                 trigger=trigger,
                 fetched=self._fetched,
                 error=error,
-                generation=self.wake.generation,
+                generation=self._served,
             )
         )
 
     def _pause(self) -> float:
         if self._failures:
-            return min(RETRY_LAST, self._interval, RETRY_FIRST * 2.0 ** (self._failures - 1)) * random.uniform(0.8, 1.2)
-        return self._interval * random.uniform(1 - JITTER, 1 + JITTER)
+            doubled = RETRY_FIRST * 2.0 ** min(self._failures - 1, 20)
+            return min(RETRY_LAST, self._interval, doubled) * random.uniform(0.8, 1.2)
+        pause = self._interval * random.uniform(1 - JITTER, 1 + JITTER)
+        return pause if self._due is None else min(pause, max(1.0, self._due - time.time()))
 
 
 def _held(rollout: Rollout) -> Held | None:

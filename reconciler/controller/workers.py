@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from reconciler.controller import briefs
 from reconciler.controller.board import Board, Slot
@@ -11,7 +12,20 @@ from reconciler.controller.queue import Queue
 from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stalled
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
-from reconciler.model import Bundle, Destructive, Held, ObjectRef, Permit, Record, Report, Revision
+from reconciler.kube.client import Client
+from reconciler.model import (
+    Bundle,
+    Destructive,
+    Held,
+    Layer,
+    Object,
+    ObjectRef,
+    Permit,
+    Record,
+    Report,
+    Revision,
+    Target,
+)
 from reconciler.observe import Sight
 from reconciler.reconcile import Hands, Pass, Work, reconcile
 from reconciler.report import Reporter, log
@@ -36,11 +50,11 @@ class Tools:
 
 
 class Workers:
-    """A fixed number of threads over one queue. `beats` are their last signs of life, for the heartbeat (H3)."""
+    """A fixed number of threads over one queue."""
 
     def __init__(self, board: Board, queue: Queue, tools: Tools, count: int) -> None:
         self._board, self._queue, self._tools = board, queue, tools
-        self.beats = {number: time.monotonic() for number in range(count)}
+        self._beats = {number: time.monotonic() for number in range(count)}
         self._threads = [
             threading.Thread(target=self._run, args=(n,), name=f"worker-{n}", daemon=True) for n in range(count)
         ]
@@ -55,14 +69,21 @@ class Workers:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def once(self, key: str) -> None:
+    def signs(self) -> list[tuple[int, Callable[[], float]]]:
+        """Each worker's number, and for how many seconds it has shown no sign of life (H3)."""
+        return [(number, partial(self._silent, number)) for number in self._beats]
+
+    def _silent(self, number: int) -> float:
+        return time.monotonic() - self._beats[number]
+
+    def once(self, key: str, alive: Callable[[], None] = lambda: None) -> None:
         """One pass over one cluster, whatever it comes to."""
         found = self._board.slot(key)
         if found is None:
             return
         slot, state = found
         try:
-            self._pass(key, slot, state)
+            self._pass(key, slot, state, alive)
         except LeaseLost:
             return  # the process is about to end (H1); nothing more is written or said
         except NidusError as error:
@@ -70,15 +91,18 @@ class Workers:
 
     def _run(self, number: int) -> None:
         while not self._queue.closed:
-            self.beats[number] = time.monotonic()
+            self._beat(number)
             key = self._queue.take(timeout=5.0)
             if key is not None:
                 try:
-                    self.once(key)
+                    self.once(key, partial(self._beat, number))
                 finally:
                     self._queue.done(key)
 
-    def _pass(self, key: str, slot: Slot, state: State | None) -> None:
+    def _beat(self, number: int) -> None:
+        self._beats[number] = time.monotonic()
+
+    def _pass(self, key: str, slot: Slot, state: State | None, alive: Callable[[], None]) -> None:
         bundle, now, began = slot.bundle, time.time(), time.monotonic()
         if bundle is None:
             self._tell(slot, state, _unresolved(key, slot, _revision(state)))
@@ -92,7 +116,7 @@ class Workers:
         work = Work(
             bundle, current, self._board.policy, self._tools.salt, now, requests, slot.settled, slot.since, slot.invalid
         )
-        result = reconcile(work, self._tools.sight(bundle), Hands(self._save, self._permit))
+        result = reconcile(work, _beating(self._tools.sight(bundle), alive), Hands(self._save, self._permit))
         self._board.learn(key, bundle, result.settled, result.since)
         if bundle.tombstone and all(one.outcome in FINISHED for one in result.report.results):
             self._over(key, bundle, result.state)
@@ -199,6 +223,24 @@ class Workers:
     def _wake(self, keys: list[str]) -> None:
         for key in keys:
             self._queue.add(key)
+
+
+def _beating(sight: Sight, alive: Callable[[], None]) -> Sight:
+    """Eyes that give a sign of life at every look: a long pass over a slow host is no stalled worker (H3)."""
+
+    def client(target: Target) -> Client:
+        alive()
+        return sight.client(target)
+
+    def cached(target: Target, ref: ObjectRef) -> Object | None:
+        alive()
+        return sight.cached(target, ref)
+
+    def render(layer: Layer) -> tuple[Object, ...]:
+        alive()
+        return sight.render(layer)
+
+    return replace(sight, client=client, cached=cached, render=render)
 
 
 def _unresolved(key: str, slot: Slot, revision: Revision) -> Report:

@@ -5,3 +5,4 @@
 
 from reconciler.fleet.admission import admit as admit
 from reconciler.fleet.release import permit as permit
+from reconciler.fleet.removal import UNREADABLE as UNREADABLE

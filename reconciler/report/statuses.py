@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
 from reconciler.model import Condition, Object, ObjectRef, Report, SourceReport
 
@@ -33,6 +34,10 @@ class Statuses:
         """The applied revision as it was last said."""
         return str(self._written.get(("NestedCluster", cluster), {}).get("revision", {}).get("applied", ""))
 
+    def generation(self, source: str) -> int:
+        """The generation of a source that was answered last (W3)."""
+        return int(self._written.get(("Source", source), {}).get("generation", 0))
+
     def cluster(self, report: Report, source: str, path: str, extra: Mapping[str, Any]) -> None:
         """Say what a pass came to. Raises ApiError."""
         previous = self._written.get(("NestedCluster", report.cluster), {})
@@ -53,12 +58,23 @@ class Statuses:
             known = self._written.get((kind, name))
             if known == status:
                 return
-            metadata = {"name": name, "namespace": self._namespace}
-            body: Object = {"apiVersion": API, "kind": kind, "metadata": metadata}
-            if known is None:
-                self._client.apply({**body, "spec": dict(spec)}, force=True)
-            self._client.patch_status(ObjectRef("nidus.dev", kind, self._namespace, name), {**body, "status": status})
+            try:
+                self._write(kind, name, spec if not known else None, status)
+            except ApiError as error:
+                if error.kind is not ErrorClass.ABSENT or not known:
+                    raise
+                self._write(
+                    kind, name, spec, status
+                )  # somebody deleted the object: it is only a report, and comes back
             self._written[kind, name] = status
+
+    def _write(self, kind: str, name: str, spec: Mapping[str, Any] | None, status: dict[str, Any]) -> None:
+        """Write the status; the object itself before, where `spec` is given."""
+        metadata = {"name": name, "namespace": self._namespace}
+        body: Object = {"apiVersion": API, "kind": kind, "metadata": metadata}
+        if spec is not None:
+            self._client.apply({**body, "spec": dict(spec)}, force=True)
+        self._client.patch_status(ObjectRef("nidus.dev", kind, self._namespace, name), {**body, "status": status})
 
 
 def _cluster_status(report: Report, previous: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,13 +137,13 @@ def _source_status(report: SourceReport, previous: Mapping[str, Any]) -> dict[st
         "rejected": report.rejected,
         "violations": violations,
         "violationCount": len(report.violations),
-        "generation": report.generation,
+        "generation": max(report.generation, int(previous.get("generation", 0))),
         "error": report.error[:MESSAGE],
         "trigger": report.trigger,
         "stages": {name: stamp(at) for name, at in report.stages},
     }
     if report.trigger == "start" and status["revision"] == previous.get("revision"):
-        kept = {name: previous[name] for name in ("trigger", "stages", "generation") if name in previous}
+        kept = {name: previous[name] for name in ("trigger", "stages") if name in previous}
         status.update(kept)  # a restart is no news: the story of the commit stays as it was told
     if report.held:
         status["held"] = {

@@ -1,0 +1,153 @@
+"""All sources of the process: opened, followed, woken, and what they read put on the board."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler.controller import marks, triggers
+from reconciler.controller.board import Board
+from reconciler.controller.queue import Queue
+from reconciler.controller.sources import Ports, Source
+from reconciler.errors import NidusError, Stalled
+from reconciler.model import Content, Object, Report, Rollout, Snapshot, SourceConfig, SourceReport
+from reconciler.report import Reporter, log
+from reconciler.settings import Settings
+from reconciler.source.mirror import Mirror
+
+
+class Intake:
+    """One thread a source, from `open` until `stop` is set; `close` afterwards gives the mirrors back."""
+
+    def __init__(
+        self, settings: Settings, board: Board, queue: Queue, reporter: Reporter, stop: threading.Event
+    ) -> None:
+        self._settings, self._board, self._queue, self._reporter, self._stop = settings, board, queue, reporter, stop
+        self._stops: list[Callable[[], None]] = []
+        self.sources: dict[str, Source] = {}
+
+    def open(self) -> None:
+        """Open every mirror and recall what its clusters stand on. Raises NidusError where a mirror cannot be opened."""
+        policy, limits = self._board.policy, self._settings.limits
+        ports = Ports(self._revise, self._stand, self._tell, self._board.accepted, self._board.records)
+        for config in self._settings.config.sources:
+            mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
+            self._stops.append(mirror.close)
+            served = self._reporter.statuses.generation(config.name)
+            self.sources[config.name] = source = Source(config, mirror, policy, limits, ports, served)
+            self._recall(source)
+
+    def start(self) -> None:
+        """Follow every source from now on; local repositories without a webhook are watched besides."""
+        for source in self.sources.values():
+            name = f"source-{source.config.name}"
+            threading.Thread(target=source.run, args=(self._stop,), name=name, daemon=True).start()
+        configs = [source.config for source in self.sources.values() if source.config.webhook is None]
+        local = {config.name: path for config in configs if (path := _local(config)) is not None}
+        if local:
+            self._stops.append(triggers.watch(local, lambda name: self.sources[name].wake.up("watch")))
+
+    def wake(self, trigger: str) -> None:
+        """Every source admits its tree once more: time or requests moved, or the process stops."""
+        for source in self.sources.values():
+            source.wake.up(trigger, again=True)
+
+    def close(self) -> None:
+        for stop in reversed(self._stops):
+            stop()
+
+    def unread(self) -> list[str]:
+        """The sources that were not read yet since the start, successfully or not."""
+        return [name for name, source in self.sources.items() if not source.read_once.is_set()]
+
+    def marked(self, name: str, generation: int) -> None:
+        """This replica's webhook stored a mark."""
+        source = self.sources.get(name)
+        if source is not None:
+            source.wake.up("webhook", generation=generation)
+
+    def noticed(self, item: Object) -> None:
+        """A source object moved: a mark by this replica's webhook or another's, or by `nidus sync` (W3)."""
+        source = self.sources.get(str(item["metadata"]["name"]))
+        if source is None:
+            return
+        resync = marks.read(item, marks.RESYNC)
+        if resync > source.wake.resync:
+            source.wake.up("sync", forced=True, resync=resync)
+        requested = marks.read(item, marks.REQUESTED)
+        if requested > source.wake.generation:
+            source.wake.up("webhook", generation=requested)
+
+    def read(self, oids: Collection[str]) -> dict[str, bytes]:
+        """Blobs by id: engine charts from the settings, all else from whichever mirror holds it. Raises Stalled("ContentUnreadable")."""
+        charts = self._settings.charts
+        found = {oid: charts[oid] for oid in oids if oid in charts}
+        missing = [oid for oid in oids if oid not in found]
+        for source in self.sources.values():
+            if not missing:
+                break
+            try:
+                found.update(source.read(missing))
+                missing = []
+            except Stalled:
+                continue
+        if missing:
+            raise Stalled(f"{len(missing)} files of an accepted commit cannot be read", reason="ContentUnreadable")
+        return found
+
+    def finished(self, report: Report) -> None:
+        """The last cluster of a revision became Ready: the story of the commit is complete (T3)."""
+        if report.word != "Ready" or not self._board.ready(report.cluster):
+            return
+        found = self._board.slot(report.cluster)
+        known = self._reporter.sources.get(found[0].source) if found else None
+        if known is not None:
+            ready = ("ready", time.time())
+            self._measure(known, (ready,))
+            self._report(replace(known, stages=(*known.stages, ready)))
+
+    def _recall(self, source: Source) -> None:
+        """What clusters were accepted at, read again from the pinned commits (S8); what cannot be read stays as it is on the host."""
+        contents: dict[str, Content] = {}
+        by_commit: dict[str, Content] = {}
+        for name, commit in source.commits().items():
+            try:
+                if commit not in by_commit:
+                    by_commit[commit] = source.content_at(commit)
+                contents[name] = by_commit[commit]
+            except NidusError as error:
+                log.line("AcceptedUnreadable", cluster=name, source=source.config.name, message=error.message)
+        self._board.remember({name: content for name, content in contents.items() if name in content.specs.clusters})
+
+    def _revise(self, snapshot: Snapshot, forced: bool) -> Rollout:
+        rollout, changed = self._board.revise(snapshot, time.time())
+        for key in self._board.names(snapshot.source) if forced else changed:
+            self._queue.forget(key)
+            self._queue.add(key)
+        return rollout
+
+    def _stand(self, source: str) -> None:
+        """Git cannot be read and nothing was read since the start: what was accepted before is enforced (S4)."""
+        for key in self._board.stand(source):
+            self._queue.add(key)
+
+    def _tell(self, report: SourceReport) -> None:
+        self._measure(report, report.stages[1:])
+        self._report(report)
+
+    def _measure(self, report: SourceReport, stages: Sequence[tuple[str, float]]) -> None:
+        seen = dict(report.stages).get("seen", time.time())
+        for stage, at in stages:
+            self._reporter.metrics.stage(stage, at - seen)
+
+    def _report(self, report: SourceReport) -> None:
+        config = self.sources[report.source].config
+        self._reporter.source(report, {"url": config.url, "branch": config.branch, "path": config.path})
+
+
+def _local(config: SourceConfig) -> Path | None:
+    """The folder of a local repository."""
+    if config.url.startswith("file://"):
+        return Path(config.url.removeprefix("file://"))
+    return Path(config.url) if "://" not in config.url and Path(config.url).is_dir() else None

@@ -1,0 +1,69 @@
+"""The two ports (W4): the internal one, and the webhook's, which only stores marks (W3)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from reconciler.controller import http
+from reconciler.controller.marks import Marker
+from reconciler.errors import NidusError, UsageError
+from reconciler.kube.client import Client
+from reconciler.model import ControllerSpec, SourceConfig
+from webhook.app import MarkFailed, Route, create_app
+from webhook.server import serve
+
+Stop = Callable[[], None]
+
+
+def internal(views: http.Views, address: str) -> tuple[int, Stop]:
+    """Serve health, metrics and reports; returns the port and what stops it. Raises UsageError for an address that cannot be used."""
+    try:
+        return serve(http.create_app(views), address)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {address}: {error.strerror}", hint="spec.server.internal") from error
+
+
+def webhook(config: ControllerSpec, client: Client, woken: Callable[[str, int], None]) -> tuple[int, Stop] | None:
+    """Serve the webhooks of all sources that have one; None where none has.
+
+    `client` is one without the Lease's fence: any replica may store a mark. `woken` hears (source, generation) of each stored mark.
+    """
+    sources = {one.name: one for one in config.sources if one.webhook is not None}
+    if not sources:
+        return None
+    markers = {name: Marker(client, config.namespace, name, partial(woken, name)) for name in sources}
+
+    def mark(source: str, refs: tuple[str, ...]) -> None:
+        if f"refs/heads/{sources[source].branch}" not in refs:
+            return
+        try:
+            markers[source].mark()
+        except NidusError as error:
+            raise MarkFailed(error.reason) from error
+
+    try:
+        return serve(create_app(_routes(sources.values()), mark), config.server.webhook)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {config.server.webhook}: {error.strerror}", hint="spec.server.webhook"
+        ) from error
+
+
+def _routes(sources: Iterable[SourceConfig]) -> dict[str, Route]:
+    routes = {}
+    for one in sources:
+        if one.webhook is not None:
+            secrets = partial(_secrets, [Path(name) for name in one.webhook.secret_files])
+            routes[one.name + one.webhook.suffix] = Route(one.name, one.webhook.provider, secrets)
+    return routes
+
+
+def _secrets(files: Sequence[Path]) -> tuple[bytes, ...]:
+    """The secrets valid now; a file that is missing or unreadable is no secret (rotation)."""
+    found = []
+    for file in files:
+        try:
+            found.append(file.read_bytes().strip())
+        except OSError:
+            continue
+    return tuple(found)
