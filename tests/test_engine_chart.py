@@ -86,4 +86,4 @@ def test_an_ingress_keeps_the_charts_passthrough() -> None:
 def test_a_node_port() -> None:
     spec = render(NODE_PORT)["Service", "team-a"]["spec"]
     assert spec["type"] == "NodePort"
-    assert {port["name"]: port.get("nodePort") for port in spec["ports"]}["https"] == 30443
+    assert {port["name"]: port.get("nodePort") for port in spec["ports"]} == {"https": 30443}

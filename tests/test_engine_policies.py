@@ -69,7 +69,7 @@ def test_etcd_members_surge_and_volumes_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "balancers", "ports"), [("None", "0", "0"), ("LoadBalancer", "1", "1"), ("NodePort", "0", "2")]
+    ("kind", "balancers", "ports"), [("None", "0", "0"), ("LoadBalancer", "1", "1"), ("NodePort", "0", "1")]
 )
 def test_exposing_raises_what_its_service_needs(kind: str, balancers: str, ports: str) -> None:
     found = hard(quota=LIMITED, expose=Expose(type=kind))

@@ -23,6 +23,7 @@ _INIT_LIMITS = {"memory": "256Mi"}
 _DNS_REQUESTS = {"cpu": "20m", "memory": "64Mi"}
 _DNS_LIMITS = {"memory": "170Mi"}
 _DNS_PODS = 2  # one, and one more while it rolls out
+_NODE_PORT = frozenset({"NodePort", "LoadBalancer"})  # one port of their Service: that of kubelets is off (values.py)
 _PROBE_SERVICES = 2  # short-lived, at the first start: how the engine learns the host's service range
 
 
@@ -52,7 +53,7 @@ def of(cluster: NestedCluster) -> Overhead:
         pods=sum(pods.values()),
         services=(3 if etcd else 2) + 1 + _PROBE_SERVICES,
         load_balancers=int(cluster.spec.expose.type == "LoadBalancer"),
-        node_ports={"NodePort": 2, "LoadBalancer": 1}.get(cluster.spec.expose.type, 0),
+        node_ports=int(cluster.spec.expose.type in _NODE_PORT),
     )
 
 

@@ -106,6 +106,24 @@ def test_load_balancer_has_no_kubelet_port() -> None:
     assert [p["name"] for p in service["ports"]] == ["https"]
 
 
+def test_no_kubelet_port_while_kubelets_are_not_proxied_by_name() -> None:
+    service = render({"networking": {"advanced": {"proxyKubelets": {"byHostname": False}}}})["Service", NAME]["spec"]
+    assert [p["name"] for p in service["ports"]] == ["https"]
+
+
+def test_etcd_takes_limits_and_keeps_its_account() -> None:
+    resources = {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}}
+    store = {"etcd": {"deploy": {"enabled": True, "statefulSet": {"resources": resources}}}}
+    pod = render({"controlPlane": {"backingStore": store}})["StatefulSet", "team-a-etcd"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["limits"] == {"memory": "1Gi"}
+    assert pod["serviceAccountName"] == "vc-team-a" and pod["automountServiceAccountToken"] is False
+
+
+def test_the_budget_names_no_namespace_as_in_the_official_chart() -> None:
+    budget = render({"controlPlane": {"advanced": {"podDisruptionBudget": {"enabled": True, "maxUnavailable": 1}}}})
+    assert set(budget["PodDisruptionBudget", NAME]["metadata"]) == {"name"}
+
+
 def test_unknown_values_are_refused() -> None:
     with pytest.raises(HelmValuesError, match="nosuch"):
         render({"controlPlane": {"nosuch": 1}})

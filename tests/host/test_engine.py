@@ -84,7 +84,10 @@ def layers(name: str, spec: ClusterSpec, account: Account) -> tuple[Layer, Layer
 def rendered(layer: Layer, name: str) -> list[dict[str, Any]]:
     with Chart.load(FOLDER) as chart:
         files = chart.render(layer.spec["values"], name=name, namespace=layer.namespace)
-    return [obj for text in files.values() for obj in yaml.safe_load_all(text) if obj]
+    objects = [obj for text in files.values() for obj in yaml.safe_load_all(text) if obj]
+    for one in objects:  # the chart's budget names none: packs.objects does the same
+        one["metadata"].setdefault("namespace", layer.namespace)
+    return objects
 
 
 Ref = tuple[str, str, str, str]
