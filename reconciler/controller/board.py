@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler import fleet
-from reconciler.apply import Key
 from reconciler.engine import values
 from reconciler.inventory.store import State
+from reconciler.memory import Memory
 from reconciler.model import (
     Bundle,
     Content,
@@ -38,8 +38,7 @@ class Slot:
     bundle: Bundle | None = None
     held: Held | None = None
     invalid: str = ""
-    settled: Mapping[Key, str] = field(default_factory=dict)
-    since: Mapping[str, float] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(slots=True)
@@ -144,8 +143,7 @@ class Board:
         before = self._slots.get(name)
         if before is not None and slot.bundle is not None and before.bundle is not None:
             same = before.bundle.digest == slot.bundle.digest and before.bundle.tombstone == slot.bundle.tombstone
-            memory = before if same else Slot(slot.source)
-            self._slots[name] = replace(slot, settled=memory.settled, since=memory.since)
+            self._slots[name] = replace(slot, memory=before.memory) if same else slot
             return not same or (before.held, before.invalid) != (slot.held, slot.invalid)
         self._slots[name] = slot
         return True
@@ -213,12 +211,12 @@ class Board:
             )
             return {"versions": {"engine": chart.version, "kubernetes": kubernetes}}
 
-    def learn(self, name: str, bundle: Bundle, settled: Mapping[Key, str], since: Mapping[str, float]) -> None:
+    def learn(self, name: str, bundle: Bundle, memory: Memory) -> None:
         """What a pass remembered, unless the bundle moved on meanwhile."""
         with self._lock:
             slot = self._slots.get(name)
             if slot and slot.bundle is not None and slot.bundle.digest == bundle.digest:
-                self._slots[name] = replace(slot, settled=settled, since=since)
+                self._slots[name] = replace(slot, memory=memory)
 
     def ask(self, destructive: Destructive, now: float) -> tuple[Permit, list[str]]:
         """A cluster reports what it wants to destroy; the permit as it is then, and the clusters it may have released (AD3)."""

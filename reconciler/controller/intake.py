@@ -30,7 +30,14 @@ class Intake:
     def open(self) -> None:
         """Open every mirror and recall what its clusters stand on. Raises NidusError where a mirror cannot be opened."""
         policy, limits = self._board.policy, self._settings.limits
-        ports = Ports(self._revise, self._stand, self._tell, self._board.accepted, self._board.records)
+        ports = Ports(
+            self._revise,
+            self._stand,
+            self._reporter.metrics.sync,
+            self._tell,
+            self._board.accepted,
+            self._board.records,
+        )
         for config in self._settings.config.sources:
             mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
             self._stops.append(mirror.close)

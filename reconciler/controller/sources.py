@@ -34,10 +34,11 @@ BURST = 2.0  # seconds a sync waits at most for a burst of marks to end, so that
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What a source needs of the controller: `revise` admits a snapshot, `stand` enforces what was accepted before while nothing can
-    be read (S4), `tell` reports, `accepted` is what clusters stand on."""
+    be read (S4), `synced` counts a sync, `tell` reports, `accepted` is what clusters stand on."""
 
     revise: Callable[[Snapshot, bool], Rollout]
     stand: Callable[[str], None]
+    synced: Callable[[str, str], None]
     tell: Callable[[SourceReport], None]
     accepted: Callable[[str], dict[str, Content]]
     records: Callable[[], dict[str, Record]]
@@ -86,6 +87,7 @@ class Source:
     def step(self, woken: Woken) -> None:
         """One sync of the source. A failure keeps the last good snapshot enforced, and is reported (S4)."""
         stages = [("seen", woken.at)]
+        self._ports.synced(self.config.name, woken.trigger)
         try:
             revision = self.mirror.fetch()
             self._fetched = time.time()

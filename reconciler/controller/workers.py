@@ -10,6 +10,7 @@ from reconciler.controller import briefs
 from reconciler.controller.board import Board, Slot
 from reconciler.controller.queue import Queue
 from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stalled
+from reconciler.execution import Work
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
@@ -27,7 +28,7 @@ from reconciler.model import (
     Target,
 )
 from reconciler.observe import Sight
-from reconciler.reconcile import Hands, Pass, Work, reconcile
+from reconciler.reconcile import Hands, Pass, reconcile
 from reconciler.report import Reporter, log
 
 STALLED_AGAIN = 300.0  # seconds; what stalls is looked at again now and then, in case a human mended it elsewhere
@@ -114,10 +115,10 @@ class Workers:
             self._rest(key, slot, bundle, current, suspended)
             return
         work = Work(
-            bundle, current, self._board.policy, self._tools.salt, now, requests, slot.settled, slot.since, slot.invalid
+            bundle, current, self._board.policy, self._tools.salt, now, requests, slot.memory, slot.invalid
         )
         result = reconcile(work, _beating(self._tools.sight(bundle), alive), Hands(self._save, self._permit))
-        self._board.learn(key, bundle, result.settled, result.since)
+        self._board.learn(key, bundle, result.memory)
         if bundle.tombstone and all(one.outcome in FINISHED for one in result.report.results):
             self._over(key, bundle, result.state)
             return

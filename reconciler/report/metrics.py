@@ -26,6 +26,12 @@ class Metrics:
         self._stages = Histogram(
             "nidus_stage_seconds", "From push seen to each stage", ["stage"], registry=self.registry, buckets=BUCKETS
         )
+        self._syncs = Counter(
+            "nidus_source_syncs_total",
+            "Syncs of a source, by what woke it",
+            ["source", "trigger"],
+            registry=self.registry,
+        )
         self._fetched = Gauge(
             "nidus_source_fetched_timestamp", "Last successful fetch", ["source"], registry=self.registry
         )
@@ -51,6 +57,9 @@ class Metrics:
     def source(self, report: SourceReport) -> None:
         self._fetched.labels(report.source).set(report.fetched)
         self._violations.labels(report.source).set(len(report.violations))
+
+    def sync(self, source: str, trigger: str) -> None:
+        self._syncs.labels(source, trigger).inc()
 
     def stage(self, name: str, seconds: float) -> None:
         self._stages.labels(name).observe(seconds)

@@ -65,9 +65,14 @@ def digest(value: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
+def _mentions(data: bytes) -> bool:
+    """Whether our API group is named, in UTF-16 too: an editor that saved it so must be told, not ignored."""
+    return MARK in data or (b"\0" in data[:4] and MARK in data.replace(b"\0", b""))
+
+
 def read(path: str, oid: str, data: bytes, limits: Limits) -> Entry:
     """Reads one file; a file that does not mention our API group is kept unread until a pack names it."""
-    if MARK not in data:
+    if not _mentions(data):
         return Entry(oid, data)
     parsed = yaml.parse(data, path, limits)
     if not parsed.whole:
