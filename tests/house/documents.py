@@ -1,0 +1,53 @@
+"""What the documentation says, taken apart for the tests that hold it to the code."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = tuple(
+    sorted(
+        [
+            *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
+            *(ROOT / name for name in ("devhost/README.md", "sample-repo/README.md")),
+            *(ROOT / "docs").rglob("*.md"),
+        ]
+    )
+)
+
+
+def marked(page: str, name: str) -> str:
+    """What stands between `<!-- name -->` and `<!-- end -->`."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert found, f"{page} has no part {name}"
+    return found[1]
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of a Markdown table's rows, without its heading."""
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def quoted(text: str) -> list[str]:
+    """Everything in single backquotes."""
+    return re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+
+
+def blocks(page: Path, *kinds: str) -> Iterator[str]:
+    """The fenced blocks of these kinds."""
+    for kind, body in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        if kind in kinds:
+            yield body
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Every command the page shows: lines of shell blocks, lines after `$ ` in consoles, and code within sentences."""
+    for body in blocks(page, "sh"):
+        yield from body.splitlines()
+    for body in blocks(page, "console"):
+        yield from (line[2:] for line in body.splitlines() if line.startswith("$ "))
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    yield from quoted(text)
+    yield from (line.strip() for line in text.splitlines() if line.startswith("    "))

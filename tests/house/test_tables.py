@@ -1,0 +1,112 @@
+"""Every table of the code equals what the schemas accept and what the documentation lists."""
+
+import ast
+import re
+import typing
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+import schemas
+from reconciler import apply, conditions, health, packs
+from reconciler.__main__ import VERBS
+from reconciler.model import Action
+from reconciler.plan import render_text
+from reconciler.report.metrics import Metrics
+from reconciler.spec.codes import MEANING
+from tests.house.documents import ROOT, marked, quoted, rows
+from webhook.forges import FORGES
+
+PAGE = "docs/operations.md"
+RECONCILER = ROOT / "reconciler"
+
+
+def test_pack_kinds() -> None:
+    pack = schemas.load("ClusterProfile")["definitions"]["pack"]
+    assert {name for choice in pack["oneOf"] for name in choice["required"]} == set(packs.KINDS)
+    for module in packs.KINDS.values():
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists()
+
+
+def test_forges() -> None:
+    source = schemas.load("ControllerConfig")["definitions"]["source"]["properties"]
+    assert set(source["webhook"]["properties"]["provider"]["enum"]) == set(FORGES)
+    assert {path.stem for path in (ROOT / "webhook/forges").glob("*.py")} - {"__init__", "delivery"} == set(FORGES)
+
+
+def test_verbs() -> None:
+    runnable = {path.stem for path in (RECONCILER / "verbs").glob("*.py") if "\ndef run(" in path.read_text()}
+    assert runnable == set(VERBS)
+
+
+def test_actions() -> None:
+    actions = set(typing.get_args(Action))
+    assert set(apply._VERBS) == actions
+    assert set(render_text.SYMBOLS) | render_text.QUIET == actions
+
+
+def test_codes_are_listed() -> None:
+    listed = dict(rows(marked(PAGE, "codes")))
+    assert {code: meaning for code, meaning in listed.items() if code > "NID1"} == {
+        code.value: meaning for code, meaning in MEANING.items()
+    }
+    assert {code for code in listed if code < "NID1"} == codes_of_source()
+
+
+def codes_of_source() -> set[str]:
+    """The codes in string literals of the room that reads Git."""
+    files = (RECONCILER / "source").glob("*.py")
+    return {code for file in files for code in re.findall(r'"(NID0\d\d)"', file.read_text())}
+
+
+def test_words_are_listed() -> None:
+    listed = [word for row in rows(marked(PAGE, "words")) for word in quoted(row[0])]
+    assert sorted(listed) == sorted(conditions.WORDS)
+
+
+def test_metrics_are_listed() -> None:
+    registry: CollectorRegistry = Metrics().registry
+    kept = {f"{one.name}_total" if one.type == "counter" else one.name: one.type for one in registry.collect()}
+    assert {quoted(row[0])[0]: row[1] for row in rows(marked(PAGE, "metrics"))} == kept
+
+
+def test_health_rules_are_listed() -> None:
+    kept = {".".join(filter(None, reversed(key.split("/")))) for key in health.RULES}
+    assert set(quoted(marked(PAGE, "rules"))) == kept
+
+
+def test_reasons_of_holding_are_listed() -> None:
+    listed = {word for row in rows(marked(PAGE, "reasons")) for word in quoted(row[0])}
+    from_plans = {"NotOwner", "ClaimedTwice", "ImmutableField", "Grace", "Protected"}
+    assert listed == held_reasons() - {"Invalid"} | from_plans  # Invalid is a status word of its own
+    assert from_plans <= set(render_text.REASONS)
+
+
+def held_reasons() -> set[str]:
+    """The first argument, where it is a literal, of every `Held(...)` and of the helper that makes one in `fleet.release`."""
+    found = set()
+    for file in RECONCILER.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Held", "_hold"):
+                first = node.args[0] if node.args else None
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    found.add(first.value)
+    return found
+
+
+def test_decisions_are_listed() -> None:
+    folder = ROOT / "docs/decisions"
+    index = (folder / "README.md").read_text()
+    files = {path.name for path in folder.glob("0*.md")}
+    assert files == set(re.findall(r"\]\((0[^)]+)\)", index))
+    assert [name[:4] for name in sorted(files)] == [f"{number:04}" for number in range(1, len(files) + 1)]
+
+
+def test_dependencies_have_their_reason() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    names = {re.split(r"[<>=\[]", one)[0].lower() for one in wanted}
+    told = Path(ROOT / "docs/decisions/0001-dependencies.md").read_text().lower()
+    assert not {name for name in names if name not in told}
