@@ -26,9 +26,9 @@ def profile(objects: int) -> str:
     """One pack of plain objects: a namespace of the cluster's own and ConfigMaps that hold the variable."""
     inside = "${{ cluster.name }}-web"
     items: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": inside}}]
-    data = {"stamp": "${{ variables.stamp }}", "text": "x" * 200}
     for number in range(objects):
         metadata = {"name": f"settings-{number}", "namespace": inside}
+        data = {"stamp": "${{ variables.stamp }}", "text": "x" * 200}  # one each: YAML aliases are refused
         items.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
     spec = {
         "version": "1.0.0",
@@ -43,19 +43,21 @@ def cluster(number: int, stamp: str) -> str:
     return CLUSTER.format(name=name_of(number), team=number % 50, stamp=stamp)
 
 
-def fill(folder: Path, clusters: int, objects: int) -> None:
-    """Write the profile and `clusters` documents below `folder`."""
+def fill(folder: Path, clusters: int, objects: int, running: int | None = None) -> None:
+    """Write the profile and `clusters` documents below `folder`, all but the first `running` suspended before they ever stood."""
     for path in (PROFILE, path_of(0)):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
     (folder / PROFILE).write_text(profile(objects))
     for number in range(clusters):
-        (folder / path_of(number)).write_text(cluster(number, "0"))
+        suspended = SUSPENDED if running is not None and number >= running else ""
+        (folder / path_of(number)).write_text(cluster(number, "0") + suspended)
 
 
 def _document(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": API, "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
+SUSPENDED = "  suspend: {reason: a document without a nested cluster behind it in this benchmark}\n"
 CLUSTER = """\
 # A nested cluster of the benchmark: what a team would write, with the comments people leave in such files.
 apiVersion: nidus.dev/v1alpha1

@@ -7,7 +7,6 @@ The rival does per file what kubeconform-like tools do: read it from disk, `yaml
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -41,7 +40,8 @@ class Ours:
 def run(size: Size) -> Outcome:
     """Each side in a fresh process on one core."""
     with tempfile.TemporaryDirectory(prefix="nidus-bench-") as text:
-        folder = Path(text)
+        folder = Path(text) / "repository"
+        folder.mkdir()
         documents.fill(folder, size.specs, 1)
         _commit(folder)
         ours = _alone(_ours, folder)
@@ -84,7 +84,7 @@ def _ours(folder: Path) -> Ours:
     from reconciler.spec import config, load
 
     limits, policy = Limits(), config.anything()
-    config_of, place = SourceConfig("bench", str(folder)), folder.parent / f"{folder.name}-mirror"
+    config_of, place = SourceConfig("bench", str(folder)), folder.parent / "mirror"
     mirror = Mirror.open(config_of, place, limits=limits)
     try:
         revision = mirror.fetch()
@@ -102,7 +102,6 @@ def _ours(folder: Path) -> Ours:
         taken = time.perf_counter() - closed + wall_read - wall
     finally:
         mirror.close()
-        shutil.rmtree(place)
     found = len(snapshot.specs.clusters)
     return Ours(listed - began, read - listed, done - read, taken, found, sum(map(len, blobs.values())))
 

@@ -41,7 +41,7 @@ class Push:
 
 def run(size: Size) -> Outcome:
     """All clusters stand before the first push; pushes come one after another, each when the last is wholly over."""
-    with scene.opened(size.clusters, 1) as made:
+    with scene.opened(size.clusters, 1, running=size.running) as made:
         began = time.monotonic()
         made.start()
         made.await_ready()
@@ -55,7 +55,7 @@ def _pushes(made: scene.Scene, count: int) -> list[Push]:
     version = made.inside.list("v1", "ConfigMap", fields="metadata.name=settings-0")["metadata"]["resourceVersion"]
     threading.Thread(target=_watch, args=(made, version, heard), daemon=True).start()
     chosen = random.Random(7)
-    return [_one(made, chosen.randrange(made.clusters), str(number + 1), heard) for number in range(count)]
+    return [_one(made, chosen.randrange(made.running), str(number + 1), heard) for number in range(count)]
 
 
 def _watch(made: scene.Scene, version: str, heard: queue.Queue[Seen]) -> None:
@@ -108,11 +108,12 @@ def _rows(found: Sequence[Push], size: Size, stood: float) -> list[Row]:
         spent = [now[n] - before[n] for n in now]
         rows.append(Row(f"  until {name}, p50", percentile(spent, 0.5), "s"))
         before = now
-    return [*rows, Row(f"{size.clusters} nested clusters stood up in", stood, "s")]
+    return [*rows, Row(f"{min(size.running, size.clusters)} nested clusters stood up in", stood, "s")]
 
 
 def _remarks(size: Size) -> list[str]:
     return [
-        f"{size.clusters} nested clusters running behind one shared API server, {size.pushes} pushes, one cluster each",
+        f"{size.clusters} nested clusters in the repository, {min(size.running, size.clusters)} of them running behind one shared"
+        f" API server, the others suspended; {size.pushes} pushes, one cluster each",
         "clock: first line of the post-receive hook to the event in a watch on that API server; every trigger was `webhook`",
     ]

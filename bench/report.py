@@ -18,11 +18,15 @@ RESULTS: Final = ROOT / "bench" / "results"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much a run does. `idle` in seconds; `objects` are ConfigMaps inside each nested cluster in `throughput`."""
+    """How much a run does. Of `clusters` documents in the repository, `running` have a nested cluster in `push` and `noop`.
+
+    `objects` are ConfigMaps inside each nested cluster in `throughput`; `idle` is in seconds.
+    """
 
     clusters: int = 1000
+    running: int = 300
     pushes: int = 100
-    objects: int = 10
+    objects: int = 100
     specs: int = 10_000
     rounds: int = 15
     idle: float = 60.0

@@ -41,7 +41,8 @@ class Scene:
     """An administrator's client of the plane behind all nested clusters, straight to it."""
     stage: staging.Stage
     kubeconfig: Path
-    clusters: int
+    running: int
+    """Nested clusters that are to stand; the repository may hold more, suspended."""
     controllers: list[staging.Controller] = field(default_factory=list)
 
     @property
@@ -73,7 +74,7 @@ class Scene:
 
     def await_ready(self, seconds: float = STAND_UP) -> None:
         """Until every cluster is Ready and nothing waits in the queue."""
-        self.until(f"{self.clusters} clusters Ready", self._all_ready, seconds, pause=0.2)
+        self.until(f"{self.running} clusters Ready", self._all_ready, seconds, pause=0.2)
 
     def until(self, what: str, check: Callable[[], Any], seconds: float = 60.0, pause: float = 0.01) -> Any:
         """What `check` returns once that is true; ends the run with the controller's last lines otherwise."""
@@ -96,16 +97,18 @@ class Scene:
         except OSError:
             return False
         ready = sum(one["status"] == "Ready" for one in found["clusters"])
-        return bool(ready == self.clusters and found["queue"] == {"waiting": 0, "busy": 0})
+        return bool(ready == self.running and found["queue"] == {"waiting": 0, "busy": 0})
 
 
 @contextmanager
-def opened(clusters: int, objects: int, *, audited: bool = False) -> Iterator[Scene]:
+def opened(clusters: int, objects: int, *, running: int | None = None, audited: bool = False) -> Iterator[Scene]:
     """A scene with the repository pushed and no controller yet; everything ends with the block."""
     folder = Path(tempfile.mkdtemp(prefix="nidus-bench-"))
     made: Scene | None = None
     try:
-        made = _made(folder, clusters, objects, audited)
+        content = folder / "content"
+        documents.fill(content, clusters, objects, running)
+        made = _made(folder, content, clusters if running is None else min(running, clusters), audited)
         yield made
     finally:
         if made is not None:
@@ -114,18 +117,16 @@ def opened(clusters: int, objects: int, *, audited: bool = False) -> Iterator[Sc
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _made(folder: Path, clusters: int, objects: int, audited: bool) -> Scene:
+def _made(folder: Path, content: Path, running: int, audited: bool) -> Scene:
     watched = ("system:serviceaccount:*",) if audited else ()
-    nodes = 2 + clusters // ENGINES_A_NODE
+    nodes = 2 + running // ENGINES_A_NODE
     host = lifecycle.up(folder / "host", nodes=nodes, nested="shared", tied=True, audit=watched)
     admin = run.client(host)
     staging.install(admin, ROOT / "deploy")
     kubeconfig = staging.sign_in(host, admin, folder / "controller.kubeconfig")
-    content = folder / "content"
-    documents.fill(content, clusters, objects)
     spec = {"source": {"interval": "10m"}, "policy": {"profileVersions": "Mutable"}}
     made = staging.set_up(folder / "stage", content, spec)
-    return Scene(host, admin, _plane(host), made, kubeconfig, clusters)
+    return Scene(host, admin, _plane(host), made, kubeconfig, running)
 
 
 def _plane(host: Host) -> Client:
