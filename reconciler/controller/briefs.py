@@ -2,6 +2,7 @@
 
 from reconciler import conditions
 from reconciler.errors import NidusError
+from reconciler.inventory.requests import suspended
 from reconciler.model import Bundle, Held, Plan, Report, Request, Revision
 
 
@@ -9,12 +10,8 @@ def suspension(bundle: Bundle, requests: tuple[Request, ...], now: float) -> str
     """Why the cluster is suspended: what Git says, else the newest request that has not expired; "" if it is not."""
     if bundle.suspend:
         return bundle.suspend
-    asked = [
-        r
-        for r in requests
-        if r.kind == "suspend" and r.cluster == bundle.cluster and (not r.expires or r.expires > now)
-    ]
-    return (asked[-1].reason or f"suspended by {asked[-1].who}") if asked else ""
+    asked = suspended(requests, bundle.cluster, now)
+    return (asked.reason or f"suspended by {asked.who}") if asked else ""
 
 
 def in_grace(bundle: Bundle, now: float) -> bool:

@@ -114,9 +114,7 @@ class Workers:
         if suspended or briefs.in_grace(bundle, now):
             self._rest(key, slot, bundle, current, suspended)
             return
-        work = Work(
-            bundle, current, self._board.policy, self._tools.salt, now, requests, slot.memory, slot.invalid
-        )
+        work = Work(bundle, current, self._board.policy, self._tools.salt, now, requests, slot.memory, slot.invalid)
         result = reconcile(work, _beating(self._tools.sight(bundle), alive), Hands(self._save, self._permit))
         self._board.learn(key, bundle, result.memory)
         if bundle.tombstone and all(one.outcome in FINISHED for one in result.report.results):

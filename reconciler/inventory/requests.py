@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from reconciler.kube.client import Client
-from reconciler.model import Object, ObjectRef, Request
+from reconciler.model import Object, Request
 
 LABEL = "nidus.dev/request"
 KINDS = ("approve", "suspend", "resume", "sync")
@@ -35,14 +35,20 @@ def parse(item: Object) -> Request | None:
 
 
 def write(client: Client, namespace: str, request: Request) -> None:
-    """Store a request under its name; the name is its lock, so asking twice is asking once. Raises ApiError."""
+    """Store a request as a new object: who may ask may add one and change none (A9). Raises ApiError."""
     metadata: dict[str, Any] = {"name": request.name, "namespace": namespace, "labels": {LABEL: request.kind}}
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-    client.apply({**body, "data": {"request": _encoder.encode(request).decode()}}, manager="nidus-cli", force=True)
+    client.create({**body, "data": {"request": _encoder.encode(request).decode()}})
 
 
-def remove(client: Client, namespace: str, request: Request) -> None:
-    client.delete(ObjectRef("", "ConfigMap", namespace, request.name), uid="")
+def suspended(requests: Iterable[Request], cluster: str, now: float) -> Request | None:
+    """The suspension that stands: the newest of those asked for, unless a resume is newer or it expired. `requests` oldest first."""
+    found = None
+    for request in requests:
+        if request.cluster == cluster and request.kind in ("suspend", "resume"):
+            found = request
+    stands = found is not None and found.kind == "suspend" and (not found.expires or found.expires > now)
+    return found if stands else None
 
 
 def live(requests: Iterable[Request], now: float) -> tuple[Request, ...]:

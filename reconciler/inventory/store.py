@@ -90,7 +90,9 @@ class Store:
         return str(written["metadata"]["resourceVersion"])
 
     def _remove(self, name: str) -> None:
-        self._client.delete(self._ref(name), uid="")
+        found = self._client.get(self._ref(name))
+        if found is not None:
+            self._client.delete(self._ref(name), uid=str(found["metadata"]["uid"]))
 
     def _ref(self, name: str) -> ObjectRef:
         return ObjectRef("", "ConfigMap", self._namespace, name)

@@ -14,7 +14,8 @@ _lock = threading.Lock()
 def line(event: str, stream: TextIO | None = None, **fields: object) -> None:
     """Write one line: time, event, then the fields that are not empty."""
     kept = {name: value for name, value in fields.items() if value not in ("", None)}
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() // 1_000_000 % 1000:03d}Z"
+    now = time.time_ns() // 1_000_000
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1000)) + f".{now % 1000:03d}Z"
     text = json.dumps({"time": stamp, "event": event, **kept}, default=str)
     with _lock:
         print(text, file=stream or sys.stderr, flush=True)

@@ -50,7 +50,10 @@ class Statuses:
 
     def gone(self, cluster: str) -> None:
         """The cluster is over: so is its status object."""
-        self._client.delete(ObjectRef("nidus.dev", "NestedCluster", self._namespace, cluster), uid="")
+        ref = ObjectRef("nidus.dev", "NestedCluster", self._namespace, cluster)
+        found = self._client.get(ref)
+        if found is not None:
+            self._client.delete(ref, uid=str(found["metadata"]["uid"]))
         self._written.pop(("NestedCluster", cluster), None)
 
     def _put(self, kind: str, name: str, spec: Mapping[str, Any], status: dict[str, Any]) -> None:
@@ -100,7 +103,8 @@ def _layer(layer: Any) -> dict[str, Any]:
 def _plan(report: Report) -> dict[str, Any]:
     held = [change for change in report.plan.changes if change.action == "hold"]
     plan: dict[str, Any] = {"held": [f"{change.ref}: {change.reason}"[:MESSAGE] for change in held[:SHOWN]]}
-    if held and report.held:
+    if report.held:
+        plan["held"] = plan["held"] or [report.held.message[:MESSAGE]]  # a removal is held as a whole
         plan["digest"] = report.held.consent
     return plan
 

@@ -29,10 +29,17 @@ def between(before: Report | None, after: Report) -> tuple[Transition, ...]:
 def _word(before: Report | None, after: Report) -> Iterable[Transition]:
     if before is not None and before.word == after.word:
         return
-    ready = next((condition for condition in after.conditions if condition.type == "Ready"), None)
-    message = ready.message if ready and ready.message else f"{after.cluster} is {after.word}"
+    message = _why(after) or f"{after.cluster} is {after.word}"
     warning = after.word in ("Degraded", "Held", "Invalid")
     yield Transition(after.cluster, str(after.revision), after.word, message, warning=warning)
+
+
+def _why(report: Report) -> str:
+    """What a human should read beside the word: what is held or wrong, else what the condition Ready says."""
+    if report.word == "Held" and report.held is not None:
+        return report.held.message
+    about = {condition.type: condition.message for condition in report.conditions}
+    return about.get("Stalled", "") if report.word == "Invalid" else about.get("Ready", "")
 
 
 def _layers(before: Report | None, after: Report) -> Iterable[Transition]:

@@ -25,7 +25,7 @@ def ask(
     reason: str = "",
     seconds: float = 0.0,
 ) -> Request:
-    """Store a request; its name follows from what it asks, so that asking twice is asking once. Raises ApiError."""
+    """Store a request; its name says what about and when. Raises ApiError."""
     from reconciler.inventory import requests
     from reconciler.model import Request
     from reconciler.settings import user
@@ -42,7 +42,7 @@ def ask(
         consent,
         items,
         reason,
-        name=f"nidus-request-{kind}-{subject}",
+        name=f"nidus-request-{kind}-{subject}-{int(now * 1000):x}",
     )
     requests.write(client, namespace, request)
     return request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -85,12 +86,13 @@ def _render(secret: Object, name: str, namespace: str, server: str, verify_as: s
 
     from reconciler.kube.secret import credentials
 
-    credentials(secret)  # refuses what is not what it must be
-    data = secret["data"]
-    cluster: dict[str, Any] = {"server": server, "certificate-authority-data": data["certificate-authority"]}
+    found = credentials(secret)  # refuses what is not what it must be
+    cluster: dict[str, Any] = {"server": server, "certificate-authority-data": _base64(found.ca)}
     if verify_as:
         cluster["tls-server-name"] = verify_as
-    user = {"client-certificate-data": data["client-certificate"], "client-key-data": data["client-key"]}
+    user = {"client-certificate-data": _base64(found.certificate), "client-key-data": _base64(found.key)}
+    if found.token:
+        user = {"token": found.token}
     body = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -100,6 +102,10 @@ def _render(secret: Object, name: str, namespace: str, server: str, verify_as: s
         "current-context": name,
     }
     return json.dumps(body, indent=2)
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def _let_go_of_output() -> None:

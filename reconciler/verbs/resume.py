@@ -12,13 +12,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 where it was suspended by a request, 1 where it was not."""
+    import time
+
     from reconciler.inventory import requests
+    from reconciler.verbs.asking import ask
 
     client = connection.connect(args)
-    found = [r for r in requests.load(client, args.namespace) if r.kind == "suspend" and r.cluster == args.name]
-    for request in found:
-        requests.remove(client, args.namespace, request)
-    if found:
+    if requests.suspended(requests.load(client, args.namespace), args.name, time.time()):
+        ask(client, args.namespace, "resume", cluster=args.name)
         print(f"nested cluster {args.name} is reconciled again")
         return 0
     print(f"nested cluster {args.name} is not suspended by a request; a `suspend` in its file ends by a commit")

@@ -59,7 +59,7 @@ def _sources(items: Sequence[Item]) -> str:
     for item in items:
         status = item.get("status") or {}
         errors = int(status.get("violationCount", 0))
-        state = status.get("error") or (f"{errors} errors" if errors else "ok")
+        state = status.get("error") or (_count(errors, "error") if errors else "ok")
         name = item["metadata"]["name"]
         rows.append(
             (name, _short(status.get("revision", "")), str(status.get("accepted", 0)), state, status.get("trigger", ""))
@@ -109,7 +109,8 @@ def _detail(item: Item) -> str:
     ]
     lines = [table.render(("LAYER", "TARGET", "HEALTH", "OBJECTS", "MESSAGE"), layers)]
     lines += [
-        f"{one['type']}={one['status']} {one['reason']}: {one['message']}" for one in status.get("conditions", ())
+        f"{one['type']}={one['status']} {one['reason']}" + (f": {one['message']}" if one["message"] else "")
+        for one in status.get("conditions", ())
     ]
     plan = status.get("plan") or {}
     lines += [f"held: {line}" for line in plan.get("held", ())]
@@ -136,6 +137,10 @@ def _plain(item: Item) -> dict[str, Any]:
 def _condition(item: Item, kind: str) -> Item:
     conditions = (item.get("status") or {}).get("conditions") or ()
     return next((one for one in conditions if one["type"] == kind), {})
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _short(revision: str) -> str:
