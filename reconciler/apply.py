@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Applied, Client
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
-from reconciler.plan import fields, paths
+from reconciler.plan import fields, paths, suspects
 
 Key = tuple[Target, ObjectRef]
 
@@ -30,7 +30,47 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
     except ApiError as error:
         if error.kind == ErrorClass.KIND_MISSING:
             return Result(change, "waiting", error=error.message, reason=error.reason)
-        return Result(change, "failed", error=error.message, reason=error.reason, stalls=error.stalls)
+        failed = Result(change, "failed", error=error.message, reason=error.reason, stalls=error.stalls)
+        return _read_back(failed, client) if error.kind == ErrorClass.AMBIGUOUS else failed
+
+
+def _read_back(failed: Result, client: Client) -> Result:
+    """An ambiguous write may have been done: what stands there now says so (A6). Where it does not, the failure stands."""
+    change = failed.change
+    try:
+        live = client.get(change.ref)
+    except ApiError:
+        return failed
+    if change.action == "delete":
+        return _read_after_delete(failed, live)
+    if live is None or change.desired is None or not _carries(live, change):
+        return failed
+    return Result(
+        change, _DONE[change.action], uid=str(live["metadata"]["uid"]), fields=fields.managed(live), live=live
+    )
+
+
+def _read_after_delete(failed: Result, live: Object | None) -> Result:
+    change = failed.change
+    if live is None or live["metadata"]["uid"] != change.uid:
+        return Result(change, "deleted", uid=change.uid)
+    if "deletionTimestamp" in live["metadata"]:
+        return Result(change, "deleting", uid=change.uid, live=live)
+    return failed
+
+
+def _carries(live: Object, change: Change) -> bool:
+    """Whether the live object is what was sent: made or changed by us, not another one's, and saying all that we asked for."""
+    wanted = change.desired or {}
+    same = (
+        live["metadata"]["uid"] == change.uid if change.action in ("configure", "adopt") else _our_nonce(live, wanted)
+    )
+    return same and bool(fields.managed(live)) and not suspects.differs(wanted, live, ())
+
+
+def _our_nonce(live: Object, wanted: Object) -> bool:
+    found = [one["metadata"].get("annotations") or {} for one in (live, wanted)]
+    return any(key.endswith("nidus.dev/nonce") and value == found[0].get(key) for key, value in found[1].items())
 
 
 def send(client: Client, body: Object, live: Object | None, owned: tuple[str, ...], *, dry_run: bool) -> Applied:
@@ -95,7 +135,7 @@ def _configure(change: Change, client: Client, ground: Ground) -> Result:
 
 def _replace(change: Change, client: Client, ground: Ground) -> Result:
     """Delete, and create at once if the object is really gone; else the next pass finds it absent and creates it."""
-    left = client.delete(change.ref, change.uid)
+    left = client.delete(change.ref, _meant(change))
     if left is not None:
         return Result(change, "deleting", uid=change.uid, live=left)
     applied = client.apply(_body(change))
@@ -104,7 +144,7 @@ def _replace(change: Change, client: Client, ground: Ground) -> Result:
 
 def _delete(change: Change, client: Client, ground: Ground) -> Result:
     """Delete by name and UID (D4). A successor with another UID is not ours: 409, the entry is settled by the next plan."""
-    left = client.delete(change.ref, change.uid)
+    left = client.delete(change.ref, _meant(change))
     if left is None:
         return Result(change, "deleted", uid=change.uid)
     blockers = ", ".join(left["metadata"].get("finalizers") or ()) or "its dependents"
@@ -119,7 +159,8 @@ def _nothing(change: Change, client: Client, ground: Ground) -> Result:
     uid, confirmed = "", tuple[str, ...]()
     if change.action == "unchanged" and live is not None and _unconfirmed(ground, live):
         uid, confirmed = str(live["metadata"]["uid"]), fields.managed(live)
-    return Result(change, outcomes[change.action], uid=uid, fields=confirmed, error=_why(change), live=live)
+    reported = change.reason if change.reason == "DriftReported" else ""
+    return Result(change, outcomes[change.action], uid, confirmed, _why(change), reported, live=live)
 
 
 def _unconfirmed(ground: Ground, live: Object) -> bool:
@@ -129,7 +170,16 @@ def _unconfirmed(ground: Ground, live: Object) -> bool:
 
 
 def _why(change: Change) -> str:
+    if change.reason == "DriftReported":
+        return "; ".join(change.flags)
     return change.reason if change.action in ("hold", "skip") else ""
+
+
+def _meant(change: Change) -> str:
+    """The UID that may be deleted; a plan that names none is a bug, never "whatever has the name" (D4)."""
+    if not change.uid:
+        raise ValueError(f"change {change.action} {change.ref} names no UID")
+    return change.uid
 
 
 def _body(change: Change) -> Object:
@@ -143,6 +193,12 @@ def _confirmed(change: Change, outcome: Outcome, applied: Applied) -> Result:
     return Result(change, outcome, uid=str(live["metadata"]["uid"]), fields=fields.managed(live), live=live)
 
 
+_DONE: Mapping[str, Outcome] = {
+    "create": "created",
+    "configure": "configured",
+    "adopt": "adopted",
+    "replace": "replaced",
+}
 _VERBS = {
     "create": _create,
     "configure": _configure,

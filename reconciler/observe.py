@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.apply import Key, send
+from reconciler.engine.writes import foreign
 from reconciler.errors import ApiError, ErrorClass, NidusError, Retry, Stalled
 from reconciler.kube.client import Client
 from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, ObjectRef, Observed, Target
@@ -143,7 +144,7 @@ def _look_host(
             found[ref] = Observed(target, ref, live)
         else:
             found[ref] = _read(client, target, ref, version)
-    return found
+    return {ref: replace(one, foreign=True) if one.live and foreign(one.live) else one for ref, one in found.items()}
 
 
 def _read(client: Client, target: Target, ref: ObjectRef, version: str) -> Observed:

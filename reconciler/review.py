@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler import fleet
+from reconciler.execution import Work
 from reconciler.inventory.store import State
 from reconciler.model import (
     DESTRUCTIVE,
@@ -21,7 +22,7 @@ from reconciler.model import (
 )
 from reconciler.observe import Sight
 from reconciler.plan.guard import guard
-from reconciler.reconcile import Work, look
+from reconciler.reconcile import look
 from reconciler.spec import resolve
 
 UNBORN = "0" * 16  # the nonce of a cluster that has no record yet: it owns nothing, so nothing can carry it

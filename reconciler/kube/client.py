@@ -176,10 +176,11 @@ class Client:
     def delete(self, ref: ObjectRef, uid: str, *, propagation: str = "Background") -> Object | None:
         """Delete the object with this UID and no other (D4): None = gone, else the object that is still finalizing.
 
-        RACED means that another object has the name by now: the one meant is gone, the successor is kept.
+        RACED means that another object has the name by now: the one meant is gone, the successor is kept. `uid` "" deletes
+        whatever has the name: for the controller's own state alone, whose names are its own.
         """
         resource = self.resource(ref.group, ref.kind)
-        body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
+        body: dict[str, Any] = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
         call = Call("delete", "DELETE", _path(resource, ref), None, body, ref=ref, resource=resource.plural)
         try:
             answer = _decode(self._write(call)[1], "delete")

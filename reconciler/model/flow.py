@@ -105,7 +105,8 @@ class Desired:
 @dataclass(frozen=True, slots=True)
 class Observed:
     """One object as it is. `live` None = a GET said 404 (or `unknown` says why nobody could ask); `merged` = the server's dry-run answer;
-    `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused as a change of an immutable field."""
+    `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused as a change of an immutable field.
+    `foreign`: a host object the engine made, never ours whatever it says (R4)."""
 
     target: Target
     ref: ObjectRef
@@ -114,6 +115,7 @@ class Observed:
     unknown: str = ""
     refused: str = ""
     immutable: bool = False
+    foreign: bool = False
 
     @property
     def uid(self) -> str:

@@ -99,7 +99,7 @@ def _decide(one: Wanted, bundle: Bundle, salt: bytes, nonce: str) -> Change:
         return _create(change, one, seen)
     if "deletionTimestamp" in seen.live["metadata"]:
         return replace(change, action="skip", reason="Terminating", desired=None)
-    if not ours(one.entry, seen.live, bundle.cluster, nonce):
+    if seen.foreign or not ours(one.entry, seen.live, bundle.cluster, nonce):
         return replace(change, action="hold", reason="NotOwner", desired=None)
     return _compare(change, one, seen, bundle, salt)
 

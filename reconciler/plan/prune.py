@@ -79,7 +79,7 @@ def _pruned(change: Change, entry: InventoryEntry, seen: Observed | None, cluste
     live = seen.live
     if live is None:
         return replace(change, reason="Gone")
-    if not ours(entry, live, cluster, nonce):
+    if (seen.foreign and entry.state != "claimed") or not ours(entry, live, cluster, nonce):
         return replace(change, reason="NotOwner")
     change = replace(change, uid=seen.uid)
     if "deletionTimestamp" in live["metadata"]:

@@ -60,11 +60,13 @@ def _layers(before: Report | None, after: Report) -> Iterable[Transition]:
 def _objects(before: Report | None, after: Report) -> Iterable[Transition]:
     told = {_key(result) for result in before.results} if before else set()
     for result in after.results:
-        if result.outcome in QUIET or (result.outcome in ("failed", "held", "deleting") and _key(result) in told):
+        reported = result.outcome == "skipped" and result.reason != ""  # drift that is said and not corrected (R2)
+        once = reported or result.outcome in ("failed", "held", "deleting")
+        if (result.outcome in QUIET and not reported) or (once and _key(result) in told):
             continue
         change = result.change
         message = f"{change.ref} {result.outcome}" + (f": {result.error}" if result.error else "")
-        warning = result.outcome in ("failed", "held")
+        warning = reported or result.outcome in ("failed", "held")
         reason = result.reason if warning and result.reason else result.outcome.capitalize()
         yield Transition(after.cluster, str(after.revision), reason, message, change.layer, str(change.ref), warning)
 

@@ -72,6 +72,7 @@ TENANT_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
     ("", "serviceaccounts", WRITES),
     ("", "configmaps", WRITES),
     ("", "persistentvolumeclaims", ("patch", "delete")),
+    ("", "pods", ("delete",)),
     ("", "pods/portforward", ("create", "get")),
     ("apps", "statefulsets", WRITES),
     ("apps", "deployments", WRITES),
@@ -80,7 +81,7 @@ TENANT_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 TENANT_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     ("", "secrets", ("list", "watch", "deletecollection")),
-    ("", "pods", WRITES),
+    ("", "pods", ("create", "patch")),
     ("", "pods/exec", ("create", "get")),
     ("", "serviceaccounts/token", ("create",)),
     (RBAC, "roles", ("create", "patch", "escalate")),
@@ -91,7 +92,12 @@ TENANT_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
 def tenant(empty_host: TestHost, account: Account) -> str:
     """A host namespace the controller made and bound itself in, with nothing but its own rights."""
     name = f"vcluster-{account.name}-a"
-    account.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    labels = {
+        "app.kubernetes.io/managed-by": "nidus",
+        "nidus.dev/cluster": "a",
+        "pod-security.kubernetes.io/enforce": "baseline",
+    }
+    account.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     bind(account, name, "nidus-tenant", account.namespace, account.user.rpartition(":")[2])
     wait_until(lambda: may(account.client, name, "", "secrets", "create"))
     return name
@@ -189,11 +195,18 @@ def test_the_engine_has_its_namespace_only(account: Account, tenant: str) -> Non
         ("coordination.k8s.io", "leases", every),
         ("networking.k8s.io", "ingresses", every),
         ("policy", "poddisruptionbudgets", every),
-        ("apps", "statefulsets", READS),
+        ("apps", "statefulsets", (*READS, "patch")),
+        ("apps", "deployments", (*READS, "patch")),
+        ("", "events", (*READS, "create")),
+        ("events.k8s.io", "events", (*READS, "create")),
     ]
     wait_until(lambda: may(engine, tenant, "", "secrets", "create"))
     assert wrong(engine, tenant, allowed, True) == []
-    refused = [("apps", "deployments", WRITES), (RBAC, "rolebindings", WRITES), ("", "resourcequotas", WRITES)]
+    refused = [
+        ("apps", "deployments", ("create", "delete")),
+        (RBAC, "rolebindings", WRITES),
+        ("", "resourcequotas", WRITES),
+    ]
     assert wrong(engine, tenant, refused, False) == []
     everywhere = [("", kind, READS) for kind in ("secrets", "pods", "nodes", "namespaces")]
     assert wrong(engine, "", everywhere, False) == []

@@ -1,0 +1,53 @@
+"""What a pass remembers for the next one, and what follows from it: fields put back too often are left alone (R3). Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from reconciler.model import Change, ObjectRef, Plan, Result, Target
+
+Key = tuple[Target, ObjectRef]
+OFTEN = 5  # put back that many times within the window, and we stop fighting
+WINDOW = 600.0  # seconds
+PUT_BACK = frozenset({"Drift", "Deleted"})
+DONE = frozenset({"configured", "created"})
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Lost with the process, at no harm. `settled`: pairs known to be equal (P3); `since`: when a layer began to be unready;
+    `put_back`: when we corrected an object, in seconds since the epoch, oldest first (R3)."""
+
+    settled: Mapping[Key, str] = field(default_factory=dict)
+    since: Mapping[str, float] = field(default_factory=dict)
+    put_back: Mapping[Key, tuple[float, ...]] = field(default_factory=dict)
+
+
+def contended(plan: Plan, memory: Memory, now: float) -> Plan:
+    """The plan, with corrections held that were made too often lately: somebody else wants it otherwise (R3)."""
+    if not memory.put_back:
+        return plan
+    return replace(plan, changes=tuple(_yielding(change, memory, now) for change in plan.changes))
+
+
+def corrections(memory: Memory, results: Sequence[Result], now: float) -> dict[Key, tuple[float, ...]]:
+    """The times of the corrections that still count, those of this pass included."""
+    found = {key: recent for key, times in memory.put_back.items() if (recent := _recent(times, now))}
+    for result in results:
+        change = result.change
+        if change.reason in PUT_BACK and result.outcome in DONE:
+            found[change.target, change.ref] = (*found.get((change.target, change.ref), ()), now)
+    return found
+
+
+def _yielding(change: Change, memory: Memory, now: float) -> Change:
+    times = _recent(memory.put_back.get((change.target, change.ref), ()), now)
+    if change.reason not in PUT_BACK or len(times) < OFTEN:
+        return change
+    fields = ", ".join(one.path for one in change.fields[:3]) or "the object"
+    who = next((flag.removeprefix("changed by ").split(" at ")[0] for flag in change.flags if "changed by" in flag), "")
+    told = f"Contended: {who or 'somebody'} keeps changing {fields}"
+    return replace(change, action="hold", reason=told, desired=None)
+
+
+def _recent(times: Sequence[float], now: float) -> tuple[float, ...]:
+    return tuple(at for at in times if now - at < WINDOW)

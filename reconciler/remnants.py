@@ -1,0 +1,58 @@
+"""What the engine leaves on the host when its workload goes (D2): the tenant's pods, which run on without their control plane.
+
+They are deleted under policy Retain alone: Delete ends them with their namespace, Orphan touches nothing. Claims of volumes stay.
+"""
+
+from collections.abc import Sequence
+
+from reconciler.engine import leftovers
+from reconciler.kube.client import Client
+from reconciler.model import Bundle, InventoryEntry, Object, ObjectRef, Target
+from reconciler.plan import mark
+
+LAYER = "engine"
+WORKLOADS = frozenset({"StatefulSet", "Deployment"})
+
+
+def claims(bundle: Bundle, entries: Sequence[InventoryEntry], client: Client, host: Target) -> list[InventoryEntry]:
+    """The leftover pods as inventory entries to come, by UID (D4). None while the engine runs: deleting a pod under it would
+    delete the tenant's own object; and none where the namespace is not the one we made."""
+    if not _due(bundle) or _running(entries) or not _is_ours(bundle, entries, client, host):
+        return []
+    if _engine(bundle, client):
+        return []
+    known = {(entry.target, entry.ref) for entry in entries}
+    found = [(mark.ref_of(pod), str(pod["metadata"]["uid"])) for pod in _synced(bundle, client)]
+    return [InventoryEntry(host, ref, LAYER, uid, "claimed") for ref, uid in found if (host, ref) not in known]
+
+
+def left(bundle: Bundle, client: Client) -> tuple[ObjectRef, ...]:
+    """The pods of the engine and of its tenant that are still there."""
+    if not _due(bundle):
+        return ()
+    return tuple(mark.ref_of(pod) for pod in (*_engine(bundle, client), *_synced(bundle, client)))
+
+
+def _due(bundle: Bundle) -> bool:
+    return bundle.tombstone is not None and bundle.tombstone.policy == "Retain"
+
+
+def _running(entries: Sequence[InventoryEntry]) -> bool:
+    return any(entry.ref.kind in WORKLOADS and not entry.target.nested for entry in entries)
+
+
+def _is_ours(bundle: Bundle, entries: Sequence[InventoryEntry], client: Client, host: Target) -> bool:
+    home = ObjectRef("", "Namespace", "", bundle.namespace)
+    made = next((entry.uid for entry in entries if (entry.target, entry.ref) == (host, home)), "")
+    live = client.get(home) if made else None
+    return live is not None and live["metadata"]["uid"] == made
+
+
+def _engine(bundle: Bundle, client: Client) -> list[Object]:
+    labels = f"release={bundle.cluster},app in (vcluster,vcluster-etcd)"
+    return client.list("", "Pod", namespace=bundle.namespace, labels=labels)[0]
+
+
+def _synced(bundle: Bundle, client: Client) -> list[Object]:
+    pods = next(one for one in leftovers.selectors(bundle.cluster, bundle.namespace) if one.kind == "Pod")
+    return client.list(pods.group, pods.kind, namespace=pods.namespace, labels=pods.labels)[0]
