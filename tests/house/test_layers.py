@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler import packs
-from tests.house.documents import ROOT
+from tests.house.documents import ROOT, marked, quoted, rows
 
 RECONCILER = ROOT / "reconciler"
 CORE = ("fleet", "spec", "engine", "plan", "conditions", "health", "model", "errors")
@@ -72,3 +72,9 @@ def test_the_contracts_know_every_pack_kind() -> None:
 def test_the_core_of_the_contracts_is_the_core_of_this_test() -> None:
     forbidden = next(one for one in contracts() if one["name"].startswith("the core"))
     assert set(forbidden["source_modules"]) == {f"reconciler.{room}" for room in CORE}
+
+
+def test_the_layers_are_told_in_their_order() -> None:
+    told = [sorted(quoted(row[0])) for row in rows(marked("CONTRIBUTING.md", "layers"))]
+    kept = next(one for one in contracts() if one["type"] == "layers")["layers"]
+    assert told == [sorted(layer.split(" | ")) for layer in kept]
