@@ -11,7 +11,6 @@ import msgspec
 
 from reconciler.errors import UsageError
 from reconciler.model import (
-    ControllerConfig,
     ControllerSpec,
     EngineChart,
     EngineConfig,
@@ -21,7 +20,8 @@ from reconciler.model import (
     Policy,
     SourceConfig,
 )
-from reconciler.spec import schema, units, yaml
+from reconciler.spec import config as configuration
+from reconciler.spec import units
 
 ACCOUNT_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -107,20 +107,11 @@ def _read(file: Path) -> ControllerSpec:
         raise UsageError(
             f"{file}: {error.strerror or error}", hint="--config names the controller's configuration file"
         ) from error
-    parsed = yaml.parse(data, str(file), Limits())
-    for broken in parsed.violations[:1]:
-        raise UsageError(f"{file}:{broken.line}:{broken.column}: {broken.message}", hint=broken.hint)
-    if len(parsed.documents) != 1:
-        raise UsageError(f"{file}: must hold exactly one document, has {len(parsed.documents)}")
-    body = parsed.documents[0].body
-    problems = schema.check(body)
-    if problems or body.get("kind") != "ControllerConfig":
-        pointer, message, hint = (
-            (problems[0][0], problems[0][1], problems[0][2]) if problems else ("/kind", "must be ControllerConfig", "")
-        )
-        line, column = yaml.locate(data, 0, pointer)
-        raise UsageError(f"{file}:{line}:{column}: {pointer}: {message}", hint=hint)
-    return msgspec.convert(body, ControllerConfig).spec
+    found, violations = configuration.read(data, str(file))
+    if found is None:
+        told = [f"{one.path}:{one.line}:{one.column}: {one.message}" for one in violations]
+        raise UsageError("\n       ".join(told), hint=violations[0].hint)
+    return found.spec
 
 
 def _bare(repo: str) -> ControllerSpec:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+from reconciler import fleet
 from reconciler.controller.wake import Wake, Woken
 from reconciler.errors import NidusError
 from reconciler.model import (
@@ -135,9 +136,6 @@ class Source:
     def _read(self, revision: Revision, tree: Tree) -> Snapshot:
         """The snapshot of one commit; `descends` and trailers are told against the commit followed before (S5, D3)."""
         accepted = self._ports.accepted(self.config.name)
-        documents = {
-            name: content.specs.clusters[name] for name, content in accepted.items() if name in content.specs.clusters
-        }
         blobs = self.mirror.read(load.wanted(tree, self._known))
         old = self._snapshot.revision.commit if self._snapshot else self._accepted_commit(revision.commit)
         snapshot, self._known = load.load(
@@ -148,8 +146,8 @@ class Source:
             self._known,
             self._policy,
             self._limits,
-            accepted=documents,
-            in_use=self._in_use(),
+            accepted=fleet.documents(accepted),
+            in_use=fleet.in_use(self._ports.records().values(), self.config.name),
             descends=old is None or self.mirror.descends(old, revision.commit),
             trailers=self.mirror.trailers(old, revision.commit),
         )
@@ -178,17 +176,6 @@ class Source:
         return {
             record.cluster: record.commit for record in records if record.source == self.config.name and record.commit
         }
-
-    def _in_use(self) -> dict[tuple[str, str], str]:
-        """The digests of the profile versions that clusters stand on: (name, version) -> digest (api.md, immutable versions)."""
-        found = {}
-        for record in self._ports.records().values():
-            for key, digest in record.digests.items():
-                kind, _, rest = key.partition("/")
-                name, _, version = rest.partition("@")
-                if kind == "profile" and record.source == self.config.name:
-                    found[name, version] = digest
-        return found
 
     def _report(
         self, trigger: str, stages: list[tuple[str, float]], rollout: Rollout | None = None, error: str = ""

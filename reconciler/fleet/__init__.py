@@ -6,3 +6,5 @@
 from reconciler.fleet.admission import admit as admit
 from reconciler.fleet.release import permit as permit
 from reconciler.fleet.removal import UNREADABLE as UNREADABLE
+from reconciler.fleet.standing import documents as documents
+from reconciler.fleet.standing import in_use as in_use

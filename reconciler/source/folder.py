@@ -55,7 +55,7 @@ def read(path: Path, sub: str, limits: Limits) -> tuple[Revision, Tree, Blobs]:
 
 def _tracked(root: Path) -> list[bytes] | None:
     """The files Git would commit, sorted; None where there is no Git."""
-    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", ".")
+    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", ".")
     if listed is None:
         return None
     names = sorted(set(listed.split(b"\0")) - {b""})
@@ -96,15 +96,15 @@ def _mode(mode: int) -> bytes:
 
 
 def _revision(root: Path) -> Revision:
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    commit = git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if commit is None:
         return Revision("", "", dirty=True)
-    branch = _git(root, "symbolic-ref", "--quiet", "--short", "HEAD") or b"HEAD"
-    status = _git(root, "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=all", "--", ".")
+    branch = git(root, "symbolic-ref", "--quiet", "--short", "HEAD") or b"HEAD"
+    status = git(root, "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=all", "--", ".")
     return Revision(branch.decode("utf-8", "replace").strip(), commit.decode().strip(), dirty=status != b"")
 
 
-def _git(root: Path, *arguments: str) -> bytes | None:
+def git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     """What git prints, None when it refuses (no repository, another owner's) or is not installed."""
     git = shutil.which("git")
     if git is None:
@@ -114,7 +114,7 @@ def _git(root: Path, *arguments: str) -> bytes | None:
             [git, *_SAFE, *arguments],
             cwd=root,
             env=_ENV,
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             timeout=_DEADLINE,
             check=False,

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 NAMESPACE = "nidus-system"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, namespace: str = NAMESPACE) -> None:
+    """The flags of every command that talks to a host. `namespace` is the default, "" where a configuration file may say it."""
+    told = namespace or f"what the file says, or {NAMESPACE}"
     parser.add_argument(
         "--kubeconfig", default="", help="the host's kubeconfig (default: KUBECONFIG, or the pod's own account)"
     )
     parser.add_argument("--context", default="", help="its context")
-    parser.add_argument(
-        "-n", "--namespace", default=NAMESPACE, help="the controller's namespace (default: %(default)s)"
-    )
+    parser.add_argument("-n", "--namespace", default=namespace, help=f"the controller's namespace (default: {told})")
 
 
 def connect(args: argparse.Namespace) -> Client:

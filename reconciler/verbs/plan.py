@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from reconciler.verbs import table
+from reconciler.verbs import connection, table
 
 if TYPE_CHECKING:
+    from reconciler.inventory.store import State
     from reconciler.kube.client import Client
-    from reconciler.model import Bundle, Plan, Policy, Rollout, Snapshot
+    from reconciler.model import Bundle, Content, Plan, Policy, Rollout, Snapshot
     from reconciler.observe import Sight
     from reconciler.settings import Settings
 
@@ -30,21 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detail", action="store_true", help="show unchanged objects too")
     parser.add_argument("-o", "--output", choices=("json",), default="", help="another form")
     parser.add_argument("--detailed-exitcode", action="store_true", help="exit 2 when something would change")
-    parser.add_argument(
-        "--kubeconfig", default="", help="the host's kubeconfig (default: KUBECONFIG, or the pod's own account)"
-    )
-    parser.add_argument("--context", default="", help="its context")
-    parser.add_argument(
-        "-n",
-        "--namespace",
-        default="",
-        help="the controller's namespace (default: what the file says, or nidus-system)",
-    )
+    connection.add_arguments(parser, namespace="")
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0; 1 where the repository has violations or the host cannot be seen; 2 for changes with --detailed-exitcode."""
     from reconciler import settings
+    from reconciler.inventory.store import Store
     from reconciler.kube import edge
 
     told = settings.load(
@@ -56,35 +49,79 @@ def run(args: argparse.Namespace) -> int:
     )
     client = edge.host(told.config.host)
     policy = told.policy(client.version())
-    snapshot, read = _snapshot(args, told, policy)
+    states = Store(client, told.config.namespace).load()
+    snapshot, accepted, read = _snapshot(args, told, policy, states)
     for one in snapshot.violations:
         print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
-    rollout, plans = _plans(args, told, policy, client, snapshot, read)
+    rollout, plans = _plans(args, told, policy, client, snapshot, states, accepted, read)
     _print(args, rollout, plans)
     changes = any(change.action not in ("unchanged", "skip") for plan in plans for change in plan.changes)
     if snapshot.violations:
         return 1
-    return 2 if args.detailed_exitcode and changes else 0
+    return 2 if args.detailed_exitcode and (changes or rollout.held) else 0
 
 
-def _snapshot(args: argparse.Namespace, told: Settings, policy: Policy) -> tuple[Snapshot, Read]:
+def _snapshot(
+    args: argparse.Namespace, told: Settings, policy: Policy, states: Mapping[str, State]
+) -> tuple[Snapshot, Mapping[str, Content], Read]:
+    """The folder as a snapshot against what its clusters stand on, those contents, and what reads the files of both."""
     from pathlib import Path
 
-    from reconciler.errors import UsageError
+    from reconciler import fleet
+    from reconciler.errors import Stalled, UsageError
     from reconciler.source import folder
     from reconciler.spec import load
+    from reconciler.verbs import baseline
 
     sources = [source for source in told.config.sources if args.source in ("", source.name)]
     if len(sources) != 1:
         raise UsageError(f"{len(sources)} sources fit", hint="--source names one of the configuration's sources")
-    revision, tree, read = folder.read(Path(args.path), sources[0].path, told.limits)
-    blobs = read(load.wanted(tree, load.NOTHING))
-    snapshot, _ = load.load(sources[0].name, revision, tree, blobs, load.NOTHING, policy, told.limits)
-    return snapshot, read
+    name, sub, place = sources[0].name, sources[0].path, Path(args.path)
+    revision, tree, read = folder.read(place, sub, told.limits)
+    records = {key: state.record for key, state in states.items() if state.record.source == name}
+    base = baseline.Baseline(place, sub, told.limits, list(records.values()))
+    snapshot, _ = load.load(
+        name,
+        revision,
+        tree,
+        read(load.wanted(tree, load.NOTHING)),
+        load.NOTHING,
+        policy,
+        told.limits,
+        accepted=fleet.documents(base.accepted),
+        in_use=fleet.in_use(records.values(), name),
+        descends=base.descends(place, revision.commit),
+    )
+
+    def both(oids: Collection[str]) -> dict[str, bytes]:
+        try:
+            return read(oids)
+        except (KeyError, Stalled):
+            return base.blobs(oids)
+
+    return snapshot, base.accepted | _stood_for(base.missing, snapshot), both
+
+
+def _stood_for(missing: Sequence[str], snapshot: Snapshot) -> dict[str, Content]:
+    """Clusters whose accepted commit is not in this repository are compared with the folder itself, and that is said."""
+    if missing:
+        print(
+            f"note: this folder's repository lacks the accepted commit of {len(missing)} clusters ({missing[0]}, ...): "
+            "what removes or breaks them is not planned; `git fetch` may help",
+            file=sys.stderr,
+        )
+    return {name: snapshot.content for name in missing if name in snapshot.specs.clusters}
 
 
 def _plans(
-    args: argparse.Namespace, told: Settings, policy: Policy, client: Client, snapshot: Snapshot, read: Read
+    args: argparse.Namespace,
+    told: Settings,
+    policy: Policy,
+    client: Client,
+    snapshot: Snapshot,
+    states: Mapping[str, State],
+    accepted: Mapping[str, Content],
+    read: Read,
 ) -> tuple[Rollout, tuple[Plan, ...]]:
     import time
 
@@ -92,14 +129,10 @@ def _plans(
     from reconciler.controller import eyes
     from reconciler.inventory import requests
     from reconciler.inventory.salt import salt
-    from reconciler.inventory.store import Store
     from reconciler.kube.targets import Targets
     from reconciler.packs.render import Renderer
 
     namespace = told.config.namespace
-    states = Store(client, namespace).load()
-    # What the clusters stand on is read from the same folder: a removed file then tells protect and policy by the record alone.
-    accepted = {name: snapshot.content for name in states if name in snapshot.specs.clusters}
     standing = review.Standing(states, accepted, requests.load(client, namespace), salt(client, namespace))
     targets, renderer = Targets(client, inside=told.inside), Renderer(workers=1)
 

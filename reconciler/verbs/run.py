@@ -2,6 +2,8 @@
 
 import argparse
 
+from reconciler.verbs import connection
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -12,16 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--branch", default="", help="its branch (default: main)")
     parser.add_argument("--path", default="", help="the folder in it (default: the whole repository)")
-    parser.add_argument(
-        "--kubeconfig", default="", help="the host's kubeconfig (default: KUBECONFIG, or the pod's own account)"
-    )
-    parser.add_argument("--context", default="", help="its context")
-    parser.add_argument(
-        "-n",
-        "--namespace",
-        default="",
-        help="the controller's namespace (default: what the file says, or nidus-system)",
-    )
+    connection.add_arguments(parser, namespace="")
 
 
 def run(args: argparse.Namespace) -> int:

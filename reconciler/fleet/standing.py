@@ -1,0 +1,22 @@
+"""What clusters stand on, in the form that validation asks for it."""
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.model import ClusterDocument, Content, Record
+
+
+def in_use(records: Iterable[Record], source: str) -> dict[tuple[str, str], str]:
+    """The digests of the profile versions that clusters of a source stand on: (name, version) -> digest (api.md, immutable versions)."""
+    found = {}
+    for record in records:
+        for key, digest in record.digests.items():
+            kind, _, rest = key.partition("/")
+            name, _, version = rest.partition("@")
+            if kind == "profile" and record.source == source:
+                found[name, version] = digest
+    return found
+
+
+def documents(accepted: Mapping[str, Content]) -> dict[str, ClusterDocument]:
+    """Each cluster's own document, out of the content it was accepted with."""
+    return {name: one.specs.clusters[name] for name, one in accepted.items() if name in one.specs.clusters}

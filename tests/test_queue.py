@@ -1,0 +1,95 @@
+"""The work queue: coalescing, one worker a key, delays, backoff."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.controller.queue import FIRST, LAST, Queue
+
+
+def test_a_key_waits_once() -> None:
+    queue = Queue()
+    for _ in range(3):
+        queue.add("a")
+    assert queue.take(1.0) == "a"
+    assert queue.take(0.0) is None
+    assert queue.depth() == (0, 1)
+
+
+def test_a_busy_key_is_done_once_more_afterwards_and_by_nobody_else_meanwhile() -> None:
+    queue = Queue()
+    queue.add("a")
+    assert queue.take(1.0) == "a"
+    queue.add("a")
+    queue.add("a")
+    assert queue.take(0.0) is None
+    queue.done("a")
+    assert queue.take(1.0) == "a"
+    queue.done("a")
+    assert queue.take(0.0) is None
+
+
+def test_the_earliest_asked_time_counts() -> None:
+    queue = Queue()
+    queue.add_after("a", 60.0)
+    queue.add_after("a", 0.01)
+    queue.add_after("a", 30.0)
+    assert queue.take(5.0) == "a"
+    queue.done("a")
+    assert queue.take(0.05) is None
+
+
+def test_what_is_asked_for_now_is_not_asked_for_later() -> None:
+    queue = Queue()
+    queue.add_after("a", 0.02)
+    queue.add("a")
+    assert queue.take(1.0) == "a"
+    queue.done("a")
+    assert queue.take(0.1) is None
+
+
+def test_backoff_doubles_is_capped_and_forgotten() -> None:
+    queue = Queue()
+    pauses = [queue.back_off("a") for _ in range(12)]
+    assert 0.8 * FIRST <= pauses[0] <= 1.2 * FIRST
+    assert all(0.8 * FIRST * 2**n <= pause <= 1.2 * FIRST * 2**n for n, pause in enumerate(pauses[:8]))
+    assert max(pauses) <= 1.2 * LAST
+    queue.forget("a")
+    assert queue.back_off("a") <= 1.2 * FIRST
+
+
+def test_closing_lets_nobody_wait() -> None:
+    queue = Queue()
+    found: list[str | None] = []
+    waiting = threading.Thread(target=lambda: found.append(queue.take(30.0)))
+    waiting.start()
+    queue.close()
+    waiting.join(5.0)
+    assert found == [None] and queue.closed
+    queue.add("a")
+    assert queue.take(0.0) is None
+
+
+@pytest.mark.timeout(30)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["add", "take", "done"])), max_size=40))
+def test_no_key_is_lost_and_none_is_worked_on_twice_at_once(steps: list[tuple[str, str]]) -> None:
+    queue, busy, owed = Queue(), set[str](), set[str]()
+    for key, step in steps:
+        if step == "add":
+            queue.add(key)
+            owed.add(key)
+        elif step == "done" and key in busy:
+            queue.done(key)
+            busy.discard(key)
+        elif step == "take" and (taken := queue.take(0.0)) is not None:
+            assert taken not in busy
+            busy.add(taken)
+            owed.discard(taken)
+    for key in sorted(busy):
+        queue.done(key)
+    left = set()
+    while (taken := queue.take(0.0)) is not None:
+        left.add(taken)
+    assert left == owed
