@@ -116,7 +116,7 @@ def _read(file: Path) -> ControllerSpec:
 
 def _bare(repo: str) -> ControllerSpec:
     if not repo:
-        raise UsageError("no source: give --config FILE or --repo URL|PATH")
+        raise UsageError("no source is configured", hint="--config FILE, or --repo URL|PATH for a quick start")
     engine = EngineConfig(versions=())
     chart = os.environ.get("NIDUS_ENGINE_CHART", "")
     if chart:

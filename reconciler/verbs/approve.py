@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UsageError
-from reconciler.verbs import connection
+from reconciler.verbs import connection, table
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
@@ -17,14 +17,18 @@ SHORTEST = 8
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("digest", help=f"the digest `nidus status` shows, or its first {SHORTEST} characters or more")
     parser.add_argument(
-        "--for", dest="lasts", default="24h", metavar="TIME", help="how long it stands (default: %(default)s)"
+        "--for",
+        dest="lasts",
+        type=connection.seconds,
+        default="24h",
+        metavar="TIME",
+        help="how long it stands (default: %(default)s)",
     )
     connection.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 once stored; 1 where nothing held has that digest; 2 for a digest that is none."""
-    from reconciler.spec import units
     from reconciler.verbs.asking import ask
 
     digest = args.digest.lower()
@@ -36,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"nothing held has the digest {digest}" if not matches else f"{digest} is short for several digests")
         return 1
     whole, cluster, message = matches[0]
-    ask(client, args.namespace, "approve", consent=whole, cluster=cluster, seconds=units.duration(args.lasts))
-    print(f"approved {whole[:12]} for {args.lasts}: {message}")
+    ask(client, args.namespace, "approve", consent=whole, cluster=cluster, seconds=args.lasts)
+    print(f"approved {whole[:12]} for {table.age(args.lasts)}: {message}")
     return 0
 
 

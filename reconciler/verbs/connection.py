@@ -21,6 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser, namespace: str = NAMESPACE) -
     parser.add_argument("-n", "--namespace", default=namespace, help=f"the controller's namespace (default: {told})")
 
 
+def seconds(text: str) -> float:
+    """The type of a flag that takes a time such as 30s, 5m or 8h."""
+    from reconciler.spec import units
+
+    try:
+        return units.duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is {error}") from None
+
+
 def connect(args: argparse.Namespace) -> Client:
     """A client of the host cluster. Raises Stalled or Retry where there is none."""
     from reconciler.kube import edge

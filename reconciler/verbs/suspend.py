@@ -2,27 +2,29 @@
 
 import argparse
 
-from reconciler.verbs import connection
+from reconciler.verbs import connection, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the nested cluster")
     parser.add_argument("--reason", default="", help="why, for everybody who looks")
     parser.add_argument(
-        "--for", dest="lasts", default="", metavar="TIME", help="end by itself after this time, such as 8h"
+        "--for",
+        dest="lasts",
+        type=connection.seconds,
+        default=0.0,
+        metavar="TIME",
+        help="end by itself after this time, such as 8h",
     )
     connection.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 once stored."""
-    from reconciler.spec import units
     from reconciler.verbs.asking import ask
 
     client = connection.connect(args)
-    seconds = units.duration(args.lasts) if args.lasts else 0.0
-    ask(client, args.namespace, "suspend", cluster=args.name, reason=args.reason, seconds=seconds)
-    print(
-        f"nested cluster {args.name} is suspended" + (f" for {args.lasts}" if args.lasts else "; nidus resume ends it")
-    )
+    ask(client, args.namespace, "suspend", cluster=args.name, reason=args.reason, seconds=args.lasts)
+    ends = f" for {table.age(args.lasts)}" if args.lasts else ""
+    print(f"nested cluster {args.name} is suspended{ends}; nidus resume {args.name} ends it")
     return 0

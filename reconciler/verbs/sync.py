@@ -19,7 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", default="", metavar="FILE", help="needed where no controller runs: its configuration"
     )
     parser.add_argument(
-        "--timeout", default="5m", metavar="TIME", help="how long one sync of its own may take (default: %(default)s)"
+        "--timeout",
+        type=connection.seconds,
+        default="5m",
+        metavar="TIME",
+        help="how long one sync of its own may take (default: %(default)s)",
     )
     connection.add_arguments(parser)
 
@@ -65,13 +69,12 @@ def _tell(client: Client, args: argparse.Namespace) -> int:
 def _once(args: argparse.Namespace) -> int:
     from reconciler import settings
     from reconciler.controller.service import Service
-    from reconciler.spec import units
 
     told = settings.load(args.config, kubeconfig=args.kubeconfig, context=args.context, namespace=args.namespace)
     service = Service(told, listens=False)
     try:
         service.start()
-        settled = service.settle(units.duration(args.timeout))
+        settled = service.settle(args.timeout)
     finally:
         service.stop()
     for name, report in sorted(service.reporter.clusters.items()):

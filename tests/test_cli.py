@@ -1,0 +1,107 @@
+"""The command line as people meet it: help, wrong words, no cluster in reach, broken pipes. Each as a process."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.__main__ import VERBS
+
+NEEDS = {"approve": ["0123456789"], "suspend": ["x"], "resume": ["x"], "kubeconfig": ["x"], "sync": [], "status": []}
+
+
+def nidus(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "NO_COLOR")}
+    command = [sys.executable, "-m", "reconciler", *words]
+    return subprocess.run(
+        command, env=environment | {"HOME": "/nonexistent"} | (env or {}), capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A kubeconfig of a server that is not there."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    body = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{port}"}}],
+        "users": [{"name": "u", "user": {"token": "canary-token"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(body))
+    return file
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_helps(verb: str) -> None:
+    done = nidus(verb, "--help")
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.startswith(f"usage: nidus {verb}") and VERBS[verb] in " ".join(done.stdout.split())
+
+
+def test_the_list_of_verbs() -> None:
+    done = nidus("--help")
+    assert done.returncode == 0
+    assert [verb for verb in VERBS if verb not in done.stdout] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["dance"],
+        ["status", "--nonsense"],
+        ["status", "-o", "xml"],
+        ["validate", "/nowhere"],
+        ["validate", "--config", "/nowhere"],
+        ["run"],
+        ["run", "--config", "/nowhere"],
+        ["plan", "--config", "/nowhere"],
+        ["approve"],
+        ["approve", "not-a-digest"],
+        ["suspend", "x", "--for", "soon"],
+        ["sync", "--timeout", "soon"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_words_are_two_and_say_what_is_right(words: list[str], closed: Path) -> None:
+    done = nidus(*words, env={"KUBECONFIG": str(closed)})
+    assert done.returncode == 2, done.stderr
+    assert "error: " in done.stderr and "Traceback" not in done.stderr
+    assert "usage: " in done.stderr or "hint: " in done.stderr
+
+
+@pytest.mark.parametrize("verb", NEEDS)
+def test_no_cluster_in_reach_is_one_sentence(verb: str, closed: Path) -> None:
+    done = nidus(verb, *NEEDS[verb], env={"KUBECONFIG": str(closed)})
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) <= 2
+    assert done.stderr.startswith("error: ")
+    assert "canary-token" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", NEEDS)
+def test_no_kubeconfig_is_one_sentence_with_a_hint(verb: str) -> None:
+    done = nidus(verb, *NEEDS[verb], env={"KUBECONFIG": "/nowhere"})
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith("error: ") and "hint: " in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_crash() -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m reconciler schema NestedCluster | head -c 1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr
