@@ -24,7 +24,7 @@ class Ground:
 
 
 def execute(change: Change, client: Client, ground: Ground) -> Result:
-    """Do one change. Never raises ApiError: a refusal is a Result (A5). LeaseLost passes through (H1)."""
+    """Do one change that writes (`WRITING`). Never raises ApiError: a refusal is a Result (A5). LeaseLost passes through (H1)."""
     try:
         return _VERBS[change.action](change, client, ground)
     except ApiError as error:
@@ -32,6 +32,17 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
             return Result(change, "waiting", error=error.message, reason=error.reason)
         failed = Result(change, "failed", error=error.message, reason=error.reason, stalls=error.stalls)
         return _read_back(failed, client) if error.kind == ErrorClass.AMBIGUOUS else failed
+
+
+def stand(change: Change, ground: Ground) -> Result:
+    """What a change comes to that writes nothing: hold, skip or unchanged. What is being deleted is waited for (A2)."""
+    outcome = _QUIET[change.action] if change.reason != "Terminating" else "waiting"
+    live = ground.observed.live if ground.observed else None
+    uid, confirmed = "", tuple[str, ...]()
+    if change.action == "unchanged" and live is not None and _unconfirmed(ground, live):
+        uid, confirmed = str(live["metadata"]["uid"]), fields.managed(live)
+    told = change.reason if change.reason in ("DriftReported", "Terminating") else ""
+    return Result(change, outcome, uid, confirmed, _why(change), told, live=live)
 
 
 def _read_back(failed: Result, client: Client) -> Result:
@@ -153,16 +164,6 @@ def _delete(change: Change, client: Client, ground: Ground) -> Result:
     )
 
 
-def _nothing(change: Change, client: Client, ground: Ground) -> Result:
-    outcomes: Mapping[str, Outcome] = {"hold": "held", "skip": "skipped", "unchanged": "unchanged"}
-    live = ground.observed.live if ground.observed else None
-    uid, confirmed = "", tuple[str, ...]()
-    if change.action == "unchanged" and live is not None and _unconfirmed(ground, live):
-        uid, confirmed = str(live["metadata"]["uid"]), fields.managed(live)
-    reported = change.reason if change.reason == "DriftReported" else ""
-    return Result(change, outcomes[change.action], uid, confirmed, _why(change), reported, live=live)
-
-
 def _unconfirmed(ground: Ground, live: Object) -> bool:
     """Whether the inventory does not yet know this object as ours: a crash came between the create and its confirmation (I5)."""
     entry = ground.entry
@@ -199,13 +200,12 @@ _DONE: Mapping[str, Outcome] = {
     "adopt": "adopted",
     "replace": "replaced",
 }
+_QUIET: Mapping[str, Outcome] = {"hold": "held", "skip": "skipped", "unchanged": "unchanged"}
 _VERBS = {
     "create": _create,
     "configure": _configure,
     "adopt": _configure,
     "replace": _replace,
     "delete": _delete,
-    "hold": _nothing,
-    "skip": _nothing,
-    "unchanged": _nothing,
 }
+WRITING = frozenset(_VERBS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from reconciler import progress, remnants
-from reconciler.apply import Ground, execute
+from reconciler.apply import WRITING, Ground, execute, stand
 from reconciler.engine import readiness
 from reconciler.errors import ApiError, Retry
 from reconciler.inventory import ledger
@@ -85,7 +85,8 @@ def carry_out(work: Work, view: View, plan: Plan, state: State, sight: Sight) ->
     results += _rest(work.bundle, plan, carry)
     doomed = [change for change in plan.changes if change.action == "delete"]
     if not _unsafe_to_prune(layers, results):
-        results += _bury(work, doomed, carry, sight) if work.bundle.tombstone else _prune(doomed, carry)
+        going = [result for result in results if result.change.reason == "Terminating"]
+        results += _bury(work, doomed, going, carry, sight) if work.bundle.tombstone else _prune(doomed, carry)
     return Carried(tuple(results), layers, tuple(watch))
 
 
@@ -94,6 +95,8 @@ def _hands(view: View, state: State, sight: Sight) -> Carry:
 
     def carry(change: Change) -> Result:
         ground = Ground(view.observed.get((change.target, change.ref)), entries.get((change.target, change.ref)))
+        if change.action not in WRITING:
+            return stand(change, ground)
         result = execute(change, sight.client(change.target), ground)
         if result.live is not None and result.outcome in WRITTEN:
             sight.merge(change.target, result.live)
@@ -128,14 +131,14 @@ def _prune(changes: Sequence[Change], carry: Carry) -> list[Result]:
     return results
 
 
-def _bury(work: Work, changes: Sequence[Change], carry: Carry, sight: Sight) -> list[Result]:
+def _bury(work: Work, changes: Sequence[Change], going: Sequence[Result], carry: Carry, sight: Sight) -> list[Result]:
     """The engine, then what it left running, then the policies, the namespace last; each when all before it is observed gone.
-    The policies hold our own rights in the namespace, so they may not go earlier."""
+    The policies hold our own rights in the namespace, so they may not go earlier. `going`: what an earlier pass deleted."""
     results: list[Result] = []
     for layer, group in groupby(changes, key=lambda change: change.layer):
-        if layer != remnants.LAYER and _all_gone(results):
+        if layer != remnants.LAYER and _all_gone([*going, *results]):
             results += _left(work, sight)
-        ready = _all_gone(results)
+        ready = layer == remnants.LAYER or _all_gone([*going, *results])
         results += [carry(change) if ready else _waits(change) for change in group]
     return results
 
@@ -158,7 +161,8 @@ def _waits(change: Change) -> Result:
 def _unsafe_to_prune(layers: Mapping[str, LayerStatus], results: Sequence[Result]) -> bool:
     """Errors are never absence: one layer that could not be seen, rendered or applied, and nothing is pruned (I7)."""
     return any(layer.state in ("Waiting", "Unknown") for layer in layers.values()) or any(
-        result.outcome in ("failed", "waiting") for result in results
+        result.outcome == "failed" or (result.outcome == "waiting" and result.change.reason != "Terminating")
+        for result in results
     )
 
 

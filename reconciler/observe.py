@@ -1,6 +1,7 @@
 """The gathering half of a pass: what a cluster should be (rendered) and what is there (cache, GET, LIST, dry-run). Writes nothing."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,6 @@ from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, Obj
 from reconciler.plan import mark, suspects
 
 LISTED_FROM = 4  # that many objects of one kind inside a nested cluster are listed, fewer are read one by one
-INSIDE_LABEL = "inside.nidus.dev/cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ def observe(
         for item in one.objects:
             wanted.setdefault(one.layer.target, {})[mark.ref_of(item)] = str(item["apiVersion"]).rsplit("/", 1)[-1]
     for entry in entries:
+        if entry.target.nested and bundle.tombstone is not None:
+            continue  # goes with its cluster: nobody need look (D2)
         wanted.setdefault(entry.target, {}).setdefault(entry.ref, "")
     seen: dict[Key, Observed] = {}
     dark: dict[Target, str] = {}
@@ -123,11 +125,8 @@ def _look(bundle: Bundle, target: Target, refs: Mapping[ObjectRef, str], sight: 
     if not target.nested:
         return _look_host(bundle, target, refs, sight)
     client = sight.client(target)
-    listed = _listed(client, bundle.cluster, refs)
-    return {
-        ref: Observed(target, ref, listed[ref]) if ref in listed else _read(client, target, ref, version)
-        for ref, version in refs.items()
-    }
+    listed = _listed(client, target, refs)
+    return {ref: listed.get(ref) or _read(client, target, ref, version) for ref, version in refs.items()}
 
 
 def _look_host(
@@ -157,22 +156,29 @@ def _read(client: Client, target: Target, ref: ObjectRef, version: str) -> Obser
         raise
 
 
-def _listed(client: Client, cluster: str, refs: Iterable[ObjectRef]) -> dict[ObjectRef, Object]:
-    kinds: dict[tuple[str, str], int] = {}
-    for ref in refs:
-        kinds[ref.group, ref.kind] = kinds.get((ref.group, ref.kind), 0) + 1
-    found: dict[ObjectRef, Object] = {}
-    for (group, kind), count in kinds.items():
-        if count < LISTED_FROM:
-            continue
+def _listed(client: Client, target: Target, refs: Mapping[ObjectRef, str]) -> dict[ObjectRef, Observed]:
+    """Of kinds and namespaces with many refs: one LIST each, without a selector, so that what it lacks is absent (A2).
+
+    What the server lists at another version than the one wanted is left to be read one by one.
+    """
+    wanted = Counter((ref.group, ref.kind, ref.namespace) for ref in refs)
+    many = {place for place, count in wanted.items() if count >= LISTED_FROM}
+    live: dict[ObjectRef, Object] = {}
+    for group, kind, namespace in sorted(many):
         try:
-            objects, _ = client.list(group, kind, labels=f"{INSIDE_LABEL}={cluster}")
+            objects, _ = client.list(group, kind, namespace=namespace)
         except ApiError as error:
             if error.kind != ErrorClass.KIND_MISSING:
                 raise
+            many = many - {(group, kind, namespace)}
             continue
-        found.update({mark.ref_of(item): item for item in objects})
-    return found
+        live.update({mark.ref_of(item): item for item in objects})
+    found = {ref: live.get(ref) for ref in refs if (ref.group, ref.kind, ref.namespace) in many}
+    return {ref: Observed(target, ref, item) for ref, item in found.items() if item is None or _at(item, refs[ref])}
+
+
+def _at(item: Object, version: str) -> bool:
+    return version in ("", str(item["apiVersion"]).rsplit("/", 1)[-1])
 
 
 BUILT_IN: Mapping[tuple[str, str], bool] = {
