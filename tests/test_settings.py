@@ -1,0 +1,82 @@
+"""The controller's settings: all mistakes of the file at once, flags that win, the environment read in one place."""
+
+from pathlib import Path
+
+import pytest
+
+from reconciler import settings
+from reconciler.errors import UsageError
+
+CONFIG = """\
+apiVersion: nidus.dev/v1alpha1
+kind: ControllerConfig
+spec:
+  sources: [{name: p, url: /srv/p.git}]
+  engine: {versions: [{version: 0.36.1, chart: {path: CHART}}]}
+  namespace: nidus-home
+"""
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> Path:
+    folder = tmp_path / "chart"
+    folder.mkdir()
+    (folder / "Chart.yaml").write_text("name: vcluster\nversion: 0.36.1\n")
+    (folder / "values.yaml").write_text("a: 1\n")
+    return folder
+
+
+@pytest.fixture
+def file(tmp_path: Path, chart: Path) -> Path:
+    found = tmp_path / "nidus.yaml"
+    found.write_text(CONFIG.replace("CHART", str(chart)))
+    return found
+
+
+def test_a_file_and_flags_that_win(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NIDUS_SERVICE_ACCOUNT", raising=False)
+    told = settings.load(str(file))
+    assert (told.config.namespace, told.account) == ("nidus-home", "nidus-home:nidus")
+    told = settings.load(
+        str(file), namespace="other", kubeconfig="/k", repo="https://git.example.com/Team/My.Repo.git", branch="dev"
+    )
+    assert (told.config.namespace, told.account, told.config.host.kubeconfig) == ("other", "other:nidus", "/k")
+    (source,) = told.config.sources
+    assert (source.name, source.branch, source.path) == ("my-repo", "dev", ".")
+
+
+def test_the_engine_chart_is_read_by_content(file: Path, chart: Path) -> None:
+    (engine,) = settings.load(str(file)).engines
+    assert [path for path, _ in engine.files] == ["Chart.yaml", "values.yaml"]
+    (chart / "values.yaml").write_text("a: 2\n")
+    assert settings.load(str(file)).engines[0].digest != engine.digest
+
+
+def test_all_mistakes_at_once_with_their_place(file: Path) -> None:
+    file.write_text(file.read_text() + "  workers: many\n  nonsense: 1\n")
+    with pytest.raises(UsageError) as refused:
+        settings.load(str(file))
+    assert f"{file}:7:" in refused.value.message and f"{file}:8:" in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "kind: NestedCluster\n", CONFIG + "---\n" + CONFIG])
+def test_what_is_no_configuration(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(UsageError) as refused:
+        settings.load(str(file))
+    assert str(file) in refused.value.message
+
+
+def test_an_engine_that_is_not_there(file: Path, chart: Path) -> None:
+    (chart / "Chart.yaml").write_text("name: vcluster\nversion: 0.30.0\n")
+    with pytest.raises(UsageError, match=r"is 0\.30\.0"):
+        settings.load(str(file))
+    (chart / "Chart.yaml").unlink()
+    with pytest.raises(UsageError, match=r"not a chart"):
+        settings.load(str(file))
+
+
+def test_no_source_is_said() -> None:
+    with pytest.raises(UsageError) as refused:
+        settings.load("")
+    assert "--repo" in refused.value.hint

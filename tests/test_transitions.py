@@ -1,0 +1,53 @@
+"""What is told between two reports: each thing once, with why (T2)."""
+
+from dataclasses import replace
+
+from reconciler.model import Change, Condition, Held, LayerStatus, ObjectRef, Plan, Report, Result, Revision, Target
+from reconciler.report.transitions import between
+
+REVISION = Revision("main", "c")
+READY = (Condition("Ready", "True", "Ready", "2 layers are Current"), Condition("Stalled", "False", "NotStalled", ""))
+BASE = Report("a", REVISION, Plan("a", REVISION, ()), (), (), READY, "Ready")
+
+
+def result(outcome: str, error: str = "", reason: str = "") -> Result:
+    change = Change("configure", Target("local"), ObjectRef("", "ConfigMap", "ns", "x"), "web")
+    return Result(change, outcome, error=error, reason=reason)  # type: ignore[arg-type]
+
+
+def told(before: Report | None, after: Report) -> list[tuple[str, str, bool]]:
+    return [(one.reason, one.message, one.warning) for one in between(before, after)]
+
+
+def test_a_word_is_told_once() -> None:
+    assert told(None, BASE) == [("Ready", "2 layers are Current", False)]
+    assert told(BASE, BASE) == []
+
+
+def test_held_and_invalid_say_why() -> None:
+    held = replace(BASE, word="Held", held=Held("RemovalBudget", "2 clusters would go", "d"))
+    assert told(BASE, held) == [("Held", "2 clusters would go", True)]
+    conditions = (READY[0], Condition("Stalled", "True", "Invalid", "a.yaml:3:4: NID122 unknown field"))
+    invalid = replace(BASE, word="Invalid", conditions=conditions)
+    assert told(BASE, invalid) == [("Invalid", "a.yaml:3:4: NID122 unknown field", True)]
+
+
+def test_layers_are_told_when_they_turn() -> None:
+    def at(state: str) -> Report:
+        return replace(BASE, layers=(LayerStatus("web", "local/a", state, "", 1),))  # type: ignore[arg-type]
+
+    assert told(at("InProgress"), at("Current")) == [("LayerCurrent", "layer web is Current", False)]
+    assert told(at("Current"), at("Current")) == []
+    assert told(at("Current"), at("Failed"))[0][2]
+
+
+def test_objects_are_told_when_something_was_done() -> None:
+    done = replace(BASE, results=(result("configured"), result("unchanged"), result("waiting")))
+    assert told(BASE, done) == [("Configured", "ConfigMap/ns/x configured", False)]
+    assert told(done, done) == [("Configured", "ConfigMap/ns/x configured", False)]
+
+
+def test_a_lasting_failure_is_told_once() -> None:
+    failed = replace(BASE, results=(result("failed", "denied", "Denied"),))
+    assert told(BASE, failed) == [("Denied", "ConfigMap/ns/x failed: denied", True)]
+    assert told(failed, failed) == []
