@@ -29,7 +29,7 @@ class Reporter:
         with self._lock:
             before = self.clusters.get(report.cluster)
             self.clusters[report.cluster] = report
-        for one in transitions.between(before, report):
+        for one in transitions.between(before, report, self.statuses.told(report.cluster)):
             log.transition(one)
             self._events.transition(one)
             self.metrics.transition(one)

@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
 from reconciler.model import Condition, Object, ObjectRef, Report, SourceReport
+from reconciler.report.transitions import Told
 
 API = "nidus.dev/v1alpha1"
 MESSAGE = 1024
@@ -37,6 +38,12 @@ class Statuses:
     def generation(self, source: str) -> int:
         """The generation of a source that was answered last (W3)."""
         return int(self._written.get(("Source", source), {}).get("generation", 0))
+
+    def told(self, cluster: str) -> Told:
+        """What stands there of a cluster."""
+        known = self._written.get(("NestedCluster", cluster), {})
+        layers = {str(layer["name"]): str(layer.get("health", "")) for layer in known.get("layers", ())}
+        return Told(str(known.get("status", "")), layers)
 
     def cluster(self, report: Report, source: str, path: str, extra: Mapping[str, Any]) -> None:
         """Say what a pass came to. Raises ApiError."""

@@ -1,7 +1,7 @@
 """What changed between two reports of one cluster (T2): pure, so that every sink tells the same story."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from reconciler.model import Report, Result
 
@@ -21,13 +21,29 @@ class Transition:
     warning: bool = False
 
 
-def between(before: Report | None, after: Report) -> tuple[Transition, ...]:
-    """The transitions from one report to the next: the word, layers, and each object that was changed, held or failed."""
-    return (*_word(before, after), *_layers(before, after), *_objects(before, after))
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was said of a cluster before this process began: its word, and layer -> state."""
+
+    word: str = ""
+    layers: Mapping[str, str] = field(default_factory=dict)
 
 
-def _word(before: Report | None, after: Report) -> Iterable[Transition]:
-    if before is not None and before.word == after.word:
+UNTOLD = Told()
+
+
+def between(before: Report | None, after: Report, told: Told = UNTOLD) -> tuple[Transition, ...]:
+    """The transitions from one report to the next: the word, layers, and each object that was changed, held or failed.
+
+    `told` stands in for `before` after a restart, so that nothing is told twice.
+    """
+    if before is not None:
+        told = Told(before.word, {layer.name: layer.state for layer in before.layers})
+    return (*_word(told, after), *_layers(told, after), *_objects(before, after))
+
+
+def _word(told: Told, after: Report) -> Iterable[Transition]:
+    if told.word == after.word:
         return
     message = _why(after) or f"{after.cluster} is {after.word}"
     warning = after.word in ("Degraded", "Held", "Invalid")
@@ -42,10 +58,9 @@ def _why(report: Report) -> str:
     return about.get("Stalled", "") if report.word == "Invalid" else about.get("Ready", "")
 
 
-def _layers(before: Report | None, after: Report) -> Iterable[Transition]:
-    known = {layer.name: layer.state for layer in before.layers} if before else {}
+def _layers(told: Told, after: Report) -> Iterable[Transition]:
     for layer in after.layers:
-        if known.get(layer.name) != layer.state:
+        if told.layers.get(layer.name) != layer.state:
             message = layer.message or f"layer {layer.name} is {layer.state}"
             yield Transition(
                 after.cluster,

@@ -113,10 +113,11 @@ class Field:
 
         self.until("no more writes", still)
 
-    def writes(self, audit: Audit | None = None) -> list[dict[str, Any]]:
-        """What the controller wrote on the host, lease renewals and events apart."""
+    def writes(self, audit: Audit | None = None, *, events: bool = False) -> list[dict[str, Any]]:
+        """What the controller wrote on the host, Lease renewals apart, and Events unless they are asked for."""
         found = (audit or self.account.audit).writes(self.account.user)
-        return [event for event in found if event["objectRef"]["resource"] not in ("leases", "events")]
+        passed = {"leases"} if events else {"leases", "events"}
+        return [event for event in found if event["objectRef"]["resource"] not in passed]
 
     def inside(self, cluster: str) -> Client:
         """An administrator's client of a nested cluster, straight to the plane, with what the engine's Secret says."""

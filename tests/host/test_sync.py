@@ -59,7 +59,7 @@ def test_second_sync_writes_nothing(shared_field: Field) -> None:
 
 def _told(field: Field, since: Any) -> list[tuple[str, str, str]]:
     """Writes besides the source's own status, which says that a commit was read."""
-    writes = field.writes(since)
+    writes = field.writes(since, events=True)
     about = [event["objectRef"] for event in writes]
     return [
         (event["verb"], ref["resource"], ref.get("name", ""))
