@@ -176,7 +176,7 @@ class Workers:
 
     def _next(self, key: str, bundle: Bundle, result: Pass) -> None:
         self._tools.watch(key, bundle, result.watch)
-        if result.retry:
+        if result.retry or _engine_silent(result.report):
             self._queue.back_off(key)
             return
         self._queue.forget(key)
@@ -240,6 +240,11 @@ def _beating(sight: Sight, alive: Callable[[], None]) -> Sight:
         return sight.render(layer)
 
     return replace(sight, client=client, cached=cached, render=render)
+
+
+def _engine_silent(report: Report) -> bool:
+    """Whether the nested API server is still waited for: no watch on the host tells when it answers (A7, a probe a pass)."""
+    return any(layer.name == "engine" and layer.state == "InProgress" for layer in report.layers)
 
 
 def _unresolved(key: str, slot: Slot, revision: Revision) -> Report:
