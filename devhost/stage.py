@@ -22,10 +22,9 @@ from typing import Any, Final
 
 import yaml
 
-from devhost import account, reins
+from devhost import account, nested, reins
 from devhost.api import Client
 from devhost.errors import HostError
-from devhost.nested import CHART
 from devhost.ports import free_port
 from devhost.state import Host
 
@@ -226,7 +225,7 @@ def _configuration(stage: Stage, secret: Path, spec: dict[str, Any]) -> dict[str
     merged = {
         "sources": [source],
         "engine": {
-            "versions": [{"version": "0.36.1", "chart": {"path": str(CHART)}}],
+            "versions": [{"version": "0.36.1", "chart": {"path": str(nested.chart())}}],
             "kubernetesVersions": ["v1.36.0"],
         },
         "policy": {"dnsPattern": "*.nested.example.com"},

@@ -1,0 +1,279 @@
+"""The admission policies of deploy/rbac.yaml: what the controller's account may not write, whatever rights it has (A9).
+
+In these tests the account is cluster-admin, as if somebody had bound it by mistake: what is refused, the policies refuse.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from devhost.account import Account
+from devhost.api import ApiError, Client, path_of
+from devhost.hosting import TestHost
+
+pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
+
+RBAC = "rbac.authorization.k8s.io"
+SECONDS = 20.0
+Body = dict[str, Any]
+
+
+@pytest.fixture
+def almighty(empty_host: TestHost, account: Account) -> Client:
+    """The account's client once it may do anything and the policies are in force."""
+    grant = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": f"almighty-{account.name}"},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "User", "apiGroup": RBAC, "name": account.user}],
+    }
+    empty_host.client.create(grant)
+    deadline = time.monotonic() + SECONDS
+    while not may_all(account.client):
+        assert time.monotonic() < deadline, "the grant is not in force"
+        time.sleep(0.05)
+    bare: Body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"vcluster-{account.name}-bare"}}
+    token = made("v1", "Secret", account.namespace, type="kubernetes.io/service-account-token")
+    token["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "nidus"}
+    account.client.create(namespace(f"vcluster-{account.name}-probe", account))
+    wrong = binding(account, f"vcluster-{account.name}-probe", "nidus-tenant")
+    wrong["subjects"] = [*wrong["subjects"], *wrong["subjects"]]
+    outside = made("v1", "ConfigMap", "default")
+    for body, policy in ((outside, "writes"), (bare, "namespaces"), (wrong, "bindings"), (token, "objects")):
+        refused(account.client, body, by=f"nidus-{policy}-{account.name}")
+    return account.client
+
+
+@pytest.fixture
+def tenant(almighty: Client, account: Account) -> str:
+    """A namespace as the controller makes them."""
+    name = f"vcluster-{account.name}-a"
+    almighty.create(namespace(name, account))
+    return name
+
+
+@pytest.fixture
+def foreign(empty_host: TestHost, account: Account) -> Iterator[str]:
+    """Somebody else's namespace, with something in it that guards it."""
+    name = f"foreign-{account.name}"
+    empty_host.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    empty_host.client.create(guard(name))
+    yield name
+    empty_host.client.delete("v1", "Namespace", name)
+
+
+def test_what_it_needs_stays_allowed(almighty: Client, account: Account, tenant: str) -> None:
+    for body in (
+        binding(account, tenant, "nidus-tenant"),
+        binding(account, tenant, "nidus-engine"),
+        guard(tenant),
+        workload(tenant),
+        made("v1", "Secret", tenant, stringData={"a": "b"}),
+        made("v1", "ConfigMap", account.namespace, data={"a": "b"}),
+    ):
+        almighty.create(body)
+        almighty.apply({**body, "metadata": {**body["metadata"], "annotations": {"seen": "twice"}}})
+        meta = body["metadata"]
+        almighty.delete(body["apiVersion"], body["kind"], meta["name"], meta["namespace"])
+    almighty.apply(namespace(tenant, account, enforce="restricted"))
+    almighty.delete("v1", "Namespace", tenant)
+
+
+@pytest.mark.parametrize("where", ["kube-system", "kube-public", "default", "foreign"])
+def test_it_binds_nobody_outside_its_tenants(almighty: Client, account: Account, foreign: str, where: str) -> None:
+    space = foreign if where == "foreign" else where
+    assert "labelled as those of its nested clusters" in refused(almighty, binding(account, space, "nidus-tenant"))
+    assert "labelled as those of its nested clusters" in refused(almighty, guard(space))
+    for kind in ("Secret", "ConfigMap"):
+        assert "labelled as those" in refused(almighty, made("v1", kind, space))
+
+
+def test_what_guards_others_stays(almighty: Client, foreign: str) -> None:
+    body = guard(foreign)
+    assert "labelled as those" in refused(almighty, body, "DELETE")
+    assert "labelled as those" in refused(
+        almighty, {**body, "spec": {"podSelector": {"matchLabels": {"a": "b"}}}}, "PATCH"
+    )
+
+
+def test_its_own_namespace_holds_its_books_only(almighty: Client, account: Account) -> None:
+    for body in (binding(account, account.namespace, "nidus-tenant"), guard(account.namespace)):
+        assert "never writes this kind here" in refused(almighty, body)
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "subject", "home"),
+    [
+        ("cluster-admin", "ServiceAccount", "nidus", "{own}"),
+        ("admin", "ServiceAccount", "vc-{cluster}", "{tenant}"),
+        ("nidus-tenant", "ServiceAccount", "nidus", "{tenant}"),
+        ("nidus-tenant", "ServiceAccount", "vc-{cluster}", "{tenant}"),
+        ("nidus-engine", "ServiceAccount", "nidus", "{own}"),
+        ("nidus-engine", "ServiceAccount", "vc-other", "{tenant}"),
+        ("nidus-engine", "ServiceAccount", "vc-{cluster}", "kube-system"),
+        ("nidus-engine", "User", "eve", ""),
+        ("nidus-tenant", "Group", "system:authenticated", ""),
+    ],
+)
+def test_each_role_goes_to_its_account_only(
+    almighty: Client, account: Account, tenant: str, role: str, kind: str, subject: str, home: str
+) -> None:
+    names = {"own": account.namespace, "tenant": tenant, "cluster": f"{account.name}-a"}
+    one: Body = {"kind": kind, "name": subject.format(**names)}
+    one |= {"namespace": home.format(**names)} if home else {"apiGroup": RBAC}
+    wanted = {**binding(account, tenant, "nidus-tenant"), "subjects": [one]}
+    wanted["roleRef"] = {**wanted["roleRef"], "name": role}
+    assert "nidus-engine" in refused(almighty, wanted)
+    right = binding(account, tenant, "nidus-tenant")
+    assert "nidus-engine" in refused(almighty, {**right, "subjects": [*right["subjects"], one]})
+
+
+def test_namespaces_are_its_own_or_nobodys_business(almighty: Client, account: Account, foreign: str) -> None:
+    labelled = namespace(foreign, account)
+    assert "not labelled as one of nidus" in refused(almighty, labelled, "PATCH")
+    assert "not labelled as one of nidus" in refused(almighty, labelled, "DELETE")
+    bare = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"vcluster-{account.name}-b"}}
+    assert "without its labels" in refused(almighty, bare)
+    for name in ("kube-system", "default", account.namespace, account.shared):
+        assert "never touches" in refused(almighty, namespace(name, account), "PATCH")
+    assert "never touches" in refused(almighty, namespace(account.shared, account), "DELETE")
+    assert "pod security" in refused(almighty, namespace(f"vcluster-{account.name}-b", account, enforce="privileged"))
+
+
+def test_a_namespace_of_its_own_is_not_let_go(almighty: Client, account: Account, tenant: str) -> None:
+    bare = namespace(tenant, account)
+    bare["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "somebody", "nidus.dev/cluster": "other"}
+    assert "without its labels" in refused(almighty, bare, "PATCH")
+    moved = namespace(tenant, account)
+    moved["metadata"]["labels"]["nidus.dev/cluster"] = "other"
+    assert "stays with its nested cluster" in refused(almighty, moved, "PATCH")
+
+
+@pytest.mark.parametrize(
+    ("pod", "container", "why"),
+    [
+        ({"hostNetwork": True}, {}, "shares no namespace"),
+        ({"hostPID": True}, {}, "shares no namespace"),
+        ({"hostIPC": True}, {}, "shares no namespace"),
+        ({"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}, {}, "mounts nothing of its node"),
+        ({"volumes": [{"name": "disk", "nfs": {"server": "a", "path": "/"}}]}, {}, "mounts nothing of its node"),
+        ({}, {"privileged": True, "allowPrivilegeEscalation": True}, "without privileges"),
+        ({}, {"allowPrivilegeEscalation": None}, "without privileges"),
+        ({}, {"capabilities": {"add": ["NET_ADMIN"]}}, "without privileges"),
+    ],
+)
+def test_a_workload_takes_nothing_of_its_node(
+    almighty: Client, tenant: str, pod: Body, container: Body, why: str
+) -> None:
+    for part in ("containers", "initContainers"):
+        wanted = workload(tenant)
+        spec = wanted["spec"]["template"]["spec"]
+        spec |= pod
+        one = {"name": "two", "image": "a", "securityContext": {"allowPrivilegeEscalation": False} | container}
+        spec["containers" if part == "containers" else "initContainers"] = [one]
+        assert why in refused(almighty, wanted)
+        assert why in refused(
+            almighty, {**wanted, "kind": "Deployment", "spec": without(wanted["spec"], "serviceName")}
+        )
+
+
+def test_kinds_it_has_no_business_with(almighty: Client, account: Account, tenant: str) -> None:
+    template = workload(tenant)["spec"]["template"]
+    pod = made("v1", "Pod", tenant, spec=template["spec"])
+    job = made("batch/v1", "Job", tenant, spec={"template": {"spec": template["spec"] | {"restartPolicy": "Never"}}})
+    role = made(f"{RBAC}/v1", "Role", tenant, rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}])
+    for body in (pod, job, role):
+        assert "never writes this kind here" in refused(almighty, body)
+    everywhere = {**binding(account, tenant, "nidus-tenant"), "kind": "ClusterRoleBinding"}
+    everywhere["metadata"] = {"name": "eve"}
+    assert "labelled as those" in refused(almighty, everywhere)
+    token = made("v1", "Secret", tenant, type="kubernetes.io/service-account-token")
+    token["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "default"}
+    assert "no tokens" in refused(almighty, token)
+    ports = [{"port": 80}]
+    service = made("v1", "Service", tenant, spec={"ports": ports, "externalIPs": ["192.0.2.1"]})
+    assert "no external addresses" in refused(almighty, service)
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    path = f"/api/v1/namespaces/{tenant}/serviceaccounts/default/token"
+    assert "no such subresource" in sent_until_refused(almighty, "POST", path, asked)
+
+
+def may_all(client: Client) -> bool:
+    asked = {"group": "*", "resource": "*", "verb": "*"}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": asked},
+    }
+    answer = client.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
+    return bool(answer["status"]["allowed"])
+
+
+def refused(client: Client, body: Body, verb: str = "POST", by: str = "") -> str:
+    """What the policies (or the one called `by`) say to a dry run of the request."""
+    meta = body["metadata"]
+    name = "" if verb == "POST" else meta["name"]
+    path = path_of(body["apiVersion"], body["kind"], meta.get("namespace", ""), name)
+    return sent_until_refused(client, verb, path, body, by)
+
+
+def sent_until_refused(client: Client, verb: str, path: str, body: Body, by: str = "") -> str:
+    """Policies come into force a moment after they are made: until then a dry run passes."""
+    deadline = time.monotonic() + SECONDS
+    query = {"dryRun": "All"} | ({"fieldManager": "nidus", "force": "true"} if verb == "PATCH" else {})
+    while True:
+        try:
+            sent = None if verb == "DELETE" else body
+            client.request(verb, path, sent, query=query, patch="apply" if verb == "PATCH" else "")
+        except ApiError as error:
+            if "ValidatingAdmissionPolicy" not in str(error):
+                raise
+            assert error.status == 403
+            if f"'{by}" in str(error):
+                return str(error)
+        assert time.monotonic() < deadline, f"{verb} {path} is not refused"
+        time.sleep(0.1)
+
+
+def namespace(name: str, account: Account, enforce: str = "baseline") -> Body:
+    labels = {
+        "app.kubernetes.io/managed-by": "nidus",
+        "nidus.dev/cluster": f"{account.name}-a",
+        "pod-security.kubernetes.io/enforce": enforce,
+    }
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def binding(account: Account, space: str, role: str) -> Body:
+    home, name = (space, f"vc-{account.name}-a") if role == "nidus-engine" else (account.namespace, "nidus")
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": role, "namespace": space},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": home}],
+    }
+
+
+def guard(space: str) -> Body:
+    return made("networking.k8s.io/v1", "NetworkPolicy", space, spec={"podSelector": {}, "policyTypes": ["Ingress"]})
+
+
+def workload(space: str) -> Body:
+    labels = {"app": "one"}
+    container = {"name": "one", "image": "a", "securityContext": {"allowPrivilegeEscalation": False}}
+    volumes = [{"name": "a", "emptyDir": {}}, {"name": "b", "secret": {"secretName": "b"}}]
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": volumes}}
+    spec = {"replicas": 0, "serviceName": "one", "selector": {"matchLabels": labels}, "template": template}
+    return made("apps/v1", "StatefulSet", space, spec=spec)
+
+
+def made(api: str, kind: str, space: str, **more: Any) -> Body:
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": "one", "namespace": space}, **more}
+
+
+def without(body: Body, key: str) -> Body:
+    return {name: value for name, value in body.items() if name != key}
