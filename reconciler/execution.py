@@ -7,7 +7,7 @@ from itertools import groupby
 from reconciler import progress, remnants
 from reconciler.apply import WRITING, Ground, execute, stand
 from reconciler.engine import readiness
-from reconciler.errors import ApiError, Retry
+from reconciler.errors import ApiError, Retry, Stalled
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
 from reconciler.memory import Key, Memory
@@ -199,6 +199,6 @@ def _engine_health(live: Mapping[ObjectRef, Object], work: Work, sight: Sight) -
         try:
             nested = sight.client(Target(work.policy.host, work.bundle.cluster))
             secret, answers = True, nested.readyz()
-        except (ApiError, Retry):
+        except (ApiError, Retry, Stalled):
             answers = False
     return readiness.compute(live, secret=secret, answers=answers)

@@ -47,6 +47,8 @@ class Round:
 
     trailers: tuple[tuple[str, str], ...]
     pending: set[str]
+    commit: str = ""
+    wanting: frozenset[str] = frozenset()  # who wanted to destroy in earlier rounds
     destructive: dict[str, Destructive] = field(default_factory=dict)
     unready: set[str] = field(default_factory=set)
 
@@ -86,8 +88,17 @@ class Board:
             rollout = fleet.admit(snapshot, accepted, self.records(), self._requests, self.policy, now)
             changed = [name for name, slot in self._revised(snapshot, rollout, accepted) if self._place(name, slot)]
             self._accepted.update(rollout.admitted)
-            self._rounds[snapshot.source] = Round(snapshot.trailers, self._pending(changed), unready=set(changed))
-            return rollout, sorted(changed)
+            heard = self._next_round(snapshot, changed)
+            return rollout, sorted({*changed, *heard} & self._slots.keys())
+
+    def _next_round(self, snapshot: Snapshot, changed: Sequence[str]) -> frozenset[str]:
+        """Begin the round of this snapshot; the clusters an approval in its commits may concern: those that wanted to destroy."""
+        last, commit = self._rounds.get(snapshot.source), snapshot.revision.commit
+        wanting = (last.wanting | last.destructive.keys()) if last else frozenset[str]()
+        same = last.trailers if last and last.commit == commit else ()  # the same commit, admitted once more
+        trailers, pending, unready = snapshot.trailers or same, self._pending(changed), set(changed)
+        self._rounds[snapshot.source] = Round(trailers, pending, commit=commit, wanting=wanting, unready=unready)
+        return wanting if fleet.speaks(snapshot.trailers) else frozenset()
 
     def stand(self, source: str) -> list[str]:
         """Put on the board what clusters of a source were accepted at, where nothing newer is; the keys that are new.

@@ -1,5 +1,8 @@
 """Reports of passes that did not look: suspended, in grace, held as a whole, or failed before anything could be seen. Pure."""
 
+from dataclasses import replace
+from datetime import datetime
+
 from reconciler import conditions
 from reconciler.errors import NidusError
 from reconciler.inventory.requests import suspended
@@ -14,17 +17,39 @@ def suspension(bundle: Bundle, requests: tuple[Request, ...], now: float) -> str
     return (asked.reason or f"suspended by {asked.who}") if asked else ""
 
 
+def awake(bundle: Bundle, now: float) -> Bundle:
+    """The bundle, not suspended any more once the time that stands in Git is over."""
+    ends = _until(bundle)
+    return replace(bundle, suspend="") if ends is not None and ends <= now else bundle
+
+
+def suspension_ends(bundle: Bundle, requests: tuple[Request, ...], now: float) -> float | None:
+    """When to look again, in seconds since the epoch; None where only a human ends it."""
+    if bundle.suspend:
+        return _until(bundle)
+    asked = suspended(requests, bundle.cluster, now)
+    return asked.expires or None if asked else None
+
+
+def _until(bundle: Bundle) -> float | None:
+    suspend = bundle.document.cluster.spec.suspend if bundle.document else None
+    try:
+        return datetime.fromisoformat(suspend.until).timestamp() if suspend and suspend.until else None
+    except ValueError:  # no such day: it never ends by itself
+        return None
+
+
 def in_grace(bundle: Bundle, now: float) -> bool:
     """Gone from Git, and its grace period is not over (D1)."""
     return bundle.tombstone is not None and bundle.tombstone.due > now
 
 
-def resting(bundle: Bundle, held: Held | None, suspended: str) -> Report:
-    """Suspended, or in its grace period: nothing is touched."""
+def resting(bundle: Bundle, held: Held | None, suspended: str, ends: float | None = None) -> Report:
+    """Suspended (until `ends`), or in its grace period: nothing is touched."""
     found, word = conditions.compute(
         (), (), held=held, suspended=suspended, tombstone=bundle.tombstone, invalid="", never_applied=False
     )
-    due = bundle.tombstone.due if bundle.tombstone else None
+    due = bundle.tombstone.due if bundle.tombstone and not suspended else ends
     plan = Plan(bundle.cluster, bundle.revision, ())
     return Report(bundle.cluster, bundle.revision, plan, (), (), found, word, held, next_at=due)
 

@@ -110,7 +110,7 @@ class Source:
     def _follow(self, revision: Revision, woken: Woken, stages: list[tuple[str, float]]) -> None:
         tree = self.mirror.tree(revision.commit)
         before = self._snapshot
-        if before is not None and before.oid == tree.oid and not woken.again:
+        if before is not None and before.oid == tree.oid and not woken.again and not self._approves(before, revision):
             if self._failures or woken.generation > self._served:
                 self._served = woken.generation
                 self._report(woken.trigger, stages)
@@ -122,6 +122,11 @@ class Source:
         self._snapshot, self._due, self._served = snapshot, rollout.next_at, woken.generation
         self._report(woken.trigger, stages, rollout)
         self._pin(revision.commit)
+
+    def _approves(self, before: Snapshot, revision: Revision) -> bool:
+        """Whether commits that changed nothing of the tree approve something (D3)."""
+        old, new = before.revision.commit, revision.commit
+        return old != new and fleet.speaks(self.mirror.trailers(old, new))
 
     def _pin(self, commit: str) -> None:
         """Keep what clusters stand on (S8), and the commit just read: clusters are about to be accepted at it."""

@@ -108,6 +108,7 @@ class Workers:
         if bundle is None:
             self._tell(slot, state, _unresolved(key, slot, _revision(state)))
             return
+        bundle = briefs.awake(bundle, now)
         current = replace(state or State(self._born(slot, bundle, now)), record=self._record(slot, bundle, state, now))
         requests = self._board.requests()
         suspended = briefs.suspension(bundle, requests, now)
@@ -169,10 +170,13 @@ class Workers:
     def _rest(self, key: str, slot: Slot, bundle: Bundle, current: State, suspended: str) -> None:
         saved = self._save(current)
         self._wake(self._board.excuse(key))
-        report = briefs.resting(bundle, slot.held, suspended)
+        now = time.time()
+        report = briefs.resting(
+            bundle, slot.held, suspended, briefs.suspension_ends(bundle, self._board.requests(), now)
+        )
         self._tell(slot, saved, report)
         if report.next_at is not None:
-            self._queue.add_after(key, max(0.1, report.next_at - time.time()))
+            self._queue.add_after(key, max(0.1, report.next_at - now))
 
     def _next(self, key: str, bundle: Bundle, result: Pass) -> None:
         self._tools.watch(key, bundle, result.watch)

@@ -4,6 +4,7 @@
 """
 
 from reconciler.fleet.admission import admit as admit
+from reconciler.fleet.approvals import speaks as speaks
 from reconciler.fleet.release import permit as permit
 from reconciler.fleet.removal import UNREADABLE as UNREADABLE
 from reconciler.fleet.standing import documents as documents

@@ -14,6 +14,11 @@ def consent_of(items: Iterable[str]) -> Consent:
     return Consent(ordered, consents.digest(ordered))
 
 
+def speaks(trailers: Iterable[tuple[str, str]]) -> bool:
+    """Whether commits with these trailers approve anything."""
+    return any(key.lower() == TRAILER for key, _ in trailers)
+
+
 def approved(
     consent: Consent, requests: Sequence[Request], trailers: Iterable[tuple[str, str]], now: float, cluster: str = ""
 ) -> bool:

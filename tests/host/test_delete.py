@@ -32,8 +32,7 @@ def test_retain_keeps_what_makes_a_cluster_come_back(own_field: Field) -> None:
     field = own_field
     retain = {"policy": "Retain", "grace": "1s"}
     name = _two(field, deletion=retain)
-    home, inside = f"vcluster-{name}", field.inside(name)
-    inner = maps(inside, name)
+    home, inner = f"vcluster-{name}", maps(field.inside(name), name)
     field.admin.create(_pod(home, "web-x-app-x-" + name, {"vcluster.loft.sh/managed-by": name}))
     field.admin.create(_pod(home, "theirs", {}))
     stays = [("Namespace", home, ""), ("Service", name, home), ("Secret", f"{name}-certs", home)]
@@ -53,7 +52,7 @@ def test_retain_keeps_what_makes_a_cluster_come_back(own_field: Field) -> None:
     field.push("a comes back")
     field.wait(name, seconds=90)
     assert {ref: _uid(field, *ref) for ref in stays} == kept
-    assert maps(inside, name) == inner
+    assert maps(field.inside(name), name) == inner
     assert {entry.state for entry in field.entries(name)} == {"owned"}
 
 
@@ -69,6 +68,12 @@ def test_delete_removes_everything_the_namespace_last(shared_field: Field) -> No
     deleted = [event["objectRef"] for event in field.writes(since) if event["verb"] == "delete"]
     about = [ref for ref in deleted if f"vcluster-{name}" in (ref.get("namespace"), ref.get("name"))]
     assert about[-1]["resource"] == "namespaces"
+    asked = [
+        event["requestObject"]
+        for event in field.writes(since)
+        if event["objectRef"] in about and event["verb"] == "delete"
+    ]
+    assert all(one["preconditions"]["uid"] for one in asked)
     assert [ref["resource"] for ref in about].count("namespaces") == 1
     assert {"statefulsets", "services", "secrets", "rolebindings"} <= {ref["resource"] for ref in about}
 

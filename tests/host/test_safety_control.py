@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from devhost.api import Client
+from devhost.api import ApiError, Client
 from devhost.certs import authority
 from tests.host.field import Field, nested_cluster, profile
 from tests.host.promises import condition, maps, nidus, standing, write_cluster, write_maps
@@ -135,14 +135,13 @@ def test_a_layer_starts_on_its_kind_being_established(own_field: Field, record_p
     field.write("profiles/gems.yaml", profile("gems", "1.0.0", packs))
     field.write("clusters/a.yaml", nested_cluster(name, profiles=[{"name": "gems", "version": "1.x"}]))
     field.push("gems")
+    field.until("the profile is applied", lambda: len(field.status(name).get("layers", ())) == 5)
     field.wait(name)
-    live = inside.request("GET", "/apis/example.nidus.test/v1/namespaces/default/gems/ruby")
-    made = next(one["time"] for one in live["metadata"]["managedFields"] if one["manager"] == "nidus")
     seen = established()
     created = [line for line in _lines(field) if line["event"] == "Created" and "Gem" in line["object"]]
     late = datetime.fromisoformat(created[0]["time"]).timestamp() - seen
     record_property("established_to_created_seconds", late)
-    print(f"\nfrom the kind's Established to the layer applied: {late * 1000:.0f} ms (made {made})")
+    print(f"\nfrom the kind's Established to the layer applied: {late * 1000:.0f} ms")
     assert late < 5
 
 
@@ -159,14 +158,14 @@ def _when_established(inside: Client, name: str) -> Any:
     done = threading.Event()
 
     def follow() -> None:
-        for _, item in inside.watch(api, kind, version, seconds=60):
-            said = item.get("status", {}).get("conditions", ())
-            if item["metadata"].get("name") == name and any(
-                one["type"] == "Established" and one["status"] == "True" for one in said
-            ):
-                seen.append(time.time())
-                done.set()
-                return
+        with suppress(ApiError):  # the plane ends before the watch
+            for _, item in inside.watch(api, kind, version, seconds=60):
+                said = item.get("status", {}).get("conditions", ())
+                established = any(one["type"] == "Established" and one["status"] == "True" for one in said)
+                if item["metadata"].get("name") == name and established:
+                    seen.append(time.time())
+                    done.set()
+                    return
 
     threading.Thread(target=follow, daemon=True).start()
 
