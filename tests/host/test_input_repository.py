@@ -29,7 +29,7 @@ WRONG: dict[str, tuple[bytes, int]] = {  # file -> what it says, the line that i
 
 def standing(field: Field, *suffixes: str) -> list[str]:
     """Clusters with a profile each, in files of their own, Ready under a running controller that is patient with its Lease."""
-    field.stage.config.write_text(field.stage.config.read_text().replace(f"duration: {LEASE}", "duration: 6s"))
+    be_patient(field)
     field.write("profiles/web.yaml", profile("web", "1.0.0", [web()]))
     names = [field.cluster(suffix) for suffix in suffixes]
     for name, suffix in zip(names, suffixes, strict=True):
@@ -42,6 +42,11 @@ def standing(field: Field, *suffixes: str) -> list[str]:
     for name in names:
         field.wait(name)
     return names
+
+
+def be_patient(field: Field) -> None:
+    """A Lease that a busy machine does not lose; for tests that wait for no successor."""
+    field.stage.config.write_text(field.stage.config.read_text().replace(f"duration: {LEASE}", "duration: 8s"))
 
 
 def web() -> dict[str, Any]:
@@ -93,7 +98,9 @@ def test_wrong_files_are_told_and_lose_nothing(shared_field: Field) -> None:
         told.setdefault(one["file"], []).append(one)
     special = {f"wrong/{name}" for name in ("folder.yaml/inner.yaml", "link.yaml", "chartless.yaml", "unknown.yaml")}
     assert told.keys() == WRONG.keys() | special | {"clusters/a.yaml"}
-    assert {path: line for path, (_, line) in WRONG.items() if line and line not in {one["line"] for one in told[path]}} == {}
+    assert {
+        path: line for path, (_, line) in WRONG.items() if line and line not in {one["line"] for one in told[path]}
+    } == {}
     assert [one["file"] for ones in told.values() for one in ones if not one["message"]] == []
     assert "passwd" not in str(told)
     field.wait(broken, "Invalid")
