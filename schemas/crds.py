@@ -71,7 +71,12 @@ def _times(description: str) -> Json:
 
 _HELD = _object(
     "What waits for a human, and the digest that approves it.",
-    {"reason": _text("Reason, one word."), "message": _text("What waits."), "digest": _text("For `nidus approve`.")},
+    {
+        "reason": _text("Reason, one word."),
+        "message": _text("What waits."),
+        "digest": _text("For `nidus approve`."),
+        "items": _list("What the digest stands for, unless it is too long.", _text("One removal.")),
+    },
 )
 _CONDITIONS = _list(
     "Ready, Reconciling and Stalled.",
@@ -135,6 +140,7 @@ _CLUSTER_STATUS = _object(
             {
                 "held": _list("Changes that wait, with the reason.", _text("One change.")),
                 "digest": _text("Approves them, for `nidus approve`."),
+                "items": _list("What the digest stands for, unless it is too long.", _text("One change.")),
             },
             closed=False,
         ),

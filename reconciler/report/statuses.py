@@ -7,11 +7,12 @@ from typing import Any
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
-from reconciler.model import Condition, Object, ObjectRef, Report, SourceReport
+from reconciler.model import Condition, Held, Object, ObjectRef, Report, SourceReport
 from reconciler.report.transitions import Told
 
 API = "nidus.dev/v1alpha1"
 MESSAGE = 1024
+ITEMS = 500  # lines of a consent; a longer one is approved by its digest alone
 SHOWN = 50  # violations and changes kept in a status object
 
 
@@ -112,8 +113,13 @@ def _plan(report: Report) -> dict[str, Any]:
     plan: dict[str, Any] = {"held": [f"{change.ref}: {change.reason}"[:MESSAGE] for change in held[:SHOWN]]}
     if report.held:
         plan["held"] = plan["held"] or [report.held.message[:MESSAGE]]  # a removal is held as a whole
-        plan["digest"] = report.held.consent
+        plan.update(_consent(report.held))
     return plan
+
+
+def _consent(held: Held) -> dict[str, Any]:
+    """What approves a hold: its digest, and its items, so that a set that shrank meanwhile is still approved (P7)."""
+    return {"digest": held.consent, **({"items": list(held.items)} if 0 < len(held.items) <= ITEMS else {})}
 
 
 def _conditions(conditions: tuple[Condition, ...], previous: Any) -> list[dict[str, str]]:
@@ -160,7 +166,7 @@ def _source_status(report: SourceReport, previous: Mapping[str, Any]) -> dict[st
         status["held"] = {
             "reason": report.held.reason,
             "message": report.held.message[:MESSAGE],
-            "digest": report.held.consent,
+            **_consent(report.held),
         }
     return status
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UsageError
@@ -35,25 +37,35 @@ def run(args: argparse.Namespace) -> int:
     if len(digest) < SHORTEST or not set(digest) <= set("0123456789abcdef"):
         raise UsageError(f"{args.digest!r} is no digest", hint="nidus status shows what is held, each with its digest")
     client = connection.connect(args)
-    matches = [found for found in _held(client, args.namespace) if found[0].startswith(digest)]
-    if len({found[0] for found in matches}) != 1:
+    matches = [found for found in _held(client, args.namespace) if found.digest.startswith(digest)]
+    if len({found.digest for found in matches}) != 1:
         print(f"nothing held has the digest {digest}" if not matches else f"{digest} is short for several digests")
         return 1
-    whole, cluster, message = matches[0]
-    ask(client, args.namespace, "approve", consent=whole, cluster=cluster, seconds=args.lasts)
-    print(f"approved {whole[:12]} for {table.age(args.lasts)}: {message}")
+    one = matches[0]
+    ask(client, args.namespace, "approve", consent=one.digest, items=one.items, cluster=one.cluster, seconds=args.lasts)
+    print(f"approved {one.digest[:12]} for {table.age(args.lasts)}: {one.message}")
     return 0
 
 
-def _held(client: Client, namespace: str) -> list[tuple[str, str, str]]:
-    """(digest, cluster, message) of everything held."""
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    digest: str
+    items: tuple[str, ...]
+    cluster: str
+    message: str
+
+
+def _held(client: Client, namespace: str) -> list[_Hold]:
+    """Everything that is held."""
     found = []
     for item in client.list("nidus.dev", "NestedCluster", namespace=namespace)[0]:
         plan: dict[str, Any] = (item.get("status") or {}).get("plan") or {}
-        if plan.get("digest"):
-            found.append((str(plan["digest"]), str(item["metadata"]["name"]), "; ".join(plan.get("held", ()))))
+        found.append(_hold(plan, str(item["metadata"]["name"]), "; ".join(plan.get("held", ()))))
     for item in client.list("nidus.dev", "Source", namespace=namespace)[0]:
         held = (item.get("status") or {}).get("held") or {}
-        if held.get("digest"):
-            found.append((str(held["digest"]), "", str(held.get("message", ""))))
-    return found
+        found.append(_hold(held, "", str(held.get("message", ""))))
+    return [one for one in found if one.digest]
+
+
+def _hold(held: Mapping[str, Any], cluster: str, message: str) -> _Hold:
+    return _Hold(str(held.get("digest", "")), tuple(held.get("items", ())), cluster, message)
