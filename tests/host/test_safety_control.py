@@ -160,7 +160,7 @@ def _when_established(inside: Client, name: str) -> Any:
     def follow() -> None:
         with suppress(ApiError):  # the plane ends before the watch
             for _, item in inside.watch(api, kind, version, seconds=60):
-                said = item.get("status", {}).get("conditions", ())
+                said = item.get("status", {}).get("conditions") or ()
                 established = any(one["type"] == "Established" and one["status"] == "True" for one in said)
                 if item["metadata"].get("name") == name and established:
                     seen.append(time.time())
