@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from reconciler import conditions, remnants
 from reconciler.engine import readiness
+from reconciler.errors import ErrorClass
 from reconciler.execution import Carried, View, Work, carry_out
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
@@ -35,13 +36,17 @@ class Hands:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What a pass came to, and what the next one should remember. `watch`: nested objects whose change should wake the cluster."""
+    """What a pass came to, and what the next one should remember. `watch`: nested objects whose change should wake the cluster.
+
+    `retry`: look again with backoff; `soon`: what is waited for follows within moments (a kind that is about to be served).
+    """
 
     report: Report
     state: State
     memory: Memory
     watch: tuple[ObjectRef, ...] = ()
     retry: bool = False
+    soon: bool = False
 
 
 def look(work: Work, sight: Sight) -> View:
@@ -104,7 +109,10 @@ def _conclude(work: Work, view: View, state: State, carried: Carried) -> Pass:
     retry = any(result.outcome == "failed" and not result.stalls for result in results)
     waits = any(result.outcome in ("waiting", "deleting") for result in results)
     dark = bool(view.dark) and layers.get("engine") is not None and layers["engine"].state == "Current"
-    return Pass(report, state, memory, carried.watch, retry or waits or dark)
+    soon = not retry and any(
+        result.outcome == "waiting" and result.reason == str(ErrorClass.KIND_MISSING) for result in results
+    )
+    return Pass(report, state, memory, carried.watch, retry or waits or dark, soon)
 
 
 def _stamps(view: View, results: Sequence[Result]) -> dict[Key, str]:

@@ -9,6 +9,7 @@ import threading
 import time
 
 FIRST, LAST = 1.0, 300.0  # seconds; A5
+SOON = 0.1  # seconds; for what follows by itself within moments, such as discovery after a CRD is established
 
 
 class Queue:
@@ -44,12 +45,12 @@ class Queue:
             heapq.heappush(self._heap, (due, key))
             self._changed.notify()
 
-    def back_off(self, key: str) -> float:
-        """Retry `key` after 1 s doubling to 5 min, with jitter (A5); returns the pause in seconds."""
+    def back_off(self, key: str, first: float = FIRST) -> float:
+        """Retry `key` after `first` seconds doubling to 5 min, with jitter (A5); returns the pause in seconds."""
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-        pause = min(LAST, FIRST * 2.0 ** min(failures, 20)) * random.uniform(0.8, 1.2)
+        pause = min(LAST, first * 2.0 ** min(failures, 20)) * random.uniform(0.8, 1.2)
         self.add_after(key, pause)
         return pause
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from reconciler.controller import briefs
 from reconciler.controller.board import Board, Slot
-from reconciler.controller.queue import Queue
+from reconciler.controller.queue import FIRST, SOON, Queue
 from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stalled
 from reconciler.execution import Work
 from reconciler.inventory import ledger
@@ -181,7 +181,7 @@ class Workers:
     def _next(self, key: str, bundle: Bundle, result: Pass) -> None:
         self._tools.watch(key, bundle, result.watch)
         if result.retry or _engine_silent(result.report):
-            self._queue.back_off(key)
+            self._queue.back_off(key, SOON if result.soon else FIRST)
             return
         self._queue.forget(key)
         if result.report.next_at is not None:

@@ -107,6 +107,7 @@ def test_kill_anywhere_converges(shared_field: Field, every: int) -> None:
     name, calm = _cluster(field, "a"), _cluster(field, "b")
     field.remove("clusters/b.yaml")
     field.push()
+    field.hurry()
     kills = 0
     while not _killed_after(field, every, name):
         kills += 1
