@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.apply import Key, send
+from reconciler.engine import readiness
 from reconciler.engine.writes import foreign
 from reconciler.errors import ApiError, ErrorClass, NidusError, Retry, Stalled
 from reconciler.kube.client import Client
@@ -55,7 +56,10 @@ def observe(
         wanted.setdefault(entry.target, {}).setdefault(entry.ref, "")
     seen: dict[Key, Observed] = {}
     dark: dict[Target, str] = {}
-    for target, refs in wanted.items():
+    for target, refs in sorted(wanted.items()):  # a host sorts before what is nested on it
+        if target.nested and not _is_up(desired, seen):
+            dark[target] = "known after the control plane is up"
+            continue
         try:
             found = _look(bundle, target, refs, sight)
         except (ApiError, Retry, Stalled) as error:  # Stalled: the engine's Secret is not to be trusted (M15)
@@ -64,6 +68,16 @@ def observe(
         seen.update({(target, ref): one for ref, one in found.items()})
     unknown = {one.layer.name: dark[one.layer.target] for one in desired if one.layer.target in dark}
     return seen, unknown
+
+
+def _is_up(desired: Sequence[Desired], seen: Mapping[Key, Observed]) -> bool:
+    """Whether the engine is rolled out on the host: until then nobody asks its API server, and no breaker opens over it (A7)."""
+    engine = next((one for one in desired if one.layer.name == "engine"), None)
+    if engine is None:
+        return True  # it could not be rendered: what runs may well answer
+    refs = [ref for item in engine.objects if (ref := mark.ref_of(item)).kind in readiness.ROLLOUTS]
+    live = {ref: one.live for ref in refs if (one := seen.get((engine.layer.target, ref))) and one.live is not None}
+    return readiness.compute(live, secret=True, answers=True).status == "Current"
 
 
 def dry_run(

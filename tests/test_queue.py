@@ -51,13 +51,30 @@ def test_what_is_asked_for_now_is_not_asked_for_later() -> None:
 
 
 def test_backoff_doubles_is_capped_and_forgotten() -> None:
-    queue = Queue()
-    pauses = [queue.back_off("a") for _ in range(12)]
+    now = 0.0
+    queue = Queue(lambda: now)
+    pauses = []
+    for _ in range(12):
+        pauses.append(queue.back_off("a"))
+        now += pauses[-1]
     assert 0.8 * FIRST <= pauses[0] <= 1.2 * FIRST
     assert all(0.8 * FIRST * 2**n <= pause <= 1.2 * FIRST * 2**n for n, pause in enumerate(pauses[:8]))
     assert max(pauses) <= 1.2 * LAST
     queue.forget("a")
     assert queue.back_off("a") <= 1.2 * FIRST
+
+
+def test_a_burst_of_events_does_not_push_the_retry_away() -> None:
+    """Passes that events woke keep the retry that is due: else a starting engine is looked at again in minutes."""
+    now = 0.0
+    queue = Queue(lambda: now)
+    first = queue.back_off("a")
+    for _ in range(20):
+        now += first / 40
+        queue.add("a")
+        assert queue.take(0.0) == "a"
+        assert queue.back_off("a") <= first
+        queue.done("a")
 
 
 def test_closing_lets_nobody_wait() -> None:

@@ -7,6 +7,7 @@ import heapq
 import random
 import threading
 import time
+from collections.abc import Callable
 
 FIRST, LAST = 1.0, 300.0  # seconds; A5
 SOON = 0.1  # seconds; for what follows by itself within moments, such as discovery after a CRD is established
@@ -15,7 +16,8 @@ SOON = 0.1  # seconds; for what follows by itself within moments, such as discov
 class Queue:
     """Keys waiting for a worker. `add` while a key is being worked on means: once more afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._changed = threading.Condition()
         self._ready: dict[str, None] = {}
         self._again: set[str] = set()
@@ -23,6 +25,7 @@ class Queue:
         self._due: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
         self._failures: dict[str, int] = {}
+        self._retry: dict[str, float] = {}
         self._closed = False
 
     def add(self, key: str) -> None:
@@ -37,7 +40,7 @@ class Queue:
 
     def add_after(self, key: str, seconds: float) -> None:
         """Work on `key` in `seconds`, or earlier if something else asks; the earliest asked time counts."""
-        due = time.monotonic() + seconds
+        due = self._clock() + seconds
         with self._changed:
             if self._due.get(key, due + 1) <= due:
                 return
@@ -46,11 +49,18 @@ class Queue:
             self._changed.notify()
 
     def back_off(self, key: str, first: float = FIRST) -> float:
-        """Retry `key` after `first` seconds doubling to 5 min, with jitter (A5); returns the pause in seconds."""
+        """Retry `key` after `first` seconds doubling to 5 min, with jitter (A5); returns the pause in seconds.
+
+        Only retries that were due count: a key that events woke in between keeps the retry it already has, so that a
+        burst of events cannot push the next look minutes away.
+        """
+        now = self._clock()
         with self._changed:
-            failures = self._failures.get(key, 0)
-            self._failures[key] = failures + 1
-        pause = min(LAST, first * 2.0 ** min(failures, 20)) * random.uniform(0.8, 1.2)
+            if self._retry.get(key, 0.0) <= now:
+                failures = self._failures.get(key, 0)
+                self._failures[key] = failures + 1
+                self._retry[key] = now + min(LAST, first * 2.0 ** min(failures, 20)) * random.uniform(0.8, 1.2)
+            pause = self._retry[key] - now
         self.add_after(key, pause)
         return pause
 
@@ -58,10 +68,11 @@ class Queue:
         """The key succeeded, or what it should be changed: its backoff starts anew."""
         with self._changed:
             self._failures.pop(key, None)
+            self._retry.pop(key, None)
 
     def take(self, timeout: float) -> str | None:
         """The next key, or None after `timeout` seconds or once closed. Must be given back with `done`."""
-        deadline = time.monotonic() + timeout
+        deadline = self._clock() + timeout
         with self._changed:
             while True:
                 self._promote()
@@ -70,8 +81,8 @@ class Queue:
                     del self._ready[key]
                     self._busy.add(key)
                     return key
-                left = min(deadline, self._heap[0][0] if self._heap else deadline) - time.monotonic()
-                if self._closed or time.monotonic() >= deadline:
+                left = min(deadline, self._heap[0][0] if self._heap else deadline) - self._clock()
+                if self._closed or self._clock() >= deadline:
                     return None
                 self._changed.wait(max(left, 0.0))
 
@@ -98,7 +109,7 @@ class Queue:
             return len(self._ready), len(self._busy)
 
     def _promote(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         while self._heap and self._heap[0][0] <= now:
             due, key = heapq.heappop(self._heap)
             if self._due.get(key) != due:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from reconciler import health
 from reconciler.model import Health, NestedCluster, Object, ObjectRef
 
-_ROLLOUTS = frozenset({"StatefulSet", "Deployment"})
+ROLLOUTS = frozenset({"StatefulSet", "Deployment"})
 _WORST = ("Failed", "Terminating", "NotFound", "InProgress", "Unknown")
 
 
@@ -15,7 +15,7 @@ def compute(objects: Mapping[ObjectRef, Object], secret: bool, answers: bool) ->
     `objects`: the live objects of the layer; `secret`: `vc-NAME` is there and can be read; `answers`: the nested /readyz
     said ok.
     """
-    if not any(ref.kind in _ROLLOUTS for ref in objects):
+    if not any(ref.kind in ROLLOUTS for ref in objects):
         return Health("InProgress", "NotStarted", "the control plane does not exist yet")
     worst = _worst(objects)
     if worst is not None:

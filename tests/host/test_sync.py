@@ -27,6 +27,14 @@ def test_push_becomes_software_inside(shared_field: Field) -> None:
     assert found and found["data"] == {"text": "hello"}
 
 
+def test_a_plane_of_its_own_is_noticed_when_it_answers(own_field: Field) -> None:
+    """A lone cluster whose control plane takes seconds to start: nothing else on the host would wake it (A4)."""
+    name = _simple(own_field)
+    own_field.push()
+    own_field.start()
+    own_field.wait(name, seconds=40)
+
+
 def test_second_sync_writes_nothing(shared_field: Field) -> None:
     """After a restart with empty caches, after a commit that adds a comment to every file, on a forced resync: no write."""
     name = _simple(shared_field)
