@@ -15,9 +15,8 @@ def objects(host: Host) -> list[dict[str, Any]]:
     from devhost.actors import volumes
     from devhost.nested import kubelet, real
 
-    own = host.wish.nested == "own"
-    definitions = [kubelet.forwards_definition()] if own else []
-    policies = real.readiness_policy() if own and real.binary() else []
+    definitions = [kubelet.forwards_definition()] if host.wish.nested == "own" else []
+    policies = real.readiness_policy() if _runs_real_engines(host) else []
     return [volumes.storage_class(), *definitions, *policies]
 
 
@@ -35,6 +34,16 @@ def kwok_flags(host: Host) -> list[str]:
     return ["--enable-crds=ClusterPortForward"] if host.wish.nested == "own" else []
 
 
+def settled(host: Host) -> bool:
+    """Tell whether what objects() asked for is in force, so that engines may be made; asked once pods can be scheduled."""
+    from devhost.nested import real, run
+
+    if not _runs_real_engines(host):
+        return True
+    with run.client(host) as client:
+        return real.policy_in_force(client)
+
+
 def run(host: Host, programs: Programs, stop: threading.Event) -> None:
     """Start every actor; return when `stop` is set."""
     from devhost.actors import addresses, volumes
@@ -48,3 +57,9 @@ def run(host: Host, programs: Programs, stop: threading.Event) -> None:
     if host.wish.nested != "none":
         nested.start(host, programs, client, stop)
     stop.wait()
+
+
+def _runs_real_engines(host: Host) -> bool:
+    from devhost.nested import real
+
+    return host.wish.nested == "own" and real.binary() is not None

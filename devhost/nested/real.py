@@ -18,7 +18,7 @@ from typing import Any, Final
 import yaml
 
 from devhost import layout, stages, tools
-from devhost.api import Access, Client, Object
+from devhost.api import Access, Client, Object, path_of
 from devhost.errors import HostError
 from devhost.following import LOG
 from devhost.nested import contract, kubelet
@@ -191,6 +191,15 @@ def readiness_policy() -> list[Object]:
     policy = {"apiVersion": api, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec}
     binding = policy | {"kind": "MutatingAdmissionPolicyBinding", "spec": {"policyName": name}}
     return [policy, binding]
+
+
+def policy_in_force(client: Client) -> bool:
+    """Tell whether readiness_policy() marks pods already: it takes the API server seconds after it was applied."""
+    container = {"name": "engine", "image": "engine"}
+    meta = {"name": "devhost-engine-readiness", "labels": {"app": "vcluster"}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [container]}}
+    tried = client.request("POST", path_of("v1", "Pod", "default"), pod, query={"dryRun": "All"})
+    return bool(tried["metadata"].get("annotations", {}).get(stages.READINESS) == "external")
 
 
 def adjusted(config: Object, port: int) -> Object:
