@@ -37,6 +37,7 @@ class Service:
         self.settings = settings
         self._listens = listens
         self._leading = False
+        self._hearing = threading.Lock()
         config = settings.config
         self._stop = threading.Event()
         self._stops: list[Callable[[], None]] = []
@@ -140,7 +141,11 @@ class Service:
     def _hear(self) -> None:
         """Requests changed: what concerns no cluster on the board (removals) is for admission, so the sources look again too."""
         try:
-            touched = self.board.hear(asked.load(self.host, self.settings.config.namespace))
+            with self._hearing:  # else an older list could be taken after a newer one
+                requests = asked.load(self.host, self.settings.config.namespace)
+                touched = self.board.hear(requests)
+            for old in asked.spent(requests, time.time()):
+                asked.remove(self.host, self.settings.config.namespace, old)
         except NidusError as error:
             log.line("RequestsUnread", message=error.message)
             return

@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 
 from reconciler.kube.client import Client
-from reconciler.model import Object, Request
+from reconciler.model import Object, ObjectRef, Request
 
 LABEL = "nidus.dev/request"
+KEPT = 86400.0  # seconds an expired request stays, for whoever asks what happened
+OVERRULING = frozenset({"suspend", "resume"})
 KINDS = ("approve", "suspend", "resume", "sync")
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Request)
@@ -41,6 +43,14 @@ def write(client: Client, namespace: str, request: Request) -> None:
     client.create({**body, "data": {"request": _encoder.encode(request).decode()}})
 
 
+def remove(client: Client, namespace: str, request: Request) -> None:
+    """Remove the object of a request; one that is gone already is fine. Raises ApiError."""
+    ref = ObjectRef("", "ConfigMap", namespace, request.name)
+    found = client.get(ref)
+    if found is not None:
+        client.delete(ref, str(found["metadata"]["uid"]))
+
+
 def suspended(requests: Iterable[Request], cluster: str, now: float) -> Request | None:
     """The suspension that stands: the newest of those asked for, unless a resume is newer or it expired. `requests` oldest first."""
     found = None
@@ -49,6 +59,16 @@ def suspended(requests: Iterable[Request], cluster: str, now: float) -> Request 
             found = request
     stands = found is not None and found.kind == "suspend" and (not found.expires or found.expires > now)
     return found if stands else None
+
+
+def spent(requests: Iterable[Request], now: float) -> tuple[Request, ...]:
+    """Requests that ask for nothing any more: expired for a day, or a suspend or resume that a newer one overrules."""
+    newest = {one.cluster: one for one in requests if one.kind in OVERRULING}
+    return tuple(
+        one
+        for one in requests
+        if (one.expires and one.expires + KEPT < now) or (one.kind in OVERRULING and newest[one.cluster] is not one)
+    )
 
 
 def live(requests: Iterable[Request], now: float) -> tuple[Request, ...]:

@@ -133,7 +133,8 @@ class Field:
         folder.mkdir(parents=True, exist_ok=True)
         for key in ("certificate-authority", "client-certificate", "client-key"):
             (folder / key).write_bytes(base64.b64decode(secret["data"][key]))
-        names = (f"nested/{namespace}/{cluster}/kube-apiserver", "nested/shared/kube-apiserver")
+        own = f"nested/{namespace}/{cluster}"
+        names = (f"{own}/kube-apiserver", f"{own}/vcluster", "nested/shared/kube-apiserver")
         running = lifecycle.status(self.account.hosted.folder)
         address = next(one.address for one in running if one.component in names)
         client = Client(

@@ -1,0 +1,88 @@
+"""The arithmetic of inventory and requests: what is written ahead, what results confirm, which requests are spent (A3, D3)."""
+
+from typing import Any
+
+import pytest
+
+from reconciler.inventory import ledger, requests
+from reconciler.model import Change, InventoryEntry, ObjectRef, Plan, Request, Result, Revision, Target
+
+HOST = Target("local")
+REVISION = Revision("main", "0" * 40)
+DAY = 86400.0
+
+
+def ref(name: str) -> ObjectRef:
+    return ObjectRef("", "ConfigMap", "web", name)
+
+
+def change(action: Any, name: str, **more: Any) -> Change:
+    return Change(action, HOST, ref(name), "web/base", **more)
+
+
+def entry(name: str, state: Any = "owned", uid: str = "u1", fields: tuple[str, ...] = ()) -> InventoryEntry:
+    return InventoryEntry(HOST, ref(name), "web/base", uid, state, fields)
+
+
+def plan(*changes: Change) -> Plan:
+    return Plan("a", REVISION, changes)
+
+
+def test_a_create_is_entered_before_it_is_sent() -> None:
+    intended = ledger.intend((), [change("create", "b"), change("create", "a"), change("hold", "c")])
+    assert [(one.ref.name, one.state, one.uid) for one in intended] == [("a", "intended", ""), ("b", "intended", "")]
+
+
+def test_what_is_known_is_not_entered_anew() -> None:
+    known = (entry("a", fields=("data.x",)),)
+    assert ledger.intend(known, [change("create", "a"), change("configure", "a")]) == known
+
+
+def test_a_delete_is_marked_and_stays_until_it_is_seen_gone() -> None:
+    doomed = change("delete", "a", uid="u1")
+    marked = ledger.intend((entry("a"),), [doomed])
+    assert marked[0].state == "deleting"
+    for outcome in ("deleting", "failed", "waiting"):
+        assert ledger.confirm(marked, plan(doomed), [Result(doomed, outcome)]) == marked
+    assert ledger.confirm(marked, plan(doomed), [Result(doomed, "deleted")]) == ()
+
+
+@pytest.mark.parametrize("outcome", ["created", "configured", "adopted", "replaced", "unchanged"])
+def test_what_the_server_confirmed_is_owned(outcome: Any) -> None:
+    made = change("create", "a")
+    confirmed = ledger.confirm(
+        (entry("a", "intended", ""),), plan(made), [Result(made, outcome, uid="u7", fields=("data.x",))]
+    )
+    assert confirmed == (entry("a", "owned", "u7", ("data.x",)),)
+
+
+def test_a_failure_confirms_nothing() -> None:
+    made = change("create", "a")
+    before = (entry("a", "intended", ""),)
+    assert ledger.confirm(before, plan(made), [Result(made, "failed", error="no")]) == before
+
+
+@pytest.mark.parametrize(
+    ("reason", "stays"), [("Gone", False), ("NotOwner", False), ("Terminating", True), ("Retained", True)]
+)
+def test_only_what_is_gone_or_foreign_is_settled(reason: str, stays: bool) -> None:
+    seen = change("skip", "a", reason=reason)
+    assert bool(ledger.confirm((entry("a"),), plan(seen), [Result(seen, "skipped")])) == stays
+
+
+def request(kind: str, cluster: str, created: float, expires: float = 0.0) -> Request:
+    return Request(kind, "", cluster, "somebody", created, expires, name=f"nidus-request-{kind}-{created:.0f}")
+
+
+def test_spent_requests() -> None:
+    """Expired for a day, or overruled by a newer one for the same cluster; an approval is never overruled."""
+    now = 10 * DAY
+    asked = (
+        request("suspend", "a", 1.0),
+        request("approve", "a", 2.0, now - 2 * DAY),
+        request("approve", "b", 3.0, now - DAY / 2),
+        request("resume", "a", 4.0),
+        request("suspend", "b", 5.0),
+        request("approve", "b", 6.0),
+    )
+    assert [one.created for one in requests.spent(asked, now)] == [1.0, 2.0]
