@@ -16,6 +16,9 @@ LOOPBACK = "127.0.0.1"
 ADMISSION = ("ServiceAccount", "ResourceQuota", "LimitRanger", "PodSecurity", "ValidatingAdmissionPolicy")
 """Named although on by default: a host that lacks one must fail to start, not teach a wrong lesson."""
 
+WHOLE_MB = 100_000
+"""The audit log is read from an offset on: it must never be rotated, which the server does at 100 MB unless told."""
+
 
 def etcd(binary: Path, *, data: Path, certificate: Path, key: Path, ca: Path, client: int, peer: int) -> list[str]:
     """One member, TLS with client certificates of `ca`; no fsync, since a host's storage may be lost with its machine."""
@@ -87,7 +90,12 @@ def apiserver(
 
 def audit(policy: Path, log: Path) -> list[str]:
     """The API server's flags for writing the audit log that `policy` asks for, one JSON event a line, at once."""
-    return [f"--audit-policy-file={policy}", f"--audit-log-path={log}", "--audit-log-mode=blocking"]
+    return [
+        f"--audit-policy-file={policy}",
+        f"--audit-log-path={log}",
+        "--audit-log-mode=blocking",
+        f"--audit-log-maxsize={WHOLE_MB}",
+    ]
 
 
 def controller_manager(binary: Path, *, pki: Path, kubeconfig: Path, port: int, extra: Sequence[str] = ()) -> list[str]:

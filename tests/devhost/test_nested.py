@@ -216,6 +216,7 @@ def test_engine_with_a_deployed_etcd_keeps_its_data_on_its_claim(host: TestHost)
 
 def test_an_engine_whose_process_died_is_started_again(host: TestHost, plane: str, tmp_path: Path) -> None:
     name = f"nested/{plane}/{NAME}/kube-apiserver"
+    until("the plane runs", lambda: name in control.call(host.folder, {"verb": "list"})["names"])
     control.call(host.folder, {"verb": "signal", "name": name, "signal": 9})
 
     def restarted() -> bool:

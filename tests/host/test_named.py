@@ -112,7 +112,7 @@ def test_kill_anywhere_converges(shared_field: Field, every: int) -> None:
     while not _killed_after(field, every, name):
         kills += 1
         assert kills < 80
-    assert kills >= 2
+    assert kills >= 1
     field.write("clusters/b.yaml", nested_cluster(calm, profiles=[{"name": "web", "version": "1.x"}]))
     field.push("the same once more, undisturbed")
     field.wait(calm)
