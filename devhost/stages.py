@@ -32,6 +32,13 @@ def documents() -> list[Stage]:
             [_IS_PENDING, _behaves("NotIn", "slow", "crash-looping", "never-ready")],
             _RUNNING,
         ),
+        # An engine that copies a status it read a moment ago may take the conditions away; a kubelet writes them anew.
+        _stage(
+            "pod-ready-again",
+            "Pod",
+            [_IS_RUNNING, _ready("DoesNotExist"), _behaves("NotIn", "crash-looping", "never-ready")],
+            _conditions("True"),
+        ),
         _stage("pod-ready-slow", "Pod", [_IS_PENDING, _behaves("In", "slow")], _RUNNING, _asked_delay()),
         _stage("pod-never-ready", "Pod", [_IS_PENDING, _behaves("In", "never-ready")], _NOT_READY),
         _stage("pod-crash", "Pod", [_IS_PENDING, _behaves("In", "crash-looping")], _CRASHED),
@@ -78,8 +85,8 @@ def _behaves(operator: str, *behaviours: str) -> Rule:
     return _rule(f'.metadata.annotations["{BEHAVIOUR}"]', operator, *behaviours)
 
 
-def _ready(operator: str, value: str) -> Rule:
-    return _rule('.status.conditions.[] | select( .type == "Ready" ) | .status', operator, value)
+def _ready(operator: str, *values: str) -> Rule:
+    return _rule('.status.conditions.[] | select( .type == "Ready" ) | .status', operator, *values)
 
 
 def _asked_delay() -> dict[str, Any]:

@@ -78,7 +78,9 @@ class Supervisor:
         """Start the nodes and the actors."""
         bringup.apply(host, actors.objects(host))
         bringup.nodes(host, self.programs, actors.kwok_documents(host), actors.kwok_flags(host))
-        bringup.await_program(host, self.programs, "the host's own objects to be in force", lambda: actors.settled(host))
+        bringup.await_program(
+            host, self.programs, "the host's own objects to be in force", lambda: actors.settled(host)
+        )
         arguments = (host, self.programs, self.stopping)
         threading.Thread(target=actors.run, args=arguments, name="actors", daemon=True).start()
 

@@ -69,3 +69,13 @@ def test_external_pod_is_left_alone_but_for_its_deletion(kubectl: Kubectl, names
     kubectl("wait", "pod/p", "--for=condition=PodScheduled", "-n", namespace, "--timeout=10s")
     kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=1s", fails=True)
     kubectl("delete", "pod/p", "-n", namespace, "--timeout=10s")
+
+
+def test_conditions_taken_away_come_back(kubectl: Kubectl, namespace: str) -> None:
+    """The engine's syncer copies a pod's status; what it read may be older than what the node wrote meanwhile."""
+    make_pod(kubectl, namespace)
+    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=10s")
+    scheduled = [one for one in status(kubectl, namespace)["conditions"] if one["type"] == "PodScheduled"]
+    body = json.dumps({"status": {"conditions": scheduled}})
+    kubectl("patch", "pod/p", "-n", namespace, "--subresource=status", "--type=merge", f"--patch={body}")
+    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=10s")
