@@ -127,14 +127,19 @@ def _create(change: Change, client: Client, ground: Ground) -> Result:
     if ground.observed is None or ground.observed.unknown:
         found = client.get(change.ref)
         if found is not None:
-            return Result(
-                change, "failed", error=f"{change.ref} exists and is not ours", reason="NotOwner", stalls=True
-            )
+            return _unread(change, ground)
     applied = client.apply(_body(change))
     if not applied.created:
         message = f"{change.ref} appeared while it was being created; it may have been made by somebody else"
         return Result(change, "failed", error=message, reason="CreatedMeanwhile", stalls=False)
     return _confirmed(change, "created", applied)
+
+
+def _unread(change: Change, ground: Ground) -> Result:
+    """It could not be read when the plan was made, and is there: the next pass compares what is ours, and never takes the rest."""
+    if ground.entry is not None:
+        return Result(change, "waiting", error=f"{change.ref} can be read only now", reason="Unread")
+    return Result(change, "failed", error=f"{change.ref} exists and is not ours", reason="NotOwner", stalls=True)
 
 
 def _configure(change: Change, client: Client, ground: Ground) -> Result:
