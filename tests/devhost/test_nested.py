@@ -41,14 +41,13 @@ SERVICE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def plane(host: TestHost) -> Iterator[str]:
-    """A nested cluster that runs; its namespace."""
+def plane(host: TestHost) -> str:
+    """A nested cluster that runs; its namespace. It ends with its host."""
     began = time.monotonic()
     namespace = install(host.client, NAME, {"policies": {"podSecurityStandard": "baseline"}})
     statefulset_ready(host.client, NAME, namespace)
     print(f"nested plane ready after {time.monotonic() - began:.1f} s")
-    yield namespace
-    host.client.delete("v1", "Namespace", namespace)
+    return namespace
 
 
 @pytest.fixture
