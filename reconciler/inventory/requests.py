@@ -69,8 +69,3 @@ def spent(requests: Iterable[Request], now: float) -> tuple[Request, ...]:
         for one in requests
         if (one.expires and one.expires + KEPT < now) or (one.kind in OVERRULING and newest[one.cluster] is not one)
     )
-
-
-def live(requests: Iterable[Request], now: float) -> tuple[Request, ...]:
-    """The requests that have not expired."""
-    return tuple(request for request in requests if not request.expires or request.expires > now)
