@@ -99,7 +99,8 @@ def test_only_the_leader_writes_and_another_takes_over(shared_field: Field) -> N
         leader.process.send_signal(signal.SIGCONT)
         assert leader.process.wait(10) == 70
         one_cluster(field, text="two")
-        commit = field.push("after the change of hands")
+        commit = field.push("after the change of hands")  # its hook finds nobody: the dead leader's webhook
+        assert deliver(field, standby.stage.webhook) == 202
         field.wait_applied(name, commit)
         assert greeting(field, name) == "two"
         assert len(writers(field, since)) == 1
