@@ -18,6 +18,7 @@ from reconciler.plan.mark import HOST, MANAGED_BY
 from reconciler.settings import Settings
 
 OURS = ((MANAGED_BY, "nidus"),)
+ENGINE = (("app", "vcluster"),)  # the pods of nested control planes, by the labels of their chart
 CLUSTER = f"{HOST}/cluster"
 REQUEST = f"{HOST}/request"
 KINDS: tuple[tuple[str, str], ...] = (
@@ -74,14 +75,15 @@ class Eyes:
         woken: Callable[[str], None],
     ) -> None:
         self._host, self._policy, self._renderer, self._read, self._woken = host, policy, renderer, read, woken
-        self._targets = Targets(host, inside=settings.inside)
         self._watches: dict[str, tuple[frozenset[tuple[str, str]], Callable[[], None]]] = {}
         self._lock = threading.Lock()
         own = settings.config.namespace
         selections = [Selection(group, kind, OURS) for group, kind in KINDS]
+        selections.append(Selection("", "Pod", ENGINE))
         selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
         selections.append(Selection("nidus.dev", "Source", (), own))
         self._cache = Cache(host, selections, self._changed)
+        self._targets = Targets(host, inside=settings.inside, cached=self._cache.get)
         self._source: Callable[[Object], None] = lambda item: None
 
     def start(self, source: Callable[[Object], None]) -> None:
@@ -141,5 +143,14 @@ class Eyes:
                 self._source(item)
         elif REQUEST in seen.labels:
             self._woken("")
+        elif seen.ref.kind == "Pod":
+            self._moved(seen.ref)
         elif CLUSTER in seen.labels:
             self._woken(seen.labels[CLUSTER])
+
+    def _moved(self, pod: ObjectRef) -> None:
+        """A pod with the labels of an engine's chart. They pass through to synced pods, so a tenant may set them; the name tells (R1)."""
+        home = self._cache.get(ObjectRef("", "Namespace", "", pod.namespace))
+        cluster = str(home["metadata"]["labels"].get(CLUSTER, "")) if home is not None else ""
+        if cluster and pod.name.removeprefix(f"{cluster}-").isdigit():
+            self._woken(cluster)

@@ -40,26 +40,42 @@ def connect(client: Client, namespace: str, pod: str, port: int, *, deadline: fl
 
 
 class Dialer:
-    """Connects to a port of the ready pod that `selector` finds in `namespace`; remembers the pod while that works."""
+    """Connects to a port of the ready pod that `selector` finds in `namespace`; remembers the pod while that works.
 
-    def __init__(self, client: Client, namespace: str, selector: str, port: int) -> None:
+    `cached` is asked before the API server is: a pod that a live cache shows, or None.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        selector: str,
+        port: int,
+        cached: Callable[[], Object | None] = lambda: None,
+    ) -> None:
         self._client = client
         self._namespace = namespace
         self._selector = selector
         self._port = port
+        self._cached = cached
         self._pod = ""
 
     def __call__(self) -> socket.socket:
         """Return a connected socket; ApiError TRANSIENT when there is no ready pod or it does not answer."""
-        known = self._pod
-        if known:
-            with suppress(ApiError):
-                return connect(self._client, self._namespace, known, self._port)
+        for known in filter(None, (self._pod, self._shown())):
+            with suppress(ApiError):  # it may be gone since
+                return self._connected(known)
+        return self._connected(self._find())
+
+    def _connected(self, pod: str) -> socket.socket:
         self._pod = ""
-        found = self._find()
-        made = connect(self._client, self._namespace, found, self._port)
-        self._pod = found
+        made = connect(self._client, self._namespace, pod, self._port)
+        self._pod = pod
         return made
+
+    def _shown(self) -> str:
+        pod = self._cached()
+        return str(pod["metadata"]["name"]) if pod is not None and _is_ready(pod) else ""
 
     def _find(self) -> str:
         pods, _ = self._client.list("", "Pod", namespace=self._namespace, labels=self._selector)

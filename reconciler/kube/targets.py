@@ -22,15 +22,23 @@ WATCH_SECONDS = 300
 class Targets:
     """Gives out clients; thread-safe. `inside`: whether this process runs in the host cluster and can dial its Services.
 
-    Nested clients write behind `fence`, which is that of `host` unless another is given (H1).
+    Nested clients write behind `fence`, which is that of `host` unless another is given (H1). `cached` shows pods of engines
+    without asking the host; where it has none, the host is asked.
     """
 
     def __init__(
-        self, host: Client, *, inside: bool, fence: Callable[[], None] | None = None, deadline: float = 10.0
+        self,
+        host: Client,
+        *,
+        inside: bool,
+        fence: Callable[[], None] | None = None,
+        cached: Callable[[ObjectRef], Object | None] = lambda ref: None,
+        deadline: float = 10.0,
     ) -> None:
         self._fence = fence or host.fence  # a nested write needs the Lease as much as a host write does
         self._host = host.fenced(self._fence)
         self._inside = inside
+        self._cached = cached
         self._deadline = deadline
         self._lock = threading.Lock()
         self._clients: dict[Target, Client] = {}
@@ -105,7 +113,7 @@ class Targets:
             self._secret(name, namespace),
             name,
             namespace,
-            dial=None if self._inside else Dialer(self._host, namespace, f"app=vcluster,release={name}", PORT),
+            dial=None if self._inside else self._dialer(name, namespace),
             reread=lambda: self._secret(name, namespace),
             guard=_Guard(breaker, lambda: self.forget(target)),
             deadline=self._deadline,
@@ -113,6 +121,11 @@ class Targets:
         )
         with self._lock:
             return self._clients.setdefault(target, made)
+
+    def _dialer(self, name: str, namespace: str) -> Dialer:
+        """By the name a StatefulSet gives its first pod, which no synced pod can have; by the engine's labels otherwise."""
+        first = ObjectRef("", "Pod", namespace, f"{name}-0")
+        return Dialer(self._host, namespace, f"app=vcluster,release={name}", PORT, lambda: self._cached(first))
 
     def _secret(self, name: str, namespace: str) -> Object:
         secret = self._host.get(ObjectRef("", "Secret", namespace, f"vc-{name}"))

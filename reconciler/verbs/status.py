@@ -28,30 +28,33 @@ def run(args: argparse.Namespace) -> int:
     client = connection.connect(args)
     shown = ""
     while True:
-        text, found = _text(client, args)
+        text, found, version = _text(client, args)
         if text != shown:
             print(text, flush=True)
             shown = text
         if not args.watch:
             return 0 if found else 1
-        _wait(client, args.namespace)
+        _wait(client, args.namespace, version)
 
 
-def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool]:
+def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool, str]:
+    """What to print, whether NAME is there, and the version of the nested clusters it tells of."""
     sources, _ = client.list("nidus.dev", "Source", namespace=args.namespace)
-    clusters, _ = client.list("nidus.dev", "NestedCluster", namespace=args.namespace)
+    clusters, version = client.list("nidus.dev", "NestedCluster", namespace=args.namespace)
     if args.name:
         clusters = [item for item in clusters if item["metadata"]["name"] == args.name]
         if not clusters:
-            return f"no nested cluster {args.name} in namespace {args.namespace}", False
+            return f"no nested cluster {args.name} in namespace {args.namespace}", False, version
+    return _form(sources, clusters, args), True, version
+
+
+def _form(sources: Sequence[Item], clusters: Sequence[Item], args: argparse.Namespace) -> str:
     if args.output in ("json", "yaml"):
-        return _document(sources, clusters, args.output), True
+        return _document(sources, clusters, args.output)
     if args.output == "name":
-        return "\n".join(f"nestedcluster.nidus.dev/{item['metadata']['name']}" for item in clusters), True
-    parts = [_sources(sources), _clusters(clusters, wide=args.output == "wide")]
-    if args.name:
-        parts = [parts[1], _detail(clusters[0])]
-    return "\n\n".join(parts), True
+        return "\n".join(f"nestedcluster.nidus.dev/{item['metadata']['name']}" for item in clusters)
+    shown = _clusters(clusters, wide=args.output == "wide")
+    return "\n\n".join([shown, _detail(clusters[0])] if args.name else [_sources(sources), shown])
 
 
 def _sources(items: Sequence[Item]) -> str:
@@ -161,9 +164,8 @@ def _age(item: Item) -> str:
     return table.age(time.time() - calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ"))) if created else ""
 
 
-def _wait(client: Client, namespace: str) -> None:
-    """Until a status object changes, at most a minute: ages move too."""
-    _, version = client.list("nidus.dev", "NestedCluster", namespace=namespace)
+def _wait(client: Client, namespace: str, version: str) -> None:
+    """Until a nested cluster changes after `version`, at most a minute: ages move too."""
     events = client.watch("nidus.dev", "NestedCluster", since=version, namespace=namespace, seconds=55, silence=60.0)
     try:
         next(iter(events), None)

@@ -147,7 +147,7 @@ def test_a_renamed_directory_is_no_removal(shared_field: Field) -> None:
     field.quiet()
     assert _uids(field, name) == before
     assert [event for event in field.writes(since) if event["verb"] == "delete"] == []
-    assert field.word(name) == "Ready"
+    field.wait(name)
 
 
 def _two(field: Field, **spec: Any) -> str:

@@ -108,7 +108,7 @@ def test_each_pack_says_what_becomes_of_drift(shared_field: Field) -> None:
     said = field.until("drift is reported", lambda: told(field, "DriftReported"))
     assert {line["object"] for line in said} == {f"ConfigMap/{name}-web/reported"}
     assert "devhost" in said[0]["message"]
-    assert field.word(name) == "Ready"
+    field.wait(name)
 
     _policies(field, {"more": "from Git"}, reported={"drift": "report"}, ignored={"drift": "ignore"})
     field.push("a commit is no drift")

@@ -105,7 +105,7 @@ def test_wrong_files_are_told_and_lose_nothing(shared_field: Field) -> None:
     assert "passwd" not in str(told)
     field.wait(broken, "Invalid")
     assert "clusters/a.yaml:" in str(field.status(broken)["conditions"])
-    assert field.word(sound) == "Ready"
+    field.wait(sound)
     for name in (broken, sound):
         drift_is_corrected(field, name)
     assert deletes(field) == []
@@ -125,7 +125,7 @@ def test_git_away_and_back(shared_field: Field) -> None:
     field.start()
     assert "RepositoryMissing" in field.source()["error"]
     drift_is_corrected(field, name)
-    assert field.word(name) == "Ready"
+    field.wait(name)
     aside.rename(bare)
     field.write("profiles/web.yaml", profile("web", "1.0.0", [web() | {"name": "other"}]))
     commit = field.push("back again")
@@ -180,7 +180,7 @@ def test_a_renamed_folder_changes_nothing(shared_field: Field) -> None:
     field.quiet()
     about = {event["objectRef"]["resource"] for event in field.writes(since)}
     assert about <= {"sources", "nestedclusters", "configmaps"}, about
-    assert field.word(name) == "Ready"
+    field.wait(name)
 
 
 def test_rewritten_history_is_held(shared_field: Field) -> None:

@@ -163,6 +163,20 @@ def test_one_that_is_not_up_yet_is_waited_for(reach: Targets, account: Account) 
     assert (error.value.kind, "vc-nobody" in error.value.message) == (ErrorClass.TRANSIENT, True)
 
 
+def test_a_cached_pod_saves_the_question(client: Client, account: Account) -> None:
+    """The pod a live cache shows is dialled at once; one that is gone or not ready is not believed (R1)."""
+    live = client.get(ObjectRef("", "Pod", NAMESPACE, f"{NAME}-0"))
+    assert live is not None
+    gone = {**live, "metadata": {**live["metadata"], "name": "gone"}}
+    unready = {**live, "status": {}}
+    for shown, asked in ((live, 0), (gone, 1), (unready, 1), (None, 1)):
+        since = account.audit.now()
+        dial = portforward.Dialer(client, NAMESPACE, PODS, targets.PORT, lambda shown=shown: shown)  # type: ignore[misc]
+        dial().close()
+        dial().close()
+        assert len(since.events(account.user, verbs=("list",), resource="pods")) == asked
+
+
 def test_a_refused_secret_stalls(reach: Targets, admin: Client) -> None:
     name = "hostile"
     data = {"config": base64.b64encode(b"users: [{user: {exec: {command: touch}}}]").decode()}

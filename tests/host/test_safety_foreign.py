@@ -122,7 +122,7 @@ def test_shared_objects_outlive_a_change_of_profiles(shared_field: Field) -> Non
     assert {key: after[key] for key in ("one", "two")} == {key: before[key] for key in ("one", "two")}
     nidus(field, "sync")
     field.quiet()
-    assert field.word(name) == "Ready"
+    field.wait(name)
     assert maps(inside, name) == after
 
 

@@ -34,7 +34,7 @@ def test_within_the_budget_exactly_its_objects_go(shared_field: Field) -> None:
     field.until("a1 and a2 are gone", lambda: set(maps(inside, name)) == {"kept", "theirs"})
     assert maps(inside, name)["kept"] == before["kept"]
     assert {"a1", "a2"}.isdisjoint(entry.ref.name for entry in field.entries(name))
-    assert field.word(name) == "Ready"
+    field.wait(name)
 
 
 def test_beyond_the_budget_waits_for_its_approval(shared_field: Field) -> None:
@@ -46,7 +46,7 @@ def test_beyond_the_budget_waits_for_its_approval(shared_field: Field) -> None:
     field.push("four less, one more")
     held = digest(field, name)
     field.until("the new one is there, the old are held", lambda: set(maps(inside, name)) == {*names, "new"})
-    assert field.word(name) == "Held"
+    field.wait(name, "Held")
     assert len(field.status(name)["plan"]["held"]) == 4
 
     assert "nothing held" in nidus(field, "approve", "0" * 64, code=1)
