@@ -61,7 +61,11 @@ class Proxy:
             while True:
                 near, _ = self._listening.accept()
                 self.connections += 1
-                far = socket.create_connection(self._upstream)
+                try:
+                    far = socket.create_connection(self._upstream)
+                except OSError:  # the server is away: so is this connection, and the next may find it again
+                    near.close()
+                    continue
                 self._open |= {near, far}
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
