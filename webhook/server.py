@@ -41,6 +41,7 @@ def serve(
         channel_timeout=30,
         cleanup_interval=5,
         connection_limit=500,
+        asyncore_use_poll=True,  # select() knows no descriptor above 1,023, and port-forwards take three a nested cluster
     )
     thread = threading.Thread(target=server.run, name=f"http-{port}", daemon=True)
     thread.start()

@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         ended.set()
         service.interrupt()
 
+    _raise_file_limit()
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     try:
@@ -49,3 +50,13 @@ def run(args: argparse.Namespace) -> int:
     finally:
         service.stop()
     return 0
+
+
+def _raise_file_limit() -> None:
+    """Take all descriptors we may have: a nested cluster needs three, and the usual soft limit of 1,024 is there for users of select()."""
+    import resource
+    from contextlib import suppress
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems name a hard limit that they do not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

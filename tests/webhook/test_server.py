@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import hmac
 import http.client
+import os
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -76,6 +78,18 @@ def test_silent_senders_do_not_hold_up_others(port: int) -> None:
     assert post(port, BODY)[0] == 202
     for sender in silent:
         sender.close()
+
+
+def test_a_process_with_many_open_files_is_answered(port: int) -> None:
+    """A controller of some hundred nested clusters has more than 1,024 descriptors open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 2048 <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    with contextlib.ExitStack() as files:
+        while files.enter_context(open(os.devnull)).fileno() < 1100:  # noqa: PTH123
+            pass
+        for _ in range(3):
+            assert post(port, BODY)[0] == 202
 
 
 def test_stop_frees_the_port_and_lets_an_answer_finish() -> None:
