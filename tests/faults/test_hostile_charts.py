@@ -27,7 +27,7 @@ SPIN = "{{ range until 10000000 }}{{ range until 1000000 }}{{ end }}{{ end }}"
 
 @pytest.fixture
 def renderer() -> Iterator[Renderer]:
-    made = Renderer(2, seconds=20, cpu=1)
+    made = Renderer(2, seconds=20, cpu=4)
     yield made
     made.close()
 
