@@ -10,7 +10,7 @@ from reconciler.errors import NidusError, Retry
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import Seen
-from reconciler.kube.targets import Targets
+from reconciler.kube.targets import ENGINE, Targets
 from reconciler.model import Bundle, Layer, Object, ObjectRef, Policy, Target
 from reconciler.observe import Sight
 from reconciler.packs.render import Renderer
@@ -18,7 +18,6 @@ from reconciler.plan.mark import HOST, MANAGED_BY
 from reconciler.settings import Settings
 
 OURS = ((MANAGED_BY, "nidus"),)
-ENGINE = (("app", "vcluster"),)  # the pods of nested control planes, by the labels of their chart
 CLUSTER = f"{HOST}/cluster"
 REQUEST = f"{HOST}/request"
 KINDS: tuple[tuple[str, str], ...] = (
@@ -79,7 +78,7 @@ class Eyes:
         self._lock = threading.Lock()
         own = settings.config.namespace
         selections = [Selection(group, kind, OURS) for group, kind in KINDS]
-        selections.append(Selection("", "Pod", ENGINE))
+        selections.append(Selection("", "Pod", (ENGINE,)))
         selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
         selections.append(Selection("nidus.dev", "Source", (), own))
         self._cache = Cache(host, selections, self._changed)

@@ -15,8 +15,14 @@ from reconciler.kube.transport import Stream
 from reconciler.model import Object, ObjectRef, Target
 
 PORT = 8443  # the engine's pod
+ENGINE = ("app", "vcluster")  # the label of the engine's pods, by its chart
 WATCHES = 64  # R1: open watches of waiting layers, over all nested clusters
 WATCH_SECONDS = 300
+
+
+def pods_of(name: str) -> str:
+    """The selector of the engine's pods of one nested cluster, in its host namespace."""
+    return f"{ENGINE[0]}={ENGINE[1]},release={name}"
 
 
 class Targets:
@@ -125,7 +131,7 @@ class Targets:
     def _dialer(self, name: str, namespace: str) -> Dialer:
         """By the name a StatefulSet gives its first pod, which no synced pod can have; by the engine's labels otherwise."""
         first = ObjectRef("", "Pod", namespace, f"{name}-0")
-        return Dialer(self._host, namespace, f"app=vcluster,release={name}", PORT, lambda: self._cached(first))
+        return Dialer(self._host, namespace, pods_of(name), PORT, lambda: self._cached(first))
 
     def _secret(self, name: str, namespace: str) -> Object:
         secret = self._host.get(ObjectRef("", "Secret", namespace, f"vc-{name}"))

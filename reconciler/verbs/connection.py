@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
+    from reconciler.settings import Settings
 
 NAMESPACE = "nidus-system"
 
@@ -37,3 +38,29 @@ def connect(args: argparse.Namespace) -> Client:
     from reconciler.model import HostConfig
 
     return edge.host(HostConfig(kubeconfig=args.kubeconfig, context=args.context))
+
+
+def configured(args: argparse.Namespace, *, repo: str = "", branch: str = "", path: str = "") -> Settings:
+    """The controller's settings, for a command that goes on into nested clusters. Raises NidusError where they are not usable."""
+    from reconciler import settings
+
+    _raise_file_limit()
+    return settings.load(
+        args.config,
+        kubeconfig=args.kubeconfig,
+        context=args.context,
+        namespace=args.namespace,
+        repo=repo,
+        branch=branch,
+        path=path,
+    )
+
+
+def _raise_file_limit() -> None:
+    """Take all descriptors we may have: a nested cluster needs three, and the usual soft limit of 1,024 is there for users of select()."""
+    import resource
+    from contextlib import suppress
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems name a hard limit that they do not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

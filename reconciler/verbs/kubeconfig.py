@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from reconciler.model import Object
 
 IDLE_SECONDS = 60.0
-PORT = 8443
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     if endpoint:
         print(_render(secret, args.name, namespace, endpoint, verify_as=""))
         return 0
-    from reconciler.kube import portforward
+    from reconciler.kube import portforward, targets
 
-    listener = portforward.listen(client, namespace, f"app=vcluster,release={args.name}", PORT)
+    listener = portforward.listen(client, namespace, targets.pods_of(args.name), targets.PORT)
     host, port = listener.address
     print(
         _render(secret, args.name, namespace, f"https://{host}:{port}", verify_as=f"{args.name}.{namespace}"),

@@ -36,17 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0; 1 where the repository has violations or the host cannot be seen; 2 for changes with --detailed-exitcode."""
-    from reconciler import settings
     from reconciler.inventory.store import Store
     from reconciler.kube import edge
 
-    told = settings.load(
-        args.config,
-        kubeconfig=args.kubeconfig,
-        context=args.context,
-        namespace=args.namespace,
-        repo="" if args.config else args.path,
-    )
+    told = connection.configured(args, repo="" if args.config else args.path)
     client = edge.host(told.config.host)
     policy = told.policy(client.version())
     states = Store(client, told.config.namespace).load()

@@ -22,18 +22,9 @@ def run(args: argparse.Namespace) -> int:
     import signal
     import threading
 
-    from reconciler import settings
     from reconciler.controller.service import Service
 
-    told = settings.load(
-        args.config,
-        kubeconfig=args.kubeconfig,
-        context=args.context,
-        namespace=args.namespace,
-        repo=args.repo,
-        branch=args.branch,
-        path=args.path,
-    )
+    told = connection.configured(args, repo=args.repo, branch=args.branch, path=args.path)
     ended = threading.Event()
     service = Service(told)
 
@@ -41,7 +32,6 @@ def run(args: argparse.Namespace) -> int:
         ended.set()
         service.interrupt()
 
-    _raise_file_limit()
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     try:
@@ -50,13 +40,3 @@ def run(args: argparse.Namespace) -> int:
     finally:
         service.stop()
     return 0
-
-
-def _raise_file_limit() -> None:
-    """Take all descriptors we may have: a nested cluster needs three, and the usual soft limit of 1,024 is there for users of select()."""
-    import resource
-    from contextlib import suppress
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems name a hard limit that they do not grant
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -67,10 +67,9 @@ def _tell(client: Client, args: argparse.Namespace) -> int:
 
 
 def _once(args: argparse.Namespace) -> int:
-    from reconciler import settings
     from reconciler.controller.service import Service
 
-    told = settings.load(args.config, kubeconfig=args.kubeconfig, context=args.context, namespace=args.namespace)
+    told = connection.configured(args)
     service = Service(told, listens=False)
     try:
         service.start()
