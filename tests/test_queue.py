@@ -54,12 +54,11 @@ def test_backoff_doubles_is_capped_and_forgotten() -> None:
     now = 0.0
     queue = Queue(lambda: now)
     pauses = []
-    for _ in range(12):
+    for _ in range(60):
         pauses.append(queue.back_off("a"))
         now += pauses[-1]
-    assert 0.8 * FIRST <= pauses[0] <= 1.2 * FIRST
-    assert all(0.8 * FIRST * 2**n <= pause <= 1.2 * FIRST * 2**n for n, pause in enumerate(pauses[:8]))
-    assert max(pauses) <= 1.2 * LAST
+    assert all(0.8 * FIRST * 2**n <= pause <= 1.2 * FIRST * 2**n for n, pause in enumerate(pauses[:4]))
+    assert 0.8 * LAST <= max(pauses) <= 1.2 * LAST
     queue.forget("a")
     assert queue.back_off("a") <= 1.2 * FIRST
 
@@ -112,7 +111,6 @@ def test_no_key_is_lost_and_none_is_worked_on_twice_at_once(steps: list[tuple[st
     assert left == owed
 
 
-@pytest.mark.xfail(strict=True, reason="one order for all: a fleet-wide change goes before everything asked for later")
 def test_what_has_begun_and_a_small_change_go_before_a_fleet_wide_one() -> None:
     queue = Queue()
     for name in ("new-1", "new-2", "new-3"):
@@ -124,7 +122,6 @@ def test_what_has_begun_and_a_small_change_go_before_a_fleet_wide_one() -> None:
     assert queue.take(0.0) == "begun"
 
 
-@pytest.mark.xfail(strict=True, reason="one order for all")
 def test_a_fleet_wide_change_goes_on_beside_a_stream_of_events() -> None:
     queue = Queue()
     queue.add("new", bulk=True)
@@ -136,9 +133,6 @@ def test_a_fleet_wide_change_goes_on_beside_a_stream_of_events() -> None:
     assert "new" in taken
 
 
-@pytest.mark.xfail(
-    strict=True, reason="whatever somebody asked for in bulk waits its turn even when its own event comes"
-)
 def test_an_event_takes_a_waiting_key_out_of_the_bulk() -> None:
     queue = Queue()
     queue.add("a", bulk=True)
@@ -147,7 +141,6 @@ def test_an_event_takes_a_waiting_key_out_of_the_bulk() -> None:
     assert [queue.take(0.0), queue.take(0.0), queue.take(0.0)] == ["b", "a", None]
 
 
-@pytest.mark.xfail(strict=True, reason="every worker may be held by targets that do not answer")
 def test_targets_that_did_not_answer_share_a_quarter_of_the_workers() -> None:
     queue = Queue(workers=8)
     for name in ("dead-1", "dead-2", "dead-3"):
@@ -165,7 +158,6 @@ def test_targets_that_did_not_answer_share_a_quarter_of_the_workers() -> None:
     assert {queue.take(0.0), queue.take(0.0)} == {"dead-1", "dead-2"}
 
 
-@pytest.mark.xfail(strict=True, reason="a retry may be minutes away a few minutes after the first failure")
 def test_in_the_first_ten_minutes_nothing_waits_longer_than_fifteen_seconds() -> None:
     now = 0.0
     queue = Queue(lambda: now)

@@ -1,6 +1,9 @@
-"""The work queue: one key a nested cluster. It coalesces, delays and backs off, and never hands one key to two workers.
+"""The work queue: one key a nested cluster. It coalesces, orders, delays and backs off, and never hands one key to two workers.
 
 A key carries no work (house.md, one-way flow): whoever takes it looks up what is newest then, so the newest revision wins.
+
+What has begun, what an event asks for and a small change go first; a change of many clusters at once (`bulk`) fills the rest of
+the workers. Clusters whose API server did not answer at their last look share a quarter of the workers (A7).
 """
 
 import heapq
@@ -10,41 +13,46 @@ import time
 from collections.abc import Callable
 
 FIRST, LAST = 1.0, 300.0  # seconds; A5
+EARLY, SOONER = 600.0, 15.0  # for the first ten minutes of a failure no retry is further away than 15 s (A5)
 SOON = 0.1  # seconds; for what follows by itself within moments, such as discovery after a CRD is established
+TURNS = 4  # every fourth key is taken from the bulk, so that a stream of events cannot starve it
 
 
 class Queue:
     """Keys waiting for a worker. `add` while a key is being worked on means: once more afterwards."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, workers: int = 8) -> None:
         self._clock = clock
+        self._share = max(1, workers // 4)
         self._changed = threading.Condition()
-        self._ready: dict[str, None] = {}
+        self._first: dict[str, None] = {}
+        self._bulk: dict[str, None] = {}
+        self._turn = 0
         self._again: set[str] = set()
         self._busy: set[str] = set()
-        self._due: dict[str, float] = {}
+        self._silent: set[str] = set()
+        self._due: dict[str, tuple[float, bool]] = {}
         self._heap: list[tuple[float, str]] = []
         self._failures: dict[str, int] = {}
+        self._failing: dict[str, float] = {}
         self._retry: dict[str, float] = {}
         self._closed = False
 
-    def add(self, key: str) -> None:
-        """Work on `key` as soon as a worker is free."""
+    def add(self, key: str, *, bulk: bool = False) -> None:
+        """Work on `key` as soon as a worker is free; `bulk`: after everything that was not asked for in bulk."""
         with self._changed:
             self._due.pop(key, None)
-            if key in self._busy:
-                self._again.add(key)
-            else:
-                self._ready[key] = None
+            self._put(key, bulk)
             self._changed.notify()
 
-    def add_after(self, key: str, seconds: float) -> None:
+    def add_after(self, key: str, seconds: float, *, bulk: bool = False) -> None:
         """Work on `key` in `seconds`, or earlier if something else asks; the earliest asked time counts."""
         due = self._clock() + seconds
         with self._changed:
-            if self._due.get(key, due + 1) <= due:
+            known = self._due.get(key)
+            if known is not None and known[0] <= due:
                 return
-            self._due[key] = due
+            self._due[key] = (due, bulk)
             heapq.heappush(self._heap, (due, key))
             self._changed.notify()
 
@@ -59,7 +67,8 @@ class Queue:
             if self._retry.get(key, 0.0) <= now:
                 failures = self._failures.get(key, 0)
                 self._failures[key] = failures + 1
-                self._retry[key] = now + min(LAST, first * 2.0 ** min(failures, 20)) * random.uniform(0.8, 1.2)
+                longest = SOONER if now - self._failing.setdefault(key, now) < EARLY else LAST
+                self._retry[key] = now + min(longest, first * 2.0 ** min(failures, 20)) * random.uniform(0.8, 1.2)
             pause = self._retry[key] - now
         self.add_after(key, pause)
         return pause
@@ -67,8 +76,26 @@ class Queue:
     def forget(self, key: str) -> None:
         """The key succeeded, or what it should be changed: its backoff starts anew."""
         with self._changed:
-            self._failures.pop(key, None)
-            self._retry.pop(key, None)
+            for table in (self._failures, self._failing, self._retry):
+                table.pop(key, None)
+
+    def unanswered(self, key: str, is_so: bool) -> None:
+        """Whether the API server of this cluster did not answer at the last look."""
+        with self._changed:
+            if is_so:
+                self._silent.add(key)
+            else:
+                self._silent.discard(key)
+                self._changed.notify()
+
+    def drop(self, key: str) -> None:
+        """The cluster is over: nothing of it is remembered."""
+        self.forget(key)
+        self.unanswered(key, False)
+        with self._changed:
+            for table in (self._due, self._first, self._bulk):
+                table.pop(key, None)
+            self._again.discard(key)
 
     def take(self, timeout: float) -> str | None:
         """The next key, or None after `timeout` seconds or once closed. Must be given back with `done`."""
@@ -76,9 +103,8 @@ class Queue:
         with self._changed:
             while True:
                 self._promote()
-                if self._ready and not self._closed:
-                    key = next(iter(self._ready))
-                    del self._ready[key]
+                key = self._next() if not self._closed else None
+                if key is not None:
                     self._busy.add(key)
                     return key
                 left = min(deadline, self._heap[0][0] if self._heap else deadline) - self._clock()
@@ -87,12 +113,13 @@ class Queue:
                 self._changed.wait(max(left, 0.0))
 
     def done(self, key: str) -> None:
+        """The worker is through with `key`."""
         with self._changed:
             self._busy.discard(key)
             if key in self._again:
                 self._again.discard(key)
-                self._ready[key] = None
-                self._changed.notify()
+                self._put(key, False)
+            self._changed.notify()
 
     def close(self) -> None:
         with self._changed:
@@ -106,16 +133,35 @@ class Queue:
     def depth(self) -> tuple[int, int]:
         """(keys waiting for a worker now, keys being worked on)."""
         with self._changed:
-            return len(self._ready), len(self._busy)
+            return len(self._first) + len(self._bulk), len(self._busy)
+
+    def _put(self, key: str, bulk: bool) -> None:
+        if key in self._busy:
+            self._again.add(key)
+        elif not bulk:
+            self._bulk.pop(key, None)
+            self._first[key] = None
+        elif key not in self._first:
+            self._bulk[key] = None
+
+    def _next(self) -> str | None:
+        """The key whose turn it is, taken out; None where none may be worked on now."""
+        lanes = (self._first, self._bulk) if (self._turn + 1) % TURNS else (self._bulk, self._first)
+        full = len(self._busy & self._silent) >= self._share
+        for lane in lanes:
+            key = next((one for one in lane if not (full and one in self._silent)), None)
+            if key is not None:
+                del lane[key]
+                self._turn += 1
+                return key
+        return None
 
     def _promote(self) -> None:
         now = self._clock()
         while self._heap and self._heap[0][0] <= now:
             due, key = heapq.heappop(self._heap)
-            if self._due.get(key) != due:
+            known = self._due.get(key)
+            if known is None or known[0] != due:
                 continue
             del self._due[key]
-            if key in self._busy:
-                self._again.add(key)
-            else:
-                self._ready[key] = None
+            self._put(key, known[1])
