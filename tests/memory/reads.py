@@ -1,0 +1,192 @@
+"""The verbs that read: get, list by pages, watch."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from tests.memory import refusal, selectors
+from tests.memory.core import Ask, Core
+from tests.memory.storage import Change, Object
+
+
+def get(core: Core, ask: Ask) -> Object:
+    """One object."""
+    found = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
+    if found is None:
+        raise refusal.not_found(ask.kind.what(ask.name))
+    return as_served(ask, found)
+
+
+def as_served(ask: Ask, obj: Object) -> Object:
+    """The object at the version it was asked for."""
+    return obj if obj.get("apiVersion") == ask.kind.api_version else {**obj, "apiVersion": ask.kind.api_version}
+
+
+def list_(core: Core, ask: Ask) -> Object:
+    """One page of a collection."""
+    _not_ahead(core, ask.query.get("resourceVersion", ""))
+    start, version = _position(core, ask.query.get("continue", ""))
+    matches = selectors.parse(ask.query.get("labelSelector", ""))
+    found = [
+        obj
+        for obj in core.storage.all(ask.kind.resource, ask.namespace)
+        if matches(labels_of(obj)) and _key(obj) > start and _is_named(ask, obj)
+    ]
+    limit = int(ask.query.get("limit") or 0)
+    meta: dict[str, Any] = {"resourceVersion": str(version)}
+    if limit and len(found) > limit:
+        meta |= {"continue": _token(version, _key(found[limit - 1])), "remainingItemCount": len(found) - limit}
+        if ask.query.get("labelSelector"):
+            del meta["remainingItemCount"]
+        found = found[:limit]
+    items = [{name: value for name, value in obj.items() if name not in ("kind", "apiVersion")} for obj in found]
+    if ask.kind.custom is not None:
+        items = [as_served(ask, obj) for obj in found]
+    return {"kind": f"{ask.kind.kind}List", "apiVersion": ask.kind.api_version, "metadata": meta, "items": items}
+
+
+def labels_of(obj: Object) -> dict[str, str]:
+    """Its labels."""
+    return obj["metadata"].get("labels") or {}
+
+
+def _is_named(ask: Ask, obj: Object) -> bool:
+    """The one field selector every kind has."""
+    wanted = [part.partition("=") for part in ask.query.get("fieldSelector", "").split(",") if part]
+    return all(obj["metadata"].get(key.removeprefix("metadata."), "") == value.lstrip("=") for key, _, value in wanted)
+
+
+def _key(obj: Object) -> list[str]:
+    return [obj["metadata"].get("namespace", ""), obj["metadata"]["name"]]
+
+
+def _token(version: int, last: list[str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([version, last]).encode()).decode().rstrip("=")
+
+
+def _position(core: Core, token: str) -> tuple[list[str], int]:
+    """Where a page begins and at which version; Refusal 410 when that version is forgotten."""
+    if not token:
+        return [], core.storage.version
+    try:
+        version, last = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except ValueError:
+        raise refusal.bad("continue key is not valid") from None
+    if version < core.storage.compacted or version > core.storage.version:
+        raise refusal.gone(TOO_OLD)
+    return last, version
+
+
+def _not_ahead(core: Core, version: str) -> None:
+    """A version this server has not reached, as after a restore."""
+    if version.isdigit() and int(version) > core.storage.version:
+        raise refusal.ahead(int(version), core.storage.version)
+
+
+# Watch
+
+
+class Watch:
+    """An open watch; iterate for lines. `close` from any thread ends it, `silence` keeps it open without a word."""
+
+    def __init__(self, core: Core, ask: Ask) -> None:
+        self.silent = threading.Event()
+        self._core, self._ask = core, ask
+        self._matches = selectors.parse(ask.query.get("labelSelector", ""))
+        self._closed = False
+        self._epoch = core.storage.epoch
+        since = ask.query.get("resourceVersion", "")
+        _not_ahead(core, since)
+        self._first = _first(core, ask, since)
+        self._at = int(since) if since not in ("", "0") else core.storage.version
+
+    def close(self) -> None:
+        """End it."""
+        with self._core.lock:
+            self._closed = True
+            self._core.storage.moved.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended, or the storage it follows is another by now."""
+        return self._closed or self._epoch != self._core.storage.epoch
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield each event as a line; waits for the next."""
+        while True:
+            batch = self.next()
+            if batch is None:
+                return
+            yield from batch
+
+    def next(self, wait: float | None = None) -> list[bytes] | None:
+        """The events since the last call, waiting up to `wait` seconds (None: until there are some); None = it has ended."""
+        with self._core.lock:
+            while not self.closed:
+                found = [] if self.silent.is_set() else self._events()
+                if found:
+                    return found
+                if not self._core.storage.moved.wait(wait) and wait is not None:
+                    return []
+            return None
+
+    def bookmark(self) -> bytes:
+        """A bookmark at the present version."""
+        kind = self._ask.kind
+        meta = {"resourceVersion": str(self._core.storage.version)}
+        return _line("BOOKMARK", {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": meta})
+
+    def _events(self) -> list[bytes]:
+        first, self._first = self._first, []
+        if self._at < self._core.storage.compacted:
+            self._closed = True
+            return [_line("ERROR", _too_old(self._at, self._core.storage.compacted).status)]
+        changes = list(self._core.storage.since(self._ask.kind.resource, self._at))
+        self._at = self._core.storage.version
+        return [*first, *(line for change in changes if (line := self._said(change)))]
+
+    def _said(self, change: Change) -> bytes:
+        """What a change is for this watch: by its namespace, and by whether its labels matched before and after."""
+        before, after = self._seen(change.before), self._seen(change.after)
+        if after is not None:
+            return _line("MODIFIED" if before is not None else "ADDED", as_served(self._ask, after))
+        if before is None:
+            return b""
+        last = {**before, "metadata": {**before["metadata"], "resourceVersion": str(change.version)}}
+        return _line("DELETED", as_served(self._ask, last))
+
+    def _seen(self, obj: Object | None) -> Object | None:
+        if obj is None or not self._matches(labels_of(obj)) or not _is_named(self._ask, obj):
+            return None
+        return obj if self._ask.namespace in ("", obj["metadata"].get("namespace", "")) else None
+
+
+def _first(core: Core, ask: Ask, since: str) -> list[bytes]:
+    """What a watch without a version begins with: all there is."""
+    if since not in ("", "0"):
+        if int(since) < core.storage.compacted:
+            raise _too_old(int(since), core.storage.compacted)
+        return []
+    matches = selectors.parse(ask.query.get("labelSelector", ""))
+    found = core.storage.all(ask.kind.resource, ask.namespace)
+    return [_line("ADDED", as_served(ask, obj)) for obj in found if matches(labels_of(obj)) and _is_named(ask, obj)]
+
+
+def _too_old(version: int, compacted: int) -> refusal.Refusal:
+    return refusal.gone(f"too old resource version: {version} ({compacted})")
+
+
+def _line(kind: str, obj: Object) -> bytes:
+    return msgspec.json.encode({"type": kind, "object": obj}) + b"\n"
+
+
+TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter."
+)
+FORGOTTEN = _token(0, [])
+"""A continue token whose version no server remembers."""
