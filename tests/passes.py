@@ -1,0 +1,240 @@
+"""Real passes of the controller on API servers in memory: push files, let the queue run dry, look at what stands."""
+
+from __future__ import annotations
+
+import importlib
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from reconciler.controller.board import Board
+from reconciler.controller.queue import Queue
+from reconciler.controller.workers import Tools, Workers
+from reconciler.errors import ApiError, ErrorClass, Stalled
+from reconciler.inventory.store import State, Store
+from reconciler.kube.client import Client
+from reconciler.model import (
+    Bundle,
+    Condition,
+    EngineChart,
+    Layer,
+    LayerStatus,
+    Object,
+    Policy,
+    Report,
+    Target,
+)
+from reconciler.observe import Sight
+from reconciler.packs import KINDS
+from reconciler.packs.wire import Job
+from reconciler.packs.worker import answer
+from reconciler.report import Reporter
+from schemas import crds
+from tests import shell
+from tests.memory.server import Server
+from tests.spec_cases import snapshot, tree
+
+HOME = "nidus-system"
+CHART = Path(__file__).parents[1] / "devhost" / "chart"
+BLOBS = {f"engine:{path.relative_to(CHART)}": path.read_bytes() for path in sorted(CHART.rglob("*")) if path.is_file()}
+POLICY = Policy(
+    host="local",
+    namespace_pattern="vcluster-{name}",
+    engines=(EngineChart("0.36.1", "d", tuple((oid.removeprefix("engine:"), oid) for oid in BLOBS)),),
+    kubernetes_versions=("v1.35.0", "v1.36.0"),
+    controller_account="nidus-system:nidus",
+    controller_namespace=HOME,
+    grace=0.0,
+)
+_RENDER = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
+_rendered: dict[str, bytes] = {}
+
+
+class Fleet:
+    """One controller without threads. `host` and `nested` are its servers; `down`: nested clusters that nobody can connect to,
+    `bugs`: those whose passes meet an error that is none of ours."""
+
+    def __init__(self, host: Server | None = None, nested: dict[str, Server] | None = None) -> None:
+        self.host = host or Server("host")
+        self.nested = nested if nested is not None else {}
+        self.now = 0.0
+        self.down: set[str] = set()
+        self.bugs: set[str] = set()
+        self.watched: set[str] = set()
+        self.reports: dict[str, Report] = {}
+        self.blobs = dict(BLOBS)
+        if host is None:
+            self._install()
+        self.start()
+
+    def start(self) -> None:
+        """Begin as a new process does: with what the host remembers."""
+        client = shell.client(self.host)
+        self.store = Store(client, HOME)
+        self.board = Board(POLICY, self.store.load())
+        self.queue = Queue(lambda: self.now)
+        self.reporter = Reporter(client, HOME, "test")
+        self.reporter.statuses.load()
+        tools = Tools(
+            self.store,
+            self.sight,
+            self.reporter,
+            b"salt",
+            lambda cluster, bundle, refs: self.watched.add(cluster) if refs else self.watched.discard(cluster),
+            lambda bundle: None,
+            lambda: secrets.token_hex(8),
+            lambda report: self.reports.update({report.cluster: report}),
+        )
+        self.workers = Workers(self.board, self.queue, tools, 0)
+
+    def push(self, files: Mapping[str, str]) -> None:
+        """A commit of these files is read and admitted."""
+        self.blobs |= tree(files)[1]
+        _, changed = self.board.revise(snapshot(files, policy=POLICY)[0], 1.0)
+        for key in changed:
+            self.queue.forget(key)
+            self.queue.add(key)
+
+    def run(self, passes: int = 60, seconds: float = 30.0) -> None:
+        """Let workers take keys until none is due within `seconds` of the tests' own time."""
+        ends = self.now + seconds
+        for _ in range(passes):
+            key = self.queue.take(0.0)
+            if key is None:
+                due = [at for at, _ in self.queue._due.values()]
+                if not due or min(due) > ends:
+                    return
+                self.now = max(self.now, min(due))
+                continue
+            before = self._version(key)
+            self.workers.once(key)
+            self.queue.done(key)
+            self.engines()
+            if key in self.watched and self._version(key) != before:
+                self.queue.add(key)
+
+    def engines(self) -> None:
+        """What a real host does by itself: quotas are counted, engines roll out and write their credentials."""
+        for quota in self.host.objects("", "ResourceQuota"):
+            if (quota.get("status") or {}).get("hard") != quota["spec"]["hard"]:
+                self.host.put({**quota, "status": {"hard": quota["spec"]["hard"]}}, subresource="status")
+        for engine in self.host.objects("apps", "StatefulSet"):
+            meta, count = engine["metadata"], engine["spec"].get("replicas", 1)
+            name = meta["name"]
+            status = {
+                "observedGeneration": meta.get("generation", 1),
+                "replicas": count,
+                "readyReplicas": count,
+                "availableReplicas": count,
+                "updatedReplicas": count,
+                "currentReplicas": count,
+                "currentRevision": "r",
+                "updateRevision": "r",
+            }
+            if engine.get("status") != status:
+                self.host.put({**engine, "status": status}, subresource="status")
+            self.nested.setdefault(name, Server(name))
+
+    def state(self, name: str) -> State | None:
+        """What the host remembers of a cluster."""
+        return self.store.read(name)
+
+    def word(self, name: str) -> str:
+        """The word of its last report."""
+        return self.reports[name].word
+
+    def condition(self, name: str, kind: str = "Ready") -> Condition:
+        return next(one for one in self.reports[name].conditions if one.type == kind)
+
+    def layer(self, name: str, layer: str) -> LayerStatus:
+        return next(one for one in self.reports[name].layers if one.name == layer)
+
+    def names(self, name: str, group: str = "", kind: str = "ConfigMap") -> list[str]:
+        """The objects of a kind inside a nested cluster."""
+        return [one["metadata"]["name"] for one in self.nested[name].objects(group, kind)]
+
+    def sight(self, bundle: Bundle) -> Sight:
+        def client(target: Target) -> Client:
+            if not target.nested:
+                return shell.client(self.host)
+            if target.nested in self.bugs:
+                raise RuntimeError("a bug")
+            if target.nested not in self.nested or target.nested in self.down:
+                raise ApiError(ErrorClass.TRANSIENT, f"{target.nested} refused the connection")
+            return shell.client(self.nested[target.nested])
+
+        return Sight(client, lambda target, ref: None, self.render, lambda target, live: None)
+
+    def render(self, layer: Layer) -> tuple[Object, ...]:
+        """As a worker does, in this process."""
+        if layer.digest not in _rendered:
+            spec: dict[str, Any] = dict(layer.spec)
+            files = {path: self.blobs[oid] for path, oid in layer.files}
+            home = layer.namespace or str(spec.get("namespace", ""))
+            found = answer(Job(layer.kind, home, spec, files, dict(layer.context), "v1.36.0"), _RENDER)
+            if found.reason:
+                raise Stalled(found.message, reason=found.reason)
+            _rendered[layer.digest] = bytes(found.objects)
+        return tuple(msgspec.json.decode(_rendered[layer.digest]))
+
+    def _version(self, name: str) -> int:
+        """How far a nested server's storage is, for what a watch of it would tell."""
+        return self.nested[name].core.storage.version if name in self.nested else 0
+
+    def _install(self) -> None:
+        self.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
+        for definition in crds.definitions().values():
+            self.host.put(definition)
+
+
+def cluster(name: str = "a", **spec: Any) -> str:
+    """A NestedCluster of profile `web`; JSON is YAML."""
+    body = {"namespaces": [{"name": "web"}], "profiles": [{"name": "web", "version": "1.x"}], **spec}
+    document = {
+        "apiVersion": "nidus.dev/v1alpha1",
+        "kind": "NestedCluster",
+        "metadata": {"name": name},
+        "spec": body,
+    }
+    return msgspec.json.encode(document).decode()
+
+
+def profile(*packs: Mapping[str, Any], name: str = "web", version: str = "1.0.0") -> str:
+    """A ClusterProfile of these packs."""
+    document = {
+        "apiVersion": "nidus.dev/v1alpha1",
+        "kind": "ClusterProfile",
+        "metadata": {"name": name},
+        "spec": {"version": version, "packs": list(packs)},
+    }
+    return msgspec.json.encode(document).decode()
+
+
+def pack(name: str, *objects: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A pack of these objects in namespace `web`."""
+    return {"name": name, "namespace": "web", "manifests": {"objects": list(objects)}, **more}
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def crd(scope: str = "Cluster", group: str = "zones.example", kind: str = "Zone") -> dict[str, Any]:
+    """A CustomResourceDefinition without a schema to speak of."""
+    plural = f"{kind.lower()}s"
+    whole = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": whole}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": scope,
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
+            "versions": [version],
+        },
+    }

@@ -1,0 +1,179 @@
+"""Passes on servers in memory: what one read, one kind or one target that fails may do to a cluster."""
+
+import pytest
+
+from reconciler.model import ObjectRef
+from tests.memory.failures import Call, answer, on
+from tests.passes import Fleet, cluster, config_map, crd, pack, profile
+
+DELETED = {"policy": "Delete", "grace": "0s"}
+ZONE = {"apiVersion": "zones.example/v1", "kind": "Zone", "metadata": {"name": "eu"}, "spec": {"region": "north"}}
+
+
+def files(*packs: dict[str, object], names: str = "ab", **spec: object) -> dict[str, str]:
+    """Clusters of one profile."""
+    return {"p.yaml": profile(*packs), **{f"{name}.yaml": cluster(name, **spec) for name in names}}
+
+
+def standing(*packs: dict[str, object], **spec: object) -> Fleet:
+    fleet = Fleet()
+    fleet.push(files(*packs, **spec))
+    fleet.run()
+    assert fleet.word("a") == "Ready", fleet.condition("a")
+    return fleet
+
+
+def test_a_push_becomes_ready_and_a_second_look_writes_nothing() -> None:
+    fleet = standing(pack("base", config_map("one", text="a")))
+    assert fleet.names("a") == ["one"]
+    fleet.host.log.clear()
+    fleet.nested["a"].log.clear()
+    fleet.queue.add("a")
+    fleet.run(seconds=0.0)
+    assert not [
+        call for call in (*fleet.host.log, *fleet.nested["a"].log) if call.writes and call.kind != "NestedCluster"
+    ]
+
+
+# Removal
+
+
+@pytest.mark.xfail(
+    strict=True, reason="what could not be read counts as finished: the cluster is forgotten and left behind"
+)
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_removal_is_over_only_on_proof(policy: str, nth: int) -> None:
+    packs = [pack("base", config_map("one"))]
+    fleet = standing(*packs, deletion={**DELETED, "policy": policy})
+    fleet.push(files(*packs, names="b"))
+    fleet.host.fail(
+        answer(500), lambda call: call.verb in ("get", "list") and "vcluster-a" in call.ref, nth=nth, times=4
+    )
+    for _ in range(3):
+        fleet.run(passes=1)
+        state = fleet.state("a")
+        engine = fleet.host.get("apps", "StatefulSet", "vcluster-a", "a")
+        assert (
+            state is not None and state.record.tombstone is not None and not state.record.tombstone.done
+        ) or not engine
+    fleet.run()
+    state = fleet.state("a")
+    assert fleet.host.get("apps", "StatefulSet", "vcluster-a", "a") is None
+    assert (fleet.host.get("", "Namespace", "", "vcluster-a") is None) == (policy == "Delete")
+    assert (state is None) == (policy == "Delete")
+
+
+# Scope
+
+
+def test_an_object_of_a_cluster_scoped_kind_is_one_object_whenever_its_kind_is_known() -> None:
+    fleet = standing(pack("base", crd(), ZONE, config_map("one")))
+    for _ in range(3):
+        fleet.queue.add("a")
+        fleet.run()
+    assert fleet.names("a", "zones.example", "Zone") == ["eu"]
+    calls = [call for call in fleet.nested["a"].log if call.kind == "Zone" and call.writes]
+    assert [(call.verb, call.namespace) for call in calls if call.status < 300] == [("apply", "")]
+    state = fleet.state("a")
+    assert state is not None
+    refs = [entry.ref for entry in state.entries if entry.ref.kind == "Zone"]
+    assert refs == [ObjectRef("zones.example", "Zone", "", "eu")]
+
+
+@pytest.mark.xfail(
+    strict=True, reason="an entry under a wrong name leads to the deletion of the object under its right one"
+)
+def test_an_entry_that_names_a_namespace_its_kind_does_not_have_deletes_nothing() -> None:
+    from dataclasses import replace
+
+    packs = [pack("base", crd(), config_map("one")), pack("zones", ZONE)]
+    fleet = standing(*packs)
+    state = fleet.state("a")
+    assert state is not None
+    wrong = [replace(one, ref=replace(one.ref, namespace="web")) for one in state.entries if one.ref.kind == "Zone"]
+    fleet.board.keep(fleet.store.write(replace(state, entries=(*state.entries, *wrong))))
+    for _ in range(3):
+        fleet.queue.add("a")
+        fleet.run()
+    assert fleet.names("a", "zones.example", "Zone") == ["eu"]
+    assert not [call for call in fleet.nested["a"].log if call.verb == "delete"]
+
+
+# One thing fails
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the pass ends where the gate's kind is missing, and what it did is not confirmed"
+)
+def test_a_gate_on_a_kind_that_is_not_installed_is_the_layers_state() -> None:
+    gate = {"condition": {"kind": "Zone", "group": "zones.example", "name": "eu", "type": "Ready"}}
+    fleet = Fleet()
+    fleet.push(files(pack("base", config_map("one"), ready={"checks": [gate]}), names="a"))
+    fleet.run()
+    assert fleet.layer("a", "web/base").state == "InProgress"
+    assert "Zone/eu does not exist yet" in fleet.layer("a", "web/base").message
+    state = fleet.state("a")
+    assert state is not None and {entry.state for entry in state.entries} == {"owned"}
+
+
+@pytest.mark.xfail(strict=True, reason="a target that goes away in the middle of a pass loses what was confirmed")
+def test_what_was_done_is_known_whatever_fails_after_it() -> None:
+    fleet = Fleet()
+
+    def cut(call: Call) -> None:
+        if call.verb == "apply" and call.name == "one":
+            fleet.down.add("a")
+
+    fleet.push(files(pack("base", config_map("one")), pack("next", config_map("two")), names="a"))
+    fleet.run(passes=2)
+    fleet.nested["a"].choosers.append(cut)
+    fleet.run(passes=1)
+    state = fleet.state("a")
+    assert state is not None
+    assert {entry.ref.name: entry.state for entry in state.entries if entry.target.nested}["one"] == "owned"
+    fleet.nested["a"].heal()
+    fleet.down.clear()
+    fleet.run()
+    assert fleet.word("a") == "Ready"
+
+
+@pytest.mark.xfail(strict=True, reason="one failed read of the host costs five minutes")
+def test_one_failed_read_of_the_host_is_tried_again_within_seconds() -> None:
+    fleet = standing(pack("base", config_map("one")))
+    fleet.push(files(pack("base", config_map("two"))))
+    fleet.host.fail(answer(500), on("get", name="vcluster-a"))
+    fleet.run(seconds=5.0)
+    assert fleet.names("a") == ["two"]
+
+
+@pytest.mark.xfail(strict=True, reason="whatever is not our own error ends the worker, and the process")
+def test_a_bug_in_one_pass_is_that_clusters_failure() -> None:
+    fleet = standing(pack("base", config_map("one")))
+    fleet.bugs.add("a")
+    fleet.queue.add("a")
+    fleet.queue.add("b")
+    fleet.run(seconds=0.0)
+    assert fleet.word("a") == "Degraded"
+    assert fleet.word("b") == "Ready"
+    fleet.bugs.clear()
+    fleet.run(seconds=20.0)
+    assert fleet.word("a") == "Ready"
+
+
+# Unreachable
+
+
+@pytest.mark.xfail(strict=True, reason="a cluster that cannot be asked is called Ready, or waits for credentials")
+def test_a_cluster_that_does_not_answer_is_unknown_and_says_why() -> None:
+    fleet = standing(pack("base", config_map("one")))
+    fleet.down.add("a")
+    fleet.queue.add("a")
+    fleet.run(seconds=0.0)
+    ready = fleet.condition("a")
+    assert (ready.status, ready.reason, ready.message) == ("Unknown", "Unreachable", "a refused the connection")
+    assert fleet.word("a") == "Degraded"
+    assert fleet.layer("a", "web/base").state == "Unknown"
+    fleet.down.clear()
+    fleet.run(seconds=20.0)
+    assert (fleet.word("a"), fleet.condition("a").status) == ("Ready", "True")
