@@ -2,21 +2,13 @@
 
 import os
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reconciler.report import log
+from reconciler.report import bugs, log
 
 EVERY = 5.0  # seconds between two looks
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
-_NAMING = (
-    AttributeError,
-    KeyError,
-    TypeError,
-    NameError,
-    AssertionError,
-)  # their messages name code, never values of the outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +50,8 @@ def die(why: str) -> None:
 
 
 def _bug(told: threading.ExceptHookArgs) -> None:
-    """Frames and type of the exception; its message only where it cannot carry what a repository or a server said."""
-    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(told.exc_traceback)]
-    message = str(told.exc_value)[:200] if issubclass(told.exc_type, _NAMING) else ""
+    """A thread of ours ended: whatever it did is done no more, so the process ends and another begins."""
     thread = told.thread.name if told.thread else ""
-    log.line("Bug", error=told.exc_type.__name__, message=message, thread=thread, traceback=frames, level="error")
+    if told.exc_value is not None:
+        bugs.tell("thread", told.exc_value, thread)
     die(f"the thread {thread} ended by a bug")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from reconciler import fleet
+from reconciler.controller import border
 from reconciler.controller.wake import Wake, Woken
 from reconciler.errors import NidusError
 from reconciler.model import (
@@ -90,10 +91,8 @@ class Source:
         stages = [("seen", woken.at)]
         self._ports.synced(self.config.name, woken.trigger)
         try:
-            revision = self.mirror.fetch()
-            self._fetched = time.time()
-            stages.append(("fetched", self._fetched))
-            self._follow(revision, woken, stages)
+            with border.contained("sync", self.config.name):
+                self._synced(woken, stages)
             self._failures = 0
         except NidusError as error:
             self._failures += 1
@@ -103,6 +102,12 @@ class Source:
             self._report(woken.trigger, stages, error=f"{error.reason}: {error.message}")
         finally:
             self.read_once.set()
+
+    def _synced(self, woken: Woken, stages: list[tuple[str, float]]) -> None:
+        revision = self.mirror.fetch()
+        self._fetched = time.time()
+        stages.append(("fetched", self._fetched))
+        self._follow(revision, woken, stages)
 
     def read(self, oids: Collection[str]) -> dict[str, bytes]:
         return self.mirror.read(oids)

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from reconciler.model import Report, SourceReport
+from reconciler.report import bugs
 from reconciler.report.transitions import Transition
 
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
@@ -13,6 +14,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.registry.register(bugs.COUNTED)
         self._transitions = Counter(
             "nidus_transitions_total", "What happened, by reason", ["cluster", "reason"], registry=self.registry
         )
