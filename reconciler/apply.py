@@ -13,6 +13,7 @@ from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed
 from reconciler.plan import fields, paths, suspects
 
 Key = tuple[Target, ObjectRef]
+WAITING = frozenset({"Terminating", "KindMissing"})  # reasons of a skip that passes by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
 
 def stand(change: Change, ground: Ground) -> Result:
     """What a change comes to that writes nothing: hold, skip or unchanged. What is being deleted is waited for (A2)."""
-    outcome = _QUIET[change.action] if change.reason != "Terminating" else "waiting"
+    outcome = "waiting" if change.reason in WAITING else _QUIET[change.action]
     live = ground.observed.live if ground.observed else None
     uid, confirmed = "", tuple[str, ...]()
     if change.action == "unchanged" and live is not None and _unconfirmed(ground, live):
         uid, confirmed = str(live["metadata"]["uid"]), fields.managed(live)
-    told = change.reason if change.reason in ("DriftReported", "Terminating") else ""
+    told = change.reason if change.reason in {"DriftReported", *WAITING} else ""
     return Result(change, outcome, uid, confirmed, _why(change), told, live=live)
 
 
@@ -176,6 +177,8 @@ def _unconfirmed(ground: Ground, live: Object) -> bool:
 
 
 def _why(change: Change) -> str:
+    if change.reason == "KindMissing":
+        return f"waits for the server to serve {change.ref.kind} of {change.ref.group}"
     if change.reason == "DriftReported":
         return "; ".join(change.flags)
     return change.reason if change.action in ("hold", "skip") else ""

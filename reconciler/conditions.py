@@ -34,6 +34,7 @@ class _State:
     """What decides the word: everything said about the cluster, sorted into sentences."""
 
     failed: tuple[str, ...]
+    unseen: tuple[str, ...]
     stalled: tuple[str, ...]
     moving: tuple[str, ...]
     waiting: tuple[str, ...]
@@ -49,25 +50,31 @@ def compute(
     tombstone: Tombstone | None,
     invalid: str,
     never_applied: bool,
+    unreachable: str = "",
 ) -> tuple[tuple[Condition, ...], str]:
     """Conditions Ready, Reconciling, Stalled (in this order) and the STATUS word.
 
     `suspended` is the reason of a suspend ("" if none), `invalid` the first violation of the cluster's own file ("" if none),
-    `never_applied` that nothing of this cluster was ever applied.
+    `never_applied` that nothing of this cluster was ever applied, `unreachable` why the API server of a cluster that was up
+    cannot be asked now ("" if it can): what is inside may or may not be so, and Ready is Unknown.
     """
     state = _state(layers, results, held)
     word, message = _word(state, layers, suspended, tombstone, invalid, never_applied)
-    return (_ready(word, message, state, layers), _reconciling(word, message), _stalled(state, invalid)), word
+    ready = _ready(word, message, state, layers)
+    if unreachable and word not in ("Suspended", "Deleting"):
+        ready = Condition("Ready", "Unknown", "Unreachable", unreachable)
+    return (ready, _reconciling(word, message), _stalled(state, invalid)), word
 
 
 def _state(layers: Sequence[LayerStatus], results: Sequence[Result], held: Held | None) -> _State:
     failed = [result for result in results if result.outcome == "failed"]
     return _State(
         failed=_sentences([*_layers(layers, "Failed"), *map(_failure, failed)]),
+        unseen=_sentences(_layers(layers, "Unknown")),
         stalled=_sentences(map(_failure, (result for result in failed if result.stalls))),
         moving=_sentences(
             [
-                *_layers(layers, "InProgress", "Unknown"),
+                *_layers(layers, "InProgress"),
                 *(f"{result.change.ref} is being deleted" for result in results if result.outcome == "deleting"),
             ]
         ),
@@ -104,6 +111,7 @@ def _word(
         ("Invalid", bool(invalid), invalid),
         ("Held", bool(state.held), _text(state.held)),
         ("Degraded", bool(state.failed), _text(state.failed)),
+        ("Provisioning" if never_applied else "Degraded", bool(state.unseen), _text(state.unseen)),
         (starting, bool(state.moving), _text(state.moving)),
         ("Provisioning" if never_applied else "Waiting", bool(state.waiting), _text(state.waiting)),
         ("Pending", not layers, "nothing has been planned yet"),
@@ -115,7 +123,7 @@ def _ready(word: str, message: str, state: _State, layers: Sequence[LayerStatus]
     """True when every layer is Current, whatever waits for a human on top of it; Unknown when nobody looked."""
     if not layers:
         return Condition("Ready", "Unknown" if word in ("Suspended", "Pending") else "False", word, message)
-    trouble = state.failed or state.moving or state.waiting
+    trouble = state.failed or state.unseen or state.moving or state.waiting
     healthy = all(layer.state in ("Current", "Held") for layer in layers) and not trouble
     if word == "Deleting" or not healthy:
         reason = word if word not in ("Suspended", "Held", "Invalid") else "NotReady"
@@ -137,7 +145,7 @@ def _stalled(state: _State, invalid: str) -> Condition:
 
 
 def _deletion(state: _State, tombstone: Tombstone | None) -> str:
-    told = _text(state.failed or state.moving or state.waiting)
+    told = _text(state.failed or state.unseen or state.moving or state.waiting)
     if told or tombstone is None:
         return told
     due = datetime.fromtimestamp(tombstone.due, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

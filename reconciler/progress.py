@@ -1,22 +1,43 @@
-"""How far the layers of a cluster are: what may start, what is Current, what waits for what (A4). Pure, over results and live objects."""
+"""How far the layers of a cluster are: what may start, what is Current, what waits for what (A4)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from reconciler import health
-from reconciler.model import Desired, Health, Layer, LayerStatus, Object, ObjectRef, Result
+from reconciler.assignment import Assignment, Facts
+from reconciler.gather import Gathered, Reader, gates
+from reconciler.model import Desired, Health, Layer, LayerStatus, Object, ObjectRef, Result, Target
 from reconciler.plan import mark
 
 BLOCKING = ("failed", "waiting", "held")
+_WORST = ("Failed", "Terminating", "NotFound", "Unknown", "InProgress")
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a layer's state is read from: the live objects by ref (results included) and what its changes came to."""
+    """What a layer's state is read from: the live objects by ref (results included) and what its changes came to. `more`: the
+    engine's readiness, or why a gate could not be read."""
 
     live: Mapping[ObjectRef, Object]
     results: Sequence[Result]
-    override: Health | None = None  # the engine's readiness, where plain health is not enough
+    more: tuple[Health, ...] = field(default=())
+
+
+def of(
+    layer: Layer,
+    results: Sequence[Result],
+    assignment: Assignment,
+    gathered: Gathered,
+    facts: Facts,
+    reader: Reader,
+    now: float,
+) -> tuple[LayerStatus, tuple[ObjectRef, ...]]:
+    """How far the layer is after its changes, and what to watch inside while it is not Current."""
+    one = next(each for each in gathered.desired if each.layer.name == layer.name)
+    ground = _ground(one, results, assignment, gathered, facts, reader)
+    state = state_of(one, ground, assignment.memory.since.get(layer.name, now), now)
+    waits = state.state != "Current" and layer.target.nested
+    return state, unready(one, ground) if waits else ()
 
 
 def blockers(layer: Layer, states: Mapping[str, LayerStatus]) -> tuple[str, ...]:
@@ -24,17 +45,22 @@ def blockers(layer: Layer, states: Mapping[str, LayerStatus]) -> tuple[str, ...]
     return tuple(name for name in layer.depends_on if name not in states or states[name].state != "Current")
 
 
-def waiting(layer: Layer, because: str, objects: int = 0) -> LayerStatus:
-    return LayerStatus(layer.name, str(layer.target), "Waiting", because, objects)
+def waiting(layer: Layer, because: str) -> LayerStatus:
+    return LayerStatus(layer.name, str(layer.target), "Waiting", because)
 
 
 def failed(layer: Layer, because: str) -> LayerStatus:
     return LayerStatus(layer.name, str(layer.target), "Failed", because)
 
 
+def unknown(layer: Layer, because: str) -> LayerStatus:
+    """Nobody could look: what the layer was before may or may not be so."""
+    return LayerStatus(layer.name, str(layer.target), "Unknown", because)
+
+
 def state_of(one: Desired, ground: Ground, since: float, now: float) -> LayerStatus:
     """One layer after its changes were executed. Not ready for longer than its timeout is Failed, and is still watched."""
-    layer, count = one.layer, len(one.objects)
+    layer, count = one.layer, len(one.objects) + len(one.unplaced)
     word, message = _worst(one, ground)
     if word == "InProgress" and now - since > layer.timeout:
         word, message = "Failed", f"not ready after {layer.timeout:.0f} s: {message}"
@@ -44,29 +70,56 @@ def state_of(one: Desired, ground: Ground, since: float, now: float) -> LayerSta
 def unready(one: Desired, ground: Ground) -> tuple[ObjectRef, ...]:
     """The objects, and the objects of gates, whose change could make the layer Current: what to watch."""
     refs = tuple(ref for ref in map(mark.ref_of, one.objects) if _health(ground, ref).status != "Current")
-    return refs + tuple(gate_refs(one.layer))
+    return refs + tuple(gates.refs(one.layer))
 
 
-def gate_refs(layer: Layer) -> Iterable[ObjectRef]:
-    """The objects that the layer's ready.checks read."""
-    for check in layer.gates:
-        if check.crd:
-            yield ObjectRef("apiextensions.k8s.io", "CustomResourceDefinition", "", check.crd)
-        if check.condition:
-            named = check.condition
-            yield ObjectRef(named.group, named.kind, named.namespace or layer.namespace, named.name)
+def unsafe_to_prune(layers: Mapping[str, LayerStatus], results: Sequence[Result]) -> str:
+    """What pruning waits for, "" where it may begin: one layer that could not be seen, rendered or applied, and nothing is
+    deleted (I7: an error is never an absence)."""
+    for layer in layers.values():
+        if layer.state in ("Waiting", "Unknown"):
+            return f"layer {layer.name}: {layer.message or layer.state}"
+    for result in results:
+        if result.outcome == "failed" or (result.outcome == "waiting" and result.change.reason != "Terminating"):
+            return f"{result.change.ref}: {result.error or result.reason}"
+    return ""
+
+
+def _ground(
+    one: Desired,
+    results: Sequence[Result],
+    assignment: Assignment,
+    gathered: Gathered,
+    facts: Facts,
+    reader: Reader,
+) -> Ground:
+    """The live objects of one layer after its results, with what its gates read besides."""
+    layer = one.layer
+    live = {
+        ref: seen.live
+        for (target, ref), seen in gathered.observed.items()
+        if target == layer.target and seen.live is not None
+    }
+    live.update({result.change.ref: result.live for result in results if result.live is not None})
+    mine = {ref: live[ref] for ref in map(mark.ref_of, one.objects) if ref in live}
+    found, unread = gates.read(layer, live, reader)
+    more = [unread] if unread else []
+    if layer.role == "engine":
+        more.append(gates.engine(mine, Target(facts.host, assignment.bundle.cluster), reader))
+    return Ground({**live, **found}, results, tuple(more))
 
 
 def _worst(one: Desired, ground: Ground) -> tuple[str, str]:
     problems = [_of_result(result) for result in ground.results if result.outcome in BLOCKING]
     if problems:
-        return problems[0]
-    healths = [(ref, _health(ground, ref)) for ref in map(mark.ref_of, one.objects)]
-    gates = [health.gate(check, ground.live) for check in one.layer.gates]
-    found = [(_named(ref, state), state) for ref, state in healths] + [(gate.message, gate) for gate in gates]
-    if ground.override is not None:
-        found.append((ground.override.message, ground.override))
-    for status in ("Failed", "Terminating", "NotFound", "Unknown", "InProgress"):
+        return min(problems, key=lambda problem: ("Failed", "Held", "InProgress").index(problem[0]))
+    found = [(_named(ref, state), state) for ref in map(mark.ref_of, one.objects) for state in [_health(ground, ref)]]
+    found += [(state.message, state) for state in (health.gate(check, ground.live) for check in one.layer.gates)]
+    found += [(state.message, state) for state in ground.more]
+    unread = next((state for state in ground.more if state.status == "Unknown"), None)
+    if unread is not None:
+        return "Unknown", unread.message
+    for status in _WORST:
         messages = sorted(message for message, state in found if state.status == status)
         if messages:
             return ("Failed" if status == "Failed" else "InProgress"), messages[0]

@@ -7,15 +7,29 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler import conditions, remnants
+from reconciler import conditions, execution
+from reconciler.assignment import Assignment, Facts, Outcome
 from reconciler.engine import readiness
 from reconciler.errors import ErrorClass
-from reconciler.execution import Carried, View, Work, carry_out
+from reconciler.finished import finished
+from reconciler.gather import Gathered, Reader, gather
+from reconciler.gather.reader import Key
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
-from reconciler.memory import Key, Memory, contended, corrections
-from reconciler.model import DESTRUCTIVE, Destructive, Held, Object, ObjectRef, Permit, Plan, Report, Result, Target
-from reconciler.observe import Sight, desire, dry_run, observe
+from reconciler.memory import Memory, contended, corrections
+from reconciler.model import (
+    DESTRUCTIVE,
+    Destructive,
+    Held,
+    LayerStatus,
+    Object,
+    ObjectRef,
+    Permit,
+    Plan,
+    Report,
+    Result,
+    Target,
+)
 from reconciler.plan import mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
@@ -27,136 +41,169 @@ JITTER = 0.2  # of it
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
-    """What a pass may do besides looking: persist its state, and ask for leave to destroy (AD3)."""
+class Writer:
+    """What a pass may do besides reading: persist its state, and ask for leave to destroy (AD3)."""
 
     save: Callable[[State], State]
     permit: Callable[[Destructive], Permit]
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """What a pass came to, and what the next one should remember. `watch`: nested objects whose change should wake the cluster.
+class Done:
+    """What was carried out: every result, how far each layer is, what to watch."""
 
-    `retry`: look again with backoff; `soon`: what is waited for follows within moments (a kind that is about to be served).
-    """
-
-    report: Report
-    state: State
-    memory: Memory
-    watch: tuple[ObjectRef, ...] = ()
-    retry: bool = False
-    soon: bool = False
+    results: tuple[Result, ...]
+    layers: Mapping[str, LayerStatus]
+    watch: tuple[ObjectRef, ...]
 
 
-def look(work: Work, sight: Sight) -> View:
-    """The pass without hands: what `plan` shows and what `reconcile` carries out (P6)."""
-    entries = work.state.entries
-    desired, broken = desire(work.bundle, sight, work.state.record.nonce)
-    observed, dark = observe(work.bundle, desired, entries, sight)
-    observed = dry_run(desired, observed, entries, work.memory.settled, sight)
-    unknown = {**dark, **broken}
+def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tuple[Gathered, Plan]:
+    """The pass without a writer: what `plan` shows and what `reconcile` carries out (P6)."""
+    gathered = gather(assignment, facts, reader)
+    nonce = assignment.state.record.nonce
     plan = compute(
-        work.bundle,
-        desired,
-        observed,
-        entries,
-        salt=work.salt,
-        unknown=unknown,
-        nonce=work.state.record.nonce,
-        now=work.now,
+        assignment.bundle,
+        gathered.desired,
+        gathered.observed,
+        gathered.entries,
+        salt=facts.salt,
+        unknown={**gathered.dark, **gathered.broken},
+        nonce=nonce,
+        now=now,
     )
-    return View(desired, observed, broken, dark, contended(plan, work.memory, work.now))
+    return gathered, contended(plan, assignment.memory, now)
 
 
-def reconcile(work: Work, sight: Sight, hands: Hands) -> Pass:
-    """Bring one nested cluster nearer to what Git says. Raises ApiError or Retry only where nothing could be seen or saved."""
-    work = _claiming(work, sight)
-    view = look(work, sight)
-    permit = hands.permit(_destructive(work, view.plan))
-    plan = guard(view.plan, permit, work.requests, work.now)
-    intended = ledger.intend(work.state.entries, plan.changes)
-    state = hands.save(replace(work.state, entries=intended))
-    carried = carry_out(work, view, plan, state, sight)
-    state = hands.save(replace(state, entries=ledger.confirm(intended, plan, carried.results)))
-    return _conclude(work, replace(view, plan=plan), state, carried)
+def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, writer: Writer) -> Outcome:
+    """Bring one nested cluster nearer to what Git says. Raises NidusError where nothing could be seen or saved."""
+    gathered, plan = look(assignment, facts, now, reader)
+    permit = writer.permit(_destructive(assignment, plan))
+    plan = guard(plan, permit, assignment.requests, now)
+    intended = ledger.intend(gathered.entries, plan.changes)
+    state = writer.save(replace(assignment.state, entries=intended))
+    steps: list[execution.Step] = []
+    try:
+        for step in execution.steps(assignment, gathered, plan, state, facts, reader, now):
+            steps.append(step)
+    finally:  # whatever else fails, what was done is known (A3)
+        done = _done(steps)
+        state = writer.save(replace(state, entries=ledger.confirm(intended, plan, done.results)))
+    outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
+    return _applied(outcome, writer) if outcome.report.word == "Ready" else outcome
 
 
-def _claiming(work: Work, sight: Sight) -> Work:
-    """Of a cluster that is being removed: what its engine left, entered before it is deleted (D4)."""
-    if work.bundle.tombstone is None:
-        return work
-    host = Target(work.policy.host)
-    found = remnants.claims(work.bundle, work.state.entries, sight.client(host), host)
-    return replace(work, state=replace(work.state, entries=(*work.state.entries, *found)))
+def _applied(outcome: Outcome, writer: Writer) -> Outcome:
+    """The outcome, with the revision that is now applied in the record."""
+    record = replace(outcome.state.record, applied=str(outcome.report.revision))
+    return replace(outcome, state=writer.save(replace(outcome.state, record=record)))
 
 
-def _destructive(work: Work, plan: Plan) -> Destructive:
+def _destructive(assignment: Assignment, plan: Plan) -> Destructive:
     refs = tuple(change.ref for change in plan.changes if change.action in DESTRUCTIVE)
-    return Destructive(plan.cluster, plan.consent, refs, len(work.state.entries))
+    return Destructive(plan.cluster, plan.consent, refs, len(assignment.state.entries))
 
 
-def _conclude(work: Work, view: View, state: State, carried: Carried) -> Pass:
-    results, layers = carried.results, carried.layers
+def _done(steps: Sequence[execution.Step]) -> Done:
+    results = tuple(result for step in steps for result in step.results)
+    layers = {name: status for step in steps for name, status in step.layers.items()}
+    return Done(results, layers, tuple(ref for step in steps for ref in step.watch))
+
+
+def _outcome(
+    assignment: Assignment, gathered: Gathered, plan: Plan, state: State, done: Done, facts: Facts, now: float
+) -> Outcome:
     since = {
-        name: work.memory.since.get(name, work.now)
-        for name, layer in layers.items()
+        name: assignment.memory.since.get(name, now)
+        for name, layer in done.layers.items()
         if layer.state in ("InProgress", "Failed")
     }
-    report = _report(work, view, carried, since)
-    settled = {**work.memory.settled, **_stamps(view, results)}
-    memory = Memory(settled, since, corrections(work.memory, results, work.now))
-    retry = any(result.outcome == "failed" and not result.stalls for result in results)
-    waits = any(result.outcome in ("waiting", "deleting") for result in results)
-    dark = bool(view.dark) and layers.get("engine") is not None and layers["engine"].state == "Current"
-    soon = not retry and any(
-        result.outcome == "waiting" and result.reason == str(ErrorClass.KIND_MISSING) for result in results
+    known = {key: kept for key, kept in assignment.memory.settled.items() if key in gathered.observed}
+    settled = {**known, **_stamps(gathered, done.results)}
+    memory = Memory(settled, since, corrections(assignment.memory, done.results, now))
+    soon = any(one.outcome == "waiting" and one.reason == str(ErrorClass.KIND_MISSING) for one in done.results)
+    failing = any(one.outcome == "failed" and not one.stalls for one in done.results)
+    return Outcome(
+        _report(assignment, gathered, plan, done, since, facts, now),
+        state,
+        memory,
+        done.watch,
+        retry=_again(gathered, done),
+        soon=soon and not failing,
+        over=finished(assignment.bundle, gathered.entries, plan, done.results),
+        unanswered=any(target.nested for target in gathered.unreachable),
     )
-    return Pass(report, state, memory, carried.watch, retry or waits or dark, soon)
 
 
-def _stamps(view: View, results: Sequence[Result]) -> dict[Key, str]:
+def _again(gathered: Gathered, done: Done) -> bool:
+    """Whether to look again with backoff: something failed, waits, was not seen, or nothing else tells when it is ready (A5)."""
+    engine = next((one for one in gathered.desired if one.layer.role == "engine"), None)
+    starting = engine is not None and done.layers[engine.layer.name].state == "InProgress"
+    unseen = any(layer.state == "Unknown" for layer in done.layers.values())
+    open_ = any(result.outcome in ("failed", "waiting", "deleting") for result in done.results)
+    return open_ or unseen or starting or bool(gathered.unreachable)
+
+
+def _stamps(gathered: Gathered, results: Sequence[Result]) -> dict[Key, str]:
     """What a dry-run found equal, so that the next pass need not ask the server again (P3)."""
     quiet = {(result.change.target, result.change.ref) for result in results if result.outcome == "unchanged"}
     stamps = {}
-    for one in view.desired:
+    for one in gathered.desired:
         for item in one.objects:
             key = (one.layer.target, mark.ref_of(item))
-            seen = view.observed.get(key)
+            seen = gathered.observed.get(key)
             if key in quiet and seen and seen.live and seen.merged:
                 stamps[key] = suspects.digest(suspects.request(item, one.layer, seen.live), seen.live)
     return stamps
 
 
-def _report(work: Work, view: View, carried: Carried, since: Mapping[str, float]) -> Report:
-    bundle, results = work.bundle, carried.results
-    held = _held(view.plan)
-    states = tuple(carried.layers[layer.name] for layer in bundle.layers)
+def _report(
+    assignment: Assignment,
+    gathered: Gathered,
+    plan: Plan,
+    done: Done,
+    since: Mapping[str, float],
+    facts: Facts,
+    now: float,
+) -> Report:
+    bundle, held = assignment.bundle, _held(plan)
+    states = tuple(done.layers[layer.name] for layer in bundle.layers)
     found, word = conditions.compute(
         states,
-        results,
+        done.results,
         held=held,
         suspended=bundle.suspend,
         tombstone=bundle.tombstone,
-        invalid=work.invalid,
-        never_applied=not work.state.record.applied,
+        invalid=assignment.invalid,
+        never_applied=not assignment.state.record.applied,
+        unreachable=_unreachable(assignment, gathered, done, facts),
     )
     timeouts = [since[layer.name] + layer.timeout for layer in bundle.layers if layer.name in since]
-    again = work.now + LOOK_AGAIN * random.uniform(1 - JITTER, 1 + JITTER)
-    service = _service(work, view)
+    again = now + LOOK_AGAIN * random.uniform(1 - JITTER, 1 + JITTER)
+    service = _service(assignment, gathered, facts)
     endpoint = readiness.endpoint(bundle.document.cluster, bundle.namespace, service) if bundle.document else ""
     return Report(
         bundle.cluster,
         bundle.revision,
-        view.plan,
-        results,
+        plan,
+        done.results,
         states,
         found,
         word,
         held,
         endpoint,
-        next_at=min([again, *(at for at in timeouts if at > work.now)]),
+        next_at=min([again, *(at for at in timeouts if at > now)]),
     )
+
+
+def _unreachable(assignment: Assignment, gathered: Gathered, done: Done, facts: Facts) -> str:
+    """Why nobody could ask a cluster that was up before; "" where it was asked, or never was up."""
+    if not assignment.state.record.applied:
+        return ""
+    nested = Target(facts.host, assignment.bundle.cluster)
+    if nested in gathered.down:
+        engine = next((one.layer.name for one in gathered.desired if one.layer.role == "engine"), "")
+        return f"its control plane is not up: {done.layers[engine].message}" if engine else gathered.down[nested]
+    return gathered.unreachable.get(nested, "")
 
 
 def _held(plan: Plan) -> Held | None:
@@ -167,7 +214,7 @@ def _held(plan: Plan) -> Held | None:
     return Held(changes[0].reason.split(":")[0], message, plan.consent.digest, plan.consent.items)
 
 
-def _service(work: Work, view: View) -> Object | None:
-    ref = ObjectRef("", "Service", work.bundle.namespace, work.bundle.cluster)
-    seen = view.observed.get((Target(work.policy.host), ref))
+def _service(assignment: Assignment, gathered: Gathered, facts: Facts) -> Object | None:
+    ref = ObjectRef("", "Service", assignment.bundle.namespace, assignment.bundle.cluster)
+    seen = gathered.observed.get((Target(facts.host), ref))
     return seen.live if seen else None

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler import fleet
-from reconciler.execution import Work
+from reconciler.assignment import Assignment, Facts
+from reconciler.gather import Reader
 from reconciler.inventory.store import State
 from reconciler.model import (
     DESTRUCTIVE,
@@ -20,7 +21,6 @@ from reconciler.model import (
     Rollout,
     Snapshot,
 )
-from reconciler.observe import Sight
 from reconciler.plan.guard import guard
 from reconciler.reconcile import look
 from reconciler.spec import resolve
@@ -42,7 +42,7 @@ def plans(
     snapshot: Snapshot,
     standing: Standing,
     policy: Policy,
-    sight: Callable[[Bundle], Sight],
+    sight: Callable[[Bundle], Reader],
     now: float,
     *,
     every: bool = False,
@@ -67,12 +67,13 @@ def _moves(bundle: Bundle, record: Record | None) -> bool:
 
 
 def _look(
-    bundle: Bundle, source: str, standing: Standing, policy: Policy, sight: Callable[[Bundle], Sight], now: float
+    bundle: Bundle, source: str, standing: Standing, policy: Policy, sight: Callable[[Bundle], Reader], now: float
 ) -> Plan:
     revision = bundle.revision
     born = Record(source, bundle.cluster, policy.host, "", revision.branch, revision.commit, {}, UNBORN, now)
     state = standing.states.get(bundle.cluster) or State(born)
-    return look(Work(bundle, state, policy, standing.salt, now, standing.requests), sight(bundle)).plan
+    assignment = Assignment(bundle, state, source, requests=standing.requests)
+    return look(assignment, Facts(policy.host, standing.salt), now, sight(bundle))[1]
 
 
 def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, policy: Policy, now: float) -> Permit:

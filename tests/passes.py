@@ -14,6 +14,7 @@ from reconciler.controller.board import Board
 from reconciler.controller.queue import Queue
 from reconciler.controller.workers import Tools, Workers
 from reconciler.errors import ApiError, ErrorClass, Stalled
+from reconciler.gather import Reader
 from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
 from reconciler.model import (
@@ -27,7 +28,6 @@ from reconciler.model import (
     Report,
     Target,
 )
-from reconciler.observe import Sight
 from reconciler.packs import KINDS
 from reconciler.packs.wire import Job
 from reconciler.packs.worker import answer
@@ -48,6 +48,7 @@ POLICY = Policy(
     controller_account="nidus-system:nidus",
     controller_namespace=HOME,
     grace=0.0,
+    profile_versions="Mutable",
 )
 _RENDER = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
 _rendered: dict[str, bytes] = {}
@@ -156,7 +157,7 @@ class Fleet:
         """The objects of a kind inside a nested cluster."""
         return [one["metadata"]["name"] for one in self.nested[name].objects(group, kind)]
 
-    def sight(self, bundle: Bundle) -> Sight:
+    def sight(self, bundle: Bundle) -> Reader:
         def client(target: Target) -> Client:
             if not target.nested:
                 return shell.client(self.host)
@@ -166,7 +167,7 @@ class Fleet:
                 raise ApiError(ErrorClass.TRANSIENT, f"{target.nested} refused the connection")
             return shell.client(self.nested[target.nested])
 
-        return Sight(client, lambda target, ref: None, self.render, lambda target, live: None)
+        return Reader(client, lambda target, ref: None, self.render, lambda target, live: None)
 
     def render(self, layer: Layer) -> tuple[Object, ...]:
         """As a worker does, in this process."""

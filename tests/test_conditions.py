@@ -45,7 +45,7 @@ def compute(
         ([layer("Current")], [], {}, "Ready", "True"),
         ([layer("Current")], [result("unchanged"), result("configured")], {}, "Ready", "True"),
         ([layer("InProgress")], [], {}, "Progressing", "False"),
-        ([layer("Current"), layer("Unknown", "web/base")], [], {}, "Progressing", "False"),
+        ([layer("Current"), layer("Unknown", "web/base")], [], {}, "Degraded", "False"),
         ([layer("Current"), layer("Waiting", "web/base")], [], {}, "Waiting", "False"),
         ([layer("Current")], [result("waiting", reason="WaitNamespace")], {}, "Waiting", "False"),
         ([layer("Current")], [result("deleting")], {}, "Progressing", "False"),

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 from reconciler.engine.values import kubernetes_of
 from reconciler.errors import NidusError, Retry
+from reconciler.gather import Reader
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import Seen
 from reconciler.kube.targets import ENGINE, Targets
 from reconciler.model import Bundle, Layer, Object, ObjectRef, Policy, Target
-from reconciler.observe import Sight
 from reconciler.packs.render import Renderer
 from reconciler.plan.mark import HOST, MANAGED_BY
 from reconciler.settings import Settings
@@ -41,7 +41,7 @@ Read = Callable[[Collection[str]], dict[str, bytes]]
 
 def sight(
     bundle: Bundle, host: Client, targets: Targets, renderer: Renderer, read: Read, policy: Policy, cache: Cache | None
-) -> Sight:
+) -> Reader:
     """The eyes of one pass; without a cache every object is asked for (`nidus plan`)."""
     wanted = kubernetes_of(bundle.document.cluster, policy) if bundle.document else policy.host_version
 
@@ -58,7 +58,7 @@ def sight(
         if cache is not None and not target.nested:
             cache.merge(live)
 
-    return Sight(client, cached, render, merge)
+    return Reader(client, cached, render, merge)
 
 
 class Eyes:
@@ -103,7 +103,7 @@ class Eyes:
         since = self._cache.stale_since
         return time.monotonic() - since if since is not None else 0.0
 
-    def sight(self, bundle: Bundle) -> Sight:
+    def sight(self, bundle: Bundle) -> Reader:
         return sight(bundle, self._host, self._targets, self._renderer, self._read, self._policy, self._cache)
 
     def watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:

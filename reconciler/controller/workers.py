@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from reconciler.assignment import Assignment, Facts, Outcome
 from reconciler.controller import briefs
 from reconciler.controller.board import Board, Slot
+from reconciler.controller.border import contained
 from reconciler.controller.queue import FIRST, SOON, Queue
 from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stalled
-from reconciler.execution import Work
+from reconciler.gather import Reader
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
@@ -27,12 +29,10 @@ from reconciler.model import (
     Revision,
     Target,
 )
-from reconciler.observe import Sight
-from reconciler.reconcile import Hands, Pass, reconcile
+from reconciler.reconcile import Writer, reconcile
 from reconciler.report import Reporter, log
 
 STALLED_AGAIN = 300.0  # seconds; what stalls is looked at again now and then, in case a human mended it elsewhere
-FINISHED = frozenset({"deleted", "skipped", "unchanged"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Tools:
     `forget` drops what is known of a nested API server, `finished` hears of every report."""
 
     store: Store
-    sight: Callable[[Bundle], Sight]
+    sight: Callable[[Bundle], Reader]
     reporter: Reporter
     salt: bytes
     watch: Callable[[str, Bundle, tuple[ObjectRef, ...]], None]
@@ -84,7 +84,8 @@ class Workers:
             return
         slot, state = found
         try:
-            self._pass(key, slot, state, alive)
+            with contained("pass", key):
+                self._pass(key, slot, state, alive)
         except LeaseLost:
             return  # the process is about to end (H1); nothing more is written or said
         except NidusError as error:
@@ -115,10 +116,15 @@ class Workers:
         if suspended or briefs.in_grace(bundle, now):
             self._rest(key, slot, bundle, current, suspended)
             return
-        work = Work(bundle, current, self._board.policy, self._tools.salt, now, requests, slot.memory, slot.invalid)
-        result = reconcile(work, _beating(self._tools.sight(bundle), alive), Hands(self._save, self._permit))
+        given = Assignment(
+            bundle, current, slot.source, state, slot.memory, requests, held=slot.held, invalid=slot.invalid
+        )
+        reader = _beating(self._tools.sight(bundle), alive)
+        facts = Facts(self._board.policy.host, self._tools.salt)
+        result = reconcile(given, facts, now, reader, Writer(self._save, self._permit))
         self._board.learn(key, bundle, result.memory)
-        if bundle.tombstone and all(one.outcome in FINISHED for one in result.report.results):
+        self._queue.unanswered(key, result.unanswered)
+        if result.over:
             self._over(key, bundle, result.state)
             return
         self._tell(slot, result.state, _with_held(result.report, slot.held), time.monotonic() - began)
@@ -132,9 +138,8 @@ class Workers:
     def _record(self, slot: Slot, bundle: Bundle, state: State | None, now: float) -> Record:
         """The record this pass stands on: the content just accepted, or the tombstone (AD1)."""
         record = state.record if state else self._born(slot, bundle, now)
-        applied = self._tools.reporter.statuses.applied(bundle.cluster)
         if bundle.document is None or bundle.tombstone is not None:
-            return replace(record, tombstone=bundle.tombstone, applied=applied)
+            return replace(record, tombstone=bundle.tombstone)
         return replace(
             record,
             source=slot.source,
@@ -144,7 +149,6 @@ class Workers:
             digests=self._board.digests(bundle.cluster),
             bundle=bundle.digest,
             tombstone=None,
-            applied=applied,
         )
 
     def _save(self, state: State) -> State:
@@ -152,7 +156,9 @@ class Workers:
         found = self._board.slot(state.record.cluster)
         stored = found[1] if found else None
         if stored is not None and stored.versions and _same(stored, state):
-            return replace(state, versions=stored.versions)
+            known = replace(state, versions=stored.versions)
+            self._board.keep(known)
+            return known
         saved = self._tools.store.write(replace(state, versions=stored.versions if stored else ()))
         self._board.keep(saved)
         return saved
@@ -178,9 +184,9 @@ class Workers:
         if report.next_at is not None:
             self._queue.add_after(key, max(0.1, report.next_at - now))
 
-    def _next(self, key: str, bundle: Bundle, result: Pass) -> None:
+    def _next(self, key: str, bundle: Bundle, result: Outcome) -> None:
         self._tools.watch(key, bundle, result.watch)
-        if result.retry or _engine_silent(result.report):
+        if result.retry:
             self._queue.back_off(key, SOON if result.soon else FIRST)
             return
         self._queue.forget(key)
@@ -228,7 +234,7 @@ class Workers:
             self._queue.add(key)
 
 
-def _beating(sight: Sight, alive: Callable[[], None]) -> Sight:
+def _beating(sight: Reader, alive: Callable[[], None]) -> Reader:
     """Eyes that give a sign of life at every look: a long pass over a slow host is no stalled worker (H3)."""
 
     def client(target: Target) -> Client:
@@ -244,11 +250,6 @@ def _beating(sight: Sight, alive: Callable[[], None]) -> Sight:
         return sight.render(layer)
 
     return replace(sight, client=client, cached=cached, render=render)
-
-
-def _engine_silent(report: Report) -> bool:
-    """Whether the nested API server is still waited for: no watch on the host tells when it answers (A7, a probe a pass)."""
-    return any(layer.name == "engine" and layer.state == "InProgress" for layer in report.layers)
 
 
 def _unresolved(key: str, slot: Slot, revision: Revision) -> Report:
@@ -267,7 +268,7 @@ def _with_held(report: Report, held: Held | None) -> Report:
 
 def _same(stored: State, state: State) -> bool:
     def news(record: Record) -> Record:
-        return replace(record, commit="", bundle="", applied="", path="")
+        return replace(record, commit="", bundle="", applied="applied" if record.applied else "", path="")
 
     return stored.entries == state.entries and news(stored.record) == news(state.record)
 

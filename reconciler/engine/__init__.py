@@ -15,7 +15,7 @@ from reconciler.engine.policies import host_namespace, limit_range, quota, role_
 from reconciler.engine.values import chart_of, chart_values, isolation_of, quota_of
 from reconciler.engine.violations import violations as violations
 from reconciler.engine.writes import ignore_rules
-from reconciler.model import ClusterDocument, Layer, NestedCluster, Object, Policy, Target
+from reconciler.model import ClusterDocument, Layer, NestedCluster, Object, Policy, Role, Target
 
 ENGINE_TIMEOUT = 600.0
 POLICIES_TIMEOUT = 120.0
@@ -71,12 +71,13 @@ def _engine(cluster: NestedCluster, target: Target, namespace: str, policy: Poli
         depends_on=("policies",),
         timeout=ENGINE_TIMEOUT,
         ignore=ignore_rules(name, namespace),
+        role="engine",
     )
     return _sealed(layer, chart.digest)
 
 
 def _manifests(
-    name: str, target: Target, namespace: str, objects: tuple[Object, ...], depends_on: tuple[str, ...] = ()
+    name: Role, target: Target, namespace: str, objects: tuple[Object, ...], depends_on: tuple[str, ...] = ()
 ) -> Layer:
     layer = Layer(
         name=name,
@@ -87,6 +88,7 @@ def _manifests(
         namespace=namespace,
         depends_on=depends_on,
         timeout=POLICIES_TIMEOUT,
+        role=name,
     )
     return _sealed(layer)
 

@@ -90,5 +90,6 @@ from reconciler.model.flow import Permit as Permit
 from reconciler.model.flow import Plan as Plan
 from reconciler.model.flow import Report as Report
 from reconciler.model.flow import Result as Result
+from reconciler.model.flow import Role as Role
 from reconciler.model.flow import SourceReport as SourceReport
 from reconciler.model.flow import Target as Target

@@ -26,6 +26,7 @@ Outcome = Literal[
     "waiting",
 ]
 HealthStatus = Literal["Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown"]
+Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
 MISSING = "(none)"
@@ -59,7 +60,8 @@ class ObjectRef:
 @dataclass(frozen=True, slots=True)
 class Layer:
     """A pack resolved for one cluster. `spec` holds the kind's own parameters with variables filled in; `files` (path, oid) pairs the
-    render reads; `context` what `${{ }}` means in those files. `digest` covers all of it and nothing of the revision."""
+    render reads; `context` what `${{ }}` means in those files. `digest` covers all of it and nothing of the revision; `role` says
+    what it is for the cluster: the three host layers, the namespaces inside, or a pack."""
 
     name: str
     target: Target
@@ -75,6 +77,7 @@ class Layer:
     drift: str = "correct"
     ignore: tuple[IgnoreRule, ...] = ()
     prune: bool = True
+    role: Role = "pack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,11 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """A layer rendered: the objects it wants."""
+    """A layer rendered: the objects it wants. `unplaced`: those of kinds whose scope nobody knows yet; they wait (A2)."""
 
     layer: Layer
     objects: tuple[Object, ...]
+    unplaced: tuple[Object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from reconciler.plan.request import ignored, request
 from reconciler.plan.suspects import Key
 
 LATER = "known after the control plane is up"
+UNSERVED = "KindMissing"
+LATER_KIND = "known after the server has this kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,22 @@ def compute(
     wanted = [] if bundle.tombstone else list(_wanted(bundle, desired, observed, entries))
     made = [_decide(one, bundle, salt, nonce) for one in wanted if one.layer.name not in unknown]
     kept = {one.key for one in wanted}
-    known = frozenset(one.layer.name for one in desired) - unknown.keys()
+    made += [] if bundle.tombstone else _unplaced(desired, unknown)
+    known = frozenset(one.layer.name for one in desired if not one.unplaced) - unknown.keys()
     gone = [entry for key, entry in sorted(entries.items()) if key not in kept]
     pruned = list(prune.changes(bundle, gone, observed, known, nonce, now))
     ordered = order.arranged(made, pruned, bundle.layers)
     return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), _told(unknown, desired, bundle))
+
+
+def _unplaced(desired: Sequence[Desired], unknown: Mapping[str, str]) -> list[Change]:
+    """Objects whose kind nobody serves yet: their scope, and so their name, is not known (A2)."""
+    return [
+        Change("skip", one.layer.target, ref_of(item), one.layer.name, reason=UNSERVED, flags=(LATER_KIND,))
+        for one in desired
+        if one.layer.name not in unknown
+        for item in one.unplaced
+    ]
 
 
 def _told(unknown: Mapping[str, str], desired: Sequence[Desired], bundle: Bundle) -> dict[str, str]:

@@ -20,6 +20,7 @@ REASONS = {
     "Drift": "drift",
     "DriftReported": "drift, only reported",
     "Grace": "grace period",
+    "KindMissing": "",
     "ImmutableField": "a field that cannot change in place",
     "NotOwner": "exists and is not ours",
     "NotObserved": "not read in this pass",
@@ -29,7 +30,7 @@ REASONS = {
     "Terminating": "is being deleted",
 }
 QUIET = frozenset({"unchanged", "skip"})
-SAID = frozenset({"DriftReported", "NotObserved", "Terminating"})
+SAID = frozenset({"DriftReported", "KindMissing", "NotObserved", "Terminating"})
 WOULD = (("would delete",), ("would replace",))
 LINES = 12
 VALUE = 120

@@ -160,7 +160,7 @@ def _namespaces(namespaces: Sequence[NestedNamespace], target: Target) -> Layer:
         objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
         if namespace.quota:
             objects.append(resource_quota(namespace.name, namespace.quota))
-    layer = Layer(_NAMESPACES, target, "manifests", {"objects": objects}, "", depends_on=(_ENGINE,))
+    layer = Layer(_NAMESPACES, target, "manifests", {"objects": objects}, "", depends_on=(_ENGINE,), role="namespaces")
     return _sealed(layer)
 
 

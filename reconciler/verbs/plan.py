@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from reconciler.verbs import connection, table
 
 if TYPE_CHECKING:
+    from reconciler.gather import Reader
     from reconciler.inventory.store import State
     from reconciler.kube.client import Client
     from reconciler.model import Bundle, Content, Plan, Policy, Rollout, Snapshot
-    from reconciler.observe import Sight
     from reconciler.settings import Settings
 
 Read = Callable[[Collection[str]], dict[str, bytes]]
@@ -133,7 +133,7 @@ def _plans(
         charts = {oid: told.charts[oid] for oid in oids if oid in told.charts}
         return charts | read([oid for oid in oids if oid not in charts])
 
-    def sight(bundle: Bundle) -> Sight:
+    def sight(bundle: Bundle) -> Reader:
         return eyes.sight(bundle, client, targets, renderer, blobs, policy, None)
 
     try:

@@ -6,6 +6,7 @@ They are deleted under policy Retain alone: Delete ends them with their namespac
 from collections.abc import Sequence
 
 from reconciler.engine import leftovers
+from reconciler.gather.reader import Reader
 from reconciler.kube.client import Client
 from reconciler.model import Bundle, InventoryEntry, Object, ObjectRef, Target
 from reconciler.plan import mark
@@ -14,12 +15,13 @@ LAYER = "engine"
 WORKLOADS = frozenset({"StatefulSet", "Deployment"})
 
 
-def claims(bundle: Bundle, entries: Sequence[InventoryEntry], client: Client, host: Target) -> list[InventoryEntry]:
-    """The leftover pods as inventory entries to come, by UID (D4). None while the engine runs: deleting a pod under it would
-    delete the tenant's own object; and none where the namespace is not the one we made."""
-    if not _due(bundle) or _running(entries) or not _is_ours(bundle, entries, client, host):
+def claims(bundle: Bundle, entries: Sequence[InventoryEntry], reader: Reader, host: Target) -> list[InventoryEntry]:
+    """The leftover pods as inventory entries to come, by UID (D4); raises NidusError. None while the engine runs: deleting a pod
+    under it would delete the tenant's own object; and none where the namespace is not the one we made."""
+    if not _due(bundle) or _running(entries):
         return []
-    if _engine(bundle, client):
+    client = reader.client(host)
+    if not _is_ours(bundle, entries, client, host) or _engine(bundle, client):
         return []
     known = {(entry.target, entry.ref) for entry in entries}
     found = [(mark.ref_of(pod), str(pod["metadata"]["uid"])) for pod in _synced(bundle, client)]

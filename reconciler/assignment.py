@@ -1,0 +1,51 @@
+"""What a pass is given and what it comes to: one value each way (house.md, "The shell of a pass")."""
+
+from dataclasses import dataclass, field
+
+from reconciler.inventory.store import State
+from reconciler.memory import Memory
+from reconciler.model import Bundle, Held, ObjectRef, Report, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a pass knows of the host it works for: its name, and the salt that hashes of secret values are keyed by (P5)."""
+
+    host: str
+    salt: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Everything one pass over one cluster needs.
+
+    `state` holds the record as it is to be after this pass, with the inventory as it was stored; `stored` what the server has
+    (None: nothing yet). `memory` is what the last pass remembered, `held` and `invalid` what admission says of the cluster,
+    `epoch` rises whenever the bundle is another one.
+    """
+
+    bundle: Bundle
+    state: State
+    source: str = ""
+    stored: State | None = None
+    memory: Memory = field(default_factory=Memory)
+    requests: tuple[Request, ...] = ()
+    held: Held | None = None
+    invalid: str = ""
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a pass came to. `watch`: nested objects whose change should wake the cluster. `retry`: look again with backoff;
+    `soon`: what is waited for follows within moments. `over`: the removal is carried out, proven for every entry.
+    `unanswered`: a target did not answer."""
+
+    report: Report
+    state: State
+    memory: Memory
+    watch: tuple[ObjectRef, ...] = ()
+    retry: bool = False
+    soon: bool = False
+    over: bool = False
+    unanswered: bool = False

@@ -1,0 +1,54 @@
+"""What decides whether a layer is Current besides its own objects: the objects of its `ready.checks`, the engine's API server."""
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.engine import readiness
+from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.gather.reader import Reader
+from reconciler.model import Health, Layer, Object, ObjectRef, Target
+
+
+def refs(layer: Layer) -> Iterable[ObjectRef]:
+    """The objects that the layer's `ready.checks` read."""
+    for check in layer.gates:
+        if check.crd:
+            yield ObjectRef("apiextensions.k8s.io", "CustomResourceDefinition", "", check.crd)
+        if check.condition:
+            named = check.condition
+            yield ObjectRef(named.group, named.kind, named.namespace or layer.namespace, named.name)
+
+
+def read(
+    layer: Layer, live: Mapping[ObjectRef, Object], reader: Reader
+) -> tuple[dict[ObjectRef, Object], Health | None]:
+    """The objects of the gates that are not among `live`; and, where one could not be read, why nobody knows.
+
+    A kind that is not installed yet is a gate that does not hold yet, no failure of the pass.
+    """
+    found: dict[ObjectRef, Object] = {}
+    for ref in refs(layer):
+        if ref in live:
+            continue
+        try:
+            there = reader.client(layer.target).get(ref)
+        except ApiError as error:
+            if error.kind not in (ErrorClass.KIND_MISSING, ErrorClass.NAMESPACE_MISSING):
+                return found, Health("Unknown", error.reason, f"{ref} could not be read: {error.message}")
+            there = None
+        except NidusError as error:
+            return found, Health("Unknown", error.reason, f"{ref} could not be read: {error.message}")
+        if there is not None:
+            found[ref] = there
+    return found, None
+
+
+def engine(live: Mapping[ObjectRef, Object], nested: Target, reader: Reader) -> Health:
+    """The engine is Current when its rollout is complete and its API server answers us (vcluster.md 2.7)."""
+    rolled_out = readiness.compute(live, secret=True, answers=True)
+    if rolled_out.status != "Current":
+        return rolled_out
+    try:
+        answers = reader.client(nested).readyz()
+    except NidusError as error:
+        return Health("InProgress", "NotAnswering", error.message)
+    return readiness.compute(live, secret=True, answers=answers)

@@ -1,0 +1,132 @@
+"""What is there: every desired or inventoried object as it is, from the live cache, by GET or by LIST."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.engine import readiness
+from reconciler.engine.writes import foreign
+from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.gather.reader import Key, Reader
+from reconciler.kube.client import Client
+from reconciler.model import Bundle, Desired, InventoryEntry, Object, ObjectRef, Observed, Target
+from reconciler.plan import mark
+
+LISTED_FROM = 4  # that many objects of one kind inside a nested cluster are listed, fewer are read one by one
+NOT_UP = "known after the control plane is up"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen, and the targets that were not: `unreachable` did not answer, `down` have no control plane to ask yet."""
+
+    objects: Mapping[Key, Observed]
+    unreachable: Mapping[Target, str]
+    down: Mapping[Target, str]
+
+
+def look(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[InventoryEntry], reader: Reader) -> Seen:
+    """Read every desired or inventoried object. A target of which one read fails counts as not seen at all (S3, I7)."""
+    objects: dict[Key, Observed] = {}
+    unreachable: dict[Target, str] = {}
+    down: dict[Target, str] = {}
+    for target, refs in sorted(_wanted(bundle, desired, entries).items()):  # a host sorts before what is nested on it
+        host = replace(target, nested="")
+        if host in unreachable:
+            unreachable[target] = unreachable[host]
+            continue
+        if target.nested and not _is_up(desired, objects):
+            down[target] = NOT_UP
+            continue
+        try:
+            found = _look(bundle, target, refs, reader)
+        except NidusError as error:  # also Stalled: the engine's Secret is not to be trusted (M15)
+            unreachable[target] = error.message
+            continue
+        objects.update({(target, ref): one for ref, one in found.items()})
+    return Seen(objects, unreachable, down)
+
+
+def _wanted(
+    bundle: Bundle, desired: Sequence[Desired], entries: Sequence[InventoryEntry]
+) -> dict[Target, dict[ObjectRef, str]]:
+    """Target -> ref -> the version to read it at, "" for whichever the server prefers."""
+    wanted: dict[Target, dict[ObjectRef, str]] = {}
+    for one in desired:
+        for item in one.objects:
+            wanted.setdefault(one.layer.target, {})[mark.ref_of(item)] = str(item["apiVersion"]).rsplit("/", 1)[-1]
+    for entry in entries:
+        if entry.target.nested and bundle.tombstone is not None:
+            continue  # goes with its cluster: nobody need look (D2)
+        wanted.setdefault(entry.target, {}).setdefault(entry.ref, "")
+    return wanted
+
+
+def _is_up(desired: Sequence[Desired], seen: Mapping[Key, Observed]) -> bool:
+    """Whether the engine is rolled out on the host: until then nobody asks its API server, and no breaker opens over it (A7)."""
+    engine = next((one for one in desired if one.layer.role == "engine"), None)
+    if engine is None:
+        return True  # it could not be rendered: what runs may well answer
+    refs = [ref for item in engine.objects if (ref := mark.ref_of(item)).kind in readiness.ROLLOUTS]
+    live = {ref: one.live for ref in refs if (one := seen.get((engine.layer.target, ref))) and one.live is not None}
+    return readiness.compute(live, secret=True, answers=True).status == "Current"
+
+
+def _look(bundle: Bundle, target: Target, refs: Mapping[ObjectRef, str], reader: Reader) -> dict[ObjectRef, Observed]:
+    if not target.nested:
+        return _look_host(bundle, target, refs, reader)
+    client = reader.client(target)
+    listed = _listed(client, target, refs)
+    return {ref: listed.get(ref) or _read(client, target, ref, version) for ref, version in refs.items()}
+
+
+def _look_host(
+    bundle: Bundle, target: Target, refs: Mapping[ObjectRef, str], reader: Reader
+) -> dict[ObjectRef, Observed]:
+    """The live cache answers what it holds; a miss is no absence, so it is asked for (R1), unless its namespace is known to be absent."""
+    home = ObjectRef("", "Namespace", "", bundle.namespace)
+    found: dict[ObjectRef, Observed] = {}
+    client = reader.client(target)
+    home_live = reader.cached(target, home) or client.get(home)
+    for ref, version in refs.items():
+        live = home_live if ref == home else reader.cached(target, ref)
+        if live is not None or ref == home or (home_live is None and ref.namespace == bundle.namespace):
+            found[ref] = Observed(target, ref, live)
+        else:
+            found[ref] = _read(client, target, ref, version)
+    return {ref: replace(one, foreign=True) if one.live and foreign(one.live) else one for ref, one in found.items()}
+
+
+def _read(client: Client, target: Target, ref: ObjectRef, version: str) -> Observed:
+    """One GET. A kind that is not installed and a Secret we may not read yet are unknown, never absent (I7)."""
+    try:
+        return Observed(target, ref, client.get(ref, version=version))
+    except ApiError as error:
+        if error.kind in (ErrorClass.KIND_MISSING, ErrorClass.NAMESPACE_MISSING, ErrorClass.DENIED):
+            return Observed(target, ref, None, unknown=f"{error.reason}: {error.message}")
+        raise
+
+
+def _listed(client: Client, target: Target, refs: Mapping[ObjectRef, str]) -> dict[ObjectRef, Observed]:
+    """Of kinds and namespaces with many refs: one LIST each, without a selector, so that what it lacks is absent (A2).
+
+    What the server lists at another version than the one wanted is left to be read one by one.
+    """
+    wanted = Counter((ref.group, ref.kind, ref.namespace) for ref in refs)
+    many = {place for place, count in wanted.items() if count >= LISTED_FROM}
+    live: dict[ObjectRef, Object] = {}
+    for group, kind, namespace in sorted(many):
+        try:
+            objects, _ = client.list(group, kind, namespace=namespace)
+        except ApiError as error:
+            if error.kind != ErrorClass.KIND_MISSING:
+                raise
+            many = many - {(group, kind, namespace)}
+            continue
+        live.update({mark.ref_of(item): item for item in objects})
+    found = {ref: live.get(ref) for ref in refs if (ref.group, ref.kind, ref.namespace) in many}
+    return {ref: Observed(target, ref, item) for ref, item in found.items() if item is None or _at(item, refs[ref])}
+
+
+def _at(item: Object, version: str) -> bool:
+    return version in ("", str(item["apiVersion"]).rsplit("/", 1)[-1])

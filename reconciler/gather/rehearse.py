@@ -1,0 +1,45 @@
+"""What the server would make of it: a dry-run of every object that may differ (P1, P3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from reconciler.apply import send
+from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.gather.reader import Key, Reader
+from reconciler.kube.client import Client
+from reconciler.model import Desired, InventoryEntry, Object, Observed, Target
+from reconciler.plan import mark, suspects
+
+SILENT = frozenset({ErrorClass.TRANSIENT, ErrorClass.UNAUTHENTICATED})  # no answer about the object at all
+
+
+def rehearse(
+    desired: Sequence[Desired],
+    observed: Mapping[Key, Observed],
+    entries: Sequence[InventoryEntry],
+    settled: Mapping[Key, str],
+    reader: Reader,
+) -> tuple[dict[Key, Observed], dict[Target, str]]:
+    """The observations, with the server's dry-run answer for each suspect; and the targets that stopped answering meanwhile."""
+    by_key = {(one.layer.target, mark.ref_of(item)): (one.layer, item) for one in desired for item in one.objects}
+    owned = {(entry.target, entry.ref): entry.fields for entry in entries}
+    answers, silent = dict(observed), dict[Target, str]()
+    for key in suspects.suspects(desired, observed, entries, settled):
+        layer, item = by_key[key]
+        if key[0] in silent:
+            continue
+        try:
+            body = suspects.request(item, layer, observed[key].live)
+            answers[key] = _rehearsed(body, observed[key], owned.get(key, ()), reader.client(key[0]))
+        except NidusError as error:
+            silent[key[0]] = error.message
+    return answers, silent
+
+
+def _rehearsed(body: Object, seen: Observed, owned: tuple[str, ...], client: Client) -> Observed:
+    try:
+        return replace(seen, merged=send(client, body, seen.live, owned, dry_run=True).object)
+    except ApiError as error:
+        if error.kind in SILENT:
+            raise
+        return replace(seen, refused=f"{error.reason}: {error.message}", immutable=error.kind == ErrorClass.IMMUTABLE)

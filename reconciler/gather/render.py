@@ -1,0 +1,50 @@
+"""What a cluster should be: every layer rendered, its objects under their real names and marked as ours."""
+
+from reconciler.errors import Retry, Stalled
+from reconciler.gather import scope
+from reconciler.gather.reader import Reader
+from reconciler.gather.scope import Scopes
+from reconciler.model import Bundle, Desired, Layer, Object
+from reconciler.plan import mark
+
+Rendered = list[tuple[Layer, tuple[Object, ...]]]
+
+
+def render(bundle: Bundle, reader: Reader) -> tuple[Rendered, dict[str, str]]:
+    """The objects of every layer as they were rendered, and the layers that could not be, with the reason."""
+    rendered: Rendered = []
+    broken: dict[str, str] = {}
+    for layer in bundle.layers:
+        try:
+            rendered.append((layer, reader.render(layer)))
+        except (Stalled, Retry) as error:
+            broken[layer.name] = f"{error.reason}: {error.message}"
+    return rendered, broken
+
+
+def scopes(rendered: Rendered, reader: Reader) -> Scopes:
+    """The scopes of this pass: asked of the targets, or declared by the CRDs among what was rendered."""
+    declared = scope.declared((layer.target, objects) for layer, objects in rendered)
+    return Scopes(lambda target, group, kind: reader.client(target).namespaced(group, kind), declared)
+
+
+def desired(bundle: Bundle, rendered: Rendered, known: Scopes, nonce: str) -> tuple[Desired, ...]:
+    """The layers as they will be sent; what has no known scope yet stands apart and waits."""
+    return tuple(_desired(bundle, layer, objects, known, nonce) for layer, objects in rendered)
+
+
+def _desired(bundle: Bundle, layer: Layer, objects: tuple[Object, ...], known: Scopes, nonce: str) -> Desired:
+    home = layer.namespace or ("" if layer.target.nested else bundle.namespace)
+    placed, unplaced = [], []
+    for item in objects:
+        ref = mark.ref_of(item)
+        namespaced = known.namespaced(layer.target, (ref.group, ref.kind))
+        if namespaced is None:
+            unplaced.append(item)
+        else:
+            placed.append(_marked(scope.placed(item, home, namespaced), bundle, layer, nonce))
+    return Desired(layer, tuple(placed), tuple(unplaced))
+
+
+def _marked(item: Object, bundle: Bundle, layer: Layer, nonce: str) -> Object:
+    return mark.mark(item, cluster=bundle.cluster, layer=layer.name, nonce=nonce, nested=bool(layer.target.nested))
