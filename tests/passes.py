@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from reconciler.model import (
     Object,
     Policy,
     Report,
+    Revision,
+    Snapshot,
     Target,
 )
 from reconciler.packs import KINDS
@@ -58,24 +61,26 @@ class Fleet:
     """One controller without threads. `host` and `nested` are its servers; `down`: nested clusters that nobody can connect to,
     `bugs`: those whose passes meet an error that is none of ours."""
 
-    def __init__(self, host: Server | None = None, nested: dict[str, Server] | None = None) -> None:
-        self.host = host or Server("host")
-        self.nested = nested if nested is not None else {}
+    def __init__(self, policy: Policy = POLICY) -> None:
+        self.policy = policy
+        self.host = Server("host")
+        self.nested: dict[str, Server] = {}
+        self.commits: dict[str, Mapping[str, str]] = {}
         self.now = 0.0
         self.down: set[str] = set()
         self.bugs: set[str] = set()
         self.watched: set[str] = set()
         self.reports: dict[str, Report] = {}
         self.blobs = dict(BLOBS)
-        if host is None:
-            self._install()
+        self._install()
         self.start()
 
     def start(self) -> None:
         """Begin as a new process does: with what the host remembers."""
-        client = shell.client(self.host)
+        self.clients: dict[int, Client] = {}
+        client = self._client(self.host)
         self.store = Store(client, HOME)
-        self.board = Board(POLICY, self.store.load())
+        self.board = Board(self.policy, self.store.load())
         self.queue = Queue(lambda: self.now)
         self.reporter = Reporter(client, HOME, "test")
         self.reporter.statuses.load()
@@ -90,11 +95,29 @@ class Fleet:
             lambda report: self.reports.update({report.cluster: report}),
         )
         self.workers = Workers(self.board, self.queue, tools, 0)
+        records = self.board.records()
+        contents = {name: self._read(one.commit).content for name, one in records.items() if one.commit in self.commits}
+        self.board.remember({name: found for name, found in contents.items() if name in found.specs.clusters})
+
+    def restart(self) -> None:
+        """The process ends and another one begins: it knows what the host and Git say."""
+        self.close()
+        self.start()
+        if self.commits:
+            self.admit()
+
+    def close(self) -> None:
+        self.reporter.close()
 
     def push(self, files: Mapping[str, str]) -> None:
         """A commit of these files is read and admitted."""
         self.blobs |= tree(files)[1]
-        _, changed = self.board.revise(snapshot(files, policy=POLICY)[0], 1.0)
+        self.commits[f"{len(self.commits) + 1:040x}"] = dict(files)
+        self.admit()
+
+    def admit(self) -> None:
+        """The newest commit is read and admitted (once more)."""
+        _, changed = self.board.revise(self._read(list(self.commits)[-1]), 1.0)
         for key in changed:
             self.queue.forget(key)
             self.queue.add(key)
@@ -137,7 +160,11 @@ class Fleet:
             }
             if engine.get("status") != status:
                 self.host.put({**engine, "status": status}, subresource="status")
-            self.nested.setdefault(name, Server(name))
+            if name not in self.nested:
+                self.nested[name] = Server(name)
+        homes = {one["metadata"]["name"] for one in self.host.objects("", "Namespace")}
+        for name in [name for name in self.nested if f"vcluster-{name}" not in homes]:
+            del self.nested[name]  # its volume went with its namespace
 
     def state(self, name: str) -> State | None:
         """What the host remembers of a cluster."""
@@ -160,12 +187,13 @@ class Fleet:
     def sight(self, bundle: Bundle) -> Reader:
         def client(target: Target) -> Client:
             if not target.nested:
-                return shell.client(self.host)
+                return self._client(self.host)
             if target.nested in self.bugs:
                 raise RuntimeError("a bug")
-            if target.nested not in self.nested or target.nested in self.down:
+            runs = self.host.get("apps", "StatefulSet", bundle.namespace, bundle.cluster) is not None
+            if target.nested not in self.nested or target.nested in self.down or not runs:
                 raise ApiError(ErrorClass.TRANSIENT, f"{target.nested} refused the connection")
-            return shell.client(self.nested[target.nested])
+            return self._client(self.nested[target.nested])
 
         return Reader(client, lambda target, ref: None, self.render, lambda target, live: None)
 
@@ -180,6 +208,16 @@ class Fleet:
                 raise Stalled(found.message, reason=found.reason)
             _rendered[layer.digest] = bytes(found.objects)
         return tuple(msgspec.json.decode(_rendered[layer.digest]))
+
+    def _read(self, commit: str) -> Snapshot:
+        found = snapshot(self.commits[commit], policy=self.policy)[0]
+        return replace(found, revision=Revision("main", commit))
+
+    def _client(self, server: Server) -> Client:
+        """One client a server, as the process keeps them."""
+        if id(server) not in self.clients:
+            self.clients[id(server)] = shell.client(server)
+        return self.clients[id(server)]
 
     def _version(self, name: str) -> int:
         """How far a nested server's storage is, for what a watch of it would tell."""
