@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from reconciler import conditions
 from reconciler.controller import briefs
 from reconciler.controller.board import Board, Slot
 from reconciler.controller.queue import FIRST, SOON, Queue
@@ -15,6 +16,7 @@ from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
 from reconciler.model import (
+    NO_VERSIONS,
     Bundle,
     Destructive,
     Held,
@@ -117,6 +119,7 @@ class Workers:
             return
         work = Work(bundle, current, self._board.policy, self._tools.salt, now, requests, slot.memory, slot.invalid)
         result = reconcile(work, _beating(self._tools.sight(bundle), alive), Hands(self._save, self._permit))
+        result = replace(result, state=self._ran(bundle, result))
         self._board.learn(key, bundle, result.memory)
         if bundle.tombstone and all(one.outcome in FINISHED for one in result.report.results):
             self._over(key, bundle, result.state)
@@ -156,6 +159,14 @@ class Workers:
         saved = self._tools.store.write(replace(state, versions=stored.versions if stored else ()))
         self._board.keep(saved)
         return saved
+
+    def _ran(self, bundle: Bundle, result: Pass) -> State:
+        """The state, with the bundle's versions as those that run once its engine is rolled out: every later step starts there."""
+        state = result.state
+        rolled_out = any(layer.name == "engine" and layer.state == "Current" for layer in result.report.layers)
+        if not rolled_out or bundle.versions in (NO_VERSIONS, state.record.versions):
+            return state
+        return self._save(replace(state, record=replace(state.record, versions=bundle.versions)))
 
     def _permit(self, destructive: Destructive) -> Permit:
         """Tombstones were approved by admission (AD2); all else is counted over the whole revision (AD3)."""
@@ -262,7 +273,8 @@ def _with_held(report: Report, held: Held | None) -> Report:
     """What admission holds of a cluster is said beside what its pass came to."""
     if held is None or report.held is not None:
         return report
-    return replace(report, held=held, word="Held" if report.word == "Ready" else report.word)
+    word = "Held" if report.word == "Ready" else report.word
+    return replace(report, held=held, word=word, conditions=conditions.with_held(report.conditions, held))
 
 
 def _same(stored: State, state: State) -> bool:
