@@ -67,7 +67,7 @@ def quiet(todo: Plan) -> bool:
     return all(change.action == "unchanged" for change in todo.changes)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(OBJECTS, OBJECTS, OBJECTS), min_size=1, max_size=4))
 def test_after_a_plan_is_applied_nothing_is_left_to_do(commits: list[tuple[list[Any], list[Any], list[Any]]]) -> None:
     server, inventory = Server(), []

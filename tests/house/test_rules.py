@@ -39,6 +39,8 @@ def named(text: str) -> set[str]:
 def prose(file: Path) -> str:
     """The docstrings and comments of a module."""
     source = file.read_text()
+    if not named(source):
+        return ""
     told = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(source)) if isinstance(node, DOCUMENTED)]
     told += [
         one.string for one in tokenize.generate_tokens(io.StringIO(source).readline) if one.type == tokenize.COMMENT
