@@ -4,13 +4,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: demo test test-long check bench docs host clean
+.PHONY: demo test test-core test-long check bench docs host clean
 
 demo: host
 	$(BIN)/nidus demo $(if $(ONCE),--once)
 
 test: host
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadgroup
+
+test-core: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "core and not long" -q
 
 test-long: host
 	$(BIN)/python -m pytest -m long --timeout=900

@@ -63,7 +63,15 @@ def compute(
     ready = _ready(word, message, state, layers)
     if unreachable and word not in ("Suspended", "Deleting"):
         ready = Condition("Ready", "Unknown", "Unreachable", unreachable)
-    return (ready, _reconciling(word, message), _stalled(state, invalid)), word
+    return (ready, _reconciling(word, message), _stalled(state, invalid, held)), word
+
+
+def with_held(found: tuple[Condition, ...], held: Held) -> tuple[Condition, ...]:
+    """Conditions of a pass, with what admission holds of the cluster besides: Stalled, where nothing but a commit ends it."""
+    if not held.stalls:
+        return found
+    stalled = Condition("Stalled", "True", held.reason, held.message)
+    return tuple(stalled if one.type == "Stalled" and one.status != "True" else one for one in found)
 
 
 def _state(layers: Sequence[LayerStatus], results: Sequence[Result], held: Held | None) -> _State:
@@ -136,11 +144,13 @@ def _reconciling(word: str, message: str) -> Condition:
     return Condition("Reconciling", "True" if moving else "False", word, message if moving else "")
 
 
-def _stalled(state: _State, invalid: str) -> Condition:
+def _stalled(state: _State, invalid: str, held: Held | None) -> Condition:
     if invalid:
         return Condition("Stalled", "True", "Invalid", invalid)
     if state.stalled:
         return Condition("Stalled", "True", "ApplyFailed", _text(state.stalled))
+    if held is not None and held.stalls:
+        return Condition("Stalled", "True", held.reason, held.message)
     return Condition("Stalled", "False", "NotStalled", "")
 
 

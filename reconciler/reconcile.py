@@ -19,6 +19,8 @@ from reconciler.inventory.store import State
 from reconciler.memory import Memory, contended, corrections
 from reconciler.model import (
     DESTRUCTIVE,
+    NO_VERSIONS,
+    Bundle,
     Destructive,
     Held,
     LayerStatus,
@@ -26,6 +28,7 @@ from reconciler.model import (
     ObjectRef,
     Permit,
     Plan,
+    Record,
     Report,
     Result,
     Target,
@@ -89,13 +92,17 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
         done = _done(steps)
         state = writer.save(replace(state, entries=ledger.confirm(intended, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
-    return _applied(outcome, writer) if outcome.report.word == "Ready" else outcome
+    record = _proven(outcome, assignment.bundle)
+    return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))
 
 
-def _applied(outcome: Outcome, writer: Writer) -> Outcome:
-    """The outcome, with the revision that is now applied in the record."""
-    record = replace(outcome.state.record, applied=str(outcome.report.revision))
-    return replace(outcome, state=writer.save(replace(outcome.state, record=record)))
+def _proven(outcome: Outcome, bundle: Bundle) -> Record:
+    """The record, with what this pass has shown: the revision that is applied, the versions of an engine that is rolled out."""
+    record, roles = outcome.state.record, {layer.name: layer.role for layer in bundle.layers}
+    if outcome.report.word == "Ready":
+        record = replace(record, applied=str(outcome.report.revision))
+    rolled_out = any(roles[one.name] == "engine" and one.state == "Current" for one in outcome.report.layers)
+    return replace(record, versions=bundle.versions) if rolled_out and bundle.versions != NO_VERSIONS else record
 
 
 def _destructive(assignment: Assignment, plan: Plan) -> Destructive:

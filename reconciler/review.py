@@ -1,17 +1,20 @@
 """The pass without hands: what a revision would do to the live clusters, by the same planner that would do it (P6, B1)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler import fleet
 from reconciler.assignment import Assignment, Facts
+from reconciler.errors import Stalled
 from reconciler.gather import Reader
 from reconciler.inventory.store import State
 from reconciler.model import (
     DESTRUCTIVE,
+    NO_VERSIONS,
     Bundle,
     Content,
     Destructive,
+    Held,
     ObjectRef,
     Permit,
     Plan,
@@ -53,13 +56,28 @@ def plans(
     """
     records = {name: state.record for name, state in standing.states.items()}
     rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, policy, now)
-    bundles = [resolve.bundle(name, content, policy) for name, content in sorted(rollout.admitted.items())]
+    bundles, held = _bundles(rollout, standing, records, policy)
+    rollout = replace(rollout, held={**held, **rollout.held})
     for name, tombstone in sorted(rollout.tombstones.items()):
         bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, policy))
     changed = [bundle for bundle in bundles if every or _moves(bundle, records.get(bundle.cluster))]
     seen = [_look(bundle, snapshot.source, standing, policy, sight, now) for bundle in changed]
     permit = _permit(seen, standing, snapshot, policy, now)
     return rollout, tuple(guard(plan, _of(plan, changed, permit), standing.requests, now) for plan in seen)
+
+
+def _bundles(
+    rollout: Rollout, standing: Standing, records: Mapping[str, Record], policy: Policy
+) -> tuple[list[Bundle], dict[str, Held]]:
+    """The bundles of the admitted clusters by name, and why some have none."""
+    running = fleet.all_running(records, standing.accepted, policy)
+    bundles, held = [], {}
+    for name, content in sorted(rollout.admitted.items()):
+        try:
+            bundles.append(resolve.bundle(name, content, policy, running.get(name, NO_VERSIONS)))
+        except Stalled as error:
+            held[name] = Held(error.reason, error.message, stalls=True)
+    return bundles, held
 
 
 def _moves(bundle: Bundle, record: Record | None) -> bool:

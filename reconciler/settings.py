@@ -156,14 +156,28 @@ def _engine(version: EngineVersion, charts: dict[str, bytes]) -> EngineChart:
         )
     if _chart_version(folder) != version.version:
         raise UsageError(f"engine {version.version}: the chart in {folder} is {_chart_version(folder)}")
-    files = []
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = file.read_bytes()
-        oid = "engine:" + hashlib.sha256(content).hexdigest()
-        charts[oid] = content
-        files.append((file.relative_to(folder).as_posix(), oid))
+    try:
+        contents = _contents(folder)
+    except OSError as error:
+        problem = (
+            f"its chart cannot be read: {Path(str(error.filename or folder)).name}: {error.strerror or 'unreadable'}"
+        )
+        return EngineChart(version.version, "", (), version.image_digest, problem)
+    charts.update((oid, content) for _, oid, content in contents)
+    files = tuple((path, oid) for path, oid, _ in contents)
     digest = hashlib.sha256(msgspec.json.encode(files)).hexdigest()
-    return EngineChart(version.version, digest, tuple(files), version.image_digest)
+    return EngineChart(version.version, digest, files, version.image_digest)
+
+
+def _contents(folder: Path) -> list[tuple[str, str, bytes]]:
+    """(path, oid, content) of every file of a chart, sorted by path."""
+    found = []
+    for file in sorted(folder.rglob("*")):
+        if not file.is_file() and (file.is_dir() or not file.is_symlink()):
+            continue  # a link to nothing is a file that is missing, not one that is not there
+        content = file.read_bytes()
+        found.append((file.relative_to(folder).as_posix(), "engine:" + hashlib.sha256(content).hexdigest(), content))
+    return found
 
 
 def _data_folder() -> Path:

@@ -1,9 +1,57 @@
 """Fixtures every test may use: embedded hosts, and the controller as it is installed (devhost.fixtures)."""
 
+import re
 import signal
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["devhost.fixtures"]
+
+PURE = {"fleet", "spec", "engine", "plan", "conditions", "health", "model", "errors"}
+BESIDES = {"bench", "devhost", "socket", "subprocess", "threading", "webhook"}
+IMPORT = re.compile(r"^(?:from|import) ([\w.]+)(?: import (\w+))?", re.MULTILINE)
+
+# A busy machine fails no test: no deadline, no complaint about slow data. An ordinary run draws the same examples each time; a failure
+# prints what repeats it. `pytest --hypothesis-profile=explore` looks for new ones.
+settings.register_profile(
+    "same",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("explore", settings.get_profile("same"), derandomize=False, max_examples=1000)
+settings.load_profile("same")
 
 # A shell starts what it puts into the background with SIGINT ignored, which children inherit: Ctrl-C would do nothing in any of them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m core ...` does not even import the other tests."""
+    first = str(config.option.markexpr).split(" ")[0]
+    other = (
+        collection_path.name.startswith("test_") and collection_path.suffix == ".py" and not is_core(collection_path)
+    )
+    return True if first == "core" and other else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of nothing but the pure rooms are `core`: all of them together take seconds, and no file, clock or process."""
+    for item in items:
+        if is_core(item.path):
+            item.add_marker(pytest.mark.core)
+
+
+@cache
+def is_core(file: Path) -> bool:
+    """Whether a test module imports pure rooms and nothing else of the product, and starts nothing."""
+    found = [(name.split("."), what) for name, what in IMPORT.findall(file.read_text())]
+    rooms = {name[1] if len(name) > 1 else what for name, what in found if name[0] == "reconciler"}
+    return bool(rooms) and rooms <= PURE and not {name[0] for name, _ in found} & BESIDES

@@ -132,6 +132,7 @@ class Fleet:
                 if not due or min(due) > ends:
                     return
                 self.now = max(self.now, min(due))
+                self.clients.clear()  # time has passed: what a client knows of kinds may be asked again
                 continue
             before = self._version(key)
             self.workers.once(key)

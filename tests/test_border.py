@@ -27,7 +27,13 @@ def test_a_bug_of_an_admission_is_a_failed_sync(tmp_path: Path, capsys: pytest.C
     work.commit(FILES)
     told: list[SourceReport] = []
     nothing = Ports(
-        broken, lambda source: None, lambda source, trigger: None, told.append, lambda source: {}, lambda: {}
+        broken,
+        lambda source: None,
+        lambda source, trigger: None,
+        told.append,
+        lambda source: {},
+        lambda: {},
+        lambda source: {},
     )
     mirror = Mirror.open(config(work), tmp_path / "mirror", limits=Limits())
     source = Source(config(work), mirror, POLICY, Limits(), nothing)

@@ -90,7 +90,7 @@ def test_no_cluster_in_reach_is_one_sentence(verb: str, closed: Path) -> None:
     assert "canary-token" not in done.stderr
 
 
-@pytest.mark.parametrize("verb", NEEDS)
+@pytest.mark.parametrize("verb", ["status", "sync"])  # the others connect as `status` does
 def test_no_kubeconfig_is_one_sentence_with_a_hint(verb: str) -> None:
     done = nidus(verb, *NEEDS[verb], env={"KUBECONFIG": "/nowhere"})
     assert done.returncode in (1, 2)

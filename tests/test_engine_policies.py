@@ -1,10 +1,12 @@
 """What we render beside the chart: quota with the engine's overhead, limits, network policies, role bindings."""
 
+import json
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.engine import overhead, policy_objects, quantity
@@ -22,6 +24,7 @@ from reconciler.model import (
     Resources,
     Store,
 )
+from reconciler.spec import units
 
 CHART = EngineChart("0.36.1", "d", ())
 POLICY = Policy("local", "vcluster-{name}", (CHART,), ("v1.36.0",), controller_account="nidus-system:nidus")
@@ -203,16 +206,36 @@ def test_quantities_are_exact(text: str, number: Fraction | int) -> None:
     assert quantity.parse(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "1 Gi", "Gi", "1KI", "0x1", "1e", "--1", "9" * 40])
+@pytest.mark.parametrize("text", ["", "1 Gi", "Gi", "1KI", "0x1", "1e", "--1", ".", "9" * 80])
 def test_what_is_no_quantity(text: str) -> None:
     with pytest.raises(ValueError, match="not a quantity"):
         quantity.parse(text)
 
 
-@given(st.fractions(min_value=0, max_value=1 << 50))
+AMOUNT = json.loads((Path(__file__).parents[1] / "schemas/NestedCluster.schema.json").read_text())["definitions"][
+    "quota"
+]["properties"]["cpu"]
+
+
+@given(st.from_regex(AMOUNT["pattern"].replace("$", r"\Z")).filter(lambda text: len(text) <= AMOUNT["maxLength"]))
+@example(".5")
+@example("9" * AMOUNT["maxLength"])
+def test_every_amount_that_a_document_may_hold_is_read(text: str) -> None:
+    assert quantity.parse(text) == min(units.quantity(text), quantity.MOST)
+
+
+@given(st.fractions(min_value=0, max_value=quantity.MOST))
+@example(Fraction(10**15) + Fraction(1, 3))
 def test_printed_amounts_are_never_less(value: Fraction) -> None:
     assert 0 <= quantity.parse(quantity.cores(value)) - value < Fraction(1, 1000)
     assert 0 <= quantity.parse(quantity.size(value)) - value < 1
+
+
+@given(st.integers(min_value=0))
+def test_what_is_too_large_is_the_most_that_the_api_server_keeps(more: int) -> None:
+    for text in (quantity.cores(Fraction(quantity.MOST + more)), quantity.size(Fraction(quantity.MOST + more))):
+        assert text == "9223372036854775807"
+        assert quantity.parse(text) == quantity.MOST
 
 
 @given(st.integers(1, 7), st.sampled_from(["sqlite", "etcd"]))

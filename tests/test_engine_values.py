@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from reconciler.engine.values import chart_values
+from reconciler.errors import Stalled
 from reconciler.model import (
     ClusterDocument,
     ClusterSpec,
@@ -224,7 +225,7 @@ def test_rootless_on_three_places(place: str) -> None:
 
 
 def test_an_unknown_engine_is_an_error() -> None:
-    with pytest.raises(ValueError, match="engine version"):
+    with pytest.raises(Stalled, match="offers no engine"):
         values(ClusterSpec(engine=EngineChoice(version="0.1.0")))
 
 

@@ -6,24 +6,36 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler import engine, fleet
+from reconciler.engine import versions
+from reconciler.errors import NidusError
 from reconciler.model import (
     Budget,
     Content,
     Deletion,
+    EngineChart,
+    EngineChoice,
+    KubernetesChoice,
     Policy,
     Record,
+    Rollout,
     Snapshot,
     Tombstone,
+    Versions,
     Violation,
 )
+from reconciler.spec import resolve
 from tests.fleets import (
     NOW,
     POLICY,
     accepted,
     admit,
+    approve,
     cluster,
+    profile,
     record,
     snapshot,
+    uses,
 )
 
 NAMES = ["a", "b", "c", "d"]
@@ -92,3 +104,97 @@ def test_every_cluster_has_exactly_one_fate(situation: Any) -> None:
     for name in {*mine, *found.specs.clusters}:
         assert name in rollout.admitted or name in rollout.tombstones or name in rollout.held
     assert all(name in content.specs.clusters for name, content in rollout.admitted.items())
+
+
+# Versions: the operator's list, what is written and what runs, over several revisions
+
+ENGINES = st.sampled_from(["0.35.2", "0.36.0", "0.36.1", "0.37.0", "not a version"])
+KUBERNETES = st.sampled_from(["v1.33.0", "v1.34.0", "v1.35.0", "v1.35.4", "v1.36.0", "v1.37.0", "latest"])
+LISTS = st.tuples(st.lists(ENGINES, unique=True), st.lists(KUBERNETES, unique=True))
+WRITTEN = st.tuples(st.just("") | ENGINES, st.just("") | KUBERNETES)
+
+
+def offering(lists: tuple[list[str], list[str]]) -> Policy:
+    charts = tuple(EngineChart(one, f"chart of {one}", ()) for one in lists[0])
+    return replace(POLICY, engines=charts, kubernetes_versions=tuple(lists[1]))
+
+
+def wanting(written: tuple[str, str]) -> Snapshot:
+    chosen = EngineChoice(version=written[0]), KubernetesChoice(version=written[1])
+    return snapshot(cluster("a", engine=chosen[0], kubernetes=chosen[1]))
+
+
+def resolved(rollout: Rollout, policy: Policy, runs: Versions) -> Versions | None:
+    """The versions that a pass would enforce, None where the cluster is left as it is."""
+    try:
+        return resolve.bundle("a", rollout.admitted["a"], policy, runs).versions
+    except NidusError as error:
+        assert error.reason == "VersionWithdrawn"
+        assert rollout.held["a"].stalls
+        return None
+
+
+@given(st.lists(st.tuples(WRITTEN, LISTS, st.booleans()), min_size=1, max_size=6))
+def test_no_sequence_of_commits_and_lists_lowers_what_runs(steps: list[tuple[Any, Any, bool]]) -> None:
+    """Each step is a commit or a restart with another list; the control plane is rolled out after it, or not."""
+    before: dict[str, Content] = {}
+    known: dict[str, Record] = {}
+    for written, lists, rolled_out in steps:
+        policy, found = offering(lists), wanting(written)
+        rollout = admit(found, before, known, policy=policy)
+        past = fleet.all_running(known, before, policy).get("a", Versions())
+        now = resolved(rollout, policy, past)
+        for old, new in ((past.engine, now.engine), (past.kubernetes, now.kubernetes)) if now else ():
+            assert not old or versions.step(old, new) == ""
+        asked = engine.asked(found.specs.clusters["a"].cluster, policy)
+        assert "a" in rollout.held or now == asked
+        before = dict(rollout.admitted)
+        known = {"a": replace(known.get("a", record("a")), versions=now if rolled_out and now else past)}
+
+
+@given(situations(), st.dictionaries(st.sampled_from(NAMES), WRITTEN), LISTS, WRITTEN)
+def test_whatever_runs_admission_never_raises_and_decides_for_everybody(
+    situation: Any, runs: dict[str, tuple[str, str]], lists: Any, written: tuple[str, str]
+) -> None:
+    found, before, known, _ = situation
+    known = {
+        name: replace(one, versions=Versions(*runs.get(name, ("", ""))), applied="x" if name in runs else "")
+        for name, one in known.items()
+    }
+    policy = offering(lists)
+    after = replace(found, specs=replace(found.specs, clusters={**found.specs.clusters, **_one(written)}))
+    rollout = admit(after, before, known, policy=policy)
+    for name, content in rollout.admitted.items():
+        running = fleet.all_running(known, before, policy).get(name, Versions())
+        chosen = engine.choose(content.specs.clusters[name].cluster, policy, running)
+        assert chosen.held is None or name in rollout.held
+        try:
+            resolve.bundle(name, content, policy, running)
+        except NidusError:
+            assert name in rollout.held
+
+
+def _one(written: tuple[str, str]) -> dict[str, Any]:
+    return dict(wanting(written).specs.clusters)
+
+
+SPANS = st.sampled_from(["1.2.x", "*", "", "^1", "rubbish", "1.2.3-rc.1", ">=1 <2", "9" * 200])
+PROFILE_VERSIONS = st.lists(st.sampled_from(["1.2.0", "1.3.0", "2.0.0-rc.1", "rubbish", ""]), unique=True)
+
+
+@given(SPANS, PROFILE_VERSIONS, SPANS, PROFILE_VERSIONS, st.booleans(), st.text(max_size=80))
+def test_odd_profiles_and_approvals_never_raise(
+    old: str, had: list[str], new: str, has: list[str], descends: bool, consent: str
+) -> None:
+    def tree(span: str, there: list[str]) -> list[Any]:
+        return [replace(uses("a", span), digest=span), *(profile("web", version, version) for version in there)]
+
+    found = snapshot(*tree(new, has), descends=descends, trailers=(("Nidus-Approve", consent),))
+    digests = {f"profile/web@{version}": "other" for version in had} | {
+        "rubbish": "x",
+        "profile/": "",
+        "profile/x@": "",
+    }
+    known = {"a": record("a", digests=digests)}
+    rollout = admit(found, accepted(*tree(old, had)), known, (approve(consent, (consent,)),))
+    assert "a" in rollout.admitted or "a" in rollout.held

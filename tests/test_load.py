@@ -195,7 +195,7 @@ _EDITS = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.sets(st.sampled_from(range(len(_EDITS)))), min_size=1, max_size=5), st.randoms(use_true_random=False)
 )
@@ -242,7 +242,7 @@ _PIECES = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(sorted(path for path in FILES if not path.startswith("charts"))), st.data())
 def test_no_edit_of_any_file_crashes_it_and_every_mistake_has_a_place(path: str, data: st.DataObject) -> None:
     text = FILES[path]

@@ -53,7 +53,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(TEXT, VALUES, min_size=1, max_size=4), st.booleans())
 def test_any_document_is_read_as_helm_reads_it(value: dict[str, Any], flow: bool) -> None:
     """PyYAML's writer leaves plain what other readers take for numbers: both must then take it for the same."""

@@ -252,7 +252,7 @@ def pointers(node: Any, path: str = "") -> list[str]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(schemas.KINDS), st.data())
 def test_both_engines_agree(kind: str, data: st.DataObject) -> None:
     """The verdict of jsonschema-rs is that of jsonschema, and what passes both is what the model takes (V2)."""

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from reconciler import settings
-from reconciler.errors import UsageError
+from reconciler.engine.values import chart_of
+from reconciler.errors import Stalled, UsageError
+from reconciler.model import ClusterSpec, Metadata, NestedCluster
 
 CONFIG = """\
 apiVersion: nidus.dev/v1alpha1
@@ -50,6 +52,19 @@ def test_the_engine_chart_is_read_by_content(file: Path, chart: Path) -> None:
     assert [path for path, _ in engine.files] == ["Chart.yaml", "values.yaml"]
     (chart / "values.yaml").write_text("a: 2\n")
     assert settings.load(str(file)).engines[0].digest != engine.digest
+
+
+def test_a_chart_that_cannot_be_read_stalls_its_clusters_and_nobody_else(file: Path, chart: Path) -> None:
+    """A link to nothing is an unreadable file for every account."""
+    (chart / "helpers.tpl").symlink_to(chart / "nowhere")
+    (chart / "..data").symlink_to(chart, target_is_directory=True)  # how a ConfigMap is mounted
+    told = settings.load(str(file))
+    (engine,) = told.engines
+    assert (engine.problem, engine.files) == ("its chart cannot be read: helpers.tpl: No such file or directory", ())
+    cluster = NestedCluster(api_version="x", kind="y", metadata=Metadata(name="a"), spec=ClusterSpec())
+    with pytest.raises(Stalled, match=r"helpers\.tpl") as stalled:
+        chart_of(cluster, told.policy("v1.36.0"))
+    assert stalled.value.reason == "VersionWithdrawn"
 
 
 def test_all_mistakes_at_once_with_their_place(file: Path) -> None:

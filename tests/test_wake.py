@@ -1,9 +1,10 @@
 """Wakes of a source: several are one, marks are levels, bursts are waited for (W3)."""
 
+import itertools
 import threading
-import time
+from collections.abc import Callable
 
-from reconciler.controller.wake import Wake
+from reconciler.controller.wake import QUIET, Wake
 
 
 def test_several_wakes_are_one() -> None:
@@ -32,35 +33,46 @@ def test_a_failed_sync_keeps_what_was_asked_for() -> None:
     assert taken.forced and taken.again
 
 
+class Pauses(threading.Event):
+    """A stop event whose time is counted, not waited for: each wait is a step of the clock, and `then` happens meanwhile."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.now, self._then = 0.0, then
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now += timeout or 0.0
+        self._then()
+        return self.is_set()
+
+
 def test_one_mark_is_not_waited_for_and_a_burst_is() -> None:
-    wake, stop = Wake(), threading.Event()
+    pauses = Pauses()
+    wake = Wake(clock=lambda: pauses.now)
     wake.up("webhook", generation=1)
-    began = time.monotonic()
-    wake.wait(10.0, stop, longest=2.0)
-    assert time.monotonic() - began < 0.09
+    wake.wait(10.0, pauses, longest=2.0)
+    assert pauses.now == 0.0
     wake.up("webhook", generation=2)
-    wake.wait(10.0, stop, longest=2.0)
-    assert time.monotonic() - began >= 0.1
+    wake.wait(10.0, pauses, longest=2.0)
+    assert pauses.now == QUIET
     assert wake.take().generation == 2
 
 
 def test_a_burst_without_end_is_not_waited_for_for_ever() -> None:
-    wake, stop = Wake(), threading.Event()
-
-    def rain() -> None:
-        generation = 2
-        while not stop.is_set():
-            generation += 1
-            wake.up("webhook", generation=generation)
-            stop.wait(0.005)
-
+    marks = itertools.count(3)
+    pauses = Pauses(lambda: wake.up("webhook", generation=next(marks)))
+    wake = Wake(clock=lambda: pauses.now)
     wake.up("webhook", generation=1)
     wake.up("webhook", generation=2)
-    thread = threading.Thread(target=rain)
-    thread.start()
-    began = time.monotonic()
-    wake.wait(10.0, threading.Event(), longest=0.3)
-    took = time.monotonic() - began
-    stop.set()
-    thread.join()
-    assert 0.25 < took < 5
+    wake.wait(10.0, pauses, longest=2.0)
+    assert 2.0 <= pauses.now < 2.0 + QUIET
+
+
+def test_an_end_is_not_delayed_by_a_burst() -> None:
+    pauses = Pauses()
+    wake = Wake(clock=lambda: pauses.now)
+    pauses.set()
+    wake.up("webhook", generation=1)
+    wake.up("webhook", generation=2)
+    wake.wait(10.0, pauses, longest=2.0)
+    assert pauses.now < QUIET

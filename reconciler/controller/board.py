@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler import fleet
-from reconciler.engine import values
+from reconciler import engine, fleet
+from reconciler.errors import Stalled
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
 from reconciler.model import (
+    NO_VERSIONS,
     Bundle,
     Content,
     Destructive,
@@ -23,6 +24,7 @@ from reconciler.model import (
     Request,
     Rollout,
     Snapshot,
+    Versions,
 )
 from reconciler.spec import resolve
 
@@ -64,6 +66,7 @@ class Board:
         self._accepted: dict[str, Content] = {}
         self._rounds: dict[str, Round] = {}
         self._requests: tuple[Request, ...] = ()
+        self._judged: dict[str, dict[str, Versions]] = {}  # source -> the versions its snapshot was judged with
 
     # What the sources say
 
@@ -84,7 +87,7 @@ class Board:
     def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
         """Admit a snapshot over all clusters (AD1); the keys whose bundle changed, in name order."""
         with self._lock:
-            accepted = self.accepted(snapshot.source)
+            accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
             rollout = fleet.admit(snapshot, accepted, self.records(), self._requests, self.policy, now)
             changed = [name for name, slot in self._revised(snapshot, rollout, accepted) if self._place(name, slot)]
             self._accepted.update(rollout.admitted)
@@ -112,16 +115,16 @@ class Board:
             standing = [record.cluster for record in records if record.tombstone is None]
             for name in standing:
                 content = self._accepted.get(name)
-                bundle = self._resolved(name, content, None) if content else None
-                self._slots[name] = Slot(source, bundle, None if bundle else fleet.UNREADABLE)
+                bundle, why = self._resolved(name, content, None) if content else (None, fleet.UNREADABLE)
+                self._slots[name] = Slot(source, bundle, why)
             return sorted(standing)
 
     def _revised(self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content]) -> list[tuple[str, Slot]]:
-        invalid = _invalid(snapshot)
+        invalid = fleet.invalid(snapshot)
         slots = []
         for name, content in rollout.admitted.items():
-            bundle = self._resolved(name, content, accepted.get(name))
-            slots.append((name, Slot(snapshot.source, bundle, rollout.held.get(name), invalid.pop(name, ""))))
+            bundle, why = self._resolved(name, content, accepted.get(name))
+            slots.append((name, Slot(snapshot.source, bundle, rollout.held.get(name) or why, invalid.pop(name, ""))))
         for name, tombstone in rollout.tombstones.items():
             record = self._states[name].record
             bundle = resolve.tombstone(record, accepted.get(name), tombstone, self.policy)
@@ -134,13 +137,23 @@ class Board:
             (name, Slot(snapshot.source, None, rollout.held.get(name), invalid.get(name, ""))) for name in sorted(rest)
         ]
 
-    def _resolved(self, name: str, content: Content, before: Content | None) -> Bundle:
-        """The bundle; the one that stands, with its older revision, where nothing of it changed (its status then does not move)."""
-        slot, state = self._slots.get(name), self._states.get(name)
+    def _resolved(self, name: str, content: Content, before: Content | None) -> tuple[Bundle | None, Held | None]:
+        """The bundle, or why there is none; and why its versions are not those asked for."""
+        runs = self._runs(name, before)
+        choice = engine.choose(content.specs.clusters[name].cluster, self.policy, runs)
+        slot = self._slots.get(name)
         standing = slot.bundle if slot and slot.bundle and not slot.bundle.tombstone else None
-        if standing is not None and before is not None and _same_inputs(name, before, content):
-            return standing
-        bundle = resolve.bundle(name, content, self.policy)
+        same = standing is not None and standing.versions == choice.versions
+        if same and before is not None and resolve.same_inputs(name, before, content):
+            return standing, choice.held
+        try:
+            return self._dated(resolve.bundle(name, content, self.policy, runs), standing), choice.held
+        except Stalled as error:
+            return None, choice.held or Held(error.reason, error.message, stalls=True)
+
+    def _dated(self, bundle: Bundle, standing: Bundle | None) -> Bundle:
+        """With the older revision, where nothing of the cluster changed: its status then does not move."""
+        state = self._states.get(bundle.cluster)
         if standing is not None and standing.digest == bundle.digest:
             return replace(bundle, revision=standing.revision)
         if state and state.record.bundle == bundle.digest:
@@ -209,18 +222,30 @@ class Board:
             content = self._accepted.get(name)
             return resolve.digests(name, content) if content else {}
 
-    def versions(self, name: str) -> dict[str, Any]:
-        """What the status says besides the report: the versions the accepted document asks for."""
+    def running(self, source: str) -> dict[str, Versions]:
+        """The versions that the clusters of a source run, as far as they are known."""
+        with self._lock:
+            records = {name: one for name, one in self.records().items() if one.source == source}
+            return fleet.all_running(records, self.accepted(source), self.policy)
+
+    def unsettled(self, name: str) -> bool:
+        """Whether another version runs than when the cluster was held or found broken: the verdict may be another now."""
         with self._lock:
             slot = self._slots.get(name)
-            document = slot.bundle.document if slot and slot.bundle else None
-            if document is None:
-                return {}
-            chart, kubernetes = (
-                values.chart_of(document.cluster, self.policy),
-                values.kubernetes_of(document.cluster, self.policy),
-            )
-            return {"versions": {"engine": chart.version, "kubernetes": kubernetes}}
+            judged = self._judged.get(slot.source, {}) if slot and (slot.held or slot.invalid) else {}
+            return name in judged and judged[name] != self._runs(name, self._accepted.get(name))
+
+    def _runs(self, name: str, accepted: Content | None) -> Versions:
+        state, document = self._states.get(name), fleet.documents({name: accepted} if accepted else {}).get(name)
+        return fleet.running(state.record if state else None, document, self.policy)
+
+    def versions(self, name: str) -> dict[str, Any]:
+        """What the status says besides the report: the versions that run, once they are known (T1)."""
+        with self._lock:
+            state = self._states.get(name)
+            known = state.record.versions if state else NO_VERSIONS
+            told = {"engine": known.engine, "kubernetes": known.kubernetes}
+            return {"versions": told} if known != NO_VERSIONS else {}
 
     def learn(self, name: str, bundle: Bundle, memory: Memory) -> None:
         """What a pass remembered, unless the bundle moved on meanwhile."""
@@ -273,28 +298,3 @@ class Board:
     def _source_of(self, name: str) -> str:
         slot, state = self._slots.get(name), self._states.get(name)
         return slot.source if slot else (state.record.source if state else "")
-
-
-def _same_inputs(name: str, before: Content, now: Content) -> bool:
-    """Whether a cluster's document and all profiles of a name it uses are the very values resolved before (no digest needed)."""
-    document = now.specs.clusters[name]
-    if before is now:
-        return True
-    if before.specs.clusters.get(name) is not document:
-        return False
-    used = {use.name for use in document.cluster.spec.profiles}
-    return _of(before, used) == _of(now, used)
-
-
-def _of(content: Content, names: set[str]) -> dict[tuple[str, str], int]:
-    return {key: id(profile) for key, profile in content.specs.profiles.items() if key[0] in names}
-
-
-def _invalid(snapshot: Snapshot) -> dict[str, str]:
-    """The first violation of each broken cluster, with its place."""
-    found: dict[str, str] = {}
-    for one in snapshot.violations:
-        kind, _, name = one.subject.partition("/")
-        if kind == "cluster":
-            found.setdefault(name, f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}")
-    return found

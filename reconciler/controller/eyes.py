@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from reconciler.engine.values import kubernetes_of
 from reconciler.errors import NidusError, Retry
 from reconciler.gather import Reader
 from reconciler.kube.cache import Cache, Selection
@@ -43,7 +42,7 @@ def sight(
     bundle: Bundle, host: Client, targets: Targets, renderer: Renderer, read: Read, policy: Policy, cache: Cache | None
 ) -> Reader:
     """The eyes of one pass; without a cache every object is asked for (`nidus plan`)."""
-    wanted = kubernetes_of(bundle.document.cluster, policy) if bundle.document else policy.host_version
+    wanted = bundle.versions.kubernetes or policy.host_version
 
     def client(target: Target) -> Client:
         return targets.client(target, bundle.namespace) if target.nested else host

@@ -37,6 +37,7 @@ class Intake:
             self._tell,
             self._board.accepted,
             self._board.records,
+            self._board.running,
         )
         for config in self._settings.config.sources:
             mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
@@ -104,7 +105,12 @@ class Intake:
         return found
 
     def finished(self, report: Report) -> None:
-        """The last cluster of a revision became Ready: the story of the commit is complete (T3)."""
+        """The last cluster of a revision became Ready: the story of the commit is complete (T3).
+
+        Where another version runs now than when a commit was refused or held, its source admits it once more.
+        """
+        if self._board.unsettled(report.cluster) and (slot := self._board.slot(report.cluster)):
+            self.sources[slot[0].source].wake.up("versions", again=True)
         if report.word != "Ready" or not self._board.ready(report.cluster):
             return
         found = self._board.slot(report.cluster)

@@ -4,7 +4,9 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from reconciler import fleet
 from reconciler.controller import http, listeners, pulse
 from reconciler.controller.board import Board
 from reconciler.controller.eyes import Eyes
@@ -16,7 +18,7 @@ from reconciler.controller.workers import Tools, Workers
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.inventory import requests as asked
 from reconciler.inventory.salt import salt
-from reconciler.inventory.store import Store
+from reconciler.inventory.store import State, Store
 from reconciler.kube import edge
 from reconciler.packs.render import Renderer
 from reconciler.report import Reporter, log
@@ -69,8 +71,8 @@ class Service:
         config = self.settings.config
         store = Store(self.host, config.namespace)
         policy = self.settings.policy(self.host.version())
-        self.board = Board(policy, store.load())
         self.reporter.statuses.load()
+        self.board = Board(policy, self._recalled(store.load()))
         self.board.hear(asked.load(self.host, config.namespace))
         self.intake = intake = Intake(self.settings, self.board, self.queue, self.reporter, self._stop)
         self._stops.append(intake.close)
@@ -95,6 +97,11 @@ class Service:
         )
         intake.start()
         self.workers.start()
+
+    def _recalled(self, states: dict[str, State]) -> dict[str, State]:
+        """Records from before versions were kept, with what their status objects say."""
+        said = self.reporter.statuses.said
+        return {name: replace(state, record=fleet.recalled(state.record, said(name))) for name, state in states.items()}
 
     def interrupt(self) -> None:
         """Do not wait for the Lease any more; safe in a signal handler."""

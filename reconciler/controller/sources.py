@@ -22,6 +22,7 @@ from reconciler.model import (
     SourceConfig,
     SourceReport,
     Tree,
+    Versions,
 )
 from reconciler.report import log
 from reconciler.source.mirror import Mirror
@@ -36,7 +37,7 @@ BURST = 2.0  # seconds a sync waits at most for a burst of marks to end, so that
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What a source needs of the controller: `revise` admits a snapshot, `stand` enforces what was accepted before while nothing can
-    be read (S4), `synced` counts a sync, `tell` reports, `accepted` is what clusters stand on."""
+    be read (S4), `synced` counts a sync, `tell` reports, `accepted` is what clusters stand on, `running` the versions they run."""
 
     revise: Callable[[Snapshot, bool], Rollout]
     stand: Callable[[str], None]
@@ -44,6 +45,7 @@ class Ports:
     tell: Callable[[SourceReport], None]
     accepted: Callable[[str], dict[str, Content]]
     records: Callable[[], dict[str, Record]]
+    running: Callable[[str], dict[str, Versions]]
 
 
 class Source:
@@ -158,6 +160,7 @@ class Source:
             self._limits,
             accepted=fleet.documents(accepted),
             in_use=fleet.in_use(self._ports.records().values(), self.config.name),
+            running=self._ports.running(self.config.name),
             descends=old is None or self.mirror.descends(old, revision.commit),
             trailers=self.mirror.trailers(old, revision.commit),
         )

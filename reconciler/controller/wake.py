@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 QUIET = 0.1  # seconds without a further mark after which a burst is over
@@ -26,9 +27,11 @@ class Wake:
     """Thread-safe. `generation` and `resync` are the highest marks heard of, of webhooks and of `nidus sync`; `served` both at first.
 
     `again` admits the same tree once more, because time or requests moved; `forced` re-checks every cluster besides (S2).
+    `clock` gives seconds that never go back.
     """
 
-    def __init__(self, served: int = 0) -> None:
+    def __init__(self, served: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.generation = self.resync = served
         self._event = threading.Event()
         self._lock = threading.Lock()
@@ -49,7 +52,7 @@ class Wake:
             self._again = self._again or again or forced
             self.generation, self.resync = max(self.generation, generation), max(self.resync, resync)
             self._marks += bool(generation)
-            self._last = time.monotonic()
+            self._last = self._clock()
             self._event.set()
 
     def keep(self, woken: Woken) -> None:
@@ -61,8 +64,8 @@ class Wake:
     def wait(self, seconds: float, stop: threading.Event, longest: float) -> None:
         """Until there is a wake, at most `seconds`; while marks rain, until they end, `longest` seconds more."""
         self._event.wait(seconds)
-        ends = time.monotonic() + longest
-        while self._raining() and time.monotonic() < ends:
+        ends = self._clock() + longest
+        while self._raining() and self._clock() < ends:
             if stop.wait(QUIET / 2):
                 return
 
@@ -77,4 +80,4 @@ class Wake:
 
     def _raining(self) -> bool:
         with self._lock:
-            return self._marks >= STORM and time.monotonic() - self._last < QUIET
+            return self._marks >= STORM and self._clock() - self._last < QUIET

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from reconciler import conditions
 from reconciler.assignment import Assignment, Facts, Outcome
 from reconciler.controller import briefs
 from reconciler.controller.board import Board, Slot
@@ -263,7 +264,8 @@ def _with_held(report: Report, held: Held | None) -> Report:
     """What admission holds of a cluster is said beside what its pass came to."""
     if held is None or report.held is not None:
         return report
-    return replace(report, held=held, word="Held" if report.word == "Ready" else report.word)
+    word = "Held" if report.word == "Ready" else report.word
+    return replace(report, held=held, word=word, conditions=conditions.with_held(report.conditions, held))
 
 
 def _same(stored: State, state: State) -> bool:

@@ -2,7 +2,7 @@
 
 `layers` is the mapping table of api.md; `violations` the rules of the engine that the chart's own schema misses. The parts:
 `values` (chart values), `policies` and `network` (what we render ourselves), `overhead` (what the engine uses of a quota),
-`versions`, `readiness`, `writes` (R4), `leftovers` (D2).
+`versions`, `choice` (which versions a cluster gets), `readiness`, `writes` (R4), `leftovers` (D2).
 """
 
 import hashlib
@@ -10,6 +10,10 @@ from dataclasses import replace
 
 import msgspec
 
+from reconciler.engine.choice import Choice as Choice
+from reconciler.engine.choice import asked as asked
+from reconciler.engine.choice import choose as choose
+from reconciler.engine.choice import pinned as pinned
 from reconciler.engine.network import network_policies
 from reconciler.engine.policies import host_namespace, limit_range, quota, role_bindings
 from reconciler.engine.values import chart_of, chart_values, isolation_of, quota_of
@@ -25,7 +29,7 @@ def layers(document: ClusterDocument, namespace: str, policy: Policy) -> tuple[L
     """The host side of one cluster in apply order (A4): namespace, policies, engine.
 
     The engine depends on the policies, so that it starts once its quota is enforced (`health` of a ResourceQuota). `document`
-    must be free of `violations`. Raises ValueError for an engine version the policy does not know.
+    must be free of `violations`. Raises Stalled where the policy has no such engine.
     """
     cluster, target = document.cluster, Target(policy.host)
     first = _manifests("namespace", target, "", (host_namespace(cluster, namespace, policy),))

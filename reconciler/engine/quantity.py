@@ -5,19 +5,24 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 
-_QUANTITY = re.compile(r"([+-]?[0-9]{1,18}(?:\.[0-9]{0,9})?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|e-?[0-9]{1,2})?")
+MOST = (1 << 63) - 1  # what the API server keeps of anything larger
+_DIGITS = 64  # of one number: more than any document or any sum of amounts has
+_QUANTITY = re.compile(
+    rf"([+-]?(?:[0-9]{{1,{_DIGITS}}}(?:\.[0-9]{{0,{_DIGITS}}})?|\.[0-9]{{1,{_DIGITS}}}))"
+    r"(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|e-?[0-9]{1,2})?"
+)
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Fraction:
-    """The number a quantity stands for (bytes, cores, pieces). Raises ValueError."""
+    """The number a quantity stands for (bytes, cores, pieces), at most MOST. Raises ValueError."""
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"not a quantity: {text[:40]!r}")
     digits, suffix = match.group(1), match.group(2) or ""
-    return Fraction(digits) * _factor(suffix)
+    return min(Fraction(digits) * _factor(suffix), Fraction(MOST))
 
 
 def add(*parts: Mapping[str, Fraction]) -> dict[str, Fraction]:
@@ -40,14 +45,14 @@ def most(parts: Iterable[Mapping[str, Fraction]]) -> dict[str, Fraction]:
 
 
 def cores(value: Fraction) -> str:
-    """`3` or `2500m`; rounded up to a thousandth."""
-    thousandths = -(-value * 1000 // 1)
+    """`3` or `2500m`; rounded up to a thousandth, at most MOST."""
+    thousandths = -(-min(value, Fraction(MOST)) * 1000 // 1)
     return str(thousandths // 1000) if thousandths % 1000 == 0 else f"{thousandths}m"
 
 
 def size(value: Fraction) -> str:
-    """Bytes in the largest binary unit that divides them; rounded up to a byte."""
-    whole = int(-(-value // 1))
+    """Bytes in the largest binary unit that divides them; rounded up to a byte, at most MOST."""
+    whole = int(-(-min(value, Fraction(MOST)) // 1))
     for suffix, power in reversed(_BINARY.items()):
         if whole and whole % (1 << power) == 0:
             return f"{whole >> power}{suffix}"

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from reconciler.engine import versions
+from reconciler.engine import choice
 from reconciler.engine.overhead import ETCD_MEMBERS, ETCD_RESOURCES
+from reconciler.errors import Stalled
 from reconciler.model import EngineChart, Isolation, NestedCluster, Policy, Quota, Scheduling, Toleration
 
 USER = 12345
@@ -32,7 +33,7 @@ CONTAINER_SECURITY: dict[str, Any] = {
 
 
 def chart_values(cluster: NestedCluster, namespace: str, policy: Policy) -> dict[str, Any]:
-    """The values for the engine's chart. Raises ValueError for an engine version the policy does not know."""
+    """The values for the engine's chart. Raises Stalled where the policy has no such engine."""
     return {
         "controlPlane": _control_plane(cluster, namespace, policy),
         "sync": _sync(cluster),
@@ -44,21 +45,20 @@ def chart_values(cluster: NestedCluster, namespace: str, policy: Policy) -> dict
 
 
 def chart_of(cluster: NestedCluster, policy: Policy) -> EngineChart:
-    """The engine version the cluster asks for, or the newest the operator allows. Raises ValueError for an unknown one."""
-    wanted = cluster.spec.engine.version
-    for chart in reversed(policy.engines):
-        if wanted in ("", chart.version):
-            return chart
-    raise ValueError(f"engine version {wanted[:40]!r} is not one of the controller's engine.versions")
+    """The chart of the version the cluster asks for, or of the newest. Raises Stalled where it is not offered or cannot be used."""
+    wanted = choice.asked(cluster, policy).engine
+    found = next((chart for chart in policy.engines if chart.version == wanted), None)
+    if found is None:
+        message = f"the controller offers no engine {wanted[:40]}".rstrip()
+        raise Stalled(message, reason="VersionWithdrawn", hint="engine.versions of the controller's configuration")
+    if found.problem:
+        raise Stalled(f"engine {wanted}: {found.problem}", reason="VersionWithdrawn")
+    return found
 
 
 def kubernetes_of(cluster: NestedCluster, policy: Policy) -> str:
-    """The Kubernetes version the cluster asks for, or the newest of the operator's that its engine runs."""
-    if cluster.spec.kubernetes.version:
-        return cluster.spec.kubernetes.version
-    engine = chart_of(cluster, policy).version
-    offered = policy.kubernetes_versions
-    return versions.newest(tuple(found for found in offered if versions.runs(engine, found)) or offered)
+    """The Kubernetes version the cluster asks for, or the newest of the operator's that its engine runs; "" where there is none."""
+    return choice.asked(cluster, policy).kubernetes
 
 
 def isolation_of(cluster: NestedCluster, policy: Policy) -> Isolation:

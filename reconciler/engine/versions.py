@@ -6,6 +6,7 @@ checks neither.
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 Version = tuple[int, int, int]
@@ -24,23 +25,43 @@ def parse(text: str) -> Version:
     return major, minor, patch
 
 
-def newest(versions: tuple[str, ...]) -> str:
-    """The highest of `versions`, as written."""
-    return max(versions, key=parse)
+def newest(versions: Iterable[str]) -> str:
+    """The highest of `versions`, as written; "" where none of them is a version."""
+    return max((found for found in versions if _is_version(found)), key=parse, default="")
 
 
 def runs(engine: str, kubernetes: str) -> bool:
-    """Whether that engine version ships that Kubernetes minor. Raises ValueError where one is no version."""
+    """Whether that engine version ships that Kubernetes minor; not where one of them is no version."""
+    if not (_is_version(engine) and _is_version(kubernetes)):
+        return False
     known = KUBERNETES.get(parse(engine)[:2])
     major, minor, _ = parse(kubernetes)
     return known is not None and major == 1 and known[0] <= minor <= known[1]
 
 
+def lower(old: str, new: str) -> bool:
+    """Whether `new` is older than `old`."""
+    return _is_version(old) and _is_version(new) and parse(new) < parse(old)
+
+
 def step(old: str, new: str) -> str:
-    """Why `old` may not become `new` ("" if it may): a downgrade, or more than one minor at once."""
+    """Why `old` may not become `new` ("" if it may): a downgrade, more than one minor at once, or no version at all."""
+    if old == new:
+        return ""
+    if not (_is_version(old) and _is_version(new)):
+        return f"{(new if _is_version(old) else old)[:40]!r} is not a version"
     before, after = parse(old), parse(new)
     if after < before:
         return f"{new} is older than {old}: downgrades are not possible"
     if after[0] != before[0] or after[1] > before[1] + 1:
         return f"{old} to {new} skips a minor version: go one minor at a time"
     return ""
+
+
+def reachable(running: str, offered: Iterable[str]) -> str:
+    """The newest of `offered` that `running` may become in one step, "" where there is none."""
+    return newest(found for found in offered if not step(running, found))
+
+
+def _is_version(text: str) -> bool:
+    return _VERSION.fullmatch(text) is not None

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from reconciler.engine import quantity, versions
-from reconciler.engine.values import kubernetes_of
-from reconciler.model import Expose, NestedCluster, Policy, Quota, Toleration
+from reconciler.engine.choice import asked
+from reconciler.model import NO_VERSIONS, Expose, NestedCluster, Policy, Quota, Toleration, Versions
 
 Found = tuple[str, str, str]
 
@@ -47,11 +47,14 @@ _ONLY: dict[str, tuple[str, ...]] = {
 }
 
 
-def violations(document: NestedCluster, policy: Policy) -> list[Found]:
-    """(JSON pointer, message, hint) of everything the engine or the host would refuse, in the document's order."""
+def violations(document: NestedCluster, policy: Policy, running: Versions = NO_VERSIONS) -> list[Found]:
+    """(JSON pointer, message, hint) of everything the engine or the host would refuse, in the document's order.
+
+    A version that is `running` may be written although it is offered no more: the operator took it away, not this file.
+    """
     spec = document.spec
     return [
-        *_versions(document, policy),
+        *_versions(document, policy, running),
         *_control_plane(document),
         *_expose(spec.expose, policy),
         *_quota(spec.quota or Quota()),
@@ -59,27 +62,26 @@ def violations(document: NestedCluster, policy: Policy) -> list[Found]:
     ]
 
 
-def _versions(document: NestedCluster, policy: Policy) -> Iterator[Found]:
-    engine, allowed = document.spec.engine.version, [chart.version for chart in policy.engines]
-    if not allowed or (engine and engine not in allowed):
-        hint = f"one of: {', '.join(allowed)}" if allowed else "the operator must configure engine.versions"
-        yield "/spec/engine/version", f"engine {engine or 'version'} is not offered by this controller", hint
-        return
-    wanted = kubernetes_of(document, policy)
-    if document.spec.kubernetes.version and wanted not in policy.kubernetes_versions:
-        offered = ", ".join(policy.kubernetes_versions)
-        yield "/spec/kubernetes/version", f"Kubernetes {wanted} is not offered by this controller", f"one of: {offered}"
-        return
-    if not _runs(engine or allowed[-1], wanted):
-        message = f"engine {engine or allowed[-1]} does not run Kubernetes {wanted}"
+def _versions(document: NestedCluster, policy: Policy, running: Versions) -> Iterator[Found]:
+    written, wanted = document.spec, asked(document, policy)
+    engines = [chart.version for chart in policy.engines]
+    kubernetes = policy.kubernetes_versions
+    if wanted.engine not in (*engines, running.engine or None):
+        hint = f"one of: {', '.join(engines)}" if engines else "the operator must configure engine.versions"
+        what = written.engine.version or "version"
+        yield "/spec/engine/version", f"engine {what} is not offered by this controller", hint
+    elif written.kubernetes.version and wanted.kubernetes not in (*kubernetes, running.kubernetes):
+        hint = f"one of: {', '.join(kubernetes)}"
+        yield "/spec/kubernetes/version", f"Kubernetes {wanted.kubernetes} is not offered by this controller", hint
+    elif not versions.runs(wanted.engine, wanted.kubernetes) and not _default_moved(document, running):
+        message = f"engine {wanted.engine} does not run Kubernetes {wanted.kubernetes}"
         yield "/spec/kubernetes/version", message, "choose a pair the engine ships"
 
 
-def _runs(engine: str, kubernetes: str) -> bool:
-    try:
-        return versions.runs(engine, kubernetes)
-    except ValueError:
-        return False
+def _default_moved(document: NestedCluster, running: Versions) -> bool:
+    """Whether the pair that does not fit comes from the operator's newest, where a pair runs: that is held, not this file's mistake."""
+    written = document.spec.engine.version and document.spec.kubernetes.version
+    return not written and "" not in (running.engine, running.kubernetes)
 
 
 def _control_plane(document: NestedCluster) -> Iterator[Found]:

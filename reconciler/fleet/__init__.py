@@ -7,5 +7,9 @@ from reconciler.fleet.admission import admit as admit
 from reconciler.fleet.approvals import speaks as speaks
 from reconciler.fleet.release import permit as permit
 from reconciler.fleet.removal import UNREADABLE as UNREADABLE
+from reconciler.fleet.running import all_running as all_running
+from reconciler.fleet.running import recalled as recalled
+from reconciler.fleet.running import running as running
 from reconciler.fleet.standing import documents as documents
 from reconciler.fleet.standing import in_use as in_use
+from reconciler.fleet.standing import invalid as invalid

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from reconciler import engine
 from reconciler.fleet import removal, rewritten
 from reconciler.fleet.situation import CLUSTER, PROFILE, Situation
 from reconciler.model import ClusterDocument, Content, Held, Policy, Record, Request, Rollout, Snapshot, Tombstone
@@ -27,7 +28,7 @@ def admit(
         return _stand_still(situation, halted)
     admitted, held = _admissions(situation)
     tombstones, kept = removal.judge(situation, approved=followed)
-    admitted |= {name: accepted[name] for name in kept if name in accepted}
+    admitted |= {name: accepted[name] for name in kept if situation.accepted_document(name)}
     return _rollout(situation, admitted, tombstones, held | kept)
 
 
@@ -108,6 +109,17 @@ def _taken(situation: Situation) -> dict[str, Held]:
     }
 
 
+def _steps(situation: Situation, admitted: Mapping[str, Content]) -> dict[str, Held]:
+    """Clusters whose versions stay as they run, because what is asked for cannot follow them."""
+    found = {}
+    for name, content in admitted.items():
+        document = content.specs.clusters[name].cluster
+        choice = engine.choose(document, situation.policy, situation.running(name))
+        if choice.held is not None:
+            found[name] = choice.held
+    return found
+
+
 def _rollout(
     situation: Situation, admitted: Mapping[str, Content], tombstones: Mapping[str, Tombstone], held: Mapping[str, Held]
 ) -> Rollout:
@@ -115,6 +127,6 @@ def _rollout(
     return Rollout(
         admitted=dict(sorted(admitted.items())),
         tombstones=dict(sorted(tombstones.items())),
-        held=dict(sorted(held.items())),
+        held=dict(sorted({**_steps(situation, admitted), **held}.items())),
         next_at=min(future, default=None),
     )

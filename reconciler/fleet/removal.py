@@ -5,7 +5,7 @@ from reconciler.fleet.situation import Situation
 from reconciler.model import Consent, Held, Record, Tombstone
 from reconciler.spec import units
 
-UNREADABLE = Held("AcceptedUnreadable", "its accepted content can no longer be read: nothing is changed (S8)")
+UNREADABLE = Held("AcceptedUnreadable", "its accepted content can no longer be read: nothing is changed")
 PROTECTED = Held("Protected", "spec.deletion.protect stands: put the file back, or lift it there first")
 
 

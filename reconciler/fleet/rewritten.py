@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+from reconciler import engine
 from reconciler.engine import versions
 from reconciler.fleet import removal
 from reconciler.fleet.approvals import approved, consent_of
 from reconciler.fleet.situation import Situation, chosen
-from reconciler.model import ClusterDocument, Content, Held, Policy, ProfileUse
+from reconciler.model import ClusterDocument, Content, Held, ProfileUse
 from reconciler.spec import semver
 
 
@@ -35,7 +36,7 @@ def _losses(situation: Situation) -> Iterator[str]:
             continue
         place = f"{situation.snapshot.source}/{name}"
         yield from (f"replace {place} {line}" for line in _replaced(before, after))
-        yield from (f"downgrade {place} {line}" for line in _lowered(before, after, situation.policy))
+        yield from (f"downgrade {place} {line}" for line in _lowered(situation, before, after))
         yield from (f"{line}" for line in _profiles(situation, place, content, before, after))
 
 
@@ -45,18 +46,17 @@ def _replaced(before: ClusterDocument, after: ClusterDocument) -> Iterator[str]:
         yield f"store {old.type} by {new.type}"
 
 
-def _lowered(before: ClusterDocument, after: ClusterDocument, policy: Policy) -> Iterator[str]:
-    offered = [chart.version for chart in policy.engines]
-    newest = offered[-1] if offered else ""
-    old, new = before.cluster.spec, after.cluster.spec
-    newest_kubernetes = versions.newest(policy.kubernetes_versions)
+def _lowered(situation: Situation, before: ClusterDocument, after: ClusterDocument) -> Iterator[str]:
+    """Against what runs; where nothing ran yet, against what the accepted document asked for."""
+    runs, meant = situation.running(after.cluster.metadata.name), engine.asked(before.cluster, situation.policy)
+    wanted = engine.asked(after.cluster, situation.policy)
     pairs = {
-        "engine": (old.engine.version or newest, new.engine.version or newest),
-        "kubernetes": (old.kubernetes.version or newest_kubernetes, new.kubernetes.version or newest_kubernetes),
+        "engine": (runs.engine or meant.engine, wanted.engine),
+        "kubernetes": (runs.kubernetes or meant.kubernetes, wanted.kubernetes),
     }
-    for what, (past, wanted) in pairs.items():
-        if past and wanted and versions.parse(wanted) < versions.parse(past):
-            yield f"{what} {past} to {wanted}"
+    for what, (past, now) in pairs.items():
+        if versions.lower(past, now):
+            yield f"{what} {past} to {now}"
 
 
 def _profiles(

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reconciler.model import ClusterDocument, Content, Policy, Record, Request, Snapshot, Violation
+from reconciler.fleet.running import running
+from reconciler.model import ClusterDocument, Content, Policy, Record, Request, Snapshot, Versions, Violation
 from reconciler.spec import semver
 
 CLUSTER, PROFILE = "cluster/", "profile/"
@@ -63,6 +64,10 @@ class Situation:
         """The cluster's accepted document, None where it can no longer be read (S8)."""
         content = self.accepted.get(name)
         return content.specs.clusters.get(name) if content else None
+
+    def running(self, name: str) -> Versions:
+        """What was rolled out last, of what was retained as well: the data on its volume is of these versions."""
+        return running(self.records.get(name), self.accepted_document(name), self.policy)
 
     def version(self, name: str, span: str) -> str:
         """The profile version a use resolves to, broken ones included, "" for none."""

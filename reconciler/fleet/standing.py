@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from reconciler.model import ClusterDocument, Content, Record
+from reconciler.model import ClusterDocument, Content, Record, Snapshot
 
 
 def in_use(records: Iterable[Record], source: str) -> dict[tuple[str, str], str]:
@@ -20,3 +20,13 @@ def in_use(records: Iterable[Record], source: str) -> dict[tuple[str, str], str]
 def documents(accepted: Mapping[str, Content]) -> dict[str, ClusterDocument]:
     """Each cluster's own document, out of the content it was accepted with."""
     return {name: one.specs.clusters[name] for name, one in accepted.items() if name in one.specs.clusters}
+
+
+def invalid(snapshot: Snapshot) -> dict[str, str]:
+    """The first violation of each broken cluster, with its place."""
+    found: dict[str, str] = {}
+    for one in snapshot.violations:
+        kind, _, name = one.subject.partition("/")
+        if kind == "cluster":
+            found.setdefault(name, f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}")
+    return found

@@ -50,6 +50,7 @@ from reconciler.model.documents import Sync as Sync
 from reconciler.model.documents import ToHost as ToHost
 from reconciler.model.documents import Toleration as Toleration
 from reconciler.model.documents import Variable as Variable
+from reconciler.model.fleet import NO_VERSIONS as NO_VERSIONS
 from reconciler.model.fleet import ClusterDocument as ClusterDocument
 from reconciler.model.fleet import Content as Content
 from reconciler.model.fleet import Document as Document
@@ -65,6 +66,7 @@ from reconciler.model.fleet import Snapshot as Snapshot
 from reconciler.model.fleet import Specs as Specs
 from reconciler.model.fleet import Tombstone as Tombstone
 from reconciler.model.fleet import Tree as Tree
+from reconciler.model.fleet import Versions as Versions
 from reconciler.model.fleet import Violation as Violation
 from reconciler.model.flow import DESTRUCTIVE as DESTRUCTIVE
 from reconciler.model.flow import MISSING as MISSING

@@ -127,12 +127,27 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class EngineChart:
-    """An engine version the operator allows: chart files as (path, oid), and the image digest, if pinned."""
+    """An engine version the operator allows: chart files as (path, oid), and the image digest, if pinned.
+
+    `problem`: why the chart cannot be used ("" if it can).
+    """
 
     version: str
     digest: str
     files: tuple[tuple[str, str], ...]
     image_digest: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """An engine version and a Kubernetes version, as written (`0.36.1`, `v1.36.0`); "" where not known."""
+
+    engine: str = ""
+    kubernetes: str = ""
+
+
+NO_VERSIONS = Versions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +181,8 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What we durably know of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we made (A3)."""
+    """What we durably know of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we made (A3);
+    `versions` are what was rolled out last, "" before the first time."""
 
     source: str
     cluster: str
@@ -180,6 +196,7 @@ class Record:
     applied: str = ""
     bundle: str = ""
     tombstone: Tombstone | None = None
+    versions: Versions = NO_VERSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +217,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Why something of a cluster waits for a human, and the digest that approves it ("" where nothing can)."""
+    """Why something of a cluster waits for a human, and the digest that approves it ("" where nothing can).
+
+    `stalls`: only a commit or the operator can end it, so the Stalled condition says it too.
+    """
 
     reason: str
     message: str
     consent: str = ""
     items: tuple[str, ...] = ()
+    stalls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from reconciler.model.documents import Check, IgnoreRule
-from reconciler.model.fleet import ClusterDocument, Held, Revision, Tombstone, Violation
+from reconciler.model.fleet import NO_VERSIONS, ClusterDocument, Held, Revision, Tombstone, Versions, Violation
 
 Object = Mapping[str, Any]
 Action = Literal["create", "configure", "replace", "delete", "adopt", "hold", "skip", "unchanged"]
@@ -82,7 +82,8 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What one nested cluster should be, before rendering. Layers are in dependency order: a layer stands after all it depends on."""
+    """What one nested cluster should be, before rendering. Layers are in dependency order: a layer stands after all it depends on.
+    `versions` are those its engine layer asks for, "" of a cluster that is being removed."""
 
     cluster: str
     namespace: str
@@ -92,6 +93,7 @@ class Bundle:
     document: ClusterDocument | None = None
     tombstone: Tombstone | None = None
     suspend: str = ""
+    versions: Versions = NO_VERSIONS
 
 
 # Plan

@@ -36,6 +36,10 @@ class Statuses:
         """The applied revision as it was last said."""
         return str(self._written.get(("NestedCluster", cluster), {}).get("revision", {}).get("applied", ""))
 
+    def said(self, cluster: str) -> Mapping[str, Any]:
+        """The status of a cluster as it was last written."""
+        return self._written.get(("NestedCluster", cluster), {})
+
     def generation(self, source: str) -> int:
         """The generation of a source that was answered last (W3)."""
         return int(self._written.get(("Source", source), {}).get("generation", 0))

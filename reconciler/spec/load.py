@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model import (
+    NO_VERSIONS,
     ClusterDocument,
     ClusterProfile,
     Limits,
@@ -18,6 +19,7 @@ from reconciler.model import (
     Snapshot,
     Specs,
     Tree,
+    Versions,
     Violation,
 )
 from reconciler.spec import entries, files, manifests, profiles, rules, semver
@@ -36,6 +38,7 @@ class _Cluster:
     item: Item
     uses: tuple[rules.Found, ...]
     accepted: str
+    running: Versions
     document: ClusterDocument
     violations: tuple[Violation, ...]
 
@@ -75,14 +78,15 @@ def load(
     *,
     accepted: Mapping[str, ClusterDocument] | None = None,
     in_use: Keys | None = None,
+    running: Mapping[str, Versions] | None = None,
     descends: bool = True,
     trailers: tuple[tuple[str, str], ...] = (),
 ) -> tuple[Snapshot, Known]:
     """The snapshot of one tree, and what to hand to the next call.
 
     `blobs`: content of at least `wanted(tree, known)`. `accepted`: documents the clusters were accepted with; `in_use`: digests of
-    profile versions in use, by (name, version). Specs holds only documents free of violations; a cluster whose profile is broken
-    is left out with a violation of its own (V4). Raises KeyError where a blob is missing.
+    profile versions in use, by (name, version); `running`: the versions each cluster runs. Specs holds only documents free of
+    violations; a cluster whose profile is broken is left out with a violation of its own (V4). Raises KeyError where a blob is missing.
     """
     read = {path: _entry(path, tree.files[path], blobs, known, limits) for path in _yaml(tree)}
     kept = {key: facts for key, facts in known.facts.items() if tree.files.get(key[0]) == facts.oid}
@@ -91,7 +95,7 @@ def load(
     checked = _profiles(named.profiles, known, view)
     use = _chooser(checked, named, in_use or {}, policy)
     same = known.clusters if known.policy == policy else {}
-    clusters = _clusters(named.clusters, use, same, policy, accepted or {})
+    clusters = _clusters(named.clusters, use, same, policy, accepted or {}, running or {})
     violations = [*tree.violations, *named.violations, *_lost(read, named, accepted or {}, limits)]
     for entry in read.values():
         violations += entry.violations
@@ -263,6 +267,7 @@ def _clusters(
     known: Mapping[str, _Cluster],
     policy: Policy,
     accepted: Mapping[str, ClusterDocument],
+    running: Mapping[str, Versions],
 ) -> dict[str, _Cluster]:
     found = {}
     for name, item in items.items():
@@ -270,13 +275,14 @@ def _clusters(
         uses = tuple([choose(use.name, use.version) for use in item.spec.spec.profiles])
         before = accepted.get(name)
         rests_on = before.digest if before else ""
+        runs = running.get(name, NO_VERSIONS)
         old = known.get(name)
-        if old is not None and old.item is item and old.uses == uses and old.accepted == rests_on:
+        if old is not None and old.item is item and (old.uses, old.accepted, old.running) == (uses, rests_on, runs):
             found[name] = old
             continue
         document = ClusterDocument(item.spec, item.path, item.line, item.digest)
-        mistakes = [item.violation(*mistake) for mistake in rules.check(item.spec, uses, policy, before)]
-        found[name] = _Cluster(item, uses, rests_on, document, tuple(sorted(set(mistakes))))
+        mistakes = [item.violation(*mistake) for mistake in rules.check(item.spec, uses, policy, before, runs)]
+        found[name] = _Cluster(item, uses, rests_on, runs, document, tuple(sorted(set(mistakes))))
     return found
 
 

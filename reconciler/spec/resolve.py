@@ -7,6 +7,7 @@ from typing import Any
 from reconciler import engine
 from reconciler.errors import Stalled
 from reconciler.model import (
+    NO_VERSIONS,
     Bundle,
     ClusterDocument,
     Content,
@@ -22,6 +23,7 @@ from reconciler.model import (
     Specs,
     Target,
     Tombstone,
+    Versions,
 )
 from reconciler.spec import files, order, semver, values, variables
 from reconciler.spec.entries import digest
@@ -32,19 +34,22 @@ _ENGINE = "engine"
 _NAMESPACES = "namespaces"
 
 
-def bundle(name: str, content: Content, policy: Policy) -> Bundle:
+def bundle(name: str, content: Content, policy: Policy, running: Versions = NO_VERSIONS) -> Bundle:
     """The bundle of one cluster of `content`, whose specs passed the rules: engine layers, namespaces, then packs in order.
 
-    Its digest is free of the revision and of comments. Raises KeyError for a cluster that is not there, Stalled where a profile it
-    uses is gone or a reference has no value.
+    Its versions are those that may follow what is `running` (`engine.choose`). Its digest is free of the revision and of comments.
+    Raises KeyError for a cluster that is not there, Stalled where a profile it uses is gone, a reference has no value, or the
+    controller offers its engine no more.
     """
     document = content.specs.clusters[name]
     namespace = engine.namespace_of(name, policy)
-    layers = (*engine.layers(document, namespace, policy), *_nested(document.cluster, content.specs, namespace, policy))
+    chosen = engine.choose(document.cluster, policy, running).versions
+    asked = replace(document, cluster=engine.pinned(document.cluster, chosen))
+    layers = (*engine.layers(asked, namespace, policy), *_nested(document.cluster, content.specs, namespace, policy))
     suspend = document.cluster.spec.suspend
     reason = suspend.reason if suspend else ""
     signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason])
-    return Bundle(name, namespace, content.revision, layers, signature, document, None, reason)
+    return Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
 
 
 def tombstone(record: Record, accepted: Content | None, tombstone: Tombstone, policy: Policy) -> Bundle:
@@ -62,6 +67,21 @@ def digests(name: str, content: Content) -> dict[str, str]:
     used = [_profile(use, content.specs) for use in document.cluster.spec.profiles]
     named = {f"profile/{one.profile.metadata.name}@{one.profile.spec.version}": one.digest for one in used}
     return {"spec": document.digest, **named}
+
+
+def same_inputs(name: str, before: Content, now: Content) -> bool:
+    """Whether a cluster's document and all profiles of a name it uses are the very values resolved before (no digest needed)."""
+    document = now.specs.clusters[name]
+    if before is now:
+        return True
+    if before.specs.clusters.get(name) is not document:
+        return False
+    used = {use.name for use in document.cluster.spec.profiles}
+    return _of(before, used) == _of(now, used)
+
+
+def _of(content: Content, names: set[str]) -> dict[tuple[str, str], int]:
+    return {key: id(profile) for key, profile in content.specs.profiles.items() if key[0] in names}
 
 
 def _nested(cluster: NestedCluster, specs: Specs, namespace: str, policy: Policy) -> list[Layer]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from reconciler import engine
 from reconciler.engine import versions
-from reconciler.model import ClusterDocument, NestedCluster, Policy, ProfileUse, Variable
+from reconciler.model import NO_VERSIONS, ClusterDocument, NestedCluster, Policy, ProfileUse, Variable, Versions
 from reconciler.spec import linear, manifests, units, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.explain import pointer
@@ -19,16 +19,24 @@ _ENGINE_CHOICE = ("/spec/engine/version", "/spec/kubernetes/version")
 
 
 def check(
-    cluster: NestedCluster, uses: Sequence[Found], policy: Policy, accepted: ClusterDocument | None
+    cluster: NestedCluster,
+    uses: Sequence[Found],
+    policy: Policy,
+    accepted: ClusterDocument | None,
+    running: Versions = NO_VERSIONS,
 ) -> Iterator[Mistake]:
-    """(pointer, code, message, hint) of every mistake; `uses` answers `cluster.spec.profiles` one by one."""
+    """(pointer, code, message, hint) of every mistake; `uses` answers `cluster.spec.profiles` one by one.
+
+    Versions are compared with those that are `running`; where these are not known, with the accepted document.
+    """
     yield from _placement(cluster, policy)
     yield from _namespaces(cluster)
-    for where, message, hint in engine.violations(cluster, policy):
+    for where, message, hint in engine.violations(cluster, policy, running):
         if policy.engines or where not in _ENGINE_CHOICE:
             code = Code.EXPOSE_HOST if where == "/spec/expose/host" else Code.ENGINE
             yield where, code, message, hint
     yield from _profiles(cluster, uses, policy)
+    yield from _steps(cluster, accepted.cluster if accepted else None, policy, running)
     if accepted is not None:
         yield from _kept(cluster, accepted.cluster, policy)
         yield from _kept_variables(cluster, accepted.cluster, uses)
@@ -154,15 +162,32 @@ def _kept(cluster: NestedCluster, before: NestedCluster, policy: Policy) -> Iter
     elif units.quantity(new.size) > units.quantity(old.size):
         message = f"growing from {old.size} is not supported in this version"
         yield "/spec/controlPlane/store/size", Code.UNSUPPORTED, message, ""
-    for where, read in _VERSIONS:
-        if read(before) and read(cluster) and (why := versions.step(read(before), read(cluster))):
-            yield where, Code.IMMUTABLE, why, ""
 
 
-_VERSIONS: tuple[tuple[str, Callable[[NestedCluster], str]], ...] = (
-    ("/spec/kubernetes/version", lambda one: one.spec.kubernetes.version),
-    ("/spec/engine/version", lambda one: one.spec.engine.version),
-)
+def _steps(
+    cluster: NestedCluster, before: NestedCluster | None, policy: Policy, running: Versions
+) -> Iterator[Mistake]:
+    """Versions that are written and cannot follow what runs. What is left to the operator's newest is held instead (`engine.choose`)."""
+    engines = [chart.version for chart in policy.engines]
+    told = before.spec if before else None
+    steps = (
+        (
+            "/spec/kubernetes/version",
+            running.kubernetes or (told.kubernetes.version if told else ""),
+            cluster.spec.kubernetes.version,
+            policy.kubernetes_versions,
+        ),
+        (
+            "/spec/engine/version",
+            running.engine or (told.engine.version if told else ""),
+            cluster.spec.engine.version,
+            engines,
+        ),
+    )
+    for where, base, wanted, offered in steps:
+        if base and wanted and (why := versions.step(base, wanted)):
+            possible = versions.reachable(base, offered)
+            yield where, Code.IMMUTABLE, why, f"possible: {possible}" if possible else ""
 
 
 def _kept_variables(cluster: NestedCluster, before: NestedCluster, uses: Sequence[Found]) -> Iterator[Mistake]:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     told = connection.configured(args, repo="" if args.config else args.path)
     client = edge.host(told.config.host)
     policy = told.policy(client.version())
-    states = Store(client, told.config.namespace).load()
+    states = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
     snapshot, accepted, read = _snapshot(args, told, policy, states)
     for one in snapshot.violations:
         print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
@@ -52,6 +52,22 @@ def run(args: argparse.Namespace) -> int:
     if snapshot.violations:
         return 1
     return 2 if args.detailed_exitcode and (changes or rollout.held) else 0
+
+
+def _recalled(states: Mapping[str, State], client: Client, namespace: str) -> Mapping[str, State]:
+    """Records from before versions were kept, with what their status objects say."""
+    from dataclasses import replace
+
+    from reconciler import fleet
+    from reconciler.model import NO_VERSIONS
+
+    if all(state.record.versions != NO_VERSIONS for state in states.values()):
+        return states
+    objects = client.list("nidus.dev", "NestedCluster", namespace=namespace)[0]
+    said = {str(item["metadata"]["name"]): item.get("status") or {} for item in objects}
+    return {
+        name: replace(state, record=fleet.recalled(state.record, said.get(name, {}))) for name, state in states.items()
+    }
 
 
 def _snapshot(
@@ -83,6 +99,7 @@ def _snapshot(
         told.limits,
         accepted=fleet.documents(base.accepted),
         in_use=fleet.in_use(records.values(), name),
+        running=fleet.all_running(records, base.accepted, policy),
         descends=base.descends(place, revision.commit),
     )
 

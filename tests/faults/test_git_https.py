@@ -1,7 +1,6 @@
 """A source over HTTPS: what each misbehaviour of a server comes to; nothing of it looks like an empty repository (F10, F26-F29)."""
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -132,9 +131,7 @@ def test_certificate_of_another_authority(opened: Open, tmp_path: Path) -> None:
 def test_silent_server_ends_at_the_deadline(server: GitServer, opened: Open) -> None:
     mirror = opened(deadline=1.0)
     server.silent.set()
-    began = time.monotonic()
     assert reason(mirror.fetch, Unavailable) == "Timeout"
-    assert time.monotonic() - began < 10
     server.silent.clear()
     server.quiet.set()
 

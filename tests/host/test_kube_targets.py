@@ -247,10 +247,8 @@ def test_a_dead_server_costs_two_failures_then_one_probe(host: TestHost, reach: 
             with pytest.raises(ApiError):
                 slow.client(TARGET, NAMESPACE).readyz()
         assert slow.is_open(TARGET)
-        began = time.monotonic()
-        with pytest.raises(ApiError) as error:
+        with pytest.raises(ApiError, match="was not reached lately") as error:
             slow.client(TARGET, NAMESPACE).readyz()
-        assert time.monotonic() - began < 0.5
         assert error.value.after
     _soon(lambda: slow.client(TARGET, NAMESPACE).readyz())
     assert not slow.is_open(TARGET)

@@ -32,7 +32,7 @@ bodies = st.binary(max_size=300) | json_values.map(lambda value: json.dumps(valu
 header_text = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=80)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     bodies,
     st.sampled_from(["g", "n", "x", "%ff", "..", "g/"]),

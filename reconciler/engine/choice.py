@@ -1,0 +1,105 @@
+"""Which engine and which Kubernetes a cluster gets: what it asks for, unless what runs there forbids that step.
+
+What runs is the base of every rule about steps (api.md: no downgrade, one minor at a time). It is compared with the version that
+is written and with the operator's newest alike, so that neither a commit nor another list can lower a cluster that runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from reconciler.engine import versions
+from reconciler.model import EngineChoice, Held, KubernetesChoice, NestedCluster, Policy, Versions
+
+_FIELDS = {"engine": "spec.engine.version", "Kubernetes": "spec.kubernetes.version"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The versions to enforce, and what is held because what was asked for cannot be done."""
+
+    versions: Versions
+    held: Held | None = None
+
+
+def asked(cluster: NestedCluster, policy: Policy) -> Versions:
+    """The versions that are written, else the operator's newest; "" where there is none."""
+    engine = cluster.spec.engine.version or _newest_engine(policy)
+    return Versions(engine, cluster.spec.kubernetes.version or newest_kubernetes(engine, policy))
+
+
+def newest_kubernetes(engine: str, policy: Policy) -> str:
+    """The newest version of Kubernetes that is offered and that the engine runs, else the newest that is offered."""
+    offered = policy.kubernetes_versions
+    return versions.newest(found for found in offered if versions.runs(engine, found)) or versions.newest(offered)
+
+
+def choose(cluster: NestedCluster, policy: Policy, running: Versions) -> Choice:
+    """The versions of one cluster. Where a step is not possible, what runs stays and the choice is held; never raises.
+
+    `running`: what was rolled out last, "" where nothing ran yet: then everything may be asked for.
+    """
+    spec = cluster.spec
+    engines = [chart.version for chart in policy.engines]
+    engine, first = _step("engine", running.engine, spec.engine.version or _newest_engine(policy), engines)
+    wanted = spec.kubernetes.version or newest_kubernetes(engine, policy)
+    kubernetes, second = _step("Kubernetes", running.kubernetes, wanted, policy.kubernetes_versions)
+    found = Versions(engine, kubernetes)
+    third = _pair(found, running)
+    if third is not None:
+        found = running
+    gone = _withdrawn("engine", found.engine, engines) or _withdrawn(
+        "Kubernetes", found.kubernetes, policy.kubernetes_versions
+    )
+    return Choice(found, gone or first or second or third)
+
+
+def pinned(cluster: NestedCluster, wanted: Versions) -> NestedCluster:
+    """The document with these versions written in it."""
+    engine, kubernetes = EngineChoice(version=wanted.engine), KubernetesChoice(version=wanted.kubernetes)
+    return msgspec.structs.replace(
+        cluster, spec=msgspec.structs.replace(cluster.spec, engine=engine, kubernetes=kubernetes)
+    )
+
+
+def _newest_engine(policy: Policy) -> str:
+    return policy.engines[-1].version if policy.engines else ""
+
+
+def _step(what: str, running: str, wanted: str, offered: Sequence[str]) -> tuple[str, Held | None]:
+    """The version to enforce, and the hold where `wanted` cannot follow what runs."""
+    if not running or running == wanted or not wanted:
+        return wanted or running, None
+    if not versions.step(running, wanted):
+        return wanted, None
+    told, next_ = f"{what} {running} runs and {wanted} is asked for", versions.reachable(running, offered) or running
+    if versions.lower(running, wanted):
+        stay = running if running in offered else next_
+        return running, Held("Downgrade", f"{told}: downgrades are not possible; write {_FIELDS[what]}: {stay}")
+    why = "minor versions are taken one at a time"
+    return running, Held("MinorSkipped", f"{told}: {why}, {running} stays; write {_FIELDS[what]}: {next_}")
+
+
+def _pair(found: Versions, running: Versions) -> Held | None:
+    """A step of one of the two that leaves a pair the engine does not run."""
+    if "" in (running.engine, running.kubernetes) or found == running or versions.runs(found.engine, found.kubernetes):
+        return None
+    told = f"engine {running.engine} with Kubernetes {running.kubernetes} runs"
+    message = f"{told}; engine {found.engine} does not run Kubernetes {found.kubernetes}: what runs stays; write a pair that fits"
+    return Held("UnsupportedPair", message)
+
+
+def _withdrawn(what: str, version: str, offered: Sequence[str]) -> Held | None:
+    """A version that the operator does not offer, or no longer: only the operator or a commit ends that."""
+    if version in offered:
+        return None
+    if not version:
+        message = f"the controller offers no version of the {what}: its configuration names none"
+        return Held("VersionWithdrawn", message, stalls=True)
+    choices = [found for found in offered if not versions.step(version, found)]
+    way = f"write {_FIELDS[what]}: {versions.newest(choices)}, or" if choices else "none that is offered can follow it:"
+    message = (
+        f"the controller no longer offers {what} {version}: the cluster stays as it is; {way} offer {version} again"
+    )
+    return Held("VersionWithdrawn", message, stalls=True)

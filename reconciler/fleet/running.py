@@ -1,0 +1,35 @@
+"""What runs of each cluster, and which versions it gets because of that."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from reconciler import engine
+from reconciler.fleet.standing import documents
+from reconciler.model import NO_VERSIONS, ClusterDocument, Content, Policy, Record, Versions
+
+
+def running(record: Record | None, accepted: ClusterDocument | None, policy: Policy) -> Versions:
+    """The versions that were rolled out last, "" where nothing ran yet.
+
+    A record written before versions were kept, of a cluster that was Ready once: what its accepted document asks for.
+    """
+    known = record.versions if record else NO_VERSIONS
+    if record is None or accepted is None or not record.applied or (known.engine and known.kubernetes):
+        return known
+    meant = engine.asked(accepted.cluster, policy)
+    return Versions(known.engine or meant.engine, known.kubernetes or meant.kubernetes)
+
+
+def all_running(records: Mapping[str, Record], accepted: Mapping[str, Content], policy: Policy) -> dict[str, Versions]:
+    """`running` of every cluster on record, by name."""
+    known = documents(accepted)
+    return {name: running(record, known.get(name), policy) for name, record in records.items()}
+
+
+def recalled(record: Record, status: Mapping[str, Any]) -> Record:
+    """A record written before versions were kept, with those its status object showed when it was Ready last."""
+    shown, ready = status.get("versions"), record.applied or (status.get("revision") or {}).get("applied")
+    if record.versions != NO_VERSIONS or not ready or not isinstance(shown, Mapping):
+        return record
+    return replace(record, versions=Versions(str(shown.get("engine") or ""), str(shown.get("kubernetes") or "")))
