@@ -11,7 +11,7 @@ from reconciler.errors import ApiError, NidusError
 from reconciler.gather import Gathered, Reader, leftovers
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
-from reconciler.model import Change, Layer, LayerStatus, ObjectRef, Plan, Result, Target
+from reconciler.model import PRUNING_WAITS, Change, Layer, LayerStatus, ObjectRef, Plan, Result, Target
 from reconciler.plan import order
 
 WRITTEN = ledger.CONFIRMED | {"deleting"}
@@ -114,7 +114,7 @@ def _ending(
     doomed = [change for change in plan.changes if change.action == "delete"]
     waits = progress.unsafe_to_prune(layers, results)
     if waits:
-        yield Step(tuple(_waits(change, f"pruning waits for {waits}") for change in doomed))
+        yield Step(tuple(_waits(change, f"pruning waits for {waits}", PRUNING_WAITS) for change in doomed))
     elif assignment.bundle.tombstone is not None:
         going = [result for result in results if result.change.reason == "Terminating"]
         yield from _bury(assignment, doomed, going, carry, facts, reader)
@@ -169,5 +169,5 @@ def _all_gone(results: Sequence[Result]) -> bool:
     return all(result.outcome == "deleted" for result in results)
 
 
-def _waits(change: Change, what: str = "waits until everything in it is gone") -> Result:
-    return Result(change, "waiting", error=what, reason="Waiting")
+def _waits(change: Change, what: str = "waits until everything in it is gone", reason: str = "Waiting") -> Result:
+    return Result(change, "waiting", error=what, reason=reason)

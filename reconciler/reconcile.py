@@ -19,6 +19,7 @@ from reconciler.inventory.store import State
 from reconciler.memory import Memory, contended, corrections
 from reconciler.model import (
     DESTRUCTIVE,
+    PRUNING_WAITS,
     Destructive,
     Held,
     LayerStatus,
@@ -139,7 +140,10 @@ def _again(gathered: Gathered, done: Done) -> bool:
     engine = next((one for one in gathered.desired if one.layer.role == "engine"), None)
     starting = engine is not None and done.layers[engine.layer.name].state == "InProgress"
     unseen = any(layer.state == "Unknown" for layer in done.layers.values())
-    open_ = any(result.outcome in ("failed", "waiting", "deleting") for result in done.results)
+    open_ = any(
+        result.outcome in ("failed", "waiting", "deleting") and result.reason != PRUNING_WAITS
+        for result in done.results
+    )  # what pruning waits for says itself when to look again
     return open_ or unseen or starting or bool(gathered.unreachable)
 
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from reconciler import conditions, execution
 from reconciler.assignment import Assignment, Facts
 from reconciler.gather import Gathered, Reader
@@ -13,7 +11,6 @@ from reconciler.plan import compute as planning
 from tests.server_model import NESTED, Server, actions, bundle, config_map, execute, layer, plan, wanted
 
 OLD = ObjectRef("", "ConfigMap", "web", "old")
-pytestmark = pytest.mark.xfail(strict=True, reason="what deletions wait for is told by each of them, or not at all")
 BASE, TOP = layer("web/base"), layer("web/top")
 BROKEN = "Stalled: the chart cannot be rendered"
 

@@ -30,6 +30,7 @@ Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
 MISSING = "(none)"
+PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error says which
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -77,7 +77,9 @@ def _told(unknown: Mapping[str, str], desired: Sequence[Desired], bundle: Bundle
     dark = {one.layer.name for one in desired if one.layer.target.nested}
     at = {layer.name: index for index, layer in enumerate(bundle.layers)}
     return {
-        name: ": ".join(part for part in (LATER if name in dark else "", unknown[name]) if part)
+        name: ": ".join(
+            part for part in (LATER if name in dark and LATER not in unknown[name] else "", unknown[name]) if part
+        )
         for name in sorted(unknown, key=lambda name: (at.get(name, len(at)), name))
     }
 

@@ -19,21 +19,26 @@ def changes(
 ) -> Iterator[Change]:
     """One change per entry that is not desired: delete, or skip with the reason it stays. `known`: layers rendered in this
     pass. A deletion needs the live object read, with the UID the entry has (D4)."""
-    doubtful = {layer.target for layer in bundle.layers if layer.name not in known}
+    unknown = [layer for layer in bundle.layers if layer.name not in known]
     pruning = {layer.name: layer.prune for layer in bundle.layers}
     for entry in gone:
         change = Change("skip", entry.target, entry.ref, entry.layer, uid=entry.uid)
         seen = observed.get((entry.target, entry.ref))
         if bundle.tombstone is not None:
             yield _buried(change, entry, seen, bundle, bundle.tombstone, nonce, now)
-        elif entry.target in doubtful:
-            yield replace(change, reason="LayerUnknown")
+        elif doubtful := [layer.name for layer in unknown if layer.target == entry.target]:
+            yield replace(change, reason="LayerUnknown", flags=_waits(entry, doubtful))
         elif entry.state == "retained":
             yield replace(change, reason="Retained")
         elif not pruning.get(entry.layer, True):
             yield replace(change, reason="PruneDisabled")
         else:
             yield _pruned(change, entry, seen, bundle.cluster, nonce)
+
+
+def _waits(entry: InventoryEntry, doubtful: Sequence[str]) -> tuple[str, ...]:
+    """What an object that leaves waits for; of a layer that is unknown itself nobody knows whether its objects leave."""
+    return () if entry.layer in doubtful else (f"pruning waits for layer {doubtful[0]}",)
 
 
 def _buried(
