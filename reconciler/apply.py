@@ -40,8 +40,8 @@ def stand(change: Change, ground: Ground) -> Result:
     outcome = "waiting" if change.reason in WAITING else _QUIET[change.action]
     live = ground.observed.live if ground.observed else None
     uid, confirmed = "", tuple[str, ...]()
-    if change.action == "unchanged" and live is not None and _unconfirmed(ground, live):
-        uid, confirmed = str(live["metadata"]["uid"]), fields.managed(live)
+    if change.action == "unchanged" and live is not None and (now := _unconfirmed(change, ground, live)) is not None:
+        uid, confirmed = str(live["metadata"]["uid"]), now
     told = change.reason if change.reason in {"DriftReported", *WAITING} else ""
     return Result(change, outcome, uid, confirmed, _why(change), told, live=live)
 
@@ -77,7 +77,7 @@ def _carries(live: Object, change: Change) -> bool:
     same = (
         live["metadata"]["uid"] == change.uid if change.action in ("configure", "adopt") else _our_nonce(live, wanted)
     )
-    return same and bool(fields.managed(live)) and not suspects.differs(wanted, live, ())
+    return same and bool(fields.managed(live)) and not suspects.differs(wanted, live, fields.managed(live))
 
 
 def _our_nonce(live: Object, wanted: Object) -> bool:
@@ -170,10 +170,17 @@ def _delete(change: Change, client: Client, ground: Ground) -> Result:
     )
 
 
-def _unconfirmed(ground: Ground, live: Object) -> bool:
-    """Whether the inventory does not yet know this object as ours: a crash came between the create and its confirmation (I5)."""
+def _unconfirmed(change: Change, ground: Ground, live: Object) -> tuple[str, ...] | None:
+    """The field set to confirm of an unchanged object that the inventory does not know as ours, or knows too little of: a crash
+    came between the write and its confirmation (I5). None where nothing is new, and where nobody had to ask the server."""
     entry = ground.entry
-    return entry is None or entry.state != "owned" or entry.uid != live["metadata"]["uid"]
+    if entry is None or entry.state != "owned" or entry.uid != live["metadata"]["uid"]:
+        return fields.managed(live)
+    if ground.observed is None or ground.observed.merged is None or change.desired is None:
+        return None
+    wanted = set(fields.owned(change.desired))
+    found = tuple(sorted({*fields.managed(live), *(path for path in entry.fields if path in wanted)}))
+    return found if found != entry.fields else None
 
 
 def _why(change: Change) -> str:

@@ -44,10 +44,6 @@ def by_hand(server: Server, ref: ObjectRef, target: Any = NESTED, **data: str) -
     live["metadata"]["managedFields"] = [*live["metadata"]["managedFields"], edit]
 
 
-ours = pytest.mark.xfail(strict=True, reason="an object whose UID is ours is called foreign")
-
-
-@ours
 @pytest.mark.parametrize("leaves", [False, True])
 def test_a_label_put_on_an_object_of_ours_does_not_make_it_foreign(leaves: bool) -> None:
     engine = layer("engine", HOST)
@@ -82,7 +78,6 @@ def found_under_both_names() -> tuple[Server, list[InventoryEntry], Any]:
     return server, inventory, live
 
 
-@ours
 def test_an_object_is_known_by_its_uid_under_another_name() -> None:
     server, inventory, _ = found_under_both_names()
     todo = plan(server, [wanted(layer(), widget(size=2))], inventory)
@@ -93,7 +88,6 @@ def test_an_object_is_known_by_its_uid_under_another_name() -> None:
     assert not todo.consent.items
 
 
-@ours
 def test_what_git_wants_is_a_suspect_under_another_name() -> None:
     _, inventory, live = found_under_both_names()
     key = (NESTED, ObjectRef("shop.io", "Widget", "", "one"))
@@ -101,10 +95,6 @@ def test_what_git_wants_is_a_suspect_under_another_name() -> None:
     assert suspects([wanted(layer(), widget(size=2))], seen, inventory, {}) == (key,)
 
 
-equal = pytest.mark.xfail(strict=True, reason="a field that is equal but was never applied is never ours")
-
-
-@equal
 def test_a_field_that_is_equal_becomes_ours() -> None:
     server, inventory = applied(config_map("a", k="1"))
     by_hand(server, A, same="x")

@@ -1,6 +1,6 @@
 """The arithmetic of the inventory (A3): what to write before a plan is executed, and what its results confirm. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.model import Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target
@@ -35,6 +35,8 @@ def confirm(entries: Entries, plan: Plan, results: Sequence[Result]) -> Entries:
             known.pop(key, None)
     for ref in _settled(plan):
         known.pop(ref, None)
+    for ref in _doubles(plan, known):
+        known.pop(ref, None)
     return _sorted(known.values())
 
 
@@ -52,6 +54,13 @@ def _settled(plan: Plan) -> Iterable[Key]:
         for change in plan.changes
         if change.action == "skip" and change.reason in SETTLED and change.desired is None
     )
+
+
+def _doubles(plan: Plan, known: Mapping[Key, InventoryEntry]) -> Iterable[Key]:
+    """Entries of an object that the inventory by now has under the name Git gives it (`SameObject`)."""
+    keys = {(change.target, change.ref) for change in plan.changes if change.reason == "SameObject"}
+    held = {(key[0], entry.uid) for key, entry in known.items() if key not in keys}
+    return [key for key in keys if key in known and (key[0], known[key].uid) in held]
 
 
 def _sorted(entries: Iterable[InventoryEntry]) -> Entries:

@@ -25,8 +25,8 @@ def diff(
     for part, skip in (("", TOP), ("metadata", SERVER_METADATA)):
         old, new = (before.get(part, {}), after.get(part, {})) if part else (before, after)
         compare.fields(_less(old, skip), _less(new, skip), part, part)
-    ours = _Ours(owned_paths)
-    return tuple(sorted((one for one in found if ours.has(one.path)), key=lambda one: one.path))
+    ours = paths.Index(owned_paths)
+    return tuple(sorted((one for one in found if ours.touches(one.path)), key=lambda one: one.path))
 
 
 def without(obj: Object, pointers: Sequence[str]) -> Object:
@@ -57,17 +57,6 @@ def _drop(value: Any, names: list[str]) -> Any:
 
 def _less(value: Any, skip: frozenset[str]) -> dict[str, Any]:
     return {key: below for key, below in value.items() if key not in skip}
-
-
-class _Ours:
-    """Answers whether a path is, holds or lies below one of ours."""
-
-    def __init__(self, owned_paths: Iterable[str]) -> None:
-        self.exact = frozenset(owned_paths)
-        self.above = frozenset(up for path in self.exact for up in paths.ancestors(path))
-
-    def has(self, path: str) -> bool:
-        return path in self.above or any(up in self.exact for up in paths.ancestors(path))
 
 
 class _Compare:

@@ -13,8 +13,9 @@ def found(changes: Sequence[FieldChange], live: Object, before: Sequence[str]) -
     """The differences made on the live side, with who made each: fields of our last apply (`before`) the server no longer
     lists as ours. The others come from Git."""
     out = []
+    ours = paths.Index(before)
     for one in changes:
-        if any(paths.covers(path, one.path) or paths.covers(one.path, path) for path in before):
+        if ours.touches(one.path):
             who = managers(live, one.path)
             if not any(each.name == MANAGER and each.operation == "Apply" for each in who):
                 out.append((one, who[0] if who else Owner("somebody", "Update", "", "")))

@@ -68,6 +68,22 @@ def ancestors(path: str) -> list[str]:
     return found
 
 
+class Index:
+    """Paths to ask about many times: whether one of them is, holds or lies below another path, each time in its depth."""
+
+    def __init__(self, found: Iterable[str]) -> None:
+        self.exact = frozenset(found)
+        self.above = frozenset(up for path in self.exact for up in ancestors(path))
+
+    def touches(self, path: str) -> bool:
+        """Whether `path` is one of them, holds one of them, or lies below one."""
+        return path in self.above or bool(self.over(path))
+
+    def over(self, path: str) -> list[str]:
+        """Those that are `path` or hold it."""
+        return [up for up in ancestors(path) if up in self.exact]
+
+
 @lru_cache(maxsize=4096)
 def parse(path: str) -> tuple[Element, ...]:
     """The elements of a path; ValueError for text that is none."""
