@@ -3,14 +3,13 @@
 One object's failure does not stop its siblings (A5); nothing is sent by force but our own fields, taken back (A1).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Applied, Client
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
-from reconciler.plan import fields, paths, suspects
+from reconciler.plan import conflict, fields, handover, suspects
 
 Key = tuple[Target, ObjectRef]
 WAITING = frozenset({"Terminating", "KindMissing"})  # reasons of a skip that passes by itself
@@ -85,43 +84,21 @@ def _our_nonce(live: Object, wanted: Object) -> bool:
     return any(key.endswith("nidus.dev/nonce") and value == found[0].get(key) for key, value in found[1].items())
 
 
-def send(client: Client, body: Object, live: Object | None, owned: tuple[str, ...], *, dry_run: bool) -> Applied:
-    """Server-side apply of one object; on a conflict, force once if only our own fields were taken by plain updates (A1).
+def send(client: Client, body: Object, live: Object | None, *, dry_run: bool) -> Applied:
+    """Server-side apply of one object; on a conflict, force once where all that stands in the way is somebody's edit (A1).
 
-    `owned` is the field set of our last confirmed apply. Raises ApiError.
+    `live` is an object of ours by UID. Raises ApiError.
     """
     uid = str(live["metadata"]["uid"]) if live else ""
     try:
         return client.apply(body, uid=uid, dry_run=dry_run)
     except ApiError as error:
-        if error.kind != ErrorClass.FIELD_CONFLICT or live is None or not _ours_to_take_back(error, live, owned):
+        if error.kind != ErrorClass.FIELD_CONFLICT or live is None:
+            raise
+        conflicts = [field for field, reason, _ in error.causes if reason == "FieldManagerConflict"]
+        if not conflict.overridden(conflicts, body, live):
             raise
     return client.apply(body, uid=uid, dry_run=dry_run, force=True)
-
-
-def _ours_to_take_back(error: ApiError, live: Object, owned: tuple[str, ...]) -> bool:
-    """Whether every conflicting field is one we confirmed before, last written by an Update on the main resource (A1)."""
-    mine = {server_name(path): path for path in owned}
-    conflicts = [field for field, reason, _ in error.causes if reason == "FieldManagerConflict"]
-    return bool(conflicts) and all(field in mine and _plain_update(live, mine[field]) for field in conflicts)
-
-
-def server_name(path: str) -> str:
-    """A field path the way the API server names it in a conflict (structured-merge-diff fieldpath.Path.String)."""
-    return "".join(_server_element(element) for element in paths.parse(path))
-
-
-def _server_element(element: paths.Element) -> str:
-    if isinstance(element, str):
-        return f".{element}"
-    if isinstance(element, int):
-        return f"[{element}]"
-    return "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in element) + "]"
-
-
-def _plain_update(live: Object, path: str) -> bool:
-    rivals = [owner for owner in fields.managers(live, path) if owner.name != fields.MANAGER]
-    return bool(rivals) and all(owner.operation == "Update" and not owner.subresource for owner in rivals)
 
 
 def _create(change: Change, client: Client, ground: Ground) -> Result:
@@ -144,9 +121,11 @@ def _unread(change: Change, ground: Ground) -> Result:
 
 
 def _configure(change: Change, client: Client, ground: Ground) -> Result:
-    owned = ground.entry.fields if ground.entry else ()
+    """Apply; what has to go is taken over first, so that the apply, which does not name it, removes it (A1)."""
     live = ground.observed.live if ground.observed else None
-    applied = send(client, _body(change), live, owned, dry_run=False)
+    if change.strays and live is not None:
+        live = client.hand_over(change.ref, live, handover.handed_over(live, change.strays))
+    applied = send(client, _body(change), live, dry_run=False)
     return _confirmed(change, "adopted" if change.action == "adopt" else "configured", applied)
 
 

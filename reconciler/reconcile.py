@@ -156,7 +156,7 @@ def _stamps(gathered: Gathered, results: Sequence[Result]) -> dict[Key, str]:
             key = (one.layer.target, mark.ref_of(item))
             seen = gathered.observed.get(key)
             if key in quiet and seen and seen.live and seen.merged:
-                stamps[key] = suspects.digest(suspects.request(item, one.layer, seen.live), seen.live)
+                stamps[key] = suspects.digest(suspects.request(item, one.layer, seen.live, seen.driven), seen.live)
     return stamps
 
 

@@ -12,7 +12,6 @@ from tests import shell
 from tests.memory.server import Server
 from tests.one_pass import Done, Entries, live, run
 
-wrong = pytest.mark.xfail(strict=True, reason="an edit by hand is left, or blocks the object for ever")
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}}
 ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
 Obj = dict[str, Any]
@@ -91,7 +90,6 @@ def scale(scene: Scene, obj: Obj, replicas: int, manager: str = "kubectl") -> No
 # Edits by hand
 
 
-@wrong
 def test_an_equal_key_becomes_ours_and_leaves_with_git() -> None:
     scene = Scene(config_map(a="1"))
     scene.edit(config_map(), lambda it: it["data"].update(same="x", other="y"))
@@ -101,7 +99,6 @@ def test_an_equal_key_becomes_ours_and_leaves_with_git() -> None:
     assert done.removed == ["data.same"] and scene.live(config_map())["data"] == {"a": "1", "other": "y"}
 
 
-@wrong
 def test_another_value_of_a_key_of_theirs_is_put_right() -> None:
     scene = Scene(config_map(a="1"))
     scene.edit(config_map(), lambda it: it["data"].update(other="y"))
@@ -110,7 +107,6 @@ def test_another_value_of_a_key_of_theirs_is_put_right() -> None:
     assert ("kubectl-edit", "Update") not in scene.managers(config_map())
 
 
-@wrong
 def test_an_edited_field_that_leaves_git_before_anybody_looked_goes() -> None:
     scene = Scene(config_map(a="1", b="2"))
     scene.edit(config_map(), lambda it: it["data"].update(b="by hand", theirs="stays"))
@@ -136,7 +132,6 @@ def test_what_another_applier_owns_is_never_taken(equal: bool) -> None:
     assert ("argocd", "Apply") in scene.managers(config_map())
 
 
-@wrong
 def test_an_update_under_our_name_is_somebody_elses() -> None:
     scene = Scene(config_map(a="1"))
     scene.edit(config_map(), lambda it: it["data"].update(a="2"), manager="nidus")
@@ -155,7 +150,6 @@ def test_a_field_that_is_ignored_is_left_whoever_wrote_it() -> None:
 # Keyed lists
 
 
-@wrong
 @pytest.mark.parametrize("commit", [1935, 1936])
 def test_an_edited_port_goes_in_the_same_correction(commit: int) -> None:
     scene = Scene(service({"name": "ingest", "port": 1935, "targetPort": 1935}))
@@ -166,7 +160,6 @@ def test_an_edited_port_goes_in_the_same_correction(commit: int) -> None:
     assert done.plan.changes[0].reason == ("Drift" if commit == 1935 else "")
 
 
-@wrong
 def test_an_unnamed_port_is_known_by_the_one_that_is_missing() -> None:
     scene = Scene(service({"port": 80}))
     scene.edit(service(), lambda it: it["spec"]["ports"][0].update(port=8080))
@@ -174,7 +167,6 @@ def test_an_unnamed_port_is_known_by_the_one_that_is_missing() -> None:
     assert [one["port"] for one in scene.live(service())["spec"]["ports"]] == [80]
 
 
-@wrong
 def test_a_container_port_and_a_variable_renamed_by_hand_go() -> None:
     ports = [{"name": "metrics", "containerPort": 9153}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}]
     wanted = deployment(ports=ports)
@@ -213,7 +205,6 @@ def test_drift_that_is_only_reported_is_not_corrected() -> None:
 # Unions and nulls
 
 
-@wrong
 @pytest.mark.parametrize("strategy", [{"type": "Recreate"}, {"type": "Recreate", "rollingUpdate": None}])
 def test_a_default_block_goes_with_its_type(strategy: Obj) -> None:
     scene = Scene(deployment())
@@ -226,7 +217,6 @@ def test_a_default_block_goes_with_its_type(strategy: Obj) -> None:
     assert "spec.strategy.rollingUpdate" not in managed(scene.live(deployment()))
 
 
-@wrong
 def test_a_null_takes_back_what_somebody_wrote_there() -> None:
     wanted = deployment(pod={"nodeSelector": None, "affinity": None, "securityContext": None})
     scene = Scene(wanted)
@@ -256,7 +246,6 @@ def test_a_null_where_the_server_has_a_default_is_no_change() -> None:
 # Scale
 
 
-@wrong
 def test_a_count_scaled_by_hand_is_put_back() -> None:
     scene = Scene(deployment(replicas=3))
     scale(scene, deployment(), 7)
@@ -265,7 +254,6 @@ def test_a_count_scaled_by_hand_is_put_back() -> None:
     assert done.plan.changes[0].reason == "Drift" and "changed by kubectl" in done.plan.changes[0].flags[0]
 
 
-@wrong
 def test_a_count_is_left_to_a_live_autoscaler_and_taken_back_when_it_is_gone() -> None:
     scene = Scene(deployment(replicas=3))
     scene.server.put(autoscaler())
@@ -277,7 +265,6 @@ def test_a_count_is_left_to_a_live_autoscaler_and_taken_back_when_it_is_gone() -
     assert scene.live(deployment())["spec"]["replicas"] == 3
 
 
-@wrong
 def test_replicas_stay_where_an_autoscaler_takes_over() -> None:
     scene = Scene(deployment(replicas=6))
     scene.run(deployment(), autoscaler())
@@ -288,7 +275,6 @@ def test_replicas_stay_where_an_autoscaler_takes_over() -> None:
     assert scene.live(deployment())["spec"]["replicas"] == 9
 
 
-@wrong
 def test_replicas_that_leave_git_with_nobody_to_take_over_are_flagged() -> None:
     scene = Scene(deployment(replicas=6))
     done = scene.settle(deployment())

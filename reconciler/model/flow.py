@@ -111,7 +111,8 @@ class Desired:
 class Observed:
     """One object as it is. `live` None = a GET said 404 (or `unknown` says why nobody could ask); `merged` = the server's dry-run answer;
     `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused as a change of an immutable field.
-    `foreign`: a host object the engine made, never ours whatever it says (R4)."""
+    `foreign`: a host object the engine made, ours only by a UID the inventory holds (R4). `driven`: the autoscaler or manager that
+    drives its scale, "" where none does (A1)."""
 
     target: Target
     ref: ObjectRef
@@ -121,6 +122,7 @@ class Observed:
     refused: str = ""
     immutable: bool = False
     foreign: bool = False
+    driven: str = ""
 
     @property
     def uid(self) -> str:
@@ -150,7 +152,8 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and replace."""
+    """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and replace; `strays`
+    are the paths that have to be taken over first, so that sending it removes them."""
 
     action: Action
     target: Target
@@ -161,6 +164,7 @@ class Change:
     reason: str = ""
     flags: tuple[str, ...] = ()
     desired: Object | None = field(default=None, repr=False, compare=False)
+    strays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.model import Bundle, Change, FieldChange, InventoryEntry, Layer, Object, Observed
-from reconciler.plan import drift, flags, paths
-from reconciler.plan.diff import diff
-from reconciler.plan.fields import managed, owned
+from reconciler.model import MISSING, Bundle, Change, FieldChange, InventoryEntry, Layer, Object, Observed
+from reconciler.plan import drift, flags, paths, scale, strays
+from reconciler.plan.diff import diff, without
+from reconciler.plan.fields import managed, owned, pointer, scaled
 from reconciler.plan.mark import ref_of
 from reconciler.plan.redact import is_secret_like, redact
-from reconciler.plan.request import ignored, request
-from reconciler.plan.suspects import Key, unclaimed
+from reconciler.plan.request import ignored, path_of, request
+from reconciler.plan.suspects import Key, lost, unclaimed
 
 SHOWN = 3  # fields that a flag names
 
@@ -30,37 +30,62 @@ class Wanted:
 def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: bytes) -> Change:
     """What becomes of a live object: unchanged, configure, adopt, replace, hold, or skip under the layer's drift policy."""
     live = seen.live or {}
-    body = request(one.obj, one.layer, live)
+    body = request(one.obj, one.layer, live, seen.driven)
     before = one.entry.fields if one.entry else ()
+    gone = _strays(one, seen, before)
+    body = without(body, [pointer(path) for path in gone.unfit])  # a null there would keep what it names
     plain = _fields(body, one, seen, before)
-    change = replace(
-        change, desired=body, fields=redact(change.ref, plain, salt), flags=drift.scaled(one.obj, body, live)
-    )
-    change = replace(change, flags=(*change.flags, *flags.of(change, bundle)))
+    more = _without(plain, gone.all, live)
+    change = replace(change, desired=body, strays=gone.all, fields=redact(change.ref, (*plain, *more), salt))
+    change = replace(change, flags=(*scale.told(one.obj, body, seen, before), *flags.of(change, bundle)))
     state = one.entry.state if one.entry else "owned"
     if seen.immutable:
-        return flags.replaced(change, live, bundle)
+        return flags.replaced(replace(change, strays=()), live, bundle)
     if state == "retained":
         return replace(change, action="adopt", reason="Retained")
-    if seen.refused or seen.unknown:
+    if seen.unknown or (seen.refused and not gone.all):
         return _unsure(change, seen)
-    if plain:
-        return drift.judged(change, one.layer, drift.found(plain, live, before))
+    if plain or more:
+        return drift.judged(change, one.layer, drift.found(plain, live, before), plain, gone)
     return _claimed(change, body, seen, before)
+
+
+def _strays(one: Wanted, seen: Observed, before: Sequence[str]) -> strays.Strays:
+    """What stands in the way; nothing where nobody had to ask the server."""
+    if seen.live is None or not _asked(seen):
+        return strays.Strays()
+    left = [path_of(seen.live, each) for each in ignored(one.layer.ignore, ref_of(one.obj))]
+    if seen.driven:
+        left += [scale.REPLICAS, *(path for path, _ in scaled(seen.live))]
+    return strays.found(one.obj, seen.live, before, left)
+
+
+def _asked(seen: Observed) -> bool:
+    return seen.merged is not None or seen.immutable or bool(seen.refused or seen.unknown)
 
 
 def _fields(body: Object, one: Wanted, seen: Observed, before: Sequence[str]) -> tuple[FieldChange, ...]:
     """What would change of the fields that are or were ours; nothing where nobody had to ask."""
-    if seen.merged is None and not (seen.immutable or seen.refused or seen.unknown):
+    if not _asked(seen):
         return ()
     pointers = ignored(one.layer.ignore, ref_of(body))
-    return diff(body, seen.live, seen.merged, (*owned(body), *before), pointers)
+    found = diff(body, seen.live, seen.merged, (*owned(body), *before), pointers)
+    if seen.merged is not None or seen.live is None:
+        return found
+    return (*found, *_without(found, lost(body, seen.live, before), seen.live))  # no answer of the server shows these
+
+
+def _without(shown: Sequence[FieldChange], gone: Sequence[str], live: Object) -> tuple[FieldChange, ...]:
+    """The removal of these paths, less what is shown already."""
+    known = paths.Index(one.path for one in shown)
+    found = ((path, paths.get(live, path)) for path in gone if not known.touches(path))
+    return tuple(FieldChange(path, value, MISSING) for path, value in found if value is not MISSING)
 
 
 def _claimed(change: Change, body: Object, seen: Observed, before: Sequence[str]) -> Change:
     """Desired fields that are equal are ours only once applied (A1): they are applied, unless the dry-run says that the server
     would not list them as ours then either."""
-    missing = unclaimed(owned(body), before) if seen.merged is not None else ()
+    missing = unclaimed(body, owned(body), before) if seen.merged is not None else ()
     if not missing or seen.live is None or seen.merged is None:
         return change
     now, then = paths.Index(managed(seen.live)), paths.Index(managed(seen.merged))

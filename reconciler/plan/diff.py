@@ -49,10 +49,17 @@ def _drop(value: Any, names: list[str]) -> Any:
         if rest:
             return {**value, head: _drop(value[head], rest)}
         return {key: below for key, below in value.items() if key != head}
-    if isinstance(value, list) and head.isdigit() and int(head) < len(value):
-        at = int(head)
+    at = position(head, value)
+    if isinstance(value, list) and at is not None:
         return [*value[:at], *([_drop(value[at], rest)] if rest else []), *value[at + 1 :]]
     return value
+
+
+def position(name: str, items: Any) -> int | None:
+    """The place in a list that a name in a JSON pointer means, None where there is none."""
+    if not isinstance(items, list) or not (name.isascii() and name.isdigit()) or len(name) > 9:
+        return None
+    return int(name) if int(name) < len(items) else None
 
 
 def _less(value: Any, skip: frozenset[str]) -> dict[str, Any]:
@@ -110,7 +117,8 @@ class _Compare:
 
     def _order(self, old: list[tuple[Any, ...]], new: list[tuple[Any, ...]], path: str) -> None:
         """Items on both sides that changed places: containers start and variables resolve in order."""
-        if [key for key in new if key in old] != [key for key in old if key in new]:
+        before, after = set(old), set(new)
+        if [key for key in new if key in before] != [key for key in old if key in after]:
             self._note(path, [_name(key) for key in old], [_name(key) for key in new])
 
     def _item(self, old: Any, new: Any, path: str, name: str, row: tuple[Keyed, tuple[Any, ...]]) -> None:

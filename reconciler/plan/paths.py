@@ -19,6 +19,7 @@ WORDS = frozenset({"true", "false", "null", "NaN", "Infinity"})
 TOKEN = re.compile(
     r'\.?(?:(?P<field>[A-Za-z_$][A-Za-z0-9_$-]*)|(?P<quoted>"(?:[^"\\]|\\.)*")|\[(?P<item>(?:[^\]"]|"(?:[^"\\]|\\.)*")*)\])'
 )
+KEY = re.compile(r"[A-Za-z0-9_-]+\Z").match
 PAIR = re.compile(r'(?P<key>[A-Za-z0-9_-]*)=(?P<value>"(?:[^"\\]|\\.)*"|[^,"]*)(?:,|\Z)')
 
 Item = tuple[tuple[str, Any], ...]
@@ -94,7 +95,10 @@ def parse(path: str) -> tuple[Element, ...]:
         if token is None or token.end() == at:
             raise ValueError(f"not a field path: {path}")
         at = token.end()
-        elements.append(_element(token))
+        try:
+            elements.append(_element(token))
+        except (ValueError, RecursionError):
+            raise ValueError(f"not a field path: {path}") from None
     return tuple(elements)
 
 
@@ -103,9 +107,21 @@ def _element(token: re.Match[str]) -> Element:
         return token["field"]
     if token["quoted"] is not None:
         return str(json.loads(token["quoted"]))
-    if token["item"].isdigit():
+    if token["item"].isascii() and token["item"].isdigit():
         return int(token["item"])
-    return tuple((pair["key"], _value(pair["value"])) for pair in PAIR.finditer(token["item"]))
+    return _item(token["item"])
+
+
+def _item(text: str) -> Item:
+    pairs: list[tuple[str, Any]] = []
+    at = 0
+    while at < len(text) or not pairs:
+        pair = PAIR.match(text, at)
+        if pair is None:
+            raise ValueError(text)
+        pairs.append((pair["key"], _value(pair["value"])))
+        at = pair.end()
+    return tuple(pairs)
 
 
 def _value(spelled: str) -> Any:

@@ -35,7 +35,7 @@ def suspects(
             seen, entry = observed.get(key), entries.get(key)
             if seen is None or seen.live is None or entry is None or not candidate(entry, seen.live):
                 continue
-            asked = request(obj, one.layer, seen.live)
+            asked = request(obj, one.layer, seen.live, seen.driven)
             if key in settled and settled[key] == digest(asked, seen.live):
                 continue
             if differs(asked, seen.live, entry.fields):
@@ -54,17 +54,18 @@ def differs(asked: Object, live: Object, fields: Iterable[str]) -> bool:
     if not satisfied(asked, live):
         return True
     wanted, before = owned(asked), set(fields)
-    return bool(unclaimed(wanted, before)) or bool(_lost(asked, wanted, live, before))
+    return bool(unclaimed(asked, wanted, before)) or bool(_lost(asked, wanted, live, before))
 
 
-def unclaimed(wanted: Iterable[str], confirmed: Iterable[str]) -> tuple[str, ...]:
-    """The desired fields that no confirmed apply made ours (A1): neither they, nor something above or below them."""
+def unclaimed(asked: Object, wanted: Iterable[str], confirmed: Iterable[str]) -> tuple[str, ...]:
+    """The desired fields (`wanted`, of `asked`) that no confirmed apply made ours (A1): neither they, nor something above or
+    below them. A null asks for nothing that could be owned."""
     before = frozenset(confirmed)
     missing = [path for path in wanted if path not in before]
     if not missing:
         return ()
     ours = paths.Index(before)
-    return tuple(path for path in missing if not ours.touches(path))
+    return tuple(path for path in missing if not ours.touches(path) and paths.get(asked, path) is not None)
 
 
 def lost(asked: Object, live: Object, fields: Iterable[str]) -> tuple[str, ...]:

@@ -62,10 +62,11 @@ def _same_map(value: dict[str, Any], there: Any, above: str, name: str, rows: Ta
         return there is None and all(empty(key, below) for key, below in value.items())
     if shape(rows, above, name) is not None:
         return whole(value, there, rows)
-    return _same_fields(value, there, name, rows)
+    return stands(value, there, name, rows)
 
 
-def _same_fields(value: dict[str, Any], there: dict[str, Any], above: str, rows: Table) -> bool:
+def stands(value: Mapping[str, Any], there: Mapping[str, Any], above: str, rows: Table) -> bool:
+    """Whether every field of `value`, a map at field `above`, stands in `there`."""
     for key, below in value.items():
         found = there.get(key)
         if below != found and not _same(below, found, above, key, rows):
@@ -96,7 +97,7 @@ def _same_keyed(value: list[Any], there: list[Any], form: Keyed, name: str, rows
     pairs = zip(value, [there[place] for place in places], strict=True)
     if form.whole:
         return all(whole(one, other, rows) for one, other in pairs)
-    return all(_same_fields(one, other, name, rows) for one, other in pairs)
+    return all(stands(one, other, name, rows) for one, other in pairs)
 
 
 def whole(value: Any, there: Any, rows: Table) -> bool:
