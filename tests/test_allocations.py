@@ -10,10 +10,6 @@ from tests.memory.failures import answer, on
 from tests.passes import Fleet, cluster, pack, profile
 from tests.server_model import Server, execute, layer, plan, wanted
 
-pytestmark = pytest.mark.xfail(
-    strict=True, reason="the new object needs the old one gone, and pruning needs the new one"
-)
-
 
 def service(name: str, port: int = 30080, **spec: Any) -> dict[str, Any]:
     ports = [{"name": "http", "port": 80, "nodePort": port}]

@@ -153,7 +153,8 @@ class FieldChange:
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and replace; `strays`
-    are the paths that have to be taken over first, so that sending it removes them."""
+    are the paths that have to be taken over first, so that sending it removes them; `after` are objects that leave and hold what
+    this one asks for, deleted before it where the server wants that."""
 
     action: Action
     target: Target
@@ -165,6 +166,7 @@ class Change:
     flags: tuple[str, ...] = ()
     desired: Object | None = field(default=None, repr=False, compare=False)
     strays: tuple[str, ...] = ()
+    after: tuple[tuple[Target, ObjectRef], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

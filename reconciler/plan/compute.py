@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.model import Bundle, Change, Desired, InventoryEntry, Observed, Plan
-from reconciler.plan import consent, drift, order, prune
+from reconciler.plan import allocations, consent, drift, order, prune
 from reconciler.plan.compare import Wanted, compare
 from reconciler.plan.mark import entries_of, ours, ref_of
 from reconciler.plan.request import request
@@ -46,6 +46,7 @@ def compute(
     gone = [entry for key, entry in sorted(listed.items()) if key not in kept]
     same = frozenset((one.key[0], one.seen.uid) for one in wanted if one.seen and one.seen.uid)
     pruned = list(prune.changes(bundle, gone, observed, known, same, nonce, now))
+    made, pruned = allocations.arranged(made, pruned, observed)
     ordered = order.arranged(made, pruned, bundle.layers)
     return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), _told(unknown, desired, bundle))
 
