@@ -73,9 +73,8 @@ def _read_after_delete(failed: Result, live: Object | None) -> Result:
 def _carries(live: Object, change: Change) -> bool:
     """Whether the live object is what was sent: made or changed by us, not another one's, and saying all that we asked for."""
     wanted = change.desired or {}
-    same = (
-        live["metadata"]["uid"] == change.uid if change.action in ("configure", "adopt") else _our_nonce(live, wanted)
-    )
+    known = live["metadata"]["uid"] == change.uid
+    same = known if change.action in ("configure", "adopt") else not known and _our_nonce(live, wanted)
     return same and bool(fields.managed(live)) and not suspects.differs(wanted, live, fields.managed(live))
 
 
@@ -106,11 +105,30 @@ def _create(change: Change, client: Client, ground: Ground) -> Result:
         found = client.get(change.ref)
         if found is not None:
             return _unread(change, ground)
+    return _made(change, client, "created")
+
+
+def _made(change: Change, client: Client, outcome: Outcome) -> Result:
+    """Create what was found absent. A server that says it was there (200 instead of 201) speaks of somebody else's object, and
+    what our apply put into it is taken back, or of ours, sent twice by a proxy: then nobody beside us owns anything in it (A2)."""
     applied = client.apply(_body(change))
-    if not applied.created:
-        message = f"{change.ref} appeared while it was being created; it may have been made by somebody else"
-        return Result(change, "failed", error=message, reason="CreatedMeanwhile", stalls=False)
-    return _confirmed(change, "created", applied)
+    others = [one for one in map(fields.owner_of, fields.entries(applied.object)) if not conflict.is_ours(one)]
+    if applied.created or not any(not one.subresource for one in others):
+        return _confirmed(change, outcome, applied)
+    return Result(change, "failed", error=_given_back(change, client, applied), reason="CreatedMeanwhile", stalls=False)
+
+
+def _given_back(change: Change, client: Client, applied: Applied) -> str:
+    """An apply that names no field: what only we own goes, and with it our marks; the words for what happened."""
+    told = f"{change.ref} was made by somebody else while it was being created"
+    metadata = applied.object["metadata"]
+    bare = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
+    body = {key: applied.object[key] for key in ("apiVersion", "kind")}
+    try:
+        client.apply({**body, "metadata": bare}, uid=str(metadata["uid"]))
+    except ApiError as error:
+        return f"{told}; the fields that were applied to it could not be taken back: {error.message}"
+    return told
 
 
 def _unread(change: Change, ground: Ground) -> Result:
@@ -134,8 +152,7 @@ def _replace(change: Change, client: Client, ground: Ground) -> Result:
     left = client.delete(change.ref, _meant(change))
     if left is not None:
         return Result(change, "deleting", uid=change.uid, live=left)
-    applied = client.apply(_body(change))
-    return _confirmed(change, "replaced", applied)
+    return _made(change, client, "replaced")
 
 
 def _delete(change: Change, client: Client, ground: Ground) -> Result:

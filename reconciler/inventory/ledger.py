@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.model import Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target
+from reconciler.model import DESTRUCTIVE, Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target
 
 Key = tuple[Target, ObjectRef]
 Entries = tuple[InventoryEntry, ...]
@@ -12,14 +12,14 @@ CONFIRMED = frozenset({"created", "configured", "adopted", "replaced"})
 
 
 def intend(entries: Entries, changes: Iterable[Change]) -> Entries:
-    """The entries to persist before the changes are sent: new ones for every create, `deleting` for every delete.
+    """The entries to persist before the changes are sent: new ones for every create, `deleting` for every delete and replace.
     What was claimed by a selector stays so: it was never ours (D4)."""
     known = {(entry.target, entry.ref): entry for entry in entries}
     for change in changes:
         key = (change.target, change.ref)
         if change.action in ("create", "replace") and key not in known:
             known[key] = InventoryEntry(change.target, change.ref, change.layer, "", "intended")
-        elif change.action == "delete" and key in known and known[key].state != "claimed":
+        elif change.action in DESTRUCTIVE and key in known and known[key].state != "claimed":
             known[key] = replace(known[key], state="deleting")
     return _sorted(known.values())
 
