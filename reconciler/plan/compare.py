@@ -77,8 +77,8 @@ def _fields(body: Object, one: Wanted, seen: Observed, before: Sequence[str]) ->
 
 def _without(shown: Sequence[FieldChange], gone: Sequence[str], live: Object) -> tuple[FieldChange, ...]:
     """The removal of these paths, less what is shown already."""
-    known = paths.Index(one.path for one in shown)
-    found = ((path, paths.get(live, path)) for path in gone if not known.touches(path))
+    known, values = paths.Index(one.path for one in shown), paths.Values(live)
+    found = ((path, values.get(path)) for path in gone if not known.touches(path))
     return tuple(FieldChange(path, value, MISSING) for path, value in found if value is not MISSING)
 
 

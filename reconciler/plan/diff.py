@@ -6,7 +6,7 @@ from typing import Any
 from reconciler.model import MISSING, FieldChange, Object
 from reconciler.plan import paths
 from reconciler.plan.fields import SERVER_METADATA, TOP
-from reconciler.plan.shapes import Keyed, Table, keys_of, shape, table
+from reconciler.plan.shapes import Keyed, Table, among, keys_of, shape, table
 from reconciler.plan.walk import empty, whole
 
 
@@ -97,11 +97,12 @@ class _Compare:
 
     def _set(self, old: list[Any] | None, new: list[Any] | None, path: str) -> None:
         old, new = old or [], new or []
+        before, after = among(old), among(new)
         for one in old:
-            if one not in new and not self.subset:
+            if not self.subset and not after(one):
                 self._note(paths.member(path, one), one, None)
         for one in new:
-            if one not in old:
+            if not before(one):
                 self._note(paths.member(path, one), None, one)
 
     def _keyed(self, old: list[Any] | None, new: list[Any] | None, path: str, name: str, form: Keyed) -> None:

@@ -137,6 +137,48 @@ def get(value: Any, path: str) -> Any:
     return value
 
 
+class Values:
+    """What stands at many paths of one JSON value: like `get`, but every list is looked through once."""
+
+    def __init__(self, value: Any) -> None:
+        self._known: dict[str, Any] = {"": value}
+        self._items: dict[tuple[str, tuple[str, ...]], dict[tuple[Any, ...], Any]] = {}
+
+    def get(self, path: str) -> Any:
+        """What stands at `path`, `MISSING` where nothing does."""
+        if path in self._known:
+            return self._known[path]
+        ups = [up for up in reversed(ancestors(path)) if up]
+        above = ""
+        for up, element in zip(ups, parse(path), strict=True):
+            if up not in self._known:
+                self._known[up] = self._below(above, element)
+            above = up
+        return self._known[path]
+
+    def _below(self, above: str, element: Element) -> Any:
+        value = self._known[above]
+        if not isinstance(element, tuple) or element[0][0] == "" or not isinstance(value, list):
+            return _step(value, element)
+        names = tuple(name for name, _ in element)
+        if (above, names) not in self._items:
+            self._items[above, names] = _by_key(value, names)
+        try:
+            return self._items[above, names].get(tuple(wanted for _, wanted in element), MISSING)
+        except TypeError:  # a key that is no scalar: nothing has it
+            return MISSING
+
+
+def _by_key(items: list[Any], names: tuple[str, ...]) -> dict[tuple[Any, ...], Any]:
+    found: dict[tuple[Any, ...], Any] = {}
+    for one in items if len(names) else ():
+        if isinstance(one, Mapping):
+            key = tuple(one.get(name, "TCP" if name == "protocol" else None) for name in names)
+            if all(isinstance(part, (str, int, float)) or part is None for part in key):
+                found.setdefault(key, one)
+    return found
+
+
 def _step(value: Any, element: Element) -> Any:
     if isinstance(element, str):
         return value.get(element, MISSING) if isinstance(value, Mapping) else MISSING

@@ -146,8 +146,9 @@ def _unfit(wanted: Object, live: Object) -> Iterator[str]:
 
 def _nulled(wanted: Object, live: Object) -> Iterator[str]:
     """What somebody wrote below a field that the manifest sets to null. The field itself is ours by being sent."""
-    nulls = [path for path in owned(wanted) if paths.get(wanted, path) is None]
-    some = [path for path in nulls if not empty("", _or_none(paths.get(live, path)))]
+    asked, there = paths.Values(wanted), paths.Values(live)
+    nulls = [path for path in owned(wanted) if asked.get(path) is None]
+    some = [path for path in nulls if not empty("", _or_none(there.get(path)))]
     if not some:
         return
     ours = paths.Index(some)

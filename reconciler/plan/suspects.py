@@ -64,8 +64,8 @@ def unclaimed(asked: Object, wanted: Iterable[str], confirmed: Iterable[str]) ->
     missing = [path for path in wanted if path not in before]
     if not missing:
         return ()
-    ours = paths.Index(before)
-    return tuple(path for path in missing if not ours.touches(path) and paths.get(asked, path) is not None)
+    ours, values = paths.Index(before), paths.Values(asked)
+    return tuple(path for path in missing if not ours.touches(path) and values.get(path) is not None)
 
 
 def lost(asked: Object, live: Object, fields: Iterable[str]) -> tuple[str, ...]:
@@ -77,15 +77,13 @@ def _lost(asked: Object, wanted: Sequence[str], live: Object, before: set[str]) 
     gone = before.difference(wanted)
     if not gone:
         return ()
-    ours = paths.Index(wanted)
-    return tuple(
-        sorted(path for path in gone if not _spoken(path, ours, asked) and paths.get(live, path) is not MISSING)
-    )
+    ours, values, there = paths.Index(wanted), paths.Values(asked), paths.Values(live)
+    return tuple(sorted(path for path in gone if not _spoken(path, ours, values) and there.get(path) is not MISSING))
 
 
-def _spoken(path: str, ours: paths.Index, asked: Object) -> bool:
+def _spoken(path: str, ours: paths.Index, asked: paths.Values) -> bool:
     """Whether what we ask for decides over `path`: something below it, or the whole it is part of (an empty map is no whole)."""
-    return path in ours.above or any(paths.get(asked, one) not in ({}, None) for one in ours.over(path))
+    return path in ours.above or any(asked.get(one) not in ({}, None) for one in ours.over(path))
 
 
 def digest(asked: Object, live: Object) -> str:

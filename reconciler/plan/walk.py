@@ -5,7 +5,7 @@ from typing import Any
 
 from reconciler.model import Object
 from reconciler.plan.fields import SERVER_METADATA, TOP
-from reconciler.plan.shapes import BUILTIN, Keyed, Table, keys_of, shape, table
+from reconciler.plan.shapes import BUILTIN, Keyed, Table, among, keys_of, shape, table
 
 FILLED_IN: Mapping[str, Any] = {
     "protocol": "TCP",
@@ -79,7 +79,8 @@ def _same_list(value: list[Any], there: Any, above: str, name: str, rows: Table)
         return False
     form = shape(rows, above, name)
     if form == "set":
-        return all(one in there for one in value)
+        member = among(there)
+        return all(member(one) for one in value)
     if isinstance(form, Keyed):
         return _same_keyed(value, there, form, name, rows)
     return whole(value, there, rows)
