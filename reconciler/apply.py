@@ -3,14 +3,13 @@
 One object's failure does not stop its siblings (A5); nothing is sent by force but our own fields, taken back (A1).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Applied, Client
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
-from reconciler.plan import fields, paths, suspects
+from reconciler.plan import conflict, fields, handover, suspects
 
 Key = tuple[Target, ObjectRef]
 WAITING = frozenset({"Terminating", "KindMissing"})  # reasons of a skip that passes by itself
@@ -40,8 +39,8 @@ def stand(change: Change, ground: Ground) -> Result:
     outcome = "waiting" if change.reason in WAITING else _QUIET[change.action]
     live = ground.observed.live if ground.observed else None
     uid, confirmed = "", tuple[str, ...]()
-    if change.action == "unchanged" and live is not None and _unconfirmed(ground, live):
-        uid, confirmed = str(live["metadata"]["uid"]), fields.managed(live)
+    if change.action == "unchanged" and live is not None and (now := _unconfirmed(change, ground, live)) is not None:
+        uid, confirmed = str(live["metadata"]["uid"]), now
     told = change.reason if change.reason in {"DriftReported", *WAITING} else ""
     return Result(change, outcome, uid, confirmed, _why(change), told, live=live)
 
@@ -74,10 +73,9 @@ def _read_after_delete(failed: Result, live: Object | None) -> Result:
 def _carries(live: Object, change: Change) -> bool:
     """Whether the live object is what was sent: made or changed by us, not another one's, and saying all that we asked for."""
     wanted = change.desired or {}
-    same = (
-        live["metadata"]["uid"] == change.uid if change.action in ("configure", "adopt") else _our_nonce(live, wanted)
-    )
-    return same and bool(fields.managed(live)) and not suspects.differs(wanted, live, ())
+    known = live["metadata"]["uid"] == change.uid
+    same = known if change.action in ("configure", "adopt") else not known and _our_nonce(live, wanted)
+    return same and bool(fields.managed(live)) and not suspects.differs(wanted, live, fields.managed(live))
 
 
 def _our_nonce(live: Object, wanted: Object) -> bool:
@@ -85,43 +83,21 @@ def _our_nonce(live: Object, wanted: Object) -> bool:
     return any(key.endswith("nidus.dev/nonce") and value == found[0].get(key) for key, value in found[1].items())
 
 
-def send(client: Client, body: Object, live: Object | None, owned: tuple[str, ...], *, dry_run: bool) -> Applied:
-    """Server-side apply of one object; on a conflict, force once if only our own fields were taken by plain updates (A1).
+def send(client: Client, body: Object, live: Object | None, *, dry_run: bool) -> Applied:
+    """Server-side apply of one object; on a conflict, force once where all that stands in the way is somebody's edit (A1).
 
-    `owned` is the field set of our last confirmed apply. Raises ApiError.
+    `live` is an object of ours by UID. Raises ApiError.
     """
     uid = str(live["metadata"]["uid"]) if live else ""
     try:
         return client.apply(body, uid=uid, dry_run=dry_run)
     except ApiError as error:
-        if error.kind != ErrorClass.FIELD_CONFLICT or live is None or not _ours_to_take_back(error, live, owned):
+        if error.kind != ErrorClass.FIELD_CONFLICT or live is None:
+            raise
+        conflicts = [field for field, reason, _ in error.causes if reason == "FieldManagerConflict"]
+        if not conflict.overridden(conflicts, body, live):
             raise
     return client.apply(body, uid=uid, dry_run=dry_run, force=True)
-
-
-def _ours_to_take_back(error: ApiError, live: Object, owned: tuple[str, ...]) -> bool:
-    """Whether every conflicting field is one we confirmed before, last written by an Update on the main resource (A1)."""
-    mine = {server_name(path): path for path in owned}
-    conflicts = [field for field, reason, _ in error.causes if reason == "FieldManagerConflict"]
-    return bool(conflicts) and all(field in mine and _plain_update(live, mine[field]) for field in conflicts)
-
-
-def server_name(path: str) -> str:
-    """A field path the way the API server names it in a conflict (structured-merge-diff fieldpath.Path.String)."""
-    return "".join(_server_element(element) for element in paths.parse(path))
-
-
-def _server_element(element: paths.Element) -> str:
-    if isinstance(element, str):
-        return f".{element}"
-    if isinstance(element, int):
-        return f"[{element}]"
-    return "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in element) + "]"
-
-
-def _plain_update(live: Object, path: str) -> bool:
-    rivals = [owner for owner in fields.managers(live, path) if owner.name != fields.MANAGER]
-    return bool(rivals) and all(owner.operation == "Update" and not owner.subresource for owner in rivals)
 
 
 def _create(change: Change, client: Client, ground: Ground) -> Result:
@@ -129,11 +105,30 @@ def _create(change: Change, client: Client, ground: Ground) -> Result:
         found = client.get(change.ref)
         if found is not None:
             return _unread(change, ground)
+    return _made(change, client, "created")
+
+
+def _made(change: Change, client: Client, outcome: Outcome) -> Result:
+    """Create what was found absent. A server that says it was there (200 instead of 201) speaks of somebody else's object, and
+    what our apply put into it is taken back, or of ours, sent twice by a proxy: then nobody beside us owns anything in it (A2)."""
     applied = client.apply(_body(change))
-    if not applied.created:
-        message = f"{change.ref} appeared while it was being created; it may have been made by somebody else"
-        return Result(change, "failed", error=message, reason="CreatedMeanwhile", stalls=False)
-    return _confirmed(change, "created", applied)
+    others = [one for one in map(fields.owner_of, fields.entries(applied.object)) if not conflict.is_ours(one)]
+    if applied.created or not any(not one.subresource for one in others):
+        return _confirmed(change, outcome, applied)
+    return Result(change, "failed", error=_given_back(change, client, applied), reason="CreatedMeanwhile", stalls=False)
+
+
+def _given_back(change: Change, client: Client, applied: Applied) -> str:
+    """An apply that names no field: what only we own goes, and with it our marks; the words for what happened."""
+    told = f"{change.ref} was made by somebody else while it was being created"
+    metadata = applied.object["metadata"]
+    bare = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
+    body = {key: applied.object[key] for key in ("apiVersion", "kind")}
+    try:
+        client.apply({**body, "metadata": bare}, uid=str(metadata["uid"]))
+    except ApiError as error:
+        return f"{told}; the fields that were applied to it could not be taken back: {error.message}"
+    return told
 
 
 def _unread(change: Change, ground: Ground) -> Result:
@@ -144,9 +139,11 @@ def _unread(change: Change, ground: Ground) -> Result:
 
 
 def _configure(change: Change, client: Client, ground: Ground) -> Result:
-    owned = ground.entry.fields if ground.entry else ()
+    """Apply; what has to go is taken over first, so that the apply, which does not name it, removes it (A1)."""
     live = ground.observed.live if ground.observed else None
-    applied = send(client, _body(change), live, owned, dry_run=False)
+    if change.strays and live is not None:
+        live = client.hand_over(change.ref, live, handover.handed_over(live, change.strays))
+    applied = send(client, _body(change), live, dry_run=False)
     return _confirmed(change, "adopted" if change.action == "adopt" else "configured", applied)
 
 
@@ -155,8 +152,7 @@ def _replace(change: Change, client: Client, ground: Ground) -> Result:
     left = client.delete(change.ref, _meant(change))
     if left is not None:
         return Result(change, "deleting", uid=change.uid, live=left)
-    applied = client.apply(_body(change))
-    return _confirmed(change, "replaced", applied)
+    return _made(change, client, "replaced")
 
 
 def _delete(change: Change, client: Client, ground: Ground) -> Result:
@@ -170,10 +166,17 @@ def _delete(change: Change, client: Client, ground: Ground) -> Result:
     )
 
 
-def _unconfirmed(ground: Ground, live: Object) -> bool:
-    """Whether the inventory does not yet know this object as ours: a crash came between the create and its confirmation (I5)."""
+def _unconfirmed(change: Change, ground: Ground, live: Object) -> tuple[str, ...] | None:
+    """The field set to confirm of an unchanged object that the inventory does not know as ours, or knows too little of: a crash
+    came between the write and its confirmation (I5). None where nothing is new, and where nobody had to ask the server."""
     entry = ground.entry
-    return entry is None or entry.state != "owned" or entry.uid != live["metadata"]["uid"]
+    if entry is None or entry.state != "owned" or entry.uid != live["metadata"]["uid"]:
+        return fields.managed(live)
+    if ground.observed is None or ground.observed.merged is None or change.desired is None:
+        return None
+    wanted = set(fields.owned(change.desired))
+    found = tuple(sorted({*fields.managed(live), *(path for path in entry.fields if path in wanted)}))
+    return found if found != entry.fields else None
 
 
 def _why(change: Change) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from reconciler.model import Condition, Held, LayerStatus, Result, Tombstone
+from reconciler.model import PRUNING_WAITS, Condition, Held, LayerStatus, Result, Tombstone
 
 WORDS = frozenset(
     {
@@ -39,6 +39,7 @@ class _State:
     moving: tuple[str, ...]
     waiting: tuple[str, ...]
     held: tuple[str, ...]
+    pruning: tuple[str, ...]  # what deletions wait for: one sentence, however many they are
 
 
 def compute(
@@ -89,7 +90,11 @@ def _state(layers: Sequence[LayerStatus], results: Sequence[Result], held: Held 
         waiting=_sentences(
             [
                 *_layers(layers, "Waiting"),
-                *(f"{r.change.ref}: {r.reason or 'waiting'}" for r in results if r.outcome == "waiting"),
+                *(
+                    f"{r.change.ref}: {r.reason or 'waiting'}"
+                    for r in results
+                    if r.outcome == "waiting" and r.reason != PRUNING_WAITS
+                ),
             ]
         ),
         held=_sentences(
@@ -97,6 +102,12 @@ def _state(layers: Sequence[LayerStatus], results: Sequence[Result], held: Held 
                 *([held.message] if held else []),
                 *_layers(layers, "Held"),
                 *(f"{r.change.ref}: {r.reason or r.change.reason}" for r in results if r.outcome == "held"),
+            ]
+        ),
+        pruning=_sentences(
+            [
+                *(r.error for r in results if r.reason == PRUNING_WAITS),
+                *(flag for r in results if r.change.reason == "LayerUnknown" for flag in r.change.flags),
             ]
         ),
     )
@@ -118,10 +129,10 @@ def _word(
         ("Deleting", tombstone is not None, _deletion(state, tombstone)),
         ("Invalid", bool(invalid), invalid),
         ("Held", bool(state.held), _text(state.held)),
-        ("Degraded", bool(state.failed), _text(state.failed)),
-        ("Provisioning" if never_applied else "Degraded", bool(state.unseen), _text(state.unseen)),
-        (starting, bool(state.moving), _text(state.moving)),
-        ("Provisioning" if never_applied else "Waiting", bool(state.waiting), _text(state.waiting)),
+        ("Degraded", bool(state.failed), _text(state.failed, state.pruning)),
+        ("Provisioning" if never_applied else "Degraded", bool(state.unseen), _text(state.unseen, state.pruning)),
+        (starting, bool(state.moving), _text(state.moving, state.pruning)),
+        ("Provisioning" if never_applied else "Waiting", bool(state.waiting), _text(state.waiting, state.pruning)),
         ("Pending", not layers, "nothing has been planned yet"),
     )
     return next(((word, message) for word, true, message in order if true), ("Ready", "everything is as in Git"))
@@ -174,6 +185,7 @@ def _sentences(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(found)))
 
 
-def _text(sentences: Sequence[str]) -> str:
+def _text(sentences: Sequence[str], besides: Sequence[str] = ()) -> str:
     more = len(sentences) - _LISTED
-    return "; ".join(sentences[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
+    cut = [f"and {more} more"] if more > 0 else []
+    return "; ".join([*sentences[:_LISTED], *cut, *besides[:1]])

@@ -11,8 +11,8 @@ from reconciler.errors import ApiError, NidusError
 from reconciler.gather import Gathered, Reader, leftovers
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
-from reconciler.model import Change, Layer, LayerStatus, ObjectRef, Plan, Result, Target
-from reconciler.plan import order
+from reconciler.model import PRUNING_WAITS, Change, Layer, LayerStatus, ObjectRef, Plan, Result, Target
+from reconciler.plan import allocations, order
 
 WRITTEN = ledger.CONFIRMED | {"deleting"}
 Carry = Callable[[Change], Result]
@@ -43,7 +43,7 @@ def steps(
         if stuck is not None:
             layers[layer.name] = stuck
             continue
-        done = _applied(layer, plan, carry)
+        done = tuple(_with_room(_applied(layer, plan, carry), plan, results, carry))
         results += done
         yield Step(done)
         layers[layer.name], watch = progress.of(layer, done, assignment, gathered, facts, reader, now)
@@ -95,6 +95,24 @@ def _applied(layer: Layer, plan: Plan, carry: Carry) -> tuple[Result, ...]:
     return tuple(results)
 
 
+def _with_room(done: Sequence[Result], plan: Plan, before: Sequence[Result], carry: Carry) -> Iterator[Result]:
+    """The results, where the server refused a change because an object of ours that leaves holds what it asks for: that one is
+    deleted, which the plan allows, and the change is tried once more (A1)."""
+    gone = {(one.change.target, one.change.ref): one for one in before if one.change.action == "delete"}
+    for result in done:
+        change = result.change
+        if result.outcome != "failed" or not change.after or not allocations.taken(result.error):
+            yield result
+            continue
+        for one in plan.changes:
+            key = (one.target, one.ref)
+            if one.action == "delete" and key in change.after and key not in gone:
+                gone[key] = carry(one)
+                yield gone[key]
+        left = [key[1] for key in change.after if key in gone and gone[key].outcome != "deleted"]
+        yield _waits(change, f"waits until {left[0]} is gone: {result.error}") if left else carry(change)
+
+
 def _rest(assignment: Assignment, plan: Plan, carry: Carry) -> list[Result]:
     """What belongs to no layer any more and is not deleted: it is said why it stays."""
     names = {layer.name for layer in assignment.bundle.layers}
@@ -111,10 +129,11 @@ def _ending(
     reader: Reader,
 ) -> Iterator[Step]:
     """The deletions of the plan, or what each of them waits for."""
-    doomed = [change for change in plan.changes if change.action == "delete"]
+    gone = [result.change for result in results]  # for what came in their place
+    doomed = [change for change in plan.changes if change.action == "delete" and change not in gone]
     waits = progress.unsafe_to_prune(layers, results)
     if waits:
-        yield Step(tuple(_waits(change, f"pruning waits for {waits}") for change in doomed))
+        yield Step(tuple(_waits(change, f"pruning waits for {waits}", PRUNING_WAITS) for change in doomed))
     elif assignment.bundle.tombstone is not None:
         going = [result for result in results if result.change.reason == "Terminating"]
         yield from _bury(assignment, doomed, going, carry, facts, reader)
@@ -169,5 +188,5 @@ def _all_gone(results: Sequence[Result]) -> bool:
     return all(result.outcome == "deleted" for result in results)
 
 
-def _waits(change: Change, what: str = "waits until everything in it is gone") -> Result:
-    return Result(change, "waiting", error=what, reason="Waiting")
+def _waits(change: Change, what: str = "waits until everything in it is gone", reason: str = "Waiting") -> Result:
+    return Result(change, "waiting", error=what, reason=reason)

@@ -8,7 +8,7 @@ from reconciler.model import Change, ObjectRef, Plan, Result, Target
 Key = tuple[Target, ObjectRef]
 OFTEN = 5  # put back that many times within the window, and we stop fighting
 WINDOW = 600.0  # seconds
-PUT_BACK = frozenset({"Drift", "Deleted"})
+PUT_BACK = frozenset({"Drift", "Deleted", "Claimed"})
 DONE = frozenset({"configured", "created"})
 
 

@@ -20,6 +20,7 @@ from reconciler.memory import Memory, contended, corrections
 from reconciler.model import (
     DESTRUCTIVE,
     NO_VERSIONS,
+    PRUNING_WAITS,
     Bundle,
     Destructive,
     Held,
@@ -146,7 +147,10 @@ def _again(gathered: Gathered, done: Done) -> bool:
     engine = next((one for one in gathered.desired if one.layer.role == "engine"), None)
     starting = engine is not None and done.layers[engine.layer.name].state == "InProgress"
     unseen = any(layer.state == "Unknown" for layer in done.layers.values())
-    open_ = any(result.outcome in ("failed", "waiting", "deleting") for result in done.results)
+    open_ = any(
+        result.outcome in ("failed", "waiting", "deleting") and result.reason != PRUNING_WAITS
+        for result in done.results
+    )  # what pruning waits for says itself when to look again
     return open_ or unseen or starting or bool(gathered.unreachable)
 
 
@@ -159,7 +163,7 @@ def _stamps(gathered: Gathered, results: Sequence[Result]) -> dict[Key, str]:
             key = (one.layer.target, mark.ref_of(item))
             seen = gathered.observed.get(key)
             if key in quiet and seen and seen.live and seen.merged:
-                stamps[key] = suspects.digest(suspects.request(item, one.layer, seen.live), seen.live)
+                stamps[key] = suspects.digest(suspects.request(item, one.layer, seen.live, seen.driven), seen.live)
     return stamps
 
 

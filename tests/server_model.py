@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reconciler.model import (
@@ -154,16 +155,23 @@ def wanted(one: Layer, *objects: Object) -> Desired:
     return Desired(one, tuple(marked))
 
 
-def observe(server: Server, desired: Sequence[Desired], inventory: Sequence[InventoryEntry]) -> dict[Key, Observed]:
-    """Everything asked about, with the dry-run's answer for the suspects: what a pass gathers."""
+def observe(
+    server: Server,
+    desired: Sequence[Desired],
+    inventory: Sequence[InventoryEntry],
+    driven: Mapping[str, str] | None = None,
+) -> dict[Key, Observed]:
+    """Everything asked about, with the dry-run's answer for the suspects: what a pass gathers. `driven`: who drives which
+    object."""
     keys = {(d.layer.target, ref_of(obj)) for d in desired for obj in d.objects} | {
         (e.target, e.ref) for e in inventory
     }
-    seen = {key: Observed(*key, server.objects.get(key)) for key in keys}
+    drives = driven or {}
+    seen = {key: Observed(*key, server.objects.get(key), driven=drives.get(str(key[1]), "")) for key in keys}
     for key in suspects(desired, seen, inventory, {}):
         d, obj = next((d, o) for d in desired for o in d.objects if (d.layer.target, ref_of(o)) == key)
-        merged = server.dry_run(key[0], request(obj, d.layer, seen[key].live))
-        seen[key] = Observed(*key, seen[key].live, merged=merged)
+        merged = server.dry_run(key[0], request(obj, d.layer, seen[key].live, seen[key].driven))
+        seen[key] = replace(seen[key], merged=merged)
     return seen
 
 
@@ -175,9 +183,10 @@ def plan(
     of: Bundle | None = None,
     unknown: Mapping[str, str] | None = None,
     now: float = 0.0,
+    driven: Mapping[str, str] | None = None,
 ) -> Plan:
     of = of or bundle(*[d.layer for d in desired])
-    seen = observe(server, desired, inventory)
+    seen = observe(server, desired, inventory, driven)
     return compute(of, desired, seen, inventory, salt=SALT, unknown=unknown or {}, nonce=NONCE, now=now)
 
 

@@ -1,7 +1,7 @@
 """Golden cases: tests/cases/NAME. From two repositories and an edited live state to the plan people read.
 
     before/     what was applied last (none: nothing was)        repo/      what the commit says
-    live.yaml   what others did since, one document each         case.yaml  now, down, unknown, immutable, held, tombstone
+    live.yaml   what others did since, one document each         case.yaml  now, down, unknown, immutable, driven, held, tombstone
     plan.txt    the plan; written anew by NIDUS_CASES=write
 The way is the real one but for the API server (tests.server_model): folder, load, resolve, render, mark, suspects, plan.
 The engine's chart is left out.
@@ -78,7 +78,8 @@ def _plan(
     server: Server, bundle: Bundle, desired: list[Desired], inventory: list[InventoryEntry], more: Mapping[str, Any]
 ) -> Any:
     down = set(more.get("down", ()))
-    seen = {key: one for key, one in observe(server, desired, inventory).items() if str(key[0]) not in down}
+    driven = more.get("driven", {})
+    seen = {key: one for key, one in observe(server, desired, inventory, driven).items() if str(key[0]) not in down}
     for key, one in list(seen.items()):
         if str(key[1]) in more.get("immutable", ()):
             seen[key] = replace(one, merged=None, immutable=True, refused="Invalid: field is immutable")

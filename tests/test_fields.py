@@ -142,8 +142,9 @@ def test_left_out_is_what_a_subresource_wrote() -> None:
     status = entry({"f:status": {"f:replicas": {}}}, manager="kcm", operation="Update", subresource="status")
     assert left_out(live(web(5), scale, status), web()) == ("/spec/replicas",)
     assert left_out(live(web(5), status), web()) == ()
-    sent = request(web(), layer(), live(web(5), scale))
+    sent = request(web(), layer(), live(web(5), scale), "HorizontalPodAutoscaler.autoscaling/web/web")
     assert "replicas" not in sent["spec"] and sent["spec"]["selector"]
+    assert request(web(), layer(), live(web(5), scale)) == web()
 
 
 def test_an_ignored_field_goes_whole_on_create_and_as_it_is_later() -> None:

@@ -86,3 +86,18 @@ def test_spent_requests() -> None:
         request("approve", "b", 6.0),
     )
     assert [one.created for one in requests.spent(asked, now)] == [1.0, 2.0]
+
+
+def test_an_entry_under_an_old_name_goes_once_the_new_one_is_confirmed() -> None:
+    """One object under two names (its scope was not known when it was made): the old entry is the only one until then."""
+    old, new = ObjectRef("x.io", "W", "web", "a"), ObjectRef("x.io", "W", "", "a")
+    entries = (InventoryEntry(HOST, old, "web/base", "u", "owned"),)
+    changes = (
+        Change("configure", HOST, new, "web/base", uid="u"),
+        Change("skip", HOST, old, "web/base", uid="u", reason="SameObject"),
+    )
+    todo = plan(*changes)
+    failed = ledger.confirm(entries, todo, [Result(changes[0], "failed")])
+    assert [entry.ref for entry in failed] == [old]
+    done = ledger.confirm(entries, todo, [Result(changes[0], "configured", uid="u")])
+    assert [(entry.ref, entry.uid) for entry in done] == [(new, "u")]

@@ -356,8 +356,10 @@ def test_scaled_replicas_stay_and_are_told() -> None:
     live["spec"]["replicas"] = 5
     scale = {"manager": "hpa", "operation": "Update", "subresource": "scale", "time": "t", "paths": []}
     live["metadata"]["managedFields"].append({**scale, "fieldsV1": {"f:spec": {"f:replicas": {}}}})
-    change = plan(server, [wanted(layer(), web(2, "i:2"))], inventory).changes[0]
-    assert "replicas" not in (change.desired or {})["spec"] and change.flags == (
-        "spec.replicas is left to hpa (scale)",
-    )
+    driven = {"Deployment.apps/web/w": "HorizontalPodAutoscaler.autoscaling/web/w"}
+    change = plan(server, [wanted(layer(), web(2, "i:2"))], inventory, driven=driven).changes[0]
+    assert "replicas" not in (change.desired or {})["spec"]
+    assert change.flags == ("spec.replicas is left to HorizontalPodAutoscaler.autoscaling/web/w",)
+    nobody = plan(server, [wanted(layer(), web(2, "i:1"))], inventory).changes[0]
+    assert (nobody.desired or {})["spec"]["replicas"] == 2
     assert [one.path for one in change.fields] == ["spec.template.spec.containers[name=a].image"]

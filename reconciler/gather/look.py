@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from reconciler.engine import readiness
 from reconciler.engine.writes import foreign
 from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.gather import drivers
 from reconciler.gather.reader import Key, Reader
 from reconciler.kube.client import Client
 from reconciler.model import Bundle, Desired, InventoryEntry, Object, ObjectRef, Observed, Target
@@ -40,6 +41,7 @@ def look(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[Inventory
             continue
         try:
             found = _look(bundle, target, refs, reader)
+            found = drivers.told(target, found, desired, entries, reader.client)
         except NidusError as error:  # also Stalled: the engine's Secret is not to be trusted (M15)
             unreachable[target] = error.message
             continue

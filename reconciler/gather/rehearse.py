@@ -22,23 +22,22 @@ def rehearse(
 ) -> tuple[dict[Key, Observed], dict[Target, str]]:
     """The observations, with the server's dry-run answer for each suspect; and the targets that stopped answering meanwhile."""
     by_key = {(one.layer.target, mark.ref_of(item)): (one.layer, item) for one in desired for item in one.objects}
-    owned = {(entry.target, entry.ref): entry.fields for entry in entries}
     answers, silent = dict(observed), dict[Target, str]()
     for key in suspects.suspects(desired, observed, entries, settled):
         layer, item = by_key[key]
         if key[0] in silent:
             continue
         try:
-            body = suspects.request(item, layer, observed[key].live)
-            answers[key] = _rehearsed(body, observed[key], owned.get(key, ()), reader.client(key[0]))
+            body = suspects.request(item, layer, observed[key].live, observed[key].driven)
+            answers[key] = _rehearsed(body, observed[key], reader.client(key[0]))
         except NidusError as error:
             silent[key[0]] = error.message
     return answers, silent
 
 
-def _rehearsed(body: Object, seen: Observed, owned: tuple[str, ...], client: Client) -> Observed:
+def _rehearsed(body: Object, seen: Observed, client: Client) -> Observed:
     try:
-        return replace(seen, merged=send(client, body, seen.live, owned, dry_run=True).object)
+        return replace(seen, merged=send(client, body, seen.live, dry_run=True).object)
     except ApiError as error:
         if error.kind in SILENT:
             raise

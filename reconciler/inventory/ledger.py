@@ -1,9 +1,9 @@
 """The arithmetic of the inventory (A3): what to write before a plan is executed, and what its results confirm. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.model import Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target
+from reconciler.model import DESTRUCTIVE, Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target
 
 Key = tuple[Target, ObjectRef]
 Entries = tuple[InventoryEntry, ...]
@@ -12,14 +12,14 @@ CONFIRMED = frozenset({"created", "configured", "adopted", "replaced"})
 
 
 def intend(entries: Entries, changes: Iterable[Change]) -> Entries:
-    """The entries to persist before the changes are sent: new ones for every create, `deleting` for every delete.
+    """The entries to persist before the changes are sent: new ones for every create, `deleting` for every delete and replace.
     What was claimed by a selector stays so: it was never ours (D4)."""
     known = {(entry.target, entry.ref): entry for entry in entries}
     for change in changes:
         key = (change.target, change.ref)
         if change.action in ("create", "replace") and key not in known:
             known[key] = InventoryEntry(change.target, change.ref, change.layer, "", "intended")
-        elif change.action == "delete" and key in known and known[key].state != "claimed":
+        elif change.action in DESTRUCTIVE and key in known and known[key].state != "claimed":
             known[key] = replace(known[key], state="deleting")
     return _sorted(known.values())
 
@@ -34,6 +34,8 @@ def confirm(entries: Entries, plan: Plan, results: Sequence[Result]) -> Entries:
         elif result.outcome == "deleted":
             known.pop(key, None)
     for ref in _settled(plan):
+        known.pop(ref, None)
+    for ref in _doubles(plan, known):
         known.pop(ref, None)
     return _sorted(known.values())
 
@@ -52,6 +54,13 @@ def _settled(plan: Plan) -> Iterable[Key]:
         for change in plan.changes
         if change.action == "skip" and change.reason in SETTLED and change.desired is None
     )
+
+
+def _doubles(plan: Plan, known: Mapping[Key, InventoryEntry]) -> Iterable[Key]:
+    """Entries of an object that the inventory by now has under the name Git gives it (`SameObject`)."""
+    keys = {(change.target, change.ref) for change in plan.changes if change.reason == "SameObject"}
+    held = {(key[0], entry.uid) for key, entry in known.items() if key not in keys}
+    return [key for key in keys if key in known and (key[0], known[key].uid) in held]
 
 
 def _sorted(entries: Iterable[InventoryEntry]) -> Entries:

@@ -3,7 +3,7 @@
 Every call has a deadline; nothing is retried under the cover; every write asks `fence` first (H1).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,7 @@ import msgspec
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import errors
 from reconciler.kube.discovery import Discovery, Resource
-from reconciler.kube.transport import APPLY, JSON, Call, Stream, Transport
+from reconciler.kube.transport import APPLY, JSON, MERGE, Call, Stream, Transport
 from reconciler.model import Object, ObjectRef
 
 MANAGER = "nidus"
@@ -172,6 +172,15 @@ class Client:
         path = _path(resource, ref, "status")
         call = Call("apply", "PATCH", path, query, msgspec.json.encode(whole), APPLY, ref=ref, resource=resource.plural)
         return _decode(self._write(call)[1], "apply")
+
+    def hand_over(self, ref: ObjectRef, live: Object, managed: Sequence[Object]) -> Object:
+        """Change who owns which fields, and no value: RACED unless the object is the very one and as it was read."""
+        resource = self.resource(ref.group, ref.kind, str(live["apiVersion"]).rpartition("/")[2])
+        known = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
+        body = {"metadata": {**known, "managedFields": list(managed)}}
+        query = {"fieldManager": MANAGER}
+        call = Call("patch", "PATCH", _path(resource, ref), query, body, MERGE, ref=ref, resource=resource.plural)
+        return _decode(self._write(call)[1], "patch")
 
     def delete(self, ref: ObjectRef, uid: str, *, propagation: str = "Background") -> Object | None:
         """Delete the object with this UID and no other (D4): None = gone, else the object that is still finalizing.

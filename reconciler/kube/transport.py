@@ -18,6 +18,7 @@ from reconciler.model import ObjectRef
 
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
 BODY_LIMIT = 256 << 20  # bytes of one answer of the host: a page of a list, however large its objects
 CHUNK = 1 << 16
 

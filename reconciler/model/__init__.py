@@ -70,6 +70,7 @@ from reconciler.model.fleet import Versions as Versions
 from reconciler.model.fleet import Violation as Violation
 from reconciler.model.flow import DESTRUCTIVE as DESTRUCTIVE
 from reconciler.model.flow import MISSING as MISSING
+from reconciler.model.flow import PRUNING_WAITS as PRUNING_WAITS
 from reconciler.model.flow import Action as Action
 from reconciler.model.flow import Bundle as Bundle
 from reconciler.model.flow import Change as Change

@@ -30,6 +30,7 @@ Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
 MISSING = "(none)"
+PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error says which
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -112,7 +113,8 @@ class Desired:
 class Observed:
     """One object as it is. `live` None = a GET said 404 (or `unknown` says why nobody could ask); `merged` = the server's dry-run answer;
     `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused as a change of an immutable field.
-    `foreign`: a host object the engine made, never ours whatever it says (R4)."""
+    `foreign`: a host object the engine made, ours only by a UID the inventory holds (R4). `driven`: the autoscaler or manager that
+    drives its scale, "" where none does (A1)."""
 
     target: Target
     ref: ObjectRef
@@ -122,6 +124,7 @@ class Observed:
     refused: str = ""
     immutable: bool = False
     foreign: bool = False
+    driven: str = ""
 
     @property
     def uid(self) -> str:
@@ -151,7 +154,9 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and replace."""
+    """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and replace; `strays`
+    are the paths that have to be taken over first, so that sending it removes them; `after` are objects that leave and hold what
+    this one asks for, deleted before it where the server wants that."""
 
     action: Action
     target: Target
@@ -162,6 +167,8 @@ class Change:
     reason: str = ""
     flags: tuple[str, ...] = ()
     desired: Object | None = field(default=None, repr=False, compare=False)
+    strays: tuple[str, ...] = ()
+    after: tuple[tuple[Target, ObjectRef], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

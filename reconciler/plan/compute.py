@@ -4,32 +4,18 @@ desired + observed + inventory -> changes in apply order, and the consent their 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from reconciler.model import Bundle, Change, Desired, FieldChange, InventoryEntry, Layer, Object, Observed, Plan
-from reconciler.plan import consent, drift, flags, order, prune
-from reconciler.plan.diff import diff
-from reconciler.plan.fields import owned
-from reconciler.plan.mark import ours, ref_of
-from reconciler.plan.redact import is_secret_like, redact
-from reconciler.plan.request import ignored, request
+from reconciler.model import Bundle, Change, Desired, InventoryEntry, Observed, Plan
+from reconciler.plan import allocations, consent, drift, order, prune
+from reconciler.plan.compare import Wanted, compare
+from reconciler.plan.mark import entries_of, ours, ref_of
+from reconciler.plan.request import request
 from reconciler.plan.suspects import Key
 
 LATER = "known after the control plane is up"
 UNSERVED = "KindMissing"
 LATER_KIND = "known after the server has this kind"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One desired object beside all that is known of it."""
-
-    layer: Layer
-    obj: Object
-    key: Key
-    seen: Observed | None
-    entry: InventoryEntry | None
-    claimed: str = ""  # the layer before that names the same object
 
 
 def compute(
@@ -50,14 +36,17 @@ def compute(
     layers nobody could render or reach, with the reason; nothing is pruned on their targets. `now` (seconds) matters to
     tombstones alone: before they are due, what they would delete is held.
     """
-    entries = {(entry.target, entry.ref): entry for entry in inventory}
+    listed = {(entry.target, entry.ref): entry for entry in inventory}
+    entries = entries_of(inventory, observed)
     wanted = [] if bundle.tombstone else list(_wanted(bundle, desired, observed, entries))
     made = [_decide(one, bundle, salt, nonce) for one in wanted if one.layer.name not in unknown]
     kept = {one.key for one in wanted}
     made += [] if bundle.tombstone else _unplaced(desired, unknown)
     known = frozenset(one.layer.name for one in desired if not one.unplaced) - unknown.keys()
-    gone = [entry for key, entry in sorted(entries.items()) if key not in kept]
-    pruned = list(prune.changes(bundle, gone, observed, known, nonce, now))
+    gone = [entry for key, entry in sorted(listed.items()) if key not in kept]
+    same = frozenset((one.key[0], one.seen.uid) for one in wanted if one.seen and one.seen.uid)
+    pruned = list(prune.changes(bundle, gone, observed, known, same, nonce, now))
+    made, pruned = allocations.arranged(made, pruned, observed)
     ordered = order.arranged(made, pruned, bundle.layers)
     return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), _told(unknown, desired, bundle))
 
@@ -77,7 +66,9 @@ def _told(unknown: Mapping[str, str], desired: Sequence[Desired], bundle: Bundle
     dark = {one.layer.name for one in desired if one.layer.target.nested}
     at = {layer.name: index for index, layer in enumerate(bundle.layers)}
     return {
-        name: ": ".join(part for part in (LATER if name in dark else "", unknown[name]) if part)
+        name: ": ".join(
+            part for part in (LATER if name in dark and LATER not in unknown[name] else "", unknown[name]) if part
+        )
         for name in sorted(unknown, key=lambda name: (at.get(name, len(at)), name))
     }
 
@@ -112,9 +103,9 @@ def _decide(one: Wanted, bundle: Bundle, salt: bytes, nonce: str) -> Change:
         return _create(change, one, seen)
     if "deletionTimestamp" in seen.live["metadata"]:
         return replace(change, action="skip", reason="Terminating", desired=None)
-    if seen.foreign or not ours(one.entry, seen.live, bundle.cluster, nonce):
+    if not ours(one.entry, seen, bundle.cluster, nonce):
         return replace(change, action="hold", reason="NotOwner", desired=None)
-    return _compare(change, one, seen, bundle, salt)
+    return compare(change, one, seen, bundle, salt)
 
 
 def _create(change: Change, one: Wanted, seen: Observed) -> Change:
@@ -125,39 +116,3 @@ def _create(change: Change, one: Wanted, seen: Observed) -> Change:
     if removed and one.layer.drift != "correct":
         return drift.tolerated(change, one.layer, ("deleted by somebody else",))
     return replace(change, action="create", reason="Deleted" if removed else "", desired=body)
-
-
-def _compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: bytes) -> Change:
-    """The change of a live object of ours: what its fields say first, then what its state demands."""
-    live = seen.live or {}
-    body = request(one.obj, one.layer, live)
-    before = one.entry.fields if one.entry else ()
-    plain = _fields(body, one, seen, before)
-    change = replace(
-        change, desired=body, fields=redact(change.ref, plain, salt), flags=drift.scaled(one.obj, body, live)
-    )
-    change = replace(change, flags=(*change.flags, *flags.of(change, bundle)))
-    state = one.entry.state if one.entry else "owned"
-    if seen.immutable:
-        return flags.replaced(change, live, bundle)
-    if state == "retained":
-        return replace(change, action="adopt", reason="Retained")
-    if seen.refused or seen.unknown:
-        return _unsure(change, seen)
-    return drift.judged(change, one.layer, drift.found(plain, live, before)) if plain else change
-
-
-def _fields(body: Object, one: Wanted, seen: Observed, before: Sequence[str]) -> tuple[FieldChange, ...]:
-    """What would change of the fields that are or were ours; nothing where nobody had to ask."""
-    if seen.merged is None and not (seen.immutable or seen.refused or seen.unknown):
-        return ()
-    pointers = ignored(one.layer.ignore, ref_of(body))
-    return diff(body, seen.live, seen.merged, (*owned(body), *before), pointers)
-
-
-def _unsure(change: Change, seen: Observed) -> Change:
-    """The dry-run gave no answer: the apply will ask again, and its answer counts."""
-    if seen.unknown:
-        return replace(change, action="configure", reason=seen.unknown, flags=(*change.flags, "known after apply"))
-    told = "refused by the server" if is_secret_like(change.ref) else f"refused by the server: {seen.refused}"
-    return replace(change, action="configure", reason="Refused", flags=(*change.flags, told))

@@ -6,7 +6,7 @@ from typing import Any
 from reconciler.model import MISSING, FieldChange, Object
 from reconciler.plan import paths
 from reconciler.plan.fields import SERVER_METADATA, TOP
-from reconciler.plan.shapes import Keyed, Table, keys_of, shape, table
+from reconciler.plan.shapes import Keyed, Table, among, keys_of, shape, table
 from reconciler.plan.walk import empty, whole
 
 
@@ -25,8 +25,8 @@ def diff(
     for part, skip in (("", TOP), ("metadata", SERVER_METADATA)):
         old, new = (before.get(part, {}), after.get(part, {})) if part else (before, after)
         compare.fields(_less(old, skip), _less(new, skip), part, part)
-    ours = _Ours(owned_paths)
-    return tuple(sorted((one for one in found if ours.has(one.path)), key=lambda one: one.path))
+    ours = paths.Index(owned_paths)
+    return tuple(sorted((one for one in found if ours.touches(one.path)), key=lambda one: one.path))
 
 
 def without(obj: Object, pointers: Sequence[str]) -> Object:
@@ -49,25 +49,21 @@ def _drop(value: Any, names: list[str]) -> Any:
         if rest:
             return {**value, head: _drop(value[head], rest)}
         return {key: below for key, below in value.items() if key != head}
-    if isinstance(value, list) and head.isdigit() and int(head) < len(value):
-        at = int(head)
+    at = position(head, value)
+    if isinstance(value, list) and at is not None:
         return [*value[:at], *([_drop(value[at], rest)] if rest else []), *value[at + 1 :]]
     return value
 
 
+def position(name: str, items: Any) -> int | None:
+    """The place in a list that a name in a JSON pointer means, None where there is none."""
+    if not isinstance(items, list) or not (name.isascii() and name.isdigit()) or len(name) > 9:
+        return None
+    return int(name) if int(name) < len(items) else None
+
+
 def _less(value: Any, skip: frozenset[str]) -> dict[str, Any]:
     return {key: below for key, below in value.items() if key not in skip}
-
-
-class _Ours:
-    """Answers whether a path is, holds or lies below one of ours."""
-
-    def __init__(self, owned_paths: Iterable[str]) -> None:
-        self.exact = frozenset(owned_paths)
-        self.above = frozenset(up for path in self.exact for up in paths.ancestors(path))
-
-    def has(self, path: str) -> bool:
-        return path in self.above or any(up in self.exact for up in paths.ancestors(path))
 
 
 class _Compare:
@@ -101,11 +97,12 @@ class _Compare:
 
     def _set(self, old: list[Any] | None, new: list[Any] | None, path: str) -> None:
         old, new = old or [], new or []
+        before, after = among(old), among(new)
         for one in old:
-            if one not in new and not self.subset:
+            if not self.subset and not after(one):
                 self._note(paths.member(path, one), one, None)
         for one in new:
-            if one not in old:
+            if not before(one):
                 self._note(paths.member(path, one), None, one)
 
     def _keyed(self, old: list[Any] | None, new: list[Any] | None, path: str, name: str, form: Keyed) -> None:
@@ -121,7 +118,8 @@ class _Compare:
 
     def _order(self, old: list[tuple[Any, ...]], new: list[tuple[Any, ...]], path: str) -> None:
         """Items on both sides that changed places: containers start and variables resolve in order."""
-        if [key for key in new if key in old] != [key for key in old if key in new]:
+        before, after = set(old), set(new)
+        if [key for key in new if key in before] != [key for key in old if key in after]:
             self._note(path, [_name(key) for key in old], [_name(key) for key in new])
 
     def _item(self, old: Any, new: Any, path: str, name: str, row: tuple[Keyed, tuple[Any, ...]]) -> None:

@@ -3,30 +3,41 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.model import MISSING, Change, FieldChange, Layer, Object
+from reconciler.model import Change, FieldChange, Layer, Object
 from reconciler.plan import paths
-from reconciler.plan.fields import MANAGER, Owner, managers
-from reconciler.plan.fields import scaled as written
+from reconciler.plan.fields import MANAGER, Owner, Owners
+from reconciler.plan.strays import Strays
 
 
 def found(changes: Sequence[FieldChange], live: Object, before: Sequence[str]) -> tuple[tuple[FieldChange, Owner], ...]:
     """The differences made on the live side, with who made each: fields of our last apply (`before`) the server no longer
     lists as ours. The others come from Git."""
     out = []
+    ours, owners = paths.Index(before), Owners(live)
     for one in changes:
-        if any(paths.covers(path, one.path) or paths.covers(one.path, path) for path in before):
-            who = managers(live, one.path)
+        if ours.touches(one.path):
+            who = owners.of(one.path)
             if not any(each.name == MANAGER and each.operation == "Apply" for each in who):
                 out.append((one, who[0] if who else Owner("somebody", "Update", "", "")))
     return tuple(out)
 
 
-def judged(change: Change, layer: Layer, found: Sequence[tuple[FieldChange, Owner]]) -> Change:
-    """A changed object under its layer's policy. What a commit changed is applied whatever the policy, and the rest with it."""
-    drifted = len(found) == len(change.fields)
+def judged(
+    change: Change, layer: Layer, found: Sequence[tuple[FieldChange, Owner]], plain: Sequence[FieldChange], gone: Strays
+) -> Change:
+    """A changed object under its layer's policy. What a commit changed is applied whatever the policy, and the rest with it.
+    `plain`: the changes of values, `found` those of them that somebody else made, `gone`: what has to go besides."""
+    drifted = len(found) == len(plain) and not gone.left
+    who = (*told(found), *_removing(gone))
     if drifted and layer.drift != "correct":
-        return tolerated(change, layer, told(found))
-    return replace(change, action="configure", reason="Drift" if drifted else "", flags=(*change.flags, *told(found)))
+        return tolerated(change, layer, who)
+    return replace(change, action="configure", reason="Drift" if drifted else "", flags=(*change.flags, *who))
+
+
+def _removing(gone: Strays) -> tuple[str, ...]:
+    """One flag for what goes that Git never named."""
+    some = (*gone.edits, *gone.unfit)
+    return (f"removes {', '.join(some[:3])}{' and more' if len(some) > 3 else ''}",) if some else ()
 
 
 def told(found: Sequence[tuple[FieldChange, Owner]]) -> tuple[str, ...]:
@@ -39,12 +50,3 @@ def tolerated(change: Change, layer: Layer, who: tuple[str, ...]) -> Change:
     if layer.drift == "ignore":
         return replace(change, action="unchanged", reason="DriftIgnored", fields=(), flags=(), desired=None)
     return replace(change, action="skip", reason="DriftReported", flags=who, desired=None)
-
-
-def scaled(wanted: Object, body: Object, live: Object) -> tuple[str, ...]:
-    """Flags for desired fields the request leaves to whoever scaled the object (A1)."""
-    return tuple(
-        f"{path} is left to {who.name} ({who.subresource})"
-        for path, who in sorted(written(live))
-        if paths.get(wanted, path) is not MISSING and paths.get(body, path) is MISSING
-    )

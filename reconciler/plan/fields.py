@@ -13,6 +13,7 @@ from reconciler.plan import paths
 from reconciler.plan.shapes import Keyed, Shape, Table, keys_of, shape, table
 
 MANAGER = "nidus"
+DEPTH = 64  # levels of fieldsV1 that are told apart
 TOP = frozenset({"apiVersion", "kind", "metadata", "status"})
 SERVER_METADATA = frozenset(
     {
@@ -91,70 +92,89 @@ def _collect_list(value: list[Any], path: str, form: Shape | None, name: str, ro
 def managed(obj: Object, manager: str = MANAGER) -> tuple[str, ...]:
     """The field paths live `managedFields` lists for our applies on the main resource, sorted, in the notation of `owned`."""
     found: set[str] = set()
-    for entry in _entries(obj):
+    for entry in entries(obj):
         if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
-            found.update(leaves(entry.get("fieldsV1") or {}))
+            found.update(leaves(entry.get("fieldsV1")))
     return tuple(sorted(found))
 
 
+class Owners:
+    """Who owns what of one object, read once to be asked many times."""
+
+    def __init__(self, obj: Object) -> None:
+        self._found = [(owner_of(entry), paths.Index(leaves(entry.get("fieldsV1")))) for entry in entries(obj)]
+
+    def of(self, path: str) -> list[Owner]:
+        """Everyone whose entry lists the field, something above it as a whole, or something below it; newest first."""
+        found = [owner for owner, index in self._found if index.touches(path)]
+        return sorted(found, key=lambda one: (one.time, one), reverse=True)
+
+
 def managers(obj: Object, path: str) -> list[Owner]:
-    """Everyone whose entry lists the field, something above it as a leaf, or something below it; newest first."""
-    found = [_owner(entry) for entry in _entries(obj) if touches(entry.get("fieldsV1") or {}, path)]
-    return sorted(found, key=lambda one: (one.time, one), reverse=True)
-
-
-def touches(tree: Mapping[str, Any], path: str) -> bool:
-    """Whether a fieldsV1 tree speaks of the field at `path`: the field itself, one below it, or one above it as a whole."""
-    node: Any = tree
-    for element in paths.parse(path):
-        if not any(name != "." for name in node):
-            return True
-        node = next((below for name, below in node.items() if name != "." and _read(name) == element), None)
-        if node is None:
-            return False
-    return True
+    """`Owners(obj).of(path)`, for one path."""
+    return Owners(obj).of(path)
 
 
 def scaled(obj: Object) -> Iterator[tuple[str, Owner]]:
     """The fields somebody wrote through a subresource other than status (`scale`), each with who did."""
-    for entry in _entries(obj):
+    for entry in entries(obj):
         if entry.get("subresource") not in (None, "", "status") and entry.get("operation") == "Update":
-            for path in leaves(entry.get("fieldsV1") or {}):
-                yield path, _owner(entry)
+            for path in leaves(entry.get("fieldsV1")):
+                yield path, owner_of(entry)
 
 
 def left_out(live: Object, desired: Object) -> tuple[str, ...]:
-    """JSON pointers of desired fields a request must leave out, because a subresource wrote them last (A1): an autoscaler's
-    replicas stay."""
+    """JSON pointers of desired fields that a subresource wrote last: what a request leaves to an autoscaler (A1)."""
     written = {path for path, _ in scaled(live)}
     if not written:
         return ()
     asked = [path for path in written if paths.get(desired, path) is not MISSING]
-    return tuple(sorted(_pointer(path) for path in asked if all(isinstance(e, str) for e in paths.parse(path))))
+    return tuple(sorted(pointer(path) for path in asked if all(isinstance(e, str) for e in paths.parse(path))))
 
 
-def leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """The leaf paths of a fieldsV1 tree."""
-    for name, below in tree.items():
-        if name == ".":
-            continue
-        here = _spell(path, _read(name))
-        if any(key != "." for key in below):
-            yield from leaves(below, here)
-        else:
-            yield here
+def leaves(tree: Any) -> Iterator[str]:
+    """The leaf paths of a fieldsV1 tree. What is no tree has none; what lies deeper than any schema does counts as one leaf."""
+    stack: list[tuple[str, Any, int]] = [("", tree, 0)]
+    while stack:
+        path, node, depth = stack.pop()
+        names = [name for name in node if name != "."] if isinstance(node, Mapping) else []
+        if names and depth < DEPTH:
+            stack += [(spell(path, element_of(name)), node[name], depth + 1) for name in names]
+        elif path:
+            yield path
 
 
-def _read(name: str) -> paths.Element:
+def element_of(name: str) -> paths.Element:
+    """A name in fieldsV1 as the element of a path; one that the server would not write stands for a field of that name."""
     mark, _, rest = name.partition(":")
-    if mark == "k":
-        return tuple(sorted(json.loads(rest).items()))
-    if mark == "v":
-        return (("", json.loads(rest)),)
-    return int(rest) if mark == "i" else rest
+    if mark == "f":
+        return rest
+    if mark == "i" and rest.isascii() and rest.isdigit() and len(rest) < 10:
+        return int(rest)
+    value = _json(rest) if mark in ("k", "v") else None
+    if (
+        mark == "k"
+        and isinstance(value, dict)
+        and value
+        and all(map(paths.KEY, value))
+        and all(map(_is_scalar, value.values()))
+    ):
+        return tuple(sorted(value.items()))
+    return (("", value),) if mark == "v" and _is_scalar(value) else name
 
 
-def _spell(path: str, element: paths.Element) -> str:
+def name_of(element: paths.Element) -> str:
+    """An element of a path as fieldsV1 names it."""
+    if isinstance(element, str):
+        return f"f:{element}"
+    if isinstance(element, int):
+        return f"i:{element}"
+    value = element[0][1] if element[0][0] == "" else dict(element)
+    return ("v:" if element[0][0] == "" else "k:") + json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def spell(path: str, element: paths.Element) -> str:
+    """The path of an element below `path`."""
     if isinstance(element, str):
         return paths.child(path, element)
     if isinstance(element, int):
@@ -162,15 +182,28 @@ def _spell(path: str, element: paths.Element) -> str:
     return paths.member(path, element[0][1]) if element[0][0] == "" else paths.item(path, element)
 
 
-def _pointer(path: str) -> str:
+def entries(obj: Object) -> list[dict[str, Any]]:
+    """The entries of live `managedFields`; what is no entry is passed over."""
+    found = obj["metadata"].get("managedFields")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def owner_of(entry: Mapping[str, Any]) -> Owner:
+    """Who an entry of `managedFields` speaks of."""
+    return Owner(*(str(entry.get(name) or "") for name in ("manager", "operation", "subresource", "time")))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float))
+
+
+def pointer(path: str) -> str:
+    """The JSON pointer of a path of plain fields."""
     return "".join("/" + str(e).replace("~", "~0").replace("/", "~1") for e in paths.parse(path))
-
-
-def _entries(obj: Object) -> list[dict[str, Any]]:
-    return obj["metadata"].get("managedFields") or []
-
-
-def _owner(entry: Mapping[str, Any]) -> Owner:
-    return Owner(
-        entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", ""), entry.get("time", "")
-    )

@@ -11,11 +11,15 @@ UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects nobody approved
 
 def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -> Plan:
     """The plan as it may be executed: all its deletes and replaces, or, unless the permit releases their digest or a request
-    covers them, none (they become hold, flagged with what they would do). `now` in seconds; the consent stays as it is."""
+    covers them, none: they become hold, flagged with what they would do, and so does what needs something that they would free.
+    `now` in seconds; the consent stays as it is."""
     if not plan.consent.items or plan.consent.digest in permit.released or _approved(plan, requests, now):
         return plan
+    doomed = {(one.target, one.ref) for one in plan.changes if one.action in DESTRUCTIVE}
     held = permit.held.get(plan.consent.digest) or permit.held.get(plan.cluster) or UNAPPROVED
-    return replace(plan, changes=tuple(_hold(one, held) if one.action in DESTRUCTIVE else one for one in plan.changes))
+    stays = [one.action in DESTRUCTIVE or not doomed.isdisjoint(one.after) for one in plan.changes]
+    changes = zip(plan.changes, stays, strict=True)
+    return replace(plan, changes=tuple(_hold(one, held) if waits else one for one, waits in changes))
 
 
 def _approved(plan: Plan, requests: Sequence[Request], now: float) -> bool:

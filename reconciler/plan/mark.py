@@ -7,10 +7,12 @@ Inside nested clusters the keys are `inside.nidus.dev/*`: the engine copies labe
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reconciler.model import InventoryEntry, Object, ObjectRef
+from reconciler.model import InventoryEntry, Object, ObjectRef, Observed, Target
+
+Key = tuple[Target, ObjectRef]
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 HOST = "nidus.dev"
@@ -47,13 +49,28 @@ def marked(obj: Object, *, cluster: str, nonce: str, nested: bool) -> bool:
     )
 
 
-def ours(entry: InventoryEntry | None, live: Object, cluster: str, nonce: str) -> bool:
-    """Whether a live object is the one our inventory means (A3): by UID, or, while only intended, by our marks and nonce."""
-    if entry is None:
+def ours(entry: InventoryEntry | None, seen: Observed, cluster: str, nonce: str) -> bool:
+    """Whether a live object is the one our inventory means (A3): by UID, whatever labels it carries or lost; while only
+    intended, by our marks and nonce, and never one that the engine made (R4)."""
+    if entry is None or seen.live is None:
         return False
     if entry.uid:
-        return bool(entry.uid == live["metadata"].get("uid"))
-    return marked(live, cluster=cluster, nonce=nonce, nested=bool(entry.target.nested))
+        return entry.uid == seen.uid
+    return not seen.foreign and marked(seen.live, cluster=cluster, nonce=nonce, nested=bool(entry.target.nested))
+
+
+def entries_of(inventory: Iterable[InventoryEntry], observed: Mapping[Key, Observed]) -> dict[Key, InventoryEntry]:
+    """The inventory by key; an observed object whose UID it holds under another name (its scope or group was another when it
+    was made) is found by that UID."""
+    listed = tuple(inventory)
+    found = {(entry.target, entry.ref): entry for entry in listed}
+    by_uid = {(entry.target, entry.uid): entry for entry in listed if entry.uid}
+    for key, seen in observed.items():
+        entry = found.get(key)
+        if seen.live is not None and (entry is None or entry.uid != seen.uid):
+            held = by_uid.get((key[0], seen.uid), entry)
+            found.update({key: held} if held is not None else {})
+    return found
 
 
 def label(layer: str) -> str:

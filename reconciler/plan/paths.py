@@ -19,6 +19,7 @@ WORDS = frozenset({"true", "false", "null", "NaN", "Infinity"})
 TOKEN = re.compile(
     r'\.?(?:(?P<field>[A-Za-z_$][A-Za-z0-9_$-]*)|(?P<quoted>"(?:[^"\\]|\\.)*")|\[(?P<item>(?:[^\]"]|"(?:[^"\\]|\\.)*")*)\])'
 )
+KEY = re.compile(r"[A-Za-z0-9_-]+\Z").match
 PAIR = re.compile(r'(?P<key>[A-Za-z0-9_-]*)=(?P<value>"(?:[^"\\]|\\.)*"|[^,"]*)(?:,|\Z)')
 
 Item = tuple[tuple[str, Any], ...]
@@ -68,6 +69,22 @@ def ancestors(path: str) -> list[str]:
     return found
 
 
+class Index:
+    """Paths to ask about many times: whether one of them is, holds or lies below another path, each time in its depth."""
+
+    def __init__(self, found: Iterable[str]) -> None:
+        self.exact = frozenset(found)
+        self.above = frozenset(up for path in self.exact for up in ancestors(path))
+
+    def touches(self, path: str) -> bool:
+        """Whether `path` is one of them, holds one of them, or lies below one."""
+        return path in self.above or bool(self.over(path))
+
+    def over(self, path: str) -> list[str]:
+        """Those that are `path` or hold it."""
+        return [up for up in ancestors(path) if up in self.exact]
+
+
 @lru_cache(maxsize=4096)
 def parse(path: str) -> tuple[Element, ...]:
     """The elements of a path; ValueError for text that is none."""
@@ -78,7 +95,10 @@ def parse(path: str) -> tuple[Element, ...]:
         if token is None or token.end() == at:
             raise ValueError(f"not a field path: {path}")
         at = token.end()
-        elements.append(_element(token))
+        try:
+            elements.append(_element(token))
+        except (ValueError, RecursionError):
+            raise ValueError(f"not a field path: {path}") from None
     return tuple(elements)
 
 
@@ -87,9 +107,21 @@ def _element(token: re.Match[str]) -> Element:
         return token["field"]
     if token["quoted"] is not None:
         return str(json.loads(token["quoted"]))
-    if token["item"].isdigit():
+    if token["item"].isascii() and token["item"].isdigit():
         return int(token["item"])
-    return tuple((pair["key"], _value(pair["value"])) for pair in PAIR.finditer(token["item"]))
+    return _item(token["item"])
+
+
+def _item(text: str) -> Item:
+    pairs: list[tuple[str, Any]] = []
+    at = 0
+    while at < len(text) or not pairs:
+        pair = PAIR.match(text, at)
+        if pair is None:
+            raise ValueError(text)
+        pairs.append((pair["key"], _value(pair["value"])))
+        at = pair.end()
+    return tuple(pairs)
 
 
 def _value(spelled: str) -> Any:
@@ -103,6 +135,48 @@ def get(value: Any, path: str) -> Any:
         if value is MISSING:
             return MISSING
     return value
+
+
+class Values:
+    """What stands at many paths of one JSON value: like `get`, but every list is looked through once."""
+
+    def __init__(self, value: Any) -> None:
+        self._known: dict[str, Any] = {"": value}
+        self._items: dict[tuple[str, tuple[str, ...]], dict[tuple[Any, ...], Any]] = {}
+
+    def get(self, path: str) -> Any:
+        """What stands at `path`, `MISSING` where nothing does."""
+        if path in self._known:
+            return self._known[path]
+        ups = [up for up in reversed(ancestors(path)) if up]
+        above = ""
+        for up, element in zip(ups, parse(path), strict=True):
+            if up not in self._known:
+                self._known[up] = self._below(above, element)
+            above = up
+        return self._known[path]
+
+    def _below(self, above: str, element: Element) -> Any:
+        value = self._known[above]
+        if not isinstance(element, tuple) or element[0][0] == "" or not isinstance(value, list):
+            return _step(value, element)
+        names = tuple(name for name, _ in element)
+        if (above, names) not in self._items:
+            self._items[above, names] = _by_key(value, names)
+        try:
+            return self._items[above, names].get(tuple(wanted for _, wanted in element), MISSING)
+        except TypeError:  # a key that is no scalar: nothing has it
+            return MISSING
+
+
+def _by_key(items: list[Any], names: tuple[str, ...]) -> dict[tuple[Any, ...], Any]:
+    found: dict[tuple[Any, ...], Any] = {}
+    for one in items if len(names) else ():
+        if isinstance(one, Mapping):
+            key = tuple(one.get(name, "TCP" if name == "protocol" else None) for name in names)
+            if all(isinstance(part, (str, int, float)) or part is None for part in key):
+                found.setdefault(key, one)
+    return found
 
 
 def _step(value: Any, element: Element) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.model import Bundle, Change, InventoryEntry, ObjectRef, Observed, Tombstone
+from reconciler.model import Bundle, Change, InventoryEntry, ObjectRef, Observed, Target, Tombstone
 from reconciler.plan import flags
 from reconciler.plan.mark import ours
 from reconciler.plan.suspects import Key
@@ -14,26 +14,35 @@ def changes(
     gone: Sequence[InventoryEntry],
     observed: Mapping[Key, Observed],
     known: frozenset[str],
+    kept: frozenset[tuple[Target, str]],
     nonce: str,
     now: float,
 ) -> Iterator[Change]:
     """One change per entry that is not desired: delete, or skip with the reason it stays. `known`: layers rendered in this
-    pass. A deletion needs the live object read, with the UID the entry has (D4)."""
-    doubtful = {layer.target for layer in bundle.layers if layer.name not in known}
+    pass; `kept`: UIDs of what Git wants, maybe under another name than the entry has. A deletion needs the live object read,
+    with the UID the entry has (D4)."""
+    unknown = [layer for layer in bundle.layers if layer.name not in known]
     pruning = {layer.name: layer.prune for layer in bundle.layers}
     for entry in gone:
         change = Change("skip", entry.target, entry.ref, entry.layer, uid=entry.uid)
         seen = observed.get((entry.target, entry.ref))
-        if bundle.tombstone is not None:
+        if (entry.target, entry.uid) in kept:
+            yield replace(change, reason="SameObject")
+        elif bundle.tombstone is not None:
             yield _buried(change, entry, seen, bundle, bundle.tombstone, nonce, now)
-        elif entry.target in doubtful:
-            yield replace(change, reason="LayerUnknown")
+        elif doubtful := [layer.name for layer in unknown if layer.target == entry.target]:
+            yield replace(change, reason="LayerUnknown", flags=_waits(entry, doubtful))
         elif entry.state == "retained":
             yield replace(change, reason="Retained")
         elif not pruning.get(entry.layer, True):
             yield replace(change, reason="PruneDisabled")
         else:
             yield _pruned(change, entry, seen, bundle.cluster, nonce)
+
+
+def _waits(entry: InventoryEntry, doubtful: Sequence[str]) -> tuple[str, ...]:
+    """What an object that leaves waits for; of a layer that is unknown itself nobody knows whether its objects leave."""
+    return () if entry.layer in doubtful else (f"pruning waits for layer {doubtful[0]}",)
 
 
 def _buried(
@@ -79,7 +88,7 @@ def _pruned(change: Change, entry: InventoryEntry, seen: Observed | None, cluste
     live = seen.live
     if live is None:
         return replace(change, reason="Gone")
-    if (seen.foreign and entry.state != "claimed") or not ours(entry, live, cluster, nonce):
+    if not ours(entry, seen, cluster, nonce):
         return replace(change, reason="NotOwner")
     change = replace(change, uid=seen.uid)
     if "deletionTimestamp" in live["metadata"]:

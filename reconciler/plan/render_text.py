@@ -15,6 +15,7 @@ SYMBOLS = {"create": "+", "configure": "~", "delete": "-", "replace": "-/+", "ad
 COLOURS = {"create": "32", "configure": "33", "delete": "31", "replace": "35", "adopt": "36", "hold": "1;33"}
 REASONS = {
     "AwaitsApproval": "awaits approval",
+    "Claimed": "",
     "ClaimedTwice": "two layers name it",
     "Deleted": "was deleted by somebody else",
     "Drift": "drift",
@@ -27,6 +28,7 @@ REASONS = {
     "Protected": "protected",
     "Refused": "",
     "Retained": "kept",
+    "SameObject": "the same object under another name",
     "Terminating": "is being deleted",
 }
 QUIET = frozenset({"unchanged", "skip"})

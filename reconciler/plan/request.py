@@ -5,23 +5,26 @@ from typing import Any
 
 from reconciler.model import MISSING, IgnoreRule, Layer, Object, ObjectRef
 from reconciler.plan import paths
-from reconciler.plan.diff import parts, without
+from reconciler.plan.diff import parts, position, without
 from reconciler.plan.fields import left_out, managed
 from reconciler.plan.mark import ref_of
+from reconciler.plan.scale import kept
 from reconciler.plan.shapes import Keyed, Shape, keys_of, shape, table
 
 
-def request(obj: Object, layer: Layer, live: Object | None) -> Object:
-    """The object to apply over `live`. A create is sent whole. Later, fields a subresource wrote last are left out, and of
-    ignored ones those that are not ours any more; those that still are go with their live value: leaving them out would
-    make the server remove them.
+def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") -> Object:
+    """The object to apply over `live`. A create is sent whole. Later, where an autoscaler drives the object (`driven` names
+    it), the fields written last through a subresource are left to it; and of ignored ones those that are not ours any more are
+    left out. What is somebody else's and still ours goes with its live value: leaving it out would make the server remove it.
     """
     if live is None:
         return obj
     for pointer in ignored(layer.ignore, ref_of(obj)) if layer.ignore else ():
         obj = _as_live(obj, live, pointer)
+    if not driven:
+        return obj
     scaled = left_out(live, obj)
-    return without(obj, scaled) if scaled else obj
+    return without(obj, scaled) if scaled else kept(obj, live)
 
 
 def ignored(rules: Sequence[IgnoreRule], ref: ObjectRef) -> tuple[str, ...]:
@@ -43,7 +46,7 @@ def path_of(obj: Object, pointer: str) -> str:
         if not isinstance(value, list):
             value, path, above, name = _below(value, part), paths.child(path, part), name, part
             continue
-        at = int(part) if part.isdigit() and int(part) < len(value) else None
+        at = position(part, value)
         if at is None:
             return f"{path}[{len(value)}]"
         path = _item_path(path, value, at, shape(rows, above, name))
@@ -64,7 +67,7 @@ def _below(value: Any, name: str) -> Any:
 
 def _as_live(obj: Object, live: Object, pointer: str) -> Object:
     path = path_of(obj, pointer)
-    if paths.get(obj, path) is MISSING:
+    if not path or paths.get(obj, path) is MISSING:
         return obj
     there = paths.get(live, path)
     mine = any(paths.covers(path, one) or paths.covers(one, path) for one in managed(live))

@@ -5,7 +5,7 @@ field above where one name means two things. What is not listed: maps and struct
 also how lists of custom resources are taken; where a CRD says otherwise, the dry-run decides (P3).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -144,3 +144,12 @@ def keys_of(items: list[Any], keyed: Keyed) -> list[tuple[Any, ...]] | None:
                 return None
         found.append(key)
     return found if len(found) < 2 or len(set(found)) == len(found) else None
+
+
+def among(items: list[Any]) -> Callable[[Any], bool]:
+    """Whether something is a member of a set: by hash where all members are scalars, as in every built-in kind."""
+    try:
+        known = frozenset(items)
+    except TypeError:
+        return items.__contains__
+    return lambda one: isinstance(one, Hashable) and one in known

@@ -8,7 +8,7 @@ import msgspec
 from reconciler.model import MISSING, Desired, InventoryEntry, Object, ObjectRef, Observed, Target
 from reconciler.plan import paths
 from reconciler.plan.fields import owned
-from reconciler.plan.mark import ref_of
+from reconciler.plan.mark import entries_of, ref_of
 from reconciler.plan.request import request as request
 from reconciler.plan.walk import satisfied
 
@@ -27,7 +27,7 @@ def suspects(
 
     Objects to be created, foreign ones and those being deleted are never suspects: `compute` needs no dry-run for them.
     """
-    entries = {(entry.target, entry.ref): entry for entry in inventory}
+    entries = entries_of(inventory, observed)
     found: dict[Key, None] = {}
     for one in desired:
         for obj in one.objects:
@@ -35,7 +35,7 @@ def suspects(
             seen, entry = observed.get(key), entries.get(key)
             if seen is None or seen.live is None or entry is None or not candidate(entry, seen.live):
                 continue
-            asked = request(obj, one.layer, seen.live)
+            asked = request(obj, one.layer, seen.live, seen.driven)
             if key in settled and settled[key] == digest(asked, seen.live):
                 continue
             if differs(asked, seen.live, entry.fields):
@@ -51,25 +51,39 @@ def candidate(entry: InventoryEntry, live: Object) -> bool:
 
 def differs(asked: Object, live: Object, fields: Iterable[str]) -> bool:
     """The cheap walk, both ways: what we ask for, and what we asked for before."""
-    return not satisfied(asked, live) or bool(lost(asked, live, fields))
+    if not satisfied(asked, live):
+        return True
+    wanted, before = owned(asked), set(fields)
+    return bool(unclaimed(asked, wanted, before)) or bool(_lost(asked, wanted, live, before))
+
+
+def unclaimed(asked: Object, wanted: Iterable[str], confirmed: Iterable[str]) -> tuple[str, ...]:
+    """The desired fields (`wanted`, of `asked`) that no confirmed apply made ours (A1): neither they, nor something above or
+    below them. A null asks for nothing that could be owned."""
+    before = frozenset(confirmed)
+    missing = [path for path in wanted if path not in before]
+    if not missing:
+        return ()
+    ours, values = paths.Index(before), paths.Values(asked)
+    return tuple(path for path in missing if not ours.touches(path) and values.get(path) is not None)
 
 
 def lost(asked: Object, live: Object, fields: Iterable[str]) -> tuple[str, ...]:
     """Fields of our last confirmed apply that are no longer desired but still live, sorted."""
-    ours = owned(asked)
-    gone = set(fields).difference(ours)
+    return _lost(asked, owned(asked), live, set(fields))
+
+
+def _lost(asked: Object, wanted: Sequence[str], live: Object, before: set[str]) -> tuple[str, ...]:
+    gone = before.difference(wanted)
     if not gone:
         return ()
-    return tuple(
-        sorted(path for path in gone if not _spoken(path, ours, asked) and paths.get(live, path) is not MISSING)
-    )
+    ours, values, there = paths.Index(wanted), paths.Values(asked), paths.Values(live)
+    return tuple(sorted(path for path in gone if not _spoken(path, ours, values) and there.get(path) is not MISSING))
 
 
-def _spoken(path: str, ours: Sequence[str], asked: Object) -> bool:
+def _spoken(path: str, ours: paths.Index, asked: paths.Values) -> bool:
     """Whether what we ask for decides over `path`: something below it, or the whole it is part of (an empty map is no whole)."""
-    return any(
-        paths.covers(path, one) or (paths.covers(one, path) and paths.get(asked, one) not in ({}, None)) for one in ours
-    )
+    return path in ours.above or any(asked.get(one) not in ({}, None) for one in ours.over(path))
 
 
 def digest(asked: Object, live: Object) -> str:

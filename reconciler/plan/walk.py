@@ -5,7 +5,7 @@ from typing import Any
 
 from reconciler.model import Object
 from reconciler.plan.fields import SERVER_METADATA, TOP
-from reconciler.plan.shapes import BUILTIN, Keyed, Table, keys_of, shape, table
+from reconciler.plan.shapes import BUILTIN, Keyed, Table, among, keys_of, shape, table
 
 FILLED_IN: Mapping[str, Any] = {
     "protocol": "TCP",
@@ -62,10 +62,11 @@ def _same_map(value: dict[str, Any], there: Any, above: str, name: str, rows: Ta
         return there is None and all(empty(key, below) for key, below in value.items())
     if shape(rows, above, name) is not None:
         return whole(value, there, rows)
-    return _same_fields(value, there, name, rows)
+    return stands(value, there, name, rows)
 
 
-def _same_fields(value: dict[str, Any], there: dict[str, Any], above: str, rows: Table) -> bool:
+def stands(value: Mapping[str, Any], there: Mapping[str, Any], above: str, rows: Table) -> bool:
+    """Whether every field of `value`, a map at field `above`, stands in `there`."""
     for key, below in value.items():
         found = there.get(key)
         if below != found and not _same(below, found, above, key, rows):
@@ -78,7 +79,8 @@ def _same_list(value: list[Any], there: Any, above: str, name: str, rows: Table)
         return False
     form = shape(rows, above, name)
     if form == "set":
-        return all(one in there for one in value)
+        member = among(there)
+        return all(member(one) for one in value)
     if isinstance(form, Keyed):
         return _same_keyed(value, there, form, name, rows)
     return whole(value, there, rows)
@@ -96,7 +98,7 @@ def _same_keyed(value: list[Any], there: list[Any], form: Keyed, name: str, rows
     pairs = zip(value, [there[place] for place in places], strict=True)
     if form.whole:
         return all(whole(one, other, rows) for one, other in pairs)
-    return all(_same_fields(one, other, name, rows) for one, other in pairs)
+    return all(stands(one, other, name, rows) for one, other in pairs)
 
 
 def whole(value: Any, there: Any, rows: Table) -> bool:

@@ -76,7 +76,7 @@ def test_replicas_written_through_scale_are_left_out(server: TestHost) -> None:
     server.client.patch("apps/v1", "Deployment", "web", "default", {"spec": {"replicas": 5}}, subresource="scale")
     live = server.client.get("apps/v1", "Deployment", "web", "default") or {}
     assert left_out(live, wanted) == ("/spec/replicas",)
-    again = server.client.apply(dict(request(wanted, layer(), live)), manager="nidus")
+    again = server.client.apply(dict(request(wanted, layer(), live, "an autoscaler")), manager="nidus")
     assert again["spec"]["replicas"] == 5
 
 

@@ -1,0 +1,105 @@
+"""The change of one live object of ours: what its fields say first, then what its state demands (A1, P3, P4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.model import MISSING, Bundle, Change, FieldChange, InventoryEntry, Layer, Object, Observed
+from reconciler.plan import drift, flags, paths, scale, strays
+from reconciler.plan.diff import diff, without
+from reconciler.plan.fields import managed, owned, pointer, scaled
+from reconciler.plan.mark import ref_of
+from reconciler.plan.redact import is_secret_like, redact
+from reconciler.plan.request import ignored, path_of, request
+from reconciler.plan.suspects import Key, lost, unclaimed
+
+SHOWN = 3  # fields that a flag names
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One desired object beside all that is known of it."""
+
+    layer: Layer
+    obj: Object
+    key: Key
+    seen: Observed | None
+    entry: InventoryEntry | None
+    claimed: str = ""  # the layer before that names the same object
+
+
+def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: bytes) -> Change:
+    """What becomes of a live object: unchanged, configure, adopt, replace, hold, or skip under the layer's drift policy."""
+    live = seen.live or {}
+    body = request(one.obj, one.layer, live, seen.driven)
+    before = one.entry.fields if one.entry else ()
+    gone = _strays(one, seen, before)
+    body = without(body, [pointer(path) for path in gone.unfit])  # a null there would keep what it names
+    plain = _fields(body, one, seen, before)
+    more = _without(plain, gone.all, live)
+    change = replace(change, desired=body, strays=gone.all, fields=redact(change.ref, (*plain, *more), salt))
+    change = replace(change, flags=(*scale.told(one.obj, body, seen, before), *flags.of(change, bundle)))
+    state = one.entry.state if one.entry else "owned"
+    if seen.immutable:
+        return flags.replaced(replace(change, strays=()), live, bundle)
+    if state == "retained":
+        return replace(change, action="adopt", reason="Retained")
+    if seen.unknown or (seen.refused and not gone.all):
+        return _unsure(change, seen)
+    if plain or more:
+        return drift.judged(change, one.layer, drift.found(plain, live, before), plain, gone)
+    return _claimed(change, body, seen, before)
+
+
+def _strays(one: Wanted, seen: Observed, before: Sequence[str]) -> strays.Strays:
+    """What stands in the way; nothing where nobody had to ask the server."""
+    if seen.live is None or not _asked(seen):
+        return strays.Strays()
+    left = [path_of(seen.live, each) for each in ignored(one.layer.ignore, ref_of(one.obj))]
+    if seen.driven:
+        left += [scale.REPLICAS, *(path for path, _ in scaled(seen.live))]
+    return strays.found(one.obj, seen.live, before, left)
+
+
+def _asked(seen: Observed) -> bool:
+    return seen.merged is not None or seen.immutable or bool(seen.refused or seen.unknown)
+
+
+def _fields(body: Object, one: Wanted, seen: Observed, before: Sequence[str]) -> tuple[FieldChange, ...]:
+    """What would change of the fields that are or were ours; nothing where nobody had to ask."""
+    if not _asked(seen):
+        return ()
+    pointers = ignored(one.layer.ignore, ref_of(body))
+    found = diff(body, seen.live, seen.merged, (*owned(body), *before), pointers)
+    if seen.merged is not None or seen.live is None:
+        return found
+    return (*found, *_without(found, lost(body, seen.live, before), seen.live))  # no answer of the server shows these
+
+
+def _without(shown: Sequence[FieldChange], gone: Sequence[str], live: Object) -> tuple[FieldChange, ...]:
+    """The removal of these paths, less what is shown already."""
+    known, values = paths.Index(one.path for one in shown), paths.Values(live)
+    found = ((path, values.get(path)) for path in gone if not known.touches(path))
+    return tuple(FieldChange(path, value, MISSING) for path, value in found if value is not MISSING)
+
+
+def _claimed(change: Change, body: Object, seen: Observed, before: Sequence[str]) -> Change:
+    """Desired fields that are equal are ours only once applied (A1): they are applied, unless the dry-run says that the server
+    would not list them as ours then either."""
+    missing = unclaimed(body, owned(body), before) if seen.merged is not None else ()
+    if not missing or seen.live is None or seen.merged is None:
+        return change
+    now, then = paths.Index(managed(seen.live)), paths.Index(managed(seen.merged))
+    found = [path for path in missing if not now.touches(path) and then.touches(path)]
+    if not found:
+        return change
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    told = f"{', '.join(found[:SHOWN])}{more} {'become' if len(found) > 1 else 'becomes'} ours"
+    return replace(change, action="configure", reason="Claimed", flags=(*change.flags, told))
+
+
+def _unsure(change: Change, seen: Observed) -> Change:
+    """The dry-run gave no answer: the apply will ask again, and its answer counts."""
+    if seen.unknown:
+        return replace(change, action="configure", reason=seen.unknown, flags=(*change.flags, "known after apply"))
+    told = "refused by the server" if is_secret_like(change.ref) else f"refused by the server: {seen.refused}"
+    return replace(change, action="configure", reason="Refused", flags=(*change.flags, told))
