@@ -3,7 +3,7 @@
 Every call has a deadline; nothing is retried under the cover; every write asks `fence` first (H1).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -11,15 +11,16 @@ from urllib.parse import quote
 import msgspec
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import errors
+from reconciler.kube import shape
 from reconciler.kube.discovery import Discovery, Resource
+from reconciler.kube.shape import Asked, Event, Head
 from reconciler.kube.transport import APPLY, JSON, Call, Stream, Transport
 from reconciler.model import Object, ObjectRef
 
 MANAGER = "nidus"
 PAGE = 500
 Objects = list[Object]
-Raws = list[msgspec.Raw]
+Raws = list[tuple[Head, bytes]]
 LIST_DEADLINE = 60.0  # seconds for one page of a list: large answers take longer than single objects
 
 
@@ -35,16 +36,22 @@ class Applied:
     created: bool
 
 
-class Page(msgspec.Struct, rename="camel"):
-    """One page of a list, items still encoded."""
+class Watch:
+    """An open watch; iterate for checked events, `stop` from any thread ends the iteration."""
 
-    metadata: "PageMeta"
-    items: list[msgspec.Raw] = []
+    def __init__(self, stream: Stream, asked: Asked) -> None:
+        self._stream = stream
+        self._asked = asked
 
+    def __iter__(self) -> Iterator[Event]:
+        """Yield each event. Ends when the server closes; raises ApiError: RELIST, or TRANSIENT on silence, a reset or rubbish."""
+        for line in self._stream:
+            if line:
+                yield shape.event(line, self._asked)
 
-class PageMeta(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    continue_: str = msgspec.field(default="", name="continue")
+    def stop(self) -> None:
+        """End a blocked read of another thread."""
+        self._stream.stop()
 
 
 class Client:
@@ -73,21 +80,22 @@ class Client:
         resource = self.resource(ref.group, ref.kind, version)
         call = Call("get", "GET", _path(resource, ref), ref=ref, resource=resource.plural)
         try:
-            return _decode(self._send(call), "get")
+            body = self._send(call)
         except ApiError as error:
             if error.kind in (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING):
                 return None
             raise
+        return shape.decoded(body, _asked("get", resource, ref))
 
     def list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Objects, str]:
         """Return (objects, resourceVersion) of a whole collection; `labels` is a selector. Never a partial list (S3)."""
         resource = self.resource(group, kind)
         raws, version = self.raw_list(group, kind, namespace=namespace, labels=labels)
         head = {"apiVersion": resource.api_version, "kind": kind}  # items of a list leave these out
-        return [{**head, **_decode(bytes(raw), "list")} for raw in raws], version
+        return [{**head, **msgspec.json.decode(raw)} for _, raw in raws], version
 
     def raw_list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
-        """Like `list`, items still encoded. An expired page starts over once, then raises RELIST."""
+        """Like `list`, items still encoded, with their checked heads. An expired page starts over once, then raises RELIST."""
         try:
             return self._pages(group, kind, namespace, labels)
         except ApiError as error:
@@ -97,14 +105,15 @@ class Client:
 
     def watch(
         self, group: str, kind: str, *, since: str, namespace: str = "", labels: str = "", seconds: int, silence: float
-    ) -> Stream:
+    ) -> Watch:
         """Open a watch with bookmarks from resourceVersion `since` for `seconds`; see Transport.stream."""
         query = {"watch": "1", "resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
         if labels:
             query["labelSelector"] = labels
         resource = self.resource(group, kind)
         call = Call("watch", "GET", resource.path(quote(namespace)), query)
-        return self.transport.stream(call, deadline=self.deadline, silence=silence)
+        stream = self.transport.stream(call, deadline=self.deadline, silence=silence)
+        return Watch(stream, Asked("watch", resource, namespace))
 
     def namespaced(self, group: str, kind: str) -> bool:
         """Whether objects of this kind live in a namespace; ApiError KIND_MISSING when the server lacks it."""
@@ -120,7 +129,7 @@ class Client:
 
     def version(self) -> str:
         """The server's gitVersion, such as v1.36.3."""
-        return str(_decode(self._fetch("/version", JSON), "get").get("gitVersion", ""))
+        return shape.version(self._fetch("/version", JSON))
 
     def readyz(self) -> bool:
         """Whether the server says it is ready; ApiError when it cannot be reached."""
@@ -147,7 +156,8 @@ class Client:
         body = msgspec.json.encode({**obj, "metadata": metadata})
         call = Call("apply", "PATCH", _path(resource, ref), query, body, APPLY, ref=ref, resource=resource.plural)
         status, answer = self._write(call, free=dry_run)
-        return Applied(_decode(answer, "apply"), status == 201)
+        kept = not (dry_run and status == 201)
+        return Applied(shape.decoded(answer, _asked("apply", resource, ref, uid, kept=kept)), status == 201)
 
     def create(self, obj: Object) -> Object:
         """POST; RACED when the name is taken."""
@@ -155,14 +165,15 @@ class Client:
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
         path = _path(resource, ref).rpartition("/")[0]
         call = Call("create", "POST", path, query, dict(obj), ref=ref, resource=resource.plural)
-        return _decode(self._write(call)[1], "create")
+        return shape.decoded(self._write(call)[1], _asked("create", resource, ref))
 
     def replace(self, obj: Object) -> Object:
         """PUT of an object that carries the resourceVersion it was based on; RACED when it moved."""
         ref, resource = self._place(obj)
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
         call = Call("replace", "PUT", _path(resource, ref), query, dict(obj), ref=ref, resource=resource.plural)
-        return _decode(self._write(call)[1], "replace")
+        uid = str(obj["metadata"].get("uid") or "")
+        return shape.decoded(self._write(call)[1], _asked("replace", resource, ref, uid))
 
     def patch_status(self, ref: ObjectRef, body: Object) -> Object:
         """Server-side apply on /status; `body` needs apiVersion, kind and status only. Forced: nobody else writes ours."""
@@ -171,7 +182,7 @@ class Client:
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "true"}
         path = _path(resource, ref, "status")
         call = Call("apply", "PATCH", path, query, msgspec.json.encode(whole), APPLY, ref=ref, resource=resource.plural)
-        return _decode(self._write(call)[1], "apply")
+        return shape.decoded(self._write(call)[1], _asked("apply", resource, ref))
 
     def delete(self, ref: ObjectRef, uid: str, *, propagation: str = "Background") -> Object | None:
         """Delete the object with this UID and no other (D4): None = gone, else the object that is still finalizing.
@@ -183,12 +194,13 @@ class Client:
         body: dict[str, Any] = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
         call = Call("delete", "DELETE", _path(resource, ref), None, body, ref=ref, resource=resource.plural)
         try:
-            answer = _decode(self._write(call)[1], "delete")
+            told = self._write(call)[1]
         except ApiError as error:
             if error.kind is ErrorClass.ABSENT:
                 return None
             raise
-        return answer if _is_leaving(answer) else None
+        answer = shape.deletion(told, _asked("delete", resource, ref, uid))
+        return answer if answer is not None and _is_leaving(answer) else None
 
     def close(self) -> None:
         """Close the connections."""
@@ -202,16 +214,17 @@ class Client:
         return copy
 
     def _pages(self, group: str, kind: str, namespace: str, labels: str) -> tuple[Raws, str]:
-        path = self.resource(group, kind).path(quote(namespace))
+        resource = self.resource(group, kind)
+        asked, path = Asked("list", resource, namespace), resource.path(quote(namespace))
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
         items: Raws = []
         while True:
             body = self._send(Call("list", "GET", path, query), max(LIST_DEADLINE, self.deadline))
-            page = _page(body)
+            page = shape.page(body, asked)
             items += page.items
-            if not page.metadata.continue_:
-                return items, page.metadata.resource_version
-            query["continue"] = page.metadata.continue_
+            if not page.more:
+                return items, page.version
+            query["continue"] = page.more
 
     def _place(self, obj: Object) -> tuple[ObjectRef, Resource]:
         group, _, version = str(obj["apiVersion"]).rpartition("/")
@@ -240,29 +253,18 @@ def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:
     return resource.path(quote(ref.namespace, safe=""), quote(ref.name, safe=""), sub)
 
 
-def _decode(body: bytes, verb: str) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise errors.broken(verb, "it is not a JSON object") from None
-
-
-def _page(body: bytes) -> Page:
-    try:
-        return msgspec.json.decode(body, type=Page)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise errors.broken("list", "it is not a list") from None
+def _asked(verb: str, resource: Resource, ref: ObjectRef, uid: str = "", *, kept: bool = True) -> Asked:
+    return Asked(verb, resource, ref.namespace if resource.namespaced else "", ref.name, uid, kept)
 
 
 def _is_leaving(answer: Object) -> bool:
     """Whether a DELETE's answer is an object that stays until its finalizers or its dependents are done."""
-    meta = answer.get("metadata") or {}
-    return bool(meta.get("deletionTimestamp")) and answer.get("kind") != "Status" and _has_more_to_do(answer, meta)
+    meta = answer["metadata"]
+    return bool(meta.get("deletionTimestamp")) and _has_more_to_do(answer, meta)
 
 
 def _has_more_to_do(answer: Object, meta: Mapping[str, Any]) -> bool:
     graceful = meta.get("deletionGracePeriodSeconds") not in (None, 0)
-    spec = answer.get("spec") or {}
-    return (
-        bool(meta.get("finalizers")) or graceful or (answer.get("kind") == "Namespace" and bool(spec.get("finalizers")))
-    )
+    spec = answer.get("spec")
+    held = answer.get("kind") == "Namespace" and isinstance(spec, Mapping) and bool(spec.get("finalizers"))
+    return bool(meta.get("finalizers")) or graceful or held

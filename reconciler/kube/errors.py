@@ -73,7 +73,7 @@ def parse(body: bytes) -> Status:
     """Read a Status; anything else (HTML, nothing, another kind) is an empty one."""
     try:
         answer = msgspec.json.decode(body, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Status()
     return answer if answer.kind == "Status" else Status()
 
@@ -90,9 +90,9 @@ def translate(error: Exception, wrote: bool) -> ApiError:
 
 
 def broken(verb: str, what: str) -> ApiError:
-    """The error for a 2xx answer whose body cannot be used: `what` says how."""
+    """The error for a 2xx answer that is none of Kubernetes' (a body of another shape, another object): `what` says how."""
     kind = ErrorClass.AMBIGUOUS if verb in WRITES else ErrorClass.TRANSIENT
-    return ApiError(kind, f"the API server's answer cannot be used: {what}")
+    return ApiError(kind, f"the server does not answer as Kubernetes does: {what}")
 
 
 # What it means

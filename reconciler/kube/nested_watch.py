@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from reconciler.errors import NidusError
-from reconciler.kube.transport import Stream
+from reconciler.kube.client import Watch
 
 PAUSE, LONGEST = 1.0, 60.0
 LASTED = 5.0  # seconds after which a watch counts as one that worked
@@ -20,13 +20,13 @@ class NestedWatch:
     """
 
     def __init__(
-        self, name: str, opened: Callable[[], Stream], wake: Callable[[], None], over: Callable[[], None]
+        self, name: str, opened: Callable[[], Watch], wake: Callable[[], None], over: Callable[[], None]
     ) -> None:
         self._opened = opened
         self._wake = wake
         self._over = over
         self._stopped = threading.Event()
-        self._stream: Stream | None = None
+        self._stream: Watch | None = None
         threading.Thread(target=self._run, name=f"watch-{name}", daemon=True).start()
 
     def stop(self) -> None:
@@ -53,6 +53,6 @@ class NestedWatch:
             stream.stop()
             return
         self._wake()
-        for line in stream:
-            if line and b'"BOOKMARK"' not in line[:40]:
+        for event in stream:
+            if event.head is not None:
                 self._wake()

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler.errors import ApiError, ErrorClass
+from reconciler.health.reading import condition
 from reconciler.kube import edge
 from reconciler.kube.client import Client
 from reconciler.model import Object
@@ -213,7 +214,4 @@ def _pending(web: Any) -> bool:
 
 
 def _is_ready(pod: Object) -> bool:
-    status = pod.get("status") or {}
-    conditions = status.get("conditions") or ()
-    is_ready = any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
-    return is_ready and not pod["metadata"].get("deletionTimestamp")
+    return condition(pod, "Ready").get("status") == "True" and not pod["metadata"].get("deletionTimestamp")

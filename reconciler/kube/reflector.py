@@ -4,7 +4,6 @@ Events are read as lines and decoded only as far as their key; the object stays 
 """
 
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,9 +12,9 @@ from typing import Protocol
 import msgspec
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import errors
-from reconciler.kube.client import Client
-from reconciler.kube.transport import Stream
+from reconciler.kube import shape
+from reconciler.kube.client import Client, Watch
+from reconciler.kube.shape import Head
 from reconciler.model import ObjectRef
 
 SECONDS = 290  # the server ends a watch after this; it is opened again where it ended
@@ -54,23 +53,6 @@ class Event(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    labels: dict[str, str] | None = None
-
-
-class _Keyed(msgspec.Struct):
-    metadata: _Meta = msgspec.field(default_factory=_Meta)
-
-
-class _Line(msgspec.Struct):
-    type: str = ""
-    object: msgspec.Raw = msgspec.Raw()
-
-
 class Reflector:
     """Follows one selection in a thread of its own: `replace` takes whole lists, `follow` each later event, in order."""
 
@@ -92,7 +74,7 @@ class Reflector:
         self._silence = silence
         self._version = ""
         self._stopped = threading.Event()
-        self._stream: Stream | None = None
+        self._stream: Watch | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch-{wanted.kind}", daemon=True)
 
     def start(self) -> None:
@@ -142,9 +124,8 @@ class Reflector:
         if self._stopped.is_set():
             stream.stop()
         self.lost_at = None
-        for line in stream:
-            if line:
-                self._take(line)
+        for event in stream:
+            self._take(event)
 
     def _list(self) -> None:
         began = time.monotonic()
@@ -152,28 +133,15 @@ class Reflector:
         raws, version = self._client.raw_list(
             wanted.group, wanted.kind, namespace=wanted.namespace, labels=wanted.selector
         )
-        self._replace([self._event(bytes(raw), False) for raw in raws], version, began)
+        self._replace([_event(head, raw, False) for head, raw in raws], version, began)
         self._version = version
         self.synced.set()
 
-    def _take(self, line: bytes) -> None:
-        try:
-            event = msgspec.json.decode(line, type=_Line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise errors.broken("watch", "an event is no JSON object") from None
-        raw = bytes(event.object)
-        if event.type == "ERROR":
-            raise errors.classify(errors.parse(raw).code or 500, raw, "watch")
-        found = self._event(raw, event.type == "DELETED")
-        self._version = found.version or self._version
-        if event.type != "BOOKMARK":
-            self._follow(found)
+    def _take(self, event: shape.Event) -> None:
+        self._version = event.version
+        if event.head is not None:
+            self._follow(_event(event.head, event.raw, event.type == "DELETED"))
 
-    def _event(self, raw: bytes, deleted: bool) -> Event:
-        try:
-            meta = msgspec.json.decode(raw, type=_Keyed).metadata
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise errors.broken("watch", "an object has no metadata") from None
-        wanted = self._wanted
-        ref = ObjectRef(wanted.group, wanted.kind, sys.intern(meta.namespace), meta.name)
-        return Event(Seen(ref, meta.uid, meta.labels or {}, deleted), meta.resource_version, raw)
+
+def _event(head: Head, raw: bytes, deleted: bool) -> Event:
+    return Event(Seen(head.ref, head.uid, head.labels, deleted), head.version, raw)

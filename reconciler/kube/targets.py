@@ -7,11 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import edge
 from reconciler.kube.breaker import Breaker
-from reconciler.kube.client import Client
+from reconciler.kube.client import Client, Watch
 from reconciler.kube.nested_watch import NestedWatch
 from reconciler.kube.portforward import Dialer
 from reconciler.kube.reflector import SILENCE
-from reconciler.kube.transport import Stream
 from reconciler.model import Object, ObjectRef, Target
 
 PORT = 8443  # the engine's pod
@@ -105,7 +104,7 @@ class Targets:
     def _watch(
         self, target: Target, namespace: str, group: str, kind: str, labels: str, wake: Callable[[], None]
     ) -> NestedWatch:
-        def opened() -> Stream:
+        def opened() -> Watch:
             return _opened(self.client(target, namespace), group, kind, labels)
 
         return NestedWatch(f"{target}-{kind}", opened, wake, self._watches.release)
@@ -159,7 +158,7 @@ class _Guard:
             self._drop()
 
 
-def _opened(client: Client, group: str, kind: str, labels: str) -> Stream:
+def _opened(client: Client, group: str, kind: str, labels: str) -> Watch:
     """A watch that first tells of all there is: what happened since the caller looked is not lost."""
     seconds = int(WATCH_SECONDS * random.uniform(0.8, 1.0))
     return client.watch(group, kind, since="", labels=labels, seconds=seconds, silence=SILENCE)
