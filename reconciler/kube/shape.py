@@ -18,7 +18,6 @@ from reconciler.model import Object, ObjectRef
 
 DEPTH = 100  # levels; the deepest definitions in the field have about 50, and recursion here must stay far below Python's limit
 _NAME = r"^(?!\.\.?\Z)[^/%\x00-\x20\x7f]{1,253}\Z"
-_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 _NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"{}[]")))
 _VERSION = re.compile(r"v\d{1,4}\.\d{1,4}\.\d{1,4}[-+.A-Za-z0-9]{0,100}")
 
@@ -241,7 +240,8 @@ def is_shallow(raw: bytes) -> bool:
     """Whether no value lies deeper than DEPTH; what is no JSON may pass."""
     if raw.count(b"{") + raw.count(b"[") <= DEPTH:
         return True
-    brackets = _TEXTS.sub(b"", raw).translate(None, _NO_BRACKETS)
+    bare = raw.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in raw else raw
+    brackets = b"".join(bare.split(b'"')[::2]).translate(None, _NO_BRACKETS)  # every other part is inside a text
     for _ in range(DEPTH):  # each turn takes the innermost level away
         if not brackets:
             return True
