@@ -273,18 +273,7 @@ ODD_SERVICES: list[Any] = [
 ]
 
 
-@pytest.mark.xfail(strict=True, reason="parts of a Service of wrong types end the pass")
 def test_an_odd_service_has_no_address_yet() -> None:
     for service in ODD_SERVICES:
         for kind in KINDS_WITH_ADDRESS:
             assert readiness.endpoint(cluster(expose=Expose(type=kind, extra_sans=("192.0.2.9",))), "ns", service) == ""
-
-
-@pytest.mark.xfail(strict=True, reason="whatever the cause, missing credentials are named")
-def test_readiness_names_the_true_cause() -> None:
-    found = readiness.compute({WORKLOAD: rolled_out(1)}, False, False, "nested red refused the connection")
-    assert (found.status, found.reason, found.message) == (
-        "Unknown",
-        "Unreachable",
-        "nested red refused the connection",
-    )

@@ -10,9 +10,8 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconciler.errors import ApiError, ErrorClass, UsageError
+from reconciler.errors import ApiError, ErrorClass, UsageError, one_line
 from reconciler.kube.client import Client, no_fence
-from reconciler.kube.errors import clean
 from reconciler.kube.secret import context, credentials
 from reconciler.kube.transport import Guard, Transport
 from reconciler.model import HostConfig, Object
@@ -98,7 +97,7 @@ def websocket(api: Any, path: str, protocol: str, deadline: float) -> Any:
         )
     except (library.WebSocketException, OSError) as error:
         made.shutdown()  # type: ignore[no-untyped-call]
-        raise ApiError(ErrorClass.TRANSIENT, f"no port-forward: {clean(str(error))[:200]}") from None
+        raise ApiError(ErrorClass.TRANSIENT, f"no port-forward: {one_line(str(error))[:200]}") from None
     return made
 
 

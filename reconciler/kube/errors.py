@@ -8,11 +8,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from reconciler.errors import ApiError, ErrorClass
+from reconciler.errors import ApiError, ErrorClass, one_line
 from reconciler.model import ObjectRef
 from reconciler.plan.redact import is_secret_like
 
-MESSAGE_LIMIT = 1000
 RETRY_AFTER_LIMIT = 60.0
 WRITES = frozenset({"create", "apply", "replace", "delete", "patch"})
 
@@ -24,7 +23,6 @@ _AFTER_WORDS = re.compile(
 _UNTYPED = re.compile(r"failed to (create typed patch object|convert new object)")
 """How server-side apply refuses a body that does not fit its schema: as a 500 without a reason [measured on 1.36]."""
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]+")
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -169,9 +167,9 @@ def _has_cause(answer: Status, reason: str) -> bool:
 def _message(status: int, answer: Status, verb: str, ref: ObjectRef | None, kind: ErrorClass) -> str:
     if ref and is_secret_like(ref):
         fields = ", ".join(sorted({cause.field for cause in _all_causes(answer) if cause.field}))
-        return f"{verb} {ref}: {answer.reason or kind}" + (f" ({clean(fields)})" if fields else "")
+        return f"{verb} {ref}: {one_line(answer.reason, 100) or kind}" + (f" ({one_line(fields)})" if fields else "")
     if answer.message:
-        return clean(answer.message)
+        return one_line(answer.message)
     return f"{verb} {ref or 'collection'}: HTTP {status} without a readable Status"
 
 
@@ -180,13 +178,9 @@ def _causes(answer: Status, ref: ObjectRef | None) -> tuple[tuple[str, str, str]
         answer, "FieldManagerConflict"
     )  # conflict texts name managers only
     return tuple(
-        (clean(cause.field), clean(cause.reason), clean(cause.message) if keep else "") for cause in _all_causes(answer)
+        (one_line(cause.field), one_line(cause.reason), one_line(cause.message) if keep else "")
+        for cause in _all_causes(answer)
     )
-
-
-def clean(text: str) -> str:
-    """One printable line of at most MESSAGE_LIMIT characters: a nested API server is not trusted with our terminal."""
-    return _UNPRINTABLE.sub(" ", text)[:MESSAGE_LIMIT]
 
 
 def _seconds(header: str) -> float | None:
@@ -196,4 +190,4 @@ def _seconds(header: str) -> float | None:
 
 def _transport_words(error: Exception) -> str:
     reason = str(getattr(error, "reason", "") or error)
-    return clean(f"{type(error).__name__}: {reason}")[:300]
+    return one_line(f"{type(error).__name__}: {reason}")[:300]
