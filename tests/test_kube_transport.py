@@ -14,7 +14,7 @@ from reconciler.errors import ApiError, ErrorClass, LeaseLost, UsageError
 from reconciler.kube import edge
 from reconciler.kube.breaker import Breaker
 from reconciler.kube.client import Client
-from reconciler.kube.transport import Call, Transport
+from reconciler.kube.transport import Call, Limits, Transport
 from reconciler.model import HostConfig, ObjectRef
 from tests.answering import Answer, Server, drops, http, kubeconfig, sends
 
@@ -164,8 +164,8 @@ def test_no_configuration_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_two_failures_open_the_breaker_and_one_probe_closes_it(server: Server, client: Client) -> None:
     now = [0.0]
-    breaker = Breaker("red", lambda: now[0])
-    transport = Transport(client.transport.api, guard=breaker, deadline=0.5)
+    breaker = Breaker(lambda: now[0])
+    transport = Transport(client.transport.api, guard=breaker, limits=Limits(deadline=0.5))
     call = Call("get", "GET", "/x")
     server.answer = drops
     for _ in range(2):
@@ -190,7 +190,7 @@ def test_an_answer_without_end_is_cut_off(server: Server, client: Client) -> Non
             peer.sendall(b"x" * 65536)
 
     server.answer = floods
-    small = Transport(client.transport.api, limit=1 << 20)
+    small = Transport(client.transport.api, limits=Limits(size=1 << 20))
     with pytest.raises(ApiError) as error:
         small.send(Call("get", "GET", "/x"))
     assert error.value.kind is ErrorClass.TRANSIENT

@@ -14,6 +14,7 @@ from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import shape
 from reconciler.kube.discovery import Discovery, Resource
 from reconciler.kube.shape import Asked, Event, Head
+from reconciler.kube.timed import Limit
 from reconciler.kube.transport import APPLY, JSON, Call, Stream, Transport
 from reconciler.model import Object, ObjectRef
 
@@ -21,7 +22,7 @@ MANAGER = "nidus"
 PAGE = 500
 Objects = list[Object]
 Raws = list[tuple[Head, bytes]]
-LIST_DEADLINE = 60.0  # seconds for one page of a list: large answers take longer than single objects
+READY_DEADLINE = 5.0  # seconds for /readyz
 
 
 def no_fence() -> None:
@@ -58,20 +59,30 @@ class Client:
     """One server. Thread-safe; copies made by `fenced` share the pool and the discovery."""
 
     def __init__(
-        self, transport: Transport, *, fence: Callable[[], None] = no_fence, deadline: float | None = None
+        self,
+        transport: Transport,
+        *,
+        fence: Callable[[], None] = no_fence,
+        deadline: float | None = None,
+        limit: Limit | None = None,
     ) -> None:
         self.transport = transport
         self.fence = fence
-        self.deadline = deadline or transport.deadline
+        self.deadline = deadline or transport.limits.deadline
+        self._limit = limit
         self._discovery = Discovery(self._fetch)
 
     def fenced(self, fence: Callable[[], None]) -> "Client":
         """The same server with another fence: the Lease itself is written by the unfenced one."""
-        return self._copy(fence, self.deadline)
+        return self._copy(fence, self.deadline, self._limit)
 
     def within(self, deadline: float) -> "Client":
         """The same server with another deadline for each call, in seconds."""
-        return self._copy(self.fence, deadline)
+        return self._copy(self.fence, deadline, self._limit)
+
+    def budgeted(self, seconds: float) -> "Client":
+        """The same server with one deadline for all calls together, in seconds from now: for one look at it (A7)."""
+        return self._copy(self.fence, self.deadline, Limit.of(seconds))
 
     # Reads
 
@@ -134,7 +145,7 @@ class Client:
     def readyz(self) -> bool:
         """Whether the server says it is ready; ApiError when it cannot be reached."""
         try:
-            return self._fetch("/readyz", "*/*").strip() == b"ok"
+            return self._fetch("/readyz", "*/*", min(READY_DEADLINE, self.deadline)).strip() == b"ok"
         except ApiError as error:
             if error.status:
                 return False
@@ -208,8 +219,8 @@ class Client:
 
     # Parts
 
-    def _copy(self, fence: Callable[[], None], deadline: float) -> "Client":
-        copy = Client(self.transport, fence=fence, deadline=deadline)
+    def _copy(self, fence: Callable[[], None], deadline: float, limit: Limit | None) -> "Client":
+        copy = Client(self.transport, fence=fence, deadline=deadline, limit=limit)
         copy._discovery = self._discovery
         return copy
 
@@ -219,7 +230,7 @@ class Client:
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
         items: Raws = []
         while True:
-            body = self._send(Call("list", "GET", path, query), max(LIST_DEADLINE, self.deadline))
+            body = self._send(Call("list", "GET", path, query), max(self.transport.limits.listing, self.deadline))
             page = shape.page(body, asked)
             items += page.items
             if not page.more:
@@ -234,15 +245,15 @@ class Client:
         return ObjectRef(group, obj["kind"], namespace, meta["name"]), resource
 
     def _send(self, call: Call, deadline: float | None = None) -> bytes:
-        return self.transport.send(call, deadline=deadline or self.deadline)[1]
+        return self.transport.send(call, deadline=deadline or self.deadline, limit=self._limit)[1]
 
-    def _fetch(self, path: str, accept: str) -> bytes:
-        return self._send(Call("get", "GET", path, accept=accept))
+    def _fetch(self, path: str, accept: str, deadline: float | None = None) -> bytes:
+        return self._send(Call("get", "GET", path, accept=accept), deadline)
 
     def _write(self, call: Call, *, free: bool = False) -> tuple[int, bytes]:
         if not free:
             self.fence()
-        return self.transport.send(call, deadline=self.deadline)
+        return self.transport.send(call, deadline=self.deadline, limit=self._limit)
 
 
 def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:

@@ -76,15 +76,42 @@ def parse(body: bytes) -> Status:
     return answer if answer.kind == "Status" else Status()
 
 
-def translate(error: Exception, wrote: bool) -> ApiError:
-    """Turn a failure of the transport into TRANSIENT, or AMBIGUOUS when a write may have reached the server."""
+class TooLarge(Exception):
+    """An answer has more than so many bytes."""
+
+
+def translate(error: Exception, wrote: bool, name: str = "the API server", seconds: float = 0.0) -> ApiError:
+    """Turn a failure of the transport into TRANSIENT, or AMBIGUOUS when a write may have reached the server.
+
+    `name` is how the message calls the server, `seconds` how long it was waited for.
+    """
     from urllib3 import exceptions as http  # heavy; loaded already wherever such an error can come from
 
+    if isinstance(error, ApiError):
+        return error
     before = isinstance(
-        error, http.NewConnectionError | http.ConnectTimeoutError | http.SSLError | http.LocationParseError
-    )
+        error,
+        http.NewConnectionError | http.ConnectTimeoutError | http.SSLError | http.LocationParseError | http.PoolError,
+    ) and not isinstance(error, http.ReadTimeoutError)
     kind = ErrorClass.AMBIGUOUS if wrote and not before else ErrorClass.TRANSIENT
-    return ApiError(kind, f"the API server did not answer: {_transport_words(error)}")
+    return ApiError(kind, getattr(error, "told", "") or f"{name} {_what_it_did(error, seconds)}")
+
+
+def _what_it_did(error: Exception, seconds: float) -> str:
+    from urllib3 import exceptions as http
+
+    if isinstance(error, TooLarge):
+        return f"sent an answer of more than {error.args[0]} bytes"
+    if isinstance(error, http.TimeoutError | TimeoutError) and not isinstance(error, http.NewConnectionError):
+        return f"did not answer within {seconds:g} s"
+    causes = (error, *error.args, error.__cause__, error.__context__)
+    if any(isinstance(one, ConnectionRefusedError) for one in causes):
+        return "refused the connection"
+    if any(isinstance(one, http.NameResolutionError) for one in causes):
+        return "has an address that cannot be resolved"
+    if any(isinstance(one, ConnectionError | http.IncompleteRead | EOFError) for one in causes):
+        return "closed the connection"
+    return f"did not answer: {_transport_words(error)}"
 
 
 def broken(verb: str, what: str) -> ApiError:
