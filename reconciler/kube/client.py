@@ -3,7 +3,8 @@
 Every call has a deadline; nothing is retried under the cover; every write asks `fence` first (H1).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,13 +14,15 @@ import msgspec
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import shape
 from reconciler.kube.discovery import Discovery, Resource
-from reconciler.kube.shape import Asked, Event, Head
+from reconciler.kube.shape import Asked, Head
 from reconciler.kube.timed import Limit
-from reconciler.kube.transport import APPLY, JSON, Call, Stream, Transport
+from reconciler.kube.transport import APPLY, JSON, Call, Transport
+from reconciler.kube.watch import Watch
 from reconciler.model import Object, ObjectRef
 
 MANAGER = "nidus"
 PAGE = 500
+DENIALS = (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING, ErrorClass.RACED)
 Objects = list[Object]
 Raws = list[tuple[Head, bytes]]
 READY_DEADLINE = 5.0  # seconds for /readyz
@@ -37,24 +40,6 @@ class Applied:
     created: bool
 
 
-class Watch:
-    """An open watch; iterate for checked events, `stop` from any thread ends the iteration."""
-
-    def __init__(self, stream: Stream, asked: Asked) -> None:
-        self._stream = stream
-        self._asked = asked
-
-    def __iter__(self) -> Iterator[Event]:
-        """Yield each event. Ends when the server closes; raises ApiError: RELIST, or TRANSIENT on silence, a reset or rubbish."""
-        for line in self._stream:
-            if line:
-                yield shape.event(line, self._asked)
-
-    def stop(self) -> None:
-        """End a blocked read of another thread."""
-        self._stream.stop()
-
-
 class Client:
     """One server. Thread-safe; copies made by `fenced` share the pool and the discovery."""
 
@@ -64,30 +49,39 @@ class Client:
         *,
         fence: Callable[[], None] = no_fence,
         deadline: float | None = None,
-        limit: Limit | None = None,
     ) -> None:
         self.transport = transport
         self.fence = fence
         self.deadline = deadline or transport.limits.deadline
-        self._limit = limit
+        self._limit: Limit | None = None
+        self._doubted: Callable[[ObjectRef], None] = lambda ref: None
         self._discovery = Discovery(self._fetch)
 
     def fenced(self, fence: Callable[[], None]) -> "Client":
         """The same server with another fence: the Lease itself is written by the unfenced one."""
-        return self._copy(fence, self.deadline, self._limit)
+        return self._copy(fence=fence)
 
     def within(self, deadline: float) -> "Client":
         """The same server with another deadline for each call, in seconds."""
-        return self._copy(self.fence, deadline, self._limit)
+        return self._copy(deadline=deadline)
 
     def budgeted(self, seconds: float) -> "Client":
         """The same server with one deadline for all calls together, in seconds from now: for one look at it (A7)."""
-        return self._copy(self.fence, self.deadline, Limit.of(seconds))
+        return self._copy(_limit=Limit.of(seconds))
+
+    def doubting(self, doubted: Callable[[ObjectRef], None]) -> "Client":
+        """The same server; `doubted` hears of each object that it says is absent, or another than the one meant (R1)."""
+        return self._copy(_doubted=doubted)
 
     # Reads
 
     def get(self, ref: ObjectRef, *, version: str = "") -> Object | None:
         """Return the live object; None only when the server says that this very object is not there (A6)."""
+        found = self.read(ref, version=version)
+        return None if found is None else msgspec.json.decode(found[1])
+
+    def read(self, ref: ObjectRef, *, version: str = "") -> tuple[Head, bytes] | None:
+        """Like `get`, still encoded, with its checked head."""
         resource = self.resource(ref.group, ref.kind, version)
         call = Call("get", "GET", _path(resource, ref), ref=ref, resource=resource.plural)
         try:
@@ -96,7 +90,7 @@ class Client:
             if error.kind in (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING):
                 return None
             raise
-        return shape.decoded(body, _asked("get", resource, ref))
+        return shape.head(body, _asked("get", resource, ref)), body
 
     def list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Objects, str]:
         """Return (objects, resourceVersion) of a whole collection; `labels` is a selector. Never a partial list (S3)."""
@@ -113,6 +107,10 @@ class Client:
             if error.kind is not ErrorClass.RELIST:
                 raise
         return self._pages(group, kind, namespace, labels)
+
+    def heads(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
+        """Like `raw_list`, of metadata alone: items are encoded only where the server sends them whole all the same."""
+        return self._pages(group, kind, namespace, labels, partial=True)
 
     def watch(
         self, group: str, kind: str, *, since: str, namespace: str = "", labels: str = "", seconds: int, silence: float
@@ -210,8 +208,7 @@ class Client:
             if error.kind is ErrorClass.ABSENT:
                 return None
             raise
-        answer = shape.deletion(told, _asked("delete", resource, ref, uid))
-        return answer if answer is not None and _is_leaving(answer) else None
+        return shape.deletion(told, _asked("delete", resource, ref, uid))
 
     def close(self) -> None:
         """Close the connections."""
@@ -219,19 +216,20 @@ class Client:
 
     # Parts
 
-    def _copy(self, fence: Callable[[], None], deadline: float, limit: Limit | None) -> "Client":
-        copy = Client(self.transport, fence=fence, deadline=deadline, limit=limit)
-        copy._discovery = self._discovery
-        return copy
+    def _copy(self, **changes: object) -> "Client":
+        made = copy.copy(self)
+        vars(made).update(changes)
+        return made
 
-    def _pages(self, group: str, kind: str, namespace: str, labels: str) -> tuple[Raws, str]:
+    def _pages(self, group: str, kind: str, namespace: str, labels: str, *, partial: bool = False) -> tuple[Raws, str]:
         resource = self.resource(group, kind)
         asked, path = Asked("list", resource, namespace), resource.path(quote(namespace))
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
         items: Raws = []
         while True:
-            body = self._send(Call("list", "GET", path, query), max(self.transport.limits.listing, self.deadline))
-            page = shape.page(body, asked)
+            call = Call("list", "GET", path, query, accept=shape.PARTIAL_ACCEPT if partial else JSON)
+            body = self._send(call, max(self.transport.limits.listing, self.deadline))
+            page = shape.page(body, asked, partial=partial)
             items += page.items
             if not page.more:
                 return items, page.version
@@ -245,7 +243,15 @@ class Client:
         return ObjectRef(group, obj["kind"], namespace, meta["name"]), resource
 
     def _send(self, call: Call, deadline: float | None = None) -> bytes:
-        return self.transport.send(call, deadline=deadline or self.deadline, limit=self._limit)[1]
+        return self._transfer(call, deadline)[1]
+
+    def _transfer(self, call: Call, deadline: float | None = None) -> tuple[int, bytes]:
+        try:
+            return self.transport.send(call, deadline=deadline or self.deadline, limit=self._limit)
+        except ApiError as error:
+            if error.kind in DENIALS and call.ref is not None:
+                self._doubted(call.ref)
+            raise
 
     def _fetch(self, path: str, accept: str, deadline: float | None = None) -> bytes:
         return self._send(Call("get", "GET", path, accept=accept), deadline)
@@ -253,7 +259,7 @@ class Client:
     def _write(self, call: Call, *, free: bool = False) -> tuple[int, bytes]:
         if not free:
             self.fence()
-        return self.transport.send(call, deadline=self.deadline, limit=self._limit)
+        return self._transfer(call)
 
 
 def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:
@@ -266,16 +272,3 @@ def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:
 
 def _asked(verb: str, resource: Resource, ref: ObjectRef, uid: str = "", *, kept: bool = True) -> Asked:
     return Asked(verb, resource, ref.namespace if resource.namespaced else "", ref.name, uid, kept)
-
-
-def _is_leaving(answer: Object) -> bool:
-    """Whether a DELETE's answer is an object that stays until its finalizers or its dependents are done."""
-    meta = answer["metadata"]
-    return bool(meta.get("deletionTimestamp")) and _has_more_to_do(answer, meta)
-
-
-def _has_more_to_do(answer: Object, meta: Mapping[str, Any]) -> bool:
-    graceful = meta.get("deletionGracePeriodSeconds") not in (None, 0)
-    spec = answer.get("spec")
-    held = answer.get("kind") == "Namespace" and isinstance(spec, Mapping) and bool(spec.get("finalizers"))
-    return bool(meta.get("finalizers")) or graceful or held

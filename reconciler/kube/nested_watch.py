@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from reconciler.errors import NidusError
-from reconciler.kube.client import Watch
+from reconciler.kube.watch import Watch
 
 PAUSE, LONGEST = 1.0, 60.0
 LASTED = 5.0  # seconds after which a watch counts as one that worked

@@ -7,6 +7,7 @@ checked is identity and metadata; `spec`, `status` and the rest may be anything 
 
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -148,6 +149,7 @@ class Page:
 
 
 PARTIAL = "PartialObjectMetadata"
+PARTIAL_ACCEPT = f"application/json;as={PARTIAL}List;g=meta.k8s.io;v=v1,application/json"
 """What a list of metadata alone consists of (meta.k8s.io/v1)."""
 
 
@@ -217,11 +219,20 @@ class _Outcome(msgspec.Struct):
 
 
 def deletion(raw: bytes, asked: Asked) -> Object | None:
-    """The object a DELETE answered with; None when it answered with a Status that says Success."""
+    """The object a DELETE answered with while it stays until its finalizers or its dependents are done; None when it is gone."""
     told = _read(raw, _Outcome, asked.verb)
     if told.kind == "Status" and told.status == "Success":
         return None
-    return decoded(raw, asked)
+    answer = decoded(raw, asked)
+    meta = answer["metadata"]
+    return answer if meta.get("deletionTimestamp") and _has_more_to_do(answer, meta) else None
+
+
+def _has_more_to_do(answer: Object, meta: Mapping[str, Any]) -> bool:
+    graceful = meta.get("deletionGracePeriodSeconds") not in (None, 0)
+    spec = answer.get("spec")
+    held = answer.get("kind") == "Namespace" and isinstance(spec, Mapping) and bool(spec.get("finalizers"))
+    return bool(meta.get("finalizers")) or graceful or held
 
 
 class _Served(msgspec.Struct, rename="camel"):

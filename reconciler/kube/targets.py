@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Sequence
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import edge
 from reconciler.kube.breaker import Breaker
-from reconciler.kube.client import Client, Watch
+from reconciler.kube.client import Client
 from reconciler.kube.nested_watch import NestedWatch
 from reconciler.kube.portforward import Dialer
 from reconciler.kube.reflector import SILENCE
 from reconciler.kube.transport import Transport
+from reconciler.kube.watch import Watch
 from reconciler.model import Object, ObjectRef, Target
 
 PORT = 8443  # the engine's pod
