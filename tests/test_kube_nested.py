@@ -1,5 +1,6 @@
 """A nested API server that hangs, trickles, refuses or idles: what it may cost and what is said about it (A7)."""
 
+import queue
 import socket
 import threading
 import time
@@ -246,3 +247,26 @@ def eventually(check: Callable[[], bool], seconds: float = 20.0) -> None:
     while not check():
         assert time.monotonic() < ends, "not in time"
         threading.Event().wait(0.05)
+
+
+@pytest.mark.xfail(strict=True, reason="whatever is not an error of ours ends the watch, and the process")
+def test_a_bug_met_by_a_nested_watch_is_told_and_the_watch_goes_on(
+    host: ForwardingHost, nested: NestedServer, tmp_path: Path
+) -> None:
+    told: queue.Queue[tuple[str, Exception]] = queue.Queue()
+    woken: queue.Queue[int] = queue.Queue()
+
+    def wake() -> None:
+        woken.put(1)
+        if woken.qsize() == 1:
+            raise KeyError("a bug")
+
+    with closing(edge.host(HostConfig(kubeconfig=str(kubeconfig(tmp_path, host.url))))) as client:
+        targets = Targets(client, inside=False, failed=lambda what, error: told.put((what, error)))
+        stop = targets.nested_watch(TARGET, NAMESPACE, [("", "ConfigMap")], wake)
+        assert stop is not None
+        what, error = told.get(timeout=20)
+        assert isinstance(error, KeyError)
+        eventually(lambda: woken.qsize() > 1)
+        stop()
+        targets.forget_all()
