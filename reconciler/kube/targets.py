@@ -45,11 +45,13 @@ class Targets:
         deadline: float = 10.0,
         silence: float = edge.NESTED_SILENCE,
         idle: float = IDLE,
+        failed: Callable[[str, Exception], None] = lambda what, error: None,
     ) -> None:
         self._fence = fence or host.fence  # a nested write needs the Lease as much as a host write does
         self._host = host.fenced(self._fence)
         self._inside = inside
         self._cached = cached
+        self._failed = failed
         self._deadline, self._silence, self._idle = deadline, silence, idle
         self._lock = threading.Lock()
         self._clients: dict[Target, Client] = {}
@@ -123,7 +125,7 @@ class Targets:
         def opened() -> Watch:
             return _opened(self.client(target, namespace), group, kind, labels)
 
-        return NestedWatch(f"{target}-{kind}", opened, wake, self._watches.release)
+        return NestedWatch(f"{target}-{kind}", opened, wake, self._watches.release, self._failed)
 
     def _made(self, target: Target, namespace: str) -> Client:
         breaker = self._breaker(target)
