@@ -12,7 +12,11 @@ Waiting and held are outcomes (`model.Result`), validation problems are values (
 Anything outside this tree is a bug and is loud.
 """
 
+import re
 from enum import StrEnum
+
+LINE = 1000  # characters of one message
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]+")
 
 
 class NidusError(Exception):
@@ -47,6 +51,11 @@ class Unavailable(Retry):
 
 class LeaseLost(NidusError):
     """The Lease is held by another process, or could not be renewed in time."""
+
+
+def one_line(text: object, limit: int = LINE) -> str:
+    """`text` as one printable line of at most `limit` characters; "" for what is no text. For what others wrote and people read."""
+    return _UNPRINTABLE.sub(" ", text[: 2 * limit])[:limit] if isinstance(text, str) else ""
 
 
 class ErrorClass(StrEnum):

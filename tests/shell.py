@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from reconciler.kube.client import Client, no_fence
-from reconciler.kube.transport import Guard, Transport
+from reconciler.kube.transport import Guard, Limits, Transport
 from tests.memory.api import Api
 from tests.memory.server import Server
 
@@ -14,4 +14,4 @@ def client(
     server: Server, fence: Callable[[], None] = no_fence, *, guard: Guard | None = None, deadline: float = DEADLINE
 ) -> Client:
     """The product's client of a server in memory."""
-    return Client(Transport(Api(server), guard=guard, deadline=deadline), fence=fence)
+    return Client(Transport(Api(server), guard=guard, limits=Limits(deadline=deadline)), fence=fence)

@@ -261,3 +261,19 @@ def test_claims_and_what_retain_keeps() -> None:
 def test_selectors_stay_inside_the_namespace_or_name_the_cluster() -> None:
     for selector in leftovers.selectors("a", "ns"):
         assert selector.namespace == "ns" or selector.labels.endswith("=ns-x-a")
+
+
+KINDS_WITH_ADDRESS: tuple[Any, ...] = ("LoadBalancer", "NodePort")
+ODD_SERVICES: list[Any] = [
+    {"spec": [], "status": []},
+    {"spec": {"ports": {}}, "status": {"loadBalancer": "x"}},
+    {"spec": {"ports": ["https"]}, "status": {"loadBalancer": {"ingress": {}}}},
+    {"spec": {"ports": [{"name": "https", "nodePort": "x"}]}, "status": {"loadBalancer": {"ingress": ["x"]}}},
+    {"spec": {"ports": [{"name": "https", "nodePort": {}}]}, "status": {"loadBalancer": {"ingress": [{"ip": []}]}}},
+]
+
+
+def test_an_odd_service_has_no_address_yet() -> None:
+    for service in ODD_SERVICES:
+        for kind in KINDS_WITH_ADDRESS:
+            assert readiness.endpoint(cluster(expose=Expose(type=kind, extra_sans=("192.0.2.9",))), "ns", service) == ""

@@ -98,3 +98,38 @@ def test_a_gate_condition_seen_for_an_older_generation_does_not_count() -> None:
     condition = {"type": "Programmed", "status": "True", "observedGeneration": 1}
     obj = {"metadata": {"generation": 2}, "status": {"conditions": [condition]}}
     assert health.gate(check, {ObjectRef("x", "Gateway", "a", "g"): obj}).status == "InProgress"
+
+
+ODD: list[dict[str, Any]] = [
+    {"status": "ready"},
+    {"status": []},
+    {"status": {"conditions": {"Ready": "True"}}},
+    {"status": {"conditions": ["Ready"]}},
+    {"status": {"conditions": [{"type": "Ready", "status": True}]}},
+    {"status": {"conditions": [{"type": ["Ready"], "status": "True"}]}},
+    {"status": {"observedGeneration": "1"}},
+]
+
+
+@pytest.mark.parametrize("parts", ODD)
+def test_a_status_of_a_wrong_type_is_unknown_and_says_what_is_wrong(parts: dict[str, Any]) -> None:
+    found = health.compute({"apiVersion": "x.io/v1", "kind": "Thing", "metadata": {"name": "a"}, **parts})
+    assert (found.status, found.reason) == ("Unknown", "StatusUnreadable")
+    assert "status" in found.message
+
+
+def test_what_a_condition_says_is_one_printable_line() -> None:
+    said = {"type": "Stalled", "status": "True", "reason": "A\x1b[2J", "message": "a\x1b[2J\nb" + "x" * 5000}
+    found = health.compute({"apiVersion": "x.io/v1", "kind": "Thing", "status": {"conditions": [said]}})
+    assert (found.reason, found.message[:8]) == ("A [2J", "a [2J bx")
+    assert len(found.message) <= 1000
+    said |= {"reason": {"a": 1}, "message": ["x"]}
+    found = health.compute({"apiVersion": "x.io/v1", "kind": "Thing", "status": {"conditions": [said]}})
+    assert (found.reason, found.message) == ("Stalled", "")
+
+
+@given(obj=st.dictionaries(st.sampled_from(("apiVersion", "kind", "metadata", "spec", "status")), JSON))
+def test_any_object_at_all_has_a_health(obj: dict[str, Any]) -> None:
+    assert health.compute(obj).status in ("Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown")
+    check = ConditionCheck(kind="Thing", name="a", type="Ready")
+    assert health.gate(Check(condition=check), {ObjectRef("x.io", "Thing", "", "a"): obj}).status != "NotFound"

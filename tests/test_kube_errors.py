@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import urllib3.exceptions as http
 
+from reconciler.errors import LINE
 from reconciler.errors import ErrorClass as E
 from reconciler.kube import errors
 from reconciler.model import ObjectRef
@@ -102,7 +103,7 @@ def test_a_secret_keeps_its_value() -> None:
 def test_a_hostile_sentence_is_one_printable_line() -> None:
     error = errors.classify(403, status("Forbidden", "a\x1b[2J\nb" + "x" * 5000), "apply", CONFIG)
     assert error.message.startswith("a [2J b")
-    assert len(error.message) == errors.MESSAGE_LIMIT
+    assert len(error.message) == LINE
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,60 +14,13 @@ from reconciler.errors import ApiError, ErrorClass, LeaseLost, UsageError
 from reconciler.kube import edge
 from reconciler.kube.breaker import Breaker
 from reconciler.kube.client import Client
-from reconciler.kube.transport import Call, Transport
+from reconciler.kube.transport import Call, Limits, Transport
 from reconciler.model import HostConfig, ObjectRef
+from tests.answering import Answer, Server, drops, http, kubeconfig, sends
 
 CONFIG = ObjectRef("", "ConfigMap", "default", "a")
-BODY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
-DISCOVERY = {
-    "kind": "APIGroupDiscoveryList",
-    "items": [{"versions": [{"version": "v1", "resources": [
-        {"resource": "configmaps", "scope": "Namespaced", "responseKind": {"kind": "ConfigMap"}}]}]}],
-}  # fmt: skip
-NO_GROUPS = b'{"kind":"APIGroupDiscoveryList","items":[]}'
-Answer = Callable[[socket.socket], None]
-
-
-def http(status: int, body: bytes, *headers: str) -> bytes:
-    head = "".join(f"{header}\r\n" for header in headers)
-    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
-
-
-class Server:
-    """Answers discovery properly and everything else by `answer`; remembers the request lines."""
-
-    def __init__(self) -> None:
-        self.answer: Answer = lambda peer: peer.sendall(http(200, b"{}"))
-        self.seen: list[str] = []
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                peer, _ = self._listening.accept()
-                threading.Thread(target=self._one, args=(peer,), daemon=True).start()
-
-    def _one(self, peer: socket.socket) -> None:
-        with peer, suppress(OSError), peer.makefile("rb") as lines:
-            while request := lines.readline().decode():
-                length = 0
-                while (header := lines.readline()) not in (b"\r\n", b""):
-                    if header.lower().startswith(b"content-length:"):
-                        length = int(header.split(b":")[1])
-                lines.read(length)
-                path = request.split()[1]
-                if path in ("/api", "/apis"):
-                    peer.sendall(http(200, json.dumps(DISCOVERY).encode() if path == "/api" else NO_GROUPS))
-                    continue
-                self.seen.append(request.split(" HTTP")[0])
-                self.answer(peer)
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+BODY: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
+LIVE = json.dumps({**BODY, "metadata": {**BODY["metadata"], "uid": "u", "resourceVersion": "1"}}).encode()
 
 
 @pytest.fixture
@@ -79,23 +33,6 @@ def server() -> Iterator[Server]:
 def client(server: Server, tmp_path: Path) -> Iterator[Client]:
     with closing(edge.host(HostConfig(kubeconfig=str(kubeconfig(tmp_path, server.url))), deadline=0.5)) as made:
         yield made
-
-
-def kubeconfig(folder: Path, url: str, token: str = "t") -> Path:
-    path = folder / "kubeconfig"
-    named = {"clusters": "cluster", "users": "user", "contexts": "context"}
-    values = {"clusters": {"server": url}, "users": {"token": token}, "contexts": {"cluster": "x", "user": "x"}}
-    body: dict[str, object] = {key: [{"name": "x", one: values[key]}] for key, one in named.items()}
-    path.write_text(json.dumps({**body, "current-context": "x", "apiVersion": "v1", "kind": "Config"}))
-    return path
-
-
-def sends(answer: bytes) -> Answer:
-    return lambda peer: peer.sendall(answer)
-
-
-def drops(peer: socket.socket) -> None:
-    peer.shutdown(socket.SHUT_RDWR)
 
 
 def is_silent(peer: socket.socket) -> None:
@@ -197,6 +134,7 @@ def test_the_fence_stands_before_every_write_and_no_read(server: Server, client:
         with pytest.raises(LeaseLost):
             act()
     assert server.seen == []
+    server.answer = sends(http(200, LIVE))
     fenced.get(CONFIG)
     fenced.apply(BODY, dry_run=True)
     assert len(server.seen) == 2
@@ -226,8 +164,8 @@ def test_no_configuration_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_two_failures_open_the_breaker_and_one_probe_closes_it(server: Server, client: Client) -> None:
     now = [0.0]
-    breaker = Breaker("red", lambda: now[0])
-    transport = Transport(client.transport.api, guard=breaker, deadline=0.5)
+    breaker = Breaker(lambda: now[0])
+    transport = Transport(client.transport.api, guard=breaker, limits=Limits(deadline=0.5))
     call = Call("get", "GET", "/x")
     server.answer = drops
     for _ in range(2):
@@ -252,7 +190,7 @@ def test_an_answer_without_end_is_cut_off(server: Server, client: Client) -> Non
             peer.sendall(b"x" * 65536)
 
     server.answer = floods
-    small = Transport(client.transport.api, limit=1 << 20)
+    small = Transport(client.transport.api, limits=Limits(size=1 << 20))
     with pytest.raises(ApiError) as error:
         small.send(Call("get", "GET", "/x"))
     assert error.value.kind is ErrorClass.TRANSIENT

@@ -14,6 +14,7 @@ from reconciler.kube.targets import ENGINE, Targets
 from reconciler.model import Bundle, Layer, Object, ObjectRef, Policy, Target
 from reconciler.packs.render import Renderer
 from reconciler.plan.mark import HOST, MANAGED_BY
+from reconciler.report import bugs
 from reconciler.settings import Settings
 
 OURS = ((MANAGED_BY, "nidus"),)
@@ -72,7 +73,7 @@ class Eyes:
         read: Read,
         woken: Callable[[str], None],
     ) -> None:
-        self._host, self._policy, self._renderer, self._read, self._woken = host, policy, renderer, read, woken
+        self._policy, self._renderer, self._read, self._woken = policy, renderer, read, woken
         self._watches: dict[str, tuple[frozenset[tuple[str, str]], Callable[[], None]]] = {}
         self._lock = threading.Lock()
         own = settings.config.namespace
@@ -80,8 +81,9 @@ class Eyes:
         selections.append(Selection("", "Pod", (ENGINE,)))
         selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
         selections.append(Selection("nidus.dev", "Source", (), own))
-        self._cache = Cache(host, selections, self._changed)
-        self._targets = Targets(host, inside=settings.inside, cached=self._cache.get)
+        self._cache = Cache(host, selections, self._changed, failed=_failed)
+        self._host = host.doubting(self._cache.doubt)  # what a pass is denied, the cache reads again (R1)
+        self._targets = Targets(host, inside=settings.inside, cached=self._cache.get, failed=_failed)
         self._source: Callable[[Object], None] = lambda item: None
 
     def start(self, source: Callable[[Object], None]) -> None:
@@ -101,6 +103,14 @@ class Eyes:
         """For how many seconds some kind on the host is not watched; 0 while all are."""
         since = self._cache.stale_since
         return time.monotonic() - since if since is not None else 0.0
+
+    def refresh(self) -> bool:
+        """List every kind anew, whatever is known, for a forced look (`nidus sync`); whether all of them were in time."""
+        return self._cache.refresh(SYNC_SECONDS)
+
+    def last_failure(self, cluster: str) -> tuple[float, str] | None:
+        """Since when (seconds since the epoch) a cluster's API server has not answered, and why; None when it did at last."""
+        return self._targets.last_failure(Target(self._policy.host, cluster))
 
     def sight(self, bundle: Bundle) -> Reader:
         return sight(bundle, self._host, self._targets, self._renderer, self._read, self._policy, self._cache)
@@ -149,6 +159,10 @@ class Eyes:
     def _moved(self, pod: ObjectRef) -> None:
         """A pod with the labels of an engine's chart. They pass through to synced pods, so a tenant may set them; the name tells (R1)."""
         home = self._cache.get(ObjectRef("", "Namespace", "", pod.namespace))
-        cluster = str(home["metadata"]["labels"].get(CLUSTER, "")) if home is not None else ""
+        cluster = str((home["metadata"].get("labels") or {}).get(CLUSTER, "")) if home is not None else ""
         if cluster and pod.name.removeprefix(f"{cluster}-").isdigit():
             self._woken(cluster)
+
+
+def _failed(what: str, error: Exception) -> None:
+    bugs.tell("watch", error, what)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from reconciler import health
+from reconciler.errors import one_line
+from reconciler.health.reading import number, rows, section
 from reconciler.model import Health, NestedCluster, Object, ObjectRef
 
 ROLLOUTS = frozenset({"StatefulSet", "Deployment"})
@@ -54,13 +56,13 @@ def _worst(objects: Mapping[ObjectRef, Object]) -> Health | None:
 
 
 def _address(service: Object | None) -> str:
-    ingress = ((service or {}).get("status", {}).get("loadBalancer") or {}).get("ingress") or [{}]
-    return str(ingress[0].get("ip") or ingress[0].get("hostname") or "")
+    entry = next(iter(rows(section(service or {}, "status", "loadBalancer"), "ingress")), {})
+    return one_line(entry.get("ip")) or one_line(entry.get("hostname"))
 
 
 def _node_port(service: Object | None) -> int:
-    ports = (service or {}).get("spec", {}).get("ports") or ()
-    return next((int(port.get("nodePort") or 0) for port in ports if port.get("name") == "https"), 0)
+    ports = rows(section(service or {}, "spec"), "ports")
+    return next((number(port, "nodePort") for port in ports if port.get("name") == "https"), 0)
 
 
 def _host(address: str) -> str:

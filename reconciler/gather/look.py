@@ -13,6 +13,7 @@ from reconciler.kube.client import Client
 from reconciler.model import Bundle, Desired, InventoryEntry, Object, ObjectRef, Observed, Target
 from reconciler.plan import mark
 
+LOOK = 10.0  # seconds for one look at a nested cluster, all its calls together (A7)
 LISTED_FROM = 4  # that many objects of one kind inside a nested cluster are listed, fewer are read one by one
 NOT_UP = "known after the control plane is up"
 
@@ -77,7 +78,7 @@ def _is_up(desired: Sequence[Desired], seen: Mapping[Key, Observed]) -> bool:
 def _look(bundle: Bundle, target: Target, refs: Mapping[ObjectRef, str], reader: Reader) -> dict[ObjectRef, Observed]:
     if not target.nested:
         return _look_host(bundle, target, refs, reader)
-    client = reader.client(target)
+    client = reader.client(target).budgeted(LOOK)
     listed = _listed(client, target, refs)
     return {ref: listed.get(ref) or _read(client, target, ref, version) for ref, version in refs.items()}
 

@@ -19,7 +19,7 @@ from reconciler.health.builtin import (
     service,
     volume_claim,
 )
-from reconciler.health.reading import CURRENT, Rule, condition, number, section, spelled
+from reconciler.health.reading import CURRENT, Rule, condition, number, oddity, section, spelled, told
 from reconciler.health.workloads import daemon_set, deployment, pod, replica_set, stateful_set
 from reconciler.model import Check, ConditionCheck, Health, Object, ObjectRef
 
@@ -42,7 +42,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def compute(obj: Object) -> Health:
-    """The health of a live object, as one of kstatus's words; never raises on odd shapes, it reads them as absent."""
+    """The health of a live object, as one of kstatus's words; never raises: a status of a wrong type is Unknown."""
     generic = _generic(obj)
     if generic is not None:
         return generic
@@ -65,6 +65,9 @@ def gate(check: Check, objects: Mapping[ObjectRef, Object]) -> Health:
 
 
 def _generic(obj: Object) -> Health | None:
+    odd = oddity(obj)
+    if odd:
+        return Health("Unknown", "StatusUnreadable", f"the object's {odd}")
     metadata, status = section(obj, "metadata"), section(obj, "status")
     if metadata.get("deletionTimestamp"):
         return Health("Terminating", "Terminating", "waits for its finalizers to be removed")
@@ -73,10 +76,10 @@ def _generic(obj: Object) -> Health | None:
         return Health("InProgress", "GenerationNotObserved", f"generation {metadata['generation']} not observed yet")
     stalled = condition(obj, "Stalled")
     if stalled.get("status") == "True":
-        return Health("Failed", spelled(stalled, "Stalled"), str(stalled.get("message", "")))
+        return Health("Failed", spelled(stalled, "Stalled"), told(stalled))
     reconciling = condition(obj, "Reconciling")
     if reconciling.get("status") == "True":
-        return Health("InProgress", spelled(reconciling, "Reconciling"), str(reconciling.get("message", "")))
+        return Health("InProgress", spelled(reconciling, "Reconciling"), told(reconciling))
     return None
 
 
@@ -84,7 +87,7 @@ def _ready_condition(obj: Object) -> Health:
     ready = condition(obj, "Ready")
     if not ready or ready.get("status") == "True":
         return CURRENT
-    return Health("InProgress", spelled(ready, "NotReady"), str(ready.get("message", "")))
+    return Health("InProgress", spelled(ready, "NotReady"), told(ready))
 
 
 def _condition_gate(check: ConditionCheck, objects: Mapping[ObjectRef, Object]) -> Health:

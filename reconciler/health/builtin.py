@@ -1,18 +1,19 @@
 """Rules of the kinds that run no pods themselves."""
 
-from reconciler.health.reading import CURRENT, condition, rows, section, spelled, waiting
+from reconciler.errors import one_line
+from reconciler.health.reading import CURRENT, condition, rows, section, spelled, told, waiting
 from reconciler.model import Health, Object
 
 
 def namespace(obj: Object) -> Health:
     """Active, or on its way out."""
-    phase = section(obj, "status").get("phase", "Active")
+    phase = one_line(section(obj, "status").get("phase", "Active"), 100)
     return CURRENT if phase == "Active" else Health("Terminating", "Terminating", f"the namespace is {phase}")
 
 
 def volume_claim(obj: Object) -> Health:
     """Current once bound; a lost volume never comes back by itself."""
-    phase = str(section(obj, "status").get("phase", ""))
+    phase = one_line(section(obj, "status").get("phase"), 100)
     if phase == "Bound":
         return CURRENT
     if phase == "Lost":
@@ -55,7 +56,7 @@ def job(obj: Object) -> Health:
     """Current when complete or suspended on purpose, Failed when it failed."""
     failed = condition(obj, "Failed")
     if failed.get("status") == "True":
-        return Health("Failed", spelled(failed, "JobFailed"), str(failed.get("message", "")))
+        return Health("Failed", spelled(failed, "JobFailed"), told(failed))
     if condition(obj, "Complete").get("status") == "True":
         return Health("Current", "JobCompleted", "the job ran to its end")
     if section(obj, "spec").get("suspend") is True:
@@ -69,12 +70,12 @@ def custom_resource_definition(obj: Object) -> Health:
     """Current once established; names another definition already took are a failure."""
     names = condition(obj, "NamesAccepted")
     if names.get("status") == "False":
-        return Health("Failed", spelled(names, "NamesNotAccepted"), str(names.get("message", "")))
+        return Health("Failed", spelled(names, "NamesNotAccepted"), told(names))
     established = condition(obj, "Established")
     if established.get("status") == "True":
         return CURRENT
     if established.get("status") == "False" and established.get("reason") != "Installing":
-        return Health("Failed", spelled(established, "NotEstablished"), str(established.get("message", "")))
+        return Health("Failed", spelled(established, "NotEstablished"), told(established))
     return waiting("Installing", "the definition is not established yet")
 
 
@@ -83,4 +84,4 @@ def api_service(obj: Object) -> Health:
     available = condition(obj, "Available")
     if available.get("status") == "True":
         return CURRENT
-    return waiting(spelled(available, "NotAvailable"), str(available.get("message", "")))
+    return waiting(spelled(available, "NotAvailable"), told(available))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from reconciler.errors import one_line
 from reconciler.model import Health, Object
 
 Rule = Callable[[Object], Health]
@@ -37,7 +38,28 @@ def condition(obj: Object, name: str) -> Mapping[str, Any]:
 
 def spelled(entry: Mapping[str, Any], default: str) -> str:
     """The reason a condition gives, or `default`."""
-    return str(entry.get("reason") or default)
+    return one_line(entry.get("reason"), 100) or default
+
+
+def told(entry: Mapping[str, Any]) -> str:
+    """The message a condition gives as one printable line, "" where it gives none."""
+    return one_line(entry.get("message"))
+
+
+def oddity(obj: Object) -> str:
+    """What of an object's status has another type than every kind gives it, "" where nothing has."""
+    status = obj.get("status")
+    if not isinstance(status, Mapping | None):
+        return "status is no map"
+    conditions = (status or {}).get("conditions")
+    if not isinstance(conditions, list | None) or not all(map(_is_condition, conditions or ())):
+        return "status.conditions is no list of conditions"
+    seen = (status or {}).get("observedGeneration")
+    return "" if seen is None or isinstance(seen, int) else "status.observedGeneration is no number"
+
+
+def _is_condition(entry: object) -> bool:
+    return isinstance(entry, Mapping) and all(isinstance(entry.get(key, ""), str) for key in ("type", "status"))
 
 
 def waiting(reason: str, message: str) -> Health:

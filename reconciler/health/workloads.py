@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reconciler.health.reading import CURRENT, condition, number, rows, section, spelled, waiting
+from reconciler.errors import one_line
+from reconciler.health.reading import CURRENT, condition, number, rows, section, spelled, told, waiting
 from reconciler.model import Health, Object
 
 CRASHES = frozenset({"CrashLoopBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"})
@@ -13,7 +14,7 @@ def deployment(obj: Object) -> Health:
     """Current once every replica is updated and available; Failed past its progress deadline."""
     progressing = condition(obj, "Progressing")
     if progressing.get("reason") == "ProgressDeadlineExceeded":
-        return Health("Failed", "ProgressDeadlineExceeded", str(progressing.get("message", "")))
+        return Health("Failed", "ProgressDeadlineExceeded", told(progressing))
     status, wanted = section(obj, "status"), _replicas(obj)
     if "observedGeneration" not in status:
         return waiting("NotObserved", "the controller has not seen it yet")
@@ -63,7 +64,7 @@ def replica_set(obj: Object) -> Health:
     """Current once all replicas are there, available and ready."""
     failure = condition(obj, "ReplicaFailure")
     if failure.get("status") == "True":
-        return waiting(spelled(failure, "ReplicaFailure"), str(failure.get("message", "")))
+        return waiting(spelled(failure, "ReplicaFailure"), told(failure))
     status, wanted = section(obj, "status"), _replicas(obj)
     if "observedGeneration" not in status:
         return waiting("NotObserved", "the controller has not seen it yet")
@@ -78,11 +79,11 @@ def replica_set(obj: Object) -> Health:
 def pod(obj: Object) -> Health:
     """Current when ready or completed; Failed when it failed, or a container cannot start."""
     status = section(obj, "status")
-    phase = str(status.get("phase", ""))
+    phase = one_line(status.get("phase"), 100)
     if phase == "Succeeded":
         return Health("Current", "PodCompleted", "the pod ran to its end")
     if phase == "Failed":
-        return Health("Failed", "PodFailed", str(status.get("message", "")))
+        return Health("Failed", "PodFailed", told(status))
     stuck = _stuck(status)
     if stuck:
         return Health("Failed", stuck, f"a container waits: {stuck}")
@@ -91,7 +92,7 @@ def pod(obj: Object) -> Health:
         return CURRENT
     scheduled = condition(obj, "PodScheduled")
     if scheduled.get("reason") == "Unschedulable":
-        return waiting("Unschedulable", str(scheduled.get("message", "")))
+        return waiting("Unschedulable", told(scheduled))
     return waiting("PodNotReady", f"the pod is {phase or 'new'} and not ready yet")
 
 

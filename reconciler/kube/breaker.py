@@ -13,15 +13,20 @@ LONGEST = 60.0
 
 
 class Breaker:
-    """Counts whether a server was reached at all; what it answered does not matter here. Thread-safe."""
+    """Counts whether a server answered at all; what it answered does not matter here. Thread-safe."""
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._name = name
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
         self._until = 0.0
         self._probing = False
+        self._failure: tuple[float, str] | None = None
+
+    @property
+    def failure(self) -> tuple[float, str] | None:
+        """Since when (seconds since the epoch) the server has not answered, and why at first; None after an answer."""
+        return self._failure
 
     @property
     def is_open(self) -> bool:
@@ -39,16 +44,19 @@ class Breaker:
             if self._failures < FAILURES:
                 return
             wait = self._until - self._clock()
+            cause = self._failure[1] if self._failure else "it did not answer"
             if wait <= 0 and not self._probing:
                 self._probing = True
                 return
-        raise ApiError(ErrorClass.TRANSIENT, f"{self._name} was not reached lately", after=max(wait, PAUSE))
+        wait = max(wait, PAUSE)
+        raise ApiError(ErrorClass.TRANSIENT, f"{cause}; it is asked again in {wait:.0f} s", after=wait)
 
-    def after(self, reached: bool) -> None:
-        """Learn how a request that passed ended: one that reached the server closes the breaker."""
+    def after(self, failure: str) -> None:
+        """Learn how a request that passed ended: `failure` says why there was no answer, and "" closes the breaker."""
         with self._lock:
             self._probing = False
-            self._failures = 0 if reached else self._failures + 1
+            self._failures = self._failures + 1 if failure else 0
+            self._failure = (self._failure or (time.time(), failure)) if failure else None
             if self._failures >= FAILURES:
                 pause = min(LONGEST, PAUSE * 2 ** min(self._failures - FAILURES, 10))
                 self._until = self._clock() + pause * random.uniform(0.8, 1.2)

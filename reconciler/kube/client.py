@@ -3,6 +3,7 @@
 Every call has a deadline; nothing is retried under the cover; every write asks `fence` first (H1).
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +12,20 @@ from urllib.parse import quote
 import msgspec
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import errors
+from reconciler.kube import shape
 from reconciler.kube.discovery import Discovery, Resource
-from reconciler.kube.transport import APPLY, JSON, MERGE, Call, Stream, Transport
+from reconciler.kube.shape import Asked, Head
+from reconciler.kube.timed import Limit
+from reconciler.kube.transport import APPLY, JSON, MERGE, Call, Transport
+from reconciler.kube.watch import Watch
 from reconciler.model import Object, ObjectRef
 
 MANAGER = "nidus"
 PAGE = 500
+DENIALS = (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING, ErrorClass.RACED)
 Objects = list[Object]
-Raws = list[msgspec.Raw]
-LIST_DEADLINE = 60.0  # seconds for one page of a list: large answers take longer than single objects
+Raws = list[tuple[Head, bytes]]
+READY_DEADLINE = 5.0  # seconds for /readyz
 
 
 def no_fence() -> None:
@@ -35,59 +40,67 @@ class Applied:
     created: bool
 
 
-class Page(msgspec.Struct, rename="camel"):
-    """One page of a list, items still encoded."""
-
-    metadata: "PageMeta"
-    items: list[msgspec.Raw] = []
-
-
-class PageMeta(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    continue_: str = msgspec.field(default="", name="continue")
-
-
 class Client:
     """One server. Thread-safe; copies made by `fenced` share the pool and the discovery."""
 
     def __init__(
-        self, transport: Transport, *, fence: Callable[[], None] = no_fence, deadline: float | None = None
+        self,
+        transport: Transport,
+        *,
+        fence: Callable[[], None] = no_fence,
+        deadline: float | None = None,
     ) -> None:
         self.transport = transport
         self.fence = fence
-        self.deadline = deadline or transport.deadline
+        self.deadline = deadline or transport.limits.deadline
+        self._limit: Limit | None = None
+        self._doubted: Callable[[ObjectRef], None] = lambda ref: None
         self._discovery = Discovery(self._fetch)
 
     def fenced(self, fence: Callable[[], None]) -> "Client":
         """The same server with another fence: the Lease itself is written by the unfenced one."""
-        return self._copy(fence, self.deadline)
+        return self._copy(fence=fence)
 
     def within(self, deadline: float) -> "Client":
         """The same server with another deadline for each call, in seconds."""
-        return self._copy(self.fence, deadline)
+        return self._copy(deadline=deadline)
+
+    def budgeted(self, seconds: float) -> "Client":
+        """The same server with one deadline for all calls together, in seconds from now: for one look at it (A7)."""
+        return self._copy(_limit=Limit.of(seconds))
+
+    def doubting(self, doubted: Callable[[ObjectRef], None]) -> "Client":
+        """The same server; `doubted` hears of each object that it says is absent, or another than the one meant (R1)."""
+        return self._copy(_doubted=doubted)
 
     # Reads
 
     def get(self, ref: ObjectRef, *, version: str = "") -> Object | None:
         """Return the live object; None only when the server says that this very object is not there (A6)."""
+        found = self.read(ref, version=version)
+        return None if found is None else msgspec.json.decode(found[1])
+
+    def read(self, ref: ObjectRef, *, version: str = "") -> tuple[Head, bytes] | None:
+        """Like `get`, still encoded, with its checked head."""
         resource = self.resource(ref.group, ref.kind, version)
         call = Call("get", "GET", _path(resource, ref), ref=ref, resource=resource.plural)
         try:
-            return _decode(self._send(call), "get")
+            body = self._send(call)
         except ApiError as error:
             if error.kind in (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING):
                 return None
             raise
+        return shape.head(body, _asked("get", resource, ref)), body
 
     def list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Objects, str]:
         """Return (objects, resourceVersion) of a whole collection; `labels` is a selector. Never a partial list (S3)."""
         resource = self.resource(group, kind)
         raws, version = self.raw_list(group, kind, namespace=namespace, labels=labels)
         head = {"apiVersion": resource.api_version, "kind": kind}  # items of a list leave these out
-        return [{**head, **_decode(bytes(raw), "list")} for raw in raws], version
+        return [{**head, **msgspec.json.decode(raw)} for _, raw in raws], version
 
     def raw_list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
-        """Like `list`, items still encoded. An expired page starts over once, then raises RELIST."""
+        """Like `list`, items still encoded, with their checked heads. An expired page starts over once, then raises RELIST."""
         try:
             return self._pages(group, kind, namespace, labels)
         except ApiError as error:
@@ -95,16 +108,21 @@ class Client:
                 raise
         return self._pages(group, kind, namespace, labels)
 
+    def heads(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
+        """Like `raw_list`, of metadata alone: items are encoded only where the server sends them whole all the same."""
+        return self._pages(group, kind, namespace, labels, partial=True)
+
     def watch(
         self, group: str, kind: str, *, since: str, namespace: str = "", labels: str = "", seconds: int, silence: float
-    ) -> Stream:
+    ) -> Watch:
         """Open a watch with bookmarks from resourceVersion `since` for `seconds`; see Transport.stream."""
         query = {"watch": "1", "resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
         if labels:
             query["labelSelector"] = labels
         resource = self.resource(group, kind)
         call = Call("watch", "GET", resource.path(quote(namespace)), query)
-        return self.transport.stream(call, deadline=self.deadline, silence=silence)
+        stream = self.transport.stream(call, deadline=self.deadline, silence=silence)
+        return Watch(stream, Asked("watch", resource, namespace))
 
     def namespaced(self, group: str, kind: str) -> bool:
         """Whether objects of this kind live in a namespace; ApiError KIND_MISSING when the server lacks it."""
@@ -120,12 +138,12 @@ class Client:
 
     def version(self) -> str:
         """The server's gitVersion, such as v1.36.3."""
-        return str(_decode(self._fetch("/version", JSON), "get").get("gitVersion", ""))
+        return shape.version(self._fetch("/version", JSON))
 
     def readyz(self) -> bool:
         """Whether the server says it is ready; ApiError when it cannot be reached."""
         try:
-            return self._fetch("/readyz", "*/*").strip() == b"ok"
+            return self._fetch("/readyz", "*/*", min(READY_DEADLINE, self.deadline)).strip() == b"ok"
         except ApiError as error:
             if error.status:
                 return False
@@ -147,7 +165,8 @@ class Client:
         body = msgspec.json.encode({**obj, "metadata": metadata})
         call = Call("apply", "PATCH", _path(resource, ref), query, body, APPLY, ref=ref, resource=resource.plural)
         status, answer = self._write(call, free=dry_run)
-        return Applied(_decode(answer, "apply"), status == 201)
+        kept = not (dry_run and status == 201)
+        return Applied(shape.decoded(answer, _asked("apply", resource, ref, uid, kept=kept)), status == 201)
 
     def create(self, obj: Object) -> Object:
         """POST; RACED when the name is taken."""
@@ -155,14 +174,15 @@ class Client:
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
         path = _path(resource, ref).rpartition("/")[0]
         call = Call("create", "POST", path, query, dict(obj), ref=ref, resource=resource.plural)
-        return _decode(self._write(call)[1], "create")
+        return shape.decoded(self._write(call)[1], _asked("create", resource, ref))
 
     def replace(self, obj: Object) -> Object:
         """PUT of an object that carries the resourceVersion it was based on; RACED when it moved."""
         ref, resource = self._place(obj)
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
         call = Call("replace", "PUT", _path(resource, ref), query, dict(obj), ref=ref, resource=resource.plural)
-        return _decode(self._write(call)[1], "replace")
+        uid = str(obj["metadata"].get("uid") or "")
+        return shape.decoded(self._write(call)[1], _asked("replace", resource, ref, uid))
 
     def patch_status(self, ref: ObjectRef, body: Object) -> Object:
         """Server-side apply on /status; `body` needs apiVersion, kind and status only. Forced: nobody else writes ours."""
@@ -171,7 +191,7 @@ class Client:
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "true"}
         path = _path(resource, ref, "status")
         call = Call("apply", "PATCH", path, query, msgspec.json.encode(whole), APPLY, ref=ref, resource=resource.plural)
-        return _decode(self._write(call)[1], "apply")
+        return shape.decoded(self._write(call)[1], _asked("apply", resource, ref))
 
     def hand_over(self, ref: ObjectRef, live: Object, managed: Sequence[Object]) -> Object:
         """Change who owns which fields, and no value: RACED unless the object is the very one and as it was read."""
@@ -180,7 +200,7 @@ class Client:
         body = {"metadata": {**known, "managedFields": list(managed)}}
         query = {"fieldManager": MANAGER}
         call = Call("patch", "PATCH", _path(resource, ref), query, body, MERGE, ref=ref, resource=resource.plural)
-        return _decode(self._write(call)[1], "patch")
+        return shape.decoded(self._write(call)[1], _asked("patch", resource, ref))
 
     def delete(self, ref: ObjectRef, uid: str, *, propagation: str = "Background") -> Object | None:
         """Delete the object with this UID and no other (D4): None = gone, else the object that is still finalizing.
@@ -192,12 +212,12 @@ class Client:
         body: dict[str, Any] = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
         call = Call("delete", "DELETE", _path(resource, ref), None, body, ref=ref, resource=resource.plural)
         try:
-            answer = _decode(self._write(call)[1], "delete")
+            told = self._write(call)[1]
         except ApiError as error:
             if error.kind is ErrorClass.ABSENT:
                 return None
             raise
-        return answer if _is_leaving(answer) else None
+        return shape.deletion(told, _asked("delete", resource, ref, uid))
 
     def close(self) -> None:
         """Close the connections."""
@@ -205,22 +225,24 @@ class Client:
 
     # Parts
 
-    def _copy(self, fence: Callable[[], None], deadline: float) -> "Client":
-        copy = Client(self.transport, fence=fence, deadline=deadline)
-        copy._discovery = self._discovery
-        return copy
+    def _copy(self, **changes: object) -> "Client":
+        made = copy.copy(self)
+        vars(made).update(changes)
+        return made
 
-    def _pages(self, group: str, kind: str, namespace: str, labels: str) -> tuple[Raws, str]:
-        path = self.resource(group, kind).path(quote(namespace))
+    def _pages(self, group: str, kind: str, namespace: str, labels: str, *, partial: bool = False) -> tuple[Raws, str]:
+        resource = self.resource(group, kind)
+        asked, path = Asked("list", resource, namespace), resource.path(quote(namespace))
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
         items: Raws = []
         while True:
-            body = self._send(Call("list", "GET", path, query), max(LIST_DEADLINE, self.deadline))
-            page = _page(body)
+            call = Call("list", "GET", path, query, accept=shape.PARTIAL_ACCEPT if partial else JSON)
+            body = self._send(call, max(self.transport.limits.listing, self.deadline))
+            page = shape.page(body, asked, partial=partial)
             items += page.items
-            if not page.metadata.continue_:
-                return items, page.metadata.resource_version
-            query["continue"] = page.metadata.continue_
+            if not page.more:
+                return items, page.version
+            query["continue"] = page.more
 
     def _place(self, obj: Object) -> tuple[ObjectRef, Resource]:
         group, _, version = str(obj["apiVersion"]).rpartition("/")
@@ -230,15 +252,23 @@ class Client:
         return ObjectRef(group, obj["kind"], namespace, meta["name"]), resource
 
     def _send(self, call: Call, deadline: float | None = None) -> bytes:
-        return self.transport.send(call, deadline=deadline or self.deadline)[1]
+        return self._transfer(call, deadline)[1]
 
-    def _fetch(self, path: str, accept: str) -> bytes:
-        return self._send(Call("get", "GET", path, accept=accept))
+    def _transfer(self, call: Call, deadline: float | None = None) -> tuple[int, bytes]:
+        try:
+            return self.transport.send(call, deadline=deadline or self.deadline, limit=self._limit)
+        except ApiError as error:
+            if error.kind in DENIALS and call.ref is not None:
+                self._doubted(call.ref)
+            raise
+
+    def _fetch(self, path: str, accept: str, deadline: float | None = None) -> bytes:
+        return self._send(Call("get", "GET", path, accept=accept), deadline)
 
     def _write(self, call: Call, *, free: bool = False) -> tuple[int, bytes]:
         if not free:
             self.fence()
-        return self.transport.send(call, deadline=self.deadline)
+        return self._transfer(call)
 
 
 def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:
@@ -249,29 +279,5 @@ def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:
     return resource.path(quote(ref.namespace, safe=""), quote(ref.name, safe=""), sub)
 
 
-def _decode(body: bytes, verb: str) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise errors.broken(verb, "it is not a JSON object") from None
-
-
-def _page(body: bytes) -> Page:
-    try:
-        return msgspec.json.decode(body, type=Page)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise errors.broken("list", "it is not a list") from None
-
-
-def _is_leaving(answer: Object) -> bool:
-    """Whether a DELETE's answer is an object that stays until its finalizers or its dependents are done."""
-    meta = answer.get("metadata") or {}
-    return bool(meta.get("deletionTimestamp")) and answer.get("kind") != "Status" and _has_more_to_do(answer, meta)
-
-
-def _has_more_to_do(answer: Object, meta: Mapping[str, Any]) -> bool:
-    graceful = meta.get("deletionGracePeriodSeconds") not in (None, 0)
-    spec = answer.get("spec") or {}
-    return (
-        bool(meta.get("finalizers")) or graceful or (answer.get("kind") == "Namespace" and bool(spec.get("finalizers")))
-    )
+def _asked(verb: str, resource: Resource, ref: ObjectRef, uid: str = "", *, kept: bool = True) -> Asked:
+    return Asked(verb, resource, ref.namespace if resource.namespaced else "", ref.name, uid, kept)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 
@@ -15,6 +16,18 @@ AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 )
 REFRESH_PAUSE = 0.25  # seconds between two refreshes caused by missing kinds: a wave of waiting layers asks once
+
+MOST = 20_000  # kinds of one server; the largest in the field have about 2,000
+
+# Names become parts of paths: what could lead elsewhere is refused (A8).
+Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")]
+Subdomain = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?)?\Z")]
+Kind = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9]{0,62}\Z")]
+KindOrNone = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9]{0,62})?\Z")]
+Served = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9/]{0,125}[a-z0-9])?\Z")
+]  # a resource, or one of its parts
+GroupVersion = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][-.a-z0-9]{0,252}/)?[a-z0-9][-a-z0-9]{0,62}\Z|^\Z")]
 
 Fetch = Callable[[str, str], bytes]  # path, Accept header -> body
 
@@ -81,32 +94,34 @@ class Discovery:
 def _loaded(fetch: Fetch) -> dict[tuple[str, str, str], Resource]:
     try:
         return _load(fetch)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise broken("get", "it is not a discovery document") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise broken("get", "its list of kinds cannot be read") from None
 
 
 # Aggregated
 
 
 class _ResponseKind(msgspec.Struct, rename="camel"):
-    group: str = ""
-    version: str = ""
-    kind: str = ""
+    kind: KindOrNone = ""  # a resource that is only the root of subresources has none
 
 
 class _Resource(msgspec.Struct, rename="camel"):
-    resource: str
+    resource: Label
     scope: str = ""
     response_kind: _ResponseKind | None = None
 
 
 class _Version(msgspec.Struct, rename="camel"):
-    version: str
+    version: Label
     resources: list[_Resource] = []
 
 
+class _GroupMeta(msgspec.Struct, rename="camel"):
+    name: Subdomain = ""
+
+
 class _Group(msgspec.Struct, rename="camel"):
-    metadata: dict[str, object] = {}
+    metadata: _GroupMeta = msgspec.field(default_factory=_GroupMeta)
     versions: list[_Version] = []
 
 
@@ -124,13 +139,15 @@ def _load(fetch: Fetch) -> dict[tuple[str, str, str], Resource]:
         for resource in found:
             table.setdefault((resource.group, resource.kind, ""), resource)
             table.setdefault((resource.group, resource.kind, resource.version), resource)
+    if len(table) > 2 * MOST:
+        raise broken("get", f"it has more than {MOST} kinds")
     return table
 
 
 def _aggregated(listed: _GroupList) -> list[Resource]:
     return [
         Resource(
-            str(group.metadata.get("name", "")),
+            group.metadata.name,
             version.version,
             entry.response_kind.kind,
             entry.resource,
@@ -147,23 +164,24 @@ def _aggregated(listed: _GroupList) -> list[Resource]:
 
 
 class _GroupVersion(msgspec.Struct, frozen=True, rename="camel"):
-    group_version: str = ""
+    group_version: GroupVersion = ""
 
 
 class _Named(msgspec.Struct, rename="camel"):
-    name: str = ""
+    name: Subdomain = ""
     versions: list[_GroupVersion] = []
     preferred_version: _GroupVersion = _GroupVersion()
 
 
 class _Legacy(msgspec.Struct, rename="camel"):
-    versions: list[str] = []
+    kind: str
+    versions: list[Label] = []
     groups: list[_Named] = []
 
 
 class _LegacyResource(msgspec.Struct, rename="camel"):
-    name: str
-    kind: str
+    name: Served
+    kind: Kind
     namespaced: bool = False
 
 
@@ -173,6 +191,8 @@ class _LegacyResources(msgspec.Struct, rename="camel"):
 
 def _one_by_one(fetch: Fetch, path: str, body: bytes) -> list[Resource]:
     listed = msgspec.json.decode(body, type=_Legacy)
+    if listed.kind not in ("APIVersions", "APIGroupList"):
+        raise broken("get", "it is no list of kinds")
     found: list[Resource] = []
     for version in listed.versions:
         found += _resources(fetch, f"{path}/{version}", "", version)

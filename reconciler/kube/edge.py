@@ -10,14 +10,15 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconciler.errors import ApiError, ErrorClass, UsageError
+from reconciler.errors import ApiError, ErrorClass, UsageError, one_line
+from reconciler.kube import timed
 from reconciler.kube.client import Client, no_fence
-from reconciler.kube.errors import clean
 from reconciler.kube.secret import context, credentials
-from reconciler.kube.transport import Guard, Transport
+from reconciler.kube.transport import Guard, Limits, Transport
 from reconciler.model import HostConfig, Object
 
 NESTED_POOL = 4
+NESTED_SILENCE = 5.0  # seconds without a byte after which a nested API server counts as hung
 NESTED_LIMIT = 64 << 20  # bytes of one answer: a nested API server is not trusted to end
 POOL = 64  # connections kept: workers, watches and the Lease share them
 KUBECONFIG_HINT = "set spec.host.kubeconfig, or KUBECONFIG, or run inside the cluster"
@@ -32,7 +33,7 @@ def host(config: HostConfig, deadline: float = 10.0, *, fence: Callable[[], None
     def make() -> Any:
         return _api(_host_configuration(config))
 
-    return Client(Transport(make(), renew=make, deadline=deadline), fence=fence)
+    return Client(Transport(make(), renew=make, limits=Limits(deadline=deadline)), fence=fence)
 
 
 def nested(
@@ -44,21 +45,22 @@ def nested(
     reread: Callable[[], Object] | None = None,
     guard: Guard | None = None,
     deadline: float = 10.0,
+    silence: float = NESTED_SILENCE,
     fence: Callable[[], None] = no_fence,
 ) -> Client:
     """A client of the nested cluster NAME from its Secret `vc-NAME` (A8); Stalled when the Secret is not what it must be.
 
     The server is `https://NAME.NAMESPACE:443` and must prove to be just that, whoever carries the bytes: `dial` gives
     connected sockets from outside the host cluster (a port-forward), None dials the Service. No proxy, no redirect.
-    `reread` gets the Secret again after a 401.
+    `reread` gets the Secret again after a 401. A call ends after `deadline` seconds, or `silence` without a byte.
     """
 
     def make(given: Object) -> Any:
         return _nested_api(given, f"https://{name}.{namespace}:443", dial)
 
     renew = (lambda: make(reread())) if reread else None
-    transport = Transport(make(secret), renew=renew, guard=guard, deadline=deadline, limit=NESTED_LIMIT)
-    return Client(transport, fence=fence)
+    limits = Limits(f"the API server of {name}", deadline, 0.0, silence, NESTED_LIMIT)
+    return Client(Transport(make(secret), renew=renew, guard=guard, limits=limits), fence=fence)
 
 
 def _nested_api(secret: Object, server: str, dial: Callable[[], socket.socket] | None) -> Any:
@@ -98,7 +100,7 @@ def websocket(api: Any, path: str, protocol: str, deadline: float) -> Any:
         )
     except (library.WebSocketException, OSError) as error:
         made.shutdown()  # type: ignore[no-untyped-call]
-        raise ApiError(ErrorClass.TRANSIENT, f"no port-forward: {clean(str(error))[:200]}") from None
+        raise ApiError(ErrorClass.TRANSIENT, f"no port-forward: {one_line(str(error))[:200]}") from None
     return made
 
 
@@ -131,31 +133,64 @@ def _socket_proxy(configuration: Any) -> dict[str, Any]:
 def _pool(trust: ssl.SSLContext, dial: Callable[[], socket.socket] | None) -> Any:
     import urllib3
 
+    trust.sslsocket_class = timed.TimedSocket
     pool = urllib3.PoolManager(ssl_context=trust, retries=False, maxsize=NESTED_POOL)
-    if dial:
-        pool.pool_classes_by_scheme = {"https": _forwarded(dial)}
+    pool.pool_classes_by_scheme = {"https": _pool_class(dial)}
     return pool
 
 
-def _forwarded(dial: Callable[[], socket.socket]) -> Any:
-    """A connection pool class whose connections come from `dial`; `_new_conn` is what urllib3's own SOCKS support replaces."""
+def _pool_class(dial: Callable[[], socket.socket] | None) -> Any:
+    """A connection pool class whose connections come from `dial` and say why they could not be made.
+
+    `_new_conn` is what urllib3's own SOCKS support replaces. Nothing was sent while `connect` fails, so what it raises says so.
+    """
     from urllib3.connection import HTTPSConnection
     from urllib3.connectionpool import HTTPSConnectionPool
-    from urllib3.exceptions import NewConnectionError
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    class NotConnected(NewConnectionError):
+        told = ""
 
     class Connection(HTTPSConnection):
+        def connect(self) -> None:
+            try:
+                super().connect()
+            except ssl.SSLCertVerificationError as error:
+                raise self._not(f"could not prove its name: {one_line(error.args[-1], 200)}") from None
+            except TimeoutError as error:
+                raise ConnectTimeoutError(self, str(error)) from None
+            except OSError as error:
+                raise self._not(_why(error)) from None
+
         def _new_conn(self) -> socket.socket:
+            if dial is None:
+                return super()._new_conn()
             try:
                 made = dial()
             except ApiError as error:
-                raise NewConnectionError(self, error.message) from None
+                if not timed.current().left:
+                    raise TimeoutError from None
+                raise self._not(told=error.message) from None
             made.settimeout(self.timeout if isinstance(self.timeout, int | float) else None)
+            return made
+
+        def _not(self, what: str = "", told: str = "") -> NotConnected:
+            made = NotConnected(self, what)
+            made.told = told or f"the API server of {self.host.partition('.')[0]} {what}"
             return made
 
     class Pool(HTTPSConnectionPool):
         ConnectionCls = Connection
 
     return Pool
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "refused the connection"
+    if isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "closed the connection"
+    return f"could not be reached: {one_line(str(error), 200)}"
 
 
 def _api(configuration: Any) -> Any:

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from reconciler.errors import ApiError, ErrorClass
+from reconciler.errors import ApiError, ErrorClass, one_line
 from reconciler.model import ObjectRef
 from reconciler.plan.redact import is_secret_like
 
-MESSAGE_LIMIT = 1000
 RETRY_AFTER_LIMIT = 60.0
 WRITES = frozenset({"create", "apply", "replace", "delete", "patch"})
 
@@ -24,7 +23,6 @@ _AFTER_WORDS = re.compile(
 _UNTYPED = re.compile(r"failed to (create typed patch object|convert new object)")
 """How server-side apply refuses a body that does not fit its schema: as a 500 without a reason [measured on 1.36]."""
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]+")
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -73,26 +71,53 @@ def parse(body: bytes) -> Status:
     """Read a Status; anything else (HTML, nothing, another kind) is an empty one."""
     try:
         answer = msgspec.json.decode(body, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Status()
     return answer if answer.kind == "Status" else Status()
 
 
-def translate(error: Exception, wrote: bool) -> ApiError:
-    """Turn a failure of the transport into TRANSIENT, or AMBIGUOUS when a write may have reached the server."""
+class TooLarge(Exception):
+    """An answer has more than so many bytes."""
+
+
+def translate(error: Exception, wrote: bool, name: str = "the API server", seconds: float = 0.0) -> ApiError:
+    """Turn a failure of the transport into TRANSIENT, or AMBIGUOUS when a write may have reached the server.
+
+    `name` is how the message calls the server, `seconds` how long it was waited for.
+    """
     from urllib3 import exceptions as http  # heavy; loaded already wherever such an error can come from
 
+    if isinstance(error, ApiError):
+        return error
     before = isinstance(
-        error, http.NewConnectionError | http.ConnectTimeoutError | http.SSLError | http.LocationParseError
-    )
+        error,
+        http.NewConnectionError | http.ConnectTimeoutError | http.SSLError | http.LocationParseError | http.PoolError,
+    ) and not isinstance(error, http.ReadTimeoutError)
     kind = ErrorClass.AMBIGUOUS if wrote and not before else ErrorClass.TRANSIENT
-    return ApiError(kind, f"the API server did not answer: {_transport_words(error)}")
+    return ApiError(kind, getattr(error, "told", "") or f"{name} {_what_it_did(error, seconds)}")
+
+
+def _what_it_did(error: Exception, seconds: float) -> str:
+    from urllib3 import exceptions as http
+
+    if isinstance(error, TooLarge):
+        return f"sent an answer of more than {error.args[0]} bytes"
+    if isinstance(error, http.TimeoutError | TimeoutError) and not isinstance(error, http.NewConnectionError):
+        return f"did not answer within {seconds:g} s"
+    causes = (error, *error.args, error.__cause__, error.__context__)
+    if any(isinstance(one, ConnectionRefusedError) for one in causes):
+        return "refused the connection"
+    if any(isinstance(one, http.NameResolutionError) for one in causes):
+        return "has an address that cannot be resolved"
+    if any(isinstance(one, ConnectionError | http.IncompleteRead | EOFError) for one in causes):
+        return "closed the connection"
+    return f"did not answer: {_transport_words(error)}"
 
 
 def broken(verb: str, what: str) -> ApiError:
-    """The error for a 2xx answer whose body cannot be used: `what` says how."""
+    """The error for a 2xx answer that is none of Kubernetes' (a body of another shape, another object): `what` says how."""
     kind = ErrorClass.AMBIGUOUS if verb in WRITES else ErrorClass.TRANSIENT
-    return ApiError(kind, f"the API server's answer cannot be used: {what}")
+    return ApiError(kind, f"the server does not answer as Kubernetes does: {what}")
 
 
 # What it means
@@ -169,9 +194,9 @@ def _has_cause(answer: Status, reason: str) -> bool:
 def _message(status: int, answer: Status, verb: str, ref: ObjectRef | None, kind: ErrorClass) -> str:
     if ref and is_secret_like(ref):
         fields = ", ".join(sorted({cause.field for cause in _all_causes(answer) if cause.field}))
-        return f"{verb} {ref}: {answer.reason or kind}" + (f" ({clean(fields)})" if fields else "")
+        return f"{verb} {ref}: {one_line(answer.reason, 100) or kind}" + (f" ({one_line(fields)})" if fields else "")
     if answer.message:
-        return clean(answer.message)
+        return one_line(answer.message)
     return f"{verb} {ref or 'collection'}: HTTP {status} without a readable Status"
 
 
@@ -180,13 +205,9 @@ def _causes(answer: Status, ref: ObjectRef | None) -> tuple[tuple[str, str, str]
         answer, "FieldManagerConflict"
     )  # conflict texts name managers only
     return tuple(
-        (clean(cause.field), clean(cause.reason), clean(cause.message) if keep else "") for cause in _all_causes(answer)
+        (one_line(cause.field), one_line(cause.reason), one_line(cause.message) if keep else "")
+        for cause in _all_causes(answer)
     )
-
-
-def clean(text: str) -> str:
-    """One printable line of at most MESSAGE_LIMIT characters: a nested API server is not trusted with our terminal."""
-    return _UNPRINTABLE.sub(" ", text)[:MESSAGE_LIMIT]
 
 
 def _seconds(header: str) -> float | None:
@@ -196,4 +217,4 @@ def _seconds(header: str) -> float | None:
 
 def _transport_words(error: Exception) -> str:
     reason = str(getattr(error, "reason", "") or error)
-    return clean(f"{type(error).__name__}: {reason}")[:300]
+    return one_line(f"{type(error).__name__}: {reason}")[:300]

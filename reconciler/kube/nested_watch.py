@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from reconciler.errors import NidusError
-from reconciler.kube.transport import Stream
+from reconciler.kube.watch import Watch
 
 PAUSE, LONGEST = 1.0, 60.0
 LASTED = 5.0  # seconds after which a watch counts as one that worked
@@ -16,17 +16,25 @@ LASTED = 5.0  # seconds after which a watch counts as one that worked
 class NestedWatch:
     """Calls `wake` for each event that `opened` streams, and whenever a watch is open again: then something may have been missed.
 
-    A server that is gone, or a kind it lacks, is tried again with a growing pause. `over` is called once, after the end.
+    A server that is gone, or a kind it lacks, is tried again with a growing pause. `over` is called once, after the end;
+    `failed` hears of bugs met on the way.
     """
 
     def __init__(
-        self, name: str, opened: Callable[[], Stream], wake: Callable[[], None], over: Callable[[], None]
+        self,
+        name: str,
+        opened: Callable[[], Watch],
+        wake: Callable[[], None],
+        over: Callable[[], None],
+        failed: Callable[[str, Exception], None] = lambda what, error: None,
     ) -> None:
+        self._name = name
+        self._failed = failed
         self._opened = opened
         self._wake = wake
         self._over = over
         self._stopped = threading.Event()
-        self._stream: Stream | None = None
+        self._stream: Watch | None = None
         threading.Thread(target=self._run, name=f"watch-{name}", daemon=True).start()
 
     def stop(self) -> None:
@@ -40,8 +48,11 @@ class NestedWatch:
         try:
             while not self._stopped.is_set():
                 began = time.monotonic()
-                with suppress(NidusError):  # the passes over this cluster meet the same error and report it
-                    self._follow()
+                try:
+                    with suppress(NidusError):  # the passes over this cluster meet the same error and report it
+                        self._follow()
+                except Exception as error:  # the border of this loop: nothing met here ends the process
+                    self._failed(f"watching {self._name}", error)
                 pause = PAUSE if time.monotonic() - began > LASTED else min(LONGEST, pause * 2)
                 self._stopped.wait(pause / 2 * random.uniform(0.8, 1.2))
         finally:
@@ -53,6 +64,6 @@ class NestedWatch:
             stream.stop()
             return
         self._wake()
-        for line in stream:
-            if line and b'"BOOKMARK"' not in line[:40]:
+        for event in stream:
+            if event.head is not None:
                 self._wake()

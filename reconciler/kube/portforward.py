@@ -14,24 +14,29 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import edge
+from reconciler.health.reading import condition
+from reconciler.kube import edge, timed
 from reconciler.kube.client import Client
 from reconciler.model import Object
 
 PROTOCOL = "v4.channel.k8s.io"
 CHUNK = 32 << 10
 IDLE = 120.0  # seconds without a byte before a connection is given up; the next request opens another
+DIAL = 5.0  # seconds for one port-forward to be there
 STUCK = 30.0  # seconds one side may refuse to take bytes
 DATA, ERROR = 0, 1
 
 
-def connect(client: Client, namespace: str, pod: str, port: int, *, deadline: float = 10.0) -> socket.socket:
+def connect(client: Client, namespace: str, pod: str, port: int, *, deadline: float = DIAL) -> socket.socket:
     """Return a connected socket to `port` of `pod`; it is a plain one, so TLS goes over it.
 
     Raises ApiError TRANSIENT when the host or the pod cannot be reached within `deadline` seconds.
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/portforward?ports={int(port)}"
-    web = edge.websocket(client.transport.api, path, PROTOCOL, deadline)
+    left = min(deadline, timed.current().left)
+    if not left:
+        raise ApiError(ErrorClass.TRANSIENT, "no port-forward: there is no time left for one")
+    web = edge.websocket(client.transport.api, path, PROTOCOL, left)
     ours, theirs = socket.socketpair()
     web.settimeout(STUCK)
     theirs.settimeout(STUCK)
@@ -62,7 +67,7 @@ class Dialer:
 
     def __call__(self) -> socket.socket:
         """Return a connected socket; ApiError TRANSIENT when there is no ready pod or it does not answer."""
-        for known in filter(None, (self._pod, self._shown())):
+        for known in dict.fromkeys(filter(None, (self._pod, self._shown()))):
             with suppress(ApiError):  # it may be gone since
                 return self._connected(known)
         return self._connected(self._find())
@@ -81,7 +86,8 @@ class Dialer:
         pods, _ = self._client.list("", "Pod", namespace=self._namespace, labels=self._selector)
         ready = sorted(str(pod["metadata"]["name"]) for pod in pods if _is_ready(pod))
         if not ready:
-            raise ApiError(ErrorClass.TRANSIENT, f"no ready pod {self._selector} in namespace {self._namespace}")
+            what = "the pod of the control plane is not ready" if pods else "the control plane has no pod"
+            raise ApiError(ErrorClass.TRANSIENT, f"{what} ({self._selector} in namespace {self._namespace})")
         return ready[0]
 
 
@@ -213,7 +219,4 @@ def _pending(web: Any) -> bool:
 
 
 def _is_ready(pod: Object) -> bool:
-    status = pod.get("status") or {}
-    conditions = status.get("conditions") or ()
-    is_ready = any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
-    return is_ready and not pod["metadata"].get("deletionTimestamp")
+    return condition(pod, "Ready").get("status") == "True" and not pod["metadata"].get("deletionTimestamp")

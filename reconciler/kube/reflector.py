@@ -1,10 +1,10 @@
-"""One selection followed for ever: list, watch, resume; list again after 410 with a pause (R1, M17, F7, F10).
+"""One selection followed for ever: list, watch, go on; listed anew in turn and whenever something is odd (R1, M17, F7, F10).
 
-Events are read as lines and decoded only as far as their key; the object stays encoded.
+Events are decoded only as far as their head; the object stays encoded. What a watch says is believed for EVERY seconds: then
+the metadata of the whole selection is listed and compared, and what differs is fetched.
 """
 
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,13 +13,16 @@ from typing import Protocol
 import msgspec
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import errors
+from reconciler.kube import shape
 from reconciler.kube.client import Client
-from reconciler.kube.transport import Stream
+from reconciler.kube.shape import Head
+from reconciler.kube.watch import Watch
 from reconciler.model import ObjectRef
 
 SECONDS = 290  # the server ends a watch after this; it is opened again where it ended
-SILENCE = 100.0  # seconds without a byte before a watch counts as half-open: bookmarks come each minute
+SILENCE = 90.0  # seconds without an event or a bookmark before a watch counts as half-open: bookmarks come each minute
+EVERY = 600.0  # seconds between two lists of a selection with nothing trusted
+FEW = 50  # differing objects that are read one by one; more of them are listed
 PAUSE, LONGEST = 0.1, 30.0
 LASTED = 5.0  # seconds after which a watch counts as one that worked
 
@@ -54,45 +57,49 @@ class Event(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    labels: dict[str, str] | None = None
+class Sink(Protocol):
+    """Where what was found goes. `began` is when a list was asked for (monotonic seconds)."""
 
+    def replace(self, events: Sequence[Event], version: str, began: float) -> None:
+        """Take a whole list."""
 
-class _Keyed(msgspec.Struct):
-    metadata: _Meta = msgspec.field(default_factory=_Meta)
+    def compare(self, events: Sequence[Event], version: str, began: float) -> list[ObjectRef]:
+        """Take the metadata of a whole list: drop what is gone, return what differs."""
 
+    def reread(self, ref: ObjectRef) -> None:
+        """Read one object and take what it is now. Raises ApiError."""
 
-class _Line(msgspec.Struct):
-    type: str = ""
-    object: msgspec.Raw = msgspec.Raw()
+    def follow(self, event: Event) -> None:
+        """Take one event of the watch."""
 
 
 class Reflector:
-    """Follows one selection in a thread of its own: `replace` takes whole lists, `follow` each later event, in order."""
+    """Follows one selection in a thread of its own and tells `sink`; `failed` hears of bugs met on the way."""
 
     def __init__(
         self,
         client: Client,
         wanted: Wanted,
-        follow: Callable[[Event], None],
-        replace: Callable[[Sequence[Event], str, float], None],
+        sink: Sink,
         *,
+        every: float = EVERY,
         silence: float = SILENCE,
+        failed: Callable[[str, Exception], None] = lambda what, error: None,
     ) -> None:
         self.synced = threading.Event()
         self.lost_at: float | None = time.monotonic()
         self._client = client
         self._wanted = wanted
-        self._follow = follow
-        self._replace = replace
+        self._sink = sink
+        self._every = every
         self._silence = silence
+        self._failed = failed
         self._version = ""
+        self._check_at = 0.0
+        self._listed = threading.Condition()
+        self._asked = self._answered = 0
         self._stopped = threading.Event()
-        self._stream: Stream | None = None
+        self._stream: Watch | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch-{wanted.kind}", daemon=True)
 
     def start(self) -> None:
@@ -102,11 +109,23 @@ class Reflector:
     def stop(self) -> None:
         """End the watch and wait a moment for the thread."""
         self._stopped.set()
-        stream = self._stream
-        if stream:
-            stream.stop()
+        self._interrupt()
         if self._thread.is_alive():
             self._thread.join(5.0)
+
+    def ask(self) -> int:
+        """List wholly anew now, whatever is known; a number for `wait_listed`."""
+        with self._listed:
+            self._asked += 1
+            turn = self._asked
+            self._listed.notify_all()
+        self._interrupt()
+        return turn
+
+    def wait_listed(self, turn: int, seconds: float) -> bool:
+        """Wait until a list asked for by `ask` is complete; whether it is."""
+        with self._listed:
+            return self._listed.wait_for(lambda: self._answered >= turn, seconds)
 
     def _run(self) -> None:
         pause = PAUSE
@@ -116,19 +135,34 @@ class Reflector:
             try:
                 self._once()
             except ApiError as error:
-                self.lost_at = self.lost_at or time.monotonic()
                 after = error.after
-                if error.kind is ErrorClass.RELIST:
-                    self._version = ""
+                self._lost(error.kind is ErrorClass.RELIST)
+            except Exception as error:  # the border of this loop: nothing met here ends the process
+                self._lost(True)
+                self._failed(f"watching {self._wanted.kind}", error)
             # A watch that lasted was healthy: go on at once. One that did not must not become a loop without a pause.
             pause = PAUSE if time.monotonic() - began > LASTED else min(LONGEST, pause * 2)
             if pause > PAUSE:
-                self._stopped.wait(after or pause / 2 * random.uniform(0.5, 1.5))
+                self._rest(after or pause / 2 * random.uniform(0.5, 1.5))
+
+    def _lost(self, everything: bool) -> None:
+        """Something may have been missed: compare before going on, or begin anew."""
+        self.lost_at = self.lost_at or time.monotonic()
+        self._check_at = 0.0
+        if everything:
+            self._version = ""
+
+    def _rest(self, seconds: float) -> None:
+        with self._listed:
+            self._listed.wait_for(lambda: self._stopped.is_set() or self._asked > self._answered, seconds)
 
     def _once(self) -> None:
-        """List when there is nothing to go on from, then follow until the watch ends. Raises ApiError."""
-        if not self._version:
+        """Make sure of what is known, then follow until the watch ends or the next look is due. Raises ApiError."""
+        if not self._version or self._asked > self._answered:
             self._list()
+        elif time.monotonic() >= self._check_at:
+            self._compare()
+        left = self._check_at - time.monotonic()
         wanted = self._wanted
         stream = self._stream = self._client.watch(
             wanted.group,
@@ -136,44 +170,74 @@ class Reflector:
             since=self._version,
             namespace=wanted.namespace,
             labels=wanted.selector,
-            seconds=int(SECONDS * random.uniform(0.8, 1.0)),
-            silence=self._silence,
+            seconds=max(1, int(min(SECONDS * random.uniform(0.8, 1.0), left))),
+            silence=max(0.05, min(self._silence, left)),
         )
-        if self._stopped.is_set():
+        if self._stopped.is_set() or self._asked > self._answered:
             stream.stop()
         self.lost_at = None
-        for line in stream:
-            if line:
-                self._take(line)
+        for event in stream:
+            self._take(event)
+            if time.monotonic() >= self._check_at:
+                stream.stop()
+                return
 
     def _list(self) -> None:
-        began = time.monotonic()
+        turn, began = self._asked, time.monotonic()
         wanted = self._wanted
         raws, version = self._client.raw_list(
             wanted.group, wanted.kind, namespace=wanted.namespace, labels=wanted.selector
         )
-        self._replace([self._event(bytes(raw), False) for raw in raws], version, began)
-        self._version = version
+        self._sink.replace([event_of(head, raw, deleted=False) for head, raw in raws], version, began)
+        self._sure(version)
         self.synced.set()
+        with self._listed:
+            self._answered = max(self._answered, turn)
+            self._listed.notify_all()
 
-    def _take(self, line: bytes) -> None:
-        try:
-            event = msgspec.json.decode(line, type=_Line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise errors.broken("watch", "an event is no JSON object") from None
-        raw = bytes(event.object)
-        if event.type == "ERROR":
-            raise errors.classify(errors.parse(raw).code or 500, raw, "watch")
-        found = self._event(raw, event.type == "DELETED")
-        self._version = found.version or self._version
-        if event.type != "BOOKMARK":
-            self._follow(found)
-
-    def _event(self, raw: bytes, deleted: bool) -> Event:
-        try:
-            meta = msgspec.json.decode(raw, type=_Keyed).metadata
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise errors.broken("watch", "an object has no metadata") from None
+    def _compare(self) -> None:
+        """List the metadata with nothing trusted. A version that went back is that of a restored host: all of it is listed."""
+        began = time.monotonic()
         wanted = self._wanted
-        ref = ObjectRef(wanted.group, wanted.kind, sys.intern(meta.namespace), meta.name)
-        return Event(Seen(ref, meta.uid, meta.labels or {}, deleted), meta.resource_version, raw)
+        heads, version = self._client.heads(
+            wanted.group, wanted.kind, namespace=wanted.namespace, labels=wanted.selector
+        )
+        if _went_back(version, self._version):
+            self._list()
+            return
+        differing = self._sink.compare([event_of(head, raw, deleted=False) for head, raw in heads], version, began)
+        if len(differing) > FEW:
+            self._list()
+            return
+        for ref in differing:
+            self._sink.reread(ref)
+        self._sure(version)
+
+    def _sure(self, version: str) -> None:
+        """Everything is known as of `version`. The first look is earlier by chance, so that the selections take turns."""
+        share = random.uniform(0.8, 1.2) if self.synced.is_set() else random.uniform(0.2, 1.0)
+        self._version = version
+        self._check_at = time.monotonic() + self._every * share
+
+    def _take(self, event: shape.Event) -> None:
+        if _went_back(event.version, self._version):
+            raise ApiError(ErrorClass.RELIST, "the resourceVersion went back: the host was restored")
+        self._version = event.version
+        if event.head is not None:
+            self._sink.follow(event_of(event.head, event.raw, deleted=event.type == "DELETED"))
+
+    def _interrupt(self) -> None:
+        stream = self._stream
+        if stream:
+            stream.stop()
+        with self._listed:
+            self._listed.notify_all()
+
+
+def event_of(head: Head, raw: bytes, *, deleted: bool) -> Event:
+    """What a list or a watch showed, as the cache takes it."""
+    return Event(Seen(head.ref, head.uid, head.labels, deleted), head.version, raw)
+
+
+def _went_back(version: str, known: str) -> bool:
+    return version.isdigit() and known.isdigit() and int(version) < int(known)

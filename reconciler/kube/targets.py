@@ -2,6 +2,7 @@
 
 import random
 import threading
+import weakref
 from collections.abc import Callable, Collection, Sequence
 
 from reconciler.errors import ApiError, ErrorClass
@@ -11,13 +12,15 @@ from reconciler.kube.client import Client
 from reconciler.kube.nested_watch import NestedWatch
 from reconciler.kube.portforward import Dialer
 from reconciler.kube.reflector import SILENCE
-from reconciler.kube.transport import Stream
+from reconciler.kube.transport import Transport
+from reconciler.kube.watch import Watch
 from reconciler.model import Object, ObjectRef, Target
 
 PORT = 8443  # the engine's pod
 ENGINE = ("app", "vcluster")  # the label of the engine's pods, by its chart
 WATCHES = 64  # R1: open watches of waiting layers, over all nested clusters
 WATCH_SECONDS = 300
+IDLE = 15.0  # seconds after which connections to a nested API server that nobody used are closed
 
 
 def pods_of(name: str) -> str:
@@ -40,15 +43,21 @@ class Targets:
         fence: Callable[[], None] | None = None,
         cached: Callable[[ObjectRef], Object | None] = lambda ref: None,
         deadline: float = 10.0,
+        silence: float = edge.NESTED_SILENCE,
+        idle: float = IDLE,
+        failed: Callable[[str, Exception], None] = lambda what, error: None,
     ) -> None:
         self._fence = fence or host.fence  # a nested write needs the Lease as much as a host write does
         self._host = host.fenced(self._fence)
         self._inside = inside
         self._cached = cached
-        self._deadline = deadline
+        self._failed = failed
+        self._deadline, self._silence, self._idle = deadline, silence, idle
         self._lock = threading.Lock()
         self._clients: dict[Target, Client] = {}
         self._breakers: dict[Target, Breaker] = {}
+        self._transports: weakref.WeakSet[Transport] = weakref.WeakSet()  # also of clients dropped while in use
+        self._closes: threading.Event | None = None
         self._watches = threading.BoundedSemaphore(WATCHES)
 
     def client(self, target: Target, namespace: str) -> Client:
@@ -64,21 +73,29 @@ class Targets:
         return known or self._made(target, namespace)
 
     def forget(self, target: Target) -> None:
-        """Drop what is known of a nested cluster: its credentials were refused, or it is gone."""
+        """Drop all that is known of a nested cluster: it is gone."""
+        self._drop(target)
         with self._lock:
-            known = self._clients.pop(target, None)
-        if known:
-            known.close()
+            self._breakers.pop(target, None)
 
     def forget_all(self) -> None:
         """Close every nested client."""
         for target in tuple(self._clients):
             self.forget(target)
+        with self._lock:
+            closes, self._closes = self._closes, None
+        if closes is not None:
+            closes.set()
 
     def is_open(self, target: Target) -> bool:
         """Whether the breaker of `target` refuses requests at the moment."""
         breaker = self._breakers.get(target)
         return breaker is not None and breaker.is_open
+
+    def last_failure(self, target: Target) -> tuple[float, str] | None:
+        """Since when (seconds since the epoch) the API server of `target` has not answered, and why; None when it did at last."""
+        breaker = self._breakers.get(target)
+        return breaker.failure if breaker is not None else None
 
     def nested_watch(
         self,
@@ -105,10 +122,10 @@ class Targets:
     def _watch(
         self, target: Target, namespace: str, group: str, kind: str, labels: str, wake: Callable[[], None]
     ) -> NestedWatch:
-        def opened() -> Stream:
+        def opened() -> Watch:
             return _opened(self.client(target, namespace), group, kind, labels)
 
-        return NestedWatch(f"{target}-{kind}", opened, wake, self._watches.release)
+        return NestedWatch(f"{target}-{kind}", opened, wake, self._watches.release, self._failed)
 
     def _made(self, target: Target, namespace: str) -> Client:
         breaker = self._breaker(target)
@@ -121,12 +138,25 @@ class Targets:
             namespace,
             dial=None if self._inside else self._dialer(name, namespace),
             reread=lambda: self._secret(name, namespace),
-            guard=_Guard(breaker, lambda: self.forget(target)),
+            guard=_Guard(breaker, lambda: self._drop(target)),
             deadline=self._deadline,
+            silence=self._silence,
             fence=self._fence,
         )
         with self._lock:
+            self._transports.add(made.transport)
+            if self._closes is None:
+                self._closes = threading.Event()
+                args = (self._closes, self._idle, self._transports)
+                threading.Thread(target=_close_idle, args=args, name="idle-connections", daemon=True).start()
             return self._clients.setdefault(target, made)
+
+    def _drop(self, target: Target) -> None:
+        """Make a new client at the next use: the credentials, the CA or the pod may be others by then."""
+        with self._lock:
+            known = self._clients.pop(target, None)
+        if known:
+            known.close()
 
     def _dialer(self, name: str, namespace: str) -> Dialer:
         """By the name a StatefulSet gives its first pod, which no synced pod can have; by the engine's labels otherwise."""
@@ -142,7 +172,7 @@ class Targets:
 
     def _breaker(self, target: Target) -> Breaker:
         with self._lock:
-            return self._breakers.setdefault(target, Breaker(str(target)))
+            return self._breakers.setdefault(target, Breaker())
 
 
 class _Guard:
@@ -153,13 +183,20 @@ class _Guard:
         self._breaker = breaker
         self._drop = drop
 
-    def after(self, reached: bool) -> None:
-        self._breaker.after(reached)
-        if not reached:
+    def after(self, failure: str) -> None:
+        self._breaker.after(failure)
+        if failure:
             self._drop()
 
 
-def _opened(client: Client, group: str, kind: str, labels: str) -> Stream:
+def _close_idle(over: threading.Event, idle: float, transports: "weakref.WeakSet[Transport]") -> None:
+    """One thread for all: close what nobody uses, so that idle clusters cost neither a thread nor an open file each."""
+    while not over.wait(idle / 3):
+        for one in tuple(transports):
+            one.close_idle(idle)
+
+
+def _opened(client: Client, group: str, kind: str, labels: str) -> Watch:
     """A watch that first tells of all there is: what happened since the caller looked is not lost."""
     seconds = int(WATCH_SECONDS * random.uniform(0.8, 1.0))
     return client.watch(group, kind, since="", labels=labels, seconds=seconds, silence=SILENCE)

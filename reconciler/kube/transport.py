@@ -7,13 +7,14 @@ come out as bytes; no generated model is touched.
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import errors
+from reconciler.kube import errors, timed
+from reconciler.kube.timed import Limit
 from reconciler.model import ObjectRef
 
 JSON = "application/json"
@@ -29,8 +30,8 @@ class Guard(Protocol):
     def before(self) -> None:
         """Raise ApiError when nothing may be sent now."""
 
-    def after(self, reached: bool) -> None:
-        """Learn whether the server was reached at all."""
+    def after(self, failure: str) -> None:
+        """Learn why the server did not answer, in words; "" when it did, whatever it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,20 @@ class Call:
     resource: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server may cost: seconds for a call, for a page of a list and without a byte (None: as long as the call), and bytes.
+
+    `name` is how messages call the server.
+    """
+
+    name: str = "the API server"
+    deadline: float = 10.0
+    listing: float = 60.0
+    silence: float | None = None
+    size: int = BODY_LIMIT
+
+
 class Transport:
     """Sends calls to one server. Thread-safe; `renew` makes a new ApiClient after a 401 (None where there is nothing to reload)."""
 
@@ -57,68 +72,102 @@ class Transport:
         *,
         renew: Callable[[], Any] | None = None,
         guard: Guard | None = None,
-        deadline: float = 10.0,
-        limit: int = BODY_LIMIT,
+        limits: Limits = Limits(),
     ) -> None:
-        self.deadline = deadline
+        self.limits = limits
         self._api = api
         self._renew = renew
         self._guard = guard
-        self._limit = limit
         self._lock = threading.Lock()
+        self._calls = 0
+        self._used_at = time.monotonic()
 
     @property
     def api(self) -> Any:
         """The ApiClient now in use, for what is not a plain request (the WebSocket of a port-forward)."""
         return self._api
 
-    def send(self, call: Call, *, deadline: float | None = None) -> tuple[int, bytes]:
-        """Return (status, body) of a 2xx answer within `deadline` seconds; raise ApiError for anything else.
+    def send(self, call: Call, *, deadline: float | None = None, limit: Limit | None = None) -> tuple[int, bytes]:
+        """Return (status, body) of a 2xx answer within `deadline` seconds and `limit`; raise ApiError for anything else.
 
         A 401 is repeated once with renewed credentials: it did nothing, and tokens rotate (F6).
         """
+        ends = timed.sooner(Limit.of(deadline or self.limits.deadline), limit, timed.current())
         api = self._api
         try:
-            return self._once(api, call, deadline or self.deadline)
+            return self._once(api, call, ends)
         except ApiError as error:
             if error.kind is not ErrorClass.UNAUTHENTICATED or not self._renewed(api):
                 raise
-        return self._once(self._api, call, deadline or self.deadline)
+        return self._once(self._api, call, ends)
 
     def stream(self, call: Call, *, deadline: float, silence: float) -> "Stream":
-        """Open a watch: headers within `deadline` seconds, then at most `silence` seconds between two bytes."""
-        response = self._open(self._api, call, (deadline, silence))
+        """Open a watch: headers within `deadline` seconds, then at most `silence` seconds between two lines."""
+        limit = timed.sooner(Limit.of(deadline), timed.current())
+        with self._translated(call, limit):
+            response = self._open(self._api, call, (limit.left, silence))
+            body = b"" if response.status == 200 else _read(response.response, limit, self.limits.size)
         if response.status != 200:
-            body = self._body(response, time.monotonic() + deadline, call.verb)
             raise errors.classify(response.status, body, call.verb, call.ref, resource=call.resource)
-        return Stream(response.response, self._limit)
+        return Stream(response.response, self.limits, silence)
+
+    def close_idle(self, seconds: float) -> None:
+        """Close the pooled connections unless a call was made within `seconds`; open watches stay."""
+        with self._lock:
+            if not self._calls and time.monotonic() - self._used_at >= seconds:
+                self._used_at = float("inf")
+                self._api.close()
 
     def close(self) -> None:
         """Close the pooled connections; a request after it opens new ones."""
         self._api.close()
 
-    def _once(self, api: Any, call: Call, deadline: float) -> tuple[int, bytes]:
-        ends = time.monotonic() + deadline
-        response = self._open(api, call, deadline)
-        body = self._body(response, ends, call.verb)
+    def _once(self, api: Any, call: Call, limit: Limit) -> tuple[int, bytes]:
+        with self._translated(call, limit):
+            response = self._open(api, call, min(limit.left, self.limits.silence or limit.left))
+            body = _read(response.response, limit, self.limits.size)
         if 200 <= response.status < 300:
             return response.status, body
         after = response.headers.get("Retry-After", "")
         raise errors.classify(response.status, body, call.verb, call.ref, resource=call.resource, after=after)
 
     def _open(self, api: Any, call: Call, timeout: float | tuple[float, float]) -> Any:
+        with self._in_use():
+            return api.call_api(*self._request(api, call), _request_timeout=timeout)
+
+    @contextmanager
+    def _translated(self, call: Call, limit: Limit) -> Iterator[None]:
+        """Ask the guard, keep the limit, turn what the client leaks (urllib3's, ssl's and its own types, M18) into ApiError."""
         if self._guard:
             self._guard.before()
-        reached = False
+        failure = "the request was interrupted"
         try:
-            response = api.call_api(*self._request(api, call), _request_timeout=timeout)
-            reached = True
-        except Exception as error:  # the client leaks urllib3's, ssl's and its own types (M18)
-            raise errors.translate(error, call.verb in errors.WRITES) from None
+            with timed.within(limit):
+                if not limit.left:
+                    raise TimeoutError
+                yield
+            failure = ""
+        except Exception as error:
+            seconds = self.limits.silence if limit.left and self.limits.silence else limit.seconds
+            made = errors.translate(error, call.verb in errors.WRITES, self.limits.name, seconds)
+            failure = made.message
+            raise made from None
         finally:
             if self._guard:
-                self._guard.after(reached)
-        return response
+                self._guard.after(failure)
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._calls += change
+            self._used_at = time.monotonic()
 
     def _request(self, api: Any, call: Call) -> tuple[Any, ...]:
         path = f"{call.path}?{urlencode(call.query)}" if call.query else call.path
@@ -129,12 +178,6 @@ class Transport:
             call.method, path, header_params=headers, body=call.body, auth_settings=["BearerToken"]
         )
         return request
-
-    def _body(self, response: Any, ends: float, verb: str) -> bytes:
-        try:
-            return _read(response.response, ends, self._limit)
-        except Exception as error:
-            raise errors.translate(error, verb in errors.WRITES) from None
 
     def _renewed(self, used: Any) -> bool:
         if self._renew is None:
@@ -149,23 +192,29 @@ class Transport:
 class Stream:
     """The open answer of a watch; iterate for lines, `stop` from any thread ends the iteration."""
 
-    def __init__(self, response: Any, limit: int) -> None:
+    def __init__(self, response: Any, limits: Limits, silence: float) -> None:
         self._response = response
-        self._limit = limit
+        self._limits = limits
+        self._silence = silence
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield each line without its end. Ends when the server closes; raises ApiError TRANSIENT on silence or a reset."""
         rest = b""
+        heard = time.monotonic()
         try:
             for chunk in self._response.stream(CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
-                if len(rest) > self._limit:
+                if len(rest) > self._limits.size:
                     raise errors.broken("watch", "one event is larger than any object")
-                yield from lines
+                if lines:
+                    yield from lines
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > self._silence:
+                    raise TimeoutError
         except ApiError:
             raise
         except Exception as error:
-            raise errors.translate(error, False) from None
+            raise errors.translate(error, False, self._limits.name, self._silence) from None
         finally:
             self._response.close()
 
@@ -175,17 +224,13 @@ class Stream:
             self._response.shutdown()
 
 
-class _TooSlow(Exception):
-    """The whole answer did not come within the deadline."""
-
-
-def _read(response: Any, ends: float, limit: int) -> bytes:
+def _read(response: Any, limit: Limit, most: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while chunk := response.read1(CHUNK):  # what has come, so that a byte now and then cannot outlast the deadline
         chunks.append(chunk)
         size += len(chunk)
-        if size > limit or time.monotonic() > ends:
+        if size > most or not limit.left:
             response.close()
-            raise _TooSlow(f"{size} bytes by the deadline" if size <= limit else "the answer is too large")
+            raise TimeoutError if size <= most else errors.TooLarge(most)
     return b"".join(chunks)

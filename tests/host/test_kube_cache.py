@@ -16,7 +16,7 @@ from devhost.hosting import TestHost
 from reconciler.kube import edge
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
-from reconciler.kube.reflector import Reflector, Seen
+from reconciler.kube.reflector import Seen
 from reconciler.model import HostConfig, ObjectRef
 from tests.proxy import Proxy
 
@@ -126,16 +126,36 @@ def test_a_reset_watch_goes_on_where_it_was(client: Client, account: Account, tm
 def test_a_half_open_watch_is_noticed(client: Client, account: Account, tmp_path: Path) -> None:
     changes: Changes = queue.Queue()
     with Proxy(account.kubeconfig, tmp_path) as proxy, closing(_through(proxy)) as cut:
-        selection = Selection("", "ConfigMap", namespace=account.namespace)
-        one = Reflector(cut, selection, lambda event: changes.put(event.seen), lambda *whole: None, silence=1.0)
-        one.start()
-        assert one.synced.wait(10)
+        cache = Cache(cut, [Selection("", "ConfigMap", namespace=account.namespace)], changes.put, silence=1.0)
+        cache.start()
+        assert cache.wait_synced(10)
         proxy.hold()
         client.apply(config(account, "a", "1"))
-        assert eventually(lambda: one.lost_at is not None)
+        assert eventually(lambda: cache.stale_since is not None)
         proxy.resume()
         until(changes, "a")
-        one.stop()
+        cache.stop()
+
+
+def test_metadata_is_listed_anew_in_turn_and_what_a_watch_kept_to_itself_is_found(
+    client: Client, account: Account
+) -> None:
+    """The real server answers with metadata alone; only what differs is fetched."""
+    changes: Changes = queue.Queue()
+    since = account.audit.now()
+    live = [client.apply(config(account, f"c{number}", "1")).object for number in range(3)]
+    heads, version = client.heads("", "ConfigMap", namespace=account.namespace, labels="nidus.dev/cluster")
+    assert {head.uid for head, _ in heads} == {obj["metadata"]["uid"] for obj in live}
+    assert all(raw == b"" for _, raw in heads)
+    assert int(version) >= max(int(obj["metadata"]["resourceVersion"]) for obj in live)
+    cache = Cache(client, [Selection("", "ConfigMap", namespace=account.namespace)], changes.put, every=1.0)
+    cache.start()
+    assert cache.wait_synced(10)
+    until(changes, "c2")
+    assert eventually(lambda: len(since.events(account.user, verbs=("list",), resource="configmaps")) >= 4)
+    assert since.events(account.user, verbs=("get",), resource="configmaps") == []
+    assert cache.refresh(10)
+    cache.stop()
 
 
 def _through(proxy: Proxy) -> Client:

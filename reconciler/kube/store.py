@@ -1,0 +1,170 @@
+"""What the cache holds of one selection: encoded objects by reference, and how lists, events and answers change that (R1)."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from reconciler.kube.reflector import Event, Seen
+from reconciler.model import Object, ObjectRef
+
+CLUSTER_LABEL = "nidus.dev/cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What one watch covers: a kind and the labels that must be there, as (key, value); value None = the key alone."""
+
+    group: str
+    kind: str
+    labels: tuple[tuple[str, str | None], ...] = ((CLUSTER_LABEL, None),)
+    namespace: str = ""
+
+    @property
+    def selector(self) -> str:
+        """The selector as the API wants it."""
+        return ",".join(key if value is None else f"{key}={value}" for key, value in self.labels)
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an object with `labels` is covered."""
+        return all(labels.get(key, "") == value if value is not None else key in labels for key, value in self.labels)
+
+
+class Entry(msgspec.Struct, gc=False):
+    """One object: its encoded bytes and what is asked for often. `merged_at` > 0 until a watch or list has shown it."""
+
+    raw: bytes
+    version: str
+    uid: str
+    cluster: str
+    merged_at: float = 0.0
+
+
+class Store:
+    """The objects of one selection; every method is called under the cache's lock."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        self.entries: dict[ObjectRef, Entry] = {}
+        self.clusters: dict[str, set[ObjectRef]] = {}
+        self.version = ""
+        self.api_version = ""
+
+    def holds(self, ref: ObjectRef) -> bool:
+        """Whether objects like `ref` may be here."""
+        mine = self.selection
+        return (ref.group, ref.kind) == (mine.group, mine.kind) and mine.namespace in ("", ref.namespace)
+
+    def is_news(self, ref: ObjectRef, version: str) -> bool:
+        """Whether `version` of `ref` is newer than what is known; of an unknown object, newer than the whole watch.
+
+        Otherwise a late answer would bring back what the watch has shown deleted. Versions of one kind may be compared as
+        numbers; ones that are no numbers count as news when they differ.
+        """
+        known = self.entries.get(ref)
+        last = known.version if known else self.version
+        return version != last if not (version.isdigit() and last.isdigit()) else int(version) > int(last)
+
+    def take(self, event: Event) -> bool:
+        """Take an event of the watch; whether it says anything new."""
+        self.version = event.version
+        known = self.entries.get(event.seen.ref)
+        if event.seen.deleted:
+            if known is None or (known.merged_at and number(known.version) > number(event.version)):
+                return False  # gone already, or made again by us since
+            self.drop(event.seen.ref)
+            return True
+        if known and number(known.version) >= number(event.version) and event.version.isdigit():
+            known.merged_at = 0.0
+            return False
+        self.put(event.seen.ref, entry_of(event))
+        return True
+
+    def replace(self, events: Sequence[Event], version: str, began: float) -> list[Seen]:
+        """Take a whole list begun at `began`; what changed by it. Only what was merged since then survives an absence."""
+        news = self.without_gone(events, version, began)
+        for event in events:
+            known = self.entries.get(event.seen.ref)
+            if known is None or known.merged_at < began:
+                self.put(event.seen.ref, entry_of(event))
+                if known is None or (known.version, known.uid) != (event.version, event.seen.uid):
+                    news.append(event.seen)
+        return news
+
+    def without_gone(self, events: Sequence[Event], version: str, began: float) -> list[Seen]:
+        """Drop what a whole list begun at `began` does not have; the dropped."""
+        self.version = version
+        listed = {event.seen.ref for event in events}
+        gone = [ref for ref, entry in self.entries.items() if ref not in listed and entry.merged_at < began]
+        news = [self.gone(ref) for ref in gone]
+        for ref in gone:
+            self.drop(ref)
+        return news
+
+    def differing(self, events: Sequence[Event], began: float) -> list[Event]:
+        """The listed events that are not what is known, whichever is newer; what was merged since `began` is left alone."""
+        known = self.entries
+        return [
+            event
+            for event in events
+            if (held := known.get(event.seen.ref)) is None
+            or (held.merged_at < began and (held.version, held.uid) != (event.version, event.seen.uid))
+        ]
+
+    def correct(self, ref: ObjectRef, event: Event | None, before: Entry | None) -> list[Seen]:
+        """Take what a GET said, unless the entry is no longer what it was `before` the GET; what changed by it."""
+        known = self.entries.get(ref)
+        if known is not before:
+            return []
+        if event is None or not self.selection.matches(event.seen.labels):
+            news = [self.gone(ref)] if known else []
+            self.drop(ref)
+            return news
+        self.put(ref, msgspec.structs.replace(entry_of(event), merged_at=time.monotonic()))
+        same = known is not None and (known.version, known.uid) == (event.version, event.seen.uid)
+        return [] if same else [event.seen]
+
+    def gone(self, ref: ObjectRef) -> Seen:
+        """The news that a known object is no more."""
+        known = self.entries[ref]
+        return Seen(ref, known.uid, _labels(known), True)
+
+    def put(self, ref: ObjectRef, entry: Entry) -> None:
+        """Store an entry under its cluster."""
+        self.drop(ref)
+        self.entries[ref] = entry
+        if entry.cluster:
+            self.clusters.setdefault(entry.cluster, set()).add(ref)
+
+    def drop(self, ref: ObjectRef) -> None:
+        """Forget an entry, if it is there."""
+        known = self.entries.pop(ref, None)
+        if known and known.cluster:
+            refs = self.clusters[known.cluster]
+            refs.discard(ref)
+            if not refs:
+                del self.clusters[known.cluster]
+
+    def decoded(self, entry: Entry) -> Object:
+        """The object of an entry."""
+        obj: dict[str, object] = msgspec.json.decode(entry.raw)
+        obj.setdefault("kind", self.selection.kind)  # items of a list leave both out
+        obj.setdefault("apiVersion", self.api_version)
+        return obj
+
+
+def entry_of(event: Event) -> Entry:
+    """What is kept of an event."""
+    return Entry(event.raw, event.version, event.seen.uid, event.seen.labels.get(CLUSTER_LABEL, ""))
+
+
+def number(version: str) -> int:
+    """A resourceVersion to compare; 0 for one that is no number."""
+    return int(version) if version.isdigit() else 0
+
+
+def _labels(entry: Entry) -> dict[str, str]:
+    """Labels of a dropped object, decoded late: they are needed for what is gone only."""
+    decoded = msgspec.json.decode(entry.raw)
+    return dict(decoded["metadata"].get("labels") or {})

@@ -1,0 +1,77 @@
+"""Deadlines that hold for a whole call: setting up the connection, headers and body together, however slowly bytes come (M17).
+
+The limit of the call that a thread makes is kept in a context variable, since the sockets that have to keep it are made and
+chosen inside urllib3. `TimedSocket` looks at it before each read and write.
+"""
+
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Until when (monotonic seconds) something may take, and how many seconds that were at its start."""
+
+    ends: float
+    seconds: float
+
+    @classmethod
+    def of(cls, seconds: float) -> "Limit":
+        """`seconds` from now."""
+        return cls(time.monotonic() + seconds, seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds left; 0 when it is over."""
+        return max(0.0, self.ends - time.monotonic())
+
+
+NEVER = Limit(float("inf"), float("inf"))
+_now: ContextVar[Limit] = ContextVar("limit", default=NEVER)
+
+
+def current() -> Limit:
+    """The limit of the call that this thread is making."""
+    return _now.get()
+
+
+def sooner(*limits: Limit | None) -> Limit:
+    """The limit that ends first."""
+    return min((one for one in limits if one is not None), key=lambda one: one.ends)
+
+
+@contextmanager
+def within(limit: Limit) -> Iterator[None]:
+    """Everything this thread reads and writes on timed sockets meanwhile is over by `limit`, or raises TimeoutError."""
+    token = _now.set(limit)
+    try:
+        yield
+    finally:
+        _now.reset(token)
+
+
+class TimedSocket(ssl.SSLSocket):
+    """A TLS socket that keeps the limit of the call beside its own timeout for each read."""
+
+    def recv_into(self, *args: Any, **options: Any) -> int:
+        self._keep()
+        return super().recv_into(*args, **options)
+
+    def send(self, *args: Any, **options: Any) -> int:
+        self._keep()
+        return super().send(*args, **options)
+
+    def _keep(self) -> None:
+        limit = current()
+        if limit is NEVER:
+            return
+        if not limit.left:
+            raise TimeoutError("timed out")
+        timeout = self.gettimeout()
+        if timeout is None or timeout > limit.left:
+            self.settimeout(limit.left or 0.001)  # 0 would mean not to wait at all

@@ -1,0 +1,85 @@
+"""A small HTTP server on a real socket whose answers a test chooses, and a kubeconfig that leads to it."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+Answer = Callable[[socket.socket], None]
+DISCOVERY: dict[str, Any] = {
+    "kind": "APIGroupDiscoveryList",
+    "apiVersion": "apidiscovery.k8s.io/v2",
+    "items": [{"versions": [{"version": "v1", "resources": [
+        {"resource": "configmaps", "scope": "Namespaced", "responseKind": {"kind": "ConfigMap"}},
+        {"resource": "pods", "scope": "Namespaced", "responseKind": {"kind": "Pod"}},
+        {"resource": "secrets", "scope": "Namespaced", "responseKind": {"kind": "Secret"}},
+        {"resource": "namespaces", "scope": "Cluster", "responseKind": {"kind": "Namespace"}}]}]}],
+}  # fmt: skip
+NO_GROUPS = b'{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","items":[]}'
+
+
+def http(status: int, body: bytes, *headers: str) -> bytes:
+    head = "".join(f"{header}\r\n" for header in headers)
+    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
+
+
+def sends(answer: bytes) -> Answer:
+    return lambda peer: peer.sendall(answer)
+
+
+def drops(peer: socket.socket) -> None:
+    peer.shutdown(socket.SHUT_RDWR)
+
+
+class Server:
+    """Answers discovery properly and everything else by `answer`; remembers the request lines."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = sends(http(200, b"{}"))
+        self.discovery: Callable[[str], bytes] = discovered
+        self.seen: list[str] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = self._listening.accept()
+                threading.Thread(target=self._one, args=(peer,), daemon=True).start()
+
+    def _one(self, peer: socket.socket) -> None:
+        with peer, suppress(OSError), peer.makefile("rb") as lines:
+            while request := lines.readline().decode():
+                length = 0
+                while (header := lines.readline()) not in (b"\r\n", b""):
+                    if header.lower().startswith(b"content-length:"):
+                        length = int(header.split(b":")[1])
+                lines.read(length)
+                path = request.split()[1]
+                if path in ("/api", "/apis"):
+                    peer.sendall(http(200, self.discovery(path)))
+                    continue
+                self.seen.append(request.split(" HTTP")[0])
+                self.answer(peer)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+def discovered(path: str) -> bytes:
+    return json.dumps(DISCOVERY).encode() if path == "/api" else NO_GROUPS
+
+
+def kubeconfig(folder: Path, url: str, token: str = "t") -> Path:
+    path = folder / "kubeconfig"
+    named = {"clusters": "cluster", "users": "user", "contexts": "context"}
+    values = {"clusters": {"server": url}, "users": {"token": token}, "contexts": {"cluster": "x", "user": "x"}}
+    body: dict[str, object] = {key: [{"name": "x", one: values[key]}] for key, one in named.items()}
+    path.write_text(json.dumps({**body, "current-context": "x", "apiVersion": "v1", "kind": "Config"}))
+    return path

@@ -1,0 +1,285 @@
+"""Memory is only a hint (R1): whatever a watch fails to say, the live cache finds out and announces."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from reconciler.errors import ApiError
+from reconciler.kube.cache import Cache, Selection
+from reconciler.kube.reflector import Seen
+from reconciler.model import ObjectRef
+from tests.memory.failures import CLOSED, SILENT, answer, on, raw
+from tests.memory.server import Server
+from tests.shell import client
+
+Changes = queue.Queue[Seen]
+WATCH = on("watch", kind="ConfigMap")
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server("host")
+
+
+def config(name: str, value: str = "1", cluster: str = "red") -> dict[str, Any]:
+    meta = {"name": name, "namespace": "default", "labels": {"nidus.dev/cluster": cluster}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": value}}
+
+
+def ref(name: str) -> ObjectRef:
+    return ObjectRef("", "ConfigMap", "default", name)
+
+
+@contextmanager
+def following(
+    server: Server,
+    changed: Callable[[Seen], None] | None = None,
+    *,
+    every: float = 600.0,
+    silence: float = 90.0,
+    failed: Callable[[str, Exception], None] = lambda what, error: None,
+) -> Iterator[tuple[Cache, Changes]]:
+    changes: Changes = queue.Queue()
+    selections = [Selection("", "ConfigMap", namespace="default")]
+    cache = Cache(client(server), selections, changed or changes.put, every=every, silence=silence, failed=failed)
+    cache.start()
+    try:
+        assert cache.wait_synced(10)
+        yield cache, changes
+    finally:
+        cache.stop()
+
+
+def until(changes: Changes, name: str, *, deleted: bool = False) -> Seen:
+    """The next change of `name`."""
+    while True:
+        seen = changes.get(timeout=20)
+        if (seen.ref.name, seen.deleted) == (name, deleted):
+            return seen
+
+
+def value(cache: Cache, name: str) -> str | None:
+    found = cache.get(ref(name))
+    return None if found is None else str(found["data"]["a"])
+
+
+def forget(server: Server, name: str) -> None:
+    """Take an object out of the storage without a word to any watch."""
+    with server.core.lock:
+        del server.core.storage._objects[("", "configmaps")][("default", name)]
+
+
+def swap(server: Server, name: str, text: str) -> None:
+    """Change an object in the storage without a word to any watch."""
+    with server.core.lock:
+        storage = server.core.storage
+        place = storage._objects[("", "configmaps")]
+        storage.version += 1
+        known = place[("default", name)]
+        meta = {**known["metadata"], "resourceVersion": str(storage.version)}
+        place[("default", name)] = {**known, "metadata": meta, "data": {"a": text}}
+
+
+def test_a_lost_event_is_found_when_the_kind_is_listed_anew(server: Server) -> None:
+    for name in ("lost", "changed", "kept"):
+        server.put(config(name))
+    server.fail(CLOSED, WATCH, times=None)  # the server ends every watch: the next one is opened where it ended
+    with following(server, every=0.2) as (cache, changes):
+        forget(server, "lost")
+        swap(server, "changed", "2")
+        until(changes, "lost", deleted=True)
+        until(changes, "changed")
+        assert cache.get(ref("lost")) is None
+        assert (value(cache, "changed"), value(cache, "kept")) == ("2", "1")
+
+
+def test_an_open_watch_is_no_reason_not_to_list(server: Server) -> None:
+    server.put(config("lost"))
+    with following(server, every=0.2) as (cache, changes):
+        forget(server, "lost")
+        assert until(changes, "lost", deleted=True).labels == {"nidus.dev/cluster": "red"}
+        assert cache.of("red") == []
+
+
+def test_listing_anew_fetches_only_what_differs(server: Server) -> None:
+    for number in range(20):
+        server.put(config(f"c{number:02d}"))
+    with following(server, every=0.2) as (cache, changes):
+        until(changes, "c19")  # the first list is told in order
+        swap(server, "c07", "2")
+        until(changes, "c07")
+        lists = [call for call in server.log if call.verb == "list"]
+        assert len(lists) >= 2
+        assert {call.name for call in server.log if call.verb == "get"} <= {"c07"}
+        assert len(cache) == 20
+
+
+def test_a_silent_watch_is_begun_again_by_listing(server: Server) -> None:
+    server.put(config("a"))
+    server.fail(SILENT, WATCH, times=1)
+    with following(server, silence=0.3) as (cache, changes):
+        until(changes, "a")
+        server.put(config("a", "2"))
+        server.put(config("b"))
+        until(changes, "b")
+        assert (value(cache, "a"), value(cache, "b")) == ("2", "1")
+        server.delete("", "ConfigMap", "default", "b")
+        until(changes, "b", deleted=True)
+
+
+@pytest.mark.parametrize("further", [0, 50], ids=["behind", "overtaken"])
+def test_a_restored_host_is_noticed_and_nothing_of_before_is_believed(server: Server, further: int) -> None:
+    server.put(config("old", "before"))
+    snapshot = server.snapshot()
+    with following(server, every=0.5) as (cache, changes):
+        server.put(config("old", "after"))
+        server.put(config("young"))
+        until(changes, "young")
+        server.restore(snapshot)
+        for _ in range(further):
+            server.put(config("busy", str(_)))
+        until(changes, "young", deleted=True)
+        eventually(lambda: value(cache, "old") == "before")
+        server.put(config("later"))
+        until(changes, "later")
+
+
+def test_a_bookmark_that_goes_back_empties_the_memory(server: Server) -> None:
+    server.put(config("a"))
+    with following(server) as (cache, changes):
+        until(changes, "a")
+        server.put(config("a", "2"))
+        until(changes, "a")
+        forget(server, "a")
+        line = (
+            b'{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"1"}}}\n'
+        )
+        with server.core.lock:
+            for watch in server.watches():
+                watch._first = [line]
+            server.core.storage.moved.notify_all()
+        until(changes, "a", deleted=True)
+        assert cache.get(ref("a")) is None
+
+
+@pytest.mark.parametrize("act", ["apply", "delete", "get", "replace"])
+def test_what_a_server_denies_is_read_again_at_once(server: Server, act: str) -> None:
+    server.put(config("a"))
+    with following(server) as (cache, changes):
+        until(changes, "a")
+        known = cache.get(ref("a"))
+        assert known is not None
+        forget(server, "a")
+        kube = client(server).doubting(cache.doubt)
+        uid = known["metadata"]["uid"]
+        acts: dict[str, Callable[[], object]] = {
+            "apply": lambda: kube.apply(config("a", "2"), uid=uid),
+            "delete": lambda: kube.delete(ref("a"), uid),
+            "get": lambda: kube.get(ref("a")),
+            "replace": lambda: kube.replace(known),
+        }
+        try:
+            acts[act]()
+        except ApiError as error:
+            assert act in ("apply", "replace"), error
+        assert cache.get(ref("a")) is None
+        until(changes, "a", deleted=True)
+
+
+def test_a_record_that_moved_is_read_again_at_once(server: Server) -> None:
+    server.put(config("a"))
+    with following(server) as (cache, changes):
+        until(changes, "a")
+        known = cache.get(ref("a"))
+        assert known is not None
+        swap(server, "a", "2")
+        with pytest.raises(ApiError):
+            client(server).doubting(cache.doubt).replace(dict(known))
+        assert value(cache, "a") == "2"
+        until(changes, "a")
+
+
+def test_doubt_costs_nothing_where_nothing_is_held(server: Server) -> None:
+    with following(server) as (cache, _):
+        server.log.clear()
+        cache.doubt(ref("nobody"))
+        cache.doubt(ObjectRef("", "Secret", "default", "a"))
+        assert [call for call in server.log if call.verb == "get"] == []
+
+
+def test_a_refresh_lists_everything_anew_before_it_returns(server: Server) -> None:
+    for name in ("lost", "changed"):
+        server.put(config(name))
+    with following(server) as (cache, changes):
+        for _ in range(3):
+            forget(server, "lost")
+            swap(server, "changed", "2")
+            assert cache.refresh(10)
+            assert cache.get(ref("lost")) is None
+            assert value(cache, "changed") == "2"
+            until(changes, "lost", deleted=True)
+            server.put(config("lost"))
+            swap(server, "changed", "1")
+            until(changes, "lost")
+
+
+def test_a_refresh_says_when_it_could_not(server: Server) -> None:
+    with following(server) as (cache, _):
+        server.fail(answer(500), on("list", kind="ConfigMap"), times=None)
+        assert not cache.refresh(0.5)
+        server.heal()
+        assert cache.refresh(30)
+
+
+FAILURES = {
+    "closed": CLOSED,
+    "500": answer(500),
+    "410": answer(410),
+    "rubbish": raw(b"<html>"),
+    "a rubbish line": raw(b'{"type":"ADDED","object":{}}\n'),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+def test_a_watch_that_fails_loses_no_event(server: Server, failure: Any) -> None:
+    with following(server, silence=0.5) as (cache, changes):
+        rule = server.fail(failure, WATCH, times=3)
+        for watch in server.watches():
+            watch.close()
+        for number in range(5):
+            server.put(config(f"c{number}"))
+        for number in range(5):
+            until(changes, f"c{number}")
+        server.heal(rule)
+        server.delete("", "ConfigMap", "default", "c0")
+        until(changes, "c0", deleted=True)
+        assert len(cache) == 4
+
+
+def test_a_bug_of_a_listener_ends_nothing_and_is_told(server: Server) -> None:
+    told: queue.Queue[Exception] = queue.Queue()
+    heard: Changes = queue.Queue()
+
+    def changed(seen: Seen) -> None:
+        if seen.ref.name == "bad":
+            raise KeyError("a bug")
+        heard.put(seen)
+
+    with following(server, changed, failed=lambda what, error: told.put(error)) as (cache, _):
+        server.put(config("bad"))
+        assert isinstance(told.get(timeout=20), KeyError)
+        server.put(config("good"))
+        until(heard, "good")
+        assert len(cache) == 2
+
+
+def eventually(check: Callable[[], bool], seconds: float = 20.0) -> None:
+    ends = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < ends, "not in time"
+        threading.Event().wait(0.02)

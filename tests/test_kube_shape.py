@@ -1,0 +1,335 @@
+"""What is no answer of Kubernetes never gets past `kube`: an ApiError for each kind of rubbish and each verb, and for generated ones."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.errors import ApiError, ErrorClass
+from reconciler.kube import edge
+from reconciler.kube.client import Client
+from reconciler.model import HostConfig, ObjectRef
+from tests.answering import DISCOVERY, NO_GROUPS, Server, http, kubeconfig, sends
+
+REF = ObjectRef("", "ConfigMap", "default", "a")
+META: dict[str, Any] = {"name": "a", "namespace": "default", "uid": "u1", "resourceVersion": "7"}
+LIVE: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": META, "data": {"a": "1"}}
+WANTED = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "a", "namespace": "default"},
+    "data": {"a": "1"},
+}
+DEEP = "[" * 2000 + "]" * 2000
+
+
+def meta(**changes: Any) -> bytes:
+    return json.dumps({**LIVE, "metadata": {**META, **changes}}).encode()
+
+
+def without(*names: str) -> bytes:
+    return json.dumps({**LIVE, "metadata": {key: value for key, value in META.items() if key not in names}}).encode()
+
+
+def whole(**changes: Any) -> bytes:
+    return json.dumps({**LIVE, **changes}).encode()
+
+
+RUBBISH: Mapping[str, bytes] = {
+    "nothing in it": b"{}",
+    "a list": b"[]",
+    "null": b"null",
+    "a text": b'"x"',
+    "no JSON": b"<html>",
+    "no text": b"\xff\xfe\x00",
+    "cut": whole()[:-3],
+    "2,000 deep": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":' + json.dumps(META).encode() + b',"data":' + DEEP.encode() + b"}",
+    "500 deep": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":' + json.dumps(META).encode()
+    + b',"data":' + b'{"a":' * 500 + b"1" + b"}" * 500 + b"}",
+    "deep behind brackets in texts": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":' + json.dumps(META).encode()
+    + b',"data":' + b'["]",' * 500 + b"1" + b"]" * 500 + b"}",
+    "no metadata": whole(metadata=None),
+    "metadata a text": whole(metadata="x"),
+    "metadata a list": whole(metadata=[META]),
+    "no kind": whole(kind=None),
+    "another kind": whole(kind="Pod"),
+    "kind a number": whole(kind=3),
+    "another apiVersion": whole(apiVersion="apps/v1"),
+    "apiVersion a map": whole(apiVersion={}),
+    "no name": without("name"),
+    "another name": meta(name="b"),
+    "name a number": meta(name=1),
+    "another namespace": meta(namespace="kube-system"),
+    "no namespace": without("namespace"),
+    "no uid": without("uid"),
+    "empty uid": meta(uid=""),
+    "uid a number": meta(uid=7),
+    "uid a page long": meta(uid="u" * 5000),
+    "uid with control characters": meta(uid="u\x1b[2J"),
+    "no resourceVersion": without("resourceVersion"),
+    "resourceVersion a number": meta(resourceVersion=7),
+    "labels a list": meta(labels=["a"]),
+    "labels with numbers": meta(labels={"a": 1}),
+    "annotations a text": meta(annotations="x"),
+    "annotations with maps": meta(annotations={"a": {}}),
+    "finalizers a map": meta(finalizers={"a": "b"}),
+    "finalizers of maps": meta(finalizers=[{}]),
+    "ownerReferences of texts": meta(ownerReferences=["x"]),
+    "ownerReferences with a number for a uid": meta(ownerReferences=[{"uid": 1}]),
+    "managedFields a map": meta(managedFields={}),
+    "managedFields of texts": meta(managedFields=["nidus"]),
+    "managedFields with a list for a manager": meta(managedFields=[{"manager": []}]),
+    "managedFields with a text for fields": meta(managedFields=[{"fieldsV1": "x"}]),
+    "generation a text": meta(generation="1"),
+    "deletionTimestamp a map": meta(deletionTimestamp={}),
+    "a Status that says Failure": b'{"apiVersion":"v1","kind":"Status","status":"Failure","metadata":{}}',
+}  # fmt: skip
+
+VERBS: Mapping[str, Callable[[Client], object]] = {
+    "get": lambda client: client.get(REF),
+    "apply": lambda client: client.apply(WANTED),
+    "dry-run": lambda client: client.apply({**WANTED, "metadata": {**WANTED["metadata"], "labels": {}}}, dry_run=True),
+    "create": lambda client: client.create(WANTED),
+    "replace": lambda client: client.replace(LIVE),
+    "status": lambda client: client.patch_status(REF, {"apiVersion": "v1", "kind": "ConfigMap", "status": {}}),
+    "delete": lambda client: client.delete(REF, "u1"),
+}
+WRITES = frozenset({"apply", "dry-run", "create", "replace", "status", "delete"})
+BY_ITSELF = frozenset({"no resourceVersion"})  # a dry-run that would create has none
+
+
+def listed(*items: bytes) -> bytes:
+    head = b'{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"9"},"items":['
+    return head + b",".join(items) + b"]}"
+
+
+LISTS: Mapping[str, bytes] = {
+    "an object": whole(),
+    "a list of another kind": listed().replace(b"ConfigMapList", b"SecretList"),
+    "a list of another group": listed().replace(b'"v1"', b'"apps/v1"'),
+    "no items": b'{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"9"}}',
+    "items null": listed().replace(b"[]", b"null"),
+    "items a map": listed().replace(b"[]", b"{}"),
+    "items of texts": listed(b'"a"'),
+    "no resourceVersion": listed().replace(b'"resourceVersion":"9"', b""),
+    "resourceVersion a number": listed().replace(b'"9"', b"9"),
+    "continue a map": listed().replace(b'"9"', b'"9","continue":{}'),
+    "no metadata": b'{"kind":"ConfigMapList","apiVersion":"v1","items":[]}',
+}
+ALSO_OF_LISTS = frozenset({"no kind", "another name"})  # items leave their kind out, and any name may be there
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with closing(Server()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    path = kubeconfig(tmp_path_factory.mktemp("access"), server.url)
+    with closing(edge.host(HostConfig(kubeconfig=str(path)))) as made:
+        made.namespaced("", "ConfigMap")
+        yield made
+
+
+def refused(act: Callable[[], object], kind: ErrorClass) -> ApiError:
+    with pytest.raises(ApiError) as error:
+        act()
+    assert error.value.kind is kind
+    assert "Kubernetes" in error.value.message
+    return error.value
+
+
+CASES = [(verb, name) for verb in VERBS for name in RUBBISH if not (verb == "dry-run" and name in BY_ITSELF)]
+
+
+@pytest.mark.parametrize(("verb", "name"), CASES)
+def test_rubbish_is_refused(server: Server, client: Client, verb: str, name: str) -> None:
+    server.answer = sends(http(200, RUBBISH[name]))
+    refused(lambda: VERBS[verb](client), ErrorClass.AMBIGUOUS if verb in WRITES else ErrorClass.TRANSIENT)
+
+
+@pytest.mark.parametrize("name", [name for name in RUBBISH if name not in ALSO_OF_LISTS])
+def test_a_list_with_one_rubbish_item_is_refused_whole(server: Server, client: Client, name: str) -> None:
+    server.answer = sends(http(200, listed(meta(name="b"), RUBBISH[name])))
+    refused(lambda: client.list("", "ConfigMap", namespace="default"), ErrorClass.TRANSIENT)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_what_is_no_list_of_the_kind_is_refused(server: Server, client: Client, name: str) -> None:
+    server.answer = sends(http(200, LISTS[name]))
+    refused(lambda: client.list("", "ConfigMap", namespace="default"), ErrorClass.TRANSIENT)
+
+
+def test_another_object_than_the_one_written_is_ambiguous(server: Server, client: Client) -> None:
+    server.answer = sends(http(200, meta(uid="u2")))
+    for act in (
+        lambda: client.apply(WANTED, uid="u1"),
+        lambda: client.replace(LIVE),
+        lambda: client.delete(REF, "u1"),
+    ):
+        refused(act, ErrorClass.AMBIGUOUS)
+
+
+LINES: Mapping[str, bytes] = {
+    "no JSON": b"x",
+    "a list": b"[]",
+    "no type": b'{"object":%s}' % whole(),
+    "another type": b'{"type":"PLEASED","object":%s}' % whole(),
+    "no object": b'{"type":"ADDED"}',
+    "a bookmark without metadata": b'{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1"}}',
+    "a bookmark without a version": b'{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{}}}',
+    "deep": b'{"type":"ADDED","object":' + DEEP.encode() + b"}",
+    **{f"an event: {name}": b'{"type":"MODIFIED","object":%s}' % body for name, body in RUBBISH.items()
+       if name not in ("another name",)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_rubbish_line_of_a_watch_is_refused(server: Server, client: Client, name: str) -> None:
+    server.answer = sends(http(200, LINES[name] + b"\n"))
+    refused(
+        lambda: list(client.watch("", "ConfigMap", since="1", namespace="default", seconds=5, silence=5)),
+        ErrorClass.TRANSIENT,
+    )
+
+
+def aggregated(**changes: Any) -> bytes:
+    entry = {"resource": "widgets", "scope": "Namespaced", "responseKind": {"kind": "Widget"}, **changes}
+    group = {"metadata": {"name": "x.io"}, "versions": [{"version": "v1", "resources": [entry]}]}
+    return json.dumps({**DISCOVERY, "items": [group]}).encode()
+
+
+DISCOVERIES: Mapping[str, bytes] = {
+    "nothing in it": b"{}",
+    "no JSON": b"<html>",
+    "deep": DEEP.encode(),
+    "another kind": b'{"kind":"PodList","items":[]}',
+    "a path for a resource": aggregated(resource="../../api/v1/secrets"),
+    "a query in a resource": aggregated(resource="widgets?watch=1"),
+    "no resource": aggregated(resource=""),
+    "a number for a resource": aggregated(resource=7),
+    "a page for a kind": aggregated(responseKind={"kind": "W" * 5000}),
+    "a path for a kind": aggregated(responseKind={"kind": "a/b"}),
+    "a path for a group": aggregated().replace(b"x.io", b"x/../y"),
+    "a path for a version": aggregated().replace(b'"v1"', b'"v1/../v2"'),
+    "a list for a group": aggregated().replace(b'"x.io"', b"[]"),
+    "100,000 kinds": json.dumps({**DISCOVERY, "items": [{"metadata": {"name": "x.io"}, "versions": [{"version": "v1",
+        "resources": [{"resource": f"w{n}", "scope": "Namespaced", "responseKind": {"kind": f"W{n}"}}
+                      for n in range(100_000)]}]}]}).encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DISCOVERIES)
+def test_rubbish_for_discovery_is_refused(server: Server, client: Client, name: str) -> None:
+    fresh = Client(client.transport)
+    server.discovery = lambda path: DISCOVERIES[name] if path == "/apis" else NO_GROUPS
+    try:
+        refused(lambda: fresh.namespaced("x.io", "Widget"), ErrorClass.TRANSIENT)
+    finally:
+        server.discovery = lambda path: json.dumps(DISCOVERY).encode() if path == "/api" else NO_GROUPS
+
+
+VERSIONS = (
+    b"{}",
+    b"[]",
+    b'{"gitVersion":7}',
+    b'{"gitVersion":""}',
+    b'{"gitVersion":"v1.36.3\\n"}',
+    b'{"gitVersion":"x"}',
+)
+
+
+@pytest.mark.parametrize("body", [*VERSIONS, DEEP.encode()])
+def test_rubbish_for_a_version_is_refused(server: Server, client: Client, body: bytes) -> None:
+    server.answer = sends(http(200, body))
+    refused(client.version, ErrorClass.TRANSIENT)
+
+
+GOOD: Mapping[str, bytes] = {
+    "plain": whole(),
+    "with everything": meta(
+        labels={"a": "b"}, annotations=None, finalizers=["x/y"], ownerReferences=[{"uid": "u", "kind": "A"}],
+        managedFields=[{"manager": "nidus", "operation": "Apply", "fieldsV1": {"f:data": {}}}], generation=3),
+    "brackets in texts": whole(data={"a": "[" * 900 + '\\"{' * 90}),
+    "60 deep": whole(data=json.loads("[" * 58 + "]" * 58)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_is_right_passes(server: Server, client: Client, name: str) -> None:
+    server.answer = sends(http(200, GOOD[name]))
+    for act in (client.get(REF), client.apply(WANTED).object, client.create(WANTED), client.replace(LIVE)):
+        assert act == json.loads(GOOD[name])
+    server.answer = sends(http(200, listed(GOOD[name])))
+    assert client.list("", "ConfigMap", namespace="default") == ([json.loads(GOOD[name])], "9")
+    server.answer = sends(http(200, b'{"type":"ADDED","object":%s}\n' % GOOD[name]))
+    seen = client.watch("", "ConfigMap", since="1", namespace="default", seconds=5, silence=5)
+    assert [event.head.uid for event in seen] == ["u1"]
+
+
+def test_a_delete_ends_with_a_status_or_the_object(server: Server, client: Client) -> None:
+    server.answer = sends(http(200, b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}'))
+    assert client.delete(REF, "u1") is None
+    server.answer = sends(http(200, whole()))
+    assert client.delete(REF, "u1") is None
+    server.answer = sends(http(200, meta(deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["a/b"])))
+    assert client.delete(REF, "u1") is not None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from(
+    [*META, "labels", "annotations", "finalizers", "ownerReferences", "managedFields", "generation"]
+)
+
+
+@st.composite
+def nearly(draw: st.DrawFn) -> Any:
+    """An object of which some of the parts are something else."""
+    obj = {**LIVE, "metadata": {**META, **draw(st.dictionaries(FIELDS, JSON, max_size=2))}}
+    return {
+        **obj,
+        **draw(st.dictionaries(st.sampled_from(["apiVersion", "kind", "metadata", "status"]), JSON, max_size=1)),
+    }
+
+
+ACTS: Mapping[str, Callable[[Client], object]] = {
+    **VERBS,
+    "list": lambda client: client.list("", "ConfigMap", namespace="default"),
+    "watch": lambda client: list(client.watch("", "ConfigMap", since="1", namespace="default", seconds=5, silence=5)),
+    "version": lambda client: client.version(),
+}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    verb=st.sampled_from(sorted(ACTS)),
+    status=st.sampled_from([200, 200, 200, 201, 404, 409, 422, 500]),
+    body=nearly().map(lambda obj: json.dumps(obj).encode())
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | nearly().map(lambda obj: listed(json.dumps(obj).encode()))
+    | nearly().map(lambda obj: b'{"type":"ADDED","object":%s}\n' % json.dumps(obj).encode())
+    | st.binary(max_size=64),
+)
+def test_nothing_but_an_api_error_or_a_sound_answer_comes_out(
+    server: Server, client: Client, verb: str, status: int, body: bytes
+) -> None:
+    server.answer = sends(http(status, body))
+    try:
+        found = ACTS[verb](client)
+    except ApiError:
+        return
+    if verb == "get" and found is not None:
+        assert isinstance(found, dict)
+        assert found["metadata"]["name"] == "a"
+        assert found["metadata"]["uid"]
+        assert all(isinstance(value, str) for value in (found["metadata"].get("labels") or {}).values())
