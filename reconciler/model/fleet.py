@@ -105,7 +105,8 @@ class Snapshot:
     """One commit, read wholly and validated.
 
     `oid` is the tree of the source path, `tree` its files (path -> oid), `descends` whether the commit descends from the
-    one accepted before (S5).
+    one accepted before (S5). `unread` are the entries outside charts that may not be read: each may hide documents, whether
+    somebody is told of it (`violations`) or not.
     """
 
     source: str
@@ -116,6 +117,7 @@ class Snapshot:
     violations: tuple[Violation, ...] = ()
     descends: bool = True
     trailers: tuple[tuple[str, str], ...] = ()
+    unread: tuple[Violation, ...] = ()
 
     @property
     def content(self) -> Content:

@@ -100,6 +100,7 @@ def _snapshot(
         accepted=fleet.documents(base.accepted),
         in_use=fleet.in_use(records.values(), name),
         running=fleet.all_running(records, base.accepted, policy),
+        origins=fleet.profiles(base.accepted),
         descends=base.descends(place, revision.commit),
     )
 
