@@ -1,5 +1,7 @@
 """A commit in a local repository wakes its source; reading it does not (S6). Real folders, real events, deadlines."""
 
+import json
+import resource
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -112,6 +114,47 @@ def test_what_cannot_be_watched_leaves_the_others_watched(
     woken = watching({"gone": tmp_path / "gone", "s": work.folder})
     assert "gone is not watched" in caplog.text
     assert woken.by(lambda: work.commit({"a": "5"}))
+
+
+XFAIL = pytest.mark.xfail(strict=True, reason="what cannot be watched ends the start of the controller")
+
+
+@XFAIL
+def test_watching_that_fails_is_said_once_and_ends_nothing(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+    """No open file is left, as when inotify is used up: polling goes on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        stop = watch({"s": work.folder, "t": work.folder}, lambda source: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    stop()
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(one["event"], one["source"]) for one in told] == [("NotWatched", "s"), ("NotWatched", "t")]
+    assert all("polled" in one["message"] for one in told)
+
+
+@XFAIL
+@pytest.mark.parametrize("dot", ["gitdir: \0", "\udcff"])
+def test_a_git_file_that_says_nothing_is_polled_around(tmp_path: Path, dot: str) -> None:
+    (tmp_path / ".git").write_bytes(dot.encode("utf-8", "surrogateescape"))
+    watch({"s": tmp_path}, lambda source: None)()
+
+
+@XFAIL
+def test_a_wake_that_fails_ends_no_watching(work: Work) -> None:
+    woken, failed = Woken(), []
+
+    def wake(source: str) -> None:
+        if not failed:
+            failed.append(source)
+            raise RuntimeError("a wake failed")
+        woken(source)
+
+    stop = watch({"s": work.folder}, wake)
+    work.commit({"a": "6"})
+    assert woken.by(lambda: work.commit({"a": "7"}))
+    stop()
 
 
 def test_stop_ends_the_thread(work: Work) -> None:
