@@ -15,14 +15,22 @@ Anything outside this tree is a bug and is loud.
 from enum import StrEnum
 
 
+def printable(text: str) -> str:
+    """`text` as one line that shows as it is: no control character (C0, C1), no sign that turns or hides text (bidi, zero width),
+    no lone surrogate. Breaks and odd spaces become a space, all else that does not print is spelled out, as \\u001b."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else " " if one.isspace() else f"\\u{ord(one):04x}" for one in text)
+
+
 class NidusError(Exception):
-    """Base of all errors of ours. `message` is safe to show: it holds no secret and no foreign body."""
+    """Base of all errors of ours. `message` is safe to show: it prints, and holds no secret and no foreign body."""
 
     def __init__(self, message: str, *, reason: str = "", hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = printable(message)
+        super().__init__(self.message)
         self.reason = reason or type(self).__name__
-        self.hint = hint
+        self.hint = printable(hint)
 
 
 class Stalled(NidusError):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from reconciler.errors import ApiError, ErrorClass
+from reconciler.errors import ApiError, ErrorClass, printable
 from reconciler.model import ObjectRef
 from reconciler.plan.redact import is_secret_like
 
@@ -24,7 +24,6 @@ _AFTER_WORDS = re.compile(
 _UNTYPED = re.compile(r"failed to (create typed patch object|convert new object)")
 """How server-side apply refuses a body that does not fit its schema: as a 500 without a reason [measured on 1.36]."""
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]+")
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -186,7 +185,7 @@ def _causes(answer: Status, ref: ObjectRef | None) -> tuple[tuple[str, str, str]
 
 def clean(text: str) -> str:
     """One printable line of at most MESSAGE_LIMIT characters: a nested API server is not trusted with our terminal."""
-    return _UNPRINTABLE.sub(" ", text)[:MESSAGE_LIMIT]
+    return printable(text)[:MESSAGE_LIMIT]
 
 
 def _seconds(header: str) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.errors import printable
 from reconciler.model.config import Budget, Defaults
 from reconciler.model.documents import ClusterProfile, NestedCluster
 
@@ -58,6 +59,13 @@ class Violation:
     pointer: str = ""
     hint: str = ""
     subject: str = ""
+
+    def __post_init__(self) -> None:
+        """What stands in a repository is told, never printed as it is."""
+        for name in ("path", "message", "pointer", "hint", "subject"):
+            text = getattr(self, name)
+            if not text.isprintable():
+                object.__setattr__(self, name, printable(text))
 
 
 @dataclass(frozen=True, slots=True)
