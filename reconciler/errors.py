@@ -12,21 +12,32 @@ Waiting and held are outcomes (`model.Result`), validation problems are values (
 Anything outside this tree is a bug and is loud.
 """
 
-import re
 from enum import StrEnum
 
 LINE = 1000  # characters of one message
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]+")
+
+
+def printable(text: str) -> str:
+    """`text` as one line that shows as it is: no control character (C0, C1), no sign that turns or hides text (bidi, zero width),
+    no lone surrogate. Breaks and odd spaces become a space, all else that does not print is spelled out, as \\u001b."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else " " if one.isspace() else f"\\u{ord(one):04x}" for one in text)
+
+
+def one_line(text: object, limit: int = LINE) -> str:
+    """`text` as one printable line of at most `limit` characters; "" for what is no text. For what others wrote and people read."""
+    return printable(text[: 2 * limit])[:limit] if isinstance(text, str) else ""
 
 
 class NidusError(Exception):
-    """Base of all errors of ours. `message` is safe to show: it holds no secret and no foreign body."""
+    """Base of all errors of ours. `message` is safe to show: it prints, and holds no secret and no foreign body."""
 
     def __init__(self, message: str, *, reason: str = "", hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = printable(message)
+        super().__init__(self.message)
         self.reason = reason or type(self).__name__
-        self.hint = hint
+        self.hint = printable(hint)
 
 
 class Stalled(NidusError):
@@ -51,11 +62,6 @@ class Unavailable(Retry):
 
 class LeaseLost(NidusError):
     """The Lease is held by another process, or could not be renewed in time."""
-
-
-def one_line(text: object, limit: int = LINE) -> str:
-    """`text` as one printable line of at most `limit` characters; "" for what is no text. For what others wrote and people read."""
-    return _UNPRINTABLE.sub(" ", text[: 2 * limit])[:limit] if isinstance(text, str) else ""
 
 
 class ErrorClass(StrEnum):

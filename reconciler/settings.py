@@ -110,7 +110,7 @@ def _read(file: Path) -> ControllerSpec:
     found, violations = configuration.read(data, str(file))
     if found is None:
         told = [f"{one.path}:{one.line}:{one.column}: {one.message}" for one in violations]
-        raise UsageError("\n       ".join(told), hint=violations[0].hint)
+        raise UsageError("; ".join(told), hint=violations[0].hint)
     return found.spec
 
 

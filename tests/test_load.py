@@ -27,10 +27,13 @@ def test_a_sound_repository() -> None:
     assert found.tree == tree(FILES)[0].files
 
 
-def test_only_yaml_outside_charts_is_wanted_and_only_once() -> None:
-    whole, _ = tree({**FILES, "copy.yaml": FILES["profiles/front.yaml"], "README.md": "nidus.dev/"})
+def test_yaml_outside_charts_is_wanted_and_only_once() -> None:
+    """Of charts only what is small enough for an LFS pointer."""
+    more = {"copy.yaml": FILES["profiles/front.yaml"], "README.md": "nidus.dev/", "charts/front/large.yaml": "#" * 1024}
+    whole, _ = tree({**FILES, **more})
     wanted = load.wanted(whole, load.NOTHING)
-    assert len(wanted) == len(set(wanted)) == 5
+    assert len(wanted) == len(set(wanted)) == 7
+    assert not {whole.files["README.md"], whole.files["charts/front/large.yaml"]} & {*wanted}
     _, known = snapshot(FILES)
     assert load.wanted(tree(FILES)[0], known) == []
     assert len(load.wanted(tree(edited("clusters/team-a.yaml", "team: a", "team: b"))[0], known)) == 1

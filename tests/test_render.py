@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.errors import printable
 from reconciler.model import Change, Consent, FieldChange, ObjectRef, Plan, Revision, Target
 from reconciler.plan import render_json, summary
-from reconciler.plan.render_text import clean, render, show
+from reconciler.plan.render_text import render, show
 
 REVISION = Revision("main", "4f2a1c9")
 
@@ -128,7 +129,7 @@ def test_values_are_quoted_where_they_could_be_misread() -> None:
         '{"a": [], "b": 1}',
     ]
     assert show("x" * 200).endswith("…") and len(show("x" * 200)) == 120 and show("x" * 200, 0) == "x" * 200
-    assert clean("a\x1b") == "a\\u001b"
+    assert printable("a\x1b") == "a\\u001b"
 
 
 def test_unknown_layers_say_why_and_held_destruction_how_to_approve() -> None:

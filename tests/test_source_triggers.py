@@ -1,5 +1,7 @@
 """A commit in a local repository wakes its source; reading it does not (S6). Real folders, real events, deadlines."""
 
+import json
+import resource
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -107,11 +109,47 @@ def test_linked_work_tree_and_what_is_no_repository(work: Work, tmp_path: Path) 
 
 
 def test_what_cannot_be_watched_leaves_the_others_watched(
-    work: Work, watching: Callable[[dict[str, Path]], Woken], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    work: Work, watching: Callable[[dict[str, Path]], Woken], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     woken = watching({"gone": tmp_path / "gone", "s": work.folder})
-    assert "gone is not watched" in caplog.text
+    told = json.loads(capsys.readouterr().err)
+    assert (told["event"], told["source"]) == ("NotWatched", "gone")
     assert woken.by(lambda: work.commit({"a": "5"}))
+
+
+def test_watching_that_fails_is_said_once_and_ends_nothing(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+    """No open file is left, as when inotify is used up: polling goes on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        stop = watch({"s": work.folder, "t": work.folder}, lambda source: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    stop()
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(one["event"], one["source"]) for one in told] == [("NotWatched", "s"), ("NotWatched", "t")]
+    assert all("polled" in one["message"] for one in told)
+
+
+@pytest.mark.parametrize("dot", ["gitdir: \0", "\udcff"])
+def test_a_git_file_that_says_nothing_is_polled_around(tmp_path: Path, dot: str) -> None:
+    (tmp_path / ".git").write_bytes(dot.encode("utf-8", "surrogateescape"))
+    watch({"s": tmp_path}, lambda source: None)()
+
+
+def test_a_wake_that_fails_ends_no_watching(work: Work) -> None:
+    woken, failed = Woken(), []
+
+    def wake(source: str) -> None:
+        if not failed:
+            failed.append(source)
+            raise RuntimeError("a wake failed")
+        woken(source)
+
+    stop = watch({"s": work.folder}, wake)
+    work.commit({"a": "6"})
+    assert woken.by(lambda: work.commit({"a": "7"}))
+    stop()
 
 
 def test_stop_ends_the_thread(work: Work) -> None:

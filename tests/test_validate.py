@@ -51,6 +51,31 @@ def test_mistakes_have_place_line_caret_and_fix(folder: Path, capsys: pytest.Cap
     )
 
 
+def test_a_file_that_a_pack_reads_and_may_not_is_named_with_what_to_do(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "profiles/web/more.yaml").symlink_to("config.yaml")
+    assert main(["validate", str(folder)]) == 1
+    told = capsys.readouterr().out
+    assert (
+        "profiles/web/more.yaml:0:0: NID010 a symbolic link is never followed; pack base of profile web 1.2.0 reads it\n"
+        in told
+    )
+    assert "    fix: commit the file itself\n" in told and "0 clusters and 0 profiles sound" in told
+
+
+def test_a_monorepo_of_pictures_and_links_that_no_pack_names_is_sound(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "services").mkdir()
+    (folder / "services/picture.png").write_bytes(b"#" * (2 << 20))
+    (folder / "services/loop").symlink_to("../services")
+    (folder / "services/passwd").symlink_to("/etc/passwd")
+    (folder / "services/lfs.yaml").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    assert main(["validate", str(folder)]) == 0
+    assert capsys.readouterr().out == "1 cluster and 1 profile sound, no mistakes\n"
+
+
 def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "clusters/b.yaml").write_text("nidus.dev/: [\n", encoding="utf-8")
     assert main(["validate", str(folder), "-o", "json"]) == 1

@@ -161,6 +161,7 @@ class Source:
             accepted=fleet.documents(accepted),
             in_use=fleet.in_use(self._ports.records().values(), self.config.name),
             running=self._ports.running(self.config.name),
+            origins=fleet.profiles(accepted),
             descends=old is None or self.mirror.descends(old, revision.commit),
             trailers=self.mirror.trailers(old, revision.commit),
         )

@@ -3,7 +3,6 @@
 Only files that say where refs point are watched, and only changes of them: our own fetches read these files all the time.
 """
 
-import logging
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,8 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
+from reconciler.report import log
+
 _CHANGES: list[type[FileSystemEvent]] = [
     DirCreatedEvent,  # a first commit of feature/x creates a folder; the file in it may come before the watch does
     FileClosedEvent,
@@ -30,30 +31,39 @@ _CHANGES: list[type[FileSystemEvent]] = [
 ]
 _TOP = frozenset({"HEAD", "packed-refs"})
 _JOIN = 5.0
-_log = logging.getLogger(__name__)
 
 
 def watch(paths: Mapping[str, Path], wake: Callable[[str], None]) -> Callable[[], None]:
     """Calls `wake(source)` in a thread of its own for every change of a ref in the repositories `paths` (source -> folder).
 
-    Bare and normal repositories and linked work trees. A folder that is no repository, or cannot be watched, is logged and left to polling.
-    Returns what stops watching.
+    Bare and normal repositories and linked work trees. A folder that is no repository, or cannot be watched (the system has no watch,
+    open file or thread left), is said in one log line and left to polling: watching never raises. Returns what stops watching.
     """
     # Two folders made at once (refs/heads/a/b) are found twice by watchdog 7, which says so and goes on; git does this on any day.
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-    observer = Observer()
+    try:
+        observer = Observer()
+        observer.start()  # before anything is scheduled: then what fails, fails for its own source
+    except (OSError, RuntimeError) as error:
+        for source in paths:
+            _not_watched(source, error)
+        return lambda: None
     for source, path in paths.items():
         try:
             _schedule(observer, source, git_folder(path), wake)
-        except OSError as error:
-            _log.warning("source %s is not watched, only polled: %s", source, error.strerror or error)
-    observer.start()
+        except (OSError, RuntimeError, ValueError) as error:  # ValueError: a `.git` file that names no path
+            _not_watched(source, error)
 
     def stop() -> None:
         observer.stop()
         observer.join(_JOIN)
 
     return stop
+
+
+def _not_watched(source: str, error: Exception) -> None:
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    log.line("NotWatched", source=source, message=f"its folder is not watched, only polled: {why}")
 
 
 def git_folder(path: Path) -> Path:
@@ -89,7 +99,10 @@ class _Refs(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         names = [Path(str(name)) for name in (event.src_path, event.dest_path) if name]
         if any(self._counts(name) for name in names):
-            self._wake(self._source)
+            try:
+                self._wake(self._source)
+            except Exception as error:  # the thread serves all sources
+                log.line("WakeFailed", source=self._source, message=f"{type(error).__name__}: only polled this time")
 
     def _counts(self, path: Path) -> bool:
         if path.name.endswith(".lock"):

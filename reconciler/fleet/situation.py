@@ -46,8 +46,9 @@ class Situation:
 
     @cached_property
     def unread(self) -> tuple[Violation, ...]:
-        """Violations that say nothing about whom they affect, sorted: of files nobody could read."""
-        return tuple(sorted(one for one in self.snapshot.violations if not one.subject))
+        """What nobody could read, sorted: it may have spoken of any cluster."""
+        silent = (one for one in self.snapshot.violations if not one.subject)
+        return tuple(sorted({*silent, *self.snapshot.unread}))
 
     @cached_property
     def present(self) -> tuple[str, ...]:

@@ -17,6 +17,11 @@ def in_use(records: Iterable[Record], source: str) -> dict[tuple[str, str], str]
     return found
 
 
+def profiles(accepted: Mapping[str, Content]) -> dict[tuple[str, str], str]:
+    """The file each profile version was accepted from: (name, version) -> path."""
+    return {key: one.path for content in accepted.values() for key, one in content.specs.profiles.items()}
+
+
 def documents(accepted: Mapping[str, Content]) -> dict[str, ClusterDocument]:
     """Each cluster's own document, out of the content it was accepted with."""
     return {name: one.specs.clusters[name] for name, one in accepted.items() if name in one.specs.clusters}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.errors import printable
 from reconciler.model.config import Budget, Defaults
 from reconciler.model.documents import ClusterProfile, NestedCluster
 
@@ -59,6 +60,13 @@ class Violation:
     hint: str = ""
     subject: str = ""
 
+    def __post_init__(self) -> None:
+        """What stands in a repository is told, never printed as it is."""
+        for name in ("path", "message", "pointer", "hint", "subject"):
+            text = getattr(self, name)
+            if not text.isprintable():
+                object.__setattr__(self, name, printable(text))
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterDocument:
@@ -105,7 +113,8 @@ class Snapshot:
     """One commit, read wholly and validated.
 
     `oid` is the tree of the source path, `tree` its files (path -> oid), `descends` whether the commit descends from the
-    one accepted before (S5).
+    one accepted before (S5). `unread` are the entries outside charts that may not be read: each may hide documents, whether
+    somebody is told of it (`violations`) or not.
     """
 
     source: str
@@ -116,6 +125,7 @@ class Snapshot:
     violations: tuple[Violation, ...] = ()
     descends: bool = True
     trailers: tuple[tuple[str, str], ...] = ()
+    unread: tuple[Violation, ...] = ()
 
     @property
     def content(self) -> Content:

@@ -1,5 +1,6 @@
 """A few render workers shared by many threads: replaced when they are used up, killed when they misbehave."""
 
+import contextlib
 import queue
 import threading
 
@@ -7,37 +8,51 @@ from reconciler.errors import Retry
 from reconciler.packs.process import Worker
 from reconciler.packs.wire import Answer, Job
 
+WAIT = 30.0  # seconds for a free worker; as long as one render may take
+
 
 class Pool:
-    """`size` workers, started at once. Thread-safe: `ask` waits for a free one.
+    """`size` workers, started at once where that is possible. Thread-safe: `ask` waits for a free one, but not for ever.
 
-    A worker is replaced after `recycle` jobs, or when its resident memory passes `memory` bytes.
+    A worker is replaced after `recycle` jobs, or when its resident memory passes `memory` bytes. One that cannot be started
+    (no process, no memory, no open file left) is started when it is asked for.
     """
 
     def __init__(self, size: int, recycle: int, memory: int) -> None:
         self._recycle = recycle
         self._memory = memory
+        self._size = size
         self._lock = threading.Lock()
         self._closed = False
-        self._workers = {Worker() for _ in range(size)}
-        self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
-        for worker in self._workers:
-            self._idle.put(worker)
+        self._waiting = 0
+        self._workers: set[Worker] = set()
+        self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
+        for _ in range(size):
+            self._idle.put(self._started())
 
-    def ask(self, job: Job, seconds: float) -> Answer:
-        """One job's answer. Raises TimeoutError after `seconds`, Ended, and Retry once the pool is closed."""
-        worker = self._idle.get()
-        fit = False
+    def ask(self, job: Job, seconds: float, wait: float = WAIT) -> Answer:
+        """One job's answer. Raises TimeoutError after `seconds`, Ended, and Retry: RenderersBusy after `wait` seconds without a free
+        worker, WorkerNotStarted, Stopping once the pool is closed."""
+        worker, fit = self._take(wait), False
         try:
             if self._closed:
                 raise Retry("rendering has been stopped", reason="Stopping")
-            if not worker.alive:
-                worker = self._replace(worker)
+            if worker is None or not worker.alive:
+                worker = self._renew(worker)
             answer = worker.ask(job, seconds)
             fit = worker.jobs < self._recycle and worker.rss < self._memory
             return answer
         finally:
-            self._idle.put(worker if fit and not self._closed else self._replace(worker))
+            self._idle.put(worker if fit and not self._closed else self._replaced(worker))
+
+    def idle(self) -> int:
+        """How many workers are free now."""
+        return self._idle.qsize()
+
+    def processes(self) -> tuple[int, ...]:
+        """The process ids of the workers that were started."""
+        with self._lock:
+            return tuple(sorted(worker.process for worker in self._workers))
 
     def close(self) -> None:
         """Ends all workers, busy ones too; their renders raise Retry."""
@@ -45,22 +60,53 @@ class Pool:
             self._closed = True
             for worker in self._workers:
                 worker.kill()
-        while idle := self._next_idle():
-            idle.close()
-        for worker in self._workers:
-            self._idle.put(worker)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle = self._idle.get_nowait()
+                if idle is not None:
+                    idle.close()
+        for _ in range(self._size):
+            self._idle.put(None)  # who waits is told
 
-    def _next_idle(self) -> Worker | None:
+    def _take(self, wait: float) -> Worker | None:
+        with self._lock:
+            self._waiting += 1
         try:
-            return self._idle.get_nowait()
+            return self._idle.get(timeout=wait)
         except queue.Empty:
+            message = f"no render worker became free within {wait:g} s, {self._waiting} renders wait"
+            raise Retry(message, reason="RenderersBusy") from None
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _replaced(self, worker: Worker | None) -> Worker | None:
+        """A fresh worker in the place of a used one; None where it cannot be started now."""
+        self._drop(worker)
+        return None if self._closed else self._started()
+
+    def _started(self) -> Worker | None:
+        try:
+            return self._renew(None)
+        except Retry:
             return None
 
-    def _replace(self, worker: Worker) -> Worker:
-        worker.close()
-        with self._lock:
-            if self._closed:
-                return worker
+    def _renew(self, worker: Worker | None) -> Worker:
+        """A fresh worker. Raises Retry where it cannot be started."""
+        self._drop(worker)
+        try:
             fresh = Worker()
-            self._workers = self._workers - {worker} | {fresh}
-            return fresh
+        except OSError as error:
+            message = f"a render worker cannot be started: {error.strerror or type(error).__name__}"
+            raise Retry(message, reason="WorkerNotStarted") from error
+        with self._lock:
+            self._workers.add(fresh)
+            if self._closed:
+                fresh.kill()
+        return fresh
+
+    def _drop(self, worker: Worker | None) -> None:
+        if worker is not None:
+            worker.close()
+            with self._lock:
+                self._workers.discard(worker)

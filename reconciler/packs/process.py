@@ -1,5 +1,6 @@
 """One render worker as the controller sees it: started early, asked with a deadline, killed when it does not behave."""
 
+import contextlib
 import shutil
 import signal
 import socket
@@ -34,21 +35,23 @@ class Worker:
     """
 
     def __init__(self) -> None:
+        """Starts the process. Raises OSError where the machine has no process, memory or open file left; nothing stays then."""
         self.jobs = 0
         self.rss = 0
         self._ready = False
-        self._folder = Path(tempfile.mkdtemp(prefix="nidus-render-"))
-        self._link, theirs = socket.socketpair()
-        with theirs, self._trace.open("wb") as trace:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", "-c", _START, str(self._folder)],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=trace,
-                env={},
-                cwd=self._folder,
-                start_new_session=True,
-            )
+        with contextlib.ExitStack() as undo:
+            self._folder = Path(tempfile.mkdtemp(prefix="nidus-render-"))
+            undo.callback(_discard, self._folder)
+            self._link, theirs = socket.socketpair()
+            undo.callback(self._link.close)
+            with theirs, self._trace.open("wb") as trace:
+                self._process = _launched(self._folder, theirs.fileno(), trace.fileno())
+            undo.pop_all()
+
+    @property
+    def process(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     @property
     def alive(self) -> bool:
@@ -112,6 +115,24 @@ class Worker:
             return []
         with self._trace.open("rb") as trace:
             return trace.read(_TRACE).decode(errors="replace").splitlines()
+
+
+def _discard(folder: Path) -> None:
+    """Without opening a file: there may be none left."""
+    (folder / "stderr").unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def _launched(folder: Path, link: int, trace: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-I", "-X", "utf8", "-c", _START, str(folder)],
+        stdin=link,
+        stdout=subprocess.DEVNULL,
+        stderr=trace,
+        env={},
+        cwd=folder,
+        start_new_session=True,
+    )
 
 
 def _spoken(status: int) -> str:

@@ -33,7 +33,7 @@ class _Key:
 
 
 class Renderer:
-    """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker.
+    """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker, half a minute at most.
 
     `seconds` and `cpu` bound one render in wall and processor time; a worker is replaced after `recycle` jobs or beyond
     `memory` bytes; `cache` bounds the kept results in bytes. What hung or crashed is not tried again for five minutes,
@@ -64,7 +64,7 @@ class Renderer:
         `read` gives the bytes of blobs by oid and is asked only when the result is not kept. Each call returns objects
         of its own. Raises Stalled: RenderFailed, ObjectInvalid, ObjectClaimedTwice, ChartInvalid, HooksRefused,
         NonDeterministicChart, KubeVersionUnsupported, RenderTimeout, RenderCrashed; Retry when the worker was ended
-        from outside; what `read` raises.
+        from outside, when none became free in time or could be started; what `read` raises.
         """
         key = _Key(layer.digest, host_version, api_versions, self._backend)
         found = self._results.get(key)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from reconciler.errors import printable
 from reconciler.model import MISSING, Change, FieldChange, Plan
 from reconciler.plan import summary
 
@@ -57,13 +58,8 @@ def show(value: Any, limit: int = VALUE) -> str:
     if isinstance(value, str) and value.isprintable() and value.strip() == value and value and '"' not in value:
         text = value
     else:
-        text = clean(json.dumps(value, ensure_ascii=False, sort_keys=True))
+        text = printable(json.dumps(value, ensure_ascii=False, sort_keys=True))
     return text if not limit or len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def clean(text: str) -> str:
-    """The text with everything that does not print spelled out."""
-    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
 
 
 class _Page:
@@ -79,12 +75,12 @@ class _Page:
         self.lines.append(f"\x1b[{colour}m{text}\x1b[0m" if self.colour and colour and text else text)
 
     def plan(self, plan: Plan) -> None:
-        self.line(f"{clean(plan.cluster)} {clean(str(plan.revision))}", "1")
+        self.line(f"{printable(plan.cluster)} {printable(str(plan.revision))}", "1")
         shown = [one for one in plan.changes if self.detail or one.action not in QUIET or one.reason in SAID]
         self.layers(shown)
         for layer, reason in plan.unknown.items():
-            self.line(f"  {clean(layer)}")
-            self.line(f"    ({clean(reason or 'unknown')})")
+            self.line(f"  {printable(layer)}")
+            self.line(f"    ({printable(reason or 'unknown')})")
         if not shown and not plan.unknown:
             self.line("  no changes")
         if plan.consent.digest and any(one.action == "hold" and one.flags[:1] in WOULD for one in shown):
@@ -96,28 +92,28 @@ class _Page:
         for change in changes:
             group = (change.layer, str(change.target), change.action == "delete")
             if group != here:
-                self.line(f"  {clean(change.layer)} on {clean(str(change.target))}")
+                self.line(f"  {printable(change.layer)} on {printable(str(change.target))}")
                 here = group
             self.change(change)
 
     def change(self, change: Change) -> None:
         symbol = SYMBOLS.get(change.action, " ")
-        self.line(f"  {symbol:>3} {clean(str(change.ref))}{_why(change)}", COLOURS.get(change.action, ""))
+        self.line(f"  {symbol:>3} {printable(str(change.ref))}{_why(change)}", COLOURS.get(change.action, ""))
         for one in change.fields:
             self.field(one)
 
     def field(self, one: FieldChange) -> None:
         if _is_text(one.before) and _is_text(one.after) and ("\n" in one.before or "\n" in one.after):
-            self.line(f"        {clean(one.path)}:")
+            self.line(f"        {printable(one.path)}:")
             for text in self._cut(list(_lines(one.before, one.after))):
                 self.line(f"          {text}")
             return None
         limit = 0 if self.detail else VALUE
         before, after = show(one.before, limit), show(one.after, limit)
-        whole = f"        {clean(one.path)}: {before} -> {after}"
+        whole = f"        {printable(one.path)}: {before} -> {after}"
         if not self.width or len(whole) <= self.width:
             return self.line(whole)
-        self.line(f"        {clean(one.path)}:")
+        self.line(f"        {printable(one.path)}:")
         self.line(f"          {before}")
         return self.line(f"          -> {after}")
 
@@ -133,7 +129,7 @@ def _why(change: Change) -> str:
     if change.action == "hold":
         reason = f"held: {reason}"
     said = [part for part in (reason, *change.flags) if part]
-    return f"  ({clean(', '.join(said))})" if said else ""
+    return f"  ({printable(', '.join(said))})" if said else ""
 
 
 def _is_text(value: Any) -> bool:
@@ -145,4 +141,4 @@ def _lines(before: str, after: str) -> Iterator[str]:
     found = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
     for index, text in enumerate(found):
         if index > 1 and not text.startswith("@@"):
-            yield f"{text[0]} {clean(text[1:])}"
+            yield f"{text[0]} {printable(text[1:])}"

@@ -54,7 +54,7 @@ class Events:
             "name": one.cluster,
             "namespace": self._namespace,
         }
-        return {
+        body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {"name": f"{one.cluster}.{now:x}", "namespace": self._namespace},
@@ -67,3 +67,4 @@ class Events:
             "note": f"{one.message} ({one.revision})"[:NOTE],
             "type": "Warning" if one.warning else "Normal",
         }
+        return dict(log.shown(body))

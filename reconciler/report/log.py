@@ -1,11 +1,13 @@
-"""One JSON object a line on standard error. Control characters are escaped by JSON itself; nothing secret is ever handed in."""
+"""One JSON object a line on standard error, of texts that print; nothing secret is ever handed in."""
 
 import json
 import sys
 import threading
 import time
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
+from reconciler.errors import printable
 from reconciler.report.transitions import Transition
 
 _lock = threading.Lock()
@@ -16,9 +18,18 @@ def line(event: str, stream: TextIO | None = None, **fields: object) -> None:
     kept = {name: value for name, value in fields.items() if value not in ("", None)}
     now = time.time_ns() // 1_000_000
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1000)) + f".{now % 1000:03d}Z"
-    text = json.dumps({"time": stamp, "event": event, **kept}, default=str)
+    text = json.dumps(shown({"time": stamp, "event": event, **kept}))
     with _lock:
         print(text, file=stream or sys.stderr, flush=True)
+
+
+def shown(value: Any) -> Any:
+    """A JSON value as it may be told: every text prints, and what is no JSON is its text."""
+    if isinstance(value, Mapping):
+        return {printable(str(key)): shown(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float) else printable(str(value))
 
 
 def transition(one: Transition) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
 from reconciler.model import Condition, Held, Object, ObjectRef, Report, SourceReport
+from reconciler.report import log
 from reconciler.report.transitions import Told
 
 API = "nidus.dev/v1alpha1"
@@ -69,6 +70,7 @@ class Statuses:
         self._written.pop(("NestedCluster", cluster), None)
 
     def _put(self, kind: str, name: str, spec: Mapping[str, Any], status: dict[str, Any]) -> None:
+        spec, status = log.shown(spec), log.shown(status)
         with self._lock:
             known = self._written.get((kind, name))
             if known == status:

@@ -6,7 +6,7 @@ The words are those of git 2.39 to 2.51 under LC_ALL=C; what no row knows is Una
 import re
 from typing import NoReturn
 
-from reconciler.errors import NidusError, Stalled, Unavailable
+from reconciler.errors import NidusError, Stalled, Unavailable, printable
 from reconciler.source.runner import Answer
 
 
@@ -119,4 +119,4 @@ def _detail(stderr: str) -> str:
     if not lines:
         return ""
     text = re.sub(r"//[^/@\s]*@", "//", lines[-1].partition(":")[2])
-    return " (" + "".join(c for c in text if c.isprintable()).strip()[:200] + ")"
+    return " (" + printable(text).strip()[:200] + ")"

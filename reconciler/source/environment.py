@@ -27,6 +27,7 @@ _CONFIG = {
     "core.alternateRefsCommand": "",
     "credential.helper": "",
     "fetch.recurseSubmodules": "false",
+    "fetch.unpackLimit": "1",  # a pack is there or it is not; loose objects of a fetch that failed would stay for ever
     "fetch.writeCommitGraph": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",

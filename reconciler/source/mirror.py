@@ -1,47 +1,31 @@
 """A bare mirror of one branch: fetched whole, read through the object database, never checked out (S1 to S8).
 
-A mirror has one owner process and serves one call at a time. Every command git runs is written out in this file.
+A mirror has one owner process and serves one call at a time. Every command git runs is written out here, in `fetching` or `storage`.
 """
 
 import os
+import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from reconciler.errors import Stalled, Unavailable
 from reconciler.model import Limits, Revision, SourceConfig, Tree
-from reconciler.source import environment, runner, storage, trees
-from reconciler.source.address import Address, oid, parse
+from reconciler.source import environment, fetching, runner, storage, trees
+from reconciler.source.address import oid, parse
 from reconciler.source.answers import Damaged, check, refuse
 from reconciler.source.history import trailers
 from reconciler.source.objects import COMMAND, Reader
+from reconciler.source.place import Place, git
 
 T = TypeVar("T")
 _COMMITS = 100
 _REPLACE_AGAIN = 600.0  # seconds a mirror that was just replaced is given before it may be replaced again (S7)
 _PINS = "refs/nidus/"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What every call needs to know: where the mirror is, of what, and how much it may take."""
-
-    folder: Path
-    config: SourceConfig
-    address: Address
-    deadline: float
-    bounds: trees.Bounds
-
-    @property
-    def ref(self) -> str:
-        """Our ref for the branch, named by address: another URL or branch in the configuration never finds this one's commits."""
-        name = f"{self.address.url}\n{self.address.branch}"
-        return "refs/source/" + sha256(name.encode()).hexdigest()[:16]
 
 
 class Mirror:
@@ -123,14 +107,7 @@ class Mirror:
     def _fetch(self) -> Revision:
         place = self._place
         before = self._resolve(place.ref)
-        arguments = (
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance",
-            "--", place.address.url, f"+refs/heads/{place.address.branch}:{place.ref}",
-        )  # fmt: skip
-        answer = self._git(arguments, network=True)
-        check(answer, "fetching")
-        if "shallow roots" in answer.err:  # git says so, updates nothing and calls it a success
-            refuse(answer.err, "fetching")
+        fetching.transfer(place, lambda: self._resolve(place.ref) != before, self._release)
         found = self._resolve(place.ref)
         if found is None:
             raise Unavailable("the fetched branch is not in the mirror", reason="GitFailed")
@@ -138,6 +115,11 @@ class Mirror:
             check(self._git(("repack", "-d", "-l", "-q", "--geometric=2")), "packing the mirror")
             self._reader.close()
         return found
+
+    def _release(self) -> None:
+        """Packs are about to go: nothing here may count on them any more."""
+        self._reader.close()
+        self._last = None
 
     def _remote_commit(self) -> str:
         address = self._place.address
@@ -243,15 +225,7 @@ class Mirror:
     # Running git
 
     def _git(self, arguments: Sequence[str], *, network: bool = False, stdin: bytes = b"") -> runner.Answer:
-        place = self._place
-        if network:
-            env = environment.network(place.folder, place.address, place.config.credentials)
-        else:
-            env = environment.reading(place.folder)
-        output = 1024 * (place.bounds.files + 64)  # a line of a listing is shorter than that
-        return runner.run(
-            place.folder, arguments, env, deadline=place.deadline, written=place.bounds.pack, output=output, stdin=stdin
-        )
+        return git(self._place, arguments, network=network, stdin=stdin)
 
     def _start_reader(self) -> "subprocess.Popen[bytes]":
         place = self._place
@@ -280,13 +254,13 @@ class Mirror:
         aside = storage.aside(place.folder)
         if aside.exists() and time.time() - aside.stat().st_mtime < _REPLACE_AGAIN:
             raise Unavailable(f"the mirror is broken: {why}", reason="MirrorBroken", after=_REPLACE_AGAIN) from why
-        fresh = place.folder.with_name(place.folder.name + ".new")
+        fresh = storage.fresh(place.folder)
         try:
             storage.create(fresh, place.deadline)
             self._place = replace(place, folder=fresh)
             self._fetch()
             self._reader.close()
-            storage.replace(place.folder, fresh)
+            storage.replace(place.folder)
         except Damaged as error:
             raise Unavailable(f"the mirror is broken and a new one too: {error}", reason="MirrorBroken") from error
         except OSError as error:
@@ -294,4 +268,5 @@ class Mirror:
         finally:
             self._reader.close()
             self._place = place
+            shutil.rmtree(fresh, ignore_errors=True)
         self._last, self._pins = None, None

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from reconciler.errors import Retry, Unavailable
@@ -11,7 +12,10 @@ from reconciler.source.answers import check
 from reconciler.source.environment import reading
 from reconciler.source.runner import run
 
-_TEMPORARY = ("tmp_*", ".tmp-*")
+_TEMPORARY = ("tmp_", ".tmp-", "incoming-")
+_LOCKS = (".lock", ".keep")  # a pack is kept by git's fetch until its ref is written
+_FANOUT = 8 + 4 * 256  # bytes of an index before the names
+_FULL = 1 << 20  # bytes free on a disk that counts as full
 # For the upload-pack of a local source, which reads no configuration of ours but this: the operator named that folder.
 _GITCONFIG = "[safe]\n\tdirectory = *\n"
 
@@ -34,6 +38,7 @@ def own(folder: Path) -> int:
 def prepare(folder: Path, deadline: float) -> None:
     """A swept, usable bare repository in `folder`; one that is not whole enough to be opened is made anew."""
     try:
+        shutil.rmtree(fresh(folder), ignore_errors=True)
         if (folder / "objects").is_dir():
             sweep(folder)
         if not _whole(folder):
@@ -53,24 +58,73 @@ def create(folder: Path, deadline: float) -> None:
 
 
 def sweep(folder: Path) -> tuple[str, ...]:
-    """Removes temporary packs and stale locks and returns their names. Safe only while `own` is held: no git of ours runs."""
-    places = (folder / "objects", folder / "objects" / "pack")
-    loose = (place for place in (folder / "objects").iterdir() if len(place.name) == 2)
-    left = [path for place in (*places, *loose) for pattern in _TEMPORARY for path in place.glob(pattern)]
-    left += [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock"), *(folder / "objects").rglob("*.lock")]
+    """Removes temporary packs, quarantines, packs without an index and stale locks; returns their names. Safe only while `own` is held
+    and no git of ours writes. Raises OSError."""
+    left: list[Path] = []
+    for base, folders, files in os.walk(folder, onerror=_raise):
+        place = Path(base)
+        temporary = [name for name in folders if name.startswith(_TEMPORARY)]
+        folders[:] = [name for name in folders if name not in temporary]
+        left += [place / name for name in temporary]
+        left += [place / name for name in files if name.startswith(_TEMPORARY) or name.endswith(_LOCKS)]
+        if place.name == "pack":
+            left += [place / name for name in files if name.startswith("pack-") and _indexless(name, files)]
     for path in left:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    return tuple(sorted(str(path.relative_to(folder)) for path in left))
+    return tuple(sorted({str(path.relative_to(folder)) for path in left}))
 
 
-def replace(folder: Path, fresh: Path) -> None:
-    """Puts `fresh` in the place of a broken mirror, which is kept as evidence, one at most."""
+def packs(folder: Path) -> frozenset[Path]:
+    """The files of the packs that are there. Raises OSError."""
+    return frozenset((folder / "objects" / "pack").glob("pack-*"))
+
+
+def drop(files: Iterable[Path]) -> None:
+    """Removes packs that nothing names; the index goes first, so that no git looks for the rest. Raises OSError."""
+    for path in sorted(files, key=lambda path: path.suffix != ".idx"):
+        path.unlink(missing_ok=True)
+
+
+def names(index: Path, length: int) -> set[bytes]:
+    """The objects of a pack, by its index (git's pack format, version 2); `length` of a name in bytes. Raises OSError."""
+    data = index.read_bytes()
+    count, start = int.from_bytes(data[_FANOUT - 4 : _FANOUT]), _FANOUT
+    return {data[start + length * number : start + length * (number + 1)] for number in range(count)}
+
+
+def largest_temporary(folder: Path) -> int:
+    """Bytes of the largest pack that was not finished, 0 where there is none. Raises OSError."""
+    return max((path.stat().st_size for path in (folder / "objects" / "pack").glob("tmp_pack_*")), default=0)
+
+
+def full(folder: Path) -> bool:
+    """Whether the disk has no room left, whatever git calls it."""
+    return shutil.disk_usage(folder).free < _FULL
+
+
+def reclaim(folder: Path) -> None:
+    """Gives up the content of a broken mirror that was kept as evidence. Its folder stays: its time is when the mirror was replaced."""
+    broken = aside(folder)
+    if broken.is_dir():
+        before = broken.stat()
+        for path in broken.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        os.utime(broken, (before.st_atime, before.st_mtime))
+
+
+def replace(folder: Path) -> None:
+    """Puts the clone made beside a broken mirror in its place; the broken one is kept as evidence, one at most."""
     broken = aside(folder)
     shutil.rmtree(broken, ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
         folder.rename(broken)
         os.utime(broken)
-    fresh.rename(folder)
+    fresh(folder).rename(folder)
+
+
+def fresh(folder: Path) -> Path:
+    """Where a new clone is made beside a broken mirror."""
+    return folder.with_name(folder.name + ".new")
 
 
 def aside(folder: Path) -> Path:
@@ -83,6 +137,15 @@ def crowded(folder: Path) -> bool:
     loose = folder / "objects" / "17"
     packs = folder / "objects" / "pack"
     return (loose.is_dir() and len([*loose.iterdir()]) > 27) or len([*packs.iterdir()]) > 150
+
+
+def _indexless(name: str, files: Collection[str]) -> bool:
+    """Whether a file belongs to a pack whose index never came: git was killed before it gave the pack its name."""
+    return f"{name.partition('.')[0]}.idx" not in files
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _whole(folder: Path) -> bool:

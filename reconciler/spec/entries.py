@@ -88,24 +88,8 @@ def read(path: str, oid: str, data: bytes, limits: Limits) -> Entry:
             items.append(found)
         elif found:
             violations += found
-            broken.append(_name(document.body))
+            broken.append(named(document.body))
     return Entry(oid, data, tuple(items), tuple(violations), tuple(broken))
-
-
-def lost(path: str, name: str, data: bytes, limits: Limits) -> tuple[Violation, ...]:
-    """Mistakes in a file that described the cluster `name` and now says nothing of it, where it looks as if it still should."""
-    parsed = yaml.parse(data, path, limits)
-    affected = f"cluster/{name}"
-    if not parsed.whole:
-        return tuple(replace(violation, subject=affected) for violation in parsed.violations)
-    meant = [index for index, one in enumerate(parsed.documents) if _name(one.body)[:2] == ("NestedCluster", name)]
-    message = f"cluster {name} was described here, under another apiVersion"
-    return tuple(
-        Violation(
-            path, *yaml.locate(data, index, "/apiVersion"), Code.API_VERSION, message, "/apiVersion", subject=affected
-        )
-        for index in meant
-    )
 
 
 def _owned(parsed: yaml.Parsed) -> dict[int, list[Violation]]:
@@ -154,7 +138,7 @@ def _misfit(error: msgspec.ValidationError) -> schema.Mistake:
     return "".join(f"/{step}" for step in steps), text.partition(" - at")[0].replace("`", ""), "", Code.WRONG_TYPE
 
 
-def _name(body: Mapping[str, Any]) -> tuple[str, str, str]:
+def named(body: Mapping[str, Any]) -> tuple[str, str, str]:
     """(kind, name, version) as far as a document that is not sound says them."""
     meta, spec = body.get("metadata"), body.get("spec")
     name = meta.get("name") if isinstance(meta, dict) else None
@@ -163,7 +147,7 @@ def _name(body: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _subject(body: Mapping[str, Any]) -> str:
-    kind, name, version = _name(body) if schema.is_spec(body) else ("", "", "")
+    kind, name, version = named(body) if schema.is_spec(body) else ("", "", "")
     if not name or kind not in _KINDS:
         return ""
     return f"cluster/{name}" if kind == "NestedCluster" else f"profile/{name}@{version}"

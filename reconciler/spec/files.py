@@ -56,15 +56,22 @@ def under(folder: str, ordered: list[str]) -> list[str]:
 
 def matching(pattern: str, files: Mapping[str, str], ordered: list[str]) -> list[str]:
     """The paths a pattern names: `*` and `?` within one folder, a `**` segment over any number of folders."""
-    if not any(sign in pattern for sign in _WILD):
+    if not wild(pattern):
         return [pattern] if pattern in files else []
     segments = pattern.split("/")
-    fixed = next(index for index, segment in enumerate(segments) if any(sign in segment for sign in _WILD))
-    expression = _expression(segments)
-    return [path for path in under("/".join(segments[:fixed]), ordered) if linear.whole(expression, path)]
+    fixed = next(index for index, segment in enumerate(segments) if wild(segment))
+    regular = expression(pattern)
+    return [path for path in under("/".join(segments[:fixed]), ordered) if linear.whole(regular, path)]
 
 
-def _expression(segments: list[str]) -> str:
+def wild(pattern: str) -> bool:
+    """Whether a pattern can match more than itself."""
+    return any(sign in pattern for sign in _WILD)
+
+
+def expression(pattern: str) -> str:
+    """The regular expression of a pattern."""
+    segments = pattern.split("/")
     parts: list[str] = []
     for index, segment in enumerate(segments):
         last = index == len(segments) - 1

@@ -22,13 +22,13 @@ from reconciler.model import (
     Versions,
     Violation,
 )
-from reconciler.spec import entries, files, manifests, profiles, rules, semver
+from reconciler.spec import choice, entries, files, lost, manifests, outline, profiles, rules, unread
+from reconciler.spec.choice import Keys
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import Entry, Item
 from reconciler.spec.manifests import Facts
+from reconciler.spec.outline import Outline
 from reconciler.spec.profiles import Files, Profile
-
-Keys = Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +52,21 @@ class Known:
     profiles: Mapping[tuple[str, str], Profile] = field(default_factory=dict)
     clusters: Mapping[str, _Cluster] = field(default_factory=dict)
     policy: Policy | None = None
+    pointers: Mapping[str, bool] = field(
+        default_factory=dict
+    )  # small files in charts, by blob: is it a Git LFS pointer?
 
 
 NOTHING = Known()
 
 
 def wanted(tree: Tree, known: Known) -> list[str]:
-    """The blobs `load` needs that are not known yet: YAML outside charts, each once, in path order."""
-    found: dict[str, None] = {}
-    for path in _yaml(tree):
-        entry, oid = known.entries.get(path), tree.files[path]
-        if entry is None or entry.oid != oid:
-            found[oid] = None
-    return list(found)
+    """The blobs `load` needs that are not known yet: YAML outside charts, and in charts what is small enough for a Git LFS
+    pointer, each once, in path order."""
+    seen = outline.of(tree)
+    unread_yet = [path for path in seen.documents if _known(path, tree.files[path], known) is None]
+    found = [tree.files[path] for path in unread_yet] + [oid for oid in seen.small if oid not in known.pointers]
+    return list(dict.fromkeys(found))
 
 
 def load(
@@ -79,49 +81,63 @@ def load(
     accepted: Mapping[str, ClusterDocument] | None = None,
     in_use: Keys | None = None,
     running: Mapping[str, Versions] | None = None,
+    origins: Keys | None = None,
     descends: bool = True,
     trailers: tuple[tuple[str, str], ...] = (),
 ) -> tuple[Snapshot, Known]:
     """The snapshot of one tree, and what to hand to the next call.
 
     `blobs`: content of at least `wanted(tree, known)`. `accepted`: documents the clusters were accepted with; `in_use`: digests of
-    profile versions in use, by (name, version); `running`: the versions each cluster runs. Specs holds only documents free of
-    violations; a cluster whose profile is broken is left out with a violation of its own (V4). Raises KeyError where a blob is missing.
+    profile versions in use, by (name, version); `running`: the versions each cluster runs; `origins`: the files profile versions were
+    accepted from. Specs holds only documents free of violations; a cluster whose profile is broken is left out with a violation of its
+    own (V4), and so is a profile that uses what may not be read. Raises KeyError where a blob is missing.
     """
-    read = {path: _entry(path, tree.files[path], blobs, known, limits) for path in _yaml(tree)}
+    shape, in_use = outline.of(tree), in_use or {}
+    read = {path: _entry(path, tree.files[path], blobs, known, limits) for path in shape.documents}
+    pointers = {oid: _is_pointer(oid, blobs, known) for oid in shape.small}
     kept = {key: facts for key, facts in known.facts.items() if tree.files.get(key[0]) == facts.oid}
-    view = _view(tree, read, kept, limits)
+    view = _view(tree, shape, read, kept, pointers, limits)
     named = _gather(read)
+    gone = _lost(lost.Seen(tree.files, shape, read, limits), named, accepted or {}, origins or {}, in_use)
     checked = _profiles(named.profiles, known, view)
-    use = _chooser(checked, named, in_use or {}, policy)
+    use = choice.chooser(checked, named.broken, in_use, policy)
     same = known.clusters if known.policy == policy else {}
     clusters = _clusters(named.clusters, use, same, policy, accepted or {}, running or {})
-    violations = [*tree.violations, *named.violations, *_lost(read, named, accepted or {}, limits)]
+    violations = [*(one for one in shape.hiding if files.is_yaml(one.path)), *named.violations, *gone]
     for entry in read.values():
         violations += entry.violations
     for profile in checked.values():
         violations += profile.violations
-    violations += _changed(checked, in_use or {}, policy)
+    violations += _changed(checked, in_use, policy)
     for cluster in clusters.values():
         violations += cluster.violations
-    specs = _specs(checked, clusters, in_use or {}, policy)
-    snapshot = Snapshot(source, revision, tree.oid, tree.files, specs, tuple(sorted(violations)), descends, trailers)
-    return snapshot, Known(read, kept, checked, clusters, policy)
+    specs = _specs(checked, clusters, in_use, policy)
+    told = tuple(sorted(violations))
+    snapshot = Snapshot(source, revision, tree.oid, tree.files, specs, told, descends, trailers, shape.hiding)
+    return snapshot, Known(read, kept, checked, clusters, policy, pointers)
 
 
-def _yaml(tree: Tree) -> Iterator[str]:
-    charts = files.charts(tree.files)
-    for path in tree.files:
-        if path.endswith((".yaml", ".yml")) and not (charts and files.inside(path, charts)):
-            yield path
+def _known(path: str, oid: str, known: Known) -> Entry | None:
+    entry = known.entries.get(path)
+    return entry if entry is not None and entry.oid == oid else None
 
 
 def _entry(path: str, oid: str, blobs: Mapping[str, bytes], known: Known, limits: Limits) -> Entry:
-    entry = known.entries.get(path)
-    return entry if entry is not None and entry.oid == oid else entries.read(path, oid, blobs[oid], limits)
+    return _known(path, oid, known) or entries.read(path, oid, blobs[oid], limits)
 
 
-def _view(tree: Tree, read: Mapping[str, Entry], kept: dict[tuple[str, bool], Facts], limits: Limits) -> Files:
+def _is_pointer(oid: str, blobs: Mapping[str, bytes], known: Known) -> bool:
+    return known.pointers[oid] if oid in known.pointers else blobs[oid].startswith(unread.POINTER)
+
+
+def _view(
+    tree: Tree,
+    shape: Outline,
+    read: Mapping[str, Entry],
+    kept: dict[tuple[str, bool], Facts],
+    pointers: Mapping[str, bool],
+    limits: Limits,
+) -> Files:
     """The tree for profiles; files named by packs are read when first asked for, and kept."""
 
     def facts(path: str, objects: bool) -> Facts | None:
@@ -132,7 +148,7 @@ def _view(tree: Tree, read: Mapping[str, Entry], kept: dict[tuple[str, bool], Fa
             kept[path, objects] = manifests.read(path, entry.oid, entry.data, limits, objects=objects)
         return kept[path, objects]
 
-    return Files(tree.files, sorted(tree.files), files.charts(tree.files), facts)
+    return Files(tree.files, sorted(tree.files), shape.charts, facts, shape.unread, pointers)
 
 
 @dataclass(slots=True)
@@ -167,13 +183,13 @@ def _gather(read: Mapping[str, Entry]) -> _Named:
 
 
 def _lost(
-    read: Mapping[str, Entry], named: _Named, accepted: Mapping[str, ClusterDocument], limits: Limits
-) -> Iterator[Violation]:
-    """A file that held a cluster is looked at once more before the cluster counts as removed: a typo is not a removal."""
-    for name, document in accepted.items():
-        entry = read.get(document.path)
-        if name not in named.clusters and entry is not None and not entry.violations:
-            yield from entries.lost(document.path, name, entry.data, limits)
+    seen: lost.Seen, named: _Named, accepted: Mapping[str, ClusterDocument], origins: Keys, in_use: Keys
+) -> list[Violation]:
+    """A file that held a document is looked at once more before that counts as removed: a typo is not a removal."""
+    used = {key: path for key, path in origins.items() if key in in_use}
+    found, meant = lost.profiles(used, {*named.profiles, *named.broken}, seen)
+    named.broken |= meant
+    return found + lost.clusters(accepted, named.clusters, seen)
 
 
 def _duplicate(item: Item, items: list[Item]) -> Violation:
@@ -201,64 +217,10 @@ def _profile(item: Item, before: Profile | None, view: Files) -> Profile:
 
 def _changed(checked: Mapping[tuple[str, str], Profile], in_use: Keys, policy: Policy) -> Iterator[Violation]:
     for key, profile in checked.items():
-        if _moved(profile, key, in_use, policy):
+        if choice.moved(profile, key, in_use, policy):
             message = f"version {key[1]} of {key[0]} is in use, its content must not change"
             hint = "give the new content a new version"
             yield profile.item.violation("/spec/version", Code.VERSION_CHANGED, message, hint)
-
-
-def _moved(profile: Profile, key: tuple[str, str], in_use: Keys, policy: Policy) -> bool:
-    return policy.profile_versions == "Immutable" and key in in_use and in_use[key] != profile.document.digest
-
-
-def _chooser(
-    checked: Mapping[tuple[str, str], Profile], named: _Named, in_use: Keys, policy: Policy
-) -> Callable[[str, str], rules.Found]:
-    """Which profile a (name, range) means. Broken versions count: a cluster never falls back to an older one because of them."""
-    of: dict[str, set[str]] = defaultdict(set)
-    for name, version in [*checked, *named.broken]:
-        of[name].add(version)
-    answers: dict[tuple[str, str], rules.Found] = {}
-
-    def choose(name: str, wanted: str) -> rules.Found:
-        if (name, wanted) not in answers:
-            answers[name, wanted] = _answer(name, wanted, of.get(name, set()), checked, in_use, policy)
-        return answers[name, wanted]
-
-    return choose
-
-
-def _answer(
-    name: str,
-    wanted: str,
-    all_versions: set[str],
-    checked: Mapping[tuple[str, str], Profile],
-    in_use: Keys,
-    policy: Policy,
-) -> rules.Found:
-    if not all_versions:
-        return Code.NO_PROFILE, f"no profile {name}", ""
-    readable = {version for version in all_versions if _is_version(version)}
-    try:
-        best = semver.best(wanted, readable)
-    except ValueError as error:
-        return Code.BAD_RANGE, str(error), ""
-    if wanted not in readable and readable != all_versions:
-        best = "?"  # a version nobody can read may be the one that is meant
-    if best is None:
-        return Code.NO_VERSION, f"no version of {name} fits", f"there are: {', '.join(sorted(readable))}"
-    profile = checked.get((name, best))
-    if profile is None or profile.violations or _moved(profile, profile.key, in_use, policy):
-        return Code.BROKEN_PROFILE, f"profile {name} {wanted} is broken, see its own errors", ""
-    return profile
-
-
-def _is_version(text: str) -> bool:
-    try:
-        semver.version(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _clusters(
@@ -292,6 +254,6 @@ def _specs(
     sound: dict[tuple[str, str], ProfileDocument] = {
         key: profile.document
         for key, profile in checked.items()
-        if not profile.violations and not _moved(profile, key, in_use, policy)
+        if not profile.violations and not choice.moved(profile, key, in_use, policy)
     }
     return Specs({name: one.document for name, one in clusters.items() if not one.violations}, sound)

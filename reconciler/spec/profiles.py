@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.model import ClusterProfile, HelmPack, Pack, ProfileDocument, Violation
-from reconciler.spec import files, linear, manifests, order, values, variables
+from reconciler.spec import charts, files, linear, manifests, order, unread, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import Item, digest
 from reconciler.spec.explain import pointer
 from reconciler.spec.manifests import Claim, Facts
+from reconciler.spec.unread import Unread
 
 _RELEASE = 53
 _PLAIN = frozenset({"cluster.name", "cluster.namespace", "host.name", "profile.name", "profile.version"})
@@ -18,12 +19,15 @@ _KNOWN = "variables.NAME, cluster.name, cluster.namespace, cluster.labels.KEY, h
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The tree as profiles see it. `facts(path, objects)` reads a YAML file once; None where it is in a chart."""
+    """The tree as profiles see it. `facts(path, objects)` reads a YAML file once; None where it is in a chart. `unread` are the entries
+    that may not be read, by path; `pointers` says of small files in charts (by oid) whether they are LFS pointers."""
 
     oids: Mapping[str, str]
     ordered: list[str]
     charts: frozenset[str]
     facts: Callable[[str, bool], Facts | None]
+    unread: Unread
+    pointers: Mapping[str, bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,11 +47,12 @@ class Profile:
 
 @dataclass(slots=True)
 class _Use:
-    """What one pack reads, while it is being checked."""
+    """What one pack reads, while it is being checked. `unread`: what it would read and may not."""
 
     paths: list[str]
     facts: list[tuple[str, Facts]]
     mistakes: list[tuple[str, Code, str, str]]
+    unread: list[Violation]
 
 
 def check(item: Item, tree: Files) -> Profile:
@@ -60,6 +65,7 @@ def check(item: Item, tree: Files) -> Profile:
     in_files = [
         violation for use in uses.values() for path, facts in use.facts for violation in _in_file(item, path, facts)
     ]
+    hidden = [_hidden(item, name, one) for name, use in uses.items() for one in use.unread]
     read = {name: tuple((path, tree.oids[path]) for path in sorted(set(use.paths))) for name, use in uses.items()}
     said = {name: _content(use, read[name]) for name, use in uses.items()}
     document = ProfileDocument(
@@ -70,7 +76,7 @@ def check(item: Item, tree: Files) -> Profile:
         files={name: found for name, found in read.items() if found},
         contents=said,
     )
-    violations = tuple(sorted({*told, *twice, *in_files}))
+    violations = tuple(sorted({*told, *twice, *in_files, *hidden}))
     return Profile(item, document, violations, claims, frozenset(_needs(item.spec, uses)))
 
 
@@ -146,6 +152,14 @@ def _needs(profile: ClusterProfile, uses: Mapping[str, _Use]) -> Iterator[str]:
             yield from (name for name, _, _ in facts.references if not meaningless(name, profile))
 
 
+def _hidden(item: Item, pack: str, one: Violation) -> Violation:
+    """A file that may not be read is told to the profile that uses it, at the file's place."""
+    assert isinstance(item.spec, ClusterProfile)
+    name, version = item.spec.metadata.name, item.spec.spec.version
+    message = f"{one.message}; pack {pack} of profile {name} {version} reads it"
+    return replace(one, message=message, subject=item.subject)
+
+
 def _in_file(item: Item, path: str, facts: Facts) -> Iterator[Violation]:
     """Mistakes in a file belong to the profile that names it."""
     assert isinstance(item.spec, ClusterProfile)
@@ -177,7 +191,7 @@ def _written(pack: Pack) -> Iterator[Claim]:
 
 
 def _use(document: str, index: int, pack: Pack, tree: Files) -> _Use:
-    use = _Use([], [], [])
+    use = _Use([], [], [], [])
     place = f"/spec/packs/{index}"
     if pack.helm:
         _chart(document, pack, pack.helm, place, tree, use)
@@ -199,13 +213,22 @@ def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, u
     except ValueError as error:
         use.mistakes.append((f"{place}/helm/chart/path", Code.NO_FILE, str(error), ""))
     else:
-        if folder not in tree.charts:
-            use.mistakes.append(
-                (f"{place}/helm/chart/path", Code.NOT_A_CHART, f"{folder or '.'} has no Chart.yaml", "")
-            )
-        use.paths += files.under(folder, tree.ordered)
+        _charted(folder, f"{place}/helm/chart/path", tree, use)
     for position, file in enumerate(helm.values_files):
         _named(document, file, f"{place}/helm/valuesFiles/{position}", tree, use)
+
+
+def _charted(folder: str, place: str, tree: Files, use: _Use) -> None:
+    """Everything below a chart's folder is its own: Helm reads all of it."""
+    hidden, found = unread.below(folder, tree.unread), files.under(folder, tree.ordered)
+    if folder not in tree.charts and not hidden:
+        use.mistakes.append((place, Code.NOT_A_CHART, f"{folder or '.'} has no Chart.yaml", ""))
+    for base in charts.headless(folder, found, tree.charts):
+        use.mistakes.append(
+            (place, Code.NOT_A_CHART, f"{base} has no Chart.yaml", "what is below charts/ is a chart too")
+        )
+    use.unread += hidden + charts.misplaced(folder, found) + unread.pointers(found, tree.oids, tree.pointers)
+    use.paths += found
 
 
 def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None:
@@ -215,10 +238,14 @@ def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None
     except ValueError as error:
         use.mistakes.append((place, Code.NO_FILE, str(error), ""))
         return
+    if hidden := unread.at(path, tree.unread):
+        use.unread += hidden
+        return
     if path not in tree.oids:
         use.mistakes.append((place, Code.NO_FILE, f"{path} is not there", "paths are relative to this file"))
         return
     use.paths.append(path)
+    use.unread += unread.pointers([path], tree.oids, tree.pointers)
     facts = tree.facts(path, False) if files.is_yaml(path) else None
     if facts:
         use.facts.append((path, facts))
@@ -226,11 +253,13 @@ def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None
 
 def _pattern(document: str, pattern: str, place: str, tree: Files, use: _Use) -> None:
     try:
-        found = files.matching(files.beside(document, pattern), tree.oids, tree.ordered)
+        full = files.beside(document, pattern)
+        found, hidden = files.matching(full, tree.oids, tree.ordered), unread.meant(full, tree.unread)
     except (ValueError, linear.PatternError) as error:
         use.mistakes.append((place, Code.NO_FILE, str(error), ""))
         return
-    if not found:
+    use.unread += hidden
+    if not found and not hidden:
         use.mistakes.append((place, Code.NO_FILE, f"no file matches {pattern}", "paths are relative to this file"))
     for path in found:
         facts = tree.facts(path, True) if files.is_yaml(path) else None

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from reconciler.errors import printable
 from reconciler.verbs import connection, table
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _snapshot(
         accepted=fleet.documents(base.accepted),
         in_use=fleet.in_use(records.values(), name),
         running=fleet.all_running(records, base.accepted, policy),
+        origins=fleet.profiles(base.accepted),
         descends=base.descends(place, revision.commit),
     )
 
@@ -171,5 +173,5 @@ def _print(args: argparse.Namespace, rollout: Rollout, plans: tuple[Plan, ...]) 
     from reconciler.plan import render_text
 
     for name, held in sorted(rollout.held.items()):
-        print(f"{name}: held: {held.message}")
+        print(printable(f"{name}: held: {held.message}"))
     print(render_text.render(plans, table.wants_colour(), args.detail))

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from reconciler.errors import printable
 from reconciler.verbs import connection, table
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def _sources(items: Sequence[Item]) -> str:
         ]
         if status.get("held"):
             notes.append(f"  held: {status['held']['message']}" + _approval(status["held"].get("digest", "")))
-    return "\n".join([table.render(("SOURCE", "REVISION", "CLUSTERS", "STATE", "TRIGGER"), rows), *notes])
+    text = table.render(("SOURCE", "REVISION", "CLUSTERS", "STATE", "TRIGGER"), rows)
+    return "\n".join([text, *map(printable, notes)])
 
 
 def _clusters(items: Sequence[Item], wide: bool) -> str:
@@ -81,7 +83,7 @@ def _clusters(items: Sequence[Item], wide: bool) -> str:
         header += ["ENDPOINT", "FILE", "MESSAGE"]
     rows = [_row(item, wide) for item in items]
     text = table.render(header, rows)
-    lines = text.splitlines()
+    lines = text.split("\n")
     return "\n".join([lines[0], *(table.coloured(line, row[4]) for line, row in zip(lines[1:], rows, strict=True))])
 
 
@@ -110,8 +112,8 @@ def _detail(item: Item) -> str:
         (layer["name"], layer["target"], layer["health"], str(layer.get("objects", 0)), layer.get("message", ""))
         for layer in status.get("layers", ())
     ]
-    lines = [table.render(("LAYER", "TARGET", "HEALTH", "OBJECTS", "MESSAGE"), layers)]
-    lines += [
+    shown = table.render(("LAYER", "TARGET", "HEALTH", "OBJECTS", "MESSAGE"), layers)
+    lines = [
         f"{one['type']}={one['status']} {one['reason']}" + (f": {one['message']}" if one["message"] else "")
         for one in status.get("conditions", ())
     ]
@@ -119,7 +121,7 @@ def _detail(item: Item) -> str:
     lines += [f"held: {line}" for line in plan.get("held", ())]
     if plan.get("digest"):
         lines.append(_approval(plan["digest"]).strip())
-    return "\n".join(lines)
+    return "\n".join([shown, *map(printable, lines)])
 
 
 def _document(sources: Sequence[Item], clusters: Sequence[Item], form: str) -> str:

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+from reconciler.errors import printable
+
 COLOURS = {
     "Ready": "32",
     "Current": "32",
@@ -15,8 +17,8 @@ COLOURS = {
 
 
 def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Left-aligned columns three spaces apart; an empty cell prints as <none>."""
-    cells = [list(header), *([cell or "<none>" for cell in row] for row in rows)]
+    """Left-aligned columns three spaces apart; an empty cell prints as <none>, what does not print is spelled out."""
+    cells = [list(header), *([printable(cell) or "<none>" for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(lines)

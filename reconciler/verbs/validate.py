@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from reconciler.errors import UsageError
+from reconciler.errors import UsageError, printable
 from reconciler.model import Limits, Policy, Snapshot, Violation
 
 HELP = "check the documents of a repository, without a cluster"
@@ -81,11 +81,11 @@ def _print_text(
     red, bold, plain = _colours()
     for one in violations:
         file = os.path.join(folder, one.path) if folder != "." and one.path in snapshot.tree else one.path  # noqa: PTH118
-        print(_safe(f"{bold}{file}:{one.line}:{one.column}:{plain} {red}{one.code}{plain} {one.message}"))
+        print(f"{bold}{printable(file)}:{one.line}:{one.column}:{plain} {red}{one.code}{plain} {one.message}")
         for line in _caret(sources.get(one.path, b""), one.line, one.column):
-            print(_safe(line))
+            print(line)
         if one.hint:
-            print(_safe(f"    fix: {one.hint}"))
+            print(f"    fix: {one.hint}")
     print(_summary(snapshot, violations))
 
 
@@ -105,7 +105,7 @@ def _count(number: int, what: str) -> str:
 
 def _caret(data: bytes, line: int, column: int) -> list[str]:
     """The line with a caret under the place; a long line is cut around it."""
-    lines = data.decode(errors="replace").splitlines()
+    lines = ["".join(one if one.isprintable() or one == "\t" else "?" for one in line) for line in _lines(data)]
     if not 1 <= line <= len(lines) or not lines[line - 1].strip():
         return []
     text, start = lines[line - 1].replace("\t", " "), max(0, column - 1 - _WIDTH // 2)
@@ -113,9 +113,8 @@ def _caret(data: bytes, line: int, column: int) -> list[str]:
     return [margin + text[start : start + _WIDTH], " " * (len(margin) - 2) + "| " + " " * (column - 1 - start) + "^"]
 
 
-def _safe(text: str) -> str:
-    """No control characters from the repository reach the terminal; our own colours do."""
-    return "".join(sign if sign.isprintable() or sign == "\x1b" else "?" for sign in text)
+def _lines(data: bytes) -> list[str]:
+    return data.decode(errors="replace").splitlines()
 
 
 def _colours() -> tuple[str, str, str]:

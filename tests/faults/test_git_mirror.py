@@ -96,18 +96,6 @@ def test_leftovers_of_a_killed_git_are_swept_and_fetch_goes_on(place: Place) -> 
     assert not [name for name in left if (place.folder / name).exists()]
 
 
-def test_a_lock_on_our_ref_blocks_only_until_the_next_start(place: Place) -> None:
-    mirror = place.open()
-    before = mirror.fetch()
-    ref = next(path for path in (place.folder / "refs" / "source").iterdir())
-    ref.with_suffix(".lock").touch()
-    after = place.work.commit({"new": "1"})
-    with pytest.raises(Unavailable):
-        mirror.fetch()
-    assert mirror.head() == before
-    assert place.open().fetch().commit == after
-
-
 @pytest.mark.parametrize("name", ["HEAD", "config", "gitconfig"])
 def test_an_empty_file_of_the_repository_is_made_anew(place: Place, name: str) -> None:
     place.open().fetch()

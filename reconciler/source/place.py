@@ -1,0 +1,39 @@
+"""Where a mirror is, of what, how much it may take, and git run in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from reconciler.model import SourceConfig
+from reconciler.source import environment, runner, trees
+from reconciler.source.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What every command of a mirror needs to know. `deadline` in seconds, for each command."""
+
+    folder: Path
+    config: SourceConfig
+    address: Address
+    deadline: float
+    bounds: trees.Bounds
+
+    @property
+    def ref(self) -> str:
+        """Our ref for the branch, named by address: another URL or branch in the configuration never finds this one's commits."""
+        name = f"{self.address.url}\n{self.address.branch}"
+        return "refs/source/" + sha256(name.encode()).hexdigest()[:16]
+
+
+def git(place: Place, arguments: Sequence[str], *, network: bool = False, stdin: bytes = b"") -> runner.Answer:
+    """One command; with `network` it may talk to the remote. Raises Unavailable("Timeout") at the deadline."""
+    if network:
+        env = environment.network(place.folder, place.address, place.config.credentials)
+    else:
+        env = environment.reading(place.folder)
+    output = 1024 * (place.bounds.files + 64)  # a line of a listing is shorter than that
+    return runner.run(
+        place.folder, arguments, env, deadline=place.deadline, written=place.bounds.pack, output=output, stdin=stdin
+    )

@@ -1,0 +1,65 @@
+"""Which version of a profile a cluster means: the newest that fits, and never an older one because a newer is broken (V4)."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+
+from reconciler.model import Policy
+from reconciler.spec import rules, semver
+from reconciler.spec.codes import Code
+from reconciler.spec.profiles import Profile
+
+Keys = Mapping[tuple[str, str], str]
+
+
+def moved(profile: Profile, key: tuple[str, str], in_use: Keys, policy: Policy) -> bool:
+    return policy.profile_versions == "Immutable" and key in in_use and in_use[key] != profile.document.digest
+
+
+def chooser(
+    checked: Mapping[tuple[str, str], Profile], broken: Collection[tuple[str, str]], in_use: Keys, policy: Policy
+) -> Callable[[str, str], rules.Found]:
+    """Which profile a (name, range) means. Broken versions count: a cluster never falls back to an older one because of them."""
+    of: dict[str, set[str]] = defaultdict(set)
+    for name, version in [*checked, *broken]:
+        of[name].add(version)
+    answers: dict[tuple[str, str], rules.Found] = {}
+
+    def choose(name: str, wanted: str) -> rules.Found:
+        if (name, wanted) not in answers:
+            answers[name, wanted] = _answer(name, wanted, of.get(name, set()), checked, in_use, policy)
+        return answers[name, wanted]
+
+    return choose
+
+
+def _answer(
+    name: str,
+    wanted: str,
+    all_versions: set[str],
+    checked: Mapping[tuple[str, str], Profile],
+    in_use: Keys,
+    policy: Policy,
+) -> rules.Found:
+    if not all_versions:
+        return Code.NO_PROFILE, f"no profile {name}", ""
+    readable = {version for version in all_versions if _is_version(version)}
+    try:
+        best = semver.best(wanted, readable)
+    except ValueError as error:
+        return Code.BAD_RANGE, str(error), ""
+    if wanted not in readable and readable != all_versions:
+        best = "?"  # a version nobody can read may be the one that is meant
+    if best is None:
+        return Code.NO_VERSION, f"no version of {name} fits", f"there are: {', '.join(sorted(readable))}"
+    profile = checked.get((name, best))
+    if profile is None or profile.violations or moved(profile, profile.key, in_use, policy):
+        return Code.BROKEN_PROFILE, f"profile {name} {wanted} is broken, see its own errors", ""
+    return profile
+
+
+def _is_version(text: str) -> bool:
+    try:
+        semver.version(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,39 @@
+"""A tree by its names alone: where its documents may be, which folders are charts, and what may not be read (S1)."""
+
+from dataclasses import dataclass
+
+from reconciler.model import Tree, Violation
+from reconciler.spec import files
+from reconciler.spec.unread import POINTER_LIMIT, Unread
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """`documents`: YAML files outside charts, in path order. `small`: blobs in charts that may be LFS pointers by their size.
+
+    `charts` are the folders with a Chart.yaml, also one that may not be read.
+    """
+
+    charts: frozenset[str]
+    unread: Unread
+    documents: tuple[str, ...]
+    small: tuple[str, ...]
+
+    @property
+    def hiding(self) -> tuple[Violation, ...]:
+        """The entries that may hide documents of ours, sorted: all that may not be read, except in charts."""
+        return tuple(sorted(one for path, one in self.unread.items() if not files.inside(path, self.charts)))
+
+
+def of(tree: Tree) -> Outline:
+    """The outline of a tree."""
+    unread = {one.path: one for one in tree.violations}
+    charts = files.charts(tree.files) | files.charts(list(unread))
+    documents, small = [], []
+    for path, oid in tree.files.items():
+        if charts and files.inside(path, charts):
+            if tree.sizes[oid] < POINTER_LIMIT:
+                small.append(oid)
+        elif files.is_yaml(path):
+            documents.append(path)
+    return Outline(charts, unread, tuple(documents), tuple(dict.fromkeys(small)))

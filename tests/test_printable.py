@@ -1,0 +1,155 @@
+"""Control characters from a repository or a server never reach a terminal, a log or a status object. Real parts, every border."""
+
+import argparse
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.__main__ import main
+from reconciler.errors import Stalled, one_line
+from reconciler.model import Condition, Held, Plan, Report, Revision, SourceReport, Violation
+from reconciler.report import log
+from reconciler.report.statuses import Statuses
+from reconciler.source import answers
+from reconciler.verbs import status, table
+from schemas import crds
+from tests import shell
+from tests.memory.server import Server
+from tests.spec_cases import CLUSTER, FILES
+
+SIGNS = (
+    "\x1b[2J\x1b]0;title\x07",
+    "\x9b31m",
+    "\x7f\x08",
+    "a\rb",
+    "\u202egnp",
+    "\u2066x\u2069",
+    "\u200b\ufeff",
+    "\u2028",
+    "\udc80",
+    "\U000e0041",
+)
+REVISION = Revision("main", "c" * 40)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
+def quiet(text: str) -> bool:
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_errors_and_violations_are_printable_once_they_are_made(sign: str) -> None:
+    error = Stalled(f"chart {sign}", hint=f"do {sign}")
+    assert error.message.isprintable() and error.hint.isprintable() and str(error).isprintable()
+    one = Violation(f"a/{sign}", 1, 1, "NID122", f"unknown {sign}", f"/{sign}", f"not {sign}", f"cluster/{sign}")
+    assert all(text.isprintable() for text in (one.path, one.message, one.pointer, one.hint, one.subject))
+    assert one_line(sign).isprintable()
+    with pytest.raises(Exception) as caught:
+        answers.refuse(f"fatal: {sign}", "fetching")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_log_line_is_printable_however_it_is_read(sign: str) -> None:
+    stream = io.StringIO()
+    log.line("Event", stream, message=sign, more={sign: [sign, 1]}, other=Path(sign))
+    line = stream.getvalue()
+    assert line.endswith("\n") and line[:-1].isprintable()
+    assert all(text.isprintable() for text in texts(json.loads(line)))
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_status_objects_are_printable(sign: str) -> None:
+    server = Server()
+    for item in crds.definitions().values():
+        (version,) = item["spec"]["versions"]
+        server.put(
+            {**item, "spec": {**item["spec"], "versions": [{**version, "subresources": {"status": {"kept": "x"}}}]}}
+        )
+    client = shell.client(server)
+    statuses = Statuses(client, "default")
+    held = Held("Held", sign, "d", (sign,))
+    violation = Violation("a.yaml", 1, 1, "NID122", sign)
+    statuses.source(
+        SourceReport("platform", REVISION, (violation,), held=held, error=sign, trigger=sign), {"url": sign}
+    )
+    found = (Condition("Ready", "False", "Degraded", sign),)
+    statuses.cluster(
+        Report("a", REVISION, Plan("a", REVISION, ()), (), (), found, "Degraded", held), "platform", sign, {}
+    )
+    for kind in ("Source", "NestedCluster"):
+        (item,), _ = client.list("nidus.dev", kind, namespace="default")
+        assert all(text.isprintable() for text in texts(dict(item)))
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_the_status_verb_prints_what_prints(sign: str) -> None:
+    """Also of objects that somebody else wrote."""
+    assert quiet(table.render(("NAME", "MESSAGE"), [("a", sign)]))
+    condition = {"type": "Ready", "status": "False", "reason": sign, "message": sign}
+    meta = {"name": "a"}
+    layers = [{"name": sign, "target": sign, "health": sign, "message": sign}]
+    cluster = {
+        "metadata": meta,
+        "spec": {"file": sign},
+        "status": {"conditions": [condition], "layers": layers, "plan": {"held": [sign]}},
+    }
+    told = {"file": sign, "line": 1, "column": 1, "code": "NID122", "message": sign}
+    source = {
+        "metadata": meta,
+        "status": {"error": sign, "violations": [told], "held": {"message": sign}, "trigger": sign},
+    }
+    for name, output in (("", ""), ("", "wide"), ("a", ""), ("", "yaml"), ("", "name")):
+        args = argparse.Namespace(name=name, output=output)
+        assert quiet(status._form([source], [cluster], args)), (name, output)
+
+
+@pytest.mark.parametrize("sign", SIGNS[:-2])
+def test_validate_of_a_hostile_folder_prints_what_prints(
+    sign: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spelled = json.dumps(sign)
+    files = {
+        **FILES,
+        "clusters/raw.yaml": f"# nidus.dev/ {sign}\na: [\n",
+        "clusters/key.yaml": CLUSTER.replace("team-a", "team-b") + f"  {spelled}: 1\n",
+        "clusters/name.yaml": CLUSTER.replace("team-a, labels", f"{spelled}, labels"),
+        "clusters/profile.yaml": CLUSTER.replace("team-a", "team-c").replace(
+            "name: web, version", f"name: {spelled}, version"
+        ),
+        f"clusters/{sign.replace('/', '')}.yaml": CLUSTER,
+        "profiles/bad.yaml": FILES["profiles/web.yaml"]
+        .replace("name: web}", "name: bad}")
+        .replace("web/*.yaml", spelled[1:-1]),
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    assert main(["validate", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert quiet(told.out) and quiet(told.err) and told.out.count("NID") >= 5
+    assert main(["validate", str(tmp_path), "-o", "json"]) == 1
+    assert all(text.isprintable() for text in texts(json.loads(capsys.readouterr().out)))
+
+
+@pytest.mark.parametrize("sign", [sign for sign in SIGNS if sign != "\udc80"])
+def test_an_error_of_the_command_line_prints_what_prints(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", f"/nowhere/{sign}"]) == 2
+    told = capsys.readouterr()
+    assert quiet(told.out) and quiet(told.err)
