@@ -10,7 +10,8 @@ from tests.memory.core import CRDS, NAMESPACES, Core
 from tests.memory.kinds import Kind
 from tests.memory.storage import Change, Object
 
-ALL = frozenset({"crds", "namespaces", "garbage"})
+ALL = frozenset({"crds", "namespaces", "garbage", "quotas"})
+QUOTAS = ("", "resourcequotas")
 ROUNDS = 50
 
 
@@ -31,6 +32,8 @@ def _concerned(fresh: list[Change]) -> frozenset[str]:
     for change in fresh:
         if change.resource == CRDS:
             found.add("crds")
+        if change.resource == QUOTAS:
+            found.add("quotas")
         meta = change.after["metadata"] if change.after is not None else {}
         if not meta or "deletionTimestamp" in meta or "ownerReferences" in meta:
             found |= {"namespaces", "garbage"}
@@ -137,4 +140,13 @@ def _release(core: Core, kind: Kind, obj: Object, uid: str) -> bool:
     return True
 
 
-_WORK = {"crds": _crds, "namespaces": _namespaces, "garbage": _garbage}
+def _quotas(core: Core) -> None:
+    """Enforce what is asked for: nothing is used here."""
+    for quota in core.storage.all(QUOTAS):
+        hard = (quota.get("spec") or {}).get("hard") or {}
+        status = {"hard": hard, "used": dict.fromkeys(hard, "0")}
+        if hard and (quota.get("status") or {}).get("hard") != hard:
+            core.storage.put(QUOTAS, {**quota, "status": status})
+
+
+_WORK = {"quotas": _quotas, "crds": _crds, "namespaces": _namespaces, "garbage": _garbage}

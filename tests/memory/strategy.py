@@ -6,7 +6,7 @@ from typing import Any
 from tests.memory.fieldsets import Set
 from tests.memory.kinds import Kind
 from tests.memory.refusal import Cause, What, invalid
-from tests.memory.shapes import UNTYPED, Map, Type
+from tests.memory.shapes import DEDUCED, UNTYPED, Map, Type
 
 Object = dict[str, Any]
 _SYSTEM = (
@@ -45,7 +45,7 @@ def _shaped_map(of: Map, value: Object) -> Object:
         if (one is None and name in of.fields) or kind is None:
             continue
         made = _shaped(kind, one)
-        plain = kind.map is not None and not kind.map.fields
+        plain = kind.map is not None and not kind.map.fields and kind.map.other is not DEDUCED
         if name in of.fields and ((made == {} and plain) or made == []):
             continue
         out[name] = made
