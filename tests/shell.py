@@ -48,6 +48,7 @@ from reconciler.report import Reporter
 from reconciler.spec import load
 from tests.memory import actors
 from tests.memory.api import Api
+from tests.memory.failures import Call
 from tests.memory.server import Server
 from tests.spec_cases import POLICY, tree
 
@@ -207,6 +208,11 @@ class Shell:
             self._clients.pop(name, None)
         for server in self.nested.values():
             actors.roll_out(server)
+
+    def writes(self) -> list[Call]:
+        """The logged calls that were meant to change something, without Events: a thread of their own sends those."""
+        calls = [call for server in (self.host, *self.nested.values()) for call in server.log]
+        return [call for call in calls if call.writes and call.kind != "Event"]
 
     def word(self, cluster: str) -> str:
         """The status word on the home cluster."""
