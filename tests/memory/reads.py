@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,11 +90,15 @@ def _not_ahead(core: Core, version: str) -> None:
 
 
 class Watch:
-    """An open watch; iterate for lines. `close` from any thread ends it, `silence` keeps it open without a word."""
+    """An open watch; iterate for lines. `close` from any thread ends it, `hush` keeps it open without a word.
+
+    `hung` says that the reader's patience is over: a silence that was chosen by a test is not waited for.
+    """
 
     def __init__(self, core: Core, ask: Ask) -> None:
-        self.silent = threading.Event()
+        self.silent = self.hung = False
         self._core, self._ask = core, ask
+        self._told: list[bytes] = []
         self._matches = selectors.parse(ask.query.get("labelSelector", ""))
         self._closed = False
         self._epoch = core.storage.epoch
@@ -108,6 +111,12 @@ class Watch:
         """End it."""
         with self._core.lock:
             self._closed = True
+            self._core.storage.moved.notify_all()
+
+    def hush(self) -> None:
+        """Say nothing from now on; whoever reads finds that it was silent for too long."""
+        with self._core.lock:
+            self.silent = self.hung = True
             self._core.storage.moved.notify_all()
 
     @property
@@ -127,27 +136,33 @@ class Watch:
         """The events since the last call, waiting up to `wait` seconds (None: until there are some); None = it has ended."""
         with self._core.lock:
             while not self.closed:
-                found = [] if self.silent.is_set() else self._events()
-                if found:
+                found = [] if self.silent else self._events()
+                if found or self.hung:
                     return found
                 if not self._core.storage.moved.wait(wait) and wait is not None:
                     return []
             return None
 
-    def bookmark(self) -> bytes:
-        """A bookmark at the present version."""
+    def bookmark(self) -> None:
+        """Send a bookmark at the present version, where they were asked for."""
+        if self._ask.query.get("allowWatchBookmarks") != "true":
+            return
         kind = self._ask.kind
-        meta = {"resourceVersion": str(self._core.storage.version)}
-        return _line("BOOKMARK", {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": meta})
+        with self._core.lock:
+            meta = {"resourceVersion": str(self._core.storage.version), "creationTimestamp": None}
+            line = _line("BOOKMARK", {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": meta})
+            self._told.append(line)
+            self._core.storage.moved.notify_all()
 
     def _events(self) -> list[bytes]:
         first, self._first = self._first, []
+        told, self._told = self._told, []
         if self._at < self._core.storage.compacted:
             self._closed = True
             return [_line("ERROR", _too_old(self._at, self._core.storage.compacted).status)]
         changes = list(self._core.storage.since(self._ask.kind.resource, self._at))
         self._at = self._core.storage.version
-        return [*first, *(line for change in changes if (line := self._said(change)))]
+        return [*first, *(line for change in changes if (line := self._said(change))), *told]
 
     def _said(self, change: Change) -> bytes:
         """What a change is for this watch: by its namespace, and by whether its labels matched before and after."""
