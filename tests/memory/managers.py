@@ -97,12 +97,12 @@ def bare(obj: Mapping[str, Any]) -> Object:
     return {**obj, "metadata": meta}
 
 
-def updated(of: Type, live: Object | None, new: Object, who: Writer) -> Object:
-    """`new` with `managedFields` as a create (`live` None), PUT or patch by `who` leaves them."""
+def updated(of: Type, live: Object | None, new: Object, who: Writer, zero: Object) -> Object:
+    """`new` with `managedFields` as a create (`live` None: compared with `zero`), PUT or patch by `who` leaves them."""
     entries = _given(live, new, who)
     if live is not None and not entries:
         return bare(new)  # nobody has applied yet: nothing is tracked
-    old, new = bare(live or {}), bare(new)
+    old, new = bare(live) if live is not None else zero, bare(new)
     entries = _update(of, old, new, entries, who)
     return _with(new, _capped(entries))
 

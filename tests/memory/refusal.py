@@ -83,7 +83,7 @@ def apply_conflict(causes: Sequence[Cause], message: str) -> Refusal:
 
 def invalid(what: What, causes: Sequence[Cause]) -> Refusal:
     """Causes whose message is the whole sentence after the field."""
-    told = [f"{one.field}: {one.message}" for one in causes]
+    told = list(dict.fromkeys(f"{one.field}: {one.message}" for one in causes))
     words = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
     kind = f"{what.kind}.{what.group}" if what.group else what.kind
     details = {"name": what.name, "group": what.group, "kind": what.kind, "causes": _causes(causes)}

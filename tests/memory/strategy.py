@@ -1,12 +1,11 @@
-"""What the server makes of an object that is written: the form it is stored in, defaults, and what may not change."""
+"""What the server alone decides of an object that is written: what it adds, what stays, and what may not change."""
 
-import base64
 from typing import Any
 
+from tests.memory import forms
 from tests.memory.fieldsets import Set
 from tests.memory.kinds import Kind
 from tests.memory.refusal import Cause, What, invalid
-from tests.memory.shapes import DEDUCED, UNTYPED, Map, Type
 
 Object = dict[str, Any]
 _SYSTEM = (
@@ -18,51 +17,6 @@ _SYSTEM = (
     "resourceVersion",
     "selfLink",
 )
-
-
-def shaped(kind: Kind, obj: Object) -> Object:
-    """The object as it comes back from the server's own types: no nulls, no empty maps and lists, defaults filled in."""
-    if kind.custom is not None:
-        meta = kind.type.map.fields["metadata"] if kind.type.map else UNTYPED
-        return {**obj, "metadata": _shaped(meta, obj["metadata"])}
-    out = _shaped(kind.type, obj)
-    out.setdefault("metadata", {})
-    return _DEFAULTS.get((kind.group, kind.kind), _same)(out)
-
-
-def _shaped(of: Type, value: Any) -> Any:
-    if isinstance(value, dict) and of.map and (of.map.fields or of.map.other):
-        return _shaped_map(of.map, value)
-    if isinstance(value, list) and of.list:
-        return [_shaped(of.list.item, one) for one in value]
-    return value
-
-
-def _shaped_map(of: Map, value: Object) -> Object:
-    out = {}
-    for name, one in value.items():
-        kind = of.fields.get(name, of.other)
-        if (one is None and name in of.fields) or kind is None:
-            continue
-        made = _shaped(kind, one)
-        plain = kind.map is not None and not kind.map.fields and kind.map.other is not DEDUCED
-        if name in of.fields and ((made == {} and plain) or made == []):
-            continue
-        out[name] = made
-    return out
-
-
-def _same(obj: Object) -> Object:
-    return obj
-
-
-def _secret(obj: Object) -> Object:
-    plain = obj.pop("stringData", None) or {}
-    data = {**obj.get("data", {}), **{key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}}
-    return {**obj, **({"data": data} if data else {}), "type": obj.get("type") or "Opaque"}
-
-
-_DEFAULTS = {("", "Secret"): _secret}
 
 
 # Create and update
@@ -77,7 +31,9 @@ def born(kind: Kind, obj: Object, uid: str, now: str) -> Object:
     out = {**obj, "metadata": meta}
     if "status" in kind.subresources:
         out.pop("status", None)
-    return _BORN.get((kind.group, kind.kind), _same)(out)
+        first = forms.shaped(kind, forms.zero(kind)).get("status") if kind.custom is None else None
+        out |= {"status": first} if first is not None else {}
+    return _BORN.get((kind.group, kind.kind), lambda one: one)(out)
 
 
 def _namespace(obj: Object) -> Object:
@@ -129,19 +85,22 @@ def has_generation(kind: Kind) -> bool:
 # What may not change
 
 
-def refuse_change(kind: Kind, old: Object, new: Object) -> None:
-    """Raise Refusal where an update changes what may not be changed."""
+def refuse_change(kind: Kind, old: Object, new: Object, uid: str) -> None:
+    """Raise Refusal where an update changes what may not be changed; `uid` is the one it was sent with, "" for none."""
     what = kind.what(old["metadata"]["name"])
-    causes = _IMMUTABLE.get((kind.group, kind.kind), _nothing)(old, new)
+    other = bool(uid) and uid != old["metadata"]["uid"]
+    causes = [_immutable("metadata.uid", f'"{uid}"')] * (2 if other else 0)
+    causes += _IMMUTABLE.get((kind.group, kind.kind), _nothing)(old, new)
     if causes:
         raise invalid(what, causes)
 
 
-def refuse_identity(kind: Kind, old: Object, new: Object) -> None:
-    """Raise Refusal where a write names another object by its UID or version."""
-    uid, meta = new["metadata"].get("uid"), old["metadata"]
-    if uid and uid != meta["uid"]:
-        raise invalid(kind.what(meta["name"]), [_immutable("metadata.uid", f'"{uid}"')])
+CREATED_BY_PUT = frozenset({
+    ("", "Service"), ("", "LimitRange"), ("", "Endpoints"), ("", "Event"), ("coordination.k8s.io", "Lease"),
+    ("rbac.authorization.k8s.io", "Role"), ("rbac.authorization.k8s.io", "RoleBinding"),
+    ("rbac.authorization.k8s.io", "ClusterRole"), ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+})  # fmt: skip
+"""The kinds whose objects a PUT may create (AllowCreateOnUpdate)."""
 
 
 def _immutable(field: str, value: str) -> Cause:
@@ -179,28 +138,6 @@ _IMMUTABLE = {("", "ConfigMap"): _config_map, ("", "Secret"): _secret_type}
 
 
 PATCH_OPTIONS = What("meta.k8s.io", "", "PatchOptions")
-
-
-def known(of: Type, value: Any, path: str, unknown: list[str]) -> Any:
-    """The value without names its type does not have; their paths are added to `unknown`."""
-    if isinstance(value, dict) and of.map:
-        return _known_map(of.map, value, path, unknown)
-    if isinstance(value, list) and of.list:
-        item = of.list.item
-        return [known(item, one, f"{path}[{at}]", unknown) for at, one in enumerate(value)]
-    return value
-
-
-def _known_map(of: Map, value: Object, path: str, unknown: list[str]) -> Object:
-    out = {}
-    for name, one in value.items():
-        where = f"{path}.{name}" if path else name
-        kind = of.fields.get(name, of.other)
-        if kind is None:
-            unknown.append(where)
-        else:
-            out[name] = known(kind, one, where, unknown)
-    return out
 
 
 def reset(kind: Kind, subresource: str) -> Set | None:

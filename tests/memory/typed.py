@@ -59,8 +59,8 @@ def _keys_of(of: List, item: Json) -> dict[str, Json]:
         raise ValueError("associative list with keys may not have a null element")
     if not isinstance(item, dict):
         raise ValueError("associative list with keys may not have non-map elements")
-    defaults = of.item.map.defaults if of.item.map else {}
-    found = {key: item.get(key, defaults.get(key)) for key in of.keys if key in item or key in defaults}
+    given = of.item.map.given if of.item.map else {}
+    found = {key: item.get(key, given.get(key)) for key in of.keys if key in item or given.get(key) is not None}
     if not found:
         names = " ".join(_json(key) for key in of.keys)
         words = "associative list with keys has an element that omits all key fields"

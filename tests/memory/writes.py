@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tests.memory import managers, strategy, typed
+from tests.memory import allocation, forms, managers, strategy, typed
 from tests.memory.core import NAMESPACES, Ask, Core, is_over
 from tests.memory.managers import Writer
 from tests.memory.refusal import MODIFIED, Cause, bad, broken, conflict, exists, forbidden, invalid, not_found
@@ -23,20 +23,24 @@ def create(core: Core, ask: Ask) -> Answer:
     _may_create(core, ask)
     if core.storage.get(ask.kind.resource, ask.namespace, ask.name) is not None:
         raise exists(ask.kind.what(ask.name))
-    return 201, _insert(core, ask, _tracked(core, ask, None, strategy.shaped(ask.kind, _checked(ask, obj))))
+    return 201, _insert(core, ask, _tracked(core, ask, None, forms.shaped(ask.kind, _checked(ask, obj))))
 
 
 def replace(core: Core, ask: Ask) -> Answer:
     """PUT of an object, or of its status or scale."""
     obj = _body(ask)
     obj = {**obj, "metadata": _placed(ask, obj["metadata"])}
+    new = (ask.kind.group, ask.kind.kind) in strategy.CREATED_BY_PUT and not ask.subresource
+    if new and core.storage.get(ask.kind.resource, ask.namespace, ask.name) is None:
+        return create(core, ask)
     old = _existing(core, ask)
+    _preconditions(ask, old, {"uid": obj["metadata"].get("uid")})
     _same_object(ask, old, obj)
     version = obj["metadata"].get("resourceVersion")
     if not version and ask.kind.custom is not None:
         words = "Invalid value: 0: must be specified for an update"
         raise invalid(ask.kind.what(ask.name), [Cause("FieldValueInvalid", words, "metadata.resourceVersion")])
-    return 200, _update(core, ask, old, _tracked(core, ask, old, strategy.shaped(ask.kind, _checked(ask, obj))))
+    return 200, _update(core, ask, old, _tracked(core, ask, old, forms.shaped(ask.kind, _checked(ask, obj))))
 
 
 def patch(core: Core, ask: Ask) -> Answer:
@@ -46,7 +50,7 @@ def patch(core: Core, ask: Ask) -> Answer:
         raise bad("the patch is no JSON object")
     obj = _merged(old, ask.body)
     _same_object(ask, old, obj)
-    return 200, _update(core, ask, old, _tracked(core, ask, old, strategy.shaped(ask.kind, _checked(ask, obj))))
+    return 200, _update(core, ask, old, _tracked(core, ask, old, forms.shaped(ask.kind, _checked(ask, obj))))
 
 
 def _merged(old: Any, new: Any) -> Any:
@@ -72,7 +76,7 @@ def apply(core: Core, ask: Ask) -> Answer:
     old = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
     if old is None:
         return 201, _apply_new(core, ask, patch)
-    new = strategy.shaped(ask.kind, _applied(core, ask, old, patch))
+    new = forms.shaped(ask.kind, _applied(core, ask, old, patch))
     _same_object(ask, old, new)
     return 200, _update(core, ask, old, new)
 
@@ -88,7 +92,7 @@ def _apply_new(core: Core, ask: Ask, patch: Object) -> Object:
         raise conflict(what, MODIFIED)
     new = _applied(core, ask, None, patch)
     _may_create(core, ask)
-    return _insert(core, ask, strategy.shaped(ask.kind, new))
+    return _insert(core, ask, forms.shaped(ask.kind, new))
 
 
 def _applied(core: Core, ask: Ask, old: Object | None, patch: Object) -> Object:
@@ -227,13 +231,12 @@ def _same_object(ask: Ask, old: Object, new: Object) -> None:
     version = new["metadata"].get("resourceVersion")
     if version and version != old["metadata"]["resourceVersion"]:
         raise conflict(ask.kind.what(ask.name), MODIFIED)
-    strategy.refuse_identity(ask.kind, old, new)
 
 
 def _checked(ask: Ask, obj: Object) -> Object:
     """The object without fields its type lacks; raises Refusal for them where the request is strict."""
     unknown: list[str] = []
-    out = strategy.known(ask.kind.type, obj, "", unknown)
+    out = forms.known(ask.kind.type, obj, "", unknown)
     if unknown and ask.query.get("fieldValidation") == "Strict":
         told = ", ".join(f'unknown field "{path}"' for path in unknown)
         raise bad(f"strict decoding error: {told}" if ask.kind.custom is not None else _strict(ask, told))
@@ -252,20 +255,20 @@ def _writer(core: Core, ask: Ask) -> Writer:
 
 def _tracked(core: Core, ask: Ask, old: Object | None, new: Object) -> Object:
     try:
-        return managers.updated(ask.kind.type, old, new, _writer(core, ask))
+        return managers.updated(ask.kind.type, old, new, _writer(core, ask), forms.zero(ask.kind))
     except ValueError:  # a list by key that cannot be one: the server writes the object and tracks nothing
         return new
 
 
 def _insert(core: Core, ask: Ask, obj: Object) -> Object:
     uid = core.uid() if not ask.dry_run else "00000000-0000-4000-8000-000000000000"
-    made = strategy.born(ask.kind, obj, uid, core.now())
+    made = allocation.allocated(core, ask.kind, None, strategy.born(ask.kind, obj, uid, core.now()))
     return made if ask.dry_run else core.store(ask.kind, made)
 
 
 def _update(core: Core, ask: Ask, old: Object, new: Object) -> Object:
-    made = strategy.changed(ask.kind, old, new, ask.subresource)
-    strategy.refuse_change(ask.kind, old, made)
+    made = allocation.allocated(core, ask.kind, old, strategy.changed(ask.kind, old, new, ask.subresource))
+    strategy.refuse_change(ask.kind, old, made, str(new["metadata"].get("uid") or ""))
     if _is_same(old, made):
         return old
     return made if ask.dry_run else core.store(ask.kind, made)
