@@ -166,8 +166,10 @@ def test_a_watch_from_what_is_forgotten_is_refused(server: Server) -> None:
     before = server.snapshot().version
     server.put(labelled())
     server.compact()
-    answer = server.request("GET", "/api/v1/configmaps", {"watch": "1", "resourceVersion": str(before)}, {})
-    assert (answer.status, json.loads(answer.body)["reason"]) == (410, "Expired")
+    watch = lines(server, str(before))
+    (event,) = [json.loads(line) for line in watch.next(0) or ()]
+    assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
+    assert watch.next(0) is None
 
 
 def test_an_open_watch_that_fell_behind_is_told_so(server: Server) -> None:

@@ -277,6 +277,12 @@ def custom_status(dice: Dice) -> Object:
     }
 
 
+def workload_status(dice: Dice) -> Object:
+    return {"status": some(dice, observedGeneration=lambda: dice.randint(1, 3), replicas=lambda: dice.randint(0, 3))}
+
+
+STATUSES = {"Widget": custom_status, "Deployment": workload_status, "StatefulSet": workload_status}
+
 Make = Callable[[Dice], Object]
 KINDS: tuple[tuple[str, str, Make, int], ...] = (
     ("v1", "ConfigMap", config_map, 6),
@@ -308,7 +314,8 @@ def history(dice: Dice, namespace: str, length: int) -> list[Step]:
 
 
 def _step(dice: Dice, api: str, kind: str, make: Make, namespace: str, name: str) -> Step:
-    act = dice.choices((_apply, _create, _replace, _patch, _delete, _get, _list), (50, 8, 14, 8, 7, 6, 7))[0]
+    acts = (_apply, _create, _replace, _patch, _delete, _get, _list, _scale, _home)
+    act = dice.choices(acts, (50, 8, 14, 8, 7, 6, 7, 3, 0.3))[0]
     return act(dice, api, kind, make, namespace, name)
 
 
@@ -328,9 +335,9 @@ def _common(dice: Dice) -> dict[str, str]:
 def _apply(dice: Dice, api: str, kind: str, make: Make, namespace: str, name: str) -> Step:
     sub = ""
     body = _object(dice, api, kind, make, name)
-    if kind == "Widget" and chance(dice, 0.25):
+    if kind in STATUSES and chance(dice, 0.25):
         sub = "status"
-        body |= custom_status(dice)
+        body |= STATUSES[kind](dice)
     query = _common(dice) | ({"force": "true"} if chance(dice, 0.35) else {})
     if chance(dice, 0.12):
         body["metadata"]["uid"] = dice.choice(("$uid", "00000000-1111-2222-3333-444444444444"))
@@ -349,8 +356,8 @@ def _create(dice: Dice, api: str, kind: str, make: Make, namespace: str, name: s
 def _replace(dice: Dice, api: str, kind: str, make: Make, namespace: str, name: str) -> Step:
     body = _object(dice, api, kind, make, name)
     sub = ""
-    if kind == "Widget" and chance(dice, 0.25):
-        sub, body = "status", body | custom_status(dice)
+    if kind in STATUSES and chance(dice, 0.25):
+        sub, body = "status", body | STATUSES[kind](dice)
     version = dice.choice(("$version", "$version", "$version", "$old", ""))
     if version:
         body["metadata"]["resourceVersion"] = version
@@ -393,3 +400,24 @@ def _list(dice: Dice, api: str, kind: str, make: Make, namespace: str, name: str
     )
     query |= {"continue": "$next", "limit": "1"} if chance(dice, 0.2) else {}
     return Step("GET", path(api, kind, namespace), tuple((key, value) for key, value in query.items()))
+
+
+def _scale(dice: Dice, api: str, kind: str, make: Make, namespace: str, name: str) -> Step:
+    if kind not in ("Deployment", "StatefulSet"):
+        return _get(dice, api, kind, make, namespace, name)
+    where = path(api, kind, namespace, name, "scale")
+    body = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {"name": name},
+        "spec": {"replicas": dice.randint(0, 3)},
+    }
+    if chance(dice, 0.3):
+        return Step("GET", where)
+    query = _common(dice) | ({"force": "true"} if chance(dice, 0.5) else {})
+    return Step("PATCH", where, tuple(query.items()), body, APPLY)
+
+
+def _home(dice: Dice, api: str, kind: str, make: Make, namespace: str, name: str) -> Step:
+    """The namespace itself goes; nothing empties it, since no controller runs."""
+    return Step("DELETE", path("v1", "Namespace", "", namespace))

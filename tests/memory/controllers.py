@@ -42,7 +42,10 @@ def _concerned(fresh: list[Change]) -> frozenset[str]:
 
 def _crds(core: Core) -> None:
     for crd in core.storage.all(CRDS):
-        if "deletionTimestamp" in crd["metadata"] or (crd.get("status") or {}).get("conditions"):
+        if "deletionTimestamp" in crd["metadata"]:
+            _emptied(core, crd)
+            continue
+        if any(one["type"] == "Established" for one in (crd.get("status") or {}).get("conditions") or ()):
             continue
         names = crd["spec"]["names"]
         accepted = {
@@ -59,6 +62,19 @@ def _crds(core: Core) -> None:
         status = {"conditions": conditions, "acceptedNames": accepted, "storedVersions": stored}
         core.storage.put(CRDS, {**crd, "status": status})
         core.serve()
+
+
+def _emptied(core: Core, crd: Object) -> None:
+    """Delete the objects of a kind that goes, then let its definition go."""
+    resource = (crd["spec"]["group"], crd["spec"]["names"]["plural"])
+    kind = next((one for one in core.kinds() if one.resource == resource), None)
+    left = [obj for obj in core.storage.all(resource) if kind is None or not _doom(core, kind, obj)]
+    definition = core.named(CRDS[0], "CustomResourceDefinition")
+    if left or definition is None:
+        return
+    rest = [one for one in crd["metadata"].get("finalizers", ()) if one != "customresourcecleanup.apiextensions.k8s.io"]
+    if rest != crd["metadata"].get("finalizers"):
+        core.store(definition, {**crd, "metadata": {**crd["metadata"], "finalizers": rest}})
 
 
 def _condition(kind: str, reason: str, core: Core) -> Object:

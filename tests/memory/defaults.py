@@ -91,6 +91,13 @@ def _secret(value: Object) -> Object:
     return {**value, **({"data": data} if data else {}), "type": value.get("type") or "Opaque"}
 
 
+def _namespace(value: Object) -> Object:
+    meta = value.get("metadata") or {}
+    name = meta.get("name")
+    labels = {**(meta.get("labels") or {}), **({"kubernetes.io/metadata.name": name} if name else {})}
+    return {**value, "metadata": {**meta, **({"labels": labels} if labels else {})}}
+
+
 def _container(value: Object) -> Object:
     image = str(value.get("image", "")).rpartition("/")[2]
     tag = image.partition("@")[0].partition(":")[2]
@@ -188,6 +195,7 @@ def _definition_spec(value: Object) -> Object:
 
 
 _MORE: dict[str, Callable[[Object], Object]] = {
+    "Namespace": _namespace,
     "Secret": _secret,
     "Container": _container,
     "PodSpec": _pod_spec,

@@ -16,6 +16,24 @@ _NEVER: dict[str, tuple[str, ...]] = {
     "ServicePort": ("protocol",),
 }
 
+_COUNTS = (
+    "observedGeneration",
+    "replicas",
+    "readyReplicas",
+    "updatedReplicas",
+    "availableReplicas",
+    "currentReplicas",
+    "unavailableReplicas",
+)
+_ZERO_IS_NOTHING = {
+    "DeploymentSpec": ("minReadySeconds",),
+    "StatefulSetSpec": ("minReadySeconds",),
+    "DaemonSetSpec": ("minReadySeconds",),
+    "DeploymentStatus": _COUNTS,
+    "StatefulSetStatus": _COUNTS,
+}
+"""Numbers that are not written when they are zero."""
+
 
 def shaped(kind: Kind, obj: Object) -> Object:
     """The object as it is stored, with its defaults."""
@@ -63,7 +81,12 @@ def _struct(of: Map, value: Object, fill: bool) -> Object:
         if one is None or kind is None:
             continue
         made = _value(kind, one, fill)
-        if made == [] or made == "" or (made == {} and _is_plain(kind)):
+        if (
+            made == []
+            or made == ""
+            or (made == {} and _is_plain(kind))
+            or (made == 0 and name in _ZERO_IS_NOTHING.get(of.name, ()))
+        ):
             continue
         out[name] = made
     never = _NEVER.get(of.name, ())

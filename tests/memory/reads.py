@@ -7,13 +7,15 @@ from typing import Any
 
 import msgspec
 
-from tests.memory import refusal, selectors
+from tests.memory import refusal, scale, selectors
 from tests.memory.core import Ask, Core
 from tests.memory.storage import Change, Object
 
 
 def get(core: Core, ask: Ask) -> Object:
-    """One object."""
+    """One object, or its Scale."""
+    if ask.subresource == "scale":
+        return scale.of(core, ask)
     found = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
     if found is None:
         raise refusal.not_found(ask.kind.what(ask.name))
@@ -42,6 +44,8 @@ def list_(core: Core, ask: Ask) -> Object:
         if ask.query.get("labelSelector"):
             del meta["remainingItemCount"]
         found = found[:limit]
+    if ask.kind.custom is not None:
+        meta.setdefault("continue", "")
     items = [{name: value for name, value in obj.items() if name not in ("kind", "apiVersion")} for obj in found]
     if ask.kind.custom is not None:
         items = [as_served(ask, obj) for obj in found]
@@ -183,8 +187,6 @@ class Watch:
 def _first(core: Core, ask: Ask, since: str) -> list[bytes]:
     """What a watch without a version begins with: all there is."""
     if since not in ("", "0"):
-        if int(since) < core.storage.compacted:
-            raise _too_old(int(since), core.storage.compacted)
         return []
     matches = selectors.parse(ask.query.get("labelSelector", ""))
     found = core.storage.all(ask.kind.resource, ask.namespace)

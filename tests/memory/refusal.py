@@ -65,8 +65,9 @@ def unknown_path() -> Refusal:
     return Refusal(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def exists(what: What) -> Refusal:
-    return Refusal(409, "AlreadyExists", f'{what.qualified} "{what.name}" already exists', what.details())
+def exists(what: What, leaving: bool = False) -> Refusal:
+    first = "object is being deleted: " if leaving else ""
+    return Refusal(409, "AlreadyExists", f'{first}{what.qualified} "{what.name}" already exists', what.details())
 
 
 def conflict(what: What, why: str) -> Refusal:

@@ -1,5 +1,6 @@
 """What the server alone decides of an object that is written: what it adds, what stays, and what may not change."""
 
+import json
 from typing import Any
 
 from tests.memory import forms
@@ -37,10 +38,7 @@ def born(kind: Kind, obj: Object, uid: str, now: str) -> Object:
 
 
 def _namespace(obj: Object) -> Object:
-    name = obj["metadata"]["name"]
-    labels = {**obj["metadata"].get("labels", {}), "kubernetes.io/metadata.name": name}
-    meta = {**obj["metadata"], "labels": labels}
-    return {**obj, "metadata": meta, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+    return {**obj, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
 
 
 _BORN = {("", "Namespace"): _namespace}
@@ -52,14 +50,28 @@ def changed(kind: Kind, old: Object, new: Object, subresource: str) -> Object:
     meta = {name: value for name, value in new["metadata"].items() if name not in _SYSTEM} | kept
     out = {**new, "metadata": meta}
     if subresource == "status":
-        out = {**old, "metadata": {**old["metadata"], "managedFields": meta.get("managedFields", [])}}
-        out |= {"status": new["status"]} if "status" in new else {}
+        out = _with_status(kind, old, out)
     elif "status" in kind.subresources:
         out.pop("status", None)
         out |= {"status": old["status"]} if "status" in old else {}
     if has_generation(kind) and _wish(kind, out) != _wish(kind, old):
         out["metadata"] = {**out["metadata"], "generation": old["metadata"].get("generation", 0) + 1}
     return out
+
+
+def _with_status(kind: Kind, old: Object, new: Object) -> Object:
+    """A write of the status alone: of a custom kind nothing else goes with it, of others the metadata does."""
+    meta = {**old["metadata"], "managedFields": new["metadata"].get("managedFields", [])}
+    if kind.custom is None:
+        meta = {**new["metadata"]}
+        if (kind.group, kind.kind) in _KEEPS_LABELS:
+            meta = {name: one for name, one in meta.items() if name != "labels"}
+            meta |= {"labels": old["metadata"]["labels"]} if "labels" in old["metadata"] else {}
+    rest = {name: one for name, one in old.items() if name != "status"}
+    return {**rest, "metadata": meta, **({"status": new["status"]} if "status" in new else {})}
+
+
+_KEEPS_LABELS = {("apps", "Deployment")}
 
 
 def _wish(kind: Kind, obj: Object) -> Any:
@@ -95,6 +107,12 @@ def refuse_change(kind: Kind, old: Object, new: Object, uid: str) -> None:
         raise invalid(what, causes)
 
 
+RETURNED = frozenset({
+    ("", "services"), ("", "serviceaccounts"), ("", "namespaces"), ("", "resourcequotas"), ("", "persistentvolumes"),
+    ("", "persistentvolumeclaims"), ("", "pods"), ("", "podtemplates"), ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "csidrivers"), ("storage.k8s.io", "csinodes"), ("storage.k8s.io", "volumeattachments"),
+})  # fmt: skip
+"""What a DELETE gives back as it was, instead of a Status (ReturnDeletedObject)."""
 CREATED_BY_PUT = frozenset({
     ("", "Service"), ("", "LimitRange"), ("", "Endpoints"), ("", "Event"), ("coordination.k8s.io", "Lease"),
     ("rbac.authorization.k8s.io", "Role"), ("rbac.authorization.k8s.io", "RoleBinding"),
@@ -134,7 +152,41 @@ def _forbidden(field: str, why: str) -> Cause:
     return Cause("FieldValueForbidden", f"Forbidden: {why}", field)
 
 
-_IMMUTABLE = {("", "ConfigMap"): _config_map, ("", "Secret"): _secret_type}
+def _deployment(old: Object, new: Object) -> list[Cause]:
+    mine, other = old["spec"].get("selector"), new["spec"].get("selector")
+    return [] if mine == other else [_immutable("spec.selector", json.dumps(other, separators=(",", ":")))]
+
+
+_MAY_CHANGE = (
+    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)  # fmt: skip
+
+
+def _stateful_set(old: Object, new: Object) -> list[Cause]:
+    mine, other = ({k: v for k, v in one["spec"].items() if k not in _MAY_CHANGE} for one in (old, new))
+    names = ", ".join(f"'{name}'" for name in _MAY_CHANGE[:-1])
+    words = f"updates to statefulset spec for fields other than {names} and 'minReadySeconds' are forbidden"
+    return [] if mine == other else [_forbidden("spec", words)]
+
+
+def _binding(old: Object, new: Object) -> list[Cause]:
+    mine, other = old.get("roleRef"), new.get("roleRef") or {}
+    if mine == other:
+        return []
+    shown = {name: other.get(key, "") for name, key in (("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name"))}
+    words = f"Invalid value: {json.dumps(shown, separators=(',', ':'))}: cannot change roleRef"
+    return [Cause("FieldValueInvalid", words, "roleRef")]
+
+
+_IMMUTABLE = {
+    ("", "ConfigMap"): _config_map,
+    ("", "Secret"): _secret_type,
+    ("apps", "Deployment"): _deployment,
+    ("apps", "StatefulSet"): _stateful_set,
+    ("rbac.authorization.k8s.io", "RoleBinding"): _binding,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _binding,
+}
 
 
 PATCH_OPTIONS = What("meta.k8s.io", "", "PatchOptions")
@@ -143,5 +195,34 @@ PATCH_OPTIONS = What("meta.k8s.io", "", "PatchOptions")
 def reset(kind: Kind, subresource: str) -> Set | None:
     """The fields that cannot be written this way in (rest.ResetFieldsStrategy)."""
     if subresource == "status":
-        return {"f:spec": {}} if kind.custom is not None else {"f:spec": {}, "f:metadata": {"f:labels": {}}}
+        if kind.custom is not None:
+            return {"f:metadata": {}, "f:spec": {}}
+        return {"f:spec": {}} | ({"f:metadata": {"f:labels": {}}} if (kind.group, kind.kind) in _KEEPS_LABELS else {})
     return {"f:status": {}} if "status" in kind.subresources else None
+
+
+def refuse_nulls(kind: Kind, obj: Object) -> None:
+    """Raise Refusal where a field of a custom kind is null that may not be."""
+    schema = ((kind.custom or {}).get("schema") or {}).get("openAPIV3Schema") or {}
+    causes = [
+        Cause("FieldValueTypeInvalid", f'Invalid value: "null": {path} in body must be of type {name}: "null"', path)
+        for path, name in _nulls(schema, obj, "")
+    ]
+    if causes:
+        raise invalid(kind.what(obj["metadata"]["name"]), causes)
+
+
+def _nulls(schema: Any, value: Any, path: str) -> list[tuple[str, str]]:
+    if not isinstance(schema, dict) or not schema:
+        return []
+    if value is None:
+        return [] if schema.get("nullable") or not schema.get("type") else [(path, schema["type"])]
+    if isinstance(value, list):
+        return [one for at, item in enumerate(value) for one in _nulls(schema.get("items"), item, f"{path}[{at}]")]
+    if not isinstance(value, dict):
+        return []
+    fields, more = schema.get("properties", {}), schema.get("additionalProperties")
+    found = []
+    for name, item in value.items():
+        found += _nulls(fields.get(name, more), item, f"{path}.{name}" if path else name)
+    return found

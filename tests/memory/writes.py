@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from tests.memory import allocation, forms, managers, strategy, typed
-from tests.memory.core import NAMESPACES, Ask, Core, is_over
+from tests.memory import allocation, forms, managers, scale, strategy, typed
+from tests.memory.core import CRDS, NAMESPACES, Ask, Core, is_over
 from tests.memory.managers import Writer
 from tests.memory.refusal import MODIFIED, Cause, bad, broken, conflict, exists, forbidden, invalid, not_found
 from tests.memory.storage import Object
@@ -19,28 +19,33 @@ def create(core: Core, ask: Ask) -> Answer:
     if not meta.get("name"):
         meta = {**meta, "name": _generated(core, ask, meta)}
     ask = dataclasses.replace(ask, name=meta["name"])
-    obj = {**obj, "metadata": _placed(ask, meta)}
+    obj = _checked(ask, {**obj, "metadata": _placed(ask, meta)})
     _may_create(core, ask)
-    if core.storage.get(ask.kind.resource, ask.namespace, ask.name) is not None:
-        raise exists(ask.kind.what(ask.name))
-    return 201, _insert(core, ask, _tracked(core, ask, None, forms.shaped(ask.kind, _checked(ask, obj))))
+    known = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
+    if known is not None:
+        raise exists(ask.kind.what(ask.name), "deletionTimestamp" in known["metadata"])
+    return 201, _insert(core, ask, _tracked(core, ask, None, forms.shaped(ask.kind, obj)))
 
 
 def replace(core: Core, ask: Ask) -> Answer:
     """PUT of an object, or of its status or scale."""
     obj = _body(ask)
-    obj = {**obj, "metadata": _placed(ask, obj["metadata"])}
+    obj = _checked(ask, {**obj, "metadata": _placed(ask, obj["metadata"])})
     new = (ask.kind.group, ask.kind.kind) in strategy.CREATED_BY_PUT and not ask.subresource
     if new and core.storage.get(ask.kind.resource, ask.namespace, ask.name) is None:
         return create(core, ask)
     old = _existing(core, ask)
-    _preconditions(ask, old, {"uid": obj["metadata"].get("uid")})
+    uid = obj["metadata"].get("uid")
+    if uid and uid != old["metadata"]["uid"]:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        raise conflict(ask.kind.what(ask.name), why)
     _same_object(ask, old, obj)
     version = obj["metadata"].get("resourceVersion")
     if not version and ask.kind.custom is not None:
         words = "Invalid value: 0: must be specified for an update"
-        raise invalid(ask.kind.what(ask.name), [Cause("FieldValueInvalid", words, "metadata.resourceVersion")])
-    return 200, _update(core, ask, old, _tracked(core, ask, old, forms.shaped(ask.kind, _checked(ask, obj))))
+        what = dataclasses.replace(ask.kind.what(ask.name), kind=ask.kind.plural)
+        raise invalid(what, [Cause("FieldValueInvalid", words, "metadata.resourceVersion")])
+    return 200, _update(core, ask, old, _tracked(core, ask, old, forms.shaped(ask.kind, obj)))
 
 
 def patch(core: Core, ask: Ask) -> Answer:
@@ -72,6 +77,8 @@ def apply(core: Core, ask: Ask) -> Answer:
         words = "Required value: is required for apply patch"
         what = strategy.PATCH_OPTIONS
         raise invalid(what, [Cause("FieldValueRequired", words, "fieldManager")])
+    if ask.subresource == "scale":
+        return 200, _apply_scale(core, ask)
     patch = _patch_body(ask)
     old = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
     if old is None:
@@ -81,6 +88,15 @@ def apply(core: Core, ask: Ask) -> Answer:
     return 200, _update(core, ask, old, new)
 
 
+def _apply_scale(core: Core, ask: Ask) -> Object:
+    given = ask.body if isinstance(ask.body, dict) else {}
+    ask = dataclasses.replace(ask, body={**given, "metadata": _placed(ask, given.get("metadata") or {})})
+    parent, _ = scale.applied(core, ask)
+    old = _existing(core, ask)
+    stored = _update(core, dataclasses.replace(ask, subresource=""), old, parent)
+    return scale.shown(ask.kind, stored)
+
+
 def _apply_new(core: Core, ask: Ask, patch: Object) -> Object:
     what = ask.kind.what(ask.name)
     if ask.subresource:
@@ -88,8 +104,6 @@ def _apply_new(core: Core, ask: Ask, patch: Object) -> Object:
     if patch["metadata"].get("uid"):
         why = f"uid mismatch: the provided object specified uid {patch['metadata']['uid']}, and no existing object was found"
         raise conflict(what, why)
-    if patch["metadata"].get("resourceVersion"):
-        raise conflict(what, MODIFIED)
     new = _applied(core, ask, None, patch)
     _may_create(core, ask)
     return _insert(core, ask, forms.shaped(ask.kind, new))
@@ -101,7 +115,8 @@ def _applied(core: Core, ask: Ask, old: Object | None, patch: Object) -> Object:
         typed.check(ask.kind.type, patch)
         new = managers.applied(ask.kind.type, live, patch, _writer(core, ask), force=ask.query.get("force") == "true")
     except typed.Untyped as error:
-        where = f"{ask.namespace}/{ask.name}; {ask.kind.api_version}, Kind={ask.kind.kind}"
+        given = (ask.body or {}).get("metadata") or {}
+        where = f"{given.get('namespace', '')}/{given.get('name', '')}; {ask.kind.api_version}, Kind={ask.kind.kind}"
         raise broken(f"failed to create typed patch object ({where}): {error}") from None
     return {**new, "apiVersion": ask.kind.api_version, "kind": ask.kind.kind}
 
@@ -131,20 +146,24 @@ def delete(core: Core, ask: Ask) -> Answer:
     _preconditions(ask, old, options.get("preconditions") or {})
     doomed = _doomed(core, ask, old, options)
     if ask.dry_run or options.get("dryRun") == ["All"]:
-        return 200, _success(ask, old)
+        return 200, (doomed if not is_over(doomed) or ask.kind.resource in strategy.RETURNED else _success(ask, old))
     if is_over(doomed):
         core.remove(ask.kind, doomed)
-        return 200, _success(ask, old)
+        return 200, (old if ask.kind.resource in strategy.RETURNED else _success(ask, old))
     stored = doomed if doomed is old else core.storage.put(ask.kind.resource, doomed)
     return 200, stored
 
 
 def _preconditions(ask: Ask, old: Object, given: Object) -> None:
+    """What a DELETE says the object must be."""
     for name, field in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
         wanted, there = given.get(name), old["metadata"][name]
         if wanted is not None and wanted != there:
-            why = f"Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {there}"
-            raise conflict(ask.kind.what(ask.name), why)
+            why = (
+                f"the {field} in the precondition ({wanted}) does not match the {field} in record ({there}). "
+                "The object might have been deleted and then recreated"
+            )
+            raise conflict(dataclasses.replace(ask.kind.what(ask.name), plural=ask.kind.kind), why)
 
 
 def _doomed(core: Core, ask: Ask, old: Object, options: Object) -> Object:
@@ -154,6 +173,7 @@ def _doomed(core: Core, ask: Ask, old: Object, options: Object) -> Object:
     finalizers = [one for one in old["metadata"].get("finalizers", []) if one not in _PROPAGATION.values()]
     policy = _PROPAGATION.get(options.get("propagationPolicy", ""))
     finalizers += [policy] if policy else []
+    finalizers += [CLEANUP] if ask.kind.resource == CRDS and CLEANUP not in finalizers else []
     meta = {**old["metadata"], "deletionTimestamp": core.now(), "deletionGracePeriodSeconds": 0}
     meta = {name: value for name, value in meta.items() if name != "finalizers"}
     meta |= {"finalizers": finalizers} if finalizers else {}
@@ -166,6 +186,7 @@ def _doomed(core: Core, ask: Ask, old: Object, options: Object) -> Object:
     return doomed
 
 
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
 
@@ -268,6 +289,7 @@ def _insert(core: Core, ask: Ask, obj: Object) -> Object:
 
 def _update(core: Core, ask: Ask, old: Object, new: Object) -> Object:
     made = allocation.allocated(core, ask.kind, old, strategy.changed(ask.kind, old, new, ask.subresource))
+    strategy.refuse_nulls(ask.kind, made)
     strategy.refuse_change(ask.kind, old, made, str(new["metadata"].get("uid") or ""))
     if _is_same(old, made):
         return old
