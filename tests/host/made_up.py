@@ -173,8 +173,8 @@ def network_policy(dice: Dice) -> Object:
     peer = {"podSelector": {"matchLabels": strings(dice)}}
     spec = some(
         dice,
-        ingress=lambda: dice.choice(([], [{}], [{"from": [peer]}])),
-        egress=lambda: dice.choice(([], [{}], [{"to": [peer], "ports": [{"port": 53}]}])),
+        ingress=lambda: dice.choice(([{}], [{"from": [peer]}])),
+        egress=lambda: dice.choice(([{}], [{"to": [peer], "ports": [{"port": 53}]}])),
         policyTypes=lambda: dice.choice((["Ingress"], ["Egress"], ["Ingress", "Egress"])),
     )
     return {"spec": {"podSelector": dice.choice(({}, {"matchLabels": strings(dice)})), **spec}}

@@ -8,6 +8,7 @@ from tests.memory.refusal import Cause, invalid
 
 Object = dict[str, Any]
 SERVICES = ("", "services")
+_OUTSIDE = ("NodePort", "LoadBalancer")
 FIRST_PORT, LAST_PORT = 30000, 32767
 
 
@@ -18,9 +19,13 @@ def allocated(core: Core, kind: Kind, old: Object | None, new: Object) -> Object
     spec = dict(new["spec"])
     if spec.get("type") == "ExternalName":
         return {**new, "spec": {name: one for name, one in spec.items() if name not in ("clusterIP", "clusterIPs")}}
+    before = (old or {}).get("spec") or {}
+    inward = before.get("type") in _OUTSIDE and spec.get("type") not in _OUTSIDE
+    if inward and spec.get("externalTrafficPolicy") == before.get("externalTrafficPolicy"):
+        spec.pop("externalTrafficPolicy", None)
     others = [one["spec"] for one in core.storage.all(SERVICES) if one["metadata"]["uid"] != new["metadata"].get("uid")]
-    _address(kind, new, spec, (old or {}).get("spec") or {}, others)
-    _ports(kind, new, spec, (old or {}).get("spec") or {}, others)
+    _address(kind, new, spec, before, others)
+    _ports(kind, new, spec, before, others)
     return {**new, "spec": spec}
 
 
@@ -40,9 +45,10 @@ def _address(kind: Kind, new: Object, spec: Object, before: Object, others: list
 
 
 def _ports(kind: Kind, new: Object, spec: Object, before: Object, others: list[Object]) -> None:
-    wants = spec.get("type") in ("NodePort", "LoadBalancer")
+    wants = spec.get("type") in _OUTSIDE
     known = {_key(one): one.get("nodePort") for one in before.get("ports", ())}
     taken = {one.get("nodePort") for other in others for one in other.get("ports", ())}
+    free = (one for one in range(FIRST_PORT, LAST_PORT + 1) if one not in taken and one not in known.values())
     made = []
     for at, port in enumerate(spec.get("ports", ())):
         number = port.get("nodePort") or (known.get(_key(port)) if wants else None)
@@ -51,8 +57,7 @@ def _ports(kind: Kind, new: Object, spec: Object, before: Object, others: list[O
             field = f"spec.ports[{at}].nodePort"
             raise invalid(kind.what(new["metadata"]["name"]), [Cause("FieldValueInvalid", words, field)])
         if wants and not number:
-            number = next(one for one in range(FIRST_PORT, LAST_PORT + 1) if one not in taken)
-        taken.add(number)
+            number = next(free)
         made.append(
             {**port, "nodePort": number} if number and wants else {k: v for k, v in port.items() if k != "nodePort"}
         )

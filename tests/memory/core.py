@@ -57,7 +57,8 @@ class Core:
     def store(self, kind: Kind, obj: Object) -> Object:
         """Put an object, or let it go where it was only waiting for its last finalizer."""
         if is_over(obj):
-            return self.remove(kind, obj)
+            self.remove(kind, obj)
+            return obj
         stored = self.storage.put(kind.resource, obj)
         if kind.resource == CRDS:
             self.serve()

@@ -81,19 +81,21 @@ def _struct(of: Map, value: Object, fill: bool) -> Object:
         if one is None or kind is None:
             continue
         made = _value(kind, one, fill)
-        if (
-            made == []
-            or made == ""
-            or (made == {} and _is_plain(kind))
-            or (made == 0 and name in _ZERO_IS_NOTHING.get(of.name, ()))
-        ):
+        if _is_nothing(of, name, kind, made):
             continue
-        out[name] = made
+        out[name] = made if made != [] else None
     never = _NEVER.get(of.name, ())
     for name, given in {**of.given, **_ALWAYS.get(of.name, {})}.items():
         if name not in out and name not in never:
             out[name] = _value(of.fields[name], given, fill)
     return defaults.filled(of.name, out) if fill else out
+
+
+def _is_nothing(of: Map, name: str, kind: Type, value: Any) -> bool:
+    """Whether Go leaves the value out."""
+    if value == [] or (value == {} and _is_plain(kind)):
+        return value == {} or {**of.given, **_ALWAYS.get(of.name, {})}.get(name, 1) is not None
+    return value == "" or (value == 0 and name in _ZERO_IS_NOTHING.get(of.name, ()))
 
 
 def _is_plain(kind: Type) -> bool:

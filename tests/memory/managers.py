@@ -211,16 +211,31 @@ def _yielded(of: Type, old: Object, new: Object, entries: Entries, who: Writer, 
 
 
 def _conflict(lost: list[tuple[Entry, Set]]) -> refusal.Refusal:
-    found = [(_printed(entry), path) for entry, common in lost for path in fieldsets.paths(common)]
+    found = [
+        (_printed(entry), path)
+        for entry, common in sorted(lost, key=lambda one: _identifier(one[0]))
+        for path in fieldsets.paths(common)
+    ]
     causes = [refusal.Cause("FieldManagerConflict", f"conflict with {who}", path) for who, path in found]
     if len(found) == 1:
         return refusal.apply_conflict(
             causes, f"Apply failed with 1 conflict: conflict with {found[0][0]}: {found[0][1]}"
         )
     lines = []
-    for who in sorted({who for who, _ in found}):
+    for who in dict.fromkeys(who for who, _ in found):
         lines += [f"conflicts with {who}:", *(f"- {path}" for one, path in found if one == who)]
     return refusal.apply_conflict(causes, f"Apply failed with {len(found)} conflicts: " + "\n".join(lines))
+
+
+def _identifier(entry: Entry) -> str:
+    """By what the server orders managers."""
+    named = {
+        "manager": entry.manager,
+        "operation": entry.operation,
+        "apiVersion": entry.key[2],
+        "subresource": entry.subresource,
+    }
+    return json.dumps({name: one for name, one in named.items() if one}, separators=(",", ":"))
 
 
 def _printed(entry: Entry) -> str:

@@ -32,16 +32,13 @@ def list_(core: Core, ask: Ask) -> Object:
     _not_ahead(core, ask.query.get("resourceVersion", ""))
     start, version = _position(core, ask.query.get("continue", ""))
     matches = selectors.parse(ask.query.get("labelSelector", ""))
-    found = [
-        obj
-        for obj in core.storage.all(ask.kind.resource, ask.namespace)
-        if matches(labels_of(obj)) and _key(obj) > start and _is_named(ask, obj)
-    ]
+    every = [obj for obj in core.storage.all(ask.kind.resource, ask.namespace) if _key(obj) > start]
+    found = [obj for obj in every if matches(labels_of(obj)) and _is_named(ask, obj)]
     limit = int(ask.query.get("limit") or 0)
     meta: dict[str, Any] = {"resourceVersion": str(version)}
-    if limit and len(found) > limit:
+    if limit and len(found) >= limit and found[limit - 1] is not every[-1]:
         meta |= {"continue": _token(version, _key(found[limit - 1])), "remainingItemCount": len(found) - limit}
-        if ask.query.get("labelSelector"):
+        if ask.query.get("labelSelector") or ask.query.get("fieldSelector"):
             del meta["remainingItemCount"]
         found = found[:limit]
     if ask.kind.custom is not None:

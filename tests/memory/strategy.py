@@ -61,7 +61,9 @@ def changed(kind: Kind, old: Object, new: Object, subresource: str) -> Object:
 
 def _with_status(kind: Kind, old: Object, new: Object) -> Object:
     """A write of the status alone: of a custom kind nothing else goes with it, of others the metadata does."""
-    meta = {**old["metadata"], "managedFields": new["metadata"].get("managedFields", [])}
+    listed = new["metadata"].get("managedFields")
+    meta = {name: one for name, one in old["metadata"].items() if name != "managedFields"}
+    meta |= {"managedFields": listed} if listed else {}
     if kind.custom is None:
         meta = {**new["metadata"]}
         if (kind.group, kind.kind) in _KEEPS_LABELS:
@@ -101,8 +103,11 @@ def refuse_change(kind: Kind, old: Object, new: Object, uid: str) -> None:
     """Raise Refusal where an update changes what may not be changed; `uid` is the one it was sent with, "" for none."""
     what = kind.what(old["metadata"]["name"])
     other = bool(uid) and uid != old["metadata"]["uid"]
-    causes = [_immutable("metadata.uid", f'"{uid}"')] * (2 if other else 0)
-    causes += _IMMUTABLE.get((kind.group, kind.kind), _nothing)(old, new)
+    causes = [_immutable("metadata.uid", f'"{uid}"')] if other else []
+    causes += _fresh_finalizers(old, new)
+    causes *= 1 if (kind.group, kind.kind) in _CHECKED_ONCE else 2
+    rest = _nulls_of(kind, new) + (_unfinished(new) if kind.custom is None else [])
+    causes += rest + _IMMUTABLE.get((kind.group, kind.kind), _nothing)(old, new)
     if causes:
         raise invalid(what, causes)
 
@@ -113,6 +118,25 @@ RETURNED = frozenset({
     ("storage.k8s.io", "csidrivers"), ("storage.k8s.io", "csinodes"), ("storage.k8s.io", "volumeattachments"),
 })  # fmt: skip
 """What a DELETE gives back as it was, instead of a Status (ReturnDeletedObject)."""
+_CHECKED_ONCE = frozenset({("policy", "PodDisruptionBudget")})
+"""The kinds whose own validation does not look at the metadata once more."""
+
+
+def _fresh_finalizers(old: Object, new: Object) -> list[Cause]:
+    if "deletionTimestamp" not in old["metadata"]:
+        return []
+    known = old["metadata"].get("finalizers") or ()
+    fresh = sorted(one for one in new["metadata"].get("finalizers") or () if one not in known)
+    shown = ", ".join(json.dumps(one) for one in fresh)
+    words = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
+    return [_forbidden("metadata.finalizers", words)] if fresh else []
+
+
+CONDITIONAL = frozenset({
+    ("policy", "PodDisruptionBudget"), ("coordination.k8s.io", "Lease"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"), ("node.k8s.io", "RuntimeClass"),
+})  # fmt: skip
+"""The kinds of Kubernetes itself whose PUT must name a version."""
 CREATED_BY_PUT = frozenset({
     ("", "Service"), ("", "LimitRange"), ("", "Endpoints"), ("", "Event"), ("coordination.k8s.io", "Lease"),
     ("rbac.authorization.k8s.io", "Role"), ("rbac.authorization.k8s.io", "RoleBinding"),
@@ -201,15 +225,30 @@ def reset(kind: Kind, subresource: str) -> Set | None:
     return {"f:status": {}} if "status" in kind.subresources else None
 
 
-def refuse_nulls(kind: Kind, obj: Object) -> None:
-    """Raise Refusal where a field of a custom kind is null that may not be."""
+def refuse(kind: Kind, obj: Object) -> None:
+    """Raise Refusal where a new object is not valid."""
+    causes = _nulls_of(kind, obj) + (_unfinished(obj) if kind.custom is None else [])
+    if causes:
+        raise invalid(kind.what(obj["metadata"]["name"]), causes)
+
+
+def _unfinished(obj: Object) -> list[Cause]:
+    """Containers of a workload that lack an image."""
+    template = ((obj.get("spec") or {}).get("template") or {}).get("spec") or {}
+    return [
+        Cause("FieldValueRequired", "Required value", f"spec.template.spec.containers[{at}].image")
+        for at, one in enumerate(template.get("containers") or ())
+        if isinstance(one, dict) and not one.get("image")
+    ]
+
+
+def _nulls_of(kind: Kind, obj: Object) -> list[Cause]:
+    """Fields of a custom kind that are null and may not be."""
     schema = ((kind.custom or {}).get("schema") or {}).get("openAPIV3Schema") or {}
-    causes = [
+    return [
         Cause("FieldValueTypeInvalid", f'Invalid value: "null": {path} in body must be of type {name}: "null"', path)
         for path, name in _nulls(schema, obj, "")
     ]
-    if causes:
-        raise invalid(kind.what(obj["metadata"]["name"]), causes)
 
 
 def _nulls(schema: Any, value: Any, path: str) -> list[tuple[str, str]]:

@@ -32,16 +32,17 @@ def replace(core: Core, ask: Ask) -> Answer:
     obj = _body(ask)
     obj = _checked(ask, {**obj, "metadata": _placed(ask, obj["metadata"])})
     new = (ask.kind.group, ask.kind.kind) in strategy.CREATED_BY_PUT and not ask.subresource
-    if new and core.storage.get(ask.kind.resource, ask.namespace, ask.name) is None:
+    found = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
+    uid, there = obj["metadata"].get("uid"), found["metadata"]["uid"] if found else ""
+    if uid and uid != there and (found or new):
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {there}"
+        raise conflict(ask.kind.what(ask.name), why)
+    if found is None and new:
         return create(core, ask)
     old = _existing(core, ask)
-    uid = obj["metadata"].get("uid")
-    if uid and uid != old["metadata"]["uid"]:
-        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
-        raise conflict(ask.kind.what(ask.name), why)
     _same_object(ask, old, obj)
     version = obj["metadata"].get("resourceVersion")
-    if not version and ask.kind.custom is not None:
+    if not version and (ask.kind.custom is not None or (ask.kind.group, ask.kind.kind) in strategy.CONDITIONAL):
         words = "Invalid value: 0: must be specified for an update"
         what = dataclasses.replace(ask.kind.what(ask.name), kind=ask.kind.plural)
         raise invalid(what, [Cause("FieldValueInvalid", words, "metadata.resourceVersion")])
@@ -150,7 +151,7 @@ def delete(core: Core, ask: Ask) -> Answer:
     if is_over(doomed):
         core.remove(ask.kind, doomed)
         return 200, (old if ask.kind.resource in strategy.RETURNED else _success(ask, old))
-    stored = doomed if doomed is old else core.storage.put(ask.kind.resource, doomed)
+    stored = old if typed.same(doomed, old) else core.storage.put(ask.kind.resource, doomed)
     return 200, stored
 
 
@@ -168,16 +169,19 @@ def _preconditions(ask: Ask, old: Object, given: Object) -> None:
 
 def _doomed(core: Core, ask: Ask, old: Object, options: Object) -> Object:
     """The object as a deletion marks it; itself where it is marked already."""
-    if "deletionTimestamp" in old["metadata"]:
+    wish = options.get("propagationPolicy", "")
+    if "deletionTimestamp" in old["metadata"] and not wish:
         return old
-    finalizers = [one for one in old["metadata"].get("finalizers", []) if one not in _PROPAGATION.values()]
-    policy = _PROPAGATION.get(options.get("propagationPolicy", ""))
+    finalizers = [one for one in old["metadata"].get("finalizers", []) if not wish or one not in _PROPAGATION.values()]
+    policy = _PROPAGATION.get(wish)
     finalizers += [policy] if policy else []
     finalizers += [CLEANUP] if ask.kind.resource == CRDS and CLEANUP not in finalizers else []
     meta = {**old["metadata"], "deletionTimestamp": core.now(), "deletionGracePeriodSeconds": 0}
     meta = {name: value for name, value in meta.items() if name != "finalizers"}
     meta |= {"finalizers": finalizers} if finalizers else {}
-    if strategy.has_generation(ask.kind):
+    if "deletionTimestamp" in old["metadata"]:
+        meta["deletionTimestamp"] = old["metadata"]["deletionTimestamp"]
+    elif strategy.has_generation(ask.kind):
         meta["generation"] = meta.get("generation", 0) + 1
     doomed = {**old, "metadata": meta}
     if ask.kind.resource == NAMESPACES:
@@ -260,12 +264,11 @@ def _checked(ask: Ask, obj: Object) -> Object:
     out = forms.known(ask.kind.type, obj, "", unknown)
     if unknown and ask.query.get("fieldValidation") == "Strict":
         told = ", ".join(f'unknown field "{path}"' for path in unknown)
-        raise bad(f"strict decoding error: {told}" if ask.kind.custom is not None else _strict(ask, told))
+        kind = ask.kind.kind
+        raise bad(
+            f'{kind} in version "{ask.kind.version}" cannot be handled as a {kind}: strict decoding error: {told}'
+        )
     return dict(out)
-
-
-def _strict(ask: Ask, told: str) -> str:
-    return f'{ask.kind.kind} in version "{ask.kind.version}" cannot be handled as a {ask.kind.kind}: strict decoding error: {told}'
 
 
 def _writer(core: Core, ask: Ask) -> Writer:
@@ -284,13 +287,17 @@ def _tracked(core: Core, ask: Ask, old: Object | None, new: Object) -> Object:
 def _insert(core: Core, ask: Ask, obj: Object) -> Object:
     uid = core.uid() if not ask.dry_run else "00000000-0000-4000-8000-000000000000"
     made = allocation.allocated(core, ask.kind, None, strategy.born(ask.kind, obj, uid, core.now()))
-    return made if ask.dry_run else core.store(ask.kind, made)
+    strategy.refuse(ask.kind, made)
+    if not ask.dry_run:
+        return core.store(ask.kind, made)
+    version = obj["metadata"].get("resourceVersion")
+    return {**made, "metadata": {**made["metadata"], **({"resourceVersion": version} if version else {})}}
 
 
 def _update(core: Core, ask: Ask, old: Object, new: Object) -> Object:
     made = allocation.allocated(core, ask.kind, old, strategy.changed(ask.kind, old, new, ask.subresource))
-    strategy.refuse_nulls(ask.kind, made)
-    strategy.refuse_change(ask.kind, old, made, str(new["metadata"].get("uid") or ""))
+    apart = ask.subresource == "status" and ask.kind.custom is not None  # its metadata is not read
+    strategy.refuse_change(ask.kind, old, made, "" if apart else str(new["metadata"].get("uid") or ""))
     if _is_same(old, made):
         return old
     return made if ask.dry_run else core.store(ask.kind, made)
