@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from devhost.api import Access, path_of
+from devhost.api import Access
 from tests.memory.server import Server
 
 Object = dict[str, Any]
@@ -225,11 +225,6 @@ def _plain_text(value: str, name: str) -> str:
 
 
 # Making up
-
-
-def path(api: str, kind: str, namespace: str = "", name: str = "", sub: str = "") -> str:
-    """The path of an object or a collection."""
-    return path_of(api, kind, namespace, name, sub)
 
 
 def chance(dice: random.Random, share: float) -> bool:

@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.host.differential import APPLY, JSON, MERGE, Object, Step, chance, path
+from devhost.api import path_of as path
+from tests.host.differential import APPLY, JSON, MERGE, Object, Step, chance
 
 MANAGERS = ("alpha", "beta", "gamma")
 NAMES = ("one", "two", "three")

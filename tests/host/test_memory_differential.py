@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from devhost import faults
+from devhost.api import path_of as path
 from devhost.hosting import TestHost
 from tests.host import made_up
-from tests.host.differential import Difference, Memory, Real, Step, comparable, difference, path
+from tests.host.differential import Difference, Memory, Real, Step, comparable, difference
 from tests.host.made_up import CRDS, GROUP, history
 from tests.memory import facts
 from tests.memory.server import Server

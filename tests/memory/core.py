@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.memory import kinds
+from tests.memory import forms, kinds
 from tests.memory.kinds import Kind
 from tests.memory.storage import Object, Storage
 
@@ -59,7 +59,7 @@ class Core:
         if is_over(obj):
             self.remove(kind, obj)
             return obj
-        stored = self.storage.put(kind.resource, obj)
+        stored = self.storage.put(kind.resource, forms.settled(kind, obj))
         if kind.resource == CRDS:
             self.serve()
         return stored

@@ -56,6 +56,12 @@ def zero(kind: Kind) -> Object:
     return head if kind.custom is not None else {**_zero(kind), **head}
 
 
+def settled(kind: Kind, obj: Object) -> Object:
+    """The object as it is read back: of what Go always writes, an empty list is none."""
+    gone = [name for name in _ALWAYS.get(kind.kind, {}) if obj.get(name) == []]
+    return {**obj, **dict.fromkeys(gone)} if gone else obj
+
+
 # Kinds of Kubernetes itself: as Go's types write them
 
 
@@ -83,7 +89,7 @@ def _struct(of: Map, value: Object, fill: bool) -> Object:
         made = _value(kind, one, fill)
         if _is_nothing(of, name, kind, made):
             continue
-        out[name] = made if made != [] else None
+        out[name] = made
     never = _NEVER.get(of.name, ())
     for name, given in {**of.given, **_ALWAYS.get(of.name, {})}.items():
         if name not in out and name not in never:

@@ -174,12 +174,15 @@ def _capped(entries: Entries) -> Entries:
 # Apply
 
 
-def applied(of: Type, live: Object | None, patch: Object, who: Writer, *, force: bool) -> Object:
-    """`live` with `patch` applied by `who`. Raises Refusal: a conflict, or a patch that does not fit its type."""
+def applied(of: Type, live: Object | None, patch: Object, who: Writer, zero: Object, *, force: bool) -> Object:
+    """`live` with `patch` applied by `who`; where `live` is None it is compared with `zero`.
+
+    Raises Refusal: a conflict, or a patch that does not fit its type.
+    """
     entries = decoded(live or {})
     old = bare(live or {})
     if live is not None and not entries:
-        entries = _before(of, old, who)
+        entries = _before(of, zero, old, who)
     key = (who.manager, "Apply", "", who.subresource)
     last = entries.pop(key, None)
     merged = typed.merge(of, old, patch)
@@ -193,10 +196,10 @@ def applied(of: Type, live: Object | None, patch: Object, who: Writer, *, force:
     return _with(pruned, rest)
 
 
-def _before(of: Type, old: Object, who: Writer) -> Entries:
+def _before(of: Type, zero: Object, old: Object, who: Writer) -> Entries:
     """An object made before anybody was tracked: all it has is of `before-first-apply`."""
     first = replace(who, manager="before-first-apply", subresource="")
-    return _update(of, {}, old, {}, first)
+    return _update(of, zero, old, {}, first)
 
 
 def _yielded(of: Type, old: Object, new: Object, entries: Entries, who: Writer, force: bool) -> Entries:

@@ -31,7 +31,7 @@ def applied(core: Core, ask: Ask) -> tuple[Object, Object]:
     who = Writer(ask.manager, VERSION, core.now(), "scale")
     try:
         typed.check(_type(), ask.body)
-        new = managers.applied(_type(), live, ask.body, who, force=ask.query.get("force") == "true")
+        new = managers.applied(_type(), live, ask.body, who, {}, force=ask.query.get("force") == "true")
     except typed.Untyped as error:
         where = f"{ask.namespace}/{ask.name}; {VERSION}, Kind=Scale"
         raise refusal.broken(f"failed to create typed patch object ({where}): {error}") from None

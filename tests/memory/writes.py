@@ -102,10 +102,10 @@ def _apply_new(core: Core, ask: Ask, patch: Object) -> Object:
     what = ask.kind.what(ask.name)
     if ask.subresource:
         raise not_found(what)
-    if patch["metadata"].get("uid"):
-        why = f"uid mismatch: the provided object specified uid {patch['metadata']['uid']}, and no existing object was found"
-        raise conflict(what, why)
     new = _applied(core, ask, None, patch)
+    uid = patch["metadata"].get("uid")
+    if uid:
+        raise conflict(what, f"uid mismatch: the provided object specified uid {uid}, and no existing object was found")
     _may_create(core, ask)
     return _insert(core, ask, forms.shaped(ask.kind, new))
 
@@ -114,7 +114,8 @@ def _applied(core: Core, ask: Ask, old: Object | None, patch: Object) -> Object:
     live = {**old, "apiVersion": ask.kind.api_version} if old is not None else None
     try:
         typed.check(ask.kind.type, patch)
-        new = managers.applied(ask.kind.type, live, patch, _writer(core, ask), force=ask.query.get("force") == "true")
+        who, zero = _writer(core, ask), forms.zero(ask.kind)
+        new = managers.applied(ask.kind.type, live, patch, who, zero, force=ask.query.get("force") == "true")
     except typed.Untyped as error:
         given = (ask.body or {}).get("metadata") or {}
         where = f"{given.get('namespace', '')}/{given.get('name', '')}; {ask.kind.api_version}, Kind={ask.kind.kind}"
