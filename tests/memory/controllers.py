@@ -10,7 +10,8 @@ from tests.memory.core import CRDS, NAMESPACES, Core
 from tests.memory.kinds import Kind
 from tests.memory.storage import Change, Object
 
-ALL = frozenset({"crds", "namespaces", "garbage"})
+ALL = frozenset({"crds", "namespaces", "garbage", "quotas"})
+QUOTAS = ("", "resourcequotas")
 ROUNDS = 50
 
 
@@ -31,6 +32,8 @@ def _concerned(fresh: list[Change]) -> frozenset[str]:
     for change in fresh:
         if change.resource == CRDS:
             found.add("crds")
+        if change.resource == QUOTAS:
+            found.add("quotas")
         meta = change.after["metadata"] if change.after is not None else {}
         if not meta or "deletionTimestamp" in meta or "ownerReferences" in meta:
             found |= {"namespaces", "garbage"}
@@ -39,7 +42,10 @@ def _concerned(fresh: list[Change]) -> frozenset[str]:
 
 def _crds(core: Core) -> None:
     for crd in core.storage.all(CRDS):
-        if "deletionTimestamp" in crd["metadata"] or (crd.get("status") or {}).get("conditions"):
+        if "deletionTimestamp" in crd["metadata"]:
+            _emptied(core, crd)
+            continue
+        if any(one["type"] == "Established" for one in (crd.get("status") or {}).get("conditions") or ()):
             continue
         names = crd["spec"]["names"]
         accepted = {
@@ -56,6 +62,19 @@ def _crds(core: Core) -> None:
         status = {"conditions": conditions, "acceptedNames": accepted, "storedVersions": stored}
         core.storage.put(CRDS, {**crd, "status": status})
         core.serve()
+
+
+def _emptied(core: Core, crd: Object) -> None:
+    """Delete the objects of a kind that goes, then let its definition go."""
+    resource = (crd["spec"]["group"], crd["spec"]["names"]["plural"])
+    kind = next((one for one in core.kinds() if one.resource == resource), None)
+    left = [obj for obj in core.storage.all(resource) if kind is None or not _doom(core, kind, obj)]
+    definition = core.named(CRDS[0], "CustomResourceDefinition")
+    if left or definition is None:
+        return
+    rest = [one for one in crd["metadata"].get("finalizers", ()) if one != "customresourcecleanup.apiextensions.k8s.io"]
+    if rest != crd["metadata"].get("finalizers"):
+        core.store(definition, {**crd, "metadata": {**crd["metadata"], "finalizers": rest}})
 
 
 def _condition(kind: str, reason: str, core: Core) -> Object:
@@ -137,4 +156,13 @@ def _release(core: Core, kind: Kind, obj: Object, uid: str) -> bool:
     return True
 
 
-_WORK = {"crds": _crds, "namespaces": _namespaces, "garbage": _garbage}
+def _quotas(core: Core) -> None:
+    """Enforce what is asked for: nothing is used here."""
+    for quota in core.storage.all(QUOTAS):
+        hard = (quota.get("spec") or {}).get("hard") or {}
+        status = {"hard": hard, "used": dict.fromkeys(hard, "0")}
+        if hard and (quota.get("status") or {}).get("hard") != hard:
+            core.storage.put(QUOTAS, {**quota, "status": status})
+
+
+_WORK = {"quotas": _quotas, "crds": _crds, "namespaces": _namespaces, "garbage": _garbage}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.memory import kinds
+from tests.memory import forms, kinds
 from tests.memory.kinds import Kind
 from tests.memory.storage import Object, Storage
 
@@ -57,8 +57,9 @@ class Core:
     def store(self, kind: Kind, obj: Object) -> Object:
         """Put an object, or let it go where it was only waiting for its last finalizer."""
         if is_over(obj):
-            return self.remove(kind, obj)
-        stored = self.storage.put(kind.resource, obj)
+            self.remove(kind, obj)
+            return obj
+        stored = self.storage.put(kind.resource, forms.settled(kind, obj))
         if kind.resource == CRDS:
             self.serve()
         return stored

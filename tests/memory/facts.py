@@ -5,7 +5,8 @@ A type is written as
     "s" "n" "b" "u"        a string, number, boolean, any scalar         "?"  anything, one piece     "*"  anything, maps by key
     "@Name" "@Name!"       a named type; ! = one piece where it is used
     ["atomic", T]  ["set", T]  ["map", T, key, ...]                      a list
-    {"": T}                a map; with more names: a struct, where "" is the type of other names and "!" says one piece
+    {"": T}                a map; with more names: a struct, where "" is the type of other names and "!" says one piece, and "="
+                           holds what is written where nothing was given (its defaults, and the zero values of Go)
 """
 
 import json
@@ -17,6 +18,7 @@ FILE = Path(__file__).with_name("facts.json")
 _PREFIX = "#/components/schemas/"
 _QUANTITY, _RAW = "io.k8s.apimachinery.pkg.api.resource.Quantity", "io.k8s.apimachinery.pkg.runtime.RawExtension"
 _SCALARS = {"integer": "n", "number": "n", "boolean": "b"}
+_MARKS = ("!", "=")
 _KIND = "x-kubernetes-group-version-kind"
 
 
@@ -83,7 +85,11 @@ def _special(name: str) -> str:
 def _named(expression: Any) -> set[str]:
     if isinstance(expression, str):
         return {expression[1:].rstrip("!")} if expression.startswith("@") else set()
-    parts = expression.values() if isinstance(expression, dict) else expression[1:2]
+    parts = (
+        [one for name, one in expression.items() if name not in _MARKS]
+        if isinstance(expression, dict)
+        else expression[1:2]
+    )
     return {name for part in parts for name in _named(part)}
 
 
@@ -112,19 +118,21 @@ def _used(schema: Mapping[str, Any]) -> Any:
 
 
 def _object(schema: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {name: _field(one) for name, one in schema.get("properties", {}).items()}
+    properties = schema.get("properties", {})
+    fields = {name: _used(one) for name, one in properties.items()}
     more = schema.get("additionalProperties")
     if isinstance(more, Mapping):
         fields[""] = _used(more)
     elif more or not fields:
         fields[""] = "*"
-    return fields | ({"!": ""} if schema.get("x-kubernetes-map-type") == "atomic" else {})
+    given = {name: one["default"] for name, one in properties.items() if "default" in one}
+    given |= {name: None for name in schema.get("required", ()) if name not in given and not _is_scalar(fields[name])}
+    marks = {"!": ""} if schema.get("x-kubernetes-map-type") == "atomic" else {}
+    return fields | marks | ({"=": given} if given else {})
 
 
-def _field(schema: Mapping[str, Any]) -> Any:
-    found = _used(schema)
-    default = schema.get("default")
-    return ["default", found, default] if found == "s" and isinstance(default, str) and default else found
+def _is_scalar(expression: Any) -> bool:
+    return expression in ("s", "n", "b", "u")
 
 
 def _list(schema: Mapping[str, Any]) -> list[Any]:

@@ -74,9 +74,7 @@ def _custom(version: Mapping[str, Any]) -> Type:
     made = structural(schema)
     spec = made.map or Map()
     fixed = {"apiVersion": Type("s"), "kind": Type("s"), "metadata": library().named(_META)}
-    return Type(
-        map=Map({**spec.fields, **fixed}, spec.other if spec.fields or spec.other else None, False, spec.defaults)
-    )
+    return Type(map=Map({**spec.fields, **fixed}, spec.other if spec.fields or spec.other else None, False, spec.given))
 
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"

@@ -97,12 +97,12 @@ def bare(obj: Mapping[str, Any]) -> Object:
     return {**obj, "metadata": meta}
 
 
-def updated(of: Type, live: Object | None, new: Object, who: Writer) -> Object:
-    """`new` with `managedFields` as a create (`live` None), PUT or patch by `who` leaves them."""
+def updated(of: Type, live: Object | None, new: Object, who: Writer, zero: Object) -> Object:
+    """`new` with `managedFields` as a create (`live` None: compared with `zero`), PUT or patch by `who` leaves them."""
     entries = _given(live, new, who)
     if live is not None and not entries:
         return bare(new)  # nobody has applied yet: nothing is tracked
-    old, new = bare(live or {}), bare(new)
+    old, new = bare(live) if live is not None else zero, bare(new)
     entries = _update(of, old, new, entries, who)
     return _with(new, _capped(entries))
 
@@ -174,12 +174,15 @@ def _capped(entries: Entries) -> Entries:
 # Apply
 
 
-def applied(of: Type, live: Object | None, patch: Object, who: Writer, *, force: bool) -> Object:
-    """`live` with `patch` applied by `who`. Raises Refusal: a conflict, or a patch that does not fit its type."""
+def applied(of: Type, live: Object | None, patch: Object, who: Writer, zero: Object, *, force: bool) -> Object:
+    """`live` with `patch` applied by `who`; where `live` is None it is compared with `zero`.
+
+    Raises Refusal: a conflict, or a patch that does not fit its type.
+    """
     entries = decoded(live or {})
     old = bare(live or {})
     if live is not None and not entries:
-        entries = _before(of, old, who)
+        entries = _before(of, zero, old, who)
     key = (who.manager, "Apply", "", who.subresource)
     last = entries.pop(key, None)
     merged = typed.merge(of, old, patch)
@@ -193,10 +196,10 @@ def applied(of: Type, live: Object | None, patch: Object, who: Writer, *, force:
     return _with(pruned, rest)
 
 
-def _before(of: Type, old: Object, who: Writer) -> Entries:
+def _before(of: Type, zero: Object, old: Object, who: Writer) -> Entries:
     """An object made before anybody was tracked: all it has is of `before-first-apply`."""
     first = replace(who, manager="before-first-apply", subresource="")
-    return _update(of, {}, old, {}, first)
+    return _update(of, zero, old, {}, first)
 
 
 def _yielded(of: Type, old: Object, new: Object, entries: Entries, who: Writer, force: bool) -> Entries:
@@ -211,16 +214,31 @@ def _yielded(of: Type, old: Object, new: Object, entries: Entries, who: Writer, 
 
 
 def _conflict(lost: list[tuple[Entry, Set]]) -> refusal.Refusal:
-    found = [(_printed(entry), path) for entry, common in lost for path in fieldsets.paths(common)]
+    found = [
+        (_printed(entry), path)
+        for entry, common in sorted(lost, key=lambda one: _identifier(one[0]))
+        for path in fieldsets.paths(common)
+    ]
     causes = [refusal.Cause("FieldManagerConflict", f"conflict with {who}", path) for who, path in found]
     if len(found) == 1:
         return refusal.apply_conflict(
             causes, f"Apply failed with 1 conflict: conflict with {found[0][0]}: {found[0][1]}"
         )
     lines = []
-    for who in sorted({who for who, _ in found}):
+    for who in dict.fromkeys(who for who, _ in found):
         lines += [f"conflicts with {who}:", *(f"- {path}" for one, path in found if one == who)]
     return refusal.apply_conflict(causes, f"Apply failed with {len(found)} conflicts: " + "\n".join(lines))
+
+
+def _identifier(entry: Entry) -> str:
+    """By what the server orders managers."""
+    named = {
+        "manager": entry.manager,
+        "operation": entry.operation,
+        "apiVersion": entry.key[2],
+        "subresource": entry.subresource,
+    }
+    return json.dumps({name: one for name, one in named.items() if one}, separators=(",", ":"))
 
 
 def _printed(entry: Entry) -> str:

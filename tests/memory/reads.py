@@ -2,19 +2,20 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from tests.memory import refusal, selectors
+from tests.memory import refusal, scale, selectors
 from tests.memory.core import Ask, Core
 from tests.memory.storage import Change, Object
 
 
 def get(core: Core, ask: Ask) -> Object:
-    """One object."""
+    """One object, or its Scale."""
+    if ask.subresource == "scale":
+        return scale.of(core, ask)
     found = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
     if found is None:
         raise refusal.not_found(ask.kind.what(ask.name))
@@ -31,18 +32,17 @@ def list_(core: Core, ask: Ask) -> Object:
     _not_ahead(core, ask.query.get("resourceVersion", ""))
     start, version = _position(core, ask.query.get("continue", ""))
     matches = selectors.parse(ask.query.get("labelSelector", ""))
-    found = [
-        obj
-        for obj in core.storage.all(ask.kind.resource, ask.namespace)
-        if matches(labels_of(obj)) and _key(obj) > start and _is_named(ask, obj)
-    ]
+    every = [obj for obj in core.storage.all(ask.kind.resource, ask.namespace) if _key(obj) > start]
+    found = [obj for obj in every if matches(labels_of(obj)) and _is_named(ask, obj)]
     limit = int(ask.query.get("limit") or 0)
     meta: dict[str, Any] = {"resourceVersion": str(version)}
-    if limit and len(found) > limit:
+    if limit and len(found) >= limit and found[limit - 1] is not every[-1]:
         meta |= {"continue": _token(version, _key(found[limit - 1])), "remainingItemCount": len(found) - limit}
-        if ask.query.get("labelSelector"):
+        if ask.query.get("labelSelector") or ask.query.get("fieldSelector"):
             del meta["remainingItemCount"]
         found = found[:limit]
+    if ask.kind.custom is not None:
+        meta.setdefault("continue", "")
     items = [{name: value for name, value in obj.items() if name not in ("kind", "apiVersion")} for obj in found]
     if ask.kind.custom is not None:
         items = [as_served(ask, obj) for obj in found]
@@ -91,11 +91,15 @@ def _not_ahead(core: Core, version: str) -> None:
 
 
 class Watch:
-    """An open watch; iterate for lines. `close` from any thread ends it, `silence` keeps it open without a word."""
+    """An open watch; iterate for lines. `close` from any thread ends it, `hush` keeps it open without a word.
+
+    `hung` says that the reader's patience is over: a silence that was chosen by a test is not waited for.
+    """
 
     def __init__(self, core: Core, ask: Ask) -> None:
-        self.silent = threading.Event()
+        self.silent = self.hung = False
         self._core, self._ask = core, ask
+        self._told: list[bytes] = []
         self._matches = selectors.parse(ask.query.get("labelSelector", ""))
         self._closed = False
         self._epoch = core.storage.epoch
@@ -108,6 +112,12 @@ class Watch:
         """End it."""
         with self._core.lock:
             self._closed = True
+            self._core.storage.moved.notify_all()
+
+    def hush(self) -> None:
+        """Say nothing from now on; whoever reads finds that it was silent for too long."""
+        with self._core.lock:
+            self.silent = self.hung = True
             self._core.storage.moved.notify_all()
 
     @property
@@ -127,27 +137,33 @@ class Watch:
         """The events since the last call, waiting up to `wait` seconds (None: until there are some); None = it has ended."""
         with self._core.lock:
             while not self.closed:
-                found = [] if self.silent.is_set() else self._events()
-                if found:
+                found = [] if self.silent else self._events()
+                if found or self.hung:
                     return found
                 if not self._core.storage.moved.wait(wait) and wait is not None:
                     return []
             return None
 
-    def bookmark(self) -> bytes:
-        """A bookmark at the present version."""
+    def bookmark(self) -> None:
+        """Send a bookmark at the present version, where they were asked for."""
+        if self._ask.query.get("allowWatchBookmarks") != "true":
+            return
         kind = self._ask.kind
-        meta = {"resourceVersion": str(self._core.storage.version)}
-        return _line("BOOKMARK", {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": meta})
+        with self._core.lock:
+            meta = {"resourceVersion": str(self._core.storage.version), "creationTimestamp": None}
+            line = _line("BOOKMARK", {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": meta})
+            self._told.append(line)
+            self._core.storage.moved.notify_all()
 
     def _events(self) -> list[bytes]:
         first, self._first = self._first, []
+        told, self._told = self._told, []
         if self._at < self._core.storage.compacted:
             self._closed = True
             return [_line("ERROR", _too_old(self._at, self._core.storage.compacted).status)]
         changes = list(self._core.storage.since(self._ask.kind.resource, self._at))
         self._at = self._core.storage.version
-        return [*first, *(line for change in changes if (line := self._said(change)))]
+        return [*first, *(line for change in changes if (line := self._said(change))), *told]
 
     def _said(self, change: Change) -> bytes:
         """What a change is for this watch: by its namespace, and by whether its labels matched before and after."""
@@ -168,8 +184,6 @@ class Watch:
 def _first(core: Core, ask: Ask, since: str) -> list[bytes]:
     """What a watch without a version begins with: all there is."""
     if since not in ("", "0"):
-        if int(since) < core.storage.compacted:
-            raise _too_old(int(since), core.storage.compacted)
         return []
     matches = selectors.parse(ask.query.get("labelSelector", ""))
     found = core.storage.all(ask.kind.resource, ask.namespace)

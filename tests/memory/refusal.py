@@ -65,8 +65,9 @@ def unknown_path() -> Refusal:
     return Refusal(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def exists(what: What) -> Refusal:
-    return Refusal(409, "AlreadyExists", f'{what.qualified} "{what.name}" already exists', what.details())
+def exists(what: What, leaving: bool = False) -> Refusal:
+    first = "object is being deleted: " if leaving else ""
+    return Refusal(409, "AlreadyExists", f'{first}{what.qualified} "{what.name}" already exists', what.details())
 
 
 def conflict(what: What, why: str) -> Refusal:
@@ -83,7 +84,7 @@ def apply_conflict(causes: Sequence[Cause], message: str) -> Refusal:
 
 def invalid(what: What, causes: Sequence[Cause]) -> Refusal:
     """Causes whose message is the whole sentence after the field."""
-    told = [f"{one.field}: {one.message}" for one in causes]
+    told = list(dict.fromkeys(f"{one.field}: {one.message}" for one in causes))
     words = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
     kind = f"{what.kind}.{what.group}" if what.group else what.kind
     details = {"name": what.name, "group": what.group, "kind": what.kind, "causes": _causes(causes)}

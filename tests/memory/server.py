@@ -137,6 +137,11 @@ class Server:
             self._watches = [one for one in self._watches if not one.closed]
             return list(self._watches)
 
+    def bookmark(self) -> None:
+        """Send a bookmark to every open watch."""
+        for watch in self.watches():
+            watch.bookmark()
+
     def close(self) -> None:
         """End every watch."""
         for watch in self.watches():
@@ -207,7 +212,7 @@ class Server:
 def _spoilt(form: str, done: Response) -> Response:
     """An answer that does not arrive as it is."""
     if form in ("closed", "silent") and done.stream is not None:
-        done.stream.silent.set()
+        done.stream.hush()
         if form == "closed":
             done.stream.close()
         return done

@@ -18,12 +18,16 @@ class List:
 
 @dataclass(slots=True)
 class Map:
-    """A struct (`fields`), a map (`other`), or both; `other` None = no other names are allowed."""
+    """A struct (`fields`), a map (`other`), or both; `other` None = no other names are allowed.
+
+    `given`: what is written where nothing was given. `name`: that of a type of Kubernetes itself, without its package.
+    """
 
     fields: dict[str, "Type"] = field(default_factory=dict)
     other: "Type | None" = None
     atomic: bool = False
-    defaults: dict[str, Json] = field(default_factory=dict)
+    given: dict[str, Json] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -54,6 +58,8 @@ class Library:
         if name not in self._made:
             self._made[name] = Type()
             made = self._type(self._facts[name])
+            if made.map is not None:
+                made.map.name = name.rpartition(".")[2]
             shell = self._made[name]
             shell.scalar, shell.list, shell.map = made.scalar, made.list, made.map
         return self._made[name]
@@ -62,16 +68,15 @@ class Library:
         if isinstance(fact, dict):
             return Type(map=self._map(fact))
         if isinstance(fact, list):
-            return self._type(fact[1]) if fact[0] == "default" else Type(list=self._list(fact))
+            return Type(list=self._list(fact))
         if not fact.startswith("@"):
             return _FIXED[fact]
         named = self.named(fact[1:].rstrip("!"))
         return _whole(named) if fact.endswith("!") else named
 
     def _map(self, fact: Mapping[str, Json]) -> Map:
-        fields = {name: self._type(one) for name, one in fact.items() if name not in ("", "!")}
-        defaults = {name: one[2] for name, one in fact.items() if isinstance(one, list) and one and one[0] == "default"}
-        return Map(fields, self._type(fact[""]) if "" in fact else None, "!" in fact, defaults)
+        fields = {name: self._type(one) for name, one in fact.items() if name not in ("", "!", "=")}
+        return Map(fields, self._type(fact[""]) if "" in fact else None, "!" in fact, fact.get("=", {}))
 
     def _list(self, fact: list[Json]) -> List:
         return List(fact[0], self._type(fact[1]), tuple(fact[2:]))
@@ -79,7 +84,7 @@ class Library:
 
 def _whole(named: Type) -> Type:
     made = named.map
-    return Type(map=Map(made.fields, made.other, True, made.defaults)) if made else named
+    return Type(map=Map(made.fields, made.other, True, made.given, made.name)) if made else named
 
 
 # CRDs
@@ -111,8 +116,8 @@ def _struct(schema: Mapping[str, Json], open_: bool) -> Map:
     other = structural(more, open_) if isinstance(more, Mapping) else None
     if other is None and (more is True or (more is None and (open_ or not fields))):
         other = DEDUCED
-    defaults = {name: one["default"] for name, one in schema.get("properties", {}).items() if "default" in one}
-    return Map(fields, other, schema.get("x-kubernetes-map-type") == "atomic", defaults)
+    given = {name: one["default"] for name, one in schema.get("properties", {}).items() if "default" in one}
+    return Map(fields, other, schema.get("x-kubernetes-map-type") == "atomic", given)
 
 
 def _items(schema: Mapping[str, Json], open_: bool) -> List:

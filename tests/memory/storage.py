@@ -66,11 +66,11 @@ class Storage:
         return stored
 
     def drop(self, resource: Resource, obj: Object) -> Object:
-        """Take an object out; return it as a watch shows it: at the version of its deletion."""
+        """Take an object out; return it as a watch shows it: as it was stored, at the version of its deletion."""
         self.version += 1
         meta = obj["metadata"]
-        self._objects[resource].pop((meta.get("namespace", ""), meta["name"]))
-        last = {**obj, "metadata": {**meta, "resourceVersion": str(self.version)}}
+        stored = self._objects[resource].pop((meta.get("namespace", ""), meta["name"]))
+        last = {**stored, "metadata": {**stored["metadata"], "resourceVersion": str(self.version)}}
         self._tell(Change(self.version, resource, last, None))
         return last
 

@@ -1,12 +1,12 @@
-"""What the server makes of an object that is written: the form it is stored in, defaults, and what may not change."""
+"""What the server alone decides of an object that is written: what it adds, what stays, and what may not change."""
 
-import base64
+import json
 from typing import Any
 
+from tests.memory import forms
 from tests.memory.fieldsets import Set
 from tests.memory.kinds import Kind
 from tests.memory.refusal import Cause, What, invalid
-from tests.memory.shapes import UNTYPED, Map, Type
 
 Object = dict[str, Any]
 _SYSTEM = (
@@ -18,51 +18,6 @@ _SYSTEM = (
     "resourceVersion",
     "selfLink",
 )
-
-
-def shaped(kind: Kind, obj: Object) -> Object:
-    """The object as it comes back from the server's own types: no nulls, no empty maps and lists, defaults filled in."""
-    if kind.custom is not None:
-        meta = kind.type.map.fields["metadata"] if kind.type.map else UNTYPED
-        return {**obj, "metadata": _shaped(meta, obj["metadata"])}
-    out = _shaped(kind.type, obj)
-    out.setdefault("metadata", {})
-    return _DEFAULTS.get((kind.group, kind.kind), _same)(out)
-
-
-def _shaped(of: Type, value: Any) -> Any:
-    if isinstance(value, dict) and of.map and (of.map.fields or of.map.other):
-        return _shaped_map(of.map, value)
-    if isinstance(value, list) and of.list:
-        return [_shaped(of.list.item, one) for one in value]
-    return value
-
-
-def _shaped_map(of: Map, value: Object) -> Object:
-    out = {}
-    for name, one in value.items():
-        kind = of.fields.get(name, of.other)
-        if (one is None and name in of.fields) or kind is None:
-            continue
-        made = _shaped(kind, one)
-        plain = kind.map is not None and not kind.map.fields
-        if name in of.fields and ((made == {} and plain) or made == []):
-            continue
-        out[name] = made
-    return out
-
-
-def _same(obj: Object) -> Object:
-    return obj
-
-
-def _secret(obj: Object) -> Object:
-    plain = obj.pop("stringData", None) or {}
-    data = {**obj.get("data", {}), **{key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}}
-    return {**obj, **({"data": data} if data else {}), "type": obj.get("type") or "Opaque"}
-
-
-_DEFAULTS = {("", "Secret"): _secret}
 
 
 # Create and update
@@ -77,14 +32,13 @@ def born(kind: Kind, obj: Object, uid: str, now: str) -> Object:
     out = {**obj, "metadata": meta}
     if "status" in kind.subresources:
         out.pop("status", None)
-    return _BORN.get((kind.group, kind.kind), _same)(out)
+        first = forms.shaped(kind, forms.zero(kind)).get("status") if kind.custom is None else None
+        out |= {"status": first} if first is not None else {}
+    return _BORN.get((kind.group, kind.kind), lambda one: one)(out)
 
 
 def _namespace(obj: Object) -> Object:
-    name = obj["metadata"]["name"]
-    labels = {**obj["metadata"].get("labels", {}), "kubernetes.io/metadata.name": name}
-    meta = {**obj["metadata"], "labels": labels}
-    return {**obj, "metadata": meta, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+    return {**obj, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
 
 
 _BORN = {("", "Namespace"): _namespace}
@@ -96,14 +50,30 @@ def changed(kind: Kind, old: Object, new: Object, subresource: str) -> Object:
     meta = {name: value for name, value in new["metadata"].items() if name not in _SYSTEM} | kept
     out = {**new, "metadata": meta}
     if subresource == "status":
-        out = {**old, "metadata": {**old["metadata"], "managedFields": meta.get("managedFields", [])}}
-        out |= {"status": new["status"]} if "status" in new else {}
+        out = _with_status(kind, old, out)
     elif "status" in kind.subresources:
         out.pop("status", None)
         out |= {"status": old["status"]} if "status" in old else {}
     if has_generation(kind) and _wish(kind, out) != _wish(kind, old):
         out["metadata"] = {**out["metadata"], "generation": old["metadata"].get("generation", 0) + 1}
     return out
+
+
+def _with_status(kind: Kind, old: Object, new: Object) -> Object:
+    """A write of the status alone: of a custom kind nothing else goes with it, of others the metadata does."""
+    listed = new["metadata"].get("managedFields")
+    meta = {name: one for name, one in old["metadata"].items() if name != "managedFields"}
+    meta |= {"managedFields": listed} if listed else {}
+    if kind.custom is None:
+        meta = {**new["metadata"]}
+        if (kind.group, kind.kind) in _KEEPS_LABELS:
+            meta = {name: one for name, one in meta.items() if name != "labels"}
+            meta |= {"labels": old["metadata"]["labels"]} if "labels" in old["metadata"] else {}
+    rest = {name: one for name, one in old.items() if name != "status"}
+    return {**rest, "metadata": meta, **({"status": new["status"]} if "status" in new else {})}
+
+
+_KEEPS_LABELS = {("apps", "Deployment")}
 
 
 def _wish(kind: Kind, obj: Object) -> Any:
@@ -129,19 +99,50 @@ def has_generation(kind: Kind) -> bool:
 # What may not change
 
 
-def refuse_change(kind: Kind, old: Object, new: Object) -> None:
-    """Raise Refusal where an update changes what may not be changed."""
+def refuse_change(kind: Kind, old: Object, new: Object, uid: str) -> None:
+    """Raise Refusal where an update changes what may not be changed; `uid` is the one it was sent with, "" for none."""
     what = kind.what(old["metadata"]["name"])
-    causes = _IMMUTABLE.get((kind.group, kind.kind), _nothing)(old, new)
+    other = bool(uid) and uid != old["metadata"]["uid"]
+    causes = [_immutable("metadata.uid", f'"{uid}"')] if other else []
+    causes += _fresh_finalizers(old, new)
+    causes *= 1 if (kind.group, kind.kind) in _CHECKED_ONCE else 2
+    rest = _nulls_of(kind, new) + (_unfinished(new) if kind.custom is None else [])
+    causes += rest + _IMMUTABLE.get((kind.group, kind.kind), _nothing)(old, new)
     if causes:
         raise invalid(what, causes)
 
 
-def refuse_identity(kind: Kind, old: Object, new: Object) -> None:
-    """Raise Refusal where a write names another object by its UID or version."""
-    uid, meta = new["metadata"].get("uid"), old["metadata"]
-    if uid and uid != meta["uid"]:
-        raise invalid(kind.what(meta["name"]), [_immutable("metadata.uid", f'"{uid}"')])
+RETURNED = frozenset({
+    ("", "services"), ("", "serviceaccounts"), ("", "namespaces"), ("", "resourcequotas"), ("", "persistentvolumes"),
+    ("", "persistentvolumeclaims"), ("", "pods"), ("", "podtemplates"), ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "csidrivers"), ("storage.k8s.io", "csinodes"), ("storage.k8s.io", "volumeattachments"),
+})  # fmt: skip
+"""What a DELETE gives back as it was, instead of a Status (ReturnDeletedObject)."""
+_CHECKED_ONCE = frozenset({("policy", "PodDisruptionBudget")})
+"""The kinds whose own validation does not look at the metadata once more."""
+
+
+def _fresh_finalizers(old: Object, new: Object) -> list[Cause]:
+    if "deletionTimestamp" not in old["metadata"]:
+        return []
+    known = old["metadata"].get("finalizers") or ()
+    fresh = sorted(one for one in new["metadata"].get("finalizers") or () if one not in known)
+    shown = ", ".join(json.dumps(one) for one in fresh)
+    words = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
+    return [_forbidden("metadata.finalizers", words)] if fresh else []
+
+
+CONDITIONAL = frozenset({
+    ("policy", "PodDisruptionBudget"), ("coordination.k8s.io", "Lease"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"), ("node.k8s.io", "RuntimeClass"),
+})  # fmt: skip
+"""The kinds of Kubernetes itself whose PUT must name a version."""
+CREATED_BY_PUT = frozenset({
+    ("", "Service"), ("", "LimitRange"), ("", "Endpoints"), ("", "Event"), ("coordination.k8s.io", "Lease"),
+    ("rbac.authorization.k8s.io", "Role"), ("rbac.authorization.k8s.io", "RoleBinding"),
+    ("rbac.authorization.k8s.io", "ClusterRole"), ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+})  # fmt: skip
+"""The kinds whose objects a PUT may create (AllowCreateOnUpdate)."""
 
 
 def _immutable(field: str, value: str) -> Cause:
@@ -175,36 +176,92 @@ def _forbidden(field: str, why: str) -> Cause:
     return Cause("FieldValueForbidden", f"Forbidden: {why}", field)
 
 
-_IMMUTABLE = {("", "ConfigMap"): _config_map, ("", "Secret"): _secret_type}
+def _deployment(old: Object, new: Object) -> list[Cause]:
+    mine, other = old["spec"].get("selector"), new["spec"].get("selector")
+    return [] if mine == other else [_immutable("spec.selector", json.dumps(other, separators=(",", ":")))]
+
+
+_MAY_CHANGE = (
+    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)  # fmt: skip
+
+
+def _stateful_set(old: Object, new: Object) -> list[Cause]:
+    mine, other = ({k: v for k, v in one["spec"].items() if k not in _MAY_CHANGE} for one in (old, new))
+    names = ", ".join(f"'{name}'" for name in _MAY_CHANGE[:-1])
+    words = f"updates to statefulset spec for fields other than {names} and 'minReadySeconds' are forbidden"
+    return [] if mine == other else [_forbidden("spec", words)]
+
+
+def _binding(old: Object, new: Object) -> list[Cause]:
+    mine, other = old.get("roleRef"), new.get("roleRef") or {}
+    if mine == other:
+        return []
+    shown = {name: other.get(key, "") for name, key in (("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name"))}
+    words = f"Invalid value: {json.dumps(shown, separators=(',', ':'))}: cannot change roleRef"
+    return [Cause("FieldValueInvalid", words, "roleRef")]
+
+
+_IMMUTABLE = {
+    ("", "ConfigMap"): _config_map,
+    ("", "Secret"): _secret_type,
+    ("apps", "Deployment"): _deployment,
+    ("apps", "StatefulSet"): _stateful_set,
+    ("rbac.authorization.k8s.io", "RoleBinding"): _binding,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _binding,
+}
 
 
 PATCH_OPTIONS = What("meta.k8s.io", "", "PatchOptions")
 
 
-def known(of: Type, value: Any, path: str, unknown: list[str]) -> Any:
-    """The value without names its type does not have; their paths are added to `unknown`."""
-    if isinstance(value, dict) and of.map:
-        return _known_map(of.map, value, path, unknown)
-    if isinstance(value, list) and of.list:
-        item = of.list.item
-        return [known(item, one, f"{path}[{at}]", unknown) for at, one in enumerate(value)]
-    return value
-
-
-def _known_map(of: Map, value: Object, path: str, unknown: list[str]) -> Object:
-    out = {}
-    for name, one in value.items():
-        where = f"{path}.{name}" if path else name
-        kind = of.fields.get(name, of.other)
-        if kind is None:
-            unknown.append(where)
-        else:
-            out[name] = known(kind, one, where, unknown)
-    return out
-
-
 def reset(kind: Kind, subresource: str) -> Set | None:
     """The fields that cannot be written this way in (rest.ResetFieldsStrategy)."""
     if subresource == "status":
-        return {"f:spec": {}} if kind.custom is not None else {"f:spec": {}, "f:metadata": {"f:labels": {}}}
+        if kind.custom is not None:
+            return {"f:metadata": {}, "f:spec": {}}
+        return {"f:spec": {}} | ({"f:metadata": {"f:labels": {}}} if (kind.group, kind.kind) in _KEEPS_LABELS else {})
     return {"f:status": {}} if "status" in kind.subresources else None
+
+
+def refuse(kind: Kind, obj: Object) -> None:
+    """Raise Refusal where a new object is not valid."""
+    causes = _nulls_of(kind, obj) + (_unfinished(obj) if kind.custom is None else [])
+    if causes:
+        raise invalid(kind.what(obj["metadata"]["name"]), causes)
+
+
+def _unfinished(obj: Object) -> list[Cause]:
+    """Containers of a workload that lack an image."""
+    template = ((obj.get("spec") or {}).get("template") or {}).get("spec") or {}
+    return [
+        Cause("FieldValueRequired", "Required value", f"spec.template.spec.containers[{at}].image")
+        for at, one in enumerate(template.get("containers") or ())
+        if isinstance(one, dict) and not one.get("image")
+    ]
+
+
+def _nulls_of(kind: Kind, obj: Object) -> list[Cause]:
+    """Fields of a custom kind that are null and may not be."""
+    schema = ((kind.custom or {}).get("schema") or {}).get("openAPIV3Schema") or {}
+    return [
+        Cause("FieldValueTypeInvalid", f'Invalid value: "null": {path} in body must be of type {name}: "null"', path)
+        for path, name in _nulls(schema, obj, "")
+    ]
+
+
+def _nulls(schema: Any, value: Any, path: str) -> list[tuple[str, str]]:
+    if not isinstance(schema, dict) or not schema:
+        return []
+    if value is None:
+        return [] if schema.get("nullable") or not schema.get("type") else [(path, schema["type"])]
+    if isinstance(value, list):
+        return [one for at, item in enumerate(value) for one in _nulls(schema.get("items"), item, f"{path}[{at}]")]
+    if not isinstance(value, dict):
+        return []
+    fields, more = schema.get("properties", {}), schema.get("additionalProperties")
+    found = []
+    for name, item in value.items():
+        found += _nulls(fields.get(name, more), item, f"{path}.{name}" if path else name)
+    return found

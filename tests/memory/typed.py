@@ -59,8 +59,8 @@ def _keys_of(of: List, item: Json) -> dict[str, Json]:
         raise ValueError("associative list with keys may not have a null element")
     if not isinstance(item, dict):
         raise ValueError("associative list with keys may not have non-map elements")
-    defaults = of.item.map.defaults if of.item.map else {}
-    found = {key: item.get(key, defaults.get(key)) for key in of.keys if key in item or key in defaults}
+    given = of.item.map.given if of.item.map else {}
+    found = {key: item.get(key, given.get(key)) for key in of.keys if key in item or given.get(key) is not None}
     if not found:
         names = " ".join(_json(key) for key in of.keys)
         words = "associative list with keys has an element that omits all key fields"
@@ -237,22 +237,33 @@ def same(a: Json, b: Json) -> bool:
 def _compare(of: Type, old: Json, new: Json) -> _Three:
     if old is new:
         return _NONE
-    shape = form(of, new if old is ABSENT or (old is None and new is not ABSENT) else old)
-    if (
-        old is not ABSENT
-        and new is not ABSENT
-        and form(of, new) != form(of, old)
-        and old is not None
-        and new is not None
-    ):
-        return _MODIFIED
+    left, right = form(of, old), form(of, new)
+    if old is ABSENT or new is ABSENT or old is None or new is None or left == right:
+        return _compare_as(of, right if old is ABSENT or old is None else left, old, new)
+    return _joined(_compare_as(of, left, old, new), _compare_as(of, right, old, new))
+
+
+def _joined(a: _Three, b: _Three) -> _Three:
+    one, two, three = (
+        y if x is None else (x if y is None else fieldsets.union({"f:": x}, {"f:": y})["f:"])
+        for x, y in zip(a, b, strict=True)
+    )
+    return one, two, three
+
+
+def _compare_as(of: Type, shape: str, old: Json, new: Json) -> _Three:
+    """Compare two values as this form of the type; one of another form counts as nothing of it."""
     if shape == "map" and of.map and not of.map.atomic and (_filled(old, dict) or _filled(new, dict)):
-        found = _compare_maps(of.map, _or(old, {}), _or(new, {}))
+        found = _compare_maps(of.map, _part(old, dict), _part(new, dict))
     elif shape == "list" and of.list and of.list.form != "atomic" and (_filled(old, list) or _filled(new, list)):
-        found = _compare_lists(of.list, _or(old, []), _or(new, []))
+        found = _compare_lists(of.list, _part(old, list), _part(new, list))
     else:
         return _leaf(old, new)
     return _with_self(found, old, new)
+
+
+def _part(value: Json, kind: type) -> Json:
+    return value if isinstance(value, kind) else kind()
 
 
 def _with_self(found: _Three, old: Json, new: Json) -> _Three:

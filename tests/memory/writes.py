@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from tests.memory import managers, strategy, typed
-from tests.memory.core import NAMESPACES, Ask, Core, is_over
+from tests.memory import allocation, forms, managers, scale, strategy, typed
+from tests.memory.core import CRDS, NAMESPACES, Ask, Core, is_over
 from tests.memory.managers import Writer
 from tests.memory.refusal import MODIFIED, Cause, bad, broken, conflict, exists, forbidden, invalid, not_found
 from tests.memory.storage import Object
@@ -19,24 +19,34 @@ def create(core: Core, ask: Ask) -> Answer:
     if not meta.get("name"):
         meta = {**meta, "name": _generated(core, ask, meta)}
     ask = dataclasses.replace(ask, name=meta["name"])
-    obj = {**obj, "metadata": _placed(ask, meta)}
+    obj = _checked(ask, {**obj, "metadata": _placed(ask, meta)})
     _may_create(core, ask)
-    if core.storage.get(ask.kind.resource, ask.namespace, ask.name) is not None:
-        raise exists(ask.kind.what(ask.name))
-    return 201, _insert(core, ask, _tracked(core, ask, None, strategy.shaped(ask.kind, _checked(ask, obj))))
+    known = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
+    if known is not None:
+        raise exists(ask.kind.what(ask.name), "deletionTimestamp" in known["metadata"])
+    return 201, _insert(core, ask, _tracked(core, ask, None, forms.shaped(ask.kind, obj)))
 
 
 def replace(core: Core, ask: Ask) -> Answer:
     """PUT of an object, or of its status or scale."""
     obj = _body(ask)
-    obj = {**obj, "metadata": _placed(ask, obj["metadata"])}
+    obj = _checked(ask, {**obj, "metadata": _placed(ask, obj["metadata"])})
+    new = (ask.kind.group, ask.kind.kind) in strategy.CREATED_BY_PUT and not ask.subresource
+    found = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
+    uid, there = obj["metadata"].get("uid"), found["metadata"]["uid"] if found else ""
+    if uid and uid != there and (found or new):
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {there}"
+        raise conflict(ask.kind.what(ask.name), why)
+    if found is None and new:
+        return create(core, ask)
     old = _existing(core, ask)
     _same_object(ask, old, obj)
     version = obj["metadata"].get("resourceVersion")
-    if not version and ask.kind.custom is not None:
+    if not version and (ask.kind.custom is not None or (ask.kind.group, ask.kind.kind) in strategy.CONDITIONAL):
         words = "Invalid value: 0: must be specified for an update"
-        raise invalid(ask.kind.what(ask.name), [Cause("FieldValueInvalid", words, "metadata.resourceVersion")])
-    return 200, _update(core, ask, old, _tracked(core, ask, old, strategy.shaped(ask.kind, _checked(ask, obj))))
+        what = dataclasses.replace(ask.kind.what(ask.name), kind=ask.kind.plural)
+        raise invalid(what, [Cause("FieldValueInvalid", words, "metadata.resourceVersion")])
+    return 200, _update(core, ask, old, _tracked(core, ask, old, forms.shaped(ask.kind, obj)))
 
 
 def patch(core: Core, ask: Ask) -> Answer:
@@ -46,7 +56,7 @@ def patch(core: Core, ask: Ask) -> Answer:
         raise bad("the patch is no JSON object")
     obj = _merged(old, ask.body)
     _same_object(ask, old, obj)
-    return 200, _update(core, ask, old, _tracked(core, ask, old, strategy.shaped(ask.kind, _checked(ask, obj))))
+    return 200, _update(core, ask, old, _tracked(core, ask, old, forms.shaped(ask.kind, _checked(ask, obj))))
 
 
 def _merged(old: Any, new: Any) -> Any:
@@ -68,36 +78,47 @@ def apply(core: Core, ask: Ask) -> Answer:
         words = "Required value: is required for apply patch"
         what = strategy.PATCH_OPTIONS
         raise invalid(what, [Cause("FieldValueRequired", words, "fieldManager")])
+    if ask.subresource == "scale":
+        return 200, _apply_scale(core, ask)
     patch = _patch_body(ask)
     old = core.storage.get(ask.kind.resource, ask.namespace, ask.name)
     if old is None:
         return 201, _apply_new(core, ask, patch)
-    new = strategy.shaped(ask.kind, _applied(core, ask, old, patch))
+    new = forms.shaped(ask.kind, _applied(core, ask, old, patch))
     _same_object(ask, old, new)
     return 200, _update(core, ask, old, new)
+
+
+def _apply_scale(core: Core, ask: Ask) -> Object:
+    given = ask.body if isinstance(ask.body, dict) else {}
+    ask = dataclasses.replace(ask, body={**given, "metadata": _placed(ask, given.get("metadata") or {})})
+    parent, _ = scale.applied(core, ask)
+    old = _existing(core, ask)
+    stored = _update(core, dataclasses.replace(ask, subresource=""), old, parent)
+    return scale.shown(ask.kind, stored)
 
 
 def _apply_new(core: Core, ask: Ask, patch: Object) -> Object:
     what = ask.kind.what(ask.name)
     if ask.subresource:
         raise not_found(what)
-    if patch["metadata"].get("uid"):
-        why = f"uid mismatch: the provided object specified uid {patch['metadata']['uid']}, and no existing object was found"
-        raise conflict(what, why)
-    if patch["metadata"].get("resourceVersion"):
-        raise conflict(what, MODIFIED)
     new = _applied(core, ask, None, patch)
+    uid = patch["metadata"].get("uid")
+    if uid:
+        raise conflict(what, f"uid mismatch: the provided object specified uid {uid}, and no existing object was found")
     _may_create(core, ask)
-    return _insert(core, ask, strategy.shaped(ask.kind, new))
+    return _insert(core, ask, forms.shaped(ask.kind, new))
 
 
 def _applied(core: Core, ask: Ask, old: Object | None, patch: Object) -> Object:
     live = {**old, "apiVersion": ask.kind.api_version} if old is not None else None
     try:
         typed.check(ask.kind.type, patch)
-        new = managers.applied(ask.kind.type, live, patch, _writer(core, ask), force=ask.query.get("force") == "true")
+        who, zero = _writer(core, ask), forms.zero(ask.kind)
+        new = managers.applied(ask.kind.type, live, patch, who, zero, force=ask.query.get("force") == "true")
     except typed.Untyped as error:
-        where = f"{ask.namespace}/{ask.name}; {ask.kind.api_version}, Kind={ask.kind.kind}"
+        given = (ask.body or {}).get("metadata") or {}
+        where = f"{given.get('namespace', '')}/{given.get('name', '')}; {ask.kind.api_version}, Kind={ask.kind.kind}"
         raise broken(f"failed to create typed patch object ({where}): {error}") from None
     return {**new, "apiVersion": ask.kind.api_version, "kind": ask.kind.kind}
 
@@ -127,33 +148,41 @@ def delete(core: Core, ask: Ask) -> Answer:
     _preconditions(ask, old, options.get("preconditions") or {})
     doomed = _doomed(core, ask, old, options)
     if ask.dry_run or options.get("dryRun") == ["All"]:
-        return 200, _success(ask, old)
+        return 200, (doomed if not is_over(doomed) or ask.kind.resource in strategy.RETURNED else _success(ask, old))
     if is_over(doomed):
         core.remove(ask.kind, doomed)
-        return 200, _success(ask, old)
-    stored = doomed if doomed is old else core.storage.put(ask.kind.resource, doomed)
+        return 200, (old if ask.kind.resource in strategy.RETURNED else _success(ask, old))
+    stored = old if typed.same(doomed, old) else core.storage.put(ask.kind.resource, doomed)
     return 200, stored
 
 
 def _preconditions(ask: Ask, old: Object, given: Object) -> None:
+    """What a DELETE says the object must be."""
     for name, field in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
         wanted, there = given.get(name), old["metadata"][name]
         if wanted is not None and wanted != there:
-            why = f"Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {there}"
-            raise conflict(ask.kind.what(ask.name), why)
+            why = (
+                f"the {field} in the precondition ({wanted}) does not match the {field} in record ({there}). "
+                "The object might have been deleted and then recreated"
+            )
+            raise conflict(dataclasses.replace(ask.kind.what(ask.name), plural=ask.kind.kind), why)
 
 
 def _doomed(core: Core, ask: Ask, old: Object, options: Object) -> Object:
     """The object as a deletion marks it; itself where it is marked already."""
-    if "deletionTimestamp" in old["metadata"]:
+    wish = options.get("propagationPolicy", "")
+    if "deletionTimestamp" in old["metadata"] and not wish:
         return old
-    finalizers = [one for one in old["metadata"].get("finalizers", []) if one not in _PROPAGATION.values()]
-    policy = _PROPAGATION.get(options.get("propagationPolicy", ""))
+    finalizers = [one for one in old["metadata"].get("finalizers", []) if not wish or one not in _PROPAGATION.values()]
+    policy = _PROPAGATION.get(wish)
     finalizers += [policy] if policy else []
+    finalizers += [CLEANUP] if ask.kind.resource == CRDS and CLEANUP not in finalizers else []
     meta = {**old["metadata"], "deletionTimestamp": core.now(), "deletionGracePeriodSeconds": 0}
     meta = {name: value for name, value in meta.items() if name != "finalizers"}
     meta |= {"finalizers": finalizers} if finalizers else {}
-    if strategy.has_generation(ask.kind):
+    if "deletionTimestamp" in old["metadata"]:
+        meta["deletionTimestamp"] = old["metadata"]["deletionTimestamp"]
+    elif strategy.has_generation(ask.kind):
         meta["generation"] = meta.get("generation", 0) + 1
     doomed = {**old, "metadata": meta}
     if ask.kind.resource == NAMESPACES:
@@ -162,6 +191,7 @@ def _doomed(core: Core, ask: Ask, old: Object, options: Object) -> Object:
     return doomed
 
 
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
 
@@ -227,21 +257,19 @@ def _same_object(ask: Ask, old: Object, new: Object) -> None:
     version = new["metadata"].get("resourceVersion")
     if version and version != old["metadata"]["resourceVersion"]:
         raise conflict(ask.kind.what(ask.name), MODIFIED)
-    strategy.refuse_identity(ask.kind, old, new)
 
 
 def _checked(ask: Ask, obj: Object) -> Object:
     """The object without fields its type lacks; raises Refusal for them where the request is strict."""
     unknown: list[str] = []
-    out = strategy.known(ask.kind.type, obj, "", unknown)
+    out = forms.known(ask.kind.type, obj, "", unknown)
     if unknown and ask.query.get("fieldValidation") == "Strict":
         told = ", ".join(f'unknown field "{path}"' for path in unknown)
-        raise bad(f"strict decoding error: {told}" if ask.kind.custom is not None else _strict(ask, told))
+        kind = ask.kind.kind
+        raise bad(
+            f'{kind} in version "{ask.kind.version}" cannot be handled as a {kind}: strict decoding error: {told}'
+        )
     return dict(out)
-
-
-def _strict(ask: Ask, told: str) -> str:
-    return f'{ask.kind.kind} in version "{ask.kind.version}" cannot be handled as a {ask.kind.kind}: strict decoding error: {told}'
 
 
 def _writer(core: Core, ask: Ask) -> Writer:
@@ -252,20 +280,25 @@ def _writer(core: Core, ask: Ask) -> Writer:
 
 def _tracked(core: Core, ask: Ask, old: Object | None, new: Object) -> Object:
     try:
-        return managers.updated(ask.kind.type, old, new, _writer(core, ask))
+        return managers.updated(ask.kind.type, old, new, _writer(core, ask), forms.zero(ask.kind))
     except ValueError:  # a list by key that cannot be one: the server writes the object and tracks nothing
         return new
 
 
 def _insert(core: Core, ask: Ask, obj: Object) -> Object:
     uid = core.uid() if not ask.dry_run else "00000000-0000-4000-8000-000000000000"
-    made = strategy.born(ask.kind, obj, uid, core.now())
-    return made if ask.dry_run else core.store(ask.kind, made)
+    made = allocation.allocated(core, ask.kind, None, strategy.born(ask.kind, obj, uid, core.now()))
+    strategy.refuse(ask.kind, made)
+    if not ask.dry_run:
+        return core.store(ask.kind, made)
+    version = obj["metadata"].get("resourceVersion")
+    return {**made, "metadata": {**made["metadata"], **({"resourceVersion": version} if version else {})}}
 
 
 def _update(core: Core, ask: Ask, old: Object, new: Object) -> Object:
-    made = strategy.changed(ask.kind, old, new, ask.subresource)
-    strategy.refuse_change(ask.kind, old, made)
+    made = allocation.allocated(core, ask.kind, old, strategy.changed(ask.kind, old, new, ask.subresource))
+    apart = ask.subresource == "status" and ask.kind.custom is not None  # its metadata is not read
+    strategy.refuse_change(ask.kind, old, made, "" if apart else str(new["metadata"].get("uid") or ""))
     if _is_same(old, made):
         return old
     return made if ask.dry_run else core.store(ask.kind, made)
