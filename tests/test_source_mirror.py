@@ -218,7 +218,6 @@ def test_odd_addresses_are_refused_before_git_sees_them(change: dict[str, str], 
     assert not (tmp_path / "m").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="a git that runs cannot be ended")
 def test_a_halted_mirror_ends_its_git_and_begins_no_other(work: Work, mirror: Mirror) -> None:
     work.commit({"a": "1"})
     mirror.fetch()

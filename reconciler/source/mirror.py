@@ -51,6 +51,7 @@ class Mirror:
         self._place = place
         self._owned = lock
         self._lock = threading.RLock()
+        self._halt = threading.Event()
         self._reader = Reader(self._start_reader, place.deadline)
         self._last: Tree | None = None
         self._pins: frozenset[str] | None = None
@@ -78,6 +79,10 @@ class Mirror:
             if self._owned >= 0:
                 os.close(self._owned)
                 self._owned = -1
+
+    def halt(self) -> None:
+        """End the call under way, from any thread: its git is killed and it raises Unavailable("Stopping"), as do later ones."""
+        self._halt.set()
 
     def fetch(self) -> Revision:
         """The newest commit of the branch, now in the mirror (S1).
@@ -250,7 +255,14 @@ class Mirror:
             env = environment.reading(place.folder)
         output = 1024 * (place.bounds.files + 64)  # a line of a listing is shorter than that
         return runner.run(
-            place.folder, arguments, env, deadline=place.deadline, written=place.bounds.pack, output=output, stdin=stdin
+            place.folder,
+            arguments,
+            env,
+            deadline=place.deadline,
+            written=place.bounds.pack,
+            output=output,
+            stdin=stdin,
+            halt=self._halt,
         )
 
     def _start_reader(self) -> "subprocess.Popen[bytes]":
