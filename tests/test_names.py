@@ -34,7 +34,6 @@ def reporter() -> Iterator[Reporter]:
     made.close()
 
 
-@pytest.mark.xfail(strict=True, reason="a freed name wakes nobody")
 def test_a_freed_name_wakes_the_source_that_waits_for_it(tmp_path: Path, reporter: Reporter) -> None:
     work = Work(tmp_path / "work")
     work.commit(FILES)

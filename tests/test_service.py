@@ -167,7 +167,6 @@ def request(server: Server, number: int, kind: str = "approve", **more: Any) -> 
 # Standbys
 
 
-@pytest.mark.xfail(strict=True, reason="a standby is never Ready, so a rolling update never ends")
 def test_a_standby_is_ready_and_says_who_leads(house: House) -> None:
     first = house.leads("one")
     second = house.service("two")
@@ -196,7 +195,6 @@ def test_nobody_is_ready_before_the_host_answered(house: House) -> None:
 # Stops
 
 
-@pytest.mark.xfail(strict=True, reason="a stop waits for a running git, or leaves it behind")
 def test_a_stop_during_a_sync_ends_git_and_gives_the_lease_back(house: House) -> None:
     service = house.leads()
     assert service.intake is not None
@@ -233,10 +231,7 @@ def gits(folder: Path) -> list[int]:
 
 # Requests
 
-STORM = pytest.mark.xfail(strict=True, reason="a thread, a list and a sync for every request")
 
-
-@STORM
 def test_many_requests_are_few_lists_and_syncs(house: House) -> None:
     service = house.leads()
     assert until(lambda: metric(service, "nidus_source_syncs_total") == 1)
@@ -252,7 +247,6 @@ def test_many_requests_are_few_lists_and_syncs(house: House) -> None:
     assert metric(service, "nidus_source_syncs_total") <= 1 + len(lists)
 
 
-@STORM
 def test_old_approvals_make_no_sync_at_a_start(house: House) -> None:
     for number in range(20):
         request(house.server, number, consent="d", expires=time.time() + 1000)
@@ -263,7 +257,6 @@ def test_old_approvals_make_no_sync_at_a_start(house: House) -> None:
     assert metric(service, "nidus_source_syncs_total") == 1
 
 
-@STORM
 def test_requests_that_could_not_be_listed_are_listed_again(house: House) -> None:
     service = house.leads()
     house.server.fail(answer(500), on("list", kind="ConfigMap"), times=2)
@@ -271,7 +264,6 @@ def test_requests_that_could_not_be_listed_are_listed_again(house: House) -> Non
     assert until(lambda: len(service.board.requests()) == 1)
 
 
-@STORM
 def test_a_spent_request_whose_removal_failed_is_removed_again(house: House) -> None:
     house.leads()
     house.server.fail(answer(500), on("delete", kind="ConfigMap"))
@@ -281,10 +273,7 @@ def test_a_spent_request_whose_removal_failed_is_removed_again(house: House) -> 
 
 # What is remembered
 
-HINT = pytest.mark.xfail(strict=True, reason="what is remembered of the home cluster is never compared with it")
 
-
-@HINT
 def test_one_unreadable_record_stalls_its_cluster_only_and_heals_by_itself(house: House) -> None:
     record(house.server, "a")
     record(house.server, "b")
@@ -310,7 +299,6 @@ def _stalled(server: Server, name: str) -> dict[str, Any]:
     return next((one for one in conditions if one["type"] == "Stalled"), {})
 
 
-@HINT
 def test_a_record_that_is_gone_comes_back(house: House) -> None:
     record(house.server, "a")
     service = house.leads()
@@ -322,7 +310,6 @@ def test_a_record_that_is_gone_comes_back(house: House) -> None:
     assert before and after and json.loads(after["data"]["record"])["nonce"] == "n1"
 
 
-@HINT
 def test_orphans_of_a_killed_process_go_and_what_was_deleted_by_hand_comes_back(house: House) -> None:
     head = {
         "apiVersion": "nidus.dev/v1alpha1",

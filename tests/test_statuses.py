@@ -35,12 +35,6 @@ CRDS = Path(__file__).parent.parent / "deploy" / "crds"
 REVISION = Revision("main", "c" * 40)
 READY = (Condition("Ready", "True", "Ready", "1 layers are Current"), Condition("Stalled", "False", "NotStalled", ""))
 URL = {"url": "https://git.example.com/a", "branch": "main", "path": "."}
-FORGOTTEN = pytest.mark.xfail(strict=True, reason="a status write that failed is forgotten")
-FOR_EVER = pytest.mark.xfail(strict=True, reason="status objects and records are never compared")
-KEPT = pytest.mark.xfail(
-    strict=True, reason="the last report is kept with its objects; label sets outlive their cluster"
-)
-ONCE = pytest.mark.xfail(strict=True, reason="the spec of a status object is written once")
 
 
 @pytest.fixture
@@ -99,7 +93,6 @@ def test_what_is_told_stands_there(server: Server, reporter: Reporter) -> None:
     assert [one["type"] for one in found["status"]["conditions"]] == ["Ready", "Stalled"]
 
 
-@FORGOTTEN
 @pytest.mark.parametrize("failure", [answer(500), answer(429), REFUSED, LOST], ids=lambda one: f"{one.form}{one.code}")
 @pytest.mark.parametrize("subresource", ["", "status"])
 def test_a_failed_write_is_tried_until_it_worked(
@@ -112,7 +105,6 @@ def test_a_failed_write_is_tried_until_it_worked(
     assert until(lambda: reporter.statuses.waiting() == 0)
 
 
-@FORGOTTEN
 def test_the_newest_is_what_is_written_after_a_failure(server: Server, reporter: Reporter) -> None:
     rule = server.fail(answer(500), on("apply", kind="NestedCluster"), times=None)
     for name in ("Provisioning", "Degraded", "Ready"):
@@ -124,7 +116,6 @@ def test_the_newest_is_what_is_written_after_a_failure(server: Server, reporter:
     assert len([one for one in server.log if one.subresource == "status" and one.status == 200]) == 1
 
 
-@FORGOTTEN
 def test_nothing_is_lost_when_the_process_stops_at_once(server: Server) -> None:
     made = Reporter(client(server), NAMESPACE, "test")
     server.fail(answer(500), on("apply", kind="NestedCluster"))
@@ -133,7 +124,6 @@ def test_nothing_is_lost_when_the_process_stops_at_once(server: Server) -> None:
     assert word(server) == "Ready"
 
 
-@FOR_EVER
 @pytest.mark.parametrize("verb", ["get", "delete"])
 def test_a_failed_removal_is_tried_until_it_worked(server: Server, reporter: Reporter, verb: str) -> None:
     tell(reporter, report())
@@ -143,7 +133,6 @@ def test_a_failed_removal_is_tried_until_it_worked(server: Server, reporter: Rep
     assert until(lambda: not shown(server))
 
 
-@FOR_EVER
 def test_what_a_killed_process_left_is_removed(server: Server) -> None:
     """The record goes first, the status object after it: kill -9 in between."""
     for name in ("gone", "recorded", "unread"):
@@ -166,7 +155,6 @@ def test_what_a_killed_process_left_is_removed(server: Server) -> None:
     assert left == {"recorded", "unread", "by-hand"}
 
 
-@FOR_EVER
 def test_what_was_deleted_by_hand_comes_back(server: Server, reporter: Reporter) -> None:
     tell(reporter, report())
     reporter.source(SourceReport("platform", REVISION, trigger="poll"), URL)
@@ -178,7 +166,6 @@ def test_what_was_deleted_by_hand_comes_back(server: Server, reporter: Reporter)
     assert until(lambda: word(server) == "Ready" and bool(shown(server, "platform", "Source").get("status")))
 
 
-@FOR_EVER
 def test_what_was_changed_by_hand_is_put_back(server: Server, reporter: Reporter) -> None:
     tell(reporter, report())
     assert until(lambda: word(server) == "Ready" and reporter.statuses.waiting() == 0)
@@ -188,7 +175,6 @@ def test_what_was_changed_by_hand_is_put_back(server: Server, reporter: Reporter
     assert until(lambda: word(server) == "Ready")
 
 
-@FOR_EVER
 def test_a_comparison_of_what_is_right_writes_nothing(server: Server, reporter: Reporter) -> None:
     tell(reporter, report())
     reporter.source(SourceReport("platform", REVISION, trigger="poll"), URL)
@@ -200,7 +186,6 @@ def test_a_comparison_of_what_is_right_writes_nothing(server: Server, reporter: 
     assert [call.verb for call in server.log if call.writes] == []
 
 
-@ONCE
 def test_the_status_object_follows_a_moved_file_and_another_url(server: Server, reporter: Reporter) -> None:
     tell(reporter, report())
     reporter.source(SourceReport("platform", REVISION, trigger="poll"), URL)
@@ -253,7 +238,6 @@ class Live(dict[str, Any]):
     """A live object that can be watched for being kept."""
 
 
-@KEPT
 def test_no_object_is_kept_of_a_report(reporter: Reporter) -> None:
     live, desired = Live(metadata={"name": "x"}), Live(metadata={"name": "x"})
     kept = [weakref.ref(live), weakref.ref(desired)]
@@ -268,7 +252,6 @@ def test_no_object_is_kept_of_a_report(reporter: Reporter) -> None:
     assert [one() for one in kept] == [None, None]
 
 
-@KEPT
 def test_nothing_is_measured_of_a_cluster_that_is_gone(reporter: Reporter) -> None:
     for name in ("a", "b"):
         tell(reporter, report(name))
@@ -279,7 +262,6 @@ def test_nothing_is_measured_of_a_cluster_that_is_gone(reporter: Reporter) -> No
     assert 'cluster="b"' in text
 
 
-@FORGOTTEN
 def test_one_write_that_hangs_holds_no_other() -> None:
     from reconciler.report.outbox import Outbox
 
@@ -301,7 +283,6 @@ def test_one_write_that_hangs_holds_no_other() -> None:
     outbox.close(1)
 
 
-@FORGOTTEN
 def test_a_bug_of_one_write_ends_no_thread(capsys: pytest.CaptureFixture[str]) -> None:
     from reconciler.report.outbox import Outbox
 
@@ -329,7 +310,6 @@ def test_a_hold_is_shown_with_what_approves_it(server: Server, reporter: Reporte
     assert plan == {"held": ["ConfigMap/web/x: Budget"], "digest": "d" * 64, "items": ["line"]}
 
 
-@pytest.mark.xfail(strict=True, reason="the age of the last fetch is not in the status")
 def test_a_source_that_cannot_be_fetched_says_since_when(server: Server, reporter: Reporter) -> None:
     reporter.source(SourceReport("platform", REVISION, trigger="poll", fetched=1000.0), URL)
     assert until(lambda: bool(shown(server, "platform", "Source").get("status")))

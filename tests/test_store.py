@@ -17,9 +17,6 @@ from tests.shell import client
 
 NAMESPACE = "nidus-system"
 NESTED = Target("local", "a")
-BLOCKED = pytest.mark.xfail(strict=True, reason="a record whose version moved blocks its cluster until a restart")
-ONE_FOR_ALL = pytest.mark.xfail(strict=True, reason="one record that cannot be read stops everybody")
-TORN = pytest.mark.xfail(strict=True, reason="a write that ends between two shards damages what stood there")
 
 
 @pytest.fixture
@@ -63,7 +60,6 @@ def test_what_is_written_is_read(store: Store) -> None:
     assert store.read("a") == again
 
 
-@BLOCKED
 @pytest.mark.parametrize("verb", ["create", "replace"])
 def test_a_lost_answer_is_read_back(server: Server, store: Store, verb: str) -> None:
     before = state("x") if verb == "create" else store.write(state())
@@ -73,7 +69,6 @@ def test_a_lost_answer_is_read_back(server: Server, store: Store, verb: str) -> 
     assert names(store.read("a")) == ["x", "y"]
 
 
-@BLOCKED
 def test_an_unanswered_write_that_did_not_arrive_is_sent_again(server: Server, store: Store) -> None:
     saved = store.write(state())
     server.fail(replace(REFUSED, form="timeout"), on("replace", kind="ConfigMap"))
@@ -81,7 +76,6 @@ def test_an_unanswered_write_that_did_not_arrive_is_sent_again(server: Server, s
     assert names(store.read("a")) == ["x"]
 
 
-@BLOCKED
 def test_an_annotation_on_a_record_blocks_nothing(server: Server, store: Store) -> None:
     saved = store.write(state("x"))
     found = stored(server)
@@ -90,7 +84,6 @@ def test_an_annotation_on_a_record_blocks_nothing(server: Server, store: Store) 
     assert names(store.read("a")) == ["y"]
 
 
-@BLOCKED
 def test_a_record_deleted_by_hand_is_made_anew(server: Server, store: Store) -> None:
     saved = store.write(state("x"))
     server.delete("", "ConfigMap", NAMESPACE, "nidus-record-a")
@@ -98,7 +91,6 @@ def test_a_record_deleted_by_hand_is_made_anew(server: Server, store: Store) -> 
     assert names(store.read("a")) == ["x", "y"]
 
 
-@BLOCKED
 def test_a_host_restored_from_a_backup_loses_no_entry(server: Server, store: Store) -> None:
     """What the older record lists may be there again, and what is remembered may be there still."""
     saved = store.write(state("both", "older"))
@@ -110,7 +102,6 @@ def test_a_host_restored_from_a_backup_loses_no_entry(server: Server, store: Sto
     assert names(store.read("a")) == ["both", "newest", "older"]
 
 
-@BLOCKED
 def test_an_object_known_by_two_uids_is_believed_by_its_marks_alone(server: Server, store: Store) -> None:
     saved = store.write(state("x"))
     snapshot = server.snapshot()
@@ -128,7 +119,6 @@ def _newer(found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "data": {**found["data"], "format": "9"}}
 
 
-@BLOCKED
 @pytest.mark.parametrize(("change", "reason"), [(_other_life, "ForeignRecord"), (_newer, "NewerFormat")])
 def test_a_record_of_somebody_else_is_never_overwritten(
     server: Server, store: Store, change: Callable[[dict[str, Any]], dict[str, Any]], reason: str
@@ -153,7 +143,6 @@ DAMAGE: dict[str, dict[str, str]] = {
 }
 
 
-@ONE_FOR_ALL
 @pytest.mark.parametrize("damage", sorted(DAMAGE))
 def test_a_record_that_cannot_be_read_stops_its_cluster_only(server: Server, store: Store, damage: str) -> None:
     store.write(state("x"))
@@ -168,7 +157,6 @@ def test_a_record_that_cannot_be_read_stops_its_cluster_only(server: Server, sto
     assert set(store.load().states) == {"a", "b"}
 
 
-@ONE_FOR_ALL
 def test_a_record_without_anything_in_it_stops_its_cluster_only(server: Server, store: Store) -> None:
     store.write(state("x", cluster="b"))
     metadata = {"name": "nidus-record-a", "namespace": NAMESPACE, "labels": {"nidus.dev/state": "record"}}
@@ -183,7 +171,6 @@ def large(seed: int) -> State:
     return State(state().record, (replace(entries("x")[0], fields=(noise,)),))
 
 
-@TORN
 def test_a_large_inventory_is_never_a_mix_of_two(server: Server, store: Store) -> None:
     saved = store.write(large(1))
     assert len(server.objects("", "ConfigMap", NAMESPACE)) > 1
@@ -231,7 +218,6 @@ def test_an_inventory_of_format_1_with_numbered_shards_is_read(server: Server, s
     assert [one["metadata"]["name"] for one in server.objects("", "ConfigMap", NAMESPACE)] == ["nidus-record-a"]
 
 
-@BLOCKED
 def test_every_answer_of_every_call_may_be_lost(server: Server, store: Store) -> None:
     """Whichever call fails: afterwards the store holds one of the two states, and the next write goes through."""
     for nth in range(1, 8):

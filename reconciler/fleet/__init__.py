@@ -13,3 +13,4 @@ from reconciler.fleet.running import running as running
 from reconciler.fleet.standing import documents as documents
 from reconciler.fleet.standing import in_use as in_use
 from reconciler.fleet.standing import invalid as invalid
+from reconciler.fleet.standing import withheld as withheld
