@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reconciler.controller import briefs
 from reconciler.controller.board import Board
 from reconciler.controller.intake import Intake
 from reconciler.controller.queue import Queue
 from reconciler.inventory.store import State
-from reconciler.model import ControllerSpec, EngineConfig, Record, SourceConfig
+from reconciler.model import ControllerSpec, EngineConfig, Record, Revision, SourceConfig
 from reconciler.report import Reporter
 from reconciler.settings import Settings
 from tests.memory.server import Server
@@ -34,28 +35,97 @@ def reporter() -> Iterator[Reporter]:
     made.close()
 
 
-def test_a_freed_name_wakes_the_source_that_waits_for_it(tmp_path: Path, reporter: Reporter) -> None:
-    work = Work(tmp_path / "work")
-    work.commit(FILES)
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    made = Work(tmp_path / "work")
+    made.commit(FILES)
+    return made
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(POLICY, {})
+
+
+@pytest.fixture
+def intake(tmp_path: Path, work: Work, board: Board, reporter: Reporter) -> Iterator[Intake]:
     spec = ControllerSpec(
         sources=(SourceConfig(name="second", url=str(work.folder), interval="1h"),), engine=EngineConfig(versions=())
     )
     settings = Settings(spec, POLICY.engines, {}, tmp_path / "data", "one", False, "nidus-system:nidus")
-    theirs = State(Record("first", "team-a", "local", "clusters/team-a.yaml", "main", "c" * 40, {}, "n", 1.0))
-    board, queue, stop = Board(POLICY, {"team-a": theirs}), Queue(), threading.Event()
-    intake = Intake(settings, board, queue, reporter, stop)
-    intake.open()
-    try:
-        source = intake.sources["second"]
-        source.step(source.wake.take())
-        assert board.names() == []
-        board.drop("team-a")  # the first source's cluster is over
-        intake.freed("another")
-        assert not source.wake.take().again
-        intake.freed("team-a")
-        woken = source.wake.take()
-        assert (woken.trigger, woken.again) == ("name", True)
-        source.step(woken)
-        assert board.names() == ["team-a"]
-    finally:
-        intake.close()
+    made = Intake(settings, board, Queue(), reporter, threading.Event())
+    made.open()
+    yield made
+    made.close()
+
+
+def state(source: str, name: str = "team-a") -> State:
+    return State(Record(source, name, "local", f"clusters/{name}.yaml", "main", "c" * 40, {}, "n", 1.0))
+
+
+def step(intake: Intake) -> str:
+    """One sync of the source; what woke it."""
+    source = intake.sources["second"]
+    woken = source.wake.take()
+    source.step(woken)
+    return woken.trigger
+
+
+def test_a_freed_name_wakes_the_source_that_waits_for_it(intake: Intake, board: Board) -> None:
+    board.keep(state("first"))
+    step(intake)
+    assert board.names() == []
+    board.drop("team-a")  # the first source's cluster is over
+    intake.freed("another")
+    assert step(intake) == "poll"
+    assert board.names() == []
+    intake.freed("team-a")
+    assert step(intake) == "name"
+    assert board.names() == ["team-a"]
+
+
+def test_a_cluster_never_accepted_goes_with_its_file(
+    intake: Intake, board: Board, reporter: Reporter, work: Work
+) -> None:
+    work.commit(
+        {"clusters/team-b.yaml": FILES["clusters/team-a.yaml"].replace("team-a", "team-b").replace("spec:", "spek:")}
+    )
+    step(intake)
+    assert board.names() == ["team-a", "team-b"]
+    reporter.cluster(
+        briefs.invalid("team-b", Revision("main", "c"), "line 1"), source="second", path="x", seconds=0, extra={}
+    )
+    assert reporter.statuses.settle(5)
+    assert set(reporter.statuses.names("NestedCluster")) == {"team-b"}
+    work.commit({}, gone=("clusters/team-b.yaml",))
+    step(intake)
+    assert board.names() == ["team-a"]
+    assert reporter.statuses.settle(5)
+    assert reporter.statuses.names("NestedCluster") == {}
+
+
+def test_a_cluster_whose_pass_outlived_its_file_is_not_forgotten(intake: Intake, board: Board, work: Work) -> None:
+    """It was created while the commit that removes it was read."""
+    step(intake)
+    work.commit({}, gone=("clusters/team-a.yaml",))
+    step(intake)
+    assert board.names() == []
+    board.keep(state("second"))
+    intake.astray()
+    assert step(intake) == "record"
+    found = board.slot("team-a")
+    assert found is not None
+    intake.astray()
+    assert step(intake) == "poll"
+
+
+def test_a_status_follows_a_file_that_moved_without_a_pass(
+    intake: Intake, board: Board, reporter: Reporter, work: Work
+) -> None:
+    step(intake)
+    done = briefs.invalid("team-a", Revision("main", "c"), "line 1")
+    reporter.cluster(done, source="second", path="clusters/team-a.yaml", seconds=0, extra={})
+    work.commit({"teams/a.yaml": FILES["clusters/team-a.yaml"]}, gone=("clusters/team-a.yaml",))
+    step(intake)
+    assert reporter.statuses.settle(5)
+    assert reporter.statuses.names("NestedCluster")["team-a"]["file"] == "teams/a.yaml"

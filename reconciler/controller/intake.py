@@ -104,6 +104,15 @@ class Intake:
             source.wake.up("webhook", generation=requested)
         return anew
 
+    def astray(self) -> None:
+        """Wake the sources that were read and have a cluster on record that nobody works on: its pass outlived its file."""
+        here = set(self._board.names())
+        for record in self._board.records().values():
+            source = self.sources.get(record.source)
+            over = record.tombstone is not None and record.tombstone.done
+            if source is not None and source.followed and record.cluster not in here and not over:
+                source.wake.up("record", again=True)
+
     def read(self, oids: Collection[str]) -> dict[str, bytes]:
         """Blobs by id: engine charts from the settings, all else from whichever mirror holds it. Raises Stalled("ContentUnreadable")."""
         charts = self._settings.charts

@@ -125,6 +125,7 @@ class Service:
             verify.records(store, self.board, self.queue)
             self.reporter.statuses.compare()
             intake.sweep()
+            intake.astray()
 
         return (
             Rounds("requests", hear, self._stop, every=asked.EVERY),

@@ -30,7 +30,7 @@ class Loaded:
 
 
 class Store:
-    """Reads and writes states in one namespace. Raises ApiError, Retry when others keep writing, Stalled where a human must decide (I25)."""
+    """Reads and writes states in one namespace. Raises ApiError, Retry when others keep writing, Stalled for a human (I25)."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
