@@ -49,6 +49,7 @@ class Outbox(Generic[Key]):
 
     def close(self, seconds: float) -> None:
         """Give what waits `seconds` to be written, each tried at once; then end."""
+        ends = time.monotonic() + seconds
         with self._changed:
             self._due = dict.fromkeys(self._due, time.monotonic())
             self._changed.notify_all()
@@ -57,7 +58,7 @@ class Outbox(Generic[Key]):
             self._closing = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(max(0.1, ends - time.monotonic()))
 
     def _run(self) -> None:
         while (key := self._take()) is not None:

@@ -41,12 +41,12 @@ class Reporter:
             before = self.clusters.get(report.cluster) or self._told.pop(report.cluster, None)
             after = view.cluster(report, before, source=source, file=path, extra=extra, now=time.time())
             self.clusters[report.cluster] = after
+            self.statuses.cluster(after)  # in the order of the views; nothing is written here
         for one in transitions.between(before, report):
             log.transition(one)
             self._events.transition(one)
             self.metrics.transition(one)
         self.metrics.cluster(after, report, seconds)
-        self.statuses.cluster(after)
 
     def source(self, report: SourceReport, spec: Mapping[str, Any]) -> None:
         """Tell what a sync came to. `spec` is url, branch and path as they are configured."""
@@ -54,10 +54,10 @@ class Reporter:
             before = self.sources.get(report.source)
             after = view.source(report, before or self._read.get(report.source), spec)
             self.sources[report.source] = after
+            self.statuses.source(after)
         self.metrics.source(after)
         if before is None or (before.revision, before.error, before.held) != (after.revision, after.error, after.held):
             _log(after, report.trigger)
-        self.statuses.source(after)
 
     def place(self, cluster: str, source: str, file: str) -> None:
         """Where a cluster is described now; nothing is written where that did not move."""
@@ -66,7 +66,7 @@ class Reporter:
             if known is None or (known.source, known.file) == (source, file):
                 return
             after = self.clusters[cluster] = replace(known, source=source, file=file)
-        self.statuses.cluster(after)
+            self.statuses.cluster(after)
 
     def stage(self, source: str, name: str, at: float) -> None:
         """One more stage of the commit a source was read at (T3); `at` in seconds since the epoch."""
@@ -75,7 +75,7 @@ class Reporter:
             if known is None:
                 return
             after = self.sources[source] = view.staged(known, name, at)
-        self.statuses.source(after)
+            self.statuses.source(after)
 
     def applied(self, cluster: str) -> str:
         """The revision that was last wholly applied, as it was said; "" for none."""
@@ -99,8 +99,8 @@ class Reporter:
         with self._lock:
             self.clusters.pop(cluster, None)
             self._told.pop(cluster, None)
+            self.statuses.gone("NestedCluster", cluster)
         self.metrics.gone(cluster)
-        self.statuses.gone("NestedCluster", cluster)
 
     def keep(self, clusters: Collection[str], sources: Collection[str], read: Collection[str]) -> None:
         """Remove the status objects of what is not there any more: neither a record nor a source speaks of it.

@@ -132,6 +132,10 @@ class Statuses:
                 self._remember(key, None)  # what was remembered is wrong: the retry writes it whole
             raise
         self._remember(key, wanted)
+        with self._lock:
+            overtaken = self._differs(key)
+        if overtaken:  # what is wanted changed during the write
+            self._outbox.put(key)
 
     def _put(self, key: Key, wanted: Body, known: Body | None) -> None:
         metadata = {"name": key[1], "namespace": self._namespace}

@@ -106,7 +106,8 @@ def cluster(
     now: float,
 ) -> ClusterView:
     """The view of what a pass came to. `before` is the last one: a condition that did not turn keeps its time."""
-    revision = str(report.revision)
+    known = before.attempted if before else ""
+    revision = str(report.revision) if report.revision.commit else known  # of a pass that could not even know that
     return ClusterView(
         cluster=report.cluster,
         word=report.word,
