@@ -103,6 +103,11 @@ class Controller:
             body = answer.read()
             return json.loads(body) if "json" in answer.headers["Content-Type"] else body.decode()
 
+    def leads(self) -> bool:
+        """Whether it holds the Lease and does all that a leader does."""
+        process = self.get("/api/v1/process")
+        return bool(process["leader"]) and process["waits"] == ""
+
     def words(self) -> dict[str, str]:
         """Nested cluster -> its one-word status."""
         return {one["name"]: one["status"] for one in self.get("/api/v1/clusters")["clusters"]}
@@ -112,12 +117,12 @@ class Controller:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
-        """Until it has read its sources. Raises HostError with the end of its log when it does not come up."""
+        """Until it leads and has read its sources. Raises HostError with the end of its log when it does not come up."""
         for _ in _until(seconds):
             if self.process.poll() is not None:
                 raise HostError(f"the controller ended with {self.process.returncode}: {self.tail()}")
             try:
-                if self.get("/readyz") == "ok":
+                if self.get("/readyz") == "ok" and self.leads():
                     return
             except OSError:
                 continue

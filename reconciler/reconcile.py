@@ -91,7 +91,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
             steps.append(step)
     finally:  # whatever else fails, what was done is known (A3)
         done = _done(steps)
-        state = writer.save(replace(state, entries=ledger.confirm(intended, plan, done.results)))
+        state = writer.save(replace(state, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
     record = _proven(outcome, assignment.bundle)
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))

@@ -1,7 +1,7 @@
 """The pass without hands: what a revision would do to the live clusters, by the same planner that would do it (P6, B1)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from reconciler import fleet
 from reconciler.assignment import Assignment, Facts
@@ -39,6 +39,7 @@ class Standing:
     accepted: Mapping[str, Content]
     requests: tuple[Request, ...]
     salt: bytes
+    unreadable: Mapping[str, Held] = field(default_factory=dict)  # clusters whose record cannot be read, and why
 
 
 def plans(
@@ -56,6 +57,7 @@ def plans(
     """
     records = {name: state.record for name, state in standing.states.items()}
     rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, policy, now)
+    rollout = fleet.withheld(rollout, standing.unreadable)
     bundles, held = _bundles(rollout, standing, records, policy)
     rollout = replace(rollout, held={**held, **rollout.held})
     for name, tombstone in sorted(rollout.tombstones.items()):

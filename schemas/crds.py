@@ -181,6 +181,7 @@ _SOURCE_STATUS = _object(
         "trigger": _text("What woke it last: webhook, watch, poll, start or sync."),
         "stages": _times("When the last commit was seen, fetched, validated and admitted."),
         "error": _text("Why the source cannot be read, empty when it can."),
+        "fetched": _text("When it was last fetched, told while it cannot be."),
     },
     closed=False,
 )

@@ -80,10 +80,10 @@ class Fleet:
         self.clients: dict[int, Client] = {}
         client = self._client(self.host)
         self.store = Store(client, HOME)
-        self.board = Board(self.policy, self.store.load())
+        self.board = Board(self.policy, self.store.load().states)
         self.queue = Queue(lambda: self.now)
         self.reporter = Reporter(client, HOME, "test")
-        self.reporter.statuses.load()
+        self.reporter.load()
         tools = Tools(
             self.store,
             self.sight,

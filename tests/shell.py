@@ -144,7 +144,7 @@ class Shell:
         self._clients: dict[str, Client] = {}
         self.queue = Queue()
         self.store = Store(self.client, NAMESPACE)
-        self.board = Board(self.policy, self.store.load())
+        self.board = Board(self.policy, self.store.load().states)
         self.reporter = Reporter(self.client, NAMESPACE, "test")
         self.reporter.statuses.load()
         self.board.hear(asked.load(self.client, NAMESPACE))
@@ -152,7 +152,7 @@ class Shell:
         nonces = itertools.count(1)
         tools = Tools(
             self.store, self.sight, self.reporter, salt(self.client, NAMESPACE), lambda *_: None, self._forget,
-            lambda: f"{next(nonces):08x}", self.reports.append,
+            lambda: f"{next(nonces):08x}", self.reports.append, lambda name: None,
         )  # fmt: skip
         self.workers = Workers(self.board, self.queue, tools, 0)
 

@@ -53,8 +53,9 @@ KEYS = (
     "${{ x }}",
 )
 SCALARS = (
-    None, True, 0, -1, 2**53, 2**70, 1.5, 1e308, "", " ", "yes", "1.2.x", "~", ">=1 <0", "*", "../..", "**", "a" * 300, "\x1b[2J", "\u202e",
-    "\U0001f600", "${{ variables.domain }}", "${{", "${{ cluster.labels. }}", "web/*.yaml", "[", "(", "a)|(b", "\\", "10x", "-5m", "9" * 400,
+    None, True, 0, -1, 2**53, 2**70, 1.5, 1e308, "", " ", "yes", "1.2.x", "~", ">=1 <0", "*", "../..", "**", "a" * 300, "\x1b[2J",
+    "\u202e", "\U0001f600",
+    "${{ variables.domain }}", "${{", "${{ cluster.labels. }}", "web/*.yaml", "[", "(", "a)|(b", "\\", "10x", "-5m", "9" * 400,
     "1e999Gi", "2024-13-45T99:99:99Z", "2001:db8::/129", "team-a", "web", "nidus.dev/v1alpha1", "List", {}, [],
 )  # fmt: skip
 leaves = st.sampled_from(SCALARS) | st.text(max_size=8)

@@ -278,8 +278,8 @@ def test_the_same_server_answers_on_a_socket(server: Server) -> None:
         created = kube.apply(config(a="1")).object
         stream = kube.watch("", "ConfigMap", since=created["metadata"]["resourceVersion"], seconds=60, silence=30.0)
         kube.apply(config(a="2"))
-        event = json.loads(next(iter(stream)))
-        assert (event["type"], event["object"]["data"]) == ("MODIFIED", {"a": "2"})
+        event = next(iter(stream))
+        assert (event.type, json.loads(event.raw)["data"]) == ("MODIFIED", {"a": "2"})
         server.fail(failures.LOST, on("apply"))
         with pytest.raises(ApiError) as lost:
             kube.apply(config(a="3"))

@@ -216,3 +216,20 @@ def test_odd_addresses_are_refused_before_git_sees_them(change: dict[str, str], 
     with pytest.raises(UsageError):
         Mirror.open(SourceConfig(**({"name": "s", "url": "/x"} | change)), tmp_path / "m", limits=Limits())
     assert not (tmp_path / "m").exists()
+
+
+def test_a_halted_mirror_ends_its_git_and_begins_no_other(work: Work, mirror: Mirror) -> None:
+    work.commit({"a": "1"})
+    mirror.fetch()
+    (work.folder / ".git" / "packed-refs").unlink(missing_ok=True)
+    os.mkfifo(work.folder / ".git" / "packed-refs")  # git waits for somebody to write it
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(mirror.fetch)
+        with pytest.raises(TimeoutError):
+            fetching.result(0.3)
+        mirror.halt()
+        with pytest.raises(Retry) as ended:
+            fetching.result(10)
+    assert ended.value.reason == "Stopping"
+    with pytest.raises(Retry):
+        mirror.fetch()

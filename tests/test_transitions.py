@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from reconciler.model import Change, Condition, Held, LayerStatus, ObjectRef, Plan, Report, Result, Revision, Target
+from reconciler.report import view
 from reconciler.report.transitions import between
 
 REVISION = Revision("main", "c")
@@ -16,7 +17,9 @@ def result(outcome: str, error: str = "", reason: str = "") -> Result:
 
 
 def told(before: Report | None, after: Report) -> list[tuple[str, str, bool]]:
-    return [(one.reason, one.message, one.warning) for one in between(before, after)]
+    """What is said of `after` where `before` was said last."""
+    seen = view.cluster(before, None, source="s", file="f", extra={}, now=1.0) if before else None
+    return [(one.reason, one.message, one.warning) for one in between(seen, after)]
 
 
 def test_a_word_is_told_once() -> None:

@@ -56,9 +56,12 @@ class Round:
 
 
 class Board:
-    """Thread-safe. `states` is what the store held at start-up; memory grows with the clusters that exist."""
+    """Thread-safe. `states` is what the store held at start-up, `unreadable` why it cannot say what other clusters are; memory
+    grows with the clusters that exist."""
 
-    def __init__(self, policy: Policy, states: Mapping[str, State]) -> None:
+    def __init__(
+        self, policy: Policy, states: Mapping[str, State], unreadable: Mapping[str, Held] | None = None
+    ) -> None:
         self.policy = policy
         self._lock = threading.RLock()
         self._states = dict(states)
@@ -67,6 +70,7 @@ class Board:
         self._rounds: dict[str, Round] = {}
         self._requests: tuple[Request, ...] = ()
         self._judged: dict[str, dict[str, Versions]] = {}  # source -> the versions its snapshot was judged with
+        self._unreadable = dict(unreadable or {})
 
     # What the sources say
 
@@ -89,6 +93,8 @@ class Board:
         with self._lock:
             accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
             rollout = fleet.admit(snapshot, accepted, self.records(), self._requests, self.policy, now)
+            rollout = fleet.withheld(rollout, self._unreadable)
+            self._leave_out(snapshot.source, rollout, snapshot)
             changed = [name for name, slot in self._revised(snapshot, rollout, accepted) if self._place(name, slot)]
             self._accepted.update(rollout.admitted)
             heard = self._next_round(snapshot, changed)
@@ -172,6 +178,15 @@ class Board:
         self._slots[name] = slot
         return True
 
+    def _leave_out(self, source: str, rollout: Rollout, snapshot: Snapshot) -> None:
+        """Forget clusters of this source that were never accepted and that nothing speaks of any more."""
+        spoken = (
+            rollout.admitted.keys() | rollout.tombstones.keys() | rollout.held.keys() | fleet.invalid(snapshot).keys()
+        )
+        for name in [name for name, slot in self._slots.items() if slot.source == source]:
+            if name not in spoken and name not in self._states:
+                del self._slots[name]
+
     def _pending(self, changed: Sequence[str]) -> set[str]:
         return {
             name
@@ -203,6 +218,31 @@ class Board:
         """A state as it was persisted."""
         with self._lock:
             self._states[state.record.cluster] = state
+
+    def doubt(self, name: str, version: str) -> bool:
+        """What the store holds of a cluster is not what was written last, as `version`: the next pass writes its state again."""
+        with self._lock:
+            state = self._states.get(name)
+            if state is None or state.base is None or state.base.version != version:
+                return False
+            self._states[name] = replace(state, base=None)
+            return True
+
+    def states(self) -> dict[str, State]:
+        with self._lock:
+            return dict(self._states)
+
+    def unreadable(self) -> dict[str, Held]:
+        """Clusters whose record cannot be read, and why: they keep what they have, and their names."""
+        with self._lock:
+            return dict(self._unreadable)
+
+    def mended(self, name: str, state: State | None) -> None:
+        """A record can be read again, or is gone by a human's hand."""
+        with self._lock:
+            self._unreadable.pop(name, None)
+            if state is not None:
+                self._states[name] = state
 
     def drop(self, name: str) -> None:
         """A cluster is over."""

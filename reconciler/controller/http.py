@@ -1,23 +1,34 @@
 """The internal listener: health, readiness, metrics, and the reports as JSON. Never exposed; the webhook has a port of its own (W4)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Flask, Response, jsonify
 
 from reconciler.report import Reporter
-from reconciler.report.statuses import stamp
+from reconciler.report.view import ClusterView, SourceView, stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """This process: its identity, whether it holds the Lease, who does as far as it knows, and what a leader still waits for."""
+
+    identity: str
+    leader: bool
+    holder: str
+    waits: str
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What the listener shows. `alive` is the heartbeat (H3), `ready` "can answer", `queue` waiting and busy keys."""
+    """What the listener shows. `alive` is the heartbeat (H3), `ready` "serves", `queue` waiting and busy keys."""
 
     reporter: Reporter
     alive: Callable[[], str]
     ready: Callable[[], str]
     queue: Callable[[], tuple[int, int]]
+    process: Callable[[], Process]
 
 
 def create_app(views: Views) -> Flask:
@@ -34,17 +45,21 @@ def create_app(views: Views) -> Flask:
         return Response(views.reporter.metrics.text(), mimetype="text/plain; version=0.0.4")
 
     def sources() -> Response:
-        return jsonify({"sources": [_source(report) for _, report in sorted(views.reporter.sources.items())]})
+        return jsonify({"sources": [_source(one) for _, one in sorted(views.reporter.sources.copy().items())]})
 
     def clusters() -> Response:
         waiting, busy = views.queue()
-        listed = [_cluster(report) for _, report in sorted(views.reporter.clusters.items())]
+        listed = [_cluster(one) for _, one in sorted(views.reporter.clusters.copy().items())]
         return jsonify({"clusters": listed, "queue": {"waiting": waiting, "busy": busy}})
+
+    def process() -> Response:
+        return jsonify(asdict(views.process()))
 
     rules: Mapping[str, Callable[[], Response]] = {
         "/healthz": health,
         "/readyz": readiness,
         "/metrics": metrics,
+        "/api/v1/process": process,
         "/api/v1/sources": sources,
         "/api/v1/clusters": clusters,
     }
@@ -57,7 +72,7 @@ def _probe(problem: str) -> Response:
     return Response(problem or "ok", 503 if problem else 200, mimetype="text/plain")
 
 
-def _source(report: Any) -> dict[str, Any]:
+def _source(one: SourceView) -> dict[str, Any]:
     violations = [
         {
             "file": v.path,
@@ -68,29 +83,35 @@ def _source(report: Any) -> dict[str, Any]:
             "pointer": v.pointer,
             "hint": v.hint,
         }
-        for v in report.violations
+        for v in one.violations
     ]
     return {
-        "name": report.source,
-        "revision": str(report.revision) if report.revision else "",
-        "clusters": report.accepted,
+        "name": one.source,
+        "revision": one.revision,
+        "clusters": one.accepted,
         "violations": violations,
-        "trigger": report.trigger,
-        "stages": {name: stamp(at) for name, at in report.stages},
-        "fetched": stamp(report.fetched) if report.fetched else "",
-        "error": report.error,
-        "held": report.held.message if report.held else "",
+        "violationCount": one.violation_count,
+        "trigger": one.trigger,
+        "stages": {name: stamp(at) for name, at in one.stages},
+        "fetched": stamp(one.fetched) if one.fetched else "",
+        "error": one.error,
+        "held": one.held.message if one.held else "",
     }
 
 
-def _cluster(report: Any) -> dict[str, Any]:
+def _cluster(one: ClusterView) -> dict[str, Any]:
     return {
-        "name": report.cluster,
-        "status": report.word,
-        "revision": str(report.revision),
-        "endpoint": report.endpoint,
+        "name": one.cluster,
+        "source": one.source,
+        "file": one.file,
+        "status": one.word,
+        "revision": one.attempted,
+        "applied": one.applied,
+        "endpoint": one.endpoint,
+        "looked": stamp(one.at) if one.at else "",
         "conditions": {
-            one.type: {"status": one.status, "reason": one.reason, "message": one.message} for one in report.conditions
+            each.type: {"status": each.status, "reason": each.reason, "message": each.message, "since": each.since}
+            for each in one.conditions
         },
         "layers": [
             {
@@ -100,7 +121,8 @@ def _cluster(report: Any) -> dict[str, Any]:
                 "message": layer.message,
                 "objects": layer.objects,
             }
-            for layer in report.layers
+            for layer in one.layers
         ],
-        "held": {"message": report.held.message, "digest": report.held.consent} if report.held else None,
+        "plan": {"counts": dict(one.plan.counts), "changes": [asdict(change) for change in one.plan.changes]},
+        "held": {"message": one.held.message, "digest": one.held.consent} if one.held else None,
     }

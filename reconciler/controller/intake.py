@@ -3,10 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from reconciler.controller import marks, triggers
+from reconciler.controller import border, marks, triggers
 from reconciler.controller.board import Board
 from reconciler.controller.queue import Queue
 from reconciler.controller.sources import Ports, Source
@@ -25,6 +24,8 @@ class Intake:
     ) -> None:
         self._settings, self._board, self._queue, self._reporter, self._stop = settings, board, queue, reporter, stop
         self._stops: list[Callable[[], None]] = []
+        self._threads: list[threading.Thread] = []
+        self._taken: dict[str, frozenset[str]] = {}
         self.sources: dict[str, Source] = {}
 
     def open(self) -> None:
@@ -42,7 +43,7 @@ class Intake:
         for config in self._settings.config.sources:
             mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
             self._stops.append(mirror.close)
-            served = self._reporter.statuses.generation(config.name)
+            served = self._reporter.generation(config.name)
             self.sources[config.name] = source = Source(config, mirror, policy, limits, ports, served)
             self._recall(source)
 
@@ -50,7 +51,9 @@ class Intake:
         """Follow every source from now on; local repositories without a webhook are watched besides."""
         for source in self.sources.values():
             name = f"source-{source.config.name}"
-            threading.Thread(target=source.run, args=(self._stop,), name=name, daemon=True).start()
+            thread = threading.Thread(target=source.run, args=(self._stop,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
         configs = [source.config for source in self.sources.values() if source.config.webhook is None]
         local = {config.name: path for config in configs if (path := _local(config)) is not None}
         if local:
@@ -60,6 +63,18 @@ class Intake:
         """Every source admits its tree once more: time or requests moved, or the process stops."""
         for source in self.sources.values():
             source.wake.up(trigger, again=True)
+
+    def halt(self) -> None:
+        """End the syncs under way: a running git is killed, its fetch is done again by the next process."""
+        for source in self.sources.values():
+            source.mirror.halt()
+            source.wake.up("stop")
+
+    def join(self, seconds: float) -> None:
+        """Wait at most `seconds` for the sources' threads, after `stop` was set and `halt` called."""
+        ends = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, ends - time.monotonic()))
 
     def close(self) -> None:
         for stop in reversed(self._stops):
@@ -75,17 +90,28 @@ class Intake:
         if source is not None:
             source.wake.up("webhook", generation=generation)
 
-    def noticed(self, item: Object) -> None:
-        """A source object moved: a mark by this replica's webhook or another's, or by `nidus sync` (W3)."""
+    def noticed(self, item: Object) -> bool:
+        """A source object moved: a mark by this replica's webhook or another's, or by `nidus sync` (W3); whether it was the latter."""
         source = self.sources.get(str(item["metadata"]["name"]))
         if source is None:
-            return
+            return False
         resync = marks.read(item, marks.RESYNC)
-        if resync > source.wake.resync:
+        anew = resync > source.wake.resync
+        if anew:
             source.wake.up("sync", forced=True, resync=resync)
         requested = marks.read(item, marks.REQUESTED)
         if requested > source.wake.generation:
             source.wake.up("webhook", generation=requested)
+        return anew
+
+    def astray(self) -> None:
+        """Wake the sources that were read and have a cluster on record that nobody works on: its pass outlived its file."""
+        here = set(self._board.names())
+        for record in self._board.records().values():
+            source = self.sources.get(record.source)
+            over = record.tombstone is not None and record.tombstone.done
+            if source is not None and source.followed and record.cluster not in here and not over:
+                source.wake.up("record", again=True)
 
     def read(self, oids: Collection[str]) -> dict[str, bytes]:
         """Blobs by id: engine charts from the settings, all else from whichever mirror holds it. Raises Stalled("ContentUnreadable")."""
@@ -116,9 +142,29 @@ class Intake:
         found = self._board.slot(report.cluster)
         known = self._reporter.sources.get(found[0].source) if found else None
         if known is not None:
-            ready = ("ready", time.time())
-            self._measure(known, (ready,))
-            self._report(replace(known, stages=(*known.stages, ready)))
+            now = time.time()
+            self._measure(known.stages, (("ready", now),))
+            self._reporter.stage(known.source, "ready", now)
+
+    def freed(self, name: str) -> None:
+        """A cluster is over: sources that wait for its name admit their tree once more."""
+        for source, taken in self._taken.items():
+            if name in taken:
+                self.sources[source].wake.up("name", again=True)
+
+    def mended(self, name: str) -> None:
+        """The record of a cluster can be read again: what it stands on is read, and admission sees it."""
+        record = self._board.records().get(name)
+        for source in self.sources.values():
+            if record is None or record.source == source.config.name:
+                self._recall(source)
+                source.wake.up("record", again=True)
+
+    def sweep(self) -> None:
+        """Remove the status objects of clusters and sources that are not there any more."""
+        existing = {*self._board.names(), *self._board.records(), *self._board.unreadable()}
+        read = [name for name, source in self.sources.items() if source.followed]
+        self._reporter.keep(existing, self.sources.keys(), read)
 
     def _recall(self, source: Source) -> None:
         """What clusters were accepted at, read again from the pinned commits (S8); what cannot be read stays as it is on the host."""
@@ -134,7 +180,11 @@ class Intake:
         self._board.remember({name: content for name, content in contents.items() if name in content.specs.clusters})
 
     def _revise(self, snapshot: Snapshot, forced: bool) -> Rollout:
-        rollout, changed = self._board.revise(snapshot, time.time())
+        with border.contained("admission", snapshot.source):
+            rollout, changed = self._board.revise(snapshot, time.time())
+        self._taken[snapshot.source] = frozenset(n for n, why in rollout.held.items() if why.reason == "NameTaken")
+        for name, content in rollout.admitted.items():
+            self._reporter.place(name, snapshot.source, content.specs.clusters[name].path)
         for key in self._board.names(snapshot.source) if forced else changed:
             self._queue.forget(key)
             self._queue.add(key)
@@ -146,17 +196,16 @@ class Intake:
             self._queue.add(key)
 
     def _tell(self, report: SourceReport) -> None:
-        self._measure(report, report.stages[1:])
-        self._report(report)
-
-    def _measure(self, report: SourceReport, stages: Sequence[tuple[str, float]]) -> None:
-        seen = dict(report.stages).get("seen", time.time())
-        for stage, at in stages:
-            self._reporter.metrics.stage(stage, at - seen)
-
-    def _report(self, report: SourceReport) -> None:
+        self._measure(report.stages, report.stages[1:])
         config = self.sources[report.source].config
         self._reporter.source(report, {"url": config.url, "branch": config.branch, "path": config.path})
+        if not report.error:
+            self.sweep()
+
+    def _measure(self, known: Sequence[tuple[str, float]], stages: Sequence[tuple[str, float]]) -> None:
+        seen = dict(known).get("seen", time.time())
+        for stage, at in stages:
+            self._reporter.metrics.stage(stage, at - seen)
 
 
 def _local(config: SourceConfig) -> Path | None:

@@ -18,6 +18,7 @@ from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef
 
 GROUP = "coordination.k8s.io"
+LEASE = "nidus"
 HOPELESS = frozenset(
     {ErrorClass.DENIED, ErrorClass.UNAUTHENTICATED, ErrorClass.KIND_MISSING, ErrorClass.NAMESPACE_MISSING}
 )
@@ -31,7 +32,8 @@ def boottime() -> float:
 class Lease:
     """One Lease object; `client` must be one without this fence. `on_lost` is called once, from the renewing thread.
 
-    `on_lost` is meant to end the process at once: whatever else runs then must not write any more.
+    `on_lost` is meant to end the process at once: whatever else runs then must not write any more. `answered` is set once the
+    API server was asked for the Lease and answered, whoever holds it.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Lease:
         self._duration = duration
         self._on_lost = on_lost
         self._clock = clock
+        self.answered = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._held: Object | None = None
@@ -63,9 +66,13 @@ class Lease:
         """Who held the Lease when it was last read."""
         return self._seen[0]
 
+    def held(self) -> bool:
+        """Whether this process may write now."""
+        return self._held is not None and self._clock() < self._until
+
     def fence(self) -> None:
         """Raise LeaseLost unless this process may write now."""
-        if self._held is None or self._clock() >= self._until:
+        if not self.held():
             raise LeaseLost(f"the Lease {self._ref.name} is not held by this process any more")
 
     def acquire(self, wait: float | None = None) -> bool:
@@ -101,6 +108,7 @@ class Lease:
         started = self._clock()
         try:
             live = self._client.get(self._ref)
+            self.answered.set()
             if live is None:
                 return self._hold(self._client.create(self._record(None, self._identity, self._duration)), started)
             if not self._is_free(live):

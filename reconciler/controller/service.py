@@ -3,32 +3,33 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from reconciler import fleet
-from reconciler.controller import http, listeners, pulse
+from reconciler.controller import asked, border, http, listeners, pulse, verify
 from reconciler.controller.board import Board
 from reconciler.controller.eyes import Eyes
 from reconciler.controller.intake import Intake
-from reconciler.controller.lease import Lease
+from reconciler.controller.lease import LEASE, Lease
 from reconciler.controller.pulse import Sign
 from reconciler.controller.queue import Queue
+from reconciler.controller.rounds import Rounds
 from reconciler.controller.workers import Tools, Workers
-from reconciler.errors import LeaseLost, NidusError
-from reconciler.inventory import requests as asked
+from reconciler.inventory import requests
 from reconciler.inventory.salt import salt
 from reconciler.inventory.store import State, Store
 from reconciler.kube import edge
+from reconciler.model import Object
 from reconciler.packs.render import Renderer
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings
 from reconciler.spec import units
 
-LEASE = "nidus"
 STALL = 180.0  # seconds a worker may be without a sign of life: longer than any single call or render may take (H3)
 SYNC_STALL = 900.0  # seconds one sync of a source may take: several commands of git, each with its own deadline
-STALE = 300.0  # seconds without a watch on the host before this process no longer says that it can answer
+STALE = 300.0  # seconds without a watch on the host before a leader says so
 GRACE = 20.0  # seconds a stop gives the passes under way (H2)
 
 
@@ -39,7 +40,7 @@ class Service:
         self.settings = settings
         self._listens = listens
         self._leading = False
-        self._hearing = threading.Lock()
+        self._serving = self._ended = False
         config = settings.config
         self._stop = threading.Event()
         self._stops: list[Callable[[], None]] = []
@@ -49,11 +50,13 @@ class Service:
         self.lease = Lease(self.bare, config.namespace, LEASE, settings.identity, duration, on_lost=pulse.die)
         self.host = self.bare.fenced(self.lease.fence)
         self.reporter = Reporter(self.host, config.namespace, settings.identity)
+        self.reporter.metrics.leads(self.lease.held)
         self.queue = Queue()
         self.renderer = Renderer(workers=2)
         self.intake: Intake | None = None
         self.eyes: Eyes | None = None
         self.workers: Workers | None = None
+        self._rounds: tuple[Rounds, ...] = ()
 
     def start(self) -> None:
         """Take the Lease, read what is known, watch, serve. Raises NidusError where the host or the configuration is not usable."""
@@ -71,34 +74,66 @@ class Service:
         config = self.settings.config
         store = Store(self.host, config.namespace)
         policy = self.settings.policy(self.host.version())
-        self.reporter.statuses.load()
-        self.board = Board(policy, self._recalled(store.load()))
-        self.board.hear(asked.load(self.host, config.namespace))
+        loaded = store.load()
+        self.reporter.load()
+        unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
+        self.board = Board(policy, self._recalled(loaded.states), unreadable)
+        verify.tell(self.reporter, self.board)
+        self.board.hear(requests.load(self.host, config.namespace))
         self.intake = intake = Intake(self.settings, self.board, self.queue, self.reporter, self._stop)
         self._stops.append(intake.close)
         intake.open()
+        self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, intake)
         self.eyes = eyes = Eyes(self.host, self.settings, policy, self.renderer, intake.read, self._woken)
         self._stops.append(eyes.stop)
-        eyes.start(intake.noticed)
-        tools = Tools(
+        eyes.start(self._noticed)
+        self.workers = Workers(self.board, self.queue, self._tools(store, eyes, intake), config.workers)
+        self._signs = (
+            *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in intake.sources.items()),
+            *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),
+            *(Sign(one.name, STALL, one.silent) for one in self._rounds),
+        )
+        intake.start()
+        self.workers.start()
+        for one in self._rounds:
+            one.start()
+
+    def _tools(self, store: Store, eyes: Eyes, intake: Intake) -> Tools:
+        return Tools(
             store,
             eyes.sight,
             self.reporter,
-            salt(self.host, config.namespace),
+            salt(self.host, self.settings.config.namespace),
             eyes.watch,
             eyes.forget,
             lambda: secrets.token_hex(8),
             intake.finished,
+            intake.freed,
         )
-        self.workers = Workers(self.board, self.queue, tools, config.workers)
-        self._signs = (
-            *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in intake.sources.items()),
-            *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),
-        )
-        intake.start()
-        self.workers.start()
 
-    def _recalled(self, states: dict[str, State]) -> dict[str, State]:
+    def _made_rounds(self, store: Store, intake: Intake) -> tuple[Rounds, Rounds, Rounds]:
+        """What is done again and again besides syncs and passes: requests, records that cannot be read, what is remembered."""
+
+        def hear() -> None:
+            wake = partial(intake.wake, "request")
+            asked.heard(self.host, self.settings.config.namespace, self.board, self.queue, wake)
+
+        def read() -> None:
+            verify.unreadable(store, self.board, intake.mended)
+
+        def compare() -> None:
+            verify.records(store, self.board, self.queue)
+            self.reporter.statuses.compare()
+            intake.sweep()
+            intake.astray()
+
+        return (
+            Rounds("requests", hear, self._stop, every=asked.EVERY),
+            Rounds("records", read, self._stop, every=verify.AGAIN),
+            Rounds("compare", compare, self._stop, every=verify.EVERY),
+        )
+
+    def _recalled(self, states: Mapping[str, State]) -> dict[str, State]:
         """Records from before versions were kept, with what their status objects say."""
         said = self.reporter.statuses.said
         return {name: replace(state, record=fleet.recalled(state.record, said(name))) for name, state in states.items()}
@@ -113,7 +148,7 @@ class Service:
         """Wait until every cluster is Ready, at most `seconds`; whether they are."""
         deadline = time.monotonic() + seconds
         while self.intake is not None and time.monotonic() < deadline:
-            words = {report.word for report in self.reporter.clusters.values()}
+            words = {view.word for view in self.reporter.clusters.copy().values()}
             told = len(self.reporter.clusters) >= len(self.board.names())
             if not self.intake.unread() and told and words <= {"Ready", "Suspended"}:
                 return True
@@ -121,13 +156,21 @@ class Service:
         return False
 
     def stop(self) -> None:
-        """Finish the objects in flight, persist, give the Lease back (H2)."""
+        """Finish the objects in flight, persist, give the Lease back (H2). Calling it twice does nothing."""
+        if self._ended:
+            return
+        self._ended = True
         self._stop.set()
         self.queue.close()
+        ends = time.monotonic() + GRACE
         if self.intake is not None:
-            self.intake.wake("stop")
+            self.intake.halt()
         if self.workers is not None:
-            self.workers.join(GRACE)
+            self.workers.join(max(0.0, ends - time.monotonic()))
+        for one in self._rounds:
+            one.end(max(0.0, ends - time.monotonic()))
+        if self.intake is not None:
+            self.intake.join(max(1.0, ends - time.monotonic()))
         for stop in reversed(self._stops):
             stop()
         self.reporter.close()
@@ -142,25 +185,14 @@ class Service:
         """Something of a cluster moved, or "" = the requests did."""
         if cluster:
             self.queue.add(cluster)
-            return
-        threading.Thread(target=self._hear, name="requests", daemon=True).start()
+        else:
+            self._requests.ask()
 
-    def _hear(self) -> None:
-        """Requests changed: what concerns no cluster on the board (removals) is for admission, so the sources look again too."""
-        try:
-            with self._hearing:  # else an older list could be taken after a newer one
-                requests = asked.load(self.host, self.settings.config.namespace)
-                touched = self.board.hear(requests)
-            for old in asked.spent(requests, time.time()):
-                asked.remove(self.host, self.settings.config.namespace, old)
-        except NidusError as error:
-            log.line("RequestsUnread", message=error.message)
-            return
-        for key in touched:
-            self.queue.forget(key)
-            self.queue.add(key)
-        if self.intake is not None:
-            self.intake.wake("request")
+    def _noticed(self, item: Object) -> None:
+        """A source object moved. `nidus sync` looks at everything anew."""
+        with border.dropped("listener"):
+            if self.intake is not None and self.intake.noticed(item):
+                self._compared.ask()
 
     def _marked(self, source: str, generation: int) -> None:
         if self.intake is not None:
@@ -171,22 +203,35 @@ class Service:
     def _serve(self) -> None:
         """Health and the webhook are served by standbys too: any replica may store a mark (W3)."""
         config = self.settings.config
-        views = http.Views(self.reporter, self._stalled, self._not_ready, self.queue.depth)
+        views = http.Views(self.reporter, self._stalled, self._not_ready, self.queue.depth, self._process)
         self.internal_port, stop = listeners.internal(views, config.server.internal)
         self._stops.append(stop)
         served = listeners.webhook(config, self.bare, self._marked)
         if served is not None:
             self.webhook_port, stop = served
             self._stops.append(stop)
+        self._serving = True
 
     def _stalled(self) -> str:
         """What has shown no sign of life for too long, "" if nothing (H3). A leader whose Lease ran out should have ended already."""
-        lost = ("the lease",) if self._leading and not self._stop.is_set() and not self._holds() else ()
+        lost = ("the lease",) if self._leading and not self._stop.is_set() and not self.lease.held() else ()
         return ", ".join(filter(None, (*lost, pulse.stalled(self._signs))))
 
     def _not_ready(self) -> str:
-        if not self._holds():
-            return "standby: the lease is not held by this process"
+        """Why this process does not serve: a standby stores the marks of webhooks like the leader, and is as ready (W3)."""
+        if self._stop.is_set():
+            return "stopping"
+        if not self._serving:
+            return "starting"
+        return "" if self.lease.answered.is_set() else "the host has not answered yet"
+
+    def _process(self) -> http.Process:
+        return http.Process(self.settings.identity, self.lease.held(), self.lease.holder, self._waits())
+
+    def _waits(self) -> str:
+        """What a leader has not done yet, or cannot do; "" where it does everything."""
+        if not self.lease.held():
+            return "the Lease"
         if self.intake is None or self.eyes is None or self.workers is None:
             return "starting"
         unread = self.intake.unread()
@@ -194,10 +239,3 @@ class Service:
             return f"not read yet: {', '.join(unread)}"
         stale = self.eyes.stale()
         return f"the host is not watched for {stale:.0f} s" if stale > STALE else ""
-
-    def _holds(self) -> bool:
-        try:
-            self.lease.fence()
-        except LeaseLost:
-            return False
-        return True

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from reconciler import fleet
 from reconciler.controller import border
 from reconciler.controller.wake import Wake, Woken
-from reconciler.errors import NidusError
+from reconciler.errors import LeaseLost, NidusError
 from reconciler.model import (
     Content,
     Held,
@@ -26,6 +26,7 @@ from reconciler.model import (
 )
 from reconciler.report import log
 from reconciler.source.mirror import Mirror
+from reconciler.source.runner import STOPPING
 from reconciler.spec import config as configuration
 from reconciler.spec import load, units
 
@@ -69,6 +70,11 @@ class Source:
         self._served = served
         self._began = 0.0
 
+    @property
+    def followed(self) -> bool:
+        """Whether a commit of it was read and admitted since the start."""
+        return self._snapshot is not None
+
     def silent(self) -> float:
         """For how many seconds the sync under way goes on; 0 between syncs (H3)."""
         began = self._began
@@ -85,8 +91,18 @@ class Source:
             if self._due is not None and time.time() >= self._due:
                 woken = replace(woken, again=True, trigger="due" if woken.trigger == "poll" else woken.trigger)
             self._began = time.monotonic()
-            self.step(woken)
+            self._stepped(woken)
             self._began = 0.0
+
+    def _stepped(self, woken: Woken) -> None:
+        try:
+            with border.contained("sync", self.config.name):
+                self.step(woken)
+        except LeaseLost:
+            return  # the process is about to end (H1)
+        except NidusError as error:  # not even the failure could be told
+            self._failures += 1
+            log.line("SourceFailed", source=self.config.name, message=error.message)
 
     def step(self, woken: Woken) -> None:
         """One sync of the source. A failure keeps the last good snapshot enforced, and is reported (S4)."""
@@ -97,6 +113,8 @@ class Source:
                 self._synced(woken, stages)
             self._failures = 0
         except NidusError as error:
+            if error.reason == STOPPING:
+                return  # the next process does it
             self._failures += 1
             self.wake.keep(woken)
             if self._snapshot is None:

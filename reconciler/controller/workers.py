@@ -39,7 +39,7 @@ STALLED_AGAIN = 300.0  # seconds; what stalls is looked at again now and then, i
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every pass uses. `sight` gives the eyes for a bundle, `watch` wakes a key when nested objects move, `nonce` makes one,
-    `forget` drops what is known of a nested API server, `finished` hears of every report."""
+    `forget` drops what is known of a nested API server, `finished` hears of every report, `over` of a name that is free again."""
 
     store: Store
     sight: Callable[[Bundle], Reader]
@@ -49,6 +49,7 @@ class Tools:
     forget: Callable[[Bundle], None]
     nonce: Callable[[], str]
     finished: Callable[[Report], None]
+    over: Callable[[str], None] = lambda name: None
 
 
 class Workers:
@@ -156,11 +157,11 @@ class Workers:
         """Persist a state if it says anything new. A commit that changed nothing of the cluster is not news (G4)."""
         found = self._board.slot(state.record.cluster)
         stored = found[1] if found else None
-        if stored is not None and stored.versions and _same(stored, state):
-            known = replace(state, versions=stored.versions)
+        if stored is not None and stored.base is not None and _same(stored, state):
+            known = replace(state, base=stored.base)
             self._board.keep(known)
             return known
-        saved = self._tools.store.write(replace(state, versions=stored.versions if stored else ()))
+        saved = self._tools.store.write(replace(state, base=stored.base if stored else None))
         self._board.keep(saved)
         return saved
 
@@ -220,6 +221,7 @@ class Workers:
             self._tools.store.close(state)
             self._board.drop(key)
         self._tools.reporter.gone(key)
+        self._tools.over(key)
         log.line("ClusterOver", cluster=key, policy=tombstone.policy if tombstone else "")
 
     def _tell(self, slot: Slot, state: State | None, report: Report, seconds: float = 0.0) -> None:
@@ -257,6 +259,8 @@ def _unresolved(key: str, slot: Slot, revision: Revision) -> Report:
     """There is no bundle: the file is broken and nothing older was accepted, or its content cannot be read (S8)."""
     if slot.invalid:
         return briefs.invalid(key, revision, slot.invalid)
+    if slot.held is not None and slot.held.reason in ("BadRecord", "NewerFormat"):
+        return briefs.failed(key, revision, Stalled(slot.held.message, reason=slot.held.reason))
     return briefs.held(key, revision, slot.held or Held("Unreadable", "its content cannot be read"))
 
 

@@ -14,3 +14,4 @@ from reconciler.fleet.standing import documents as documents
 from reconciler.fleet.standing import in_use as in_use
 from reconciler.fleet.standing import invalid as invalid
 from reconciler.fleet.standing import profiles as profiles
+from reconciler.fleet.standing import withheld as withheld

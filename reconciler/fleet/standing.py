@@ -1,8 +1,9 @@
 """What clusters stand on, in the form that validation asks for it."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from reconciler.model import ClusterDocument, Content, Record, Snapshot
+from reconciler.model import ClusterDocument, Content, Held, Record, Rollout, Snapshot
 
 
 def in_use(records: Iterable[Record], source: str) -> dict[tuple[str, str], str]:
@@ -35,3 +36,17 @@ def invalid(snapshot: Snapshot) -> dict[str, str]:
         if kind == "cluster":
             found.setdefault(name, f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}")
     return found
+
+
+def withheld(rollout: Rollout, why: Mapping[str, Held]) -> Rollout:
+    """The rollout without the clusters in `why`: nobody knows what they are, so they keep what they have, and their names."""
+    return replace(
+        rollout,
+        admitted={name: one for name, one in rollout.admitted.items() if name not in why},
+        tombstones={name: one for name, one in rollout.tombstones.items() if name not in why},
+        held=dict(sorted({**rollout.held, **{name: why[name] for name in why if _named(rollout, name)}}.items())),
+    )
+
+
+def _named(rollout: Rollout, name: str) -> bool:
+    return name in rollout.admitted or name in rollout.tombstones or name in rollout.held

@@ -47,6 +47,25 @@ def retire(entries: Entries, kept: Iterable[Key]) -> Entries:
     return _sorted(replace(entry, state=state) for entry in entries if (entry.target, entry.ref) in stays)
 
 
+def united(known: Entries, stored: Entries) -> Entries:
+    """The entries of both, where the stored ones are older or newer and nobody can say which (a host restored from a backup).
+
+    None is lost: losing inventory is never permission to delete (A3). Where both know an object by another UID, neither is
+    believed: the entry is `intended` again, and becomes owned only by an object with our marks and nonce.
+    """
+    found = {(entry.target, entry.ref): entry for entry in stored}
+    for entry in known:
+        other = found.get((entry.target, entry.ref))
+        found[entry.target, entry.ref] = entry if other is None or other.uid == entry.uid else _doubted(entry, other)
+    return _sorted(found.values())
+
+
+def _doubted(one: InventoryEntry, other: InventoryEntry) -> InventoryEntry:
+    """An entry that holds of both: its fields are those that both applied."""
+    fields = tuple(sorted({*one.fields} & {*other.fields}))
+    return replace(one, uid="", state="intended", fields=fields)
+
+
 def _settled(plan: Plan) -> Iterable[Key]:
     """Entries whose object is observed gone, or replaced by a foreign successor (A3, D4)."""
     return (

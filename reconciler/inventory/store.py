@@ -1,93 +1,168 @@
 """Records and inventories as ConfigMaps, one a cluster, with shards for large inventories. Every write names the version it is based on.
 
 Losing one of them is never permission to delete (A3): a missing record means "unknown", and an unreadable one is `Stalled`.
+What is remembered of a record (its version) is only a hint: where the server knows better, the record is read and the write
+goes on from there.
 """
 
-import base64
-import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
 from reconciler.errors import ApiError, ErrorClass, Retry, Stalled
+from reconciler.inventory import ledger, packing
+from reconciler.inventory.packing import LABEL, OWNER
+from reconciler.inventory.packing import State as State
 from reconciler.kube.client import Client
-from reconciler.model import InventoryEntry, Object, ObjectRef, Record
+from reconciler.model import Object, ObjectRef
 
-FORMAT = "1"
-LABEL = "nidus.dev/state"
-SHARD_BYTES = 512 * 1024
-_encoder = msgspec.json.Encoder(order="deterministic")
-_entries = msgspec.json.Decoder(tuple[InventoryEntry, ...])
-_record = msgspec.json.Decoder(Record)
+TRIES = 4  # writes of one record that may be overtaken before the caller's backoff decides
+READ_BACK = frozenset({ErrorClass.RACED, ErrorClass.AMBIGUOUS, ErrorClass.ABSENT})
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """A cluster's record and inventory; `versions` are the resourceVersions of the ConfigMaps they were read from, first the record's."""
+class Loaded:
+    """What the store holds: states by cluster, and why others cannot be read, by cluster too."""
 
-    record: Record
-    entries: tuple[InventoryEntry, ...] = ()
-    versions: tuple[str, ...] = ()
+    states: Mapping[str, State]
+    unreadable: Mapping[str, Stalled]
 
 
 class Store:
-    """Reads and writes states in one namespace. Raises ApiError, Retry when somebody else wrote first, Stalled on a newer format (I25)."""
+    """Reads and writes states in one namespace. Raises ApiError, Retry when others keep writing, Stalled for a human (I25)."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
 
-    def load(self) -> dict[str, State]:
-        """All states, by cluster: one LIST."""
+    def load(self) -> Loaded:
+        """Everything, with one LIST. One record that cannot be read stops nobody else."""
         objects, _ = self._client.list("", "ConfigMap", namespace=self._namespace, labels=LABEL)
         by_name = {str(item["metadata"]["name"]): item for item in objects}
-        states = (_decode(item, by_name) for item in objects if item["metadata"]["labels"][LABEL] == "record")
-        return {state.record.cluster: state for state in states}
+        states: dict[str, State] = {}
+        unreadable: dict[str, Stalled] = {}
+        for item in objects:
+            if item["metadata"]["labels"].get(LABEL) != "record":
+                continue
+            try:
+                states[packing.cluster_of(item)] = packing.unpack(item, by_name)
+            except Stalled as error:
+                unreadable[packing.cluster_of(item)] = error
+        return Loaded(states, unreadable)
+
+    def versions(self) -> dict[str, str]:
+        """The resourceVersion of every record, by cluster."""
+        objects, _ = self._client.list("", "ConfigMap", namespace=self._namespace, labels=f"{LABEL}=record")
+        return {packing.cluster_of(item): str(item["metadata"]["resourceVersion"]) for item in objects}
 
     def read(self, cluster: str) -> State | None:
-        """One state, fresh from the server."""
-        head = self._client.get(self._ref(_name(cluster, 0)))
-        if head is None:
-            return None
-        names = [_name(cluster, n) for n in range(1, int(head["data"].get("shards", "1")))]
-        shards = {name: item for name in names if (item := self._client.get(self._ref(name)))}
-        return _decode(head, {_name(cluster, 0): head, **shards})
+        """One state, fresh from the server; None where there is no record. Raises ApiError; Stalled where it cannot be read."""
+        head = self._client.get(self._ref(packing.record_name(cluster)))
+        return None if head is None else packing.unpack(head, self._shards_of(head))
 
     def write(self, state: State) -> State:
-        """Persist a state; shards first, so that a record never names entries that are not stored."""
-        bodies = _encode(state)
-        versions = list(state.versions) + [""] * (len(bodies) - len(state.versions))
-        for number in reversed(range(len(bodies))):
-            versions[number] = self._put(_name(state.record.cluster, number), bodies[number], versions[number], state)
-        for number in range(len(bodies), len(state.versions)):
-            self._remove(_name(state.record.cluster, number))
-        return replace(state, versions=tuple(versions[: len(bodies)]))
+        """Persist a state; shards first, so that a record never names entries that are not stored. Returns it as it is stored.
+
+        Where the server holds something else than the base, what it holds is read: the same data is written over, an older
+        state of the same life of the cluster is united with this one, anything else is left alone.
+        """
+        sharded = state.base is not None and state.base.sharded
+        for _ in range(TRIES):
+            packed = packing.pack(state)
+            for name, data in packed.shards.items():
+                self._shard(name, state.record.cluster, data)
+            state, done = self._tried(state, packed)
+            if done:
+                if packed.shards or sharded:
+                    self._sweep(state.record.cluster, packed)
+                return state
+        raise Retry(f"the record of {state.record.cluster} keeps being written by somebody else", reason="Raced")
 
     def close(self, state: State) -> None:
         """The cluster is over: its record goes, shards last."""
-        for number in range(len(state.versions)):
-            self._remove(_name(state.record.cluster, number))
+        self._remove(packing.record_name(state.record.cluster))
+        for item in self._stored_shards(state.record.cluster):
+            self._remove(str(item["metadata"]["name"]))
 
-    def _put(self, name: str, data: Mapping[str, Any], version: str, state: State) -> str:
-        role = "record" if name == _name(state.record.cluster, 0) else "shard"
-        labels = {LABEL: role, "nidus.dev/record-of": state.record.cluster}
-        metadata = {"name": name, "namespace": self._namespace, "labels": labels}
-        body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **data}
+    def _tried(self, state: State, packed: packing.Packed) -> tuple[State, bool]:
+        """One write of the record: the state to go on with, and whether it is stored."""
         try:
-            if version:
-                body["metadata"]["resourceVersion"] = version
-                written = self._client.replace(body)
-            else:
-                written = self._client.create(body)
+            written = self._put(state, packed.head)
         except ApiError as error:
-            if error.kind == ErrorClass.RACED:
-                raise Retry(
-                    f"the record of {state.record.cluster} was written by somebody else", reason="Raced"
-                ) from error
-            raise
-        return str(written["metadata"]["resourceVersion"])
+            if error.kind not in READ_BACK:
+                raise
+            return self._settled(state, packed)
+        return replace(state, base=packing.base({**written, "data": packed.head})), True
+
+    # Going on from what the server holds
+
+    def _settled(self, state: State, packed: packing.Packed) -> tuple[State, bool]:
+        """The state to go on with after a write whose end is not known, or that was overtaken; whether it is stored already."""
+        stored = self.read(state.record.cluster)
+        if stored is None:
+            return replace(state, base=None), False  # deleted by hand, or the create never arrived: it is made anew
+        base = stored.base
+        assert base is not None  # what was read has one
+        if base.digest == packing.digest(packed.head):
+            return replace(state, base=base), True  # our own write: only its answer was lost
+        if stored.record.nonce != state.record.nonce:
+            raise Stalled(
+                f"the record of {state.record.cluster} is of another life of the cluster, made by somebody else",
+                reason="ForeignRecord",
+                hint="end the other controller of this namespace, or delete the record that is wrong, then start this one again",
+            )
+        if state.base is not None and base.digest == state.base.digest:
+            return replace(state, base=base), False  # only its metadata moved
+        return replace(state, entries=ledger.united(state.entries, stored.entries), base=base), False
+
+    # Objects
+
+    def _put(self, state: State, data: Mapping[str, str]) -> Object:
+        body = self._body(packing.record_name(state.record.cluster), state.record.cluster, "record", data)
+        if state.base is None:
+            return self._client.create(body)
+        body["metadata"]["resourceVersion"] = state.base.version
+        return self._client.replace(body)
+
+    def _shard(self, name: str, cluster: str, data: Mapping[str, str]) -> None:
+        """Store a shard. Its name is the digest of its content, so one that is there with other data is damaged, and mended."""
+        found = self._client.get(self._ref(name))
+        if found is not None and found.get("data") == data:
+            return
+        body = self._body(name, cluster, "shard", data)
+        try:
+            if found is None:
+                self._client.create(body)
+            else:
+                body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+                self._client.replace(body)
+        except ApiError as error:
+            again = self._client.get(self._ref(name)) if error.kind in READ_BACK else None
+            if again is None or again.get("data") != data:
+                raise
+
+    def _sweep(self, cluster: str, packed: packing.Packed) -> None:
+        """Remove the shards of earlier states. One that stays does no harm: nothing names it."""
+        with suppress(ApiError):
+            for item in self._stored_shards(cluster):
+                if str(item["metadata"]["name"]) not in packed.shards:
+                    self._remove(str(item["metadata"]["name"]))
+
+    def _stored_shards(self, cluster: str) -> list[Object]:
+        selector = f"{LABEL}=shard,{OWNER}={cluster}"
+        return self._client.list("", "ConfigMap", namespace=self._namespace, labels=selector)[0]
+
+    def _shards_of(self, head: Object) -> dict[str, Object]:
+        try:
+            names = packing.shard_names(head)
+        except (KeyError, ValueError, TypeError):
+            return {}  # `unpack` says what is wrong with it
+        return {name: item for name in names if (item := self._client.get(self._ref(name))) is not None}
+
+    def _body(self, name: str, cluster: str, role: str, data: Mapping[str, str]) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": self._namespace, "labels": {LABEL: role, OWNER: cluster}}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
 
     def _remove(self, name: str) -> None:
         found = self._client.get(self._ref(name))
@@ -96,33 +171,3 @@ class Store:
 
     def _ref(self, name: str) -> ObjectRef:
         return ObjectRef("", "ConfigMap", self._namespace, name)
-
-
-def _name(cluster: str, shard: int) -> str:
-    return f"nidus-record-{cluster}" if shard == 0 else f"nidus-inventory-{cluster}-{shard}"
-
-
-def _encode(state: State) -> list[dict[str, Any]]:
-    packed = base64.b64encode(zlib.compress(_encoder.encode(state.entries), 6)).decode()
-    parts = [packed[at : at + SHARD_BYTES] for at in range(0, len(packed), SHARD_BYTES)] or [""]
-    record = _encoder.encode(state.record).decode()
-    head = {"data": {"format": FORMAT, "record": record, "shards": str(len(parts)), "entries": parts[0]}}
-    return [head, *({"data": {"format": FORMAT, "entries": part}} for part in parts[1:])]
-
-
-def _decode(head: Object, by_name: Mapping[str, Object]) -> State:
-    name, data = str(head["metadata"]["name"]), head.get("data") or {}
-    if data.get("format") != FORMAT:
-        raise Stalled(
-            f"ConfigMap {name} has format {data.get('format')!r}, this version reads {FORMAT!r}", reason="NewerFormat"
-        )
-    try:
-        record = _record.decode(data["record"])
-        heads = [head, *(by_name[_name(record.cluster, n)] for n in range(1, int(data["shards"])))]
-        packed = "".join(item["data"]["entries"] for item in heads)
-        entries = _entries.decode(zlib.decompress(base64.b64decode(packed)))
-    except (KeyError, ValueError, zlib.error, msgspec.MsgspecError) as error:
-        raise Stalled(
-            f"ConfigMap {name} cannot be read ({type(error).__name__}); nothing of it is deleted", reason="BadRecord"
-        ) from error
-    return State(record, entries, tuple(str(item["metadata"]["resourceVersion"]) for item in heads))

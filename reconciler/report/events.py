@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.errors import NidusError
 from reconciler.kube.client import Client
-from reconciler.report import log
+from reconciler.report import bugs, log
 from reconciler.report.transitions import Transition
 
 LIMIT = 1000  # waiting events; beyond that the oldest story is told by the log alone
@@ -44,6 +44,8 @@ class Events:
                 self._client.create(self._body(one))
             except NidusError as error:
                 log.line("EventFailed", cluster=one.cluster, message=error.message)
+            except Exception as error:  # one event is not worth the thread
+                bugs.tell("event", error, one.cluster)
 
     def _body(self, one: Transition) -> dict[str, Any]:
         now = time.time_ns()

@@ -1,10 +1,13 @@
 """Prometheus metrics; names follow the field's conventions, labels never come from the repository except cluster and source names."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from reconciler.model import Report, SourceReport
+from reconciler.model import Report
 from reconciler.report import bugs
 from reconciler.report.transitions import Transition
+from reconciler.report.view import ClusterView, SourceView
 
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 
@@ -12,7 +15,8 @@ BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 class Metrics:
     """The process's metrics, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, unwritten: Callable[[], float] = lambda: 0) -> None:
+        """`unwritten` counts the status objects that are not written yet."""
         self.registry = CollectorRegistry()
         self.registry.register(bugs.COUNTED)
         self._transitions = Counter(
@@ -41,11 +45,20 @@ class Metrics:
             "nidus_source_violations", "Violations in the repository", ["source"], registry=self.registry
         )
 
+        self._cluster_labels: tuple[Counter | Gauge, ...] = (self._transitions, self._ready)
+        self._leader = Gauge("nidus_leader", "1 while this process holds the Lease", registry=self.registry)
+        waiting = Gauge("nidus_status_unwritten", "Status objects not written yet", registry=self.registry)
+        waiting.set_function(unwritten)
+
+    def leads(self, holds: Callable[[], bool]) -> None:
+        """`holds` says whether this process holds the Lease; asked at each scrape."""
+        self._leader.set_function(lambda: float(holds()))
+
     def transition(self, one: Transition) -> None:
         self._transitions.labels(one.cluster, one.reason).inc()
 
-    def cluster(self, report: Report, seconds: float) -> None:
-        self._ready.labels(report.cluster).set(report.word == "Ready")
+    def cluster(self, view: ClusterView, report: Report, seconds: float) -> None:
+        self._ready.labels(view.cluster).set(view.word == "Ready")
         self._passes.observe(seconds)
         for result in report.results:
             if result.outcome != "unchanged":
@@ -53,12 +66,12 @@ class Metrics:
 
     def gone(self, cluster: str) -> None:
         """Forget a cluster that no longer exists: label sets grow with what exists, not with what ever existed."""
-        if (cluster,) in self._ready._metrics:
-            self._ready.remove(cluster)
+        for metric in self._cluster_labels:
+            metric.remove_by_labels({"cluster": cluster})
 
-    def source(self, report: SourceReport) -> None:
-        self._fetched.labels(report.source).set(report.fetched)
-        self._violations.labels(report.source).set(len(report.violations))
+    def source(self, view: SourceView) -> None:
+        self._fetched.labels(view.source).set(view.fetched)
+        self._violations.labels(view.source).set(view.violation_count)
 
     def sync(self, source: str, trigger: str) -> None:
         self._syncs.labels(source, trigger).inc()

@@ -1,73 +1,132 @@
-"""The one place that turns a report into status, events, metrics and log lines."""
+"""The one place that turns a report into a view, and the view into status, events, metrics and log lines."""
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
-from reconciler.errors import NidusError
 from reconciler.kube.client import Client
 from reconciler.model import Report, SourceReport
-from reconciler.report import log, transitions
+from reconciler.report import log, transitions, view
 from reconciler.report.events import Events
 from reconciler.report.metrics import Metrics
 from reconciler.report.statuses import Statuses
+from reconciler.report.view import ClusterView, SourceView
 
 
 class Reporter:
-    """Holds the last report of each cluster and source; memory grows with the clusters that exist."""
+    """Holds the last view of each cluster and source: `clusters` and `sources` by name. Nothing here waits for the API server."""
 
     def __init__(self, client: Client, namespace: str, instance: str) -> None:
-        self.metrics = Metrics()
         self.statuses = Statuses(client, namespace)
+        self.metrics = Metrics(self.statuses.waiting)
         self._events = Events(client, namespace, instance)
         self._lock = threading.Lock()
-        self.clusters: dict[str, Report] = {}
-        self.sources: dict[str, SourceReport] = {}
+        self._told: dict[str, ClusterView] = {}
+        self._read: dict[str, SourceView] = {}
+        self.clusters: dict[str, ClusterView] = {}
+        self.sources: dict[str, SourceView] = {}
+
+    def load(self) -> None:
+        """Read what was said before this process began, so that nothing is said twice. Raises ApiError."""
+        clusters, sources = self.statuses.load()
+        with self._lock:
+            self._told = {one.cluster: one for one in clusters}
+            self._read = {one.source: one for one in sources}
 
     def cluster(self, report: Report, *, source: str, path: str, seconds: float, extra: Mapping[str, Any]) -> None:
-        """Tell what a pass came to. A status that cannot be written is told by the log; the next pass says it again."""
+        """Tell what a pass came to. The report and its objects are not kept; the status is written in the background."""
         with self._lock:
-            before = self.clusters.get(report.cluster)
-            self.clusters[report.cluster] = report
-        for one in transitions.between(before, report, self.statuses.told(report.cluster)):
+            before = self.clusters.get(report.cluster) or self._told.pop(report.cluster, None)
+            after = view.cluster(report, before, source=source, file=path, extra=extra, now=time.time())
+            self.clusters[report.cluster] = after
+            self.statuses.cluster(after)  # in the order of the views; nothing is written here
+        for one in transitions.between(before, report):
             log.transition(one)
             self._events.transition(one)
             self.metrics.transition(one)
-        self.metrics.cluster(report, seconds)
-        try:
-            self.statuses.cluster(report, source, path, extra)
-        except NidusError as error:
-            log.line("StatusFailed", cluster=report.cluster, message=error.message)
+        self.metrics.cluster(after, report, seconds)
 
     def source(self, report: SourceReport, spec: Mapping[str, Any]) -> None:
+        """Tell what a sync came to. `spec` is url, branch and path as they are configured."""
         with self._lock:
             before = self.sources.get(report.source)
-            self.sources[report.source] = report
-        self.metrics.source(report)
-        if before is None or (before.revision, before.error, before.held) != (
-            report.revision,
-            report.error,
-            report.held,
-        ):
-            log.line(
-                "SourceFailed" if report.error else "SourceRead",
-                source=report.source,
-                revision=report.revision,
-                message=report.error,
-                violations=len(report.violations),
-                trigger=report.trigger,
-            )
-        try:
-            self.statuses.source(report, spec)
-        except NidusError as error:
-            log.line("StatusFailed", source=report.source, message=error.message)
+            after = view.source(report, before or self._read.get(report.source), spec)
+            self.sources[report.source] = after
+            self.statuses.source(after)
+        self.metrics.source(after)
+        if before is None or (before.revision, before.error, before.held) != (after.revision, after.error, after.held):
+            _log(after, report.trigger)
+
+    def place(self, cluster: str, source: str, file: str) -> None:
+        """Where a cluster is described now; nothing is written where that did not move."""
+        with self._lock:
+            known = self.clusters.get(cluster)
+            if known is None or (known.source, known.file) == (source, file):
+                return
+            after = self.clusters[cluster] = replace(known, source=source, file=file)
+            self.statuses.cluster(after)
+
+    def stage(self, source: str, name: str, at: float) -> None:
+        """One more stage of the commit a source was read at (T3); `at` in seconds since the epoch."""
+        with self._lock:
+            known = self.sources.get(source)
+            if known is None:
+                return
+            after = self.sources[source] = view.staged(known, name, at)
+            self.statuses.source(after)
+
+    def applied(self, cluster: str) -> str:
+        """The revision that was last wholly applied, as it was said; "" for none."""
+        with self._lock:
+            known = self.clusters.get(cluster) or self._told.get(cluster)
+            return known.applied if known else ""
+
+    def generation(self, source: str) -> int:
+        """The generation of a source that was answered last (W3)."""
+        with self._lock:
+            known = self.sources.get(source) or self._read.get(source)
+            return known.generation if known else 0
+
+    def told(self, cluster: str) -> ClusterView | None:
+        """What was last said of a cluster, by this process or the one before."""
+        with self._lock:
+            return self.clusters.get(cluster) or self._told.get(cluster)
 
     def gone(self, cluster: str) -> None:
-        """A cluster is over and leaves nothing to say."""
+        """A cluster is over and leaves nothing to say. Its status object goes; a failure is tried again."""
         with self._lock:
             self.clusters.pop(cluster, None)
+            self._told.pop(cluster, None)
+            self.statuses.gone("NestedCluster", cluster)
         self.metrics.gone(cluster)
-        self.statuses.gone(cluster)
+
+    def keep(self, clusters: Collection[str], sources: Collection[str], read: Collection[str]) -> None:
+        """Remove the status objects of what is not there any more: neither a record nor a source speaks of it.
+
+        `clusters` and `sources` are all that exist; `read` the sources that were read since the start: of a cluster without a
+        record only its own source can say that it is over.
+        """
+        for name, spec in self.statuses.names("NestedCluster").items():
+            source = str(spec.get("source", ""))
+            if name not in clusters and (source in read or source not in sources):
+                self.gone(name)
+        for name in self.statuses.names("Source").keys() - set(sources):
+            self.statuses.gone("Source", name)
 
     def close(self) -> None:
+        """Give the last words a few seconds, then end."""
+        self.statuses.close()
         self._events.close()
+
+
+def _log(after: SourceView, trigger: str) -> None:
+    log.line(
+        "SourceFailed" if after.error else "SourceRead",
+        source=after.source,
+        revision=after.revision,
+        message=after.error,
+        violations=after.violation_count,
+        trigger=trigger,
+    )

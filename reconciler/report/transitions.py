@@ -1,9 +1,11 @@
 """What changed between two reports of one cluster (T2): pure, so that every sink tells the same story."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from reconciler.model import Report, Result
+from reconciler.model import Report
+from reconciler.report import view
+from reconciler.report.view import ClusterView
 
 QUIET = frozenset({"unchanged", "skipped", "waiting"})
 
@@ -21,29 +23,17 @@ class Transition:
     warning: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What was said of a cluster before this process began: its word, and layer -> state."""
+def between(before: ClusterView | None, after: Report) -> tuple[Transition, ...]:
+    """The transitions from what was said last to a report: the word, layers, and each object that was changed, held or failed.
 
-    word: str = ""
-    layers: Mapping[str, str] = field(default_factory=dict)
-
-
-UNTOLD = Told()
-
-
-def between(before: Report | None, after: Report, told: Told = UNTOLD) -> tuple[Transition, ...]:
-    """The transitions from one report to the next: the word, layers, and each object that was changed, held or failed.
-
-    `told` stands in for `before` after a restart, so that nothing is told twice.
+    After a restart `before` is what the status object says, so that nothing is told twice.
     """
-    if before is not None:
-        told = Told(before.word, {layer.name: layer.state for layer in before.layers})
-    return (*_word(told, after), *_layers(told, after), *_objects(before, after))
+    known = before or ClusterView(after.cluster, "")
+    return (*_word(known, after), *_layers(known, after), *_objects(known, after))
 
 
-def _word(told: Told, after: Report) -> Iterable[Transition]:
-    if told.word == after.word:
+def _word(before: ClusterView, after: Report) -> Iterable[Transition]:
+    if before.word == after.word:
         return
     message = _why(after) or f"{after.cluster} is {after.word}"
     warning = after.word in ("Degraded", "Held", "Invalid")
@@ -58,9 +48,10 @@ def _why(report: Report) -> str:
     return about.get("Stalled", "") if report.word == "Invalid" else about.get("Ready", "")
 
 
-def _layers(told: Told, after: Report) -> Iterable[Transition]:
+def _layers(before: ClusterView, after: Report) -> Iterable[Transition]:
+    told = {layer.name: layer.state for layer in before.layers}
     for layer in after.layers:
-        if told.layers.get(layer.name) != layer.state:
+        if told.get(layer.name) != layer.state:
             message = layer.message or f"layer {layer.name} is {layer.state}"
             yield Transition(
                 after.cluster,
@@ -72,19 +63,13 @@ def _layers(told: Told, after: Report) -> Iterable[Transition]:
             )
 
 
-def _objects(before: Report | None, after: Report) -> Iterable[Transition]:
-    told = {_key(result) for result in before.results} if before else set()
+def _objects(before: ClusterView, after: Report) -> Iterable[Transition]:
     for result in after.results:
         reported = result.outcome == "skipped" and result.reason != ""  # drift that is said and not corrected (R2)
-        once = reported or result.outcome in ("failed", "held", "deleting")
-        if (result.outcome in QUIET and not reported) or (once and _key(result) in told):
+        if (result.outcome in QUIET and not reported) or (view.lasts(result) and view.outcome(result) in before.told):
             continue
         change = result.change
         message = f"{change.ref} {result.outcome}" + (f": {result.error}" if result.error else "")
         warning = reported or result.outcome in ("failed", "held")
         reason = result.reason if warning and result.reason else result.outcome.capitalize()
         yield Transition(after.cluster, str(after.revision), reason, message, change.layer, str(change.ref), warning)
-
-
-def _key(result: Result) -> tuple[str, str, str]:
-    return str(result.change.ref), result.outcome, result.error

@@ -63,6 +63,10 @@ class Mirror:
                 os.close(self._owned)
                 self._owned = -1
 
+    def halt(self) -> None:
+        """End the call under way, from any thread: its git is killed and it raises Unavailable("Stopping"), as do later ones."""
+        self._place.halt.set()
+
     def fetch(self) -> Revision:
         """The newest commit of the branch, now in the mirror (S1).
 

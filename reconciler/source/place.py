@@ -1,7 +1,8 @@
 """Where a mirror is, of what, how much it may take, and git run in it."""
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from reconciler.source.address import Address
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What every command of a mirror needs to know. `deadline` in seconds, for each command."""
+    """What every command of a mirror needs to know. `deadline` in seconds, for each command; `halt`, once set, ends the one under
+    way and every later one."""
 
     folder: Path
     config: SourceConfig
     address: Address
     deadline: float
     bounds: trees.Bounds
+    halt: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
     def ref(self) -> str:
@@ -35,5 +38,12 @@ def git(place: Place, arguments: Sequence[str], *, network: bool = False, stdin:
         env = environment.reading(place.folder)
     output = 1024 * (place.bounds.files + 64)  # a line of a listing is shorter than that
     return runner.run(
-        place.folder, arguments, env, deadline=place.deadline, written=place.bounds.pack, output=output, stdin=stdin
+        place.folder,
+        arguments,
+        env,
+        deadline=place.deadline,
+        written=place.bounds.pack,
+        output=output,
+        stdin=stdin,
+        halt=place.halt,
     )

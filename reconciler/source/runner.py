@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _LAUNCH = ("/bin/sh", "-c", f'ulimit -f "$1" && shift && unset {FOREIGN} && exec
 _BLOCK = 512
 _ERRORS = 64 << 10
 _CHUNK = 1 << 18
+STOPPING = "Stopping"  # the reason of the error
+_LOOK = 0.25  # seconds between two looks at `halt` while git is silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,22 @@ def run(
     written: int,
     output: int,
     stdin: bytes = b"",
+    halt: threading.Event | None = None,
 ) -> Answer:
     """One git command in `folder`. `deadline` in seconds; `written` caps each file it writes, `output` what it prints (bytes).
 
-    Raises Unavailable(reason="Timeout") at the deadline, after the whole process group was killed.
+    Raises Unavailable(reason="Timeout") at the deadline, or (reason="Stopping") once `halt` is set, after the whole process
+    group was killed.
     """
+    halt = halt or threading.Event()
+    if halt.is_set():
+        raise _stopping()
     process = start(folder, arguments, env, written=written, stdin=bool(stdin))
     end = time.monotonic() + deadline
     try:
         if stdin:
             _feed(process, stdin, end)
-        out, err, cut = _drain(process, end, output)
+        out, err, cut = _drain(process, end, output, halt)
         if cut:
             stop(process)
         status = process.wait(max(0.1, end - time.monotonic()))
@@ -114,15 +122,23 @@ def _feed(process: "subprocess.Popen[bytes]", data: bytes, end: float) -> None:
         process.stdin.close()
 
 
-def _drain(process: "subprocess.Popen[bytes]", end: float, limit: int) -> tuple[bytes, bytes, bool]:
+def _stopping() -> Unavailable:
+    return Unavailable("the controller stops", reason=STOPPING)
+
+
+def _drain(
+    process: "subprocess.Popen[bytes]", end: float, limit: int, halt: threading.Event
+) -> tuple[bytes, bytes, bool]:
     """Everything printed, until both pipes are closed; ends early and says so when stdout passes `limit`."""
     out, err = bytearray(), bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(_open(process.stdout), selectors.EVENT_READ, out)
         selector.register(_open(process.stderr), selectors.EVENT_READ, err)
         while selector.get_map():
-            ready = selector.select(max(0.0, end - time.monotonic()))
-            if not ready:
+            ready = selector.select(min(_LOOK, max(0.0, end - time.monotonic())))
+            if halt.is_set():
+                raise _stopping()
+            if not ready and time.monotonic() >= end:
                 raise TimeoutError
             for key, _ in ready:
                 data = os.read(key.fd, _CHUNK)

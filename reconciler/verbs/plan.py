@@ -12,7 +12,7 @@ from reconciler.verbs import connection, table
 
 if TYPE_CHECKING:
     from reconciler.gather import Reader
-    from reconciler.inventory.store import State
+    from reconciler.inventory.store import Loaded, State
     from reconciler.kube.client import Client
     from reconciler.model import Bundle, Content, Plan, Policy, Rollout, Snapshot
     from reconciler.settings import Settings
@@ -43,11 +43,11 @@ def run(args: argparse.Namespace) -> int:
     told = connection.configured(args, repo="" if args.config else args.path)
     client = edge.host(told.config.host)
     policy = told.policy(client.version())
-    states = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
-    snapshot, accepted, read = _snapshot(args, told, policy, states)
+    loaded = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
+    snapshot, accepted, read = _snapshot(args, told, policy, loaded.states)
     for one in snapshot.violations:
         print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
-    rollout, plans = _plans(args, told, policy, client, snapshot, states, accepted, read)
+    rollout, plans = _plans(args, told, policy, client, snapshot, loaded, accepted, read)
     _print(args, rollout, plans)
     changes = any(change.action not in ("unchanged", "skip") for plan in plans for change in plan.changes)
     if snapshot.violations:
@@ -55,20 +55,22 @@ def run(args: argparse.Namespace) -> int:
     return 2 if args.detailed_exitcode and (changes or rollout.held) else 0
 
 
-def _recalled(states: Mapping[str, State], client: Client, namespace: str) -> Mapping[str, State]:
+def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
     """Records from before versions were kept, with what their status objects say."""
     from dataclasses import replace
 
     from reconciler import fleet
     from reconciler.model import NO_VERSIONS
 
+    states = loaded.states
     if all(state.record.versions != NO_VERSIONS for state in states.values()):
-        return states
+        return loaded
     objects = client.list("nidus.dev", "NestedCluster", namespace=namespace)[0]
     said = {str(item["metadata"]["name"]): item.get("status") or {} for item in objects}
-    return {
+    recalled = {
         name: replace(state, record=fleet.recalled(state.record, said.get(name, {}))) for name, state in states.items()
     }
+    return replace(loaded, states=recalled)
 
 
 def _snapshot(
@@ -131,21 +133,23 @@ def _plans(
     policy: Policy,
     client: Client,
     snapshot: Snapshot,
-    states: Mapping[str, State],
+    loaded: Loaded,
     accepted: Mapping[str, Content],
     read: Read,
 ) -> tuple[Rollout, tuple[Plan, ...]]:
     import time
 
     from reconciler import review
-    from reconciler.controller import eyes
+    from reconciler.controller import eyes, verify
     from reconciler.inventory import requests
     from reconciler.inventory.salt import salt
     from reconciler.kube.targets import Targets
     from reconciler.packs.render import Renderer
 
     namespace = told.config.namespace
-    standing = review.Standing(states, accepted, requests.load(client, namespace), salt(client, namespace))
+    unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
+    asked, salted = requests.load(client, namespace), salt(client, namespace)
+    standing = review.Standing(loaded.states, accepted, asked, salted, unreadable)
     targets, renderer = Targets(client, inside=told.inside), Renderer(workers=1)
 
     def blobs(oids: Collection[str]) -> dict[str, bytes]:

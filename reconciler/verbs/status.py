@@ -46,7 +46,42 @@ def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool, str]:
         clusters = [item for item in clusters if item["metadata"]["name"] == args.name]
         if not clusters:
             return f"no nested cluster {args.name} in namespace {args.namespace}", False, version
-    return _form(sources, clusters, args), True, version
+    text = _form(sources, clusters, args)
+    if args.name or args.output not in ("", "wide"):
+        return text, True, version
+    return f"{_leader(client, args.namespace)}\n\n{text}".lstrip(), True, version
+
+
+def _leader(client: Client, namespace: str) -> str:
+    """Which controller works, from the Lease; "" where this user may not read it."""
+    import time
+
+    from reconciler.controller.lease import LEASE
+    from reconciler.errors import ApiError
+    from reconciler.model import ObjectRef
+
+    try:
+        lease = client.get(ObjectRef("coordination.k8s.io", "Lease", namespace, LEASE)) or {}
+    except ApiError:
+        return ""
+    spec = lease.get("spec") or {}
+    holder = "".join(filter(str.isprintable, str(spec.get("holderIdentity") or "")))[:100]
+    silent = time.time() - _seconds(spec.get("renewTime"))
+    if not holder:
+        return "CONTROLLER  none holds the Lease: nothing is reconciled until one runs"
+    if silent > 2 * float(spec.get("leaseDurationSeconds") or 15):
+        return f"CONTROLLER  {holder} was last seen {table.age(silent)} ago: nothing is reconciled until one runs"
+    return f"CONTROLLER  {holder} leads since {table.age(time.time() - _seconds(spec.get('acquireTime')))}"
+
+
+def _seconds(text: object) -> float:
+    """Seconds since the epoch of a time as the API writes it; 0 where it says none."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _form(sources: Sequence[Item], clusters: Sequence[Item], args: argparse.Namespace) -> str:
@@ -63,7 +98,7 @@ def _sources(items: Sequence[Item]) -> str:
     for item in items:
         status = item.get("status") or {}
         errors = int(status.get("violationCount", 0))
-        state = status.get("error") or (_count(errors, "error") if errors else "ok")
+        state = _with_age(status) or (_count(errors, "error") if errors else "ok")
         name = item["metadata"]["name"]
         rows.append(
             (name, _short(status.get("revision", "")), str(status.get("accepted", 0)), state, status.get("trigger", ""))
@@ -75,6 +110,14 @@ def _sources(items: Sequence[Item]) -> str:
             notes.append(f"  held: {status['held']['message']}" + _approval(status["held"].get("digest", "")))
     text = table.render(("SOURCE", "REVISION", "CLUSTERS", "STATE", "TRIGGER"), rows)
     return "\n".join([text, *map(printable, notes)])
+
+
+def _with_age(status: Item) -> str:
+    """Why the source cannot be read, and when it was last fetched; "" where it can."""
+    import time
+
+    error, fetched = str(status.get("error") or ""), _seconds(status.get("fetched"))
+    return f"{error} (fetched {table.age(time.time() - fetched)} ago)" if error and fetched else error
 
 
 def _clusters(items: Sequence[Item], wide: bool) -> str:

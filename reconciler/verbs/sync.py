@@ -42,7 +42,7 @@ def _runs(client: Client, namespace: str) -> bool:
     """Whether a controller holds the Lease and renewed it lately; a wrong guess is harmless, since the Lease itself decides."""
     from datetime import UTC, datetime
 
-    from reconciler.controller.service import LEASE
+    from reconciler.controller.lease import LEASE
     from reconciler.model import ObjectRef
 
     found = client.get(ObjectRef("coordination.k8s.io", "Lease", namespace, LEASE)) or {}

@@ -240,6 +240,8 @@ def test_operators_add_requests_and_change_nothing(empty_host: TestHost, account
     ]
     assert wrong(ada, account.namespace, allowed, True) == []
     assert wrong(ada, account.namespace, refused, False) == []
+    assert may(ada, account.namespace, "coordination.k8s.io", "leases", "get", "nidus")
+    assert not may(ada, account.namespace, "coordination.k8s.io", "leases", "get", "another")
 
 
 def test_the_roles_have_no_wildcards() -> None:

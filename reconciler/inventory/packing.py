@@ -1,0 +1,143 @@
+"""A cluster's record and inventory as the data of ConfigMaps, and back. Pure.
+
+Format 1 is one ConfigMap, or a record with numbered shards. Format 2 is for an inventory too large for one ConfigMap: its
+shards are named by the digest of what they hold together, so that a write under way never damages what stands there.
+"""
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from reconciler.errors import Stalled
+from reconciler.model import InventoryEntry, Object, Record
+
+LABEL = "nidus.dev/state"
+OWNER = "nidus.dev/record-of"
+RECORD = "nidus-record-"
+SHARD_BYTES = 512 * 1024
+UNPACKED_BYTES = 256 << 20  # an inventory of a million objects; what unpacks to more was not written by us
+MEND = "restore the ConfigMap from a backup: the controller reads it again by itself; until then nothing of the cluster is touched"
+_encoder = msgspec.json.Encoder(order="deterministic")
+_entries = msgspec.json.Decoder(tuple[InventoryEntry, ...])
+_record = msgspec.json.Decoder(Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a state was last read from or written to: the record's resourceVersion, the digest of its data, whether it had shards."""
+
+    version: str
+    digest: str
+    sharded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A cluster's record and inventory; `base` None: nothing of it is stored yet."""
+
+    record: Record
+    entries: tuple[InventoryEntry, ...] = ()
+    base: Base | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The data of the record's ConfigMap, and of each shard by name."""
+
+    head: Mapping[str, str]
+    shards: Mapping[str, Mapping[str, str]]
+
+
+def pack(state: State) -> Packed:
+    """The ConfigMaps of a state: equal states are packed alike."""
+    packed = base64.b64encode(zlib.compress(_encoder.encode(state.entries), 6)).decode()
+    parts = [packed[at : at + SHARD_BYTES] for at in range(0, len(packed), SHARD_BYTES)] or [""]
+    head = {"format": "1", "record": _encoder.encode(state.record).decode(), "shards": "1", "entries": parts[0]}
+    if len(parts) == 1:
+        return Packed(head, {})
+    lot = hashlib.sha256(packed.encode()).hexdigest()[:16]
+    named = {
+        shard_name(state.record.cluster, number, lot): {"format": "2", "entries": part}
+        for number, part in enumerate(parts)
+        if number
+    }
+    return Packed(head | {"format": "2", "shards": str(len(parts)), "lot": lot}, named)
+
+
+def unpack(head: Object, shards: Mapping[str, Object]) -> State:
+    """The state in a record's ConfigMap and its shards, by name. Raises Stalled with the way to mend where it cannot be read."""
+    name, data = str(head["metadata"]["name"]), _data(head)
+    if data.get("format") not in ("1", "2"):
+        raise Stalled(
+            f"ConfigMap {name} has format {str(data.get('format'))[:20]!r}, this version reads 1 and 2",
+            reason="NewerFormat",
+            hint="run the version that wrote it",
+        )
+    try:
+        record = _record.decode(data["record"])
+        heads = [data, *(_data(shards[one]) for one in shard_names(head))]
+        packed = "".join(item["entries"] for item in heads)
+        if data["format"] == "2" and hashlib.sha256(packed.encode()).hexdigest()[:16] != data["lot"]:
+            raise ValueError("the shards are not those of the record")
+        entries = _entries.decode(_inflated(packed))
+    except (KeyError, ValueError, TypeError, zlib.error, msgspec.MsgspecError) as error:
+        raise damaged(name, type(error).__name__) from error
+    if cluster_of(head) != record.cluster:
+        raise damaged(name, "it is the record of another cluster")
+    return State(record, entries, base(head))
+
+
+def base(head: Object) -> Base:
+    """What the record's ConfigMap says of itself, as it was read or as a write answered."""
+    data = _data(head)
+    return Base(str(head["metadata"]["resourceVersion"]), digest(data), str(data.get("shards", "1")) != "1")
+
+
+def damaged(name: str, how: str) -> Stalled:
+    """What cannot be read is never deleted and never overwritten; a human decides."""
+    return Stalled(f"ConfigMap {name} cannot be read ({how}); nothing of it is deleted", reason="BadRecord", hint=MEND)
+
+
+def shard_names(head: Object) -> tuple[str, ...]:
+    """The shards a record speaks of. Raises ValueError or KeyError where it does not say it properly."""
+    data, cluster = _data(head), cluster_of(head)
+    count = int(data["shards"])
+    if not 1 <= count <= 1000:
+        raise ValueError("no number of shards")
+    return tuple(shard_name(cluster, number, data.get("lot", "")) for number in range(1, count))
+
+
+def shard_name(cluster: str, number: int, lot: str = "") -> str:
+    return f"nidus-inventory-{cluster}-{lot}-{number}" if lot else f"nidus-inventory-{cluster}-{number}"
+
+
+def record_name(cluster: str) -> str:
+    return f"{RECORD}{cluster}"
+
+
+def cluster_of(head: Object) -> str:
+    """The cluster a record's ConfigMap is about, by its name: whatever it holds may be damaged."""
+    return str(head["metadata"]["name"]).removeprefix(RECORD)
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    """Tells whether the data of a record moved, whatever happened to its metadata."""
+    return hashlib.sha256(_encoder.encode(dict(data))).hexdigest()
+
+
+def _data(item: Object) -> Mapping[str, Any]:
+    data = item.get("data")
+    return data if isinstance(data, Mapping) else {}
+
+
+def _inflated(packed: str) -> bytes:
+    unpacking = zlib.decompressobj()
+    found = unpacking.decompress(base64.b64decode(packed, validate=True), UNPACKED_BYTES)
+    if not unpacking.eof:
+        raise ValueError("cut short, or larger than any inventory")
+    return found

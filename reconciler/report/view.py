@@ -1,0 +1,209 @@
+"""What is known of a cluster and of a source, as small frozen values: the one model that status objects, the JSON API, transitions
+and metrics are made from. No object of Kubernetes is kept: memory grows with what is shown.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reconciler.model import Change, Condition, Held, LayerStatus, Report, Result, SourceReport, Violation
+
+MESSAGE = 1024  # characters
+SHOWN = 50  # changes and held lines kept
+VIOLATIONS = 200
+TOLD = 1000  # outcomes remembered so that a lasting one is told once
+_QUIET = frozenset({"unchanged", "skip"})
+_FIRST = {"hold": 0, "delete": 1, "replace": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionView:
+    """A condition, and since when it has this status (RFC 3339)."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """One change of a plan, without its object."""
+
+    action: str
+    target: str
+    ref: str
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """The last plan: how many changes of each action, the first of them (held and destructive ones before others), what is held."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    changes: tuple[ChangeView, ...] = ()
+    held: tuple[str, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """What is known of one cluster. `word` is its status in one word; `at` when it was last looked at, in seconds since the epoch.
+
+    `told` are the outcomes that last, each told once (T2).
+    """
+
+    cluster: str
+    word: str
+    source: str = ""
+    file: str = ""
+    attempted: str = ""
+    applied: str = ""
+    conditions: tuple[ConditionView, ...] = ()
+    layers: tuple[LayerStatus, ...] = ()
+    held: Held | None = None
+    plan: PlanView = PlanView()
+    endpoint: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    next_at: float | None = None
+    at: float = 0.0
+    told: frozenset[tuple[str, str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """What is known of one source. `stages` are (name, seconds since the epoch) of the last commit; `fetched` when it was last
+    fetched, in seconds since the epoch, 0 where nobody knows."""
+
+    source: str
+    url: str = ""
+    branch: str = ""
+    path: str = ""
+    revision: str = ""
+    accepted: int = 0
+    rejected: int = 0
+    violations: tuple[Violation, ...] = ()
+    violation_count: int = 0
+    generation: int = 0
+    trigger: str = ""
+    stages: tuple[tuple[str, float], ...] = ()
+    fetched: float = 0.0
+    error: str = ""
+    held: Held | None = None
+
+
+def cluster(
+    report: Report,
+    before: ClusterView | None,
+    *,
+    source: str,
+    file: str,
+    extra: Mapping[str, Any],
+    now: float,
+) -> ClusterView:
+    """The view of what a pass came to. `before` is the last one: a condition that did not turn keeps its time."""
+    known = before.attempted if before else ""
+    revision = str(report.revision) if report.revision.commit else known  # of a pass that could not even know that
+    return ClusterView(
+        cluster=report.cluster,
+        word=report.word,
+        source=source,
+        file=file,
+        attempted=revision,
+        applied=revision if report.word == "Ready" else (before.applied if before else ""),
+        conditions=_conditions(report.conditions, before.conditions if before else (), now),
+        layers=tuple(_layer(one) for one in report.layers),
+        held=_held(report.held),
+        plan=_plan(report),
+        endpoint=report.endpoint,
+        extra=dict(extra),
+        next_at=report.next_at,
+        at=now,
+        told=frozenset(key for _, key in zip(range(TOLD), map(outcome, filter(lasts, report.results)), strict=False)),
+    )
+
+
+def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, Any]) -> SourceView:
+    """The view of what a sync came to. A restart is no news: the story of the commit stays as it was told."""
+    known = before or SourceView(report.source)
+    revision = str(report.revision) if report.revision else known.revision
+    story = (report.trigger, report.stages)
+    if report.trigger == "start" and revision == known.revision and known.stages:
+        story = (known.trigger, known.stages)
+    return SourceView(
+        source=report.source,
+        url=str(spec.get("url", "")),
+        branch=str(spec.get("branch", "")),
+        path=str(spec.get("path", "")),
+        revision=revision,
+        accepted=report.accepted,
+        rejected=report.rejected,
+        violations=report.violations[:VIOLATIONS],
+        violation_count=len(report.violations),
+        generation=max(report.generation, known.generation),
+        trigger=story[0],
+        stages=story[1],
+        fetched=report.fetched or known.fetched,
+        error=report.error[:MESSAGE],
+        held=_held(report.held),
+    )
+
+
+def staged(known: SourceView, name: str, at: float) -> SourceView:
+    """The view with one more stage."""
+    return replace(known, stages=(*known.stages, (name, at)))
+
+
+def lasts(result: Result) -> bool:
+    """Whether an outcome may stay so for many passes and is told once: a failure, a hold, a deletion, drift that is only said (R2)."""
+    return result.outcome in ("failed", "held", "deleting") or (result.outcome == "skipped" and result.reason != "")
+
+
+def outcome(result: Result) -> tuple[str, str, str]:
+    return str(result.change.ref), result.outcome, result.error[:MESSAGE]
+
+
+def stamp(at: float) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    seconds, millis = divmod(round(at * 1000), 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{millis:03d}Z"
+
+
+def _conditions(found: Sequence[Condition], before: Iterable[ConditionView], now: float) -> tuple[ConditionView, ...]:
+    known = {one.type: one for one in before}
+    return tuple(_condition(one, known.get(one.type), stamp(now)) for one in found)
+
+
+def _condition(one: Condition, before: ConditionView | None, now: str) -> ConditionView:
+    since = before.since if before is not None and before.status == one.status and before.since else now
+    return ConditionView(one.type, one.status, one.reason, one.message[:MESSAGE], since)
+
+
+def _layer(one: LayerStatus) -> LayerStatus:
+    return LayerStatus(one.name, one.target, one.state, one.message[:MESSAGE], one.objects)
+
+
+def _held(held: Held | None) -> Held | None:
+    return Held(held.reason, held.message[:MESSAGE], held.consent, held.items) if held else None
+
+
+def _plan(report: Report) -> PlanView:
+    changes = report.plan.changes
+    held = [f"{change.ref}: {change.reason}"[:MESSAGE] for change in changes if change.action == "hold"][:SHOWN]
+    if report.held and not held:
+        held = [report.held.message[:MESSAGE]]  # a removal is held as a whole
+    told = sorted((one for one in changes if one.action not in _QUIET), key=lambda one: _FIRST.get(one.action, 3))
+    return PlanView(
+        counts=dict(sorted(Counter(change.action for change in changes).items())),
+        changes=tuple(_change(one) for one in told[:SHOWN]),
+        held=tuple(held),
+        unknown={name: why[:MESSAGE] for name, why in list(report.plan.unknown.items())[:SHOWN]},
+    )
+
+
+def _change(one: Change) -> ChangeView:
+    return ChangeView(one.action, str(one.target), str(one.ref), one.layer, one.reason[:MESSAGE])

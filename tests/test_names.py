@@ -1,0 +1,131 @@
+"""A name that is free again wakes the source that waits for it."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reconciler.controller import briefs
+from reconciler.controller.board import Board
+from reconciler.controller.intake import Intake
+from reconciler.controller.queue import Queue
+from reconciler.inventory.store import State
+from reconciler.model import ControllerSpec, EngineConfig, Record, Revision, SourceConfig
+from reconciler.report import Reporter
+from reconciler.settings import Settings
+from tests.memory.server import Server
+from tests.shell import client
+from tests.spec_cases import FILES, POLICY
+from tests.test_source_mirror import Work
+
+CRDS = Path(__file__).parent.parent / "deploy" / "crds"
+NAMESPACE = "nidus-system"
+
+
+@pytest.fixture
+def reporter() -> Iterator[Reporter]:
+    server = Server()
+    server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for file in sorted(CRDS.glob("*.yaml")):
+        server.put(yaml.safe_load(file.read_text()))
+    made = Reporter(client(server), NAMESPACE, "test")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    made = Work(tmp_path / "work")
+    made.commit(FILES)
+    return made
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(POLICY, {})
+
+
+@pytest.fixture
+def intake(tmp_path: Path, work: Work, board: Board, reporter: Reporter) -> Iterator[Intake]:
+    spec = ControllerSpec(
+        sources=(SourceConfig(name="second", url=str(work.folder), interval="1h"),), engine=EngineConfig(versions=())
+    )
+    settings = Settings(spec, POLICY.engines, {}, tmp_path / "data", "one", False, "nidus-system:nidus")
+    made = Intake(settings, board, Queue(), reporter, threading.Event())
+    made.open()
+    yield made
+    made.close()
+
+
+def state(source: str, name: str = "team-a") -> State:
+    return State(Record(source, name, "local", f"clusters/{name}.yaml", "main", "c" * 40, {}, "n", 1.0))
+
+
+def step(intake: Intake) -> str:
+    """One sync of the source; what woke it."""
+    source = intake.sources["second"]
+    woken = source.wake.take()
+    source.step(woken)
+    return woken.trigger
+
+
+def test_a_freed_name_wakes_the_source_that_waits_for_it(intake: Intake, board: Board) -> None:
+    board.keep(state("first"))
+    step(intake)
+    assert board.names() == []
+    board.drop("team-a")  # the first source's cluster is over
+    intake.freed("another")
+    assert step(intake) == "poll"
+    assert board.names() == []
+    intake.freed("team-a")
+    assert step(intake) == "name"
+    assert board.names() == ["team-a"]
+
+
+def test_a_cluster_never_accepted_goes_with_its_file(
+    intake: Intake, board: Board, reporter: Reporter, work: Work
+) -> None:
+    work.commit(
+        {"clusters/team-b.yaml": FILES["clusters/team-a.yaml"].replace("team-a", "team-b").replace("spec:", "spek:")}
+    )
+    step(intake)
+    assert board.names() == ["team-a", "team-b"]
+    reporter.cluster(
+        briefs.invalid("team-b", Revision("main", "c"), "line 1"), source="second", path="x", seconds=0, extra={}
+    )
+    assert reporter.statuses.settle(5)
+    assert set(reporter.statuses.names("NestedCluster")) == {"team-b"}
+    work.commit({}, gone=("clusters/team-b.yaml",))
+    step(intake)
+    assert board.names() == ["team-a"]
+    assert reporter.statuses.settle(5)
+    assert reporter.statuses.names("NestedCluster") == {}
+
+
+def test_a_cluster_whose_pass_outlived_its_file_is_not_forgotten(intake: Intake, board: Board, work: Work) -> None:
+    """It was created while the commit that removes it was read."""
+    step(intake)
+    work.commit({}, gone=("clusters/team-a.yaml",))
+    step(intake)
+    assert board.names() == []
+    board.keep(state("second"))
+    intake.astray()
+    assert step(intake) == "record"
+    found = board.slot("team-a")
+    assert found is not None
+    intake.astray()
+    assert step(intake) == "poll"
+
+
+def test_a_status_follows_a_file_that_moved_without_a_pass(
+    intake: Intake, board: Board, reporter: Reporter, work: Work
+) -> None:
+    step(intake)
+    done = briefs.invalid("team-a", Revision("main", "c"), "line 1")
+    reporter.cluster(done, source="second", path="clusters/team-a.yaml", seconds=0, extra={})
+    work.commit({"teams/a.yaml": FILES["clusters/team-a.yaml"]}, gone=("clusters/team-a.yaml",))
+    step(intake)
+    assert reporter.statuses.settle(5)
+    assert reporter.statuses.names("NestedCluster")["team-a"]["file"] == "teams/a.yaml"

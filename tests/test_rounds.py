@@ -1,0 +1,75 @@
+"""Work that is done again and again: once for many calls, again after a failure, and never the end of its thread."""
+
+import threading
+
+import pytest
+
+from reconciler.controller.rounds import Rounds
+from reconciler.errors import Retry
+
+
+def test_many_calls_are_one_round() -> None:
+    stop, done, rounds = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        rounds.append(1)
+        done.set()
+
+    made = Rounds("test", work, stop, every=None)
+    for _ in range(400):
+        made.ask()
+    made.start()
+    assert done.wait(5)
+    stop.set()
+    assert made.end(5)
+    assert len(rounds) == 1
+
+
+def test_a_call_during_a_round_is_one_more() -> None:
+    stop, begun, go, again = (threading.Event() for _ in range(4))
+    rounds: list[int] = []
+
+    def work() -> None:
+        rounds.append(1)
+        if len(rounds) == 2:
+            again.set()
+        begun.set()
+        assert go.wait(5)
+
+    made = Rounds("test", work, stop, every=None)
+    made.start()
+    made.ask()
+    assert begun.wait(5)
+    assert made.silent() > 0
+    for _ in range(10):
+        made.ask()
+    go.set()
+    assert again.wait(5)
+    stop.set()
+    assert made.end(5)
+    assert len(rounds) == 2
+
+
+@pytest.mark.parametrize("error", [Retry("not now"), TypeError("a bug")])
+def test_a_round_that_failed_is_done_again_by_itself(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    stop, done, rounds = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        rounds.append(1)
+        if len(rounds) < 3:
+            raise error
+        done.set()
+
+    made = Rounds("test", work, stop, every=None, first=0.01)
+    made.start()
+    made.ask()
+    assert done.wait(5)
+    stop.set()
+    assert made.end(5)
+    told = capsys.readouterr().err
+    assert told.count('"event": "RoundFailed"') == 2
+    assert told.count('"event": "Bug"') == (2 if isinstance(error, TypeError) else 0)
+
+
+def test_one_that_was_never_started_ends_at_once() -> None:
+    assert Rounds("test", lambda: None, threading.Event(), every=None).end(5)

@@ -1,0 +1,326 @@
+"""The whole process over a server in memory: standbys, stops, requests, and what is remembered of the home cluster."""
+
+import json
+import os
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.controller.service import Service
+from reconciler.errors import NidusError
+from reconciler.model import ControllerSpec, EngineConfig, HostConfig, LeaseConfig, ServerConfig, SourceConfig
+from reconciler.settings import Settings
+from tests.memory.failures import REFUSED, answer, on
+from tests.memory.http import Front
+from tests.memory.server import Server
+from tests.spec_cases import POLICY
+from tests.test_source_mirror import Work
+
+NAMESPACE = "nidus-system"
+CRDS = Path(__file__).parent.parent / "deploy" / "crds"
+PLAIN = {"README.md": "nothing of ours yet\n"}
+RECORD = (
+    '{"source":"platform","cluster":"NAME","host":"local","path":"clusters/NAME.yaml","branch":"main","commit":"",'
+    '"digests":{},"nonce":"n1","born":1.0}'
+)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for file in sorted(CRDS.glob("*.yaml")):
+        made.put(yaml.safe_load(file.read_text()))
+    yield made
+
+
+@pytest.fixture
+def house(server: Server, tmp_path: Path) -> Iterator["House"]:
+    with Front(server) as front:
+        made = House(server, front.url, tmp_path)
+        yield made
+        made.end()
+
+
+class House:
+    """Controllers of one configuration, with a repository `work` that says nothing yet."""
+
+    def __init__(self, server: Server, url: str, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.work = Work(folder / "work")
+        self.work.commit(PLAIN)
+        self.kubeconfig = folder / "kubeconfig"
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        clusters = [{"name": "c", "cluster": {"server": url}}]
+        body = {
+            "clusters": clusters,
+            "users": [{"name": "u", "user": {}}],
+            "contexts": [context],
+            "current-context": "c",
+        }
+        self.kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **body}))
+        self.services: list[Service] = []
+        self.threads: list[threading.Thread] = []
+        self.errors: list[NidusError] = []
+
+    def service(self, name: str = "one", **source: Any) -> Service:
+        spec = ControllerSpec(
+            sources=(SourceConfig(name="platform", url=str(self.work.folder), interval="1h", **source),),
+            engine=EngineConfig(versions=()),
+            host=HostConfig(kubeconfig=str(self.kubeconfig)),
+            server=ServerConfig(internal="127.0.0.1:0", webhook="127.0.0.1:0"),
+            lease=LeaseConfig(duration="3s"),
+            workers=2,
+        )
+        data = self.folder / name
+        account = f"{NAMESPACE}:nidus"
+        made = Service(Settings(spec, POLICY.engines, {}, data, name, False, account))
+        self.services.append(made)
+        return made
+
+    def start(self, service: Service) -> threading.Thread:
+        """Start it without waiting for the Lease."""
+        thread = threading.Thread(target=self._begin, args=(service,), daemon=True)
+        self.threads.append(thread)
+        thread.start()
+        assert until(lambda: hasattr(service, "internal_port"))
+        return thread
+
+    def _begin(self, service: Service) -> None:
+        try:
+            service.start()
+        except NidusError as error:
+            self.errors.append(error)  # as `nidus run` would end with it
+
+    def leads(self, name: str = "one", **source: Any) -> Service:
+        """A controller that leads and has read its source."""
+        made = self.service(name, **source)
+        self.start(made).join(20)
+        assert self.errors == []
+        assert until(lambda: made.intake is not None and not made.intake.unread())
+        return made
+
+    def end(self) -> None:
+        self.server.heal()
+        for service in self.services:
+            service.interrupt()
+            service.stop()
+        for thread in self.threads:
+            thread.join(10)
+
+    def holder(self) -> str:
+        lease = self.server.get("coordination.k8s.io", "Lease", NAMESPACE, "nidus") or {}
+        return str((lease.get("spec") or {}).get("holderIdentity") or "")
+
+
+def until(check: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether `check` becomes true in time."""
+    ends = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def get(service: Service, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{service.internal_port}{path}", timeout=5) as found:
+            return found.status, found.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def metric(service: Service, name: str) -> float:
+    lines = get(service, "/metrics")[1].splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+
+def record(server: Server, name: str, data: dict[str, str] | None = None) -> None:
+    body = data or {"format": "1", "record": RECORD.replace("NAME", name), "shards": "1", "entries": "eJyLjgUAARUAuQ=="}
+    labels = {"nidus.dev/state": "record", "nidus.dev/record-of": name}
+    metadata = {"name": f"nidus-record-{name}", "namespace": NAMESPACE, "labels": labels}
+    server.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": body})
+
+
+def request(server: Server, number: int, kind: str = "approve", **more: Any) -> None:
+    asked = {
+        "kind": kind,
+        "source": "",
+        "cluster": "",
+        "who": "me",
+        "created": float(number),
+        "name": f"r-{number}",
+        **more,
+    }
+    metadata = {"name": asked["name"], "namespace": NAMESPACE, "labels": {"nidus.dev/request": kind}}
+    server.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"request": json.dumps(asked)}})
+
+
+# Standbys
+
+
+def test_a_standby_is_ready_and_says_who_leads(house: House) -> None:
+    first = house.leads("one")
+    second = house.service("two")
+    house.start(second)
+    assert until(lambda: get(first, "/readyz") == (200, "ok"))
+    assert until(lambda: get(second, "/readyz") == (200, "ok"))
+    assert json.loads(get(second, "/api/v1/process")[1]) == {
+        "identity": "two", "leader": False, "holder": "one", "waits": "the Lease",
+    }  # fmt: skip
+    assert (metric(first, "nidus_leader"), metric(second, "nidus_leader")) == (1.0, 0.0)
+    first.stop()
+    assert until(lambda: metric(second, "nidus_leader") == 1.0)
+    assert until(lambda: json.loads(get(second, "/api/v1/process")[1])["waits"] == "")
+
+
+def test_nobody_is_ready_before_the_host_answered(house: House) -> None:
+    house.server.fail(REFUSED, times=None)
+    one = house.service()
+    house.start(one)
+    assert get(one, "/readyz")[0] == 503
+    assert get(one, "/healthz") == (200, "ok")
+    house.server.heal()
+    assert until(lambda: get(one, "/readyz") == (200, "ok"))
+
+
+# Stops
+
+
+def test_a_stop_during_a_sync_ends_git_and_gives_the_lease_back(house: House) -> None:
+    service = house.leads()
+    assert service.intake is not None
+    source = service.intake.sources["platform"]
+    (house.work.folder / ".git" / "packed-refs").unlink(missing_ok=True)
+    os.mkfifo(house.work.folder / ".git" / "packed-refs")  # git waits for somebody to write it
+    source.wake.up("poll")
+    assert until(lambda: source.silent() > 0 and bool(gits(house.folder)))
+    stopping = threading.Thread(target=service.stop)
+    stopping.start()
+    stopping.join(10)
+    left, holder = gits(house.folder), house.holder()
+    for git in left:
+        os.kill(git, 9)  # else this test would wait for it at its end
+    stopping.join(30)
+    assert (left, holder) == ([], "")
+    assert not [one.name for one in threading.enumerate() if one.name == "source-platform"]
+
+
+def gits(folder: Path) -> list[int]:
+    """The gits that work below a folder: (as the mirror's owner, or serving it)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().decode("utf-8", "replace")
+                place = str((entry / "cwd").readlink())
+            except OSError:
+                continue
+            if words.startswith("git") and str(folder) in words + place and "cat-file" not in words:
+                found.append(int(entry.name))
+    return found
+
+
+# Requests
+
+
+def test_many_requests_are_few_lists_and_syncs(house: House) -> None:
+    service = house.leads()
+    assert until(lambda: metric(service, "nidus_source_syncs_total") == 1)
+    time_before = threading.active_count()
+    house.server.log.clear()
+    for number in range(100):
+        request(house.server, number, consent="d", expires=time.time() + 1000)
+    assert until(lambda: len(service.board.requests()) == 100)
+    assert threading.active_count() <= time_before + 2
+    lists = [call for call in house.server.log if (call.verb, call.kind) == ("list", "ConfigMap")]
+    assert len(lists) <= 4
+    assert until(lambda: metric(service, "nidus_source_syncs_total") >= 2)
+    assert metric(service, "nidus_source_syncs_total") <= 1 + len(lists)
+
+
+def test_old_approvals_make_no_sync_at_a_start(house: House) -> None:
+    for number in range(20):
+        request(house.server, number, consent="d", expires=time.time() + 1000)
+    service = house.leads()
+    assert len(service.board.requests()) == 20
+    request(house.server, 99, kind="suspend", cluster="nobody")
+    assert until(lambda: len(service.board.requests()) == 21)  # everything before it was heard
+    assert metric(service, "nidus_source_syncs_total") == 1
+
+
+def test_requests_that_could_not_be_listed_are_listed_again(house: House) -> None:
+    service = house.leads()
+    house.server.fail(answer(500), on("list", kind="ConfigMap"), times=2)
+    request(house.server, 1, consent="d")
+    assert until(lambda: len(service.board.requests()) == 1)
+
+
+def test_a_spent_request_whose_removal_failed_is_removed_again(house: House) -> None:
+    house.leads()
+    house.server.fail(answer(500), on("delete", kind="ConfigMap"))
+    request(house.server, 1, expires=5.0)
+    assert until(lambda: house.server.get("", "ConfigMap", NAMESPACE, "r-1") is None)
+
+
+# What is remembered
+
+
+def test_one_unreadable_record_stalls_its_cluster_only_and_heals_by_itself(house: House) -> None:
+    record(house.server, "a")
+    record(house.server, "b")
+    good = house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a")
+    assert good is not None
+    house.server.put({**good, "data": {**good["data"], "record": "{"}})
+    service = house.leads()
+    assert until(lambda: _stalled(house.server, "a").get("status") == "True")
+    assert "nidus-record-a" in _stalled(house.server, "a")["message"]
+    assert "backup" in _stalled(house.server, "a")["message"]
+    assert set(service.board.records()) == {"b"}
+    found = house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a")
+    assert found is not None and found["data"]["record"] == "{"  # nobody touched it
+    house.server.put({**found, "data": good["data"]})
+    service._records.ask()
+    assert until(lambda: set(service.board.records()) == {"a", "b"})
+    assert service.board.unreadable() == {}
+
+
+def _stalled(server: Server, name: str) -> dict[str, Any]:
+    found = server.get("nidus.dev", "NestedCluster", NAMESPACE, name) or {}
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one["type"] == "Stalled"), {})
+
+
+def test_a_record_that_is_gone_comes_back(house: House) -> None:
+    record(house.server, "a")
+    service = house.leads()
+    before = house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a")
+    house.server.delete("", "ConfigMap", NAMESPACE, "nidus-record-a")
+    service._compared.ask()
+    assert until(lambda: house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a") is not None)
+    after = house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a")
+    assert before and after and json.loads(after["data"]["record"])["nonce"] == "n1"
+
+
+def test_orphans_of_a_killed_process_go_and_what_was_deleted_by_hand_comes_back(house: House) -> None:
+    head = {
+        "apiVersion": "nidus.dev/v1alpha1",
+        "kind": "NestedCluster",
+        "metadata": {"name": "x", "namespace": NAMESPACE},
+    }
+    house.server.put({**head, "spec": {"source": "platform", "file": "clusters/x.yaml"}})
+    house.server.apply({**head, "status": {"status": "Deleting"}}, subresource="status")
+    service = house.leads()
+    assert until(lambda: house.server.get("nidus.dev", "NestedCluster", NAMESPACE, "x") is None)
+    assert until(lambda: service.reporter.statuses.waiting() == 0)
+    house.server.delete("nidus.dev", "Source", NAMESPACE, "platform")
+    service._compared.ask()
+    assert until(lambda: bool((house.server.get("nidus.dev", "Source", NAMESPACE, "platform") or {}).get("status")))

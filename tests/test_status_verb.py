@@ -1,0 +1,75 @@
+"""`nidus status`: who leads, from the Lease, and since when a source could not be fetched."""
+
+import argparse
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from reconciler.verbs import status
+from tests.memory.failures import answer, on
+from tests.memory.server import Server
+from tests.shell import client
+
+NAMESPACE = "nidus-system"
+
+
+@pytest.fixture
+def server() -> Server:
+    from pathlib import Path
+
+    import yaml
+
+    made = Server()
+    made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for file in sorted((Path(__file__).parent.parent / "deploy" / "crds").glob("*.yaml")):
+        made.put(yaml.safe_load(file.read_text()))
+    return made
+
+
+def lease(server: Server, holder: str, renewed: float, since: float = 7200.0) -> None:
+    """Renewed so many seconds ago."""
+    now = datetime.now(UTC)
+    spec: Mapping[str, Any] = {
+        "holderIdentity": holder,
+        "leaseDurationSeconds": 15,
+        "acquireTime": (now - timedelta(seconds=since)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "renewTime": (now - timedelta(seconds=renewed)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
+    metadata = {"name": "nidus", "namespace": NAMESPACE}
+    server.put({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec})
+
+
+def shown(server: Server) -> str:
+    args = argparse.Namespace(name="", output="", namespace=NAMESPACE)
+    return status._text(client(server), args)[0]
+
+
+def test_nobody_leads(server: Server) -> None:
+    assert shown(server).startswith("CONTROLLER  none holds the Lease: nothing is reconciled")
+    lease(server, "", 3.0)
+    assert shown(server).startswith("CONTROLLER  none holds the Lease: nothing is reconciled")
+
+
+def test_somebody_leads(server: Server) -> None:
+    lease(server, "nidus-0", 3.0)
+    assert shown(server).startswith("CONTROLLER  nidus-0 leads since 2h\n")
+
+
+def test_somebody_led(server: Server) -> None:
+    lease(server, "nidus-0\x1b[2J", 600.0)
+    assert shown(server).startswith("CONTROLLER  nidus-0[2J was last seen 10m ago: nothing is reconciled")
+
+
+def test_who_may_not_read_the_lease_sees_the_rest(server: Server) -> None:
+    server.fail(answer(403), on("get", kind="Lease"))
+    assert shown(server).startswith("SOURCE")
+
+
+def test_a_source_that_cannot_be_fetched_says_since_when(server: Server) -> None:
+    head = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "metadata": {"name": "p", "namespace": NAMESPACE}}
+    server.put({**head, "spec": {}})
+    fetched = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    server.apply({**head, "status": {"error": "Unavailable: no answer", "fetched": fetched}}, subresource="status")
+    assert "Unavailable: no answer (fetched 5m ago)" in shown(server)

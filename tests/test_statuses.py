@@ -1,0 +1,337 @@
+"""What is told of clusters and sources: written until it stands there, compared with what stands there, and no more kept than is shown."""
+
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.model import (
+    Change,
+    Condition,
+    Held,
+    LayerStatus,
+    ObjectRef,
+    Plan,
+    Report,
+    Result,
+    Revision,
+    SourceReport,
+    Target,
+)
+from reconciler.report import Reporter
+from tests.memory.failures import LOST, REFUSED, answer, on
+from tests.memory.server import Server
+from tests.shell import client
+
+NAMESPACE = "nidus-system"
+CRDS = Path(__file__).parent.parent / "deploy" / "crds"
+REVISION = Revision("main", "c" * 40)
+READY = (Condition("Ready", "True", "Ready", "1 layers are Current"), Condition("Stalled", "False", "NotStalled", ""))
+URL = {"url": "https://git.example.com/a", "branch": "main", "path": "."}
+
+
+@pytest.fixture
+def server() -> Server:
+    made = Server()
+    made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for file in sorted(CRDS.glob("*.yaml")):
+        made.put(yaml.safe_load(file.read_text()))
+    return made
+
+
+@pytest.fixture
+def reporter(server: Server) -> Iterator[Reporter]:
+    made = Reporter(client(server), NAMESPACE, "test")
+    yield made
+    made.close()
+
+
+def report(name: str = "a", word: str = "Ready", **more: Any) -> Report:
+    plan = Plan(name, REVISION, ())
+    layers = (LayerStatus("web", f"local/{name}", "Current", "", 1),)
+    return replace(Report(name, REVISION, plan, (), layers, READY, word), **more)
+
+
+def tell(reporter: Reporter, one: Report, path: str = "clusters/a.yaml", source: str = "platform") -> None:
+    reporter.cluster(one, source=source, path=path, seconds=0.1, extra={"versions": {"engine": "0.36.1"}})
+
+
+def shown(server: Server, name: str = "a", kind: str = "NestedCluster") -> dict[str, Any]:
+    return dict(server.get("nidus.dev", kind, NAMESPACE, name) or {})
+
+
+def word(server: Server, name: str = "a") -> str:
+    return str((shown(server, name).get("status") or {}).get("status", ""))
+
+
+def until(check: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether `check` becomes true in time."""
+    ends = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_what_is_told_stands_there(server: Server, reporter: Reporter) -> None:
+    tell(reporter, report(endpoint="https://a.example.com"))
+    assert until(lambda: word(server) == "Ready")
+    found = shown(server)
+    assert found["spec"] == {"source": "platform", "file": "clusters/a.yaml"}
+    assert found["status"]["revision"] == {"attempted": str(REVISION), "applied": str(REVISION)}
+    assert found["status"]["layers"] == [{"name": "web", "target": "local/a", "health": "Current", "objects": 1}]
+    assert found["status"]["versions"] == {"engine": "0.36.1"}
+    assert found["status"]["endpoint"] == "https://a.example.com"
+    assert [one["type"] for one in found["status"]["conditions"]] == ["Ready", "Stalled"]
+
+
+@pytest.mark.parametrize("failure", [answer(500), answer(429), REFUSED, LOST], ids=lambda one: f"{one.form}{one.code}")
+@pytest.mark.parametrize("subresource", ["", "status"])
+def test_a_failed_write_is_tried_until_it_worked(
+    server: Server, reporter: Reporter, failure: Any, subresource: str
+) -> None:
+    rule = server.fail(failure, lambda call: call.verb == "apply" and call.subresource == subresource)
+    tell(reporter, report(word="Degraded"))
+    assert until(lambda: word(server) == "Degraded")
+    assert rule.done == 1
+    assert until(lambda: reporter.statuses.waiting() == 0)
+
+
+def test_the_newest_is_what_is_written_after_a_failure(server: Server, reporter: Reporter) -> None:
+    rule = server.fail(answer(500), on("apply", kind="NestedCluster"), times=None)
+    for name in ("Provisioning", "Degraded", "Ready"):
+        tell(reporter, report(word=name))
+    assert until(lambda: rule.done > 0)
+    server.heal()
+    assert until(lambda: word(server) == "Ready")
+    assert until(lambda: reporter.statuses.waiting() == 0)
+    assert len([one for one in server.log if one.subresource == "status" and one.status == 200]) == 1
+
+
+def test_what_turns_back_during_a_write_is_written_too(server: Server) -> None:
+    during: list[Callable[[], None]] = []
+
+    def fence() -> None:
+        """Runs before every write, here of a status."""
+        if during and threading.current_thread().name.startswith("status"):
+            during.pop()()
+
+    made = Reporter(client(server, fence), NAMESPACE, "test")
+    tell(made, report())
+    assert made.statuses.settle(5)
+    during.append(lambda: tell(made, report()))
+    tell(made, report(word="Degraded"))
+    assert made.statuses.settle(5)
+    made.close()
+    assert (word(server), during) == ("Ready", [])
+
+
+def test_nothing_is_lost_when_the_process_stops_at_once(server: Server) -> None:
+    made = Reporter(client(server), NAMESPACE, "test")
+    server.fail(answer(500), on("apply", kind="NestedCluster"))
+    tell(made, report())
+    made.close()
+    assert word(server) == "Ready"
+
+
+@pytest.mark.parametrize("verb", ["get", "delete"])
+def test_a_failed_removal_is_tried_until_it_worked(server: Server, reporter: Reporter, verb: str) -> None:
+    tell(reporter, report())
+    assert until(lambda: word(server) == "Ready")
+    server.fail(answer(500), on(verb, kind="NestedCluster"))
+    reporter.gone("a")
+    assert until(lambda: not shown(server))
+
+
+def test_what_a_killed_process_left_is_removed(server: Server) -> None:
+    """The record goes first, the status object after it: kill -9 in between."""
+    for name in ("gone", "recorded", "unread"):
+        made = Reporter(client(server), NAMESPACE, "test")
+        tell(made, report(name), source="other" if name == "unread" else "platform")
+        made.close()
+    server.put(
+        {
+            "apiVersion": "nidus.dev/v1alpha1",
+            "kind": "NestedCluster",
+            "metadata": {"name": "by-hand", "namespace": NAMESPACE},
+            "spec": {"source": "platform", "file": "x"},
+        }
+    )
+    later = Reporter(client(server), NAMESPACE, "test")
+    later.load()
+    later.keep({"recorded"}, {"platform", "other"}, {"platform"})
+    later.close()
+    left = {str(one["metadata"]["name"]) for one in server.objects("nidus.dev", "NestedCluster", NAMESPACE)}
+    assert left == {"recorded", "unread", "by-hand"}
+
+
+def test_what_was_deleted_by_hand_comes_back(server: Server, reporter: Reporter) -> None:
+    tell(reporter, report())
+    reporter.source(SourceReport("platform", REVISION, trigger="poll"), URL)
+    assert until(lambda: word(server) == "Ready" and bool(shown(server, "platform", "Source").get("status")))
+    assert until(lambda: reporter.statuses.waiting() == 0)
+    server.delete("nidus.dev", "NestedCluster", NAMESPACE, "a")
+    server.delete("nidus.dev", "Source", NAMESPACE, "platform")
+    reporter.statuses.compare()
+    assert until(lambda: word(server) == "Ready" and bool(shown(server, "platform", "Source").get("status")))
+
+
+def test_what_was_changed_by_hand_is_put_back(server: Server, reporter: Reporter) -> None:
+    tell(reporter, report())
+    assert until(lambda: word(server) == "Ready" and reporter.statuses.waiting() == 0)
+    found = shown(server)
+    server.put({**found, "status": {**found["status"], "status": "Pending"}}, subresource="status")
+    reporter.statuses.compare()
+    assert until(lambda: word(server) == "Ready")
+
+
+def test_a_comparison_of_what_is_right_writes_nothing(server: Server, reporter: Reporter) -> None:
+    tell(reporter, report())
+    reporter.source(SourceReport("platform", REVISION, trigger="poll"), URL)
+    assert until(lambda: word(server) == "Ready" and reporter.statuses.waiting() == 0)
+    server.log.clear()
+    reporter.statuses.compare()
+    tell(reporter, report())
+    assert until(lambda: reporter.statuses.waiting() == 0)
+    assert [call.verb for call in server.log if call.writes] == []
+
+
+def test_the_status_object_follows_a_moved_file_and_another_url(server: Server, reporter: Reporter) -> None:
+    tell(reporter, report())
+    reporter.source(SourceReport("platform", REVISION, trigger="poll"), URL)
+    assert until(lambda: word(server) == "Ready" and bool(shown(server, "platform", "Source").get("status")))
+    tell(reporter, report(), path="teams/a.yaml")
+    reporter.source(SourceReport("platform", REVISION, trigger="poll"), {**URL, "url": "https://git.example.com/b"})
+    assert until(lambda: shown(server)["spec"]["file"] == "teams/a.yaml")
+    assert until(lambda: shown(server, "platform", "Source")["spec"]["url"] == "https://git.example.com/b")
+    assert word(server) == "Ready"
+
+
+def test_a_condition_that_did_not_turn_keeps_its_time_over_a_restart(server: Server) -> None:
+    first = Reporter(client(server), NAMESPACE, "test")
+    tell(first, report())
+    assert until(lambda: word(server) == "Ready")
+    first.close()
+    before = shown(server)["status"]
+    server.log.clear()
+    second = Reporter(client(server), NAMESPACE, "test")
+    _load(second)
+    turned = (Condition("Ready", "True", "Ready", "2 layers are Current"), replace(READY[1], status="True"))
+    tell(second, report(conditions=turned))
+    assert until(lambda: "2 layers" in shown(server)["status"]["conditions"][0]["message"])
+    second.close()
+    after = shown(server)["status"]
+    assert after["conditions"][0]["lastTransitionTime"] == before["conditions"][0]["lastTransitionTime"]
+    assert after["conditions"][1]["lastTransitionTime"] > before["conditions"][1]["lastTransitionTime"]
+    assert "Event" not in {call.kind for call in server.log}  # nothing is told twice
+
+
+def _load(reporter: Any) -> None:
+    (reporter.load if hasattr(reporter, "load") else reporter.statuses.load)()
+
+
+def test_a_status_of_another_form_is_no_obstacle(server: Server) -> None:
+    """Whoever may write status objects cannot stop the controller with one."""
+    for name, kind in (("a", "NestedCluster"), ("platform", "Source")):
+        head = {"apiVersion": "nidus.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}}
+        server.put({**head, "spec": {}})
+        server.apply({**head, "status": {"generation": -1, "stages": {"fetched": "noon"}}}, subresource="status")
+    made = Reporter(client(server), NAMESPACE, "test")
+    _load(made)
+    tell(made, report())
+    made.source(SourceReport("platform", REVISION, trigger="start"), URL)
+    assert until(lambda: word(server) == "Ready" and shown(server, "platform", "Source")["status"].get("error") == "")
+    made.close()
+
+
+class Live(dict[str, Any]):
+    """A live object that can be watched for being kept."""
+
+
+def test_no_object_is_kept_of_a_report(reporter: Reporter) -> None:
+    live, desired = Live(metadata={"name": "x"}), Live(metadata={"name": "x"})
+    kept = [weakref.ref(live), weakref.ref(desired)]
+    change = Change("configure", Target("local", "a"), ObjectRef("", "ConfigMap", "web", "x"), "web", desired=desired)
+    done = report(
+        plan=Plan("a", REVISION, (change,)),
+        results=(Result(change, "configured", uid="u", live=live), Result(change, "failed", error="no", live=live)),
+    )
+    tell(reporter, done)
+    del live, desired, change, done
+    gc.collect()
+    assert [one() for one in kept] == [None, None]
+
+
+def test_nothing_is_measured_of_a_cluster_that_is_gone(reporter: Reporter) -> None:
+    for name in ("a", "b"):
+        tell(reporter, report(name))
+        tell(reporter, report(name, word="Degraded"))
+    reporter.gone("a")
+    text = reporter.metrics.text().decode()
+    assert 'cluster="a"' not in text
+    assert 'cluster="b"' in text
+
+
+def test_one_write_that_hangs_holds_no_other() -> None:
+    from reconciler.report.outbox import Outbox
+
+    free, written = threading.Event(), threading.Event()
+
+    def write(key: str) -> None:
+        if key == "slow":
+            assert free.wait(10)
+        else:
+            written.set()
+
+    outbox: Outbox[str] = Outbox("test", write, threads=2)
+    outbox.put("slow")
+    outbox.put("fast")
+    assert written.wait(5)
+    assert outbox.waiting() == 1
+    free.set()
+    assert outbox.settle(5)
+    outbox.close(1)
+
+
+def test_a_bug_of_one_write_ends_no_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    from reconciler.report.outbox import Outbox
+
+    tries: list[str] = []
+
+    def write(key: str) -> None:
+        tries.append(key)
+        if len(tries) < 3:
+            raise TypeError("nobody expected this")
+
+    outbox: Outbox[str] = Outbox("status", write, threads=1, first=0.01)
+    outbox.put("a")
+    assert outbox.settle(5)
+    outbox.close(1)
+    assert tries == ["a"] * 3
+    assert capsys.readouterr().err.count('"event": "Bug"') == 2
+
+
+def test_a_hold_is_shown_with_what_approves_it(server: Server, reporter: Reporter) -> None:
+    change = Change("hold", Target("local", "a"), ObjectRef("", "ConfigMap", "web", "x"), "web", reason="Budget")
+    held = Held("Budget", "1 object would go", "d" * 64, ("line",))
+    tell(reporter, report(word="Held", held=held, plan=Plan("a", REVISION, (change,))))
+    assert until(lambda: word(server) == "Held")
+    plan = shown(server)["status"]["plan"]
+    assert plan == {"held": ["ConfigMap/web/x: Budget"], "digest": "d" * 64, "items": ["line"]}
+
+
+def test_a_source_that_cannot_be_fetched_says_since_when(server: Server, reporter: Reporter) -> None:
+    reporter.source(SourceReport("platform", REVISION, trigger="poll", fetched=1000.0), URL)
+    assert until(lambda: bool(shown(server, "platform", "Source").get("status")))
+    assert "fetched" not in shown(server, "platform", "Source")["status"]
+    reporter.source(SourceReport("platform", REVISION, trigger="poll", fetched=1000.0, error="Unreachable: no"), URL)
+    assert until(lambda: shown(server, "platform", "Source")["status"].get("error"))
+    assert shown(server, "platform", "Source")["status"]["fetched"] == "1970-01-01T00:16:40.000Z"
