@@ -21,6 +21,7 @@ from reconciler.kube.client import Client
 from reconciler.model import (
     Bundle,
     Condition,
+    Content,
     EngineChart,
     Layer,
     LayerStatus,
@@ -35,6 +36,7 @@ from reconciler.packs import KINDS
 from reconciler.packs.wire import Job
 from reconciler.packs.worker import answer
 from reconciler.report import Reporter
+from reconciler.spec import config as configuration
 from schemas import crds
 from tests import shell
 from tests.memory.server import Server
@@ -96,7 +98,7 @@ class Fleet:
         )
         self.workers = Workers(self.board, self.queue, tools, 0)
         records = self.board.records()
-        contents = {name: self._read(one.commit).content for name, one in records.items() if one.commit in self.commits}
+        contents = {name: self._accepted(one.commit) for name, one in records.items() if one.commit in self.commits}
         self.board.remember({name: found for name, found in contents.items() if name in found.specs.clusters})
 
     def restart(self) -> None:
@@ -211,8 +213,13 @@ class Fleet:
         return tuple(msgspec.json.decode(_rendered[layer.digest]))
 
     def _read(self, commit: str) -> Snapshot:
-        found = snapshot(self.commits[commit], policy=self.policy)[0]
+        found = snapshot(self.commits[commit], policy=self.policy, running=self.board.running("platform"))[0]
         return replace(found, revision=Revision("main", commit))
+
+    def _accepted(self, commit: str) -> Content:
+        """What was accepted before: it was judged then, whatever the policy is now."""
+        found = snapshot(self.commits[commit], policy=configuration.anything())[0]
+        return replace(found, revision=Revision("main", commit)).content
 
     def _client(self, server: Server) -> Client:
         """One client a server, as the process keeps them."""

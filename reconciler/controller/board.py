@@ -276,7 +276,7 @@ class Board:
             return name in judged and judged[name] != self._runs(name, self._accepted.get(name))
 
     def _runs(self, name: str, accepted: Content | None) -> Versions:
-        state, document = self._states.get(name), fleet.documents({name: accepted} if accepted else {}).get(name)
+        state, document = self._states.get(name), accepted.specs.clusters.get(name) if accepted else None
         return fleet.running(state.record if state else None, document, self.policy)
 
     def versions(self, name: str) -> dict[str, Any]:

@@ -6,12 +6,14 @@ is written and with the operator's newest alike, so that neither a commit nor an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
 from reconciler.engine import versions
 from reconciler.model import EngineChoice, Held, KubernetesChoice, NestedCluster, Policy, Versions
 
+_Offer = tuple[tuple[str, ...], tuple[str, ...]]  # engine versions, oldest first, and Kubernetes versions
 _FIELDS = {"engine": "spec.engine.version", "Kubernetes": "spec.kubernetes.version"}
 
 
@@ -25,14 +27,7 @@ class Choice:
 
 def asked(cluster: NestedCluster, policy: Policy) -> Versions:
     """The versions that are written, else the operator's newest; "" where there is none."""
-    engine = cluster.spec.engine.version or _newest_engine(policy)
-    return Versions(engine, cluster.spec.kubernetes.version or newest_kubernetes(engine, policy))
-
-
-def newest_kubernetes(engine: str, policy: Policy) -> str:
-    """The newest version of Kubernetes that is offered and that the engine runs, else the newest that is offered."""
-    offered = policy.kubernetes_versions
-    return versions.newest(found for found in offered if versions.runs(engine, found)) or versions.newest(offered)
+    return _asked(_written(cluster), _offered(policy))
 
 
 def choose(cluster: NestedCluster, policy: Policy, running: Versions) -> Choice:
@@ -40,19 +35,7 @@ def choose(cluster: NestedCluster, policy: Policy, running: Versions) -> Choice:
 
     `running`: what was rolled out last, "" where nothing ran yet: then everything may be asked for.
     """
-    spec = cluster.spec
-    engines = [chart.version for chart in policy.engines]
-    engine, first = _step("engine", running.engine, spec.engine.version or _newest_engine(policy), engines)
-    wanted = spec.kubernetes.version or newest_kubernetes(engine, policy)
-    kubernetes, second = _step("Kubernetes", running.kubernetes, wanted, policy.kubernetes_versions)
-    found = Versions(engine, kubernetes)
-    third = _pair(found, running)
-    if third is not None:
-        found = running
-    gone = _withdrawn("engine", found.engine, engines) or _withdrawn(
-        "Kubernetes", found.kubernetes, policy.kubernetes_versions
-    )
-    return Choice(found, gone or first or second or third)
+    return _choose(_written(cluster), _offered(policy), running)
 
 
 def pinned(cluster: NestedCluster, wanted: Versions) -> NestedCluster:
@@ -63,8 +46,37 @@ def pinned(cluster: NestedCluster, wanted: Versions) -> NestedCluster:
     )
 
 
-def _newest_engine(policy: Policy) -> str:
-    return policy.engines[-1].version if policy.engines else ""
+def _written(cluster: NestedCluster) -> Versions:
+    return Versions(cluster.spec.engine.version, cluster.spec.kubernetes.version)
+
+
+def _offered(policy: Policy) -> _Offer:
+    return tuple([chart.version for chart in policy.engines]), tuple(policy.kubernetes_versions)
+
+
+@lru_cache(maxsize=4096)  # many clusters ask alike, and are asked about at every commit
+def _asked(written: Versions, offered: _Offer) -> Versions:
+    engines, kubernetes = offered
+    engine = written.engine or (engines[-1] if engines else "")
+    return Versions(engine, written.kubernetes or _newest_kubernetes(engine, kubernetes))
+
+
+@lru_cache(maxsize=4096)
+def _choose(written: Versions, offered: _Offer, running: Versions) -> Choice:
+    engine, first = _step("engine", running.engine, _asked(written, offered).engine, offered[0])
+    wanted = written.kubernetes or _newest_kubernetes(engine, offered[1])
+    kubernetes, second = _step("Kubernetes", running.kubernetes, wanted, offered[1])
+    found = Versions(engine, kubernetes)
+    third = _pair(found, running)
+    if third is not None:
+        found = running
+    gone = _withdrawn("engine", found.engine, offered[0]) or _withdrawn("Kubernetes", found.kubernetes, offered[1])
+    return Choice(found, gone or first or second or third)
+
+
+def _newest_kubernetes(engine: str, offered: Sequence[str]) -> str:
+    """The newest that is offered and that the engine runs, else the newest that is offered."""
+    return versions.newest(found for found in offered if versions.runs(engine, found)) or versions.newest(offered)
 
 
 def _step(what: str, running: str, wanted: str, offered: Sequence[str]) -> tuple[str, Held | None]:

@@ -1,0 +1,153 @@
+"""Whole passes over versions: what runs is recorded, and no commit and no list of the operator's lowers it."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from reconciler.model import EngineChart, Policy, Versions
+from tests.passes import POLICY, Fleet, cluster, config_map, pack, profile
+
+RUNS = Versions("0.36.1", "v1.36.0")
+NEXT = (*POLICY.engines, EngineChart("0.37.0", "e", POLICY.engines[0].files))
+OFFERED = ("v1.34.0", "v1.35.0", "v1.36.0")
+DELETED = {"policy": "Delete", "grace": "0s"}
+
+
+def files(*, names: str = "a", text: str = "one", **spec: object) -> dict[str, str]:
+    packs = profile(pack("base", config_map("greeting", text=text)))
+    return {"p.yaml": packs, **{f"{name}.yaml": cluster(name, **spec) for name in names}}
+
+
+def standing(policy: Policy = POLICY, **spec: object) -> Fleet:
+    fleet = Fleet(policy)
+    fleet.push(files(**spec))
+    fleet.run()
+    assert fleet.word("a") == "Ready", fleet.condition("a")
+    return fleet
+
+
+def running(fleet: Fleet, name: str = "a") -> Versions:
+    state = fleet.state(name)
+    assert state is not None
+    return state.record.versions
+
+
+def asked_of_the_engine(fleet: Fleet, name: str = "a") -> set[str]:
+    """The versions of Kubernetes in what stands on the host."""
+    said = msgspec.json.encode(fleet.host.get("apps", "StatefulSet", f"vcluster-{name}", name)).decode()
+    return {version for version in OFFERED if version in said}
+
+
+def stalled(fleet: Fleet, name: str = "a") -> tuple[str, str]:
+    found = fleet.condition(name, "Stalled")
+    return found.status, found.reason
+
+
+def moved(fleet: Fleet, policy: Policy) -> None:
+    """The controller starts again with another configuration."""
+    fleet.policy = policy
+    fleet.restart()
+    fleet.run()
+
+
+def test_what_is_rolled_out_is_recorded_and_shown() -> None:
+    fleet = standing()
+    assert running(fleet) == RUNS
+    assert fleet.board.versions("a") == {"versions": {"engine": "0.36.1", "kubernetes": "v1.36.0"}}
+
+
+def test_what_was_never_rolled_out_does_not_bind() -> None:
+    """A version whose control plane never came up may be taken back."""
+    fleet = Fleet()
+    fleet.down.add("a")
+    fleet.push(files(kubernetes={"version": "v1.36.0"}))
+    fleet.run()
+    assert running(fleet) == Versions()
+    fleet.down.clear()
+    fleet.push(files(kubernetes={"version": "v1.35.0"}))
+    fleet.run()
+    assert (fleet.word("a"), running(fleet).kubernetes) == ("Ready", "v1.35.0")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_line_that_lowers_is_a_mistake_of_its_file(restarted: bool) -> None:
+    fleet = standing()
+    fleet.push(files(kubernetes={"version": "v1.35.0"}))
+    if restarted:
+        fleet.restart()
+    fleet.run()
+    assert (fleet.word("a"), stalled(fleet)) == ("Invalid", ("True", "Invalid"))
+    assert "v1.35.0 is older than v1.36.0" in fleet.condition("a", "Stalled").message
+    assert (asked_of_the_engine(fleet), running(fleet)) == ({"v1.36.0"}, RUNS)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_without_its_line_a_cluster_skips_nothing_and_the_rest_of_the_commit_is_applied(restarted: bool) -> None:
+    fleet = standing(replace(POLICY, kubernetes_versions=OFFERED), kubernetes={"version": "v1.34.0"})
+    fleet.push(files(text="two"))
+    if restarted:
+        fleet.restart()
+    fleet.run()
+    held = fleet.reports["a"].held
+    assert held is not None
+    assert (fleet.word("a"), held.reason) == ("Held", "MinorSkipped")
+    assert "write spec.kubernetes.version: v1.35.0" in held.message
+    assert (asked_of_the_engine(fleet), running(fleet).kubernetes) == ({"v1.34.0"}, "v1.34.0")
+    said = fleet.nested["a"].get("", "ConfigMap", "web", "greeting")
+    assert said is not None
+    assert said["data"] == {"text": "two"}
+    fleet.push(files(text="two", kubernetes={"version": "v1.35.0"}))
+    fleet.run()
+    assert (fleet.word("a"), running(fleet).kubernetes) == ("Ready", "v1.35.0")
+    fleet.push(files(text="two"))
+    fleet.run()
+    assert (fleet.word("a"), running(fleet).kubernetes) == ("Ready", "v1.36.0")
+
+
+def test_a_withdrawn_kubernetes_stays_and_stalls() -> None:
+    fleet = standing()
+    moved(fleet, replace(POLICY, kubernetes_versions=("v1.35.0",)))
+    assert stalled(fleet) == ("True", "VersionWithdrawn")
+    assert asked_of_the_engine(fleet) == {"v1.36.0"}
+    moved(fleet, POLICY)
+    assert (fleet.word("a"), stalled(fleet)) == ("Ready", ("False", "NotStalled"))
+
+
+@pytest.mark.parametrize("engines", [(), NEXT[1:]], ids=["none", "another"])
+def test_a_withdrawn_engine_leaves_its_cluster_as_it_is_and_others_go_on(engines: tuple[EngineChart, ...]) -> None:
+    fleet = standing(replace(POLICY, engines=NEXT), engine={"version": "0.36.1"})
+    fleet.push({**files(engine={"version": "0.36.1"}), "b.yaml": cluster("b", engine={"version": "0.37.0"})})
+    fleet.run()
+    before = fleet.host.get("apps", "StatefulSet", "vcluster-a", "a")
+    fleet.host.log.clear()
+    moved(fleet, replace(POLICY, engines=engines))
+    assert stalled(fleet) == ("True", "VersionWithdrawn")
+    assert fleet.host.get("apps", "StatefulSet", "vcluster-a", "a") == before
+    assert not [call for call in fleet.host.log if call.writes and "vcluster-a" in call.ref]
+    assert fleet.word("b") == ("Ready" if engines else "Held")
+    moved(fleet, replace(POLICY, engines=NEXT))
+    assert (fleet.word("a"), stalled(fleet)) == ("Ready", ("False", "NotStalled"))
+
+
+def test_a_cluster_whose_engine_was_withdrawn_can_be_removed() -> None:
+    fleet = standing(engine={"version": "0.36.1"}, deletion=DELETED)
+    fleet.push({**files(engine={"version": "0.36.1"}, deletion=DELETED), "b.yaml": cluster("b")})
+    fleet.run()
+    fleet.policy = replace(POLICY, engines=NEXT[1:])
+    fleet.restart()
+    fleet.push({"p.yaml": files()["p.yaml"], "b.yaml": cluster("b")})
+    fleet.run(passes=200, seconds=300.0)
+    assert fleet.state("a") is None
+    assert fleet.host.get("", "Namespace", "", "vcluster-a") is None
+
+
+def test_an_upgrade_by_one_minor_goes_through_and_is_the_next_base() -> None:
+    fleet = standing(kubernetes={"version": "v1.35.0"})
+    assert running(fleet).kubernetes == "v1.35.0"
+    fleet.push(files(kubernetes={"version": "v1.36.0"}))
+    fleet.run()
+    assert (fleet.word("a"), running(fleet).kubernetes) == ("Ready", "v1.36.0")
+    fleet.push(files(kubernetes={"version": "v1.35.0"}))
+    fleet.run()
+    assert (fleet.word("a"), asked_of_the_engine(fleet)) == ("Invalid", {"v1.36.0"})
