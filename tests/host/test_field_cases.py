@@ -79,7 +79,6 @@ def looked_again(field: Field) -> None:
     field.quiet()
 
 
-@pytest.mark.xfail(strict=True, reason="an object of ours is NotOwner for ever once its pack changes")
 def test_61_an_object_made_with_its_kind_stays_ours(own_field: Field) -> None:
     inside = standing(own_field, "61")
     kind = ("shop.example.com/v1", "Widget")
@@ -91,7 +90,6 @@ def test_61_an_object_made_with_its_kind_stays_ours(own_field: Field) -> None:
     assert not own_field.status(own_field.cluster()).get("plan", {}).get("held")
 
 
-@pytest.mark.xfail(strict=True, reason="a count scaled by hand is left for ever")
 def test_62_a_count_scaled_by_hand_is_put_back(own_field: Field) -> None:
     inside = standing(own_field, "62")
     at = (*DEPLOYMENT, "scale", "app")
@@ -102,9 +100,6 @@ def test_62_a_count_scaled_by_hand_is_put_back(own_field: Field) -> None:
     assert seen(inside, DEPLOYMENT, "scale")["spec"]["replicas"] == 5
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the new Service waits for a port that the leaving one holds, and that one for the new"
-)
 def test_63_a_renamed_release_takes_its_port_over(own_field: Field) -> None:
     inside = standing(own_field, "63")
     assert seen(inside, SERVICE, "edge-proxy")["spec"]["ports"][0]["nodePort"] == 30080
@@ -129,9 +124,6 @@ def edit_ports(inside: Client) -> None:
     edit(inside, DEPLOYMENT, "resolver", other)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the server refuses the correction of an edited list key, and every later commit"
-)
 @pytest.mark.parametrize("looks_between", [True, False])
 def test_64_an_edited_port_is_corrected(own_field: Field, looks_between: bool) -> None:
     inside = standing(own_field, "64")
@@ -145,7 +137,6 @@ def test_64_an_edited_port_is_corrected(own_field: Field, looks_between: bool) -
     assert ports(seen(inside, DEPLOYMENT, "resolver")) == [("metrics", 9153), ("udp", 53)]
 
 
-@pytest.mark.xfail(strict=True, reason="a key added by hand is never ours, or a conflict for ever")
 def test_65_a_key_added_by_hand_becomes_ours_with_git(own_field: Field) -> None:
     inside = standing(own_field, "65")
     edit(inside, MAP, "conf", lambda live: live["data"].update(same="x", other="y"))
@@ -166,7 +157,6 @@ def _latest(case: str, path: str, number: int) -> str:
     return (folder / str(number) / path).read_text()
 
 
-@pytest.mark.xfail(strict=True, reason="the defaults of RollingUpdate block Recreate for ever")
 @pytest.mark.parametrize("null", [False, True])
 def test_67_a_default_block_goes_with_its_type(own_field: Field, null: bool) -> None:
     inside = standing(own_field, "67")
@@ -187,7 +177,6 @@ def _recreates(inside: Client) -> Object | None:
     return live if live["spec"]["strategy"]["type"] == "Recreate" else None
 
 
-@pytest.mark.xfail(strict=True, reason="replicas fall to 1 when an autoscaler takes over")
 def test_71_replicas_stay_where_an_autoscaler_takes_over(own_field: Field) -> None:
     inside = standing(own_field, "71")
     commit = lay(own_field, "71", 2)
