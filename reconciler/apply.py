@@ -12,6 +12,7 @@ from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed
 from reconciler.plan import conflict, fields, handover, suspects
 
 Key = tuple[Target, ObjectRef]
+TRIES = 4  # writes that are based on a version, before the next pass
 WAITING = frozenset({"Terminating", "KindMissing"})  # reasons of a skip that passes by itself
 
 
@@ -142,9 +143,23 @@ def _configure(change: Change, client: Client, ground: Ground) -> Result:
     """Apply; what has to go is taken over first, so that the apply, which does not name it, removes it (A1)."""
     live = ground.observed.live if ground.observed else None
     if change.strays and live is not None:
-        live = client.hand_over(change.ref, live, handover.handed_over(live, change.strays))
+        live = _taken_over(change, client, live)
     applied = send(client, _body(change), live, dry_run=False)
     return _confirmed(change, "adopted" if change.action == "adopt" else "configured", applied)
+
+
+def _taken_over(change: Change, client: Client, live: Object) -> Object:
+    """The object, owned as the change needs it. Controllers write status all the time, which moves the version that such a
+    write is based on: it is then based on a fresh read, a few times."""
+    for _ in range(TRIES - 1):
+        try:
+            return client.hand_over(change.ref, live, handover.handed_over(live, change.strays))
+        except ApiError as error:
+            fresh = client.get(change.ref) if error.kind == ErrorClass.RACED else None
+            if fresh is None or fresh["metadata"]["uid"] != live["metadata"]["uid"]:
+                raise
+            live = fresh
+    return client.hand_over(change.ref, live, handover.handed_over(live, change.strays))
 
 
 def _replace(change: Change, client: Client, ground: Ground) -> Result:

@@ -287,3 +287,37 @@ def test_autoscalers_are_listed_only_where_that_decides_something() -> None:
     scene.server.log.clear()
     scene.run(deployment(replicas=4))
     assert not [call for call in scene.server.log if call.kind == "HorizontalPodAutoscaler"]
+
+
+# Between others
+
+
+def test_a_version_that_moved_meanwhile_does_not_lose_the_correction() -> None:
+    """Controllers write status all the time: taking over what an edit left is based on a fresh read then."""
+    wanted = service({"name": "ingest", "port": 1935})
+    scene = Scene(wanted)
+    scene.edit(wanted, lambda it: it["spec"]["ports"][0].update(port=1940))
+    moves = iter(range(2))
+
+    def busy(call: Any) -> None:
+        if call.verb == "patch" and (move := next(moves, None)) is not None:
+            status = {"loadBalancer": {"ingress": [{"ip": f"10.0.0.{move}"}]}}
+            scene.edit(wanted, lambda it: it.update(status=status), "lb", subresource="status")
+
+    scene.server.choosers.append(busy)
+    done = scene.run(wanted)
+    assert done.outcomes == [("Service/web/stream", "configured")]
+    assert [one["port"] for one in scene.live(wanted)["spec"]["ports"]] == [1935]
+    assert "removes spec.ports[port=1940,protocol=TCP] of kubectl-edit" in done.plan.changes[0].flags
+
+
+def test_rules_that_the_server_gathers_are_not_sent() -> None:
+    rule = {"clusterRoleSelectors": [{"matchLabels": {"gathered": "yes"}}]}
+    metadata = {"name": "gathered"}
+    role: Obj = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata}
+    wanted = {**role, "aggregationRule": rule, "rules": []}
+    scene = Scene(wanted)
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+    scene.server.apply({**role, "rules": rules}, manager="clusterrole-aggregation-controller")
+    scene.settle(wanted)
+    assert scene.live(wanted)["rules"] == rules

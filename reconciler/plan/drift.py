@@ -37,7 +37,8 @@ def judged(
 def _removing(gone: Strays) -> tuple[str, ...]:
     """One flag for what goes that Git never named."""
     some = (*gone.edits, *gone.unfit)
-    return (f"removes {', '.join(some[:3])}{' and more' if len(some) > 3 else ''}",) if some else ()
+    by = f" of {', '.join(gone.by)}" if gone.by else ""
+    return (f"removes {', '.join(some[:3])}{' and more' if len(some) > 3 else ''}{by}",) if some else ()
 
 
 def told(found: Sequence[tuple[FieldChange, Owner]]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from reconciler.model import Bundle, Change, Object, ObjectRef
 from reconciler.plan import paths
 
 OPT_IN = "nidus.dev/replace"
+HOW = f'{OPT_IN}: "true" would replace it'
 ENGINE = "engine"
 RESTARTS = "restarts the control plane"
 VOLUME = "volume at risk"
@@ -43,12 +44,13 @@ def destroying(ref: ObjectRef, live: Object | None) -> tuple[str, ...]:
 def replaced(change: Change, live: Object, bundle: Bundle) -> Change:
     """An immutable field changed: replace where the object opts in and may be, else hold."""
     annotations = (change.desired or {}).get("metadata", {}).get("annotations") or {}
-    opted = annotations.get(OPT_IN) == "true"
-    if opted and not _never(change, live, bundle):
+    opted, never = annotations.get(OPT_IN) == "true", _never(change, live, bundle)
+    if opted and not never:
         return replace(
             change, action="replace", reason="ImmutableField", flags=(*change.flags, *destroying(change.ref, live))
         )
-    return replace(change, action="hold", reason="ImmutableField", desired=None)
+    told = () if never else (HOW,)
+    return replace(change, action="hold", reason="ImmutableField", flags=(*change.flags, *told), desired=None)
 
 
 def _never(change: Change, live: Object, bundle: Bundle) -> bool:

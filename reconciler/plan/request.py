@@ -17,6 +17,8 @@ def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") ->
     it), the fields written last through a subresource are left to it; and of ignored ones those that are not ours any more are
     left out. What is somebody else's and still ours goes with its live value: leaving it out would make the server remove it.
     """
+    if "aggregationRule" in obj and "rules" in obj:
+        obj = without(obj, ("/rules",))  # a ClusterRole whose rules the server gathers: they are never ours to send
     if live is None:
         return obj
     for pointer in ignored(layer.ignore, ref_of(obj)) if layer.ignore else ():

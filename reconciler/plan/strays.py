@@ -41,11 +41,13 @@ PAIRS = 10_000  # comparisons of entries in one list, at most
 
 @dataclass(frozen=True, slots=True)
 class Strays:
-    """Paths that have to go, sorted. `edits` somebody wrote, `left` are of our last apply and left Git, `unfit` are defaults."""
+    """Paths that have to go, sorted. `edits` somebody wrote (`by` whom), `left` are of our last apply and left Git, `unfit` are
+    defaults."""
 
     edits: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -62,7 +64,8 @@ def found(wanted: Object, live: Object, before: Sequence[str], yielded: Iterable
         return tuple(sorted(path for path, who in whose.items() if edited(who) or (nobody and not who)))
 
     edits = chosen([*_renamed(wanted, live, before), *_nulled(wanted, live)])
-    return Strays(edits, chosen(lost(wanted, live, before)), chosen(_unfit(wanted, live), nobody=True))
+    by = tuple(sorted({one.name for path in edits for one in rivals(owners, path)}))
+    return Strays(edits, chosen(lost(wanted, live, before)), chosen(_unfit(wanted, live), nobody=True), by)
 
 
 def _renamed(wanted: Object, live: Object, before: Sequence[str]) -> Iterator[str]:

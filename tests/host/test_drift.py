@@ -61,8 +61,9 @@ def test_nested_drift_is_found_when_looked_at(shared_field: Field) -> None:
     field.until("it is there again", lambda: inside.get("v1", "ConfigMap", "kept", f"{name}-web"))
 
 
-def test_scaled_replicas_are_left(shared_field: Field) -> None:
-    """A count written through the scale subresource stays, whatever else of the object changes (A1)."""
+def test_replicas_are_left_to_an_autoscaler(shared_field: Field) -> None:
+    """A count written through the scale subresource stays while an autoscaler drives the object, whatever else of it changes
+    (A1); once that is gone, it is somebody's edit."""
     field = shared_field
     write_profile(field, [_deployment("one")])
     name = write_cluster(field)
@@ -71,6 +72,7 @@ def test_scaled_replicas_are_left(shared_field: Field) -> None:
     inside = field.until("the engine answers", lambda: _reachable(field, name))
     at = ("apps/v1", "Deployment", "web", f"{name}-web")
     field.until("the Deployment is there", lambda: inside.get(*at))
+    inside.apply(_autoscaler(f"{name}-web"))
     inside.patch(*at, {"spec": {"replicas": 3}}, subresource="scale")
     write_profile(field, [_deployment("two")])
     field.push("another text")
@@ -80,6 +82,9 @@ def test_scaled_replicas_are_left(shared_field: Field) -> None:
     field.quiet()
     live = inside.get(*at)
     assert live and live["spec"]["replicas"] == 3
+    inside.delete("autoscaling/v2", "HorizontalPodAutoscaler", "web", f"{name}-web")
+    nidus(field, "sync")
+    field.until("ours is back", lambda: (inside.get(*at) or {})["spec"]["replicas"] == 1)
 
 
 def test_each_pack_says_what_becomes_of_drift(shared_field: Field) -> None:
@@ -187,6 +192,12 @@ def _deployment(text: str) -> dict[str, Any]:
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
     metadata = {"name": "web", "namespace": "${{ cluster.name }}-web"}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+def _autoscaler(namespace: str) -> dict[str, Any]:
+    spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 5}
+    metadata = {"name": "web", "namespace": namespace}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
 
 
 def _with(live: dict[str, Any] | None, text: str) -> dict[str, Any] | None:

@@ -79,7 +79,6 @@ def looked_again(field: Field) -> None:
     field.quiet()
 
 
-@pytest.mark.xfail(strict=True, reason="an object of ours is NotOwner for ever once its pack changes")
 def test_61_an_object_made_with_its_kind_stays_ours(own_field: Field) -> None:
     inside = standing(own_field, "61")
     kind = ("shop.example.com/v1", "Widget")
@@ -91,24 +90,20 @@ def test_61_an_object_made_with_its_kind_stays_ours(own_field: Field) -> None:
     assert not own_field.status(own_field.cluster()).get("plan", {}).get("held")
 
 
-@pytest.mark.xfail(strict=True, reason="a count scaled by hand is left for ever")
-def test_62_a_count_scaled_by_hand_is_put_back(shared_field: Field) -> None:
-    inside = standing(shared_field, "62")
+def test_62_a_count_scaled_by_hand_is_put_back(own_field: Field) -> None:
+    inside = standing(own_field, "62")
     at = (*DEPLOYMENT, "scale", "app")
     inside.patch(*at, {"spec": {"replicas": 7}}, subresource="scale")
-    looked_again(shared_field)
+    looked_again(own_field)
     assert seen(inside, DEPLOYMENT, "scale")["spec"]["replicas"] == 3
-    follow(shared_field, "62", 2)
+    follow(own_field, "62", 2)
     assert seen(inside, DEPLOYMENT, "scale")["spec"]["replicas"] == 5
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the new Service waits for a port that the leaving one holds, and that one for the new"
-)
-def test_63_a_renamed_release_takes_its_port_over(shared_field: Field) -> None:
-    inside = standing(shared_field, "63")
+def test_63_a_renamed_release_takes_its_port_over(own_field: Field) -> None:
+    inside = standing(own_field, "63")
     assert seen(inside, SERVICE, "edge-proxy")["spec"]["ports"][0]["nodePort"] == 30080
-    follow(shared_field, "63", 2)
+    follow(own_field, "63", 2)
     assert seen(inside, SERVICE, "ingress-edge-proxy")["spec"]["ports"][0]["nodePort"] == 30080
     assert inside.get(*SERVICE, "edge-proxy", "app") is None and inside.get(*MAP, "edge-proxy", "app") is None
 
@@ -129,35 +124,31 @@ def edit_ports(inside: Client) -> None:
     edit(inside, DEPLOYMENT, "resolver", other)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the server refuses the correction of an edited list key, and every later commit"
-)
 @pytest.mark.parametrize("looks_between", [True, False])
-def test_64_an_edited_port_is_corrected(shared_field: Field, looks_between: bool) -> None:
-    inside = standing(shared_field, "64")
+def test_64_an_edited_port_is_corrected(own_field: Field, looks_between: bool) -> None:
+    inside = standing(own_field, "64")
     edit_ports(inside)
     if looks_between:
-        looked_again(shared_field)
+        looked_again(own_field)
         assert ports(seen(inside, SERVICE, "stream")) == [("ingest", 1935)]
         assert ports(seen(inside, DEPLOYMENT, "resolver")) == [("metrics", 9153), ("tcp", 53), ("udp", 53)]
-    follow(shared_field, "64", 2)
+    follow(own_field, "64", 2)
     assert ports(seen(inside, SERVICE, "stream")) == [("ingest", 1936)]
     assert ports(seen(inside, DEPLOYMENT, "resolver")) == [("metrics", 9153), ("udp", 53)]
 
 
-@pytest.mark.xfail(strict=True, reason="a key added by hand is never ours, or a conflict for ever")
-def test_65_a_key_added_by_hand_becomes_ours_with_git(shared_field: Field) -> None:
-    inside = standing(shared_field, "65")
+def test_65_a_key_added_by_hand_becomes_ours_with_git(own_field: Field) -> None:
+    inside = standing(own_field, "65")
     edit(inside, MAP, "conf", lambda live: live["data"].update(same="x", other="y"))
-    follow(shared_field, "65", 2)
-    shared_field.write(
+    follow(own_field, "65", 2)
+    own_field.write(
         "m/cm.yaml", {**yaml.safe_load(_latest("65", "m/cm.yaml", 2)), "data": {"a": "1", "same": "x", "other": "z"}}
     )
-    commit = shared_field.push("another value of a key of theirs")
-    shared_field.wait_applied(shared_field.cluster(), commit)
-    shared_field.wait(shared_field.cluster())
+    commit = own_field.push("another value of a key of theirs")
+    own_field.wait_applied(own_field.cluster(), commit)
+    own_field.wait(own_field.cluster())
     assert seen(inside, MAP, "conf")["data"] == {"a": "1", "same": "x", "other": "z"}
-    follow(shared_field, "65", 3)
+    follow(own_field, "65", 3)
     assert seen(inside, MAP, "conf")["data"] == {"a": "1"}
 
 
@@ -166,17 +157,16 @@ def _latest(case: str, path: str, number: int) -> str:
     return (folder / str(number) / path).read_text()
 
 
-@pytest.mark.xfail(strict=True, reason="the defaults of RollingUpdate block Recreate for ever")
 @pytest.mark.parametrize("null", [False, True])
-def test_67_a_default_block_goes_with_its_type(shared_field: Field, null: bool) -> None:
-    inside = standing(shared_field, "67")
-    lay(shared_field, "67", 2)
+def test_67_a_default_block_goes_with_its_type(own_field: Field, null: bool) -> None:
+    inside = standing(own_field, "67")
+    lay(own_field, "67", 2)
     if null:
         wanted = yaml.safe_load(_latest("67", "m/strategy.yaml", 2))
         wanted["spec"]["strategy"]["rollingUpdate"] = None
-        shared_field.write("m/strategy.yaml", wanted)
-        shared_field.push("said with a null")
-    done = shared_field.until("it is Recreate", lambda: _recreates(inside))
+        own_field.write("m/strategy.yaml", wanted)
+        own_field.push("said with a null")
+    done = own_field.until("it is Recreate", lambda: _recreates(inside))
     assert done["spec"]["strategy"] == {"type": "Recreate"}
     assert seen(inside, DEPLOYMENT, "scale")["spec"]["replicas"] == 5
     assert seen(inside, ("v1", "PersistentVolumeClaim"), "kept")
@@ -187,14 +177,13 @@ def _recreates(inside: Client) -> Object | None:
     return live if live["spec"]["strategy"]["type"] == "Recreate" else None
 
 
-@pytest.mark.xfail(strict=True, reason="replicas fall to 1 when an autoscaler takes over")
-def test_71_replicas_stay_where_an_autoscaler_takes_over(shared_field: Field) -> None:
-    inside = standing(shared_field, "71")
-    commit = lay(shared_field, "71", 2)
-    shared_field.wait_applied(shared_field.cluster(), commit)
-    looked_again(shared_field)
+def test_71_replicas_stay_where_an_autoscaler_takes_over(own_field: Field) -> None:
+    inside = standing(own_field, "71")
+    commit = lay(own_field, "71", 2)
+    own_field.wait_applied(own_field.cluster(), commit)
+    looked_again(own_field)
     assert seen(inside, ("autoscaling/v2", "HorizontalPodAutoscaler"), "web")
     assert seen(inside, DEPLOYMENT, "web")["spec"]["replicas"] == 6
     inside.patch(*DEPLOYMENT, "web", "app", {"spec": {"replicas": 9}}, subresource="scale")
-    looked_again(shared_field)
+    looked_again(own_field)
     assert seen(inside, DEPLOYMENT, "web")["spec"]["replicas"] == 9

@@ -78,6 +78,7 @@ TENANT_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
     ("apps", "deployments", WRITES),
     ("networking.k8s.io", "ingresses", WRITES),
     ("policy", "poddisruptionbudgets", WRITES),
+    ("autoscaling", "horizontalpodautoscalers", ("list",)),
 ]
 TENANT_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     ("", "secrets", ("list", "watch", "deletecollection")),
