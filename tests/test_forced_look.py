@@ -15,7 +15,6 @@ from tests.spec_cases import snapshot
 FILES = {"p.yaml": profile(pack("base", config_map("one"))), "a.yaml": cluster("a")}
 
 
-@pytest.mark.xfail(strict=True, reason="a forced look believes the cache like any other")
 @pytest.mark.parametrize("forced", [True, False])
 def test_a_forced_look_believes_nothing_that_was_known(forced: bool) -> None:
     fleet = Fleet()

@@ -74,7 +74,7 @@ class Service:
         self.reporter.statuses.load()
         self.board = Board(policy, self._recalled(store.load()))
         self.board.hear(asked.load(self.host, config.namespace))
-        self.intake = intake = Intake(self.settings, self.board, self.queue, self.reporter, self._stop)
+        self.intake = intake = Intake(self.settings, self.board, self.queue, self.reporter, self._stop, self._refreshed)
         self._stops.append(intake.close)
         intake.open()
         self.eyes = eyes = Eyes(self.host, self.settings, policy, self.renderer, intake.read, self._woken)
@@ -137,6 +137,9 @@ class Service:
         log.line("Stopped", identity=self.settings.identity)
 
     # Wake-ups
+
+    def _refreshed(self) -> bool:
+        return self.eyes is None or self.eyes.refresh()
 
     def _woken(self, cluster: str) -> None:
         """Something of a cluster moved, or "" = the requests did."""
