@@ -273,6 +273,16 @@ def test_what_is_right_passes(server: Server, client: Client, name: str) -> None
     assert [event.head.uid for event in seen] == ["u1"]
 
 
+def test_an_odd_name_of_somebody_elses_object_spoils_no_list(server: Server, client: Client) -> None:
+    """Names of roles need only be good for a path; a tenant may choose them."""
+    server.answer = sends(http(200, listed(meta(name="my role\n:"), whole())))
+    found, _ = client.list("", "ConfigMap", namespace="default")
+    assert [item["metadata"]["name"] for item in found] == ["my role\n:", "a"]
+    for name in ("a/b", "a%2fb", "..", ""):
+        server.answer = sends(http(200, listed(meta(name=name))))
+        refused(lambda: client.list("", "ConfigMap", namespace="default"), ErrorClass.TRANSIENT)
+
+
 def test_a_delete_ends_with_a_status_or_the_object(server: Server, client: Client) -> None:
     server.answer = sends(http(200, b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}'))
     assert client.delete(REF, "u1") is None

@@ -17,11 +17,21 @@ from reconciler.source.mirror import Mirror
 
 
 class Intake:
-    """One thread a source, from `open` until `stop` is set; `close` afterwards gives the mirrors back."""
+    """One thread a source, from `open` until `stop` is set; `close` afterwards gives the mirrors back.
+
+    `refresh` lists the host anew before a forced look and says whether all of it was listed in time.
+    """
 
     def __init__(
-        self, settings: Settings, board: Board, queue: Queue, reporter: Reporter, stop: threading.Event
+        self,
+        settings: Settings,
+        board: Board,
+        queue: Queue,
+        reporter: Reporter,
+        stop: threading.Event,
+        refresh: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._refresh = refresh
         self._settings, self._board, self._queue, self._reporter, self._stop = settings, board, queue, reporter, stop
         self._stops: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
@@ -180,6 +190,8 @@ class Intake:
         self._board.remember({name: content for name, content in contents.items() if name in content.specs.clusters})
 
     def _revise(self, snapshot: Snapshot, forced: bool) -> Rollout:
+        if forced and not self._refresh():
+            log.line("HostNotListed", source=snapshot.source, level="warning")
         with border.contained("admission", snapshot.source):
             rollout, changed = self._board.revise(snapshot, time.time())
         self._taken[snapshot.source] = frozenset(n for n, why in rollout.held.items() if why.reason == "NameTaken")

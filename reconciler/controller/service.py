@@ -80,7 +80,7 @@ class Service:
         self.board = Board(policy, self._recalled(loaded.states), unreadable)
         verify.tell(self.reporter, self.board)
         self.board.hear(requests.load(self.host, config.namespace))
-        self.intake = intake = Intake(self.settings, self.board, self.queue, self.reporter, self._stop)
+        self.intake = intake = Intake(self.settings, self.board, self.queue, self.reporter, self._stop, self._refreshed)
         self._stops.append(intake.close)
         intake.open()
         self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, intake)
@@ -180,6 +180,9 @@ class Service:
         log.line("Stopped", identity=self.settings.identity)
 
     # Wake-ups
+
+    def _refreshed(self) -> bool:
+        return self.eyes is None or self.eyes.refresh()
 
     def _woken(self, cluster: str) -> None:
         """Something of a cluster moved, or "" = the requests did."""

@@ -18,7 +18,9 @@ from reconciler.kube.errors import broken, classify, parse
 from reconciler.model import Object, ObjectRef
 
 DEPTH = 100  # levels; the deepest definitions in the field have about 50, and recursion here must stay far below Python's limit
-_NAME = r"^(?!\.\.?\Z)[^/%\x00-\x20\x7f]{1,253}\Z"
+_NAME = (
+    r"^(?!\.\.?\Z)[^/%]+\Z"  # all that every kind keeps to: names of roles may even hold spaces and control characters
+)
 _NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"{}[]")))
 _VERSION = re.compile(r"v\d{1,4}\.\d{1,4}\.\d{1,4}[-+.A-Za-z0-9]{0,100}")
 

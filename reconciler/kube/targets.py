@@ -147,8 +147,9 @@ class Targets:
             self._transports.add(made.transport)
             if self._closes is None:
                 self._closes = threading.Event()
-                args = (self._closes, self._idle, self._transports)
-                threading.Thread(target=_close_idle, args=args, name="idle-connections", daemon=True).start()
+                threading.Thread(
+                    target=self._close_idle, args=(self._closes,), name="idle-connections", daemon=True
+                ).start()
             return self._clients.setdefault(target, made)
 
     def _drop(self, target: Target) -> None:
@@ -157,6 +158,17 @@ class Targets:
             known = self._clients.pop(target, None)
         if known:
             known.close()
+
+    def _close_idle(self, over: threading.Event) -> None:
+        """One thread for all: close what nobody uses, so that idle clusters cost neither a thread nor an open file each."""
+        while not over.wait(self._idle / 3):
+            with self._lock:
+                transports = tuple(self._transports)
+            for one in transports:
+                try:
+                    one.close_idle(self._idle)
+                except Exception as error:  # the border of this loop: one that cannot be closed holds no other
+                    self._failed("closing idle connections", error)
 
     def _dialer(self, name: str, namespace: str) -> Dialer:
         """By the name a StatefulSet gives its first pod, which no synced pod can have; by the engine's labels otherwise."""
@@ -187,13 +199,6 @@ class _Guard:
         self._breaker.after(failure)
         if failure:
             self._drop()
-
-
-def _close_idle(over: threading.Event, idle: float, transports: "weakref.WeakSet[Transport]") -> None:
-    """One thread for all: close what nobody uses, so that idle clusters cost neither a thread nor an open file each."""
-    while not over.wait(idle / 3):
-        for one in tuple(transports):
-            one.close_idle(idle)
 
 
 def _opened(client: Client, group: str, kind: str, labels: str) -> Watch:

@@ -59,19 +59,24 @@ class TimedSocket(ssl.SSLSocket):
     """A TLS socket that keeps the limit of the call beside its own timeout for each read."""
 
     def recv_into(self, *args: Any, **options: Any) -> int:
-        self._keep()
-        return super().recv_into(*args, **options)
+        with self._kept():
+            return super().recv_into(*args, **options)
 
     def send(self, *args: Any, **options: Any) -> int:
-        self._keep()
-        return super().send(*args, **options)
+        with self._kept():
+            return super().send(*args, **options)
 
-    def _keep(self) -> None:
-        limit = current()
-        if limit is NEVER:
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Wait no longer than the limit; the timeout that urllib3 has set stays, a watch goes on with it."""
+        limit, timeout = current(), self.gettimeout()
+        if limit is NEVER or (timeout is not None and timeout <= limit.left):
+            yield
             return
         if not limit.left:
             raise TimeoutError("timed out")
-        timeout = self.gettimeout()
-        if timeout is None or timeout > limit.left:
-            self.settimeout(limit.left or 0.001)  # 0 would mean not to wait at all
+        self.settimeout(limit.left or 0.001)  # 0 would mean not to wait at all
+        try:
+            yield
+        finally:
+            self.settimeout(timeout)

@@ -1,0 +1,43 @@
+"""`nidus sync` looks fresh: the host is listed anew before the clusters are looked at again (R1, S2)."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from reconciler.controller.intake import Intake
+from reconciler.kube.cache import Cache, Selection
+from reconciler.model import ObjectRef
+from tests import shell
+from tests.passes import POLICY, Fleet, cluster, config_map, pack, profile
+from tests.spec_cases import snapshot
+
+FILES = {"p.yaml": profile(pack("base", config_map("one"))), "a.yaml": cluster("a")}
+
+
+@pytest.mark.parametrize("forced", [True, False])
+def test_a_forced_look_believes_nothing_that_was_known(forced: bool) -> None:
+    fleet = Fleet()
+    fleet.push(FILES)
+    fleet.run()
+    kinds = [Selection("", "Namespace", (("app.kubernetes.io/managed-by", "nidus"),))]
+    cache = Cache(shell.client(fleet.host), kinds, lambda seen: None)
+    cache.start()
+    assert cache.wait_synced(10)
+    ref = ObjectRef("", "Namespace", "", "vcluster-a")
+    assert cache.get(ref) is not None
+    with fleet.host.core.lock:  # a DELETED event that nobody gets
+        del fleet.host.core.storage._objects[("", "namespaces")][("", "vcluster-a")]
+    known: list[Any] = []
+
+    def refresh() -> bool:
+        known.append(fleet.queue.depth()[0])
+        return cache.refresh(10)
+
+    intake = Intake(None, fleet.board, fleet.queue, fleet.reporter, threading.Event(), refresh)  # type: ignore[arg-type]
+    intake._revise(snapshot(FILES, policy=POLICY)[0], forced)
+    assert (cache.get(ref) is None) == forced
+    assert known == ([0] if forced else [])  # before any worker can take a key
+    assert fleet.queue.depth()[0] == forced
+    cache.stop()
+    fleet.close()
