@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import Bundle, Held, ObjectRef, Report, Request
+from reconciler.model import Bundle, Held, ObjectRef, Report, Request, Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,33 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A cluster of which nobody can say what it should be: its file is broken and nothing older was accepted, or what was accepted
+    cannot be read (S8). `held` and `invalid` say why."""
+
+    cluster: str
+    source: str
+    revision: Revision
+    held: Held | None = None
+    invalid: str = ""
+    stored: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pass came to. `watch`: nested objects whose change should wake the cluster. `retry`: look again with backoff;
-    `soon`: what is waited for follows within moments. `over`: the removal is carried out, proven for every entry.
-    `unanswered`: a target did not answer."""
+    """What a pass came to, or why there was none. `state` None: nothing is on record; `memory` None: what was remembered stays.
+
+    `watch`: nested objects whose change should wake the cluster. `retry`: look again with backoff, or in `after` seconds; `soon`:
+    what is waited for follows within moments. `over`: the removal is carried out, proven for every entry. `unanswered`: a target
+    inside did not answer.
+    """
 
     report: Report
-    state: State
-    memory: Memory
+    state: State | None
+    memory: Memory | None = None
     watch: tuple[ObjectRef, ...] = ()
     retry: bool = False
+    after: float | None = None
     soon: bool = False
     over: bool = False
     unanswered: bool = False

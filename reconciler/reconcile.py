@@ -93,16 +93,16 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
         done = _done(steps)
         state = writer.save(replace(state, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
-    record = _proven(outcome, assignment.bundle)
+    record = _proven(state.record, outcome.report, assignment.bundle)
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))
 
 
-def _proven(outcome: Outcome, bundle: Bundle) -> Record:
+def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
     """The record, with what this pass has shown: the revision that is applied, the versions of an engine that is rolled out."""
-    record, roles = outcome.state.record, {layer.name: layer.role for layer in bundle.layers}
-    if outcome.report.word == "Ready":
-        record = replace(record, applied=str(outcome.report.revision))
-    rolled_out = any(roles[one.name] == "engine" and one.state == "Current" for one in outcome.report.layers)
+    roles = {layer.name: layer.role for layer in bundle.layers}
+    if report.word == "Ready":
+        record = replace(record, applied=str(report.revision))
+    rolled_out = any(roles[one.name] == "engine" and one.state == "Current" for one in report.layers)
     return replace(record, versions=bundle.versions) if rolled_out and bundle.versions != NO_VERSIONS else record
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from reconciler.controller.board import Board
 from reconciler.controller.queue import Queue
+from reconciler.controller.registry import Registry
 from reconciler.controller.workers import Tools, Workers
 from reconciler.errors import ApiError, ErrorClass, Stalled
 from reconciler.gather import Reader
@@ -20,14 +20,12 @@ from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
 from reconciler.model import (
     Bundle,
-    Condition,
     Content,
     EngineChart,
     Layer,
     LayerStatus,
     Object,
     Policy,
-    Report,
     Revision,
     Snapshot,
     Target,
@@ -36,6 +34,7 @@ from reconciler.packs import KINDS
 from reconciler.packs.wire import Job
 from reconciler.packs.worker import answer
 from reconciler.report import Reporter
+from reconciler.report.view import ConditionView
 from reconciler.spec import config as configuration
 from schemas import crds
 from tests import shell
@@ -72,7 +71,6 @@ class Fleet:
         self.down: set[str] = set()
         self.bugs: set[str] = set()
         self.watched: set[str] = set()
-        self.reports: dict[str, Report] = {}
         self.blobs = dict(BLOBS)
         self._install()
         self.start()
@@ -82,7 +80,7 @@ class Fleet:
         self.clients: dict[int, Client] = {}
         client = self._client(self.host)
         self.store = Store(client, HOME)
-        self.board = Board(self.policy, self.store.load().states)
+        self.registry = Registry(self.policy, self.store.load().states)
         self.queue = Queue(lambda: self.now)
         self.reporter = Reporter(client, HOME, "test")
         self.reporter.load()
@@ -94,12 +92,11 @@ class Fleet:
             lambda cluster, bundle, refs: self.watched.add(cluster) if refs else self.watched.discard(cluster),
             lambda bundle: None,
             lambda: secrets.token_hex(8),
-            lambda report: self.reports.update({report.cluster: report}),
         )
-        self.workers = Workers(self.board, self.queue, tools, 0)
-        records = self.board.records()
+        self.workers = Workers(self.registry, self.queue, tools, 0)
+        records = self.registry.records()
         contents = {name: self._accepted(one.commit) for name, one in records.items() if one.commit in self.commits}
-        self.board.remember({name: found for name, found in contents.items() if name in found.specs.clusters})
+        self.registry.remember({name: found for name, found in contents.items() if name in found.specs.clusters})
 
     def restart(self) -> None:
         """The process ends and another one begins: it knows what the host and Git say."""
@@ -119,7 +116,7 @@ class Fleet:
 
     def admit(self) -> None:
         """The newest commit is read and admitted (once more)."""
-        _, changed = self.board.revise(self._read(list(self.commits)[-1]), 1.0)
+        _, changed = self.registry.revise(self._read(list(self.commits)[-1]), 1.0)
         for key in changed:
             self.queue.forget(key)
             self.queue.add(key)
@@ -175,13 +172,13 @@ class Fleet:
 
     def word(self, name: str) -> str:
         """The word of its last report."""
-        return self.reports[name].word
+        return self.reporter.clusters[name].word
 
-    def condition(self, name: str, kind: str = "Ready") -> Condition:
-        return next(one for one in self.reports[name].conditions if one.type == kind)
+    def condition(self, name: str, kind: str = "Ready") -> ConditionView:
+        return next(one for one in self.reporter.clusters[name].conditions if one.type == kind)
 
     def layer(self, name: str, layer: str) -> LayerStatus:
-        return next(one for one in self.reports[name].layers if one.name == layer)
+        return next(one for one in self.reporter.clusters[name].layers if one.name == layer)
 
     def names(self, name: str, group: str = "", kind: str = "ConfigMap") -> list[str]:
         """The objects of a kind inside a nested cluster."""
@@ -213,7 +210,7 @@ class Fleet:
         return tuple(msgspec.json.decode(_rendered[layer.digest]))
 
     def _read(self, commit: str) -> Snapshot:
-        found = snapshot(self.commits[commit], policy=self.policy, running=self.board.running("platform"))[0]
+        found = snapshot(self.commits[commit], policy=self.policy, running=self.registry.running("platform"))[0]
         return replace(found, revision=Revision("main", commit))
 
     def _accepted(self, commit: str) -> Content:

@@ -16,8 +16,8 @@ import msgspec
 import yaml
 
 from reconciler.controller import eyes
-from reconciler.controller.board import Board
 from reconciler.controller.queue import Queue
+from reconciler.controller.registry import Registry
 from reconciler.controller.workers import Tools, Workers
 from reconciler.errors import ApiError, ErrorClass, Stalled
 from reconciler.gather import Reader
@@ -36,7 +36,6 @@ from reconciler.model import (
     Object,
     ObjectRef,
     Policy,
-    Report,
     Revision,
     Rollout,
     Snapshot,
@@ -45,6 +44,7 @@ from reconciler.model import (
 from reconciler.packs import KINDS, worker
 from reconciler.packs.wire import Job
 from reconciler.report import Reporter
+from reconciler.report.view import ClusterView
 from reconciler.spec import load
 from tests.memory import actors
 from tests.memory.api import Api
@@ -104,7 +104,6 @@ class Shell:
         self.host = Server(policy.host)
         self.nested: dict[str, Server] = {}
         self.revisions: dict[str, Mapping[str, str]] = {}
-        self.reports: list[Report] = []
         self.acting = True
         self._renders = Renders()
         self._blobs: dict[str, bytes] = {}
@@ -119,7 +118,7 @@ class Shell:
     ) -> Rollout:
         """Let Git say `files`: read, validate, admit; what changed is queued. The commit is a digest of the files."""
         snapshot = self.read(files, trailers=trailers)
-        rollout, changed = self.board.revise(snapshot, now)
+        rollout, changed = self.registry.revise(snapshot, now)
         for key in changed:
             self.queue.forget(key)
             self.queue.add(key)
@@ -144,17 +143,17 @@ class Shell:
         self._clients: dict[str, Client] = {}
         self.queue = Queue()
         self.store = Store(self.client, NAMESPACE)
-        self.board = Board(self.policy, self.store.load().states)
+        self.registry = Registry(self.policy, self.store.load().states)
         self.reporter = Reporter(self.client, NAMESPACE, "test")
         self.reporter.statuses.load()
-        self.board.hear(asked.load(self.client, NAMESPACE))
-        self.board.remember(self._accepted())
+        self.registry.hear(asked.load(self.client, NAMESPACE))
+        self.registry.remember(self._accepted())
         nonces = itertools.count(1)
         tools = Tools(
             self.store, self.sight, self.reporter, salt(self.client, NAMESPACE), lambda *_: None, self._forget,
-            lambda: f"{next(nonces):08x}", self.reports.append, lambda name: None,
+            lambda: f"{next(nonces):08x}",
         )  # fmt: skip
-        self.workers = Workers(self.board, self.queue, tools, 0)
+        self.workers = Workers(self.registry, self.queue, tools, 0)
 
     def sight(self, bundle: Bundle) -> Reader:
         """What a pass sees through; every object is asked for."""
@@ -178,19 +177,17 @@ class Shell:
             )
         return self.client_of(name)
 
-    def once(self, cluster: str) -> Report:
-        """One pass over one cluster; what it reported."""
-        before = len(self.reports)
+    def once(self, cluster: str) -> ClusterView:
+        """One pass over one cluster; what is known of it then."""
         self.workers.once(cluster)
-        assert len(self.reports) > before, f"a pass over {cluster} reported nothing"
-        return self.reports[-1]
+        return self.reporter.clusters[cluster]
 
     def run(self, rounds: int = ROUNDS) -> None:
         """Passes over every cluster, and acts between them, until a round changes nothing on any server; at most `rounds`."""
         for _ in range(rounds):
             before = self._versions()
             self.act()
-            for key in self.board.names():
+            for key in self.registry.names():
                 self.workers.once(key)
             if self._versions() == before:
                 return
@@ -231,7 +228,7 @@ class Shell:
 
     def _accepted(self) -> dict[str, Content]:
         found = {
-            name: record.commit for name, record in self.board.records().items() if record.commit in self.revisions
+            name: record.commit for name, record in self.registry.records().items() if record.commit in self.revisions
         }
         contents = {commit: self.read(self.revisions[commit]).content for commit in set(found.values())}
         return {name: contents[commit] for name, commit in found.items() if name in contents[commit].specs.clusters}

@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reconciler.assignment import Assignment, Outcome
 from reconciler.controller import briefs
-from reconciler.controller.board import Board
 from reconciler.controller.intake import Intake
 from reconciler.controller.queue import Queue
+from reconciler.controller.registry import Registry
+from reconciler.errors import Retry
 from reconciler.inventory.store import State
-from reconciler.model import ControllerSpec, EngineConfig, Record, Revision, SourceConfig
+from reconciler.model import ControllerSpec, EngineConfig, Record, Revision, SourceConfig, Tombstone
 from reconciler.report import Reporter
 from reconciler.settings import Settings
+from reconciler.spec import resolve
 from tests.memory.server import Server
 from tests.shell import client
 from tests.spec_cases import FILES, POLICY
@@ -43,17 +46,17 @@ def work(tmp_path: Path) -> Work:
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board(POLICY, {})
+def registry() -> Registry:
+    return Registry(POLICY, {})
 
 
 @pytest.fixture
-def intake(tmp_path: Path, work: Work, board: Board, reporter: Reporter) -> Iterator[Intake]:
+def intake(tmp_path: Path, work: Work, registry: Registry, reporter: Reporter) -> Iterator[Intake]:
     spec = ControllerSpec(
         sources=(SourceConfig(name="second", url=str(work.folder), interval="1h"),), engine=EngineConfig(versions=())
     )
     settings = Settings(spec, POLICY.engines, {}, tmp_path / "data", "one", False, "nidus-system:nidus")
-    made = Intake(settings, board, Queue(), reporter, threading.Event())
+    made = Intake(settings, registry, Queue(), reporter, threading.Event())
     made.open()
     yield made
     made.close()
@@ -71,27 +74,29 @@ def step(intake: Intake) -> str:
     return woken.trigger
 
 
-def test_a_freed_name_wakes_the_source_that_waits_for_it(intake: Intake, board: Board) -> None:
-    board.keep(state("first"))
+def test_a_freed_name_wakes_the_source_that_waits_for_it(intake: Intake, registry: Registry) -> None:
+    registry.keep(state("first"))
     step(intake)
-    assert board.names() == []
-    board.drop("team-a")  # the first source's cluster is over
+    assert registry.names() == []
+    removed = resolve.tombstone(state("first").record, None, Tombstone(1.0, 1.0, "Delete", False), POLICY)
+    report = briefs.failed("team-a", removed.revision, Retry("x"))
+    assert registry.finish(Assignment(removed, state("first"), "first"), Outcome(report, None, over=True)).gone
     intake.freed("another")
     assert step(intake) == "poll"
-    assert board.names() == []
+    assert registry.names() == []
     intake.freed("team-a")
     assert step(intake) == "name"
-    assert board.names() == ["team-a"]
+    assert registry.names() == ["team-a"]
 
 
 def test_a_cluster_never_accepted_goes_with_its_file(
-    intake: Intake, board: Board, reporter: Reporter, work: Work
+    intake: Intake, registry: Registry, reporter: Reporter, work: Work
 ) -> None:
     work.commit(
         {"clusters/team-b.yaml": FILES["clusters/team-a.yaml"].replace("team-a", "team-b").replace("spec:", "spek:")}
     )
     step(intake)
-    assert board.names() == ["team-a", "team-b"]
+    assert registry.names() == ["team-a", "team-b"]
     reporter.cluster(
         briefs.invalid("team-b", Revision("main", "c"), "line 1"), source="second", path="x", seconds=0, extra={}
     )
@@ -99,28 +104,29 @@ def test_a_cluster_never_accepted_goes_with_its_file(
     assert set(reporter.statuses.names("NestedCluster")) == {"team-b"}
     work.commit({}, gone=("clusters/team-b.yaml",))
     step(intake)
-    assert board.names() == ["team-a"]
+    assert registry.names() == ["team-a"]
     assert reporter.statuses.settle(5)
     assert reporter.statuses.names("NestedCluster") == {}
 
 
-def test_a_cluster_whose_pass_outlived_its_file_is_not_forgotten(intake: Intake, board: Board, work: Work) -> None:
+def test_a_cluster_whose_pass_outlived_its_file_is_not_forgotten(
+    intake: Intake, registry: Registry, work: Work
+) -> None:
     """It was created while the commit that removes it was read."""
     step(intake)
     work.commit({}, gone=("clusters/team-a.yaml",))
     step(intake)
-    assert board.names() == []
-    board.keep(state("second"))
+    assert registry.names() == []
+    registry.keep(state("second"))
     intake.astray()
     assert step(intake) == "record"
-    found = board.slot("team-a")
-    assert found is not None
+    assert registry.take("team-a", 4.0, "n") is not None
     intake.astray()
     assert step(intake) == "poll"
 
 
 def test_a_status_follows_a_file_that_moved_without_a_pass(
-    intake: Intake, board: Board, reporter: Reporter, work: Work
+    intake: Intake, registry: Registry, reporter: Reporter, work: Work
 ) -> None:
     step(intake)
     done = briefs.invalid("team-a", Revision("main", "c"), "line 1")

@@ -88,7 +88,7 @@ def test_an_entry_that_names_a_namespace_its_kind_does_not_have_deletes_nothing(
     state = fleet.state("a")
     assert state is not None
     wrong = [replace(one, ref=replace(one.ref, namespace="web")) for one in state.entries if one.ref.kind == "Zone"]
-    fleet.board.keep(fleet.store.write(replace(state, entries=(*state.entries, *wrong))))
+    fleet.registry.keep(fleet.store.write(replace(state, entries=(*state.entries, *wrong))))
     for _ in range(3):
         fleet.queue.add("a")
         fleet.run()

@@ -239,7 +239,7 @@ def test_many_requests_are_few_lists_and_syncs(house: House) -> None:
     house.server.log.clear()
     for number in range(100):
         request(house.server, number, consent="d", expires=time.time() + 1000)
-    assert until(lambda: len(service.board.requests()) == 100)
+    assert until(lambda: len(service.registry.requests()) == 100)
     assert threading.active_count() <= time_before + 2
     lists = [call for call in house.server.log if (call.verb, call.kind) == ("list", "ConfigMap")]
     assert len(lists) <= 4
@@ -251,9 +251,9 @@ def test_old_approvals_make_no_sync_at_a_start(house: House) -> None:
     for number in range(20):
         request(house.server, number, consent="d", expires=time.time() + 1000)
     service = house.leads()
-    assert len(service.board.requests()) == 20
+    assert len(service.registry.requests()) == 20
     request(house.server, 99, kind="suspend", cluster="nobody")
-    assert until(lambda: len(service.board.requests()) == 21)  # everything before it was heard
+    assert until(lambda: len(service.registry.requests()) == 21)  # everything before it was heard
     assert metric(service, "nidus_source_syncs_total") == 1
 
 
@@ -261,7 +261,7 @@ def test_requests_that_could_not_be_listed_are_listed_again(house: House) -> Non
     service = house.leads()
     house.server.fail(answer(500), on("list", kind="ConfigMap"), times=2)
     request(house.server, 1, consent="d")
-    assert until(lambda: len(service.board.requests()) == 1)
+    assert until(lambda: len(service.registry.requests()) == 1)
 
 
 def test_a_spent_request_whose_removal_failed_is_removed_again(house: House) -> None:
@@ -284,13 +284,13 @@ def test_one_unreadable_record_stalls_its_cluster_only_and_heals_by_itself(house
     assert until(lambda: _stalled(house.server, "a").get("status") == "True")
     assert "nidus-record-a" in _stalled(house.server, "a")["message"]
     assert "backup" in _stalled(house.server, "a")["message"]
-    assert set(service.board.records()) == {"b"}
+    assert set(service.registry.records()) == {"b"}
     found = house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a")
     assert found is not None and found["data"]["record"] == "{"  # nobody touched it
     house.server.put({**found, "data": good["data"]})
     service._records.ask()
-    assert until(lambda: set(service.board.records()) == {"a", "b"})
-    assert service.board.unreadable() == {}
+    assert until(lambda: set(service.registry.records()) == {"a", "b"})
+    assert service.registry.unreadable() == {}
 
 
 def _stalled(server: Server, name: str) -> dict[str, Any]:

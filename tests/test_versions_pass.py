@@ -54,7 +54,8 @@ def moved(fleet: Fleet, policy: Policy) -> None:
 def test_what_is_rolled_out_is_recorded_and_shown() -> None:
     fleet = standing()
     assert running(fleet) == RUNS
-    assert fleet.board.versions("a") == {"versions": {"engine": "0.36.1", "kubernetes": "v1.36.0"}}
+    assert fleet.registry.records()["a"].versions == Versions("0.36.1", "v1.36.0")
+    assert fleet.reporter.clusters["a"].extra == {"versions": {"engine": "0.36.1", "kubernetes": "v1.36.0"}}
 
 
 def test_what_was_never_rolled_out_does_not_bind() -> None:
@@ -89,7 +90,7 @@ def test_without_its_line_a_cluster_skips_nothing_and_the_rest_of_the_commit_is_
     if restarted:
         fleet.restart()
     fleet.run()
-    held = fleet.reports["a"].held
+    held = fleet.reporter.clusters["a"].held
     assert held is not None
     assert (fleet.word("a"), held.reason) == ("Held", "MinorSkipped")
     assert "write spec.kubernetes.version: v1.35.0" in held.message

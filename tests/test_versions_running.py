@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import conditions, fleet
+from reconciler.assignment import Assignment, Outcome, Unresolved
 from reconciler.controller import briefs
-from reconciler.controller.board import Board, Slot
+from reconciler.controller.registry import Registry
 from reconciler.engine import asked, choose, pinned, versions
+from reconciler.errors import Retry
 from reconciler.inventory.store import State
 from reconciler.model import (
+    Bundle,
     ClusterSpec,
     EngineChart,
     EngineChoice,
@@ -53,94 +56,97 @@ def stored(found: Snapshot, kubernetes: str, engine: str = "0.36.1") -> State:
     return State(msgspec.convert(body, Record))
 
 
-def accepted(before: Snapshot, kubernetes: str, policy: Policy = WIDE, engine: str = "0.36.1") -> Board:
+def accepted(before: Snapshot, kubernetes: str, policy: Policy = WIDE, engine: str = "0.36.1") -> Registry:
     """A controller that starts: what it accepted, what runs, and what the operator offers now."""
-    board = Board(policy, {"team-a": stored(before, kubernetes, engine)})
-    board.remember({"team-a": before.content})
-    return board
+    registry = Registry(policy, {"team-a": stored(before, kubernetes, engine)})
+    registry.remember({"team-a": before.content})
+    return registry
 
 
-def slot(board: Board) -> Slot:
-    found = board.slot("team-a")
+def taken(registry: Registry, name: str = "team-a") -> Assignment | Unresolved:
+    found = registry.take(name, 1.0, "nonce")
     assert found is not None
-    return found[0]
+    return found
 
 
-def enforced(board: Board) -> str:
-    """The Kubernetes version that the bundle on the board asks the engine to run."""
-    bundle = slot(board).bundle
-    assert bundle is not None
+def bundle_of(registry: Registry) -> Bundle:
+    found = taken(registry)
+    assert isinstance(found, Assignment)
+    return found.bundle
+
+
+def enforced(registry: Registry) -> str:
+    """The Kubernetes version that the bundle asks the engine to run."""
+    bundle = bundle_of(registry)
     layer = next(one for one in bundle.layers if one.name == "engine")
     return str(layer.spec["values"]["controlPlane"]["distro"]["k8s"]["image"]["tag"])
 
 
-def held(board: Board) -> tuple[str, str]:
-    why = slot(board).held
+def held(registry: Registry) -> tuple[str, str]:
+    why = taken(registry).held
     return (why.reason, why.message) if why else ("", "")
 
 
 def test_a_cluster_on_the_default_is_not_downgraded_by_a_line() -> None:
-    board = accepted(read(FILES), "v1.36.0")
-    board.revise(read(written("v1.34.0")), 2.0)
-    assert enforced(board) == "v1.36.0"
-    assert held(board)[0] == "Downgrade"
-    assert "v1.36.0" in held(board)[1]
-    assert "v1.34.0" in held(board)[1]
+    registry = accepted(read(FILES), "v1.36.0")
+    registry.revise(read(written("v1.34.0")), 2.0)
+    assert enforced(registry) == "v1.36.0"
+    assert held(registry)[0] == "Downgrade"
+    assert "v1.36.0" in held(registry)[1]
+    assert "v1.34.0" in held(registry)[1]
 
 
 def test_taking_the_line_away_skips_no_minor() -> None:
-    board = accepted(read(written("v1.34.0")), "v1.34.0")
-    board.revise(read(FILES), 2.0)
-    assert enforced(board) == "v1.34.0"
-    assert held(board)[0] == "MinorSkipped"
-    assert "write spec.kubernetes.version: v1.35.0" in held(board)[1]
+    registry = accepted(read(written("v1.34.0")), "v1.34.0")
+    registry.revise(read(FILES), 2.0)
+    assert enforced(registry) == "v1.34.0"
+    assert held(registry)[0] == "MinorSkipped"
+    assert "write spec.kubernetes.version: v1.35.0" in held(registry)[1]
 
 
 def test_a_shorter_list_of_the_operator_downgrades_nobody() -> None:
-    board = accepted(read(FILES), "v1.36.0", replace(WIDE, kubernetes_versions=("v1.34.0", "v1.35.0")))
-    board.revise(read(FILES, board.policy), 2.0)
-    assert enforced(board) == "v1.36.0"
-    assert held(board)[0] == "VersionWithdrawn"
+    registry = accepted(read(FILES), "v1.36.0", replace(WIDE, kubernetes_versions=("v1.34.0", "v1.35.0")))
+    registry.revise(read(FILES, registry.policy), 2.0)
+    assert enforced(registry) == "v1.36.0"
+    assert held(registry)[0] == "VersionWithdrawn"
 
 
 def test_of_an_old_record_what_it_accepted_counts() -> None:
-    board = accepted(read(FILES), "")
-    board.revise(read(written("v1.34.0")), 2.0)
-    assert enforced(board) == "v1.36.0"
+    registry = accepted(read(FILES), "")
+    registry.revise(read(written("v1.34.0")), 2.0)
+    assert enforced(registry) == "v1.36.0"
 
 
 def test_an_operator_without_versions_of_kubernetes_changes_nothing() -> None:
-    board = accepted(read(FILES), "v1.36.0", replace(WIDE, kubernetes_versions=()))
-    board.revise(read(FILES, board.policy), 2.0)
-    assert enforced(board) == "v1.36.0"
-    assert held(board)[0] == "VersionWithdrawn"
+    registry = accepted(read(FILES), "v1.36.0", replace(WIDE, kubernetes_versions=()))
+    registry.revise(read(FILES, registry.policy), 2.0)
+    assert enforced(registry) == "v1.36.0"
+    assert held(registry)[0] == "VersionWithdrawn"
 
 
 @pytest.mark.parametrize("engines", [(), (EngineChart("0.37.0", "d", ()),)])
 def test_a_withdrawn_engine_leaves_its_clusters_as_they_are(engines: tuple[EngineChart, ...]) -> None:
     files = edited(CLUSTER_FILE, "spec:", "spec:\n  engine: {version: 0.36.1}")
-    board = accepted(read(files), "v1.36.0", replace(WIDE, engines=engines))
-    board.revise(read(files, board.policy), 2.0)
-    assert slot(board).bundle is None
-    assert held(board)[0] == "VersionWithdrawn"
-    assert board.versions("team-a") == {"versions": {"engine": "0.36.1", "kubernetes": "v1.36.0"}}
+    registry = accepted(read(files), "v1.36.0", replace(WIDE, engines=engines))
+    registry.revise(read(files, registry.policy), 2.0)
+    assert isinstance(taken(registry), Unresolved)
+    assert held(registry)[0] == "VersionWithdrawn"
+    assert registry.records()["team-a"].versions == Versions("0.36.1", "v1.36.0")
 
 
 def test_a_withdrawn_engine_stops_no_other_cluster() -> None:
     files = edited(CLUSTER_FILE, "spec:", "spec:\n  engine: {version: 0.36.1}")
     second = {**files, "clusters/team-b.yaml": CLUSTER.replace("team-a", "team-b")}
-    board = accepted(read(files), "v1.36.0", replace(WIDE, engines=(EngineChart("0.37.0", "d", ()),)))
-    board.revise(read(second, board.policy), 2.0)
-    found = board.slot("team-b")
-    assert found is not None
-    assert found[0].bundle is not None
+    registry = accepted(read(files), "v1.36.0", replace(WIDE, engines=(EngineChart("0.37.0", "d", ()),)))
+    registry.revise(read(second, registry.policy), 2.0)
+    assert isinstance(taken(registry, "team-b"), Assignment)
 
 
 def test_without_git_a_withdrawn_engine_is_held_too() -> None:
     files = edited(CLUSTER_FILE, "spec:", "spec:\n  engine: {version: 0.36.1}")
-    board = accepted(read(files), "v1.36.0", replace(WIDE, engines=()))
-    board.stand("platform")
-    assert held(board)[0] == "VersionWithdrawn"
+    registry = accepted(read(files), "v1.36.0", replace(WIDE, engines=()))
+    registry.stand("platform")
+    assert held(registry)[0] == "VersionWithdrawn"
 
 
 # The rules of a file, with what runs
@@ -177,22 +183,28 @@ def test_a_verdict_is_not_remembered_when_what_runs_moved() -> None:
     assert snapshot(written("v1.36.0"), known, policy=WIDE, running=running("v1.35.0"))[0].violations == ()
 
 
-def test_the_next_commit_goes_by_what_the_board_says_runs() -> None:
-    board = accepted(read(written("v1.34.0")), "v1.35.0")
-    assert board.running("platform") == running("v1.35.0")
-    assert board.running("other") == {}
+def test_the_next_commit_goes_by_what_the_registry_says_runs() -> None:
+    registry = accepted(read(written("v1.34.0")), "v1.35.0")
+    assert registry.running("platform") == running("v1.35.0")
+    assert registry.running("other") == {}
+
+
+def admits(registry: Registry) -> str:
+    """The source that the end of a pass over the cluster lets admit its tree once more."""
+    report = briefs.failed("team-a", Revision("main", "c"), Retry("x"))
+    return registry.finish(taken(registry), Outcome(report, None)).admit
 
 
 def test_a_held_cluster_is_judged_again_when_another_version_runs() -> None:
-    board = accepted(read(written("v1.34.0")), "v1.34.0")
-    board.revise(read(FILES), 2.0)
-    assert held(board)[0] == "MinorSkipped"
-    assert not board.unsettled("team-a")
-    board.keep(stored(read(FILES), "v1.35.0"))
-    assert board.unsettled("team-a")
-    board.revise(read(FILES), 3.0)
-    assert (held(board), enforced(board)) == (("", ""), "v1.36.0")
-    assert not board.unsettled("team-a")
+    registry = accepted(read(written("v1.34.0")), "v1.34.0")
+    registry.revise(read(FILES), 2.0)
+    assert held(registry)[0] == "MinorSkipped"
+    assert admits(registry) == ""
+    registry.keep(stored(read(FILES), "v1.35.0"))
+    assert admits(registry) == "platform"
+    registry.revise(read(FILES), 3.0)
+    assert (held(registry), enforced(registry)) == (("", ""), "v1.36.0")
+    assert admits(registry) == ""
 
 
 # What a status and a plan say
@@ -212,11 +224,10 @@ def test_a_withdrawn_version_is_a_stall_and_an_ordinary_hold_is_none() -> None:
 def test_a_tombstone_is_carried_out_whatever_its_engine_was() -> None:
     files = edited(CLUSTER_FILE, "spec:", "spec:\n  engine: {version: 0.36.1}")
     other = {**FILES, "clusters/team-b.yaml": CLUSTER.replace("team-a", "team-b")}
-    board = accepted(read(files), "v1.36.0", replace(WIDE, engines=(EngineChart("0.37.0", "d", ()),)))
+    registry = accepted(read(files), "v1.36.0", replace(WIDE, engines=(EngineChart("0.37.0", "d", ()),)))
     del other[CLUSTER_FILE]
-    board.revise(read(other, board.policy), 2.0)
-    bundle = slot(board).bundle
-    assert bundle is not None
+    registry.revise(read(other, registry.policy), 2.0)
+    bundle = bundle_of(registry)
     assert bundle.tombstone is not None
     assert bundle.versions == Versions()
 
@@ -224,9 +235,9 @@ def test_a_tombstone_is_carried_out_whatever_its_engine_was() -> None:
 def test_what_was_retained_is_compared_when_its_cluster_comes_back() -> None:
     state = stored(read(FILES), "v1.36.0")
     buried = replace(state.record, tombstone=Tombstone(1.0, 1.0, "Retain", protect=False, done=True))
-    board = Board(WIDE, {"team-a": replace(state, record=buried)})
-    board.revise(read(written("v1.34.0")), 2.0)
-    assert enforced(board) == "v1.36.0"
+    registry = Registry(WIDE, {"team-a": replace(state, record=buried)})
+    registry.revise(read(written("v1.34.0")), 2.0)
+    assert enforced(registry) == "v1.36.0"
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Iterable
 
-from reconciler.controller.board import Board
 from reconciler.controller.queue import Queue
+from reconciler.controller.registry import Registry
 from reconciler.inventory import requests
 from reconciler.kube.client import Client
 from reconciler.model import Request
@@ -12,14 +12,14 @@ from reconciler.model import Request
 EVERY = 3600.0  # seconds between two rounds that nobody asked for: requests expire
 
 
-def heard(client: Client, namespace: str, board: Board, queue: Queue, wake: Callable[[], None]) -> None:
+def heard(client: Client, namespace: str, registry: Registry, queue: Queue, wake: Callable[[], None]) -> None:
     """One round: what changed wakes the clusters it concerns, and admission where it may approve a removal. Spent ones are removed.
 
     `wake` lets every source admit its tree once more. Raises ApiError; what is not done then is done by the next round.
     """
     now = time.time()
-    before, found = board.requests(), requests.load(client, namespace)
-    for key in board.hear(found):
+    before, found = registry.requests(), requests.load(client, namespace)
+    for key in registry.hear(found):
         queue.forget(key)
         queue.add(key)
     if _speak(set(found) - set(before), now):

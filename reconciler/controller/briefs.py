@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler import conditions
-from reconciler.errors import NidusError
+from reconciler.assignment import Assignment, Unresolved
+from reconciler.errors import NidusError, Stalled
 from reconciler.inventory.requests import suspended
 from reconciler.model import Bundle, Held, Plan, Report, Request, Revision
 
@@ -44,14 +45,36 @@ def in_grace(bundle: Bundle, now: float) -> bool:
     return bundle.tombstone is not None and bundle.tombstone.due > now
 
 
-def resting(bundle: Bundle, held: Held | None, suspended: str, ends: float | None = None) -> Report:
-    """Suspended (until `ends`), or in its grace period: nothing is touched."""
+def resting(given: Assignment, now: float) -> Report | None:
+    """Suspended, or in its grace period: nothing is touched, until `next_at` of the report. None where there is something to do."""
+    bundle, suspended = given.bundle, suspension(given.bundle, given.requests, now)
+    if not suspended and not in_grace(bundle, now):
+        return None
     found, word = conditions.compute(
-        (), (), held=held, suspended=suspended, tombstone=bundle.tombstone, invalid="", never_applied=False
+        (), (), held=given.held, suspended=suspended, tombstone=bundle.tombstone, invalid="", never_applied=False
     )
+    ends = suspension_ends(bundle, given.requests, now)
     due = bundle.tombstone.due if bundle.tombstone and not suspended else ends
     plan = Plan(bundle.cluster, bundle.revision, ())
-    return Report(bundle.cluster, bundle.revision, plan, (), (), found, word, held, next_at=due)
+    return Report(bundle.cluster, bundle.revision, plan, (), (), found, word, given.held, next_at=due)
+
+
+def unresolved(given: Unresolved) -> Report:
+    """There is no bundle: the file is broken and nothing older was accepted, or its content cannot be read (S8)."""
+    if given.invalid:
+        return invalid(given.cluster, given.revision, given.invalid)
+    why = given.held or Held("Unreadable", "its content cannot be read")
+    if why.reason in ("BadRecord", "NewerFormat"):
+        return failed(given.cluster, given.revision, Stalled(why.message, reason=why.reason))
+    return held(given.cluster, given.revision, why)
+
+
+def with_held(report: Report, held: Held | None) -> Report:
+    """What admission holds of a cluster is said beside what its pass came to."""
+    if held is None or report.held is not None:
+        return report
+    word = "Held" if report.word == "Ready" else report.word
+    return replace(report, held=held, word=word, conditions=conditions.with_held(report.conditions, held))
 
 
 def held(cluster: str, revision: Revision, why: Held) -> Report:

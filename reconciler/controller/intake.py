@@ -1,4 +1,4 @@
-"""All sources of the process: opened, followed, woken, and what they read put on the board."""
+"""All sources of the process: opened, followed, woken, and what they read admitted."""
 
 import threading
 import time
@@ -6,14 +6,16 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from reconciler.controller import border, marks, triggers
-from reconciler.controller.board import Board
 from reconciler.controller.queue import Queue
+from reconciler.controller.registry import Registry, Wakes
 from reconciler.controller.sources import Ports, Source
 from reconciler.errors import NidusError, Stalled
-from reconciler.model import Content, Object, Report, Rollout, Snapshot, SourceConfig, SourceReport
+from reconciler.model import Content, Object, Rollout, Snapshot, SourceConfig, SourceReport
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings
 from reconciler.source.mirror import Mirror
+
+SMALL = 8  # clusters; a change of more goes behind what has begun
 
 
 class Intake:
@@ -25,14 +27,20 @@ class Intake:
     def __init__(
         self,
         settings: Settings,
-        board: Board,
+        registry: Registry,
         queue: Queue,
         reporter: Reporter,
         stop: threading.Event,
         refresh: Callable[[], bool] = lambda: True,
     ) -> None:
         self._refresh = refresh
-        self._settings, self._board, self._queue, self._reporter, self._stop = settings, board, queue, reporter, stop
+        self._settings, self._registry, self._queue, self._reporter, self._stop = (
+            settings,
+            registry,
+            queue,
+            reporter,
+            stop,
+        )
         self._stops: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
         self._taken: dict[str, frozenset[str]] = {}
@@ -40,15 +48,15 @@ class Intake:
 
     def open(self) -> None:
         """Open every mirror and recall what its clusters stand on. Raises NidusError where a mirror cannot be opened."""
-        policy, limits = self._board.policy, self._settings.limits
+        policy, limits = self._registry.policy, self._settings.limits
         ports = Ports(
             self._revise,
             self._stand,
             self._reporter.metrics.sync,
             self._tell,
-            self._board.accepted,
-            self._board.records,
-            self._board.running,
+            self._registry.accepted,
+            self._registry.records,
+            self._registry.running,
         )
         for config in self._settings.config.sources:
             mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
@@ -116,8 +124,8 @@ class Intake:
 
     def astray(self) -> None:
         """Wake the sources that were read and have a cluster on record that nobody works on: its pass outlived its file."""
-        here = set(self._board.names())
-        for record in self._board.records().values():
+        here = set(self._registry.names())
+        for record in self._registry.records().values():
             source = self.sources.get(record.source)
             over = record.tombstone is not None and record.tombstone.done
             if source is not None and source.followed and record.cluster not in here and not over:
@@ -140,17 +148,11 @@ class Intake:
             raise Stalled(f"{len(missing)} files of an accepted commit cannot be read", reason="ContentUnreadable")
         return found
 
-    def finished(self, report: Report) -> None:
-        """The last cluster of a revision became Ready: the story of the commit is complete (T3).
-
-        Where another version runs now than when a commit was refused or held, its source admits it once more.
-        """
-        if self._board.unsettled(report.cluster) and (slot := self._board.slot(report.cluster)):
-            self.sources[slot[0].source].wake.up("versions", again=True)
-        if report.word != "Ready" or not self._board.ready(report.cluster):
-            return
-        found = self._board.slot(report.cluster)
-        known = self._reporter.sources.get(found[0].source) if found else None
+    def woken(self, wakes: Wakes) -> None:
+        """The end of a pass concerns sources: one whose commit is Ready everywhere now (T3), one that admits its tree once more."""
+        if wakes.admit in self.sources:
+            self.sources[wakes.admit].wake.up("versions", again=True)
+        known = self._reporter.sources.get(wakes.complete)
         if known is not None:
             now = time.time()
             self._measure(known.stages, (("ready", now),))
@@ -164,7 +166,7 @@ class Intake:
 
     def mended(self, name: str) -> None:
         """The record of a cluster can be read again: what it stands on is read, and admission sees it."""
-        record = self._board.records().get(name)
+        record = self._registry.records().get(name)
         for source in self.sources.values():
             if record is None or record.source == source.config.name:
                 self._recall(source)
@@ -172,7 +174,7 @@ class Intake:
 
     def sweep(self) -> None:
         """Remove the status objects of clusters and sources that are not there any more."""
-        existing = {*self._board.names(), *self._board.records(), *self._board.unreadable()}
+        existing = {*self._registry.names(), *self._registry.records(), *self._registry.unreadable()}
         read = [name for name, source in self.sources.items() if source.followed]
         self._reporter.keep(existing, self.sources.keys(), read)
 
@@ -187,25 +189,26 @@ class Intake:
                 contents[name] = by_commit[commit]
             except NidusError as error:
                 log.line("AcceptedUnreadable", cluster=name, source=source.config.name, message=error.message)
-        self._board.remember({name: content for name, content in contents.items() if name in content.specs.clusters})
+        self._registry.remember({name: content for name, content in contents.items() if name in content.specs.clusters})
 
     def _revise(self, snapshot: Snapshot, forced: bool) -> Rollout:
         if forced and not self._refresh():
             log.line("HostNotListed", source=snapshot.source, level="warning")
         with border.contained("admission", snapshot.source):
-            rollout, changed = self._board.revise(snapshot, time.time())
+            rollout, changed = self._registry.revise(snapshot, time.time())
         self._taken[snapshot.source] = frozenset(n for n, why in rollout.held.items() if why.reason == "NameTaken")
         for name, content in rollout.admitted.items():
             self._reporter.place(name, snapshot.source, content.specs.clusters[name].path)
-        for key in self._board.names(snapshot.source) if forced else changed:
+        keys = self._registry.names(snapshot.source) if forced else changed
+        for key in keys:
             self._queue.forget(key)
-            self._queue.add(key)
+            self._queue.add(key, bulk=len(keys) > SMALL)
         return rollout
 
     def _stand(self, source: str) -> None:
         """Git cannot be read and nothing was read since the start: what was accepted before is enforced (S4)."""
-        for key in self._board.stand(source):
-            self._queue.add(key)
+        for key in self._registry.stand(source):
+            self._queue.add(key, bulk=True)
 
     def _tell(self, report: SourceReport) -> None:
         self._measure(report.stages, report.stages[1:])

@@ -9,12 +9,12 @@ from functools import partial
 
 from reconciler import fleet
 from reconciler.controller import asked, border, http, listeners, pulse, verify
-from reconciler.controller.board import Board
 from reconciler.controller.eyes import Eyes
 from reconciler.controller.intake import Intake
 from reconciler.controller.lease import LEASE, Lease
 from reconciler.controller.pulse import Sign
 from reconciler.controller.queue import Queue
+from reconciler.controller.registry import Registry
 from reconciler.controller.rounds import Rounds
 from reconciler.controller.workers import Tools, Workers
 from reconciler.inventory import requests
@@ -68,7 +68,7 @@ class Service:
         self._leading = True
         self._lead()
         pulse.watch(self._stalled, self._stop)
-        log.line("Started", identity=self.settings.identity, host=self.board.policy.host_version)
+        log.line("Started", identity=self.settings.identity, host=self.registry.policy.host_version)
 
     def _lead(self) -> None:
         config = self.settings.config
@@ -77,17 +77,19 @@ class Service:
         loaded = store.load()
         self.reporter.load()
         unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
-        self.board = Board(policy, self._recalled(loaded.states), unreadable)
-        verify.tell(self.reporter, self.board)
-        self.board.hear(requests.load(self.host, config.namespace))
-        self.intake = intake = Intake(self.settings, self.board, self.queue, self.reporter, self._stop, self._refreshed)
+        self.registry = Registry(policy, self._recalled(loaded.states), unreadable)
+        verify.tell(self.reporter, self.registry)
+        self.registry.hear(requests.load(self.host, config.namespace))
+        self.intake = intake = Intake(
+            self.settings, self.registry, self.queue, self.reporter, self._stop, self._refreshed
+        )
         self._stops.append(intake.close)
         intake.open()
         self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, intake)
         self.eyes = eyes = Eyes(self.host, self.settings, policy, self.renderer, intake.read, self._woken)
         self._stops.append(eyes.stop)
         eyes.start(self._noticed)
-        self.workers = Workers(self.board, self.queue, self._tools(store, eyes, intake), config.workers)
+        self.workers = Workers(self.registry, self.queue, self._tools(store, eyes, intake), config.workers)
         self._signs = (
             *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in intake.sources.items()),
             *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),
@@ -107,7 +109,7 @@ class Service:
             eyes.watch,
             eyes.forget,
             lambda: secrets.token_hex(8),
-            intake.finished,
+            intake.woken,
             intake.freed,
         )
 
@@ -116,13 +118,13 @@ class Service:
 
         def hear() -> None:
             wake = partial(intake.wake, "request")
-            asked.heard(self.host, self.settings.config.namespace, self.board, self.queue, wake)
+            asked.heard(self.host, self.settings.config.namespace, self.registry, self.queue, wake)
 
         def read() -> None:
-            verify.unreadable(store, self.board, intake.mended)
+            verify.unreadable(store, self.registry, intake.mended)
 
         def compare() -> None:
-            verify.records(store, self.board, self.queue)
+            verify.records(store, self.registry, self.queue)
             self.reporter.statuses.compare()
             intake.sweep()
             intake.astray()
@@ -149,7 +151,7 @@ class Service:
         deadline = time.monotonic() + seconds
         while self.intake is not None and time.monotonic() < deadline:
             words = {view.word for view in self.reporter.clusters.copy().values()}
-            told = len(self.reporter.clusters) >= len(self.board.names())
+            told = len(self.reporter.clusters) >= len(self.registry.names())
             if not self.intake.unread() and told and words <= {"Ready", "Suspended"}:
                 return True
             time.sleep(0.1)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.controller import briefs
-from reconciler.controller.board import Board
 from reconciler.controller.queue import Queue
+from reconciler.controller.registry import Registry
 from reconciler.errors import Stalled
 from reconciler.inventory.store import Store
 from reconciler.model import Held, Revision
@@ -20,40 +20,39 @@ def held(error: Stalled) -> Held:
     return Held(error.reason, f"{error.message}; {error.hint}" if error.hint else error.message)
 
 
-def tell(reporter: Reporter, board: Board) -> None:
+def tell(reporter: Reporter, registry: Registry) -> None:
     """Say of every cluster whose record cannot be read that it is so: its status object may be all that speaks of it."""
-    for name, why in board.unreadable().items():
+    for name, why in registry.unreadable().items():
         known = reporter.told(name)
         report = briefs.failed(name, Revision("", ""), Stalled(why.message, reason=why.reason))
         source, file = (known.source, known.file) if known else ("", "")
         reporter.cluster(report, source=source, path=file, seconds=0.0, extra={})
 
 
-def records(store: Store, board: Board, queue: Queue) -> None:
+def records(store: Store, registry: Registry, queue: Queue) -> None:
     """Compare the version of every record with the one remembered: the next pass writes those that moved or are gone.
 
     Raises ApiError.
     """
-    states = board.states()  # before the list: what is written meanwhile is newer than both
+    states = registry.states()  # before the list: what is written meanwhile is newer than both
     versions = store.versions()
     for name, state in states.items():
         if state.base is None or versions.get(name) == state.base.version:
             continue
-        if not board.doubt(name, state.base.version):
+        if not registry.doubt(name, state.base.version):
             continue
-        found = board.slot(name)
-        if found is not None and found[0].bundle is not None:
+        if registry.worked_on(name):
             queue.add(name)
         else:  # no pass writes it: it is over and retained, or its content cannot be read
-            board.keep(store.write(replace(state, base=None)))
+            registry.keep(store.write(replace(state, base=None)))
 
 
-def unreadable(store: Store, board: Board, mended: Callable[[str], None]) -> None:
+def unreadable(store: Store, registry: Registry, mended: Callable[[str], None]) -> None:
     """Read the records again that could not be read; `mended` hears of each that can, or that a human removed. Raises ApiError."""
-    for name in board.unreadable():
+    for name in registry.unreadable():
         try:
             state = store.read(name)
         except Stalled:
             continue
-        board.mended(name, state)
+        registry.mended(name, state)
         mended(name)

@@ -1,4 +1,4 @@
-"""Workers: take a cluster's key, do one pass, persist, report, decide when to look again. No decision of its own besides that."""
+"""Workers: take an assignment, do one pass, finish it, report, decide when to look again. No decision of their own besides that."""
 
 import threading
 import time
@@ -6,57 +6,46 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from reconciler import conditions
-from reconciler.assignment import Assignment, Facts, Outcome
+from reconciler.assignment import Assignment, Facts, Outcome, Unresolved
 from reconciler.controller import briefs
-from reconciler.controller.board import Board, Slot
 from reconciler.controller.border import contained
 from reconciler.controller.queue import FIRST, SOON, Queue
-from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stalled
+from reconciler.controller.registry import Registry, Wakes
+from reconciler.errors import ApiError, LeaseLost, NidusError, Retry
 from reconciler.gather import Reader
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
-from reconciler.model import (
-    Bundle,
-    Destructive,
-    Held,
-    Layer,
-    Object,
-    ObjectRef,
-    Permit,
-    Record,
-    Report,
-    Revision,
-    Target,
-)
+from reconciler.model import Bundle, Destructive, Layer, Object, ObjectRef, Permit, Target
 from reconciler.reconcile import Writer, reconcile
 from reconciler.report import Reporter, log
 
-STALLED_AGAIN = 300.0  # seconds; what stalls is looked at again now and then, in case a human mended it elsewhere
+NO_VERSIONS: dict[str, str] = {"engine": "", "kubernetes": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every pass uses. `sight` gives the eyes for a bundle, `watch` wakes a key when nested objects move, `nonce` makes one,
-    `forget` drops what is known of a nested API server, `finished` hears of every report, `over` of a name that is free again."""
+    """What every pass uses. `reader` gives what a bundle's pass reads through, `watch` wakes a key when nested objects move, `forget`
+    drops what is known of a nested API server, `nonce` makes one, `woken` hears whom the end of a pass concerns, `freed` a name that
+    is free again."""
 
     store: Store
-    sight: Callable[[Bundle], Reader]
+    reader: Callable[[Bundle], Reader]
     reporter: Reporter
     salt: bytes
     watch: Callable[[str, Bundle, tuple[ObjectRef, ...]], None]
     forget: Callable[[Bundle], None]
     nonce: Callable[[], str]
-    finished: Callable[[Report], None]
-    over: Callable[[str], None] = lambda name: None
+    woken: Callable[[Wakes], None] = lambda wakes: None
+    freed: Callable[[str], None] = lambda name: None
+    clock: Callable[[], float] = time.time
 
 
 class Workers:
     """A fixed number of threads over one queue."""
 
-    def __init__(self, board: Board, queue: Queue, tools: Tools, count: int) -> None:
-        self._board, self._queue, self._tools = board, queue, tools
+    def __init__(self, registry: Registry, queue: Queue, tools: Tools, count: int) -> None:
+        self._registry, self._queue, self._tools = registry, queue, tools
         self._beats = {number: time.monotonic() for number in range(count)}
         self._threads = [
             threading.Thread(target=self._run, args=(n,), name=f"worker-{n}", daemon=True) for n in range(count)
@@ -76,22 +65,20 @@ class Workers:
         """Each worker's number, and for how many seconds it has shown no sign of life (H3)."""
         return [(number, partial(self._silent, number)) for number in self._beats]
 
-    def _silent(self, number: int) -> float:
-        return time.monotonic() - self._beats[number]
-
     def once(self, key: str, alive: Callable[[], None] = lambda: None) -> None:
         """One pass over one cluster, whatever it comes to."""
-        found = self._board.slot(key)
-        if found is None:
+        began = time.monotonic()
+        given = self._registry.take(key, self._tools.clock(), self._tools.nonce())
+        if given is None:
             return
-        slot, state = found
         try:
             with contained("pass", key):
-                self._pass(key, slot, state, alive)
+                outcome = self._outcome(given, alive)
         except LeaseLost:
             return  # the process is about to end (H1); nothing more is written or said
         except NidusError as error:
-            self._failed(key, slot, state, error)
+            outcome = _failed(key, given, error)
+        self._finish(key, given, outcome, time.monotonic() - began)
 
     def _run(self, number: int) -> None:
         while not self._queue.closed:
@@ -106,178 +93,135 @@ class Workers:
     def _beat(self, number: int) -> None:
         self._beats[number] = time.monotonic()
 
-    def _pass(self, key: str, slot: Slot, state: State | None, alive: Callable[[], None]) -> None:
-        bundle, now, began = slot.bundle, time.time(), time.monotonic()
-        if bundle is None:
-            self._tell(slot, state, _unresolved(key, slot, _revision(state)))
-            return
-        bundle = briefs.awake(bundle, now)
-        current = replace(state or State(self._born(slot, bundle, now)), record=self._record(slot, bundle, state, now))
-        requests = self._board.requests()
-        suspended = briefs.suspension(bundle, requests, now)
-        if suspended or briefs.in_grace(bundle, now):
-            self._rest(key, slot, bundle, current, suspended)
-            return
-        given = Assignment(
-            bundle, current, slot.source, state, slot.memory, requests, held=slot.held, invalid=slot.invalid
-        )
-        reader = _beating(self._tools.sight(bundle), alive)
-        facts = Facts(self._board.policy.host, self._tools.salt)
-        result = reconcile(given, facts, now, reader, Writer(self._save, self._permit))
-        self._board.learn(key, bundle, result.memory)
-        self._queue.unanswered(key, result.unanswered)
-        if result.over:
-            self._over(key, bundle, result.state)
-            return
-        self._tell(slot, result.state, _with_held(result.report, slot.held), time.monotonic() - began)
-        self._next(key, bundle, result)
+    def _silent(self, number: int) -> float:
+        return time.monotonic() - self._beats[number]
 
-    def _born(self, slot: Slot, bundle: Bundle, now: float) -> Record:
-        revision, policy = bundle.revision, self._board.policy
-        nonce = self._tools.nonce()
-        return Record(slot.source, bundle.cluster, policy.host, "", revision.branch, revision.commit, {}, nonce, now)
+    # One pass
 
-    def _record(self, slot: Slot, bundle: Bundle, state: State | None, now: float) -> Record:
-        """The record this pass stands on: the content just accepted, or the tombstone (AD1)."""
-        record = state.record if state else self._born(slot, bundle, now)
-        if bundle.document is None or bundle.tombstone is not None:
-            return replace(record, tombstone=bundle.tombstone)
-        return replace(
-            record,
-            source=slot.source,
-            path=bundle.document.path,
-            branch=bundle.revision.branch,
-            commit=bundle.revision.commit,
-            digests=self._board.digests(bundle.cluster),
-            bundle=bundle.digest,
-            tombstone=None,
-        )
+    def _outcome(self, given: Assignment | Unresolved, alive: Callable[[], None]) -> Outcome:
+        if isinstance(given, Unresolved):
+            return Outcome(briefs.unresolved(given), given.stored)
+        now, save = self._tools.clock(), _Saving(self._tools.store, self._registry, given.stored)
+        resting = briefs.resting(given, now)
+        if resting is not None:
+            return Outcome(resting, save(given.state))
+        facts = Facts(self._registry.policy.host, self._tools.salt)
+        reader = _beating(self._tools.reader(given.bundle), alive)
+        outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
+        if outcome.over:
+            return self._closed(given.bundle, outcome)
+        return replace(outcome, report=briefs.with_held(outcome.report, given.held))
 
-    def _save(self, state: State) -> State:
-        """Persist a state if it says anything new. A commit that changed nothing of the cluster is not news (G4)."""
-        found = self._board.slot(state.record.cluster)
-        stored = found[1] if found else None
-        if stored is not None and stored.base is not None and _same(stored, state):
-            known = replace(state, base=stored.base)
-            self._board.keep(known)
-            return known
-        saved = self._tools.store.write(replace(state, base=stored.base if stored else None))
-        self._board.keep(saved)
-        return saved
-
-    def _permit(self, destructive: Destructive) -> Permit:
-        """Tombstones were approved by admission (AD2); all else is counted over the whole revision (AD3)."""
-        found = self._board.slot(destructive.cluster)
-        bundle = found[0].bundle if found else None
-        if bundle is not None and bundle.tombstone is not None:
-            return Permit(frozenset({destructive.consent.digest}))
-        permit, released = self._board.ask(destructive, time.time())
-        self._wake(released)
+    def _permit(self, given: Assignment, wanted: Destructive) -> Permit:
+        permit, released = self._registry.permit(given, wanted, self._tools.clock())
+        for name in released:
+            self._queue.add(name)
         return permit
 
-    def _rest(self, key: str, slot: Slot, bundle: Bundle, current: State, suspended: str) -> None:
-        saved = self._save(current)
-        self._wake(self._board.excuse(key))
-        now = time.time()
-        report = briefs.resting(
-            bundle, slot.held, suspended, briefs.suspension_ends(bundle, self._board.requests(), now)
-        )
-        self._tell(slot, saved, report)
-        if report.next_at is not None:
-            self._queue.add_after(key, max(0.1, report.next_at - now))
-
-    def _next(self, key: str, bundle: Bundle, result: Outcome) -> None:
-        self._tools.watch(key, bundle, result.watch)
-        if result.retry:
-            self._queue.back_off(key, SOON if result.soon else FIRST)
-            return
-        self._queue.forget(key)
-        if result.report.next_at is not None:
-            self._queue.add_after(key, max(0.1, result.report.next_at - time.time()))
-
-    def _failed(self, key: str, slot: Slot, state: State | None, error: NidusError) -> None:
-        """The pass could not look or persist: the cluster keeps what it has, and blocks nobody (AD3)."""
-        self._wake(self._board.excuse(key))
-        revision = slot.bundle.revision if slot.bundle else _revision(state)
-        self._tell(slot, state, briefs.failed(key, revision, error))
-        after = error.after if isinstance(error, Retry | ApiError) else None
-        if isinstance(error, Stalled):
-            self._queue.add_after(key, STALLED_AGAIN)
-        elif after:
-            self._queue.add_after(key, after)
-        else:
-            self._queue.back_off(key)
-
-    def _over(self, key: str, bundle: Bundle, state: State) -> None:
+    def _closed(self, bundle: Bundle, outcome: Outcome) -> Outcome:
         """The tombstone is carried out: the record goes, or stays as what was retained (D2)."""
         self._tools.forget(bundle)
-        tombstone = bundle.tombstone
-        if tombstone is not None and tombstone.policy == "Retain" and state.entries:
-            record = replace(state.record, tombstone=replace(tombstone, done=True))
-            entries = ledger.retire(state.entries, [(entry.target, entry.ref) for entry in state.entries])
-            self._board.keep(self._tools.store.write(replace(state, record=record, entries=entries)))
-            self._board.clear(key)
-        else:
+        state, tombstone = outcome.state, bundle.tombstone
+        if state is None or tombstone is None:
+            return outcome
+        if tombstone.policy != "Retain" or not state.entries:
             self._tools.store.close(state)
-            self._board.drop(key)
-        self._tools.reporter.gone(key)
-        self._tools.over(key)
-        log.line("ClusterOver", cluster=key, policy=tombstone.policy if tombstone else "")
+            return replace(outcome, state=None)
+        record = replace(state.record, tombstone=replace(tombstone, done=True))
+        entries = ledger.retire(state.entries, [(entry.target, entry.ref) for entry in state.entries])
+        stored = self._tools.store.write(replace(state, record=record, entries=entries))
+        self._registry.keep(stored)
+        return replace(outcome, state=stored)
 
-    def _tell(self, slot: Slot, state: State | None, report: Report, seconds: float = 0.0) -> None:
-        path = (
-            slot.bundle.document.path if slot.bundle and slot.bundle.document else (state.record.path if state else "")
-        )
-        extra = self._board.versions(report.cluster)
-        self._tools.reporter.cluster(report, source=slot.source, path=path, seconds=seconds, extra=extra)
-        self._tools.finished(report)
+    # Its end
 
-    def _wake(self, keys: list[str]) -> None:
-        for key in keys:
-            self._queue.add(key)
+    def _finish(self, key: str, given: Assignment | Unresolved, outcome: Outcome, seconds: float) -> None:
+        if outcome.over:
+            self._queue.drop(key)
+        else:
+            self._queue.unanswered(key, outcome.unanswered)
+            self._tell(given, outcome, seconds)
+            self._next(key, given, outcome)
+        wakes = self._registry.finish(given, outcome)
+        for name in wakes.clusters:
+            self._queue.add(name)
+        self._tools.woken(wakes)
+        if wakes.gone:
+            self._tools.reporter.gone(key)
+            self._tools.freed(key)
+            log.line("ClusterOver", cluster=key)
+        elif outcome.over:
+            self._queue.add(key)  # its file came back while it was being removed
+
+    def _next(self, key: str, given: Assignment | Unresolved, outcome: Outcome) -> None:
+        if isinstance(given, Assignment) and outcome.memory is not None:
+            self._tools.watch(key, given.bundle, outcome.watch)
+        if outcome.after:
+            self._queue.add_after(key, outcome.after)
+        elif outcome.retry:
+            self._queue.back_off(key, SOON if outcome.soon else FIRST)
+        else:
+            self._queue.forget(key)
+            if outcome.report.next_at is not None:
+                pause = outcome.report.next_at - self._tools.clock()
+                self._queue.add_after(key, max(0.1, pause), bulk=outcome.report.word == "Ready")
+
+    def _tell(self, given: Assignment | Unresolved, outcome: Outcome, seconds: float) -> None:
+        state = outcome.state or given.stored
+        document = given.bundle.document if isinstance(given, Assignment) else None
+        path = document.path if document else (state.record.path if state else "")
+        runs = state.record.versions if state else None
+        versions = {"engine": runs.engine, "kubernetes": runs.kubernetes} if runs else NO_VERSIONS
+        extra = {"versions": versions} if versions != NO_VERSIONS else {}
+        self._tools.reporter.cluster(outcome.report, source=given.source, path=path, seconds=seconds, extra=extra)
 
 
-def _beating(sight: Reader, alive: Callable[[], None]) -> Reader:
-    """Eyes that give a sign of life at every look: a long pass over a slow host is no stalled worker (H3)."""
+class _Saving:
+    """Persists a state if it says anything new. A commit that changed nothing of the cluster is not news (G4)."""
 
-    def client(target: Target) -> Client:
-        alive()
-        return sight.client(target)
+    def __init__(self, store: Store, registry: Registry, stored: State | None) -> None:
+        self._store, self._registry, self._stored = store, registry, stored
 
-    def cached(target: Target, ref: ObjectRef) -> Object | None:
-        alive()
-        return sight.cached(target, ref)
-
-    def render(layer: Layer) -> tuple[Object, ...]:
-        alive()
-        return sight.render(layer)
-
-    return replace(sight, client=client, cached=cached, render=render)
-
-
-def _unresolved(key: str, slot: Slot, revision: Revision) -> Report:
-    """There is no bundle: the file is broken and nothing older was accepted, or its content cannot be read (S8)."""
-    if slot.invalid:
-        return briefs.invalid(key, revision, slot.invalid)
-    if slot.held is not None and slot.held.reason in ("BadRecord", "NewerFormat"):
-        return briefs.failed(key, revision, Stalled(slot.held.message, reason=slot.held.reason))
-    return briefs.held(key, revision, slot.held or Held("Unreadable", "its content cannot be read"))
-
-
-def _with_held(report: Report, held: Held | None) -> Report:
-    """What admission holds of a cluster is said beside what its pass came to."""
-    if held is None or report.held is not None:
-        return report
-    word = "Held" if report.word == "Ready" else report.word
-    return replace(report, held=held, word=word, conditions=conditions.with_held(report.conditions, held))
+    def __call__(self, state: State) -> State:
+        known = self._stored
+        if known is not None and known.base is not None and _same(known, state):
+            kept = replace(state, base=known.base)
+        else:
+            kept = self._store.write(replace(state, base=known.base if known else None))
+        self._registry.keep(kept)
+        self._stored = kept
+        return kept
 
 
 def _same(stored: State, state: State) -> bool:
-    def news(record: Record) -> Record:
-        return replace(record, commit="", bundle="", applied="applied" if record.applied else "", path="")
+    """Whether a state says nothing that a restart would have to know: its commit, path and bundle follow from Git again."""
+    ours, theirs = (
+        replace(one.record, commit="", bundle="", path="", applied="yes" if one.record.applied else "")
+        for one in (state, stored)
+    )
+    return stored.entries == state.entries and ours == theirs
 
-    return stored.entries == state.entries and news(stored.record) == news(state.record)
+
+def _failed(key: str, given: Assignment | Unresolved, error: NidusError) -> Outcome:
+    """The pass could not look or persist: the cluster keeps what it has."""
+    revision = given.revision if isinstance(given, Unresolved) else given.bundle.revision
+    after = error.after if isinstance(error, Retry | ApiError) else None
+    return Outcome(briefs.failed(key, revision, error), given.stored, retry=True, after=after)
 
 
-def _revision(state: State | None) -> Revision:
-    return Revision(state.record.branch, state.record.commit) if state else Revision("", "")
+def _beating(reader: Reader, alive: Callable[[], None]) -> Reader:
+    """A reader that gives a sign of life at every look: a long pass over a slow host is no stalled worker (H3)."""
+
+    def client(target: Target) -> Client:
+        alive()
+        return reader.client(target)
+
+    def cached(target: Target, ref: ObjectRef) -> Object | None:
+        alive()
+        return reader.cached(target, ref)
+
+    def render(layer: Layer) -> tuple[Object, ...]:
+        alive()
+        return reader.render(layer)
+
+    return replace(reader, client=client, cached=cached, render=render)

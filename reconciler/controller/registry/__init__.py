@@ -1,0 +1,180 @@
+"""What the running controller knows of every cluster. One lock, no I/O under it.
+
+Workers take an assignment and finish it; sources say what clusters should be (`admissions`), `assignments` holds it, `prune_gate`
+says who may destroy. Every decision over these values is made by `fleet` and `spec.resolve`.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.assignment import Assignment, Outcome, Unresolved
+from reconciler.controller.registry.admissions import Admissions
+from reconciler.controller.registry.assignments import Assignments
+from reconciler.controller.registry.prune_gate import PruneGate
+from reconciler.inventory.store import State
+from reconciler.model import Content, Destructive, Held, Permit, Policy, Record, Request, Rollout, Snapshot, Versions
+
+
+@dataclass(frozen=True, slots=True)
+class Wakes:
+    """Whom the end of a pass concerns: clusters whose deletions may go now, a source whose revision is Ready everywhere, a source
+    that should admit its tree once more because other versions run now. `gone`: nothing more is to be done for the cluster."""
+
+    clusters: tuple[str, ...] = ()
+    gone: bool = False
+    complete: str = ""
+    admit: str = ""
+
+
+class Registry:
+    """Thread-safe. `states` is what the store held at start-up, `unreadable` why it cannot say what other clusters are."""
+
+    def __init__(
+        self, policy: Policy, states: Mapping[str, State], unreadable: Mapping[str, Held] | None = None
+    ) -> None:
+        self.policy = policy
+        self._lock = threading.RLock()
+        self._clusters = Assignments(policy, states)
+        self._admissions = Admissions(policy, self._clusters, unreadable or {})
+        self._gate = PruneGate(policy)
+        self._requests: tuple[Request, ...] = ()
+
+    # What workers take and bring back
+
+    def take(self, cluster: str, now: float, nonce: str) -> Assignment | Unresolved | None:
+        """Everything a pass over the cluster needs, as it is now; None where the cluster is not known (any more).
+
+        `nonce` marks the objects of a cluster that has no record yet.
+        """
+        with self._lock:
+            return self._clusters.take(cluster, self._requests, now, nonce)
+
+    def permit(self, assignment: Assignment, wanted: Destructive, now: float) -> tuple[Permit, tuple[str, ...]]:
+        """What the cluster may destroy, and the clusters that its word may have released (AD3). A removal was approved by admission
+        (AD2)."""
+        if assignment.bundle.tombstone is not None:
+            return Permit(frozenset({wanted.consent.digest})), ()
+        with self._lock:
+            return self._gate.ask(assignment.source, wanted, self._requests, now)
+
+    def keep(self, state: State) -> None:
+        """A state as it was persisted."""
+        with self._lock:
+            self._clusters.states[state.record.cluster] = state
+
+    def finish(self, done: Assignment | Unresolved, outcome: Outcome) -> Wakes:
+        """Take what a pass came to: what it remembered, whether its cluster is over; and say whom that concerns."""
+        with self._lock:
+            source, cluster = done.source, outcome.report.cluster
+            released = self._gate.excuse(source, cluster)
+            if isinstance(done, Assignment) and outcome.over:
+                return Wakes(released, gone=self._drop(done, keep_record=outcome.state is not None))
+            if isinstance(done, Assignment) and outcome.memory is not None:
+                self._clusters.learn(done, outcome.memory)
+            complete = outcome.report.word == "Ready" and self._gate.ready(source, cluster)
+            unsettled = self._admissions.unsettled(cluster)
+            return Wakes(released, complete=source if complete else "", admit=source if unsettled else "")
+
+    # What the sources say
+
+    def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
+        """Admit a snapshot over all clusters (AD1); the clusters with something new to do, in name order."""
+        with self._lock:
+            rollout, changed = self._admissions.admit(snapshot, self._requests, now)
+            heard = self._gate.begin(snapshot, changed, [name for name in changed if self._speaks(name)])
+            return rollout, sorted({*changed, *heard} & self._clusters.slots.keys())
+
+    def stand(self, source: str) -> list[str]:
+        """Let clusters of a source be what they were accepted at, where Git cannot be read since the start; the ones this is news to."""
+        with self._lock:
+            return self._admissions.stand(source)
+
+    def remember(self, contents: Mapping[str, Content]) -> None:
+        """Accepted contents read again after a restart."""
+        with self._lock:
+            self._admissions.contents.update(contents)
+
+    def accepted(self, source: str) -> dict[str, Content]:
+        """What the clusters of a source are accepted at."""
+        with self._lock:
+            return self._admissions.accepted(source)
+
+    def running(self, source: str) -> dict[str, Versions]:
+        """The versions that the clusters of a source run, as far as they are known."""
+        with self._lock:
+            return self._admissions.running(source)
+
+    # What humans say
+
+    def hear(self, requests: tuple[Request, ...]) -> list[str]:
+        """Take the requests as they are now; the clusters they concern."""
+        with self._lock:
+            before, self._requests = self._requests, requests
+            touched = {request.cluster for request in {*before} ^ {*requests}}
+            slots = self._clusters.slots
+            return sorted(slots) if "" in touched else sorted(touched & slots.keys())
+
+    def requests(self) -> tuple[Request, ...]:
+        with self._lock:
+            return self._requests
+
+    # What the host says
+
+    def states(self) -> dict[str, State]:
+        with self._lock:
+            return dict(self._clusters.states)
+
+    def records(self) -> dict[str, Record]:
+        """Every record, whatever its source: names are unique in the controller."""
+        with self._lock:
+            return self._admissions.records()
+
+    def names(self, source: str = "") -> list[str]:
+        """The clusters that are worked on, of one source or of all."""
+        with self._lock:
+            return sorted(name for name, slot in self._clusters.slots.items() if source in ("", slot.source))
+
+    def worked_on(self, cluster: str) -> bool:
+        """Whether passes of this cluster write its record."""
+        with self._lock:
+            slot = self._clusters.slots.get(cluster)
+            return slot is not None and slot.bundle is not None
+
+    def doubt(self, cluster: str, version: str) -> bool:
+        """What the store holds of a cluster is not what was written last, as `version`: the next pass writes its state again."""
+        with self._lock:
+            state = self._clusters.states.get(cluster)
+            if state is None or state.base is None or state.base.version != version:
+                return False
+            self._clusters.states[cluster] = replace(state, base=None)
+            return True
+
+    def unreadable(self) -> dict[str, Held]:
+        """Clusters whose record cannot be read, and why: they keep what they have, and their names."""
+        with self._lock:
+            return dict(self._admissions.unreadable)
+
+    def mended(self, cluster: str, state: State | None) -> None:
+        """A record can be read again, or is gone by a human's hand."""
+        with self._lock:
+            self._admissions.unreadable.pop(cluster, None)
+            if state is not None:
+                self._clusters.states[cluster] = state
+
+    def _speaks(self, cluster: str) -> bool:
+        """Whether the next pass of a cluster will say what it wants to destroy."""
+        bundle = self._clusters.slots[cluster].bundle
+        return bundle is not None and not bundle.suspend and bundle.tombstone is None
+
+    def _drop(self, done: Assignment, *, keep_record: bool) -> bool:
+        """A removal is over; whether Git still has nothing of the cluster: its file may have come back meanwhile."""
+        cluster = done.bundle.cluster
+        if not keep_record:
+            self._clusters.states.pop(cluster, None)
+        slot = self._clusters.slots.get(cluster)
+        if slot is not None and slot.epoch != done.epoch:
+            return False
+        self._clusters.slots.pop(cluster, None)
+        self._admissions.contents.pop(cluster, None)
+        return True

@@ -1,0 +1,118 @@
+"""What the sources say: a snapshot is admitted over all clusters and becomes slots (AD1, V4, S4, S8). Called under the registry's lock."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from reconciler import engine, fleet
+from reconciler.controller.registry.assignments import Assignments, Slot
+from reconciler.errors import Stalled
+from reconciler.model import Bundle, Content, Held, Policy, Record, Request, Rollout, Snapshot, Versions
+from reconciler.spec import resolve
+
+
+class Admissions:
+    """The contents that clusters are accepted at, and how the newest snapshot of each source was judged."""
+
+    def __init__(self, policy: Policy, clusters: Assignments, unreadable: Mapping[str, Held]) -> None:
+        self._policy, self._clusters = policy, clusters
+        self.contents: dict[str, Content] = {}
+        self.unreadable = dict(unreadable)
+        self._judged: dict[str, dict[str, Versions]] = {}  # source -> the versions its snapshot was judged with
+
+    def records(self) -> dict[str, Record]:
+        """Every record, whatever its source: names are unique in the controller."""
+        return {name: state.record for name, state in self._clusters.states.items()}
+
+    def accepted(self, source: str) -> dict[str, Content]:
+        """What the clusters of a source are accepted at."""
+        return {name: one for name, one in self.contents.items() if self._clusters.source_of(name) == source}
+
+    def running(self, source: str) -> dict[str, Versions]:
+        """The versions that the clusters of a source run, as far as they are known."""
+        records = {name: one for name, one in self.records().items() if one.source == source}
+        return fleet.all_running(records, self.accepted(source), self._policy)
+
+    def admit(self, snapshot: Snapshot, requests: Sequence[Request], now: float) -> tuple[Rollout, list[str]]:
+        """Admit a snapshot; the rollout, and the clusters with something new to do."""
+        accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
+        rollout = fleet.admit(snapshot, accepted, self.records(), requests, self._policy, now)
+        rollout = fleet.withheld(rollout, self.unreadable)
+        self._leave_out(snapshot, rollout)
+        slots = list(self._slots(snapshot, rollout, accepted))
+        self.contents.update(rollout.admitted)
+        return rollout, [name for name, slot in slots if self._clusters.place(name, slot)]
+
+    def stand(self, source: str) -> list[str]:
+        """Say of the clusters of a source what they were accepted at, where nothing newer is; the names that are new.
+
+        For a start without Git (S4, S8). Tombstones wait for Git: nothing is removed on what was read long ago.
+        """
+        names = [
+            record.cluster
+            for name, record in self.records().items()
+            if record.source == source and record.tombstone is None and name not in self._clusters.slots
+        ]
+        for name in names:
+            content = self.contents.get(name)
+            bundle, why = self._resolved(name, content, None) if content else (None, fleet.UNREADABLE)
+            self._clusters.place(name, Slot(source, bundle, why, content=content))
+        return sorted(names)
+
+    def unsettled(self, cluster: str) -> bool:
+        """Whether another version runs than when the cluster was held or found broken: the verdict may be another now."""
+        slot = self._clusters.slots.get(cluster)
+        judged = self._judged.get(slot.source, {}) if slot and (slot.held or slot.invalid) else {}
+        return cluster in judged and judged[cluster] != self._runs(cluster, self.contents.get(cluster))
+
+    def _slots(
+        self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content]
+    ) -> Iterable[tuple[str, Slot]]:
+        source, invalid, held = snapshot.source, fleet.invalid(snapshot), rollout.held
+        for name, content in rollout.admitted.items():
+            bundle, why = self._resolved(name, content, accepted.get(name))
+            yield name, Slot(source, bundle, held.get(name) or why, invalid.get(name, ""), content)
+        for name, tombstone in rollout.tombstones.items():
+            record = self._clusters.states[name].record
+            bundle = resolve.tombstone(record, accepted.get(name), tombstone, self._policy)
+            yield name, Slot(source, bundle, held.get(name))
+        taken = {name for name, why in held.items() if why.reason == "NameTaken"}  # the incumbent keeps its slot
+        done = rollout.admitted.keys() | rollout.tombstones.keys() | taken
+        for name in sorted((invalid.keys() | held.keys()) - done):
+            yield name, Slot(source, None, held.get(name), invalid.get(name, ""))
+
+    def _resolved(self, name: str, content: Content, before: Content | None) -> tuple[Bundle | None, Held | None]:
+        """The bundle, or why there is none; and why its versions are not those asked for."""
+        runs = self._runs(name, before)
+        choice = engine.choose(content.specs.clusters[name].cluster, self._policy, runs)
+        slot = self._clusters.slots.get(name)
+        standing = slot.bundle if slot and slot.bundle and not slot.bundle.tombstone else None
+        same = standing is not None and standing.versions == choice.versions
+        if same and before is not None and resolve.same_inputs(name, before, content):
+            return standing, choice.held
+        try:
+            return self._dated(resolve.bundle(name, content, self._policy, runs), standing), choice.held
+        except Stalled as error:
+            return None, choice.held or Held(error.reason, error.message, stalls=True)
+
+    def _dated(self, bundle: Bundle, standing: Bundle | None) -> Bundle:
+        """With the older revision, where nothing of the cluster changed: its status then does not move."""
+        state = self._clusters.states.get(bundle.cluster)
+        if standing is not None and standing.digest == bundle.digest:
+            return replace(bundle, revision=standing.revision)
+        if state and state.record.bundle == bundle.digest:
+            known = replace(bundle.revision, branch=state.record.branch, commit=state.record.commit)
+            return replace(bundle, revision=known)
+        return bundle
+
+    def _runs(self, name: str, accepted: Content | None) -> Versions:
+        state, document = self._clusters.states.get(name), accepted.specs.clusters.get(name) if accepted else None
+        return fleet.running(state.record if state else None, document, self._policy)
+
+    def _leave_out(self, snapshot: Snapshot, rollout: Rollout) -> None:
+        """Forget clusters of this source that were never accepted and that nothing speaks of any more."""
+        spoken = rollout.admitted.keys() | rollout.tombstones.keys() | rollout.held.keys()
+        spoken |= fleet.invalid(snapshot).keys()
+        slots = self._clusters.slots
+        for name in [name for name, slot in slots.items() if slot.source == snapshot.source]:
+            if name not in spoken and name not in self._clusters.states:
+                del slots[name]

@@ -1,0 +1,104 @@
+"""What each cluster should be, what is on record of it, and what its last pass remembered. Called under the registry's lock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler.assignment import Assignment, Unresolved
+from reconciler.controller import briefs
+from reconciler.inventory.store import State
+from reconciler.memory import Memory
+from reconciler.model import Bundle, Content, Held, Policy, Record, Request, Revision
+from reconciler.spec import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One cluster. `bundle` None: nothing to do until its content can be read (S8), `held` says why.
+
+    `invalid` is the first violation of its own file, while an older version is enforced (V4); `content` is what the bundle came from;
+    `epoch` rises with every other bundle.
+    """
+
+    source: str
+    bundle: Bundle | None = None
+    held: Held | None = None
+    invalid: str = ""
+    content: Content | None = None
+    memory: Memory = field(default_factory=Memory)
+    epoch: int = 0
+
+
+class Assignments:
+    """The slots and states of all clusters; memory grows with the clusters that exist."""
+
+    def __init__(self, policy: Policy, states: Mapping[str, State]) -> None:
+        self._policy = policy
+        self.states = dict(states)
+        self.slots: dict[str, Slot] = {}
+
+    def source_of(self, cluster: str) -> str:
+        """The source a cluster belongs to, "" where nothing is known of it."""
+        slot, state = self.slots.get(cluster), self.states.get(cluster)
+        return slot.source if slot else (state.record.source if state else "")
+
+    def place(self, cluster: str, slot: Slot) -> bool:
+        """Say what a cluster should be; whether there is something new to do. What was remembered stays with the same bundle."""
+        before = self.slots.get(cluster)
+        if before is None or slot.bundle is None or before.bundle is None:
+            self.slots[cluster] = replace(slot, epoch=before.epoch + 1 if before else 0)
+            return True
+        same = before.bundle.digest == slot.bundle.digest and before.bundle.tombstone == slot.bundle.tombstone
+        kept = replace(slot, memory=before.memory, epoch=before.epoch)
+        self.slots[cluster] = kept if same else replace(slot, epoch=before.epoch + 1)
+        return not same or (before.held, before.invalid) != (slot.held, slot.invalid)
+
+    def take(
+        self, cluster: str, requests: tuple[Request, ...], now: float, nonce: str
+    ) -> Assignment | Unresolved | None:
+        """Everything a pass needs, as one value; None where the cluster is not known. `nonce` is for a cluster without a record."""
+        slot, state = self.slots.get(cluster), self.states.get(cluster)
+        if slot is None:
+            return None
+        if slot.bundle is None:
+            revision = Revision(state.record.branch, state.record.commit) if state else Revision("", "")
+            return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state)
+        bundle = briefs.awake(slot.bundle, now)
+        current = state or State(self._born(slot, bundle, now, nonce))
+        return Assignment(
+            bundle=bundle,
+            state=replace(current, record=_record(current.record, slot, bundle)),
+            source=slot.source,
+            stored=state,
+            memory=slot.memory,
+            requests=requests,
+            held=slot.held,
+            invalid=slot.invalid,
+            epoch=slot.epoch,
+        )
+
+    def learn(self, assignment: Assignment, memory: Memory) -> None:
+        """What a pass remembered, unless the bundle is another one by now."""
+        cluster = assignment.bundle.cluster
+        slot = self.slots.get(cluster)
+        if slot is not None and slot.epoch == assignment.epoch:
+            self.slots[cluster] = replace(slot, memory=memory)
+
+    def _born(self, slot: Slot, bundle: Bundle, now: float, nonce: str) -> Record:
+        revision, host = bundle.revision, self._policy.host
+        return Record(slot.source, bundle.cluster, host, "", revision.branch, revision.commit, {}, nonce, now)
+
+
+def _record(record: Record, slot: Slot, bundle: Bundle) -> Record:
+    """The record as this pass will leave it: of the content just accepted, or of the tombstone (AD1)."""
+    if bundle.document is None or bundle.tombstone is not None:
+        return replace(record, tombstone=bundle.tombstone)
+    return replace(
+        record,
+        source=slot.source,
+        path=bundle.document.path,
+        branch=bundle.revision.branch,
+        commit=bundle.revision.commit,
+        digests=resolve.digests(bundle.cluster, slot.content) if slot.content else record.digests,
+        bundle=bundle.digest,
+        tombstone=None,
+    )
