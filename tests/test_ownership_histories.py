@@ -31,7 +31,7 @@ class History:
     """A server, and what each side wants by now."""
 
     def __init__(self, first: dict[str, str]) -> None:
-        self.server = Server()
+        self.server = Server("", clock=lambda: 1_700_000_000.0)
         self.server.put(NAMESPACE)
         self.client = shell.client(self.server)
         self.entries: Entries = ()
@@ -102,7 +102,7 @@ def service(ports: list[int], *, by: str = "git") -> dict[str, Any]:
 @settings(max_examples=60, deadline=None)
 @given(PORTS, st.lists(st.tuples(st.sampled_from(["commit", "edit", "look"]), PORTS), max_size=6))
 def test_ports_end_as_git_says_whoever_edits_them(first: list[int], steps: list[tuple[str, list[int]]]) -> None:
-    server = Server()
+    server = Server("", clock=lambda: 1_700_000_000.0)
     server.put(NAMESPACE)
     client, git, entries = shell.client(server), first, ()
     entries = run(client, [service(git)], entries).entries
