@@ -137,6 +137,13 @@ def test_managers_name_everyone_newest_first() -> None:
     assert managers(obj, "spec.template") == []
 
 
+def test_who_applied_an_empty_map_owns_nothing_in_it() -> None:
+    empty = entry({"f:data": {}}, manager="argocd")
+    edit = entry({"f:data": {"f:a": {}}}, manager="kubectl-edit", operation="Update")
+    assert [one.name for one in managers(live(config_map("a"), empty, edit), "data.a")] == ["kubectl-edit"]
+    assert [one.name for one in managers(live(config_map("a"), empty), "data.a")] == ["argocd"]
+
+
 def test_left_out_is_what_a_subresource_wrote() -> None:
     scale = entry({"f:spec": {"f:replicas": {}}}, manager="hpa", operation="Update", subresource="scale")
     status = entry({"f:status": {"f:replicas": {}}}, manager="kcm", operation="Update", subresource="status")

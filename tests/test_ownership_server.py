@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import IgnoreRule
+from reconciler.gather import drivers
+from reconciler.model import IgnoreRule, Observed
 from reconciler.plan.fields import managed
+from reconciler.plan.mark import ref_of
 from tests import shell
+from tests.memory.failures import answer, on
 from tests.memory.server import Server
 from tests.one_pass import Done, Entries, live, run
+from tests.server_model import HOST, layer, wanted
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}}
 ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
@@ -321,3 +325,23 @@ def test_rules_that_the_server_gathers_are_not_sent() -> None:
     scene.server.apply({**role, "rules": rules}, manager="clusterrole-aggregation-controller")
     scene.settle(wanted)
     assert scene.live(wanted)["rules"] == rules
+
+
+def test_a_count_is_left_where_autoscalers_may_not_be_read() -> None:
+    scene = Scene(deployment(replicas=3))
+    scale(scene, deployment(), 7)
+    scene.server.fail(answer(403), on("list", kind="HorizontalPodAutoscaler"), times=None)
+    done = scene.run(deployment(replicas=3))
+    assert scene.live(deployment())["spec"]["replicas"] == 7
+    assert done.plan.changes[0].flags == ("spec.replicas is left to an autoscaler that may not be read",)
+
+
+@pytest.mark.parametrize(("names", "driver"), [((), ""), (("keda",), "keda"), (("other",), "")])
+def test_managers_that_count_as_autoscalers_are_the_operators_to_name(names: tuple[str, ...], driver: str) -> None:
+    scene = Scene(deployment(replicas=3))
+    scale(scene, deployment(), 7, "keda")
+    one = layer("web/base", HOST)
+    desired, ref = [wanted(one, deployment(replicas=3))], ref_of(deployment())
+    seen = {ref: Observed(HOST, ref, scene.live(deployment()))}
+    found = drivers.told(HOST, seen, desired, scene.entries, lambda _: scene.client, frozenset(names))
+    assert found[ref].driven == driver

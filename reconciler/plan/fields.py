@@ -103,10 +103,13 @@ class Owners:
 
     def __init__(self, obj: Object) -> None:
         self._found = [(owner_of(entry), paths.Index(leaves(entry.get("fieldsV1")))) for entry in entries(obj)]
+        self._open = frozenset(up for _, one in self._found for path in one.exact for up in paths.ancestors(path)[1:])
 
     def of(self, path: str) -> list[Owner]:
-        """Everyone whose entry lists the field, something above it as a whole, or something below it; newest first."""
-        found = [owner for owner, index in self._found if index.touches(path)]
+        """Everyone whose entry lists the field, something above it as a whole, or something below it; newest first. A map that
+        anybody's entry looks into is none that is owned as a whole: who lists it owns it empty, and nothing in it."""
+        ups = [up for up in paths.ancestors(path) if up == path or up not in self._open]
+        found = [owner for owner, index in self._found if path in index.above or any(up in index.exact for up in ups)]
         return sorted(found, key=lambda one: (one.time, one), reverse=True)
 
 

@@ -110,16 +110,18 @@ def _below(here: _Keyed, rows: Table) -> Iterator[_Keyed]:
 
 
 def _strangers(here: _Keyed, held: frozenset[str], rows: Table) -> Iterator[str]:
-    absent = [one for key, one in here.asked.items() if key not in here.there]
+    """Entries that are not asked for and cannot stand beside those that are, or are one of ours under another key."""
     theirs = [key for key in here.there if key not in here.asked and here.item(key) not in held]
-    if not absent or not theirs:
+    if not theirs:
         return
+    single = ALIKE.get(here.name, ())
+    taken = {(name, str(one.get(name))) for one in here.asked.values() for name in single if one.get(name)}
+    absent = [one for key, one in here.asked.items() if key not in here.there]
     gone = bool(held - {here.item(key) for key in here.there}) and len(absent) * len(theirs) <= PAIRS
     bare = [{name: value for name, value in one.items() if name not in here.form.keys} for one in absent]
-    taken = {(name, str(one.get(name))) for one in bare for name in ALIKE.get(here.name, ()) if one.get(name)}
     for key in theirs:
         one = here.there[key]
-        same = any((name, str(one.get(name))) in taken for name in ALIKE.get(here.name, ()))
+        same = any((name, str(one.get(name))) in taken for name in single)
         if same or (gone and any(stands(each, one, here.name, rows) for each in bare)):
             yield here.item(key)
 
