@@ -146,7 +146,7 @@ class Shell:
         self.store = Store(self.client, NAMESPACE)
         self.board = Board(self.policy, self.store.load().states)
         self.reporter = Reporter(self.client, NAMESPACE, "test")
-        self.reporter.statuses.load()
+        self.reporter.load()
         self.board.hear(asked.load(self.client, NAMESPACE))
         self.board.remember(self._accepted())
         nonces = itertools.count(1)
