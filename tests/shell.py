@@ -145,7 +145,7 @@ class Shell:
         self.store = Store(self.client, NAMESPACE)
         self.registry = Registry(self.policy, self.store.load().states)
         self.reporter = Reporter(self.client, NAMESPACE, "test")
-        self.reporter.statuses.load()
+        self.reporter.load()
         self.registry.hear(asked.load(self.client, NAMESPACE))
         self.registry.remember(self._accepted())
         nonces = itertools.count(1)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import count
 
 from reconciler import fleet
 from reconciler.controller import asked, border, http, listeners, pulse, verify
@@ -123,9 +124,11 @@ class Service:
         def read() -> None:
             verify.unreadable(store, self.registry, intake.mended)
 
+        rounds = count()
+
         def compare() -> None:
             verify.records(store, self.registry, self.queue)
-            self.reporter.statuses.compare()
+            self.reporter.statuses.compare(wholly=next(rounds) % verify.WHOLLY == 0)
             intake.sweep()
             intake.astray()
 

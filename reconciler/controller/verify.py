@@ -11,7 +11,8 @@ from reconciler.inventory.store import Store
 from reconciler.model import Held, Revision
 from reconciler.report import Reporter
 
-EVERY = 300.0  # seconds between two comparisons
+EVERY = 60.0  # seconds between two comparisons, by metadata
+WHOLLY = 10  # each so many comparisons nothing is trusted
 AGAIN = 15.0  # seconds between two looks at a record that cannot be read
 
 

@@ -53,8 +53,8 @@ class Store:
 
     def versions(self) -> dict[str, str]:
         """The resourceVersion of every record, by cluster."""
-        objects, _ = self._client.list("", "ConfigMap", namespace=self._namespace, labels=f"{LABEL}=record")
-        return {packing.cluster_of(item): str(item["metadata"]["resourceVersion"]) for item in objects}
+        raws, _ = self._client.heads("", "ConfigMap", namespace=self._namespace, labels=f"{LABEL}=record")
+        return {head.ref.name.removeprefix(packing.RECORD): head.version for head, _ in raws}
 
     def read(self, cluster: str) -> State | None:
         """One state, fresh from the server; None where there is no record. Raises ApiError; Stalled where it cannot be read."""

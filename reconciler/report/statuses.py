@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
+from reconciler.kube.shape import Head
 from reconciler.model import Object, ObjectRef
 from reconciler.report import bodies, log
 from reconciler.report.outbox import Outbox
@@ -39,6 +40,7 @@ class Statuses:
         self._lock = threading.Lock()
         self._known: dict[Key, Body] = {}
         self._wanted: dict[Key, Body | None] = {}
+        self._versions: dict[Key, str] = {}
         self._moved: dict[Key, int] = {}
         self._turn = 0
         self._outbox: Outbox[Key] = Outbox("status", self._write, threads=THREADS)
@@ -54,6 +56,7 @@ class Statuses:
         clusters, sources = (self._list(kind) for kind in KINDS)
         with self._lock:
             self._known = {key: _body(item) for key, item in (*clusters.items(), *sources.items())}
+            self._versions = {key: _version(item) for key, item in (*clusters.items(), *sources.items())}
         return [bodies.read_cluster(one) for one in clusters.values()], [
             bodies.read_source(one) for one in sources.values()
         ]
@@ -75,18 +78,24 @@ class Statuses:
         with self._lock:
             return {name: body.spec for (of, name), body in self._known.items() if of == kind and body.status}
 
-    def compare(self) -> None:
-        """List what stands there, believe it, and write what should be otherwise. What was written meanwhile is left for the next time."""
+    def compare(self, *, wholly: bool = False) -> None:
+        """List what stands there, believe it, and write what should be otherwise. Raises ApiError.
+
+        Metadata is enough where the resourceVersion is the one remembered, unless `wholly`. What was written meanwhile is left
+        for the next time.
+        """
         with self._lock:
-            began = self._turn
-        listed = {key: _body(item) for kind in KINDS for key, item in self._list(kind).items()}
+            began, known = self._turn, {} if wholly else dict(self._versions)
+        listed = {(kind, head.ref.name): head.version for kind in KINDS for head in self._heads(kind)}
+        moved = {key: self._client.get(self._ref(key)) for key, version in listed.items() if known.get(key) != version}
         with self._lock:
             still = {key for key in {*listed, *self._known} if self._moved.get(key, 0) <= began}
             for key in still:
-                if key in listed:
-                    self._known[key] = listed[key]
-                else:
-                    self._known.pop(key, None)
+                live = moved.get(key)
+                if live is not None:
+                    self._known[key], self._versions[key] = _body(live), _version(live)
+                elif key in moved or key not in listed:
+                    self._forget(key)
             wrong = [key for key in still if key in self._wanted and self._differs(key)]
         for key in wrong:
             self._outbox.put(key)
@@ -142,27 +151,38 @@ class Statuses:
         metadata = {"name": key[1], "namespace": self._namespace}
         head: Object = {"apiVersion": API, "kind": key[0], "metadata": metadata}
         if known is None or known.spec != wanted.spec:
-            self._client.apply({**head, "spec": dict(wanted.spec)}, force=True)
-            self._remember(key, Body(wanted.spec, known.status if known else {}))
+            made = self._client.apply({**head, "spec": dict(wanted.spec)}, force=True)
+            self._remember(key, Body(wanted.spec, known.status if known else {}), made.object)
         if known is None or known.status != wanted.status:
-            self._client.patch_status(self._ref(key), {**head, "status": dict(wanted.status)})
+            made_status = self._client.patch_status(self._ref(key), {**head, "status": dict(wanted.status)})
+            self._remember(key, wanted, made_status)
 
     def _delete(self, key: Key) -> None:
         found = self._client.get(self._ref(key))
         if found is not None:
             self._client.delete(self._ref(key), uid=str(found["metadata"]["uid"]))
 
-    def _remember(self, key: Key, body: Body | None) -> None:
+    def _remember(self, key: Key, body: Body | None, answer: Object | None = None) -> None:
+        """What a write left there; `answer` is the object as the server returned it."""
         with self._lock:
             self._turn += 1
             self._moved[key] = self._turn
             if body is None:
-                self._known.pop(key, None)
+                self._forget(key)
                 if self._wanted.get(key) is None:
                     self._wanted.pop(key, None)
                     self._moved.pop(key, None)
-            else:
-                self._known[key] = body
+                return
+            self._known[key] = body
+            if answer is not None:
+                self._versions[key] = _version(answer)
+
+    def _forget(self, key: Key) -> None:
+        self._known.pop(key, None)
+        self._versions.pop(key, None)
+
+    def _heads(self, kind: str) -> list[Head]:
+        return [head for head, _ in self._client.heads("nidus.dev", kind, namespace=self._namespace)[0]]
 
     def _list(self, kind: str) -> dict[Key, Object]:
         objects, _ = self._client.list("nidus.dev", kind, namespace=self._namespace)
@@ -174,3 +194,7 @@ class Statuses:
 
 def _body(item: Object) -> Body:
     return Body(item.get("spec") or {}, item.get("status") or {})
+
+
+def _version(item: Object) -> str:
+    return str(item["metadata"]["resourceVersion"])
