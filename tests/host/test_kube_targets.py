@@ -247,7 +247,7 @@ def test_a_dead_server_costs_two_failures_then_one_probe(host: TestHost, reach: 
             with pytest.raises(ApiError):
                 slow.client(TARGET, NAMESPACE).readyz()
         assert slow.is_open(TARGET)
-        with pytest.raises(ApiError, match="was not reached lately") as error:
+        with pytest.raises(ApiError, match="it is asked again in") as error:
             slow.client(TARGET, NAMESPACE).readyz()
         assert error.value.after
     _soon(lambda: slow.client(TARGET, NAMESPACE).readyz())
