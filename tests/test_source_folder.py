@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import Stalled, UsageError
+from reconciler.errors import Stalled, Unavailable, UsageError
 from reconciler.model import Limits, Revision
 from reconciler.source.folder import read
 from tests.test_source_mirror import Work
@@ -87,3 +87,14 @@ def test_configuration_of_the_folder_starts_nothing(work: Work, tmp_path: Path) 
 def test_reading_a_folder_loads_no_gitpython() -> None:
     code = "import sys, reconciler.source.folder; sys.exit('git' in sys.modules or 'kubernetes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
+    """As somebody who may not read it: root may read everything."""
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "a.yaml").write_text("a")
+    (tmp_path / "closed").chmod(0)
+    if os.access(tmp_path / "closed", os.R_OK):
+        pytest.skip("this account may read every folder")
+    with pytest.raises(Unavailable):
+        read(tmp_path, "", Limits())

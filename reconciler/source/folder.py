@@ -66,11 +66,16 @@ def _walked(root: Path) -> list[bytes]:
     """Every file below a plain folder, sorted, without Git's own; links are listed, never followed."""
     base = os.fsencode(root)
     names = []
-    for folder, folders, files in os.walk(base):
+    for folder, folders, files in os.walk(base, onerror=_raise):
         folders[:] = [name for name in folders if name != b".git"]
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]  # noqa: PTH114, PTH118
         names += [os.path.relpath(os.path.join(folder, name), base) for name in (*files, *links)]  # noqa: PTH118
     return sorted(names)
+
+
+def _raise(error: OSError) -> None:
+    """A folder that cannot be listed is no empty folder (S3)."""
+    raise error
 
 
 def _entry(root: Path, name: bytes, bounds: trees.Bounds, blobs: dict[str, bytes]) -> trees.Entry:
