@@ -280,6 +280,7 @@ def test_the_same_server_answers_on_a_socket(server: Server) -> None:
         kube.apply(config(a="2"))
         event = next(iter(stream))
         assert (event.type, json.loads(event.raw)["data"]) == ("MODIFIED", {"a": "2"})
+        stream.stop()
         server.fail(failures.LOST, on("apply"))
         with pytest.raises(ApiError) as lost:
             kube.apply(config(a="3"))
