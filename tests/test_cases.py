@@ -3,7 +3,8 @@
     before/     what was applied last (none: nothing was)        repo/      what the commit says
     live.yaml   what others did since, one document each         case.yaml  now, down, unknown, immutable, driven, held, tombstone
     plan.txt    the plan; written anew by NIDUS_CASES=write
-The way is the real one but for the API server (tests.server_model): folder, load, resolve, render, mark, suspects, plan.
+The way is the real one but for the API server: folder, load, resolve, render, mark, suspects, plan. Field managers are those of
+tests.memory, which is held to a real server.
 The engine's chart is left out.
 """
 
@@ -31,12 +32,11 @@ from reconciler.model import (
 from reconciler.packs.render import Renderer
 from reconciler.plan import render_text
 from reconciler.plan.compute import compute
-from reconciler.plan.fields import owned
 from reconciler.plan.guard import guard
-from reconciler.plan.mark import mark, ref_of
+from reconciler.plan.mark import mark
 from reconciler.source import folder
 from reconciler.spec import load, resolve
-from tests.server_model import NONCE, SALT, Server, execute, observe, tree
+from tests.server_model import NONCE, SALT, Server, execute, observe
 from tests.spec_cases import POLICY
 
 CASES = Path(__file__).parent / "cases"
@@ -116,18 +116,9 @@ def _edit(server: Server, edit: dict[str, Any]) -> None:
     if "delete" in edit:
         del server.objects[target, ObjectRef(*edit["delete"])]
         return
-    obj, key = edit["object"], (target, ref_of(edit["object"]))
-    entry = {name: edit.get(name, "") for name in ("manager", "subresource", "time")}
-    entry |= {"operation": edit.get("operation", "Update"), "paths": [], "fieldsV1": tree(owned(obj))}
-    if key not in server.objects:
-        server.apply(target, obj)
-        server.objects[key]["metadata"]["managedFields"] = [entry]
-        return
-    live = server.objects[key]
-    ours = live["metadata"]["managedFields"][0]
-    left = [path for path in ours["paths"] if path not in owned(obj)]
-    live.update(server.merged(live, obj))
-    live["metadata"]["managedFields"] = [{**ours, "paths": left, "fieldsV1": tree(left)}, entry]
+    obj = edit["object"]
+    more = {name: str(edit.get(name, "")) for name in ("subresource", "time")}
+    server.edit(target, obj, str(edit["manager"]), **more)
 
 
 def _yaml(path: Path) -> list[Any]:
