@@ -1,4 +1,4 @@
-"""A tiny pure model of server-side apply, for properties of the planner: fields set and removed by owner, lists by key."""
+"""Objects with the field managers of the server in memory, without a server: for properties of the planner, and for golden cases."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.model import (
-    MISSING,
     Bundle,
     Desired,
     InventoryEntry,
@@ -21,10 +20,12 @@ from reconciler.model import (
 )
 from reconciler.plan import paths
 from reconciler.plan.compute import compute
-from reconciler.plan.fields import leaves, owned
+from reconciler.plan.fields import owned
 from reconciler.plan.mark import mark, ref_of
-from reconciler.plan.shapes import Keyed, Table, keys_of, shape, table
 from reconciler.plan.suspects import Key, request, suspects
+from tests.memory import kinds, managers, typed
+from tests.memory.managers import Writer
+from tests.memory.shapes import DEDUCED, Type
 
 HOST = Target("local")
 NESTED = Target("local", "team-a")
@@ -57,32 +58,31 @@ def _spelled(element: paths.Element) -> str:
 
 
 class Server:
-    """Objects by target and ref. `apply` answers as a real server would for manager `nidus`, unforced, without conflicts."""
+    """Objects by target and ref, with the field managers of the server in memory: `apply` answers as a real server would for manager
+    `nidus`, and takes what others hold."""
 
     def __init__(self) -> None:
         self.objects: dict[Key, dict[str, Any]] = {}
         self.count = 0
 
     def dry_run(self, target: Target, obj: Object) -> dict[str, Any]:
-        old = self.objects.get((target, ref_of(obj)))
-        live = copy.deepcopy(old) if old else {"metadata": {"uid": ""}}
-        rows = table(obj["apiVersion"])
-        before = {p for e in live["metadata"].get("managedFields", ()) if e["manager"] == "nidus" for p in e["paths"]}
-        entries = live["metadata"].get("managedFields", ())
-        theirs = {path for e in entries if e["manager"] != "nidus" for path in leaves(e["fieldsV1"])}
-        for path in sorted(before - theirs - set(owned(obj)), reverse=True):
-            _remove(live, list(paths.parse(path)))
-        _merge(live, copy.deepcopy(dict(obj)), "", "", rows)
-        others = [e for e in live["metadata"].get("managedFields", ()) if e["manager"] != "nidus"]
-        ours = {"manager": "nidus", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "paths": list(owned(obj))}
-        live["metadata"]["managedFields"] = [*others, {**ours, "fieldsV1": tree(owned(obj))}]
-        return live
+        live = self.objects.get((target, ref_of(obj)))
+        of = _type(obj)
+        who = Writer("nidus", str(obj["apiVersion"]), "2026-01-01T00:00:00Z")
+        made = managers.applied(of, live, _plain(obj), who, {}, force=True)
+        return {**made, "metadata": {"uid": "", **made["metadata"]}}
 
-    def merged(self, live: dict[str, Any], obj: Object) -> dict[str, Any]:
-        """The live object with these fields written over it."""
-        new = copy.deepcopy(live)
-        _merge(new, copy.deepcopy(dict(obj)), "", "", table(obj["apiVersion"]))
-        return new
+    def edit(
+        self, target: Target, obj: Object, manager: str, *, subresource: str = "", time: str = ""
+    ) -> dict[str, Any]:
+        """Somebody else writes these fields (a plain update), over what is there or anew."""
+        key, of = (target, ref_of(obj)), _type(obj)
+        live = self.objects.get(key)
+        who = Writer(manager, str(obj["apiVersion"]), time, subresource)
+        new = typed.merge(of, managers.bare(live), _plain(obj)) if live else {**_plain(obj)}
+        made = managers.updated(of, live, {**new, "metadata": {"uid": f"uid-{manager}", **new["metadata"]}}, who, {})
+        self.objects[key] = made
+        return made
 
     def apply(self, target: Target, obj: Object) -> dict[str, Any]:
         live = self.dry_run(target, obj)
@@ -93,52 +93,16 @@ class Server:
         return live
 
 
-def _merge(live: dict[str, Any], new: Mapping[str, Any], above: str, name: str, rows: Table) -> None:
-    for key, value in new.items():
-        form = shape(rows, name, key)
-        if isinstance(value, dict) and form is None and isinstance(live.get(key), dict):
-            _merge(live[key], value, name, key, rows)
-        elif isinstance(value, list) and isinstance(form, Keyed) and isinstance(live.get(key), list):
-            live[key] = _merge_list(live[key], value, form, key, rows)
-        elif isinstance(value, list) and form == "set" and isinstance(live.get(key), list):
-            live[key] = [*live[key], *[one for one in value if one not in live[key]]]
-        else:
-            live[key] = value
+def _plain(obj: Object) -> dict[str, Any]:
+    return copy.deepcopy(dict(obj))
 
 
-def _merge_list(live: list[Any], new: list[Any], form: Keyed, name: str, rows: Table) -> list[Any]:
-    old_keys, new_keys = keys_of(live, form), keys_of(new, form)
-    if old_keys is None or new_keys is None:
-        return new
-    old = dict(zip(old_keys, live, strict=True))
-    out = []
-    for key, one in zip(new_keys, new, strict=True):
-        item = old.pop(key, {})
-        if form.whole:
-            item = one
-        else:
-            _merge(item, one, "", name, rows)
-        out.append(item)
-    return out + list(old.values())
-
-
-def _remove(value: Any, elements: list[paths.Element]) -> None:
-    head, rest = elements[0], elements[1:]
-    if isinstance(head, str) and isinstance(value, dict) and head in value:
-        if rest:
-            _remove(value[head], rest)
-            if isinstance(rest[0], tuple) and value[head] == []:
-                del value[head]
-        else:
-            del value[head]
-    elif isinstance(head, tuple) and isinstance(value, list):
-        found = paths._step(value, head)
-        if found is MISSING:
-            return
-        if rest and set(found) - {k for k, _ in head}:
-            _remove(found, rest)
-        if not rest or set(found) <= {k for k, _ in head}:
-            value.remove(found)
+def _type(obj: Object) -> Type:
+    """The type of a kind of Kubernetes itself; of others, what their values tell."""
+    found = (
+        kind.type for kind in kinds.built_in() if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"])
+    )
+    return next(found, DEDUCED)
 
 
 def layer(name: str = "web/base", target: Target = NESTED, **more: Any) -> Layer:

@@ -164,7 +164,7 @@ class Shell:
     def client_of(self, cluster: str) -> Client:
         """The product's client of a nested cluster."""
         if cluster not in self._clients:
-            guard = Breaker(cluster)
+            guard = Breaker()
             self._clients[cluster] = client(self.nested[cluster], self.fence, guard=guard)
         return self._clients[cluster]
 

@@ -1,9 +1,11 @@
-"""Golden cases: tests/cases/NAME. From two repositories and an edited live state to the plan people read.
+"""Golden cases: tests/cases/NAME. From repositories of any number of clusters, and an edited live state, to the plans people read.
 
+    revisions/1, 2, ...   what the commits say, oldest first; all but the last are applied. In short cases, instead of it:
     before/     what was applied last (none: nothing was)        repo/      what the commit says
     live.yaml   what others did since, one document each         case.yaml  now, down, unknown, immutable, driven, held, tombstone
     plan.txt    the plan; written anew by NIDUS_CASES=write
-The way is the real one but for the API server (tests.server_model): folder, load, resolve, render, mark, suspects, plan.
+The way is the real one but for the API server: folder, load, resolve, render, mark, suspects, plan. Field managers are those of
+tests.memory, which is held to a real server.
 The engine's chart is left out.
 """
 
@@ -31,18 +33,25 @@ from reconciler.model import (
 from reconciler.packs.render import Renderer
 from reconciler.plan import render_text
 from reconciler.plan.compute import compute
-from reconciler.plan.fields import owned
 from reconciler.plan.guard import guard
-from reconciler.plan.mark import mark, ref_of
+from reconciler.plan.mark import mark
 from reconciler.source import folder
 from reconciler.spec import load, resolve
-from tests.server_model import NONCE, SALT, Server, execute, observe, tree
+from tests.server_model import NONCE, SALT, Server, execute, observe
 from tests.spec_cases import POLICY
 
 CASES = Path(__file__).parent / "cases"
-OLD = Revision("main", "1111111111111111111111111111111111111111")
-NEW = Revision("main", "2222222222222222222222222222222222222222")
 CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+
+
+def _steps(path: Path) -> list[Path]:
+    """The repositories of a case, oldest first; the plan is that of the last."""
+    revisions = sorted((path / "revisions").iterdir()) if (path / "revisions").is_dir() else []
+    return revisions or [step for step in (path / "before", path / "repo") if step.is_dir()]
+
+
+def _revision(number: int) -> Revision:
+    return Revision("main", str(number) * 40)
 
 
 @pytest.fixture(scope="module")
@@ -52,26 +61,36 @@ def renderer() -> Iterator[Renderer]:
     made.close()
 
 
-@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir() if (path / "repo").is_dir()))
+@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir() if _steps(path)))
 def test_case(case: str, renderer: Renderer) -> None:
     path = CASES / case
     more = _yaml(path / "case.yaml")[0] if (path / "case.yaml").exists() else {}
-    server, inventory = Server(), list[InventoryEntry]()
-    if (path / "before").is_dir():
-        bundle, desired = _desired(path / "before", OLD, renderer)
-        inventory = execute(server, _plan(server, bundle, desired, inventory, {}))
+    server, inventories = Server(), dict[str, list[InventoryEntry]]()
+    *before, last = _steps(path)
+    for number, step in enumerate(before):
+        for bundle, desired in _desired(step, _revision(1 if len(before) == 1 else number), renderer):
+            known = inventories.get(bundle.cluster, [])
+            inventories[bundle.cluster] = execute(server, _plan(server, bundle, desired, known, {}), known)
     for edit in _yaml(path / "live.yaml") if (path / "live.yaml").exists() else []:
         _edit(server, edit)
-    bundle, desired = _desired(path / "repo", NEW, renderer)
+    text = ""
+    for bundle, desired in _desired(last, _revision(2), renderer):
+        text += _told(server, bundle, desired, inventories.get(bundle.cluster, []), more)
+    if os.environ.get("NIDUS_CASES") == "write":
+        (path / "plan.txt").write_text(text)
+    assert text == (path / "plan.txt").read_text()
+
+
+def _told(
+    server: Server, bundle: Bundle, desired: list[Desired], inventory: list[InventoryEntry], more: Mapping[str, Any]
+) -> str:
+    """What people read of the plan of one cluster."""
     if "tombstone" in more:
         bundle, desired = replace(bundle, layers=(), tombstone=Tombstone(**more["tombstone"])), []
     todo = _plan(server, bundle, desired, inventory, more)
     if "held" in more:
         todo = guard(todo, Permit(held={bundle.cluster: Held(**more["held"])}), [], float(more.get("now", 0)))
-    text = render_text.render(todo, width=110) + "\n"
-    if os.environ.get("NIDUS_CASES") == "write":
-        (path / "plan.txt").write_text(text)
-    assert text == (path / "plan.txt").read_text()
+    return render_text.render(todo, width=110) + "\n"
 
 
 def _plan(
@@ -89,18 +108,22 @@ def _plan(
     return compute(bundle, rendered, seen, inventory, salt=SALT, unknown=unknown, nonce=NONCE, now=now)
 
 
-def _desired(path: Path, revision: Revision, renderer: Renderer) -> tuple[Bundle, list[Desired]]:
+def _desired(path: Path, revision: Revision, renderer: Renderer) -> list[tuple[Bundle, list[Desired]]]:
+    """Each cluster of a repository, by name, with what it should be."""
     _, found, read = folder.read(path, ".", Limits())
     blobs = read(load.wanted(found, load.NOTHING))
     snapshot, _ = load.load("platform", revision, found, blobs, load.NOTHING, POLICY, Limits())
     assert snapshot.violations == ()
-    (name,) = snapshot.specs.clusters
-    bundle = resolve.bundle(name, snapshot.content, POLICY)
-    layers = tuple(one for one in bundle.layers if one.name != "engine")
-    return replace(bundle, layers=layers), [
-        Desired(one, tuple(_placed(obj, one, name) for obj in renderer.render(one, read, host_version="v1.36.0")))
-        for one in layers
-    ]
+    made = []
+    for name in sorted(snapshot.specs.clusters):
+        bundle = resolve.bundle(name, snapshot.content, POLICY)
+        layers = tuple(one for one in bundle.layers if one.name != "engine")
+        wanted = [
+            Desired(one, tuple(_placed(obj, one, name) for obj in renderer.render(one, read, host_version="v1.36.0")))
+            for one in layers
+        ]
+        made.append((replace(bundle, layers=layers), wanted))
+    return made
 
 
 def _placed(obj: Any, layer: Any, cluster: str) -> Any:
@@ -116,18 +139,9 @@ def _edit(server: Server, edit: dict[str, Any]) -> None:
     if "delete" in edit:
         del server.objects[target, ObjectRef(*edit["delete"])]
         return
-    obj, key = edit["object"], (target, ref_of(edit["object"]))
-    entry = {name: edit.get(name, "") for name in ("manager", "subresource", "time")}
-    entry |= {"operation": edit.get("operation", "Update"), "paths": [], "fieldsV1": tree(owned(obj))}
-    if key not in server.objects:
-        server.apply(target, obj)
-        server.objects[key]["metadata"]["managedFields"] = [entry]
-        return
-    live = server.objects[key]
-    ours = live["metadata"]["managedFields"][0]
-    left = [path for path in ours["paths"] if path not in owned(obj)]
-    live.update(server.merged(live, obj))
-    live["metadata"]["managedFields"] = [{**ours, "paths": left, "fieldsV1": tree(left)}, entry]
+    obj = edit["object"]
+    more = {name: str(edit.get(name, "")) for name in ("subresource", "time")}
+    server.edit(target, obj, str(edit["manager"]), **more)
 
 
 def _yaml(path: Path) -> list[Any]:

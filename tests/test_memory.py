@@ -280,9 +280,57 @@ def test_the_same_server_answers_on_a_socket(server: Server) -> None:
         kube.apply(config(a="2"))
         event = next(iter(stream))
         assert (event.type, json.loads(event.raw)["data"]) == ("MODIFIED", {"a": "2"})
+        stream.stop()
         server.fail(failures.LOST, on("apply"))
         with pytest.raises(ApiError) as lost:
             kube.apply(config(a="3"))
         assert lost.value.kind is ErrorClass.AMBIGUOUS
         assert (kube.get(CONFIG) or {})["data"] == {"a": "3"}
         api.close()
+
+
+# Chosen failures
+
+
+@pytest.mark.parametrize(
+    ("failure", "done", "kind"),
+    [
+        (failures.REFUSED, False, ErrorClass.TRANSIENT),
+        (failures.TIMEOUT, False, ErrorClass.AMBIGUOUS),
+        (failures.HANG, True, ErrorClass.AMBIGUOUS),
+        (failures.LOST, True, ErrorClass.AMBIGUOUS),
+        (failures.CUT, True, ErrorClass.AMBIGUOUS),
+        (failures.answer(409), False, ErrorClass.RACED),
+        (failures.answer(429, after=7), False, ErrorClass.TRANSIENT),
+        (failures.answer(500), False, ErrorClass.AMBIGUOUS),
+        (failures.raw(b"<html>", 502), False, ErrorClass.AMBIGUOUS),
+    ],
+    ids=lambda one: one.form if isinstance(one, failures.Failure) else None,
+)
+def test_a_write_fails_as_chosen(
+    server: Server, kube: Client, failure: failures.Failure, done: bool, kind: ErrorClass
+) -> None:
+    server.fail(failure, on("apply", kind="ConfigMap"))
+    with pytest.raises(ApiError) as refused:
+        kube.apply(config(a="1"))
+    assert refused.value.kind is kind
+    assert refused.value.after == (7.0 if failure.after else None)
+    assert (server.get("", "ConfigMap", "default", "a") is not None) is done
+    assert kube.apply(config(a="1")).created is not done
+
+
+def test_a_list_is_cut_short_by_an_expired_page(server: Server, kube: Client) -> None:
+    server.put(config())
+    server.fail(failures.EXPIRED, on("list"))
+    assert [one["metadata"]["name"] for one in kube.list("", "ConfigMap")[0]] == ["a"]  # it begins again once
+    assert [call.status for call in server.log if call.verb == "list"] == [200, 410, 200]
+
+
+def test_a_watch_is_closed_or_falls_silent(server: Server, kube: Client) -> None:
+    since = str(server.snapshot().version)
+    server.fail(failures.CLOSED, on("watch"))
+    server.fail(failures.SILENT, on("watch"), nth=2)
+    assert list(kube.watch("", "ConfigMap", since=since, seconds=60, silence=30.0)) == []
+    with pytest.raises(ApiError) as silent:
+        list(kube.watch("", "ConfigMap", since=since, seconds=60, silence=30.0))
+    assert silent.value.kind is ErrorClass.TRANSIENT

@@ -28,7 +28,7 @@ from tests.server_model import (
 )
 
 A = ObjectRef("", "ConfigMap", "web", "a")
-HAND = {"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-21T10:00:00Z", "paths": []}
+HAND = {"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-21T10:00:00Z"}
 
 
 def applied(*objects: dict[str, Any], one: Any = None) -> tuple[Server, list[InventoryEntry]]:

@@ -128,13 +128,7 @@ def drifted(policy: str, **more: Any) -> tuple[Server, list[InventoryEntry], lis
     desired = [wanted(one, config_map("a", k="ours", other="x"))]
     server = Server()
     inventory = execute(server, plan(server, desired))
-    live = server.objects[NESTED, A]
-    live["data"]["k"] = "theirs"
-    ours = live["metadata"]["managedFields"][0]
-    ours["paths"].remove("data.k")
-    del ours["fieldsV1"]["f:data"]["f:k"]
-    theirs = {"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-21T09:00:00Z"}
-    live["metadata"]["managedFields"].append({**theirs, "paths": [], "fieldsV1": {"f:data": {"f:k": {}}}})
+    server.edit(NESTED, config_map("a", k="theirs"), "kubectl-edit", time="2026-11-21T09:00:00Z")
     return server, inventory, desired
 
 
@@ -354,7 +348,7 @@ def test_scaled_replicas_stay_and_are_told() -> None:
     inventory = execute(server, plan(server, [wanted(layer(), web(2, "i:1"))]))
     live = server.objects[NESTED, ObjectRef("apps", "Deployment", "web", "w")]
     live["spec"]["replicas"] = 5
-    scale = {"manager": "hpa", "operation": "Update", "subresource": "scale", "time": "t", "paths": []}
+    scale = {"manager": "hpa", "operation": "Update", "subresource": "scale", "time": "t"}
     live["metadata"]["managedFields"].append({**scale, "fieldsV1": {"f:spec": {"f:replicas": {}}}})
     driven = {"Deployment.apps/web/w": "HorizontalPodAutoscaler.autoscaling/web/w"}
     change = plan(server, [wanted(layer(), web(2, "i:2"))], inventory, driven=driven).changes[0]

@@ -194,7 +194,10 @@ _STORAGE = re.compile(r"StorageError: .*AdditionalErrorMsg: ")
 def comparable(answer: Answer) -> Answer:
     """An answer without what no two servers share."""
     status, body = answer
-    return status, _plain(body)
+    told = _plain(body)
+    if (told.get("details") or {}).get("causes"):
+        del told["message"]  # it says what the causes say
+    return status, told
 
 
 def _plain(value: Any, name: str = "") -> Any:

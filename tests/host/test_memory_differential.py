@@ -2,13 +2,14 @@
 
 import json
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
 
-from devhost import faults
+from devhost import faults, hosting, lifecycle
 from devhost.api import path_of as path
 from devhost.hosting import TestHost
 from tests.host import made_up
@@ -18,6 +19,7 @@ from tests.memory import facts
 from tests.memory.server import Server
 
 pytestmark = pytest.mark.host
+SERVED_SECONDS = 30.0
 HISTORIES, LENGTH = 160, 16  # 2,560 calls
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -33,8 +35,10 @@ class Sides:
         for crd in CRDS:
             host.client.create(crd)
             server.put(crd)
-        for kind in ("Widget", "Gadget"):
-            faults._until(f"{kind} is served", lambda kind=kind: self._serves(kind))
+        deadline = time.monotonic() + SERVED_SECONDS
+        while not (self._serves("Widget") and self._serves("Gadget")):
+            assert time.monotonic() < deadline, "the test's kinds are not served"
+            time.sleep(0.1)
 
     def fresh(self) -> str:
         """A new namespace on both."""
@@ -54,7 +58,7 @@ class Sides:
         kept = list(range(len(found.steps)))
         for at in reversed(range(len(kept) - 1)):
             trial = kept[:at] + kept[at + 1 :]
-            shorter = self.played(lambda name, trial=trial: [make(name)[n] for n in trial])
+            shorter = self.played(partial(_some, make, trial))
             if shorter is not None and len(shorter.steps) == len(trial):
                 kept, found = trial, shorter
         return found
@@ -74,14 +78,22 @@ class Sides:
         )
 
 
-@pytest.fixture
-def sides(fresh_host: Callable[..., TestHost]) -> Iterator[Sides]:
-    with ExitStack() as stack:
-        host = fresh_host()
-        stack.enter_context(faults.paused(host.host, "kube-controller-manager"))
-        made = Sides(host)
-        stack.callback(made.real.close)
-        yield made
+def _some(make: Callable[[str], Sequence[Step]], kept: Sequence[int], name: str) -> list[Step]:
+    steps = make(name)
+    return [steps[at] for at in kept]
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
+    folder = tmp_path_factory.mktemp("differential") / "host"
+    host = hosting.start(folder, nodes=1, nested="none")
+    try:
+        with faults.paused(host.host, "kube-controller-manager"):
+            made = Sides(host)
+            yield made
+            made.real.close()
+    finally:
+        lifecycle.down(folder)
 
 
 def test_both_servers_answer_alike(sides: Sides) -> None:
@@ -91,7 +103,8 @@ def test_both_servers_answer_alike(sides: Sides) -> None:
             return history(random.Random(f"memory-{number}"), name, LENGTH)
 
         found = sides.played(make)
-        assert found is None, sides.shortest(make, found)
+        if found is not None:
+            pytest.fail(str(sides.shortest(make, found)))
 
 
 def test_both_servers_tell_a_watch_alike(sides: Sides) -> None:
@@ -120,7 +133,7 @@ def _event(one: dict[str, Any]) -> Any:
 def test_both_servers_refuse_a_watch_from_long_ago(sides: Sides) -> None:
     sides.memory.server.compact()
     query = {"watch": "1", "resourceVersion": "1", "timeoutSeconds": "30"}
-    where = path("v1", "ConfigMap", "default")
+    where = path(f"{GROUP}/v1", "Widget", "default")  # a kind whose history does not reach back to the first version
     mine, theirs = sides.memory.lines(where, query), sides.real.lines(where, query, 1)
     told = [
         [(one["type"], one["object"]["code"], one["object"]["reason"]) for one in found] for found in (mine, theirs)

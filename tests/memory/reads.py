@@ -202,5 +202,5 @@ TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter."
 )
-FORGOTTEN = _token(0, [])
+FORGOTTEN = _token(-1, [])
 """A continue token whose version no server remembers."""

@@ -79,7 +79,7 @@ def _with(kind: Kind, parent: Object, scale: Object) -> Object:
 
 def _kept(parent: Entries, scale: Entries, version: str) -> Entries:
     out: Entries = {}
-    left = {_who(one): one for one in scale.values()}
+    left = {_who(one): one for one in scale.values() if fieldsets.intersection(one.fields, _REPLICAS)}
     for key, entry in parent.items():
         if not fieldsets.intersection(entry.fields, _REPLICAS):
             out[key] = entry

@@ -103,8 +103,7 @@ def refuse_change(kind: Kind, old: Object, new: Object, uid: str) -> None:
     """Raise Refusal where an update changes what may not be changed; `uid` is the one it was sent with, "" for none."""
     what = kind.what(old["metadata"]["name"])
     other = bool(uid) and uid != old["metadata"]["uid"]
-    causes = [_immutable("metadata.uid", f'"{uid}"')] if other else []
-    causes += _fresh_finalizers(old, new)
+    causes = _fresh_finalizers(old, new) + ([_immutable("metadata.uid", f'"{uid}"')] if other else [])
     causes *= 1 if (kind.group, kind.kind) in _CHECKED_ONCE else 2
     rest = _nulls_of(kind, new) + (_unfinished(new) if kind.custom is None else [])
     causes += rest + _IMMUTABLE.get((kind.group, kind.kind), _nothing)(old, new)
