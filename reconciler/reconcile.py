@@ -7,11 +7,12 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler import conditions, execution
+from reconciler import conditions
+from reconciler.apply.finished import finished
+from reconciler.apply.plan import Step, carry_out
 from reconciler.assignment import Assignment, Facts, Outcome
 from reconciler.engine import readiness
 from reconciler.errors import ErrorClass
-from reconciler.finished import finished
 from reconciler.gather import Gathered, Reader, gather
 from reconciler.gather.reader import Key
 from reconciler.inventory import ledger
@@ -85,9 +86,9 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     plan = guard(plan, permit, assignment.requests, now)
     intended = ledger.intend(gathered.entries, plan.changes)
     state = writer.save(replace(assignment.state, entries=intended))
-    steps: list[execution.Step] = []
+    steps: list[Step] = []
     try:
-        for step in execution.steps(assignment, gathered, plan, state, facts, reader, now):
+        for step in carry_out(assignment, gathered, plan, state, facts, reader, now):
             steps.append(step)
     finally:  # whatever else fails, what was done is known (A3)
         done = _done(steps)
@@ -111,7 +112,7 @@ def _destructive(assignment: Assignment, plan: Plan) -> Destructive:
     return Destructive(plan.cluster, plan.consent, refs, len(assignment.state.entries))
 
 
-def _done(steps: Sequence[execution.Step]) -> Done:
+def _done(steps: Sequence[Step]) -> Done:
     results = tuple(result for step in steps for result in step.results)
     layers = {name: status for step in steps for name, status in step.layers.items()}
     return Done(results, layers, tuple(ref for step in steps for ref in step.watch))

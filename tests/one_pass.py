@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.apply import WRITING, Ground, execute, stand
-from reconciler.gather import Reader, look
-from reconciler.gather.rehearse import rehearse
+from reconciler.apply.object import WRITING, Ground, execute, stand
+from reconciler.gather import Reader
+from reconciler.gather.dry_run import dry_run
+from reconciler.gather.observe import observe
 from reconciler.inventory import ledger
 from reconciler.kube.client import Client
 from reconciler.model import InventoryEntry, Plan, Result
@@ -40,7 +41,7 @@ def run(client: Client, objects: Sequence[Any], entries: Entries = (), **more: A
     desired = [wanted(one, *objects)]
     reader = Reader(lambda _: client, lambda *_: None, lambda _: (), lambda *_: None)
     of = bundle(one)
-    seen, _ = rehearse(desired, look.look(of, desired, entries, reader).objects, entries, {}, reader)
+    seen, _ = dry_run(desired, observe(of, desired, entries, reader).objects, entries, {}, reader)
     todo = compute(of, desired, seen, entries, salt=SALT, unknown={}, nonce=NONCE)
     entries = ledger.intend(entries, todo.changes)
     known = {(entry.target, entry.ref): entry for entry in entries}

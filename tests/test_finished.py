@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.finished import finished
+from reconciler.apply.finished import finished
 from reconciler.model import (
     Action,
     Bundle,

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from reconciler import conditions, execution
+from reconciler import conditions
+from reconciler.apply.plan import carry_out
 from reconciler.assignment import Assignment, Facts
 from reconciler.gather import Gathered, Reader
 from reconciler.inventory.store import State
@@ -28,9 +29,7 @@ def carried(unreachable: str) -> tuple[list[Result], dict[str, LayerStatus]]:
     state = State(record)
     gathered = Gathered((), {}, {}, {NESTED: unreachable}, {}, ())
     reader = Reader(nobody, nobody, nobody, nobody)
-    steps = list(
-        execution.steps(Assignment(bundle(BASE), state), gathered, todo, state, Facts("local", b""), reader, 0.0)
-    )
+    steps = list(carry_out(Assignment(bundle(BASE), state), gathered, todo, state, Facts("local", b""), reader, 0.0))
     layers = {name: one for step in steps for name, one in step.layers.items()}
     return [result for step in steps for result in step.results], layers
 

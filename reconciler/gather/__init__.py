@@ -1,4 +1,4 @@
-"""Everything a pass reads before it decides: render, look, rehearse. Writes nothing.
+"""Everything a pass reads before it decides: render, observe, dry-run. Writes nothing.
 
 What could not be read is a value here, never an absence: `broken` layers, `unreachable` and `down` targets, unplaced objects.
 """
@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.assignment import Assignment, Facts
-from reconciler.gather import leftovers, look, scope
+from reconciler.gather import leftovers, scope
 from reconciler.gather import render as rendering
+from reconciler.gather.dry_run import dry_run
+from reconciler.gather.observe import observe
 from reconciler.gather.reader import Key as Key
 from reconciler.gather.reader import Reader as Reader
-from reconciler.gather.rehearse import rehearse
 from reconciler.model import Desired, InventoryEntry, Observed, Target
 
 
@@ -43,6 +44,6 @@ def gather(assignment: Assignment, facts: Facts, reader: Reader) -> Gathered:
     desired = rendering.desired(bundle, rendered, known, nonce)
     entries = scope.settled(assignment.state.entries, known)
     entries = (*entries, *leftovers.claims(bundle, entries, reader, Target(facts.host)))
-    seen = look.look(bundle, desired, entries, reader)
-    observed, silent = rehearse(desired, seen.objects, entries, assignment.memory.settled, reader)
+    seen = observe(bundle, desired, entries, reader)
+    observed, silent = dry_run(desired, seen.objects, entries, assignment.memory.settled, reader)
     return Gathered(desired, observed, broken, {**seen.unreachable, **silent}, seen.down, entries)

@@ -8,8 +8,9 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 import schemas
-from reconciler import apply, conditions, health, packs
+from reconciler import conditions, health, packs
 from reconciler.__main__ import VERBS
+from reconciler.apply import object
 from reconciler.model import Action
 from reconciler.plan import render_text
 from reconciler.report.metrics import Metrics
@@ -41,7 +42,7 @@ def test_verbs() -> None:
 
 def test_actions() -> None:
     actions = set(typing.get_args(Action))
-    assert set(apply._VERBS) == actions - {"hold", "skip", "unchanged"}
+    assert set(object._VERBS) == actions - {"hold", "skip", "unchanged"}
     assert set(render_text.SYMBOLS) | render_text.QUIET == actions
 
 

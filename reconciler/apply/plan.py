@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from reconciler import progress, side_by_side
-from reconciler.apply import WRITING, Ground, execute, stand
+from reconciler.apply import layers as standing
+from reconciler.apply import side_by_side
+from reconciler.apply.object import WRITING, Ground, execute, stand
 from reconciler.assignment import Assignment, Facts
 from reconciler.errors import ApiError, NidusError
 from reconciler.gather import Gathered, Reader, leftovers
@@ -28,7 +29,7 @@ class Step:
     watch: tuple[ObjectRef, ...] = ()
 
 
-def steps(
+def carry_out(
     assignment: Assignment, gathered: Gathered, plan: Plan, state: State, facts: Facts, reader: Reader, now: float
 ) -> Iterator[Step]:
     """Carry out layer by layer in dependency order; pruning last, and only when every layer could be applied (A4, I7).
@@ -46,7 +47,7 @@ def steps(
         done = tuple(_with_room(_applied(layer, plan, carry), plan, results, carry))
         results += done
         yield Step(done)
-        layers[layer.name], watch = progress.of(layer, done, assignment, gathered, facts, reader, now)
+        layers[layer.name], watch = standing.of(layer, done, assignment, gathered, facts, reader, now)
         yield Step(watch=watch)
     yield Step(layers=layers)
     rest = tuple(_rest(assignment, plan, carry))
@@ -77,13 +78,13 @@ def _hands(gathered: Gathered, state: State, reader: Reader) -> Carry:
 def _stuck(layer: Layer, gathered: Gathered, layers: Mapping[str, LayerStatus]) -> LayerStatus | None:
     """Why nothing of a layer can be done in this pass; None where it may start."""
     if layer.name in gathered.broken:
-        return progress.failed(layer, gathered.broken[layer.name])
+        return standing.failed(layer, gathered.broken[layer.name])
     if layer.target in gathered.unreachable:
-        return progress.unknown(layer, gathered.unreachable[layer.target])
+        return standing.unknown(layer, gathered.unreachable[layer.target])
     if layer.target in gathered.down:
-        return progress.waiting(layer, gathered.down[layer.target])
-    waits = ", ".join(progress.blockers(layer, layers))
-    return progress.waiting(layer, f"waits for {waits}") if waits else None
+        return standing.waiting(layer, gathered.down[layer.target])
+    waits = ", ".join(standing.blockers(layer, layers))
+    return standing.waiting(layer, f"waits for {waits}") if waits else None
 
 
 def _applied(layer: Layer, plan: Plan, carry: Carry) -> tuple[Result, ...]:
@@ -131,7 +132,7 @@ def _ending(
     """The deletions of the plan, or what each of them waits for."""
     gone = [result.change for result in results]  # for what came in their place
     doomed = [change for change in plan.changes if change.action == "delete" and change not in gone]
-    waits = progress.unsafe_to_prune(layers, results)
+    waits = standing.unsafe_to_prune(layers, results)
     if waits:
         yield Step(tuple(_waits(change, f"pruning waits for {waits}", PRUNING_WAITS) for change in doomed))
     elif assignment.bundle.tombstone is not None:

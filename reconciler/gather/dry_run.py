@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.apply import send
 from reconciler.errors import ApiError, ErrorClass, NidusError
 from reconciler.gather.reader import Key, Reader
 from reconciler.kube.client import Client
+from reconciler.kube.sending import send
 from reconciler.model import Desired, InventoryEntry, Object, Observed, Target
 from reconciler.plan import mark, suspects
 
 SILENT = frozenset({ErrorClass.TRANSIENT, ErrorClass.UNAUTHENTICATED})  # no answer about the object at all
 
 
-def rehearse(
+def dry_run(
     desired: Sequence[Desired],
     observed: Mapping[Key, Observed],
     entries: Sequence[InventoryEntry],
@@ -29,13 +29,13 @@ def rehearse(
             continue
         try:
             body = suspects.request(item, layer, observed[key].live, observed[key].driven)
-            answers[key] = _rehearsed(body, observed[key], reader.client(key[0]))
+            answers[key] = _answered(body, observed[key], reader.client(key[0]))
         except NidusError as error:
             silent[key[0]] = error.message
     return answers, silent
 
 
-def _rehearsed(body: Object, seen: Observed, client: Client) -> Observed:
+def _answered(body: Object, seen: Observed, client: Client) -> Observed:
     try:
         return replace(seen, merged=send(client, body, seen.live, dry_run=True).object)
     except ApiError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Applied, Client
+from reconciler.kube.sending import send
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
 from reconciler.plan import conflict, fields, handover, suspects
 
@@ -82,23 +83,6 @@ def _carries(live: Object, change: Change) -> bool:
 def _our_nonce(live: Object, wanted: Object) -> bool:
     found = [one["metadata"].get("annotations") or {} for one in (live, wanted)]
     return any(key.endswith("nidus.dev/nonce") and value == found[0].get(key) for key, value in found[1].items())
-
-
-def send(client: Client, body: Object, live: Object | None, *, dry_run: bool) -> Applied:
-    """Server-side apply of one object; on a conflict, force once where all that stands in the way is somebody's edit (A1).
-
-    `live` is an object of ours by UID. Raises ApiError.
-    """
-    uid = str(live["metadata"]["uid"]) if live else ""
-    try:
-        return client.apply(body, uid=uid, dry_run=dry_run)
-    except ApiError as error:
-        if error.kind != ErrorClass.FIELD_CONFLICT or live is None:
-            raise
-        conflicts = [field for field, reason, _ in error.causes if reason == "FieldManagerConflict"]
-        if not conflict.overridden(conflicts, body, live):
-            raise
-    return client.apply(body, uid=uid, dry_run=dry_run, force=True)
 
 
 def _create(change: Change, client: Client, ground: Ground) -> Result:

@@ -27,7 +27,7 @@ class Seen:
     down: Mapping[Target, str]
 
 
-def look(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[InventoryEntry], reader: Reader) -> Seen:
+def observe(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[InventoryEntry], reader: Reader) -> Seen:
     """Read every desired or inventoried object. A target of which one read fails counts as not seen at all (S3, I7)."""
     objects: dict[Key, Observed] = {}
     unreachable: dict[Target, str] = {}
@@ -41,7 +41,7 @@ def look(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[Inventory
             down[target] = NOT_UP
             continue
         try:
-            found = _look(bundle, target, refs, reader)
+            found = _observed(bundle, target, refs, reader)
             found = drivers.told(target, found, desired, entries, reader.client)
         except NidusError as error:  # also Stalled: the engine's Secret is not to be trusted (M15)
             unreachable[target] = error.message
@@ -75,15 +75,17 @@ def _is_up(desired: Sequence[Desired], seen: Mapping[Key, Observed]) -> bool:
     return readiness.compute(live, secret=True, answers=True).status == "Current"
 
 
-def _look(bundle: Bundle, target: Target, refs: Mapping[ObjectRef, str], reader: Reader) -> dict[ObjectRef, Observed]:
+def _observed(
+    bundle: Bundle, target: Target, refs: Mapping[ObjectRef, str], reader: Reader
+) -> dict[ObjectRef, Observed]:
     if not target.nested:
-        return _look_host(bundle, target, refs, reader)
+        return _observed_host(bundle, target, refs, reader)
     client = reader.client(target).budgeted(LOOK)
     listed = _listed(client, target, refs)
     return {ref: listed.get(ref) or _read(client, target, ref, version) for ref, version in refs.items()}
 
 
-def _look_host(
+def _observed_host(
     bundle: Bundle, target: Target, refs: Mapping[ObjectRef, str], reader: Reader
 ) -> dict[ObjectRef, Observed]:
     """The live cache answers what it holds; a miss is no absence, so it is asked for (R1), unless its namespace is known to be absent."""
