@@ -159,7 +159,8 @@ class Server:
             return self.core.storage.get(ask.kind.resource, ask.namespace, ask.name) or stored
 
     def _failure(self, call: Call) -> Failure | None:
-        return next((found for one in self.choosers if (found := one(call)) is not None), None)
+        found = [one(call) for one in self.choosers]  # each sees every call, so that it counts right
+        return next((one for one in found if one is not None), None)
 
     def _answer(self, found: routes.Found, body: bytes) -> Response:
         try:
