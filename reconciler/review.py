@@ -46,7 +46,7 @@ def plans(
     snapshot: Snapshot,
     standing: Standing,
     policy: Policy,
-    sight: Callable[[Bundle], Reader],
+    reader: Callable[[Bundle], Reader],
     now: float,
     *,
     every: bool = False,
@@ -63,7 +63,7 @@ def plans(
     for name, tombstone in sorted(rollout.tombstones.items()):
         bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, policy))
     changed = [bundle for bundle in bundles if every or _moves(bundle, records.get(bundle.cluster))]
-    seen = [_look(bundle, snapshot.source, standing, policy, sight, now) for bundle in changed]
+    seen = [_look(bundle, snapshot.source, standing, policy, reader, now) for bundle in changed]
     permit = _permit(seen, standing, snapshot, policy, now)
     return rollout, tuple(guard(plan, _of(plan, changed, permit), standing.requests, now) for plan in seen)
 
@@ -87,13 +87,13 @@ def _moves(bundle: Bundle, record: Record | None) -> bool:
 
 
 def _look(
-    bundle: Bundle, source: str, standing: Standing, policy: Policy, sight: Callable[[Bundle], Reader], now: float
+    bundle: Bundle, source: str, standing: Standing, policy: Policy, reader: Callable[[Bundle], Reader], now: float
 ) -> Plan:
     revision = bundle.revision
     born = Record(source, bundle.cluster, policy.host, "", revision.branch, revision.commit, {}, UNBORN, now)
     state = standing.states.get(bundle.cluster) or State(born)
     assignment = Assignment(bundle, state, source, requests=standing.requests)
-    return look(assignment, Facts(policy.host, standing.salt), now, sight(bundle))[1]
+    return look(assignment, Facts(policy.host, standing.salt), now, reader(bundle))[1]
 
 
 def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, policy: Policy, now: float) -> Permit:

@@ -86,7 +86,7 @@ class Fleet:
         self.reporter.load()
         tools = Tools(
             self.store,
-            self.sight,
+            self.reader,
             self.reporter,
             b"salt",
             lambda cluster, bundle, refs: self.watched.add(cluster) if refs else self.watched.discard(cluster),
@@ -184,7 +184,7 @@ class Fleet:
         """The objects of a kind inside a nested cluster."""
         return [one["metadata"]["name"] for one in self.nested[name].objects(group, kind)]
 
-    def sight(self, bundle: Bundle) -> Reader:
+    def reader(self, bundle: Bundle) -> Reader:
         def client(target: Target) -> Client:
             if not target.nested:
                 return self._client(self.host)

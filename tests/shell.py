@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from reconciler.controller import eyes
+from reconciler.controller import watches
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
 from reconciler.controller.workers import Tools, Workers
@@ -150,16 +150,16 @@ class Shell:
         self.registry.remember(self._accepted())
         nonces = itertools.count(1)
         tools = Tools(
-            self.store, self.sight, self.reporter, salt(self.client, NAMESPACE), lambda *_: None, self._forget,
+            self.store, self.reader, self.reporter, salt(self.client, NAMESPACE), lambda *_: None, self._forget,
             lambda: f"{next(nonces):08x}",
         )  # fmt: skip
         self.workers = Workers(self.registry, self.queue, tools, 0)
 
-    def sight(self, bundle: Bundle) -> Reader:
+    def reader(self, bundle: Bundle) -> Reader:
         """What a pass sees through; every object is asked for."""
         targets: Any = _Targets(self.target)
         renders: Any = self._renders
-        return eyes.sight(bundle, self.client, targets, renders, self.blobs, self.policy, None)
+        return watches.reader(bundle, self.client, targets, renders, self.blobs, self.policy, None)
 
     def client_of(self, cluster: str) -> Client:
         """The product's client of a nested cluster."""
@@ -242,7 +242,7 @@ class Shell:
 
 @dataclass(frozen=True, slots=True)
 class _Targets:
-    """What `eyes.sight` uses of kube.targets.Targets."""
+    """What `watches.reader` uses of kube.targets.Targets."""
 
     client: Callable[[Target, str], Client]
 
@@ -265,7 +265,7 @@ class Renders:
         self._kept: dict[tuple[str, str], bytes] = {}
 
     def render(
-        self, layer: Layer, read: eyes.Read, *, host_version: str, api_versions: tuple[str, ...] = ()
+        self, layer: Layer, read: watches.Read, *, host_version: str, api_versions: tuple[str, ...] = ()
     ) -> tuple[Object, ...]:
         """As Renderer.render."""
         key = (layer.digest, host_version)
@@ -273,7 +273,7 @@ class Renders:
             self._kept[key] = msgspec.json.encode(self._render(layer, read, host_version, api_versions))
         return tuple(msgspec.json.decode(self._kept[key]))
 
-    def _render(self, layer: Layer, read: eyes.Read, host_version: str, api_versions: tuple[str, ...]) -> Any:
+    def _render(self, layer: Layer, read: watches.Read, host_version: str, api_versions: tuple[str, ...]) -> Any:
         if layer.name == "engine":
             return engine_chart(layer)
         blobs = read([oid for _, oid in layer.files]) if layer.files else {}

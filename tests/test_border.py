@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.controller import border
-from reconciler.controller.sources import Ports, Source
-from reconciler.controller.wake import Woken
+from reconciler.controller.source import Ports, Source
+from reconciler.controller.trigger import Woken
 from reconciler.errors import LeaseLost, Retry, Stalled
 from reconciler.model import Limits, Rollout, Snapshot, SourceReport
 from reconciler.report import bugs

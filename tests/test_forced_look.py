@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.controller.intake import Intake
+from reconciler.controller.sources import Sources
 from reconciler.kube.cache import Cache, Selection
 from reconciler.model import ObjectRef
 from tests import shell
@@ -34,8 +34,8 @@ def test_a_forced_look_believes_nothing_that_was_known(forced: bool) -> None:
         known.append(fleet.queue.depth()[0])
         return cache.refresh(10)
 
-    intake = Intake(None, fleet.board, fleet.queue, fleet.reporter, threading.Event(), refresh)  # type: ignore[arg-type]
-    intake._revise(snapshot(FILES, policy=POLICY)[0], forced)
+    sources = Sources(None, fleet.registry, fleet.queue, fleet.reporter, threading.Event(), refresh)  # type: ignore[arg-type]
+    sources._revise(snapshot(FILES, policy=POLICY)[0], forced)
     assert (cache.get(ref) is None) == forced
     assert known == ([0] if forced else [])  # before any worker can take a key
     assert fleet.queue.depth()[0] == forced

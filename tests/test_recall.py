@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import fleet
-from reconciler.controller.sources import Ports, Source
+from reconciler.controller.source import Ports, Source
 from reconciler.errors import NidusError
 from reconciler.model import Content, Limits, Record, Rollout, Snapshot, SourceConfig, SourceReport
 from reconciler.source.mirror import Mirror

@@ -104,7 +104,7 @@ class House:
         made = self.service(name, **source)
         self.start(made).join(20)
         assert self.errors == []
-        assert until(lambda: made.intake is not None and not made.intake.unread())
+        assert until(lambda: made.sources is not None and not made.sources.unread())
         return made
 
     def end(self) -> None:
@@ -197,8 +197,8 @@ def test_nobody_is_ready_before_the_host_answered(house: House) -> None:
 
 def test_a_stop_during_a_sync_ends_git_and_gives_the_lease_back(house: House) -> None:
     service = house.leads()
-    assert service.intake is not None
-    source = service.intake.sources["platform"]
+    assert service.sources is not None
+    source = service.sources.following["platform"]
     (house.work.folder / ".git" / "packed-refs").unlink(missing_ok=True)
     os.mkfifo(house.work.folder / ".git" / "packed-refs")  # git waits for somebody to write it
     source.wake.up("poll")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.controller.triggers import git_folder, watch
+from reconciler.controller.git_watch import git_folder, watch
 from reconciler.model import Limits, SourceConfig
 from reconciler.source.mirror import Mirror
 from tests.test_source_mirror import ENV, Work

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from reconciler.controller import http
-from reconciler.controller.marks import Marker
+from reconciler.controller.sync_requests import Marker
 from reconciler.errors import NidusError, UsageError
 from reconciler.kube.client import Client
 from reconciler.model import ControllerSpec, SourceConfig

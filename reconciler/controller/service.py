@@ -9,16 +9,16 @@ from functools import partial
 from itertools import count
 
 from reconciler import fleet
-from reconciler.controller import asked, border, http, listeners, pulse, verify
-from reconciler.controller.eyes import Eyes
-from reconciler.controller.intake import Intake
-from reconciler.controller.lease import LEASE, Lease
-from reconciler.controller.pulse import Sign
+from reconciler.controller import border, http, listeners, liveness, requests, verify
+from reconciler.controller.leadership import LEASE, Lease
+from reconciler.controller.liveness import Sign
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
 from reconciler.controller.rounds import Rounds
+from reconciler.controller.sources import Sources
+from reconciler.controller.watches import Watches
 from reconciler.controller.workers import Tools, Workers
-from reconciler.inventory import requests
+from reconciler.inventory import requests as asked
 from reconciler.inventory.salt import salt
 from reconciler.inventory.store import State, Store
 from reconciler.kube import edge
@@ -48,27 +48,27 @@ class Service:
         self._signs: tuple[Sign, ...] = ()
         self.bare = edge.host(config.host)
         duration = units.duration(config.lease.duration)
-        self.lease = Lease(self.bare, config.namespace, LEASE, settings.identity, duration, on_lost=pulse.die)
+        self.lease = Lease(self.bare, config.namespace, LEASE, settings.identity, duration, on_lost=liveness.die)
         self.host = self.bare.fenced(self.lease.fence)
         self.reporter = Reporter(self.host, config.namespace, settings.identity)
         self.reporter.metrics.leads(self.lease.held)
         self.queue = Queue()
         self.renderer = Renderer(workers=2)
-        self.intake: Intake | None = None
-        self.eyes: Eyes | None = None
+        self.sources: Sources | None = None
+        self.watches: Watches | None = None
         self.workers: Workers | None = None
         self._rounds: tuple[Rounds, ...] = ()
 
     def start(self) -> None:
         """Take the Lease, read what is known, watch, serve. Raises NidusError where the host or the configuration is not usable."""
-        pulse.be_loud()
+        liveness.be_loud()
         if self._listens:
             self._serve()
         if not self.lease.acquire() or self._stop.is_set():
             return
         self._leading = True
         self._lead()
-        pulse.watch(self._stalled, self._stop)
+        liveness.watch(self._stalled, self._stop)
         log.line("Started", identity=self.settings.identity, host=self.registry.policy.host_version)
 
     def _lead(self) -> None:
@@ -80,60 +80,60 @@ class Service:
         unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
         self.registry = Registry(policy, self._recalled(loaded.states), unreadable)
         verify.tell(self.reporter, self.registry)
-        self.registry.hear(requests.load(self.host, config.namespace))
-        self.intake = intake = Intake(
+        self.registry.hear(asked.load(self.host, config.namespace))
+        self.sources = sources = Sources(
             self.settings, self.registry, self.queue, self.reporter, self._stop, self._refreshed
         )
-        self._stops.append(intake.close)
-        intake.open()
-        self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, intake)
-        self.eyes = eyes = Eyes(self.host, self.settings, policy, self.renderer, intake.read, self._woken)
-        self._stops.append(eyes.stop)
-        eyes.start(self._noticed)
-        self.workers = Workers(self.registry, self.queue, self._tools(store, eyes, intake), config.workers)
+        self._stops.append(sources.close)
+        sources.open()
+        self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, sources)
+        self.watches = watches = Watches(self.host, self.settings, policy, self.renderer, sources.read, self._woken)
+        self._stops.append(watches.stop)
+        watches.start(self._noticed)
+        self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources), config.workers)
         self._signs = (
-            *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in intake.sources.items()),
+            *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in sources.following.items()),
             *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),
             *(Sign(one.name, STALL, one.silent) for one in self._rounds),
         )
-        intake.start()
+        sources.start()
         self.workers.start()
         for one in self._rounds:
             one.start()
 
-    def _tools(self, store: Store, eyes: Eyes, intake: Intake) -> Tools:
+    def _tools(self, store: Store, watches: Watches, sources: Sources) -> Tools:
         return Tools(
             store,
-            eyes.sight,
+            watches.reader,
             self.reporter,
             salt(self.host, self.settings.config.namespace),
-            eyes.watch,
-            eyes.forget,
+            watches.watch,
+            watches.forget,
             lambda: secrets.token_hex(8),
-            intake.woken,
-            intake.freed,
+            sources.woken,
+            sources.freed,
         )
 
-    def _made_rounds(self, store: Store, intake: Intake) -> tuple[Rounds, Rounds, Rounds]:
+    def _made_rounds(self, store: Store, sources: Sources) -> tuple[Rounds, Rounds, Rounds]:
         """What is done again and again besides syncs and passes: requests, records that cannot be read, what is remembered."""
 
         def hear() -> None:
-            wake = partial(intake.wake, "request")
-            asked.heard(self.host, self.settings.config.namespace, self.registry, self.queue, wake)
+            wake = partial(sources.wake, "request")
+            requests.heard(self.host, self.settings.config.namespace, self.registry, self.queue, wake)
 
         def read() -> None:
-            verify.unreadable(store, self.registry, intake.mended)
+            verify.unreadable(store, self.registry, sources.mended)
 
         rounds = count()
 
         def compare() -> None:
             verify.records(store, self.registry, self.queue)
             self.reporter.statuses.compare(wholly=next(rounds) % verify.WHOLLY == 0)
-            intake.sweep()
-            intake.astray()
+            sources.sweep()
+            sources.astray()
 
         return (
-            Rounds("requests", hear, self._stop, every=asked.EVERY),
+            Rounds("requests", hear, self._stop, every=requests.EVERY),
             Rounds("records", read, self._stop, every=verify.AGAIN),
             Rounds("compare", compare, self._stop, every=verify.EVERY),
         )
@@ -152,10 +152,10 @@ class Service:
     def settle(self, seconds: float) -> bool:
         """Wait until every cluster is Ready, at most `seconds`; whether they are."""
         deadline = time.monotonic() + seconds
-        while self.intake is not None and time.monotonic() < deadline:
+        while self.sources is not None and time.monotonic() < deadline:
             words = {view.word for view in self.reporter.clusters.copy().values()}
             told = len(self.reporter.clusters) >= len(self.registry.names())
-            if not self.intake.unread() and told and words <= {"Ready", "Suspended"}:
+            if not self.sources.unread() and told and words <= {"Ready", "Suspended"}:
                 return True
             time.sleep(0.1)
         return False
@@ -168,14 +168,14 @@ class Service:
         self._stop.set()
         self.queue.close()
         ends = time.monotonic() + GRACE
-        if self.intake is not None:
-            self.intake.halt()
+        if self.sources is not None:
+            self.sources.halt()
         if self.workers is not None:
             self.workers.join(max(0.0, ends - time.monotonic()))
         for one in self._rounds:
             one.end(max(0.0, ends - time.monotonic()))
-        if self.intake is not None:
-            self.intake.join(max(1.0, ends - time.monotonic()))
+        if self.sources is not None:
+            self.sources.join(max(1.0, ends - time.monotonic()))
         for stop in reversed(self._stops):
             stop()
         self.reporter.close()
@@ -184,10 +184,10 @@ class Service:
         self.host.close()
         log.line("Stopped", identity=self.settings.identity)
 
-    # Wake-ups
+    # Trigger-ups
 
     def _refreshed(self) -> bool:
-        return self.eyes is None or self.eyes.refresh()
+        return self.watches is None or self.watches.refresh()
 
     def _woken(self, cluster: str) -> None:
         """Something of a cluster moved, or "" = the requests did."""
@@ -199,12 +199,12 @@ class Service:
     def _noticed(self, item: Object) -> None:
         """A source object moved. `nidus sync` looks at everything anew."""
         with border.dropped("listener"):
-            if self.intake is not None and self.intake.noticed(item):
+            if self.sources is not None and self.sources.noticed(item):
                 self._compared.ask()
 
     def _marked(self, source: str, generation: int) -> None:
-        if self.intake is not None:
-            self.intake.marked(source, generation)
+        if self.sources is not None:
+            self.sources.marked(source, generation)
 
     # Listeners and life
 
@@ -223,7 +223,7 @@ class Service:
     def _stalled(self) -> str:
         """What has shown no sign of life for too long, "" if nothing (H3). A leader whose Lease ran out should have ended already."""
         lost = ("the lease",) if self._leading and not self._stop.is_set() and not self.lease.held() else ()
-        return ", ".join(filter(None, (*lost, pulse.stalled(self._signs))))
+        return ", ".join(filter(None, (*lost, liveness.stalled(self._signs))))
 
     def _not_ready(self) -> str:
         """Why this process does not serve: a standby stores the marks of webhooks like the leader, and is as ready (W3)."""
@@ -240,10 +240,10 @@ class Service:
         """What a leader has not done yet, or cannot do; "" where it does everything."""
         if not self.lease.held():
             return "the Lease"
-        if self.intake is None or self.eyes is None or self.workers is None:
+        if self.sources is None or self.watches is None or self.workers is None:
             return "starting"
-        unread = self.intake.unread()
+        unread = self.sources.unread()
         if unread:
             return f"not read yet: {', '.join(unread)}"
-        stale = self.eyes.stale()
+        stale = self.watches.stale()
         return f"the host is not watched for {stale:.0f} s" if stale > STALE else ""

@@ -1,244 +1,230 @@
-"""One thread a source: wake, fetch, read, validate, hand the snapshot on, wholly or not at all (S3, S4)."""
+"""All sources of the process: opened, followed, woken, and what they read admitted."""
 
-import random
 import threading
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
-from reconciler import fleet
-from reconciler.controller import border
-from reconciler.controller.wake import Wake, Woken
-from reconciler.errors import LeaseLost, NidusError
-from reconciler.model import (
-    Content,
-    Held,
-    Limits,
-    Policy,
-    Record,
-    Revision,
-    Rollout,
-    Snapshot,
-    SourceConfig,
-    SourceReport,
-    Tree,
-    Versions,
-)
-from reconciler.report import log
+from reconciler.controller import border, git_watch, sync_requests
+from reconciler.controller.queue import Queue
+from reconciler.controller.registry import Registry, Wakes
+from reconciler.controller.source import Ports, Source
+from reconciler.errors import NidusError, Stalled
+from reconciler.model import Content, Object, Rollout, Snapshot, SourceConfig, SourceReport
+from reconciler.report import Reporter, log
+from reconciler.settings import Settings
 from reconciler.source.mirror import Mirror
-from reconciler.source.runner import STOPPING
-from reconciler.spec import config as configuration
-from reconciler.spec import load, units
 
-JITTER = 0.1  # of the interval
-RETRY_FIRST, RETRY_LAST = 1.0, 300.0
-BURST = 2.0  # seconds a sync waits at most for a burst of marks to end, so that the burst is two syncs (W3)
+SMALL = 8  # clusters; a change of more goes behind what has begun
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What a source needs of the controller: `revise` admits a snapshot, `stand` enforces what was accepted before while nothing can
-    be read (S4), `synced` counts a sync, `tell` reports, `accepted` is what clusters stand on, `running` the versions they run."""
+class Sources:
+    """One thread a source, from `open` until `stop` is set; `close` afterwards gives the mirrors back.
 
-    revise: Callable[[Snapshot, bool], Rollout]
-    stand: Callable[[str], None]
-    synced: Callable[[str, str], None]
-    tell: Callable[[SourceReport], None]
-    accepted: Callable[[str], dict[str, Content]]
-    records: Callable[[], dict[str, Record]]
-    running: Callable[[str], dict[str, Versions]]
-
-
-class Source:
-    """One repository followed for as long as the controller lives."""
+    `refresh` lists the host anew before a forced look and says whether all of it was listed in time.
+    """
 
     def __init__(
-        self, config: SourceConfig, mirror: Mirror, policy: Policy, limits: Limits, ports: Ports, served: int = 0
+        self,
+        settings: Settings,
+        registry: Registry,
+        queue: Queue,
+        reporter: Reporter,
+        stop: threading.Event,
+        refresh: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`served` is the generation the last process answered; marks above it are still asked for."""
-        self.config = config
-        self.mirror = mirror
-        self.wake = Wake(served)
-        self.read_once = threading.Event()
-        self._policy, self._limits, self._ports = policy, limits, ports
-        self._known: load.Known = load.NOTHING
-        self._snapshot: Snapshot | None = None
-        self._failures = 0
-        self._fetched = 0.0
-        self._interval = units.duration(config.interval)
-        self._due: float | None = None
-        self._served = served
-        self._began = 0.0
+        self._refresh = refresh
+        self._settings, self._registry, self._queue, self._reporter, self._stop = (
+            settings,
+            registry,
+            queue,
+            reporter,
+            stop,
+        )
+        self._stops: list[Callable[[], None]] = []
+        self._threads: list[threading.Thread] = []
+        self._taken: dict[str, frozenset[str]] = {}
+        self.following: dict[str, Source] = {}
 
-    @property
-    def followed(self) -> bool:
-        """Whether a commit of it was read and admitted since the start."""
-        return self._snapshot is not None
+    def open(self) -> None:
+        """Open every mirror and recall what its clusters stand on. Raises NidusError where a mirror cannot be opened."""
+        policy, limits = self._registry.policy, self._settings.limits
+        ports = Ports(
+            self._revise,
+            self._stand,
+            self._reporter.metrics.sync,
+            self._tell,
+            self._registry.accepted,
+            self._registry.records,
+            self._registry.running,
+        )
+        for config in self._settings.config.sources:
+            mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
+            self._stops.append(mirror.close)
+            served = self._reporter.generation(config.name)
+            self.following[config.name] = source = Source(config, mirror, policy, limits, ports, served)
+            self._recall(source)
 
-    def silent(self) -> float:
-        """For how many seconds the sync under way goes on; 0 between syncs (H3)."""
-        began = self._began
-        return time.monotonic() - began if began else 0.0
+    def start(self) -> None:
+        """Follow every source from now on; local repositories without a webhook are watched besides."""
+        for source in self.following.values():
+            name = f"source-{source.config.name}"
+            thread = threading.Thread(target=source.run, args=(self._stop,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        configs = [source.config for source in self.following.values() if source.config.webhook is None]
+        local = {config.name: path for config in configs if (path := _local(config)) is not None}
+        if local:
+            self._stops.append(git_watch.watch(local, lambda name: self.following[name].wake.up("watch")))
 
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set: sync on every wake, every interval with jitter (S6), and when admission asked to be asked again."""
-        self.wake.up("start")
-        while not stop.is_set():
-            self.wake.wait(self._pause(), stop, BURST)
-            if stop.is_set():
-                return
-            woken = self.wake.take()
-            if self._due is not None and time.time() >= self._due:
-                woken = replace(woken, again=True, trigger="due" if woken.trigger == "poll" else woken.trigger)
-            self._began = time.monotonic()
-            self._stepped(woken)
-            self._began = 0.0
+    def wake(self, trigger: str) -> None:
+        """Every source admits its tree once more: time or requests moved, or the process stops."""
+        for source in self.following.values():
+            source.wake.up(trigger, again=True)
 
-    def _stepped(self, woken: Woken) -> None:
-        try:
-            with border.contained("sync", self.config.name):
-                self.step(woken)
-        except LeaseLost:
-            return  # the process is about to end (H1)
-        except NidusError as error:  # not even the failure could be told
-            self._failures += 1
-            log.line("SourceFailed", source=self.config.name, message=error.message)
+    def halt(self) -> None:
+        """End the syncs under way: a running git is killed, its fetch is done again by the next process."""
+        for source in self.following.values():
+            source.mirror.halt()
+            source.wake.up("stop")
 
-    def step(self, woken: Woken) -> None:
-        """One sync of the source. A failure keeps the last good snapshot enforced, and is reported (S4)."""
-        stages = [("seen", woken.at)]
-        self._ports.synced(self.config.name, woken.trigger)
-        try:
-            with border.contained("sync", self.config.name):
-                self._synced(woken, stages)
-            self._failures = 0
-        except NidusError as error:
-            if error.reason == STOPPING:
-                return  # the next process does it
-            self._failures += 1
-            self.wake.keep(woken)
-            if self._snapshot is None:
-                self._ports.stand(self.config.name)
-            self._report(woken.trigger, stages, error=f"{error.reason}: {error.message}")
-        finally:
-            self.read_once.set()
+    def join(self, seconds: float) -> None:
+        """Wait at most `seconds` for the sources' threads, after `stop` was set and `halt` called."""
+        ends = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, ends - time.monotonic()))
 
-    def _synced(self, woken: Woken, stages: list[tuple[str, float]]) -> None:
-        revision = self.mirror.fetch()
-        self._fetched = time.time()
-        stages.append(("fetched", self._fetched))
-        self._follow(revision, woken, stages)
+    def close(self) -> None:
+        for stop in reversed(self._stops):
+            stop()
+
+    def unread(self) -> list[str]:
+        """The sources that were not read yet since the start, successfully or not."""
+        return [name for name, source in self.following.items() if not source.read_once.is_set()]
+
+    def marked(self, name: str, generation: int) -> None:
+        """This replica's webhook stored a mark."""
+        source = self.following.get(name)
+        if source is not None:
+            source.wake.up("webhook", generation=generation)
+
+    def noticed(self, item: Object) -> bool:
+        """A source object moved: a mark by this replica's webhook or another's, or by `nidus sync` (W3); whether it was the latter."""
+        source = self.following.get(str(item["metadata"]["name"]))
+        if source is None:
+            return False
+        resync = sync_requests.read(item, sync_requests.RESYNC)
+        anew = resync > source.wake.resync
+        if anew:
+            source.wake.up("sync", forced=True, resync=resync)
+        requested = sync_requests.read(item, sync_requests.REQUESTED)
+        if requested > source.wake.generation:
+            source.wake.up("webhook", generation=requested)
+        return anew
+
+    def astray(self) -> None:
+        """Trigger the sources that were read and have a cluster on record that nobody works on: its pass outlived its file."""
+        here = set(self._registry.names())
+        for record in self._registry.records().values():
+            source = self.following.get(record.source)
+            over = record.tombstone is not None and record.tombstone.done
+            if source is not None and source.followed and record.cluster not in here and not over:
+                source.wake.up("record", again=True)
 
     def read(self, oids: Collection[str]) -> dict[str, bytes]:
-        return self.mirror.read(oids)
+        """Blobs by id: engine charts from the settings, all else from whichever mirror holds it. Raises Stalled("ContentUnreadable")."""
+        charts = self._settings.charts
+        found = {oid: charts[oid] for oid in oids if oid in charts}
+        missing = [oid for oid in oids if oid not in found]
+        for source in self.following.values():
+            if not missing:
+                break
+            try:
+                found.update(source.read(missing))
+                missing = []
+            except Stalled:
+                continue
+        if missing:
+            raise Stalled(f"{len(missing)} files of an accepted commit cannot be read", reason="ContentUnreadable")
+        return found
 
-    def _follow(self, revision: Revision, woken: Woken, stages: list[tuple[str, float]]) -> None:
-        tree = self.mirror.tree(revision.commit)
-        before = self._snapshot
-        if before is not None and before.oid == tree.oid and not woken.again and not self._approves(before, revision):
-            if self._failures or woken.generation > self._served:
-                self._served = woken.generation
-                self._report(woken.trigger, stages)
-            return
-        snapshot = self._read(revision, tree)
-        stages.append(("validated", time.time()))
-        rollout = self._ports.revise(snapshot, woken.forced)
-        stages.append(("admitted", time.time()))
-        self._snapshot, self._due, self._served = snapshot, rollout.next_at, woken.generation
-        self._report(woken.trigger, stages, rollout)
-        self._pin(revision.commit)
+    def woken(self, wakes: Wakes) -> None:
+        """The end of a pass concerns sources: one whose commit is Ready everywhere now (T3), one that admits its tree once more."""
+        if wakes.admit in self.following:
+            self.following[wakes.admit].wake.up("versions", again=True)
+        known = self._reporter.sources.get(wakes.complete)
+        if known is not None:
+            now = time.time()
+            self._measure(known.stages, (("ready", now),))
+            self._reporter.stage(known.source, "ready", now)
 
-    def _approves(self, before: Snapshot, revision: Revision) -> bool:
-        """Whether commits that changed nothing of the tree approve something (D3)."""
-        old, new = before.revision.commit, revision.commit
-        return old != new and fleet.speaks(self.mirror.trailers(old, new))
+    def freed(self, name: str) -> None:
+        """A cluster is over: sources that wait for its name admit their tree once more."""
+        for source, taken in self._taken.items():
+            if name in taken:
+                self.following[source].wake.up("name", again=True)
 
-    def _pin(self, commit: str) -> None:
-        """Keep what clusters stand on (S8), and the commit just read: clusters are about to be accepted at it."""
-        for name in sorted(self.mirror.pin(self.commits() | {"": commit})):
-            log.line(
-                "AcceptedUnreadable",
-                cluster=name,
-                source=self.config.name,
-                message="the mirror does not hold its commit",
-            )
+    def mended(self, name: str) -> None:
+        """The record of a cluster can be read again: what it stands on is read, and admission sees it."""
+        record = self._registry.records().get(name)
+        for source in self.following.values():
+            if record is None or record.source == source.config.name:
+                self._recall(source)
+                source.wake.up("record", again=True)
 
-    def _read(self, revision: Revision, tree: Tree) -> Snapshot:
-        """The snapshot of one commit; `descends` and trailers are told against the commit followed before (S5, D3)."""
-        accepted = self._ports.accepted(self.config.name)
-        blobs = self.mirror.read(load.wanted(tree, self._known))
-        old = self._snapshot.revision.commit if self._snapshot else self._accepted_commit(revision.commit)
-        snapshot, self._known = load.load(
-            self.config.name,
-            revision,
-            tree,
-            blobs,
-            self._known,
-            self._policy,
-            self._limits,
-            accepted=fleet.documents(accepted),
-            in_use=fleet.in_use(self._ports.records().values(), self.config.name),
-            running=self._ports.running(self.config.name),
-            origins=fleet.profiles(accepted),
-            descends=old is None or self.mirror.descends(old, revision.commit),
-            trailers=self.mirror.trailers(old, revision.commit),
-        )
-        return snapshot
+    def sweep(self) -> None:
+        """Remove the status objects of clusters and sources that are not there any more."""
+        existing = {*self._registry.names(), *self._registry.records(), *self._registry.unreadable()}
+        read = [name for name, source in self.following.items() if source.followed]
+        self._reporter.keep(existing, self.following.keys(), read)
 
-    def content_at(self, commit: str) -> Content:
-        """What a cluster was accepted at, read again after a restart (S8). Raises Stalled or Unavailable where it cannot be.
+    def _recall(self, source: Source) -> None:
+        """What clusters were accepted at, read again from the pinned commits (S8); what cannot be read stays as it is on the host."""
+        contents: dict[str, Content] = {}
+        by_commit: dict[str, Content] = {}
+        for name, commit in source.commits().items():
+            try:
+                if commit not in by_commit:
+                    by_commit[commit] = source.content_at(commit)
+                contents[name] = by_commit[commit]
+            except NidusError as error:
+                log.line("AcceptedUnreadable", cluster=name, source=source.config.name, message=error.message)
+        self._registry.remember({name: content for name, content in contents.items() if name in content.specs.clusters})
 
-        It was judged when it was accepted; a policy that became stricter since does not make it unreadable.
-        """
-        tree = self.mirror.tree(commit)
-        blobs = self.mirror.read(load.wanted(tree, self._known))
-        revision, policy = Revision(self.config.branch, commit), configuration.anything()
-        snapshot, self._known = load.load(self.config.name, revision, tree, blobs, self._known, policy, self._limits)
-        return snapshot.content
+    def _revise(self, snapshot: Snapshot, forced: bool) -> Rollout:
+        if forced and not self._refresh():
+            log.line("HostNotListed", source=snapshot.source, level="warning")
+        with border.contained("admission", snapshot.source):
+            rollout, changed = self._registry.revise(snapshot, time.time())
+        self._taken[snapshot.source] = frozenset(n for n, why in rollout.held.items() if why.reason == "NameTaken")
+        for name, content in rollout.admitted.items():
+            self._reporter.place(name, snapshot.source, content.specs.clusters[name].path)
+        keys = self._registry.names(snapshot.source) if forced else changed
+        for key in keys:
+            self._queue.forget(key)
+            self._queue.add(key, bulk=len(keys) > SMALL)
+        return rollout
 
-    def _accepted_commit(self, head: str) -> str | None:
-        """After a restart: a commit some cluster stands on that HEAD does not descend from, else any of them."""
-        commits = sorted(set(self.commits().values()))
-        astray = [commit for commit in commits if not self.mirror.descends(commit, head)]
-        return next(iter(astray or commits), None)
+    def _stand(self, source: str) -> None:
+        """Git cannot be read and nothing was read since the start: what was accepted before is enforced (S4)."""
+        for key in self._registry.stand(source):
+            self._queue.add(key, bulk=True)
 
-    def commits(self) -> dict[str, str]:
-        """Cluster -> the commit it was accepted at, of this source."""
-        records = self._ports.records().values()
-        return {
-            record.cluster: record.commit for record in records if record.source == self.config.name and record.commit
-        }
+    def _tell(self, report: SourceReport) -> None:
+        self._measure(report.stages, report.stages[1:])
+        config = self.following[report.source].config
+        self._reporter.source(report, {"url": config.url, "branch": config.branch, "path": config.path})
+        if not report.error:
+            self.sweep()
 
-    def _report(
-        self, trigger: str, stages: list[tuple[str, float]], rollout: Rollout | None = None, error: str = ""
-    ) -> None:
-        snapshot = self._snapshot
-        rejected = {violation.path for violation in snapshot.violations} if snapshot else set()
-        self._ports.tell(
-            SourceReport(
-                source=self.config.name,
-                revision=snapshot.revision if snapshot else None,
-                violations=snapshot.violations if snapshot else (),
-                accepted=len(snapshot.specs.clusters) if snapshot else 0,
-                rejected=len(rejected),
-                held=_held(rollout) if rollout else None,
-                stages=tuple(stages),
-                trigger=trigger,
-                fetched=self._fetched,
-                error=error,
-                generation=self._served,
-            )
-        )
-
-    def _pause(self) -> float:
-        if self._failures:
-            doubled = RETRY_FIRST * 2.0 ** min(self._failures - 1, 20)
-            return min(RETRY_LAST, self._interval, doubled) * random.uniform(0.8, 1.2)
-        pause = self._interval * random.uniform(1 - JITTER, 1 + JITTER)
-        return pause if self._due is None else min(pause, max(1.0, self._due - time.time()))
+    def _measure(self, known: Sequence[tuple[str, float]], stages: Sequence[tuple[str, float]]) -> None:
+        seen = dict(known).get("seen", time.time())
+        for stage, at in stages:
+            self._reporter.metrics.stage(stage, at - seen)
 
 
-def _held(rollout: Rollout) -> Held | None:
-    """The held removals of a revision, as one line for the source."""
-    held = [item for item in rollout.held.values() if item.consent]
-    return held[0] if held else next(iter(rollout.held.values()), None)
+def _local(config: SourceConfig) -> Path | None:
+    """The folder of a local repository."""
+    if config.url.startswith("file://"):
+        return Path(config.url.removeprefix("file://"))
+    return Path(config.url) if "://" not in config.url and Path(config.url).is_dir() else None

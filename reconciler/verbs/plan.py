@@ -140,7 +140,7 @@ def _plans(
     import time
 
     from reconciler import review
-    from reconciler.controller import eyes, verify
+    from reconciler.controller import verify, watches
     from reconciler.inventory import requests
     from reconciler.inventory.salt import salt
     from reconciler.kube.targets import Targets
@@ -156,11 +156,11 @@ def _plans(
         charts = {oid: told.charts[oid] for oid in oids if oid in told.charts}
         return charts | read([oid for oid in oids if oid not in charts])
 
-    def sight(bundle: Bundle) -> Reader:
-        return eyes.sight(bundle, client, targets, renderer, blobs, policy, None)
+    def reader(bundle: Bundle) -> Reader:
+        return watches.reader(bundle, client, targets, renderer, blobs, policy, None)
 
     try:
-        return review.plans(snapshot, standing, policy, sight, time.time(), every=args.all)
+        return review.plans(snapshot, standing, policy, reader, time.time(), every=args.all)
     finally:
         renderer.close()
         targets.forget_all()

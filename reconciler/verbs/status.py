@@ -56,7 +56,7 @@ def _leader(client: Client, namespace: str) -> str:
     """Which controller works, from the Lease; "" where this user may not read it."""
     import time
 
-    from reconciler.controller.lease import LEASE
+    from reconciler.controller.leadership import LEASE
     from reconciler.errors import ApiError
     from reconciler.model import ObjectRef
 

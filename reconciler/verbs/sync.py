@@ -42,7 +42,7 @@ def _runs(client: Client, namespace: str) -> bool:
     """Whether a controller holds the Lease and renewed it lately; a wrong guess is harmless, since the Lease itself decides."""
     from datetime import UTC, datetime
 
-    from reconciler.controller.lease import LEASE
+    from reconciler.controller.leadership import LEASE
     from reconciler.model import ObjectRef
 
     found = client.get(ObjectRef("coordination.k8s.io", "Lease", namespace, LEASE)) or {}
@@ -54,12 +54,12 @@ def _runs(client: Client, namespace: str) -> bool:
 
 
 def _tell(client: Client, args: argparse.Namespace) -> int:
-    from reconciler.controller import marks
+    from reconciler.controller import sync_requests
 
     names = [str(item["metadata"]["name"]) for item in client.list("nidus.dev", "Source", namespace=args.namespace)[0]]
     chosen = [name for name in names if args.source in ("", name)]
     for name in chosen:
-        marks.store(client, args.namespace, name, marks.RESYNC, time.time_ns())
+        sync_requests.store(client, args.namespace, name, sync_requests.RESYNC, time.time_ns())
         print(f"source {name}: the controller is told to sync")
     if not chosen:
         print(f"no source {args.source}; there are: {', '.join(names) or 'none'}")

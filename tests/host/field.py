@@ -1,4 +1,4 @@
-"""The controller on a host, as a test drives it: write files, push, wait for words, look with foreign eyes."""
+"""The controller on a host, as a test drives it: write files, push, wait for words, look as an administrator."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 
 from devhost.account import Account
 from devhost.hosting import TestHost
-from reconciler.controller.lease import Lease, boottime
+from reconciler.controller.leadership import Lease, boottime
 from reconciler.errors import ApiError, ErrorClass, LeaseLost
 from reconciler.kube import edge
 from reconciler.kube.client import Client

@@ -23,7 +23,7 @@ class Woken:
     generation: int = 0
 
 
-class Wake:
+class Trigger:
     """Thread-safe. `generation` and `resync` are the highest marks heard of, of webhooks and of `nidus sync`; `served` both at first.
 
     `again` admits the same tree once more, because time or requests moved; `forced` re-checks every cluster besides (S2).

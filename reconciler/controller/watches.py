@@ -39,10 +39,10 @@ SYNC_SECONDS = 60.0
 Read = Callable[[Collection[str]], dict[str, bytes]]
 
 
-def sight(
+def reader(
     bundle: Bundle, host: Client, targets: Targets, renderer: Renderer, read: Read, policy: Policy, cache: Cache | None
 ) -> Reader:
-    """The eyes of one pass; without a cache every object is asked for (`nidus plan`)."""
+    """What one pass reads through; without a cache every object is asked for (`nidus plan`)."""
     wanted = bundle.versions.kubernetes or policy.host_version
 
     def client(target: Target) -> Client:
@@ -61,7 +61,7 @@ def sight(
     return Reader(client, cached, render, merge)
 
 
-class Eyes:
+class Watches:
     """`woken` hears the name of a cluster whose objects moved by another hand, or "" when the requests changed."""
 
     def __init__(
@@ -112,11 +112,11 @@ class Eyes:
         """Since when (seconds since the epoch) a cluster's API server has not answered, and why; None when it did at last."""
         return self._targets.last_failure(Target(self._policy.host, cluster))
 
-    def sight(self, bundle: Bundle) -> Reader:
-        return sight(bundle, self._host, self._targets, self._renderer, self._read, self._policy, self._cache)
+    def reader(self, bundle: Bundle) -> Reader:
+        return reader(bundle, self._host, self._targets, self._renderer, self._read, self._policy, self._cache)
 
     def watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:
-        """Wake the cluster when nested objects of these kinds move, for as long as a pass says that a layer waits for them."""
+        """Trigger the cluster when nested objects of these kinds move, for as long as a pass says that a layer waits for them."""
         kinds = frozenset((ref.group, ref.kind) for ref in refs)
         with self._lock:
             known = self._watches.get(cluster)

@@ -4,11 +4,11 @@ import itertools
 import threading
 from collections.abc import Callable
 
-from reconciler.controller.wake import QUIET, Wake
+from reconciler.controller.trigger import QUIET, Trigger
 
 
 def test_several_wakes_are_one() -> None:
-    wake = Wake()
+    wake = Trigger()
     wake.up("webhook", generation=5)
     wake.up("request", again=True)
     wake.up("sync", forced=True, resync=7)
@@ -18,7 +18,7 @@ def test_several_wakes_are_one() -> None:
 
 
 def test_a_mark_heard_of_before_is_no_news() -> None:
-    wake = Wake(served=5)
+    wake = Trigger(served=5)
     wake.up("webhook", generation=5)
     wake.up("sync", forced=True, resync=4)
     taken = wake.take()
@@ -26,7 +26,7 @@ def test_a_mark_heard_of_before_is_no_news() -> None:
 
 
 def test_a_failed_sync_keeps_what_was_asked_for() -> None:
-    wake = Wake()
+    wake = Trigger()
     wake.up("sync", forced=True, resync=3)
     wake.keep(wake.take())
     taken = wake.take()
@@ -48,7 +48,7 @@ class Pauses(threading.Event):
 
 def test_one_mark_is_not_waited_for_and_a_burst_is() -> None:
     pauses = Pauses()
-    wake = Wake(clock=lambda: pauses.now)
+    wake = Trigger(clock=lambda: pauses.now)
     wake.up("webhook", generation=1)
     wake.wait(10.0, pauses, longest=2.0)
     assert pauses.now == 0.0
@@ -61,7 +61,7 @@ def test_one_mark_is_not_waited_for_and_a_burst_is() -> None:
 def test_a_burst_without_end_is_not_waited_for_for_ever() -> None:
     marks = itertools.count(3)
     pauses = Pauses(lambda: wake.up("webhook", generation=next(marks)))
-    wake = Wake(clock=lambda: pauses.now)
+    wake = Trigger(clock=lambda: pauses.now)
     wake.up("webhook", generation=1)
     wake.up("webhook", generation=2)
     wake.wait(10.0, pauses, longest=2.0)
@@ -70,7 +70,7 @@ def test_a_burst_without_end_is_not_waited_for_for_ever() -> None:
 
 def test_an_end_is_not_delayed_by_a_burst() -> None:
     pauses = Pauses()
-    wake = Wake(clock=lambda: pauses.now)
+    wake = Trigger(clock=lambda: pauses.now)
     pauses.set()
     wake.up("webhook", generation=1)
     wake.up("webhook", generation=2)

@@ -9,9 +9,9 @@ import yaml
 
 from reconciler.assignment import Assignment, Outcome
 from reconciler.controller import briefs
-from reconciler.controller.intake import Intake
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
+from reconciler.controller.sources import Sources
 from reconciler.errors import Retry
 from reconciler.inventory.store import State
 from reconciler.model import ControllerSpec, EngineConfig, Record, Revision, SourceConfig, Tombstone
@@ -51,12 +51,12 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def intake(tmp_path: Path, work: Work, registry: Registry, reporter: Reporter) -> Iterator[Intake]:
+def sources(tmp_path: Path, work: Work, registry: Registry, reporter: Reporter) -> Iterator[Sources]:
     spec = ControllerSpec(
         sources=(SourceConfig(name="second", url=str(work.folder), interval="1h"),), engine=EngineConfig(versions=())
     )
     settings = Settings(spec, POLICY.engines, {}, tmp_path / "data", "one", False, "nidus-system:nidus")
-    made = Intake(settings, registry, Queue(), reporter, threading.Event())
+    made = Sources(settings, registry, Queue(), reporter, threading.Event())
     made.open()
     yield made
     made.close()
@@ -66,36 +66,36 @@ def state(source: str, name: str = "team-a") -> State:
     return State(Record(source, name, "local", f"clusters/{name}.yaml", "main", "c" * 40, {}, "n", 1.0))
 
 
-def step(intake: Intake) -> str:
+def step(sources: Sources) -> str:
     """One sync of the source; what woke it."""
-    source = intake.sources["second"]
+    source = sources.following["second"]
     woken = source.wake.take()
     source.step(woken)
     return woken.trigger
 
 
-def test_a_freed_name_wakes_the_source_that_waits_for_it(intake: Intake, registry: Registry) -> None:
+def test_a_freed_name_wakes_the_source_that_waits_for_it(sources: Sources, registry: Registry) -> None:
     registry.keep(state("first"))
-    step(intake)
+    step(sources)
     assert registry.names() == []
     removed = resolve.tombstone(state("first").record, None, Tombstone(1.0, 1.0, "Delete", False), POLICY)
     report = briefs.failed("team-a", removed.revision, Retry("x"))
     assert registry.finish(Assignment(removed, state("first"), "first"), Outcome(report, None, over=True)).gone
-    intake.freed("another")
-    assert step(intake) == "poll"
+    sources.freed("another")
+    assert step(sources) == "poll"
     assert registry.names() == []
-    intake.freed("team-a")
-    assert step(intake) == "name"
+    sources.freed("team-a")
+    assert step(sources) == "name"
     assert registry.names() == ["team-a"]
 
 
 def test_a_cluster_never_accepted_goes_with_its_file(
-    intake: Intake, registry: Registry, reporter: Reporter, work: Work
+    sources: Sources, registry: Registry, reporter: Reporter, work: Work
 ) -> None:
     work.commit(
         {"clusters/team-b.yaml": FILES["clusters/team-a.yaml"].replace("team-a", "team-b").replace("spec:", "spek:")}
     )
-    step(intake)
+    step(sources)
     assert registry.names() == ["team-a", "team-b"]
     reporter.cluster(
         briefs.invalid("team-b", Revision("main", "c"), "line 1"), source="second", path="x", seconds=0, extra={}
@@ -103,35 +103,35 @@ def test_a_cluster_never_accepted_goes_with_its_file(
     assert reporter.statuses.settle(5)
     assert set(reporter.statuses.names("NestedCluster")) == {"team-b"}
     work.commit({}, gone=("clusters/team-b.yaml",))
-    step(intake)
+    step(sources)
     assert registry.names() == ["team-a"]
     assert reporter.statuses.settle(5)
     assert reporter.statuses.names("NestedCluster") == {}
 
 
 def test_a_cluster_whose_pass_outlived_its_file_is_not_forgotten(
-    intake: Intake, registry: Registry, work: Work
+    sources: Sources, registry: Registry, work: Work
 ) -> None:
     """It was created while the commit that removes it was read."""
-    step(intake)
+    step(sources)
     work.commit({}, gone=("clusters/team-a.yaml",))
-    step(intake)
+    step(sources)
     assert registry.names() == []
     registry.keep(state("second"))
-    intake.astray()
-    assert step(intake) == "record"
+    sources.astray()
+    assert step(sources) == "record"
     assert registry.take("team-a", 4.0, "n") is not None
-    intake.astray()
-    assert step(intake) == "poll"
+    sources.astray()
+    assert step(sources) == "poll"
 
 
 def test_a_status_follows_a_file_that_moved_without_a_pass(
-    intake: Intake, registry: Registry, reporter: Reporter, work: Work
+    sources: Sources, registry: Registry, reporter: Reporter, work: Work
 ) -> None:
-    step(intake)
+    step(sources)
     done = briefs.invalid("team-a", Revision("main", "c"), "line 1")
     reporter.cluster(done, source="second", path="clusters/team-a.yaml", seconds=0, extra={})
     work.commit({"teams/a.yaml": FILES["clusters/team-a.yaml"]}, gone=("clusters/team-a.yaml",))
-    step(intake)
+    step(sources)
     assert reporter.statuses.settle(5)
     assert reporter.statuses.names("NestedCluster")["team-a"]["file"] == "teams/a.yaml"
