@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.model import ObjectRef
-from tests.memory.failures import Call, answer, on
+from tests.memory.failures import TIMEOUT, Call, answer, on
 from tests.passes import Fleet, cluster, config_map, crd, pack, profile
 
 DELETED = {"policy": "Delete", "grace": "0s"}
@@ -166,3 +166,26 @@ def test_a_cluster_that_does_not_answer_is_unknown_and_says_why() -> None:
     fleet.down.clear()
     fleet.run(seconds=20.0)
     assert (fleet.word("a"), fleet.condition("a").status) == ("Ready", "True")
+
+
+def test_a_server_that_hangs_is_asked_once_in_a_pass_and_shares_a_quarter_of_the_workers() -> None:
+    fleet = standing(pack("base", config_map("one"), config_map("two")))
+    inside = fleet.nested["a"]
+    inside.log.clear()
+    rule = inside.fail(TIMEOUT, times=None)
+    fleet.queue.add("a")
+    fleet.run(seconds=0.0)
+    assert len(inside.log) == 1
+    assert fleet.condition("a").reason == "Unreachable"
+    fleet.queue.add("a")
+    fleet.queue.unanswered("c", True)
+    fleet.queue.unanswered("d", True)
+    fleet.queue.add("c")
+    fleet.queue.add("d")
+    assert [fleet.queue.take(0.0) for _ in range(3)] == ["a", "c", None]
+    fleet.queue.done("a")
+    fleet.queue.done("c")
+    inside.heal(rule)
+    fleet.queue.add("a")
+    fleet.run(seconds=20.0)
+    assert (fleet.word("a"), fleet.condition("a").reason) == ("Ready", "Ready")

@@ -105,7 +105,8 @@ def _ground(
     found, unread = gates.read(layer, live, reader)
     more = [unread] if unread else []
     if layer.role == "engine":
-        more.append(gates.engine(mine, Target(facts.host, assignment.bundle.cluster), reader))
+        nested = Target(facts.host, assignment.bundle.cluster)
+        more.append(gates.engine(mine, nested, gathered.unreachable.get(nested, ""), reader))
     return Ground({**live, **found}, results, tuple(more))
 
 

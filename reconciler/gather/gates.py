@@ -42,11 +42,16 @@ def read(
     return found, None
 
 
-def engine(live: Mapping[ObjectRef, Object], nested: Target, reader: Reader) -> Health:
-    """The engine is Current when its rollout is complete and its API server answers us (vcluster.md 2.7)."""
+def engine(live: Mapping[ObjectRef, Object], nested: Target, unreachable: str, reader: Reader) -> Health:
+    """The engine is Current when its rollout is complete and its API server answers us (vcluster.md 2.7).
+
+    `unreachable`: why it did not answer in this pass already, "" if it did or was not asked; it is then not asked once more (A7).
+    """
     rolled_out = readiness.compute(live, secret=True, answers=True)
     if rolled_out.status != "Current":
         return rolled_out
+    if unreachable:
+        return Health("InProgress", "NotAnswering", unreachable)
     try:
         answers = reader.client(nested).readyz()
     except NidusError as error:
