@@ -52,7 +52,7 @@ class Service:
         self.host = self.bare.fenced(self.lease.fence)
         self.reporter = Reporter(self.host, config.namespace, settings.identity)
         self.reporter.metrics.leads(self.lease.held)
-        self.queue = Queue()
+        self.queue = Queue(workers=config.workers)
         self.renderer = Renderer(workers=2)
         self.sources: Sources | None = None
         self.watches: Watches | None = None
