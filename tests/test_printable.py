@@ -12,7 +12,7 @@ import pytest
 from reconciler.__main__ import main
 from reconciler.errors import Stalled, one_line
 from reconciler.model import Condition, Held, Plan, Report, Revision, SourceReport, Violation
-from reconciler.report import log
+from reconciler.report import log, view
 from reconciler.report.statuses import Statuses
 from reconciler.source import answers
 from reconciler.verbs import status, table
@@ -78,21 +78,18 @@ def test_a_log_line_is_printable_however_it_is_read(sign: str) -> None:
 def test_status_objects_are_printable(sign: str) -> None:
     server = Server()
     for item in crds.definitions().values():
-        (version,) = item["spec"]["versions"]
-        server.put(
-            {**item, "spec": {**item["spec"], "versions": [{**version, "subresources": {"status": {"kept": "x"}}}]}}
-        )
+        server.put(item)
     client = shell.client(server)
     statuses = Statuses(client, "default")
     held = Held("Held", sign, "d", (sign,))
     violation = Violation("a.yaml", 1, 1, "NID122", sign)
-    statuses.source(
-        SourceReport("platform", REVISION, (violation,), held=held, error=sign, trigger=sign), {"url": sign}
-    )
+    source = SourceReport("platform", REVISION, (violation,), held=held, error=sign, trigger=sign)
+    statuses.source(view.source(source, None, {"url": sign}))
     found = (Condition("Ready", "False", "Degraded", sign),)
-    statuses.cluster(
-        Report("a", REVISION, Plan("a", REVISION, ()), (), (), found, "Degraded", held), "platform", sign, {}
-    )
+    report = Report("a", REVISION, Plan("a", REVISION, ()), (), (), found, "Degraded", held)
+    statuses.cluster(view.cluster(report, None, source="platform", file=sign, extra={}, now=1.0))
+    assert statuses.settle(10.0)
+    statuses.close()
     for kind in ("Source", "NestedCluster"):
         (item,), _ = client.list("nidus.dev", kind, namespace="default")
         assert all(text.isprintable() for text in texts(dict(item)))
