@@ -84,7 +84,7 @@ def _ours(folder: Path) -> Ours:
     from reconciler.source.mirror import Mirror
     from reconciler.spec import config, load
 
-    limits, policy = Limits(), config.anything()
+    limits, rules, facts = Limits(), config.anything(), config.NOWHERE
     config_of, place = SourceConfig("bench", str(folder)), folder.parent / "mirror"
     mirror = Mirror.open(config_of, place, limits=limits)
     try:
@@ -98,7 +98,7 @@ def _ours(folder: Path) -> Ours:
         wall_read = time.perf_counter()
         mirror.close()
         read, closed = _cpu(), time.perf_counter()
-        snapshot, _ = load.load("bench", revision, tree, blobs, load.NOTHING, policy, limits)
+        snapshot, _ = load.load("bench", revision, tree, blobs, load.NOTHING, rules, facts, limits)
         done = _cpu()
         taken = time.perf_counter() - closed + wall_read - wall
     finally:

@@ -4,14 +4,15 @@ from dataclasses import dataclass, field
 
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import Bundle, Held, ObjectRef, Report, Request, Revision
+from reconciler.model import Bundle, Held, HostFacts, ObjectRef, Report, Request, Revision
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a pass knows of the host it works for: its name, and the salt that hashes of secret values are keyed by (P5)."""
+    """What a pass knows besides its assignment: the host it works for, and the installation's salt, which hashes of secret values
+    are keyed by (P5)."""
 
-    host: str
+    host: HostFacts
     salt: bytes = field(repr=False)
 
 

@@ -211,7 +211,7 @@ def _unreachable(assignment: Assignment, gathered: Gathered, done: Done, facts: 
     """Why nobody could ask a cluster that was up before; "" where it was asked, or never was up."""
     if not assignment.state.record.applied:
         return ""
-    nested = Target(facts.host, assignment.bundle.cluster)
+    nested = Target(facts.host.name, assignment.bundle.cluster)
     if nested in gathered.down:
         engine = next((one.layer.name for one in gathered.desired if one.layer.role == "engine"), "")
         return f"its control plane is not up: {done.layers[engine].message}" if engine else gathered.down[nested]
@@ -228,5 +228,5 @@ def _held(plan: Plan) -> Held | None:
 
 def _service(assignment: Assignment, gathered: Gathered, facts: Facts) -> Object | None:
     ref = ObjectRef("", "Service", assignment.bundle.namespace, assignment.bundle.cluster)
-    seen = gathered.observed.get((Target(facts.host), ref))
+    seen = gathered.observed.get((Target(facts.host.name), ref))
     return seen.live if seen else None

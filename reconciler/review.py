@@ -15,13 +15,14 @@ from reconciler.model import (
     Content,
     Destructive,
     Held,
+    HostFacts,
     ObjectRef,
     Permit,
     Plan,
-    Policy,
     Record,
     Request,
     Rollout,
+    Rules,
     Snapshot,
 )
 from reconciler.plan.guard import guard
@@ -45,7 +46,8 @@ class Standing:
 def plans(
     snapshot: Snapshot,
     standing: Standing,
-    policy: Policy,
+    rules: Rules,
+    facts: HostFacts,
     reader: Callable[[Bundle], Reader],
     now: float,
     *,
@@ -56,27 +58,27 @@ def plans(
     Raises ApiError or Retry where the host cannot be seen.
     """
     records = {name: state.record for name, state in standing.states.items()}
-    rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, policy, now)
+    rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, rules, now)
     rollout = fleet.withheld(rollout, standing.unreadable)
-    bundles, held = _bundles(rollout, standing, records, policy)
+    bundles, held = _bundles(rollout, standing, records, rules, facts)
     rollout = replace(rollout, held={**held, **rollout.held})
     for name, tombstone in sorted(rollout.tombstones.items()):
-        bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, policy))
+        bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, rules))
     changed = [bundle for bundle in bundles if every or _moves(bundle, records.get(bundle.cluster))]
-    seen = [_look(bundle, snapshot.source, standing, policy, reader, now) for bundle in changed]
-    permit = _permit(seen, standing, snapshot, policy, now)
+    seen = [_look(bundle, snapshot.source, standing, facts, reader, now) for bundle in changed]
+    permit = _permit(seen, standing, snapshot, rules, now)
     return rollout, tuple(guard(plan, _of(plan, changed, permit), standing.requests, now) for plan in seen)
 
 
 def _bundles(
-    rollout: Rollout, standing: Standing, records: Mapping[str, Record], policy: Policy
+    rollout: Rollout, standing: Standing, records: Mapping[str, Record], rules: Rules, facts: HostFacts
 ) -> tuple[list[Bundle], dict[str, Held]]:
     """The bundles of the admitted clusters by name, and why some have none."""
-    running = fleet.all_running(records, standing.accepted, policy)
+    running = fleet.all_running(records, standing.accepted, rules)
     bundles, held = [], {}
     for name, content in sorted(rollout.admitted.items()):
         try:
-            bundles.append(resolve.bundle(name, content, policy, running.get(name, NO_VERSIONS)))
+            bundles.append(resolve.bundle(name, content, rules, facts, running.get(name, NO_VERSIONS)))
         except Stalled as error:
             held[name] = Held(error.reason, error.message, stalls=True)
     return bundles, held
@@ -87,22 +89,22 @@ def _moves(bundle: Bundle, record: Record | None) -> bool:
 
 
 def _look(
-    bundle: Bundle, source: str, standing: Standing, policy: Policy, reader: Callable[[Bundle], Reader], now: float
+    bundle: Bundle, source: str, standing: Standing, facts: HostFacts, reader: Callable[[Bundle], Reader], now: float
 ) -> Plan:
     revision = bundle.revision
-    born = Record(source, bundle.cluster, policy.host, "", revision.branch, revision.commit, {}, UNBORN, now)
+    born = Record(source, bundle.cluster, facts.name, "", revision.branch, revision.commit, {}, UNBORN, now)
     state = standing.states.get(bundle.cluster) or State(born)
     assignment = Assignment(bundle, state, source, requests=standing.requests)
-    return look(assignment, Facts(policy.host, standing.salt), now, reader(bundle))[1]
+    return look(assignment, Facts(facts, standing.salt), now, reader(bundle))[1]
 
 
-def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, policy: Policy, now: float) -> Permit:
+def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, rules: Rules, now: float) -> Permit:
     wanted = [
         Destructive(plan.cluster, plan.consent, _refs(plan), len(standing.states[plan.cluster].entries))
         for plan in plans
         if plan.consent.items and plan.cluster in standing.states
     ]
-    return fleet.permit(wanted, frozenset(), standing.requests, snapshot.trailers, policy, now)
+    return fleet.permit(wanted, frozenset(), standing.requests, snapshot.trailers, rules, now)
 
 
 def _refs(plan: Plan) -> tuple[ObjectRef, ...]:

@@ -16,8 +16,9 @@ from reconciler.model import (
     EngineConfig,
     EngineVersion,
     HostConfig,
+    HostFacts,
     Limits,
-    Policy,
+    Rules,
     SourceConfig,
 )
 from reconciler.spec import config as configuration
@@ -42,23 +43,24 @@ class Settings:
     def limits(self) -> Limits:
         return self.config.limits
 
-    def policy(self, host_version: str) -> Policy:
-        """What the core is told of these settings."""
+    @property
+    def rules(self) -> Rules:
+        """What the operator decided."""
         config = self.config
-        return Policy(
-            host="local",
+        return Rules(
             namespace_pattern=config.namespace_pattern,
             engines=self.engines,
             kubernetes_versions=config.engine.kubernetes_versions,
-            host_version=host_version,
             defaults=config.defaults,
             budget=config.deletion.budget,
             grace=units.duration(config.deletion.grace),
             profile_versions=config.policy.profile_versions,
             dns_pattern=config.policy.dns_pattern,
-            controller_account=self.account,
-            controller_namespace=config.namespace,
         )
+
+    def facts(self, version: str) -> HostFacts:
+        """What is known of the host, which runs Kubernetes `version`."""
+        return HostFacts(configuration.HOST, version, self.account, self.config.namespace)
 
 
 def load(

@@ -9,11 +9,11 @@ from reconciler.model import (
     ClusterSpec,
     Content,
     EngineChart,
+    HostFacts,
     ManifestsPack,
     Metadata,
     NestedCluster,
     Pack,
-    Policy,
     ProfileDocument,
     ProfileSpec,
     ProfileUse,
@@ -21,6 +21,7 @@ from reconciler.model import (
     Request,
     Revision,
     Rollout,
+    Rules,
     Snapshot,
     Specs,
 )
@@ -28,7 +29,8 @@ from reconciler.model import (
 NOW = 1_000_000.0
 DAY = 86400.0
 CHARTS = (EngineChart("0.36.0", "d0", ()), EngineChart("0.36.1", "d1", ()))
-POLICY = Policy("local", "vcluster-{name}", CHARTS, ("v1.35.0", "v1.36.0"))
+RULES = Rules("vcluster-{name}", CHARTS, ("v1.35.0", "v1.36.0"))
+FACTS = HostFacts("local")
 OLD, NEW = Revision("main", "a" * 40), Revision("main", "b" * 40)
 
 
@@ -93,10 +95,10 @@ def admit(
     before: dict[str, Content] | None = None,
     known: dict[str, Record] | None = None,
     requests: tuple[Request, ...] = (),
-    policy: Policy = POLICY,
+    rules: Rules = RULES,
     now: float = NOW,
 ) -> Rollout:
-    return fleet.admit(found, before or {}, known or {}, requests, policy, now)
+    return fleet.admit(found, before or {}, known or {}, requests, rules, now)
 
 
 def approve(consent: str = "", items: tuple[str, ...] = (), expires: float = 0.0) -> Request:

@@ -22,11 +22,12 @@ from reconciler.model import (
     Bundle,
     Content,
     EngineChart,
+    HostFacts,
     Layer,
     LayerStatus,
     Object,
-    Policy,
     Revision,
+    Rules,
     Snapshot,
     Target,
 )
@@ -44,13 +45,11 @@ from tests.spec_cases import snapshot, tree
 HOME = "nidus-system"
 CHART = Path(__file__).parents[1] / "devhost" / "chart"
 BLOBS = {f"engine:{path.relative_to(CHART)}": path.read_bytes() for path in sorted(CHART.rglob("*")) if path.is_file()}
-POLICY = Policy(
-    host="local",
+FACTS = HostFacts("local", account="nidus-system:nidus", namespace=HOME)
+RULES = Rules(
     namespace_pattern="vcluster-{name}",
     engines=(EngineChart("0.36.1", "d", tuple((oid.removeprefix("engine:"), oid) for oid in BLOBS)),),
     kubernetes_versions=("v1.35.0", "v1.36.0"),
-    controller_account="nidus-system:nidus",
-    controller_namespace=HOME,
     grace=0.0,
     profile_versions="Mutable",
 )
@@ -62,8 +61,8 @@ class Fleet:
     """One controller without threads. `host` and `nested` are its servers; `down`: nested clusters that nobody can connect to,
     `bugs`: those whose passes meet an error that is none of ours."""
 
-    def __init__(self, policy: Policy = POLICY) -> None:
-        self.policy = policy
+    def __init__(self, rules: Rules = RULES) -> None:
+        self.rules = rules
         self.host = Server("host")
         self.nested: dict[str, Server] = {}
         self.commits: dict[str, Mapping[str, str]] = {}
@@ -80,7 +79,7 @@ class Fleet:
         self.clients: dict[int, Client] = {}
         client = self._client(self.host)
         self.store = Store(client, HOME)
-        self.registry = Registry(self.policy, self.store.load().states)
+        self.registry = Registry(self.rules, FACTS, self.store.load().states)
         self.queue = Queue(lambda: self.now)
         self.reporter = Reporter(client, HOME, "test")
         self.reporter.load()
@@ -210,12 +209,12 @@ class Fleet:
         return tuple(msgspec.json.decode(_rendered[layer.digest]))
 
     def _read(self, commit: str) -> Snapshot:
-        found = snapshot(self.commits[commit], policy=self.policy, running=self.registry.running("platform"))[0]
+        found = snapshot(self.commits[commit], rules=self.rules, running=self.registry.running("platform"))[0]
         return replace(found, revision=Revision("main", commit))
 
     def _accepted(self, commit: str) -> Content:
-        """What was accepted before: it was judged then, whatever the policy is now."""
-        found = snapshot(self.commits[commit], policy=configuration.anything())[0]
+        """What was accepted before: it was judged then, whatever the rules are now."""
+        found = snapshot(self.commits[commit], rules=configuration.anything())[0]
         return replace(found, revision=Revision("main", commit)).content
 
     def _client(self, server: Server) -> Client:

@@ -35,9 +35,9 @@ from reconciler.model import (
     Limits,
     Object,
     ObjectRef,
-    Policy,
     Revision,
     Rollout,
+    Rules,
     Snapshot,
     Target,
 )
@@ -50,7 +50,7 @@ from tests.memory import actors
 from tests.memory.api import Api
 from tests.memory.failures import Call
 from tests.memory.server import Server
-from tests.spec_cases import POLICY, tree
+from tests.spec_cases import FACTS, RULES, tree
 
 DEADLINE = 10.0
 NAMESPACE = "nidus-system"
@@ -99,9 +99,9 @@ class Shell:
     else anew. Nested servers come up when `act` sees their engine rolled out, and go with its Secret.
     """
 
-    def __init__(self, *, policy: Policy = POLICY, fence: Callable[[], None] = no_fence) -> None:
-        self.policy, self.fence = policy, fence
-        self.host = Server(policy.host)
+    def __init__(self, *, rules: Rules = RULES, fence: Callable[[], None] = no_fence) -> None:
+        self.rules, self.fence = rules, fence
+        self.host = Server(FACTS.name)
         self.nested: dict[str, Server] = {}
         self.revisions: dict[str, Mapping[str, str]] = {}
         self.acting = True
@@ -131,7 +131,7 @@ class Shell:
         commit = hashlib.sha1(msgspec.json.encode(whole.files, order="deterministic")).hexdigest()
         self.revisions[commit] = dict(files)
         snapshot, self._known = load.load(
-            SOURCE, Revision("main", commit), whole, blobs, self._known, self.policy, Limits(), trailers=trailers
+            SOURCE, Revision("main", commit), whole, blobs, self._known, self.rules, FACTS, Limits(), trailers=trailers
         )
         return snapshot
 
@@ -143,7 +143,7 @@ class Shell:
         self._clients: dict[str, Client] = {}
         self.queue = Queue()
         self.store = Store(self.client, NAMESPACE)
-        self.registry = Registry(self.policy, self.store.load().states)
+        self.registry = Registry(self.rules, FACTS, self.store.load().states)
         self.reporter = Reporter(self.client, NAMESPACE, "test")
         self.reporter.load()
         self.registry.hear(asked.load(self.client, NAMESPACE))
@@ -159,7 +159,7 @@ class Shell:
         """What a pass sees through; every object is asked for."""
         targets: Any = _Targets(self.target)
         renders: Any = self._renders
-        return watches.reader(bundle, self.client, targets, renders, self.blobs, self.policy, None)
+        return watches.reader(bundle, self.client, targets, renders, self.blobs, FACTS, None)
 
     def client_of(self, cluster: str) -> Client:
         """The product's client of a nested cluster."""

@@ -4,15 +4,14 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model import EngineChart, Limits, Policy, Revision, Snapshot, Tree
+from reconciler.model import EngineChart, HostFacts, Limits, Revision, Rules, Snapshot, Tree
 from reconciler.spec import load
 
-POLICY = Policy(
-    host="local",
+FACTS = HostFacts("local", namespace="nidus-system")
+RULES = Rules(
     namespace_pattern="vcluster-{name}",
     engines=(EngineChart("0.36.1", "d", (("Chart.yaml", "e1"),)),),
     kubernetes_versions=("v1.35.0", "v1.36.0"),
-    controller_namespace="nidus-system",
 )
 PROFILE = """\
 apiVersion: nidus.dev/v1alpha1
@@ -61,12 +60,12 @@ def tree(files: Mapping[str, str]) -> tuple[Tree, dict[str, bytes]]:
 
 
 def snapshot(
-    files: Mapping[str, str], known: load.Known = load.NOTHING, policy: Policy = POLICY, **more: Any
+    files: Mapping[str, str], known: load.Known = load.NOTHING, rules: Rules = RULES, **more: Any
 ) -> tuple[Snapshot, load.Known]:
     """Loads the files, handing over only the blobs that were asked for."""
     whole, blobs = tree(files)
     wanted = {oid: blobs[oid] for oid in load.wanted(whole, known)}
-    return load.load("platform", Revision("main", "c"), whole, wanted, known, policy, Limits(), **more)
+    return load.load("platform", Revision("main", "c"), whole, wanted, known, rules, FACTS, Limits(), **more)
 
 
 def edited(path: str, old: str, new: str, files: Mapping[str, str] = FILES) -> dict[str, str]:

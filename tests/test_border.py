@@ -14,7 +14,7 @@ from reconciler.model import Limits, Rollout, Snapshot, SourceReport
 from reconciler.report import bugs
 from reconciler.report.metrics import Metrics
 from reconciler.source.mirror import Mirror
-from tests.spec_cases import FILES, POLICY
+from tests.spec_cases import FACTS, FILES, RULES
 from tests.test_source_mirror import Work, config
 
 
@@ -36,14 +36,15 @@ def test_a_bug_of_an_admission_is_a_failed_sync(tmp_path: Path, capsys: pytest.C
         lambda source: {},
     )
     mirror = Mirror.open(config(work), tmp_path / "mirror", limits=Limits())
-    source = Source(config(work), mirror, POLICY, Limits(), nothing)
+    source = Source(config(work), mirror, RULES, FACTS, Limits(), nothing)
     try:
         source.step(Woken("poll", 1.0, False, False))
         assert told[-1].error.startswith("Bug: ")
         good = Source(
             config(work),
             mirror,
-            POLICY,
+            RULES,
+            FACTS,
             Limits(),
             replace(nothing, revise=lambda snapshot, forced: Rollout({}, {}, {})),
         )

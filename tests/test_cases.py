@@ -38,7 +38,7 @@ from reconciler.plan.mark import mark
 from reconciler.source import folder
 from reconciler.spec import load, resolve
 from tests.server_model import NONCE, SALT, Server, execute, observe
-from tests.spec_cases import POLICY
+from tests.spec_cases import FACTS, RULES
 
 CASES = Path(__file__).parent / "cases"
 CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
@@ -112,11 +112,11 @@ def _desired(path: Path, revision: Revision, renderer: Renderer) -> list[tuple[B
     """Each cluster of a repository, by name, with what it should be."""
     _, found, read = folder.read(path, ".", Limits())
     blobs = read(load.wanted(found, load.NOTHING))
-    snapshot, _ = load.load("platform", revision, found, blobs, load.NOTHING, POLICY, Limits())
+    snapshot, _ = load.load("platform", revision, found, blobs, load.NOTHING, RULES, FACTS, Limits())
     assert snapshot.violations == ()
     made = []
     for name in sorted(snapshot.specs.clusters):
-        bundle = resolve.bundle(name, snapshot.content, POLICY)
+        bundle = resolve.bundle(name, snapshot.content, RULES, FACTS)
         layers = tuple(one for one in bundle.layers if one.name != "engine")
         wanted = [
             Desired(one, tuple(_placed(obj, one, name) for obj in renderer.render(one, read, host_version="v1.36.0")))

@@ -9,7 +9,7 @@ from helm_python import Chart
 
 from reconciler.engine.values import chart_values
 from reconciler.model import ClusterSpec, NestedCluster
-from tests.test_engine_values import FULL, INGRESS, NAMESPACE, NODE_PORT, POLICY, cluster
+from tests.test_engine_values import FULL, INGRESS, NAMESPACE, NODE_PORT, RULES, cluster
 
 CHART = Path(__file__).parents[1] / "devhost" / "chart"
 ALL = [ClusterSpec(), FULL, NODE_PORT, INGRESS]
@@ -19,7 +19,7 @@ IDS = ["default", "full", "node port", "ingress"]
 def render(spec: ClusterSpec) -> dict[tuple[str, str], Any]:
     wanted: NestedCluster = cluster(spec)
     with Chart.load(CHART) as chart:
-        files = chart.render(chart_values(wanted, NAMESPACE, POLICY), name="team-a", namespace=NAMESPACE)
+        files = chart.render(chart_values(wanted, NAMESPACE, RULES), name="team-a", namespace=NAMESPACE)
     objects = [obj for text in files.values() for obj in yaml.safe_load_all(text) if obj]
     return {(obj["kind"], obj["metadata"]["name"]): obj for obj in objects}
 

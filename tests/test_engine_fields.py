@@ -15,16 +15,16 @@ from reconciler.model import (
     Isolation,
     KubernetesChoice,
     NamespaceRef,
-    Policy,
     Quota,
     Resources,
+    Rules,
     Scheduling,
     Store,
     Sync,
     ToHost,
     Toleration,
 )
-from tests.test_engine_values import CHART, NAMESPACE, POLICY, document
+from tests.test_engine_values import CHART, FACTS, NAMESPACE, RULES, document
 
 LB, PORT, EDGE = Expose(type="LoadBalancer"), Expose(type="NodePort"), Expose(type="Ingress", host="a.example.com")
 # field -> (the least a cluster needs for it, the same with the field)
@@ -131,12 +131,12 @@ def test_the_table_of_effects_is_complete() -> None:
 @pytest.mark.parametrize("field", sorted(EFFECTS))
 def test_every_field_has_an_effect(field: str) -> None:
     older = EngineChart("0.36.0", "d0", ())
-    policy = Policy("local", "vcluster-{name}", (older, CHART), ("v1.35.0", "v1.36.0"))
-    before, after = (engine.layers(document(spec), NAMESPACE, policy) for spec in EFFECTS[field])
+    rules = Rules("vcluster-{name}", (older, CHART), ("v1.35.0", "v1.36.0"))
+    before, after = (engine.layers(document(spec), NAMESPACE, rules, FACTS) for spec in EFFECTS[field])
     assert [layer.digest for layer in before] != [layer.digest for layer in after]
 
 
 @pytest.mark.parametrize("field", [f for f in sorted(EFFECTS) if f.startswith(("quota.", "isolation.ingressFrom"))])
 def test_what_guards_the_tenant_does_not_restart_the_control_plane(field: str) -> None:
-    before, after = (engine.layers(document(spec), NAMESPACE, POLICY)[2] for spec in EFFECTS[field])
+    before, after = (engine.layers(document(spec), NAMESPACE, RULES, FACTS)[2] for spec in EFFECTS[field])
     assert before.digest == after.digest

@@ -15,32 +15,34 @@ from reconciler.model import (
     ControlPlane,
     EngineChart,
     Expose,
+    HostFacts,
     Isolation,
     Metadata,
     NamespaceRef,
     NestedCluster,
-    Policy,
     Quota,
     Resources,
+    Rules,
     Store,
 )
 from reconciler.spec import units
 
 CHART = EngineChart("0.36.1", "d", ())
-POLICY = Policy("local", "vcluster-{name}", (CHART,), ("v1.36.0",), controller_account="nidus-system:nidus")
+RULES = Rules("vcluster-{name}", (CHART,), ("v1.36.0",))
+FACTS = HostFacts("local", account="nidus-system:nidus")
 NAMESPACE = "vcluster-a"
 ETCD = ControlPlane(replicas=3, store=Store(type="etcd", size="8Gi"))
 LIMITED = Quota(cpu="6", memory="8Gi", storage="20Gi", pods=50, services=20, load_balancers=0, node_ports=0)
 
 
-def objects(policy: Policy = POLICY, **fields: Any) -> dict[tuple[str, str], Any]:
+def objects(facts: HostFacts = FACTS, **fields: Any) -> dict[tuple[str, str], Any]:
     cluster = NestedCluster(
         api_version="nidus.dev/v1alpha1",
         kind="NestedCluster",
         metadata=Metadata(name="a"),
         spec=ClusterSpec(**fields),
     )
-    found = policy_objects(cluster, NAMESPACE, policy)
+    found = policy_objects(cluster, NAMESPACE, RULES, facts)
     assert all(obj["metadata"]["namespace"] == NAMESPACE for obj in found)
     return {(obj["kind"], obj["metadata"]["name"]): obj for obj in found}
 
@@ -130,15 +132,14 @@ def test_role_bindings_name_the_two_fixed_roles() -> None:
 
 
 def test_a_controller_without_an_account_gets_no_binding() -> None:
-    bare = Policy("local", "vcluster-{name}", (CHART,), ("v1.36.0",))
-    assert ("RoleBinding", "nidus-tenant") not in objects(bare)
+    assert ("RoleBinding", "nidus-tenant") not in objects(HostFacts("local"))
 
 
 # Network policies
 
 
-def network(name: str, policy: Policy = POLICY, **fields: Any) -> dict[str, Any]:
-    found: dict[str, Any] = objects(policy, **fields)["NetworkPolicy", name]["spec"]
+def network(name: str, **fields: Any) -> dict[str, Any]:
+    found: dict[str, Any] = objects(**fields)["NetworkPolicy", name]["spec"]
     return found
 
 

@@ -16,16 +16,15 @@ from reconciler.model import (
     Metadata,
     NestedCluster,
     ObjectRef,
-    Policy,
     Quota,
     Resources,
+    Rules,
     Scheduling,
     Store,
     Toleration,
 )
 
-POLICY = Policy(
-    "local",
+RULES = Rules(
     "vcluster-{name}",
     (EngineChart("0.35.0", "d", ()), EngineChart("0.36.1", "d", ())),
     ("v1.36.0", "v1.37.0", "v1.35.2"),
@@ -42,8 +41,8 @@ def cluster(**fields: Any) -> NestedCluster:
     )
 
 
-def pointers(policy: Policy = POLICY, **fields: Any) -> list[str]:
-    found = engine.violations(cluster(**fields), policy)
+def pointers(rules: Rules = RULES, **fields: Any) -> list[str]:
+    found = engine.violations(cluster(**fields), rules)
     assert all(message for _, message, _ in found)
     return [pointer for pointer, _, _ in found]
 
@@ -126,7 +125,7 @@ def test_everything_is_reported_at_once() -> None:
 
 
 def test_a_controller_without_engines_says_so() -> None:
-    assert pointers(Policy("local", "vcluster-{name}", (), ("v1.36.0",))) == ["/spec/engine/version"]
+    assert pointers(Rules("vcluster-{name}", (), ("v1.36.0",))) == ["/spec/engine/version"]
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,14 @@ from reconciler.model import (
     EngineChart,
     EngineChoice,
     Expose,
+    HostFacts,
     Isolation,
     KubernetesChoice,
     Metadata,
     NestedCluster,
-    Policy,
     Quota,
     Resources,
+    Rules,
     Scheduling,
     Store,
     Sync,
@@ -33,8 +34,9 @@ from reconciler.model import (
 )
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data" / "vcluster-0.36.1" / "values.schema.json"
+FACTS = HostFacts("local")
 CHART = EngineChart("0.36.1", "chart-digest", (("Chart.yaml", "oid-1"), ("values.yaml", "oid-2")))
-POLICY = Policy("local", "vcluster-{name}", (CHART,), ("v1.35.0", "v1.36.0"))
+RULES = Rules("vcluster-{name}", (CHART,), ("v1.35.0", "v1.36.0"))
 NAMESPACE = "vcluster-team-a"
 
 
@@ -48,8 +50,8 @@ def document(spec: ClusterSpec | None = None) -> ClusterDocument:
     return ClusterDocument(cluster(spec), "clusters/team-a.yaml", 1, "digest")
 
 
-def values(spec: ClusterSpec | None = None, policy: Policy = POLICY) -> dict[str, Any]:
-    return chart_values(cluster(spec), NAMESPACE, policy)
+def values(spec: ClusterSpec | None = None, rules: Rules = RULES) -> dict[str, Any]:
+    return chart_values(cluster(spec), NAMESPACE, rules)
 
 
 def at(tree: Any, path: str) -> Any:
@@ -194,17 +196,17 @@ def test_ingress() -> None:
 
 def test_a_pinned_image() -> None:
     pinned = EngineChart("0.36.1", "d", (), "sha256:" + "a" * 64)
-    policy = Policy("local", "vcluster-{name}", (pinned,), ("v1.36.0",))
-    assert at(values(policy=policy), "controlPlane.statefulSet.image.tag") == "0.36.1@sha256:" + "a" * 64
+    rules = Rules("vcluster-{name}", (pinned,), ("v1.36.0",))
+    assert at(values(rules=rules), "controlPlane.statefulSet.image.tag") == "0.36.1@sha256:" + "a" * 64
 
 
 def test_defaults_are_the_newest_the_operator_offers() -> None:
     older = EngineChart("0.36.0", "d0", ())
-    policy = Policy("local", "vcluster-{name}", (older, CHART), ("v1.9.0", "v1.36.0", "v1.35.4", "v1.99.0"))
-    assert at(values(policy=policy), "controlPlane.statefulSet.image.tag") == "0.36.1"
-    assert at(values(policy=policy), "controlPlane.distro.k8s.image.tag") == "v1.36.0"
+    rules = Rules("vcluster-{name}", (older, CHART), ("v1.9.0", "v1.36.0", "v1.35.4", "v1.99.0"))
+    assert at(values(rules=rules), "controlPlane.statefulSet.image.tag") == "0.36.1"
+    assert at(values(rules=rules), "controlPlane.distro.k8s.image.tag") == "v1.36.0"
     chosen = ClusterSpec(engine=EngineChoice(version="0.36.0"))
-    assert at(values(chosen, policy), "controlPlane.statefulSet.image.tag") == "0.36.0"
+    assert at(values(chosen, rules), "controlPlane.statefulSet.image.tag") == "0.36.0"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from reconciler.model import (
 from tests.fleets import (
     NEW,
     OLD,
-    POLICY,
+    RULES,
     A,
     B,
     C,
@@ -76,7 +76,7 @@ def test_changed_content_of_a_version_in_use_is_refused() -> None:
     assert rollout.admitted["a"].revision == OLD
     assert rollout.held["a"].reason == "ProfileVersionChanged"
     assert rollout.admitted["b"].revision == NEW
-    loose = admit(found, accepted(one, two), known, policy=replace(POLICY, profile_versions="Mutable"))
+    loose = admit(found, accepted(one, two), known, rules=replace(RULES, profile_versions="Mutable"))
     assert loose.admitted["a"].revision == NEW
     assert loose.held == {}
 

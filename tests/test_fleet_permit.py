@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from reconciler import fleet
 from reconciler.fleet.approvals import consent_of
-from reconciler.model import Budget, Destructive, EngineChart, ObjectRef, Permit, Policy, Request
+from reconciler.model import Budget, Destructive, EngineChart, ObjectRef, Permit, Request, Rules
 
 NOW = 1000.0
-POLICY = Policy("local", "vcluster-{name}", (EngineChart("0.36.1", "d", ()),), ("v1.36.0",))
+RULES = Rules("vcluster-{name}", (EngineChart("0.36.1", "d", ()),), ("v1.36.0",))
 
 
 def wants(cluster: str, count: int, size: int = 100, kind: str = "ConfigMap") -> Destructive:
@@ -25,9 +25,9 @@ def permit(
     pending: frozenset[str] = frozenset(),
     requests: tuple[Request, ...] = (),
     trailers: tuple[tuple[str, str], ...] = (),
-    policy: Policy = POLICY,
+    rules: Rules = RULES,
 ) -> Permit:
-    return fleet.permit(destructive, pending, requests, trailers, policy, NOW)
+    return fleet.permit(destructive, pending, requests, trailers, rules, NOW)
 
 
 def approve(one: Destructive, **fields: Any) -> Request:
@@ -46,9 +46,9 @@ def test_the_budget_is_the_larger_of_minimum_and_percent(count: int, size: int, 
 
 
 def test_the_budget_is_the_operators() -> None:
-    strict = replace(POLICY, budget=Budget(objects_percent=0, objects_minimum=0))
-    assert not permit(wants("a", 1), policy=strict).released
-    assert permit(wants("a", 100), policy=replace(POLICY, budget=Budget(objects_percent=100))).released
+    strict = replace(RULES, budget=Budget(objects_percent=0, objects_minimum=0))
+    assert not permit(wants("a", 1), rules=strict).released
+    assert permit(wants("a", 100), rules=replace(RULES, budget=Budget(objects_percent=100))).released
 
 
 @pytest.mark.parametrize("kind", ["CustomResourceDefinition", "PersistentVolumeClaim", "Namespace"])

@@ -16,9 +16,9 @@ from reconciler.model import (
     EngineChart,
     EngineChoice,
     KubernetesChoice,
-    Policy,
     Record,
     Rollout,
+    Rules,
     Snapshot,
     Tombstone,
     Versions,
@@ -26,8 +26,9 @@ from reconciler.model import (
 )
 from reconciler.spec import resolve
 from tests.fleets import (
+    FACTS,
     NOW,
-    POLICY,
+    RULES,
     accepted,
     admit,
     approve,
@@ -55,7 +56,7 @@ SUBJECTS = st.lists(st.sampled_from(["", "cluster/a", "cluster/e", "profile/web@
 
 
 @st.composite
-def situations(draw: Any) -> tuple[Snapshot, dict[str, Content], dict[str, Record], Policy]:
+def situations(draw: Any) -> tuple[Snapshot, dict[str, Content], dict[str, Record], Rules]:
     tree = [cluster(name) for name in draw(st.lists(st.sampled_from(NAMES), unique=True))]
     drawn = draw(RECORDS)
     known = {name: record(name, source, tombstone=grave) for name, (source, grave, _, _) in drawn.items()}
@@ -64,21 +65,21 @@ def situations(draw: Any) -> tuple[Snapshot, dict[str, Content], dict[str, Recor
         if readable:
             before |= accepted(cluster(name, deletion=Deletion(protect=protect)))
     violations = tuple(Violation("x.yaml", 1, 1, "NID1", "x", subject=subject) for subject in draw(SUBJECTS))
-    policy = replace(POLICY, budget=Budget(clusters=draw(st.integers(0, 4))))
-    return snapshot(*tree, violations=violations, descends=draw(st.booleans())), before, known, policy
+    rules = replace(RULES, budget=Budget(clusters=draw(st.integers(0, 4))))
+    return snapshot(*tree, violations=violations, descends=draw(st.booleans())), before, known, rules
 
 
 @given(situations())
 def test_admit_is_deterministic_and_ignores_order(situation: Any) -> None:
-    found, before, known, policy = situation
+    found, before, known, rules = situation
     turned = dict(reversed(known.items()))
-    assert admit(found, before, known, policy=policy) == admit(found, before, turned, policy=policy)
+    assert admit(found, before, known, rules=rules) == admit(found, before, turned, rules=rules)
 
 
 @given(situations())
 def test_nothing_in_the_tree_and_nothing_foreign_is_ever_removed(situation: Any) -> None:
-    found, before, known, policy = situation
-    rollout = admit(found, before, known, policy=policy)
+    found, before, known, rules = situation
+    rollout = admit(found, before, known, rules=rules)
     named = {violation.subject.removeprefix("cluster/") for violation in found.violations}
     assert not set(rollout.tombstones) & (set(found.specs.clusters) | named)
     assert all(known[name].source == "platform" for name in rollout.tombstones)
@@ -87,10 +88,10 @@ def test_nothing_in_the_tree_and_nothing_foreign_is_ever_removed(situation: Any)
 
 @given(situations())
 def test_no_budget_is_exceeded_without_approval(situation: Any) -> None:
-    found, before, known, policy = situation
-    rollout = admit(found, before, known, policy=policy)
+    found, before, known, rules = situation
+    rollout = admit(found, before, known, rules=rules)
     fresh = [name for name in rollout.tombstones if known[name].tombstone is None]
-    assert len(fresh) <= policy.budget.clusters
+    assert len(fresh) <= rules.budget.clusters
     assert not fresh or found.specs.clusters or found.violations
     assert all(not before[name].specs.clusters[name].cluster.spec.deletion.protect for name in fresh)
     assert not fresh or found.descends
@@ -98,8 +99,8 @@ def test_no_budget_is_exceeded_without_approval(situation: Any) -> None:
 
 @given(situations())
 def test_every_cluster_has_exactly_one_fate(situation: Any) -> None:
-    found, before, known, policy = situation
-    rollout = admit(found, before, known, policy=policy)
+    found, before, known, rules = situation
+    rollout = admit(found, before, known, rules=rules)
     mine = {n for n, one in known.items() if one.source == "platform" and not (one.tombstone and one.tombstone.done)}
     for name in {*mine, *found.specs.clusters}:
         assert name in rollout.admitted or name in rollout.tombstones or name in rollout.held
@@ -114,9 +115,9 @@ LISTS = st.tuples(st.lists(ENGINES, unique=True), st.lists(KUBERNETES, unique=Tr
 WRITTEN = st.tuples(st.just("") | ENGINES, st.just("") | KUBERNETES)
 
 
-def offering(lists: tuple[list[str], list[str]]) -> Policy:
+def offering(lists: tuple[list[str], list[str]]) -> Rules:
     charts = tuple(EngineChart(one, f"chart of {one}", ()) for one in lists[0])
-    return replace(POLICY, engines=charts, kubernetes_versions=tuple(lists[1]))
+    return replace(RULES, engines=charts, kubernetes_versions=tuple(lists[1]))
 
 
 def wanting(written: tuple[str, str]) -> Snapshot:
@@ -124,10 +125,10 @@ def wanting(written: tuple[str, str]) -> Snapshot:
     return snapshot(cluster("a", engine=chosen[0], kubernetes=chosen[1]))
 
 
-def resolved(rollout: Rollout, policy: Policy, runs: Versions) -> Versions | None:
+def resolved(rollout: Rollout, rules: Rules, runs: Versions) -> Versions | None:
     """The versions that a pass would enforce, None where the cluster is left as it is."""
     try:
-        return resolve.bundle("a", rollout.admitted["a"], policy, runs).versions
+        return resolve.bundle("a", rollout.admitted["a"], rules, FACTS, runs).versions
     except NidusError as error:
         assert error.reason == "VersionWithdrawn"
         assert rollout.held["a"].stalls
@@ -140,13 +141,13 @@ def test_no_sequence_of_commits_and_lists_lowers_what_runs(steps: list[tuple[Any
     before: dict[str, Content] = {}
     known: dict[str, Record] = {}
     for written, lists, rolled_out in steps:
-        policy, found = offering(lists), wanting(written)
-        rollout = admit(found, before, known, policy=policy)
-        past = fleet.all_running(known, before, policy).get("a", Versions())
-        now = resolved(rollout, policy, past)
+        rules, found = offering(lists), wanting(written)
+        rollout = admit(found, before, known, rules=rules)
+        past = fleet.all_running(known, before, rules).get("a", Versions())
+        now = resolved(rollout, rules, past)
         for old, new in ((past.engine, now.engine), (past.kubernetes, now.kubernetes)) if now else ():
             assert not old or versions.step(old, new) == ""
-        asked = engine.asked(found.specs.clusters["a"].cluster, policy)
+        asked = engine.asked(found.specs.clusters["a"].cluster, rules)
         assert "a" in rollout.held or now == asked
         before = dict(rollout.admitted)
         known = {"a": replace(known.get("a", record("a")), versions=now if rolled_out and now else past)}
@@ -161,15 +162,15 @@ def test_whatever_runs_admission_never_raises_and_decides_for_everybody(
         name: replace(one, versions=Versions(*runs.get(name, ("", ""))), applied="x" if name in runs else "")
         for name, one in known.items()
     }
-    policy = offering(lists)
+    rules = offering(lists)
     after = replace(found, specs=replace(found.specs, clusters={**found.specs.clusters, **_one(written)}))
-    rollout = admit(after, before, known, policy=policy)
+    rollout = admit(after, before, known, rules=rules)
     for name, content in rollout.admitted.items():
-        running = fleet.all_running(known, before, policy).get(name, Versions())
-        chosen = engine.choose(content.specs.clusters[name].cluster, policy, running)
+        running = fleet.all_running(known, before, rules).get(name, Versions())
+        chosen = engine.choose(content.specs.clusters[name].cluster, rules, running)
         assert chosen.held is None or name in rollout.held
         try:
-            resolve.bundle(name, content, policy, running)
+            resolve.bundle(name, content, rules, FACTS, running)
         except NidusError:
             assert name in rollout.held
 

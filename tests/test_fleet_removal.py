@@ -16,7 +16,7 @@ from tests.fleets import (
     NEW,
     NOW,
     OLD,
-    POLICY,
+    RULES,
     A,
     B,
     C,
@@ -66,8 +66,8 @@ def test_more_than_the_budget_holds_all_removals_and_nothing_else() -> None:
     assert rollout.held["a"] == rollout.held["b"]
     assert rollout.held["a"].reason == "RemovalBudget"
     assert rollout.held["a"].items == ("remove platform/a born 5.000", "remove platform/b born 5.000")
-    bigger = replace(POLICY, budget=Budget(clusters=2))
-    assert set(admit(snapshot(C), before, records("a", "b", "c"), policy=bigger).tombstones) == {"a", "b"}
+    bigger = replace(RULES, budget=Budget(clusters=2))
+    assert set(admit(snapshot(C), before, records("a", "b", "c"), rules=bigger).tombstones) == {"a", "b"}
 
 
 def test_a_removal_of_an_earlier_revision_is_not_counted_again() -> None:
@@ -82,8 +82,8 @@ def test_the_last_cluster_of_a_source_is_held() -> None:
 
 
 def test_an_empty_repository_deletes_nothing() -> None:
-    generous = replace(POLICY, budget=Budget(clusters=99))
-    rollout = admit(snapshot(), accepted(A, B, C), records("a", "b", "c"), policy=generous)
+    generous = replace(RULES, budget=Budget(clusters=99))
+    rollout = admit(snapshot(), accepted(A, B, C), records("a", "b", "c"), rules=generous)
     assert rollout.tombstones == {}
     assert set(rollout.held) == set(rollout.admitted) == {"a", "b", "c"}
 

@@ -9,7 +9,7 @@ from reconciler.controller.sources import Sources
 from reconciler.kube.cache import Cache, Selection
 from reconciler.model import ObjectRef
 from tests import shell
-from tests.passes import POLICY, Fleet, cluster, config_map, pack, profile
+from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
 from tests.spec_cases import snapshot
 
 FILES = {"p.yaml": profile(pack("base", config_map("one"))), "a.yaml": cluster("a")}
@@ -35,7 +35,7 @@ def test_a_forced_look_believes_nothing_that_was_known(forced: bool) -> None:
         return cache.refresh(10)
 
     sources = Sources(None, fleet.registry, fleet.queue, fleet.reporter, threading.Event(), refresh)  # type: ignore[arg-type]
-    sources._revise(snapshot(FILES, policy=POLICY)[0], forced)
+    sources._revise(snapshot(FILES, rules=RULES)[0], forced)
     assert (cache.get(ref) is None) == forced
     assert known == ([0] if forced else [])  # before any worker can take a key
     assert fleet.queue.depth()[0] == forced

@@ -20,7 +20,7 @@ from reconciler.settings import Settings
 from reconciler.spec import resolve
 from tests.memory.server import Server
 from tests.shell import client
-from tests.spec_cases import FILES, POLICY
+from tests.spec_cases import FACTS, FILES, RULES
 from tests.test_source_mirror import Work
 
 CRDS = Path(__file__).parent.parent / "deploy" / "crds"
@@ -47,7 +47,7 @@ def work(tmp_path: Path) -> Work:
 
 @pytest.fixture
 def registry() -> Registry:
-    return Registry(POLICY, {})
+    return Registry(RULES, FACTS, {})
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def sources(tmp_path: Path, work: Work, registry: Registry, reporter: Reporter) 
     spec = ControllerSpec(
         sources=(SourceConfig(name="second", url=str(work.folder), interval="1h"),), engine=EngineConfig(versions=())
     )
-    settings = Settings(spec, POLICY.engines, {}, tmp_path / "data", "one", False, "nidus-system:nidus")
+    settings = Settings(spec, RULES.engines, {}, tmp_path / "data", "one", False, "nidus-system:nidus")
     made = Sources(settings, registry, Queue(), reporter, threading.Event())
     made.open()
     yield made
@@ -78,7 +78,7 @@ def test_a_freed_name_wakes_the_source_that_waits_for_it(sources: Sources, regis
     registry.keep(state("first"))
     step(sources)
     assert registry.names() == []
-    removed = resolve.tombstone(state("first").record, None, Tombstone(1.0, 1.0, "Delete", False), POLICY)
+    removed = resolve.tombstone(state("first").record, None, Tombstone(1.0, 1.0, "Delete", False), RULES)
     report = briefs.failed("team-a", removed.revision, Retry("x"))
     assert registry.finish(Assignment(removed, state("first"), "first"), Outcome(report, None, over=True)).gone
     sources.freed("another")

@@ -16,14 +16,14 @@ import pytest
 from reconciler.model import Budget
 from tests.memory.failures import CUT, EXPIRED, HANG, LOST, REFUSED, TIMEOUT, Call, Failure, answer
 from tests.memory.server import Server
-from tests.passes import HOME, POLICY, Fleet, cluster, config_map, crd, pack, profile
+from tests.passes import HOME, RULES, Fleet, cluster, config_map, crd, pack, profile
 
 COUNT = int(os.environ.get("NIDUS_HISTORIES", "40"))
 ONE_IN = 20
 READS = (REFUSED, TIMEOUT, answer(429, after=1), answer(500), answer(503))
 LISTS = (*READS, EXPIRED, CUT)
 WRITES = (REFUSED, LOST, HANG, TIMEOUT, answer(409), answer(429, after=1), answer(500), answer(503))
-FREE = replace(POLICY, budget=Budget(clusters=100, objects_percent=100, objects_minimum=1000))
+FREE = replace(RULES, budget=Budget(clusters=100, objects_percent=100, objects_minimum=1000))
 NAMES = ("a", "b")
 MAPS = ("one", "two", "three", "four", "five")
 ZONE = {"apiVersion": "zones.example/v1", "kind": "Zone", "metadata": {"name": "eu"}, "spec": {"region": "north"}}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reconciler.model import Limits, Revision
 from reconciler.spec import load, resolve
-from tests.spec_cases import CLUSTER, FILES, POLICY, PROFILE, edited, snapshot, told, tree
+from tests.spec_cases import CLUSTER, FACTS, FILES, PROFILE, RULES, edited, snapshot, told, tree
 
 SECOND = CLUSTER.replace("team-a", "team-b")
 
@@ -128,8 +128,8 @@ def test_a_version_in_use_is_immutable_unless_the_policy_says_otherwise() -> Non
     assert ("profiles/web.yaml", 5, "NID144", "profile/web@1.2.0") in told(found)
     assert found.specs.clusters == {} and found.specs.profiles == {}
     assert snapshot(FILES, in_use={("web", "1.2.0"): digest})[0].violations == ()
-    mutable = replace(POLICY, profile_versions="Mutable")
-    assert snapshot(files, policy=mutable, in_use={("web", "1.2.0"): digest})[0].violations == ()
+    mutable = replace(RULES, profile_versions="Mutable")
+    assert snapshot(files, rules=mutable, in_use={("web", "1.2.0"): digest})[0].violations == ()
 
 
 def test_what_is_unchanged_is_kept_as_it_is() -> None:
@@ -183,7 +183,7 @@ def test_an_integer_written_as_a_fraction_is_a_mistake_not_a_crash() -> None:
 def test_a_missing_blob_is_an_error_never_empty() -> None:
     whole, _ = tree(FILES)
     with pytest.raises(KeyError):
-        load.load("s", Revision("main", "c"), whole, {}, load.NOTHING, POLICY, Limits())
+        load.load("s", Revision("main", "c"), whole, {}, load.NOTHING, RULES, FACTS, Limits())
 
 
 _EDITS = [
@@ -260,4 +260,4 @@ def test_no_edit_of_any_file_crashes_it_and_every_mistake_has_a_place(path: str,
         assert one.path in files and one.line >= 1 and one.column >= 1 and one.message
         assert one.line <= files[one.path].count("\n") + 2
     for name in found.specs.clusters:
-        resolve.bundle(name, found.content, POLICY)
+        resolve.bundle(name, found.content, RULES, FACTS)

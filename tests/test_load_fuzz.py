@@ -17,7 +17,7 @@ from reconciler.model import Content, Limits, Revision, Snapshot
 from reconciler.source import trees
 from reconciler.spec import config, load, resolve
 from tests.fleets import NOW, OLD, record
-from tests.spec_cases import FILES, POLICY
+from tests.spec_cases import FACTS, FILES, RULES
 
 ROUNDS = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 CASES: dict[str, Callable[[int], None]] = {}
@@ -115,7 +115,7 @@ def read(
     ]
     tree = trees.tree("t", entries, trees.bounds(LIMITS))
     wanted = {oid: blobs[oid] for oid in load.wanted(tree, known)}
-    return load.load("platform", Revision("main", "c"), tree, wanted, known, POLICY, LIMITS, **more)
+    return load.load("platform", Revision("main", "c"), tree, wanted, known, RULES, FACTS, LIMITS, **more)
 
 
 GOOD = {path: text.encode() for path, text in FILES.items()}
@@ -137,10 +137,10 @@ def survives(files: Mapping[str, bytes], modes: Mapping[str, bytes]) -> None:
         origins=fleet.profiles({"team-a": BEFORE}),
     )
     assert all(one.message and one.path.isprintable() for one in found.violations)
-    rollout = fleet.admit(found, {"team-a": BEFORE}, RECORDS, (), POLICY, NOW)
+    rollout = fleet.admit(found, {"team-a": BEFORE}, RECORDS, (), RULES, NOW)
     for name, content in rollout.admitted.items():
         try:
-            resolve.bundle(name, content, POLICY)
+            resolve.bundle(name, content, RULES, FACTS)
         except NidusError as error:
             assert error.message
 
@@ -227,7 +227,7 @@ def a_changed_configuration(changes: Sequence[tuple[int, str, Any]]) -> None:
     assert (found is None) == bool(violations)
     if found is not None:
         try:
-            config.policy(found)
+            config.rules(found)
         except NidusError as error:
             assert error.message
 

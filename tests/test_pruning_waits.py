@@ -7,7 +7,7 @@ from reconciler.apply.plan import carry_out
 from reconciler.assignment import Assignment, Facts
 from reconciler.gather import Gathered, Reader
 from reconciler.inventory.store import State
-from reconciler.model import Change, LayerStatus, ObjectRef, Plan, Record, Result, Revision
+from reconciler.model import Change, HostFacts, LayerStatus, ObjectRef, Plan, Record, Result, Revision
 from reconciler.plan import compute as planning
 from tests.server_model import NESTED, Server, actions, bundle, config_map, execute, layer, plan, wanted
 
@@ -29,7 +29,9 @@ def carried(unreachable: str) -> tuple[list[Result], dict[str, LayerStatus]]:
     state = State(record)
     gathered = Gathered((), {}, {}, {NESTED: unreachable}, {}, ())
     reader = Reader(nobody, nobody, nobody, nobody)
-    steps = list(carry_out(Assignment(bundle(BASE), state), gathered, todo, state, Facts("local", b""), reader, 0.0))
+    steps = list(
+        carry_out(Assignment(bundle(BASE), state), gathered, todo, state, Facts(HostFacts("local"), b""), reader, 0.0)
+    )
     layers = {name: one for step in steps for name, one in step.layers.items()}
     return [result for step in steps for result in step.results], layers
 

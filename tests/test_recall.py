@@ -13,10 +13,10 @@ from reconciler.model import Content, Limits, Record, Rollout, Snapshot, SourceC
 from reconciler.source.mirror import Mirror
 from reconciler.spec import resolve
 from tests.fleets import NOW, record
-from tests.spec_cases import FILES, POLICY
+from tests.spec_cases import FACTS, FILES, RULES
 from tests.test_source_mirror import Work
 
-MUTABLE = replace(POLICY, profile_versions="Mutable")
+MUTABLE = replace(RULES, profile_versions="Mutable")
 
 
 class Following:
@@ -45,7 +45,7 @@ class Following:
             lambda: self.records,
             lambda source: {},
         )
-        return Source(config, self.mirror, MUTABLE, Limits(), ports)
+        return Source(config, self.mirror, MUTABLE, FACTS, Limits(), ports)
 
     def stop(self) -> None:
         self.accepted = {}
@@ -112,7 +112,7 @@ def test_what_was_accepted_is_recalled_equal_after_the_branch_became_unreadable(
     again = following.start()
     recalled = again.content_at(before.revision.commit)
     assert recalled == before
-    assert resolve.bundle("team-a", recalled, MUTABLE) == resolve.bundle("team-a", before, MUTABLE)
+    assert resolve.bundle("team-a", recalled, MUTABLE, FACTS) == resolve.bundle("team-a", before, MUTABLE, FACTS)
     following.accepted["team-a"] = recalled
     following.sync(again)
     assert following.accepted["team-a"] == before

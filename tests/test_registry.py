@@ -12,7 +12,7 @@ from reconciler.memory import Memory
 from reconciler.model import Change, Consent, Destructive, ObjectRef, Permit, Record, Revision, Snapshot, Target
 from reconciler.plan import consent
 from reconciler.spec import resolve
-from tests.spec_cases import CLUSTER, FILES, POLICY, snapshot
+from tests.spec_cases import CLUSTER, FACTS, FILES, RULES, snapshot
 
 REVISION = Revision("main", "c")
 SECOND = CLUSTER.replace("team-a", "team-b")
@@ -43,14 +43,14 @@ def end(registry: Registry, name: str, word: str, *, over: bool = False) -> Wake
 def accepted(found: Snapshot, name: str = "team-a") -> State:
     """The state a pass leaves behind."""
     content = found.content
-    bundle = resolve.bundle(name, content, POLICY)
+    bundle = resolve.bundle(name, content, RULES, FACTS)
     path = content.specs.clusters[name].path
     digests = resolve.digests(name, content)
     return State(Record("platform", name, "local", path, "main", "c", digests, "n", 1.0, bundle=bundle.digest))
 
 
 def test_a_revision_changes_what_it_says_and_no_more() -> None:
-    registry = Registry(POLICY, {})
+    registry = Registry(RULES, FACTS, {})
     files = {**FILES, "clusters/team-b.yaml": SECOND}
     assert registry.revise(read(files), 1.0)[1] == ["team-a", "team-b"]
     assert registry.revise(read(files), 2.0)[1] == []
@@ -61,7 +61,7 @@ def test_a_revision_changes_what_it_says_and_no_more() -> None:
 
 
 def test_a_broken_file_keeps_its_bundle_and_says_so() -> None:
-    registry = Registry(POLICY, {})
+    registry = Registry(RULES, FACTS, {})
     registry.revise(read(), 1.0)
     registry.keep(accepted(read()))
     before = taken(registry, "team-a")
@@ -78,7 +78,7 @@ def test_without_git_what_was_accepted_stands() -> None:
     state = accepted(found)
     lost = State(replace(state.record, cluster="lost"))
     leaving = State(replace(state.record, cluster="leaving", tombstone=None, source="other"))
-    registry = Registry(POLICY, {"team-a": state, "lost": lost, "leaving": leaving})
+    registry = Registry(RULES, FACTS, {"team-a": state, "lost": lost, "leaving": leaving})
     registry.remember({"team-a": found.content})
     assert registry.stand("platform") == ["lost", "team-a"]
     assert registry.stand("platform") == []
@@ -97,7 +97,7 @@ def doomed(registry: Registry, name: str, count: int) -> Destructive:
 
 
 def test_deletions_wait_until_every_cluster_of_the_revision_has_reported() -> None:
-    registry = Registry(POLICY, {})
+    registry = Registry(RULES, FACTS, {})
     registry.revise(read({**FILES, "clusters/team-b.yaml": SECOND}), 1.0)
     wanted = doomed(registry, "team-a", 1)
     permit, others = ask(registry, wanted, 2.0)
@@ -108,7 +108,7 @@ def test_deletions_wait_until_every_cluster_of_the_revision_has_reported() -> No
 
 
 def test_a_cluster_that_cannot_report_blocks_nobody() -> None:
-    registry = Registry(POLICY, {})
+    registry = Registry(RULES, FACTS, {})
     registry.revise(read({**FILES, "clusters/team-b.yaml": SECOND}), 1.0)
     wanted = doomed(registry, "team-a", 1)
     ask(registry, wanted, 2.0)
@@ -117,7 +117,7 @@ def test_a_cluster_that_cannot_report_blocks_nobody() -> None:
 
 
 def test_more_than_the_budget_is_held() -> None:
-    registry = Registry(POLICY, {})
+    registry = Registry(RULES, FACTS, {})
     registry.revise(read(), 1.0)
     wanted = doomed(registry, "team-a", 50)
     permit, _ = ask(registry, wanted, 2.0)
@@ -126,14 +126,14 @@ def test_more_than_the_budget_is_held() -> None:
 
 
 def test_the_last_cluster_to_become_ready_completes_the_revision_once() -> None:
-    registry = Registry(POLICY, {})
+    registry = Registry(RULES, FACTS, {})
     registry.revise(read({**FILES, "clusters/team-b.yaml": SECOND}), 1.0)
     told = [end(registry, name, "Ready").complete for name in ("team-a", "team-a", "team-b", "team-b")]
     assert told == ["", "", "platform", ""]
 
 
 def test_a_cluster_that_is_over_leaves_nothing() -> None:
-    registry = Registry(POLICY, {})
+    registry = Registry(RULES, FACTS, {})
     registry.revise(read(), 1.0)
     registry.keep(accepted(read()))
     assert end(registry, "team-a", "Deleting", over=True).gone
@@ -142,7 +142,7 @@ def test_a_cluster_that_is_over_leaves_nothing() -> None:
 
 
 def test_a_cluster_that_came_back_while_it_was_removed_is_begun_anew() -> None:
-    registry = Registry(POLICY, {})
+    registry = Registry(RULES, FACTS, {})
     both = {**FILES, "clusters/team-b.yaml": SECOND}
     registry.revise(read(both), 1.0)
     registry.keep(accepted(read(both)))
@@ -157,7 +157,7 @@ def test_a_cluster_that_came_back_while_it_was_removed_is_begun_anew() -> None:
 
 
 def test_what_a_pass_remembered_of_another_bundle_is_not_kept() -> None:
-    registry = Registry(POLICY, {})
+    registry = Registry(RULES, FACTS, {})
     registry.revise(read(), 1.0)
     given = taken(registry, "team-a")
     assert isinstance(given, Assignment)

@@ -9,13 +9,13 @@ import pytest
 from reconciler.errors import Stalled
 from reconciler.model import Bundle, Content, Layer, Pack, Record, Revision, Specs, Target, Tombstone
 from reconciler.spec import order, resolve
-from tests.spec_cases import CLUSTER, FILES, POLICY, PROFILE, edited, snapshot
+from tests.spec_cases import CLUSTER, FACTS, FILES, PROFILE, RULES, edited, snapshot
 
 
 def bundle(files: dict[str, str] = FILES, name: str = "team-a") -> Bundle:
     found, _ = snapshot(files)
     assert found.violations == ()
-    return resolve.bundle(name, found.content, POLICY)
+    return resolve.bundle(name, found.content, RULES, FACTS)
 
 
 def layer(whole: Bundle, name: str) -> Layer:
@@ -124,7 +124,7 @@ def test_comments_and_revisions_change_no_digest(path: str) -> None:
     before, _ = snapshot(FILES)
     after, _ = snapshot({**FILES, path: "# new\n" + FILES[path] + "\n# new\n"})
     other = Content(Revision("main", "other"), after.specs)
-    one, two = resolve.bundle("team-a", before.content, POLICY), resolve.bundle("team-a", other, POLICY)
+    one, two = resolve.bundle("team-a", before.content, RULES, FACTS), resolve.bundle("team-a", other, RULES, FACTS)
     assert one.digest == two.digest
     assert [layer.digest for layer in one.layers] == [layer.digest for layer in two.layers]
     assert one.revision != two.revision
@@ -164,7 +164,7 @@ def test_bundles_can_be_written_as_json() -> None:
 def test_a_profile_that_is_gone_stalls() -> None:
     content = snapshot(FILES)[0].content
     with pytest.raises(Stalled) as caught:
-        resolve.bundle("team-a", replace(content, specs=Specs(content.specs.clusters, {})), POLICY)
+        resolve.bundle("team-a", replace(content, specs=Specs(content.specs.clusters, {})), RULES, FACTS)
     assert caught.value.reason == "NoProfile"
 
 
@@ -175,11 +175,11 @@ STONE = Tombstone(1.0, 2.0, "Retain", protect=False)
 @pytest.mark.parametrize("known", [True, False])
 def test_a_tombstone_is_a_bundle_without_layers(known: bool) -> None:
     content = snapshot(FILES)[0].content if known else None
-    found = resolve.tombstone(RECORD, content, STONE, POLICY)
+    found = resolve.tombstone(RECORD, content, STONE, RULES)
     assert (found.layers, found.tombstone, found.namespace) == ((), STONE, "vcluster-team-a")
     assert (found.document is not None) is known
     assert found.revision == (Revision("main", "c") if known else Revision("main", "c1"))
-    assert found.digest == resolve.tombstone(RECORD, content, replace(STONE, due=9.0), POLICY).digest
+    assert found.digest == resolve.tombstone(RECORD, content, replace(STONE, due=9.0), RULES).digest
 
 
 def packs(*waits: tuple[str, tuple[str, ...] | None]) -> tuple[Pack, ...]:
@@ -203,4 +203,4 @@ def test_order_of_packs(given: Any, ordered: list[str], circle: tuple[str, ...])
 
 def test_resolving_again_gives_the_same() -> None:
     content = snapshot(FILES)[0].content
-    assert len({resolve.bundle("team-a", content, POLICY).digest for _ in range(20)}) == 1
+    assert len({resolve.bundle("team-a", content, RULES, FACTS).digest for _ in range(20)}) == 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.spec.codes import Code
-from tests.spec_cases import CLUSTER, FILES, POLICY, edited, snapshot, told
+from tests.spec_cases import CLUSTER, FILES, RULES, edited, snapshot, told
 
 CLUSTER_FILE, PROFILE_FILE = "clusters/team-a.yaml", "profiles/web.yaml"
 IN_CLUSTER, IN_PROFILE = "cluster/team-a", "profile/web@1.2.0"
@@ -230,12 +230,12 @@ def test_an_immutable_variable_stays_also_when_it_was_a_default() -> None:
 
 
 def test_host_names_stay_inside_the_pattern_of_the_controller() -> None:
-    policy = replace(POLICY, dns_pattern="*.nested.example.com")
+    rules = replace(RULES, dns_pattern="*.nested.example.com")
     exposed = "spec:\n  expose: {type: Ingress, host: a.evil.com}"
-    found, _ = snapshot(edited(CLUSTER_FILE, "spec:", exposed), policy=policy)
+    found, _ = snapshot(edited(CLUSTER_FILE, "spec:", exposed), rules=rules)
     assert told(found) == [(CLUSTER_FILE, 5, Code.EXPOSE_HOST, IN_CLUSTER)]
     inside = exposed.replace("a.evil.com", "a.nested.example.com")
-    assert snapshot(edited(CLUSTER_FILE, "spec:", inside), policy=policy)[0].violations == ()
+    assert snapshot(edited(CLUSTER_FILE, "spec:", inside), rules=rules)[0].violations == ()
 
 
 @pytest.mark.parametrize(
@@ -244,17 +244,17 @@ def test_host_names_stay_inside_the_pattern_of_the_controller() -> None:
 )
 def test_a_host_namespace_is_never_one_of_kubernetes_or_of_the_controller(pattern: str, name: str) -> None:
     files = {**FILES, CLUSTER_FILE: CLUSTER.replace("name: team-a", f"name: {name}")}
-    found, _ = snapshot(files, policy=replace(POLICY, namespace_pattern=pattern))
+    found, _ = snapshot(files, rules=replace(RULES, namespace_pattern=pattern))
     assert [(one.code, one.line) for one in found.violations] == [(Code.RESERVED_NAMESPACE, 3)]
 
 
 def test_without_a_controller_versions_are_not_judged() -> None:
-    policy = replace(POLICY, engines=(), kubernetes_versions=())
+    rules = replace(RULES, engines=(), kubernetes_versions=())
     files = edited(CLUSTER_FILE, "spec:", "spec:\n  engine: {version: 0.99.0}\n  kubernetes: {version: v1.99.0}")
-    assert snapshot(files, policy=policy)[0].violations == ()
+    assert snapshot(files, rules=rules)[0].violations == ()
 
 
 def test_a_change_of_policy_is_not_answered_from_memory() -> None:
     _, known = snapshot(FILES)
-    found, _ = snapshot(FILES, known, replace(POLICY, namespace_pattern="kube-{name}"))
+    found, _ = snapshot(FILES, known, replace(RULES, namespace_pattern="kube-{name}"))
     assert [one.code for one in found.violations] == [Code.RESERVED_NAMESPACE]

@@ -20,7 +20,7 @@ from reconciler.settings import Settings
 from tests.memory.failures import REFUSED, answer, on
 from tests.memory.http import Front
 from tests.memory.server import Server
-from tests.spec_cases import POLICY
+from tests.spec_cases import RULES
 from tests.test_source_mirror import Work
 
 NAMESPACE = "nidus-system"
@@ -81,7 +81,7 @@ class House:
         )
         data = self.folder / name
         account = f"{NAMESPACE}:nidus"
-        made = Service(Settings(spec, POLICY.engines, {}, data, name, False, account))
+        made = Service(Settings(spec, RULES.engines, {}, data, name, False, account))
         self.services.append(made)
         return made
 

@@ -63,7 +63,7 @@ def test_a_chart_that_cannot_be_read_stalls_its_clusters_and_nobody_else(file: P
     assert (engine.problem, engine.files) == ("its chart cannot be read: helpers.tpl: No such file or directory", ())
     cluster = NestedCluster(api_version="x", kind="y", metadata=Metadata(name="a"), spec=ClusterSpec())
     with pytest.raises(Stalled, match=r"helpers\.tpl") as stalled:
-        chart_of(cluster, told.policy("v1.36.0"))
+        chart_of(cluster, told.rules)
     assert stalled.value.reason == "VersionWithdrawn"
 
 

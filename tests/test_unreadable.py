@@ -14,11 +14,11 @@ from reconciler.model import Content, Limits, Record, Revision, Rollout, Snapsho
 from reconciler.source import trees
 from reconciler.spec import load, resolve
 from tests.fleets import NOW, OLD, record
-from tests.spec_cases import FILES
-from tests.spec_cases import POLICY as STRICT
+from tests.spec_cases import FACTS, FILES
+from tests.spec_cases import RULES as STRICT
 
 LIMITS = Limits(file="4Ki")
-POLICY = replace(
+RULES = replace(
     STRICT, profile_versions="Mutable"
 )  # else every change of a version in use is refused, for another reason
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 9\n"
@@ -145,7 +145,8 @@ def read(
         tree,
         {one: blobs[one] for one in load.wanted(tree, known)},
         known,
-        POLICY,
+        RULES,
+        FACTS,
         limits,
         accepted=fleet.documents(accepted),
         origins=fleet.profiles(accepted),
@@ -160,14 +161,16 @@ def admitted(files: Files, *, remembers: bool) -> tuple[Snapshot, Snapshot, Roll
     content = Content(OLD, before.specs)
     records = {"team-a": record("team-a", digests=resolve.digests("team-a", content))}
     new, _ = read(files, before, known if remembers else load.NOTHING, records)
-    return before, new, fleet.admit(new, {"team-a": content}, records, (), POLICY, NOW)
+    return before, new, fleet.admit(new, {"team-a": content}, records, (), RULES, NOW)
 
 
 def stands(before: Snapshot, rollout: Rollout) -> None:
     """The accepted cluster keeps the very bundle it has, and nothing is removed."""
     assert not rollout.tombstones
     content = Content(OLD, before.specs)
-    assert resolve.bundle("team-a", rollout.admitted["team-a"], POLICY) == resolve.bundle("team-a", content, POLICY)
+    assert resolve.bundle("team-a", rollout.admitted["team-a"], RULES, FACTS) == resolve.bundle(
+        "team-a", content, RULES, FACTS
+    )
 
 
 def names(found: Snapshot, subject: str, *paths: str) -> None:
@@ -262,7 +265,7 @@ def test_a_cluster_never_falls_back_to_an_older_version_of_a_profile_that_cannot
     content = Content(OLD, before.specs)
     records = {"team-a": record("team-a", digests=resolve.digests("team-a", content))}
     new, _ = read(way(with_newer, "new/web.yaml"), before, load.NOTHING, records)
-    rollout = fleet.admit(new, {"team-a": content}, records, (), POLICY, NOW)
+    rollout = fleet.admit(new, {"team-a": content}, records, (), RULES, NOW)
     stands(before, rollout)
     assert [one for one in new.violations if one.subject == "profile/web@1.2.1"]
 
@@ -286,8 +289,8 @@ UNUSED: Files = {
 def test_what_nobody_uses_fails_nothing() -> None:
     before, new, rollout = admitted({**GOOD, **UNUSED}, remembers=True)
     assert new.violations == ()
-    assert resolve.bundle("team-a", rollout.admitted["team-a"], POLICY).digest == (
-        resolve.bundle("team-a", Content(OLD, before.specs), POLICY).digest
+    assert resolve.bundle("team-a", rollout.admitted["team-a"], RULES, FACTS).digest == (
+        resolve.bundle("team-a", Content(OLD, before.specs), RULES, FACTS).digest
     )
 
 
@@ -296,7 +299,7 @@ def test_what_may_hide_the_file_of_a_missing_cluster_holds_its_removal(way: Way)
     """Its accepted content is not known any more, so nobody can say the file by name."""
     records = {"team-a": record("team-a")}
     new, _ = read(way(_without(GOOD, "clusters"), "clusters"))
-    rollout = fleet.admit(new, {}, records, (), POLICY, NOW)
+    rollout = fleet.admit(new, {}, records, (), RULES, NOW)
     assert not rollout.tombstones and rollout.held["team-a"]
 
 
@@ -306,6 +309,6 @@ def test_a_lower_limit_breaks_what_it_forbids_and_prunes_nothing() -> None:
     records = {"team-a": record("team-a", digests=resolve.digests("team-a", content))}
     big = {**GOOD, "charts/front/templates/a.yaml": File(b"#" * 3000)}
     new, _ = read(big, before, known, records, Limits(file="2Ki"))
-    stands(before, fleet.admit(new, {"team-a": content}, records, (), POLICY, NOW))
+    stands(before, fleet.admit(new, {"team-a": content}, records, (), RULES, NOW))
     (told,) = [one for one in new.violations if one.subject == PROFILE]
     assert (told.path, told.code) == ("charts/front/templates/a.yaml", "NID014") and "limits.file" in told.hint

@@ -5,11 +5,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from reconciler.model import EngineChart, Policy, Versions
-from tests.passes import POLICY, Fleet, cluster, config_map, pack, profile
+from reconciler.model import EngineChart, Rules, Versions
+from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
 
 RUNS = Versions("0.36.1", "v1.36.0")
-NEXT = (*POLICY.engines, EngineChart("0.37.0", "e", POLICY.engines[0].files))
+NEXT = (*RULES.engines, EngineChart("0.37.0", "e", RULES.engines[0].files))
 OFFERED = ("v1.34.0", "v1.35.0", "v1.36.0")
 DELETED = {"policy": "Delete", "grace": "0s"}
 
@@ -19,8 +19,8 @@ def files(*, names: str = "a", text: str = "one", **spec: object) -> dict[str, s
     return {"p.yaml": packs, **{f"{name}.yaml": cluster(name, **spec) for name in names}}
 
 
-def standing(policy: Policy = POLICY, **spec: object) -> Fleet:
-    fleet = Fleet(policy)
+def standing(rules: Rules = RULES, **spec: object) -> Fleet:
+    fleet = Fleet(rules)
     fleet.push(files(**spec))
     fleet.run()
     assert fleet.word("a") == "Ready", fleet.condition("a")
@@ -44,9 +44,9 @@ def stalled(fleet: Fleet, name: str = "a") -> tuple[str, str]:
     return found.status, found.reason
 
 
-def moved(fleet: Fleet, policy: Policy) -> None:
+def moved(fleet: Fleet, rules: Rules) -> None:
     """The controller starts again with another configuration."""
-    fleet.policy = policy
+    fleet.rules = rules
     fleet.restart()
     fleet.run()
 
@@ -85,7 +85,7 @@ def test_a_line_that_lowers_is_a_mistake_of_its_file(restarted: bool) -> None:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_without_its_line_a_cluster_skips_nothing_and_the_rest_of_the_commit_is_applied(restarted: bool) -> None:
-    fleet = standing(replace(POLICY, kubernetes_versions=OFFERED), kubernetes={"version": "v1.34.0"})
+    fleet = standing(replace(RULES, kubernetes_versions=OFFERED), kubernetes={"version": "v1.34.0"})
     fleet.push(files(text="two"))
     if restarted:
         fleet.restart()
@@ -108,26 +108,26 @@ def test_without_its_line_a_cluster_skips_nothing_and_the_rest_of_the_commit_is_
 
 def test_a_withdrawn_kubernetes_stays_and_stalls() -> None:
     fleet = standing()
-    moved(fleet, replace(POLICY, kubernetes_versions=("v1.35.0",)))
+    moved(fleet, replace(RULES, kubernetes_versions=("v1.35.0",)))
     assert stalled(fleet) == ("True", "VersionWithdrawn")
     assert asked_of_the_engine(fleet) == {"v1.36.0"}
-    moved(fleet, POLICY)
+    moved(fleet, RULES)
     assert (fleet.word("a"), stalled(fleet)) == ("Ready", ("False", "NotStalled"))
 
 
 @pytest.mark.parametrize("engines", [(), NEXT[1:]], ids=["none", "another"])
 def test_a_withdrawn_engine_leaves_its_cluster_as_it_is_and_others_go_on(engines: tuple[EngineChart, ...]) -> None:
-    fleet = standing(replace(POLICY, engines=NEXT), engine={"version": "0.36.1"})
+    fleet = standing(replace(RULES, engines=NEXT), engine={"version": "0.36.1"})
     fleet.push({**files(engine={"version": "0.36.1"}), "b.yaml": cluster("b", engine={"version": "0.37.0"})})
     fleet.run()
     before = fleet.host.get("apps", "StatefulSet", "vcluster-a", "a")
     fleet.host.log.clear()
-    moved(fleet, replace(POLICY, engines=engines))
+    moved(fleet, replace(RULES, engines=engines))
     assert stalled(fleet) == ("True", "VersionWithdrawn")
     assert fleet.host.get("apps", "StatefulSet", "vcluster-a", "a") == before
     assert not [call for call in fleet.host.log if call.writes and "vcluster-a" in call.ref]
     assert fleet.word("b") == ("Ready" if engines else "Held")
-    moved(fleet, replace(POLICY, engines=NEXT))
+    moved(fleet, replace(RULES, engines=NEXT))
     assert (fleet.word("a"), stalled(fleet)) == ("Ready", ("False", "NotStalled"))
 
 
@@ -135,7 +135,7 @@ def test_a_cluster_whose_engine_was_withdrawn_can_be_removed() -> None:
     fleet = standing(engine={"version": "0.36.1"}, deletion=DELETED)
     fleet.push({**files(engine={"version": "0.36.1"}, deletion=DELETED), "b.yaml": cluster("b")})
     fleet.run()
-    fleet.policy = replace(POLICY, engines=NEXT[1:])
+    fleet.rules = replace(RULES, engines=NEXT[1:])
     fleet.restart()
     fleet.push({"p.yaml": files()["p.yaml"], "b.yaml": cluster("b")})
     fleet.run(passes=200, seconds=300.0)

@@ -24,28 +24,28 @@ from reconciler.model import (
     KubernetesChoice,
     Metadata,
     NestedCluster,
-    Policy,
     Record,
     Revision,
+    Rules,
     Snapshot,
     Tombstone,
     Versions,
 )
 from reconciler.spec import resolve
 from reconciler.spec.codes import Code
-from tests.spec_cases import CLUSTER, FILES, POLICY, edited, snapshot
+from tests.spec_cases import CLUSTER, FACTS, FILES, RULES, edited, snapshot
 
 CLUSTER_FILE = "clusters/team-a.yaml"
 LINE = "spec:\n  kubernetes: {version: %s}"
-WIDE = replace(POLICY, kubernetes_versions=("v1.34.0", "v1.35.0", "v1.36.0"))
+WIDE = replace(RULES, kubernetes_versions=("v1.34.0", "v1.35.0", "v1.36.0"))
 
 
 def written(version: str) -> dict[str, str]:
     return edited(CLUSTER_FILE, "spec:", LINE % version)
 
 
-def read(files: dict[str, str], policy: Policy = WIDE) -> Snapshot:
-    return snapshot(files, policy=policy)[0]
+def read(files: dict[str, str], rules: Rules = WIDE) -> Snapshot:
+    return snapshot(files, rules=rules)[0]
 
 
 def stored(found: Snapshot, kubernetes: str, engine: str = "0.36.1") -> State:
@@ -56,9 +56,9 @@ def stored(found: Snapshot, kubernetes: str, engine: str = "0.36.1") -> State:
     return State(msgspec.convert(body, Record))
 
 
-def accepted(before: Snapshot, kubernetes: str, policy: Policy = WIDE, engine: str = "0.36.1") -> Registry:
+def accepted(before: Snapshot, kubernetes: str, rules: Rules = WIDE, engine: str = "0.36.1") -> Registry:
     """A controller that starts: what it accepted, what runs, and what the operator offers now."""
-    registry = Registry(policy, {"team-a": stored(before, kubernetes, engine)})
+    registry = Registry(rules, FACTS, {"team-a": stored(before, kubernetes, engine)})
     registry.remember({"team-a": before.content})
     return registry
 
@@ -106,7 +106,7 @@ def test_taking_the_line_away_skips_no_minor() -> None:
 
 def test_a_shorter_list_of_the_operator_downgrades_nobody() -> None:
     registry = accepted(read(FILES), "v1.36.0", replace(WIDE, kubernetes_versions=("v1.34.0", "v1.35.0")))
-    registry.revise(read(FILES, registry.policy), 2.0)
+    registry.revise(read(FILES, registry.rules), 2.0)
     assert enforced(registry) == "v1.36.0"
     assert held(registry)[0] == "VersionWithdrawn"
 
@@ -119,7 +119,7 @@ def test_of_an_old_record_what_it_accepted_counts() -> None:
 
 def test_an_operator_without_versions_of_kubernetes_changes_nothing() -> None:
     registry = accepted(read(FILES), "v1.36.0", replace(WIDE, kubernetes_versions=()))
-    registry.revise(read(FILES, registry.policy), 2.0)
+    registry.revise(read(FILES, registry.rules), 2.0)
     assert enforced(registry) == "v1.36.0"
     assert held(registry)[0] == "VersionWithdrawn"
 
@@ -128,7 +128,7 @@ def test_an_operator_without_versions_of_kubernetes_changes_nothing() -> None:
 def test_a_withdrawn_engine_leaves_its_clusters_as_they_are(engines: tuple[EngineChart, ...]) -> None:
     files = edited(CLUSTER_FILE, "spec:", "spec:\n  engine: {version: 0.36.1}")
     registry = accepted(read(files), "v1.36.0", replace(WIDE, engines=engines))
-    registry.revise(read(files, registry.policy), 2.0)
+    registry.revise(read(files, registry.rules), 2.0)
     assert isinstance(taken(registry), Unresolved)
     assert held(registry)[0] == "VersionWithdrawn"
     assert registry.records()["team-a"].versions == Versions("0.36.1", "v1.36.0")
@@ -138,7 +138,7 @@ def test_a_withdrawn_engine_stops_no_other_cluster() -> None:
     files = edited(CLUSTER_FILE, "spec:", "spec:\n  engine: {version: 0.36.1}")
     second = {**files, "clusters/team-b.yaml": CLUSTER.replace("team-a", "team-b")}
     registry = accepted(read(files), "v1.36.0", replace(WIDE, engines=(EngineChart("0.37.0", "d", ()),)))
-    registry.revise(read(second, registry.policy), 2.0)
+    registry.revise(read(second, registry.rules), 2.0)
     assert isinstance(taken(registry, "team-b"), Assignment)
 
 
@@ -159,7 +159,7 @@ def running(kubernetes: str = "v1.36.0", engine: str = "0.36.1") -> dict[str, Ve
 @pytest.mark.parametrize("before", [FILES, edited(CLUSTER_FILE, "spec:", LINE % "v1.35.0")])
 def test_a_written_downgrade_is_a_mistake_whatever_was_written_before(before: dict[str, str]) -> None:
     accepted_ = read(before).specs.clusters
-    found, _ = snapshot(written("v1.34.0"), policy=WIDE, accepted=accepted_, running=running())
+    found, _ = snapshot(written("v1.34.0"), rules=WIDE, accepted=accepted_, running=running())
     assert [(one.code, one.pointer, one.line, one.hint) for one in found.violations] == [
         (Code.IMMUTABLE, "/spec/kubernetes/version", 5, "possible: v1.36.0")
     ]
@@ -167,20 +167,20 @@ def test_a_written_downgrade_is_a_mistake_whatever_was_written_before(before: di
 
 def test_what_runs_may_be_written_though_a_newer_commit_never_got_there() -> None:
     accepted_ = read(written("v1.36.0")).specs.clusters
-    found, _ = snapshot(written("v1.35.0"), policy=WIDE, accepted=accepted_, running=running("v1.35.0"))
+    found, _ = snapshot(written("v1.35.0"), rules=WIDE, accepted=accepted_, running=running("v1.35.0"))
     assert found.violations == ()
 
 
 def test_what_runs_is_not_this_files_mistake_when_the_operator_takes_it_away() -> None:
-    policy = replace(WIDE, kubernetes_versions=("v1.35.0",))
-    assert snapshot(written("v1.36.0"), policy=policy, running=running())[0].violations == ()
-    assert [one.code for one in snapshot(written("v1.36.0"), policy=policy)[0].violations] == [Code.ENGINE]
+    rules = replace(WIDE, kubernetes_versions=("v1.35.0",))
+    assert snapshot(written("v1.36.0"), rules=rules, running=running())[0].violations == ()
+    assert [one.code for one in snapshot(written("v1.36.0"), rules=rules)[0].violations] == [Code.ENGINE]
 
 
 def test_a_verdict_is_not_remembered_when_what_runs_moved() -> None:
-    first, known = snapshot(written("v1.36.0"), policy=WIDE, running=running("v1.34.0"))
+    first, known = snapshot(written("v1.36.0"), rules=WIDE, running=running("v1.34.0"))
     assert [one.code for one in first.violations] == [Code.IMMUTABLE]
-    assert snapshot(written("v1.36.0"), known, policy=WIDE, running=running("v1.35.0"))[0].violations == ()
+    assert snapshot(written("v1.36.0"), known, rules=WIDE, running=running("v1.35.0"))[0].violations == ()
 
 
 def test_the_next_commit_goes_by_what_the_registry_says_runs() -> None:
@@ -226,7 +226,7 @@ def test_a_tombstone_is_carried_out_whatever_its_engine_was() -> None:
     other = {**FILES, "clusters/team-b.yaml": CLUSTER.replace("team-a", "team-b")}
     registry = accepted(read(files), "v1.36.0", replace(WIDE, engines=(EngineChart("0.37.0", "d", ()),)))
     del other[CLUSTER_FILE]
-    registry.revise(read(other, registry.policy), 2.0)
+    registry.revise(read(other, registry.rules), 2.0)
     bundle = bundle_of(registry)
     assert bundle.tombstone is not None
     assert bundle.versions == Versions()
@@ -235,7 +235,7 @@ def test_a_tombstone_is_carried_out_whatever_its_engine_was() -> None:
 def test_what_was_retained_is_compared_when_its_cluster_comes_back() -> None:
     state = stored(read(FILES), "v1.36.0")
     buried = replace(state.record, tombstone=Tombstone(1.0, 1.0, "Retain", protect=False, done=True))
-    registry = Registry(WIDE, {"team-a": replace(state, record=buried)})
+    registry = Registry(WIDE, FACTS, {"team-a": replace(state, record=buried)})
     registry.revise(read(written("v1.34.0")), 2.0)
     assert enforced(registry) == "v1.36.0"
 
@@ -277,12 +277,12 @@ def test_a_choice_never_lowers_and_never_skips(
     spec = ClusterSpec(engine=EngineChoice(version=engine), kubernetes=KubernetesChoice(version=kubernetes))
     cluster = NestedCluster(api_version="x", kind="y", metadata=Metadata(name="a"), spec=spec)
     charts = tuple(EngineChart(one, "d", ()) for one in engines)
-    policy = replace(POLICY, engines=charts, kubernetes_versions=tuple(offered))
+    rules = replace(RULES, engines=charts, kubernetes_versions=tuple(offered))
     runs = Versions(runs_engine, runs_kubernetes)
-    found = choose(cluster, policy, runs)
+    found = choose(cluster, rules, runs)
     for before, now in ((runs.engine, found.versions.engine), (runs.kubernetes, found.versions.kubernetes)):
         assert not before or versions.step(before, now) == ""
-    wanted = asked(cluster, policy)
+    wanted = asked(cluster, rules)
     assert found.held is not None or found.versions == wanted
     assert found.held is None or found.held.stalls == (found.held.reason == "VersionWithdrawn")
-    assert choose(pinned(cluster, found.versions), policy, runs).versions == found.versions
+    assert choose(pinned(cluster, found.versions), rules, runs).versions == found.versions

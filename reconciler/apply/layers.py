@@ -105,7 +105,7 @@ def _ground(
     found, unread = gates.read(layer, live, reader)
     more = [unread] if unread else []
     if layer.role == "engine":
-        nested = Target(facts.host, assignment.bundle.cluster)
+        nested = Target(facts.host.name, assignment.bundle.cluster)
         more.append(gates.engine(mine, nested, gathered.unreachable.get(nested, ""), reader))
     return Ground({**live, **found}, results, tuple(more))
 

@@ -175,7 +175,7 @@ def _bury(
 
 def _left(assignment: Assignment, facts: Facts, reader: Reader) -> list[Result]:
     """What the engine left and is still there; where nobody can say, that."""
-    host = Target(facts.host)
+    host = Target(facts.host.name)
     try:
         found = leftovers.left(assignment.bundle, reader.client(host))
     except NidusError as error:

@@ -69,16 +69,16 @@ class Service:
         self._leading = True
         self._lead()
         liveness.watch(self._stalled, self._stop)
-        log.line("Started", identity=self.settings.identity, host=self.registry.policy.host_version)
+        log.line("Started", identity=self.settings.identity, host=self.registry.facts.version)
 
     def _lead(self) -> None:
         config = self.settings.config
         store = Store(self.host, config.namespace)
-        policy = self.settings.policy(self.host.version())
+        rules, facts = self.settings.rules, self.settings.facts(self.host.version())
         loaded = store.load()
         self.reporter.load()
         unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
-        self.registry = Registry(policy, self._recalled(loaded.states), unreadable)
+        self.registry = Registry(rules, facts, self._recalled(loaded.states), unreadable)
         verify.tell(self.reporter, self.registry)
         self.registry.hear(asked.load(self.host, config.namespace))
         self.sources = sources = Sources(
@@ -87,7 +87,7 @@ class Service:
         self._stops.append(sources.close)
         sources.open()
         self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, sources)
-        self.watches = watches = Watches(self.host, self.settings, policy, self.renderer, sources.read, self._woken)
+        self.watches = watches = Watches(self.host, self.settings, facts, self.renderer, sources.read, self._woken)
         self._stops.append(watches.stop)
         watches.start(self._noticed)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources), config.workers)

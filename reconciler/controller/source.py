@@ -13,11 +13,12 @@ from reconciler.errors import LeaseLost, NidusError
 from reconciler.model import (
     Content,
     Held,
+    HostFacts,
     Limits,
-    Policy,
     Record,
     Revision,
     Rollout,
+    Rules,
     Snapshot,
     SourceConfig,
     SourceReport,
@@ -53,14 +54,21 @@ class Source:
     """One repository followed for as long as the controller lives."""
 
     def __init__(
-        self, config: SourceConfig, mirror: Mirror, policy: Policy, limits: Limits, ports: Ports, served: int = 0
+        self,
+        config: SourceConfig,
+        mirror: Mirror,
+        rules: Rules,
+        facts: HostFacts,
+        limits: Limits,
+        ports: Ports,
+        served: int = 0,
     ) -> None:
         """`served` is the generation the last process answered; marks above it are still asked for."""
         self.config = config
         self.mirror = mirror
         self.wake = Trigger(served)
         self.read_once = threading.Event()
-        self._policy, self._limits, self._ports = policy, limits, ports
+        self._rules, self._facts, self._limits, self._ports = rules, facts, limits, ports
         self._known: load.Known = load.NOTHING
         self._snapshot: Snapshot | None = None
         self._failures = 0
@@ -174,7 +182,8 @@ class Source:
             tree,
             blobs,
             self._known,
-            self._policy,
+            self._rules,
+            self._facts,
             self._limits,
             accepted=fleet.documents(accepted),
             in_use=fleet.in_use(self._ports.records().values(), self.config.name),
@@ -188,12 +197,15 @@ class Source:
     def content_at(self, commit: str) -> Content:
         """What a cluster was accepted at, read again after a restart (S8). Raises Stalled or Unavailable where it cannot be.
 
-        It was judged when it was accepted; a policy that became stricter since does not make it unreadable.
+        It was judged when it was accepted; a rule that became stricter since does not make it unreadable.
         """
         tree = self.mirror.tree(commit)
         blobs = self.mirror.read(load.wanted(tree, self._known))
-        revision, policy = Revision(self.config.branch, commit), configuration.anything()
-        snapshot, self._known = load.load(self.config.name, revision, tree, blobs, self._known, policy, self._limits)
+        revision = Revision(self.config.branch, commit)
+        rules, facts = configuration.anything(), configuration.NOWHERE
+        snapshot, self._known = load.load(
+            self.config.name, revision, tree, blobs, self._known, rules, facts, self._limits
+        )
         return snapshot.content
 
     def _accepted_commit(self, head: str) -> str | None:

@@ -48,7 +48,7 @@ class Sources:
 
     def open(self) -> None:
         """Open every mirror and recall what its clusters stand on. Raises NidusError where a mirror cannot be opened."""
-        policy, limits = self._registry.policy, self._settings.limits
+        rules, facts, limits = self._registry.rules, self._registry.facts, self._settings.limits
         ports = Ports(
             self._revise,
             self._stand,
@@ -62,7 +62,7 @@ class Sources:
             mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
             self._stops.append(mirror.close)
             served = self._reporter.generation(config.name)
-            self.following[config.name] = source = Source(config, mirror, policy, limits, ports, served)
+            self.following[config.name] = source = Source(config, mirror, rules, facts, limits, ports, served)
             self._recall(source)
 
     def start(self) -> None:

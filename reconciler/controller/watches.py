@@ -11,7 +11,7 @@ from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import Seen
 from reconciler.kube.targets import ENGINE, Targets
-from reconciler.model import Bundle, Layer, Object, ObjectRef, Policy, Target
+from reconciler.model import Bundle, HostFacts, Layer, Object, ObjectRef, Target
 from reconciler.packs.render import Renderer
 from reconciler.plan.mark import HOST, MANAGED_BY
 from reconciler.report import bugs
@@ -40,10 +40,16 @@ Read = Callable[[Collection[str]], dict[str, bytes]]
 
 
 def reader(
-    bundle: Bundle, host: Client, targets: Targets, renderer: Renderer, read: Read, policy: Policy, cache: Cache | None
+    bundle: Bundle,
+    host: Client,
+    targets: Targets,
+    renderer: Renderer,
+    read: Read,
+    facts: HostFacts,
+    cache: Cache | None,
 ) -> Reader:
     """What one pass reads through; without a cache every object is asked for (`nidus plan`)."""
-    wanted = bundle.versions.kubernetes or policy.host_version
+    wanted = bundle.versions.kubernetes or facts.version
 
     def client(target: Target) -> Client:
         return targets.client(target, bundle.namespace) if target.nested else host
@@ -52,7 +58,7 @@ def reader(
         return cache.get(ref) if cache is not None and not target.nested else None
 
     def render(layer: Layer) -> tuple[Object, ...]:
-        return renderer.render(layer, read, host_version=wanted if layer.target.nested else policy.host_version)
+        return renderer.render(layer, read, host_version=wanted if layer.target.nested else facts.version)
 
     def merge(target: Target, live: Object) -> None:
         if cache is not None and not target.nested:
@@ -68,12 +74,12 @@ class Watches:
         self,
         host: Client,
         settings: Settings,
-        policy: Policy,
+        facts: HostFacts,
         renderer: Renderer,
         read: Read,
         woken: Callable[[str], None],
     ) -> None:
-        self._policy, self._renderer, self._read, self._woken = policy, renderer, read, woken
+        self._facts, self._renderer, self._read, self._woken = facts, renderer, read, woken
         self._watches: dict[str, tuple[frozenset[tuple[str, str]], Callable[[], None]]] = {}
         self._lock = threading.Lock()
         own = settings.config.namespace
@@ -110,10 +116,10 @@ class Watches:
 
     def last_failure(self, cluster: str) -> tuple[float, str] | None:
         """Since when (seconds since the epoch) a cluster's API server has not answered, and why; None when it did at last."""
-        return self._targets.last_failure(Target(self._policy.host, cluster))
+        return self._targets.last_failure(Target(self._facts.name, cluster))
 
     def reader(self, bundle: Bundle) -> Reader:
-        return reader(bundle, self._host, self._targets, self._renderer, self._read, self._policy, self._cache)
+        return reader(bundle, self._host, self._targets, self._renderer, self._read, self._facts, self._cache)
 
     def watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:
         """Trigger the cluster when nested objects of these kinds move, for as long as a pass says that a layer waits for them."""
@@ -131,14 +137,14 @@ class Watches:
     def forget(self, bundle: Bundle) -> None:
         """A cluster is over."""
         self.watch(bundle.cluster, bundle, ())
-        self._targets.forget(Target(self._policy.host, bundle.cluster))
+        self._targets.forget(Target(self._facts.name, bundle.cluster))
 
     def _open(self, cluster: str, bundle: Bundle, kinds: frozenset[tuple[str, str]]) -> None:
         def wake() -> None:
             self._woken(cluster)
 
         with suppress(NidusError):  # no watch: the pass's own deadline looks again
-            target = Target(self._policy.host, cluster)
+            target = Target(self._facts.name, cluster)
             end = self._targets.nested_watch(target, bundle.namespace, sorted(kinds), wake)
             if end is not None:
                 with self._lock:

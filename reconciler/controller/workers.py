@@ -105,7 +105,7 @@ class Workers:
         resting = briefs.resting(given, now)
         if resting is not None:
             return Outcome(resting, save(given.state))
-        facts = Facts(self._registry.policy.host, self._tools.salt)
+        facts = Facts(self._registry.facts, self._tools.salt)
         reader = _beating(self._tools.reader(given.bundle), alive)
         outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
         if outcome.over:

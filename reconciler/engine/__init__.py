@@ -19,48 +19,49 @@ from reconciler.engine.policies import host_namespace, limit_range, quota, role_
 from reconciler.engine.values import chart_of, chart_values, isolation_of, quota_of
 from reconciler.engine.violations import violations as violations
 from reconciler.engine.writes import ignore_rules
-from reconciler.model import ClusterDocument, Layer, NestedCluster, Object, Policy, Role, Target
+from reconciler.model import ClusterDocument, HostFacts, Layer, NestedCluster, Object, Role, Rules, Target
 
 ENGINE_TIMEOUT = 600.0
 POLICIES_TIMEOUT = 120.0
 
 
-def layers(document: ClusterDocument, namespace: str, policy: Policy) -> tuple[Layer, Layer, Layer]:
+def layers(document: ClusterDocument, namespace: str, rules: Rules, facts: HostFacts) -> tuple[Layer, Layer, Layer]:
     """The host side of one cluster in apply order (A4): namespace, policies, engine.
 
     The engine depends on the policies, so that it starts once its quota is enforced (`health` of a ResourceQuota). `document`
-    must be free of `violations`. Raises Stalled where the policy has no such engine.
+    must be free of `violations`. Raises Stalled where the operator offers no such engine.
     """
-    cluster, target = document.cluster, Target(policy.host)
-    first = _manifests("namespace", target, "", (host_namespace(cluster, namespace, policy),))
-    second = _manifests("policies", target, namespace, policy_objects(cluster, namespace, policy), ("namespace",))
-    return first, second, _engine(cluster, target, namespace, policy)
+    cluster, target = document.cluster, Target(facts.name)
+    first = _manifests("namespace", target, "", (host_namespace(cluster, namespace, rules),))
+    guards = policy_objects(cluster, namespace, rules, facts)
+    second = _manifests("policies", target, namespace, guards, ("namespace",))
+    return first, second, _engine(cluster, target, namespace, rules)
 
 
-def namespace_of(name: str, policy: Policy) -> str:
+def namespace_of(name: str, rules: Rules) -> str:
     """The host namespace of the nested cluster `name`."""
-    return policy.namespace_pattern.replace("{name}", name)
+    return rules.namespace_pattern.replace("{name}", name)
 
 
-def policy_objects(cluster: NestedCluster, namespace: str, policy: Policy) -> tuple[Object, ...]:
+def policy_objects(cluster: NestedCluster, namespace: str, rules: Rules, facts: HostFacts) -> tuple[Object, ...]:
     """What guards the tenant and must stand before the engine starts: quota, limits, network policies, role bindings."""
-    share, isolation = quota_of(cluster, policy), isolation_of(cluster, policy)
+    share, isolation = quota_of(cluster, rules), isolation_of(cluster, rules)
     limits = limit_range(share, namespace)
     return (
         *([limits] if limits else []),
         *(found for found in [quota(cluster, share, namespace)] if found),
-        *(network_policies(cluster, isolation, namespace, policy) if isolation.network_policy else ()),
-        *role_bindings(cluster, namespace, policy),
+        *(network_policies(cluster, isolation, namespace, facts.account) if isolation.network_policy else ()),
+        *role_bindings(cluster, namespace, facts.account),
     )
 
 
-def _engine(cluster: NestedCluster, target: Target, namespace: str, policy: Policy) -> Layer:
-    chart = chart_of(cluster, policy)
+def _engine(cluster: NestedCluster, target: Target, namespace: str, rules: Rules) -> Layer:
+    chart = chart_of(cluster, rules)
     name = cluster.metadata.name
     spec = {
         "chart": "",
         "release": name,
-        "values": chart_values(cluster, namespace, policy),
+        "values": chart_values(cluster, namespace, rules),
         "hooks": "Refuse",
         "namespace": namespace,
     }

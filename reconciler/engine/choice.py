@@ -11,7 +11,7 @@ from functools import lru_cache
 import msgspec
 
 from reconciler.engine import versions
-from reconciler.model import EngineChoice, Held, KubernetesChoice, NestedCluster, Policy, Versions
+from reconciler.model import EngineChoice, Held, KubernetesChoice, NestedCluster, Rules, Versions
 
 _Offer = tuple[tuple[str, ...], tuple[str, ...]]  # engine versions, oldest first, and Kubernetes versions
 _FIELDS = {"engine": "spec.engine.version", "Kubernetes": "spec.kubernetes.version"}
@@ -25,17 +25,17 @@ class Choice:
     held: Held | None = None
 
 
-def asked(cluster: NestedCluster, policy: Policy) -> Versions:
+def asked(cluster: NestedCluster, rules: Rules) -> Versions:
     """The versions that are written, else the operator's newest; "" where there is none."""
-    return _asked(_written(cluster), _offered(policy))
+    return _asked(_written(cluster), _offered(rules))
 
 
-def choose(cluster: NestedCluster, policy: Policy, running: Versions) -> Choice:
+def choose(cluster: NestedCluster, rules: Rules, running: Versions) -> Choice:
     """The versions of one cluster. Where a step is not possible, what runs stays and the choice is held; never raises.
 
     `running`: what was rolled out last, "" where nothing ran yet: then everything may be asked for.
     """
-    return _choose(_written(cluster), _offered(policy), running)
+    return _choose(_written(cluster), _offered(rules), running)
 
 
 def pinned(cluster: NestedCluster, wanted: Versions) -> NestedCluster:
@@ -50,8 +50,8 @@ def _written(cluster: NestedCluster) -> Versions:
     return Versions(cluster.spec.engine.version, cluster.spec.kubernetes.version)
 
 
-def _offered(policy: Policy) -> _Offer:
-    return tuple([chart.version for chart in policy.engines]), tuple(policy.kubernetes_versions)
+def _offered(rules: Rules) -> _Offer:
+    return tuple([chart.version for chart in rules.engines]), tuple(rules.kubernetes_versions)
 
 
 @lru_cache(maxsize=4096)  # many clusters ask alike, and are asked about at every commit

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.engine.writes import MANAGED_BY
-from reconciler.model import Isolation, NestedCluster, Object, Policy
+from reconciler.model import Isolation, NestedCluster, Object
 
 API_PORT = 8443
 HOST_API_PORTS = (443, 6443, 8443)
@@ -20,16 +20,14 @@ NODE_DNS = "169.254.20.10/32"
 Rule = Mapping[str, Any]
 
 
-def network_policies(
-    cluster: NestedCluster, isolation: Isolation, namespace: str, policy: Policy
-) -> tuple[Object, ...]:
+def network_policies(cluster: NestedCluster, isolation: Isolation, namespace: str, account: str) -> tuple[Object, ...]:
     """Default deny, then one policy for each kind of pod in the namespace."""
     name = cluster.metadata.name
     engine, workload = _peer(_engine(name)), _peer(_workload(name))
     outside = [{"namespaceSelector": _named(found.namespace)} for found in isolation.ingress_from]
     guarded = [
         _policy("nidus-default", namespace, {}, (), ()),
-        _policy("nidus-engine", namespace, _engine(name), _to_engine(cluster, outside, policy), _from_engine()),
+        _policy("nidus-engine", namespace, _engine(name), _to_engine(cluster, outside, account), _from_engine()),
         _policy(
             "nidus-workload",
             namespace,
@@ -43,12 +41,12 @@ def network_policies(
     return tuple(guarded)
 
 
-def _to_engine(cluster: NestedCluster, outside: Sequence[Rule], policy: Policy) -> tuple[Rule, ...]:
+def _to_engine(cluster: NestedCluster, outside: Sequence[Rule], account: str) -> tuple[Rule, ...]:
     """An exposed API server is guarded by its own TLS and by the load balancer's source ranges: node addresses arrive here."""
     expose = cluster.spec.expose.type
     if expose in ("LoadBalancer", "NodePort") or (expose == "Ingress" and not outside):
         return ({"ports": _tcp(API_PORT)},)
-    home = policy.controller_account.partition(":")[0]
+    home = account.partition(":")[0]
     controller = [{"namespaceSelector": _named(home)}] if home else []
     return ({"from": [{"podSelector": {}}, *controller, *outside], "ports": _tcp(API_PORT)},)
 

@@ -12,16 +12,16 @@ from msgspec import UNSET, UnsetType
 
 from reconciler.engine import overhead, quantity
 from reconciler.engine.values import isolation_of
-from reconciler.model import NestedCluster, Object, Policy, Quota
+from reconciler.model import NestedCluster, Object, Quota, Rules
 
 ENGINE_ROLE = "nidus-engine"
 TENANT_ROLE = "nidus-tenant"
 GUARD = "nidus"
 
 
-def host_namespace(cluster: NestedCluster, namespace: str, policy: Policy) -> Object:
+def host_namespace(cluster: NestedCluster, namespace: str, rules: Rules) -> Object:
     """The namespace object; pods that break the cluster's pod security level are refused by the host."""
-    level = isolation_of(cluster, policy).pod_security
+    level = isolation_of(cluster, rules).pod_security
     labels = {"pod-security.kubernetes.io/enforce": level, "pod-security.kubernetes.io/enforce-version": "latest"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
 
@@ -45,11 +45,11 @@ def limit_range(share: Quota, namespace: str) -> Object | None:
     return _guard("v1", "LimitRange", namespace, {"limits": [item]}) if names else None
 
 
-def role_bindings(cluster: NestedCluster, namespace: str, policy: Policy) -> tuple[Object, ...]:
+def role_bindings(cluster: NestedCluster, namespace: str, account: str) -> tuple[Object, ...]:
     """What the engine's account and the controller may do in this namespace, through two fixed ClusterRoles (A9)."""
     engine = _binding(ENGINE_ROLE, namespace, namespace, f"vc-{cluster.metadata.name}")
-    home, _, account = policy.controller_account.partition(":")
-    return (engine, _binding(TENANT_ROLE, namespace, home, account)) if account else (engine,)
+    home, _, name = account.partition(":")
+    return (engine, _binding(TENANT_ROLE, namespace, home, name)) if name else (engine,)
 
 
 def _amounts(share: Quota, own: overhead.Overhead) -> dict[str, str]:

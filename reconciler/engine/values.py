@@ -12,7 +12,7 @@ from msgspec import UNSET
 from reconciler.engine import choice
 from reconciler.engine.overhead import ETCD_MEMBERS, ETCD_RESOURCES
 from reconciler.errors import Stalled
-from reconciler.model import EngineChart, Isolation, NestedCluster, Policy, Quota, Scheduling, Toleration
+from reconciler.model import EngineChart, Isolation, NestedCluster, Quota, Rules, Scheduling, Toleration
 
 USER = 12345
 POD_SECURITY: dict[str, Any] = {
@@ -32,22 +32,22 @@ CONTAINER_SECURITY: dict[str, Any] = {
 }
 
 
-def chart_values(cluster: NestedCluster, namespace: str, policy: Policy) -> dict[str, Any]:
-    """The values for the engine's chart. Raises Stalled where the policy has no such engine."""
+def chart_values(cluster: NestedCluster, namespace: str, rules: Rules) -> dict[str, Any]:
+    """The values for the engine's chart. Raises Stalled where the operator offers no such engine."""
     return {
-        "controlPlane": _control_plane(cluster, namespace, policy),
+        "controlPlane": _control_plane(cluster, namespace, rules),
         "sync": _sync(cluster),
-        "policies": _policies(isolation_of(cluster, policy)),
+        "policies": _policies(isolation_of(cluster, rules)),
         "rbac": {"role": {"enabled": False}, "clusterRole": {"enabled": False}},
         "networking": {"advanced": {"proxyKubelets": {"byHostname": False, "byIP": False}}},
         "telemetry": {"enabled": False},
     }
 
 
-def chart_of(cluster: NestedCluster, policy: Policy) -> EngineChart:
+def chart_of(cluster: NestedCluster, rules: Rules) -> EngineChart:
     """The chart of the version the cluster asks for, or of the newest. Raises Stalled where it is not offered or cannot be used."""
-    wanted = choice.asked(cluster, policy).engine
-    found = next((chart for chart in policy.engines if chart.version == wanted), None)
+    wanted = choice.asked(cluster, rules).engine
+    found = next((chart for chart in rules.engines if chart.version == wanted), None)
     if found is None:
         message = f"the controller offers no engine {wanted[:40]}".rstrip()
         raise Stalled(message, reason="VersionWithdrawn", hint="engine.versions of the controller's configuration")
@@ -56,33 +56,33 @@ def chart_of(cluster: NestedCluster, policy: Policy) -> EngineChart:
     return found
 
 
-def kubernetes_of(cluster: NestedCluster, policy: Policy) -> str:
+def kubernetes_of(cluster: NestedCluster, rules: Rules) -> str:
     """The Kubernetes version the cluster asks for, or the newest of the operator's that its engine runs; "" where there is none."""
-    return choice.asked(cluster, policy).kubernetes
+    return choice.asked(cluster, rules).kubernetes
 
 
-def isolation_of(cluster: NestedCluster, policy: Policy) -> Isolation:
+def isolation_of(cluster: NestedCluster, rules: Rules) -> Isolation:
     """The cluster's isolation as a whole, or the operator's."""
-    return cluster.spec.isolation or policy.defaults.isolation
+    return cluster.spec.isolation or rules.defaults.isolation
 
 
-def quota_of(cluster: NestedCluster, policy: Policy) -> Quota:
+def quota_of(cluster: NestedCluster, rules: Rules) -> Quota:
     """The tenant's share: each limit the cluster leaves out is the operator's default."""
-    own, fallback = cluster.spec.quota or Quota(), policy.defaults.quota
+    own, fallback = cluster.spec.quota or Quota(), rules.defaults.quota
     chosen = {name: getattr(own, name) for name in Quota.__struct_fields__ if getattr(own, name) not in ("", UNSET, {})}
     return msgspec.structs.replace(fallback, **chosen)
 
 
-def _control_plane(cluster: NestedCluster, namespace: str, policy: Policy) -> dict[str, Any]:
+def _control_plane(cluster: NestedCluster, namespace: str, rules: Rules) -> dict[str, Any]:
     spec = cluster.spec
     return {
         "distro": {
             "k8s": {
-                "image": {"tag": kubernetes_of(cluster, policy)},
+                "image": {"tag": kubernetes_of(cluster, rules)},
                 "securityContext": CONTAINER_SECURITY,
             }
         },
-        "statefulSet": _stateful_set(cluster, policy),
+        "statefulSet": _stateful_set(cluster, rules),
         "proxy": {"extraSANs": _names(cluster, namespace)},
         "service": _service(cluster),
         "ingress": _ingress(cluster),
@@ -94,8 +94,8 @@ def _control_plane(cluster: NestedCluster, namespace: str, policy: Policy) -> di
 _BUDGET = {"enabled": True, "maxUnavailable": 1}
 
 
-def _stateful_set(cluster: NestedCluster, policy: Policy) -> dict[str, Any]:
-    plane, chart = cluster.spec.control_plane, chart_of(cluster, policy)
+def _stateful_set(cluster: NestedCluster, rules: Rules) -> dict[str, Any]:
+    plane, chart = cluster.spec.control_plane, chart_of(cluster, rules)
     tag = f"{chart.version}@{chart.image_digest}" if chart.image_digest else chart.version
     resources = {"requests": plane.resources.requests, "limits": plane.resources.limits}
     return {

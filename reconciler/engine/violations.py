@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from reconciler.engine import quantity, versions
 from reconciler.engine.choice import asked
-from reconciler.model import NO_VERSIONS, Expose, NestedCluster, Policy, Quota, Toleration, Versions
+from reconciler.model import NO_VERSIONS, Expose, NestedCluster, Quota, Rules, Toleration, Versions
 
 Found = tuple[str, str, str]
 
@@ -47,25 +47,25 @@ _ONLY: dict[str, tuple[str, ...]] = {
 }
 
 
-def violations(document: NestedCluster, policy: Policy, running: Versions = NO_VERSIONS) -> list[Found]:
+def violations(document: NestedCluster, rules: Rules, running: Versions = NO_VERSIONS) -> list[Found]:
     """(JSON pointer, message, hint) of everything the engine or the host would refuse, in the document's order.
 
     A version that is `running` may be written although it is offered no more: the operator took it away, not this file.
     """
     spec = document.spec
     return [
-        *_versions(document, policy, running),
+        *_versions(document, rules, running),
         *_control_plane(document),
-        *_expose(spec.expose, policy),
+        *_expose(spec.expose, rules),
         *_quota(spec.quota or Quota()),
         *(found for index, one in enumerate(spec.scheduling.tolerations) for found in _toleration(index, one)),
     ]
 
 
-def _versions(document: NestedCluster, policy: Policy, running: Versions) -> Iterator[Found]:
-    written, wanted = document.spec, asked(document, policy)
-    engines = [chart.version for chart in policy.engines]
-    kubernetes = policy.kubernetes_versions
+def _versions(document: NestedCluster, rules: Rules, running: Versions) -> Iterator[Found]:
+    written, wanted = document.spec, asked(document, rules)
+    engines = [chart.version for chart in rules.engines]
+    kubernetes = rules.kubernetes_versions
     if wanted.engine not in (*engines, running.engine or None):
         hint = f"one of: {', '.join(engines)}" if engines else "the operator must configure engine.versions"
         what = written.engine.version or "version"
@@ -96,7 +96,7 @@ def _control_plane(document: NestedCluster) -> Iterator[Found]:
         yield from _amount(f"/spec/controlPlane/{place}", amount)
 
 
-def _expose(expose: Expose, policy: Policy) -> Iterator[Found]:
+def _expose(expose: Expose, rules: Rules) -> Iterator[Found]:
     values = {
         "ingressClassName": expose.ingress_class_name,
         "nodePort": expose.node_port,
@@ -110,8 +110,8 @@ def _expose(expose: Expose, policy: Policy) -> Iterator[Found]:
             yield f"/spec/expose/{name}", f"{name} has no meaning with type {expose.type}", f"for: {', '.join(types)}"
     if expose.type == "Ingress" and not expose.host:
         yield "/spec/expose/host", "type Ingress needs a host", "the name clients use, passed through by its TLS name"
-    if expose.host and policy.dns_pattern and not _inside(expose.host, policy.dns_pattern):
-        yield "/spec/expose/host", f"{expose.host} is outside {policy.dns_pattern}", "the operator sets the DNS pattern"
+    if expose.host and rules.dns_pattern and not _inside(expose.host, rules.dns_pattern):
+        yield "/spec/expose/host", f"{expose.host} is outside {rules.dns_pattern}", "the operator sets the DNS pattern"
     yield from _annotations(expose)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from reconciler import engine
 from reconciler.fleet import removal, rewritten
 from reconciler.fleet.situation import CLUSTER, PROFILE, Situation
-from reconciler.model import ClusterDocument, Content, Held, Policy, Record, Request, Rollout, Snapshot, Tombstone
+from reconciler.model import ClusterDocument, Content, Held, Record, Request, Rollout, Rules, Snapshot, Tombstone
 
 
 def admit(
@@ -13,7 +13,7 @@ def admit(
     accepted: Mapping[str, Content],
     records: Mapping[str, Record],
     requests: Sequence[Request],
-    policy: Policy,
+    rules: Rules,
     now: float,
 ) -> Rollout:
     """The rollout of one revision of one source.
@@ -22,7 +22,7 @@ def admit(
     those of all sources, so that a name taken elsewhere is seen: such a cluster is in `held` as NameTaken and nothing of the
     incumbent changes. A cluster that is neither admitted nor a tombstone is left alone. `now` in seconds.
     """
-    situation = Situation(snapshot, accepted, records, requests, policy, now)
+    situation = Situation(snapshot, accepted, records, requests, rules, now)
     halted, followed = rewritten.judge(situation)
     if halted is not None:
         return _stand_still(situation, halted)
@@ -78,7 +78,7 @@ def _broken(situation: Situation, name: str) -> Held | None:
 
 def _changed_profiles(situation: Situation) -> frozenset[tuple[str, str]]:
     """Profile versions in use whose content is another now (api.md: a version in use is immutable)."""
-    if situation.policy.profile_versions != "Immutable":
+    if situation.rules.profile_versions != "Immutable":
         return frozenset()
     used = {item for record in situation.mine.values() for item in record.digests.items()}
     now = {f"{PROFILE}{name}@{version}": (name, version) for name, version in situation.snapshot.specs.profiles}
@@ -114,7 +114,7 @@ def _steps(situation: Situation, admitted: Mapping[str, Content]) -> dict[str, H
     found = {}
     for name, content in admitted.items():
         document = content.specs.clusters[name].cluster
-        choice = engine.choose(document, situation.policy, situation.running(name))
+        choice = engine.choose(document, situation.rules, situation.running(name))
         if choice.held is not None:
             found[name] = choice.held
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler.fleet.approvals import approved
-from reconciler.model import Destructive, Held, Permit, Policy, Request
+from reconciler.model import Destructive, Held, Permit, Request, Rules
 
 ALWAYS = frozenset({"CustomResourceDefinition", "PersistentVolumeClaim", "Namespace"})
 
@@ -13,7 +13,7 @@ def permit(
     pending: frozenset[str],
     requests: Sequence[Request],
     trailers: Sequence[tuple[str, str]],
-    policy: Policy,
+    rules: Rules,
     now: float,
 ) -> Permit:
     """Consent digests that may go, and why the others wait, by digest.
@@ -24,26 +24,26 @@ def permit(
     wanted = [one for one in destructive if one.consent.items]
     open_ = [one for one in wanted if not approved(one.consent, requests, trailers, now, one.cluster)]
     released = {one.consent.digest for one in wanted if one not in open_}
-    if not pending and not any(over_budget(one, policy) for one in open_):
+    if not pending and not any(over_budget(one, rules) for one in open_):
         return Permit(frozenset(released | {one.consent.digest for one in open_}))
-    return Permit(frozenset(released), _held(open_, pending, policy))
+    return Permit(frozenset(released), _held(open_, pending, rules))
 
 
-def over_budget(one: Destructive, policy: Policy) -> str:
+def over_budget(one: Destructive, rules: Rules) -> str:
     """Why a set is more than its cluster's budget, "" if it is within: too many objects, or a kind that holds others or data."""
     kinds = sorted({ref.kind for ref in one.refs} & ALWAYS)
     if kinds:
         return f"destroys {', '.join(kinds)}"
-    budget = policy.budget
+    budget = rules.budget
     allowed = max(budget.objects_minimum, one.size * budget.objects_percent // 100)
     return f"destroys {len(one.refs)} of {one.size} objects, budget {allowed}" if len(one.refs) > allowed else ""
 
 
-def _held(wanted: Sequence[Destructive], pending: frozenset[str], policy: Policy) -> Mapping[str, Held]:
+def _held(wanted: Sequence[Destructive], pending: frozenset[str], rules: Rules) -> Mapping[str, Held]:
     found = {}
-    over = {one.cluster for one in wanted if over_budget(one, policy)}
+    over = {one.cluster for one in wanted if over_budget(one, rules)}
     for one in wanted:
-        why = over_budget(one, policy)
+        why = over_budget(one, rules)
         if pending:
             names = ", ".join(sorted(pending)[:5])
             found[one.consent.digest] = _hold(

@@ -74,7 +74,7 @@ def _unparsed(situation: Situation, name: str) -> Held | None:
 
 def _over_budget(situation: Situation) -> Held | None:
     names, asked = fresh(situation), consent(situation)
-    budget = situation.policy.budget.clusters
+    budget = situation.rules.budget.clusters
     last = not [name for name in situation.present if name not in situation.taken]
     if not names or not (last or len(names) > budget):
         return None
@@ -89,5 +89,5 @@ def _tombstone(situation: Situation, name: str) -> Tombstone:
     if document is None:
         raise AssertionError(f"{name}: a removal without accepted content is held before")
     deletion = document.cluster.spec.deletion
-    grace = units.duration(deletion.grace) if deletion.grace else situation.policy.grace
+    grace = units.duration(deletion.grace) if deletion.grace else situation.rules.grace
     return Tombstone(since=situation.now, due=situation.now + grace, policy=deletion.policy, protect=False)

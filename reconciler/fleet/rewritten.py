@@ -48,8 +48,8 @@ def _replaced(before: ClusterDocument, after: ClusterDocument) -> Iterator[str]:
 
 def _lowered(situation: Situation, before: ClusterDocument, after: ClusterDocument) -> Iterator[str]:
     """Against what runs; where nothing ran yet, against what the accepted document asked for."""
-    runs, meant = situation.running(after.cluster.metadata.name), engine.asked(before.cluster, situation.policy)
-    wanted = engine.asked(after.cluster, situation.policy)
+    runs, meant = situation.running(after.cluster.metadata.name), engine.asked(before.cluster, situation.rules)
+    wanted = engine.asked(after.cluster, situation.rules)
     pairs = {
         "engine": (runs.engine or meant.engine, wanted.engine),
         "kubernetes": (runs.kubernetes or meant.kubernetes, wanted.kubernetes),

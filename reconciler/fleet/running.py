@@ -6,10 +6,10 @@ from typing import Any
 
 from reconciler import engine
 from reconciler.fleet.standing import documents
-from reconciler.model import NO_VERSIONS, ClusterDocument, Content, Policy, Record, Versions
+from reconciler.model import NO_VERSIONS, ClusterDocument, Content, Record, Rules, Versions
 
 
-def running(record: Record | None, accepted: ClusterDocument | None, policy: Policy) -> Versions:
+def running(record: Record | None, accepted: ClusterDocument | None, rules: Rules) -> Versions:
     """The versions that were rolled out last, "" where nothing ran yet.
 
     A record written before versions were kept, of a cluster that was Ready once: what its accepted document asks for.
@@ -17,14 +17,14 @@ def running(record: Record | None, accepted: ClusterDocument | None, policy: Pol
     known = record.versions if record else NO_VERSIONS
     if record is None or accepted is None or not record.applied or (known.engine and known.kubernetes):
         return known
-    meant = engine.asked(accepted.cluster, policy)
+    meant = engine.asked(accepted.cluster, rules)
     return Versions(known.engine or meant.engine, known.kubernetes or meant.kubernetes)
 
 
-def all_running(records: Mapping[str, Record], accepted: Mapping[str, Content], policy: Policy) -> dict[str, Versions]:
+def all_running(records: Mapping[str, Record], accepted: Mapping[str, Content], rules: Rules) -> dict[str, Versions]:
     """`running` of every cluster on record, by name."""
     known = documents(accepted)
-    return {name: running(record, known.get(name), policy) for name, record in records.items()}
+    return {name: running(record, known.get(name), rules) for name, record in records.items()}
 
 
 def recalled(record: Record, status: Mapping[str, Any]) -> Record:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from reconciler.fleet.running import running
-from reconciler.model import ClusterDocument, Content, Policy, Record, Request, Snapshot, Versions, Violation
+from reconciler.model import ClusterDocument, Content, Record, Request, Rules, Snapshot, Versions, Violation
 from reconciler.spec import semver
 
 CLUSTER, PROFILE = "cluster/", "profile/"
@@ -19,7 +19,7 @@ class Situation:
     accepted: Mapping[str, Content]
     records: Mapping[str, Record]
     requests: Sequence[Request]
-    policy: Policy
+    rules: Rules
     now: float
     _chosen: dict[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -68,7 +68,7 @@ class Situation:
 
     def running(self, name: str) -> Versions:
         """What was rolled out last, of what was retained as well: the data on its volume is of these versions."""
-        return running(self.records.get(name), self.accepted_document(name), self.policy)
+        return running(self.records.get(name), self.accepted_document(name), self.rules)
 
     def version(self, name: str, span: str) -> str:
         """The profile version a use resolves to, broken ones included, "" for none."""

@@ -43,7 +43,7 @@ def gather(assignment: Assignment, facts: Facts, reader: Reader) -> Gathered:
     known = rendering.scopes(rendered, reader)
     desired = rendering.desired(bundle, rendered, known, nonce)
     entries = scope.settled(assignment.state.entries, known)
-    entries = (*entries, *leftovers.claims(bundle, entries, reader, Target(facts.host)))
+    entries = (*entries, *leftovers.claims(bundle, entries, reader, Target(facts.host.name)))
     seen = observe(bundle, desired, entries, reader)
     observed, silent = dry_run(desired, seen.objects, entries, assignment.memory.settled, reader)
     return Gathered(desired, observed, broken, {**seen.unreachable, **silent}, seen.down, entries)

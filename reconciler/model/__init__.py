@@ -56,12 +56,13 @@ from reconciler.model.fleet import Content as Content
 from reconciler.model.fleet import Document as Document
 from reconciler.model.fleet import EngineChart as EngineChart
 from reconciler.model.fleet import Held as Held
-from reconciler.model.fleet import Policy as Policy
+from reconciler.model.fleet import HostFacts as HostFacts
 from reconciler.model.fleet import ProfileDocument as ProfileDocument
 from reconciler.model.fleet import Record as Record
 from reconciler.model.fleet import Request as Request
 from reconciler.model.fleet import Revision as Revision
 from reconciler.model.fleet import Rollout as Rollout
+from reconciler.model.fleet import Rules as Rules
 from reconciler.model.fleet import Snapshot as Snapshot
 from reconciler.model.fleet import Specs as Specs
 from reconciler.model.fleet import Tombstone as Tombstone

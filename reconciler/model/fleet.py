@@ -161,21 +161,28 @@ NO_VERSIONS = Versions()
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What the controller's configuration says to the core. `engines` is ordered oldest to newest; `grace` in seconds."""
+class Rules:
+    """What the operator decided, for every host. `engines` is ordered oldest to newest; `grace` in seconds."""
 
-    host: str
     namespace_pattern: str
     engines: tuple[EngineChart, ...]
     kubernetes_versions: tuple[str, ...]
-    host_version: str = "v1.36.0"
     defaults: Defaults = field(default_factory=Defaults)
     budget: Budget = field(default_factory=Budget)
     grace: float = 86400.0
     profile_versions: str = "Immutable"
     dns_pattern: str = ""
-    controller_account: str = ""
-    controller_namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What is true of one host: its name, the Kubernetes version it runs, and on it the controller's own service account
+    (NAMESPACE:NAME, "" where not known) and namespace."""
+
+    name: str
+    version: str = "v1.36.0"
+    account: str = ""
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

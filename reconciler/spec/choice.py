@@ -3,30 +3,31 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 
-from reconciler.model import Policy
-from reconciler.spec import rules, semver
+from reconciler.model import Rules
+from reconciler.spec import semver
 from reconciler.spec.codes import Code
 from reconciler.spec.profiles import Profile
+from reconciler.spec.rules import Found
 
 Keys = Mapping[tuple[str, str], str]
 
 
-def moved(profile: Profile, key: tuple[str, str], in_use: Keys, policy: Policy) -> bool:
-    return policy.profile_versions == "Immutable" and key in in_use and in_use[key] != profile.document.digest
+def moved(profile: Profile, key: tuple[str, str], in_use: Keys, rules: Rules) -> bool:
+    return rules.profile_versions == "Immutable" and key in in_use and in_use[key] != profile.document.digest
 
 
 def chooser(
-    checked: Mapping[tuple[str, str], Profile], broken: Collection[tuple[str, str]], in_use: Keys, policy: Policy
-) -> Callable[[str, str], rules.Found]:
+    checked: Mapping[tuple[str, str], Profile], broken: Collection[tuple[str, str]], in_use: Keys, rules: Rules
+) -> Callable[[str, str], Found]:
     """Which profile a (name, range) means. Broken versions count: a cluster never falls back to an older one because of them."""
     of: dict[str, set[str]] = defaultdict(set)
     for name, version in [*checked, *broken]:
         of[name].add(version)
-    answers: dict[tuple[str, str], rules.Found] = {}
+    answers: dict[tuple[str, str], Found] = {}
 
-    def choose(name: str, wanted: str) -> rules.Found:
+    def choose(name: str, wanted: str) -> Found:
         if (name, wanted) not in answers:
-            answers[name, wanted] = _answer(name, wanted, of.get(name, set()), checked, in_use, policy)
+            answers[name, wanted] = _answer(name, wanted, of.get(name, set()), checked, in_use, rules)
         return answers[name, wanted]
 
     return choose
@@ -38,8 +39,8 @@ def _answer(
     all_versions: set[str],
     checked: Mapping[tuple[str, str], Profile],
     in_use: Keys,
-    policy: Policy,
-) -> rules.Found:
+    rules: Rules,
+) -> Found:
     if not all_versions:
         return Code.NO_PROFILE, f"no profile {name}", ""
     readable = {version for version in all_versions if _is_version(version)}
@@ -52,7 +53,7 @@ def _answer(
     if best is None:
         return Code.NO_VERSION, f"no version of {name} fits", f"there are: {', '.join(sorted(readable))}"
     profile = checked.get((name, best))
-    if profile is None or profile.violations or moved(profile, profile.key, in_use, policy):
+    if profile is None or profile.violations or moved(profile, profile.key, in_use, rules):
         return Code.BROKEN_PROFILE, f"profile {name} {wanted} is broken, see its own errors", ""
     return profile
 

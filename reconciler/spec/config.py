@@ -2,11 +2,13 @@
 
 import msgspec
 
-from reconciler.model import ControllerConfig, EngineChart, Limits, Policy, Violation
+from reconciler.model import ControllerConfig, EngineChart, HostFacts, Limits, Rules, Violation
 from reconciler.spec import schema, semver, units, yaml
 from reconciler.spec.codes import Code
 
 HOST = "local"
+NOWHERE = HostFacts(HOST)
+"""The host of nobody in particular: where no controller is known, no name and no namespace is its own."""
 
 
 def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violation, ...]]:
@@ -27,12 +29,11 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
     return msgspec.convert(body, ControllerConfig), ()
 
 
-def policy(config: ControllerConfig) -> Policy:
+def rules(config: ControllerConfig) -> Rules:
     """What the configuration alone says to the core; engine charts are named, not read."""
     spec = config.spec
     offered = sorted(spec.engine.versions, key=lambda one: semver.version(one.version))
-    return Policy(
-        host=HOST,
+    return Rules(
         namespace_pattern=spec.namespace_pattern,
         engines=tuple(EngineChart(one.version, "", (), one.image_digest) for one in offered),
         kubernetes_versions=spec.engine.kubernetes_versions,
@@ -41,10 +42,14 @@ def policy(config: ControllerConfig) -> Policy:
         grace=units.duration(spec.deletion.grace),
         profile_versions=spec.policy.profile_versions,
         dns_pattern=spec.policy.dns_pattern,
-        controller_namespace=spec.namespace,
     )
 
 
-def anything() -> Policy:
-    """The policy of nobody in particular: what depends on a controller's configuration is not checked."""
-    return Policy(host=HOST, namespace_pattern="vcluster-{name}", engines=(), kubernetes_versions=())
+def facts(config: ControllerConfig) -> HostFacts:
+    """What the configuration alone says of the host it is for."""
+    return HostFacts(HOST, namespace=config.spec.namespace)
+
+
+def anything() -> Rules:
+    """The rules of nobody in particular: what depends on a controller's configuration is not checked."""
+    return Rules(namespace_pattern="vcluster-{name}", engines=(), kubernetes_versions=())

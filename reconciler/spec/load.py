@@ -11,24 +11,26 @@ from reconciler.model import (
     NO_VERSIONS,
     ClusterDocument,
     ClusterProfile,
+    HostFacts,
     Limits,
     NestedCluster,
-    Policy,
     ProfileDocument,
     Revision,
+    Rules,
     Snapshot,
     Specs,
     Tree,
     Versions,
     Violation,
 )
-from reconciler.spec import choice, entries, files, lost, manifests, outline, profiles, rules, unread
+from reconciler.spec import choice, entries, files, lost, manifests, outline, profiles, unread
 from reconciler.spec.choice import Keys
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import Entry, Item
 from reconciler.spec.manifests import Facts
 from reconciler.spec.outline import Outline
 from reconciler.spec.profiles import Files, Profile
+from reconciler.spec.rules import Found, check
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class _Cluster:
     """A checked cluster, with what the verdict rests on."""
 
     item: Item
-    uses: tuple[rules.Found, ...]
+    uses: tuple[Found, ...]
     accepted: str
     running: Versions
     document: ClusterDocument
@@ -51,7 +53,7 @@ class Known:
     facts: Mapping[tuple[str, bool], Facts] = field(default_factory=dict)
     profiles: Mapping[tuple[str, str], Profile] = field(default_factory=dict)
     clusters: Mapping[str, _Cluster] = field(default_factory=dict)
-    policy: Policy | None = None
+    judged_by: tuple[Rules, HostFacts] | None = None
     pointers: Mapping[str, bool] = field(
         default_factory=dict
     )  # small files in charts, by blob: is it a Git LFS pointer?
@@ -75,7 +77,8 @@ def load(
     tree: Tree,
     blobs: Mapping[str, bytes],
     known: Known,
-    policy: Policy,
+    rules: Rules,
+    facts: HostFacts,
     limits: Limits,
     *,
     accepted: Mapping[str, ClusterDocument] | None = None,
@@ -95,26 +98,26 @@ def load(
     shape, in_use = outline.of(tree), in_use or {}
     read = {path: _entry(path, tree.files[path], blobs, known, limits) for path in shape.documents}
     pointers = {oid: _is_pointer(oid, blobs, known) for oid in shape.small}
-    kept = {key: facts for key, facts in known.facts.items() if tree.files.get(key[0]) == facts.oid}
+    kept = {key: one for key, one in known.facts.items() if tree.files.get(key[0]) == one.oid}
     view = _view(tree, shape, read, kept, pointers, limits)
     named = _gather(read)
     gone = _lost(lost.Seen(tree.files, shape, read, limits), named, accepted or {}, origins or {}, in_use)
     checked = _profiles(named.profiles, known, view)
-    use = choice.chooser(checked, named.broken, in_use, policy)
-    same = known.clusters if known.policy == policy else {}
-    clusters = _clusters(named.clusters, use, same, policy, accepted or {}, running or {})
+    use = choice.chooser(checked, named.broken, in_use, rules)
+    same = known.clusters if known.judged_by == (rules, facts) else {}
+    clusters = _clusters(named.clusters, use, same, rules, facts, accepted or {}, running or {})
     violations = [*(one for one in shape.hiding if files.is_yaml(one.path)), *named.violations, *gone]
     for entry in read.values():
         violations += entry.violations
     for profile in checked.values():
         violations += profile.violations
-    violations += _changed(checked, in_use, policy)
+    violations += _changed(checked, in_use, rules)
     for cluster in clusters.values():
         violations += cluster.violations
-    specs = _specs(checked, clusters, in_use, policy)
+    specs = _specs(checked, clusters, in_use, rules)
     told = tuple(sorted(violations))
     snapshot = Snapshot(source, revision, tree.oid, tree.files, specs, told, descends, trailers, shape.hiding)
-    return snapshot, Known(read, kept, checked, clusters, policy, pointers)
+    return snapshot, Known(read, kept, checked, clusters, (rules, facts), pointers)
 
 
 def _known(path: str, oid: str, known: Known) -> Entry | None:
@@ -215,9 +218,9 @@ def _profile(item: Item, before: Profile | None, view: Files) -> Profile:
     return now
 
 
-def _changed(checked: Mapping[tuple[str, str], Profile], in_use: Keys, policy: Policy) -> Iterator[Violation]:
+def _changed(checked: Mapping[tuple[str, str], Profile], in_use: Keys, rules: Rules) -> Iterator[Violation]:
     for key, profile in checked.items():
-        if choice.moved(profile, key, in_use, policy):
+        if choice.moved(profile, key, in_use, rules):
             message = f"version {key[1]} of {key[0]} is in use, its content must not change"
             hint = "give the new content a new version"
             yield profile.item.violation("/spec/version", Code.VERSION_CHANGED, message, hint)
@@ -225,9 +228,10 @@ def _changed(checked: Mapping[tuple[str, str], Profile], in_use: Keys, policy: P
 
 def _clusters(
     items: Mapping[str, Item],
-    choose: Callable[[str, str], rules.Found],
+    choose: Callable[[str, str], Found],
     known: Mapping[str, _Cluster],
-    policy: Policy,
+    rules: Rules,
+    facts: HostFacts,
     accepted: Mapping[str, ClusterDocument],
     running: Mapping[str, Versions],
 ) -> dict[str, _Cluster]:
@@ -243,17 +247,17 @@ def _clusters(
             found[name] = old
             continue
         document = ClusterDocument(item.spec, item.path, item.line, item.digest)
-        mistakes = [item.violation(*mistake) for mistake in rules.check(item.spec, uses, policy, before, runs)]
+        mistakes = [item.violation(*mistake) for mistake in check(item.spec, uses, rules, facts, before, runs)]
         found[name] = _Cluster(item, uses, rests_on, runs, document, tuple(sorted(set(mistakes))))
     return found
 
 
 def _specs(
-    checked: Mapping[tuple[str, str], Profile], clusters: Mapping[str, _Cluster], in_use: Keys, policy: Policy
+    checked: Mapping[tuple[str, str], Profile], clusters: Mapping[str, _Cluster], in_use: Keys, rules: Rules
 ) -> Specs:
     sound: dict[tuple[str, str], ProfileDocument] = {
         key: profile.document
         for key, profile in checked.items()
-        if not profile.violations and not choice.moved(profile, key, in_use, policy)
+        if not profile.violations and not choice.moved(profile, key, in_use, rules)
     }
     return Specs({name: one.document for name, one in clusters.items() if not one.violations}, sound)

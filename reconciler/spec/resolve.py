@@ -11,15 +11,16 @@ from reconciler.model import (
     Bundle,
     ClusterDocument,
     Content,
+    HostFacts,
     Layer,
     NestedCluster,
     NestedNamespace,
     Pack,
-    Policy,
     ProfileDocument,
     ProfileUse,
     Record,
     Revision,
+    Rules,
     Specs,
     Target,
     Tombstone,
@@ -34,7 +35,7 @@ _ENGINE = "engine"
 _NAMESPACES = "namespaces"
 
 
-def bundle(name: str, content: Content, policy: Policy, running: Versions = NO_VERSIONS) -> Bundle:
+def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running: Versions = NO_VERSIONS) -> Bundle:
     """The bundle of one cluster of `content`, whose specs passed the rules: engine layers, namespaces, then packs in order.
 
     Its versions are those that may follow what is `running` (`engine.choose`). Its digest is free of the revision and of comments.
@@ -42,21 +43,24 @@ def bundle(name: str, content: Content, policy: Policy, running: Versions = NO_V
     controller offers its engine no more.
     """
     document = content.specs.clusters[name]
-    namespace = engine.namespace_of(name, policy)
-    chosen = engine.choose(document.cluster, policy, running).versions
+    namespace = engine.namespace_of(name, rules)
+    chosen = engine.choose(document.cluster, rules, running).versions
     asked = replace(document, cluster=engine.pinned(document.cluster, chosen))
-    layers = (*engine.layers(asked, namespace, policy), *_nested(document.cluster, content.specs, namespace, policy))
+    layers = (
+        *engine.layers(asked, namespace, rules, facts),
+        *_nested(document.cluster, content.specs, namespace, facts.name),
+    )
     suspend = document.cluster.spec.suspend
     reason = suspend.reason if suspend else ""
     signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason])
     return Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
 
 
-def tombstone(record: Record, accepted: Content | None, tombstone: Tombstone, policy: Policy) -> Bundle:
+def tombstone(record: Record, accepted: Content | None, tombstone: Tombstone, rules: Rules) -> Bundle:
     """The bundle of a cluster gone from Git: no layers; the plan goes by the tombstone's policy (D1, D2)."""
     document: ClusterDocument | None = accepted.specs.clusters.get(record.cluster) if accepted else None
     revision = accepted.revision if accepted else Revision(record.branch, record.commit)
-    namespace = engine.namespace_of(record.cluster, policy)
+    namespace = engine.namespace_of(record.cluster, rules)
     signature = digest([record.cluster, namespace, "tombstone", tombstone.policy])
     return Bundle(record.cluster, namespace, revision, (), signature, document, tombstone)
 
@@ -84,17 +88,17 @@ def _of(content: Content, names: set[str]) -> dict[tuple[str, str], int]:
     return {key: id(profile) for key, profile in content.specs.profiles.items() if key[0] in names}
 
 
-def _nested(cluster: NestedCluster, specs: Specs, namespace: str, policy: Policy) -> list[Layer]:
+def _nested(cluster: NestedCluster, specs: Specs, namespace: str, host: str) -> list[Layer]:
     layers: list[Layer] = []
     after: tuple[str, ...] = (_ENGINE,)
-    target = Target(policy.host, cluster.metadata.name)
+    target = Target(host, cluster.metadata.name)
     if cluster.spec.namespaces:
         layers.append(_namespaces(cluster.spec.namespaces, target))
         after = (_NAMESPACES,)
     base = after
     for use in cluster.spec.profiles:
         profile = _profile(use, specs)
-        made = _packs(cluster, use, profile, target, (base, after), (namespace, policy.host))
+        made = _packs(cluster, use, profile, target, (base, after), (namespace, host))
         layers += made
         after = order.last({layer.name: layer.depends_on for layer in made}) or after
     return layers

@@ -1,11 +1,20 @@
-"""Rules of one cluster that need more than its document: profiles, variables, policy, and what was accepted before."""
+"""Rules of one cluster that need more than its document: profiles, variables, what the operator decided, and what was accepted before."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reconciler import engine
 from reconciler.engine import versions
-from reconciler.model import NO_VERSIONS, ClusterDocument, NestedCluster, Policy, ProfileUse, Variable, Versions
+from reconciler.model import (
+    NO_VERSIONS,
+    ClusterDocument,
+    HostFacts,
+    NestedCluster,
+    ProfileUse,
+    Rules,
+    Variable,
+    Versions,
+)
 from reconciler.spec import linear, manifests, units, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.explain import pointer
@@ -21,7 +30,8 @@ _ENGINE_CHOICE = ("/spec/engine/version", "/spec/kubernetes/version")
 def check(
     cluster: NestedCluster,
     uses: Sequence[Found],
-    policy: Policy,
+    rules: Rules,
+    facts: HostFacts,
     accepted: ClusterDocument | None,
     running: Versions = NO_VERSIONS,
 ) -> Iterator[Mistake]:
@@ -29,25 +39,25 @@ def check(
 
     Versions are compared with those that are `running`; where these are not known, with the accepted document.
     """
-    yield from _placement(cluster, policy)
+    yield from _placement(cluster, rules, facts)
     yield from _namespaces(cluster)
-    for where, message, hint in engine.violations(cluster, policy, running):
-        if policy.engines or where not in _ENGINE_CHOICE:
+    for where, message, hint in engine.violations(cluster, rules, running):
+        if rules.engines or where not in _ENGINE_CHOICE:
             code = Code.EXPOSE_HOST if where == "/spec/expose/host" else Code.ENGINE
             yield where, code, message, hint
-    yield from _profiles(cluster, uses, policy)
-    yield from _steps(cluster, accepted.cluster if accepted else None, policy, running)
+    yield from _profiles(cluster, uses, rules, facts)
+    yield from _steps(cluster, accepted.cluster if accepted else None, rules, running)
     if accepted is not None:
-        yield from _kept(cluster, accepted.cluster, policy)
+        yield from _kept(cluster, accepted.cluster, facts)
         yield from _kept_variables(cluster, accepted.cluster, uses)
 
 
-def _placement(cluster: NestedCluster, policy: Policy) -> Iterator[Mistake]:
+def _placement(cluster: NestedCluster, rules: Rules, facts: HostFacts) -> Iterator[Mistake]:
     spec = cluster.spec
-    if spec.host and spec.host != policy.host:
-        yield "/spec/host", Code.HOST, f"no host {spec.host}", f"this controller serves {policy.host}"
-    namespace = engine.namespace_of(cluster.metadata.name, policy)
-    if namespace.startswith(_KUBERNETES) or namespace in ("default", policy.controller_namespace):
+    if spec.host and spec.host != facts.name:
+        yield "/spec/host", Code.HOST, f"no host {spec.host}", f"this controller serves {facts.name}"
+    namespace = engine.namespace_of(cluster.metadata.name, rules)
+    if namespace.startswith(_KUBERNETES) or namespace in ("default", facts.namespace):
         message = f"its host namespace would be {namespace}, which is not ours to use"
         yield "/metadata/name", Code.RESERVED_NAMESPACE, message, "choose another name"
 
@@ -66,8 +76,8 @@ def _namespaces(cluster: NestedCluster) -> Iterator[Mistake]:
             yield where, Code.POD_SECURITY_LABEL, f"{label} belongs to the engine", manifests.POD_SECURITY_HINT
 
 
-def _profiles(cluster: NestedCluster, uses: Sequence[Found], policy: Policy) -> Iterator[Mistake]:
-    namespace = engine.namespace_of(cluster.metadata.name, policy)
+def _profiles(cluster: NestedCluster, uses: Sequence[Found], rules: Rules, facts: HostFacts) -> Iterator[Mistake]:
+    namespace = engine.namespace_of(cluster.metadata.name, rules)
     claims: dict[manifests.Claim, str] = {}
     seen: set[str] = set()
     for index, (use, found) in enumerate(zip(cluster.spec.profiles, uses, strict=True)):
@@ -79,7 +89,7 @@ def _profiles(cluster: NestedCluster, uses: Sequence[Found], policy: Policy) -> 
             yield f"{place}/version", *found
             continue
         yield from _variables(use, found, place)
-        yield from _needed(cluster, use, found, place, (namespace, policy.host))
+        yield from _needed(cluster, use, found, place, (namespace, facts.name))
         yield from _values(use, found, place)
         for claim in found.claims.keys() & claims.keys():
             message = f"{claim[1]} {claim[3]} is claimed by {claims[claim]} and {found.claims[claim]}"
@@ -146,11 +156,11 @@ def _values(use: ProfileUse, profile: Profile, place: str) -> Iterator[Mistake]:
             )
 
 
-def _kept(cluster: NestedCluster, before: NestedCluster, policy: Policy) -> Iterator[Mistake]:
+def _kept(cluster: NestedCluster, before: NestedCluster, facts: HostFacts) -> Iterator[Mistake]:
     """Fields that cannot change, or only one way, once a cluster was accepted."""
     new, old = cluster.spec.control_plane.store, before.spec.control_plane.store
     fixed: tuple[tuple[str, Callable[[NestedCluster], str]], ...] = (
-        ("/spec/host", lambda one: one.spec.host or policy.host),
+        ("/spec/host", lambda one: one.spec.host or facts.name),
         ("/spec/controlPlane/store/type", lambda one: one.spec.control_plane.store.type),
         ("/spec/controlPlane/store/storageClass", lambda one: one.spec.control_plane.store.storage_class),
     )
@@ -164,18 +174,16 @@ def _kept(cluster: NestedCluster, before: NestedCluster, policy: Policy) -> Iter
         yield "/spec/controlPlane/store/size", Code.UNSUPPORTED, message, ""
 
 
-def _steps(
-    cluster: NestedCluster, before: NestedCluster | None, policy: Policy, running: Versions
-) -> Iterator[Mistake]:
+def _steps(cluster: NestedCluster, before: NestedCluster | None, rules: Rules, running: Versions) -> Iterator[Mistake]:
     """Versions that are written and cannot follow what runs. What is left to the operator's newest is held instead (`engine.choose`)."""
-    engines = [chart.version for chart in policy.engines]
+    engines = [chart.version for chart in rules.engines]
     told = before.spec if before else None
     steps = (
         (
             "/spec/kubernetes/version",
             running.kubernetes or (told.kubernetes.version if told else ""),
             cluster.spec.kubernetes.version,
-            policy.kubernetes_versions,
+            rules.kubernetes_versions,
         ),
         (
             "/spec/engine/version",

@@ -50,6 +50,8 @@ class Baseline:
         except Stalled:
             return None
         self._readers.append(read)
-        revision, policy = Revision(record.branch, commit), config.anything()
-        snapshot, self._known = load.load(record.source, revision, tree, blobs, self._known, policy, limits)
+        revision = Revision(record.branch, commit)
+        snapshot, self._known = load.load(
+            record.source, revision, tree, blobs, self._known, config.anything(), config.NOWHERE, limits
+        )
         return snapshot.content

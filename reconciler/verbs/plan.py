@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.gather import Reader
     from reconciler.inventory.store import Loaded, State
     from reconciler.kube.client import Client
-    from reconciler.model import Bundle, Content, Plan, Policy, Rollout, Snapshot
+    from reconciler.model import Bundle, Content, HostFacts, Plan, Rollout, Snapshot
     from reconciler.settings import Settings
 
 Read = Callable[[Collection[str]], dict[str, bytes]]
@@ -42,12 +42,12 @@ def run(args: argparse.Namespace) -> int:
 
     told = connection.configured(args, repo="" if args.config else args.path)
     client = edge.host(told.config.host)
-    policy = told.policy(client.version())
+    facts = told.facts(client.version())
     loaded = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
-    snapshot, accepted, read = _snapshot(args, told, policy, loaded.states)
+    snapshot, accepted, read = _snapshot(args, told, facts, loaded.states)
     for one in snapshot.violations:
         print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
-    rollout, plans = _plans(args, told, policy, client, snapshot, loaded, accepted, read)
+    rollout, plans = _plans(args, told, facts, client, snapshot, loaded, accepted, read)
     _print(args, rollout, plans)
     changes = any(change.action not in ("unchanged", "skip") for plan in plans for change in plan.changes)
     if snapshot.violations:
@@ -74,7 +74,7 @@ def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
 
 
 def _snapshot(
-    args: argparse.Namespace, told: Settings, policy: Policy, states: Mapping[str, State]
+    args: argparse.Namespace, told: Settings, facts: HostFacts, states: Mapping[str, State]
 ) -> tuple[Snapshot, Mapping[str, Content], Read]:
     """The folder as a snapshot against what its clusters stand on, those contents, and what reads the files of both."""
     from pathlib import Path
@@ -98,11 +98,12 @@ def _snapshot(
         tree,
         read(load.wanted(tree, load.NOTHING)),
         load.NOTHING,
-        policy,
+        told.rules,
+        facts,
         told.limits,
         accepted=fleet.documents(base.accepted),
         in_use=fleet.in_use(records.values(), name),
-        running=fleet.all_running(records, base.accepted, policy),
+        running=fleet.all_running(records, base.accepted, told.rules),
         origins=fleet.profiles(base.accepted),
         descends=base.descends(place, revision.commit),
     )
@@ -130,7 +131,7 @@ def _stood_for(missing: Sequence[str], snapshot: Snapshot) -> dict[str, Content]
 def _plans(
     args: argparse.Namespace,
     told: Settings,
-    policy: Policy,
+    facts: HostFacts,
     client: Client,
     snapshot: Snapshot,
     loaded: Loaded,
@@ -157,10 +158,10 @@ def _plans(
         return charts | read([oid for oid in oids if oid not in charts])
 
     def reader(bundle: Bundle) -> Reader:
-        return watches.reader(bundle, client, targets, renderer, blobs, policy, None)
+        return watches.reader(bundle, client, targets, renderer, blobs, facts, None)
 
     try:
-        return review.plans(snapshot, standing, policy, reader, time.time(), every=args.all)
+        return review.plans(snapshot, standing, told.rules, facts, reader, time.time(), every=args.all)
     finally:
         renderer.close()
         targets.forget_all()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from reconciler.errors import UsageError, printable
-from reconciler.model import Limits, Policy, Snapshot, Violation
+from reconciler.model import HostFacts, Limits, Rules, Snapshot, Violation
 
 HELP = "check the documents of a repository, without a cluster"
 _WIDTH = 100
@@ -18,7 +18,7 @@ _WIDTH = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", nargs="?", default=".", metavar="PATH", help="folder to check (default: this one)")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how to print (default: text)")
-    parser.add_argument("--config", default="", metavar="FILE", help="controller configuration, for its policy")
+    parser.add_argument("--config", default="", metavar="FILE", help="controller configuration, for its rules")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise UsageError(f"{args.path} is not a folder", hint="nidus validate FOLDER")
     gc.disable()  # a short life with many small objects: collecting them costs more than keeping them
-    policy, limits, wrong, config = _config(args.config)
-    snapshot, blobs = _load(folder, policy, limits)
+    (rules, facts), limits, wrong, config = _config(args.config)
+    snapshot, blobs = _load(folder, rules, facts, limits)
     violations = tuple(sorted({*wrong, *snapshot.violations}))
     sources = {args.config: config} | {path: blobs[oid] for path, oid in snapshot.tree.items() if oid in blobs}
     if args.output == "json":
@@ -38,28 +38,28 @@ def run(args: argparse.Namespace) -> int:
     return 1 if violations else 0
 
 
-def _config(file: str) -> tuple[Policy, Limits, tuple[Violation, ...], bytes]:
+def _config(file: str) -> tuple[tuple[Rules, HostFacts], Limits, tuple[Violation, ...], bytes]:
     from reconciler.spec import config
 
     if not file:
-        return config.anything(), Limits(), (), b""
+        return (config.anything(), config.NOWHERE), Limits(), (), b""
     try:
         data = Path(file).read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror or error}", hint="--config FILE") from error
     found, violations = config.read(data, file)
     if found is None:
-        return config.anything(), Limits(), violations, data
-    return config.policy(found), found.spec.limits, (), data
+        return (config.anything(), config.NOWHERE), Limits(), violations, data
+    return (config.rules(found), config.facts(found)), found.spec.limits, (), data
 
 
-def _load(folder: Path, policy: Policy, limits: Limits) -> tuple[Snapshot, Mapping[str, bytes]]:
+def _load(folder: Path, rules: Rules, facts: HostFacts, limits: Limits) -> tuple[Snapshot, Mapping[str, bytes]]:
     from reconciler.source import folder as source
     from reconciler.spec import load
 
     revision, tree, read = source.read(folder, ".", limits)
     blobs = read(load.wanted(tree, load.NOTHING))
-    snapshot, _ = load.load("validate", revision, tree, blobs, load.NOTHING, policy, limits)
+    snapshot, _ = load.load("validate", revision, tree, blobs, load.NOTHING, rules, facts, limits)
     return snapshot, blobs
 
 

@@ -19,11 +19,12 @@ from reconciler.model import (
     ClusterDocument,
     ClusterSpec,
     Health,
+    HostFacts,
     Isolation,
     Layer,
     ObjectRef,
-    Policy,
     Quota,
+    Rules,
     Scheduling,
     Store,
 )
@@ -76,10 +77,10 @@ def test_the_engine_starts_under_a_quota_that_leaves_the_tenant_nothing(
 
 def layers(name: str, spec: ClusterSpec, account: Account) -> tuple[Layer, Layer, Layer]:
     user = account.user.removeprefix("system:serviceaccount:")
-    policy = Policy("local", "vcluster-{name}", (CHART,), ("v1.35.0", "v1.36.0"), controller_account=user)
+    rules = Rules("vcluster-{name}", (CHART,), ("v1.35.0", "v1.36.0"))
     document = ClusterDocument(cluster(spec, name), "a.yaml", 1, "digest")
-    assert engine.violations(document.cluster, policy) == []
-    return engine.layers(document, engine.namespace_of(name, policy), policy)
+    assert engine.violations(document.cluster, rules) == []
+    return engine.layers(document, engine.namespace_of(name, rules), rules, HostFacts("local", account=user))
 
 
 def rendered(layer: Layer, name: str) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def test_the_documents_are_sound(tmp_path: Path) -> None:
     revision, tree, blobs = read(tmp_path, ".", Limits())
     assert isinstance(tree, Tree)
     known = blobs(spec.wanted(tree, spec.NOTHING))
-    found, _ = spec.load("bench", revision, tree, known, spec.NOTHING, config.anything(), Limits())
+    found, _ = spec.load("bench", revision, tree, known, spec.NOTHING, config.anything(), config.NOWHERE, Limits())
     assert found.violations == ()
     suspended = [name for name, one in found.specs.clusters.items() if one.cluster.spec.suspend]
     assert (len(found.specs.clusters), suspended) == (3, [documents.name_of(2)])

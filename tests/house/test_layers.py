@@ -74,7 +74,16 @@ def test_the_core_of_the_contracts_is_the_core_of_this_test() -> None:
     assert set(forbidden["source_modules"]) == {f"reconciler.{room}" for room in CORE}
 
 
-def test_the_layers_are_told_in_their_order() -> None:
-    told = [sorted(quoted(row[0])) for row in rows(marked("CONTRIBUTING.md", "layers"))]
-    kept = next(one for one in contracts() if one["type"] == "layers")["layers"]
+@pytest.mark.parametrize(("table", "room"), [("layers", "reconciler"), ("controller", "reconciler.controller")])
+def test_the_layers_are_told_in_their_order(table: str, room: str) -> None:
+    told = [sorted(quoted(row[0])) for row in rows(marked("CONTRIBUTING.md", table))]
+    kept = next(one for one in contracts() if one["type"] == "layers" and one["containers"] == [room])["layers"]
     assert told == [sorted(layer.split(" | ")) for layer in kept]
+
+
+def test_every_room_of_the_shell_has_layers_of_its_own() -> None:
+    layered = {
+        room for one in contracts() if one["type"] == "layers" and one["exhaustive"] for room in one["containers"]
+    }
+    rooms = {"controller", "controller.registry", "apply", "gather"}
+    assert layered == {"reconciler", *(f"reconciler.{room}" for room in rooms)}

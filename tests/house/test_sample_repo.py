@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import Bundle, EngineChart, Layer, Limits, Policy, Revision, Snapshot, Tree
+from reconciler.model import Bundle, EngineChart, HostFacts, Layer, Limits, Revision, Rules, Snapshot, Tree
 from reconciler.packs.render import Renderer
 from reconciler.spec import load, resolve
 
+FACTS = HostFacts("local")
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = ROOT / "sample-repo"
 CHART = ROOT / "devhost" / "chart"
@@ -39,16 +40,16 @@ def read(oids: Collection[str]) -> dict[str, bytes]:
 
 
 @cache
-def policy() -> Policy:
+def rules() -> Rules:
     files = tuple((path, oid(data)) for path, data in contents(CHART).items())
-    return Policy("local", "vcluster-{name}", (EngineChart("0.36.1", "d", files),), ("v1.36.0",))
+    return Rules("vcluster-{name}", (EngineChart("0.36.1", "d", files),), ("v1.36.0",))
 
 
 def snapshot(files: dict[str, bytes]) -> Snapshot:
     ids = {path: oid(data) for path, data in files.items()}
     tree = Tree("t", ids, {oid(data): len(data) for data in files.values()})
     given = {oid(data): data for data in files.values()}
-    found, _ = load.load("sample", Revision("main", "c" * 40), tree, given, load.NOTHING, policy(), Limits())
+    found, _ = load.load("sample", Revision("main", "c" * 40), tree, given, load.NOTHING, rules(), FACTS, Limits())
     return found
 
 
@@ -58,7 +59,7 @@ def sample() -> Snapshot:
 
 
 def bundle(name: str) -> Bundle:
-    return resolve.bundle(name, sample().content, policy())
+    return resolve.bundle(name, sample().content, rules(), FACTS)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,7 @@ def test_changes_the_readme_offers_touch_only_what_it_says(path: str, old: str, 
     assert changed.violations == ()
     name = Path(path).stem
     before = {layer.name: layer.digest for layer in bundle(name).layers}
-    after = {layer.name: layer.digest for layer in resolve.bundle(name, changed.content, policy()).layers}
+    after = {layer.name: layer.digest for layer in resolve.bundle(name, changed.content, rules(), FACTS).layers}
     assert [layer for layer in after if after[layer] != before.get(layer)] == layers
     for other in set(CLUSTERS) - {name}:
-        assert resolve.bundle(other, changed.content, policy()).digest == bundle(other).digest
+        assert resolve.bundle(other, changed.content, rules(), FACTS).digest == bundle(other).digest

@@ -13,7 +13,19 @@ from reconciler.controller.registry.admissions import Admissions
 from reconciler.controller.registry.assignments import Assignments
 from reconciler.controller.registry.prune_gate import PruneGate
 from reconciler.inventory.store import State
-from reconciler.model import Content, Destructive, Held, Permit, Policy, Record, Request, Rollout, Snapshot, Versions
+from reconciler.model import (
+    Content,
+    Destructive,
+    Held,
+    HostFacts,
+    Permit,
+    Record,
+    Request,
+    Rollout,
+    Rules,
+    Snapshot,
+    Versions,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +43,17 @@ class Registry:
     """Thread-safe. `states` is what the store held at start-up, `unreadable` why it cannot say what other clusters are."""
 
     def __init__(
-        self, policy: Policy, states: Mapping[str, State], unreadable: Mapping[str, Held] | None = None
+        self,
+        rules: Rules,
+        facts: HostFacts,
+        states: Mapping[str, State],
+        unreadable: Mapping[str, Held] | None = None,
     ) -> None:
-        self.policy = policy
+        self.rules, self.facts = rules, facts
         self._lock = threading.RLock()
-        self._clusters = Assignments(policy, states)
-        self._admissions = Admissions(policy, self._clusters, unreadable or {})
-        self._gate = PruneGate(policy)
+        self._clusters = Assignments(facts.name, states)
+        self._admissions = Admissions(rules, facts, self._clusters, unreadable or {})
+        self._gate = PruneGate(rules)
         self._requests: tuple[Request, ...] = ()
 
     # What workers take and bring back

@@ -6,15 +6,15 @@ from dataclasses import replace
 from reconciler import engine, fleet
 from reconciler.controller.registry.assignments import Assignments, Slot
 from reconciler.errors import Stalled
-from reconciler.model import Bundle, Content, Held, Policy, Record, Request, Rollout, Snapshot, Versions
+from reconciler.model import Bundle, Content, Held, HostFacts, Record, Request, Rollout, Rules, Snapshot, Versions
 from reconciler.spec import resolve
 
 
 class Admissions:
     """The contents that clusters are accepted at, and how the newest snapshot of each source was judged."""
 
-    def __init__(self, policy: Policy, clusters: Assignments, unreadable: Mapping[str, Held]) -> None:
-        self._policy, self._clusters = policy, clusters
+    def __init__(self, rules: Rules, facts: HostFacts, clusters: Assignments, unreadable: Mapping[str, Held]) -> None:
+        self._rules, self._facts, self._clusters = rules, facts, clusters
         self.contents: dict[str, Content] = {}
         self.unreadable = dict(unreadable)
         self._judged: dict[str, dict[str, Versions]] = {}  # source -> the versions its snapshot was judged with
@@ -30,12 +30,12 @@ class Admissions:
     def running(self, source: str) -> dict[str, Versions]:
         """The versions that the clusters of a source run, as far as they are known."""
         records = {name: one for name, one in self.records().items() if one.source == source}
-        return fleet.all_running(records, self.accepted(source), self._policy)
+        return fleet.all_running(records, self.accepted(source), self._rules)
 
     def admit(self, snapshot: Snapshot, requests: Sequence[Request], now: float) -> tuple[Rollout, list[str]]:
         """Admit a snapshot; the rollout, and the clusters with something new to do."""
         accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
-        rollout = fleet.admit(snapshot, accepted, self.records(), requests, self._policy, now)
+        rollout = fleet.admit(snapshot, accepted, self.records(), requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
         self._leave_out(snapshot, rollout)
         slots = list(self._slots(snapshot, rollout, accepted))
@@ -73,7 +73,7 @@ class Admissions:
             yield name, Slot(source, bundle, held.get(name) or why, invalid.get(name, ""), content)
         for name, tombstone in rollout.tombstones.items():
             record = self._clusters.states[name].record
-            bundle = resolve.tombstone(record, accepted.get(name), tombstone, self._policy)
+            bundle = resolve.tombstone(record, accepted.get(name), tombstone, self._rules)
             yield name, Slot(source, bundle, held.get(name))
         taken = {name for name, why in held.items() if why.reason == "NameTaken"}  # the incumbent keeps its slot
         done = rollout.admitted.keys() | rollout.tombstones.keys() | taken
@@ -83,14 +83,15 @@ class Admissions:
     def _resolved(self, name: str, content: Content, before: Content | None) -> tuple[Bundle | None, Held | None]:
         """The bundle, or why there is none; and why its versions are not those asked for."""
         runs = self._runs(name, before)
-        choice = engine.choose(content.specs.clusters[name].cluster, self._policy, runs)
+        choice = engine.choose(content.specs.clusters[name].cluster, self._rules, runs)
         slot = self._clusters.slots.get(name)
         standing = slot.bundle if slot and slot.bundle and not slot.bundle.tombstone else None
         same = standing is not None and standing.versions == choice.versions
         if same and before is not None and resolve.same_inputs(name, before, content):
             return standing, choice.held
         try:
-            return self._dated(resolve.bundle(name, content, self._policy, runs), standing), choice.held
+            bundle = resolve.bundle(name, content, self._rules, self._facts, runs)
+            return self._dated(bundle, standing), choice.held
         except Stalled as error:
             return None, choice.held or Held(error.reason, error.message, stalls=True)
 
@@ -106,7 +107,7 @@ class Admissions:
 
     def _runs(self, name: str, accepted: Content | None) -> Versions:
         state, document = self._clusters.states.get(name), accepted.specs.clusters.get(name) if accepted else None
-        return fleet.running(state.record if state else None, document, self._policy)
+        return fleet.running(state.record if state else None, document, self._rules)
 
     def _leave_out(self, snapshot: Snapshot, rollout: Rollout) -> None:
         """Forget clusters of this source that were never accepted and that nothing speaks of any more."""

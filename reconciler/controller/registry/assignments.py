@@ -7,7 +7,7 @@ from reconciler.assignment import Assignment, Unresolved
 from reconciler.controller import briefs
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import Bundle, Content, Held, Policy, Record, Request, Revision
+from reconciler.model import Bundle, Content, Held, Record, Request, Revision
 from reconciler.spec import resolve
 
 
@@ -31,8 +31,8 @@ class Slot:
 class Assignments:
     """The slots and states of all clusters; memory grows with the clusters that exist."""
 
-    def __init__(self, policy: Policy, states: Mapping[str, State]) -> None:
-        self._policy = policy
+    def __init__(self, host: str, states: Mapping[str, State]) -> None:
+        self._host = host
         self.states = dict(states)
         self.slots: dict[str, Slot] = {}
 
@@ -84,8 +84,8 @@ class Assignments:
             self.slots[cluster] = replace(slot, memory=memory)
 
     def _born(self, slot: Slot, bundle: Bundle, now: float, nonce: str) -> Record:
-        revision, host = bundle.revision, self._policy.host
-        return Record(slot.source, bundle.cluster, host, "", revision.branch, revision.commit, {}, nonce, now)
+        revision = bundle.revision
+        return Record(slot.source, bundle.cluster, self._host, "", revision.branch, revision.commit, {}, nonce, now)
 
 
 def _record(record: Record, slot: Slot, bundle: Bundle) -> Record:

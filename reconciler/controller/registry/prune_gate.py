@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reconciler import fleet
-from reconciler.model import Destructive, Permit, Policy, Request, Snapshot
+from reconciler.model import Destructive, Permit, Request, Rules, Snapshot
 
 
 @dataclass(slots=True)
@@ -22,8 +22,8 @@ class Round:
 class PruneGate:
     """The rounds of all sources."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
         self._rounds: dict[str, Round] = {}
 
     def begin(self, snapshot: Snapshot, changed: Iterable[str], pending: Iterable[str]) -> frozenset[str]:
@@ -52,7 +52,7 @@ class PruneGate:
             round_.destructive[wanted.cluster] = wanted
         others = [name for name in round_.destructive if name != wanted.cluster] if last else []
         everybody = [round_.destructive[name] for name in sorted(round_.destructive)]
-        permit = fleet.permit(everybody, frozenset(round_.pending), requests, round_.trailers, self._policy, now)
+        permit = fleet.permit(everybody, frozenset(round_.pending), requests, round_.trailers, self._rules, now)
         return permit, tuple(others)
 
     def excuse(self, source: str, cluster: str) -> tuple[str, ...]:
