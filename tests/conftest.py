@@ -1,7 +1,9 @@
 """Fixtures every test may use: embedded hosts, and the controller as it is installed (devhost.fixtures)."""
 
+import os
 import re
 import signal
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 
@@ -55,3 +57,18 @@ def is_core(file: Path) -> bool:
     found = [(name.split("."), what) for name, what in IMPORT.findall(file.read_text())]
     rooms = {name[1] if len(name) > 1 else what for name, what in found if name[0] == "reconciler"}
     return bool(rooms) and rooms <= PURE and not {name[0] for name, _ in found} & BESIDES
+
+
+# Where everything a test may need was installed (`.ci/run`), a skip is a failure: NIDUS_REQUIRE=all. What nobody may fetch, the official
+# engine and images, is named by these variables, and what needs them may still be skipped.
+GIVEN = ("NIDUS_VCLUSTER", "NIDUS_TEKTON_IMAGES")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("NIDUS_REQUIRE") == "all":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(name in reason for name in GIVEN):
+            report.outcome, report.longrepr = "failed", f"NIDUS_REQUIRE=all: {reason}"
+    return report

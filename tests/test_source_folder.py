@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -89,12 +90,22 @@ def test_reading_a_folder_loads_no_gitpython() -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
-def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
-    """As somebody who may not read it: root may read everything."""
-    (tmp_path / "closed").mkdir()
-    (tmp_path / "closed" / "a.yaml").write_text("a")
-    (tmp_path / "closed").chmod(0)
-    if os.access(tmp_path / "closed", os.R_OK):
-        pytest.skip("this account may read every folder")
-    with pytest.raises(Unavailable):
-        read(tmp_path, "", Limits())
+def test_a_folder_that_cannot_be_listed_is_an_error() -> None:
+    """As somebody who may not read it: root may read everything, so root is somebody else meanwhile."""
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        (root / "open").mkdir()
+        (root / "closed").mkdir()
+        (root / "closed" / "a.yaml").write_text("a")
+        (root / "closed").chmod(0)
+        root.chmod(0o755)
+        us = os.geteuid()
+        try:
+            if us == 0:
+                os.seteuid(65534)
+            assert read(root / "open", "", Limits())
+            with pytest.raises(Unavailable):
+                read(root, "", Limits())
+        finally:
+            os.seteuid(us)
+            (root / "closed").chmod(0o755)
