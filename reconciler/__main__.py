@@ -1,4 +1,5 @@
-"""`nidus`: finds the verb, builds its arguments, prints its errors. Imports nothing heavy: `nidus --help` is instant (G11)."""
+"""`nidus`: finds the verb, builds its arguments, prints its errors. Imports no large module, so that `nidus --help`
+answers at once (G11)."""
 
 import argparse
 import importlib

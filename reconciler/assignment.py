@@ -1,4 +1,4 @@
-"""What a pass is given and what it comes to: one value each way (house.md, "The shell of a pass")."""
+"""The input and the outcome of a pass, one value each."""
 
 from dataclasses import dataclass, field
 
@@ -20,9 +20,9 @@ class Facts:
 class Assignment:
     """Everything one pass over one cluster needs.
 
-    `state` holds the record as it is to be after this pass, with the inventory as it was stored; `stored` what the server has
-    (None: nothing yet). `memory` is what the last pass remembered, `held` and `invalid` what admission says of the cluster,
-    `epoch` rises whenever the bundle is another one.
+    `state` is the record as it should be after this pass, with the inventory as it is stored; `stored` is what the
+    server has (None: nothing yet). `memory` is what the last pass remembered; `held` and `invalid` come from admission;
+    `epoch` rises with each new bundle.
     """
 
     bundle: Bundle
@@ -38,8 +38,8 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A cluster of which nobody can say what it should be: its file is broken and nothing older was accepted, or what was accepted
-    cannot be read (S8). `held` and `invalid` say why."""
+    """A cluster without a bundle: its file is broken and no older version was accepted, or the accepted version cannot
+    be read (S8). `held` and `invalid` say why."""
 
     cluster: str
     source: str
@@ -51,11 +51,12 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pass came to, or why there was none. `state` None: nothing is on record; `memory` None: what was remembered stays.
+    """The outcome of a pass, or why there was none. `state` None: there is no record; `memory` None: keep what was
+    remembered.
 
-    `watch`: nested objects whose change should wake the cluster. `retry`: look again with backoff, or in `after` seconds; `soon`:
-    what is waited for follows within moments. `over`: the removal is carried out, proven for every entry. `unanswered`: a target
-    inside did not answer.
+    `watch`: nested objects whose change should wake the cluster. `retry`: look again with backoff, or in `after`
+    seconds; `soon`: what the pass waits for comes within a few seconds. `over`: the removal is done, proven for every
+    entry. `unanswered`: the nested API server did not answer.
     """
 
     report: Report

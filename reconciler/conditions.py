@@ -1,6 +1,7 @@
-"""Layers and results -> the three conditions and the one STATUS word (api.md, "On the home cluster").
+"""Computes the three conditions and the STATUS word of a cluster from its layers and results.
 
-Waiting and held are not failures (T1): they are never Stalled. Messages are sorted, so that equal states read equal.
+Waiting and held are not failures (T1): they are never Stalled. Messages are sorted, so that equal states give equal
+texts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +32,7 @@ _LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What decides the word: everything said about the cluster, sorted into sentences."""
+    """The messages that decide the word, by kind."""
 
     failed: tuple[str, ...]
     unseen: tuple[str, ...]
@@ -39,7 +40,7 @@ class _State:
     moving: tuple[str, ...]
     waiting: tuple[str, ...]
     held: tuple[str, ...]
-    pruning: tuple[str, ...]  # what deletions wait for: one sentence, however many they are
+    pruning: tuple[str, ...]  # what deletions wait for; the message shows one of them
 
 
 def compute(
@@ -55,9 +56,9 @@ def compute(
 ) -> tuple[tuple[Condition, ...], str]:
     """Conditions Ready, Reconciling, Stalled (in this order) and the STATUS word.
 
-    `suspended` is the reason of a suspend ("" if none), `invalid` the first violation of the cluster's own file ("" if none),
-    `never_applied` that nothing of this cluster was ever applied, `unreachable` why the API server of a cluster that was up
-    cannot be asked now ("" if it can): what is inside may or may not be so, and Ready is Unknown.
+    `suspended` is the reason of a suspend ("" if none), `invalid` the first violation of the cluster's own file ("" if
+    none), `never_applied` that nothing of this cluster was ever applied, `unreachable` why the API server of a cluster
+    that was up does not answer now ("" if it does): the state inside is not known, and Ready is Unknown.
     """
     state = _state(layers, results, held)
     word, message = _word(state, layers, suspended, tombstone, invalid, never_applied)
@@ -68,7 +69,8 @@ def compute(
 
 
 def with_held(found: tuple[Condition, ...], held: Held) -> tuple[Condition, ...]:
-    """Conditions of a pass, with what admission holds of the cluster besides: Stalled, where nothing but a commit ends it."""
+    """The conditions of a pass, with what admission holds added: Stalled, where only a commit or the operator can end
+    it."""
     if not held.stalls:
         return found
     stalled = Condition("Stalled", "True", held.reason, held.message)
@@ -121,7 +123,7 @@ def _word(
     invalid: str,
     never_applied: bool,
 ) -> tuple[str, str]:
-    """The first that is true, from what a human decided down to what goes by itself."""
+    """The first word that applies: decisions of people come first, then errors, then progress."""
     starting = "Provisioning" if never_applied else "Progressing"
     order: tuple[tuple[str, bool, str], ...] = (
         ("Suspended", bool(suspended), suspended),
@@ -139,7 +141,7 @@ def _word(
 
 
 def _ready(word: str, message: str, state: _State, layers: Sequence[LayerStatus]) -> Condition:
-    """True when every layer is Current, whatever waits for a human on top of it; Unknown when nobody looked."""
+    """True when every layer is Current, also while something waits for an approval; Unknown when no pass looked."""
     if not layers:
         return Condition("Ready", "Unknown" if word in ("Suspended", "Pending") else "False", word, message)
     trouble = state.failed or state.unseen or state.moving or state.waiting

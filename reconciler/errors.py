@@ -1,4 +1,5 @@
-"""The error tree. An error's type says what happens next; foreign errors are translated once, at the border, and redacted there.
+"""The error tree. An error's type says what happens next. Errors of libraries and servers are translated once, where
+they enter, and redacted there.
 
     NidusError
     ├── Stalled            only a human or a new commit can fix it; nothing is retried
@@ -9,7 +10,7 @@
     └── ApiError           one answer of a Kubernetes API, classified by `kube.errors` (A6)
 
 Waiting and held are outcomes (`model.Result`), validation problems are values (`model.Violation`); neither is an error.
-Anything outside this tree is a bug and is loud.
+Any other exception is a bug: it is logged with its traceback.
 """
 
 from enum import StrEnum
@@ -26,12 +27,14 @@ def printable(text: str) -> str:
 
 
 def one_line(text: object, limit: int = LINE) -> str:
-    """`text` as one printable line of at most `limit` characters; "" for what is no text. For what others wrote and people read."""
+    """`text` as one printable line of at most `limit` characters; "" for a value that is no string. For text of others
+    that is shown to people."""
     return printable(text[: 2 * limit])[:limit] if isinstance(text, str) else ""
 
 
 class NidusError(Exception):
-    """Base of all errors of ours. `message` is safe to show: it prints, and holds no secret and no foreign body."""
+    """Base of all our errors. `message` is safe to show: it is printable, and contains no secret and no server's
+    body."""
 
     def __init__(self, message: str, *, reason: str = "", hint: str = "") -> None:
         self.message = printable(message)
@@ -49,7 +52,7 @@ class UsageError(Stalled):
 
 
 class Retry(NidusError):
-    """Passes by itself; `after` is the pause in seconds, None where the caller's backoff decides."""
+    """Goes away without a human; `after` is the pause in seconds, None where the caller's backoff decides."""
 
     def __init__(self, message: str, *, reason: str = "", hint: str = "", after: float | None = None) -> None:
         super().__init__(message, reason=reason, hint=hint)
@@ -65,7 +68,7 @@ class LeaseLost(NidusError):
 
 
 class ErrorClass(StrEnum):
-    """What one answer of a Kubernetes API means (reliability.md appendix D). Only ABSENT may mean "not there"."""
+    """What one answer of a Kubernetes API means (A6). Only ABSENT means "not there"."""
 
     ABSENT = "Absent"
     KIND_MISSING = "KindMissing"

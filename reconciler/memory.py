@@ -1,4 +1,4 @@
-"""What a pass remembers for the next one, and what follows from it: fields put back too often are left alone (R3). Pure."""
+"""What a pass remembers for the next one; corrections that repeat too often are stopped (R3). Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.model import Change, ObjectRef, Plan, Result, Target
 
 Key = tuple[Target, ObjectRef]
-OFTEN = 5  # put back that many times within the window, and we stop fighting
+OFTEN = 5  # corrections of one object within the window; after that they are held
 WINDOW = 600.0  # seconds
 PUT_BACK = frozenset({"Drift", "Deleted", "Claimed"})
 DONE = frozenset({"configured", "created"})
@@ -14,7 +14,7 @@ DONE = frozenset({"configured", "created"})
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Lost with the process, at no harm. `settled`: pairs known to be equal (P3); `since`: when a layer began to be unready;
+    """May be lost with the process. `settled`: pairs known to be equal (P3); `since`: when a layer became unready;
     `put_back`: when we corrected an object, in seconds since the epoch, oldest first (R3)."""
 
     settled: Mapping[Key, str] = field(default_factory=dict)
@@ -23,7 +23,8 @@ class Memory:
 
 
 def contended(plan: Plan, memory: Memory, now: float) -> Plan:
-    """The plan, with corrections held that were made too often lately: somebody else wants it otherwise (R3)."""
+    """The plan, with corrections held that were made too often lately, because somebody else changes the object again
+    and again (R3)."""
     if not memory.put_back:
         return plan
     return replace(plan, changes=tuple(_yielding(change, memory, now) for change in plan.changes))

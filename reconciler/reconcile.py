@@ -1,6 +1,7 @@
-"""One pass over one nested cluster, readable aloud: gather, plan, permit, guard, intend, apply, confirm, report.
+"""One pass over one nested cluster: gather, plan, permit, guard, intend, apply, confirm, report.
 
-Create, change, delete, review and drift are this same pass with other inputs (house.md): there is no second apply and no delete path.
+Create, change, delete, review and drift are this same pass with other inputs. There is no second apply and no separate
+delete.
 """
 
 import random
@@ -47,7 +48,8 @@ JITTER = 0.2  # of it
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """What a pass may do besides reading: persist its state, and ask for leave to destroy (AD3)."""
+    """What a pass may do besides reading: save its state, and ask which deletions and replacements are permitted
+    (AD3)."""
 
     save: Callable[[State], State]
     permit: Callable[[Destructive], Permit]
@@ -55,7 +57,7 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was carried out: every result, how far each layer is, what to watch."""
+    """What was done: every result, the state of each layer, and what to watch."""
 
     results: tuple[Result, ...]
     layers: Mapping[str, LayerStatus]
@@ -63,7 +65,7 @@ class Done:
 
 
 def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tuple[Gathered, Plan]:
-    """The pass without a writer: what `plan` shows and what `reconcile` carries out (P6)."""
+    """The part of a pass that writes nothing: what `plan` shows and `reconcile` executes (P6)."""
     gathered = gather(assignment, facts, reader)
     nonce = assignment.state.record.nonce
     plan = compute(
@@ -80,7 +82,7 @@ def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tu
 
 
 def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, writer: Writer) -> Outcome:
-    """Bring one nested cluster nearer to what Git says. Raises NidusError where nothing could be seen or saved."""
+    """One pass. Raises NidusError where nothing could be read or saved."""
     gathered, plan = look(assignment, facts, now, reader)
     permit = writer.permit(_destructive(assignment, plan))
     plan = guard(plan, permit, assignment.requests, now)
@@ -90,7 +92,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     try:
         for step in carry_out(assignment, gathered, plan, state, facts, reader, now):
             steps.append(step)
-    finally:  # whatever else fails, what was done is known (A3)
+    finally:  # results are confirmed even if a later step fails (A3)
         done = _done(steps)
         state = writer.save(replace(state, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
@@ -99,7 +101,8 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
 
 
 def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
-    """The record, with what this pass has shown: the revision that is applied, the versions of an engine that is rolled out."""
+    """The record with what this pass found: the revision that is applied, and the versions of an engine that is rolled
+    out."""
     roles = {layer.name: layer.role for layer in bundle.layers}
     if report.word == "Ready":
         record = replace(record, applied=str(report.revision))
@@ -144,19 +147,20 @@ def _outcome(
 
 
 def _again(gathered: Gathered, done: Done) -> bool:
-    """Whether to look again with backoff: something failed, waits, was not seen, or nothing else tells when it is ready (A5)."""
+    """Whether to look again with backoff: something failed, waits or was not read, or no watch tells when it is ready
+    (A5)."""
     engine = next((one for one in gathered.desired if one.layer.role == "engine"), None)
     starting = engine is not None and done.layers[engine.layer.name].state == "InProgress"
     unseen = any(layer.state == "Unknown" for layer in done.layers.values())
     open_ = any(
         result.outcome in ("failed", "waiting", "deleting") and result.reason != PRUNING_WAITS
         for result in done.results
-    )  # what pruning waits for says itself when to look again
+    )  # the layer or object that deletions wait for decides when to look again
     return open_ or unseen or starting or bool(gathered.unreachable)
 
 
 def _stamps(gathered: Gathered, results: Sequence[Result]) -> dict[Key, str]:
-    """What a dry-run found equal, so that the next pass need not ask the server again (P3)."""
+    """The pairs that a dry-run found equal, so that the next pass needs no dry-run for them (P3)."""
     quiet = {(result.change.target, result.change.ref) for result in results if result.outcome == "unchanged"}
     stamps = {}
     for one in gathered.desired:
@@ -208,7 +212,7 @@ def _report(
 
 
 def _unreachable(assignment: Assignment, gathered: Gathered, done: Done, facts: Facts) -> str:
-    """Why nobody could ask a cluster that was up before; "" where it was asked, or never was up."""
+    """Why the API server of a cluster that was up before could not be read; "" where it was read, or never was up."""
     if not assignment.state.record.applied:
         return ""
     nested = Target(facts.host.name, assignment.bundle.cluster)

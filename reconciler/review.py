@@ -1,4 +1,5 @@
-"""The pass without hands: what a revision would do to the live clusters, by the same planner that would do it (P6, B1)."""
+"""The plans of a revision against the live clusters, without any write access, by the same planner that a sync uses
+(P6, B1)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,12 +30,12 @@ from reconciler.plan.guard import guard
 from reconciler.reconcile import look
 from reconciler.spec import resolve
 
-UNBORN = "0" * 16  # the nonce of a cluster that has no record yet: it owns nothing, so nothing can carry it
+UNBORN = "0" * 16  # the nonce of a cluster that has no record yet: no object has it
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the plan is made against: what is known of the clusters, and what they were accepted at."""
+    """What the plans are made against: the records of the clusters and their accepted contents."""
 
     states: Mapping[str, State]
     accepted: Mapping[str, Content]
@@ -55,7 +56,7 @@ def plans(
 ) -> tuple[Rollout, tuple[Plan, ...]]:
     """The rollout, and the plan of each cluster whose bundle would change (of all of them with `every`), by name.
 
-    Raises ApiError or Retry where the host cannot be seen.
+    Raises ApiError or Retry where the host cannot be read.
     """
     records = {name: state.record for name, state in standing.states.items()}
     rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, rules, now)
@@ -112,6 +113,6 @@ def _refs(plan: Plan) -> tuple[ObjectRef, ...]:
 
 
 def _of(plan: Plan, bundles: Sequence[Bundle], permit: Permit) -> Permit:
-    """Tombstones were approved by admission (AD2); the object budget is not theirs."""
+    """Tombstones were approved by admission (AD2); the object budget does not apply to them."""
     gone = any(bundle.cluster == plan.cluster and bundle.tombstone for bundle in bundles)
     return Permit(frozenset({plan.consent.digest})) if gone else permit

@@ -1,4 +1,4 @@
-"""Whether a removal is over: the only place that says so (house.md, "The shell of a pass"). Pure."""
+"""Whether a removal is over. No other module decides that. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,11 +13,12 @@ WITH = "GoesWithCluster"
 
 
 def finished(bundle: Bundle, entries: Entries, plan: Plan, results: Sequence[Result]) -> bool:
-    """Whether every entry of a removed cluster is proven gone, or stays by policy, and nothing is still on its way (D1, D2).
+    """Whether every entry of a removed cluster is proven gone or stays by policy, and no object is still being deleted
+    (D1, D2).
 
-    `entries`: the inventory that the plan was made from. What could not be read proves nothing, and so does an entry the plan
-    does not speak of. What is inside the cluster goes with it: with everything on the host that carries it. What was to be made
-    in a namespace that never was ours was not made: nothing is put into one (A3).
+    `entries`: the inventory that the plan was made from. An object that could not be read is not proven gone, nor is an
+    entry that the plan does not name. Objects inside the nested cluster are gone when all its objects on the host are
+    gone. An object that was to be created in a host namespace that is not ours was never created (A3).
     """
     if bundle.tombstone is None:
         return False
@@ -40,6 +41,6 @@ def _unmade(entry: InventoryEntry, bundle: Bundle) -> bool:
 
 
 def _at_home(bundle: Bundle, entries: Entries, spoken: Mapping[Key, Change]) -> bool:
-    """Whether the cluster's namespace on the host is, or may be, one that we made."""
+    """Whether we created the cluster's host namespace, or may have."""
     homes = [one for one in entries if (one.ref.kind, one.ref.name) == ("Namespace", bundle.namespace)]
     return any(one.uid or spoken[one.target, one.ref].reason != "NotOwner" for one in homes if not one.target.nested)

@@ -1,4 +1,4 @@
-"""How far the layers of a cluster are: what may start, what is Current, what waits for what (A4)."""
+"""The state of a cluster's layers: which may start, which are Current, which wait and for what (A4)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ _WORST = ("Failed", "Terminating", "NotFound", "Unknown", "InProgress")
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a layer's state is read from: the live objects by ref (results included) and what its changes came to. `more`: the
-    engine's readiness, or why a gate could not be read."""
+    """The values that a layer's state is computed from: the live objects by ref (results included) and the results of
+    its changes. `more`: the engine's readiness, or why an object of `ready.checks` could not be read."""
 
     live: Mapping[ObjectRef, Object]
     results: Sequence[Result]
@@ -32,7 +32,7 @@ def of(
     reader: Reader,
     now: float,
 ) -> tuple[LayerStatus, tuple[ObjectRef, ...]]:
-    """How far the layer is after its changes, and what to watch inside while it is not Current."""
+    """The state of the layer after its changes, and the nested objects to watch while it is not Current."""
     one = next(each for each in gathered.desired if each.layer.name == layer.name)
     ground = _ground(one, results, assignment, gathered, facts, reader)
     state = state_of(one, ground, assignment.memory.since.get(layer.name, now), now)
@@ -54,12 +54,13 @@ def failed(layer: Layer, because: str) -> LayerStatus:
 
 
 def unknown(layer: Layer, because: str) -> LayerStatus:
-    """Nobody could look: what the layer was before may or may not be so."""
+    """The layer could not be read; its earlier state may have changed."""
     return LayerStatus(layer.name, str(layer.target), "Unknown", because)
 
 
 def state_of(one: Desired, ground: Ground, since: float, now: float) -> LayerStatus:
-    """One layer after its changes were executed. Not ready for longer than its timeout is Failed, and is still watched."""
+    """One layer after its changes were executed. A layer that is not ready for longer than its timeout is Failed; it is
+    still watched."""
     layer, count = one.layer, len(one.objects) + len(one.unplaced)
     word, message = _worst(one, ground)
     if word == "InProgress" and now - since > layer.timeout:
@@ -74,8 +75,8 @@ def unready(one: Desired, ground: Ground) -> tuple[ObjectRef, ...]:
 
 
 def unsafe_to_prune(layers: Mapping[str, LayerStatus], results: Sequence[Result]) -> str:
-    """What pruning waits for, "" where it may begin: one layer that could not be seen, rendered or applied, and nothing is
-    deleted (I7: an error is never an absence)."""
+    """What pruning waits for, "" where it may begin. One layer that could not be read, rendered or applied holds all
+    deletions (I7: an error is never an absence)."""
     for layer in layers.values():
         if layer.state in ("Waiting", "Unknown"):
             return f"layer {layer.name}: {layer.message or layer.state}"

@@ -1,6 +1,6 @@
-"""Executes changes, one at a time, and says what came of each. The only caller of write verbs on desired objects.
+"""Executes one change at a time and returns its result. The only module that calls write verbs on desired objects.
 
-One object's failure does not stop its siblings (A5); nothing is sent by force but our own fields, taken back (A1).
+One object's failure does not stop the others (A5). An apply is forced only over edits of our own fields (A1).
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ WAITING = frozenset({"Terminating", "KindMissing"})  # reasons of a skip that pa
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a change stands on: the object as it was observed, and its inventory entry, if any."""
+    """What is known of the object of a change: how it was observed, and its inventory entry, if any."""
 
     observed: Observed | None
     entry: InventoryEntry | None
@@ -37,7 +37,8 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
 
 
 def stand(change: Change, ground: Ground) -> Result:
-    """What a change comes to that writes nothing: hold, skip or unchanged. What is being deleted is waited for (A2)."""
+    """The result of a change that writes nothing: hold, skip or unchanged. An object that is being deleted is waited
+    for (A2)."""
     outcome = "waiting" if change.reason in WAITING else _QUIET[change.action]
     live = ground.observed.live if ground.observed else None
     uid, confirmed = "", tuple[str, ...]()
@@ -48,7 +49,8 @@ def stand(change: Change, ground: Ground) -> Result:
 
 
 def _read_back(failed: Result, client: Client) -> Result:
-    """An ambiguous write may have been done: what stands there now says so (A6). Where it does not, the failure stands."""
+    """A write whose answer was lost may have been done: read the object and compare (A6). If it does not show the
+    write, the failure is returned."""
     change = failed.change
     try:
         live = client.get(change.ref)
@@ -73,7 +75,7 @@ def _read_after_delete(failed: Result, live: Object | None) -> Result:
 
 
 def _carries(live: Object, change: Change) -> bool:
-    """Whether the live object is what was sent: made or changed by us, not another one's, and saying all that we asked for."""
+    """Whether the live object is the result of this write: created or changed by us, with every field that was sent."""
     wanted = change.desired or {}
     known = live["metadata"]["uid"] == change.uid
     same = known if change.action in ("configure", "adopt") else not known and _our_nonce(live, wanted)
@@ -94,8 +96,9 @@ def _create(change: Change, client: Client, ground: Ground) -> Result:
 
 
 def _made(change: Change, client: Client, outcome: Outcome) -> Result:
-    """Create what was found absent. A server that says it was there (200 instead of 201) speaks of somebody else's object, and
-    what our apply put into it is taken back, or of ours, sent twice by a proxy: then nobody beside us owns anything in it (A2)."""
+    """Create an object that was found absent. If the server answers 200 instead of 201, the object existed. Somebody
+    else created it: then the fields we just applied are removed again. Or a proxy sent our request twice: then nobody
+    else owns a field of it (A2)."""
     applied = client.apply(_body(change))
     others = [one for one in map(fields.owner_of, fields.entries(applied.object)) if not conflict.is_ours(one)]
     if applied.created or not any(not one.subresource for one in others):
@@ -104,7 +107,8 @@ def _made(change: Change, client: Client, outcome: Outcome) -> Result:
 
 
 def _given_back(change: Change, client: Client, applied: Applied) -> str:
-    """An apply that names no field: what only we own goes, and with it our marks; the words for what happened."""
+    """Apply without any field: the server removes what only we own, our marks included. Returns the message of the
+    result."""
     told = f"{change.ref} was made by somebody else while it was being created"
     metadata = applied.object["metadata"]
     bare = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
@@ -117,14 +121,16 @@ def _given_back(change: Change, client: Client, applied: Applied) -> str:
 
 
 def _unread(change: Change, ground: Ground) -> Result:
-    """It could not be read when the plan was made, and is there: the next pass compares what is ours, and never takes the rest."""
+    """The object could not be read when the plan was made, and exists: the next pass compares it if it is ours and
+    leaves it alone otherwise."""
     if ground.entry is not None:
         return Result(change, "waiting", error=f"{change.ref} can be read only now", reason="Unread")
     return Result(change, "failed", error=f"{change.ref} exists and is not ours", reason="NotOwner", stalls=True)
 
 
 def _configure(change: Change, client: Client, ground: Ground) -> Result:
-    """Apply; what has to go is taken over first, so that the apply, which does not name it, removes it (A1)."""
+    """Apply. Ownership of fields that have to go is taken first, so that the apply, which does not name them, removes
+    them (A1)."""
     live = ground.observed.live if ground.observed else None
     if change.strays and live is not None:
         live = _taken_over(change, client, live)
@@ -133,8 +139,8 @@ def _configure(change: Change, client: Client, ground: Ground) -> Result:
 
 
 def _taken_over(change: Change, client: Client, live: Object) -> Object:
-    """The object, owned as the change needs it. Controllers write status all the time, which moves the version that such a
-    write is based on: it is then based on a fresh read, a few times."""
+    """The object after ownership of the fields that have to go was taken. This write needs the newest resourceVersion,
+    and controllers that write status change it: on a conflict the object is read again, a few times."""
     for _ in range(TRIES - 1):
         try:
             return client.hand_over(change.ref, live, handover.handed_over(live, change.strays))
@@ -147,7 +153,7 @@ def _taken_over(change: Change, client: Client, live: Object) -> Object:
 
 
 def _replace(change: Change, client: Client, ground: Ground) -> Result:
-    """Delete, and create at once if the object is really gone; else the next pass finds it absent and creates it."""
+    """Delete, and create at once if the object is gone; otherwise the next pass finds it absent and creates it."""
     left = client.delete(change.ref, _meant(change))
     if left is not None:
         return Result(change, "deleting", uid=change.uid, live=left)
@@ -155,7 +161,8 @@ def _replace(change: Change, client: Client, ground: Ground) -> Result:
 
 
 def _delete(change: Change, client: Client, ground: Ground) -> Result:
-    """Delete by name and UID (D4). A successor with another UID is not ours: 409, the entry is settled by the next plan."""
+    """Delete by name and UID (D4). An object with another UID is not ours: the server answers 409, and the next plan
+    removes the entry."""
     left = client.delete(change.ref, _meant(change))
     if left is None:
         return Result(change, "deleted", uid=change.uid)
@@ -166,8 +173,8 @@ def _delete(change: Change, client: Client, ground: Ground) -> Result:
 
 
 def _unconfirmed(change: Change, ground: Ground, live: Object) -> tuple[str, ...] | None:
-    """The field set to confirm of an unchanged object that the inventory does not know as ours, or knows too little of: a crash
-    came between the write and its confirmation (I5). None where nothing is new, and where nobody had to ask the server."""
+    """The field set to confirm of an unchanged object whose inventory entry is missing or lacks fields: the process
+    ended between the write and its confirmation (I5). None where nothing is new, or where no dry-run was needed."""
     entry = ground.entry
     if entry is None or entry.state != "owned" or entry.uid != live["metadata"]["uid"]:
         return fields.managed(live)

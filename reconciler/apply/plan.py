@@ -1,4 +1,5 @@
-"""Carrying a plan out: layer by layer in dependency order, pruning last; a removed cluster from its engine to its namespace (A4, D2)."""
+"""Executes a plan: layer by layer in dependency order, deletions last. A removed cluster is deleted from its engine to
+its namespace (A4, D2)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ Carry = Callable[[Change], Result]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What came of a part of a plan: results as soon as they are there, then how far their layer is. `watch`: nested objects
-    whose change could make a layer Current."""
+    """A part of the outcome of a plan: results as soon as they exist, then the state of their layer. `watch`: nested
+    objects whose change could make a layer Current."""
 
     results: tuple[Result, ...] = ()
     layers: Mapping[str, LayerStatus] = field(default_factory=dict)
@@ -32,9 +33,9 @@ class Step:
 def carry_out(
     assignment: Assignment, gathered: Gathered, plan: Plan, state: State, facts: Facts, reader: Reader, now: float
 ) -> Iterator[Step]:
-    """Carry out layer by layer in dependency order; pruning last, and only when every layer could be applied (A4, I7).
+    """Execute layer by layer in dependency order; deletions last, and only when every layer could be applied (A4, I7).
 
-    Whoever iterates has every result before anything else of the pass can fail.
+    The caller gets each result before a later step of the pass can fail.
     """
     carry = _hands(gathered, state, reader)
     layers: dict[str, LayerStatus] = {}
@@ -76,7 +77,7 @@ def _hands(gathered: Gathered, state: State, reader: Reader) -> Carry:
 
 
 def _stuck(layer: Layer, gathered: Gathered, layers: Mapping[str, LayerStatus]) -> LayerStatus | None:
-    """Why nothing of a layer can be done in this pass; None where it may start."""
+    """The state of a layer that cannot be applied in this pass; None where it may start."""
     if layer.name in gathered.broken:
         return standing.failed(layer, gathered.broken[layer.name])
     if layer.target in gathered.unreachable:
@@ -88,7 +89,7 @@ def _stuck(layer: Layer, gathered: Gathered, layers: Mapping[str, LayerStatus]) 
 
 
 def _applied(layer: Layer, plan: Plan, carry: Carry) -> tuple[Result, ...]:
-    """The changes of one layer but its deletions: what others need first, then the rest, side by side."""
+    """The changes of one layer without its deletions: first those that others need, then the rest in parallel."""
     changes = [one for one in plan.changes if one.layer == layer.name and one.action != "delete"]
     results: list[Result] = []
     for _, group in groupby(changes, key=lambda one: order.rank(one.ref)):
@@ -97,8 +98,8 @@ def _applied(layer: Layer, plan: Plan, carry: Carry) -> tuple[Result, ...]:
 
 
 def _with_room(done: Sequence[Result], plan: Plan, before: Sequence[Result], carry: Carry) -> Iterator[Result]:
-    """The results, where the server refused a change because an object of ours that leaves holds what it asks for: that one is
-    deleted, which the plan allows, and the change is tried once more (A1)."""
+    """The results. Where the server refused a change because an object of ours that is to be deleted holds the
+    allocation it needs, that object is deleted, if the plan allows it, and the change is tried once more (A1)."""
     gone = {(one.change.target, one.change.ref): one for one in before if one.change.action == "delete"}
     for result in done:
         change = result.change
@@ -115,7 +116,7 @@ def _with_room(done: Sequence[Result], plan: Plan, before: Sequence[Result], car
 
 
 def _rest(assignment: Assignment, plan: Plan, carry: Carry) -> list[Result]:
-    """What belongs to no layer any more and is not deleted: it is said why it stays."""
+    """Results for objects that belong to no layer any more and are not deleted, with the reason."""
     names = {layer.name for layer in assignment.bundle.layers}
     return [carry(change) for change in plan.changes if change.layer not in names and change.action != "delete"]
 
@@ -130,7 +131,7 @@ def _ending(
     reader: Reader,
 ) -> Iterator[Step]:
     """The deletions of the plan, or what each of them waits for."""
-    gone = [result.change for result in results]  # for what came in their place
+    gone = [result.change for result in results]  # already deleted for the objects that replace them
     doomed = [change for change in plan.changes if change.action == "delete" and change not in gone]
     waits = standing.unsafe_to_prune(layers, results)
     if waits:
@@ -159,8 +160,9 @@ def _bury(
     facts: Facts,
     reader: Reader,
 ) -> Iterator[Step]:
-    """The engine, then what it left running, then the policies, the namespace last; each when all before it is observed gone.
-    The policies hold our own rights in the namespace, so they may not go earlier. `going`: what an earlier pass deleted."""
+    """Delete the engine, then the pods it left running, then the policies, then the namespace. Each step begins when
+    all objects of the step before are observed gone. The policies contain our own rights in the namespace, so they go
+    late. `going`: objects that an earlier pass deleted."""
     results: list[Result] = list(going)
     for layer, group in groupby(changes, key=lambda change: change.layer):
         if layer != leftovers.LAYER and _all_gone(results):

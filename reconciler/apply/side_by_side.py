@@ -1,4 +1,4 @@
-"""Independent changes sent at once: a pass does not wait for one answer before it asks the next (performance.md G2)."""
+"""Sends independent changes in parallel, so that a pass does not wait for each answer in turn (G2)."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,8 @@ HOST_LANES, NESTED_LANES = 8, 4  # of one pass; a nested client keeps four conne
 
 
 def each(changes: Sequence[Change], carry: Callable[[Change], Result], *, nested: bool) -> list[Result]:
-    """The result of each change, in order. What a `carry` raises is raised when every change was tried or given up."""
+    """The result of each change, in order. An error that `carry` raises is raised after every change was tried or
+    cancelled."""
     lanes = min(NESTED_LANES if nested else HOST_LANES, len(changes))
     if lanes < 2:
         return [carry(change) for change in changes]
@@ -29,7 +30,7 @@ def _in_turn(changes: Sequence[Change], carry: Callable[[Change], Result]) -> tu
     try:
         for change in changes:
             results.append(carry(change))
-    except BaseException as error:  # handed to the pass, which knows what it means
+    except BaseException as error:  # raised again in the thread of the pass
         return results, error
     return results, None
 

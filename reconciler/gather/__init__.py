@@ -1,6 +1,7 @@
 """Everything a pass reads before it decides: render, observe, dry-run. Writes nothing.
 
-What could not be read is a value here, never an absence: `broken` layers, `unreachable` and `down` targets, unplaced objects.
+What could not be read is returned as a value and never taken as absent: `broken` layers, `unreachable` and `down`
+targets, unplaced objects.
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ class Gathered:
 
     @property
     def dark(self) -> dict[str, str]:
-        """Layer -> why nobody could look at it."""
+        """Layer -> why its objects could not be read."""
         silent = {**self.down, **self.unreachable}
         return {one.layer.name: silent[one.layer.target] for one in self.desired if one.layer.target in silent}
 

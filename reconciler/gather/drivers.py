@@ -1,4 +1,4 @@
-"""Who drives the scale of what a pass sees (A1): autoscalers are listed only where that decides something."""
+"""Who sets the replicas of the observed objects (A1). Autoscalers are listed only where the answer matters."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,9 +17,11 @@ def told(
     client: Callable[[Target], Client],
     scalers: frozenset[str] = frozenset(),
 ) -> dict[ObjectRef, Observed]:
-    """The observations of one target, each with who drives its scale. `scalers`: managers that count as autoscalers.
+    """The observations of one target, each with who sets its replicas. `scalers`: field managers that count as
+    autoscalers.
 
-    Raises ApiError where the autoscalers cannot be listed; where they may not be, a scaled field is left alone as before.
+    Raises ApiError where the autoscalers cannot be listed. Where we have no right to list them, a scaled field is left
+    alone.
     """
     wanted = {mark.ref_of(item): item for one in desired if one.layer.target == target for item in one.objects}
     before = {entry.ref: entry.fields for entry in entries if entry.target == target}
@@ -46,7 +48,7 @@ def _live(seen: Mapping[ObjectRef, Observed], ref: ObjectRef) -> Object | None:
 
 
 def _listed(client: Client, spaces: Iterable[str], asked: Iterable[ObjectRef]) -> dict[ObjectRef, str]:
-    """The live autoscalers of these namespaces, by what they drive."""
+    """The live autoscalers of these namespaces, by the object they scale."""
     found: dict[ObjectRef, str] = {}
     for space in sorted(spaces):
         try:

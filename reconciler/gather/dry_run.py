@@ -1,4 +1,4 @@
-"""What the server would make of it: a dry-run of every object that may differ (P1, P3)."""
+"""The server's dry-run answer for every object that may differ (P1, P3)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +20,8 @@ def dry_run(
     settled: Mapping[Key, str],
     reader: Reader,
 ) -> tuple[dict[Key, Observed], dict[Target, str]]:
-    """The observations, with the server's dry-run answer for each suspect; and the targets that stopped answering meanwhile."""
+    """The observations with the dry-run answer for each object that may differ; and the targets that stopped
+    answering."""
     by_key = {(one.layer.target, mark.ref_of(item)): (one.layer, item) for one in desired for item in one.objects}
     answers, silent = dict(observed), dict[Target, str]()
     for key in suspects.suspects(desired, observed, entries, settled):

@@ -1,4 +1,5 @@
-"""What decides whether a layer is Current besides its own objects: the objects of its `ready.checks`, the engine's API server."""
+"""What a layer's health needs besides its own objects: the objects of its `ready.checks`, and the answer of the nested
+API server."""
 
 from collections.abc import Iterable, Mapping
 
@@ -21,9 +22,10 @@ def refs(layer: Layer) -> Iterable[ObjectRef]:
 def read(
     layer: Layer, live: Mapping[ObjectRef, Object], reader: Reader
 ) -> tuple[dict[ObjectRef, Object], Health | None]:
-    """The objects of the gates that are not among `live`; and, where one could not be read, why nobody knows.
+    """The objects of `ready.checks` that are not in `live`; and the health of a layer for which one of them could not
+    be read.
 
-    A kind that is not installed yet is a gate that does not hold yet, no failure of the pass.
+    A kind that is not installed yet is a check that does not hold yet, and no failure of the pass.
     """
     found: dict[ObjectRef, Object] = {}
     for ref in refs(layer):
@@ -43,9 +45,9 @@ def read(
 
 
 def engine(live: Mapping[ObjectRef, Object], nested: Target, unreachable: str, reader: Reader) -> Health:
-    """The engine is Current when its rollout is complete and its API server answers us (vcluster.md 2.7).
+    """The engine's health: Current when its rollout is complete and its API server answers.
 
-    `unreachable`: why it did not answer in this pass already, "" if it did or was not asked; it is then not asked once more (A7).
+    `unreachable`: why the API server did not answer earlier in this pass, "" otherwise; it is then not asked again (A7).
     """
     rolled_out = readiness.compute(live, secret=True, answers=True)
     if rolled_out.status != "Current":

@@ -1,6 +1,8 @@
-"""What the engine leaves on the host when its workload goes (D2): the tenant's pods, which run on without their control plane.
+"""What the engine leaves on the host when its workload is deleted (D2): the tenant's pods, which go on running without
+a control plane.
 
-They are deleted under policy Retain alone: Delete ends them with their namespace, Orphan touches nothing. Claims of volumes stay.
+They are deleted one by one only under policy Retain: Delete removes them with the namespace, Orphan leaves everything.
+Volume claims stay.
 """
 
 from collections.abc import Sequence
@@ -16,8 +18,8 @@ WORKLOADS = frozenset({"StatefulSet", "Deployment"})
 
 
 def claims(bundle: Bundle, entries: Sequence[InventoryEntry], reader: Reader, host: Target) -> list[InventoryEntry]:
-    """The leftover pods as inventory entries to come, by UID (D4); raises NidusError. None while the engine runs: deleting a pod
-    under it would delete the tenant's own object; and none where the namespace is not the one we made."""
+    """The pods left over, as new inventory entries with their UIDs (D4); raises NidusError. None while the engine runs,
+    because it would delete the tenant's own pod as well; none where we did not create the namespace."""
     if not _due(bundle) or _running(entries):
         return []
     client = reader.client(host)

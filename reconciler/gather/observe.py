@@ -1,4 +1,4 @@
-"""What is there: every desired or inventoried object as it is, from the live cache, by GET or by LIST."""
+"""Reads every object that is desired or in the inventory: from the live cache, by GET or by LIST."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ NOT_UP = "known after the control plane is up"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen, and the targets that were not: `unreachable` did not answer, `down` have no control plane to ask yet."""
+    """What was read, and the targets that were not: `unreachable` did not answer, `down` have no control plane yet."""
 
     objects: Mapping[Key, Observed]
     unreachable: Mapping[Target, str]
@@ -28,7 +28,8 @@ class Seen:
 
 
 def observe(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[InventoryEntry], reader: Reader) -> Seen:
-    """Read every desired or inventoried object. A target of which one read fails counts as not seen at all (S3, I7)."""
+    """Read every object that is desired or in the inventory. A target of which one read fails counts as not read at all
+    (S3, I7)."""
     objects: dict[Key, Observed] = {}
     unreachable: dict[Target, str] = {}
     down: dict[Target, str] = {}
@@ -60,16 +61,17 @@ def _wanted(
             wanted.setdefault(one.layer.target, {})[mark.ref_of(item)] = str(item["apiVersion"]).rsplit("/", 1)[-1]
     for entry in entries:
         if entry.target.nested and bundle.tombstone is not None:
-            continue  # goes with its cluster: nobody need look (D2)
+            continue  # deleted with its cluster: no need to read it (D2)
         wanted.setdefault(entry.target, {}).setdefault(entry.ref, "")
     return wanted
 
 
 def _is_up(desired: Sequence[Desired], seen: Mapping[Key, Observed]) -> bool:
-    """Whether the engine is rolled out on the host: until then nobody asks its API server, and no breaker opens over it (A7)."""
+    """Whether the engine is rolled out on the host. Until then its API server is not called, so that its breaker does
+    not open (A7)."""
     engine = next((one for one in desired if one.layer.role == "engine"), None)
     if engine is None:
-        return True  # it could not be rendered: what runs may well answer
+        return True  # it could not be rendered; the engine that runs may still answer
     refs = [ref for item in engine.objects if (ref := mark.ref_of(item)).kind in readiness.ROLLOUTS]
     live = {ref: one.live for ref in refs if (one := seen.get((engine.layer.target, ref))) and one.live is not None}
     return readiness.compute(live, secret=True, answers=True).status == "Current"
@@ -88,7 +90,8 @@ def _observed(
 def _observed_host(
     bundle: Bundle, target: Target, refs: Mapping[ObjectRef, str], reader: Reader
 ) -> dict[ObjectRef, Observed]:
-    """The live cache answers what it holds; a miss is no absence, so it is asked for (R1), unless its namespace is known to be absent."""
+    """Objects from the live cache. One that the cache lacks is read by GET (R1), unless its namespace is known to be
+    absent."""
     home = ObjectRef("", "Namespace", "", bundle.namespace)
     found: dict[ObjectRef, Observed] = {}
     client = reader.client(target)
@@ -113,9 +116,10 @@ def _read(client: Client, target: Target, ref: ObjectRef, version: str) -> Obser
 
 
 def _listed(client: Client, target: Target, refs: Mapping[ObjectRef, str]) -> dict[ObjectRef, Observed]:
-    """Of kinds and namespaces with many refs: one LIST each, without a selector, so that what it lacks is absent (A2).
+    """One LIST for each kind and namespace with many refs, without a selector, so that an object that is not in it is
+    absent (A2).
 
-    What the server lists at another version than the one wanted is left to be read one by one.
+    Kinds that the server lists at another version than the wanted one are read one by one.
     """
     wanted = Counter((ref.group, ref.kind, ref.namespace) for ref in refs)
     many = {place for place, count in wanted.items() if count >= LISTED_FROM}

@@ -1,4 +1,4 @@
-"""Through what a pass reads: the clients of its targets, the live cache of the host, the render workers."""
+"""What a pass reads with: the clients of its targets, the live cache of the host, the render workers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Key = tuple[Target, ObjectRef]
 class Reader:
     """`client` and `render` raise NidusError where a target cannot be reached or a layer not be rendered now.
 
-    `merge` takes the answers to our own writes, so that the cache is never behind them (R1).
+    `merge` stores the answers to our own writes, so that the cache is never older than they are (R1).
     """
 
     client: Callable[[Target], Client]

@@ -1,4 +1,4 @@
-"""What a cluster should be: every layer rendered, its objects under their real names and marked as ours."""
+"""Renders every layer of a cluster: objects with their namespaces settled and with our labels."""
 
 from reconciler.errors import Retry, Stalled
 from reconciler.gather import scope
@@ -11,7 +11,7 @@ Rendered = list[tuple[Layer, tuple[Object, ...]]]
 
 
 def render(bundle: Bundle, reader: Reader) -> tuple[Rendered, dict[str, str]]:
-    """The objects of every layer as they were rendered, and the layers that could not be, with the reason."""
+    """The rendered objects of every layer, and why other layers could not be rendered."""
     rendered: Rendered = []
     broken: dict[str, str] = {}
     for layer in bundle.layers:
@@ -29,7 +29,7 @@ def scopes(rendered: Rendered, reader: Reader) -> Scopes:
 
 
 def desired(bundle: Bundle, rendered: Rendered, known: Scopes, nonce: str) -> tuple[Desired, ...]:
-    """The layers as they will be sent; what has no known scope yet stands apart and waits."""
+    """The layers as they will be sent. Objects whose scope is not known yet are listed apart and wait."""
     return tuple(_desired(bundle, layer, objects, known, nonce) for layer, objects in rendered)
 
 

@@ -1,4 +1,5 @@
-"""Which objects live in a namespace: an object's identity is its kind's scope as served (A2). Unknown waits; it is never guessed."""
+"""Which objects have a namespace. The server decides the scope of a kind, and the scope is part of an object's identity
+(A2). An object of unknown scope waits; the scope is never guessed."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -27,7 +28,7 @@ class Scopes:
         self._silent: set[Target] = set()
 
     def namespaced(self, target: Target, kind: Kind) -> bool | None:
-        """Whether objects of this (group, kind) live in a namespace of `target`; None where nobody knows yet."""
+        """Whether objects of this (group, kind) have a namespace in `target`; None while that is not known."""
         if kind in NAMESPACED:
             return NAMESPACED[kind]
         key = (target, kind)
@@ -61,7 +62,7 @@ def declared(rendered: Iterable[tuple[Target, Iterable[Object]]]) -> dict[tuple[
 
 
 def placed(item: Object, namespace: str, namespaced: bool) -> Object:
-    """The object under its real name: with a namespace, its own or else `namespace`, exactly where its kind has one."""
+    """The object with its own namespace or else `namespace` if its kind is namespaced, and without one otherwise."""
     metadata: Mapping[str, Any] = item["metadata"]
     if not namespaced:
         return {**item, "metadata": {name: value for name, value in metadata.items() if name != "namespace"}}
@@ -71,9 +72,10 @@ def placed(item: Object, namespace: str, namespaced: bool) -> Object:
 
 
 def settled(entries: Iterable[InventoryEntry], scopes: Scopes) -> tuple[InventoryEntry, ...]:
-    """The entries under their real names: one of a cluster-scoped kind names no namespace, whatever was thought of it earlier.
+    """The entries with the scope that is known now: an entry of a cluster-scoped kind has no namespace, whatever was
+    recorded.
 
-    Of two that are one object the owned one stays.
+    Of two entries of one object the owned one stays.
     """
     found: dict[tuple[Target, Any], InventoryEntry] = {}
     for entry in entries:

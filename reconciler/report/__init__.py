@@ -1,4 +1,4 @@
-"""Says what happened, to everybody who listens: status objects, Kubernetes Events, metrics and log lines (T1-T3).
+"""Reports what happened: status objects, Kubernetes Events, metrics and log lines (T1-T3).
 
 `Transition` is the one value the sinks share; a sink is a module plus a row in `Reporter`.
 """

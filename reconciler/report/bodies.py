@@ -1,4 +1,4 @@
-"""Status objects from views, and views from status objects. Pure: times are in the views."""
+"""Converts views to status objects and back. Pure: times are in the views."""
 
 import calendar
 import time
@@ -28,7 +28,8 @@ def cluster(one: ClusterView) -> Body:
 
 
 def source(one: SourceView) -> Body:
-    """(spec, status) of a Source object. The last fetch is told while the source cannot be fetched: else it is younger than an interval."""
+    """(spec, status) of a Source object. The time of the last fetch is written only while the source cannot be fetched;
+    otherwise it is less than an interval ago."""
     status: dict[str, Any] = {
         "revision": one.revision,
         "accepted": one.accepted,
@@ -50,7 +51,7 @@ def source(one: SourceView) -> Body:
 
 
 def read_cluster(item: Object) -> ClusterView:
-    """What a status object says of a cluster, for a process that begins; whatever has another form counts as not said."""
+    """The view in the status object of a cluster, for a process that starts. Fields of another form are left out."""
     spec, status = _mapping(item.get("spec")), _mapping(item.get("status"))
     revision = _mapping(status.get("revision"))
     return ClusterView(
@@ -70,7 +71,7 @@ def read_cluster(item: Object) -> ClusterView:
 
 
 def read_source(item: Object) -> SourceView:
-    """What a status object says of a source, for a process that begins."""
+    """The view in the status object of a source, for a process that starts."""
     status = _mapping(item.get("status"))
     stages = tuple((name, at) for name, text in _mapping(status.get("stages")).items() if (at := _seconds(text)))
     generation = status.get("generation")
@@ -101,7 +102,7 @@ def _read_condition(one: Mapping[str, Any]) -> ConditionView:
 
 
 def _consent(held: Held) -> dict[str, Any]:
-    """What approves a hold: its digest, and its items, so that a set that shrank meanwhile is still approved (P7)."""
+    """What approves a hold: its digest and its items, so that a set that became smaller is still approved (P7)."""
     return {"digest": held.consent, **({"items": list(held.items)} if 0 < len(held.items) <= ITEMS else {})}
 
 

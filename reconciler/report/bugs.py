@@ -1,4 +1,4 @@
-"""What is told of a bug of ours: its type, the frames it came through, and a count. Never what a repository or a server said."""
+"""Reports a bug of ours: its type, its stack frames and a count. Never text from a repository or a server."""
 
 import traceback
 

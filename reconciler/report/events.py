@@ -10,7 +10,7 @@ from reconciler.kube.client import Client
 from reconciler.report import bugs, log
 from reconciler.report.transitions import Transition
 
-LIMIT = 1000  # waiting events; beyond that the oldest story is told by the log alone
+LIMIT = 1000  # waiting events; beyond that the oldest is dropped and only in the log
 NOTE = 1000  # bytes an Event's note may have
 
 
@@ -44,7 +44,7 @@ class Events:
                 self._client.create(self._body(one))
             except NidusError as error:
                 log.line("EventFailed", cluster=one.cluster, message=error.message)
-            except Exception as error:  # one event is not worth the thread
+            except Exception as error:  # one failed event must not end the thread
                 bugs.tell("event", error, one.cluster)
 
     def _body(self, one: Transition) -> dict[str, Any]:

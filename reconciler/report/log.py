@@ -1,4 +1,4 @@
-"""One JSON object a line on standard error, of texts that print; nothing secret is ever handed in."""
+"""Writes one JSON object a line to standard error. All texts are made printable; callers pass no secret."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def line(event: str, stream: TextIO | None = None, **fields: object) -> None:
 
 
 def shown(value: Any) -> Any:
-    """A JSON value as it may be told: every text prints, and what is no JSON is its text."""
+    """A JSON value with printable texts; a value that is no JSON becomes its text."""
     if isinstance(value, Mapping):
         return {printable(str(key)): shown(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

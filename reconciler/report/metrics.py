@@ -1,4 +1,4 @@
-"""Prometheus metrics; names follow the field's conventions, labels never come from the repository except cluster and source names."""
+"""Prometheus metrics. Labels never come from the repository, except the names of clusters and sources."""
 
 from collections.abc import Callable
 
@@ -65,7 +65,7 @@ class Metrics:
                 self._changes.labels(result.outcome).inc()
 
     def gone(self, cluster: str) -> None:
-        """Forget a cluster that no longer exists: label sets grow with what exists, not with what ever existed."""
+        """Remove the series of a cluster that no longer exists, so that labels do not grow for ever."""
         for metric in self._cluster_labels:
             metric.remove_by_labels({"cluster": cluster})
 

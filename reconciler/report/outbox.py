@@ -1,4 +1,5 @@
-"""What is to be written, by key: the newest counts, one write of a key at a time, several keys side by side, tried until it worked."""
+"""Values waiting to be written, by key: only the newest of a key is written, one write of a key at a time, several keys
+in parallel, retried until written."""
 
 import random
 import threading
@@ -14,7 +15,8 @@ FIRST, LAST = 1.0, 60.0  # seconds until a failed write is tried again, doubling
 
 
 class Outbox(Generic[Key]):
-    """`write` writes what is newest of a key and raises where it could not; it is called from `threads` threads of this object."""
+    """`write` writes the newest value of a key and raises where that fails; it is called from `threads` threads of this
+    object."""
 
     def __init__(self, name: str, write: Callable[[Key], None], *, threads: int, first: float = FIRST) -> None:
         self._name, self._write, self._first = name, write, first

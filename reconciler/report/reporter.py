@@ -1,4 +1,4 @@
-"""The one place that turns a report into a view, and the view into status, events, metrics and log lines."""
+"""Turns a report into a view, and the view into status, Events, metrics and log lines."""
 
 import threading
 import time
@@ -29,14 +29,14 @@ class Reporter:
         self.sources: dict[str, SourceView] = {}
 
     def load(self) -> None:
-        """Read what was said before this process began, so that nothing is said twice. Raises ApiError."""
+        """Read the status objects of the process before, so that nothing is reported twice. Raises ApiError."""
         clusters, sources = self.statuses.load()
         with self._lock:
             self._told = {one.cluster: one for one in clusters}
             self._read = {one.source: one for one in sources}
 
     def cluster(self, report: Report, *, source: str, path: str, seconds: float, extra: Mapping[str, Any]) -> None:
-        """Tell what a pass came to. The report and its objects are not kept; the status is written in the background."""
+        """Report a pass. The report and its objects are not kept; the status is written in the background."""
         with self._lock:
             before = self.clusters.get(report.cluster) or self._told.pop(report.cluster, None)
             after = view.cluster(report, before, source=source, file=path, extra=extra, now=time.time())
@@ -49,7 +49,7 @@ class Reporter:
         self.metrics.cluster(after, report, seconds)
 
     def source(self, report: SourceReport, spec: Mapping[str, Any]) -> None:
-        """Tell what a sync came to. `spec` is url, branch and path as they are configured."""
+        """Report a sync. `spec` is url, branch and path as they are configured."""
         with self._lock:
             before = self.sources.get(report.source)
             after = view.source(report, before or self._read.get(report.source), spec)
@@ -60,7 +60,7 @@ class Reporter:
             _log(after, report.trigger)
 
     def place(self, cluster: str, source: str, file: str) -> None:
-        """Where a cluster is described now; nothing is written where that did not move."""
+        """The source and the file of a cluster; nothing is written where they are as before."""
         with self._lock:
             known = self.clusters.get(cluster)
             if known is None or (known.source, known.file) == (source, file):
@@ -78,7 +78,7 @@ class Reporter:
             self.statuses.source(after)
 
     def applied(self, cluster: str) -> str:
-        """The revision that was last wholly applied, as it was said; "" for none."""
+        """The revision that was last fully applied, as in the view; "" for none."""
         with self._lock:
             known = self.clusters.get(cluster) or self._told.get(cluster)
             return known.applied if known else ""
@@ -90,12 +90,12 @@ class Reporter:
             return known.generation if known else 0
 
     def told(self, cluster: str) -> ClusterView | None:
-        """What was last said of a cluster, by this process or the one before."""
+        """The last view of a cluster, from this process or the one before."""
         with self._lock:
             return self.clusters.get(cluster) or self._told.get(cluster)
 
     def gone(self, cluster: str) -> None:
-        """A cluster is over and leaves nothing to say. Its status object goes; a failure is tried again."""
+        """A cluster no longer exists: delete its status object; a failure is tried again."""
         with self._lock:
             self.clusters.pop(cluster, None)
             self._told.pop(cluster, None)
@@ -103,10 +103,10 @@ class Reporter:
         self.metrics.gone(cluster)
 
     def keep(self, clusters: Collection[str], sources: Collection[str], read: Collection[str]) -> None:
-        """Remove the status objects of what is not there any more: neither a record nor a source speaks of it.
+        """Delete the status objects of clusters and sources that no longer exist: no record and no source names them.
 
-        `clusters` and `sources` are all that exist; `read` the sources that were read since the start: of a cluster without a
-        record only its own source can say that it is over.
+        `clusters` and `sources` are all that exist; `read` are the sources that were read since the start: only its own
+        source can say that a cluster without a record no longer exists.
         """
         for name, spec in self.statuses.names("NestedCluster").items():
             source = str(spec.get("source", ""))
@@ -116,7 +116,7 @@ class Reporter:
             self.statuses.gone("Source", name)
 
     def close(self) -> None:
-        """Give the last words a few seconds, then end."""
+        """Wait a few seconds for the last writes, then end."""
         self.statuses.close()
         self._events.close()
 

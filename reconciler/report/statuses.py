@@ -1,6 +1,7 @@
-"""The status objects on the home cluster: written only when they changed, and only with what was read back (T1).
+"""Writes the status objects on the home cluster: only when they changed, and only with what was read back (T1).
 
-What was written is remembered, and only a hint: `compare` lists what stands there and mends every difference, in both directions.
+What is remembered of them is only a hint: `compare` lists the objects and corrects every difference, in both
+directions.
 """
 
 import threading
@@ -25,14 +26,14 @@ Key = tuple[str, str]  # kind, name
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What one status object says."""
+    """The content of one status object."""
 
     spec: Mapping[str, Any]
     status: Mapping[str, Any]
 
 
 class Statuses:
-    """What should stand in the status objects, what is known to stand there, and the writes from the one to the other."""
+    """The wanted content of the status objects, their known content, and the writes between the two."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
@@ -46,13 +47,13 @@ class Statuses:
         self._outbox: Outbox[Key] = Outbox("status", self._write, threads=THREADS)
 
     def said(self, cluster: str) -> Mapping[str, Any]:
-        """The status of a cluster as it is known to stand there."""
+        """The status of a cluster as it is known on the server."""
         with self._lock:
             known = self._known.get(("NestedCluster", cluster))
             return known.status if known else {}
 
     def load(self) -> tuple[list[ClusterView], list[SourceView]]:
-        """Read what stands there, so that a restart writes nothing that is already said. Raises ApiError."""
+        """Read the status objects, so that a restart writes nothing that is already there. Raises ApiError."""
         clusters, sources = (self._list(kind) for kind in KINDS)
         with self._lock:
             self._known = {key: _body(item) for key, item in (*clusters.items(), *sources.items())}
@@ -62,27 +63,29 @@ class Statuses:
         ]
 
     def cluster(self, view: ClusterView) -> None:
-        """Say this of a cluster, soon."""
+        """Write the status of a cluster, soon."""
         self._want(("NestedCluster", view.cluster), Body(*bodies.cluster(view)))
 
     def source(self, view: SourceView) -> None:
-        """Say this of a source, soon."""
+        """Write the status of a source, soon."""
         self._want(("Source", view.source), Body(*bodies.source(view)))
 
     def gone(self, kind: str, name: str) -> None:
-        """There is nothing more to say of it: its object is to go."""
+        """Delete its status object, soon."""
         self._want((kind, name), None)
 
     def names(self, kind: str) -> dict[str, Mapping[str, Any]]:
-        """The objects known to stand there that we wrote a status of, with their specs. One without is somebody else's."""
+        """The known objects with a status that we wrote, with their specs. An object without a status is somebody
+        else's."""
         with self._lock:
             return {name: body.spec for (of, name), body in self._known.items() if of == kind and body.status}
 
     def compare(self, *, wholly: bool = False) -> None:
-        """List what stands there, believe it, and write what should be otherwise. Raises ApiError.
+        """List the objects, remember what they contain, and write those that differ from what is wanted. Raises
+        ApiError.
 
-        Metadata is enough where the resourceVersion is the one remembered, unless `wholly`. What was written meanwhile is left
-        for the next time.
+        Where the resourceVersion is the remembered one, metadata is enough, unless `wholly`. Objects written during the
+        list are compared next time.
         """
         with self._lock:
             began, known = self._turn, {} if wholly else dict(self._versions)
@@ -125,7 +128,7 @@ class Statuses:
         return self._known.get(key) != self._wanted.get(key)
 
     def _write(self, key: Key) -> None:
-        """Bring one object to what should stand there. Raises ApiError; a second look is due when somebody deleted it meanwhile."""
+        """Write one object as it is wanted. Raises ApiError; it is written again if somebody deleted it meanwhile."""
         with self._lock:
             wanted, known = self._wanted.get(key), self._known.get(key)
             self._turn += 1
@@ -163,7 +166,7 @@ class Statuses:
             self._client.delete(self._ref(key), uid=str(found["metadata"]["uid"]))
 
     def _remember(self, key: Key, body: Body | None, answer: Object | None = None) -> None:
-        """What a write left there; `answer` is the object as the server returned it."""
+        """Remember the content after a write; `answer` is the object as the server returned it."""
         with self._lock:
             self._turn += 1
             self._moved[key] = self._turn

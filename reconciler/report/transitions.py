@@ -1,4 +1,4 @@
-"""What changed between two reports of one cluster (T2): pure, so that every sink tells the same story."""
+"""What changed between two reports of one cluster (T2). Pure, so that Events, metrics and the log say the same."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ QUIET = frozenset({"unchanged", "skipped", "waiting"})
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One thing that happened to a cluster, a layer or an object. `warning` marks what a human should look at."""
+    """One thing that happened to a cluster, a layer or an object. `warning`: a human should look at it."""
 
     cluster: str
     revision: str
@@ -24,9 +24,10 @@ class Transition:
 
 
 def between(before: ClusterView | None, after: Report) -> tuple[Transition, ...]:
-    """The transitions from what was said last to a report: the word, layers, and each object that was changed, held or failed.
+    """The transitions from the last view to a report: the word, layers, and each object that was changed, held or
+    failed.
 
-    After a restart `before` is what the status object says, so that nothing is told twice.
+    After a restart `before` comes from the status object, so that nothing is reported twice.
     """
     known = before or ClusterView(after.cluster, "")
     return (*_word(known, after), *_layers(known, after), *_objects(known, after))
@@ -41,7 +42,7 @@ def _word(before: ClusterView, after: Report) -> Iterable[Transition]:
 
 
 def _why(report: Report) -> str:
-    """What a human should read beside the word: what is held or wrong, else what the condition Ready says."""
+    """The message beside the word: what is held or wrong, else the message of condition Ready."""
     if report.word == "Held" and report.held is not None:
         return report.held.message
     about = {condition.type: condition.message for condition in report.conditions}
@@ -65,7 +66,7 @@ def _layers(before: ClusterView, after: Report) -> Iterable[Transition]:
 
 def _objects(before: ClusterView, after: Report) -> Iterable[Transition]:
     for result in after.results:
-        reported = result.outcome == "skipped" and result.reason != ""  # drift that is said and not corrected (R2)
+        reported = result.outcome == "skipped" and result.reason != ""  # drift that is reported and not corrected (R2)
         if (result.outcome in QUIET and not reported) or (view.lasts(result) and view.outcome(result) in before.told):
             continue
         change = result.change

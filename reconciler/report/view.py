@@ -1,5 +1,5 @@
-"""What is known of a cluster and of a source, as small frozen values: the one model that status objects, the JSON API, transitions
-and metrics are made from. No object of Kubernetes is kept: memory grows with what is shown.
+"""What is known of a cluster and of a source, as small frozen values. Status objects, the JSON API, transitions and
+metrics are made from them. They keep no Kubernetes object, so memory grows only with what is shown.
 """
 
 import time
@@ -13,7 +13,7 @@ from reconciler.model import Change, Condition, Held, LayerStatus, Report, Resul
 MESSAGE = 1024  # characters
 SHOWN = 50  # changes and held lines kept
 VIOLATIONS = 200
-TOLD = 1000  # outcomes remembered so that a lasting one is told once
+TOLD = 1000  # outcomes remembered, so that one that lasts is reported once
 _QUIET = frozenset({"unchanged", "skip"})
 _FIRST = {"hold": 0, "delete": 1, "replace": 2}
 
@@ -54,7 +54,7 @@ class PlanView:
 class ClusterView:
     """What is known of one cluster. `word` is its status in one word; `at` when it was last looked at, in seconds since the epoch.
 
-    `told` are the outcomes that last, each told once (T2).
+    `told` are the outcomes that last, each reported once (T2).
     """
 
     cluster: str
@@ -76,8 +76,8 @@ class ClusterView:
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """What is known of one source. `stages` are (name, seconds since the epoch) of the last commit; `fetched` when it was last
-    fetched, in seconds since the epoch, 0 where nobody knows."""
+    """What is known of one source. `stages` are (name, seconds since the epoch) of the last commit; `fetched` when it
+    was last fetched, in seconds since the epoch, 0 where that is not known."""
 
     source: str
     url: str = ""
@@ -105,9 +105,9 @@ def cluster(
     extra: Mapping[str, Any],
     now: float,
 ) -> ClusterView:
-    """The view of what a pass came to. `before` is the last one: a condition that did not turn keeps its time."""
+    """The view of a pass. `before` is the last view: a condition whose status did not change keeps its time."""
     known = before.attempted if before else ""
-    revision = str(report.revision) if report.revision.commit else known  # of a pass that could not even know that
+    revision = str(report.revision) if report.revision.commit else known  # of a pass that could not read them
     return ClusterView(
         cluster=report.cluster,
         word=report.word,
@@ -128,7 +128,7 @@ def cluster(
 
 
 def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, Any]) -> SourceView:
-    """The view of what a sync came to. A restart is no news: the story of the commit stays as it was told."""
+    """The view of a sync. After a restart the stages of the same commit stay as they were."""
     known = before or SourceView(report.source)
     revision = str(report.revision) if report.revision else known.revision
     story = (report.trigger, report.stages)
@@ -159,7 +159,8 @@ def staged(known: SourceView, name: str, at: float) -> SourceView:
 
 
 def lasts(result: Result) -> bool:
-    """Whether an outcome may stay so for many passes and is told once: a failure, a hold, a deletion, drift that is only said (R2)."""
+    """Whether an outcome may last for many passes and is reported once: a failure, a hold, a deletion, drift that is
+    only reported (R2)."""
     return result.outcome in ("failed", "held", "deleting") or (result.outcome == "skipped" and result.reason != "")
 
 
