@@ -19,8 +19,9 @@ LINE = 1000  # characters of one message
 
 
 def printable(text: str) -> str:
-    """`text` as one line that shows as it is: no control character (C0, C1), no sign that turns or hides text (bidi, zero width),
-    no lone surrogate. Breaks and odd spaces become a space, all else that does not print is spelled out, as \\u001b."""
+    """`text` as one printable line: without control characters (C0, C1), characters that reorder or hide text (bidi,
+    zero width) and lone surrogates. Line breaks and unusual spaces become a space; other characters that do not print
+    are escaped, as \\u001b."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else " " if one.isspace() else f"\\u{ord(one):04x}" for one in text)
