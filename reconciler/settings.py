@@ -29,7 +29,8 @@ ACCOUNT_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the process was told. `charts` holds the engine charts' files by oid; `inside` = running in a pod of the host."""
+    """The settings of the process. `charts` holds the engine charts' files by oid; `inside` = running in a pod of the
+    host."""
 
     config: ControllerSpec
     engines: tuple[EngineChart, ...]
@@ -93,12 +94,12 @@ def no_colour() -> bool:
 
 
 def user() -> str:
-    """Who runs this command, as far as the machine knows; written into requests."""
+    """The user of this command by the machine's name; written into requests."""
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
 
 
 def environment(name: str, default: str = "") -> str:
-    """One variable of the environment, for what is not a setting of the controller (the demo, the embedded host)."""
+    """One environment variable that is no setting of the controller (for the demo and the embedded host)."""
     return os.environ.get(name, default)
 
 
@@ -176,7 +177,7 @@ def _contents(folder: Path) -> list[tuple[str, str, bytes]]:
     found = []
     for file in sorted(folder.rglob("*")):
         if not file.is_file() and (file.is_dir() or not file.is_symlink()):
-            continue  # a link to nothing is a file that is missing, not one that is not there
+            continue  # a broken link is a missing file and must not be left out
         content = file.read_bytes()
         found.append((file.relative_to(folder).as_posix(), "engine:" + hashlib.sha256(content).hexdigest(), content))
     return found

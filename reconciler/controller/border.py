@@ -1,6 +1,6 @@
-"""The border against bugs: what nobody expected becomes the failure of one cluster, source or round, never of the process.
+"""Contains bugs: an unexpected exception becomes the failure of one cluster, source or round, never of the process.
 
-Only a lost Lease, or a loop without a sign of life (H3), ends the process.
+Only a lost Lease, or a loop that does not move for too long (H3), ends the process.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from reconciler.report import bugs
 
 @contextmanager
 def contained(where: str, subject: str = "") -> Iterator[None]:
-    """Let errors of ours pass, and turn everything else into Retry, reason Bug, after it was logged and counted.
+    """Let our own errors pass; log and count any other exception and raise Retry, reason Bug, in its place.
 
-    The caller handles it like every other failure of the `subject` (a cluster or source): says so, and backs off.
+    The caller handles it like every other failure of the `subject` (a cluster or source): it reports it and backs off.
     `where` is one of a few fixed words, since it becomes the label of `nidus_bugs_total`.
     """
     try:
@@ -28,7 +28,8 @@ def contained(where: str, subject: str = "") -> Iterator[None]:
 
 @contextmanager
 def dropped(where: str, subject: str = "") -> Iterator[None]:
-    """Log and count what nobody expected, and go on: for a callback whose work is done again anyhow. Errors of ours pass."""
+    """Log and count an unexpected exception and go on: for a callback whose work is repeated later. Our own errors
+    pass."""
     try:
         yield
     except NidusError:

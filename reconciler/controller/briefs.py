@@ -1,4 +1,5 @@
-"""Reports of passes that did not look: suspended, in grace, held as a whole, or failed before anything could be seen. Pure."""
+"""Reports of clusters that no pass looked at: suspended, in the grace period, held, or failed before anything was read.
+Pure."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +20,7 @@ def suspension(bundle: Bundle, requests: tuple[Request, ...], now: float) -> str
 
 
 def awake(bundle: Bundle, now: float) -> Bundle:
-    """The bundle, not suspended any more once the time that stands in Git is over."""
+    """The bundle, not suspended any more once the time written in Git is over."""
     ends = _until(bundle)
     return replace(bundle, suspend="") if ends is not None and ends <= now else bundle
 
@@ -36,7 +37,7 @@ def _until(bundle: Bundle) -> float | None:
     suspend = bundle.document.cluster.spec.suspend if bundle.document else None
     try:
         return datetime.fromisoformat(suspend.until).timestamp() if suspend and suspend.until else None
-    except ValueError:  # no such day: it never ends by itself
+    except ValueError:  # no such day: only a commit ends it
         return None
 
 
@@ -46,7 +47,8 @@ def in_grace(bundle: Bundle, now: float) -> bool:
 
 
 def resting(given: Assignment, now: float) -> Report | None:
-    """Suspended, or in its grace period: nothing is touched, until `next_at` of the report. None where there is something to do."""
+    """The report of a cluster that is suspended or in its grace period: nothing is touched until its `next_at`. None
+    where there is work."""
     bundle, suspended = given.bundle, suspension(given.bundle, given.requests, now)
     if not suspended and not in_grace(bundle, now):
         return None
@@ -60,7 +62,8 @@ def resting(given: Assignment, now: float) -> Report | None:
 
 
 def unresolved(given: Unresolved) -> Report:
-    """There is no bundle: the file is broken and nothing older was accepted, or its content cannot be read (S8)."""
+    """The report of a cluster without a bundle: its file is broken and no older version was accepted, or its content
+    cannot be read (S8)."""
     if given.invalid:
         return invalid(given.cluster, given.revision, given.invalid)
     why = given.held or Held("Unreadable", "its content cannot be read")
@@ -70,7 +73,7 @@ def unresolved(given: Unresolved) -> Report:
 
 
 def with_held(report: Report, held: Held | None) -> Report:
-    """What admission holds of a cluster is said beside what its pass came to."""
+    """The report of a pass, with what admission holds of the cluster added."""
     if held is None or report.held is not None:
         return report
     word = "Held" if report.word == "Ready" else report.word
@@ -78,13 +81,13 @@ def with_held(report: Report, held: Held | None) -> Report:
 
 
 def held(cluster: str, revision: Revision, why: Held) -> Report:
-    """Held as a whole: there is no content to derive anything from (S8), or its removal waits for approval."""
+    """The report of a cluster that is held: its content cannot be read (S8), or its removal waits for approval."""
     found, word = conditions.compute((), (), held=why, suspended="", tombstone=None, invalid="", never_applied=False)
     return Report(cluster, revision, Plan(cluster, revision, ()), (), (), found, word, why)
 
 
 def invalid(cluster: str, revision: Revision, message: str) -> Report:
-    """Its file is broken, and no version of it was ever accepted."""
+    """The report of a cluster whose file is broken and that was never accepted."""
     found, word = conditions.compute(
         (), (), held=None, suspended="", tombstone=None, invalid=message, never_applied=True
     )
@@ -92,7 +95,7 @@ def invalid(cluster: str, revision: Revision, message: str) -> Report:
 
 
 def failed(cluster: str, revision: Revision, error: NidusError) -> Report:
-    """The pass could not look or persist; what stands, stands."""
+    """The report of a pass that could not read or save; nothing of the cluster was changed."""
     message = f"{error.reason}: {error.message}"
     found, _ = conditions.compute((), (), held=None, suspended="", tombstone=None, invalid=message, never_applied=False)
     return Report(cluster, revision, Plan(cluster, revision, ()), (), (), found, "Degraded")

@@ -36,14 +36,15 @@ _JOIN = 5.0
 def watch(paths: Mapping[str, Path], wake: Callable[[str], None]) -> Callable[[], None]:
     """Calls `wake(source)` in a thread of its own for every change of a ref in the repositories `paths` (source -> folder).
 
-    Bare and normal repositories and linked work trees. A folder that is no repository, or cannot be watched (the system has no watch,
-    open file or thread left), is said in one log line and left to polling: watching never raises. Returns what stops watching.
+    Bare and normal repositories and linked work trees. A folder that is no repository, or cannot be watched (the system
+    has no watch, open file or thread left), is reported in one log line and left to polling: watching never raises.
+    Returns what stops watching.
     """
     # Two folders made at once (refs/heads/a/b) are found twice by watchdog 7, which says so and goes on; git does this on any day.
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
     try:
         observer = Observer()
-        observer.start()  # before anything is scheduled: then what fails, fails for its own source
+        observer.start()  # before anything is scheduled: a failure then concerns its own source only
     except (OSError, RuntimeError) as error:
         for source in paths:
             _not_watched(source, error)

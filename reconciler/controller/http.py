@@ -12,7 +12,8 @@ from reconciler.report.view import ClusterView, SourceView, stamp
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """This process: its identity, whether it holds the Lease, who does as far as it knows, and what a leader still waits for."""
+    """This process: its identity, whether it holds the Lease, the last known holder, and what a leader still waits
+    for."""
 
     identity: str
     leader: bool

@@ -1,8 +1,9 @@
-"""The single writer (H1): one Lease, our own election, a fence before every write.
+"""Only one process writes (H1): one Lease, our own election, a check ("fence") before every write.
 
-Time is CLOCK_BOOTTIME, which goes on while the machine sleeps; no clock of another machine is read: a holder counts as gone
-when its Lease has not changed for a whole duration here (F16). We stop writing at two thirds of the duration since the start
-of our last renewal that worked, so a write in flight ends before another holder can begin (M16, F17).
+Time is CLOCK_BOOTTIME, which goes on while the machine sleeps. Clocks of other machines are not used: a holder counts
+as gone when its Lease did not change for its whole duration by our clock (F16). We stop writing two thirds of the
+duration after our last successful renewal began, so that a running write ends before another holder can begin (M16,
+F17).
 """
 
 import random
@@ -78,7 +79,7 @@ class Lease:
     def acquire(self, wait: float | None = None) -> bool:
         """Try for `wait` seconds (None: until `release`), then keep the Lease renewed in a thread. False: another holds it.
 
-        An API server that does not answer is waited for like another holder.
+        While the API server does not answer, this waits as for another holder.
         """
         ends = None if wait is None else self._clock() + wait
         while not self._stopped.is_set():
@@ -99,7 +100,7 @@ class Lease:
             self._thread.join(self._duration)
         held, self._held = self._held, None
         if held is not None:
-            with suppress(ApiError):  # it runs out by itself
+            with suppress(ApiError):  # the Lease expires
                 self._client.replace(self._record(held, "", 1))
 
     # Election
@@ -160,7 +161,7 @@ class Lease:
             return False
 
     def _look(self) -> None:
-        """Someone wrote our Lease: our own renewal whose answer was lost, or another holder."""
+        """The Lease was written: by our own renewal whose answer was lost, or by another holder."""
         try:
             live = self._client.get(self._ref)
         except ApiError:

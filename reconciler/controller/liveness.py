@@ -1,4 +1,5 @@
-"""Signs of life (H3): a loop that gives none for too long ends the process, and so does a thread that dies of a bug."""
+"""Watches the loops of the process (H3): one that does not move for too long ends the process, and so does a thread
+that ends by an exception."""
 
 import os
 import threading
@@ -13,7 +14,7 @@ EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """One loop: `silent` says for how many seconds it has given no sign of life while at work (0 while it rests)."""
+    """One loop: `silent` gives the seconds since it last moved while at work (0 while it waits for work)."""
 
     name: str
     limit: float
@@ -21,7 +22,7 @@ class Sign:
 
 
 def stalled(signs: Sequence[Sign]) -> str:
-    """The loops that have shown no sign of life for too long, "" if none."""
+    """The loops that did not move for too long, "" if none."""
     silences = [(sign, sign.silent()) for sign in signs]
     return ", ".join(f"{sign.name} for {silence:.0f} s" for sign, silence in silences if silence > sign.limit)
 
@@ -39,7 +40,8 @@ def watch(problem: Callable[[], str], stop: threading.Event) -> None:
 
 
 def be_loud() -> None:
-    """From now on a thread that ends by an exception is logged with its traceback and ends the process: a worker is never lost silently."""
+    """From now on a thread that ends by an exception is logged with its traceback and ends the process, so that no
+    worker is lost unseen."""
     threading.excepthook = _bug
 
 
@@ -50,7 +52,7 @@ def die(why: str) -> None:
 
 
 def _bug(told: threading.ExceptHookArgs) -> None:
-    """A thread of ours ended: whatever it did is done no more, so the process ends and another begins."""
+    """A thread of ours ended and its work is not done any more, so the process ends and is restarted."""
     thread = told.thread.name if told.thread else ""
     if told.exc_value is not None:
         bugs.tell("thread", told.exc_value, thread)

@@ -1,9 +1,10 @@
-"""The work queue: one key a nested cluster. It coalesces, orders, delays and backs off, and never hands one key to two workers.
+"""The work queue: one key a nested cluster. It merges, orders and delays keys, backs off, and never gives one key to
+two workers.
 
-A key carries no work (house.md, one-way flow): whoever takes it looks up what is newest then, so the newest revision wins.
+A key holds no work: the worker that takes it looks up the newest state, so the newest revision wins.
 
-What has begun, what an event asks for and a small change go first; a change of many clusters at once (`bulk`) fills the rest of
-the workers. Clusters whose API server did not answer at their last look share a quarter of the workers (A7).
+Clusters whose work has begun, keys from events and small changes go first; a change of many clusters at once (`bulk`)
+gets the other workers. Clusters whose API server did not answer at their last look share a quarter of the workers (A7).
 """
 
 import heapq
@@ -14,12 +15,12 @@ from collections.abc import Callable
 
 FIRST, LAST = 1.0, 300.0  # seconds; A5
 EARLY, SOONER = 600.0, 15.0  # for the first ten minutes of a failure no retry is further away than 15 s (A5)
-SOON = 0.1  # seconds; for what follows by itself within moments, such as discovery after a CRD is established
+SOON = 0.1  # seconds; for what comes within a few seconds, such as discovery after a CRD is established
 TURNS = 4  # every fourth key is taken from the bulk, so that a stream of events cannot starve it
 
 
 class Queue:
-    """Keys waiting for a worker. `add` while a key is being worked on means: once more afterwards."""
+    """Keys waiting for a worker. `add` during the work on a key means: once more afterwards."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, workers: int = 8) -> None:
         self._clock = clock
@@ -74,7 +75,7 @@ class Queue:
         return pause
 
     def forget(self, key: str) -> None:
-        """The key succeeded, or what it should be changed: its backoff starts anew."""
+        """The key succeeded, or its cluster got another bundle: its backoff starts anew."""
         with self._changed:
             for table in (self._failures, self._failing, self._retry):
                 table.pop(key, None)
@@ -89,7 +90,7 @@ class Queue:
                 self._changed.notify()
 
     def drop(self, key: str) -> None:
-        """The cluster is over: nothing of it is remembered."""
+        """The cluster no longer exists: forget it."""
         self.forget(key)
         self.unanswered(key, False)
         with self._changed:
@@ -145,7 +146,7 @@ class Queue:
             self._bulk[key] = None
 
     def _next(self) -> str | None:
-        """The key whose turn it is, taken out; None where none may be worked on now."""
+        """Take the next key out; None where none may be worked on now."""
         lanes = (self._first, self._bulk) if (self._turn + 1) % TURNS else (self._bulk, self._first)
         full = len(self._busy & self._silent) >= self._share
         for lane in lanes:

@@ -1,4 +1,4 @@
-"""The requests of people, taken as they are now: a round lists them once, however many events there were."""
+"""Reads the requests of people: a round lists them once, however many events came."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -9,13 +9,14 @@ from reconciler.inventory import requests
 from reconciler.kube.client import Client
 from reconciler.model import Request
 
-EVERY = 3600.0  # seconds between two rounds that nobody asked for: requests expire
+EVERY = 3600.0  # seconds between two rounds without an event: requests expire
 
 
 def heard(client: Client, namespace: str, registry: Registry, queue: Queue, wake: Callable[[], None]) -> None:
-    """One round: what changed wakes the clusters it concerns, and admission where it may approve a removal. Spent ones are removed.
+    """One round: changed requests wake the clusters they concern, and admission where one may approve a removal.
+    Requests without effect are deleted.
 
-    `wake` lets every source admit its tree once more. Raises ApiError; what is not done then is done by the next round.
+    `wake` lets every source admit its tree again. Raises ApiError; the next round does what is left.
     """
     now = time.time()
     before, found = registry.requests(), requests.load(client, namespace)
@@ -29,5 +30,5 @@ def heard(client: Client, namespace: str, registry: Registry, queue: Queue, wake
 
 
 def _speak(new: Iterable[Request], now: float) -> bool:
-    """Whether one of them may approve what admission holds: an approval that has not expired."""
+    """Whether one of them is an approval that has not expired: it may approve what admission holds."""
     return any(one.kind == "approve" and (not one.expires or one.expires > now) for one in new)

@@ -1,4 +1,4 @@
-"""A loop that does the same work again: when it is asked to, now and then, and soon after it failed. It has one thread."""
+"""A loop in one thread that repeats its work: when asked, after an interval, and soon after a failure."""
 
 import random
 import threading
@@ -15,7 +15,8 @@ FIRST, LAST = 1.0, 60.0  # seconds until a failed round is tried again, doubling
 
 
 class Rounds:
-    """Calls `work` in a thread of its own, from `start` until `stop` is set. What `work` raises is logged, and tried again.
+    """Calls `work` in a thread of its own, from `start` until `stop` is set. What `work` raises is logged, and the work
+    is tried again.
 
     `every` seconds, with jitter, pass at most between two rounds; None: only when asked.
     """
@@ -35,7 +36,7 @@ class Rounds:
         self._thread.start()
 
     def ask(self) -> None:
-        """A round is due, after what is asked for at the same time. Several calls are one round; a call during a round is one more."""
+        """Ask for a round. Several calls within a burst make one round; a call during a round makes one more."""
         self._last = time.monotonic()
         self._asked.set()
 

@@ -1,4 +1,5 @@
-"""The composition root: sources -> board -> queue -> workers -> reports; start, stop, heartbeat. The only place that knows every room."""
+"""The composition root: sources -> registry -> queue -> workers -> reports; start and stop. The only module that knows
+all packages of the controller."""
 
 import secrets
 import threading
@@ -28,14 +29,15 @@ from reconciler.report import Reporter, log
 from reconciler.settings import Settings
 from reconciler.spec import units
 
-STALL = 180.0  # seconds a worker may be without a sign of life: longer than any single call or render may take (H3)
+STALL = 180.0  # seconds a worker may not move: longer than any single call or render may take (H3)
 SYNC_STALL = 900.0  # seconds one sync of a source may take: several commands of git, each with its own deadline
 STALE = 300.0  # seconds without a watch on the host before a leader says so
 GRACE = 20.0  # seconds a stop gives the passes under way (H2)
 
 
 class Service:
-    """One controller process. `start` returns once it holds the Lease and watches the host; `stop` once nothing of it runs."""
+    """One controller process. `start` returns when it holds the Lease and watches the host; `stop` when all its threads
+    have ended."""
 
     def __init__(self, settings: Settings, *, listens: bool = True) -> None:
         self.settings = settings
@@ -115,7 +117,8 @@ class Service:
         )
 
     def _made_rounds(self, store: Store, sources: Sources) -> tuple[Rounds, Rounds, Rounds]:
-        """What is done again and again besides syncs and passes: requests, records that cannot be read, what is remembered."""
+        """The loops beside syncs and passes: requests, records that cannot be read, and comparing what is
+        remembered."""
 
         def hear() -> None:
             wake = partial(sources.wake, "request")
@@ -139,18 +142,18 @@ class Service:
         )
 
     def _recalled(self, states: Mapping[str, State]) -> dict[str, State]:
-        """Records from before versions were kept, with what their status objects say."""
+        """Records of an older format without versions, completed from their status objects."""
         said = self.reporter.statuses.said
         return {name: replace(state, record=fleet.recalled(state.record, said(name))) for name, state in states.items()}
 
     def interrupt(self) -> None:
-        """Do not wait for the Lease any more; safe in a signal handler."""
+        """Stop waiting for the Lease; safe in a signal handler."""
         self._stop.set()
         if not self._leading:
             self.lease.release()
 
     def settle(self, seconds: float) -> bool:
-        """Wait until every cluster is Ready, at most `seconds`; whether they are."""
+        """Wait at most `seconds` until every cluster is Ready. Returns whether they are."""
         deadline = time.monotonic() + seconds
         while self.sources is not None and time.monotonic() < deadline:
             words = {view.word for view in self.reporter.clusters.copy().values()}
@@ -184,20 +187,20 @@ class Service:
         self.host.close()
         log.line("Stopped", identity=self.settings.identity)
 
-    # Trigger-ups
+    # Wakes
 
     def _refreshed(self) -> bool:
         return self.watches is None or self.watches.refresh()
 
     def _woken(self, cluster: str) -> None:
-        """Something of a cluster moved, or "" = the requests did."""
+        """An object of a cluster changed; "" = requests changed."""
         if cluster:
             self.queue.add(cluster)
         else:
             self._requests.ask()
 
     def _noticed(self, item: Object) -> None:
-        """A source object moved. `nidus sync` looks at everything anew."""
+        """A source object changed. `nidus sync` lists everything anew."""
         with border.dropped("listener"):
             if self.sources is not None and self.sources.noticed(item):
                 self._compared.ask()
@@ -209,7 +212,7 @@ class Service:
     # Listeners and life
 
     def _serve(self) -> None:
-        """Health and the webhook are served by standbys too: any replica may store a mark (W3)."""
+        """Serve health and the webhook, also on standbys: any replica may store a sync request (W3)."""
         config = self.settings.config
         views = http.Views(self.reporter, self._stalled, self._not_ready, self.queue.depth, self._process)
         self.internal_port, stop = listeners.internal(views, config.server.internal)
@@ -221,12 +224,14 @@ class Service:
         self._serving = True
 
     def _stalled(self) -> str:
-        """What has shown no sign of life for too long, "" if nothing (H3). A leader whose Lease ran out should have ended already."""
+        """The loops that did not move for too long, "" if none (H3). A leader whose Lease expired should have ended
+        already."""
         lost = ("the lease",) if self._leading and not self._stop.is_set() and not self.lease.held() else ()
         return ", ".join(filter(None, (*lost, liveness.stalled(self._signs))))
 
     def _not_ready(self) -> str:
-        """Why this process does not serve: a standby stores the marks of webhooks like the leader, and is as ready (W3)."""
+        """Why this process is not ready, "" if it is. A standby stores sync requests of webhooks like the leader, so it
+        is ready too (W3)."""
         if self._stop.is_set():
             return "stopping"
         if not self._serving:
@@ -237,7 +242,7 @@ class Service:
         return http.Process(self.settings.identity, self.lease.held(), self.lease.holder, self._waits())
 
     def _waits(self) -> str:
-        """What a leader has not done yet, or cannot do; "" where it does everything."""
+        """What a leader has not done yet or cannot do; "" where it does everything."""
         if not self.lease.held():
             return "the Lease"
         if self.sources is None or self.watches is None or self.workers is None:

@@ -1,4 +1,5 @@
-"""One thread a source: wake, fetch, read, validate, hand the snapshot on, wholly or not at all (S3, S4)."""
+"""One thread a source: it waits for a wake, fetches, reads, validates and hands on the whole snapshot or nothing (S3,
+S4)."""
 
 import random
 import threading
@@ -38,8 +39,9 @@ BURST = 2.0  # seconds a sync waits at most for a burst of marks to end, so that
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a source needs of the controller: `revise` admits a snapshot, `stand` enforces what was accepted before while nothing can
-    be read (S4), `synced` counts a sync, `tell` reports, `accepted` is what clusters stand on, `running` the versions they run."""
+    """What a source needs of the controller: `revise` admits a snapshot, `stand` enforces accepted contents while Git
+    cannot be read (S4), `synced` counts a sync, `tell` reports, `accepted` gives the accepted contents, `running` the
+    versions that run."""
 
     revise: Callable[[Snapshot, bool], Rollout]
     stand: Callable[[str], None]
@@ -51,7 +53,7 @@ class Ports:
 
 
 class Source:
-    """One repository followed for as long as the controller lives."""
+    """One repository, followed until the controller stops."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Source:
         ports: Ports,
         served: int = 0,
     ) -> None:
-        """`served` is the generation the last process answered; marks above it are still asked for."""
+        """`served` is the generation that the last process answered; higher sync requests are still open."""
         self.config = config
         self.mirror = mirror
         self.wake = Trigger(served)
@@ -108,7 +110,7 @@ class Source:
                 self.step(woken)
         except LeaseLost:
             return  # the process is about to end (H1)
-        except NidusError as error:  # not even the failure could be told
+        except NidusError as error:  # the failure itself could not be reported
             self._failures += 1
             log.line("SourceFailed", source=self.config.name, message=error.message)
 
@@ -122,7 +124,7 @@ class Source:
             self._failures = 0
         except NidusError as error:
             if error.reason == STOPPING:
-                return  # the next process does it
+                return  # stopping: the next process does it
             self._failures += 1
             self.wake.keep(woken)
             if self._snapshot is None:
@@ -162,7 +164,7 @@ class Source:
         return old != new and fleet.speaks(self.mirror.trailers(old, new))
 
     def _pin(self, commit: str) -> None:
-        """Keep what clusters stand on (S8), and the commit just read: clusters are about to be accepted at it."""
+        """Pin the accepted commits (S8), and the commit just read, which clusters are about to be accepted at."""
         for name in sorted(self.mirror.pin(self.commits() | {"": commit})):
             log.line(
                 "AcceptedUnreadable",
@@ -172,7 +174,7 @@ class Source:
             )
 
     def _read(self, revision: Revision, tree: Tree) -> Snapshot:
-        """The snapshot of one commit; `descends` and trailers are told against the commit followed before (S5, D3)."""
+        """The snapshot of one commit; `descends` and trailers are relative to the commit followed before (S5, D3)."""
         accepted = self._ports.accepted(self.config.name)
         blobs = self.mirror.read(load.wanted(tree, self._known))
         old = self._snapshot.revision.commit if self._snapshot else self._accepted_commit(revision.commit)
@@ -195,7 +197,8 @@ class Source:
         return snapshot
 
     def content_at(self, commit: str) -> Content:
-        """What a cluster was accepted at, read again after a restart (S8). Raises Stalled or Unavailable where it cannot be.
+        """The accepted content of a cluster, read again after a restart (S8). Raises Stalled or Unavailable where it
+        cannot be.
 
         It was judged when it was accepted; a rule that became stricter since does not make it unreadable.
         """
@@ -209,7 +212,8 @@ class Source:
         return snapshot.content
 
     def _accepted_commit(self, head: str) -> str | None:
-        """After a restart: a commit some cluster stands on that HEAD does not descend from, else any of them."""
+        """After a restart: an accepted commit of some cluster that HEAD does not descend from, else any accepted
+        commit."""
         commits = sorted(set(self.commits().values()))
         astray = [commit for commit in commits if not self.mirror.descends(commit, head)]
         return next(iter(astray or commits), None)

@@ -1,4 +1,4 @@
-"""All sources of the process: opened, followed, woken, and what they read admitted."""
+"""All sources of the process: opens, follows and wakes them, and has their snapshots admitted."""
 
 import threading
 import time
@@ -15,11 +15,11 @@ from reconciler.report import Reporter, log
 from reconciler.settings import Settings
 from reconciler.source.mirror import Mirror
 
-SMALL = 8  # clusters; a change of more goes behind what has begun
+SMALL = 8  # clusters; a change of more is queued behind work that has begun
 
 
 class Sources:
-    """One thread a source, from `open` until `stop` is set; `close` afterwards gives the mirrors back.
+    """One thread a source, from `open` until `stop` is set; `close` afterwards releases the mirrors.
 
     `refresh` lists the host anew before a forced look and says whether all of it was listed in time.
     """
@@ -78,7 +78,7 @@ class Sources:
             self._stops.append(git_watch.watch(local, lambda name: self.following[name].wake.up("watch")))
 
     def wake(self, trigger: str) -> None:
-        """Every source admits its tree once more: time or requests moved, or the process stops."""
+        """Let every source admit its tree again: a time has come, requests changed, or the process stops."""
         for source in self.following.values():
             source.wake.up(trigger, again=True)
 
@@ -103,13 +103,14 @@ class Sources:
         return [name for name, source in self.following.items() if not source.read_once.is_set()]
 
     def marked(self, name: str, generation: int) -> None:
-        """This replica's webhook stored a mark."""
+        """This replica's webhook stored a sync request."""
         source = self.following.get(name)
         if source is not None:
             source.wake.up("webhook", generation=generation)
 
     def noticed(self, item: Object) -> bool:
-        """A source object moved: a mark by this replica's webhook or another's, or by `nidus sync` (W3); whether it was the latter."""
+        """A source object changed: a sync request by a webhook of any replica, or by `nidus sync` (W3). Returns whether
+        it was `nidus sync`."""
         source = self.following.get(str(item["metadata"]["name"]))
         if source is None:
             return False
@@ -123,7 +124,8 @@ class Sources:
         return anew
 
     def astray(self) -> None:
-        """Trigger the sources that were read and have a cluster on record that nobody works on: its pass outlived its file."""
+        """Wake sources that were read and have a record of a cluster without an assignment: its last pass ended after
+        its file was gone."""
         here = set(self._registry.names())
         for record in self._registry.records().values():
             source = self.following.get(record.source)
@@ -149,7 +151,8 @@ class Sources:
         return found
 
     def woken(self, wakes: Wakes) -> None:
-        """The end of a pass concerns sources: one whose commit is Ready everywhere now (T3), one that admits its tree once more."""
+        """After a pass: report the source whose commit is Ready everywhere now (T3), and wake the one that should admit
+        its tree again."""
         if wakes.admit in self.following:
             self.following[wakes.admit].wake.up("versions", again=True)
         known = self._reporter.sources.get(wakes.complete)
@@ -159,13 +162,13 @@ class Sources:
             self._reporter.stage(known.source, "ready", now)
 
     def freed(self, name: str) -> None:
-        """A cluster is over: sources that wait for its name admit their tree once more."""
+        """A cluster no longer exists: sources that wait for its name admit their tree again."""
         for source, taken in self._taken.items():
             if name in taken:
                 self.following[source].wake.up("name", again=True)
 
     def mended(self, name: str) -> None:
-        """The record of a cluster can be read again: what it stands on is read, and admission sees it."""
+        """The record of a cluster can be read again: read its accepted content and have it admitted."""
         record = self._registry.records().get(name)
         for source in self.following.values():
             if record is None or record.source == source.config.name:
@@ -173,13 +176,14 @@ class Sources:
                 source.wake.up("record", again=True)
 
     def sweep(self) -> None:
-        """Remove the status objects of clusters and sources that are not there any more."""
+        """Delete the status objects of clusters and sources that no longer exist."""
         existing = {*self._registry.names(), *self._registry.records(), *self._registry.unreadable()}
         read = [name for name, source in self.following.items() if source.followed]
         self._reporter.keep(existing, self.following.keys(), read)
 
     def _recall(self, source: Source) -> None:
-        """What clusters were accepted at, read again from the pinned commits (S8); what cannot be read stays as it is on the host."""
+        """Read the accepted contents again from the pinned commits (S8). A cluster whose content cannot be read stays
+        as it is on the host."""
         contents: dict[str, Content] = {}
         by_commit: dict[str, Content] = {}
         for name, commit in source.commits().items():
@@ -206,7 +210,7 @@ class Sources:
         return rollout
 
     def _stand(self, source: str) -> None:
-        """Git cannot be read and nothing was read since the start: what was accepted before is enforced (S4)."""
+        """Enforce accepted contents: Git cannot be read, and nothing was read since the start (S4)."""
         for key in self._registry.stand(source):
             self._queue.add(key, bulk=True)
 

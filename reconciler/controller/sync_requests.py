@@ -1,4 +1,5 @@
-"""The durable mark of a webhook or `nidus sync`: a rising number on the source's status object (W2, W3). Marks coalesce into one write."""
+"""Sync requests of webhooks and `nidus sync` ("marks"): a rising number on the source's status object (W2, W3). Several
+become one write."""
 
 import threading
 import time
@@ -13,7 +14,7 @@ MANAGER = "nidus-marks"
 
 
 class Marker:
-    """Stores marks for one source. Deliveries that arrive while a write is under way share the next one."""
+    """Stores sync requests for one source. Deliveries that arrive during a write share the next write."""
 
     def __init__(self, client: Client, namespace: str, source: str, woken: Callable[[int], None]) -> None:
         self._client, self._namespace, self._source, self._woken = client, namespace, source, woken
@@ -23,7 +24,8 @@ class Marker:
         self._count = threading.Lock()
 
     def mark(self) -> None:
-        """Return once a mark newer than this call is stored. Raises ApiError when it cannot be; the sender then tries again."""
+        """Return when a sync request newer than this call is stored. Raises ApiError when that fails; the sender then
+        tries again."""
         with self._count:
             self._wanted = max(self._wanted + 1, time.time_ns())
             mine = self._wanted
@@ -38,13 +40,14 @@ class Marker:
 
 
 def store(client: Client, namespace: str, source: str, annotation: str, generation: int) -> None:
-    """Write one mark. Its own field manager, so that it never meets the controller's status writes."""
+    """Write one sync request, with a field manager of its own, so that it does not conflict with the controller's
+    status writes."""
     metadata = {"name": source, "namespace": namespace, "annotations": {annotation: str(generation)}}
     body = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "metadata": metadata}
     client.apply(body, manager=f"{MANAGER}-{annotation.rsplit('/', 1)[1]}", force=True)
 
 
 def read(source: Object, annotation: str) -> int:
-    """The generation a source object asks for; 0 where it asks for none, or for nonsense."""
+    """The generation that a source object asks for; 0 where it asks for none or is malformed."""
     text = str((source["metadata"].get("annotations") or {}).get(annotation, "0"))
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

@@ -1,19 +1,19 @@
-"""Why and since when a source should look again. A wake carries no work, and several before a sync are one (W3)."""
+"""Why and since when a source should look again. A wake holds no work, and several before a sync count as one (W3)."""
 
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-QUIET = 0.1  # seconds without a further mark after which a burst is over
-STORM = 2  # marks waiting for one sync that make a burst
+QUIET = 0.1  # seconds without another sync request after which a burst is over
+STORM = 2  # sync requests waiting for one sync that count as a burst
 
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """One wake, taken: why, when, whether the same tree is to be admitted again, whether every cluster is checked again besides.
+    """One wake: why, when, whether the same tree is to be admitted again, and whether every cluster is to be checked.
 
-    `generation` is the highest mark it answers.
+    `generation` is the highest sync request it answers.
     """
 
     trigger: str
@@ -24,10 +24,11 @@ class Woken:
 
 
 class Trigger:
-    """Thread-safe. `generation` and `resync` are the highest marks heard of, of webhooks and of `nidus sync`; `served` both at first.
+    """Thread-safe. `generation` and `resync` are the highest sync requests seen, of webhooks and of `nidus sync`;
+    `served` is the first value of both.
 
-    `again` admits the same tree once more, because time or requests moved; `forced` re-checks every cluster besides (S2).
-    `clock` gives seconds that never go back.
+    `again` admits the same tree again, because a time has come or requests changed; `forced` also checks every cluster
+    (S2). `clock` gives seconds that never go back.
     """
 
     def __init__(self, served: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +43,7 @@ class Trigger:
     def up(
         self, trigger: str, *, forced: bool = False, again: bool = False, generation: int = 0, resync: int = 0
     ) -> None:
-        """Look again. A mark that was heard of before is no news: its sync is under way, or over."""
+        """Wake the source. A sync request that was seen before is ignored: its sync is running or done."""
         with self._lock:
             if (generation or resync) and generation <= self.generation and resync <= self.resync:
                 return
@@ -56,7 +57,7 @@ class Trigger:
             self._event.set()
 
     def keep(self, woken: Woken) -> None:
-        """The sync failed: what was asked for beyond a look stays asked for. Wakes nobody, the retry is the source's."""
+        """The sync failed: keep what was asked for, for the source's own retry. Does not wake it."""
         with self._lock:
             self._forced = self._forced or woken.forced
             self._again = self._again or woken.again
@@ -70,7 +71,7 @@ class Trigger:
                 return
 
     def take(self) -> Woken:
-        """All that was asked for until now, as one."""
+        """Take everything that was asked for until now, as one wake."""
         with self._lock:
             generation = max(self.generation, self.resync)
             taken = Woken(self._trigger or "poll", self._at or time.time(), self._forced, self._again, generation)

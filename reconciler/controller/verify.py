@@ -1,4 +1,4 @@
-"""What is remembered of the home cluster is only a hint: it is compared with what stands there, and mended where it differs."""
+"""Compares what is remembered of the home cluster with the objects there, and corrects it where it differs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,17 +12,17 @@ from reconciler.model import Held, Revision
 from reconciler.report import Reporter
 
 EVERY = 60.0  # seconds between two comparisons, by metadata
-WHOLLY = 10  # each so many comparisons nothing is trusted
+WHOLLY = 10  # every tenth comparison reads whole objects
 AGAIN = 15.0  # seconds between two looks at a record that cannot be read
 
 
 def held(error: Stalled) -> Held:
-    """Why a cluster with an unreadable record waits for a human, and how to mend it."""
+    """Why a cluster with an unreadable record waits for a human, and what to do."""
     return Held(error.reason, f"{error.message}; {error.hint}" if error.hint else error.message)
 
 
 def tell(reporter: Reporter, registry: Registry) -> None:
-    """Say of every cluster whose record cannot be read that it is so: its status object may be all that speaks of it."""
+    """Report every cluster whose record cannot be read: no source may name it, so nothing else would."""
     for name, why in registry.unreadable().items():
         known = reporter.told(name)
         report = briefs.failed(name, Revision("", ""), Stalled(why.message, reason=why.reason))
@@ -31,7 +31,7 @@ def tell(reporter: Reporter, registry: Registry) -> None:
 
 
 def records(store: Store, registry: Registry, queue: Queue) -> None:
-    """Compare the version of every record with the one remembered: the next pass writes those that moved or are gone.
+    """Compare the version of every record with the one remembered: the next pass writes those that changed or are gone.
 
     Raises ApiError.
     """
@@ -44,12 +44,13 @@ def records(store: Store, registry: Registry, queue: Queue) -> None:
             continue
         if registry.worked_on(name):
             queue.add(name)
-        else:  # no pass writes it: it is over and retained, or its content cannot be read
+        else:  # no pass writes it: the cluster is removed with policy Retain, or its content cannot be read
             registry.keep(store.write(replace(state, base=None)))
 
 
 def unreadable(store: Store, registry: Registry, mended: Callable[[str], None]) -> None:
-    """Read the records again that could not be read; `mended` hears of each that can, or that a human removed. Raises ApiError."""
+    """Read the unreadable records again; `mended` is called for each that can be read now or that a human deleted.
+    Raises ApiError."""
     for name in registry.unreadable():
         try:
             state = store.read(name)

@@ -1,4 +1,5 @@
-"""How the running controller sees: one live cache over the host, a client for each nested API server, watches for layers that wait (R1)."""
+"""What the running controller reads with: a live cache of the host, a client for each nested API server, watches for
+layers that wait (R1)."""
 
 import threading
 import time
@@ -68,7 +69,8 @@ def reader(
 
 
 class Watches:
-    """`woken` hears the name of a cluster whose objects moved by another hand, or "" when the requests changed."""
+    """`woken` is called with the name of a cluster whose objects were changed by somebody else, or "" when requests
+    changed."""
 
     def __init__(
         self,
@@ -88,12 +90,13 @@ class Watches:
         selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
         selections.append(Selection("nidus.dev", "Source", (), own))
         self._cache = Cache(host, selections, self._changed, failed=_failed)
-        self._host = host.doubting(self._cache.doubt)  # what a pass is denied, the cache reads again (R1)
+        self._host = host.doubting(self._cache.doubt)  # an object that is gone is read again (R1)
         self._targets = Targets(host, inside=settings.inside, cached=self._cache.get, failed=_failed)
         self._source: Callable[[Object], None] = lambda item: None
 
     def start(self, source: Callable[[Object], None]) -> None:
-        """Watch; `source` hears of every Source object. Returns once every list is complete. Raises Retry where it is not in time."""
+        """Start watching; `source` is called for every change of a Source object. Returns once every list is complete.
+        Raises Retry where it is not in time."""
         self._source = source
         self._cache.start()
         if not self._cache.wait_synced(SYNC_SECONDS):
@@ -111,7 +114,7 @@ class Watches:
         return time.monotonic() - since if since is not None else 0.0
 
     def refresh(self) -> bool:
-        """List every kind anew, whatever is known, for a forced look (`nidus sync`); whether all of them were in time."""
+        """List every kind anew, for `nidus sync`. Returns whether all lists were complete in time."""
         return self._cache.refresh(SYNC_SECONDS)
 
     def last_failure(self, cluster: str) -> tuple[float, str] | None:
@@ -122,7 +125,7 @@ class Watches:
         return reader(bundle, self._host, self._targets, self._renderer, self._read, self._facts, self._cache)
 
     def watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:
-        """Trigger the cluster when nested objects of these kinds move, for as long as a pass says that a layer waits for them."""
+        """Wake the cluster when nested objects of these kinds change, for as long as a layer waits for them."""
         kinds = frozenset((ref.group, ref.kind) for ref in refs)
         with self._lock:
             known = self._watches.get(cluster)
@@ -135,7 +138,7 @@ class Watches:
             self._open(cluster, bundle, kinds)
 
     def forget(self, bundle: Bundle) -> None:
-        """A cluster is over."""
+        """Forget a cluster that no longer exists."""
         self.watch(bundle.cluster, bundle, ())
         self._targets.forget(Target(self._facts.name, bundle.cluster))
 

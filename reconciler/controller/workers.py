@@ -1,4 +1,4 @@
-"""Workers: take an assignment, do one pass, finish it, report, decide when to look again. No decision of their own besides that."""
+"""Workers: take an assignment, do one pass, finish it, report, and set the time of the next pass."""
 
 import threading
 import time
@@ -25,9 +25,9 @@ NO_VERSIONS: dict[str, str] = {"engine": "", "kubernetes": ""}
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every pass uses. `reader` gives what a bundle's pass reads through, `watch` wakes a key when nested objects move, `forget`
-    drops what is known of a nested API server, `nonce` makes one, `woken` hears whom the end of a pass concerns, `freed` a name that
-    is free again."""
+    """What every pass uses. `reader` gives the reader of a bundle's pass, `watch` wakes a key when nested objects
+    change, `forget` drops the client of a nested API server, `nonce` makes one, `woken` is called with what to wake
+    after a pass, `freed` with a name that is free again."""
 
     store: Store
     reader: Callable[[Bundle], Reader]
@@ -56,17 +56,17 @@ class Workers:
             thread.start()
 
     def join(self, seconds: float) -> None:
-        """Wait for the passes under way; each finishes the object in flight and persists (H2)."""
+        """Wait for the running passes; each finishes its current write and saves its state (H2)."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def signs(self) -> list[tuple[int, Callable[[], float]]]:
-        """Each worker's number, and for how many seconds it has shown no sign of life (H3)."""
+        """Each worker's number, and the seconds since it last moved (H3)."""
         return [(number, partial(self._silent, number)) for number in self._beats]
 
     def once(self, key: str, alive: Callable[[], None] = lambda: None) -> None:
-        """One pass over one cluster, whatever it comes to."""
+        """One pass over one cluster, whether it succeeds or fails."""
         began = time.monotonic()
         given = self._registry.take(key, self._tools.clock(), self._tools.nonce())
         if given is None:
@@ -75,7 +75,7 @@ class Workers:
             with contained("pass", key):
                 outcome = self._outcome(given, alive)
         except LeaseLost:
-            return  # the process is about to end (H1); nothing more is written or said
+            return  # the process is about to end (H1); nothing more is written or reported
         except NidusError as error:
             outcome = _failed(key, given, error)
         self._finish(key, given, outcome, time.monotonic() - began)
@@ -119,7 +119,7 @@ class Workers:
         return permit
 
     def _closed(self, bundle: Bundle, outcome: Outcome) -> Outcome:
-        """The tombstone is carried out: the record goes, or stays as what was retained (D2)."""
+        """The removal is done: the record is deleted, or kept with what was retained (D2)."""
         self._tools.forget(bundle)
         state, tombstone = outcome.state, bundle.tombstone
         if state is None or tombstone is None:
@@ -177,7 +177,7 @@ class Workers:
 
 
 class _Saving:
-    """Persists a state if it says anything new. A commit that changed nothing of the cluster is not news (G4)."""
+    """Saves a state if anything in it is new. A commit that changed nothing of the cluster is not saved (G4)."""
 
     def __init__(self, store: Store, registry: Registry, stored: State | None) -> None:
         self._store, self._registry, self._stored = store, registry, stored
@@ -194,7 +194,7 @@ class _Saving:
 
 
 def _same(stored: State, state: State) -> bool:
-    """Whether a state says nothing that a restart would have to know: its commit, path and bundle follow from Git again."""
+    """Whether a restart can do without the new state: commit, path and bundle are read from Git again."""
     ours, theirs = (
         replace(one.record, commit="", bundle="", path="", applied="yes" if one.record.applied else "")
         for one in (state, stored)
@@ -203,14 +203,14 @@ def _same(stored: State, state: State) -> bool:
 
 
 def _failed(key: str, given: Assignment | Unresolved, error: NidusError) -> Outcome:
-    """The pass could not look or persist: the cluster keeps what it has."""
+    """The outcome of a pass that could not read or save: nothing of the cluster was changed."""
     revision = given.revision if isinstance(given, Unresolved) else given.bundle.revision
     after = error.after if isinstance(error, Retry | ApiError) else None
     return Outcome(briefs.failed(key, revision, error), given.stored, retry=True, after=after)
 
 
 def _beating(reader: Reader, alive: Callable[[], None]) -> Reader:
-    """A reader that gives a sign of life at every look: a long pass over a slow host is no stalled worker (H3)."""
+    """A reader that reports each read to liveness: a long pass over a slow host is no stalled worker (H3)."""
 
     def client(target: Target) -> Client:
         alive()

@@ -1,4 +1,5 @@
-"""What we durably know: records, inventories and requests, kept as ConfigMaps in the controller's namespace on the host.
+"""What is stored: records, inventories and requests, as ConfigMaps in the controller's namespace on the host.
 
-`store` reads and writes them, `ledger` is the pure arithmetic of the write-ahead (A3), `requests` what humans ask for.
+`store` reads and writes them, `ledger` computes inventory entries before and after changes (A3), `requests` what people
+ask for.
 """

@@ -1,4 +1,5 @@
-"""The arithmetic of the inventory (A3): what to write before a plan is executed, and what its results confirm. Pure."""
+"""Computes the inventory (A3): the entries to save before a plan is executed, and those that its results confirm.
+Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +13,8 @@ CONFIRMED = frozenset({"created", "configured", "adopted", "replaced"})
 
 
 def intend(entries: Entries, changes: Iterable[Change]) -> Entries:
-    """The entries to persist before the changes are sent: new ones for every create, `deleting` for every delete and replace.
-    What was claimed by a selector stays so: it was never ours (D4)."""
+    """The entries to save before the changes are sent: new ones for every create, `deleting` for every delete and
+    replace. An entry found by a selector keeps its state: the object was never ours (D4)."""
     known = {(entry.target, entry.ref): entry for entry in entries}
     for change in changes:
         key = (change.target, change.ref)
@@ -25,7 +26,8 @@ def intend(entries: Entries, changes: Iterable[Change]) -> Entries:
 
 
 def confirm(entries: Entries, plan: Plan, results: Sequence[Result]) -> Entries:
-    """The entries after the results: UIDs and fields of what was applied, less what was observed gone; a failure changes nothing."""
+    """The entries after the results: with UIDs and fields of applied objects, without objects observed gone; a failure
+    changes no entry."""
     known = {(entry.target, entry.ref): entry for entry in entries}
     for result in results:
         key = (result.change.target, result.change.ref)
@@ -41,17 +43,19 @@ def confirm(entries: Entries, plan: Plan, results: Sequence[Result]) -> Entries:
 
 
 def retire(entries: Entries, kept: Iterable[Key]) -> Entries:
-    """The entries of a closed cluster whose policy is Retain: what stays on the host, so that re-adding adopts it by UID (D2)."""
+    """The entries of a removed cluster with policy Retain: what stays on the host, so that adding the cluster again
+    adopts it by UID (D2)."""
     stays = set(kept)
     state: EntryState = "retained"
     return _sorted(replace(entry, state=state) for entry in entries if (entry.target, entry.ref) in stays)
 
 
 def united(known: Entries, stored: Entries) -> Entries:
-    """The entries of both, where the stored ones are older or newer and nobody can say which (a host restored from a backup).
+    """The entries of both, where it is not known whether the stored ones are older or newer (a host restored from a
+    backup).
 
-    None is lost: losing inventory is never permission to delete (A3). Where both know an object by another UID, neither is
-    believed: the entry is `intended` again, and becomes owned only by an object with our marks and nonce.
+    None is lost: losing inventory is never permission to delete (A3). Where they differ in the UID of an object, the
+    entry becomes `intended` again, and only an object with our marks and nonce makes it owned.
     """
     found = {(entry.target, entry.ref): entry for entry in stored}
     for entry in known:
@@ -61,13 +65,13 @@ def united(known: Entries, stored: Entries) -> Entries:
 
 
 def _doubted(one: InventoryEntry, other: InventoryEntry) -> InventoryEntry:
-    """An entry that holds of both: its fields are those that both applied."""
+    """One entry for two: its fields are those in both."""
     fields = tuple(sorted({*one.fields} & {*other.fields}))
     return replace(one, uid="", state="intended", fields=fields)
 
 
 def _settled(plan: Plan) -> Iterable[Key]:
-    """Entries whose object is observed gone, or replaced by a foreign successor (A3, D4)."""
+    """Entries whose object is observed gone, or whose name a foreign object has now (A3, D4)."""
     return (
         (change.target, change.ref)
         for change in plan.changes
@@ -76,7 +80,7 @@ def _settled(plan: Plan) -> Iterable[Key]:
 
 
 def _doubles(plan: Plan, known: Mapping[Key, InventoryEntry]) -> Iterable[Key]:
-    """Entries of an object that the inventory by now has under the name Git gives it (`SameObject`)."""
+    """Entries of an object that the inventory also has under the name in Git (`SameObject`)."""
     keys = {(change.target, change.ref) for change in plan.changes if change.reason == "SameObject"}
     held = {(key[0], entry.uid) for key, entry in known.items() if key not in keys}
     return [key for key in keys if key in known and (key[0], known[key].uid) in held]

@@ -1,7 +1,7 @@
 """A cluster's record and inventory as the data of ConfigMaps, and back. Pure.
 
-Format 1 is one ConfigMap, or a record with numbered shards. Format 2 is for an inventory too large for one ConfigMap: its
-shards are named by the digest of what they hold together, so that a write under way never damages what stands there.
+Format 1 is one ConfigMap, or a record with numbered shards. Format 2 is for an inventory too large for one ConfigMap:
+its shards are named by the digest of their joint content, so that an unfinished write never damages the stored one.
 """
 
 import base64
@@ -29,7 +29,7 @@ _record = msgspec.json.Decoder(Record)
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What a state was last read from or written to: the record's resourceVersion, the digest of its data, whether it had shards."""
+    """The stored object of a state: the record's resourceVersion, the digest of its data, whether it had shards."""
 
     version: str
     digest: str
@@ -54,7 +54,7 @@ class Packed:
 
 
 def pack(state: State) -> Packed:
-    """The ConfigMaps of a state: equal states are packed alike."""
+    """The ConfigMaps of a state; equal states give equal data."""
     packed = base64.b64encode(zlib.compress(_encoder.encode(state.entries), 6)).decode()
     parts = [packed[at : at + SHARD_BYTES] for at in range(0, len(packed), SHARD_BYTES)] or [""]
     head = {"format": "1", "record": _encoder.encode(state.record).decode(), "shards": "1", "entries": parts[0]}
@@ -93,18 +93,18 @@ def unpack(head: Object, shards: Mapping[str, Object]) -> State:
 
 
 def base(head: Object) -> Base:
-    """What the record's ConfigMap says of itself, as it was read or as a write answered."""
+    """The base of a state, from the record's ConfigMap as it was read or as a write returned it."""
     data = _data(head)
     return Base(str(head["metadata"]["resourceVersion"]), digest(data), str(data.get("shards", "1")) != "1")
 
 
 def damaged(name: str, how: str) -> Stalled:
-    """What cannot be read is never deleted and never overwritten; a human decides."""
+    """The error of a record that cannot be read. It is never deleted and never overwritten; a human decides."""
     return Stalled(f"ConfigMap {name} cannot be read ({how}); nothing of it is deleted", reason="BadRecord", hint=MEND)
 
 
 def shard_names(head: Object) -> tuple[str, ...]:
-    """The shards a record speaks of. Raises ValueError or KeyError where it does not say it properly."""
+    """The names of a record's shards. Raises ValueError or KeyError where the record is malformed."""
     data, cluster = _data(head), cluster_of(head)
     count = int(data["shards"])
     if not 1 <= count <= 1000:
@@ -121,12 +121,12 @@ def record_name(cluster: str) -> str:
 
 
 def cluster_of(head: Object) -> str:
-    """The cluster a record's ConfigMap is about, by its name: whatever it holds may be damaged."""
+    """The cluster of a record's ConfigMap, by its name, because its content may be damaged."""
     return str(head["metadata"]["name"]).removeprefix(RECORD)
 
 
 def digest(data: Mapping[str, Any]) -> str:
-    """Tells whether the data of a record moved, whatever happened to its metadata."""
+    """A digest of a record's data, to compare it without its metadata."""
     return hashlib.sha256(_encoder.encode(dict(data))).hexdigest()
 
 

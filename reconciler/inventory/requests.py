@@ -1,4 +1,4 @@
-"""What humans ask for: ConfigMaps `nidus-request-*`, guarded by Role `nidus-operator` (A9, D3)."""
+"""What people ask for: ConfigMaps `nidus-request-*`, which Role `nidus-operator` allows to create (A9, D3)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef, Request
 
 LABEL = "nidus.dev/request"
-KEPT = 86400.0  # seconds an expired request stays, for whoever asks what happened
+KEPT = 86400.0  # seconds an expired request is kept, to see what was asked
 OVERRULING = frozenset({"suspend", "resume"})
 KINDS = ("approve", "suspend", "resume", "sync")
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -17,7 +17,7 @@ _decoder = msgspec.json.Decoder(Request)
 
 
 def load(client: Client, namespace: str) -> tuple[Request, ...]:
-    """All requests, oldest first; what does not parse is no request."""
+    """All requests, oldest first; malformed ones are left out."""
     objects, _ = client.list("", "ConfigMap", namespace=namespace, labels=LABEL)
     return parse_all(objects)
 
@@ -28,7 +28,7 @@ def parse_all(objects: Iterable[Object]) -> tuple[Request, ...]:
 
 
 def parse(item: Object) -> Request | None:
-    """A request from its ConfigMap; None where it is malformed (it then asks for nothing)."""
+    """A request from its ConfigMap; None where it is malformed."""
     try:
         request = _decoder.decode((item.get("data") or {})["request"])
     except (KeyError, msgspec.MsgspecError):
@@ -37,7 +37,7 @@ def parse(item: Object) -> Request | None:
 
 
 def write(client: Client, namespace: str, request: Request) -> None:
-    """Store a request as a new object: who may ask may add one and change none (A9). Raises ApiError."""
+    """Store a request as a new object: operators may create requests and change none (A9). Raises ApiError."""
     metadata: dict[str, Any] = {"name": request.name, "namespace": namespace, "labels": {LABEL: request.kind}}
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
     client.create({**body, "data": {"request": _encoder.encode(request).decode()}})
@@ -52,7 +52,7 @@ def remove(client: Client, namespace: str, request: Request) -> None:
 
 
 def suspended(requests: Iterable[Request], cluster: str, now: float) -> Request | None:
-    """The suspension that stands: the newest of those asked for, unless a resume is newer or it expired. `requests` oldest first."""
+    """The suspension in effect: the newest suspend, unless a resume is newer or it expired. `requests` oldest first."""
     found = None
     for request in requests:
         if request.cluster == cluster and request.kind in ("suspend", "resume"):
@@ -62,7 +62,7 @@ def suspended(requests: Iterable[Request], cluster: str, now: float) -> Request 
 
 
 def spent(requests: Iterable[Request], now: float) -> tuple[Request, ...]:
-    """Requests that ask for nothing any more: expired for a day, or a suspend or resume that a newer one overrules."""
+    """Requests without effect: expired a day ago, or a suspend or resume that a newer one replaces."""
     newest = {one.cluster: one for one in requests if one.kind in OVERRULING}
     return tuple(
         one

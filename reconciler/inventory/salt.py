@@ -1,4 +1,5 @@
-"""The one salt of an installation (P5): a Secret of ours, made once, so that hashes of secret values compare only here."""
+"""The salt of an installation (P5): a Secret of ours, created once, so that hashes of secret values can be compared
+only within it."""
 
 import base64
 import secrets

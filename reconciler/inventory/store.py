@@ -1,8 +1,8 @@
 """Records and inventories as ConfigMaps, one a cluster, with shards for large inventories. Every write names the version it is based on.
 
-Losing one of them is never permission to delete (A3): a missing record means "unknown", and an unreadable one is `Stalled`.
-What is remembered of a record (its version) is only a hint: where the server knows better, the record is read and the write
-goes on from there.
+A lost ConfigMap is never permission to delete (A3): a missing record means "unknown", and an unreadable one is
+`Stalled`. The remembered version of a record is only a hint: where the server has another one, the record is read and
+the write is based on it.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from reconciler.inventory.packing import State as State
 from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef
 
-TRIES = 4  # writes of one record that may be overtaken before the caller's backoff decides
+TRIES = 4  # conflicts on one record before the caller's backoff decides
 READ_BACK = frozenset({ErrorClass.RACED, ErrorClass.AMBIGUOUS, ErrorClass.ABSENT})
 
 
@@ -30,14 +30,15 @@ class Loaded:
 
 
 class Store:
-    """Reads and writes states in one namespace. Raises ApiError, Retry when others keep writing, Stalled for a human (I25)."""
+    """Reads and writes states in one namespace. Raises ApiError, Retry when others keep writing, Stalled where a human
+    must act (I25)."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
 
     def load(self) -> Loaded:
-        """Everything, with one LIST. One record that cannot be read stops nobody else."""
+        """Read all records with one LIST. A record that cannot be read does not stop the others."""
         objects, _ = self._client.list("", "ConfigMap", namespace=self._namespace, labels=LABEL)
         by_name = {str(item["metadata"]["name"]): item for item in objects}
         states: dict[str, State] = {}
@@ -62,10 +63,11 @@ class Store:
         return None if head is None else packing.unpack(head, self._shards_of(head))
 
     def write(self, state: State) -> State:
-        """Persist a state; shards first, so that a record never names entries that are not stored. Returns it as it is stored.
+        """Save a state; shards first, so that a record never names entries that are not stored. Returns the state as
+        stored.
 
-        Where the server holds something else than the base, what it holds is read: the same data is written over, an older
-        state of the same life of the cluster is united with this one, anything else is left alone.
+        Where the stored record is not the base, it is read: the same data is overwritten, another state with the same
+        nonce is merged with this one, and any other record is left alone.
         """
         sharded = state.base is not None and state.base.sharded
         for _ in range(TRIES):
@@ -80,13 +82,13 @@ class Store:
         raise Retry(f"the record of {state.record.cluster} keeps being written by somebody else", reason="Raced")
 
     def close(self, state: State) -> None:
-        """The cluster is over: its record goes, shards last."""
+        """Delete the record of a removed cluster, shards last."""
         self._remove(packing.record_name(state.record.cluster))
         for item in self._stored_shards(state.record.cluster):
             self._remove(str(item["metadata"]["name"]))
 
     def _tried(self, state: State, packed: packing.Packed) -> tuple[State, bool]:
-        """One write of the record: the state to go on with, and whether it is stored."""
+        """One write of the record. Returns the state to go on with, and whether it is stored."""
         try:
             written = self._put(state, packed.head)
         except ApiError as error:
@@ -98,14 +100,14 @@ class Store:
     # Going on from what the server holds
 
     def _settled(self, state: State, packed: packing.Packed) -> tuple[State, bool]:
-        """The state to go on with after a write whose end is not known, or that was overtaken; whether it is stored already."""
+        """After a write with a lost answer or a conflict: the state to go on with, and whether it is stored already."""
         stored = self.read(state.record.cluster)
         if stored is None:
-            return replace(state, base=None), False  # deleted by hand, or the create never arrived: it is made anew
+            return replace(state, base=None), False  # deleted by hand, or the create never arrived: it is created again
         base = stored.base
         assert base is not None  # what was read has one
         if base.digest == packing.digest(packed.head):
-            return replace(state, base=base), True  # our own write: only its answer was lost
+            return replace(state, base=base), True  # our own write, whose answer was lost
         if stored.record.nonce != state.record.nonce:
             raise Stalled(
                 f"the record of {state.record.cluster} is of another life of the cluster, made by somebody else",
@@ -113,7 +115,7 @@ class Store:
                 hint="end the other controller of this namespace, or delete the record that is wrong, then start this one again",
             )
         if state.base is not None and base.digest == state.base.digest:
-            return replace(state, base=base), False  # only its metadata moved
+            return replace(state, base=base), False  # only its metadata changed
         return replace(state, entries=ledger.united(state.entries, stored.entries), base=base), False
 
     # Objects
@@ -126,7 +128,8 @@ class Store:
         return self._client.replace(body)
 
     def _shard(self, name: str, cluster: str, data: Mapping[str, str]) -> None:
-        """Store a shard. Its name is the digest of its content, so one that is there with other data is damaged, and mended."""
+        """Store a shard. Its name is the digest of its content, so a stored one with other data is damaged and is
+        overwritten."""
         found = self._client.get(self._ref(name))
         if found is not None and found.get("data") == data:
             return
@@ -143,7 +146,7 @@ class Store:
                 raise
 
     def _sweep(self, cluster: str, packed: packing.Packed) -> None:
-        """Remove the shards of earlier states. One that stays does no harm: nothing names it."""
+        """Delete the shards of earlier states. One that stays does no harm: no record names it."""
         with suppress(ApiError):
             for item in self._stored_shards(cluster):
                 if str(item["metadata"]["name"]) not in packed.shards:

@@ -1,7 +1,7 @@
-"""What the running controller knows of every cluster. One lock, no I/O under it.
+"""What the running controller knows of every cluster. It has one lock, and does no I/O under it.
 
-Workers take an assignment and finish it; sources say what clusters should be (`admissions`), `assignments` holds it, `prune_gate`
-says who may destroy. Every decision over these values is made by `fleet` and `spec.resolve`.
+Workers take an assignment and finish it. Snapshots of sources are admitted (`admissions`) and become assignments
+(`assignments`); `prune_gate` permits deletions. Every decision over these values is made by `fleet` and `spec.resolve`.
 """
 
 import threading
@@ -30,8 +30,9 @@ from reconciler.model import (
 
 @dataclass(frozen=True, slots=True)
 class Wakes:
-    """Whom the end of a pass concerns: clusters whose deletions may go now, a source whose revision is Ready everywhere, a source
-    that should admit its tree once more because other versions run now. `gone`: nothing more is to be done for the cluster."""
+    """What to wake at the end of a pass: clusters whose deletions are permitted now, a source whose revision is Ready
+    everywhere, a source that should admit its tree again because other versions run now. `gone`: the cluster no longer
+    exists."""
 
     clusters: tuple[str, ...] = ()
     gone: bool = False
@@ -40,7 +41,7 @@ class Wakes:
 
 
 class Registry:
-    """Thread-safe. `states` is what the store held at start-up, `unreadable` why it cannot say what other clusters are."""
+    """Thread-safe. `states` is what the store held at the start, `unreadable` why other records cannot be read."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class Registry:
         self._gate = PruneGate(rules)
         self._requests: tuple[Request, ...] = ()
 
-    # What workers take and bring back
+    # For workers
 
     def take(self, cluster: str, now: float, nonce: str) -> Assignment | Unresolved | None:
         """Everything a pass over the cluster needs, as it is now; None where the cluster is not known (any more).
@@ -67,20 +68,21 @@ class Registry:
             return self._clusters.take(cluster, self._requests, now, nonce)
 
     def permit(self, assignment: Assignment, wanted: Destructive, now: float) -> tuple[Permit, tuple[str, ...]]:
-        """What the cluster may destroy, and the clusters that its word may have released (AD3). A removal was approved by admission
-        (AD2)."""
+        """Which deletions and replacements of the cluster are permitted, and which other clusters this report may have
+        released (AD3). A removal was approved by admission (AD2)."""
         if assignment.bundle.tombstone is not None:
             return Permit(frozenset({wanted.consent.digest})), ()
         with self._lock:
             return self._gate.ask(assignment.source, wanted, self._requests, now)
 
     def keep(self, state: State) -> None:
-        """A state as it was persisted."""
+        """Keep a state that was written to the store."""
         with self._lock:
             self._clusters.states[state.record.cluster] = state
 
     def finish(self, done: Assignment | Unresolved, outcome: Outcome) -> Wakes:
-        """Take what a pass came to: what it remembered, whether its cluster is over; and say whom that concerns."""
+        """End an assignment: keep what the pass remembered, forget a cluster whose removal is over; return what to
+        wake."""
         with self._lock:
             source, cluster = done.source, outcome.report.cluster
             released = self._gate.excuse(source, cluster)
@@ -92,7 +94,7 @@ class Registry:
             unsettled = self._admissions.unsettled(cluster)
             return Wakes(released, complete=source if complete else "", admit=source if unsettled else "")
 
-    # What the sources say
+    # For sources
 
     def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
         """Admit a snapshot over all clusters (AD1); the clusters with something new to do, in name order."""
@@ -102,17 +104,18 @@ class Registry:
             return rollout, sorted({*changed, *heard} & self._clusters.slots.keys())
 
     def stand(self, source: str) -> list[str]:
-        """Let clusters of a source be what they were accepted at, where Git cannot be read since the start; the ones this is news to."""
+        """Assign the accepted content to the clusters of a source that could not be read since the start; returns the
+        clusters that this changes."""
         with self._lock:
             return self._admissions.stand(source)
 
     def remember(self, contents: Mapping[str, Content]) -> None:
-        """Accepted contents read again after a restart."""
+        """Keep accepted contents that were read again after a restart."""
         with self._lock:
             self._admissions.contents.update(contents)
 
     def accepted(self, source: str) -> dict[str, Content]:
-        """What the clusters of a source are accepted at."""
+        """The accepted content of each cluster of a source."""
         with self._lock:
             return self._admissions.accepted(source)
 
@@ -121,10 +124,10 @@ class Registry:
         with self._lock:
             return self._admissions.running(source)
 
-    # What humans say
+    # For requests
 
     def hear(self, requests: tuple[Request, ...]) -> list[str]:
-        """Take the requests as they are now; the clusters they concern."""
+        """Replace the requests; returns the clusters they concern."""
         with self._lock:
             before, self._requests = self._requests, requests
             touched = {request.cluster for request in {*before} ^ {*requests}}
@@ -135,7 +138,7 @@ class Registry:
         with self._lock:
             return self._requests
 
-    # What the host says
+    # For what is read from the host
 
     def states(self) -> dict[str, State]:
         with self._lock:
@@ -158,7 +161,8 @@ class Registry:
             return slot is not None and slot.bundle is not None
 
     def doubt(self, cluster: str, version: str) -> bool:
-        """What the store holds of a cluster is not what was written last, as `version`: the next pass writes its state again."""
+        """The record of a cluster on the server is not the one written last, with `version`: the next pass writes its
+        state again."""
         with self._lock:
             state = self._clusters.states.get(cluster)
             if state is None or state.base is None or state.base.version != version:
@@ -167,24 +171,25 @@ class Registry:
             return True
 
     def unreadable(self) -> dict[str, Held]:
-        """Clusters whose record cannot be read, and why: they keep what they have, and their names."""
+        """Clusters whose record cannot be read, and why. Nothing of them is changed, and their names stay taken."""
         with self._lock:
             return dict(self._admissions.unreadable)
 
     def mended(self, cluster: str, state: State | None) -> None:
-        """A record can be read again, or is gone by a human's hand."""
+        """The record can be read again, or a human deleted it."""
         with self._lock:
             self._admissions.unreadable.pop(cluster, None)
             if state is not None:
                 self._clusters.states[cluster] = state
 
     def _speaks(self, cluster: str) -> bool:
-        """Whether the next pass of a cluster will say what it wants to destroy."""
+        """Whether the next pass of a cluster will report the deletions it wants."""
         bundle = self._clusters.slots[cluster].bundle
         return bundle is not None and not bundle.suspend and bundle.tombstone is None
 
     def _drop(self, done: Assignment, *, keep_record: bool) -> bool:
-        """A removal is over; whether Git still has nothing of the cluster: its file may have come back meanwhile."""
+        """A removal is over: forget the cluster. Returns whether Git still has no file of it: the file may have come
+        back meanwhile."""
         cluster = done.bundle.cluster
         if not keep_record:
             self._clusters.states.pop(cluster, None)

@@ -1,4 +1,5 @@
-"""What the sources say: a snapshot is admitted over all clusters and becomes slots (AD1, V4, S4, S8). Called under the registry's lock."""
+"""Admits snapshots of sources over all clusters; the results become slots (AD1, V4, S4, S8). Called under the
+registry's lock."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,20 +12,20 @@ from reconciler.spec import resolve
 
 
 class Admissions:
-    """The contents that clusters are accepted at, and how the newest snapshot of each source was judged."""
+    """The accepted contents of clusters, and the result of the newest snapshot of each source."""
 
     def __init__(self, rules: Rules, facts: HostFacts, clusters: Assignments, unreadable: Mapping[str, Held]) -> None:
         self._rules, self._facts, self._clusters = rules, facts, clusters
         self.contents: dict[str, Content] = {}
         self.unreadable = dict(unreadable)
-        self._judged: dict[str, dict[str, Versions]] = {}  # source -> the versions its snapshot was judged with
+        self._judged: dict[str, dict[str, Versions]] = {}  # source -> versions that ran then
 
     def records(self) -> dict[str, Record]:
         """Every record, whatever its source: names are unique in the controller."""
         return {name: state.record for name, state in self._clusters.states.items()}
 
     def accepted(self, source: str) -> dict[str, Content]:
-        """What the clusters of a source are accepted at."""
+        """The accepted content of each cluster of a source."""
         return {name: one for name, one in self.contents.items() if self._clusters.source_of(name) == source}
 
     def running(self, source: str) -> dict[str, Versions]:
@@ -33,7 +34,7 @@ class Admissions:
         return fleet.all_running(records, self.accepted(source), self._rules)
 
     def admit(self, snapshot: Snapshot, requests: Sequence[Request], now: float) -> tuple[Rollout, list[str]]:
-        """Admit a snapshot; the rollout, and the clusters with something new to do."""
+        """Admit a snapshot. Returns the rollout, and the clusters with something new to do."""
         accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
         rollout = fleet.admit(snapshot, accepted, self.records(), requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
@@ -43,9 +44,9 @@ class Admissions:
         return rollout, [name for name, slot in slots if self._clusters.place(name, slot)]
 
     def stand(self, source: str) -> list[str]:
-        """Say of the clusters of a source what they were accepted at, where nothing newer is; the names that are new.
+        """Assign the accepted content to the clusters of a source that have none newer; returns the names that are new.
 
-        For a start without Git (S4, S8). Tombstones wait for Git: nothing is removed on what was read long ago.
+        For a start without Git (S4, S8). Tombstones wait for Git: nothing is removed because of an old read.
         """
         names = [
             record.cluster
@@ -59,7 +60,8 @@ class Admissions:
         return sorted(names)
 
     def unsettled(self, cluster: str) -> bool:
-        """Whether another version runs than when the cluster was held or found broken: the verdict may be another now."""
+        """Whether another version runs than when the cluster was held or found broken: the result may be another
+        now."""
         slot = self._clusters.slots.get(cluster)
         judged = self._judged.get(slot.source, {}) if slot and (slot.held or slot.invalid) else {}
         return cluster in judged and judged[cluster] != self._runs(cluster, self.contents.get(cluster))
@@ -75,7 +77,7 @@ class Admissions:
             record = self._clusters.states[name].record
             bundle = resolve.tombstone(record, accepted.get(name), tombstone, self._rules)
             yield name, Slot(source, bundle, held.get(name))
-        taken = {name for name, why in held.items() if why.reason == "NameTaken"}  # the incumbent keeps its slot
+        taken = {name for name, why in held.items() if why.reason == "NameTaken"}  # the first owner keeps its slot
         done = rollout.admitted.keys() | rollout.tombstones.keys() | taken
         for name in sorted((invalid.keys() | held.keys()) - done):
             yield name, Slot(source, None, held.get(name), invalid.get(name, ""))
@@ -96,7 +98,8 @@ class Admissions:
             return None, choice.held or Held(error.reason, error.message, stalls=True)
 
     def _dated(self, bundle: Bundle, standing: Bundle | None) -> Bundle:
-        """With the older revision, where nothing of the cluster changed: its status then does not move."""
+        """The bundle with its older revision, where nothing of the cluster changed, so that its status does not
+        change."""
         state = self._clusters.states.get(bundle.cluster)
         if standing is not None and standing.digest == bundle.digest:
             return replace(bundle, revision=standing.revision)
@@ -110,7 +113,7 @@ class Admissions:
         return fleet.running(state.record if state else None, document, self._rules)
 
     def _leave_out(self, snapshot: Snapshot, rollout: Rollout) -> None:
-        """Forget clusters of this source that were never accepted and that nothing speaks of any more."""
+        """Forget clusters of this source that were never accepted and that the tree does not name any more."""
         spoken = rollout.admitted.keys() | rollout.tombstones.keys() | rollout.held.keys()
         spoken |= fleet.invalid(snapshot).keys()
         slots = self._clusters.slots

@@ -1,4 +1,4 @@
-"""What each cluster should be, what is on record of it, and what its last pass remembered. Called under the registry's lock."""
+"""The bundle of each cluster, its record, and what its last pass remembered. Called under the registry's lock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,8 +15,8 @@ from reconciler.spec import resolve
 class Slot:
     """One cluster. `bundle` None: nothing to do until its content can be read (S8), `held` says why.
 
-    `invalid` is the first violation of its own file, while an older version is enforced (V4); `content` is what the bundle came from;
-    `epoch` rises with every other bundle.
+    `invalid` is the first violation of its own file, while an older version is enforced (V4); `content` is what the
+    bundle came from; `epoch` rises with each new bundle.
     """
 
     source: str
@@ -42,7 +42,8 @@ class Assignments:
         return slot.source if slot else (state.record.source if state else "")
 
     def place(self, cluster: str, slot: Slot) -> bool:
-        """Say what a cluster should be; whether there is something new to do. What was remembered stays with the same bundle."""
+        """Set the slot of a cluster; returns whether there is something new to do. With the same bundle, what was
+        remembered is kept."""
         before = self.slots.get(cluster)
         if before is None or slot.bundle is None or before.bundle is None:
             self.slots[cluster] = replace(slot, epoch=before.epoch + 1 if before else 0)
@@ -77,7 +78,7 @@ class Assignments:
         )
 
     def learn(self, assignment: Assignment, memory: Memory) -> None:
-        """What a pass remembered, unless the bundle is another one by now."""
+        """Keep what a pass remembered, unless the bundle has changed since."""
         cluster = assignment.bundle.cluster
         slot = self.slots.get(cluster)
         if slot is not None and slot.epoch == assignment.epoch:

@@ -1,4 +1,5 @@
-"""Who may destroy, and when: one round per revision of a source, over all its clusters (AD3). Called under the registry's lock."""
+"""When deletions and replacements are permitted: one round per revision of a source, over all its clusters (AD3).
+Called under the registry's lock."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from reconciler.model import Destructive, Permit, Request, Rules, Snapshot
 
 @dataclass(slots=True)
 class Round:
-    """One revision of one source: who has not reported yet, and what those who did want to destroy. `wanting` wanted it before."""
+    """One revision of one source: the clusters that have not reported yet, and the deletions of those that have.
+    `wanting` are clusters that reported some before."""
 
     trailers: tuple[tuple[str, str], ...]
     pending: set[str]
@@ -27,9 +29,10 @@ class PruneGate:
         self._rounds: dict[str, Round] = {}
 
     def begin(self, snapshot: Snapshot, changed: Iterable[str], pending: Iterable[str]) -> frozenset[str]:
-        """Begin the round of this snapshot. `pending` are those of the `changed` clusters that will say what they want to destroy.
+        """Begin the round of this snapshot. `pending` are those of the `changed` clusters that will report their
+        deletions.
 
-        Returns the clusters an approval in its commits may concern: those that wanted to destroy before.
+        Returns the clusters that an approval in its commits may concern: those that wanted deletions before.
         """
         last, commit = self._rounds.get(snapshot.source), snapshot.revision.commit
         wanting = (last.wanting | last.destructive.keys()) if last else frozenset[str]()
@@ -41,7 +44,8 @@ class PruneGate:
     def ask(
         self, source: str, wanted: Destructive, requests: Sequence[Request], now: float
     ) -> tuple[Permit, tuple[str, ...]]:
-        """A cluster reports what it wants to destroy; the permit as it is then, and the clusters that may have been released."""
+        """A cluster reports its deletions and replacements. Returns its permit, and the clusters that this may have
+        released."""
         round_ = self._rounds.get(source)
         if round_ is None:
             return Permit(), ()
@@ -56,7 +60,8 @@ class PruneGate:
         return permit, tuple(others)
 
     def excuse(self, source: str, cluster: str) -> tuple[str, ...]:
-        """A cluster whose pass is over without a word about it blocks nobody; the clusters this may have released."""
+        """A cluster whose pass ended without a report does not block others. Returns the clusters that this may have
+        released."""
         round_ = self._rounds.get(source)
         if round_ is None or cluster not in round_.pending:
             return ()
@@ -64,7 +69,7 @@ class PruneGate:
         return () if round_.pending else tuple(sorted(round_.destructive))
 
     def ready(self, source: str, cluster: str) -> bool:
-        """A cluster of the current revision is Ready; whether it was the last one (T3)."""
+        """A cluster of the current revision is Ready. Returns whether it was the last one (T3)."""
         round_ = self._rounds.get(source)
         if round_ is None or cluster not in round_.unready:
             return False
