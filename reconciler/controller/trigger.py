@@ -63,7 +63,8 @@ class Trigger:
             self._again = self._again or woken.again
 
     def wait(self, seconds: float, stop: threading.Event, longest: float) -> None:
-        """Until there is a wake, at most `seconds`; while marks rain, until they end, `longest` seconds more."""
+        """Wait at most `seconds` for a wake. During a burst of sync requests, wait for its end, at most `longest`
+        seconds more."""
         self._event.wait(seconds)
         ends = self._clock() + longest
         while self._raining() and self._clock() < ends:

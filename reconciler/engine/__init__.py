@@ -1,8 +1,8 @@
 """The engine (vCluster's chart): what one NestedCluster means on its host, as the three host layers.
 
-`layers` is the mapping table of api.md; `violations` the rules of the engine that the chart's own schema misses. The parts:
-`values` (chart values), `policies` and `network` (what we render ourselves), `overhead` (what the engine uses of a quota),
-`versions`, `choice` (which versions a cluster gets), `readiness`, `writes` (R4), `leftovers` (D2).
+`layers` maps a document to layers; `violations` are rules of the engine that the chart's own schema does not have. The
+parts: `values` (chart values), `policies` and `network` (what we render ourselves), `overhead` (what the engine uses of
+a quota), `versions`, `choice` (which versions a cluster gets), `readiness`, `writes` (R4), `leftovers` (D2).
 """
 
 import hashlib
@@ -99,6 +99,6 @@ def _manifests(
 
 
 def _sealed(layer: Layer, *more: str) -> Layer:
-    """The layer with its digest over everything it holds; no revision is in it."""
+    """The layer with the digest of its content, without the revision."""
     canonical = msgspec.json.encode([layer, *more], order="deterministic")
     return replace(layer, digest=hashlib.sha256(canonical).hexdigest())

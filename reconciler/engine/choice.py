@@ -1,7 +1,9 @@
-"""Which engine and which Kubernetes a cluster gets: what it asks for, unless what runs there forbids that step.
+"""Which engine and which Kubernetes version a cluster gets: those it asks for, unless the step from the running ones is
+not allowed.
 
-What runs is the base of every rule about steps (api.md: no downgrade, one minor at a time). It is compared with the version that
-is written and with the operator's newest alike, so that neither a commit nor another list can lower a cluster that runs.
+Every rule about steps (no downgrade, one minor at a time) starts from the versions that run. They are compared with the
+version in the document and with the operator's newest alike, so that neither a commit nor a shorter list lowers a
+running cluster.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,7 @@ _FIELDS = {"engine": "spec.engine.version", "Kubernetes": "spec.kubernetes.versi
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The versions to enforce, and what is held because what was asked for cannot be done."""
+    """The versions to enforce, and the hold where the ones asked for are not allowed."""
 
     versions: Versions
     held: Held | None = None
@@ -33,7 +35,7 @@ def asked(cluster: NestedCluster, rules: Rules) -> Versions:
 def choose(cluster: NestedCluster, rules: Rules, running: Versions) -> Choice:
     """The versions of one cluster. Where a step is not possible, what runs stays and the choice is held; never raises.
 
-    `running`: what was rolled out last, "" where nothing ran yet: then everything may be asked for.
+    `running`: the versions rolled out last, "" where nothing ran yet: then every version is allowed.
     """
     return _choose(_written(cluster), _offered(rules), running)
 
@@ -54,7 +56,7 @@ def _offered(rules: Rules) -> _Offer:
     return tuple([chart.version for chart in rules.engines]), tuple(rules.kubernetes_versions)
 
 
-@lru_cache(maxsize=4096)  # many clusters ask alike, and are asked about at every commit
+@lru_cache(maxsize=4096)  # many clusters have the same versions, and every commit asks again
 def _asked(written: Versions, offered: _Offer) -> Versions:
     engines, kubernetes = offered
     engine = written.engine or (engines[-1] if engines else "")
@@ -75,12 +77,12 @@ def _choose(written: Versions, offered: _Offer, running: Versions) -> Choice:
 
 
 def _newest_kubernetes(engine: str, offered: Sequence[str]) -> str:
-    """The newest that is offered and that the engine runs, else the newest that is offered."""
+    """The newest offered version that the engine runs, else the newest offered."""
     return versions.newest(found for found in offered if versions.runs(engine, found)) or versions.newest(offered)
 
 
 def _step(what: str, running: str, wanted: str, offered: Sequence[str]) -> tuple[str, Held | None]:
-    """The version to enforce, and the hold where `wanted` cannot follow what runs."""
+    """The version to enforce, and the hold where the step to `wanted` is not allowed."""
     if not running or running == wanted or not wanted:
         return wanted or running, None
     if not versions.step(running, wanted):
@@ -94,7 +96,7 @@ def _step(what: str, running: str, wanted: str, offered: Sequence[str]) -> tuple
 
 
 def _pair(found: Versions, running: Versions) -> Held | None:
-    """A step of one of the two that leaves a pair the engine does not run."""
+    """The hold of a step after which the engine would not run the Kubernetes version."""
     if "" in (running.engine, running.kubernetes) or found == running or versions.runs(found.engine, found.kubernetes):
         return None
     told = f"engine {running.engine} with Kubernetes {running.kubernetes} runs"
@@ -103,7 +105,7 @@ def _pair(found: Versions, running: Versions) -> Held | None:
 
 
 def _withdrawn(what: str, version: str, offered: Sequence[str]) -> Held | None:
-    """A version that the operator does not offer, or no longer: only the operator or a commit ends that."""
+    """The hold of a version that the operator does not offer (any more): only the operator or a commit ends it."""
     if version in offered:
         return None
     if not version:

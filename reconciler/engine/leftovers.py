@@ -1,4 +1,5 @@
-"""What the engine leaves behind when its chart's objects go (D2): names that stay, and selectors to expand when observed."""
+"""What the engine leaves when its chart's objects are deleted (D2): objects that stay, and selectors that are resolved
+by a list."""
 
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ def claims(cluster: NestedCluster, namespace: str) -> tuple[ObjectRef, ...]:
 
 
 def kept(cluster: NestedCluster, namespace: str) -> tuple[ObjectRef, ...]:
-    """What policy Retain keeps, so that adding the cluster again finds its identity and its data."""
+    """The objects that policy Retain keeps, so that adding the cluster again finds its certificates and its data."""
     name = cluster.metadata.name
     return (
         ObjectRef("", "Namespace", "", namespace),
@@ -39,7 +40,7 @@ def kept(cluster: NestedCluster, namespace: str) -> tuple[ObjectRef, ...]:
 
 
 def selectors(name: str, namespace: str) -> tuple[Selector, ...]:
-    """Synced pods, which run on without their control plane, and the engine's one cluster-scoped kind (D4)."""
+    """Synced pods, which go on running without a control plane, and the engine's one cluster-scoped kind (D4)."""
     return (
         Selector("", "Pod", namespace, f"{MANAGED_BY}={name}"),
         Selector("scheduling.k8s.io", "PriorityClass", "", f"{MANAGED_BY}={namespace}-x-{name}"),

@@ -1,8 +1,8 @@
-"""Network policies of one tenant's host namespace: nothing by default, then what the engine and its workloads need.
+"""Network policies of one tenant's host namespace: deny by default, then allow what the engine and its workloads need.
 
-Pods are told apart by the engine's labels: the control plane `app: vcluster`, the store `app: vcluster-etcd`, synced pods
-`vcluster.loft.sh/managed-by`. Workloads reach the internet but no private network, so no other tenant, node or metadata
-service; the control plane also reaches API servers, whose addresses nobody knows beforehand.
+Pods are told apart by the engine's labels: the control plane `app: vcluster`, the store `app: vcluster-etcd`, synced
+pods `vcluster.loft.sh/managed-by`. Workloads reach the internet but no private network, so no other tenant, node or
+metadata service; the control plane also reaches API servers, whose addresses are not known in advance.
 """
 
 from collections.abc import Mapping, Sequence

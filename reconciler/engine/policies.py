@@ -1,7 +1,7 @@
-"""The host namespace of a nested cluster and what guards it: quota, default limits, role bindings.
+"""The host namespace of a nested cluster and what limits it: quota, default limits, role bindings.
 
-Rendered by us and not by the chart: any chart value restarts the control plane, and the chart's quota counts the engine
-against the tenant. There is never a `limits.cpu`, and no default CPU limit: the engine runs without one.
+Rendered by us and not by the chart: any chart value restarts the control plane, and the chart's quota counts the
+engine's own use as the tenant's. `limits.cpu` and a default CPU limit are never set: the engine runs without one.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def quota(cluster: NestedCluster, share: Quota, namespace: str) -> Object | None
 
 
 def limit_range(share: Quota, namespace: str) -> Object | None:
-    """Defaults for containers that state nothing, for what the quota limits; without them the quota would refuse their pods."""
+    """Defaults for containers without requests or limits; without them the quota would refuse their pods."""
     limited = {"cpu": share.cpu, "memory": share.memory, "ephemeral-storage": share.ephemeral_storage}
     names = [name for name, amount in limited.items() if amount]
     limits = {name: overhead.DEFAULT_LIMITS[name] for name in names if name in overhead.DEFAULT_LIMITS}

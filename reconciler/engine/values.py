@@ -1,7 +1,7 @@
-"""NestedCluster -> the chart's values: the mapping table of api.md, row by row.
+"""Maps a NestedCluster to the chart's values.
 
-Only what differs from the chart's defaults, or must not move with them, is set. Rootless from the first install: there is
-no way back from root, because the data on the volume then belongs to root.
+Only values that differ from the chart's defaults, or must not change with them, are set. The engine runs without root
+from the first install: later it cannot be changed, because the data on the volume would belong to root.
 """
 
 from typing import Any

@@ -1,4 +1,5 @@
-"""Rules of the engine that no schema says: it would render, and then refuse to start, or be refused by the host."""
+"""Rules of the engine that no schema has: the chart would render, but the engine would not start or the host would
+refuse it."""
 
 import re
 from collections.abc import Iterator
@@ -50,7 +51,8 @@ _ONLY: dict[str, tuple[str, ...]] = {
 def violations(document: NestedCluster, rules: Rules, running: Versions = NO_VERSIONS) -> list[Found]:
     """(JSON pointer, message, hint) of everything the engine or the host would refuse, in the document's order.
 
-    A version that is `running` may be written although it is offered no more: the operator took it away, not this file.
+    A version that is `running` may be written although it is not offered any more: that is the operator's doing, not
+    this file's.
     """
     spec = document.spec
     return [
@@ -79,7 +81,8 @@ def _versions(document: NestedCluster, rules: Rules, running: Versions) -> Itera
 
 
 def _default_moved(document: NestedCluster, running: Versions) -> bool:
-    """Whether the pair that does not fit comes from the operator's newest, where a pair runs: that is held, not this file's mistake."""
+    """Whether the pair that does not fit comes from the operator's newest while another pair runs: that is held, and no
+    mistake of this file."""
     written = document.spec.engine.version and document.spec.kubernetes.version
     return not written and "" not in (running.engine, running.kubernetes)
 

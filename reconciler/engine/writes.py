@@ -40,7 +40,8 @@ def ignore_rules(name: str, namespace: str) -> tuple[IgnoreRule, ...]:
 
 
 def foreign(obj: Object) -> bool:
-    """Whether the engine made this host object: labelled by it, or owned by its Service. Never ours, whatever it says (R4)."""
+    """Whether the engine made this host object: it has the engine's label, or the engine's Service owns it. It is never
+    ours, whatever its labels (R4)."""
     metadata = obj.get("metadata", {})
     owners = metadata.get("ownerReferences") or ()
     return MANAGED_BY in (metadata.get("labels") or {}) or any(

@@ -1,4 +1,5 @@
-"""Decisions over all nested clusters at once, pure: what a revision may admit and remove, and which deletions may go.
+"""Decisions over all nested clusters at once, pure: what a revision may admit and remove, and which deletions are
+permitted.
 
 `admit` (AD1, AD2, V4, S5) runs once per revision, `permit` (AD3) once its clusters have reported what they would delete.
 """

@@ -18,9 +18,10 @@ def admit(
 ) -> Rollout:
     """The rollout of one revision of one source.
 
-    `accepted`: cluster -> its specs at its record's commit, missing where they can no longer be read (S8); `records` are
-    those of all sources, so that a name taken elsewhere is seen: such a cluster is in `held` as NameTaken and nothing of the
-    incumbent changes. A cluster that is neither admitted nor a tombstone is left alone. `now` in seconds.
+    `accepted`: cluster -> its specs at its record's commit, missing where they can no longer be read (S8); `records`
+    are those of all sources, to find names that another source has: such a cluster is in `held` as NameTaken, and the
+    other source's cluster is not changed. A cluster that is neither admitted nor a tombstone is left alone. `now` in
+    seconds.
     """
     situation = Situation(snapshot, accepted, records, requests, rules, now)
     halted, followed = rewritten.judge(situation)
@@ -33,7 +34,8 @@ def admit(
 
 
 def _stand_still(situation: Situation, halted: Held) -> Rollout:
-    """A rewritten history that destroys: everybody stays at the accepted content, what was being removed goes on."""
+    """For a rewritten history that would destroy something: all clusters stay at the accepted content; removals that
+    began go on."""
     tombstones = removal.continued(situation)
     names = sorted(set(situation.mine) - set(tombstones))
     admitted = {name: situation.accepted[name] for name in names if situation.accepted_document(name)}
@@ -71,7 +73,7 @@ def _broken(situation: Situation, name: str) -> Held | None:
         subjects += [
             f"{PROFILE}{use}@{version}",
             f"{PROFILE}{use}@",
-        ]  # no version: the file does not say which it meant
+        ]  # no version: the file does not say which
     message = next((situation.broken[subject] for subject in subjects if subject in situation.broken), "")
     return Held("Invalid", message) if message or document is None else None
 
@@ -110,7 +112,7 @@ def _taken(situation: Situation) -> dict[str, Held]:
 
 
 def _steps(situation: Situation, admitted: Mapping[str, Content]) -> dict[str, Held]:
-    """Clusters whose versions stay as they run, because what is asked for cannot follow them."""
+    """Clusters that keep their running versions, because the step to those asked for is not allowed."""
     found = {}
     for name, content in admitted.items():
         document = content.specs.clusters[name].cluster

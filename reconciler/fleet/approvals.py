@@ -1,4 +1,4 @@
-"""Whether humans approved a destructive set: by request, or by a trailer of the commits it came with (D3, P7)."""
+"""Whether a set of deletions was approved: by request, or by a trailer of the commits it came with (D3, P7)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ TRAILER = "nidus-approve"
 
 
 def consent_of(items: Iterable[str]) -> Consent:
-    """The set as people approve it."""
+    """The set in the form that people approve."""
     ordered = tuple(sorted(items))
     return Consent(ordered, consents.digest(ordered))
 

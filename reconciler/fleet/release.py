@@ -1,4 +1,4 @@
-"""`fleet.permit`: which deletions and replacements of objects may go (AD3, P7, D3)."""
+"""`fleet.permit`: which deletions and replacements of objects are permitted (AD3, P7, D3)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,10 +16,10 @@ def permit(
     rules: Rules,
     now: float,
 ) -> Permit:
-    """Consent digests that may go, and why the others wait, by digest.
+    """The consent digests that are permitted, and why the others wait, by digest.
 
-    What a human approved goes at once. All else waits until every cluster of the revision has reported (`pending` is
-    empty), and then goes together if no unapproved set is over its cluster's budget, or is held together.
+    An approved set is permitted at once. The others wait until every cluster of the revision has reported (`pending` is
+    empty). Then all are permitted if no unapproved set is over its cluster's budget; otherwise all are held.
     """
     wanted = [one for one in destructive if one.consent.items]
     open_ = [one for one in wanted if not approved(one.consent, requests, trailers, now, one.cluster)]

@@ -1,4 +1,4 @@
-"""Clusters gone from Git: which become tombstones, and which are held (AD2, V4, D1)."""
+"""Clusters that are no longer in Git: which become tombstones, and which are held (AD2, V4, D1)."""
 
 from reconciler.fleet.approvals import approved, consent_of
 from reconciler.fleet.situation import Situation
@@ -48,12 +48,12 @@ def item(record: Record) -> str:
 
 
 def consent(situation: Situation) -> Consent:
-    """What a human approves to let this revision's removals go; protected clusters are not in it."""
+    """What a human approves to permit this revision's removals; protected clusters are not in it."""
     return consent_of(item(situation.mine[name]) for name in fresh(situation) if _reason(situation, name) is None)
 
 
 def _reason(situation: Situation, name: str) -> Held | None:
-    """Why nothing can approve this removal."""
+    """Why this removal cannot be approved, "" if it can."""
     standing, document = situation.mine[name].tombstone, situation.accepted_document(name)
     if standing is not None:
         return PROTECTED if standing.protect else None
@@ -63,7 +63,7 @@ def _reason(situation: Situation, name: str) -> Held | None:
 
 
 def _unparsed(situation: Situation, name: str) -> Held | None:
-    """V4: the missing cluster may stand in a file, or below a folder, that could not be read."""
+    """V4: the missing cluster may be described in a file, or below a folder, that could not be read."""
     path = situation.mine[name].path
     for one in situation.unread:
         if one.path in ("", ".") or one.path.endswith((".yaml", ".yml")) or path.startswith(f"{one.path}/"):

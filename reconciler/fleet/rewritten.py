@@ -1,4 +1,5 @@
-"""S5: a history that does not descend from the accepted one is followed, unless it deletes, replaces or downgrades."""
+"""S5: a branch that does not continue the accepted history is followed, unless that would delete, replace or
+downgrade."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What runs of each cluster, and which versions it gets because of that."""
+"""The versions that run in each cluster."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from reconciler.model import NO_VERSIONS, ClusterDocument, Content, Record, Rule
 def running(record: Record | None, accepted: ClusterDocument | None, rules: Rules) -> Versions:
     """The versions that were rolled out last, "" where nothing ran yet.
 
-    A record written before versions were kept, of a cluster that was Ready once: what its accepted document asks for.
+    For a record of an older format without versions, of a cluster that was Ready once: those of its accepted document.
     """
     known = record.versions if record else NO_VERSIONS
     if record is None or accepted is None or not record.applied or (known.engine and known.kubernetes):
@@ -28,7 +28,8 @@ def all_running(records: Mapping[str, Record], accepted: Mapping[str, Content], 
 
 
 def recalled(record: Record, status: Mapping[str, Any]) -> Record:
-    """A record written before versions were kept, with those its status object showed when it was Ready last."""
+    """A record of an older format without versions, completed with those in its status object from when it was last
+    Ready."""
     shown, ready = status.get("versions"), record.applied or (status.get("revision") or {}).get("applied")
     if record.versions != NO_VERSIONS or not ready or not isinstance(shown, Mapping):
         return record

@@ -1,4 +1,4 @@
-"""Everything `admit` decides over, gathered once, and the questions its parts ask of it."""
+"""The input of `admit`, gathered once, and what is derived from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Situation:
 
     @cached_property
     def taken(self) -> Mapping[str, str]:
-        """Clusters of other sources, name -> source: the incumbent keeps its name, and what it retained."""
+        """Clusters of other sources, name -> source. The first source keeps the name, also for what it retained."""
         source = self.snapshot.source
         return {name: one.source for name, one in self.records.items() if one.source != source and _holds_name(one)}
 
@@ -46,19 +46,19 @@ class Situation:
 
     @cached_property
     def unread(self) -> tuple[Violation, ...]:
-        """What nobody could read, sorted: it may have spoken of any cluster."""
+        """Files that could not be read, sorted: they may describe any cluster."""
         silent = (one for one in self.snapshot.violations if not one.subject)
         return tuple(sorted({*silent, *self.snapshot.unread}))
 
     @cached_property
     def present(self) -> tuple[str, ...]:
-        """Clusters the tree speaks of, broken ones too, sorted: none of them is ever removed."""
+        """Clusters that the tree names, broken ones too, sorted: none of them is ever removed."""
         named = (subject.removeprefix(CLUSTER) for subject in self.broken if subject.startswith(CLUSTER))
         return tuple(sorted({*self.snapshot.specs.clusters, *named}))
 
     @cached_property
     def missing(self) -> tuple[str, ...]:
-        """Clusters of ours the tree no longer speaks of, sorted."""
+        """Clusters of this source that the tree no longer names, sorted."""
         return tuple(sorted(set(self.mine) - set(self.present)))
 
     def accepted_document(self, name: str) -> ClusterDocument | None:
@@ -90,7 +90,7 @@ class Situation:
 
 
 def chosen(name: str, span: str, versions: frozenset[str] | Sequence[str]) -> str:
-    """The newest version inside `span`; "" where none is, or where somebody wrote what is no version."""
+    """The newest version inside `span`; "" where none is, or where a version is malformed."""
     readable = [version for version in sorted(versions) if _is_version(version)]
     try:
         return semver.best(span, readable) or ""

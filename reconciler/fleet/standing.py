@@ -1,4 +1,4 @@
-"""What clusters stand on, in the form that validation asks for it."""
+"""The accepted contents of clusters, in the form that validation needs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -7,7 +7,8 @@ from reconciler.model import ClusterDocument, Content, Held, Record, Rollout, Sn
 
 
 def in_use(records: Iterable[Record], source: str) -> dict[tuple[str, str], str]:
-    """The digests of the profile versions that clusters of a source stand on: (name, version) -> digest (api.md, immutable versions)."""
+    """The digests of the profile versions that clusters of a source use: (name, version) -> digest. A version in use is
+    immutable."""
     found = {}
     for record in records:
         for key, digest in record.digests.items():
@@ -24,7 +25,7 @@ def profiles(accepted: Mapping[str, Content]) -> dict[tuple[str, str], str]:
 
 
 def documents(accepted: Mapping[str, Content]) -> dict[str, ClusterDocument]:
-    """Each cluster's own document, out of the content it was accepted with."""
+    """Each cluster's own document, from its accepted content."""
     return {name: one.specs.clusters[name] for name, one in accepted.items() if name in one.specs.clusters}
 
 
@@ -39,7 +40,8 @@ def invalid(snapshot: Snapshot) -> dict[str, str]:
 
 
 def withheld(rollout: Rollout, why: Mapping[str, Held]) -> Rollout:
-    """The rollout without the clusters in `why`: nobody knows what they are, so they keep what they have, and their names."""
+    """The rollout without the clusters in `why`: their records cannot be read, so they stay as they are and keep their
+    names."""
     return replace(
         rollout,
         admitted={name: one for name, one in rollout.admitted.items() if name not in why},

@@ -1,8 +1,8 @@
 """Health of one live object, from the object alone: kstatus in Python.
 
 The order is kstatus's (kubernetes-sigs/cli-utils, pkg/kstatus/status): deletion, generation observed, the standard
-conditions, the rule of the kind (`RULES`), condition Ready, and else Current. Two rules are stricter than kstatus, because
-layers wait on them: a Job is Current once it completed, a load balancer once it has an address.
+conditions, the rule of the kind (`RULES`), condition Ready, and else Current. Two rules are stricter than kstatus,
+because layers wait for them: a Job is Current once it completed, a load balancer once it has an address.
 """
 
 from collections.abc import Mapping

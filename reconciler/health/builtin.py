@@ -6,13 +6,13 @@ from reconciler.model import Health, Object
 
 
 def namespace(obj: Object) -> Health:
-    """Active, or on its way out."""
+    """Current while Active, otherwise Terminating."""
     phase = one_line(section(obj, "status").get("phase", "Active"), 100)
     return CURRENT if phase == "Active" else Health("Terminating", "Terminating", f"the namespace is {phase}")
 
 
 def volume_claim(obj: Object) -> Health:
-    """Current once bound; a lost volume never comes back by itself."""
+    """Current once bound; a lost volume does not come back."""
     phase = one_line(section(obj, "status").get("phase"), 100)
     if phase == "Bound":
         return CURRENT

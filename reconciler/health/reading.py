@@ -1,4 +1,5 @@
-"""How rules read an object: absent and oddly shaped both read as empty, so that a hostile status cannot break a pass."""
+"""How rules read an object: fields that are absent or of a wrong type read as empty, so that a hostile status cannot
+break a pass."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,17 +38,17 @@ def condition(obj: Object, name: str) -> Mapping[str, Any]:
 
 
 def spelled(entry: Mapping[str, Any], default: str) -> str:
-    """The reason a condition gives, or `default`."""
+    """The reason of a condition, or `default`."""
     return one_line(entry.get("reason"), 100) or default
 
 
 def told(entry: Mapping[str, Any]) -> str:
-    """The message a condition gives as one printable line, "" where it gives none."""
+    """The message of a condition as one printable line, "" where there is none."""
     return one_line(entry.get("message"))
 
 
 def oddity(obj: Object) -> str:
-    """What of an object's status has another type than every kind gives it, "" where nothing has."""
+    """The field of an object's status that has a wrong type for any kind, "" where none has."""
     status = obj.get("status")
     if not isinstance(status, Mapping | None):
         return "status is no map"
@@ -63,5 +64,5 @@ def _is_condition(entry: object) -> bool:
 
 
 def waiting(reason: str, message: str) -> Health:
-    """Still on its way."""
+    """InProgress, with a reason."""
     return Health("InProgress", reason, message)

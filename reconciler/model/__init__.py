@@ -1,4 +1,4 @@
-"""Every data type of the house: frozen, comparable, free of behaviour.
+"""Every data type: frozen, comparable, without behaviour.
 
 `documents` and `config` are what people write, `fleet` what comes out of Git, `flow` what a pass works with.
 """

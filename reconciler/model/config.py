@@ -1,4 +1,4 @@
-"""The controller's own configuration file (api.md, ControllerConfig), as typed values."""
+"""The controller's own configuration file (docs/reference/ControllerConfig.md), as typed values."""
 
 from reconciler.model.documents import Isolation, Quota, Struct
 

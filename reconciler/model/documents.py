@@ -1,4 +1,5 @@
-"""The documents people write (api.md), as typed values, built with `msgspec.convert` from bodies that passed the schema.
+"""The documents people write (docs/reference), as typed values, built with `msgspec.convert` from bodies that passed
+the schema.
 
 One field here = one property of the schema (`schemas/`), checked by a test. Durations, sizes and versions stay the
 strings people wrote; `spec.variables` and `engine` read them.

@@ -1,4 +1,4 @@
-"""What comes out of Git and what the fleet decides over it: revision -> snapshot -> rollout.
+"""What is read from Git and what `fleet` decides about it: revision -> snapshot -> rollout.
 
 Times are seconds since the epoch (float) and enter as `now`; digests are hex SHA-256.
 """
@@ -61,7 +61,7 @@ class Violation:
     subject: str = ""
 
     def __post_init__(self) -> None:
-        """What stands in a repository is told, never printed as it is."""
+        """Text from a repository is made printable."""
         for name in ("path", "message", "pointer", "hint", "subject"):
             text = getattr(self, name)
             if not text.isprintable():
@@ -102,7 +102,7 @@ class Specs:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Specs that can be resolved, with the revision they came from."""
+    """Specs that can be resolved, with their revision."""
 
     revision: Revision
     specs: Specs
@@ -112,9 +112,9 @@ class Content:
 class Snapshot:
     """One commit, read wholly and validated.
 
-    `oid` is the tree of the source path, `tree` its files (path -> oid), `descends` whether the commit descends from the
-    one accepted before (S5). `unread` are the entries outside charts that may not be read: each may hide documents, whether
-    somebody is told of it (`violations`) or not.
+    `oid` is the tree of the source path, `tree` its files (path -> oid), `descends` whether the commit descends from
+    the one accepted before (S5). `unread` are the entries outside charts that may not be read: each may hide documents,
+    whether it is in `violations` or not.
     """
 
     source: str
@@ -187,7 +187,8 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """A cluster gone from Git (D1). Nothing is deleted before `due`; `policy` and `protect` are those of its accepted spec."""
+    """A cluster that is no longer in Git (D1). Nothing is deleted before `due`; `policy` and `protect` are those of its
+    accepted spec."""
 
     since: float
     due: float
@@ -198,8 +199,8 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What we durably know of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we made (A3);
-    `versions` are what was rolled out last, "" before the first time."""
+    """What is stored of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
+    made (A3); `versions` are those rolled out last, "" before the first time."""
 
     source: str
     cluster: str
@@ -234,9 +235,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Why something of a cluster waits for a human, and the digest that approves it ("" where nothing can).
+    """Why something of a cluster waits for a human, and the digest that approves it ("" where it cannot be approved).
 
-    `stalls`: only a commit or the operator can end it, so the Stalled condition says it too.
+    `stalls`: only a commit or the operator can end it, so condition Stalled is True.
     """
 
     reason: str

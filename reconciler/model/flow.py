@@ -30,7 +30,7 @@ Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
 MISSING = "(none)"
-PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error says which
+PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error names it
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,7 +102,8 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """A layer rendered: the objects it wants. `unplaced`: those of kinds whose scope nobody knows yet; they wait (A2)."""
+    """A layer rendered: the objects it wants. `unplaced`: those of kinds whose scope is not known yet; they wait
+    (A2)."""
 
     layer: Layer
     objects: tuple[Object, ...]
@@ -111,10 +112,10 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One object as it is. `live` None = a GET said 404 (or `unknown` says why nobody could ask); `merged` = the server's dry-run answer;
-    `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused as a change of an immutable field.
-    `foreign`: a host object the engine made, ours only by a UID the inventory holds (R4). `driven`: the autoscaler or manager that
-    drives its scale, "" where none does (A1)."""
+    """One object as it is. `live` None = a GET said 404 (or `unknown` says why it could not be read); `merged` = the
+    server's dry-run answer; `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused
+    as a change of an immutable field. `foreign`: a host object the engine made, ours only by a UID in the inventory
+    (R4). `driven`: the autoscaler or manager that sets its replicas, "" where none does (A1)."""
 
     target: Target
     ref: ObjectRef
@@ -154,9 +155,10 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and replace; `strays`
-    are the paths that have to be taken over first, so that sending it removes them; `after` are objects that leave and hold what
-    this one asks for, deleted before it where the server wants that."""
+    """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and
+    replace; `strays` are the paths whose ownership has to be taken first, so that sending the object removes them;
+    `after` are objects to be deleted that hold an allocation this one needs; they are deleted before it where the
+    server requires that."""
 
     action: Action
     target: Target
@@ -181,7 +183,8 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The difference of one cluster, in apply order. `unknown`: layers nobody could plan yet, with the reason (P6)."""
+    """The difference of one cluster, in apply order. `unknown`: layers that could not be planned yet, with the reason
+    (P6)."""
 
     cluster: str
     revision: Revision
@@ -202,7 +205,7 @@ class Destructive:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Consent digests that may go, and why the others wait."""
+    """The consent digests that are permitted, and why the others wait."""
 
     released: frozenset[str] = frozenset()
     held: Mapping[str, Held] = field(default_factory=dict)
@@ -257,7 +260,7 @@ class LayerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one pass over one cluster came to."""
+    """The result of one pass over one cluster."""
 
     cluster: str
     revision: Revision
@@ -274,7 +277,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What one source came to; `stages` = (name, seconds since the epoch) per commit (T3), `trigger` what woke it."""
+    """The result of one sync of a source; `stages` = (name, seconds since the epoch) per commit (T3), `trigger` what
+    woke it."""
 
     source: str
     revision: Revision | None

@@ -1,4 +1,5 @@
-"""Rendering: a layer becomes the objects it wants, in a worker process that a hostile chart cannot leave (H4).
+"""Renders layers to objects, in separate worker processes, so that a hostile chart cannot reach the controller's
+process (H4).
 
 `KINDS` names the module of each pack kind; it has one function, `render(job) -> [(source, document), ...]`. Modules are
 imported by the worker only: Helm's library never enters the controller's own process.

@@ -149,7 +149,7 @@ def _unlike(first: Mapping[str, str], second: Mapping[str, str]) -> Stalled:
 
 
 def _failed(error: HelmError, folder: str) -> Stalled:
-    """Helm's own sentence without the place we rendered in; of a long one its begin and its end, where the cause stands."""
+    """Helm's own message without our temporary path; of a long one the beginning and the end, where the cause is."""
     text = " ".join(str(error.detail).replace(f"{folder}/", "").replace(folder, "the chart").split())
     if len(text) > _MESSAGE:
         text = f"{text[: _MESSAGE // 2]} ... {text[-_MESSAGE // 2 :]}"

@@ -1,8 +1,8 @@
-"""The tolerant YAML loader for what Helm prints (V1): the reading of Helm's own YAML library, as JSON values.
+"""The tolerant YAML loader for Helm's output (V1): it reads as Helm's own YAML library does, into JSON values.
 
-Scalars mean what they mean to Helm (YAML 1.1 with its `yes`, `on` and octals; no dates, no base-60 numbers). Keys that
-stand twice with equal values are taken once, keys whose value is null are left out, empty documents too. Depth and size
-are limited while reading (M1-M3), so the builder is a loop over events and never recurses.
+Scalars have Helm's meaning (YAML 1.1 with its `yes`, `on` and octals; no dates, no base-60 numbers). Keys that occur
+twice with equal values are taken once, keys whose value is null are left out, empty documents too. Depth and size are
+limited while reading (M1-M3), so the builder is a loop over events and never recurses.
 """
 
 import base64
@@ -57,7 +57,8 @@ def load(text: str, path: str) -> list[Any]:
 
 
 def scalar(text: str) -> Any:
-    """What a plain scalar means to Helm; numbers beyond 64 bits are floats. Raises ValueError for what JSON cannot say."""
+    """The value of a plain scalar as Helm reads it; numbers beyond 64 bits are floats. Raises ValueError for values
+    that JSON does not have."""
     if text in _WORDS:
         return _WORDS[text]
     if text in _NOT_JSON:
@@ -197,7 +198,8 @@ class _Builder:
             parent.merged.discard(key)
 
     def _key(self, value: Any, event: Any) -> str:
-        """Whole numbers and switches are written as text; what a fraction would become depends on its spelling: refused."""
+        """Integers and booleans become text. Fractions are refused, because their text would depend on how they are
+        written."""
         if isinstance(value, str):
             return value
         whole = isinstance(value, int) and _INTEGER.fullmatch(getattr(event, "value", ""))

@@ -1,4 +1,4 @@
-"""From documents to the objects of a layer: lists flattened, each object named, none claimed twice."""
+"""From documents to the objects of a layer: lists are flattened, every object has a name, and none occurs twice."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

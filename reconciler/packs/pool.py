@@ -1,4 +1,4 @@
-"""A few render workers shared by many threads: replaced when they are used up, killed when they misbehave."""
+"""A few render workers for many threads: replaced after a number of jobs, killed when they do not answer."""
 
 import contextlib
 import queue
@@ -12,7 +12,8 @@ WAIT = 30.0  # seconds for a free worker; as long as one render may take
 
 
 class Pool:
-    """`size` workers, started at once where that is possible. Thread-safe: `ask` waits for a free one, but not for ever.
+    """`size` workers, started at once where that is possible. Thread-safe: `ask` waits for a free one for a limited
+    time.
 
     A worker is replaced after `recycle` jobs, or when its resident memory passes `memory` bytes. One that cannot be started
     (no process, no memory, no open file left) is started when it is asked for.
@@ -66,7 +67,7 @@ class Pool:
                 if idle is not None:
                     idle.close()
         for _ in range(self._size):
-            self._idle.put(None)  # who waits is told
+            self._idle.put(None)  # wakes the waiting threads
 
     def _take(self, wait: float) -> Worker | None:
         with self._lock:
@@ -81,7 +82,7 @@ class Pool:
                 self._waiting -= 1
 
     def _replaced(self, worker: Worker | None) -> Worker | None:
-        """A fresh worker in the place of a used one; None where it cannot be started now."""
+        """A new worker for a used one; None where it cannot be started now."""
         self._drop(worker)
         return None if self._closed else self._started()
 
@@ -92,7 +93,7 @@ class Pool:
             return None
 
     def _renew(self, worker: Worker | None) -> Worker:
-        """A fresh worker. Raises Retry where it cannot be started."""
+        """A new worker. Raises Retry where it cannot be started."""
         self._drop(worker)
         try:
             fresh = Worker()

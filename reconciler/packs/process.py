@@ -1,4 +1,4 @@
-"""One render worker as the controller sees it: started early, asked with a deadline, killed when it does not behave."""
+"""One render worker, on the controller's side: started early, asked with a deadline, killed when it does not answer."""
 
 import contextlib
 import shutil
@@ -20,7 +20,7 @@ _TRACE = 65536
 
 
 class Ended(Exception):
-    """The worker ended during a job. `ours`: by its own doing (a crash, a limit), not by a signal from outside."""
+    """The worker ended during a job. `ours`: by a crash or a limit of its own, not by a signal from outside."""
 
     def __init__(self, message: str, *, ours: bool) -> None:
         super().__init__(message)
@@ -104,7 +104,7 @@ class Worker:
         return Ended(f"the render ended with {_spoken(status)}{self._cause()}", ours=not outside)
 
     def _cause(self) -> str:
-        """The Go runtime's or Python's own word for its end, which quotes no values."""
+        """The cause in the words of the Go runtime or Python, which contain no values."""
         for line in self._lines():
             if line.startswith(("fatal error: ", "runtime: out of memory", "MemoryError")):
                 return f" ({line[:200]})"

@@ -1,4 +1,5 @@
-"""The renderer: layers to objects, by a few workers for many threads, each result kept by what it depends on."""
+"""The renderer: layers to objects, with a few workers for many threads. Results are cached by everything they depend
+on."""
 
 import importlib.metadata
 import threading
@@ -36,8 +37,8 @@ class Renderer:
     """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker, half a minute at most.
 
     `seconds` and `cpu` bound one render in wall and processor time; a worker is replaced after `recycle` jobs or beyond
-    `memory` bytes; `cache` bounds the kept results in bytes. What hung or crashed is not tried again for five minutes,
-    so a hostile chart costs its own cluster only.
+    `memory` bytes; `cache` bounds the kept results in bytes. A render that hung or crashed is not tried again for five
+    minutes, so that a hostile chart affects its own cluster only.
     """
 
     def __init__(
@@ -110,7 +111,8 @@ class Renderer:
 
 
 class _Results:
-    """Rendered JSON by key, the oldest used dropped beyond `limit` bytes; and what must not be tried again yet."""
+    """Rendered JSON by key; beyond `limit` bytes the least recently used is dropped. Also the renders that must not be
+    tried again yet."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -137,7 +139,7 @@ class _Results:
                 self._size -= len(self._kept.popitem(last=False)[1])
 
     def first(self, digest: str) -> bool:
-        """Whether this layer never came out well before, as far as the last 20,000 layers tell."""
+        """Whether this layer was never rendered successfully, among the last 20,000 layers."""
         with self._lock:
             return digest not in self._seen
 
@@ -149,7 +151,7 @@ class _Results:
         return error
 
     def raise_quarantined(self, key: _Key) -> None:
-        """Raises what this render came to when it hung or crashed less than five minutes ago."""
+        """Raises the error of this render if it hung or crashed less than five minutes ago."""
         with self._lock:
             until, error = self._refused.get(key, (0.0, None))
         if error and until > time.monotonic():

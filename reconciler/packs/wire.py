@@ -1,4 +1,4 @@
-"""What travels between the controller and a render worker: length-prefixed JSON over one socket, never pickle (H4)."""
+"""Messages between the controller and a render worker: length-prefixed JSON over one socket, never pickle (H4)."""
 
 import socket
 import struct

@@ -1,7 +1,7 @@
 """The render worker: jobs in, objects out, over the socket that is its standard input, until that is closed (H4).
 
 Started by `packs.process` with an empty environment. Limits are set here, inside the child, before any chart is read.
-What is raised and not ours ends the process: the controller starts another one.
+An exception that is not one of our errors ends the process, and the controller starts another.
 """
 
 import importlib
@@ -30,7 +30,8 @@ Render = Callable[[Job], list[Sourced]]
 
 
 def main(folder: str) -> None:
-    """Serves jobs until the controller hangs up; what is written meanwhile lies in `folder`, which goes at the end."""
+    """Serves jobs until the controller closes the socket. Files are written to `folder`, which is deleted at the
+    end."""
     _confine()
     tempfile.tempdir = folder
     kinds: dict[str, Render] = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}

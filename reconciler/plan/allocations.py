@@ -1,5 +1,5 @@
-"""What two objects cannot hold at once (A1): node ports, cluster IPs, paths of an Ingress host. Held by an object of ours that
-leaves, it is freed for the one that comes."""
+"""Allocations that only one object can have (A1): node ports, cluster IPs, paths of an Ingress host. If an object of
+ours that is to be deleted has one that a new object needs, it is deleted first."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,8 @@ TAKEN = ("already allocated", "admission webhook")
 def arranged(
     made: Sequence[Change], gone: Sequence[Change], observed: Mapping[Key, Observed]
 ) -> tuple[list[Change], list[Change]]:
-    """Both lists, where a deletion frees what a change asks for: the change names it in `after`, and each says so in a flag."""
+    """Both lists. Where a deletion frees an allocation that a change needs, the change names it in `after`, and both
+    get a flag."""
     holders = {held: one for one in gone if one.action == "delete" for held in _held(one, observed)}
     if not holders:
         return list(made), list(gone)
@@ -30,7 +31,7 @@ def arranged(
 
 
 def taken(message: str) -> bool:
-    """Whether a refusal says that an allocation is somebody's."""
+    """Whether the server refused because an allocation is in use."""
     return any(words in message for words in TAKEN)
 
 
@@ -43,7 +44,7 @@ def _held(change: Change, observed: Mapping[Key, Observed]) -> set[Allocation]:
 
 
 def _asked(change: Change, observed: Mapping[Key, Observed]) -> set[Allocation]:
-    """What the change asks for beyond what its object holds already."""
+    """The allocations that the change needs and its object does not have yet."""
     if change.action not in ("create", "configure", "adopt") or change.desired is None:
         return set()
     return set(_of(change.target, change.desired)) - _held(change, observed)

@@ -1,4 +1,4 @@
-"""The change of one live object of ours: what its fields say first, then what its state demands (A1, P3, P4)."""
+"""The change of one live object of ours: from its fields first, then from its state (A1, P3, P4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ SHOWN = 3  # fields that a flag names
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One desired object beside all that is known of it."""
+    """One desired object and what is known of it."""
 
     layer: Layer
     obj: Object
@@ -28,7 +28,7 @@ class Wanted:
 
 
 def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: bytes) -> Change:
-    """What becomes of a live object: unchanged, configure, adopt, replace, hold, or skip under the layer's drift policy."""
+    """The change of a live object: unchanged, configure, adopt, replace, hold, or skip by the layer's drift policy."""
     live = seen.live or {}
     body = request(one.obj, one.layer, live, seen.driven)
     before = one.entry.fields if one.entry else ()
@@ -51,7 +51,7 @@ def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: b
 
 
 def _strays(one: Wanted, seen: Observed, before: Sequence[str]) -> strays.Strays:
-    """What stands in the way; nothing where nobody had to ask the server."""
+    """The fields that have to go (`plan.strays`); none where no dry-run was needed."""
     if seen.live is None or not _asked(seen):
         return strays.Strays()
     left = [path_of(seen.live, each) for each in ignored(one.layer.ignore, ref_of(one.obj))]
@@ -65,26 +65,26 @@ def _asked(seen: Observed) -> bool:
 
 
 def _fields(body: Object, one: Wanted, seen: Observed, before: Sequence[str]) -> tuple[FieldChange, ...]:
-    """What would change of the fields that are or were ours; nothing where nobody had to ask."""
+    """The changes of fields that are or were ours; none where no dry-run was needed."""
     if not _asked(seen):
         return ()
     pointers = ignored(one.layer.ignore, ref_of(body))
     found = diff(body, seen.live, seen.merged, (*owned(body), *before), pointers)
     if seen.merged is not None or seen.live is None:
         return found
-    return (*found, *_without(found, lost(body, seen.live, before), seen.live))  # no answer of the server shows these
+    return (*found, *_without(found, lost(body, seen.live, before), seen.live))  # a dry-run does not show these
 
 
 def _without(shown: Sequence[FieldChange], gone: Sequence[str], live: Object) -> tuple[FieldChange, ...]:
-    """The removal of these paths, less what is shown already."""
+    """The removal of these paths, without those already shown."""
     known, values = paths.Index(one.path for one in shown), paths.Values(live)
     found = ((path, values.get(path)) for path in gone if not known.touches(path))
     return tuple(FieldChange(path, value, MISSING) for path, value in found if value is not MISSING)
 
 
 def _claimed(change: Change, body: Object, seen: Observed, before: Sequence[str]) -> Change:
-    """Desired fields that are equal are ours only once applied (A1): they are applied, unless the dry-run says that the server
-    would not list them as ours then either."""
+    """A desired field that is equal but not ours becomes ours only by an apply (A1): it is applied, unless the dry-run
+    shows that the server would not list it as ours even then."""
     missing = unclaimed(body, owned(body), before) if seen.merged is not None else ()
     if not missing or seen.live is None or seen.merged is None:
         return change
@@ -98,7 +98,7 @@ def _claimed(change: Change, body: Object, seen: Observed, before: Sequence[str]
 
 
 def _unsure(change: Change, seen: Observed) -> Change:
-    """The dry-run gave no answer: the apply will ask again, and its answer counts."""
+    """The dry-run gave no answer: the object is applied, and the server's answer to that decides."""
     if seen.unknown:
         return replace(change, action="configure", reason=seen.unknown, flags=(*change.flags, "known after apply"))
     told = "refused by the server" if is_secret_like(change.ref) else f"refused by the server: {seen.refused}"

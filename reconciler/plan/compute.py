@@ -1,4 +1,4 @@
-"""The planner: what one pass must do to a nested cluster, from values alone (P1, P3, P4, P6).
+"""The planner: computes the changes of one pass over a nested cluster, from values alone (P1, P3, P4, P6).
 
 desired + observed + inventory -> changes in apply order, and the consent their destructive part needs
 """
@@ -31,10 +31,10 @@ def compute(
 ) -> Plan:
     """The plan of one cluster; same inputs, equal plan, whatever order they come in.
 
-    `observed` holds every desired object and every inventory entry asked about; what is missing is skipped as NotObserved,
-    never taken as absent. A live object without `merged` passed the cheap walk (`plan.suspects`) and is unchanged. `unknown`:
-    layers nobody could render or reach, with the reason; nothing is pruned on their targets. `now` (seconds) matters to
-    tombstones alone: before they are due, what they would delete is held.
+    `observed` holds every desired object and inventory entry that was read; one that is missing is skipped as
+    NotObserved and never taken as absent. A live object without `merged` needed no dry-run (`plan.suspects`) and is
+    unchanged. `unknown`: layers that could not be rendered or read, with the reason; nothing is deleted on their
+    targets. `now` (seconds) matters to tombstones alone: before they are due, what they would delete is held.
     """
     listed = {(entry.target, entry.ref): entry for entry in inventory}
     entries = entries_of(inventory, observed)
@@ -52,7 +52,7 @@ def compute(
 
 
 def _unplaced(desired: Sequence[Desired], unknown: Mapping[str, str]) -> list[Change]:
-    """Objects whose kind nobody serves yet: their scope, and so their name, is not known (A2)."""
+    """Changes for objects whose kind is not served yet: their scope, and so their identity, is not known (A2)."""
     return [
         Change("skip", one.layer.target, ref_of(item), one.layer.name, reason=UNSERVED, flags=(LATER_KIND,))
         for one in desired
@@ -62,7 +62,8 @@ def _unplaced(desired: Sequence[Desired], unknown: Mapping[str, str]) -> list[Ch
 
 
 def _told(unknown: Mapping[str, str], desired: Sequence[Desired], bundle: Bundle) -> dict[str, str]:
-    """Why each unknown layer is, in the bundle's order: one that could be rendered waits for its nested control plane (P6)."""
+    """The unknown layers with the reason, in the bundle's order. One that could be rendered waits for its nested
+    control plane (P6)."""
     dark = {one.layer.name for one in desired if one.layer.target.nested}
     at = {layer.name: index for index, layer in enumerate(bundle.layers)}
     return {
@@ -79,7 +80,8 @@ def _wanted(
     observed: Mapping[Key, Observed],
     entries: Mapping[Key, InventoryEntry],
 ) -> Iterator[Wanted]:
-    """Every desired object, layers in the bundle's order; the second of two that name one object says who has it."""
+    """Every desired object, layers in the bundle's order. If two layers name one object, the second is marked with the
+    first."""
     first: dict[Key, str] = {}
     at = {layer.name: index for index, layer in enumerate(bundle.layers)}
     for one in sorted(desired, key=lambda each: (at.get(each.layer.name, len(at)), each.layer.name)):

@@ -1,4 +1,4 @@
-"""Who stands in the way of an apply, and whether they are overridden (A1)."""
+"""Which field managers conflict with an apply, and whether it is forced over them (A1)."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -9,27 +9,28 @@ from reconciler.plan.fields import MANAGER, Owner, Owners, owned
 
 
 def overridden(conflicts: Iterable[str], body: Object, live: Object) -> bool:
-    """Whether every conflicting field, named as the server names it, is somebody's edit and therefore drift: all who own it
-    beside us made a plain Update, of the object itself or of its scale. Another applier stays a conflict.
+    """Whether every conflicting field (named as the server names it) was edited and is therefore drift: all other
+    owners made a plain Update, of the object or of its scale. Another applier stays a conflict.
 
-    `body` is what was sent: what somebody else drives is left out of it, so it cannot be among the conflicts.
+    `body` is what was sent. It lacks the fields that an autoscaler sets, so they cannot be among the conflicts.
     """
     sent, named, owners = {server_name(path): path for path in owned(body)}, list(conflicts), Owners(live)
     return bool(named) and all(field in sent and edited(rivals(owners, sent[field])) for field in named)
 
 
 def edited(found: Sequence[Owner]) -> bool:
-    """Whether there is a rival, and all of them made a plain Update."""
+    """Whether there are other owners, and all of them made a plain Update."""
     return bool(found) and all(one.operation == "Update" and one.subresource in ("", "scale") for one in found)
 
 
 def rivals(owners: Owners, path: str) -> list[Owner]:
-    """Everyone who owns the field, or part of it, beside our own applies."""
+    """All other owners of the field or of a part of it."""
     return [one for one in owners.of(path) if not is_ours(one)]
 
 
 def is_ours(owner: Owner) -> bool:
-    """Whether this is our server-side apply of the object itself; an Update under our name is somebody else's."""
+    """Whether this entry is our server-side apply of the object itself. An Update under our name counts as somebody
+    else's."""
     return owner.name == MANAGER and owner.operation == "Apply" and not owner.subresource
 
 

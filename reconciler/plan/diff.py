@@ -1,4 +1,5 @@
-"""What would change, field by field (P3): only in what we own, lists by their keys, nothings alike."""
+"""The changes of an object, field by field (P3): only fields we own, lists by their keys; empty values count as
+equal."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def diff(
 
 
 def without(obj: Object, pointers: Sequence[str]) -> Object:
-    """The object less what stands at these JSON pointers; also the object to send, where fields are somebody else's."""
+    """The object without the values at these JSON pointers; also used for the object to send."""
     for pointer in pointers:
         obj = _drop(obj, parts(pointer))
     return obj
@@ -67,7 +68,8 @@ def _less(value: Any, skip: frozenset[str]) -> dict[str, Any]:
 
 
 class _Compare:
-    """Walks two values side by side and notes leaves that differ; `subset`: what only the old side has does not count."""
+    """Walks two values together and collects leaves that differ; `subset`: leaves that only the old side has do not
+    count."""
 
     def __init__(self, rows: Table, found: list[FieldChange], *, subset: bool) -> None:
         self.rows, self.found, self.subset = rows, found, subset
@@ -117,7 +119,7 @@ class _Compare:
         return self._order(old_keys, new_keys, path)
 
     def _order(self, old: list[tuple[Any, ...]], new: list[tuple[Any, ...]], path: str) -> None:
-        """Items on both sides that changed places: containers start and variables resolve in order."""
+        """Items of both sides whose order changed: the order of containers and of variables matters."""
         before, after = set(old), set(new)
         if [key for key in new if key in before] != [key for key in old if key in after]:
             self._note(path, [_name(key) for key in old], [_name(key) for key in new])

@@ -1,4 +1,4 @@
-"""Drift (R2): which differences somebody else made, and what a layer's policy makes of them."""
+"""Drift (R2): which differences somebody else made, and what the layer's policy does about them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,8 +10,8 @@ from reconciler.plan.strays import Strays
 
 
 def found(changes: Sequence[FieldChange], live: Object, before: Sequence[str]) -> tuple[tuple[FieldChange, Owner], ...]:
-    """The differences made on the live side, with who made each: fields of our last apply (`before`) the server no longer
-    lists as ours. The others come from Git."""
+    """The differences that somebody else made, each with who made it: fields of our last apply (`before`) that the
+    server no longer lists as ours. The others come from Git."""
     out = []
     ours, owners = paths.Index(before), Owners(live)
     for one in changes:
@@ -25,8 +25,9 @@ def found(changes: Sequence[FieldChange], live: Object, before: Sequence[str]) -
 def judged(
     change: Change, layer: Layer, found: Sequence[tuple[FieldChange, Owner]], plain: Sequence[FieldChange], gone: Strays
 ) -> Change:
-    """A changed object under its layer's policy. What a commit changed is applied whatever the policy, and the rest with it.
-    `plain`: the changes of values, `found` those of them that somebody else made, `gone`: what has to go besides."""
+    """The change of an object under its layer's drift policy. If a commit changed something, all of the object is
+    applied, whatever the policy. `plain`: the changes of values, `found` those of them that somebody else made, `gone`:
+    other fields that have to go."""
     drifted = len(found) == len(plain) and not gone.left
     who = (*told(found), *_removing(gone))
     if drifted and layer.drift != "correct":
@@ -35,7 +36,7 @@ def judged(
 
 
 def _removing(gone: Strays) -> tuple[str, ...]:
-    """One flag for what goes that Git never named."""
+    """A flag for the fields to remove that Git never named."""
     some = (*gone.edits, *gone.unfit)
     by = f" of {', '.join(gone.by)}" if gone.by else ""
     return (f"removes {', '.join(some[:3])}{' and more' if len(some) > 3 else ''}{by}",) if some else ()
@@ -47,7 +48,7 @@ def told(found: Sequence[tuple[FieldChange, Owner]]) -> tuple[str, ...]:
 
 
 def tolerated(change: Change, layer: Layer, who: tuple[str, ...]) -> Change:
-    """A drifted object under the policies `report` (said, not corrected) and `ignore` (silent)."""
+    """A drifted object under the policies `report` (reported, not corrected) and `ignore` (not reported)."""
     if layer.drift == "ignore":
         return replace(change, action="unchanged", reason="DriftIgnored", fields=(), flags=(), desired=None)
     return replace(change, action="skip", reason="DriftReported", flags=who, desired=None)

@@ -1,6 +1,7 @@
-"""Which fields of an object are ours: what we ask for (`owned`), and what the API server says (`managed`). A1, P3.
+"""Which fields of an object are ours: those we send (`owned`), and those the API server lists as ours (`managed`). A1,
+P3.
 
-Both speak the notation of `plan.paths` and name leaves only: scalars, empty maps, atomic lists and maps whole, members of
+Both use the notation of `plan.paths` and name leaves only: scalars, empty maps, atomic lists and maps whole, members of
 sets. The server's own form is fieldsV1 (`f:` field, `k:` key, `v:` value, `i:` index, `.` the thing itself).
 """
 
@@ -42,7 +43,7 @@ class Owner(NamedTuple):
 
 
 def owned(obj: Object) -> tuple[str, ...]:
-    """The field paths an object owns once applied, sorted; never its identity, never status."""
+    """The field paths that are ours once the object is applied, sorted; without its identity and status."""
     rows = table(obj["apiVersion"])
     found: list[str] = []
     for name, value in obj.items():
@@ -99,15 +100,16 @@ def managed(obj: Object, manager: str = MANAGER) -> tuple[str, ...]:
 
 
 class Owners:
-    """Who owns what of one object, read once to be asked many times."""
+    """The owners of one object's fields, read once for many questions."""
 
     def __init__(self, obj: Object) -> None:
         self._found = [(owner_of(entry), paths.Index(leaves(entry.get("fieldsV1")))) for entry in entries(obj)]
         self._open = frozenset(up for _, one in self._found for path in one.exact for up in paths.ancestors(path)[1:])
 
     def of(self, path: str) -> list[Owner]:
-        """Everyone whose entry lists the field, something above it as a whole, or something below it; newest first. A map that
-        anybody's entry looks into is none that is owned as a whole: who lists it owns it empty, and nothing in it."""
+        """All managers whose entry lists the field, a whole value above it, or a field below it; newest first. If any
+        entry lists fields inside a map, the map is not owned as a whole: an entry that lists the map itself owns only
+        an empty map."""
         ups = [up for up in paths.ancestors(path) if up == path or up not in self._open]
         found = [owner for owner, index in self._found if path in index.above or any(up in index.exact for up in ups)]
         return sorted(found, key=lambda one: (one.time, one), reverse=True)
@@ -119,7 +121,7 @@ def managers(obj: Object, path: str) -> list[Owner]:
 
 
 def scaled(obj: Object) -> Iterator[tuple[str, Owner]]:
-    """The fields somebody wrote through a subresource other than status (`scale`), each with who did."""
+    """The fields written through a subresource other than status (`scale`), each with the manager."""
     for entry in entries(obj):
         if entry.get("subresource") not in (None, "", "status") and entry.get("operation") == "Update":
             for path in leaves(entry.get("fieldsV1")):
@@ -127,7 +129,8 @@ def scaled(obj: Object) -> Iterator[tuple[str, Owner]]:
 
 
 def left_out(live: Object, desired: Object) -> tuple[str, ...]:
-    """JSON pointers of desired fields that a subresource wrote last: what a request leaves to an autoscaler (A1)."""
+    """JSON pointers of desired fields that were last written through a subresource: a request leaves them to an
+    autoscaler (A1)."""
     written = {path for path, _ in scaled(live)}
     if not written:
         return ()
@@ -136,7 +139,8 @@ def left_out(live: Object, desired: Object) -> tuple[str, ...]:
 
 
 def leaves(tree: Any) -> Iterator[str]:
-    """The leaf paths of a fieldsV1 tree. What is no tree has none; what lies deeper than any schema does counts as one leaf."""
+    """The leaf paths of a fieldsV1 tree. A value that is no tree has none; anything deeper than any schema counts as
+    one leaf."""
     stack: list[tuple[str, Any, int]] = [("", tree, 0)]
     while stack:
         path, node, depth = stack.pop()
@@ -148,7 +152,7 @@ def leaves(tree: Any) -> Iterator[str]:
 
 
 def element_of(name: str) -> paths.Element:
-    """A name in fieldsV1 as the element of a path; one that the server would not write stands for a field of that name."""
+    """A name in fieldsV1 as the element of a path; a malformed name counts as a field of that name."""
     mark, _, rest = name.partition(":")
     if mark == "f":
         return rest
@@ -192,7 +196,7 @@ def entries(obj: Object) -> list[dict[str, Any]]:
 
 
 def owner_of(entry: Mapping[str, Any]) -> Owner:
-    """Who an entry of `managedFields` speaks of."""
+    """The owner in an entry of `managedFields`."""
     return Owner(*(str(entry.get(name) or "") for name in ("manager", "operation", "subresource", "time")))
 
 

@@ -1,4 +1,4 @@
-"""What makes a change dangerous, said beside it (P4), and what may never be replaced."""
+"""Flags for what makes a change dangerous (P4), and kinds that are never replaced."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def destroying(ref: ObjectRef, live: Object | None) -> tuple[str, ...]:
 
 
 def replaced(change: Change, live: Object, bundle: Bundle) -> Change:
-    """An immutable field changed: replace where the object opts in and may be, else hold."""
+    """An immutable field changed: replace if the object asks for it and its kind allows it, else hold."""
     annotations = (change.desired or {}).get("metadata", {}).get("annotations") or {}
     opted, never = annotations.get(OPT_IN) == "true", _never(change, live, bundle)
     if opted and not never:

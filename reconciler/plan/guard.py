@@ -1,4 +1,4 @@
-"""Unapproved destruction is held (P7, AD3, D3): the last gate between a plan and its execution."""
+"""Holds deletions and replacements that are not permitted (P7, AD3, D3): the last check before a plan is executed."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,9 +10,9 @@ UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects nobody approved
 
 
 def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -> Plan:
-    """The plan as it may be executed: all its deletes and replaces, or, unless the permit releases their digest or a request
-    covers them, none: they become hold, flagged with what they would do, and so does what needs something that they would free.
-    `now` in seconds; the consent stays as it is."""
+    """The plan as it may be executed. Its deletes and replaces stay if the permit releases their digest or a request
+    covers them; otherwise all of them become hold, with a flag that says what they would do, and so do changes that
+    need an allocation they would free. `now` in seconds; the consent stays as it is."""
     if not plan.consent.items or plan.consent.digest in permit.released or _approved(plan, requests, now):
         return plan
     doomed = {(one.target, one.ref) for one in plan.changes if one.action in DESTRUCTIVE}

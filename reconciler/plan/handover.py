@@ -1,4 +1,5 @@
-"""Taking ownership of what has to go (A1): with server-side apply a field is removed only by its sole owner.
+"""Takes ownership of fields that have to be removed (A1): server-side apply removes a field only if we are its only
+owner.
 
 The change of `managedFields` alone changes no value; the way of client-go's csaupgrade and Flux's ssa (PatchReplaceFieldsManagers).
 """
@@ -13,8 +14,8 @@ from reconciler.plan.fields import DEPTH, MANAGER, element_of, entries, name_of,
 
 
 def handed_over(live: Object, strays: Iterable[str]) -> list[dict[str, Any]]:
-    """`managedFields` with these paths taken from whoever edited them and listed as ours alone: the next apply, which does
-    not name them, removes them. Appliers keep what they own."""
+    """`managedFields` with these paths taken from those who edited them and listed as ours alone, so that the next
+    apply, which does not name them, removes them. Other appliers keep their fields."""
     every = [paths.parse(path) for path in strays]
     mine: dict[str, Any] = {"manager": MANAGER, "operation": "Apply", "apiVersion": live["apiVersion"]}
     mine |= {"fieldsType": "FieldsV1", "fieldsV1": {}}
@@ -37,7 +38,7 @@ def _copy(tree: Any, depth: int = 0) -> dict[str, Any]:
 
 
 def _cut(tree: dict[str, Any], every: Sequence[tuple[paths.Element, ...]]) -> bool:
-    """Take these paths out of a tree of our own; whether anything is left in it."""
+    """Remove these paths from a tree, in place. Returns whether anything is left in it."""
     for elements in every:
         _cut_one(tree, elements)
     return any(name != "." for name in tree)

@@ -1,4 +1,4 @@
-"""Which kinds of Kubernetes itself live in a namespace: known without asking a server (host test: test_kinds).
+"""Which of Kubernetes' own kinds are namespaced: known without asking a server (host test: test_kinds).
 
 From the discovery of Kubernetes 1.36, with the kinds that earlier and later minors serve under feature gates.
 """

@@ -1,4 +1,4 @@
-"""The marks our objects carry (A3, api.md "On the home cluster"), and the name an object goes by.
+"""The labels and annotations of our objects ("marks", A3), and the name of an object.
 
 On the host: labels `app.kubernetes.io/managed-by: nidus`, `nidus.dev/cluster`, `nidus.dev/layer`, annotation `nidus.dev/nonce`.
 Inside nested clusters the keys are `inside.nidus.dev/*`: the engine copies labels to the host, where a tenant's must not count.
@@ -36,7 +36,8 @@ def mark(obj: Object, *, cluster: str, layer: str, nonce: str, nested: bool) -> 
 
 
 def marked(obj: Object, *, cluster: str, nonce: str, nested: bool) -> bool:
-    """Whether a live object carries our marks with this nonce and was applied by us (A3: what settles an intended entry)."""
+    """Whether a live object has our marks with this nonce and was applied by us (A3: an intended entry then becomes
+    owned)."""
     domain = INSIDE if nested else HOST
     metadata = obj["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
@@ -50,8 +51,8 @@ def marked(obj: Object, *, cluster: str, nonce: str, nested: bool) -> bool:
 
 
 def ours(entry: InventoryEntry | None, seen: Observed, cluster: str, nonce: str) -> bool:
-    """Whether a live object is the one our inventory means (A3): by UID, whatever labels it carries or lost; while only
-    intended, by our marks and nonce, and never one that the engine made (R4)."""
+    """Whether a live object is the one in our inventory (A3): by UID, whatever its labels; for an intended entry by our
+    marks and nonce, and never an object that the engine made (R4)."""
     if entry is None or seen.live is None:
         return False
     if entry.uid:

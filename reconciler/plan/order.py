@@ -1,4 +1,5 @@
-"""Where a change stands in a plan (A4): layers by dependency, what others need first inside one, pruning last and reversed."""
+"""The order of changes in a plan (A4): layers by dependency; in a layer first what others need; deletions last, in
+reverse."""
 
 from collections.abc import Iterable, Sequence
 

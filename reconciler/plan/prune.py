@@ -1,4 +1,4 @@
-"""What the inventory holds and nobody desires: prune, retain or leave (P2, P7, D1, D2, D4, I7)."""
+"""The changes of inventory entries that are not desired: delete, retain or leave (P2, P7, D1, D2, D4, I7)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,9 +18,9 @@ def changes(
     nonce: str,
     now: float,
 ) -> Iterator[Change]:
-    """One change per entry that is not desired: delete, or skip with the reason it stays. `known`: layers rendered in this
-    pass; `kept`: UIDs of what Git wants, maybe under another name than the entry has. A deletion needs the live object read,
-    with the UID the entry has (D4)."""
+    """One change per entry that is not desired: delete, or skip with the reason it stays. `known`: layers rendered in
+    this pass; `kept`: UIDs of desired objects, maybe under another name than the entry has. A deletion needs the live
+    object read, with the UID the entry has (D4)."""
     unknown = [layer for layer in bundle.layers if layer.name not in known]
     pruning = {layer.name: layer.prune for layer in bundle.layers}
     for entry in gone:
@@ -41,7 +41,8 @@ def changes(
 
 
 def _waits(entry: InventoryEntry, doubtful: Sequence[str]) -> tuple[str, ...]:
-    """What an object that leaves waits for; of a layer that is unknown itself nobody knows whether its objects leave."""
+    """What the deletion of an object waits for. If its own layer is unknown, it is not known whether the object is
+    still desired."""
     return () if entry.layer in doubtful else (f"pruning waits for layer {doubtful[0]}",)
 
 
@@ -54,7 +55,7 @@ def _buried(
     nonce: str,
     now: float,
 ) -> Change:
-    """An entry of a cluster that is gone from Git (D1, D2)."""
+    """The change of an entry of a cluster that is no longer in Git (D1, D2)."""
     if tombstone.policy == "Orphan":
         return replace(change, reason="Orphaned")
     if entry.target.nested:
@@ -72,8 +73,8 @@ def _buried(
 
 
 def retained(ref: ObjectRef, bundle: Bundle) -> bool:
-    """What `Retain` keeps: the namespace, volumes and their claims, the engine's Service (it owns what tenants run), the
-    cluster's certificates and configuration."""
+    """Whether `Retain` keeps the object: the namespace, volumes and their claims, the engine's Service (it owns the
+    tenant's objects), the cluster's certificates and configuration."""
     if ref.group:
         return False
     if ref.kind in ("Namespace", "PersistentVolumeClaim", "PersistentVolume"):

@@ -1,4 +1,4 @@
-"""Secret values never appear (P5): a hash keyed by this installation's salt, and a length, stand for them."""
+"""Replaces secret values (P5) by a hash, keyed with this installation's salt, and a length."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ COPIES = re.compile(r'metadata\.annotations(\Z|\."[^"]*last-applied[^"]*")')
 
 
 def is_secret_like(ref: ObjectRef) -> bool:
-    """Whether objects of this kind carry values nobody may see."""
+    """Whether objects of this kind hold secret values."""
     return SECRET_LIKE.search(ref.kind) is not None
 
 
@@ -35,7 +35,7 @@ def redact(ref: ObjectRef, changes: Sequence[FieldChange], salt: bytes) -> tuple
 
 
 def mask(value: Any, salt: bytes) -> Any:
-    """What stands for one value; a missing one stays missing. Base64 text counts as the bytes it spells."""
+    """The replacement of one value; a missing one stays missing. Base64 text is decoded first."""
     if isinstance(value, str) and value == MISSING:
         return value
     data = _bytes(value)

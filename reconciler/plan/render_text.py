@@ -1,6 +1,6 @@
 """Plans as people read them, in the manner of Terraform: a header per cluster, changes by layer, sums in the last line.
 
-Whatever comes from a repository or a live object is printed without control characters: a plan cannot move the cursor.
+Text from a repository or a live object is printed without control characters, so that it cannot control the terminal.
 """
 
 import difflib
@@ -42,8 +42,8 @@ VALUE = 120
 def render(plan: Plan | Sequence[Plan], colour: bool = False, detail: bool = False, *, width: int = 0) -> str:
     """The text of one plan or several, ending in the sums without a newline.
 
-    `detail` adds what stays as it is, and long values whole. `width`: columns of the terminal, 0 for no limit: longer lines
-    are cut, and a field whose change does not fit stands on three lines.
+    `detail` adds unchanged objects and shows long values in full. `width`: columns of the terminal, 0 for no limit:
+    longer lines are cut, and a field whose change does not fit stands on three lines.
     """
     plans = [plan] if isinstance(plan, Plan) else list(plan)
     page = _Page(colour, detail, width)
@@ -84,7 +84,7 @@ class _Page:
         if not shown and not plan.unknown:
             self.line("  no changes")
         if plan.consent.digest and any(one.action == "hold" and one.flags[:1] in WOULD for one in shown):
-            self.lines.append(f"  approve with: nidus approve {plan.consent.digest}")  # whole: it is there to be copied
+            self.lines.append(f"  approve with: nidus approve {plan.consent.digest}")  # never cut
         self.line("")
 
     def layers(self, changes: Sequence[Change]) -> None:
@@ -124,7 +124,7 @@ class _Page:
 
 
 def _why(change: Change) -> str:
-    """What stands behind an object: why, and what else to know."""
+    """The text after an object: the reason and the flags."""
     reason = REASONS.get(change.reason, change.reason)
     if change.action == "hold":
         reason = f"held: {reason}"

@@ -1,4 +1,4 @@
-"""The object as it is sent (A1, R2): what is somebody else's is left to them."""
+"""The object as it is sent (A1, R2): without fields that belong to somebody else."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,13 @@ from reconciler.plan.shapes import Keyed, Shape, keys_of, shape, table
 
 
 def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") -> Object:
-    """The object to apply over `live`. A create is sent whole. Later, where an autoscaler drives the object (`driven` names
-    it), the fields written last through a subresource are left to it; and of ignored ones those that are not ours any more are
-    left out. What is somebody else's and still ours goes with its live value: leaving it out would make the server remove it.
+    """The object to apply over `live`. A create is sent whole. Later, where an autoscaler sets the replicas (`driven`
+    names it), fields last written through a subresource are left out, and so are ignored fields that are not ours any
+    more. A field that is left to somebody else but still ours is sent with its live value, because the server would
+    remove it otherwise.
     """
     if "aggregationRule" in obj and "rules" in obj:
-        obj = without(obj, ("/rules",))  # a ClusterRole whose rules the server gathers: they are never ours to send
+        obj = without(obj, ("/rules",))  # a ClusterRole whose rules the server aggregates: they are never sent
     if live is None:
         return obj
     for pointer in ignored(layer.ignore, ref_of(obj)) if layer.ignore else ():
@@ -30,7 +31,8 @@ def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") ->
 
 
 def ignored(rules: Sequence[IgnoreRule], ref: ObjectRef) -> tuple[str, ...]:
-    """The pointers of `ignoreDifferences` that speak of this object; a rule without name or namespace means all."""
+    """The pointers of `ignoreDifferences` that apply to this object; a rule without name or namespace applies to
+    all."""
     return tuple(
         pointer
         for rule in rules

@@ -1,4 +1,5 @@
-"""Who drives the replicas of an object (A1): a HorizontalPodAutoscaler, live or in Git; any other scale is somebody's edit."""
+"""Who sets the replicas of an object (A1): a HorizontalPodAutoscaler, live or in Git. Any other change of scale is an
+edit."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,8 +14,8 @@ REPLICAS = "spec.replicas"
 
 
 def matters(wanted: Object, live: Object, before: Iterable[str]) -> bool:
-    """Whether it has to be known who drives this object: a field that Git wants was written through `scale`, or its replicas
-    were ours and leave Git."""
+    """Whether the autoscaler of this object must be known: a desired field was written through `scale`, or its replicas
+    were ours and are no longer in Git."""
     if any(paths.get(wanted, path) is not MISSING for path, _ in scaled(live)):
         return True
     leaves = paths.get(wanted, REPLICAS) is MISSING and REPLICAS in before
@@ -22,7 +23,8 @@ def matters(wanted: Object, live: Object, before: Iterable[str]) -> bool:
 
 
 def driven(autoscalers: Iterable[Object]) -> dict[ObjectRef, str]:
-    """The objects these autoscalers drive, each with the autoscaler's name. One that is going drives nothing."""
+    """The objects these autoscalers scale, each with the autoscaler's name. One that is being deleted scales
+    nothing."""
     found = {}
     for one in autoscalers:
         target = _target(one)
@@ -37,8 +39,8 @@ def writers(live: Object, names: frozenset[str]) -> str:
 
 
 def kept(wanted: Object, live: Object) -> Object:
-    """The object with its live replicas, where Git no longer names them and they are still ours: leaving them out would reset
-    them before the autoscaler has said its first word."""
+    """The object with its live replicas, where Git no longer names them and they are still ours: without them the
+    server would reset the replicas before the autoscaler has set them."""
     there = paths.get(live, REPLICAS)
     if there is MISSING or paths.get(wanted, REPLICAS) is not MISSING or REPLICAS not in managed(live):
         return wanted
@@ -46,7 +48,7 @@ def kept(wanted: Object, live: Object) -> Object:
 
 
 def told(wanted: Object, body: Object, seen: Observed, before: Iterable[str]) -> tuple[str, ...]:
-    """Flags for what the request leaves to whoever drives the object, and for replicas that fall back to a default."""
+    """Flags for fields that the request leaves to an autoscaler, and for replicas that fall back to the default."""
     live = seen.live or {"metadata": {}}
     if not seen.driven:
         falls = (

@@ -1,11 +1,11 @@
-"""What stands in the way of Git and no apply of ours would remove (A1), each as the path of what has to go:
+"""Fields that must go although no apply of ours would remove them (A1), as paths:
 
 - an entry of a keyed list whose key somebody edited: the server takes it for another one beside ours, and refuses both;
 - a default block of a union that nobody owns and that does not fit the type Git asks for;
-- what somebody wrote where the manifest says null;
-- a field of our last apply that left Git and that somebody's edit owns by now, too.
+- a field that somebody wrote and the manifest sets to null;
+- a field of our last apply that is no longer in Git and that somebody's edit owns too.
 
-Never anything that another applier owns, or that an autoscaler drives.
+Never a field that another applier owns, or that an autoscaler sets.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,8 +41,8 @@ PAIRS = 10_000  # comparisons of entries in one list, at most
 
 @dataclass(frozen=True, slots=True)
 class Strays:
-    """Paths that have to go, sorted. `edits` somebody wrote (`by` whom), `left` are of our last apply and left Git, `unfit` are
-    defaults."""
+    """Paths that have to go, sorted. `edits`: written by somebody else (`by`); `left`: of our last apply and no longer
+    in Git; `unfit`: defaults."""
 
     edits: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
@@ -55,8 +55,8 @@ class Strays:
 
 
 def found(wanted: Object, live: Object, before: Sequence[str], yielded: Iterable[str] = ()) -> Strays:
-    """What has to go so that the object can be as Git says. `before`: the fields of our last confirmed apply; `yielded`: paths
-    left to somebody else, whatever they are."""
+    """The fields that have to go so that the object is as in Git. `before`: the fields of our last confirmed apply;
+    `yielded`: paths that are left to somebody else."""
     owners, away = Owners(live), paths.Index(yielded)
 
     def chosen(some: Iterable[str], *, nobody: bool = False) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def found(wanted: Object, live: Object, before: Sequence[str], yielded: Iterable
 
 
 def _renamed(wanted: Object, live: Object, before: Sequence[str]) -> Iterator[str]:
-    """Entries of keyed lists that somebody made of ours by editing the key, or that ours cannot stand beside."""
+    """Entries of keyed lists that are ours with an edited key, or that conflict with ours."""
     rows, held = table(wanted["apiVersion"]), _items(before)
     spoken = {name: value for name, value in wanted.items() if name not in TOP}
     for here in _lists(spoken, live, "", "", rows):
@@ -110,7 +110,7 @@ def _below(here: _Keyed, rows: Table) -> Iterator[_Keyed]:
 
 
 def _strangers(here: _Keyed, held: frozenset[str], rows: Table) -> Iterator[str]:
-    """Entries that are not asked for and cannot stand beside those that are, or are one of ours under another key."""
+    """Entries that are not desired and conflict with desired ones, or are one of ours under another key."""
     theirs = [key for key in here.there if key not in here.asked and here.item(key) not in held]
     if not theirs:
         return
@@ -150,7 +150,8 @@ def _unfit(wanted: Object, live: Object) -> Iterator[str]:
 
 
 def _nulled(wanted: Object, live: Object) -> Iterator[str]:
-    """What somebody wrote below a field that the manifest sets to null. The field itself is ours by being sent."""
+    """Fields that somebody wrote below a field that the manifest sets to null. The field itself is removed by the
+    apply."""
     asked, there = paths.Values(wanted), paths.Values(live)
     nulls = [path for path in owned(wanted) if asked.get(path) is None]
     some = [path for path in nulls if not empty("", _or_none(there.get(path)))]

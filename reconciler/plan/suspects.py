@@ -1,4 +1,4 @@
-"""Which objects need the server's dry-run (P3): the hot path of a pass in which nothing changed."""
+"""Which objects need the server's dry-run (P3). Most of a pass without changes is spent here."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +22,8 @@ def suspects(
     inventory: Sequence[InventoryEntry],
     settled: Mapping[Key, str],
 ) -> tuple[Key, ...]:
-    """Live objects of ours whose owned fields differ by the cheap walk, or that still carry fields of our last apply nobody
-    desires any more; in the order desired. `settled`: `digest(desired, live)` of pairs known to be equal.
+    """Live objects of ours whose owned fields differ (`plan.walk`), or that still have fields of our last apply that
+    are no longer desired; in the order desired. `settled`: `digest(desired, live)` of pairs known to be equal.
 
     Objects to be created, foreign ones and those being deleted are never suspects: `compute` needs no dry-run for them.
     """
@@ -44,13 +44,13 @@ def suspects(
 
 
 def candidate(entry: InventoryEntry, live: Object) -> bool:
-    """Whether a live object may be compared at all: not going away, and not a successor under another UID."""
+    """Whether a live object may be compared: it is not being deleted, and has the UID we know."""
     metadata = live["metadata"]
     return "deletionTimestamp" not in metadata and entry.uid in ("", metadata.get("uid"))
 
 
 def differs(asked: Object, live: Object, fields: Iterable[str]) -> bool:
-    """The cheap walk, both ways: what we ask for, and what we asked for before."""
+    """Whether the object differs by `plan.walk`: in desired fields, or in fields desired before."""
     if not satisfied(asked, live):
         return True
     wanted, before = owned(asked), set(fields)
@@ -58,8 +58,8 @@ def differs(asked: Object, live: Object, fields: Iterable[str]) -> bool:
 
 
 def unclaimed(asked: Object, wanted: Iterable[str], confirmed: Iterable[str]) -> tuple[str, ...]:
-    """The desired fields (`wanted`, of `asked`) that no confirmed apply made ours (A1): neither they, nor something above or
-    below them. A null asks for nothing that could be owned."""
+    """The desired fields (`wanted`, of `asked`) that no confirmed apply made ours (A1): neither they, nor a field above
+    or below them. A null owns nothing."""
     before = frozenset(confirmed)
     missing = [path for path in wanted if path not in before]
     if not missing:
@@ -82,13 +82,14 @@ def _lost(asked: Object, wanted: Sequence[str], live: Object, before: set[str]) 
 
 
 def _spoken(path: str, ours: paths.Index, asked: paths.Values) -> bool:
-    """Whether what we ask for decides over `path`: something below it, or the whole it is part of (an empty map is no whole)."""
+    """Whether desired fields determine `path`: a field below it, or a whole value above it (an empty map is not
+    whole)."""
     return path in ours.above or any(asked.get(one) not in ({}, None) for one in ours.over(path))
 
 
 def digest(asked: Object, live: Object) -> str:
-    """What `settled` keeps of a pair known to be equal (P3; cheaper than the walk): hex SHA-256 over both, less what
-    moves by itself in `live`."""
+    """The key of a pair known to be equal (P3): hex SHA-256 over both, without fields of `live` that change by
+    themselves."""
     metadata = {key: value for key, value in live["metadata"].items() if key not in VOLATILE}
     spoken = {key: value for key, value in live.items() if key not in ("metadata", "status")}
     body = msgspec.json.encode((asked, spoken, metadata), order="sorted")

@@ -1,4 +1,4 @@
-"""The cheap comparison (P3): does a live object already say everything we desire? Reads only what we ask for."""
+"""Compares a live object with the desired one without asking the server (P3). Reads only desired fields."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,8 +22,8 @@ FILLED_IN: Mapping[str, Any] = {
 
 
 def satisfied(desired: Object, live: Object) -> bool:
-    """Whether every field we own in `desired` stands in `live` with that value. False may be a false alarm (quantities and
-    defaults the server writes in its own way): the dry-run decides then. True is the end of it."""
+    """Whether every field we own in `desired` has that value in `live`. False may be wrong, because the server writes
+    quantities and defaults in its own way: the dry-run decides then. True is final."""
     rows = table(desired["apiVersion"])
     for name, value in desired.items():
         if name not in TOP and value != live.get(name) and not _same(value, live.get(name), "", name, rows):
@@ -40,7 +40,7 @@ def satisfied(desired: Object, live: Object) -> bool:
 
 
 def empty(name: str, value: Any) -> bool:
-    """What the server may drop or print as nothing: {}, [], null, and `nodePort: 0`."""
+    """Whether the server may drop the value: {}, [], null, and `nodePort: 0`."""
     return value is None or (value == 0 and name == "nodePort") or (value in ({}, []) and value is not False)
 
 
@@ -66,7 +66,7 @@ def _same_map(value: dict[str, Any], there: Any, above: str, name: str, rows: Ta
 
 
 def stands(value: Mapping[str, Any], there: Mapping[str, Any], above: str, rows: Table) -> bool:
-    """Whether every field of `value`, a map at field `above`, stands in `there`."""
+    """Whether every field of `value`, a map at field `above`, is in `there`."""
     for key, below in value.items():
         found = there.get(key)
         if below != found and not _same(below, found, above, key, rows):
@@ -87,7 +87,7 @@ def _same_list(value: list[Any], there: Any, above: str, name: str, rows: Table)
 
 
 def _same_keyed(value: list[Any], there: list[Any], form: Keyed, name: str, rows: Table) -> bool:
-    """Every item is there, in the order we ask for; items of others may stand between."""
+    """Whether every item is there in the desired order; other items may be between them."""
     keys, theirs = keys_of(value, form), keys_of(there, form)
     if keys is None or theirs is None:
         return whole(value, there, rows)
@@ -102,7 +102,7 @@ def _same_keyed(value: list[Any], there: list[Any], form: Keyed, name: str, rows
 
 
 def whole(value: Any, there: Any, rows: Table) -> bool:
-    """Equality of a value that has one owner, apart from nothings and the defaults of built-in kinds."""
+    """Whether a value with one owner is equal, apart from empty values and the defaults of built-in kinds."""
     if value == there:
         return isinstance(value, bool) == isinstance(there, bool)
     if isinstance(value, dict) and isinstance(there, dict):
