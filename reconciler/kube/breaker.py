@@ -13,7 +13,7 @@ LONGEST = 60.0
 
 
 class Breaker:
-    """Counts whether a server answered at all; what it answered does not matter here. Thread-safe."""
+    """Counts whether a server answered at all; the content of the answer does not matter. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -52,7 +52,7 @@ class Breaker:
         raise ApiError(ErrorClass.TRANSIENT, f"{cause}; it is asked again in {wait:.0f} s", after=wait)
 
     def after(self, failure: str) -> None:
-        """Learn how a request that passed ended: `failure` says why there was no answer, and "" closes the breaker."""
+        """Report the end of a request: `failure` says why there was no answer; "" closes the breaker."""
         with self._lock:
             self._probing = False
             self._failures = self._failures + 1 if failure else 0

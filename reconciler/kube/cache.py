@@ -1,7 +1,8 @@
-"""The one live cache of the host (R1): a reflector per selection, answers to our own writes merged in.
+"""The live cache of the host (R1): a reflector per selection; answers to our own writes are merged in.
 
-Memory grows with the selected objects: their encoded bytes and a small key each, no trees. A miss is not an absence and a hit is
-no proof: each kind is listed anew in turn, and `doubt` reads an object again that the host denied.
+Memory grows with the selected objects: their encoded bytes and a small key each. An object that is not in the cache may
+exist, and one in the cache may be gone: each kind is listed anew from time to time, and `doubt` reads an object again
+that the host said is absent.
 """
 
 import threading
@@ -23,7 +24,7 @@ Failed = Callable[[str, Exception], None]
 
 
 class Cache:
-    """Objects of the host by reference; thread-safe. `changed` is called for every change that is news to the cache.
+    """Objects of the host by reference; thread-safe. `changed` is called for every change the cache did not know.
 
     `changed` gets a Seen (ref, uid, labels, deleted) from a reflector's thread and must return at once. Every selection is
     listed anew every `every` seconds, and after `silence` seconds in which its watch said nothing.
@@ -64,13 +65,15 @@ class Cache:
         return all(reflector.synced.wait(max(0.0, ends - time.monotonic())) for reflector in self._reflectors)
 
     def refresh(self, deadline: float) -> bool:
-        """List every selection anew, wholly, within `deadline` seconds; whether all were. Differences are announced as usual."""
+        """List every selection anew within `deadline` seconds. Returns whether all were listed. Differences are
+        announced as usual."""
         ends = time.monotonic() + deadline
         asked = [(reflector, reflector.ask()) for reflector in self._reflectors]
         return all(reflector.wait_listed(turn, max(0.0, ends - time.monotonic())) for reflector, turn in asked)
 
     def doubt(self, ref: ObjectRef) -> None:
-        """Read again what the cache holds of `ref` and correct it: the host has just denied it. Nothing where it holds nothing.
+        """Read `ref` again and correct the cache: the host has just said that it is absent. Does nothing where the
+        cache does not have it.
 
         Where the read fails, the selection is listed anew soon.
         """
@@ -86,12 +89,12 @@ class Cache:
 
     @property
     def stale_since(self) -> float | None:
-        """Since when (monotonic seconds) some selection is without a watch, None while all are followed."""
+        """Since when (monotonic seconds) some selection has no watch, None while all have one."""
         lost = [reflector.lost_at for reflector in self._reflectors if reflector.lost_at is not None]
         return min(lost) if lost else None
 
     def get(self, ref: ObjectRef) -> Object | None:
-        """Return the object as last seen; None is only a miss."""
+        """Return the object as last seen; None means only that the cache does not have it."""
         with self._lock:
             found = [(store, entry) for store in self._of_kind(ref) if (entry := store.entries.get(ref))]
         if not found:
@@ -133,7 +136,7 @@ class Cache:
 
 
 class _Sink:
-    """What a reflector finds goes into the store under the cache's lock; what is news in it is told outside the lock."""
+    """Stores what a reflector finds, under the cache's lock, and announces changes outside the lock."""
 
     def __init__(
         self, store: Store, lock: threading.Lock, client: Client, changed: Callable[[Seen], None], failed: Failed
@@ -176,5 +179,5 @@ class _Sink:
         for seen in news:
             try:
                 self._changed(seen)
-            except Exception as error:  # a bug there must not cost the other news
+            except Exception as error:  # a bug there must not stop the other announcements
                 self._failed(f"hearing of {seen.ref}", error)

@@ -1,6 +1,6 @@
 """The verbs of one Kubernetes API server, on plain JSON objects (A1, A2, A6, A7, A8).
 
-Every call has a deadline; nothing is retried under the cover; every write asks `fence` first (H1).
+Every call has a deadline; nothing is retried inside; every write calls `fence` first (H1).
 """
 
 import copy
@@ -70,13 +70,14 @@ class Client:
         return self._copy(_limit=Limit.of(seconds))
 
     def doubting(self, doubted: Callable[[ObjectRef], None]) -> "Client":
-        """The same server; `doubted` hears of each object that it says is absent, or another than the one meant (R1)."""
+        """The same server; `doubted` is called for each object that the server says is absent or has another UID
+        (R1)."""
         return self._copy(_doubted=doubted)
 
     # Reads
 
     def get(self, ref: ObjectRef, *, version: str = "") -> Object | None:
-        """Return the live object; None only when the server says that this very object is not there (A6)."""
+        """Return the live object; None only when the server says that this object is absent (A6)."""
         found = self.read(ref, version=version)
         return None if found is None else msgspec.json.decode(found[1])
 
@@ -109,7 +110,7 @@ class Client:
         return self._pages(group, kind, namespace, labels)
 
     def heads(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
-        """Like `raw_list`, of metadata alone: items are encoded only where the server sends them whole all the same."""
+        """Like `raw_list`, with metadata only; items are encoded only where the server sends whole objects anyway."""
         return self._pages(group, kind, namespace, labels, partial=True)
 
     def watch(
@@ -154,7 +155,8 @@ class Client:
     def apply(
         self, obj: Object, *, uid: str = "", force: bool = False, dry_run: bool = False, manager: str = MANAGER
     ) -> Applied:
-        """Server-side apply (A1). With `uid` the write is refused (RACED) unless that very object is there (A2)."""
+        """Server-side apply (A1). With `uid` the write is refused (RACED) unless the object with that UID is there
+        (A2)."""
         ref, resource = self._place(obj)
         metadata = {key: value for key, value in obj["metadata"].items() if key not in ("uid", "managedFields")}
         if uid:
@@ -177,7 +179,7 @@ class Client:
         return shape.decoded(self._write(call)[1], _asked("create", resource, ref))
 
     def replace(self, obj: Object) -> Object:
-        """PUT of an object that carries the resourceVersion it was based on; RACED when it moved."""
+        """PUT of an object with the resourceVersion it is based on; RACED when that has changed."""
         ref, resource = self._place(obj)
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
         call = Call("replace", "PUT", _path(resource, ref), query, dict(obj), ref=ref, resource=resource.plural)
@@ -185,7 +187,8 @@ class Client:
         return shape.decoded(self._write(call)[1], _asked("replace", resource, ref, uid))
 
     def patch_status(self, ref: ObjectRef, body: Object) -> Object:
-        """Server-side apply on /status; `body` needs apiVersion, kind and status only. Forced: nobody else writes ours."""
+        """Server-side apply on /status; `body` needs apiVersion, kind and status only. Forced, because nobody else
+        writes our status."""
         _, resource = self._place({**body, "metadata": {"name": ref.name, "namespace": ref.namespace}})
         whole = {**body, "metadata": {"name": ref.name} | ({"namespace": ref.namespace} if ref.namespace else {})}
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "true"}
@@ -194,7 +197,7 @@ class Client:
         return shape.decoded(self._write(call)[1], _asked("apply", resource, ref))
 
     def hand_over(self, ref: ObjectRef, live: Object, managed: Sequence[Object]) -> Object:
-        """Change who owns which fields, and no value: RACED unless the object is the very one and as it was read."""
+        """Change the owners of fields, and no value: RACED unless the object is the same and as it was read."""
         resource = self.resource(ref.group, ref.kind, str(live["apiVersion"]).rpartition("/")[2])
         known = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
         body = {"metadata": {**known, "managedFields": list(managed)}}
@@ -205,8 +208,8 @@ class Client:
     def delete(self, ref: ObjectRef, uid: str, *, propagation: str = "Background") -> Object | None:
         """Delete the object with this UID and no other (D4): None = gone, else the object that is still finalizing.
 
-        RACED means that another object has the name by now: the one meant is gone, the successor is kept. `uid` "" deletes
-        whatever has the name: for the controller's own state alone, whose names are its own.
+        RACED means that another object has the name now: the one meant is gone, and the other is kept. `uid` "" deletes
+        the object whatever its UID: only for the controller's own state.
         """
         resource = self.resource(ref.group, ref.kind)
         body: dict[str, Any] = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})

@@ -15,7 +15,7 @@ AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 )
-REFRESH_PAUSE = 0.25  # seconds between two refreshes caused by missing kinds: a wave of waiting layers asks once
+REFRESH_PAUSE = 0.25  # seconds between two refreshes because of missing kinds: many waiting layers cause one
 
 MOST = 20_000  # kinds of one server; the largest in the field have about 2,000
 

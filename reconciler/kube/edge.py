@@ -1,4 +1,4 @@
-"""Where the official client is configured: the only file that imports `kubernetes`, and only when a client is made.
+"""Configures the official client. The only file that imports `kubernetes`, and only when a client is made.
 
 Importing it costs about 200 ms, so nothing here runs at import time.
 """
@@ -19,7 +19,7 @@ from reconciler.model import HostConfig, Object
 
 NESTED_POOL = 4
 NESTED_SILENCE = 5.0  # seconds without a byte after which a nested API server counts as hung
-NESTED_LIMIT = 64 << 20  # bytes of one answer: a nested API server is not trusted to end
+NESTED_LIMIT = 64 << 20  # bytes of one answer of a nested API server, which might never end
 POOL = 64  # connections kept: workers, watches and the Lease share them
 KUBECONFIG_HINT = "set spec.host.kubeconfig, or KUBECONFIG, or run inside the cluster"
 
@@ -50,9 +50,10 @@ def nested(
 ) -> Client:
     """A client of the nested cluster NAME from its Secret `vc-NAME` (A8); Stalled when the Secret is not what it must be.
 
-    The server is `https://NAME.NAMESPACE:443` and must prove to be just that, whoever carries the bytes: `dial` gives
-    connected sockets from outside the host cluster (a port-forward), None dials the Service. No proxy, no redirect.
-    `reread` gets the Secret again after a 401. A call ends after `deadline` seconds, or `silence` without a byte.
+    The server is `https://NAME.NAMESPACE:443`, and its certificate is checked for that name on every connection: `dial`
+    gives connected sockets from outside the host cluster (a port-forward), None dials the Service. No proxy, no
+    redirect. `reread` gets the Secret again after a 401. A call ends after `deadline` seconds, or `silence` without a
+    byte.
     """
 
     def make(given: Object) -> Any:

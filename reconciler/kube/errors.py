@@ -1,6 +1,7 @@
-"""The one place that says what an answer of a Kubernetes API means (A6, reliability.md appendix D).
+"""Decides what an answer of a Kubernetes API means (A6).
 
-Nothing else reads a status code. Only ABSENT means "not there"; a proxy's page, an unknown path or a missing kind never do.
+No other module reads a status code. Only ABSENT means "not there"; a proxy's page, an unknown path or a missing kind
+does not.
 """
 
 import re
@@ -51,10 +52,11 @@ class Status(msgspec.Struct, frozen=True):
 def classify(
     status: int, body: bytes, verb: str, ref: ObjectRef | None = None, *, resource: str = "", after: str = ""
 ) -> ApiError:
-    """Say what a refusal means.
+    """The error for a refusal.
 
-    `verb` is one of get, list, watch or WRITES; `ref` the object asked for (None for a collection), `resource` its plural
-    when discovery knows it, `after` the Retry-After header. Secret-like kinds lose every server sentence (P5).
+    `verb` is one of get, list, watch or WRITES; `ref` the object asked for (None for a collection), `resource` its
+    plural when discovery knows it, `after` the Retry-After header. For Secret-like kinds the server's text is left out
+    (P5).
     """
     answer = parse(body)
     kind = _kind_of(status, answer, verb, ref, resource)
@@ -85,7 +87,7 @@ def translate(error: Exception, wrote: bool, name: str = "the API server", secon
 
     `name` is how the message calls the server, `seconds` how long it was waited for.
     """
-    from urllib3 import exceptions as http  # heavy; loaded already wherever such an error can come from
+    from urllib3 import exceptions as http  # large; loaded already wherever such an error can come from
 
     if isinstance(error, ApiError):
         return error
@@ -115,7 +117,8 @@ def _what_it_did(error: Exception, seconds: float) -> str:
 
 
 def broken(verb: str, what: str) -> ApiError:
-    """The error for a 2xx answer that is none of Kubernetes' (a body of another shape, another object): `what` says how."""
+    """The error for a 2xx answer that Kubernetes would not give (a body of another shape, another object): `what` says
+    how."""
     kind = ErrorClass.AMBIGUOUS if verb in WRITES else ErrorClass.TRANSIENT
     return ApiError(kind, f"the server does not answer as Kubernetes does: {what}")
 
@@ -165,7 +168,7 @@ def _missing(answer: Status, ref: ObjectRef | None, resource: str) -> ErrorClass
 
 
 def _is_meant(details: Details, ref: ObjectRef, resource: str) -> bool:
-    """Whether the server speaks of the very object that was asked for."""
+    """Whether the server's status names the object that was asked for."""
     same_kind = details.kind in (ref.kind, resource or details.kind)
     return same_kind and (details.group, details.name) == (ref.group, ref.name)
 
@@ -175,7 +178,7 @@ def _invalid(answer: Status) -> ErrorClass:
     if _POLICY.search(answer.message):
         return ErrorClass.DENIED  # a ValidatingAdmissionPolicy answers 422 unless it names another reason
     if any(cause.field == "metadata.uid" for cause in causes):
-        return ErrorClass.RACED  # A2: the object we knew is gone, another has its name
+        return ErrorClass.RACED  # A2: the known object is gone, another has its name
     texts = [cause.message for cause in causes] or [answer.message]
     return ErrorClass.IMMUTABLE if any(_AFTER_WORDS.search(text) for text in texts) else ErrorClass.INVALID
 

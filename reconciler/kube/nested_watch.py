@@ -1,4 +1,4 @@
-"""A watch of a nested cluster for a layer that waits (R1): it keeps nothing, it only wakes, until it is stopped."""
+"""A watch of a nested cluster for a layer that waits (R1): it stores nothing and only wakes, until it is stopped."""
 
 import random
 import threading
@@ -14,10 +14,11 @@ LASTED = 5.0  # seconds after which a watch counts as one that worked
 
 
 class NestedWatch:
-    """Calls `wake` for each event that `opened` streams, and whenever a watch is open again: then something may have been missed.
+    """Calls `wake` for each event that `opened` streams, and whenever a watch is open again, because events may have
+    been missed.
 
-    A server that is gone, or a kind it lacks, is tried again with a growing pause. `over` is called once, after the end;
-    `failed` hears of bugs met on the way.
+    If the server does not answer or lacks the kind, it is tried again with a growing pause. `over` is called once,
+    after the end; `failed` is called for bugs.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class NestedWatch:
                 try:
                     with suppress(NidusError):  # the passes over this cluster meet the same error and report it
                         self._follow()
-                except Exception as error:  # the border of this loop: nothing met here ends the process
+                except Exception as error:  # bugs are reported and must not end this thread
                     self._failed(f"watching {self._name}", error)
                 pause = PAUSE if time.monotonic() - began > LASTED else min(LONGEST, pause * 2)
                 self._stopped.wait(pause / 2 * random.uniform(0.8, 1.2))

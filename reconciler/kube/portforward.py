@@ -45,7 +45,8 @@ def connect(client: Client, namespace: str, pod: str, port: int, *, deadline: fl
 
 
 class Dialer:
-    """Connects to a port of the ready pod that `selector` finds in `namespace`; remembers the pod while that works.
+    """Connects to a port of the ready pod that `selector` finds in `namespace`, and remembers the pod while it can
+    connect.
 
     `cached` is asked before the API server is: a pod that a live cache shows, or None.
     """
@@ -133,7 +134,7 @@ class Listener:
                 remote.settimeout(STUCK)
                 _copy(local, remote)
         except (ApiError, OSError):
-            pass  # the peer sees its connection end, as with any dead server
+            pass  # the client sees its connection end
         finally:
             self._count(-1)
 
@@ -152,7 +153,7 @@ def listen(client: Client, namespace: str, selector: str, port: int, *, local_po
 
 
 def _copy(one: socket.socket, two: socket.socket) -> None:
-    """Carry bytes both ways until one side ends."""
+    """Copy bytes both ways until one side ends."""
     peers = {one.fileno(): (one, two), two.fileno(): (two, one)}
     poll = select.poll()
     for number in peers:
@@ -167,7 +168,8 @@ def _copy(one: socket.socket, two: socket.socket) -> None:
 
 
 def _carry(local: socket.socket, web: Any) -> None:
-    """Carry bytes between a socket and a port-forward until one side ends, is stuck or says nothing for IDLE seconds."""
+    """Copy bytes between a socket and a port-forward until one side ends, takes no bytes or sends none for IDLE
+    seconds."""
     from websocket import WebSocketException  # loaded already: `web` is one of its sockets
 
     try:

@@ -1,7 +1,7 @@
-"""One selection followed for ever: list, watch, go on; listed anew in turn and whenever something is odd (R1, M17, F7, F10).
+"""Follows one selection: list, watch, and list anew at intervals and after anything unexpected (R1, M17, F7, F10).
 
-Events are decoded only as far as their head; the object stays encoded. What a watch says is believed for EVERY seconds: then
-the metadata of the whole selection is listed and compared, and what differs is fetched.
+Only the head of an event is decoded; the object stays encoded. After EVERY seconds of watching, the metadata of the
+whole selection is listed and compared, and objects that differ are read.
 """
 
 import random
@@ -21,7 +21,7 @@ from reconciler.model import ObjectRef
 
 SECONDS = 290  # the server ends a watch after this; it is opened again where it ended
 SILENCE = 90.0  # seconds without an event or a bookmark before a watch counts as half-open: bookmarks come each minute
-EVERY = 600.0  # seconds between two lists of a selection with nothing trusted
+EVERY = 600.0  # seconds between two lists of a selection that are compared with the cache
 FEW = 50  # differing objects that are read one by one; more of them are listed
 PAUSE, LONGEST = 0.1, 30.0
 LASTED = 5.0  # seconds after which a watch counts as one that worked
@@ -58,7 +58,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Sink(Protocol):
-    """Where what was found goes. `began` is when a list was asked for (monotonic seconds)."""
+    """Takes what was found. `began` is when a list was asked for (monotonic seconds)."""
 
     def replace(self, events: Sequence[Event], version: str, began: float) -> None:
         """Take a whole list."""
@@ -67,14 +67,14 @@ class Sink(Protocol):
         """Take the metadata of a whole list: drop what is gone, return what differs."""
 
     def reread(self, ref: ObjectRef) -> None:
-        """Read one object and take what it is now. Raises ApiError."""
+        """Read one object and store it as it is now. Raises ApiError."""
 
     def follow(self, event: Event) -> None:
         """Take one event of the watch."""
 
 
 class Reflector:
-    """Follows one selection in a thread of its own and tells `sink`; `failed` hears of bugs met on the way."""
+    """Follows one selection in a thread of its own and calls `sink`; `failed` is called for bugs."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Reflector:
             self._thread.join(5.0)
 
     def ask(self) -> int:
-        """List wholly anew now, whatever is known; a number for `wait_listed`."""
+        """List everything anew now. Returns a number for `wait_listed`."""
         with self._listed:
             self._asked += 1
             turn = self._asked
@@ -123,7 +123,7 @@ class Reflector:
         return turn
 
     def wait_listed(self, turn: int, seconds: float) -> bool:
-        """Wait until a list asked for by `ask` is complete; whether it is."""
+        """Wait until a list asked for by `ask` is complete. Returns whether it is."""
         with self._listed:
             return self._listed.wait_for(lambda: self._answered >= turn, seconds)
 
@@ -137,7 +137,7 @@ class Reflector:
             except ApiError as error:
                 after = error.after
                 self._lost(error.kind is ErrorClass.RELIST)
-            except Exception as error:  # the border of this loop: nothing met here ends the process
+            except Exception as error:  # bugs are reported and must not end this thread
                 self._lost(True)
                 self._failed(f"watching {self._wanted.kind}", error)
             # A watch that lasted was healthy: go on at once. One that did not must not become a loop without a pause.
@@ -146,7 +146,7 @@ class Reflector:
                 self._rest(after or pause / 2 * random.uniform(0.5, 1.5))
 
     def _lost(self, everything: bool) -> None:
-        """Something may have been missed: compare before going on, or begin anew."""
+        """Events may have been missed: compare before going on, or list anew."""
         self.lost_at = self.lost_at or time.monotonic()
         self._check_at = 0.0
         if everything:
@@ -157,7 +157,7 @@ class Reflector:
             self._listed.wait_for(lambda: self._stopped.is_set() or self._asked > self._answered, seconds)
 
     def _once(self) -> None:
-        """Make sure of what is known, then follow until the watch ends or the next look is due. Raises ApiError."""
+        """List or compare if due, then watch until the watch ends or the next comparison is due. Raises ApiError."""
         if not self._version or self._asked > self._answered:
             self._list()
         elif time.monotonic() >= self._check_at:
@@ -196,7 +196,8 @@ class Reflector:
             self._listed.notify_all()
 
     def _compare(self) -> None:
-        """List the metadata with nothing trusted. A version that went back is that of a restored host: all of it is listed."""
+        """List the metadata and compare. A resourceVersion that went back means that the host was restored: whole
+        objects are listed then."""
         began = time.monotonic()
         wanted = self._wanted
         heads, version = self._client.heads(
@@ -214,7 +215,8 @@ class Reflector:
         self._sure(version)
 
     def _sure(self, version: str) -> None:
-        """Everything is known as of `version`. The first look is earlier by chance, so that the selections take turns."""
+        """The selection is known as of `version`. The first comparison comes at a random earlier time, so that the
+        selections are not listed together."""
         share = random.uniform(0.8, 1.2) if self.synced.is_set() else random.uniform(0.2, 1.0)
         self._version = version
         self._check_at = time.monotonic() + self._every * share
@@ -235,7 +237,7 @@ class Reflector:
 
 
 def event_of(head: Head, raw: bytes, *, deleted: bool) -> Event:
-    """What a list or a watch showed, as the cache takes it."""
+    """The event for an object from a list or a watch."""
     return Event(Seen(head.ref, head.uid, head.labels, deleted), head.version, raw)
 
 

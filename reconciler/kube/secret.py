@@ -1,7 +1,8 @@
 """What a nested API server's client needs, taken from the engine's Secret `vc-NAME` field by field (A8, M15).
 
-The engine's account can write that Secret, so it is hostile input. Its kubeconfig is never read: no command, address, file
-name or switch of it means anything. Values are bounded PEM blocks and a token of header-safe characters, or the Secret is refused.
+The engine's account can write that Secret, so it is hostile input. Its kubeconfig is never read, with its commands,
+addresses, file names and options. Values must be PEM blocks of limited size and a token of header-safe characters;
+otherwise the Secret is refused.
 """
 
 import base64
@@ -25,7 +26,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """How to know the server and how to be known: PEM text; either certificate and key, or a token."""
+    """The server's CA and our own credentials: PEM text; either certificate and key, or a token."""
 
     ca: str
     certificate: str = ""
@@ -52,7 +53,8 @@ def credentials(secret: Object) -> Credentials:
 
 
 def context(found: Credentials) -> ssl.SSLContext:
-    """A TLS context that trusts this CA alone, checks names and shows our certificate; Stalled when a part is no such thing."""
+    """A TLS context that trusts only this CA, checks names and sends our certificate; Stalled when a part is
+    malformed."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -1,4 +1,4 @@
-"""Server-side apply of one object of ours: unforced, and forced once over what is only somebody's edit (A1)."""
+"""Server-side apply of one object of ours: unforced, then forced once if the conflicts are only edits (A1)."""
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Applied, Client
@@ -7,7 +7,7 @@ from reconciler.plan import conflict
 
 
 def send(client: Client, body: Object, live: Object | None, *, dry_run: bool) -> Applied:
-    """Server-side apply of one object; on a conflict, force once where all that stands in the way is somebody's edit (A1).
+    """Server-side apply of one object; after a conflict, forced once if all conflicting fields are only edits (A1).
 
     `live` is an object of ours by UID. Raises ApiError.
     """

@@ -1,8 +1,8 @@
-"""The border: the shape of everything that an API server answers, checked before anybody reads it (A8, I7).
+"""Checks the shape of every answer of an API server before it is used (A8, I7).
 
-A nested API server is in the tenant's hands. An answer in which a field that callers rely upon has another type, or which is
-about another object than the one asked for, is refused here as an ApiError: TRANSIENT for reads, AMBIGUOUS for writes. What is
-checked is identity and metadata; `spec`, `status` and the rest may be anything of bounded depth.
+A nested API server belongs to the tenant. An answer in which a needed field has a wrong type, or which is about another
+object than the one asked for, is refused here as an ApiError: TRANSIENT for reads, AMBIGUOUS for writes. Identity and
+metadata are checked; `spec`, `status` and the rest may be anything of limited depth.
 """
 
 import re
@@ -18,9 +18,7 @@ from reconciler.kube.errors import broken, classify, parse
 from reconciler.model import Object, ObjectRef
 
 DEPTH = 100  # levels; the deepest definitions in the field have about 50, and recursion here must stay far below Python's limit
-_NAME = (
-    r"^(?!\.\.?\Z)[^/%]+\Z"  # all that every kind keeps to: names of roles may even hold spaces and control characters
-)
+_NAME = r"^(?!\.\.?\Z)[^/%]+\Z"  # the rule of every kind: names of roles may even contain spaces and control characters
 _NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"{}[]")))
 _VERSION = re.compile(r"v\d{1,4}\.\d{1,4}\.\d{1,4}[-+.A-Za-z0-9]{0,100}")
 
@@ -70,7 +68,7 @@ class _Thing(msgspec.Struct, rename="camel"):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What is read of an object before anything else is: checked."""
+    """The checked identity and metadata of an object."""
 
     ref: ObjectRef
     uid: str
@@ -89,7 +87,7 @@ class Event(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an answer must be about: the kind as it is served, and as much of the name as was asked for.
+    """The object that an answer must be about: the kind as it is served, and the parts of the name that were asked for.
 
     `uid` "" accepts any; `name` "" accepts any object of the kind, in `namespace` where one is given. `kept` = it is stored, so
     it has a resourceVersion: what a dry-run would create has none.
@@ -250,12 +248,12 @@ def version(raw: bytes) -> str:
 
 
 def is_shallow(raw: bytes) -> bool:
-    """Whether no value lies deeper than DEPTH; what is no JSON may pass."""
+    """Whether no value is deeper than DEPTH; text that is no JSON may pass."""
     if raw.count(b"{") + raw.count(b"[") <= DEPTH:
         return True
     bare = raw.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in raw else raw
     brackets = b"".join(bare.split(b'"')[::2]).translate(None, _NO_BRACKETS)  # every other part is inside a text
-    for _ in range(DEPTH):  # each turn takes the innermost level away
+    for _ in range(DEPTH):  # each round removes the innermost level
         if not brackets:
             return True
         brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
@@ -279,7 +277,7 @@ def _read(raw: bytes, shape: type[_T], verb: str, *, deep: bool = True) -> _T:
 
 
 def _where(error: msgspec.ValidationError) -> str:
-    """The path of what is wrong, as `msgspec` names it; keys of maps are not in it, so nothing of the answer is."""
+    """The path of the wrong field, as `msgspec` names it. It contains no keys of maps, so nothing of the answer."""
     _, found, path = str(error).rpartition(" - at `$")
     return f"{path.rstrip('`').lstrip('.') or 'it'} is missing or of another type" if found else "it lacks a field"
 

@@ -1,4 +1,4 @@
-"""What the cache holds of one selection: encoded objects by reference, and how lists, events and answers change that (R1)."""
+"""The cached objects of one selection, encoded, by reference; lists, events and answers change them (R1)."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -57,17 +57,17 @@ class Store:
         return (ref.group, ref.kind) == (mine.group, mine.kind) and mine.namespace in ("", ref.namespace)
 
     def is_news(self, ref: ObjectRef, version: str) -> bool:
-        """Whether `version` of `ref` is newer than what is known; of an unknown object, newer than the whole watch.
+        """Whether `version` of `ref` is newer than the known one; for an unknown object, newer than the whole watch.
 
-        Otherwise a late answer would bring back what the watch has shown deleted. Versions of one kind may be compared as
-        numbers; ones that are no numbers count as news when they differ.
+        Otherwise a late answer would bring back an object whose deletion the watch has shown. Versions of one kind may
+        be compared as numbers; others count as newer when they differ.
         """
         known = self.entries.get(ref)
         last = known.version if known else self.version
         return version != last if not (version.isdigit() and last.isdigit()) else int(version) > int(last)
 
     def take(self, event: Event) -> bool:
-        """Take an event of the watch; whether it says anything new."""
+        """Take an event of the watch. Returns whether it was new."""
         self.version = event.version
         known = self.entries.get(event.seen.ref)
         if event.seen.deleted:
@@ -82,7 +82,8 @@ class Store:
         return True
 
     def replace(self, events: Sequence[Event], version: str, began: float) -> list[Seen]:
-        """Take a whole list begun at `began`; what changed by it. Only what was merged since then survives an absence."""
+        """Take a whole list begun at `began`. Returns the changes. An object that the list lacks is kept only if it was
+        merged since."""
         news = self.without_gone(events, version, began)
         for event in events:
             known = self.entries.get(event.seen.ref)
@@ -93,7 +94,7 @@ class Store:
         return news
 
     def without_gone(self, events: Sequence[Event], version: str, began: float) -> list[Seen]:
-        """Drop what a whole list begun at `began` does not have; the dropped."""
+        """Drop the objects that a whole list begun at `began` lacks. Returns them."""
         self.version = version
         listed = {event.seen.ref for event in events}
         gone = [ref for ref, entry in self.entries.items() if ref not in listed and entry.merged_at < began]
@@ -103,7 +104,7 @@ class Store:
         return news
 
     def differing(self, events: Sequence[Event], began: float) -> list[Event]:
-        """The listed events that are not what is known, whichever is newer; what was merged since `began` is left alone."""
+        """The listed objects that differ from the known ones, newer or older, without those merged since `began`."""
         known = self.entries
         return [
             event
@@ -113,7 +114,7 @@ class Store:
         ]
 
     def correct(self, ref: ObjectRef, event: Event | None, before: Entry | None) -> list[Seen]:
-        """Take what a GET said, unless the entry is no longer what it was `before` the GET; what changed by it."""
+        """Take the answer of a GET, unless the entry changed since `before`. Returns the changes."""
         known = self.entries.get(ref)
         if known is not before:
             return []
@@ -126,7 +127,7 @@ class Store:
         return [] if same else [event.seen]
 
     def gone(self, ref: ObjectRef) -> Seen:
-        """The news that a known object is no more."""
+        """The change for a known object that is gone."""
         known = self.entries[ref]
         return Seen(ref, known.uid, _labels(known), True)
 
@@ -155,7 +156,7 @@ class Store:
 
 
 def entry_of(event: Event) -> Entry:
-    """What is kept of an event."""
+    """The entry for an event."""
     return Entry(event.raw, event.version, event.seen.uid, event.seen.labels.get(CLUSTER_LABEL, ""))
 
 
@@ -165,6 +166,6 @@ def number(version: str) -> int:
 
 
 def _labels(entry: Entry) -> dict[str, str]:
-    """Labels of a dropped object, decoded late: they are needed for what is gone only."""
+    """Labels of a dropped object, decoded only when it is gone."""
     decoded = msgspec.json.decode(entry.raw)
     return dict(decoded["metadata"].get("labels") or {})

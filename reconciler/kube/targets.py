@@ -1,4 +1,5 @@
-"""The clients of every target: the host, and each nested cluster with its Secret, its way in and its breaker (A7, A8)."""
+"""The clients of every target: the host, and each nested cluster with its Secret, its connection and its breaker (A7,
+A8)."""
 
 import random
 import threading
@@ -47,7 +48,7 @@ class Targets:
         idle: float = IDLE,
         failed: Callable[[str, Exception], None] = lambda what, error: None,
     ) -> None:
-        self._fence = fence or host.fence  # a nested write needs the Lease as much as a host write does
+        self._fence = fence or host.fence  # a nested write needs the Lease like a host write
         self._host = host.fenced(self._fence)
         self._inside = inside
         self._cached = cached
@@ -73,7 +74,7 @@ class Targets:
         return known or self._made(target, namespace)
 
     def forget(self, target: Target) -> None:
-        """Drop all that is known of a nested cluster: it is gone."""
+        """Drop the client and the breaker of a nested cluster that no longer exists."""
         self._drop(target)
         with self._lock:
             self._breakers.pop(target, None)
@@ -129,7 +130,7 @@ class Targets:
 
     def _made(self, target: Target, namespace: str) -> Client:
         breaker = self._breaker(target)
-        if breaker.is_waiting:  # else every pass over a dead cluster would read its Secret
+        if breaker.is_waiting:  # otherwise every pass over a cluster that does not answer would read its Secret
             breaker.before()
         name = target.nested
         made = edge.nested(
@@ -153,25 +154,27 @@ class Targets:
             return self._clients.setdefault(target, made)
 
     def _drop(self, target: Target) -> None:
-        """Make a new client at the next use: the credentials, the CA or the pod may be others by then."""
+        """Drop the client, so that the next use makes a new one: the credentials, the CA or the pod may have
+        changed."""
         with self._lock:
             known = self._clients.pop(target, None)
         if known:
             known.close()
 
     def _close_idle(self, over: threading.Event) -> None:
-        """One thread for all: close what nobody uses, so that idle clusters cost neither a thread nor an open file each."""
+        """One thread for all: close unused connections, so that idle clusters need no thread and no open file."""
         while not over.wait(self._idle / 3):
             with self._lock:
                 transports = tuple(self._transports)
             for one in transports:
                 try:
                     one.close_idle(self._idle)
-                except Exception as error:  # the border of this loop: one that cannot be closed holds no other
+                except Exception as error:  # an error with one client must not stop the others
                     self._failed("closing idle connections", error)
 
     def _dialer(self, name: str, namespace: str) -> Dialer:
-        """By the name a StatefulSet gives its first pod, which no synced pod can have; by the engine's labels otherwise."""
+        """Finds the engine's pod by the name that a StatefulSet gives its first pod, which no synced pod can have;
+        otherwise by the engine's labels."""
         first = ObjectRef("", "Pod", namespace, f"{name}-0")
         return Dialer(self._host, namespace, pods_of(name), PORT, lambda: self._cached(first))
 
@@ -188,7 +191,7 @@ class Targets:
 
 
 class _Guard:
-    """A target's breaker, which also drops the client after a failure: the CA or the pod may be another by now."""
+    """A target's breaker, which also drops the client after a failure, because the CA or the pod may have changed."""
 
     def __init__(self, breaker: Breaker, drop: Callable[[], None]) -> None:
         self.before = breaker.before
@@ -202,7 +205,7 @@ class _Guard:
 
 
 def _opened(client: Client, group: str, kind: str, labels: str) -> Watch:
-    """A watch that first tells of all there is: what happened since the caller looked is not lost."""
+    """A watch that begins with all existing objects, so that changes since the caller's read are not lost."""
     seconds = int(WATCH_SECONDS * random.uniform(0.8, 1.0))
     return client.watch(group, kind, since="", labels=labels, seconds=seconds, silence=SILENCE)
 

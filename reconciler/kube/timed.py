@@ -1,7 +1,7 @@
-"""Deadlines that hold for a whole call: setting up the connection, headers and body together, however slowly bytes come (M17).
+"""Deadlines for a whole call: connection, headers and body together, however slowly bytes come (M17).
 
-The limit of the call that a thread makes is kept in a context variable, since the sockets that have to keep it are made and
-chosen inside urllib3. `TimedSocket` looks at it before each read and write.
+The limit of a thread's call is in a context variable, because the sockets are made and chosen inside urllib3.
+`TimedSocket` checks it before each read and write.
 """
 
 import ssl
@@ -47,7 +47,7 @@ def sooner(*limits: Limit | None) -> Limit:
 
 @contextmanager
 def within(limit: Limit) -> Iterator[None]:
-    """Everything this thread reads and writes on timed sockets meanwhile is over by `limit`, or raises TimeoutError."""
+    """While this is entered, reads and writes of this thread on timed sockets end by `limit` or raise TimeoutError."""
     token = _now.set(limit)
     try:
         yield
@@ -56,7 +56,7 @@ def within(limit: Limit) -> Iterator[None]:
 
 
 class TimedSocket(ssl.SSLSocket):
-    """A TLS socket that keeps the limit of the call beside its own timeout for each read."""
+    """A TLS socket that obeys the limit of the call and its own timeout for each read."""
 
     def recv_into(self, *args: Any, **options: Any) -> int:
         with self._kept():

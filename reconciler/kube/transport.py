@@ -1,7 +1,8 @@
-"""One API server over one pooled client: a request goes out once (M18), returns by its deadline (M17), fails as ApiError.
+"""One API server over one pooled client: a request is sent once (M18), returns by its deadline (M17), and fails as
+ApiError.
 
-The official client's `ApiClient` is used for what it is good at: authentication, token refresh and the pool. Bodies go in and
-come out as bytes; no generated model is touched.
+The official client's `ApiClient` is used for authentication, token refresh and the pool. Bodies are bytes; its
+generated models are not used.
 """
 
 import threading
@@ -25,13 +26,13 @@ CHUNK = 1 << 16
 
 
 class Guard(Protocol):
-    """What stands before every request of a target: its breaker (A7)."""
+    """What is called before and after every request of a target: its breaker (A7)."""
 
     def before(self) -> None:
         """Raise ApiError when nothing may be sent now."""
 
     def after(self, failure: str) -> None:
-        """Learn why the server did not answer, in words; "" when it did, whatever it said."""
+        """Report why the server did not answer; "" when it did, whatever the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server may cost: seconds for a call, for a page of a list and without a byte (None: as long as the call), and bytes.
+    """Limits of one server: seconds for a call, for a page of a list and without a byte (None: as long as the call),
+    and bytes.
 
     `name` is how messages call the server.
     """
@@ -137,7 +139,7 @@ class Transport:
 
     @contextmanager
     def _translated(self, call: Call, limit: Limit) -> Iterator[None]:
-        """Ask the guard, keep the limit, turn what the client leaks (urllib3's, ssl's and its own types, M18) into ApiError."""
+        """Call the guard, keep the limit, and turn exceptions of the client, urllib3 and ssl into ApiError (M18)."""
         if self._guard:
             self._guard.before()
         failure = "the request was interrupted"
@@ -227,7 +229,7 @@ class Stream:
 def _read(response: Any, limit: Limit, most: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    while chunk := response.read1(CHUNK):  # what has come, so that a byte now and then cannot outlast the deadline
+    while chunk := response.read1(CHUNK):  # return what has come, so that slow single bytes cannot pass the deadline
         chunks.append(chunk)
         size += len(chunk)
         if size > most or not limit.left:

@@ -1,1 +1,2 @@
-"""Where intent comes from: `mirror` reads commits of a Git repository, `folder` a directory as it lies on disk. Only this room runs git."""
+"""Reads repositories: `mirror` reads commits of a Git repository, `folder` a directory on disk. Only this package runs
+git."""

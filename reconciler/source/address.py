@@ -1,6 +1,6 @@
-"""Where a source is, checked before git sees it: URL, branch and path grammars (S1; reliability.md 1.5, 1.6, 2.5).
+"""Checks the URL, branch and path of a source before they reach git (S1).
 
-Nothing a user wrote reaches a git command line unless it passed one of the functions here.
+User input reaches a git command line only through the functions here.
 """
 
 import re

@@ -1,6 +1,7 @@
-"""What git says when it fails, translated once into our errors (house: the border), with nothing secret in it.
+"""Translates git's error messages into our errors, without secrets.
 
-The words are those of git 2.39 to 2.51 under LC_ALL=C; what no row knows is Unavailable, so it is retried and never "empty".
+The messages are those of git 2.39 to 2.51 under LC_ALL=C. An unknown one is Unavailable, so it is retried and never
+"empty".
 """
 
 import re
@@ -11,7 +12,7 @@ from reconciler.source.runner import Answer
 
 
 class Damaged(Exception):
-    """The mirror itself is broken: `mirror` sets it aside and clones again (S7). Never leaves this room."""
+    """The mirror itself is broken: `mirror` sets it aside and clones again (S7). Never raised outside this package."""
 
 
 _DAMAGED = re.compile(
@@ -114,7 +115,8 @@ def _error(stalls: bool, message: str, reason: str, hint: str) -> NidusError:
 
 
 def _detail(stderr: str) -> str:
-    """git's own last sentence: one line, printable, short, without the user part of a URL or anything a server sent."""
+    """git's own last message: one short printable line, without the user part of a URL and without text of the
+    server."""
     lines = [line for line in stderr.splitlines() if line.startswith(("fatal:", "error:"))]
     if not lines:
         return ""

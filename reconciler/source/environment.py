@@ -1,4 +1,4 @@
-"""The environment git runs in: nothing of the machine's or the repository's configuration counts (S1; reliability.md 1.6).
+"""The environment that git runs in, without the machine's and the repository's configuration (S1).
 
 Credentials travel in environment variables of the one command that needs them: never in its arguments, never in a URL.
 """
@@ -12,7 +12,7 @@ from reconciler.errors import Stalled, UsageError
 from reconciler.model import Credentials
 from reconciler.source.address import Address
 
-# What a calling process (a hook, above all) may have set and git would obey; taken away by `runner`.
+# Variables that a calling process (such as a hook) may have set and git would obey; `runner` removes them.
 FOREIGN = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_CONFIG GIT_CONFIG_PARAMETERS GIT_OBJECT_DIRECTORY GIT_WORK_TREE "
     "GIT_IMPLICIT_WORK_TREE GIT_GRAFT_FILE GIT_INDEX_FILE GIT_REPLACE_REF_BASE GIT_PREFIX GIT_INTERNAL_SUPER_PREFIX "
@@ -27,7 +27,7 @@ _CONFIG = {
     "core.alternateRefsCommand": "",
     "credential.helper": "",
     "fetch.recurseSubmodules": "false",
-    "fetch.unpackLimit": "1",  # a pack is there or it is not; loose objects of a fetch that failed would stay for ever
+    "fetch.unpackLimit": "1",  # keep packs: loose objects of a fetch that failed would stay for ever
     "fetch.writeCommitGraph": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
@@ -43,7 +43,7 @@ _CONFIG = {
 
 
 def reading(folder: Path) -> dict[str, str]:
-    """For commands that only read the mirror in `folder`: no protocol is allowed, no secret is there."""
+    """For commands that only read the mirror in `folder`: no protocol is allowed, and there is no secret."""
     return _variables(folder, "none", _CONFIG)
 
 

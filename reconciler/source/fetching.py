@@ -1,4 +1,4 @@
-"""One fetch into a mirror: it succeeds, or it leaves not a byte behind (S7, M12, M13)."""
+"""One fetch into a mirror. A fetch that fails leaves no files behind (S7, M12, M13)."""
 
 import contextlib
 import shutil
@@ -13,10 +13,11 @@ from reconciler.source.place import Place, git
 
 
 def transfer(place: Place, moved: Callable[[], bool], release: Callable[[], None]) -> None:
-    """Fetches the branch into the mirror's ref. On a full disk what nothing names goes, and the fetch is tried once more.
+    """Fetches the branch into the mirror's ref. On a full disk, objects that no ref names are deleted and the fetch is
+    tried once more.
 
-    `moved` tells whether the ref is another than before; `release` closes what reads the mirror, before packs go.
-    Raises Stalled, Unavailable, Damaged.
+    `moved` tells whether the ref is another than before; `release` closes the readers of the mirror before packs are
+    deleted. Raises Stalled, Unavailable, Damaged.
     """
     try:
         _once(place, moved, release)
@@ -47,7 +48,8 @@ def _once(place: Place, moved: Callable[[], bool], release: Callable[[], None]) 
 
 
 def _refuse_size(place: Place) -> None:
-    """The two ends of a fetch that git has no words for: its child was stopped by the limit, or by the disk."""
+    """Two failures that git does not report clearly: its child process was stopped by our size limit, or by a full
+    disk."""
     if storage.largest_temporary(place.folder) >= place.bounds.pack // 512 * 512:
         message = "fetching: the repository is larger than allowed"
         raise Stalled(message, reason="TooBig", hint="raise spec.limits.total")
@@ -56,7 +58,7 @@ def _refuse_size(place: Place) -> None:
 
 
 def _undo(place: Place, known: frozenset[Path], moved: Callable[[], bool], release: Callable[[], None]) -> None:
-    """The leftovers go, and so do whole packs, unless the ref has moved and names what is in them."""
+    """Delete temporary files, and complete packs too, unless the ref has moved and needs them."""
     with _disk():
         storage.sweep(place.folder)
         new = storage.packs(place.folder) - known
@@ -66,7 +68,8 @@ def _undo(place: Place, known: frozenset[Path], moved: Callable[[], bool], relea
 
 
 def _reclaim(place: Place, release: Callable[[], None]) -> bool:
-    """Whether the disk has more room now that what no ref names and the evidence of a broken mirror were given up."""
+    """Free disk space: delete objects that no ref names, and a broken mirror that was kept. Returns whether there is
+    more room."""
     with _disk():
         before = shutil.disk_usage(place.folder).free
         storage.reclaim(place.folder)
@@ -80,7 +83,7 @@ def _reclaim(place: Place, release: Callable[[], None]) -> bool:
 
 
 def _spare(place: Place) -> list[Path]:
-    """Files of packs that hold nothing a ref leads to, or nothing that no other pack holds: they go without any room to work in."""
+    """Files of packs that no ref needs, or whose objects are all in other packs: they can be deleted on a full disk."""
     answer = git(place, ("rev-list", "--objects", "--all", "--no-object-names"))
     if answer.cut or answer.status:
         return []

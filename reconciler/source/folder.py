@@ -1,4 +1,4 @@
-"""Reads a folder as it lies on disk, for validate and plan only: a work tree of Git, or any folder.
+"""Reads a folder on disk, for validate and plan only: a work tree of Git, or any folder.
 
 Same rules for names, kinds and sizes as a commit of the mirror (S1); GitPython is not needed and not imported.
 """
@@ -74,12 +74,12 @@ def _walked(root: Path) -> list[bytes]:
 
 
 def _raise(error: OSError) -> None:
-    """A folder that cannot be listed is no empty folder (S3)."""
+    """Raise for a folder that cannot be listed: it is not empty (S3)."""
     raise error
 
 
 def _entry(root: Path, name: bytes, bounds: trees.Bounds, blobs: dict[str, bytes]) -> trees.Entry:
-    """One file as Git would list it. What is too large or no file is not read, since it will not be used."""
+    """One file as Git would list it. A file that is too large, or no regular file, is not read."""
     place = Path(os.fsdecode(os.path.join(os.fsencode(root), name)))  # noqa: PTH118
     status = place.lstat()
     mode = _mode(status.st_mode)

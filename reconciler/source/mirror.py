@@ -29,7 +29,7 @@ _PINS = "refs/nidus/"
 
 
 class Mirror:
-    """The mirror of one source. Calls raise Stalled or Unavailable and otherwise answer wholly (S3)."""
+    """The mirror of one source. Calls raise Stalled or Unavailable, or return the complete answer (S3)."""
 
     def __init__(self, place: Place, lock: int) -> None:
         self._place = place
@@ -41,7 +41,8 @@ class Mirror:
 
     @classmethod
     def open(cls, config: SourceConfig, folder: Path, *, deadline: float = 120.0, limits: Limits) -> "Mirror":
-        """The mirror in `folder`, made if absent, swept of leftovers (S7); talks to nobody. `deadline` in seconds, for each command.
+        """The mirror in `folder`, made if absent, swept of leftovers (S7); no network. `deadline` in seconds, for each
+        command.
 
         Raises UsageError (the source is configured wrongly), Retry("MirrorBusy"), Unavailable (disk).
         """
@@ -56,7 +57,7 @@ class Mirror:
         return cls(place, lock)
 
     def close(self) -> None:
-        """Ends the reading process and gives the folder free. Calling it twice does nothing."""
+        """Ends the reading process and releases the folder. Calling it twice does nothing."""
         with self._lock:
             self._reader.close()
             if self._owned >= 0:
@@ -76,11 +77,11 @@ class Mirror:
         return self._healing(self._fetch)
 
     def head(self) -> Revision | None:
-        """What the last fetch of this branch got, None if there was none."""
+        """The commit of the last fetch of this branch, None if there was none."""
         return self._healing(lambda: self._resolve(self._place.ref))
 
     def remote_commit(self) -> str:
-        """The commit the branch is at on the remote: one cheap question, nothing fetched. Raises as `fetch`."""
+        """The commit of the branch on the remote: one small request, nothing is fetched. Raises as `fetch`."""
         return self._healing(self._remote_commit)
 
     def tree(self, commit: str) -> Tree:
@@ -100,7 +101,7 @@ class Mirror:
         return self._healing(lambda: self._trailers(old and oid(old), oid(new)))
 
     def pin(self, commits: Mapping[str, str]) -> frozenset[str]:
-        """Keeps these commits (cluster -> commit) whatever the branch becomes (S8), and no others.
+        """Keeps these commits (cluster -> commit), also after the branch was rewritten (S8), and no others.
 
         Returns the clusters whose commit the mirror does not hold. One ref per commit: clusters share theirs.
         """
@@ -121,7 +122,7 @@ class Mirror:
         return found
 
     def _release(self) -> None:
-        """Packs are about to go: nothing here may count on them any more."""
+        """Close the reader: packs are about to be deleted."""
         self._reader.close()
         self._last = None
 
@@ -157,7 +158,7 @@ class Mirror:
         return self._last
 
     def _missing(self, commit: str) -> Exception:
-        """Why a commit is not there: nobody promised it, or the mirror lost what a ref of ours promises."""
+        """The error for a commit that is missing: CommitMissing, or Damaged where a ref of ours names it."""
         self._resolve(self._place.ref)
         if self._has(_PINS + commit):
             return Damaged("a pinned commit is missing")
@@ -174,7 +175,8 @@ class Mirror:
         return trees.tree(found, trees.listing(raw), self._place.bounds)
 
     def _amended(self, before: Tree, found: str) -> Tree:
-        """The new tree from the last one and what differs: a push to a large repository costs what it changed."""
+        """The new tree, from the last one and the differences, so that a push to a large repository costs only what it
+        changed."""
         raw = check(self._git(("diff-tree", "-r", "-z", "--raw", "--no-renames", before.oid, found)), "comparing trees")
         removed, changed = trees.differences(raw)
         infos = self._reader.info([entry.oid for entry in changed if entry.kind == b"blob"])
@@ -252,7 +254,8 @@ class Mirror:
                 raise Unavailable(f"the mirror is broken again: {error}", reason="MirrorBroken") from error
 
     def _replace(self, why: Damaged) -> None:
-        """A new clone beside the broken mirror takes its place only when it is complete: with Git down, what can be read stays."""
+        """Clone beside the broken mirror, and replace it only when the clone is complete: while Git does not answer,
+        the old one can still be read."""
         place = self._place
         self._reader.close()
         aside = storage.aside(place.folder)

@@ -1,4 +1,4 @@
-"""Reads objects through one lasting `cat-file` process (H4): a lookup costs no process, and every blob is verified by its hash."""
+"""Reads objects through one long-running `cat-file` process (H4), and checks every blob by its hash."""
 
 import contextlib
 import hashlib
@@ -44,9 +44,10 @@ class Reader:
             return [_info(_line(stream)) for _ in names]
 
     def contents(self, oids: Collection[str], kind: str = "blob") -> dict[str, bytes]:
-        """The bytes of every object that is there; what is not is left out, for the caller to say what that means.
+        """The bytes of every object that exists; missing ones are left out, and the caller decides what that means.
 
-        Raises Damaged when a content is not what its name promises, Stalled("BadObjects") when it is of another type, Unavailable.
+        Raises Damaged when a content does not have its hash, Stalled("BadObjects") when it is of another type,
+        Unavailable.
         """
         found: dict[str, bytes] = {}
         kinds: set[str] = {kind}

@@ -1,4 +1,5 @@
-"""An older commit of a work tree, read from its own object database: what `plan` compares with (P6). Nothing is fetched or checked out."""
+"""Reads an older commit of a work tree from its object database, for `plan` to compare with (P6). Nothing is fetched or
+checked out."""
 
 from collections.abc import Collection
 from pathlib import Path

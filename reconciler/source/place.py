@@ -1,4 +1,4 @@
-"""Where a mirror is, of what, how much it may take, and git run in it."""
+"""A mirror's folder, address and limits, and how git is run in it."""
 
 import threading
 from collections.abc import Sequence

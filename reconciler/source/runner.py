@@ -21,7 +21,7 @@ from git.exc import GitError
 from reconciler.errors import Unavailable
 from reconciler.source.environment import FOREIGN
 
-# The shell sets the limit on written files before git exists, so no child of it can have been born without (M13).
+# The shell sets the limit on written files before git starts, so that all its children have it (M13).
 _LAUNCH = ("/bin/sh", "-c", f'ulimit -f "$1" && shift && unset {FOREIGN} && exec git "$@"', "git")
 _BLOCK = 512
 _ERRORS = 64 << 10
@@ -32,7 +32,7 @@ _LOOK = 0.25  # seconds between two looks at `halt` while git is silent
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command came to. `cut` says that its output was longer than allowed and was thrown away."""
+    """The result of a command. `cut`: its output was longer than allowed and was dropped."""
 
     status: int
     out: bytes
@@ -96,7 +96,8 @@ def start(
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Kills what is left of the process group and closes the pipes. Not polled first: an unreaped leader keeps the group's id ours."""
+    """Kills the rest of the process group and closes the pipes. The leader is not waited for first: until it is, the
+    group's id cannot be reused."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

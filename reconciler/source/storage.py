@@ -1,4 +1,5 @@
-"""The mirror's folder: made, owned by one process at a time, swept of what a killed git left, set aside when broken (S7, M12)."""
+"""The mirror's folder: creates it, locks it for one process, removes what a killed git left, sets a broken one aside
+(S7, M12)."""
 
 import contextlib
 import fcntl
@@ -36,7 +37,7 @@ def own(folder: Path) -> int:
 
 
 def prepare(folder: Path, deadline: float) -> None:
-    """A swept, usable bare repository in `folder`; one that is not whole enough to be opened is made anew."""
+    """A clean, usable bare repository in `folder`; one that cannot be opened is created again."""
     try:
         shutil.rmtree(fresh(folder), ignore_errors=True)
         if (folder / "objects").is_dir():
@@ -80,7 +81,7 @@ def packs(folder: Path) -> frozenset[Path]:
 
 
 def drop(files: Iterable[Path]) -> None:
-    """Removes packs that nothing names; the index goes first, so that no git looks for the rest. Raises OSError."""
+    """Removes packs that no ref needs; the index first, so that git does not look for the rest. Raises OSError."""
     for path in sorted(files, key=lambda path: path.suffix != ".idx"):
         path.unlink(missing_ok=True)
 
@@ -98,12 +99,13 @@ def largest_temporary(folder: Path) -> int:
 
 
 def full(folder: Path) -> bool:
-    """Whether the disk has no room left, whatever git calls it."""
+    """Whether the disk is full."""
     return shutil.disk_usage(folder).free < _FULL
 
 
 def reclaim(folder: Path) -> None:
-    """Gives up the content of a broken mirror that was kept as evidence. Its folder stays: its time is when the mirror was replaced."""
+    """Deletes the content of a broken mirror that was kept. Its folder stays, because its time says when the mirror was
+    replaced."""
     broken = aside(folder)
     if broken.is_dir():
         before = broken.stat()
@@ -113,7 +115,7 @@ def reclaim(folder: Path) -> None:
 
 
 def replace(folder: Path) -> None:
-    """Puts the clone made beside a broken mirror in its place; the broken one is kept as evidence, one at most."""
+    """Puts the new clone in the place of the broken mirror, which is kept for inspection, one at most."""
     broken = aside(folder)
     shutil.rmtree(broken, ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
@@ -133,7 +135,7 @@ def aside(folder: Path) -> Path:
 
 
 def crowded(folder: Path) -> bool:
-    """Whether small packs or loose objects have piled up: git's own rule of thumb, one folder of 256 looked at."""
+    """Whether there are many small packs or loose objects, by git's own estimate from one of 256 folders."""
     loose = folder / "objects" / "17"
     packs = folder / "objects" / "pack"
     return (loose.is_dir() and len([*loose.iterdir()]) > 27) or len([*packs.iterdir()]) > 150
@@ -149,7 +151,7 @@ def _raise(error: OSError) -> None:
 
 
 def _whole(folder: Path) -> bool:
-    """What git needs to call a folder a repository, each of it at least there and not empty."""
+    """Whether the files that make a folder a repository exist and are not empty."""
     files = all(
         (folder / name).is_file() and (folder / name).stat().st_size for name in ("HEAD", "config", "gitconfig")
     )
