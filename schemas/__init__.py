@@ -1,4 +1,4 @@
-"""The JSON Schemas of the documents people write: the one description of the format, read by everything else.
+"""The JSON Schemas of the documents people write. Everything else that describes the format is made from them.
 
 Draft-07-compatible subset, closed everywhere except free-form values, linear patterns only, nothing recursive, no remote references.
 """

@@ -1,7 +1,7 @@
 """The CustomResourceDefinitions of the home cluster: `python -m schemas.crds` writes deploy/crds/.
 
-These objects report; people write documents in Git instead (api.md, "On the home cluster"). A status may grow fields between
-versions of the controller, so what is not described here is kept, not refused.
+These objects only report; people write documents in Git instead. A newer controller may write more status fields, so
+fields that are not described here are kept, not refused.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """The public listener: POST /webhook/<key>, nothing else (W1 to W4).
 
-Order of checks: size, route, signature, shape, mark. What happened is in the status code alone; bodies tell a stranger nothing.
+Order of checks: size, route, signature, shape, mark. Only the status code says what happened; bodies contain nothing
+about the installation.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,12 +20,13 @@ Mark = Callable[[str, tuple[str, ...]], None]
 
 
 class MarkFailed(Exception):
-    """Raised by `mark` when the request could not be stored: the sender is told to come again."""
+    """Raised by `mark` when the request could not be stored: the sender should try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way in: the source it marks, the forge that signs, and the secrets valid now (read anew for each delivery: rotation)."""
+    """One route: the source it wakes, the forge that signs, and the valid secrets (read anew for each delivery, so that
+    they can be rotated)."""
 
     source: str
     provider: str
@@ -34,9 +36,9 @@ class Route:
 def create_app(routes: Mapping[str, Route], mark: Mark, limit: int = LIMIT) -> Flask:
     """The webhook as a WSGI application: key -> route at /webhook/<key>; bodies up to `limit` bytes.
 
-    `mark(source, refs)` stores the request durably or raises MarkFailed. Answers: 202 marked, 200 ping or an event of no interest,
-    400 malformed, 401 not signed, 404 no such route or no secret for it, 413 too large, 503 with Retry-After when not stored.
-    Raises ValueError for a provider nobody knows.
+    `mark(source, refs)` stores the request durably or raises MarkFailed. Answers: 202 marked, 200 ping or an event of
+    no interest, 400 malformed, 401 not signed, 404 no such route or no secret for it, 413 too large, 503 with
+    Retry-After when not stored. Raises ValueError for an unknown provider.
     """
     unknown = {route.provider for route in routes.values()} - set(FORGES)
     if unknown:

@@ -25,7 +25,7 @@ def serve(
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a burst is normal here and no warning
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # bursts are normal here: no warning
     sockets: dict[int, Any] = {}
     server = create_server(
         app,
@@ -57,7 +57,7 @@ def serve(
 
 
 def _flushed(server: Any) -> None:
-    """Returns when every finished answer has left, or after a second: a sender that does not read is not waited for."""
+    """Returns when every finished answer was sent, or after a second: a client that does not read is not waited for."""
     end = time.monotonic() + 1.0
     while (
         any(channel.total_outbufs_len for channel in list(server.active_channels.values())) and time.monotonic() < end

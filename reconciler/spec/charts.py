@@ -1,4 +1,5 @@
-"""The folders Helm looks for in a chart, where the tree shows them to be something else: Helm would leave out what they held."""
+"""Finds folders of a chart that are no folders in the tree (such as links): Helm would leave out their content without
+an error."""
 
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ _FOLDERS = ("templates", "crds", "charts")
 
 
 def misplaced(folder: str, paths: Sequence[str]) -> list[Violation]:
-    """The files below a chart that stand where a chart has a folder: a link, kept by a file system that knows none."""
+    """Files in the place of a chart's folder, such as a link that was checked in from a file system without links."""
     message, hint = "a file, where a chart has a folder", "commit the files themselves, below a folder of that name"
     found = [path for path in paths if _split(folder, path)[1] in _FOLDERS]
     return [Violation(path, 1, 1, Code.NOT_A_CHART, message, hint=hint) for path in found]

@@ -1,4 +1,5 @@
-"""Which version of a profile a cluster means: the newest that fits, and never an older one because a newer is broken (V4)."""
+"""Which version of a profile a cluster uses: the newest that fits; a broken newer version does not make it an older one
+(V4)."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
@@ -49,7 +50,7 @@ def _answer(
     except ValueError as error:
         return Code.BAD_RANGE, str(error), ""
     if wanted not in readable and readable != all_versions:
-        best = "?"  # a version nobody can read may be the one that is meant
+        best = "?"  # an unreadable version may be the one that is meant
     if best is None:
         return Code.NO_VERSION, f"no version of {name} fits", f"there are: {', '.join(sorted(readable))}"
     profile = checked.get((name, best))

@@ -1,4 +1,4 @@
-"""The controller's configuration file, checked like every other document (api.md, ControllerConfig)."""
+"""The controller's configuration file (docs/reference/ControllerConfig.md), checked like every other document."""
 
 import msgspec
 

@@ -23,7 +23,7 @@ _PLACE = re.compile(r"`\$\.?(.*)`$")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """One sound document: compared by identity, so that what was derived from it is kept as long as its blob stays."""
+    """One sound document: compared by identity, so that results derived from it are kept while its blob stays."""
 
     path: str
     line: int
@@ -44,7 +44,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one file came to. `broken`: (kind, name, version) of documents that are ours but not sound, "" where unknown."""
+    """The result of one file. `broken`: (kind, name, version) of documents of ours that have mistakes, "" where
+    unknown."""
 
     oid: str
     data: bytes = field(repr=False)
@@ -66,7 +67,7 @@ def digest(value: Any) -> str:
 
 
 def _mentions(data: bytes) -> bool:
-    """Whether our API group is named, in UTF-16 too: an editor that saved it so must be told, not ignored."""
+    """Whether our API group is named, also in UTF-16: a file saved like that must be reported, not ignored."""
     return MARK in data or (b"\0" in data[:4] and MARK in data.replace(b"\0", b""))
 
 
@@ -131,7 +132,7 @@ def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]
 
 
 def _misfit(error: msgspec.ValidationError) -> schema.Mistake:
-    """JSON Schema calls 1.0 an integer, the model does not: the stricter verdict stands (V2)."""
+    """JSON Schema takes 1.0 for an integer, the model does not: the stricter one counts (V2)."""
     text = str(error)
     place = _PLACE.search(text)
     steps = re.findall(r"[^.\[\]]+", place[1]) if place else []
@@ -139,7 +140,7 @@ def _misfit(error: msgspec.ValidationError) -> schema.Mistake:
 
 
 def named(body: Mapping[str, Any]) -> tuple[str, str, str]:
-    """(kind, name, version) as far as a document that is not sound says them."""
+    """(kind, name, version) as far as a broken document has them."""
     meta, spec = body.get("metadata"), body.get("spec")
     name = meta.get("name") if isinstance(meta, dict) else None
     version = spec.get("version") if isinstance(spec, dict) else None
@@ -154,7 +155,8 @@ def _subject(body: Mapping[str, Any]) -> str:
 
 
 def _suspected(data: bytes) -> tuple[tuple[str, str, str], ...]:
-    """Names that an unreadable file may have meant for a profile: clusters using those must not fall back to another version."""
+    """Names in an unreadable file that may be a profile's: clusters using them must not fall back to another
+    version."""
     if b"ClusterProfile" not in data:
         return ()
     names = {match[1].decode() for match in _NAMES.finditer(data)}

@@ -1,4 +1,5 @@
-"""Why a document fails its schema, in sentences: one per mistake, with the pointer and what would be right. Slow path only."""
+"""Explains why a document fails its schema: one sentence per mistake, with the pointer and what would be right. Used
+for failing documents only."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches

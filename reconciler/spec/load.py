@@ -1,6 +1,7 @@
-"""From a tree to a snapshot: every spec read, checked alone and against the others, and nothing read twice (G7).
+"""From a tree to a snapshot: every spec is read once, checked alone and against the others (G7).
 
-Files are kept by blob, profiles by document and files, clusters by document and what they use: a commit costs what it changed.
+Results are kept: files by blob, profiles by document and files, clusters by document and what they use. So a commit
+costs only what it changed.
 """
 
 from collections import defaultdict
@@ -35,7 +36,7 @@ from reconciler.spec.rules import Found, check
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """A checked cluster, with what the verdict rests on."""
+    """A checked cluster, with the inputs of the check."""
 
     item: Item
     uses: tuple[Found, ...]
@@ -47,7 +48,8 @@ class _Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What earlier loads found out, by path; entries of files that left the tree are dropped. Grows with the YAML in the tree."""
+    """Results of earlier loads, by path; those of files no longer in the tree are dropped. Grows with the YAML in the
+    tree."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     facts: Mapping[tuple[str, bool], Facts] = field(default_factory=dict)
@@ -88,12 +90,13 @@ def load(
     descends: bool = True,
     trailers: tuple[tuple[str, str], ...] = (),
 ) -> tuple[Snapshot, Known]:
-    """The snapshot of one tree, and what to hand to the next call.
+    """The snapshot of one tree, and the results for the next call.
 
-    `blobs`: content of at least `wanted(tree, known)`. `accepted`: documents the clusters were accepted with; `in_use`: digests of
-    profile versions in use, by (name, version); `running`: the versions each cluster runs; `origins`: the files profile versions were
-    accepted from. Specs holds only documents free of violations; a cluster whose profile is broken is left out with a violation of its
-    own (V4), and so is a profile that uses what may not be read. Raises KeyError where a blob is missing.
+    `blobs`: content of at least `wanted(tree, known)`. `accepted`: documents the clusters were accepted with; `in_use`:
+    digests of profile versions in use, by (name, version); `running`: the versions each cluster runs; `origins`: the
+    files profile versions were accepted from. Specs holds only documents free of violations; a cluster whose profile is
+    broken is left out with a violation of its own (V4), and so is a profile that uses a file that may not be read.
+    Raises KeyError where a blob is missing.
     """
     shape, in_use = outline.of(tree), in_use or {}
     read = {path: _entry(path, tree.files[path], blobs, known, limits) for path in shape.documents}
@@ -188,7 +191,8 @@ def _gather(read: Mapping[str, Entry]) -> _Named:
 def _lost(
     seen: lost.Seen, named: _Named, accepted: Mapping[str, ClusterDocument], origins: Keys, in_use: Keys
 ) -> list[Violation]:
-    """A file that held a document is looked at once more before that counts as removed: a typo is not a removal."""
+    """A file that held a document is checked again before the document counts as removed: a typing error is not a
+    removal."""
     used = {key: path for key, path in origins.items() if key in in_use}
     found, meant = lost.profiles(used, {*named.profiles, *named.broken}, seen)
     named.broken |= meant
@@ -206,7 +210,8 @@ def _profiles(items: Mapping[tuple[str, str], Item], known: Known, view: Files) 
 
 
 def _profile(item: Item, before: Profile | None, view: Files) -> Profile:
-    """A profile is checked again each time (globs may match more files), but the object stays while nothing came of it."""
+    """A profile is checked again each time (patterns may match more files), but the same object is kept if the result
+    is the same."""
     now = profiles.check(item, view)
     if (
         before is not None

@@ -1,4 +1,4 @@
-"""Documents accepted from a file that says nothing of them any more: what cannot be read is not a removal (S3, V4)."""
+"""Documents accepted from a file that no longer shows them: an unreadable document is not a removed one (S3, V4)."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class Seen:
 
 
 def clusters(accepted: Mapping[str, ClusterDocument], present: Collection[str], seen: Seen) -> list[Violation]:
-    """Why clusters that no file describes may still be meant: one violation for each reason, subject cluster/NAME."""
+    """Why clusters that no file describes may still be wanted: one violation for each reason, subject cluster/NAME."""
     missing = {name: document.path for name, document in accepted.items() if name not in present}
     found = []
     for name, path in missing.items():
@@ -32,7 +32,7 @@ def clusters(accepted: Mapping[str, ClusterDocument], present: Collection[str], 
 
 
 def profiles(accepted: Mapping[Key, str], present: Collection[Key], seen: Seen) -> tuple[list[Violation], set[Key]]:
-    """The same of profile versions, (name, version) -> the file they were accepted from, subject profile/NAME@VERSION;
+    """The same for profile versions, (name, version) -> the file they were accepted from, subject profile/NAME@VERSION;
     and all versions that may still be meant: a cluster must not fall back to an older one."""
     found, meant = [], set()
     for (name, version), path in accepted.items():
@@ -59,7 +59,8 @@ def _reasons(path: str, document: tuple[str, str, str], seen: Seen) -> Iterator[
 
 
 def _silent(path: str, document: tuple[str, str, str], data: bytes, limits: Limits) -> Iterator[Violation]:
-    """A file without mistakes, as far as only documents of ours were looked for: it is looked at once more, for what was meant."""
+    """A file in which no document of ours was found and no mistake: it is read again, to find out whether one was
+    meant."""
     parsed = yaml.parse(data, path, limits)
     if not parsed.whole:
         yield from parsed.violations

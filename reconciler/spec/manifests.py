@@ -1,4 +1,4 @@
-"""What a YAML file that a pack names says: its digest, the objects it claims, the references it makes, and its mistakes."""
+"""Reads a YAML file that a pack names: its digest, objects, `${{ }}` references and mistakes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,13 +50,13 @@ def _claimed(parsed: yaml.Parsed) -> dict[Claim, int]:
 
 
 def mistakes(body: Any) -> Iterator[Mistake]:
-    """What must not stand in a repository, in one object or in a list of them."""
+    """Mistakes of one object or a list: content that must not be in a repository."""
     for path, one in _objects(body):
         yield from ((path + where, code, message, hint) for where, code, message, hint in _object(one))
 
 
 def claims(body: Any) -> Iterator[Claim]:
-    """The identities of the objects in a document, as far as they are written out."""
+    """The identities of the objects in a document, as far as they contain no reference."""
     for _, one in _objects(body):
         if not _sound(one):
             continue

@@ -1,4 +1,5 @@
-"""Positions inside a YAML file, read again only where something failed: parsing keeps none (V1)."""
+"""Positions inside a YAML file. The file is read again for them only after a mistake, because parsing keeps none
+(V1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The order of packs in a profile: who waits for whom (api.md, `dependsOn`)."""
+"""The order of packs in a profile (`dependsOn`)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +28,7 @@ def ordered(packs: Sequence[Pack]) -> list[tuple[Pack, tuple[str, ...]]]:
 
 
 def circle(waits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The names that can never start because they wait for each other, sorted; empty where all is well."""
+    """The names that wait for each other in a circle, sorted; empty where there is none."""
     left = dict(waits)
     while ready := [name for name, others in left.items() if not any(other in left for other in others)]:
         for name in ready:
@@ -37,6 +37,6 @@ def circle(waits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def last(waits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The names nothing else waits for, in order."""
+    """The names that no other name waits for, in order."""
     needed = {other for others in waits.values() for other in others}
     return tuple(name for name in waits if name not in needed)

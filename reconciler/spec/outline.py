@@ -1,4 +1,4 @@
-"""A tree by its names alone: where its documents may be, which folders are charts, and what may not be read (S1)."""
+"""A tree by its paths alone: where documents may be, which folders are charts, and which files may not be read (S1)."""
 
 from dataclasses import dataclass
 

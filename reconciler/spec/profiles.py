@@ -1,4 +1,4 @@
-"""Rules of one profile that no schema says: packs, files, variables and references fit together (api.md, offline rules)."""
+"""Rules of one profile that no schema has: packs, files, variables and references fit together."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,8 +19,9 @@ _KNOWN = "variables.NAME, cluster.name, cluster.namespace, cluster.labels.KEY, h
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The tree as profiles see it. `facts(path, objects)` reads a YAML file once; None where it is in a chart. `unread` are the entries
-    that may not be read, by path; `pointers` says of small files in charts (by oid) whether they are LFS pointers."""
+    """The tree, for profiles. `facts(path, objects)` reads a YAML file once; None where it is in a chart. `unread` are
+    the entries that may not be read, by path; `pointers` says of small files in charts (by oid) whether they are LFS
+    pointers."""
 
     oids: Mapping[str, str]
     ordered: list[str]
@@ -47,7 +48,7 @@ class Profile:
 
 @dataclass(slots=True)
 class _Use:
-    """What one pack reads, while it is being checked. `unread`: what it would read and may not."""
+    """The files of one pack, while it is checked. `unread`: files that it names and that may not be read."""
 
     paths: list[str]
     facts: list[tuple[str, Facts]]
@@ -125,7 +126,7 @@ def _dependencies(packs: tuple[Pack, ...]) -> Iterator[tuple[str, Code, str, str
 
 
 def meaningless(name: str, profile: ClusterProfile) -> str:
-    """Why a reference can mean nothing in any cluster, "" if it may."""
+    """Why a reference cannot have a value in any cluster, "" if it can."""
     if not name:
         return "`${{` opens a reference that does not end; write `$${{` for the text"
     room, _, rest = name.partition(".")
@@ -153,7 +154,7 @@ def _needs(profile: ClusterProfile, uses: Mapping[str, _Use]) -> Iterator[str]:
 
 
 def _hidden(item: Item, pack: str, one: Violation) -> Violation:
-    """A file that may not be read is told to the profile that uses it, at the file's place."""
+    """A file that may not be read is a mistake of the profile that uses it, at the file's place."""
     assert isinstance(item.spec, ClusterProfile)
     name, version = item.spec.metadata.name, item.spec.spec.version
     message = f"{one.message}; pack {pack} of profile {name} {version} reads it"
@@ -219,7 +220,7 @@ def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, u
 
 
 def _charted(folder: str, place: str, tree: Files, use: _Use) -> None:
-    """Everything below a chart's folder is its own: Helm reads all of it."""
+    """All files below a chart's folder: Helm reads all of them."""
     hidden, found = unread.below(folder, tree.unread), files.under(folder, tree.ordered)
     if folder not in tree.charts and not hidden:
         use.mistakes.append((place, Code.NOT_A_CHART, f"{folder or '.'} has no Chart.yaml", ""))
@@ -232,7 +233,7 @@ def _charted(folder: str, place: str, tree: Files, use: _Use) -> None:
 
 
 def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None:
-    """One values file; inside a chart it is the chart's own business what it says."""
+    """One values file. The content of one inside a chart is not checked."""
     try:
         path = files.beside(document, file)
     except ValueError as error:

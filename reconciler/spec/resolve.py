@@ -1,4 +1,4 @@
-"""From specs to bundles: what one nested cluster should be, before rendering. Pure and cheap; nothing is remembered between calls."""
+"""From specs to bundles: what one nested cluster should be, before rendering. Pure; nothing is kept between calls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,9 +38,9 @@ _NAMESPACES = "namespaces"
 def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running: Versions = NO_VERSIONS) -> Bundle:
     """The bundle of one cluster of `content`, whose specs passed the rules: engine layers, namespaces, then packs in order.
 
-    Its versions are those that may follow what is `running` (`engine.choose`). Its digest is free of the revision and of comments.
-    Raises KeyError for a cluster that is not there, Stalled where a profile it uses is gone, a reference has no value, or the
-    controller offers its engine no more.
+    Its versions are those allowed after the `running` ones (`engine.choose`). Its digest does not depend on the
+    revision or on comments. Raises KeyError for an unknown cluster, Stalled where a profile it uses is gone, a
+    reference has no value, or its engine is not offered any more.
     """
     document = content.specs.clusters[name]
     namespace = engine.namespace_of(name, rules)
@@ -66,7 +66,7 @@ def tombstone(record: Record, accepted: Content | None, tombstone: Tombstone, ru
 
 
 def digests(name: str, content: Content) -> dict[str, str]:
-    """What a cluster's record says it stands on: "spec" and, per profile version it uses, "profile/NAME@VERSION" -> digest."""
+    """The digests in a cluster's record: "spec" and, per profile version it uses, "profile/NAME@VERSION" -> digest."""
     document = content.specs.clusters[name]
     used = [_profile(use, content.specs) for use in document.cluster.spec.profiles]
     named = {f"profile/{one.profile.metadata.name}@{one.profile.spec.version}": one.digest for one in used}
@@ -189,5 +189,5 @@ def _namespaces(namespaces: Sequence[NestedNamespace], target: Target) -> Layer:
 
 
 def _sealed(layer: Layer, content: str = "") -> Layer:
-    """The layer with its digest: everything it holds, its files by content and not by blob."""
+    """The layer with the digest of its content; files count by content and not by blob."""
     return replace(layer, digest=digest([replace(layer, files=()), [path for path, _ in layer.files], content]))

@@ -115,7 +115,7 @@ def _variables(use: ProfileUse, profile: Profile, place: str) -> Iterator[Mistak
 
 
 def _misfit(variable: Variable, value: Any) -> str:
-    """A pattern that does not compile is the profile's mistake, told there."""
+    """A pattern that does not compile is the profile's mistake and reported there."""
     try:
         return values.misfit(variable, value)
     except linear.PatternError:

@@ -45,7 +45,7 @@ Scalar = str | int | float | bool | None
 
 
 class ScalarError(ValueError):
-    """A plain scalar that must not stand as it is: a code, a message, and the fix."""
+    """A plain scalar that is not allowed: a code, a message, and the fix."""
 
     def __init__(self, code: Code, message: str, hint: str) -> None:
         super().__init__(message)

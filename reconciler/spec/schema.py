@@ -1,8 +1,8 @@
-"""Is a document what its schema says? (V2)
+"""Checks documents against their schemas (V2).
 
-The verdict is jsonschema-rs's: linear patterns, no network, microseconds. Only for a document that fails is jsonschema loaded, with an
-empty registry, to explain every mistake; where it sees none, the refusal stands and is told in jsonschema-rs's terms. Messages never
-hold values of the document: they may be secret.
+jsonschema-rs decides: linear patterns, no network, microseconds. jsonschema is loaded only to explain every mistake of
+a document that fails, with an empty registry; where it finds none, the document is still refused, with jsonschema-rs's
+message. Messages never contain values of the document, which may be secret.
 """
 
 from collections.abc import Iterator, Mapping

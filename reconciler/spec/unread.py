@@ -1,7 +1,7 @@
-"""Entries of the tree that may not be read (S1), and who uses them: only what somebody uses is a mistake (V4).
+"""Entries of the tree that may not be read (S1), and what uses them: an entry that nothing uses is no mistake (V4).
 
-An entry is told by its own violation, made where the tree was listed. A symbolic link and a submodule may stand for a folder, so
-what lies below them is unread too.
+The violation of an entry was made when the tree was listed. A symbolic link and a submodule may be a folder, so paths
+below them are unread too.
 """
 
 import re
@@ -19,7 +19,7 @@ _ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)")
 
 
 def at(path: str, unread: Unread) -> list[Violation]:
-    """The entry that is `path`, or stands in the place of one of its folders; none where `path` can be read."""
+    """The entry that is `path`, or is in the place of one of its folders; none where `path` can be read."""
     parts = path.split("/") if unread else []
     found = [unread[prefix] for end in range(1, len(parts) + 1) if (prefix := "/".join(parts[:end])) in unread]
     return found[:1]
@@ -32,14 +32,15 @@ def below(folder: str, unread: Unread) -> list[Violation]:
 
 
 def meant(pattern: str, unread: Unread) -> list[Violation]:
-    """The entries a pattern matches, and those that may hide what it matches, sorted. Raises linear.PatternError."""
+    """The entries that a pattern matches, and those that may hide files it matches, sorted. Raises
+    linear.PatternError."""
     if not files.wild(pattern):
         return at(pattern, unread)
     return sorted(one for path, one in unread.items() if _means(pattern, path, one))
 
 
 def _means(pattern: str, path: str, one: Violation) -> bool:
-    """A sign that does not print is shown as several, and counts as one."""
+    """A character that does not print is shown as several and counts as one."""
     expression, plain = files.expression(pattern), _ESCAPED.sub("_", path)
     if linear.whole(expression, path) or linear.whole(expression, plain):
         return True

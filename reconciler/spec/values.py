@@ -1,4 +1,4 @@
-"""Values of variables: do they fit their declaration? (api.md, variable types)"""
+"""Checks values of variables against their declaration."""
 
 import ipaddress
 import re
@@ -20,7 +20,8 @@ def effective(declared: Sequence[Variable], given: Mapping[str, Any]) -> dict[st
 
 
 def misfit(variable: Variable, value: Any) -> str:
-    """Why `value` cannot be this variable's, "" if it can. Says nothing of the value itself. Raises linear.PatternError."""
+    """Why `value` does not fit this variable, "" if it does. The text does not contain the value. Raises
+    linear.PatternError."""
     expected = _TYPES[variable.type]
     if not expected(value):
         return f"is not of type {variable.type}"
@@ -57,12 +58,12 @@ def declaration(variable: Variable) -> Iterator[Problem]:
 
 
 def _same(left: Any, right: Any) -> bool:
-    """Equality that keeps true apart from 1."""
+    """Equality for which true is not 1."""
     return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
 
 
 def _text(accepts: Callable[[str], object]) -> Callable[[Any], bool]:
-    """A check for texts that `accepts` reads without ValueError."""
+    """A check that holds where `accepts` reads the text without ValueError."""
 
     def check(value: Any) -> bool:
         if not isinstance(value, str):

@@ -1,6 +1,7 @@
-"""`${{ }}`: typed substitution on parsed trees, in string scalars only (api.md, ClusterProfile).
+"""`${{ }}`: typed substitution in the string scalars of parsed documents.
 
-A scalar that is one reference takes the type of what it names; otherwise it is interpolated. `$${{` is a literal `${{`.
+A scalar that is only a reference gets the type of the value; in a longer text the value is inserted as text. `$${{` is
+a literal `${{`.
 """
 
 import re
@@ -14,7 +15,7 @@ _PART = re.compile(r"(\$?)\$\{\{(?:\s*([A-Za-z0-9_./-]+)\s*\}\})?", re.ASCII)
 
 
 class UnknownVariable(ValueError):
-    """A reference that names nothing, or nothing that has a value; `name` is what stands between the braces."""
+    """A reference that names nothing, or something without a value; `name` is the text between the braces."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"${{{{ {name} }}}}: {reason}" if name else reason)

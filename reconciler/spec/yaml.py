@@ -1,8 +1,9 @@
-"""Strict YAML for what people write (V1), built from libyaml's event stream without recursion.
+"""Strict YAML for documents of people (V1), built from libyaml's event stream without recursion.
 
-Refused: anything but UTF-8, anchors, aliases, merge keys, tags, directives, duplicate and non-string keys, ambiguous plain scalars,
-nesting, nodes and documents beyond the limits. Depth is refused while events arrive: libyaml's own loader crashes on deep input.
-Positions are not kept for sound files; `locate` reads them again where something failed.
+Refused: anything but UTF-8, anchors, aliases, merge keys, tags, directives, duplicate and non-string keys, ambiguous
+plain scalars, nesting, nodes and documents beyond the limits. Depth is checked while events arrive, because libyaml's
+own loader crashes on deep input. Positions are not kept for sound files; `locate` reads them again where something
+failed.
 """
 
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class _Stop(Exception):
 
 
 def parse(data: bytes, path: str, limits: Limits) -> Parsed:
-    """Reads one file. Never raises for what is in it: mistakes come back as violations with 1-based positions."""
+    """Reads one file. Never raises for its content: mistakes are returned as violations with 1-based positions."""
     refused = _refuse_bytes(data, path, limits)
     if refused:
         return Parsed((), (refused,), whole=False)
@@ -126,7 +127,7 @@ class _Builder:
         self.left = limits.nodes
 
     def run(self, parser: Any) -> list[Document]:
-        """The hot loop of a cold start: two events of three are scalars, so those are handled here."""
+        """A start spends most of its time in this loop. Two of three events are scalars, so they are handled here."""
         next_event: Callable[[], Any] = parser.get_event
         steps: dict[type, Callable[[Any], None]] = {
             MappingStartEvent: self.start,
@@ -228,7 +229,7 @@ class _Builder:
         self.tell(event, Code.NOT_ALLOWED, f"{what} not used here", "write the value out")
 
     def plain(self, event: Any) -> Any:
-        """A plain scalar that may be more than text. As a key, y and n are coordinates, not switches."""
+        """A plain scalar that may be more than text. As a key, y and n are text and not booleans."""
         text, is_key = event.value, self.key is _NO_KEY and type(self.here) is dict
         if is_key and text == "<<":
             self.tell(event, Code.NOT_ALLOWED, "merge keys are not used here", "write the fields out")

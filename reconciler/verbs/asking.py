@@ -1,4 +1,4 @@
-"""What `approve`, `suspend`, `resume` and `sync` share: writing a request object (A9)."""
+"""Writes a request object, for `approve`, `suspend`, `resume` and `sync` (A9)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ask(
     reason: str = "",
     seconds: float = 0.0,
 ) -> Request:
-    """Store a request; its name says what about and when. Raises ApiError."""
+    """Store a request; its name has the subject and the time. Raises ApiError."""
     from reconciler.inventory import requests
     from reconciler.model import Request
     from reconciler.settings import user

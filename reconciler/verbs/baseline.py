@@ -1,4 +1,4 @@
-"""What the clusters stand on, read from the repository the planned folder is a work tree of (P6, S8)."""
+"""The accepted contents of the clusters, read from the repository of the planned folder (P6, S8)."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ class Baseline:
         return self._readers[-1](oids)
 
     def descends(self, folder: Path, head: str) -> bool:
-        """Whether `head` comes after everything readable the clusters stand on (S5); a folder without commits is taken as it is."""
+        """Whether `head` descends from every accepted commit that can be read (S5); a folder without commits counts as
+        descending."""
         commits = {content.revision.commit for content in self.accepted.values()}
         return not head or all(past.descends(folder, commit, head) for commit in commits)
 
     def _content(self, folder: Path, sub: str, limits: Limits, commit: str, record: Record) -> Content | None:
-        """As Source.content_at: it was judged when it was accepted."""
+        """As Source.content_at: it is not validated again."""
         if not commit:
             return None
         try:

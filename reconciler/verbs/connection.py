@@ -41,7 +41,8 @@ def connect(args: argparse.Namespace) -> Client:
 
 
 def configured(args: argparse.Namespace, *, repo: str = "", branch: str = "", path: str = "") -> Settings:
-    """The controller's settings, for a command that goes on into nested clusters. Raises NidusError where they are not usable."""
+    """The controller's settings, for a command that also reads nested clusters. Raises NidusError where they are not
+    usable."""
     from reconciler import settings
 
     _raise_file_limit()
@@ -57,10 +58,11 @@ def configured(args: argparse.Namespace, *, repo: str = "", branch: str = "", pa
 
 
 def _raise_file_limit() -> None:
-    """Take all descriptors we may have: a nested cluster needs three, and the usual soft limit of 1,024 is there for users of select()."""
+    """Raise the limit of open files to the hard limit: a nested cluster needs three, and the usual soft limit of 1,024
+    exists for users of select()."""
     import resource
     from contextlib import suppress
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems name a hard limit that they do not grant
+    with suppress(ValueError, OSError):  # some systems report a hard limit that they do not allow
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

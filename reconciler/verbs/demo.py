@@ -1,4 +1,5 @@
-"""`nidus demo`: the whole story on the embedded host: a push, clusters becoming Ready, a second push, and what to type next."""
+"""`nidus demo`: shows Nidus on the embedded host: a push, clusters becoming Ready, a second push, and commands to try
+next."""
 
 from __future__ import annotations
 
@@ -117,7 +118,7 @@ def _details(controller: Controller) -> None:
 
 
 def _second_commit(controller: Controller, stage: Stage) -> bool:
-    """Change one number of one cluster, push, and tell how long it took until it was applied, from the hook's first line."""
+    """Change one number of one cluster, push, and print the time from the hook's first line until it was applied."""
     file = stage.repository.work / "clusters" / "team-a-dev.yaml"
     text = file.read_text()
     changed = re.sub(r"replicas: 2\b", "replicas: 3", text)

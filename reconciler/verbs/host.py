@@ -1,4 +1,4 @@
-"""`nidus host`: build, start, look at and end the embedded host, a real control plane on this machine."""
+"""`nidus host`: build, start, show and stop the embedded host, a real control plane on this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the sub-verb in `args`; return the exit code. What is wrong is told in one sentence on standard error."""
+    """Run the sub-verb in `args`; return the exit code. An error is one sentence on standard error."""
     try:
         from devhost import command
         from devhost.errors import HostError

@@ -1,4 +1,5 @@
-"""`nidus kubeconfig NAME`: a kubeconfig of one nested cluster. Where nothing exposes it, the command goes on as its port-forward."""
+"""`nidus kubeconfig NAME`: a kubeconfig of one nested cluster. Where the cluster is not exposed, the command keeps
+running as its port-forward."""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _place(client: Client, args: argparse.Namespace) -> tuple[str, str]:
-    """The host namespace, and the endpoint outside clients may use ("" for none)."""
+    """The host namespace, and the endpoint for clients outside the host ("" for none)."""
     from reconciler.inventory.store import Store
     from reconciler.model import ObjectRef
 
@@ -85,7 +86,7 @@ def _render(secret: Object, name: str, namespace: str, server: str, verify_as: s
 
     from reconciler.kube.secret import credentials
 
-    found = credentials(secret)  # refuses what is not what it must be
+    found = credentials(secret)  # refuses malformed fields
     cluster: dict[str, Any] = {"server": server, "certificate-authority-data": _base64(found.ca)}
     if verify_as:
         cluster["tls-server-name"] = verify_as
@@ -108,7 +109,7 @@ def _base64(text: str) -> str:
 
 
 def _let_go_of_output() -> None:
-    """Close standard output, so that whoever reads it sees its end while the port-forward goes on."""
+    """Close standard output, so that its reader sees the end while the port-forward keeps running."""
     import os
 
     sys.stdout.flush()

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0; 1 where the repository has violations or the host cannot be seen; 2 for changes with --detailed-exitcode."""
+    """Exit code 0; 1 where the repository has mistakes or the host cannot be read; 2 for changes with
+    --detailed-exitcode."""
     from reconciler.inventory.store import Store
     from reconciler.kube import edge
 
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
-    """Records from before versions were kept, with what their status objects say."""
+    """Records of an older format without versions, completed from their status objects."""
     from dataclasses import replace
 
     from reconciler import fleet
@@ -76,7 +77,8 @@ def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
 def _snapshot(
     args: argparse.Namespace, told: Settings, facts: HostFacts, states: Mapping[str, State]
 ) -> tuple[Snapshot, Mapping[str, Content], Read]:
-    """The folder as a snapshot against what its clusters stand on, those contents, and what reads the files of both."""
+    """The folder as a snapshot checked against the accepted contents, those contents, and a reader of the files of
+    both."""
     from pathlib import Path
 
     from reconciler import fleet
@@ -118,7 +120,8 @@ def _snapshot(
 
 
 def _stood_for(missing: Sequence[str], snapshot: Snapshot) -> dict[str, Content]:
-    """Clusters whose accepted commit is not in this repository are compared with the folder itself, and that is said."""
+    """Clusters whose accepted commit is not in this repository are compared with the folder itself, and a note is
+    printed."""
     if missing:
         print(
             f"note: this folder's repository lacks the accepted commit of {len(missing)} clusters ({missing[0]}, ...): "

@@ -1,4 +1,4 @@
-"""`nidus resume NAME`: end a suspension that `nidus suspend` began. One that stands in Git ends in Git."""
+"""`nidus resume NAME`: end a suspension that `nidus suspend` began. A suspension written in Git ends by a commit."""
 
 import argparse
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool, str]:
-    """What to print, whether NAME is there, and the version of the nested clusters it tells of."""
+    """What to print, whether NAME exists, and the resourceVersion of the list of nested clusters."""
     sources, _ = client.list("nidus.dev", "Source", namespace=args.namespace)
     clusters, version = client.list("nidus.dev", "NestedCluster", namespace=args.namespace)
     if args.name:
@@ -53,7 +53,7 @@ def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool, str]:
 
 
 def _leader(client: Client, namespace: str) -> str:
-    """Which controller works, from the Lease; "" where this user may not read it."""
+    """Which controller leads, from the Lease; "" where this user may not read it."""
     import time
 
     from reconciler.controller.leadership import LEASE
@@ -210,7 +210,7 @@ def _age(item: Item) -> str:
 
 
 def _wait(client: Client, namespace: str, version: str) -> None:
-    """Until a nested cluster changes after `version`, at most a minute: ages move too."""
+    """Wait until a nested cluster changes after `version`, at most a minute, because ages change too."""
     events = client.watch("nidus.dev", "NestedCluster", since=version, namespace=namespace, seconds=55, silence=60.0)
     try:
         next(iter(events), None)

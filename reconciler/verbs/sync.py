@@ -1,4 +1,4 @@
-"""`nidus sync`: sync now. Wakes the controller that runs; where none does, does one sync itself under the Lease (H1)."""
+"""`nidus sync`: sync now. Wakes the running controller; where none runs, does one sync itself under the Lease (H1)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 once the controller is told, or the own sync left everything Ready; 1 where it did not."""
+    """Exit code 0 when the request is stored, or when its own sync left everything Ready; 1 otherwise."""
     client = connection.connect(args)
     if _runs(client, args.namespace):
         return _tell(client, args)
@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _runs(client: Client, namespace: str) -> bool:
-    """Whether a controller holds the Lease and renewed it lately; a wrong guess is harmless, since the Lease itself decides."""
+    """Whether a controller holds the Lease and renewed it lately. A wrong answer does no harm, because the Lease itself
+    decides."""
     from datetime import UTC, datetime
 
     from reconciler.controller.leadership import LEASE

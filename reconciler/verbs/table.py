@@ -1,4 +1,4 @@
-"""Columns as kubectl prints them, and colours only where a terminal wants them."""
+"""Columns as kubectl prints them, and colours on terminals."""
 
 import sys
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ COLOURS = {
 
 
 def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Left-aligned columns three spaces apart; an empty cell prints as <none>, what does not print is spelled out."""
+    """Left-aligned columns three spaces apart; an empty cell prints as <none>, characters that do not print are
+    escaped."""
     cells = [list(header), *([printable(cell) or "<none>" for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
@@ -31,7 +32,7 @@ def coloured(text: str, word: str) -> str:
 
 
 def wants_colour() -> bool:
-    """A terminal, and nobody said NO_COLOR."""
+    """Whether standard output is a terminal and NO_COLOR is not set."""
     if not sys.stdout.isatty():
         return False
     from reconciler.settings import no_colour

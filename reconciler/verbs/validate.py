@@ -77,7 +77,7 @@ def _print_json(snapshot: Snapshot, violations: Collection[Violation]) -> None:
 def _print_text(
     snapshot: Snapshot, violations: Collection[Violation], sources: Mapping[str, bytes], folder: str
 ) -> None:
-    """Paths as they are reached from here, so that editors and terminals can open them."""
+    """Print mistakes with paths relative to the current folder, so that editors and terminals can open them."""
     red, bold, plain = _colours()
     for one in violations:
         file = os.path.join(folder, one.path) if folder != "." and one.path in snapshot.tree else one.path  # noqa: PTH118

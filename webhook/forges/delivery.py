@@ -1,4 +1,4 @@
-"""What a delivery comes to, and the signature check the HMAC forges share."""
+"""The result of a delivery, and the signature check of forges that use HMAC."""
 
 import hmac
 import json
@@ -23,7 +23,7 @@ class Delivery:
 def signed(digest: str, body: bytes, secrets: tuple[bytes, ...]) -> bool:
     """Whether the hex HMAC-SHA256 `digest` is of these raw bytes under one of the secrets: constant time, on bytes (W1, M19).
 
-    Every secret is tried whatever the others said; an empty one never counts.
+    Every secret is tried, also after one has matched; an empty one never matches.
     """
     if not _HEX.fullmatch(digest):
         return False

@@ -13,7 +13,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: tuple[bytes, ...]) -> bool:
-    """Whether GitHub signed this body. The older SHA-1 header is not looked at."""
+    """Whether GitHub signed this body. The older SHA-1 header is not read."""
     header = headers.get("x-hub-signature-256", "")
     return header.startswith(_PREFIX) and signed(header.removeprefix(_PREFIX), body, secrets)
 
