@@ -1,7 +1,5 @@
 """The report of a pass that could not read or save: only what a human must end is Stalled (T1)."""
 
-import pytest
-
 from reconciler.controller import briefs
 from reconciler.errors import NidusError, Retry, Stalled
 from reconciler.model import Revision
@@ -13,16 +11,12 @@ def said(error: NidusError) -> dict[str, tuple[str, str, str]]:
     return {one.type: (one.status, one.reason, one.message) for one in report.conditions}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="every failed pass says Stalled, reason Invalid, as if the cluster's file had a mistake"
-)
 def test_what_passes_by_itself_is_not_stalled() -> None:
     found = said(Retry("the host did not answer", reason="Unreachable"))
     assert found["Ready"] == ("False", "Degraded", "Unreachable: the host did not answer")
     assert found["Stalled"] == ("False", "NotStalled", "")
 
 
-@pytest.mark.xfail(strict=True, reason="a record that cannot be read is reported with reason Invalid")
 def test_what_a_human_must_end_is_stalled_with_its_reason_and_what_to_do() -> None:
     found = said(Stalled("ConfigMap x cannot be read", reason="BadRecord", hint="restore it"))
     assert found["Ready"] == ("False", "Degraded", "BadRecord: ConfigMap x cannot be read; restore it")

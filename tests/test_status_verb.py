@@ -72,4 +72,24 @@ def test_a_source_that_cannot_be_fetched_says_since_when(server: Server) -> None
     server.put({**head, "spec": {}})
     fetched = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     server.apply({**head, "status": {"error": "Unavailable: no answer", "fetched": fetched}}, subresource="status")
-    assert "Unavailable: no answer (fetched 5m ago)" in shown(server)
+    lines = shown(server).split("\n")
+    assert lines[3].split() == ["p", "<none>", "0", "Unavailable", "<none>"]
+    assert lines[4] == "  Unavailable: no answer (last fetched 5m ago)"
+
+
+def test_a_cluster_says_since_when_and_fits_a_narrow_terminal() -> None:
+    message = "the nested API server of team-a did not answer within 5 s; it is asked again in 12 s"
+    since = (datetime.now(UTC) - timedelta(minutes=7)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready = {"type": "Ready", "status": "Unknown", "reason": "Unreachable", "message": message}
+    layer = {"name": "engine", "target": "local", "health": "InProgress", "objects": 6, "message": message}
+    item = {"status": {"layers": [layer], "conditions": [{**ready, "lastTransitionTime": since}]}}
+    assert status._detail(item).split("\n")[2] == f"Ready=Unknown Unreachable (7m): {message}"
+    narrow = status._detail(item, 60).split("\n")
+    assert max(map(len, narrow)) <= 60
+    assert narrow[0].split() == ["LAYER", "TARGET", "HEALTH", "OBJECTS"]
+    assert " ".join(" ".join(narrow).split()).count(message) == 2
+
+
+def test_a_cluster_without_layers_shows_no_empty_table() -> None:
+    ready = {"type": "Ready", "status": "False", "reason": "Degraded", "message": "BadRecord: x"}
+    assert status._detail({"status": {"conditions": [ready]}}) == "Ready=False Degraded: BadRecord: x"

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from reconciler import conditions
 from reconciler.assignment import Assignment, Unresolved
-from reconciler.errors import NidusError, Stalled
+from reconciler.errors import ApiError, NidusError, Stalled
 from reconciler.inventory.requests import suspended
-from reconciler.model import Bundle, Held, Plan, Report, Request, Revision
+from reconciler.model import Bundle, Condition, Held, Plan, Report, Request, Revision
 
 
 def suspension(bundle: Bundle, requests: tuple[Request, ...], now: float) -> str:
@@ -95,7 +95,14 @@ def invalid(cluster: str, revision: Revision, message: str) -> Report:
 
 
 def failed(cluster: str, revision: Revision, error: NidusError) -> Report:
-    """The report of a pass that could not read or save; nothing of the cluster was changed."""
-    message = f"{error.reason}: {error.message}"
-    found, _ = conditions.compute((), (), held=None, suspended="", tombstone=None, invalid=message, never_applied=False)
+    """The report of a pass that could not read or save; nothing of the cluster was changed. Stalled where a human must act."""
+    message = f"{error.message}; {error.hint}" if error.hint else error.message
+    stalled = Condition("Stalled", "False", "NotStalled", "")
+    if isinstance(error, Stalled) or (isinstance(error, ApiError) and error.stalls):
+        stalled = Condition("Stalled", "True", error.reason, message)
+    found = (
+        Condition("Ready", "False", "Degraded", f"{error.reason}: {message}"),
+        Condition("Reconciling", "False", "Degraded", ""),
+        stalled,
+    )
     return Report(cluster, revision, Plan(cluster, revision, ()), (), (), found, "Degraded")

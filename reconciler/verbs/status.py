@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import printable
 from reconciler.verbs import connection, table
 
 if TYPE_CHECKING:
@@ -90,34 +89,46 @@ def _form(sources: Sequence[Item], clusters: Sequence[Item], args: argparse.Name
     if args.output == "name":
         return "\n".join(f"nestedcluster.nidus.dev/{item['metadata']['name']}" for item in clusters)
     shown = _clusters(clusters, wide=args.output == "wide")
-    return "\n\n".join([shown, _detail(clusters[0])] if args.name else [_sources(sources), shown])
+    width = table.columns()
+    return "\n\n".join([shown, _detail(clusters[0], width)] if args.name else [_sources(sources, width), shown])
 
 
-def _sources(items: Sequence[Item]) -> str:
+def _sources(items: Sequence[Item], width: int = 0) -> str:
     rows, notes = [], []
     for item in items:
         status = item.get("status") or {}
-        errors = int(status.get("violationCount", 0))
-        state = _with_age(status) or (_count(errors, "error") if errors else "ok")
+        errors, error = int(status.get("violationCount", 0)), str(status.get("error") or "")
+        state = error.partition(":")[0] or (_count(errors, "error") if errors else "ok")
         name = item["metadata"]["name"]
         rows.append(
             (name, _short(status.get("revision", "")), str(status.get("accepted", 0)), state, status.get("trigger", ""))
         )
-        notes += [
-            f"  {v['file']}:{v['line']}:{v['column']}: {v['code']} {v['message']}" for v in status.get("violations", ())
-        ]
-        if status.get("held"):
-            notes.append(f"  held: {status['held']['message']}" + _approval(status["held"].get("digest", "")))
+        notes += _notes(status)
     text = table.render(("SOURCE", "REVISION", "CLUSTERS", "STATE", "TRIGGER"), rows)
-    return "\n".join([text, *map(printable, notes)])
+    return "\n".join([text, *(table.wrapped(note, width, indent=2) for note in notes)])
+
+
+def _notes(status: Item) -> list[str]:
+    """What is wrong with a source, one line each: why it cannot be read and since when, its mistakes, what is held."""
+    notes = [_with_age(status)] if status.get("error") else []
+    notes += [
+        f"{v['file']}:{v['line']}:{v['column']}: {v['code']} {v['message']}" for v in status.get("violations", ())
+    ]
+    if status.get("held"):
+        notes.append(f"held: {status['held']['message']}" + _approval(status["held"].get("digest", "")))
+    return notes
 
 
 def _with_age(status: Item) -> str:
-    """Why the source cannot be read, and when it was last fetched; "" where it can."""
+    """Why the source cannot be read, and when it was last fetched."""
+    fetched = _seconds(status.get("fetched"))
+    return f"{status['error']} (last fetched {_since(fetched)} ago)" if fetched else str(status["error"])
+
+
+def _since(at: float) -> str:
     import time
 
-    error, fetched = str(status.get("error") or ""), _seconds(status.get("fetched"))
-    return f"{error} (fetched {table.age(time.time() - fetched)} ago)" if error and fetched else error
+    return table.age(time.time() - at)
 
 
 def _clusters(items: Sequence[Item], wide: bool) -> str:
@@ -149,22 +160,26 @@ def _row(item: Item, wide: bool) -> list[str]:
     return row
 
 
-def _detail(item: Item) -> str:
+def _detail(item: Item, width: int = 0) -> str:
     status = item.get("status") or {}
     layers = [
         (layer["name"], layer["target"], layer["health"], str(layer.get("objects", 0)), layer.get("message", ""))
         for layer in status.get("layers", ())
     ]
-    shown = table.render(("LAYER", "TARGET", "HEALTH", "OBJECTS", "MESSAGE"), layers)
-    lines = [
-        f"{one['type']}={one['status']} {one['reason']}" + (f": {one['message']}" if one["message"] else "")
-        for one in status.get("conditions", ())
-    ]
+    shown = table.with_message(("LAYER", "TARGET", "HEALTH", "OBJECTS", "MESSAGE"), layers, width)
+    lines = [_condition_line(one) for one in status.get("conditions", ())]
     plan = status.get("plan") or {}
     lines += [f"held: {line}" for line in plan.get("held", ())]
     if plan.get("digest"):
-        lines.append(_approval(plan["digest"]).strip())
-    return "\n".join([shown, *map(printable, lines)])
+        lines.append(_approval(plan["digest"]).removeprefix("; "))
+    return "\n".join([*([shown] if layers else []), *(table.wrapped(line, width) for line in lines)])
+
+
+def _condition_line(one: Item) -> str:
+    """A condition, for how long it has had this status, and its message."""
+    since = _seconds(one.get("lastTransitionTime"))
+    age = f" ({_since(since)})" if since else ""
+    return f"{one['type']}={one['status']} {one['reason']}{age}" + (f": {one['message']}" if one["message"] else "")
 
 
 def _document(sources: Sequence[Item], clusters: Sequence[Item], form: str) -> str:

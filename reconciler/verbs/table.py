@@ -25,6 +25,36 @@ def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def with_message(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 0) -> str:
+    """A table whose last column is a message. Where that is wider than `width`, each message is below its row."""
+    text = render(header, rows)
+    if not width or all(len(line) <= width for line in text.split("\n")):
+        return text
+    head, *lines = render(header[:-1], [row[:-1] for row in rows]).split("\n")
+    below = [wrapped(row[-1], width, indent=2) if row[-1] else "" for row in rows]
+    return "\n".join([head, *(line for pair in zip(lines, below, strict=True) for line in pair if line)])
+
+
+def wrapped(text: str, width: int = 0, indent: int = 0) -> str:
+    """`text` in lines of at most `width` columns, the second and later ones indented by two more; 0: in one line."""
+    import textwrap
+
+    first, rest = " " * indent, " " * (indent + 2)
+    if not width:
+        return first + printable(text)
+    fold = textwrap.TextWrapper(
+        max(20, width), initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
+    return fold.fill(printable(text))
+
+
+def columns() -> int:
+    """The width of the terminal, or 0 where output is no terminal: what programs read is not wrapped."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
 def coloured(text: str, word: str) -> str:
     """`text` in the colour of a status word, if the terminal takes colours."""
     code = COLOURS.get(word)
