@@ -176,7 +176,7 @@ def _bury(
 
 
 def _left(assignment: Assignment, facts: Facts, reader: Reader) -> list[Result]:
-    """What the engine left and is still there; where nobody can say, that."""
+    """The pods of the engine that are still there, or that they could not be listed."""
     host = Target(facts.host.name)
     try:
         found = leftovers.left(assignment.bundle, reader.client(host))

@@ -47,7 +47,8 @@ class Sources:
         self.following: dict[str, Source] = {}
 
     def open(self) -> None:
-        """Open every mirror and recall what its clusters stand on. Raises NidusError where a mirror cannot be opened."""
+        """Open every mirror and read the accepted contents of its clusters. Raises NidusError where a mirror cannot be
+        opened."""
         rules, facts, limits = self._registry.rules, self._registry.facts, self._settings.limits
         ports = Ports(
             self._revise,

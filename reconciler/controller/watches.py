@@ -49,7 +49,7 @@ def reader(
     facts: HostFacts,
     cache: Cache | None,
 ) -> Reader:
-    """What one pass reads through; without a cache every object is asked for (`nidus plan`)."""
+    """The reader of one pass; without a cache every object is read by GET (`nidus plan`)."""
     wanted = bundle.versions.kubernetes or facts.version
 
     def client(target: Target) -> Client:
@@ -146,7 +146,7 @@ class Watches:
         def wake() -> None:
             self._woken(cluster)
 
-        with suppress(NidusError):  # no watch: the pass's own deadline looks again
+        with suppress(NidusError):  # no watch: the next pass is timed
             target = Target(self._facts.name, cluster)
             end = self._targets.nested_watch(target, bundle.namespace, sorted(kinds), wake)
             if end is not None:

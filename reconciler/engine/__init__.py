@@ -44,7 +44,8 @@ def namespace_of(name: str, rules: Rules) -> str:
 
 
 def policy_objects(cluster: NestedCluster, namespace: str, rules: Rules, facts: HostFacts) -> tuple[Object, ...]:
-    """What guards the tenant and must stand before the engine starts: quota, limits, network policies, role bindings."""
+    """The objects that limit the tenant and must exist before the engine starts: quota, limits, network policies, role
+    bindings."""
     share, isolation = quota_of(cluster, rules), isolation_of(cluster, rules)
     limits = limit_range(share, namespace)
     return (

@@ -28,12 +28,13 @@ class Choice:
 
 
 def asked(cluster: NestedCluster, rules: Rules) -> Versions:
-    """The versions that are written, else the operator's newest; "" where there is none."""
+    """The versions in the document, else the operator's newest; "" where there is none."""
     return _asked(_written(cluster), _offered(rules))
 
 
 def choose(cluster: NestedCluster, rules: Rules, running: Versions) -> Choice:
-    """The versions of one cluster. Where a step is not possible, what runs stays and the choice is held; never raises.
+    """The versions of one cluster. Where a step is not allowed, the running versions stay and a hold says why; never
+    raises.
 
     `running`: the versions rolled out last, "" where nothing ran yet: then every version is allowed.
     """

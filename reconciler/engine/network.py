@@ -42,7 +42,8 @@ def network_policies(cluster: NestedCluster, isolation: Isolation, namespace: st
 
 
 def _to_engine(cluster: NestedCluster, outside: Sequence[Rule], account: str) -> tuple[Rule, ...]:
-    """An exposed API server is guarded by its own TLS and by the load balancer's source ranges: node addresses arrive here."""
+    """Allow all sources to an exposed API server: traffic arrives from node addresses. Its TLS and the load balancer's
+    source ranges limit access."""
     expose = cluster.spec.expose.type
     if expose in ("LoadBalancer", "NodePort") or (expose == "Ingress" and not outside):
         return ({"ports": _tcp(API_PORT)},)

@@ -79,7 +79,7 @@ def _broken(situation: Situation, name: str) -> Held | None:
 
 
 def _changed_profiles(situation: Situation) -> frozenset[tuple[str, str]]:
-    """Profile versions in use whose content is another now (api.md: a version in use is immutable)."""
+    """Profile versions in use whose content changed. A version in use is immutable."""
     if situation.rules.profile_versions != "Immutable":
         return frozenset()
     used = {item for record in situation.mine.values() for item in record.digests.items()}

@@ -48,7 +48,7 @@ def _replaced(before: ClusterDocument, after: ClusterDocument) -> Iterator[str]:
 
 
 def _lowered(situation: Situation, before: ClusterDocument, after: ClusterDocument) -> Iterator[str]:
-    """Against what runs; where nothing ran yet, against what the accepted document asked for."""
+    """Compares with the running versions; where nothing ran yet, with those of the accepted document."""
     runs, meant = situation.running(after.cluster.metadata.name), engine.asked(before.cluster, situation.rules)
     wanted = engine.asked(after.cluster, situation.rules)
     pairs = {

@@ -67,7 +67,7 @@ class Situation:
         return content.specs.clusters.get(name) if content else None
 
     def running(self, name: str) -> Versions:
-        """What was rolled out last, of what was retained as well: the data on its volume is of these versions."""
+        """The versions rolled out last, also of retained clusters: the data on the volume is of these versions."""
         return running(self.records.get(name), self.accepted_document(name), self.rules)
 
     def version(self, name: str, span: str) -> str:

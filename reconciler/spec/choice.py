@@ -20,7 +20,8 @@ def moved(profile: Profile, key: tuple[str, str], in_use: Keys, rules: Rules) ->
 def chooser(
     checked: Mapping[tuple[str, str], Profile], broken: Collection[tuple[str, str]], in_use: Keys, rules: Rules
 ) -> Callable[[str, str], Found]:
-    """Which profile a (name, range) means. Broken versions count: a cluster never falls back to an older one because of them."""
+    """Which profile a (name, range) means. Broken versions count too, so that a cluster never falls back to an older
+    one."""
     of: dict[str, set[str]] = defaultdict(set)
     for name, version in [*checked, *broken]:
         of[name].add(version)

@@ -30,7 +30,7 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
 
 
 def rules(config: ControllerConfig) -> Rules:
-    """What the configuration alone says to the core; engine charts are named, not read."""
+    """The policy from the configuration alone; engine charts are named, not read."""
     spec = config.spec
     offered = sorted(spec.engine.versions, key=lambda one: semver.version(one.version))
     return Rules(

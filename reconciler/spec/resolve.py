@@ -57,7 +57,8 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
 
 
 def tombstone(record: Record, accepted: Content | None, tombstone: Tombstone, rules: Rules) -> Bundle:
-    """The bundle of a cluster gone from Git: no layers; the plan goes by the tombstone's policy (D1, D2)."""
+    """The bundle of a cluster that is no longer in Git: it has no layers; the plan follows the tombstone's policy (D1,
+    D2)."""
     document: ClusterDocument | None = accepted.specs.clusters.get(record.cluster) if accepted else None
     revision = accepted.revision if accepted else Revision(record.branch, record.commit)
     namespace = engine.namespace_of(record.cluster, rules)

@@ -175,7 +175,8 @@ def _kept(cluster: NestedCluster, before: NestedCluster, facts: HostFacts) -> It
 
 
 def _steps(cluster: NestedCluster, before: NestedCluster | None, rules: Rules, running: Versions) -> Iterator[Mistake]:
-    """Versions that are written and cannot follow what runs. What is left to the operator's newest is held instead (`engine.choose`)."""
+    """Mistakes of versions in the document to which no step from the running ones is allowed. A version left to the
+    operator's newest is held instead (`engine.choose`)."""
     engines = [chart.version for chart in rules.engines]
     told = before.spec if before else None
     steps = (

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.path)
     if not folder.is_dir():
         raise UsageError(f"{args.path} is not a folder", hint="nidus validate FOLDER")
-    gc.disable()  # a short life with many small objects: collecting them costs more than keeping them
+    gc.disable()  # a short process with many small objects: collecting them costs more than keeping them
     (rules, facts), limits, wrong, config = _config(args.config)
     snapshot, blobs = _load(folder, rules, facts, limits)
     violations = tuple(sorted({*wrong, *snapshot.violations}))
