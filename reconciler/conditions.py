@@ -28,6 +28,11 @@ WORDS = frozenset(
 )
 _MOVING = frozenset({"Provisioning", "Progressing", "Waiting", "Deleting", "Pending"})
 _LISTED = 5
+_WAYS = {
+    "NotOwner": "NotOwner: exists and is not ours; rename or remove it",
+    "ImmutableField": "ImmutableField: cannot be changed in place; delete the object yourself if you mean it",
+    "ClaimedTwice": "ClaimedTwice: two layers name it; remove it from one of them",
+}  # what a human must do about an object that is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ def _state(layers: Sequence[LayerStatus], results: Sequence[Result], held: Held 
             [
                 *([held.message] if held else []),
                 *_layers(layers, "Held"),
-                *(f"{r.change.ref}: {r.reason or r.change.reason}" for r in results if r.outcome == "held"),
+                *(f"{r.change.ref}: {way(r.reason or r.change.reason)}" for r in results if r.outcome == "held"),
             ]
         ),
         pruning=_sentences(
@@ -181,6 +186,11 @@ def _failure(result: Result) -> str:
 
 def _layers(layers: Sequence[LayerStatus], *states: str) -> list[str]:
     return [f"{one.name}: {one.message or one.state}" for one in layers if one.state in states]
+
+
+def way(reason: str) -> str:
+    """The reason of a held object, and what a human should do where the reason alone does not say it."""
+    return _WAYS.get(reason, reason)
 
 
 def _sentences(found: Iterable[str]) -> tuple[str, ...]:

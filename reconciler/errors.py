@@ -43,6 +43,11 @@ class NidusError(Exception):
         self.reason = reason or type(self).__name__
         self.hint = printable(hint)
 
+    @property
+    def told(self) -> str:
+        """The message, and what a human should do, in one line."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
 
 class Stalled(NidusError):
     """Waits for a human or a commit."""

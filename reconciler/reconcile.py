@@ -226,7 +226,7 @@ def _held(plan: Plan) -> Held | None:
     changes = [change for change in plan.changes if change.action == "hold"]
     if not changes:
         return None
-    message = f"{len(changes)} held: {changes[0].ref}: {changes[0].reason}"
+    message = f"{len(changes)} held: {changes[0].ref}: {conditions.way(changes[0].reason)}"
     return Held(changes[0].reason.split(":")[0], message, plan.consent.digest, plan.consent.items)
 
 

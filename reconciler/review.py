@@ -81,7 +81,7 @@ def _bundles(
         try:
             bundles.append(resolve.bundle(name, content, rules, facts, running.get(name, NO_VERSIONS)))
         except Stalled as error:
-            held[name] = Held(error.reason, error.message, stalls=True)
+            held[name] = Held(error.reason, error.told, stalls=True)
     return bundles, held
 
 

@@ -173,7 +173,7 @@ class Shell:
         name = target.nested
         if self.client.get(ObjectRef("", "Secret", namespace, f"vc-{name}")) is None or name not in self.nested:
             raise ApiError(
-                ErrorClass.TRANSIENT, f"the control plane of {name} is not up: Secret vc-{name} is not there yet"
+                ErrorClass.TRANSIENT, f"the control plane of {name} is not up: Secret vc-{name} does not exist yet"
             )
         return self.client_of(name)
 

@@ -129,3 +129,10 @@ def test_every_state_has_one_word_and_three_conditions(layers: list[str], outcom
     assert all(one.status in ("True", "False", "Unknown") and one.reason.isalpha() for one in found)
     assert (word == "Ready") <= (found[0].status == "True")
     assert (found[0].status == "True") <= ("Failed" not in layers and "failed" not in outcomes)
+
+
+def test_a_held_object_says_what_to_do() -> None:
+    assert conditions.way("NotOwner") == "NotOwner: exists and is not ours; rename or remove it"
+    assert conditions.way("AwaitsApproval") == "AwaitsApproval"
+    _, spoken = compute([layer("Current")], [result("held", reason="NotOwner")])
+    assert spoken["Reconciling"] == ("False", "Held")

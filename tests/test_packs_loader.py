@@ -125,7 +125,7 @@ def test_a_kind_that_ends_in_list_may_be_an_object() -> None:
 def test_one_object_twice_names_both_places() -> None:
     other = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}}
     older = {**other, "apiVersion": "apps/v1beta1"}
-    with pytest.raises(Stalled, match=r"Deployment\.apps a stands in one\.yaml and in two\.yaml") as refused:
+    with pytest.raises(Stalled, match=r"Deployment\.apps a is in one\.yaml and in two\.yaml") as refused:
         collect([("one.yaml", other), ("two.yaml", older)], "web")
     assert refused.value.reason == "ObjectClaimedTwice"
 
@@ -134,7 +134,7 @@ def test_no_namespace_means_the_layers() -> None:
     plain, placed = named("ConfigMap", "a"), named("ConfigMap", "a")
     placed["metadata"]["namespace"] = "web"
     assert len(collect([("one", plain), ("two", placed)], "jobs")) == 2
-    with pytest.raises(Stalled, match="ConfigMap a stands in one and in two"):
+    with pytest.raises(Stalled, match="ConfigMap a is in one and in two"):
         collect([("one", plain), ("two", placed)], "web")
 
 

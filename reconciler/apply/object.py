@@ -124,8 +124,19 @@ def _unread(change: Change, ground: Ground) -> Result:
     """The object could not be read when the plan was made, and exists: the next pass compares it if it is ours and
     leaves it alone otherwise."""
     if ground.entry is not None:
-        return Result(change, "waiting", error=f"{change.ref} can be read only now", reason="Unread")
-    return Result(change, "failed", error=f"{change.ref} exists and is not ours", reason="NotOwner", stalls=True)
+        return Result(
+            change,
+            "waiting",
+            error=f"{change.ref} could not be read when the plan was made; the next pass compares it",
+            reason="Unread",
+        )
+    return Result(
+        change,
+        "failed",
+        error=f"{change.ref} exists and is not ours; rename or remove it",
+        reason="NotOwner",
+        stalls=True,
+    )
 
 
 def _configure(change: Change, client: Client, ground: Ground) -> Result:
@@ -187,7 +198,7 @@ def _unconfirmed(change: Change, ground: Ground, live: Object) -> tuple[str, ...
 
 def _why(change: Change) -> str:
     if change.reason == "KindMissing":
-        return f"waits for the server to serve {change.ref.kind} of {change.ref.group}"
+        return f"waits until the API server serves kind {change.ref.kind} of {change.ref.group}: its CustomResourceDefinition is missing"
     if change.reason == "DriftReported":
         return "; ".join(change.flags)
     return change.reason if change.action in ("hold", "skip") else ""

@@ -184,7 +184,9 @@ def _left(assignment: Assignment, facts: Facts, reader: Reader) -> list[Result]:
         change = Change("skip", host, ObjectRef("", "Pod", assignment.bundle.namespace, "*"), leftovers.LAYER)
         return [Result(change, "failed", error=error.message, reason=error.reason)]
     changes = [Change("skip", host, ref, leftovers.LAYER, reason="LeftByEngine") for ref in found]
-    return [Result(change, "waiting", error="is going with the engine", reason="LeftByEngine") for change in changes]
+    return [
+        Result(change, "waiting", error="is being deleted with the engine", reason="LeftByEngine") for change in changes
+    ]
 
 
 def _all_gone(results: Sequence[Result]) -> bool:

@@ -96,12 +96,11 @@ def invalid(cluster: str, revision: Revision, message: str) -> Report:
 
 def failed(cluster: str, revision: Revision, error: NidusError) -> Report:
     """The report of a pass that could not read or save; nothing of the cluster was changed. Stalled where a human must act."""
-    message = f"{error.message}; {error.hint}" if error.hint else error.message
     stalled = Condition("Stalled", "False", "NotStalled", "")
     if isinstance(error, Stalled) or (isinstance(error, ApiError) and error.stalls):
-        stalled = Condition("Stalled", "True", error.reason, message)
+        stalled = Condition("Stalled", "True", error.reason, error.told)
     found = (
-        Condition("Ready", "False", "Degraded", f"{error.reason}: {message}"),
+        Condition("Ready", "False", "Degraded", f"{error.reason}: {error.told}"),
         Condition("Reconciling", "False", "Degraded", ""),
         stalled,
     )

@@ -112,7 +112,7 @@ class Source:
             return  # the process is about to end (H1)
         except NidusError as error:  # the failure itself could not be reported
             self._failures += 1
-            log.line("SourceFailed", source=self.config.name, message=error.message)
+            log.line("SourceFailed", source=self.config.name, message=error.told)
 
     def step(self, woken: Woken) -> None:
         """One sync of the source. A failure keeps the last good snapshot enforced, and is reported (S4)."""
@@ -129,7 +129,7 @@ class Source:
             self.wake.keep(woken)
             if self._snapshot is None:
                 self._ports.stand(self.config.name)
-            self._report(woken.trigger, stages, error=f"{error.reason}: {error.message}")
+            self._report(woken.trigger, stages, error=f"{error.reason}: {error.told}")
         finally:
             self.read_once.set()
 

@@ -18,7 +18,7 @@ AGAIN = 15.0  # seconds between two looks at a record that cannot be read
 
 def held(error: Stalled) -> Held:
     """Why a cluster with an unreadable record waits for a human, and what to do."""
-    return Held(error.reason, f"{error.message}; {error.hint}" if error.hint else error.message)
+    return Held(error.reason, error.told)
 
 
 def tell(reporter: Reporter, registry: Registry) -> None:

@@ -92,7 +92,7 @@ def _step(what: str, running: str, wanted: str, offered: Sequence[str]) -> tuple
     if versions.lower(running, wanted):
         stay = running if running in offered else next_
         return running, Held("Downgrade", f"{told}: downgrades are not possible; write {_FIELDS[what]}: {stay}")
-    why = "minor versions are taken one at a time"
+    why = "a version may rise by one minor at a time"
     return running, Held("MinorSkipped", f"{told}: {why}, {running} stays; write {_FIELDS[what]}: {next_}")
 
 
@@ -101,7 +101,7 @@ def _pair(found: Versions, running: Versions) -> Held | None:
     if "" in (running.engine, running.kubernetes) or found == running or versions.runs(found.engine, found.kubernetes):
         return None
     told = f"engine {running.engine} with Kubernetes {running.kubernetes} runs"
-    message = f"{told}; engine {found.engine} does not run Kubernetes {found.kubernetes}: what runs stays; write a pair that fits"
+    message = f"{told}; engine {found.engine} does not run Kubernetes {found.kubernetes}: this pair stays; write one that fits"
     return Held("UnsupportedPair", message)
 
 

@@ -5,8 +5,13 @@ from reconciler.fleet.situation import Situation
 from reconciler.model import Consent, Held, Record, Tombstone
 from reconciler.spec import units
 
-UNREADABLE = Held("AcceptedUnreadable", "its accepted content can no longer be read: nothing is changed")
-PROTECTED = Held("Protected", "spec.deletion.protect stands: put the file back, or lift it there first")
+UNREADABLE = Held(
+    "AcceptedUnreadable",
+    "its accepted content can no longer be read; nothing of it is changed until Git can be read again",
+)
+PROTECTED = Held(
+    "Protected", "spec.deletion.protect is true: put the file back; to remove the cluster, set it to false there first"
+)
 
 
 def judge(situation: Situation, *, approved: bool) -> tuple[dict[str, Tombstone], dict[str, Held]]:

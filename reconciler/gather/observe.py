@@ -45,7 +45,7 @@ def observe(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[Invent
             found = _observed(bundle, target, refs, reader)
             found = drivers.told(target, found, desired, entries, reader.client)
         except NidusError as error:  # also Stalled: the engine's Secret is not to be trusted (M15)
-            unreachable[target] = error.message
+            unreachable[target] = error.told
             continue
         objects.update({(target, ref): one for ref, one in found.items()})
     return Seen(objects, unreachable, down)

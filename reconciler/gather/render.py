@@ -18,7 +18,7 @@ def render(bundle: Bundle, reader: Reader) -> tuple[Rendered, dict[str, str]]:
         try:
             rendered.append((layer, reader.render(layer)))
         except (Stalled, Retry) as error:
-            broken[layer.name] = f"{error.reason}: {error.message}"
+            broken[layer.name] = f"{error.reason}: {error.told}"
     return rendered, broken
 
 

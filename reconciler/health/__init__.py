@@ -60,7 +60,7 @@ def gate(check: Check, objects: Mapping[ObjectRef, Object]) -> Health:
         found = objects.get(ref)
         return compute(found) if found else Health("NotFound", "Absent", f"{ref} does not exist yet")
     if check.condition is None:
-        return Health("Unknown", "EmptyCheck", "the check names nothing to look at")
+        return Health("Unknown", "EmptyCheck", "the check has no crd and no condition")
     return _condition_gate(check.condition, objects)
 
 

@@ -21,7 +21,7 @@ OWNER = "nidus.dev/record-of"
 RECORD = "nidus-record-"
 SHARD_BYTES = 512 * 1024
 UNPACKED_BYTES = 256 << 20  # an inventory of a million objects; what unpacks to more was not written by us
-MEND = "restore the ConfigMap from a backup: the controller reads it again by itself; until then nothing of the cluster is touched"
+MEND = "restore the ConfigMap from a backup; the controller then reads it by itself"
 _encoder = msgspec.json.Encoder(order="deterministic")
 _entries = msgspec.json.Decoder(tuple[InventoryEntry, ...])
 _record = msgspec.json.Decoder(Record)
@@ -100,7 +100,9 @@ def base(head: Object) -> Base:
 
 def damaged(name: str, how: str) -> Stalled:
     """The error of a record that cannot be read. It is never deleted and never overwritten; a human decides."""
-    return Stalled(f"ConfigMap {name} cannot be read ({how}); nothing of it is deleted", reason="BadRecord", hint=MEND)
+    return Stalled(
+        f"ConfigMap {name} cannot be read ({how}); nothing of the cluster is changed", reason="BadRecord", hint=MEND
+    )
 
 
 def shard_names(head: Object) -> tuple[str, ...]:

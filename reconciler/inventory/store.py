@@ -110,9 +110,9 @@ class Store:
             return replace(state, base=base), True  # our own write, whose answer was lost
         if stored.record.nonce != state.record.nonce:
             raise Stalled(
-                f"the record of {state.record.cluster} is of another life of the cluster, made by somebody else",
+                f"the record of {state.record.cluster} was written by another controller, or before the cluster was made anew",
                 reason="ForeignRecord",
-                hint="end the other controller of this namespace, or delete the record that is wrong, then start this one again",
+                hint="stop the other controller of this namespace, or delete the wrong record; then restart this controller",
             )
         if state.base is not None and base.digest == state.base.digest:
             return replace(state, base=base), False  # only its metadata changed

@@ -181,7 +181,7 @@ class Targets:
     def _secret(self, name: str, namespace: str) -> Object:
         secret = self._host.get(ObjectRef("", "Secret", namespace, f"vc-{name}"))
         if secret is None:
-            waits = f"the control plane of {name} is not up: Secret vc-{name} is not there yet"
+            waits = f"the control plane of {name} is not up: Secret vc-{name} does not exist yet"
             raise ApiError(ErrorClass.TRANSIENT, waits)
         return secret
 

@@ -131,7 +131,7 @@ def _without_hooks(documents: Iterator[Sourced], policy: str) -> Iterator[Source
         elif policy != "Ignore" and not hooks <= _TESTS:
             refused.append(f"{document.get('kind')} {document['metadata'].get('name')} ({', '.join(sorted(hooks))})")
     if refused:
-        hint = "hooks: Ignore leaves them out; what they do must then be an object of its own"
+        hint = "hooks: Ignore leaves them out; write what they do as objects of the pack"
         raise Stalled(f"the chart has hooks: {'; '.join(refused)}", reason="HooksRefused", hint=hint)
 
 
@@ -144,7 +144,7 @@ def _hooks(document: Any) -> frozenset[str]:
 
 def _unlike(first: Mapping[str, str], second: Mapping[str, str]) -> Stalled:
     names = ", ".join(sorted(path for path in first.keys() | second.keys() if first.get(path) != second.get(path)))
-    hint = "random values and dates cannot be kept by Git: set them in values"
+    hint = "random values and dates change with every render: set them in values"
     return Stalled(f"the chart renders differently every time: {names}", reason="NonDeterministicChart", hint=hint)
 
 

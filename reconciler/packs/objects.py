@@ -75,4 +75,4 @@ def _invalid(source: str, what: str, hint: str = "") -> Stalled:
 def _twice(key: tuple[str, str, str, str], first: str, second: str) -> Stalled:
     group, kind, _, name = key
     places = f"in {first} and in {second}" if first != second else f"twice in {first}"
-    return Stalled(f"{'.'.join(filter(None, (kind, group)))} {name} stands {places}", reason="ObjectClaimedTwice")
+    return Stalled(f"{'.'.join(filter(None, (kind, group)))} {name} is {places}", reason="ObjectClaimedTwice")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from reconciler.model import DESTRUCTIVE, Change, Held, Permit, Plan, Request
 from reconciler.plan.consent import within
 
-UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects nobody approved")
+UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects without an approval")
 
 
 def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -> Plan:

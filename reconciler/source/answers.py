@@ -33,19 +33,25 @@ _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
             "raise spec.limits.total",
         ),
         ("no space left on device|disk quota", False, "DiskFull", "no space left for the mirror", ""),
-        ("couldn't find remote ref|remote branch .* not found", True, "RefMissing", "the branch does not exist", ""),
+        (
+            "couldn't find remote ref|remote branch .* not found",
+            True,
+            "RefMissing",
+            "the branch does not exist",
+            "check spec.sources[].branch",
+        ),
         (
             "remote host identification has changed|host key verification failed|no matching host key",
             True,
             "HostKeyChanged",
             "the server's host key is not the one in knownHostsFile",
-            "",
+            "if the server has a new key, write it into credentials.knownHostsFile",
         ),
         (
             r"returned error: 30[0-9]|unable to update url base from redirection|redirect",
             True,
             "Redirected",
-            "the server redirects elsewhere, which is not followed",
+            "the server redirects to another address, and redirects are not followed",
             "set spec.sources[].url to the new address",
         ),
         (
@@ -54,14 +60,14 @@ _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
             True,
             "AccessDenied",
             "the server refuses these credentials",
-            "",
+            "check spec.sources[].credentials",
         ),
         (
             r"returned error: 404|repository .* not found|does not appear to be a git repository|does not exist",
             True,
             "RepositoryMissing",
-            "there is no such repository, or these credentials may not see it",
-            "",
+            "there is no such repository, or these credentials may not read it",
+            "check spec.sources[].url and credentials",
         ),
         (
             "ssl certificate problem|certificate verif|server certificate|error setting certificate",
@@ -78,7 +84,13 @@ _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
             "the repository holds malformed objects",
             "run git fsck on it",
         ),
-        ("shallow", True, "Shallow", "the remote repository is shallow; its history is needed", ""),
+        (
+            "shallow",
+            True,
+            "Shallow",
+            "the remote repository is shallow; its history is needed",
+            "run git fetch --unshallow in it",
+        ),
         (
             "could not resolve host|connection refused|timed out|failed to connect|operation too slow|early eof|"
             "hung up|connection reset|returned error: (?:429|5..)",

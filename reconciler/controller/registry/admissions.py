@@ -95,7 +95,7 @@ class Admissions:
             bundle = resolve.bundle(name, content, self._rules, self._facts, runs)
             return self._dated(bundle, standing), choice.held
         except Stalled as error:
-            return None, choice.held or Held(error.reason, error.message, stalls=True)
+            return None, choice.held or Held(error.reason, error.told, stalls=True)
 
     def _dated(self, bundle: Bundle, standing: Bundle | None) -> Bundle:
         """The bundle with its older revision, where nothing of the cluster changed, so that its status does not
