@@ -183,7 +183,7 @@ def _why(change: Change) -> str:
         return f"waits for the server to serve {change.ref.kind} of {change.ref.group}"
     if change.reason == "DriftReported":
         return "; ".join(change.flags)
-    return change.reason if change.action in ("hold", "skip") else ""
+    return change.why if change.action in ("hold", "skip") else ""
 
 
 def _meant(change: Change) -> str:

@@ -90,6 +90,7 @@ from reconciler.model.flow import Object as Object
 from reconciler.model.flow import ObjectRef as ObjectRef
 from reconciler.model.flow import Observed as Observed
 from reconciler.model.flow import Outcome as Outcome
+from reconciler.model.flow import Owner as Owner
 from reconciler.model.flow import Permit as Permit
 from reconciler.model.flow import Plan as Plan
 from reconciler.model.flow import Report as Report

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from reconciler.model.documents import Check, IgnoreRule
 from reconciler.model.fleet import NO_VERSIONS, ClusterDocument, Held, Revision, Tombstone, Versions, Violation
@@ -152,11 +152,24 @@ class FieldChange:
     after: Any
 
 
+class Owner(NamedTuple):
+    """Who last wrote a field: operation is Apply or Update, `time` as the server prints it ("" where it does not)."""
+
+    name: str
+    operation: str
+    subresource: str
+    time: str
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and replace; `strays`
-    are the paths that have to be taken over first, so that sending it removes them; `after` are objects that leave and hold what
-    this one asks for, deleted before it where the server wants that."""
+    """What a pass does to one object, and why: `reason` is one word, `detail` what it does not say. `would`: what a held change
+    would do; `by`: who made the differences on the live side; `flags`: what else to know, only to be printed.
+
+    `desired` is the object to send for create, configure, adopt and replace; `strays` are the paths that have to be taken over
+    first, so that sending it removes them; `after` are objects that leave and hold what this one asks for, deleted before it where
+    the server wants that.
+    """
 
     action: Action
     target: Target
@@ -165,10 +178,23 @@ class Change:
     uid: str = ""
     fields: tuple[FieldChange, ...] = ()
     reason: str = ""
+    detail: str = ""
+    would: Action | None = None
+    by: tuple[Owner, ...] = ()
     flags: tuple[str, ...] = ()
     desired: Object | None = field(default=None, repr=False, compare=False)
     strays: tuple[str, ...] = ()
     after: tuple[tuple[Target, ObjectRef], ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The reason as it is told."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What else is told of it."""
+        return (f"would {self.would}", *self.flags) if self.would else self.flags
 
 
 @dataclass(frozen=True, slots=True)

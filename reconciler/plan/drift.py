@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.model import Change, FieldChange, Layer, Object
+from reconciler.model import Change, FieldChange, Layer, Object, Owner
 from reconciler.plan import paths
-from reconciler.plan.fields import MANAGER, Owner, Owners
+from reconciler.plan.fields import MANAGER, Owners
 from reconciler.plan.strays import Strays
 
 
@@ -28,7 +28,8 @@ def judged(
     """A changed object under its layer's policy. What a commit changed is applied whatever the policy, and the rest with it.
     `plain`: the changes of values, `found` those of them that somebody else made, `gone`: what has to go besides."""
     drifted = len(found) == len(plain) and not gone.left
-    who = (*told(found), *_removing(gone))
+    change = replace(change, by=tuple(dict.fromkeys(owner for _, owner in found)))
+    who = (*told(change.by), *_removing(gone))
     if drifted and layer.drift != "correct":
         return tolerated(change, layer, who)
     return replace(change, action="configure", reason="Drift" if drifted else "", flags=(*change.flags, *who))
@@ -41,13 +42,13 @@ def _removing(gone: Strays) -> tuple[str, ...]:
     return (f"removes {', '.join(some[:3])}{' and more' if len(some) > 3 else ''}{by}",) if some else ()
 
 
-def told(found: Sequence[tuple[FieldChange, Owner]]) -> tuple[str, ...]:
+def told(by: Sequence[Owner]) -> tuple[str, ...]:
     """Who changed the fields and when: one flag each, sorted."""
-    return tuple(sorted({f"changed by {who.name}{f' at {who.time}' if who.time else ''}" for _, who in found}))
+    return tuple(sorted({f"changed by {who.name}{f' at {who.time}' if who.time else ''}" for who in by}))
 
 
 def tolerated(change: Change, layer: Layer, who: tuple[str, ...]) -> Change:
     """A drifted object under the policies `report` (said, not corrected) and `ignore` (silent)."""
     if layer.drift == "ignore":
-        return replace(change, action="unchanged", reason="DriftIgnored", fields=(), flags=(), desired=None)
+        return replace(change, action="unchanged", reason="DriftIgnored", fields=(), by=(), flags=(), desired=None)
     return replace(change, action="skip", reason="DriftReported", flags=who, desired=None)
