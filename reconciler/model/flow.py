@@ -1,4 +1,4 @@
-"""What one pass over one cluster works with, in the order of the flow: bundle -> desired -> observed -> plan -> results -> report.
+"""What one pass over one cluster works with, in the order of the flow: bundle -> desired -> observed -> plan -> results.
 
 `Object` is a Kubernetes object as parsed JSON, never changed in place.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from reconciler.model.documents import Check, IgnoreRule
-from reconciler.model.fleet import NO_VERSIONS, ClusterDocument, Held, Revision, Tombstone, Versions, Violation
+from reconciler.model.fleet import NO_VERSIONS, ClusterDocument, Held, Revision, Tombstone, Versions
 
 Object = Mapping[str, Any]
 Action = Literal["create", "configure", "replace", "delete", "adopt", "hold", "skip", "unchanged"]
@@ -25,7 +25,6 @@ Outcome = Literal[
     "failed",
     "waiting",
 ]
-HealthStatus = Literal["Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown"]
 Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
@@ -249,67 +248,3 @@ class Result:
     reason: str = ""
     stalls: bool = False
     live: Object | None = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """kstatus: one of six words, a CamelCase reason and a sentence."""
-
-    status: HealthStatus
-    reason: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A Kubernetes condition without its times; `status` is True, False or Unknown."""
-
-    type: str
-    status: str
-    reason: str
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LayerStatus:
-    """One layer in a report: state is Current, InProgress, Failed, Waiting, Held, Unknown."""
-
-    name: str
-    target: str
-    state: str
-    message: str = ""
-    objects: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What one pass over one cluster came to."""
-
-    cluster: str
-    revision: Revision
-    plan: Plan
-    results: tuple[Result, ...]
-    layers: tuple[LayerStatus, ...]
-    conditions: tuple[Condition, ...]
-    word: str
-    held: Held | None = None
-    endpoint: str = ""
-    version: str = ""
-    next_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SourceReport:
-    """What one source came to; `stages` = (name, seconds since the epoch) per commit (T3), `trigger` what woke it."""
-
-    source: str
-    revision: Revision | None
-    violations: tuple[Violation, ...] = ()
-    accepted: int = 0
-    rejected: int = 0
-    held: Held | None = None
-    stages: tuple[tuple[str, float], ...] = ()
-    trigger: str = ""
-    fetched: float = 0.0
-    error: str = ""
-    generation: int = 0
