@@ -108,7 +108,7 @@ def _state(layers: Sequence[LayerStatus], results: Sequence[Result], held: Held 
             [
                 *([held.message] if held else []),
                 *_layers(layers, "Held"),
-                *(f"{r.change.ref}: {way(r.reason or r.change.reason)}" for r in results if r.outcome == "held"),
+                *(f"{r.change.ref}: {way(r.reason or r.change.why)}" for r in results if r.outcome == "held"),
             ]
         ),
         pruning=_sentences(

@@ -45,9 +45,8 @@ def _yielding(change: Change, memory: Memory, now: float) -> Change:
     if change.reason not in PUT_BACK or len(times) < OFTEN:
         return change
     fields = ", ".join(one.path for one in change.fields[:3]) or "the object"
-    who = next((flag.removeprefix("changed by ").split(" at ")[0] for flag in change.flags if "changed by" in flag), "")
-    told = f"Contended: {who or 'somebody'} keeps changing {fields}"
-    return replace(change, action="hold", reason=told, desired=None)
+    who = min((owner.name for owner in change.by), default="somebody")
+    return replace(change, action="hold", reason="Contended", detail=f"{who} keeps changing {fields}", desired=None)
 
 
 def _recent(times: Sequence[float], now: float) -> tuple[float, ...]:

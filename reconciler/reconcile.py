@@ -226,8 +226,8 @@ def _held(plan: Plan) -> Held | None:
     changes = [change for change in plan.changes if change.action == "hold"]
     if not changes:
         return None
-    message = f"{len(changes)} held: {changes[0].ref}: {conditions.way(changes[0].reason)}"
-    return Held(changes[0].reason.split(":")[0], message, plan.consent.digest, plan.consent.items)
+    message = f"{len(changes)} held: {changes[0].ref}: {conditions.way(changes[0].why)}"
+    return Held(changes[0].reason, message, plan.consent.digest, plan.consent.items)
 
 
 def _service(assignment: Assignment, gathered: Gathered, facts: Facts) -> Object | None:

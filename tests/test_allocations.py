@@ -56,7 +56,7 @@ def test_a_held_deletion_holds_what_needs_it() -> None:
     _, _, todo = renamed(service("old"), service("new"))
     held = guard(todo, Permit(held={"team-a": Held("ObjectBudget", "too many")}), [], 0.0)
     assert [(one.action, one.reason) for one in held.changes] == [("hold", "ObjectBudget")] * 2
-    assert held.changes[0].flags[0] == "would create"
+    assert held.changes[0].would == "create"
     assert guard(todo, Permit(frozenset({todo.consent.digest})), [], 0.0) == todo
 
 

@@ -133,7 +133,7 @@ def test_values_are_quoted_where_they_could_be_misread() -> None:
 
 
 def test_unknown_layers_say_why_and_held_destruction_how_to_approve() -> None:
-    held = change("hold", reason="ObjectBudget", flags=("would delete",))
+    held = change("hold", reason="ObjectBudget", would="delete")
     todo = plan(held, unknown={"web/top": "RenderFailed: x"}, consent=Consent(("i",), "d1ge57"))
     lines = render(todo, width=30).splitlines()
     assert "    (RenderFailed: x)" in lines and "  approve with: nidus approve d1ge57" in lines

@@ -201,7 +201,7 @@ def _why(change: Change) -> str:
         return f"waits until the API server serves kind {change.ref.kind} of {change.ref.group}: its CustomResourceDefinition is missing"
     if change.reason == "DriftReported":
         return "; ".join(change.flags)
-    return change.reason if change.action in ("hold", "skip") else ""
+    return change.why if change.action in ("hold", "skip") else ""
 
 
 def _meant(change: Change) -> str:

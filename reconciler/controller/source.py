@@ -27,9 +27,11 @@ from reconciler.model import (
     Versions,
 )
 from reconciler.report import log
+from reconciler.source import accepted
+from reconciler.source.accepted import Recalled
+from reconciler.source.folder import Blobs
 from reconciler.source.mirror import Mirror
 from reconciler.source.runner import STOPPING
-from reconciler.spec import config as configuration
 from reconciler.spec import load, units
 
 JITTER = 0.1  # of the interval
@@ -175,7 +177,7 @@ class Source:
 
     def _read(self, revision: Revision, tree: Tree) -> Snapshot:
         """The snapshot of one commit; `descends` and trailers are relative to the commit followed before (S5, D3)."""
-        accepted = self._ports.accepted(self.config.name)
+        before = self._ports.accepted(self.config.name)
         blobs = self.mirror.read(load.wanted(tree, self._known))
         old = self._snapshot.revision.commit if self._snapshot else self._accepted_commit(revision.commit)
         snapshot, self._known = load.load(
@@ -187,29 +189,24 @@ class Source:
             self._rules,
             self._facts,
             self._limits,
-            accepted=fleet.documents(accepted),
+            accepted=fleet.documents(before),
             in_use=fleet.in_use(self._ports.records().values(), self.config.name),
             running=self._ports.running(self.config.name),
-            origins=fleet.profiles(accepted),
+            origins=fleet.profiles(before),
             descends=old is None or self.mirror.descends(old, revision.commit),
             trailers=self.mirror.trailers(old, revision.commit),
         )
         return snapshot
 
-    def content_at(self, commit: str) -> Content:
-        """The accepted content of a cluster, read again after a restart (S8). Raises Stalled or Unavailable where it
-        cannot be.
+    def recall(self) -> Recalled:
+        """What the clusters of this source were accepted at, read again from the pinned commits (S8)."""
+        records = [record for record in self._records() if record.commit]
+        found = accepted.recall(records, self._at, self._known, self._limits)
+        self._known = found.known
+        return found
 
-        It was judged when it was accepted; a rule that became stricter since does not make it unreadable.
-        """
-        tree = self.mirror.tree(commit)
-        blobs = self.mirror.read(load.wanted(tree, self._known))
-        revision = Revision(self.config.branch, commit)
-        rules, facts = configuration.anything(), configuration.NOWHERE
-        snapshot, self._known = load.load(
-            self.config.name, revision, tree, blobs, self._known, rules, facts, self._limits
-        )
-        return snapshot.content
+    def _at(self, commit: str) -> tuple[Tree, Blobs]:
+        return self.mirror.tree(commit), self.mirror.read
 
     def _accepted_commit(self, head: str) -> str | None:
         """After a restart: an accepted commit of some cluster that HEAD does not descend from, else any accepted
@@ -220,10 +217,10 @@ class Source:
 
     def commits(self) -> dict[str, str]:
         """Cluster -> the commit it was accepted at, of this source."""
-        records = self._ports.records().values()
-        return {
-            record.cluster: record.commit for record in records if record.source == self.config.name and record.commit
-        }
+        return {record.cluster: record.commit for record in self._records() if record.commit}
+
+    def _records(self) -> list[Record]:
+        return [record for record in self._ports.records().values() if record.source == self.config.name]
 
     def _report(
         self, trigger: str, stages: list[tuple[str, float]], rollout: Rollout | None = None, error: str = ""

@@ -9,8 +9,8 @@ from reconciler.controller import border, git_watch, sync_requests
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.controller.source import Ports, Source
-from reconciler.errors import NidusError, Stalled
-from reconciler.model import Content, Object, Rollout, Snapshot, SourceConfig, SourceReport
+from reconciler.errors import Stalled
+from reconciler.model import Object, Rollout, Snapshot, SourceConfig, SourceReport
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings
 from reconciler.source.mirror import Mirror
@@ -185,16 +185,10 @@ class Sources:
     def _recall(self, source: Source) -> None:
         """Read the accepted contents again from the pinned commits (S8). A cluster whose content cannot be read stays
         as it is on the host."""
-        contents: dict[str, Content] = {}
-        by_commit: dict[str, Content] = {}
-        for name, commit in source.commits().items():
-            try:
-                if commit not in by_commit:
-                    by_commit[commit] = source.content_at(commit)
-                contents[name] = by_commit[commit]
-            except NidusError as error:
-                log.line("AcceptedUnreadable", cluster=name, source=source.config.name, message=error.message)
-        self._registry.remember({name: content for name, content in contents.items() if name in content.specs.clusters})
+        found = source.recall()
+        for name, why in found.missing.items():
+            log.line("AcceptedUnreadable", cluster=name, source=source.config.name, message=why)
+        self._registry.remember(found.contents)
 
     def _revise(self, snapshot: Snapshot, forced: bool) -> Rollout:
         if forced and not self._refresh():

@@ -1,14 +1,14 @@
-"""What one pass over one cluster works with, in the order of the flow: bundle -> desired -> observed -> plan -> results -> report.
+"""What one pass over one cluster works with, in the order of the flow: bundle -> desired -> observed -> plan -> results.
 
 `Object` is a Kubernetes object as parsed JSON, never changed in place.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from reconciler.model.documents import Check, IgnoreRule
-from reconciler.model.fleet import NO_VERSIONS, ClusterDocument, Held, Revision, Tombstone, Versions, Violation
+from reconciler.model.fleet import NO_VERSIONS, ClusterDocument, Held, Revision, Tombstone, Versions
 
 Object = Mapping[str, Any]
 Action = Literal["create", "configure", "replace", "delete", "adopt", "hold", "skip", "unchanged"]
@@ -25,7 +25,6 @@ Outcome = Literal[
     "failed",
     "waiting",
 ]
-HealthStatus = Literal["Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown"]
 Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
@@ -153,12 +152,24 @@ class FieldChange:
     after: Any
 
 
+class Owner(NamedTuple):
+    """Who last wrote a field: operation is Apply or Update, `time` as the server prints it ("" where it does not)."""
+
+    name: str
+    operation: str
+    subresource: str
+    time: str
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and
-    replace; `strays` are the paths whose ownership has to be taken first, so that sending the object removes them;
-    `after` are objects to be deleted that hold an allocation this one needs; they are deleted before it where the
-    server requires that."""
+    """What a pass does to one object, and why: `reason` is one word, `detail` what it does not say. `would`: what a held change
+    would do; `by`: who made the differences on the live side; `flags`: what else to know, only to be printed.
+
+    `desired` is the object to send for create, configure, adopt and replace; `strays` are the paths whose ownership has to be
+    taken first, so that sending the object removes them; `after` are objects to be deleted that hold an allocation this one needs;
+    they are deleted before it where the server requires that.
+    """
 
     action: Action
     target: Target
@@ -167,10 +178,23 @@ class Change:
     uid: str = ""
     fields: tuple[FieldChange, ...] = ()
     reason: str = ""
+    detail: str = ""
+    would: Action | None = None
+    by: tuple[Owner, ...] = ()
     flags: tuple[str, ...] = ()
     desired: Object | None = field(default=None, repr=False, compare=False)
     strays: tuple[str, ...] = ()
     after: tuple[tuple[Target, ObjectRef], ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The reason as it is told."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What else is told of it."""
+        return (f"would {self.would}", *self.flags) if self.would else self.flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,68 +250,3 @@ class Result:
     reason: str = ""
     stalls: bool = False
     live: Object | None = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """kstatus: one of six words, a CamelCase reason and a sentence."""
-
-    status: HealthStatus
-    reason: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A Kubernetes condition without its times; `status` is True, False or Unknown."""
-
-    type: str
-    status: str
-    reason: str
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LayerStatus:
-    """One layer in a report: state is Current, InProgress, Failed, Waiting, Held, Unknown."""
-
-    name: str
-    target: str
-    state: str
-    message: str = ""
-    objects: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The result of one pass over one cluster."""
-
-    cluster: str
-    revision: Revision
-    plan: Plan
-    results: tuple[Result, ...]
-    layers: tuple[LayerStatus, ...]
-    conditions: tuple[Condition, ...]
-    word: str
-    held: Held | None = None
-    endpoint: str = ""
-    version: str = ""
-    next_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SourceReport:
-    """The result of one sync of a source; `stages` = (name, seconds since the epoch) per commit (T3), `trigger` what
-    woke it."""
-
-    source: str
-    revision: Revision | None
-    violations: tuple[Violation, ...] = ()
-    accepted: int = 0
-    rejected: int = 0
-    held: Held | None = None
-    stages: tuple[tuple[str, float], ...] = ()
-    trigger: str = ""
-    fetched: float = 0.0
-    error: str = ""
-    generation: int = 0

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from reconciler.model import Object
+from reconciler.model import Object, Owner
 from reconciler.plan import paths
-from reconciler.plan.fields import MANAGER, Owner, Owners, owned
+from reconciler.plan.fields import MANAGER, Owners, owned
 
 
 def overridden(conflicts: Iterable[str], body: Object, live: Object) -> bool:

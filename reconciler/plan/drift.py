@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.model import Change, FieldChange, Layer, Object
+from reconciler.model import Change, FieldChange, Layer, Object, Owner
 from reconciler.plan import paths
-from reconciler.plan.fields import MANAGER, Owner, Owners
+from reconciler.plan.fields import MANAGER, Owners
 from reconciler.plan.strays import Strays
 
 
@@ -29,7 +29,8 @@ def judged(
     applied, whatever the policy. `plain`: the changes of values, `found` those of them that somebody else made, `gone`:
     other fields that have to go."""
     drifted = len(found) == len(plain) and not gone.left
-    who = (*told(found), *_removing(gone))
+    change = replace(change, by=tuple(dict.fromkeys(owner for _, owner in found)))
+    who = (*told(change.by), *_removing(gone))
     if drifted and layer.drift != "correct":
         return tolerated(change, layer, who)
     return replace(change, action="configure", reason="Drift" if drifted else "", flags=(*change.flags, *who))
@@ -42,13 +43,13 @@ def _removing(gone: Strays) -> tuple[str, ...]:
     return (f"removes {', '.join(some[:3])}{' and more' if len(some) > 3 else ''}{by}",) if some else ()
 
 
-def told(found: Sequence[tuple[FieldChange, Owner]]) -> tuple[str, ...]:
+def told(by: Sequence[Owner]) -> tuple[str, ...]:
     """Who changed the fields and when: one flag each, sorted."""
-    return tuple(sorted({f"changed by {who.name}{f' at {who.time}' if who.time else ''}" for _, who in found}))
+    return tuple(sorted({f"changed by {who.name}{f' at {who.time}' if who.time else ''}" for who in by}))
 
 
 def tolerated(change: Change, layer: Layer, who: tuple[str, ...]) -> Change:
     """A drifted object under the policies `report` (reported, not corrected) and `ignore` (not reported)."""
     if layer.drift == "ignore":
-        return replace(change, action="unchanged", reason="DriftIgnored", fields=(), flags=(), desired=None)
+        return replace(change, action="unchanged", reason="DriftIgnored", fields=(), by=(), flags=(), desired=None)
     return replace(change, action="skip", reason="DriftReported", flags=who, desired=None)

@@ -7,9 +7,9 @@ sets. The server's own form is fieldsV1 (`f:` field, `k:` key, `v:` value, `i:` 
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from reconciler.model import MISSING, Object
+from reconciler.model import MISSING, Object, Owner
 from reconciler.plan import paths
 from reconciler.plan.shapes import Keyed, Shape, Table, keys_of, shape, table
 
@@ -31,15 +31,6 @@ SERVER_METADATA = frozenset(
         "uid",
     }
 )
-
-
-class Owner(NamedTuple):
-    """Who last wrote a field: operation is Apply or Update, `time` as the server prints it."""
-
-    name: str
-    operation: str
-    subresource: str
-    time: str
 
 
 def owned(obj: Object) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects without an appr
 
 def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -> Plan:
     """The plan as it may be executed. Its deletes and replaces stay if the permit releases their digest or a request
-    covers them; otherwise all of them become hold, with a flag that says what they would do, and so do changes that
+    covers them; otherwise all of them become hold, with what they would do, and so do changes that
     need an allocation they would free. `now` in seconds; the consent stays as it is."""
     if not plan.consent.items or plan.consent.digest in permit.released or _approved(plan, requests, now):
         return plan
@@ -33,4 +33,4 @@ def _approved(plan: Plan, requests: Sequence[Request], now: float) -> bool:
 
 
 def _hold(change: Change, held: Held) -> Change:
-    return replace(change, action="hold", reason=held.reason, flags=(f"would {change.action}", *change.flags))
+    return replace(change, action="hold", reason=held.reason, would=change.action)

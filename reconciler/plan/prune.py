@@ -66,9 +66,9 @@ def _buried(
     if change.action != "delete":
         return change
     if tombstone.protect:
-        return replace(change, action="hold", reason="Protected", flags=("would delete", *change.flags))
+        return replace(change, action="hold", reason="Protected", would="delete")
     if now < tombstone.due:
-        return replace(change, action="hold", reason="Grace", flags=("would delete", *change.flags))
+        return replace(change, action="hold", reason="Grace", would="delete")
     return change
 
 

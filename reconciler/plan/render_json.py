@@ -32,8 +32,8 @@ def _change(change: Change) -> dict[str, Any]:
         "object": {"group": ref.group, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name},
         "layer": change.layer,
         "uid": change.uid,
-        "reason": change.reason,
-        "flags": list(change.flags),
+        "reason": change.why,
+        "flags": list(change.remarks),
         "fields": [_field(one) for one in change.fields],
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reconciler.errors import printable
-from reconciler.model import MISSING, Change, FieldChange, Plan
+from reconciler.model import DESTRUCTIVE, MISSING, Change, FieldChange, Plan
 from reconciler.plan import summary
 
 SYMBOLS = {"create": "+", "configure": "~", "delete": "-", "replace": "-/+", "adopt": "~", "hold": "!"}
@@ -34,7 +34,6 @@ REASONS = {
 }
 QUIET = frozenset({"unchanged", "skip"})
 SAID = frozenset({"DriftReported", "KindMissing", "NotObserved", "Terminating"})
-WOULD = (("would delete",), ("would replace",))
 LINES = 12
 VALUE = 120
 
@@ -83,7 +82,7 @@ class _Page:
             self.line(f"    ({printable(reason or 'unknown')})")
         if not shown and not plan.unknown:
             self.line("  no changes")
-        if plan.consent.digest and any(one.action == "hold" and one.flags[:1] in WOULD for one in shown):
+        if plan.consent.digest and any(one.action == "hold" and one.would in DESTRUCTIVE for one in shown):
             self.lines.append(f"  approve with: nidus approve {plan.consent.digest}")  # never cut
         self.line("")
 
@@ -125,10 +124,10 @@ class _Page:
 
 def _why(change: Change) -> str:
     """The text after an object: the reason and the flags."""
-    reason = REASONS.get(change.reason, change.reason)
+    reason = REASONS.get(change.reason, change.why)
     if change.action == "hold":
         reason = f"held: {reason}"
-    said = [part for part in (reason, *change.flags) if part]
+    said = [part for part in (reason, *change.remarks) if part]
     return f"  ({printable(', '.join(said))})" if said else ""
 
 

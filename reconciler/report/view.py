@@ -194,7 +194,7 @@ def _held(held: Held | None) -> Held | None:
 
 def _plan(report: Report) -> PlanView:
     changes = report.plan.changes
-    held = [f"{change.ref}: {change.reason}"[:MESSAGE] for change in changes if change.action == "hold"][:SHOWN]
+    held = [f"{change.ref}: {change.why}"[:MESSAGE] for change in changes if change.action == "hold"][:SHOWN]
     if report.held and not held:
         held = [report.held.message[:MESSAGE]]  # a removal is held as a whole
     told = sorted((one for one in changes if one.action not in _QUIET), key=lambda one: _FIRST.get(one.action, 3))
@@ -207,4 +207,4 @@ def _plan(report: Report) -> PlanView:
 
 
 def _change(one: Change) -> ChangeView:
-    return ChangeView(one.action, str(one.target), str(one.ref), one.layer, one.reason[:MESSAGE])
+    return ChangeView(one.action, str(one.target), str(one.ref), one.layer, one.why[:MESSAGE])
