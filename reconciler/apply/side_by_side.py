@@ -1,6 +1,6 @@
 """Independent changes sent at once: a pass does not wait for one answer before it asks the next (performance.md G2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -10,8 +10,19 @@ THREADS = 16  # over all passes of the process
 HOST_LANES, NESTED_LANES = 8, 4  # of one pass; a nested client keeps four connections
 
 
-def each(changes: Sequence[Change], carry: Callable[[Change], Result], *, nested: bool) -> list[Result]:
-    """The result of each change, in order. What a `carry` raises is raised when every change was tried or given up."""
+def each(
+    changes: Sequence[Change], carry: Callable[[Change], Result], sending: Collection[str], *, nested: bool
+) -> list[Result]:
+    """The result of each change, in order. What a `carry` raises is raised when every change was tried or given up.
+
+    Only changes of an action that is `sending` are worth a thread: of a pass that finds nothing to do, none.
+    """
+    sent = [index for index, change in enumerate(changes) if change.action in sending]
+    answers = dict(zip(sent, _sent([changes[index] for index in sent], carry, nested), strict=True))
+    return [answers[index] if index in answers else carry(change) for index, change in enumerate(changes)]
+
+
+def _sent(changes: Sequence[Change], carry: Callable[[Change], Result], nested: bool) -> list[Result]:
     lanes = min(NESTED_LANES if nested else HOST_LANES, len(changes))
     if lanes < 2:
         return [carry(change) for change in changes]
