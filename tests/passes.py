@@ -6,11 +6,9 @@ Of the tests: the servers, time, who renders (in this process) and what a host d
 
 from __future__ import annotations
 
-import importlib
 import itertools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,35 +18,23 @@ from reconciler.controller import watches
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.controller.workers import Tools, Workers
-from reconciler.errors import ApiError, ErrorClass, Stalled
+from reconciler.errors import ApiError, ErrorClass
 from reconciler.gather import Reader
 from reconciler.inventory import requests
 from reconciler.inventory.store import State, Store
-from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import Seen
 from reconciler.model import (
     Bundle,
-    Content,
     EngineChart,
     HostFacts,
-    Layer,
     LayerStatus,
-    Limits,
-    Object,
     Request,
-    Revision,
     Rules,
-    Snapshot,
     Target,
 )
-from reconciler.packs import KINDS
-from reconciler.packs.wire import Job
-from reconciler.packs.worker import answer
 from reconciler.report import Reporter
 from reconciler.report.view import ConditionView
-from reconciler.spec import config as configuration
-from reconciler.spec import load
 from schemas import crds
 from tests import shell
 from tests.documents import cluster as cluster
@@ -58,13 +44,12 @@ from tests.documents import pack as pack
 from tests.documents import profile as profile
 from tests.memory import actors
 from tests.memory.server import Server
-from tests.spec_cases import tree
+from tests.repository import BLOBS, Repository, render
+from tests.turns import Turns
 
 HOME = "nidus-system"
 SOURCE = "platform"
 START = 1_767_225_600.0  # what the clocks of the tests' servers say too
-CHART = Path(__file__).parents[1] / "devhost" / "chart"
-BLOBS = {f"engine:{path.relative_to(CHART)}": path.read_bytes() for path in sorted(CHART.rglob("*")) if path.is_file()}
 FACTS = HostFacts("local", account="nidus-system:nidus", namespace=HOME)
 RULES = Rules(
     namespace_pattern="vcluster-{name}",
@@ -73,13 +58,6 @@ RULES = Rules(
     grace=0.0,
     profile_versions="Mutable",
 )
-WATCHED = [
-    *(Selection(group, kind, watches.OURS) for group, kind in watches.KINDS),
-    Selection("", "ConfigMap", ((watches.REQUEST, None),), HOME),
-]
-BOOKMARK = 60.0  # seconds after which a watch that said nothing is begun again
-_RENDER = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
-_rendered: dict[str, bytes] = {}
 
 
 class Fleet:
@@ -93,13 +71,12 @@ class Fleet:
         self.host = Server("host")
         self.host.brief = True
         self.nested: dict[str, Server] = {}
-        self.commits: dict[str, Mapping[str, str]] = {}
+        self.git = Repository(FACTS)
         self.now = 0.0
         self.down: set[str] = set()
         self.bugs: set[str] = set()
         self.deaf: set[str] = set()
         self.watched: set[str] = set()
-        self.blobs = dict(BLOBS)
         self._nonces = itertools.count(1)
         self._install()
         self.start()
@@ -112,11 +89,10 @@ class Fleet:
         self.unheard = self._stale = False
         client = self._client(self.host)
         self.queue = Queue(lambda: self.now)
-        self.cache = Cache(client, WATCHED, self._changed, clock=lambda: self.now) if self.cached else None
-        self._looked, self._looked_at = [0] * len(WATCHED), -BOOKMARK
+        self.turns = Turns(client, self.host, self._changed, lambda: self.now) if self.cached else None
+        self.cache = self.turns.cache if self.turns is not None else None
         self.store = Store(client, HOME)
         self.registry = Registry(self.rules, FACTS, self.store.load().states)
-        self._known: dict[bool, load.Known] = {}
         self.reporter = Reporter(client, HOME, "test")
         try:
             self._begin(client)
@@ -141,7 +117,9 @@ class Fleet:
         )
         self.workers = Workers(self.registry, self.queue, tools, 0)
         records = self.registry.records()
-        contents = {name: self._accepted(one.commit) for name, one in records.items() if one.commit in self.commits}
+        contents = {
+            name: self.git.accepted(one.commit) for name, one in records.items() if one.commit in self.git.commits
+        }
         self.registry.remember({name: found for name, found in contents.items() if name in found.specs.clusters})
 
     def restart(self, *, git: bool = True) -> None:
@@ -151,7 +129,7 @@ class Fleet:
         if not git:
             for key in self.registry.stand(SOURCE):
                 self.queue.add(key)
-        elif self.commits:
+        elif self.git.commits:
             self.admit()
 
     def close(self) -> None:
@@ -159,14 +137,14 @@ class Fleet:
 
     def push(self, files: Mapping[str, str]) -> None:
         """A commit of these files is read and admitted."""
-        self.blobs |= tree(files)[1]
-        self.commits[f"{len(self.commits) + 1:040x}"] = dict(files)
+        self.git.commit(files)
         self.admit()
 
     def admit(self) -> None:
         """The newest commit is read and admitted (once more)."""
         self._stale = False
-        rollout, changed = self.registry.revise(self._read(list(self.commits)[-1]), START + self.now)
+        newest = self.git.read(self.git.newest, self.rules, running=self.registry.running(SOURCE))
+        rollout, changed = self.registry.revise(newest, START + self.now)
         self.held = rollout.held
         for key in changed:
             self.queue.forget(key)
@@ -204,32 +182,16 @@ class Fleet:
 
     def look(self) -> None:
         """What watches and timers of the running process do between passes: hear what moved, list anew, hear requests, admit again."""
-        if self.cache is not None:
-            self._turns(self.cache)
+        if self.turns is not None:
+            self.turns.take()
         if self.unheard:
             try:
                 rounds.heard(self._client(self.host), HOME, self.registry, self.queue, self._admit_again)
                 self.unheard = False
             except ApiError:
                 pass
-        if self._stale and self.commits:
+        if self._stale and self.git.commits:
             self.admit()
-
-    def _turns(self, cache: Cache) -> None:
-        """A turn of each reflector that has something to hear, lost its watch, or was left alone for a minute."""
-        storage, every = self.host.core.storage, self.now >= self._looked_at + BOOKMARK
-        for number, (selection, reflector) in enumerate(zip(WATCHED, cache.reflectors, strict=True)):
-            last, self._looked[number] = self._looked[number], storage.version
-            if every or reflector.lost_at is not None or (last != storage.version and self._news(selection, last)):
-                reflector.turn()
-        self._looked_at = self.now if every else self._looked_at
-
-    def _news(self, selection: Selection, since: int) -> bool:
-        found = self.host.core.named(selection.group, selection.kind)
-        assert found is not None
-        changes = self.host.core.storage.since(found.resource, since)
-        objects = (one for change in changes for one in (change.before, change.after) if one is not None)
-        return any(selection.matches(one["metadata"].get("labels") or {}) for one in objects)
 
     def _lost(self) -> bool:
         """Whether something is to be tried again that no key of the queue stands for."""
@@ -292,20 +254,8 @@ class Fleet:
         host = self._client(self.host)
         seen = host.doubting(self.cache.doubt) if self.cache is not None else host
         targets: Any = _Targets(lambda target, namespace: self._target(target, bundle))
-        made = watches.reader(bundle, seen, targets, _NONE, self._bytes, FACTS, self.cache)
-        return replace(made, render=self.render)
-
-    def render(self, layer: Layer) -> tuple[Object, ...]:
-        """As a worker does, in this process."""
-        if layer.digest not in _rendered:
-            spec: dict[str, Any] = dict(layer.spec)
-            files = {path: self.blobs[oid] for path, oid in layer.files}
-            home = layer.namespace or str(spec.get("namespace", ""))
-            found = answer(Job(layer.kind, home, spec, files, dict(layer.context), "v1.36.0"), _RENDER)
-            if found.reason:
-                raise Stalled(found.message, reason=found.reason)
-            _rendered[layer.digest] = bytes(found.objects)
-        return tuple(msgspec.json.decode(_rendered[layer.digest]))
+        made = watches.reader(bundle, seen, targets, _NONE, _NONE, FACTS, self.cache)
+        return replace(made, render=lambda layer: render(layer, self.git.blobs))
 
     def _target(self, target: Target, bundle: Bundle) -> Client:
         if target.nested in self.bugs:
@@ -314,9 +264,6 @@ class Fleet:
         if target.nested not in self.nested or target.nested in self.down or not runs:
             raise ApiError(ErrorClass.TRANSIENT, f"{target.nested} refused the connection")
         return self._client(self.nested[target.nested])
-
-    def _bytes(self, oids: Collection[str]) -> dict[str, bytes]:
-        return {oid: self.blobs[oid] for oid in oids}
 
     def _client(self, server: Server) -> Client:
         """One client a server, as the process keeps them."""
@@ -337,25 +284,6 @@ class Fleet:
         """How far a nested server's storage is, for what a watch of it would tell."""
         return self.nested[name].core.storage.version if name in self.nested else 0
 
-    # Git
-
-    def _read(self, commit: str) -> Snapshot:
-        return self._loaded(commit, self.rules, running=self.registry.running(SOURCE))
-
-    def _accepted(self, commit: str) -> Content:
-        """What was accepted before: it was judged then, whatever the rules are now."""
-        return self._loaded(commit, configuration.anything()).content
-
-    def _loaded(self, commit: str, rules: Rules, **more: Any) -> Snapshot:
-        whole, blobs = tree(self.commits[commit])
-        anew = rules is self.rules
-        known = self._known.get(anew, load.NOTHING)
-        wanted = {oid: blobs[oid] for oid in load.wanted(whole, known)}
-        found, self._known[anew] = load.load(
-            SOURCE, Revision("main", commit), whole, wanted, known, rules, FACTS, Limits(), **more
-        )
-        return found
-
 
 @dataclass(frozen=True, slots=True)
 class _Targets:
@@ -365,4 +293,4 @@ class _Targets:
 
 
 _NONE: Any = None
-"""The renderer of `watches.reader`: here the fleet renders."""
+"""The renderer of `watches.reader`, and what reads files for it: the fleet renders in this process."""
