@@ -1,50 +1,55 @@
-"""Real passes of the controller on API servers in memory: push files, let the queue run dry, look at what stands."""
+"""Real passes of the controller on API servers in memory: push files, let the queue run dry, look at what stands.
+
+Real: client, discovery, the cache of the host (where asked for), registry, queue, workers, store, reporter, gather, plan, apply.
+Of the tests: the servers, time, who renders (in this process) and what a host does by itself (`Fleet.engines`).
+"""
 
 from __future__ import annotations
 
-import importlib
-import secrets
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
+from reconciler.controller import requests as rounds
+from reconciler.controller import watches
 from reconciler.controller.queue import Queue
-from reconciler.controller.registry import Registry
+from reconciler.controller.registry import Registry, Wakes
 from reconciler.controller.workers import Tools, Workers
-from reconciler.errors import ApiError, ErrorClass, Stalled
+from reconciler.errors import ApiError, ErrorClass
 from reconciler.gather import Reader
+from reconciler.inventory import requests
 from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
+from reconciler.kube.reflector import Seen
 from reconciler.model import (
     Bundle,
-    Content,
     EngineChart,
     HostFacts,
-    Layer,
     LayerStatus,
-    Object,
-    Revision,
+    Request,
     Rules,
-    Snapshot,
     Target,
 )
-from reconciler.packs import KINDS
-from reconciler.packs.wire import Job
-from reconciler.packs.worker import answer
 from reconciler.report import Reporter
 from reconciler.report.view import ConditionView
-from reconciler.spec import config as configuration
 from schemas import crds
 from tests import shell
+from tests.documents import cluster as cluster
+from tests.documents import config_map as config_map
+from tests.documents import crd as crd
+from tests.documents import pack as pack
+from tests.documents import profile as profile
+from tests.memory import actors
 from tests.memory.server import Server
-from tests.spec_cases import snapshot, tree
+from tests.repository import BLOBS, Repository, render
+from tests.turns import Turns
 
 HOME = "nidus-system"
-CHART = Path(__file__).parents[1] / "devhost" / "chart"
-BLOBS = {f"engine:{path.relative_to(CHART)}": path.read_bytes() for path in sorted(CHART.rglob("*")) if path.is_file()}
+SOURCE = "platform"
+START = 1_767_225_600.0  # what the clocks of the tests' servers say too
 FACTS = HostFacts("local", account="nidus-system:nidus", namespace=HOME)
 RULES = Rules(
     namespace_pattern="vcluster-{name}",
@@ -53,36 +58,52 @@ RULES = Rules(
     grace=0.0,
     profile_versions="Mutable",
 )
-_RENDER = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
-_rendered: dict[str, bytes] = {}
 
 
 class Fleet:
-    """One controller without threads. `host` and `nested` are its servers; `down`: nested clusters that nobody can connect to,
-    `bugs`: those whose passes meet an error that is none of ours."""
+    """One controller without threads of its own. `host` and `nested` are its servers; `down`: nested clusters that nobody can
+    connect to, `bugs`: those whose passes meet an error that is none of ours, `deaf`: those whose watch has gone silent.
+    `cached`: passes read the host through the product's cache, which hears between passes what its watches say."""
 
-    def __init__(self, rules: Rules = RULES) -> None:
+    def __init__(self, rules: Rules = RULES, *, cached: bool = False) -> None:
         self.rules = rules
+        self.cached = cached
         self.host = Server("host")
+        self.host.brief = True
         self.nested: dict[str, Server] = {}
-        self.commits: dict[str, Mapping[str, str]] = {}
+        self.git = Repository(FACTS)
         self.now = 0.0
         self.down: set[str] = set()
         self.bugs: set[str] = set()
+        self.deaf: set[str] = set()
         self.watched: set[str] = set()
-        self.blobs = dict(BLOBS)
+        self._nonces = itertools.count(1)
         self._install()
         self.start()
 
+    # The controller
+
     def start(self) -> None:
         """Begin as a new process does: with what the host remembers."""
-        self.clients: dict[int, Client] = {}
+        self.clients: dict[int, tuple[Server, int, Client]] = {}
+        self.unheard = self._stale = False
         client = self._client(self.host)
+        self.queue = Queue(lambda: self.now)
+        self.turns = Turns(client, self.host, self._changed, lambda: self.now) if self.cached else None
+        self.cache = self.turns.cache if self.turns is not None else None
         self.store = Store(client, HOME)
         self.registry = Registry(self.rules, FACTS, self.store.load().states)
-        self.queue = Queue(lambda: self.now)
         self.reporter = Reporter(client, HOME, "test")
+        try:
+            self._begin(client)
+        except BaseException:
+            self.reporter.close()
+            raise
+
+    def _begin(self, client: Client) -> None:
         self.reporter.load()
+        self.registry.hear(requests.load(client, HOME))
+        self.look()
         tools = Tools(
             self.store,
             self.reader,
@@ -90,18 +111,25 @@ class Fleet:
             b"salt",
             lambda cluster, bundle, refs: self.watched.add(cluster) if refs else self.watched.discard(cluster),
             lambda bundle: None,
-            lambda: secrets.token_hex(8),
+            lambda: f"{next(self._nonces):016x}",
+            woken=self._woken,
+            clock=lambda: START + self.now,
         )
         self.workers = Workers(self.registry, self.queue, tools, 0)
         records = self.registry.records()
-        contents = {name: self._accepted(one.commit) for name, one in records.items() if one.commit in self.commits}
+        contents = {
+            name: self.git.accepted(one.commit) for name, one in records.items() if one.commit in self.git.commits
+        }
         self.registry.remember({name: found for name, found in contents.items() if name in found.specs.clusters})
 
-    def restart(self) -> None:
-        """The process ends and another one begins: it knows what the host and Git say."""
+    def restart(self, *, git: bool = True) -> None:
+        """The process ends and another one begins: it knows what the host says, and what Git says where that can be read."""
         self.close()
         self.start()
-        if self.commits:
+        if not git:
+            for key in self.registry.stand(SOURCE):
+                self.queue.add(key)
+        elif self.git.commits:
             self.admit()
 
     def close(self) -> None:
@@ -109,61 +137,97 @@ class Fleet:
 
     def push(self, files: Mapping[str, str]) -> None:
         """A commit of these files is read and admitted."""
-        self.blobs |= tree(files)[1]
-        self.commits[f"{len(self.commits) + 1:040x}"] = dict(files)
+        self.git.commit(files)
         self.admit()
 
     def admit(self) -> None:
         """The newest commit is read and admitted (once more)."""
-        _, changed = self.registry.revise(self._read(list(self.commits)[-1]), 1.0)
+        self._stale = False
+        newest = self.git.read(self.git.newest, self.rules, running=self.registry.running(SOURCE))
+        rollout, changed = self.registry.revise(newest, START + self.now)
+        self.held = rollout.held
         for key in changed:
             self.queue.forget(key)
             self.queue.add(key)
+
+    def ask(self, kind: str, cluster: str = "", consent: str = "", items: tuple[str, ...] = ()) -> None:
+        """A human asks for something (`nidus approve`, `suspend`, `resume`)."""
+        name = f"nidus-request-{self.host.core.storage.version}"
+        asked = Request(kind, SOURCE, cluster, "tester", START + self.now, 0.0, consent, items, "", name)
+        meta = {"name": name, "namespace": HOME, "labels": {requests.LABEL: kind}}
+        data = {"request": msgspec.json.encode(asked).decode()}
+        self.host.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+        self.unheard = not self.cached
+        self.look()
 
     def run(self, passes: int = 60, seconds: float = 30.0) -> None:
         """Let workers take keys until none is due within `seconds` of the tests' own time."""
         ends = self.now + seconds
         for _ in range(passes):
+            self.look()
             key = self.queue.take(0.0)
             if key is None:
-                due = [at for at, _ in self.queue._due.values()]
+                due = [at for at, _ in self.queue._due.values()] + ([self.now + 1.0] if self._lost() else [])
                 if not due or min(due) > ends:
                     return
                 self.now = max(self.now, min(due))
-                self.clients.clear()  # time has passed: what a client knows of kinds may be asked again
+                self._ask_anew()
                 continue
             before = self._version(key)
             self.workers.once(key)
             self.queue.done(key)
             self.engines()
-            if key in self.watched and self._version(key) != before:
+            if key in self.watched and key not in self.deaf and self._version(key) != before:
                 self.queue.add(key)
 
+    def look(self) -> None:
+        """What watches and timers of the running process do between passes: hear what moved, list anew, hear requests, admit again."""
+        if self.turns is not None:
+            self.turns.take()
+        if self.unheard:
+            try:
+                rounds.heard(self._client(self.host), HOME, self.registry, self.queue, self._admit_again)
+                self.unheard = False
+            except ApiError:
+                pass
+        if self._stale and self.git.commits:
+            self.admit()
+
+    def _lost(self) -> bool:
+        """Whether something is to be tried again that no key of the queue stands for."""
+        return self.unheard or (self.cache is not None and self.cache.stale_since is not None)
+
+    def _changed(self, seen: Seen) -> None:
+        """As watches.Watches hears it."""
+        if watches.REQUEST in seen.labels:
+            self.unheard = True
+        elif watches.CLUSTER in seen.labels:
+            self.queue.add(seen.labels[watches.CLUSTER])
+
+    def _woken(self, wakes: Wakes) -> None:
+        self._stale = self._stale or bool(wakes.admit)
+
+    def _admit_again(self) -> None:
+        self._stale = True
+
+    # The host
+
     def engines(self) -> None:
-        """What a real host does by itself: quotas are counted, engines roll out and write their credentials."""
-        for quota in self.host.objects("", "ResourceQuota"):
-            if (quota.get("status") or {}).get("hard") != quota["spec"]["hard"]:
-                self.host.put({**quota, "status": {"hard": quota["spec"]["hard"]}}, subresource="status")
-        for engine in self.host.objects("apps", "StatefulSet"):
-            meta, count = engine["metadata"], engine["spec"].get("replicas", 1)
-            name = meta["name"]
-            status = {
-                "observedGeneration": meta.get("generation", 1),
-                "replicas": count,
-                "readyReplicas": count,
-                "availableReplicas": count,
-                "updatedReplicas": count,
-                "currentReplicas": count,
-                "currentRevision": "r",
-                "updateRevision": "r",
-            }
-            if engine.get("status") != status:
-                self.host.put({**engine, "status": status}, subresource="status")
-            if name not in self.nested:
+        """What a real host does by itself: engines roll out, and their API servers are there as long as their volume is."""
+        for engine in actors.roll_out(self.host):
+            name = engine["metadata"]["name"]
+            if engine["kind"] == "StatefulSet" and name not in self.nested:
                 self.nested[name] = Server(name)
         homes = {one["metadata"]["name"] for one in self.host.objects("", "Namespace")}
         for name in [name for name in self.nested if f"vcluster-{name}" not in homes]:
             del self.nested[name]  # its volume went with its namespace
+
+    def _install(self) -> None:
+        self.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
+        for definition in crds.definitions().values():
+            self.host.put(definition)
+
+    # What is to be seen
 
     def state(self, name: str) -> State | None:
         """What the host remembers of a cluster."""
@@ -183,101 +247,50 @@ class Fleet:
         """The objects of a kind inside a nested cluster."""
         return [one["metadata"]["name"] for one in self.nested[name].objects(group, kind)]
 
+    # What a pass reads through
+
     def reader(self, bundle: Bundle) -> Reader:
-        def client(target: Target) -> Client:
-            if not target.nested:
-                return self._client(self.host)
-            if target.nested in self.bugs:
-                raise RuntimeError("a bug")
-            runs = self.host.get("apps", "StatefulSet", bundle.namespace, bundle.cluster) is not None
-            if target.nested not in self.nested or target.nested in self.down or not runs:
-                raise ApiError(ErrorClass.TRANSIENT, f"{target.nested} refused the connection")
-            return self._client(self.nested[target.nested])
+        """The product's reader over the servers of this fleet."""
+        host = self._client(self.host)
+        seen = host.doubting(self.cache.doubt) if self.cache is not None else host
+        targets: Any = _Targets(lambda target, namespace: self._target(target, bundle))
+        made = watches.reader(bundle, seen, targets, _NONE, _NONE, FACTS, self.cache)
+        return replace(made, render=lambda layer: render(layer, self.git.blobs))
 
-        return Reader(client, lambda target, ref: None, self.render, lambda target, live: None)
-
-    def render(self, layer: Layer) -> tuple[Object, ...]:
-        """As a worker does, in this process."""
-        if layer.digest not in _rendered:
-            spec: dict[str, Any] = dict(layer.spec)
-            files = {path: self.blobs[oid] for path, oid in layer.files}
-            home = layer.namespace or str(spec.get("namespace", ""))
-            found = answer(Job(layer.kind, home, spec, files, dict(layer.context), "v1.36.0"), _RENDER)
-            if found.reason:
-                raise Stalled(found.message, reason=found.reason)
-            _rendered[layer.digest] = bytes(found.objects)
-        return tuple(msgspec.json.decode(_rendered[layer.digest]))
-
-    def _read(self, commit: str) -> Snapshot:
-        found = snapshot(self.commits[commit], rules=self.rules, running=self.registry.running("platform"))[0]
-        return replace(found, revision=Revision("main", commit))
-
-    def _accepted(self, commit: str) -> Content:
-        """What was accepted before: it was judged then, whatever the rules are now."""
-        found = snapshot(self.commits[commit], rules=configuration.anything())[0]
-        return replace(found, revision=Revision("main", commit)).content
+    def _target(self, target: Target, bundle: Bundle) -> Client:
+        if target.nested in self.bugs:
+            raise RuntimeError("a bug")
+        runs = self.host.get("apps", "StatefulSet", bundle.namespace, bundle.cluster) is not None
+        if target.nested not in self.nested or target.nested in self.down or not runs:
+            raise ApiError(ErrorClass.TRANSIENT, f"{target.nested} refused the connection")
+        return self._client(self.nested[target.nested])
 
     def _client(self, server: Server) -> Client:
         """One client a server, as the process keeps them."""
         if id(server) not in self.clients:
-            self.clients[id(server)] = shell.client(server)
-        return self.clients[id(server)]
+            self.clients[id(server)] = (server, len(server.core.kinds()), shell.client(server))
+        return self.clients[id(server)][2]
+
+    def _ask_anew(self) -> None:
+        """Time has passed: what a client knows of kinds may be asked again, where that is another answer."""
+        there = {id(one) for one in (self.host, *self.nested.values())}
+        self.clients = {
+            key: (server, kinds, client)
+            for key, (server, kinds, client) in self.clients.items()
+            if key in there and len(server.core.kinds()) == kinds
+        }
 
     def _version(self, name: str) -> int:
         """How far a nested server's storage is, for what a watch of it would tell."""
         return self.nested[name].core.storage.version if name in self.nested else 0
 
-    def _install(self) -> None:
-        self.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
-        for definition in crds.definitions().values():
-            self.host.put(definition)
+
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """What `watches.reader` uses of kube.targets.Targets."""
+
+    client: Callable[[Target, str], Client]
 
 
-def cluster(name: str = "a", **spec: Any) -> str:
-    """A NestedCluster of profile `web`; JSON is YAML."""
-    body = {"namespaces": [{"name": "web"}], "profiles": [{"name": "web", "version": "1.x"}], **spec}
-    document = {
-        "apiVersion": "nidus.dev/v1alpha1",
-        "kind": "NestedCluster",
-        "metadata": {"name": name},
-        "spec": body,
-    }
-    return msgspec.json.encode(document).decode()
-
-
-def profile(*packs: Mapping[str, Any], name: str = "web", version: str = "1.0.0") -> str:
-    """A ClusterProfile of these packs."""
-    document = {
-        "apiVersion": "nidus.dev/v1alpha1",
-        "kind": "ClusterProfile",
-        "metadata": {"name": name},
-        "spec": {"version": version, "packs": list(packs)},
-    }
-    return msgspec.json.encode(document).decode()
-
-
-def pack(name: str, *objects: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """A pack of these objects in namespace `web`."""
-    return {"name": name, "namespace": "web", "manifests": {"objects": list(objects)}, **more}
-
-
-def config_map(name: str, **data: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
-
-
-def crd(scope: str = "Cluster", group: str = "zones.example", kind: str = "Zone") -> dict[str, Any]:
-    """A CustomResourceDefinition without a schema to speak of."""
-    plural = f"{kind.lower()}s"
-    whole = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": whole}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": scope,
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
-            "versions": [version],
-        },
-    }
+_NONE: Any = None
+"""The renderer of `watches.reader`, and what reads files for it: the fleet renders in this process."""

@@ -1,5 +1,7 @@
 """Passes on servers in memory: what one read, one kind or one target that fails may do to a cluster."""
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.model import ObjectRef
@@ -7,6 +9,7 @@ from tests.memory.failures import TIMEOUT, Call, answer, on
 from tests.passes import Fleet, cluster, config_map, crd, pack, profile
 
 DELETED = {"policy": "Delete", "grace": "0s"}
+REPORTS = (("events.k8s.io", "events"), ("nidus.dev", "nestedclusters"), ("nidus.dev", "sources"))
 ZONE = {"apiVersion": "zones.example/v1", "kind": "Zone", "metadata": {"name": "eu"}, "spec": {"region": "north"}}
 
 
@@ -35,6 +38,34 @@ def test_a_push_becomes_ready_and_a_second_look_writes_nothing() -> None:
         for call in (*fleet.host.log, *fleet.nested["a"].log)
         if call.writes and call.kind not in ("NestedCluster", "Event")
     ]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_restart_changes_nothing(cached: bool) -> None:
+    fleet = Fleet(cached=cached)
+    fleet.push(files(pack("base", config_map("one"))))
+    fleet.run()
+    servers = {"host": fleet.host, **fleet.nested}
+    before = {name: server.core.storage.snapshot().objects for name, server in servers.items()}
+    fleet.restart()
+    fleet.run(seconds=400.0)
+    assert (fleet.word("a"), fleet.word("b")) == ("Ready", "Ready")
+    for name, server in servers.items():
+        now = server.core.storage.snapshot().objects
+        assert {kind: now[kind] for kind in now if kind not in REPORTS} == {
+            kind: before[name][kind] for kind in before[name] if kind not in REPORTS
+        }
+
+
+def test_what_a_watch_says_wakes_its_cluster() -> None:
+    """A cached host is not asked; what somebody does to it is heard and put back."""
+    fleet = Fleet(cached=True)
+    fleet.push(files(pack("base", config_map("one")), names="a"))
+    fleet.run()
+    assert fleet.word("a") == "Ready", fleet.condition("a")
+    fleet.host.delete("", "Service", "vcluster-a", "a")
+    fleet.run(seconds=1.0)
+    assert fleet.host.get("", "Service", "vcluster-a", "a") is not None
 
 
 # Removal
@@ -81,8 +112,6 @@ def test_an_object_of_a_cluster_scoped_kind_is_one_object_whenever_its_kind_is_k
 
 
 def test_an_entry_that_names_a_namespace_its_kind_does_not_have_deletes_nothing() -> None:
-    from dataclasses import replace
-
     packs = [pack("base", crd(), config_map("one")), pack("zones", ZONE)]
     fleet = standing(*packs)
     state = fleet.state("a")

@@ -93,7 +93,7 @@ def _applied(layer: Layer, plan: Plan, carry: Carry) -> tuple[Result, ...]:
     changes = [one for one in plan.changes if one.layer == layer.name and one.action != "delete"]
     results: list[Result] = []
     for _, group in groupby(changes, key=lambda one: order.rank(one.ref)):
-        results += side_by_side.each(list(group), carry, nested=bool(layer.target.nested))
+        results += side_by_side.each(list(group), carry, WRITING, nested=bool(layer.target.nested))
     return tuple(results)
 
 

@@ -1,6 +1,6 @@
 """Sends independent changes in parallel, so that a pass does not wait for each answer in turn (G2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -10,9 +10,20 @@ THREADS = 16  # over all passes of the process
 HOST_LANES, NESTED_LANES = 8, 4  # of one pass; a nested client keeps four connections
 
 
-def each(changes: Sequence[Change], carry: Callable[[Change], Result], *, nested: bool) -> list[Result]:
+def each(
+    changes: Sequence[Change], carry: Callable[[Change], Result], sending: Collection[str], *, nested: bool
+) -> list[Result]:
     """The result of each change, in order. An error that `carry` raises is raised after every change was tried or
-    cancelled."""
+    cancelled.
+
+    Only changes of an action that is `sending` are worth a thread: of a pass that finds nothing to do, none.
+    """
+    sent = [index for index, change in enumerate(changes) if change.action in sending]
+    answers = dict(zip(sent, _sent([changes[index] for index in sent], carry, nested), strict=True))
+    return [answers[index] if index in answers else carry(change) for index, change in enumerate(changes)]
+
+
+def _sent(changes: Sequence[Change], carry: Callable[[Change], Result], nested: bool) -> list[Result]:
     lanes = min(NESTED_LANES if nested else HOST_LANES, len(changes))
     if lanes < 2:
         return [carry(change) for change in changes]

@@ -39,36 +39,39 @@ class Cache:
         every: float = EVERY,
         silence: float = SILENCE,
         failed: Failed = lambda what, error: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lock = threading.Lock()
+        self._clock = clock
         self._client = client
-        self._stores = [Store(selection) for selection in selections]
+        self._stores = [Store(selection, clock) for selection in selections]
         sinks = [_Sink(store, self._lock, client, changed, failed) for store in self._stores]
-        self._reflectors = [
-            Reflector(client, sink.store.selection, sink, every=every, silence=silence, failed=failed) for sink in sinks
+        self.reflectors = [
+            Reflector(client, sink.store.selection, sink, every=every, silence=silence, failed=failed, clock=clock)
+            for sink in sinks
         ]
         self._sinks = sinks
 
     def start(self) -> None:
         """Start a thread per selection."""
-        for reflector in self._reflectors:
+        for reflector in self.reflectors:
             reflector.start()
 
     def stop(self) -> None:
         """End every watch; what is cached stays readable."""
-        for reflector in self._reflectors:
+        for reflector in self.reflectors:
             reflector.stop()
 
     def wait_synced(self, deadline: float) -> bool:
         """Wait up to `deadline` seconds until every selection was listed once; whether it was."""
         ends = time.monotonic() + deadline
-        return all(reflector.synced.wait(max(0.0, ends - time.monotonic())) for reflector in self._reflectors)
+        return all(reflector.synced.wait(max(0.0, ends - time.monotonic())) for reflector in self.reflectors)
 
     def refresh(self, deadline: float) -> bool:
         """List every selection anew within `deadline` seconds. Returns whether all were listed. Differences are
         announced as usual."""
         ends = time.monotonic() + deadline
-        asked = [(reflector, reflector.ask()) for reflector in self._reflectors]
+        asked = [(reflector, reflector.ask()) for reflector in self.reflectors]
         return all(reflector.wait_listed(turn, max(0.0, ends - time.monotonic())) for reflector, turn in asked)
 
     def doubt(self, ref: ObjectRef) -> None:
@@ -77,7 +80,7 @@ class Cache:
 
         Where the read fails, the selection is listed anew soon.
         """
-        for sink, reflector in zip(self._sinks, self._reflectors, strict=True):
+        for sink, reflector in zip(self._sinks, self.reflectors, strict=True):
             with self._lock:
                 held = sink.store.entries.get(ref) if sink.store.holds(ref) else None
             if held is None:
@@ -90,7 +93,7 @@ class Cache:
     @property
     def stale_since(self) -> float | None:
         """Since when (monotonic seconds) some selection has no watch, None while all have one."""
-        lost = [reflector.lost_at for reflector in self._reflectors if reflector.lost_at is not None]
+        lost = [reflector.lost_at for reflector in self.reflectors if reflector.lost_at is not None]
         return min(lost) if lost else None
 
     def get(self, ref: ObjectRef) -> Object | None:
@@ -105,7 +108,7 @@ class Cache:
     def covers(self, thing: ObjectRef | Object) -> bool:
         """Whether a synced watch shows this object (by its labels), or some objects of this reference's kind."""
         ref = thing if isinstance(thing, ObjectRef) else ref_of(thing)
-        stores = [s for s, r in zip(self._stores, self._reflectors, strict=True) if s.holds(ref) and r.synced.is_set()]
+        stores = [s for s, r in zip(self._stores, self.reflectors, strict=True) if s.holds(ref) and r.synced.is_set()]
         if isinstance(thing, ObjectRef):
             return bool(stores)
         labels = thing["metadata"].get("labels") or {}
@@ -122,7 +125,7 @@ class Cache:
         ref, meta = ref_of(obj), obj["metadata"]
         labels = meta.get("labels") or {}
         version = str(meta["resourceVersion"])
-        entry = Entry(msgspec.json.encode(obj), version, meta["uid"], labels.get(CLUSTER_LABEL, ""), time.monotonic())
+        entry = Entry(msgspec.json.encode(obj), version, meta["uid"], labels.get(CLUSTER_LABEL, ""), self._clock())
         with self._lock:
             for store in self._of_kind(ref):
                 if store.selection.matches(labels) and store.is_news(ref, version):

@@ -85,9 +85,11 @@ class Reflector:
         every: float = EVERY,
         silence: float = SILENCE,
         failed: Callable[[str, Exception], None] = lambda what, error: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.synced = threading.Event()
-        self.lost_at: float | None = time.monotonic()
+        self.lost_at: float | None = clock()
+        self._clock = clock
         self._client = client
         self._wanted = wanted
         self._sink = sink
@@ -127,27 +129,34 @@ class Reflector:
         with self._listed:
             return self._listed.wait_for(lambda: self._answered >= turn, seconds)
 
+    def turn(self) -> float | None:
+        """Make sure of what is known and follow until the watch ends. The thread does nothing else, again and again.
+
+        Returns how many seconds the server asked to wait before the next turn, None where it did not.
+        """
+        try:
+            self._once()
+        except ApiError as error:
+            self._lost(error.kind is ErrorClass.RELIST)
+            return error.after
+        except Exception as error:  # the border of this loop: nothing met here ends the process
+            self._lost(True)
+            self._failed(f"watching {self._wanted.kind}", error)
+        return None
+
     def _run(self) -> None:
         pause = PAUSE
         while not self._stopped.is_set():
-            began = time.monotonic()
-            after = None
-            try:
-                self._once()
-            except ApiError as error:
-                after = error.after
-                self._lost(error.kind is ErrorClass.RELIST)
-            except Exception as error:  # bugs are reported and must not end this thread
-                self._lost(True)
-                self._failed(f"watching {self._wanted.kind}", error)
+            began = self._clock()
+            after = self.turn()
             # A watch that lasted was healthy: go on at once. One that did not must not become a loop without a pause.
-            pause = PAUSE if time.monotonic() - began > LASTED else min(LONGEST, pause * 2)
+            pause = PAUSE if self._clock() - began > LASTED else min(LONGEST, pause * 2)
             if pause > PAUSE:
                 self._rest(after or pause / 2 * random.uniform(0.5, 1.5))
 
     def _lost(self, everything: bool) -> None:
         """Events may have been missed: compare before going on, or list anew."""
-        self.lost_at = self.lost_at or time.monotonic()
+        self.lost_at = self.lost_at or self._clock()
         self._check_at = 0.0
         if everything:
             self._version = ""
@@ -160,9 +169,9 @@ class Reflector:
         """List or compare if due, then watch until the watch ends or the next comparison is due. Raises ApiError."""
         if not self._version or self._asked > self._answered:
             self._list()
-        elif time.monotonic() >= self._check_at:
+        elif self._clock() >= self._check_at:
             self._compare()
-        left = self._check_at - time.monotonic()
+        left = self._check_at - self._clock()
         wanted = self._wanted
         stream = self._stream = self._client.watch(
             wanted.group,
@@ -178,12 +187,12 @@ class Reflector:
         self.lost_at = None
         for event in stream:
             self._take(event)
-            if time.monotonic() >= self._check_at:
+            if self._clock() >= self._check_at:
                 stream.stop()
                 return
 
     def _list(self) -> None:
-        turn, began = self._asked, time.monotonic()
+        turn, began = self._asked, self._clock()
         wanted = self._wanted
         raws, version = self._client.raw_list(
             wanted.group, wanted.kind, namespace=wanted.namespace, labels=wanted.selector
@@ -198,7 +207,7 @@ class Reflector:
     def _compare(self) -> None:
         """List the metadata and compare. A resourceVersion that went back means that the host was restored: whole
         objects are listed then."""
-        began = time.monotonic()
+        began = self._clock()
         wanted = self._wanted
         heads, version = self._client.heads(
             wanted.group, wanted.kind, namespace=wanted.namespace, labels=wanted.selector
@@ -219,7 +228,7 @@ class Reflector:
         selections are not listed together."""
         share = random.uniform(0.8, 1.2) if self.synced.is_set() else random.uniform(0.2, 1.0)
         self._version = version
-        self._check_at = time.monotonic() + self._every * share
+        self._check_at = self._clock() + self._every * share
 
     def _take(self, event: shape.Event) -> None:
         if _went_back(event.version, self._version):

@@ -1,7 +1,7 @@
 """The cached objects of one selection, encoded, by reference; lists, events and answers change them (R1)."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -44,8 +44,9 @@ class Entry(msgspec.Struct, gc=False):
 class Store:
     """The objects of one selection; every method is called under the cache's lock."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, clock: Callable[[], float] = time.monotonic) -> None:
         self.selection = selection
+        self._clock = clock
         self.entries: dict[ObjectRef, Entry] = {}
         self.clusters: dict[str, set[ObjectRef]] = {}
         self.version = ""
@@ -122,7 +123,7 @@ class Store:
             news = [self.gone(ref)] if known else []
             self.drop(ref)
             return news
-        self.put(ref, msgspec.structs.replace(entry_of(event), merged_at=time.monotonic()))
+        self.put(ref, msgspec.structs.replace(entry_of(event), merged_at=self._clock()))
         same = known is not None and (known.version, known.uid) == (event.version, event.seen.uid)
         return [] if same else [event.seen]
 

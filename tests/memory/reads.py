@@ -93,11 +93,13 @@ def _not_ahead(core: Core, version: str) -> None:
 class Watch:
     """An open watch; iterate for lines. `close` from any thread ends it, `hush` keeps it open without a word.
 
-    `hung` says that the reader's patience is over: a silence that was chosen by a test is not waited for.
+    `hung` says that the reader's patience is over: a silence that was chosen by a test is not waited for. `brief`: it ends as soon as
+    everything is said, as a server ends it after the seconds that were asked for.
     """
 
-    def __init__(self, core: Core, ask: Ask) -> None:
+    def __init__(self, core: Core, ask: Ask, *, brief: bool = False) -> None:
         self.silent = self.hung = False
+        self._brief = brief
         self._core, self._ask = core, ask
         self._told: list[bytes] = []
         self._matches = selectors.parse(ask.query.get("labelSelector", ""))
@@ -140,6 +142,9 @@ class Watch:
                 found = [] if self.silent else self._events()
                 if found or self.hung:
                     return found
+                if self._brief:
+                    self._closed = True
+                    return None
                 if not self._core.storage.moved.wait(wait) and wait is not None:
                     return []
             return None

@@ -42,6 +42,7 @@ class Server:
         self.choosers: list[Chooser] = []
         self.controllers = controllers.ALL
         self.ready = True
+        self.brief = False  # whether watches end when everything is said
         self._count = 0
         self._watches: list[Watch] = []
         for namespace in ("default", "kube-system", "kube-public", "kube-node-lease"):
@@ -190,7 +191,7 @@ class Server:
             case "list":
                 return _ok(reads.list_(self.core, ask))
             case "watch":
-                watch = Watch(self.core, ask)
+                watch = Watch(self.core, ask, brief=self.brief)
                 self._watches = [one for one in self._watches if not one.closed] + [watch]
                 return Response(200, {"Content-Type": "application/json"}, stream=watch)
         status, obj = _WRITES[ask.verb](self.core, ask)

@@ -1,0 +1,75 @@
+"""A repository of the tests: commits of files, read as a source reads them, and rendered in this process."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from reconciler.errors import Stalled
+from reconciler.model import Content, HostFacts, Layer, Limits, Object, Revision, Rules, Snapshot
+from reconciler.packs import KINDS
+from reconciler.packs.wire import Job
+from reconciler.packs.worker import answer
+from reconciler.spec import config as configuration
+from reconciler.spec import load
+from tests.spec_cases import tree
+
+CHART = Path(__file__).parents[1] / "devhost" / "chart"
+BLOBS = {f"engine:{path.relative_to(CHART)}": path.read_bytes() for path in sorted(CHART.rglob("*")) if path.is_file()}
+_RENDER = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
+_rendered: dict[str, bytes] = {}
+
+
+class Repository:
+    """Commits by id, oldest first; `blobs` are their files and those of the engine's chart."""
+
+    def __init__(self, facts: HostFacts) -> None:
+        self.commits: dict[str, Mapping[str, str]] = {}
+        self.blobs = dict(BLOBS)
+        self._facts = facts
+        self._known: dict[str, load.Known] = {}
+
+    @property
+    def newest(self) -> str:
+        return list(self.commits)[-1]
+
+    def commit(self, files: Mapping[str, str]) -> None:
+        """One more commit: these are all its files."""
+        self.blobs |= tree(files)[1]
+        self.commits[f"{len(self.commits) + 1:040x}"] = dict(files)
+
+    def read(self, commit: str, rules: Rules, **more: Any) -> Snapshot:
+        """A commit as it is read and judged now."""
+        return self._loaded(commit, rules, str(rules), **more)
+
+    def accepted(self, commit: str) -> Content:
+        """What was accepted before: it was judged then, whatever the rules are now."""
+        return self._loaded(commit, configuration.anything(), "").content
+
+    def _loaded(self, commit: str, rules: Rules, judged: str, **more: Any) -> Snapshot:
+        """Files that were read under the same rules are not read again, as in a process that goes on."""
+        whole, blobs = tree(self.commits[commit])
+        known = self._known.get(judged, load.NOTHING)
+        wanted = {oid: blobs[oid] for oid in load.wanted(whole, known)}
+        revision = Revision("main", commit)
+        found, self._known[judged] = load.load(
+            "platform", revision, whole, wanted, known, rules, self._facts, Limits(), **more
+        )
+        return found
+
+
+def render(layer: Layer, blobs: Mapping[str, bytes]) -> tuple[Object, ...]:
+    """As a worker does, in this process. Raises Stalled."""
+    if layer.digest not in _rendered:
+        spec: dict[str, Any] = dict(layer.spec)
+        files = {path: blobs[oid] for path, oid in layer.files}
+        home = layer.namespace or str(spec.get("namespace", ""))
+        found = answer(Job(layer.kind, home, spec, files, dict(layer.context), "v1.36.0"), _RENDER)
+        if found.reason:
+            raise Stalled(found.message, reason=found.reason)
+        _rendered[layer.digest] = bytes(found.objects)
+    return tuple(msgspec.json.decode(_rendered[layer.digest]))

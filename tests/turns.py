@@ -1,0 +1,45 @@
+"""The product's cache of the host without its threads: each reflector takes a turn when its watch has something to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler.controller import watches
+from reconciler.kube.cache import Cache, Selection
+from reconciler.kube.client import Client
+from reconciler.kube.reflector import Seen
+from tests.memory.server import Server
+
+WATCHED = [
+    *(Selection(group, kind, watches.OURS) for group, kind in watches.KINDS),
+    Selection("", "ConfigMap", ((watches.REQUEST, None),), "nidus-system"),
+]
+BOOKMARK = 60.0  # seconds after which a watch that said nothing is begun again
+
+
+class Turns:
+    """`cache` over `server`, whose watches are brief: they end when everything is said."""
+
+    def __init__(
+        self, client: Client, server: Server, changed: Callable[[Seen], None], clock: Callable[[], float]
+    ) -> None:
+        self.cache = Cache(client, WATCHED, changed, clock=clock)
+        self._server, self._clock = server, clock
+        self._heard, self._all_at = [0] * len(WATCHED), -BOOKMARK
+        server.brief = True
+
+    def take(self) -> None:
+        """A turn of each reflector that has something to hear, lost its watch, or was left alone for a minute."""
+        version, every = self._server.core.storage.version, self._clock() >= self._all_at + BOOKMARK
+        for number, (selection, reflector) in enumerate(zip(WATCHED, self.cache.reflectors, strict=True)):
+            last, self._heard[number] = self._heard[number], version
+            if every or reflector.lost_at is not None or (last != version and self._news(selection, last)):
+                reflector.turn()
+        self._all_at = self._clock() if every else self._all_at
+
+    def _news(self, selection: Selection, since: int) -> bool:
+        found = self._server.core.named(selection.group, selection.kind)
+        assert found is not None
+        changes = self._server.core.storage.since(found.resource, since)
+        objects = (one for change in changes for one in (change.before, change.after) if one is not None)
+        return any(selection.matches(one["metadata"].get("labels") or {}) for one in objects)
