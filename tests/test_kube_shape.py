@@ -169,9 +169,6 @@ def test_what_is_no_list_of_the_kind_is_refused(server: Server, client: Client, 
 METADATA = b'{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"9"}%s}'
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the metadata of a kind without objects has items null, which is refused for ever"
-)
 def test_the_metadata_of_a_kind_without_objects_is_an_empty_list(server: Server, client: Client) -> None:
     """So Kubernetes 1.36 answers; the cache asked again and again, and did not watch the kind any more."""
     server.answer = sends(http(200, METADATA % b',"items":null'))
