@@ -32,7 +32,6 @@ def test_results_are_in_the_order_of_the_changes() -> None:
         assert [result.change for result in results] == changes(count)
 
 
-@pytest.mark.xfail(strict=True, reason="five objects open four connections")
 def test_a_few_changes_inside_a_nested_cluster_share_one_connection() -> None:
     assert carriers(5) == {threading.get_ident()}
 

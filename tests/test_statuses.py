@@ -204,7 +204,6 @@ def test_a_comparison_of_what_is_right_writes_nothing(server: Server, reporter: 
     assert [call.verb for call in server.log if call.writes] == []
 
 
-@pytest.mark.xfail(strict=True, reason="a comparison with nothing trusted reads every status object by itself")
 def test_a_comparison_with_nothing_trusted_reads_whole_lists(server: Server, reporter: Reporter) -> None:
     for number in range(60):
         tell(reporter, report(f"a{number}"))
@@ -214,7 +213,6 @@ def test_a_comparison_with_nothing_trusted_reads_whole_lists(server: Server, rep
     assert [call.verb for call in server.log if call.kind in ("NestedCluster", "Source")] == ["list", "list"]
 
 
-@pytest.mark.xfail(strict=True, reason="each object that moved is read by itself, however many they are")
 def test_many_status_objects_that_moved_are_listed(server: Server, reporter: Reporter) -> None:
     for number in range(60):
         tell(reporter, report(f"a{number}"))

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 THREADS = 16  # over all passes of the process
 HOST_LANES, NESTED_LANES = 8, 4  # of one pass; a nested client keeps four connections
+WORTH = 8  # changes that one more connection into a nested cluster must be for: opening it costs as much as they do
 
 
 def each(changes: Sequence[Change], carry: Callable[[Change], Result], *, nested: bool) -> list[Result]:
     """The result of each change, in order. What a `carry` raises is raised when every change was tried or given up."""
-    lanes = min(NESTED_LANES if nested else HOST_LANES, len(changes))
+    lanes = min(NESTED_LANES, -(-len(changes) // WORTH)) if nested else min(HOST_LANES, len(changes))
     if lanes < 2:
         return [carry(change) for change in changes]
     slices = [changes[lane::lanes] for lane in range(lanes)]
