@@ -65,14 +65,14 @@ def run(size: Size) -> Outcome:
 
 
 def _during(made: scene.Scene, work: Callable[[], None], *, settle: bool = True) -> Seen:
-    log, inside, cpu = made.audit(), _inside(made), _cpu(made.controller.process.pid)
+    log, inside, cpu = made.audit(), _inside(made), cpu_of(made.controller.process.pid)
     before = made.controller.process.pid
     work()
     if settle:
         _quiet(made)
-    after = _cpu(made.controller.process.pid)
+    after = cpu_of(made.controller.process.pid)
     spent = after - cpu if made.controller.process.pid == before else after
-    return Seen(_requests(log), _inside(made) - inside, spent)
+    return Seen(requests_of(log), _inside(made) - inside, spent)
 
 
 def _restart(made: scene.Scene) -> None:
@@ -103,11 +103,12 @@ def _quiet(made: scene.Scene) -> None:
     log, since = made.audit(), time.monotonic()
     while time.monotonic() - since < QUIET:
         time.sleep(0.2)
-        if any(what != "leases" and verb != "watch" for verb, what in _requests(log)):
+        if any(what != "leases" and verb != "watch" for verb, what in requests_of(log)):
             log, since = made.audit(), time.monotonic()
 
 
-def _requests(log: Audit) -> Counter[tuple[str, str]]:
+def requests_of(log: Audit) -> Counter[tuple[str, str]]:
+    """The controller's requests on the host by (verb, resource)."""
     return Counter((event["verb"], _what(event)) for event in log.events(scene.USER))
 
 
@@ -128,7 +129,7 @@ def _inside(made: scene.Scene) -> Counter[str]:
     return counted
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
     """CPU seconds of a process, its ended children and its living ones; 0 where it is gone."""
     try:
         parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -137,7 +138,7 @@ def _cpu(pid: int) -> float:
         living = {int(one) for file in others for one in file.read_text().split()} | set(map(int, children))
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
-    return sum(int(parts[at]) for at in (11, 12, 13, 14)) / TICKS + sum(map(_cpu, living))
+    return sum(int(parts[at]) for at in (11, 12, 13, 14)) / TICKS + sum(map(cpu_of, living))
 
 
 def _rows(found: dict[str, Seen], size: Size) -> list[Row]:

@@ -18,7 +18,7 @@ RESULTS: Final = ROOT / "bench" / "results"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much a run does. Of `clusters` documents in the repository, `running` have a nested cluster in `push` and `noop`.
+    """How much a run does. Of `clusters` documents in the repository, `running` have a nested cluster in `push`, `rollout` and `noop`.
 
     `objects` are ConfigMaps inside each nested cluster in `throughput`; `idle` is in seconds.
     """

@@ -166,6 +166,21 @@ def test_what_is_no_list_of_the_kind_is_refused(server: Server, client: Client, 
     refused(lambda: client.list("", "ConfigMap", namespace="default"), ErrorClass.TRANSIENT)
 
 
+METADATA = b'{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"9"}%s}'
+
+
+def test_the_metadata_of_a_kind_without_objects_is_an_empty_list(server: Server, client: Client) -> None:
+    """So Kubernetes 1.36 answers; the cache asked again and again, and did not watch the kind any more."""
+    server.answer = sends(http(200, METADATA % b',"items":null'))
+    assert client.heads("", "ConfigMap", namespace="default") == ([], "9")
+
+
+@pytest.mark.parametrize("rest", [b"", b',"items":{}', b',"items":"null"'])
+def test_metadata_without_a_list_is_refused(server: Server, client: Client, rest: bytes) -> None:
+    server.answer = sends(http(200, METADATA % rest))
+    refused(lambda: client.heads("", "ConfigMap", namespace="default"), ErrorClass.TRANSIENT)
+
+
 def test_another_object_than_the_one_written_is_ambiguous(server: Server, client: Client) -> None:
     server.answer = sends(http(200, meta(uid="u2")))
     for act in (

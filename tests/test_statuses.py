@@ -204,6 +204,29 @@ def test_a_comparison_of_what_is_right_writes_nothing(server: Server, reporter: 
     assert [call.verb for call in server.log if call.writes] == []
 
 
+def test_a_comparison_with_nothing_trusted_reads_whole_lists(server: Server, reporter: Reporter) -> None:
+    for number in range(60):
+        tell(reporter, report(f"a{number}"))
+    assert until(lambda: reporter.statuses.waiting() == 0)
+    server.log.clear()
+    reporter.statuses.compare(wholly=True)
+    assert [call.verb for call in server.log if call.kind in ("NestedCluster", "Source")] == ["list", "list"]
+
+
+def test_many_status_objects_that_moved_are_listed(server: Server, reporter: Reporter) -> None:
+    for number in range(60):
+        tell(reporter, report(f"a{number}"))
+    assert until(lambda: reporter.statuses.waiting() == 0)
+    for number in range(60):
+        found = shown(server, f"a{number}")
+        server.put({**found, "status": {**found["status"], "status": "Pending"}}, subresource="status")
+    server.log.clear()
+    reporter.statuses.compare()
+    assert until(lambda: reporter.statuses.waiting() == 0)
+    assert {word(server, f"a{number}") for number in range(60)} == {"Ready"}
+    assert "get" not in {call.verb for call in server.log if call.kind == "NestedCluster"}
+
+
 def test_the_status_object_follows_a_moved_file_and_another_url(server: Server, reporter: Reporter) -> None:
     tell(reporter, report())
     reporter.source(SourceReport("platform", REVISION, trigger="poll"), URL)

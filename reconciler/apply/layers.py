@@ -115,7 +115,8 @@ def _worst(one: Desired, ground: Ground) -> tuple[str, str]:
     problems = [_of_result(result) for result in ground.results if result.outcome in BLOCKING]
     if problems:
         return min(problems, key=lambda problem: ("Failed", "Held", "InProgress").index(problem[0]))
-    found = [(_named(ref, state), state) for ref in map(mark.ref_of, one.objects) for state in [_health(ground, ref)]]
+    states = ((ref, _health(ground, ref)) for ref in map(mark.ref_of, one.objects))
+    found = [(_named(ref, state), state) for ref, state in states if state.status in _WORST]
     found += [(state.message, state) for state in (health.gate(check, ground.live) for check in one.layer.gates)]
     found += [(state.message, state) for state in ground.more]
     unread = next((state for state in ground.more if state.status == "Unknown"), None)

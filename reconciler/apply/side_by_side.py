@@ -1,13 +1,17 @@
 """Sends independent changes in parallel, so that a pass does not wait for each answer in turn (G2)."""
 
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TYPE_CHECKING
 
 from reconciler.model import Change, Result
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 THREADS = 16  # over all passes of the process
 HOST_LANES, NESTED_LANES = 8, 4  # of one pass; a nested client keeps four connections
+WORTH = 8  # changes that one more connection into a nested cluster must be for: opening it costs as much as they do
 
 
 def each(
@@ -24,7 +28,7 @@ def each(
 
 
 def _sent(changes: Sequence[Change], carry: Callable[[Change], Result], nested: bool) -> list[Result]:
-    lanes = min(NESTED_LANES if nested else HOST_LANES, len(changes))
+    lanes = min(NESTED_LANES, -(-len(changes) // WORTH)) if nested else min(HOST_LANES, len(changes))
     if lanes < 2:
         return [carry(change) for change in changes]
     slices = [changes[lane::lanes] for lane in range(lanes)]
@@ -47,5 +51,7 @@ def _in_turn(changes: Sequence[Change], carry: Callable[[Change], Result]) -> tu
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
+def _threads() -> "ThreadPoolExecutor":
+    from concurrent.futures import ThreadPoolExecutor  # costs a start of `plan` 5 ms, which applies nothing
+
     return ThreadPoolExecutor(THREADS, thread_name_prefix="apply")

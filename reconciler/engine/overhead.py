@@ -7,6 +7,9 @@ adds to containers that state nothing, plus the pods a rollout needs for a momen
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TypeVar
 
 from reconciler.engine import quantity
 from reconciler.model import NestedCluster
@@ -25,6 +28,11 @@ _DNS_LIMITS = {"memory": "170Mi"}
 _DNS_PODS = 2  # one, and one more while it rolls out
 _NODE_PORT = frozenset({"NodePort", "LoadBalancer"})  # one port of their Service: that of kubelets is off (values.py)
 _PROBE_SERVICES = 2  # short-lived, at the first start: how the engine learns the host's service range
+
+KEPT = 256  # sums kept: most clusters of a repository ask for the same resources
+
+_Value = TypeVar("_Value")
+Pairs = tuple[tuple[str, _Value], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +54,10 @@ def of(cluster: NestedCluster) -> Overhead:
     engines = plane.replicas + (max(1, -(-plane.replicas // 4)) if etcd else 0)
     members = ETCD_MEMBERS if etcd else 0
     pods = {"engine": engines, "etcd": members, "dns": _DNS_PODS}
+    own = plane.resources
     return Overhead(
-        requests=_sum(pods, _requests(cluster)),
-        limits=_sum(pods, _limits(cluster)),
+        requests=_requests(tuple(pods.items()), tuple(own.requests.items())),
+        limits=_limits(tuple(pods.items()), tuple(own.limits.items())),
         storage=(members or plane.replicas) * quantity.parse(plane.store.size),
         pods=sum(pods.values()),
         services=(3 if etcd else 2) + 1 + _PROBE_SERVICES,
@@ -57,28 +66,30 @@ def of(cluster: NestedCluster) -> Overhead:
     )
 
 
-def _requests(cluster: NestedCluster) -> dict[str, dict[str, Fraction]]:
-    own = cluster.spec.control_plane.resources.requests
-    engine = _numbers(_ENGINE_REQUESTS | own)
-    return {
+@lru_cache(maxsize=KEPT)
+def _requests(pods: Pairs[int], own: Pairs[str]) -> Mapping[str, Fraction]:
+    engine = _numbers(_ENGINE_REQUESTS | dict(own))
+    each = {
         "engine": quantity.most([engine, _numbers(DEFAULT_REQUESTS | _INIT_REQUESTS)]),
         "etcd": _numbers(DEFAULT_REQUESTS | ETCD_RESOURCES),
         "dns": _numbers(DEFAULT_REQUESTS | _DNS_REQUESTS),
     }
+    return _sum(pods, each)
 
 
-def _limits(cluster: NestedCluster) -> dict[str, dict[str, Fraction]]:
-    own = cluster.spec.control_plane.resources.limits
-    engine = _numbers(_ENGINE_LIMITS | own)
-    return {
+@lru_cache(maxsize=KEPT)
+def _limits(pods: Pairs[int], own: Pairs[str]) -> Mapping[str, Fraction]:
+    engine = _numbers(_ENGINE_LIMITS | dict(own))
+    each = {
         "engine": quantity.most([engine, _numbers(DEFAULT_LIMITS | _INIT_LIMITS)]),
         "etcd": _numbers(DEFAULT_LIMITS),
         "dns": _numbers(DEFAULT_LIMITS | _DNS_LIMITS),
     }
+    return _sum(pods, each)
 
 
-def _sum(pods: Mapping[str, int], each: Mapping[str, Mapping[str, Fraction]]) -> dict[str, Fraction]:
-    return quantity.add(*(quantity.times(count, each[name]) for name, count in pods.items()))
+def _sum(pods: Pairs[int], each: Mapping[str, Mapping[str, Fraction]]) -> Mapping[str, Fraction]:
+    return MappingProxyType(quantity.add(*(quantity.times(count, each[name]) for name, count in pods)))
 
 
 def _numbers(amounts: Mapping[str, str]) -> dict[str, Fraction]:

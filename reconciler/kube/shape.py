@@ -134,7 +134,7 @@ class _ListMeta(msgspec.Struct, rename="camel"):
 
 class _List(msgspec.Struct, rename="camel"):
     metadata: _ListMeta
-    items: list[msgspec.Raw]
+    items: list[msgspec.Raw] | None
     kind: str = ""
     api_version: str = ""
 
@@ -158,9 +158,12 @@ def page(raw: bytes, asked: Asked, *, partial: bool = False) -> Page:
     found = _read(raw, _List, asked.verb, deep=False)
     if partial and found.kind == f"{PARTIAL}List":
         resource = Resource("meta.k8s.io", "v1", PARTIAL, asked.resource.plural, asked.resource.namespaced)
-        items = [(_renamed(head(bytes(item), _of(resource, asked)), asked), b"") for item in found.items]
+        heads = (head(bytes(item), _of(resource, asked)) for item in found.items or ())  # of no objects: null (1.36)
+        items = [(_renamed(one, asked), b"") for one in heads]
     else:
         _same_list(found, asked)
+        if found.items is None:
+            raise broken(asked.verb, "items is missing or of another type")
         items = [(head(body, asked, listed=True), body) for body in map(bytes, found.items)]
     return Page(items, found.metadata.resource_version, found.metadata.continue_ or "")
 

@@ -36,8 +36,9 @@ def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: b
     body = without(body, [pointer(path) for path in gone.unfit])  # a null there would keep what it names
     plain = _fields(body, one, seen, before)
     more = _without(plain, gone.all, live)
-    change = replace(change, desired=body, strays=gone.all, fields=redact(change.ref, (*plain, *more), salt))
-    change = replace(change, flags=(*scale.told(one.obj, body, seen, before), *flags.of(change, bundle)))
+    fields = redact(change.ref, (*plain, *more), salt)
+    told = (*scale.told(one.obj, body, seen, before), *flags.of(change, fields))
+    change = replace(change, desired=body, strays=gone.all, fields=fields, flags=told)
     state = one.entry.state if one.entry else "owned"
     if seen.immutable:
         return flags.replaced(replace(change, strays=()), live, bundle)

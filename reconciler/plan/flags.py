@@ -1,8 +1,9 @@
 """Flags for what makes a change dangerous (P4), and kinds that are never replaced."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.model import Bundle, Change, Object, ObjectRef
+from reconciler.model import Bundle, Change, FieldChange, Object, ObjectRef
 from reconciler.plan import paths
 
 OPT_IN = "nidus.dev/replace"
@@ -20,14 +21,14 @@ NEVER = frozenset(
 )
 
 
-def of(change: Change, bundle: Bundle) -> tuple[str, ...]:
-    """Flags of a change of fields."""
-    if change.layer != ENGINE or change.target.nested or not change.fields:
+def of(change: Change, fields: Sequence[FieldChange]) -> tuple[str, ...]:
+    """Flags of a change of these fields."""
+    if change.layer != ENGINE or change.target.nested or not fields:
         return ()
     if change.ref.kind not in ("StatefulSet", "Deployment"):
         return ()
-    restarts = any(paths.covers("spec.template", one.path) for one in change.fields)
-    volume = any(paths.covers("spec.persistentVolumeClaimRetentionPolicy", one.path) for one in change.fields)
+    restarts = any(paths.covers("spec.template", one.path) for one in fields)
+    volume = any(paths.covers("spec.persistentVolumeClaimRetentionPolicy", one.path) for one in fields)
     return (*((RESTARTS,) if restarts else ()), *((VOLUME,) if volume else ()))
 
 

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from reconciler.model import InventoryEntry, Object, ObjectRef, Observed, Target
@@ -18,6 +19,7 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 HOST = "nidus.dev"
 INSIDE = "inside.nidus.dev"
 LABEL = re.compile(r"[^A-Za-z0-9_.-]+")
+REFS = 8192  # names kept: a pass asks for each about ten times, and one value for all makes every look into a mapping cheap
 
 
 def mark(obj: Object, *, cluster: str, layer: str, nonce: str, nested: bool) -> Object:
@@ -85,8 +87,12 @@ def label(layer: str) -> str:
 def ref_of(obj: Object) -> ObjectRef:
     """The name of an object; `namespace` is what it says itself ("" where it says nothing)."""
     metadata = obj["metadata"]
-    group = obj["apiVersion"].rpartition("/")[0]
-    return ObjectRef(group, obj["kind"], metadata.get("namespace") or "", metadata["name"])
+    return _ref(obj["apiVersion"], obj["kind"], metadata.get("namespace") or "", metadata["name"])
+
+
+@lru_cache(maxsize=REFS)
+def _ref(api_version: str, kind: str, namespace: str, name: str) -> ObjectRef:
+    return ObjectRef(api_version.rpartition("/")[0], kind, namespace, name)
 
 
 def _encoded(values: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ directions.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from reconciler.report.view import ClusterView, SourceView
 
 API = "nidus.dev/v1alpha1"
 KINDS = ("NestedCluster", "Source")
+FEW = 50  # objects of another version that are read one by one; more of them are listed
 THREADS = 4  # status objects written side by side
 LAST_WORDS = 5.0  # seconds a stop gives what is not written yet
 Key = tuple[str, str]  # kind, name
@@ -88,9 +89,8 @@ class Statuses:
         list are compared next time.
         """
         with self._lock:
-            began, known = self._turn, {} if wholly else dict(self._versions)
-        listed = {(kind, head.ref.name): head.version for kind in KINDS for head in self._heads(kind)}
-        moved = {key: self._client.get(self._ref(key)) for key, version in listed.items() if known.get(key) != version}
+            began, known = self._turn, dict(self._versions)
+        listed, moved = self._standing(known, wholly)
         with self._lock:
             still = {key for key in {*listed, *self._known} if self._moved.get(key, 0) <= began}
             for key in still:
@@ -102,6 +102,15 @@ class Statuses:
             wrong = [key for key in still if key in self._wanted and self._differs(key)]
         for key in wrong:
             self._outbox.put(key)
+
+    def _standing(self, known: Mapping[Key, str], wholly: bool) -> tuple[Collection[Key], Mapping[Key, Object | None]]:
+        """What stands there, and the objects that are not of the `known` version: few are read one by one, many are listed."""
+        heads = {} if wholly else {(kind, one.ref.name): one.version for kind in KINDS for one in self._heads(kind)}
+        differing = [key for key, version in heads.items() if known.get(key) != version]
+        if wholly or len(differing) > FEW:
+            whole = {key: item for kind in KINDS for key, item in self._list(kind).items()}
+            return whole.keys(), whole
+        return heads.keys(), {key: self._client.get(self._ref(key)) for key in differing}
 
     def waiting(self) -> int:
         """Objects that are not written yet."""

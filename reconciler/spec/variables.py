@@ -40,9 +40,9 @@ def fill(value: Any, known: Mapping[str, Any]) -> Any:
     """`value` with every reference replaced; what holds none is returned as it is. Raises UnknownVariable."""
     if isinstance(value, str):
         return _text(value, known) if _OPEN in value else value
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # dict first: asking an abstract class is slow
         return {key: fill(item, known) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [fill(item, known) for item in value]
     return value
 

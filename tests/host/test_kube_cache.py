@@ -148,6 +148,7 @@ def test_metadata_is_listed_anew_in_turn_and_what_a_watch_kept_to_itself_is_foun
     assert {head.uid for head, _ in heads} == {obj["metadata"]["uid"] for obj in live}
     assert all(raw == b"" for _, raw in heads)
     assert int(version) >= max(int(obj["metadata"]["resourceVersion"]) for obj in live)
+    assert client.heads("apps", "Deployment", namespace=account.namespace)[0] == []  # `items: null` on the wire
     cache = Cache(client, [Selection("", "ConfigMap", namespace=account.namespace)], changes.put, every=1.0)
     cache.start()
     assert cache.wait_synced(10)

@@ -1,0 +1,54 @@
+"""How many changes of a layer are sent at once: a lane into a nested cluster costs a connection of its own."""
+
+import threading
+
+import pytest
+
+from reconciler.apply import side_by_side
+from reconciler.model import Change, ObjectRef, Result, Target
+
+NESTED = Target("local", "a")
+
+
+def changes(count: int) -> list[Change]:
+    return [Change("create", NESTED, ObjectRef("", "ConfigMap", "web", f"c{n}"), "web") for n in range(count)]
+
+
+def carriers(count: int) -> set[int]:
+    """The threads that carry so many changes into a nested cluster."""
+    used: set[int] = set()
+
+    def carry(change: Change) -> Result:
+        used.add(threading.get_ident())
+        return Result(change, "created")
+
+    side_by_side.each(changes(count), carry, nested=True)
+    return used
+
+
+def test_results_are_in_the_order_of_the_changes() -> None:
+    for count in (0, 1, 7, 40):
+        results = side_by_side.each(changes(count), lambda change: Result(change, "created"), nested=True)
+        assert [result.change for result in results] == changes(count)
+
+
+def test_a_few_changes_inside_a_nested_cluster_share_one_connection() -> None:
+    assert carriers(5) == {threading.get_ident()}
+
+
+def test_many_changes_are_sent_side_by_side() -> None:
+    assert len(carriers(100)) > 1
+
+
+def test_a_bug_in_a_lane_is_raised_when_all_lanes_are_through() -> None:
+    done: list[str] = []
+
+    def carry(change: Change) -> Result:
+        if change.ref.name == "c3":
+            raise RuntimeError("a bug")
+        done.append(change.ref.name)
+        return Result(change, "created")
+
+    with pytest.raises(RuntimeError):
+        side_by_side.each(changes(40), carry, nested=True)
+    assert len(done) > 20
