@@ -159,7 +159,6 @@ def as_stranger(script: str, *arguments: str, denied: str = "") -> str:
 root = pytest.mark.skipif(os.getuid() != 0, reason="becoming another user needs root")
 
 
-@pytest.mark.xfail(strict=True, reason="workers reach the network, and Helm opens what a schema names")
 @root
 @pytest.mark.parametrize("denied", ["", "namespaces"])
 def test_a_confined_process_reaches_nothing(listener: Listener, tmp_path: Path, denied: str) -> None:
@@ -194,7 +193,6 @@ strict.close(); lax.close()
 """
 
 
-@pytest.mark.xfail(strict=True, reason="workers reach the network, and Helm opens what a schema names")
 @root
 def test_the_controller_refuses_to_render_where_nothing_confines() -> None:
     first, second = as_stranger(RENDER, denied="namespaces filters").splitlines()
@@ -203,7 +201,6 @@ def test_the_controller_refuses_to_render_where_nothing_confines() -> None:
     assert second == "() ()"
 
 
-@pytest.mark.xfail(strict=True, reason="workers reach the network, and Helm opens what a schema names")
 @root
 def test_a_filter_alone_is_enough_to_render() -> None:
     first, _ = as_stranger(RENDER, denied="namespaces").splitlines()
@@ -254,7 +251,6 @@ SPELLED = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="workers reach the network, and Helm opens what a schema names")
 @pytest.mark.parametrize("spelled", SPELLED)
 def test_no_address_of_a_schema_is_opened(listener: Listener, renderer: Renderer, tmp_path: Path, spelled: str) -> None:
     canary = tmp_path / "canary.json"
@@ -275,7 +271,6 @@ def test_no_address_of_a_schema_is_opened(listener: Listener, renderer: Renderer
     assert canary.stat().st_atime == 1
 
 
-@pytest.mark.xfail(strict=True, reason="workers reach the network, and Helm opens what a schema names")
 def test_a_hidden_reference_is_found_too(renderer: Renderer) -> None:
     for text in (
         b'{"\\u0024ref": "file:///etc/hostname"}',
