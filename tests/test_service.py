@@ -174,7 +174,7 @@ def test_a_standby_is_ready_and_says_who_leads(house: House) -> None:
     assert until(lambda: get(first, "/readyz") == (200, "ok"))
     assert until(lambda: get(second, "/readyz") == (200, "ok"))
     assert json.loads(get(second, "/api/v1/process")[1]) == {
-        "identity": "two", "leader": False, "holder": "one", "waits": "the Lease",
+        "identity": "two", "leader": False, "holder": "one", "waits": "the Lease", "confined": "not known yet",
     }  # fmt: skip
     assert (metric(first, "nidus_leader"), metric(second, "nidus_leader")) == (1.0, 0.0)
     first.stop()

@@ -12,13 +12,14 @@ from reconciler.report.view import ClusterView, SourceView, stamp
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """This process: its identity, whether it holds the Lease, the last known holder, and what a leader still waits
-    for."""
+    """This process: its identity, whether it holds the Lease, the last known holder, what a leader still waits for, and
+    what keeps its render workers from the network ("none" where nothing does: then nothing is rendered)."""
 
     identity: str
     leader: bool
     holder: str
     waits: str
+    confined: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,13 @@ from reconciler.controller.rounds import Rounds
 from reconciler.controller.sources import Sources
 from reconciler.controller.watches import Watches
 from reconciler.controller.workers import Tools, Workers
+from reconciler.errors import NidusError
 from reconciler.inventory import requests as asked
 from reconciler.inventory.salt import salt
 from reconciler.inventory.store import State, Store
 from reconciler.kube import edge
 from reconciler.model import Object
+from reconciler.packs.process import ALLOW, NOT_CONFINED
 from reconciler.packs.render import Renderer
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings
@@ -60,6 +62,7 @@ class Service:
         self.watches: Watches | None = None
         self.workers: Workers | None = None
         self._rounds: tuple[Rounds, ...] = ()
+        self._confined = "not known yet"
 
     def start(self) -> None:
         """Take the Lease, read what is known, watch, serve. Raises NidusError where the host or the configuration is not usable."""
@@ -98,10 +101,24 @@ class Service:
             *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),
             *(Sign(one.name, STALL, one.silent) for one in self._rounds),
         )
+        threading.Thread(target=self._tell_confinement, name="confinement", daemon=True).start()
         sources.start()
         self.workers.start()
         for one in self._rounds:
             one.start()
+
+    def _tell_confinement(self) -> None:
+        """Says once what keeps the render workers from the network; without it they refuse to render."""
+        try:
+            held = self.renderer.confinement()
+        except NidusError as error:
+            log.line("RenderWorkers", message=error.message, level="error")
+            return
+        self._confined = " and ".join(held) or "none"
+        if held:
+            log.line("RenderWorkers", confined=self._confined)
+        else:
+            log.line("RenderWorkers", message=f"{NOT_CONFINED}: {ALLOW}", level="error")
 
     def _tools(self, store: Store, watches: Watches, sources: Sources) -> Tools:
         return Tools(
@@ -239,7 +256,7 @@ class Service:
         return "" if self.lease.answered.is_set() else "the host has not answered yet"
 
     def _process(self) -> http.Process:
-        return http.Process(self.settings.identity, self.lease.held(), self.lease.holder, self._waits())
+        return http.Process(self.settings.identity, self.lease.held(), self.lease.holder, self._waits(), self._confined)
 
     def _waits(self) -> str:
         """What a leader has not done yet or cannot do; "" where it does everything."""

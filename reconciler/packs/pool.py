@@ -19,7 +19,8 @@ class Pool:
     (no process, no memory, no open file left) is started when it is asked for.
     """
 
-    def __init__(self, size: int, recycle: int, memory: int) -> None:
+    def __init__(self, size: int, recycle: int, memory: int, *, strict: bool = False) -> None:
+        self._strict = strict
         self._recycle = recycle
         self._memory = memory
         self._size = size
@@ -45,6 +46,22 @@ class Pool:
             return answer
         finally:
             self._idle.put(worker if fit and not self._closed else self._replaced(worker))
+
+    def confinement(self) -> tuple[str, ...]:
+        """What keeps the workers from the network, of `packs.confine`'s names; () where nothing does. Waits for a worker's start.
+
+        Raises Retry and Ended where none starts.
+        """
+        worker = self._take(WAIT)
+        try:
+            if self._closed:
+                raise Retry("rendering has been stopped", reason="Stopping")
+            if worker is None or not worker.alive:
+                worker = self._renew(worker)
+            worker.await_start()
+            return worker.confined
+        finally:
+            self._idle.put(self._replaced(worker) if self._closed else worker)
 
     def idle(self) -> int:
         """How many workers are free now."""
@@ -96,7 +113,7 @@ class Pool:
         """A new worker. Raises Retry where it cannot be started."""
         self._drop(worker)
         try:
-            fresh = Worker()
+            fresh = Worker(strict=self._strict)
         except OSError as error:
             message = f"a render worker cannot be started: {error.strerror or type(error).__name__}"
             raise Retry(message, reason="WorkerNotStarted") from error

@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from reconciler.errors import Stalled
 from reconciler.packs.wire import Answer, Job, TooBig, receive, send
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +18,11 @@ _START = f"import sys; sys.path.append({str(_ROOT)!r}); from reconciler.packs.wo
 """`-I` leaves out everything but site-packages; a checkout that is not installed is added by its own path."""
 _START_LIMIT = 30.0
 _TRACE = 65536
+NOT_CONFINED = "the render workers cannot be kept from the network on this machine"
+ALLOW = (
+    "allow this process user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone) or seccomp "
+    "filters (a profile that allows prctl(PR_SET_SECCOMP), x86-64 or arm64)"
+)
 
 
 class Ended(Exception):
@@ -31,11 +37,14 @@ class Ended(Exception):
 class Worker:
     """A worker process, our end of its socket, and its folder for what it writes. Not thread-safe: one job at a time.
 
-    `jobs` counts what it rendered, `rss` is its resident memory in bytes after the last job.
+    `jobs` counts what it rendered, `rss` is its resident memory in bytes after the last job, `confined` what keeps it from
+    the network, once it has started. With `strict` it takes no job where nothing does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = False) -> None:
         """Starts the process. Raises OSError where the machine has no process, memory or open file left; nothing stays then."""
+        self._strict = strict
+        self.confined: tuple[str, ...] = ()
         self.jobs = 0
         self.rss = 0
         self._ready = False
@@ -58,8 +67,13 @@ class Worker:
         return self._process.poll() is None
 
     def ask(self, job: Job, seconds: float) -> Answer:
-        """The worker's answer to one job. Raises TimeoutError after `seconds`, Ended when the process went away."""
-        self._await_start()
+        """The worker's answer to one job.
+
+        Raises TimeoutError after `seconds`, Ended when the process went away, Stalled(RenderNotConfined).
+        """
+        self.await_start()
+        if self._strict and not self.confined:
+            raise Stalled(NOT_CONFINED, reason="RenderNotConfined", hint=ALLOW)
         try:
             deadline = time.monotonic() + seconds
             send(self._link, job, deadline)
@@ -87,16 +101,16 @@ class Worker:
     def _trace(self) -> Path:
         return self._folder / "stderr"
 
-    def _await_start(self) -> None:
-        """The first frame says that the worker has its limits and libraries; its start is not the job's time."""
+    def await_start(self) -> None:
+        """The first frame says that the worker has its limits and libraries; its start is not the job's time. Raises Ended."""
         if self._ready:
             return
         try:
-            self.rss = receive(self._link, Answer, time.monotonic() + _START_LIMIT).rss
+            first = receive(self._link, Answer, time.monotonic() + _START_LIMIT)
         except (EOFError, OSError):
             lines = self._lines() or ["no reason given"]
             raise Ended(f"the render worker does not start: {lines[-1][:200]}", ours=False) from None
-        self._ready = True
+        self.rss, self.confined, self._ready = first.rss, first.confined, True
 
     def _ended(self) -> Ended:
         status = self._process.wait()

@@ -38,7 +38,8 @@ class Renderer:
 
     `seconds` and `cpu` bound one render in wall and processor time; a worker is replaced after `recycle` jobs or beyond
     `memory` bytes; `cache` bounds the kept results in bytes. A render that hung or crashed is not tried again for five
-    minutes, so that a hostile chart affects its own cluster only.
+    minutes, so that a hostile chart affects its own cluster only. Workers reach no network; where the platform
+    cannot confine them nothing is rendered, except with `confined` False: a person rendering their own repository.
     """
 
     def __init__(
@@ -50,12 +51,13 @@ class Renderer:
         recycle: int = 500,
         memory: int = 512 << 20,
         cache: int = 64 << 20,
+        confined: bool = True,
     ) -> None:
         self._seconds = seconds
         self._cpu = cpu
         self._backend = importlib.metadata.version("helm-python-sdk")
         self._results = _Results(cache)
-        self._pool = Pool(workers, recycle, memory)
+        self._pool = Pool(workers, recycle, memory, strict=confined)
 
     def render(
         self, layer: Layer, read: Read, *, host_version: str, api_versions: tuple[str, ...] = ()
@@ -64,7 +66,7 @@ class Renderer:
 
         `read` gives the bytes of blobs by oid and is asked only when the result is not kept. Each call returns objects
         of its own. Raises Stalled: RenderFailed, ObjectInvalid, ObjectClaimedTwice, ChartInvalid, HooksRefused,
-        NonDeterministicChart, KubeVersionUnsupported, RenderTimeout, RenderCrashed; Retry when the worker was ended
+        NonDeterministicChart, KubeVersionUnsupported, RenderTimeout, RenderCrashed, RenderNotConfined; Retry when the worker was ended
         from outside, when none became free in time or could be started; what `read` raises.
         """
         key = _Key(layer.digest, host_version, api_versions, self._backend)
@@ -73,6 +75,16 @@ class Renderer:
             found = self._render(key, layer, read)
             self._results.put(key, found)
         return tuple(msgspec.json.decode(found))
+
+    def confinement(self) -> tuple[str, ...]:
+        """What keeps the workers from the network ("network namespace", "system-call filter"), () where nothing does.
+
+        Raises Retry where no worker starts.
+        """
+        try:
+            return self._pool.confinement()
+        except Ended as end:
+            raise Retry(end.message, reason="WorkerNotStarted") from None
 
     def close(self) -> None:
         """Ends all workers; renders under way raise Retry."""

@@ -33,13 +33,17 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The objects as one JSON array, or why there are none. `rss` is the worker's resident memory in bytes."""
+    """The objects as one JSON array, or why there are none. `rss` is the worker's resident memory in bytes.
+
+    `confined`: in a worker's first answer, what keeps it from the network (see `packs.confine`).
+    """
 
     objects: msgspec.Raw = msgspec.Raw(b"[]")
     reason: str = ""
     message: str = ""
     hint: str = ""
     rss: int = 0
+    confined: tuple[str, ...] = ()
 
 
 class TooBig(Exception):

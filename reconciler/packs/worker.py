@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from reconciler.errors import NidusError, Stalled
-from reconciler.packs import KINDS
+from reconciler.packs import KINDS, confine
 from reconciler.packs.objects import Sourced, collect
 from reconciler.packs.wire import Answer, Job, TooBig, receive, send
 
@@ -32,17 +32,18 @@ Render = Callable[[Job], list[Sourced]]
 def main(folder: str) -> None:
     """Serves jobs until the controller closes the socket. Files are written to `folder`, which is deleted at the
     end."""
-    _confine()
+    _limit()
     tempfile.tempdir = folder
+    confined = confine.leave_network()  # before Helm's library and its threads
     kinds: dict[str, Render] = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
     try:
-        _serve(socket.socket(fileno=0), kinds)
+        _serve(socket.socket(fileno=0), kinds, confined)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _serve(link: socket.socket, kinds: Mapping[str, Render]) -> None:
-    send(link, Answer(rss=_resident()))
+def _serve(link: socket.socket, kinds: Mapping[str, Render], confined: tuple[str, ...]) -> None:
+    send(link, Answer(rss=_resident(), confined=confined))
     while True:
         try:
             job = receive(link, Job)
@@ -67,7 +68,7 @@ def answer(job: Job, kinds: Mapping[str, Render]) -> Answer:
     return Answer(reason=failed.reason, message=failed.message, hint=failed.hint, rss=_resident())
 
 
-def _confine() -> None:
+def _limit() -> None:
     for limit, value in (
         (resource.RLIMIT_AS, ADDRESS_SPACE),
         (resource.RLIMIT_DATA, _DATA),
