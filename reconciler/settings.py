@@ -92,11 +92,6 @@ def no_colour() -> bool:
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
-def user() -> str:
-    """Who runs this command, as far as the machine knows; written into requests."""
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
-
-
 def environment(name: str, default: str = "") -> str:
     """One variable of the environment, for what is not a setting of the controller (the demo, the embedded host)."""
     return os.environ.get(name, default)
