@@ -93,11 +93,6 @@ def no_colour() -> bool:
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
-def user() -> str:
-    """The user of this command by the machine's name; written into requests."""
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
-
-
 def environment(name: str, default: str = "") -> str:
     """One environment variable that is no setting of the controller (for the demo and the embedded host)."""
     return os.environ.get(name, default)

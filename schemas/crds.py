@@ -1,12 +1,15 @@
 """The CustomResourceDefinitions of the home cluster: `python -m schemas.crds` writes deploy/crds/.
 
-These objects only report; people write documents in Git instead. A newer controller may write more status fields, so
-fields that are not described here are kept, not refused.
+Sources and NestedClusters report; people write documents in Git instead (api.md, "On the home cluster"). A status may grow fields
+between versions of the controller, so what is not described there is kept, not refused. Requests are what people ask for: closed,
+bounded, and never changed once written.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from reconciler.inventory import requests
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).parent.parent / "deploy" / "crds"
@@ -21,6 +24,7 @@ def definitions() -> dict[str, Json]:
         "nestedclusters.nidus.dev.yaml": _definition(
             "NestedCluster", "nestedclusters", _CLUSTER_SPEC, _CLUSTER_STATUS, _CLUSTER_COLUMNS
         ),
+        "requests.nidus.dev.yaml": _definition("Request", "requests", _REQUEST_SPEC, None, _REQUEST_COLUMNS),
     }
 
 
@@ -185,6 +189,44 @@ _SOURCE_STATUS = _object(
     },
     closed=False,
 )
+_NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"
+
+
+def _bounded(description: str, longest: int, pattern: str = "") -> Json:
+    return _text(description) | {"maxLength": longest} | ({"pattern": pattern} if pattern else {})
+
+
+def _rule(rule: str, message: str) -> Json:
+    return {"rule": rule, "message": message}
+
+
+_REQUEST_SPEC = _object(
+    "What somebody asks for.",
+    {
+        "kind": _text("What is asked for.") | {"enum": list(requests.KINDS)},
+        "who": _bounded("Who asks: the user the API server knows them by; another name is refused.", requests.LINE)
+        | {"minLength": 1},
+        "source": _bounded("Name of the source it is about, where it is about one.", requests.NAME, _NAME),
+        "cluster": _bounded("Name of the nested cluster; none where an approval covers several.", requests.NAME, _NAME),
+        "consent": _bounded("The digest of what is approved.", 64, "^[0-9a-f]*$"),
+        "items": _list("What the digest stands for.", _bounded("One removal.", requests.LINE))
+        | {"maxItems": requests.ITEMS},
+        "reason": _bounded("Why, for everybody who looks.", requests.LINE),
+        "expires": _text("When it ends, within a year of its creation. Without it, a suspension stands until a resume.")
+        | {"format": "date-time", "maxLength": 64},
+    },
+    ("kind", "who"),
+)
+_REQUEST_SPEC["x-kubernetes-validations"] = [
+    _rule("self == oldSelf", "a request is never changed; ask anew"),
+    _rule(
+        "self.kind == 'approve' || (has(self.cluster) && size(self.cluster) > 0)", "suspend and resume name one cluster"
+    ),
+    _rule(
+        "self.kind != 'approve' || (has(self.consent) && size(self.consent) == 64 && has(self.expires))",
+        "an approval has the digest of what it approves, and an end",
+    ),
+]
 
 
 def _column(name: str, path: str, kind: str = "string") -> Json:
@@ -207,10 +249,19 @@ _SOURCE_COLUMNS = (
     _column("Trigger", ".status.trigger"),
     _AGE,
 )
+_REQUEST_COLUMNS = (
+    _column("Kind", ".spec.kind"),
+    _column("Cluster", ".spec.cluster"),
+    _column("Who", ".spec.who"),
+    _column("Expires", ".spec.expires"),
+    _AGE,
+)
 
 
-def _definition(kind: str, plural: str, spec: Json, status: Json, columns: tuple[Json, ...]) -> Json:
-    schema = _object(f"{kind} of Nidus.", {"spec": spec, "status": status})
+def _definition(kind: str, plural: str, spec: Json, status: Json | None, columns: tuple[Json, ...]) -> Json:
+    """Without a status, it is what people write: then the spec is demanded."""
+    parts = {"spec": spec} if status is None else {"spec": spec, "status": status}
+    schema = _object(f"{kind} of Nidus.", parts, ("spec",) if status is None else ())
     schema["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
@@ -220,7 +271,7 @@ def _definition(kind: str, plural: str, spec: Json, status: Json, columns: tuple
         "name": "v1alpha1",
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        **({} if status is None else {"subresources": {"status": {}}}),
         "additionalPrinterColumns": list(columns),
         "schema": {"openAPIV3Schema": schema},
     }

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ RECORD = (
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
+    made = Server(clock=time.time)
     made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     for file in sorted(CRDS.glob("*.yaml")):
         made.put(yaml.safe_load(file.read_text()))
@@ -151,17 +152,11 @@ def record(server: Server, name: str, data: dict[str, str] | None = None) -> Non
 
 
 def request(server: Server, number: int, kind: str = "approve", **more: Any) -> None:
-    asked = {
-        "kind": kind,
-        "source": "",
-        "cluster": "",
-        "who": "me",
-        "created": float(number),
-        "name": f"r-{number}",
-        **more,
-    }
-    metadata = {"name": asked["name"], "namespace": NAMESPACE, "labels": {"nidus.dev/request": kind}}
-    server.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"request": json.dumps(asked)}})
+    """A request of a day, or what `more` says."""
+    expires = datetime.now(UTC) + timedelta(days=1)
+    spec = {"kind": kind, "who": "me", "consent": "d" * 64, "expires": expires.isoformat(), **more}
+    head = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Request"}
+    server.put({**head, "metadata": {"name": f"r-{number}", "namespace": NAMESPACE}, "spec": spec})
 
 
 # Standbys
@@ -238,10 +233,10 @@ def test_many_requests_are_few_lists_and_syncs(house: House) -> None:
     time_before = threading.active_count()
     house.server.log.clear()
     for number in range(100):
-        request(house.server, number, consent="d", expires=time.time() + 1000)
+        request(house.server, number)
     assert until(lambda: len(service.registry.requests()) == 100)
     assert threading.active_count() <= time_before + 2
-    lists = [call for call in house.server.log if (call.verb, call.kind) == ("list", "ConfigMap")]
+    lists = [call for call in house.server.log if (call.verb, call.kind) == ("list", "Request")]
     assert len(lists) <= 4
     assert until(lambda: metric(service, "nidus_source_syncs_total") >= 2)
     assert metric(service, "nidus_source_syncs_total") <= 1 + len(lists)
@@ -249,7 +244,7 @@ def test_many_requests_are_few_lists_and_syncs(house: House) -> None:
 
 def test_old_approvals_make_no_sync_at_a_start(house: House) -> None:
     for number in range(20):
-        request(house.server, number, consent="d", expires=time.time() + 1000)
+        request(house.server, number)
     service = house.leads()
     assert len(service.registry.requests()) == 20
     request(house.server, 99, kind="suspend", cluster="nobody")
@@ -259,16 +254,17 @@ def test_old_approvals_make_no_sync_at_a_start(house: House) -> None:
 
 def test_requests_that_could_not_be_listed_are_listed_again(house: House) -> None:
     service = house.leads()
-    house.server.fail(answer(500), on("list", kind="ConfigMap"), times=2)
-    request(house.server, 1, consent="d")
+    house.server.fail(answer(500), on("list", kind="Request"), times=2)
+    request(house.server, 1)
     assert until(lambda: len(service.registry.requests()) == 1)
 
 
 def test_a_spent_request_whose_removal_failed_is_removed_again(house: House) -> None:
     house.leads()
-    house.server.fail(answer(500), on("delete", kind="ConfigMap"))
-    request(house.server, 1, expires=5.0)
-    assert until(lambda: house.server.get("", "ConfigMap", NAMESPACE, "r-1") is None)
+    house.server.fail(answer(500), on("delete", kind="Request"))
+    request(house.server, 1, "suspend", cluster="a")
+    request(house.server, 2, "resume", cluster="a")
+    assert until(lambda: house.server.get("nidus.dev", "Request", NAMESPACE, "r-1") is None)
 
 
 # What is remembered

@@ -20,7 +20,7 @@ from reconciler.settings import Settings
 
 OURS = ((MANAGED_BY, "nidus"),)
 CLUSTER = f"{HOST}/cluster"
-REQUEST = f"{HOST}/request"
+REQUEST = f"{HOST}/request"  # the label of requests that an earlier release kept as ConfigMaps
 KINDS: tuple[tuple[str, str], ...] = (
     ("", "Namespace"),
     ("", "ResourceQuota"),
@@ -87,6 +87,7 @@ class Watches:
         own = settings.config.namespace
         selections = [Selection(group, kind, OURS) for group, kind in KINDS]
         selections.append(Selection("", "Pod", (ENGINE,)))
+        selections.append(Selection("nidus.dev", "Request", (), own))
         selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
         selections.append(Selection("nidus.dev", "Source", (), own))
         self._cache = Cache(host, selections, self._changed, failed=_failed)
@@ -158,7 +159,7 @@ class Watches:
             item = self._cache.get(seen.ref)
             if item is not None:
                 self._source(item)
-        elif REQUEST in seen.labels:
+        elif seen.ref.kind == "Request" or REQUEST in seen.labels:
             self._woken("")
         elif seen.ref.kind == "Pod":
             self._moved(seen.ref)

@@ -1,4 +1,4 @@
-"""What is stored: records, inventories and requests, as ConfigMaps in the controller's namespace on the host.
+"""What is stored: records and inventories, as ConfigMaps, and requests, in the controller's namespace on the host.
 
 `store` reads and writes them, `ledger` computes inventory entries before and after changes (A3), `requests` what people
 ask for.

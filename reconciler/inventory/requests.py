@@ -1,61 +1,118 @@
-"""What people ask for: ConfigMaps `nidus-request-*`, which Role `nidus-operator` allows to create (A9, D3)."""
+"""What people ask for: objects of kind Request, which an admission policy lets each write in their own name only (A9, D3).
 
-from collections.abc import Iterable
-from typing import Any
+ConfigMaps `nidus-request-*` of earlier releases are still read and removed, and never written.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef, Request
 
-LABEL = "nidus.dev/request"
-KEPT = 86400.0  # seconds an expired request is kept, to see what was asked
+API = "nidus.dev/v1alpha1"
+LABEL = "nidus.dev/request"  # of the ConfigMaps
+PREFIX = "nidus-request-"  # of their names
+KEPT = 86400.0  # seconds an expired request stays, for whoever asks what happened
+LONGEST = 366 * 86400.0  # seconds a request may stand
+LARGEST = 1 << 20  # characters of a ConfigMap's request
 OVERRULING = frozenset({"suspend", "resume"})
-KINDS = ("approve", "suspend", "resume", "sync")
-_encoder = msgspec.json.Encoder(order="deterministic")
-_decoder = msgspec.json.Decoder(Request)
+KINDS = ("approve", "suspend", "resume")
+ITEMS = 500  # lines of a consent
+LINE = 1024  # characters of one, of a reason, and of a user's name
+NAME = 253
+
+_Text = Annotated[str, msgspec.Meta(max_length=LINE)]
+_Name = Annotated[str, msgspec.Meta(max_length=NAME)]
+
+
+class _Told(msgspec.Struct):
+    kind: Literal["approve", "suspend", "resume"]
+    who: _Text
+    source: _Name = ""
+    cluster: _Name = ""
+    consent: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    items: Annotated[tuple[_Text, ...], msgspec.Meta(max_length=ITEMS)] = ()
+    reason: _Text = ""
+
+
+class _Spec(_Told):
+    expires: str = ""
+
+
+class _Old(_Told):
+    expires: float = 0.0  # seconds since the epoch
 
 
 def load(client: Client, namespace: str) -> tuple[Request, ...]:
-    """All requests, oldest first; malformed ones are left out."""
-    objects, _ = client.list("", "ConfigMap", namespace=namespace, labels=LABEL)
-    return parse_all(objects)
+    """All requests, oldest first; what does not parse is no request. Raises ApiError."""
+    objects, _ = client.list("nidus.dev", "Request", namespace=namespace)
+    before, _ = client.list("", "ConfigMap", namespace=namespace, labels=LABEL)
+    return parse_all([*objects, *before])
 
 
 def parse_all(objects: Iterable[Object]) -> tuple[Request, ...]:
-    found = (request for item in objects if (request := parse(item)))
-    return tuple(sorted(found, key=lambda request: (request.created, request.name)))
+    """In the order in which the API server took them: its times count whole seconds, its versions count within one."""
+    found = [(one.created, _version(item), one.name, one) for item in objects if (one := parse(item))]
+    return tuple(one for *_, one in sorted(found, key=lambda row: row[:3]))
 
 
 def parse(item: Object) -> Request | None:
-    """A request from its ConfigMap; None where it is malformed."""
+    """A request from its object; None where it is malformed (it then asks for nothing).
+
+    Its time and its name are the object's own, never what its writer says. It ends after it began, and within a year.
+    """
     try:
-        request = _decoder.decode((item.get("data") or {})["request"])
-    except (KeyError, msgspec.MsgspecError):
+        old = item.get("kind") == "ConfigMap"
+        metadata = item["metadata"]
+        name, uid = str(metadata["name"]), str(metadata["uid"])
+        created = datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()
+        told: _Spec | _Old = _told(item) if old else msgspec.convert(item["spec"], _Spec)
+        expires = _expiry(told)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         return None
-    return request if request.kind in KINDS else None
+    if (old and not name.startswith(PREFIX)) or not _stands(told.kind, created, expires):
+        return None
+    reason = "".join(c if c.isprintable() else " " for c in told.reason)
+    who = "".join(c if c.isprintable() else "?" for c in told.who)
+    return Request(
+        told.kind, told.source, told.cluster, who, created, expires, told.consent, told.items, reason,
+        name, uid, old,
+    )  # fmt: skip
 
 
 def write(client: Client, namespace: str, request: Request) -> None:
-    """Store a request as a new object: operators may create requests and change none (A9). Raises ApiError."""
-    metadata: dict[str, Any] = {"name": request.name, "namespace": namespace, "labels": {LABEL: request.kind}}
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-    client.create({**body, "data": {"request": _encoder.encode(request).decode()}})
+    """Store a request as a new object: who may ask may add one and change none (A9). Raises ApiError."""
+    spec: dict[str, Any] = {"kind": request.kind, "who": request.who}
+    told = {"source": request.source, "cluster": request.cluster, "consent": request.consent, "reason": request.reason}
+    spec |= {key: value for key, value in told.items() if value}
+    if request.items:
+        spec["items"] = list(request.items)
+    if request.expires:
+        spec["expires"] = _instant(request.expires)
+    metadata = {"name": request.name, "namespace": namespace}
+    client.create({"apiVersion": API, "kind": "Request", "metadata": metadata, "spec": spec})
 
 
 def remove(client: Client, namespace: str, request: Request) -> None:
-    """Remove the object of a request; one that is gone already is fine. Raises ApiError."""
-    ref = ObjectRef("", "ConfigMap", namespace, request.name)
-    found = client.get(ref)
-    if found is not None:
-        client.delete(ref, str(found["metadata"]["uid"]))
+    """Remove the very object of a request; one that is gone already is fine. Raises ApiError."""
+    group, kind = ("", "ConfigMap") if request.old else ("nidus.dev", "Request")
+    try:
+        client.delete(ObjectRef(group, kind, namespace, request.name), request.uid)
+    except ApiError as error:
+        if error.kind is not ErrorClass.RACED:
+            raise
 
 
 def suspended(requests: Iterable[Request], cluster: str, now: float) -> Request | None:
     """The suspension in effect: the newest suspend, unless a resume is newer or it expired. `requests` oldest first."""
     found = None
     for request in requests:
-        if request.cluster == cluster and request.kind in ("suspend", "resume"):
+        if request.cluster == cluster and request.kind in OVERRULING:
             found = request
     stands = found is not None and found.kind == "suspend" and (not found.expires or found.expires > now)
     return found if stands else None
@@ -69,3 +126,40 @@ def spent(requests: Iterable[Request], now: float) -> tuple[Request, ...]:
         for one in requests
         if (one.expires and one.expires + KEPT < now) or (one.kind in OVERRULING and newest[one.cluster] is not one)
     )
+
+
+def _told(item: Object) -> _Old:
+    """What a ConfigMap of an earlier release asks for."""
+    text = item["data"]["request"]
+    if len(text) > LARGEST:
+        raise ValueError
+    return msgspec.json.decode(text, type=_Old)
+
+
+def _expiry(told: _Spec | _Old) -> float:
+    """In seconds since the epoch, 0 for never. Raises ValueError for a time of no zone, which means another time everywhere."""
+    given: str | float = told.expires
+    if not isinstance(given, str):
+        return float(given)
+    if not given:
+        return 0.0
+    found = datetime.fromisoformat(given)
+    if found.tzinfo is None:
+        raise ValueError(given)
+    return found.timestamp()
+
+
+def _stands(kind: str, created: float, expires: float) -> bool:
+    """Whether it stood for some time and not for longer than a year; only what stops a cluster may be without an end."""
+    if not expires:
+        return kind in OVERRULING
+    return math.isfinite(expires) and created < expires <= created + LONGEST
+
+
+def _version(item: Mapping[str, Any]) -> int:
+    text = str(item["metadata"].get("resourceVersion", ""))
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(math.ceil(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

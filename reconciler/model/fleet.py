@@ -219,7 +219,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Something a human asked for (approve, suspend, resume, sync), kept as an object; `expires` 0 means never."""
+    """Something a human asked for (approve, suspend, resume), kept as an object; `expires` 0 means never.
+
+    `who` and `created` are the API server's own word, `name` and `uid` the object's. `old`: a ConfigMap of an earlier release.
+    """
 
     kind: str
     source: str
@@ -231,6 +234,8 @@ class Request:
     items: tuple[str, ...] = ()
     reason: str = ""
     name: str = ""
+    uid: str = ""
+    old: bool = False
 
 
 @dataclass(frozen=True, slots=True)

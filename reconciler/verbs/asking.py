@@ -1,4 +1,4 @@
-"""Writes a request object, for `approve`, `suspend`, `resume` and `sync` (A9)."""
+"""What `approve`, `suspend` and `resume` share: writing a request object (A9)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def ask(
     reason: str = "",
     seconds: float = 0.0,
 ) -> Request:
-    """Store a request; its name has the subject and the time. Raises ApiError."""
+    """Store a request in the name the API server knows us by; its own name says what about and when. Raises ApiError."""
     from reconciler.inventory import requests
+    from reconciler.kube import review
     from reconciler.model import Request
-    from reconciler.settings import user
 
     now = time.time()
     subject = consent[:16] or hashlib.sha256(f"{source}/{cluster}".encode()).hexdigest()[:16]
@@ -36,13 +36,13 @@ def ask(
         kind,
         source,
         cluster,
-        user(),
+        review.user(client),
         now,
         now + seconds if seconds else 0.0,
         consent,
         items,
         reason,
-        name=f"nidus-request-{kind}-{subject}-{int(now * 1000):x}",
+        name=f"{kind}-{subject}-{int(now * 1000):x}",
     )
     requests.write(client, namespace, request)
     return request

@@ -5,7 +5,6 @@ In these tests the account is cluster-admin, as if somebody had bound it by mist
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -278,46 +277,3 @@ def made(api: str, kind: str, space: str, **more: Any) -> Body:
 
 def without(body: Body, key: str) -> Body:
     return {name: value for name, value in body.items() if name != key}
-
-
-def test_an_operator_adds_requests_and_forges_no_record(
-    empty_host: TestHost, account: Account, almighty: Client
-) -> None:
-    """Role nidus-operator may create ConfigMaps (A9); what the controller believes must not come from there."""
-    who = f"operator-{account.name}"
-    empty_host.client.create(
-        {
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": who, "namespace": account.namespace},
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "nidus-operator"},
-            "subjects": [{"kind": "User", "apiGroup": RBAC, "name": who}],
-        }
-    )
-    with Client(replace(empty_host.client.access, act_as=who)) as operator:
-        request = made("v1", "ConfigMap", account.namespace)
-        request["metadata"] |= {"name": "nidus-request-suspend-a", "labels": {"nidus.dev/request": "suspend"}}
-        deadline = time.monotonic() + SECONDS
-        while not _created(operator, request):
-            assert time.monotonic() < deadline, "the operator's role is not in force"
-            time.sleep(0.05)
-        for name, labels in (
-            ("nidus-record-a", {}),
-            ("nidus-inventory-a-1", {}),
-            ("harmless", {"nidus.dev/state": "record"}),
-        ):
-            forged = made("v1", "ConfigMap", account.namespace)
-            forged["metadata"] |= {"name": name, "labels": labels}
-            refused(operator, forged, by=f"nidus-books-{account.name}")
-    for name in ("nidus-record-a", "nidus-inventory-a-1"):
-        record = made("v1", "ConfigMap", account.namespace)
-        record["metadata"] |= {"name": name, "labels": {"nidus.dev/state": "record"}}
-        almighty.create(record)
-
-
-def _created(client: Client, body: Body) -> bool:
-    try:
-        client.create(body)
-    except ApiError:
-        return False
-    return True

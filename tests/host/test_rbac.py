@@ -162,9 +162,11 @@ def test_the_controller_in_its_own_namespace(empty_host: TestHost, account: Acco
         ("nidus.dev", "nestedclusters/status", ("patch", "update")),
         ("nidus.dev", "sources", every),
         ("nidus.dev", "sources/status", ("patch", "update")),
+        ("nidus.dev", "requests", (*READS, "delete")),
         ("events.k8s.io", "events", ("create", "patch")),
     ]
     refused = [("", "secrets", ("get", "list", "watch", "patch", "delete")), ("apps", "deployments", WRITES)]
+    refused.append(("nidus.dev", "requests", ("create", "patch", "update")))
     assert wrong(account.client, own, allowed, True) == []
     assert wrong(account.client, own, refused, False) == []
     assert may(account.client, own, "", "secrets", "get", "nidus-salt")
@@ -226,14 +228,15 @@ def test_operators_add_requests_and_change_nothing(empty_host: TestHost, account
         }
     )
     ada = acting(account, "ada")
-    wait_until(lambda: may(ada, account.namespace, "", "configmaps", "create"))
+    wait_until(lambda: may(ada, account.namespace, "nidus.dev", "requests", "create"))
     allowed = [
-        ("", "configmaps", (*READS, "create")),
-        ("nidus.dev", "nestedclusters", READS),
+        ("nidus.dev", "requests", (*READS, "create")),
+        ("nidus.dev", "nestedclusters", (*READS, "approve", "suspend", "resume")),
         ("nidus.dev", "sources", READS),
     ]
     refused = [
-        ("", "configmaps", ("update", "patch", "delete", "deletecollection")),
+        ("nidus.dev", "requests", ("update", "patch", "delete", "deletecollection")),
+        ("", "configmaps", (*READS, *WRITES, "update")),
         ("nidus.dev", "nestedclusters", WRITES),
         ("nidus.dev", "nestedclusters/status", ("patch", "update")),
         ("", "secrets", READS),

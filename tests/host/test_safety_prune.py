@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.host.field import Field
 from tests.host.promises import digest, maps, nidus, standing, write_cluster, write_maps
 
 pytestmark = pytest.mark.host
+WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 def test_within_the_budget_exactly_its_objects_go(shared_field: Field) -> None:
@@ -51,7 +53,7 @@ def test_beyond_the_budget_waits_for_its_approval(shared_field: Field) -> None:
 
     assert "nothing held" in nidus(field, "approve", "0" * 64, code=1)
     _request(field, name, "other", consent="0" * 64, items=[f"local {name} other delete"])
-    _request(field, name, "expired", consent=held, expires=time.time() - 1)
+    _request(field, name, "expired", consent=held, seconds=-1)
     _request(field, field.cluster("b"), "elsewhere", consent=held)
     field.quiet()
     assert set(maps(inside, name)) == {*names, "new"}
@@ -140,18 +142,11 @@ def _planned(field: Field) -> dict[str, Any]:
     return dict(plans[0])
 
 
-def _request(field: Field, cluster: str, name: str, *, consent: str, items: Any = (), expires: float = 0.0) -> None:
-    """An approval as the command stores it, of a content of the test's own."""
-    named = {"name": f"nidus-request-approve-{name}", "namespace": field.account.namespace}
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**named, "labels": {"nidus.dev/request": "approve"}}}
-    now = time.time()
-    request = {
-        "kind": "approve",
-        "source": "",
-        "cluster": cluster,
-        "who": "somebody",
-        "created": now,
-        "expires": expires,
-    }
-    told = {**request, "consent": consent, "items": list(items), "reason": "", "name": named["name"]}
-    field.admin.create({**body, "data": {"request": json.dumps(told)}})
+def _request(field: Field, cluster: str, name: str, *, consent: str, items: Any = (), seconds: float = 3600.0) -> None:
+    """An approval as somebody else could store it, of a content of the test's own."""
+    expires = datetime.fromtimestamp(time.time() + seconds, UTC).isoformat()
+    who = field.admin.request("POST", WHO, {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
+    spec = {"kind": "approve", "who": who["status"]["userInfo"]["username"], "cluster": cluster, "expires": expires}
+    metadata = {"name": f"approve-{name}", "namespace": field.account.namespace}
+    head = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Request", "metadata": metadata}
+    field.admin.create({**head, "spec": {**spec, "consent": consent, "items": list(items)}})

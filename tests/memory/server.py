@@ -18,6 +18,7 @@ from tests.memory.refusal import Refusal
 from tests.memory.storage import Object, Snapshot
 
 LOGGED = 100_000
+USER = "test-user"  # who every client is
 VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.3", "platform": "linux/amd64"}
 
 
@@ -180,6 +181,8 @@ class Server:
                 return Response(
                     200 if self.ready else 500, {"Content-Type": "text/plain"}, b"ok" if self.ready else b"failed"
                 )
+            case "/apis/authentication.k8s.io/v1/selfsubjectreviews":
+                return _ok({"status": {"userInfo": {"username": USER}}}, 201)
             case "/api" | "/apis":
                 return _ok(kinds.discovery(self.core.kinds(), core=found == "/api"))
         raise refusal.unknown_path()

@@ -1,0 +1,153 @@
+"""The admission policies of deploy/rbac.yaml for people: what they ask for, and what they may not forge (A9)."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devhost.account import Account
+from devhost.api import ApiError, Client, path_of
+from devhost.hosting import TestHost
+from tests.host.test_admission import RBAC, SECONDS, Body, almighty, made, refused
+
+__all__ = ["almighty"]
+pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
+
+CRDS = Path(__file__).parents[2] / "deploy" / "crds"
+
+
+@pytest.fixture
+def definitions(empty_host: TestHost) -> None:
+    """The kinds of deploy/crds/ are served."""
+    for file in sorted(CRDS.glob("*.yaml")):
+        empty_host.client.apply(yaml.safe_load(file.read_text()))
+    deadline = time.monotonic() + SECONDS
+    while not _served(empty_host.client):
+        assert time.monotonic() < deadline, "the definitions are not served"
+        time.sleep(0.05)
+
+
+def _served(client: Client) -> bool:
+    try:
+        return bool(client.list("nidus.dev/v1alpha1", "Request")["items"] is not None)
+    except ApiError:
+        return False
+
+
+@pytest.fixture
+def operator(empty_host: TestHost, account: Account, definitions: None) -> Iterator[Client]:
+    """Somebody with Role nidus-operator."""
+    who = f"operator-{account.name}"
+    grant(empty_host, account, who, {"kind": "Role", "name": "nidus-operator"})
+    with Client(replace(empty_host.client.access, act_as=who)) as client:
+        until_allowed(client, asked(account, who, "suspend"))
+        yield client
+
+
+def grant(host: TestHost, account: Account, who: str, role: Body) -> None:
+    subject = {"kind": "User", "apiGroup": RBAC, "name": who}
+    metadata = {"name": f"{who}-{role['name']}", "namespace": account.namespace}
+    body = {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": metadata, "subjects": [subject]}
+    host.client.create({**body, "roleRef": {"apiGroup": RBAC, **role}})
+
+
+def asked(account: Account, who: str, kind: str, cluster: str = "team-a", **more: Any) -> Body:
+    """A request, of an hour where it approves."""
+    spec: Body = {"kind": kind, "who": who, "cluster": cluster, **more}
+    if kind == "approve":
+        expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        spec |= {"consent": "d" * 64, "expires": expires}
+    return made("nidus.dev/v1alpha1", "Request", account.namespace, spec=spec)
+
+
+def until_allowed(client: Client, body: Body) -> None:
+    """Wait until a dry run passes."""
+    path = path_of(body["apiVersion"], body["kind"], body["metadata"]["namespace"])
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            client.request("POST", path, body, query={"dryRun": "All"})
+        except ApiError as error:
+            assert time.monotonic() < deadline, f"the role is not in force: {error}"
+            time.sleep(0.05)
+        else:
+            return
+
+
+def test_a_request_is_in_ones_own_name(account: Account, operator: Client) -> None:
+    who = f"operator-{account.name}"
+    assert "one's own name" in refused(operator, asked(account, "ada", "suspend"))
+    for kind, cluster in (("approve", ""), ("approve", "team-a"), ("resume", "team-a")):
+        body = asked(account, who, kind, cluster)
+        body["metadata"]["name"] = f"{kind}-{cluster or 'all'}"
+        operator.create(body)
+    for verb in ("PATCH", "DELETE"):
+        path = path_of("nidus.dev/v1alpha1", "Request", account.namespace, "approve-all")
+        with pytest.raises(ApiError) as error:
+            operator.request(verb, path, asked(account, who, "approve"), patch="apply" if verb == "PATCH" else "")
+        assert error.value.status == 403
+
+
+def test_a_request_needs_the_right_to_its_verb_on_its_cluster(
+    empty_host: TestHost, account: Account, definitions: None
+) -> None:
+    who, one = f"owner-{account.name}", ["team-a"]
+    may = [
+        {"apiGroups": ["nidus.dev"], "resources": ["requests"], "verbs": ["create"]},
+        {
+            "apiGroups": ["nidus.dev"],
+            "resources": ["nestedclusters"],
+            "verbs": ["suspend", "approve"],
+            "resourceNames": one,
+        },
+    ]
+    role = made(f"{RBAC}/v1", "Role", account.namespace, rules=may)
+    empty_host.client.create(role)
+    grant(empty_host, account, who, {"kind": "Role", "name": "one"})
+    with Client(replace(empty_host.client.access, act_as=who)) as owner:
+        until_allowed(owner, asked(account, who, "suspend"))
+        until_allowed(owner, asked(account, who, "approve"))
+        for kind, cluster in (("resume", "team-a"), ("suspend", "team-b"), ("approve", "")):
+            assert "no right to this verb" in refused(owner, asked(account, who, kind, cluster))
+
+
+def test_a_request_is_bounded_and_never_changed(empty_host: TestHost, account: Account, operator: Client) -> None:
+    who = f"operator-{account.name}"
+    for more in ({"reason": "a" * 1025}, {"items": ["a"] * 501}, {"cluster": "A b"}, {"kind": "sync"}, {"cluster": ""}):
+        with pytest.raises(ApiError) as error:
+            operator.create({**asked(account, who, "suspend"), "spec": asked(account, who, "suspend")["spec"] | more})
+        assert error.value.status == 422
+    body = asked(account, who, "approve")
+    operator.create(body)
+    with pytest.raises(ApiError, match="never changed"):
+        empty_host.client.apply({**body, "spec": body["spec"] | {"cluster": "team-b"}})
+
+
+def test_nobody_forges_a_record_or_a_request_of_before(
+    empty_host: TestHost, account: Account, almighty: Client
+) -> None:
+    """Whoever may write ConfigMaps in the controller's namespace: what the controller believes must not come from there."""
+    who = f"writer-{account.name}"
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}
+    empty_host.client.create(made(f"{RBAC}/v1", "Role", account.namespace, rules=[rule]))
+    grant(empty_host, account, who, {"kind": "Role", "name": "one"})
+    with Client(replace(empty_host.client.access, act_as=who)) as writer:
+        until_allowed(writer, made("v1", "ConfigMap", account.namespace))
+        for name, labels in (
+            ("nidus-record-a", {}),
+            ("nidus-inventory-a-1", {}),
+            ("harmless", {"nidus.dev/state": "record"}),
+            ("nidus-request-suspend-a", {}),
+            ("harmless", {"nidus.dev/request": "approve"}),
+        ):
+            forged = made("v1", "ConfigMap", account.namespace)
+            forged["metadata"] |= {"name": name, "labels": labels}
+            refused(writer, forged, by=f"nidus-books-{account.name}")
+    for name in ("nidus-record-a", "nidus-inventory-a-1"):
+        record = made("v1", "ConfigMap", account.namespace)
+        record["metadata"] |= {"name": name, "labels": {"nidus.dev/state": "record"}}
+        almighty.create(record)

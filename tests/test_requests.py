@@ -1,0 +1,191 @@
+"""What people ask for, as objects on the home cluster: what is believed of them, and what removing one may touch."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.controller import requests as rounds
+from reconciler.controller.queue import Queue
+from reconciler.controller.registry import Registry
+from reconciler.inventory import requests
+from reconciler.kube import review
+from reconciler.model import Object, Request
+from reconciler.verbs import resume
+from reconciler.verbs.asking import ask
+from tests.memory.failures import answer, on
+from tests.memory.server import USER, Server
+from tests.shell import CRDS, NAMESPACE, client
+from tests.spec_cases import POLICY
+
+DIGEST = "d" * 64
+
+VICTIM = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nidus", "namespace": NAMESPACE}}
+
+
+@pytest.fixture
+def home() -> Iterator["Home"]:
+    made = Home()
+    yield made
+    made.host.close()
+
+
+class Home:
+    """A home cluster with the right time, a client of it, and what hears requests."""
+
+    def __init__(self) -> None:
+        self.host = Server(clock=time.time)
+        self.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        for file in sorted(CRDS.glob("*.yaml")):
+            self.host.put(yaml.safe_load(file.read_text()))
+        self.client = client(self.host)
+        self.registry, self.queue = Registry(POLICY, {}), Queue()
+
+
+def old(home: Home, where: str, kind: str, **more: Any) -> None:
+    """A request as releases before the kind Request stored it."""
+    told = {"kind": kind, "source": "", "cluster": "", "who": "eve", "created": 1.0, "name": where, **more}
+    metadata = {"name": where, "namespace": NAMESPACE, "labels": {"nidus.dev/request": kind}}
+    home.host.put(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"request": json.dumps(told)}}
+    )
+
+
+def new(home: Home, name: str, kind: str, **more: Any) -> None:
+    """A request as `kubectl create` would store it."""
+    spec = {"kind": kind, "who": "eve", "cluster": "team-a", **more}
+    metadata = {"name": name, "namespace": NAMESPACE}
+    home.host.put({"apiVersion": requests.API, "kind": "Request", "metadata": metadata, "spec": spec})
+
+
+def item(**more: Any) -> Object:
+    """A request as the server gives it, a minute old."""
+    created = (datetime.now(UTC) - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    metadata = {"name": "a", "uid": "u", "resourceVersion": "7", "creationTimestamp": created}
+    return {"kind": "Request", "metadata": metadata, "spec": {"kind": "suspend", "who": "eve", "cluster": "a", **more}}
+
+
+def after(**time_: float) -> str:
+    """A time from now on, as people write it."""
+    return (datetime.now(UTC) + timedelta(**time_)).isoformat()
+
+
+def load(home: Home) -> tuple[Request, ...]:
+    return requests.load(home.client, NAMESPACE)
+
+
+def heard(home: Home) -> None:
+    """One round over the requests."""
+    rounds.heard(home.client, NAMESPACE, home.registry, home.queue, lambda: None)
+
+
+@pytest.mark.parametrize("where", ["nidus-request-approve-a", "a"])
+def test_a_spent_request_takes_nothing_with_it(home: Home, where: str) -> None:
+    home.host.put(VICTIM)
+    old(home, where, "approve", expires=2, name="nidus")
+    heard(home)
+    assert home.host.get("", "ConfigMap", NAMESPACE, "nidus") is not None
+
+
+def test_no_suspension_outlives_its_resume(home: Home) -> None:
+    old(home, "nidus-request-suspend-a", "suspend", cluster="team-a", created=9e15)
+    old(home, "nidus-request-resume-a", "resume", cluster="team-a", created=time.time())
+    assert requests.suspended(requests.load(home.client, NAMESPACE), "team-a", time.time()) is None
+
+
+def test_requests_of_one_second_keep_the_order_in_which_the_server_took_them(home: Home) -> None:
+    for number, kind in enumerate(("resume", "suspend", "resume")):
+        new(home, f"{9 - number}", kind)
+    assert [one.name for one in load(home)] == ["9", "8", "7"]
+    assert requests.suspended(load(home), "team-a", time.time()) is None
+
+
+def test_what_is_spent_goes_and_nothing_else(home: Home) -> None:
+    new(home, "a", "suspend")
+    new(home, "b", "resume")
+    old(home, "nidus-request-suspend-b", "suspend", cluster="team-b")
+    old(home, "nidus-request-resume-b", "resume", cluster="team-b")
+    home.host.put(VICTIM)
+    heard(home)
+    assert [one["metadata"]["name"] for one in home.host.objects("nidus.dev", "Request")] == ["b"]
+    assert {one["metadata"]["name"] for one in home.host.objects("", "ConfigMap", NAMESPACE)} == {
+        "nidus",
+        "nidus-request-resume-b",
+    }
+
+
+def test_a_successor_under_the_same_name_stays(home: Home) -> None:
+    new(home, "a", "suspend")
+    (gone,) = load(home)
+    home.host.delete("nidus.dev", "Request", NAMESPACE, "a")
+    new(home, "a", "resume")
+    requests.remove(home.client, NAMESPACE, gone)
+    assert [one.kind for one in load(home)] == ["resume"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"kind": "sync"}, {"kind": 1}, {"who": None}, {"who": "e" * 1025}, {"cluster": "a" * 254}, {"reason": "a" * 1025},
+        {"items": ["a"] * 501}, {"items": "abc"}, {"items": ["a" * 1025]}, {"consent": "a" * 65},
+        {"expires": after(days=400)}, {"expires": after(hours=-1)}, {"expires": "tomorrow"}, {"expires": 1e300},
+        {"expires": "2030-01-01T00:00:00"}, {"expires": "9999-12-31T23:59:59-14:00"},
+        {"kind": "approve", "consent": DIGEST},
+    ],
+)  # fmt: skip
+def test_what_is_malformed_or_stands_too_long_asks_for_nothing(more: dict[str, Any]) -> None:
+    assert requests.parse(item(**more)) is None
+    assert requests.parse(item(expires=after(hours=1))) is not None
+
+
+KEYS = st.sampled_from(["metadata", "spec", "data", "kind", "name", "uid", "request", "who", "creationTimestamp"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text() | st.sampled_from(["ConfigMap", "suspend", "{}", "1"]),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
+)
+
+
+@given(VALUES)
+def test_whatever_is_stored_is_a_request_or_none(found: Any) -> None:
+    known = item()["metadata"]
+    for body in (found, {"metadata": found, "spec": found}, {"kind": "ConfigMap", "metadata": known, "data": found}):
+        assert requests.parse(body) is None
+    for key in ("reason", "expires", "source", "items"):
+        told = requests.parse(item(**{key: found}))
+        assert told is None or (told.kind, told.cluster) == ("suspend", "a")
+
+
+def test_a_reason_cannot_move_the_cursor_of_who_reads_it() -> None:
+    told = requests.parse(item(reason="a\x1b[2Jb\u202ec", who="e\nve"))
+    assert told is not None
+    assert (told.reason, told.who) == ("a [2Jb c", "e?ve")
+
+
+def test_a_request_is_in_the_name_the_server_knows(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "root")
+    ask(home.client, NAMESPACE, "approve", cluster="team-a", consent=DIGEST, items=("x",), seconds=60)
+    (stored,) = home.host.objects("nidus.dev", "Request")
+    assert stored["spec"]["who"] == USER == review.user(home.client)
+    (told,) = load(home)
+    assert (told.kind, told.who, told.consent, told.items, told.cluster) == ("approve", USER, DIGEST, ("x",), "team-a")
+    assert 55 < told.expires - told.created < 66
+    assert home.host.objects("", "ConfigMap", NAMESPACE) == []
+
+
+@pytest.mark.parametrize(("word", "suspended"), [("Suspended", True), ("Ready", False)])
+def test_operators_resume_what_an_earlier_release_suspended_without_reading_it(
+    home: Home, word: str, suspended: bool
+) -> None:
+    meta = {"name": "team-a", "namespace": NAMESPACE}
+    told = {"apiVersion": requests.API, "kind": "NestedCluster", "metadata": meta}
+    home.host.put({**told, "spec": {}})
+    home.host.apply({**told, "status": {"status": word}}, subresource="status")
+    old(home, "nidus-request-suspend-a", "suspend", cluster="team-a")
+    home.host.fail(answer(403), on("list", kind="ConfigMap"), times=None)
+    assert resume.suspended(home.client, NAMESPACE, "team-a") is suspended
