@@ -47,6 +47,7 @@ class Unresolved:
     held: Held | None = None
     invalid: str = ""
     stored: State | None = None
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

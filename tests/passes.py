@@ -77,6 +77,7 @@ class Fleet:
         self.bugs: set[str] = set()
         self.deaf: set[str] = set()
         self.watched: set[str] = set()
+        self.unwatchable: set[str] = set()
         self._nonces = itertools.count(1)
         self._install()
         self.start()
@@ -109,7 +110,7 @@ class Fleet:
             self.reader,
             self.reporter,
             b"salt",
-            lambda cluster, bundle, refs: self.watched.add(cluster) if refs else self.watched.discard(cluster),
+            self._watch,
             lambda bundle: None,
             lambda: f"{next(self._nonces):016x}",
             woken=self._woken,
@@ -121,6 +122,14 @@ class Fleet:
             name: self.git.accepted(one.commit) for name, one in records.items() if one.commit in self.git.commits
         }
         self.registry.remember({name: found for name, found in contents.items() if name in found.specs.clusters})
+
+    def _watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:
+        if cluster in self.unwatchable:
+            raise RuntimeError("can't start new thread")
+        if refs:
+            self.watched.add(cluster)
+        else:
+            self.watched.discard(cluster)
 
     def restart(self, *, git: bool = True) -> None:
         """The process ends and another one begins: it knows what the host says, and what Git says where that can be read."""

@@ -180,6 +180,20 @@ def test_a_bug_in_one_pass_is_that_clusters_failure() -> None:
     assert fleet.word("a") == "Ready"
 
 
+def test_a_bug_after_a_pass_is_that_clusters_failure_too() -> None:
+    """Reporting and watching stand outside the pass, and inside the border."""
+    fleet = standing(pack("base", config_map("one")))
+    fleet.unwatchable.add("a")
+    fleet.queue.add("a")
+    fleet.queue.add("b")
+    fleet.run(seconds=0.0)
+    assert fleet.word("b") == "Ready"
+    fleet.unwatchable.clear()
+    fleet.push(files(pack("base", config_map("two"))))
+    fleet.run(seconds=20.0)
+    assert fleet.names("a") == ["two"]
+
+
 # Unreachable
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from reconciler import fleet
 from reconciler.assignment import Assignment, Outcome, Unresolved
 from reconciler.controller import briefs
@@ -169,3 +171,99 @@ def test_what_a_pass_remembered_of_another_bundle_is_not_kept() -> None:
     registry.finish(known, outcome)
     other = taken(registry, "team-a")
     assert isinstance(other, Assignment) and other.memory == Memory() and other.epoch == known.epoch + 1
+
+
+def both(*, without: str = "") -> dict[str, str]:
+    files = {**FILES, "clusters/team-b.yaml": SECOND}
+    return {name: text for name, text in files.items() if name != f"clusters/{without}.yaml"}
+
+
+def at(commit: str, files: dict[str, str]) -> Snapshot:
+    return replace(read(files), revision=Revision("main", commit))
+
+
+def test_a_pass_that_a_commit_overtook_is_permitted_nothing_and_reports_nothing() -> None:
+    registry = Registry(RULES, FACTS, {})
+    registry.revise(at("1", both()), 1.0)
+    stale = taken(registry, "team-b")
+    assert isinstance(stale, Assignment)
+    changed = {**both(), "clusters/team-b.yaml": SECOND.replace("pods: 5", "pods: 6")}
+    changed["clusters/team-a.yaml"] = CLUSTER.replace("pods: 5", "pods: 6")
+    registry.revise(at("2", changed), 2.0)
+    wanted = doomed(registry, "team-a", 1)
+    assert registry.permit(stale, doomed(registry, "team-b", 1), 3.0) == (Permit(), ())
+    assert registry.finish(stale, Outcome(briefs.failed("team-b", REVISION, Retry("x")), None)) == Wakes()
+    assert wanted.consent.digest not in ask(registry, wanted, 4.0)[0].released  # team-b has not reported yet
+    ask(registry, doomed(registry, "team-b", 0), 5.0)
+    assert wanted.consent.digest in ask(registry, wanted, 6.0)[0].released
+
+
+def test_a_removal_that_was_overtaken_deletes_nothing() -> None:
+    registry = Registry(RULES, FACTS, {})
+    registry.revise(at("1", both()), 1.0)
+    registry.keep(accepted(read(both())))
+    registry.revise(at("2", both(without="team-a")), 2.0)
+    removal = taken(registry, "team-a")
+    assert isinstance(removal, Assignment) and removal.bundle.tombstone
+    wanted = doomed(registry, "team-a", 3)
+    assert wanted.consent.digest in registry.permit(removal, wanted, 3.0)[0].released
+    registry.revise(at("3", both()), 4.0)
+    assert registry.permit(removal, wanted, 5.0) == (Permit(), ())
+
+
+@pytest.mark.parametrize("commit", ["1", "2"])
+def test_what_one_commit_holds_together_stays_held_when_nothing_of_it_changes(commit: str) -> None:
+    """The same commit admitted once more, or a later one that changes no cluster."""
+    registry = Registry(RULES, FACTS, {})
+    registry.revise(at("1", both()), 1.0)
+    much, little = doomed(registry, "team-a", 50), doomed(registry, "team-b", 1)
+    ask(registry, much, 2.0)
+    assert little.consent.digest not in ask(registry, little, 3.0)[0].released
+    registry.revise(at(commit, both()), 4.0)
+    permit, _ = ask(registry, little, 5.0)
+    assert little.consent.digest not in permit.released
+    assert permit.held[little.consent.digest].reason == "HeldTogether"
+
+
+def test_a_later_commit_is_not_held_by_what_an_earlier_one_holds() -> None:
+    registry = Registry(RULES, FACTS, {})
+    registry.revise(at("1", both()), 1.0)
+    ask(registry, doomed(registry, "team-a", 50), 2.0)
+    ask(registry, doomed(registry, "team-b", 0), 3.0)
+    registry.revise(at("2", {**both(), "clusters/team-b.yaml": SECOND.replace("pods: 5", "pods: 6")}), 4.0)
+    little = doomed(registry, "team-b", 1)
+    assert little.consent.digest in ask(registry, little, 5.0)[0].released
+
+
+def test_an_approval_in_a_later_commit_releases_what_an_earlier_one_holds() -> None:
+    registry = Registry(RULES, FACTS, {})
+    registry.revise(at("1", both()), 1.0)
+    much = doomed(registry, "team-a", 50)
+    ask(registry, much, 2.0)
+    ask(registry, doomed(registry, "team-b", 0), 3.0)
+    approval = replace(at("2", both()), trailers=(("Nidus-Approve", much.consent.digest),))
+    assert "team-a" in registry.revise(approval, 4.0)[1]
+    assert much.consent.digest in ask(registry, much, 5.0)[0].released
+
+
+def test_the_marks_of_a_new_cluster_are_the_same_until_its_record_is_stored() -> None:
+    registry = Registry(RULES, FACTS, {})
+    registry.revise(read(), 1.0)
+    first, second = registry.take("team-a", 1.0, "one"), registry.take("team-a", 2.0, "two")
+    assert isinstance(first, Assignment) and isinstance(second, Assignment)
+    assert (first.state.record.nonce, first.state.record.born) == ("one", 1.0)
+    assert (second.state.record.nonce, second.state.record.born) == ("one", 1.0)
+
+
+def test_what_is_read_again_never_replaces_what_was_admitted_since() -> None:
+    registry = Registry(RULES, FACTS, {})
+    old, new = read(), read({**FILES, "clusters/team-a.yaml": CLUSTER.replace("pods: 5", "pods: 6")})
+    registry.revise(new, 1.0)
+    registry.remember({"team-a": old.content})
+    assert registry.accepted("platform")["team-a"].specs is new.specs
+    assert registry.revise(old, 2.0)[1] == ["team-a"]
+    given = taken(registry, "team-a")
+    assert (
+        isinstance(given, Assignment)
+        and given.bundle.digest == resolve.bundle("team-a", old.content, RULES, FACTS).digest
+    )

@@ -1,54 +1,36 @@
-"""How many changes of a layer are sent at once: a lane into a nested cluster costs a connection of its own."""
-
-import threading
+"""Changes in parallel: what the others came to is known whatever one of them raises."""
 
 import pytest
 
 from reconciler.apply import side_by_side
-from reconciler.model import Change, ObjectRef, Result, Target
-
-NESTED = Target("local", "a")
+from reconciler.model import Action, Change, ObjectRef, Result, Target
 
 
-def changes(count: int) -> list[Change]:
-    return [Change("create", NESTED, ObjectRef("", "ConfigMap", "web", f"c{n}"), "web") for n in range(count)]
+def change(name: str, action: Action = "create") -> Change:
+    return Change(action, Target("local"), ObjectRef("", "ConfigMap", "web", name), "web/base")
 
 
-def carriers(count: int) -> set[int]:
-    """The threads that carry so many changes into a nested cluster."""
-    used: set[int] = set()
-
-    def carry(change: Change) -> Result:
-        used.add(threading.get_ident())
-        return Result(change, "created")
-
-    side_by_side.each(changes(count), carry, nested=True)
-    return used
+def carry(one: Change) -> Result:
+    if one.ref.name == "bug":
+        raise RuntimeError(one.ref.name)
+    return Result(one, "created")
 
 
-def test_results_are_in_the_order_of_the_changes() -> None:
-    for count in (0, 1, 7, 40):
-        results = side_by_side.each(changes(count), lambda change: Result(change, "created"), nested=True)
-        assert [result.change for result in results] == changes(count)
+@pytest.mark.parametrize("nested", [True, False])
+def test_results_come_in_the_order_of_the_changes(nested: bool) -> None:
+    changes = [change(f"c{number}", "create" if number % 3 else "unchanged") for number in range(40)]
+    results, error = side_by_side.each(changes, carry, {"create"}, nested=nested)
+    assert error is None and [one.change for one in results] == changes
 
 
-def test_a_few_changes_inside_a_nested_cluster_share_one_connection() -> None:
-    assert carriers(5) == {threading.get_ident()}
+def test_an_error_of_one_is_handed_over_with_the_results_of_the_others() -> None:
+    changes = [change(name) for name in ("a", "b", "bug", "c", "d")]
+    results, error = side_by_side.each(changes, carry, {"create"}, nested=False)
+    assert isinstance(error, RuntimeError)
+    assert [one.change.ref.name for one in results] == ["a", "b", "c", "d"]
+    results, error = side_by_side.each(changes, carry, {"create"}, nested=True)
+    assert isinstance(error, RuntimeError) and [one.change.ref.name for one in results] == ["a", "b"]
 
 
-def test_many_changes_are_sent_side_by_side() -> None:
-    assert len(carriers(100)) > 1
-
-
-def test_a_bug_in_a_lane_is_raised_when_all_lanes_are_through() -> None:
-    done: list[str] = []
-
-    def carry(change: Change) -> Result:
-        if change.ref.name == "c3":
-            raise RuntimeError("a bug")
-        done.append(change.ref.name)
-        return Result(change, "created")
-
-    with pytest.raises(RuntimeError):
-        side_by_side.each(changes(40), carry, nested=True)
-    assert len(done) > 20
+def test_nothing_to_do_is_nothing() -> None:
+    assert side_by_side.each([], carry, {"create"}, nested=False) == ([], None)

@@ -9,7 +9,7 @@ from reconciler.apply import layers as standing
 from reconciler.apply import side_by_side
 from reconciler.apply.object import WRITING, Ground, execute, stand
 from reconciler.assignment import Assignment, Facts
-from reconciler.errors import ApiError, NidusError
+from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather import Gathered, Reader, leftovers
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
@@ -45,7 +45,11 @@ def carry_out(
         if stuck is not None:
             layers[layer.name] = stuck
             continue
-        done = tuple(_with_room(_applied(layer, plan, carry), plan, results, carry))
+        sent, error = _applied(layer, plan, carry)
+        if error is not None:
+            yield Step(tuple(sent))
+            raise error
+        done = tuple(_with_room(sent, plan, results, carry))
         results += done
         yield Step(done)
         layers[layer.name], watch = standing.of(layer, done, assignment, gathered, facts, reader, now)
@@ -66,7 +70,9 @@ def _hands(gathered: Gathered, state: State, reader: Reader) -> Carry:
             return stand(change, ground)
         try:
             client = reader.client(change.target)
-        except ApiError as error:  # the target stopped answering since it was looked at (A7)
+        except LeaseLost:
+            raise
+        except NidusError as error:  # the target stopped answering since it was looked at (A7)
             return Result(change, "failed", error=error.message, reason=error.reason)
         result = execute(change, client, ground)
         if result.live is not None and result.outcome in WRITTEN:
@@ -88,13 +94,16 @@ def _stuck(layer: Layer, gathered: Gathered, layers: Mapping[str, LayerStatus]) 
     return standing.waiting(layer, f"waits for {waits}") if waits else None
 
 
-def _applied(layer: Layer, plan: Plan, carry: Carry) -> tuple[Result, ...]:
+def _applied(layer: Layer, plan: Plan, carry: Carry) -> tuple[list[Result], BaseException | None]:
     """The changes of one layer without its deletions: first those that others need, then the rest in parallel."""
     changes = [one for one in plan.changes if one.layer == layer.name and one.action != "delete"]
     results: list[Result] = []
     for _, group in groupby(changes, key=lambda one: order.rank(one.ref)):
-        results += side_by_side.each(list(group), carry, WRITING, nested=bool(layer.target.nested))
-    return tuple(results)
+        found, error = side_by_side.each(list(group), carry, WRITING, nested=bool(layer.target.nested))
+        results += found
+        if error is not None:
+            return results, error
+    return results, None
 
 
 def _with_room(done: Sequence[Result], plan: Plan, before: Sequence[Result], carry: Carry) -> Iterator[Result]:

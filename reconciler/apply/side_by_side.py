@@ -16,35 +16,34 @@ WORTH = 8  # changes that one more connection into a nested cluster must be for:
 
 def each(
     changes: Sequence[Change], carry: Callable[[Change], Result], sending: Collection[str], *, nested: bool
-) -> list[Result]:
-    """The result of each change, in order. An error that `carry` raises is raised after every change was tried or
-    cancelled.
+) -> tuple[list[Result], BaseException | None]:
+    """The results in the order of the changes, and the first error that `carry` raised: it has to be raised once the results of
+    the others are known. Changes that were not tried because of it have no result.
 
     Only changes of an action that is `sending` are worth a thread: of a pass that finds nothing to do, none.
     """
     sent = [index for index, change in enumerate(changes) if change.action in sending]
-    answers = dict(zip(sent, _sent([changes[index] for index in sent], carry, nested), strict=True))
-    return [answers[index] if index in answers else carry(change) for index, change in enumerate(changes)]
+    rest = [index for index, change in enumerate(changes) if change.action not in sending]
+    lanes = _lanes(len(sent), nested)
+    slices = [sent[lane::lanes] for lane in range(lanes)] or [[]]
+    slices[0] = slices[0] + rest
+    waiting = [_threads().submit(_in_turn, changes, part, carry) for part in slices[1:]]
+    done = [_in_turn(changes, slices[0], carry), *(one.result() for one in waiting)]
+    results = {index: result for found, _ in done for index, result in found.items()}
+    return [results[index] for index in sorted(results)], next((error for _, error in done if error is not None), None)
 
 
-def _sent(changes: Sequence[Change], carry: Callable[[Change], Result], nested: bool) -> list[Result]:
-    lanes = min(NESTED_LANES, -(-len(changes) // WORTH)) if nested else min(HOST_LANES, len(changes))
-    if lanes < 2:
-        return [carry(change) for change in changes]
-    slices = [changes[lane::lanes] for lane in range(lanes)]
-    waiting = [_threads().submit(_in_turn, part, carry) for part in slices[1:]]
-    done = [_in_turn(slices[0], carry), *(one.result() for one in waiting)]
-    for _, error in done:
-        if error is not None:
-            raise error
-    return [done[index % lanes][0][index // lanes] for index in range(len(changes))]
+def _lanes(count: int, nested: bool) -> int:
+    return min(NESTED_LANES, -(-count // WORTH)) if nested else min(HOST_LANES, count)
 
 
-def _in_turn(changes: Sequence[Change], carry: Callable[[Change], Result]) -> tuple[list[Result], BaseException | None]:
-    results: list[Result] = []
+def _in_turn(
+    changes: Sequence[Change], which: Sequence[int], carry: Callable[[Change], Result]
+) -> tuple[dict[int, Result], BaseException | None]:
+    results: dict[int, Result] = {}
     try:
-        for change in changes:
-            results.append(carry(change))
+        for index in which:
+            results[index] = carry(changes[index])
     except BaseException as error:  # raised again in the thread of the pass
         return results, error
     return results, None

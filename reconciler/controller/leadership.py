@@ -93,14 +93,17 @@ class Lease:
             self._stopped.wait(pause if ends is None else min(pause, max(ends - self._clock(), 0.01)))
         return False
 
-    def release(self) -> None:
-        """Give the Lease back so that another need not wait; afterwards the fence is closed."""
+    def release(self, *, give_back: bool = True) -> None:
+        """Close the fence and give the Lease back, so that another process need not wait for it.
+
+        `give_back` False: a write of ours may still be under way, so the Lease runs out by itself (H1).
+        """
         self._stopped.set()
         if self._thread:
             self._thread.join(self._duration)
         held, self._held = self._held, None
-        if held is not None:
-            with suppress(ApiError):  # the Lease expires
+        if held is not None and give_back:
+            with suppress(ApiError):  # it runs out by itself
                 self._client.replace(self._record(held, "", 1))
 
     # Election

@@ -190,8 +190,7 @@ class Service:
         ends = time.monotonic() + GRACE
         if self.sources is not None:
             self.sources.halt()
-        if self.workers is not None:
-            self.workers.join(max(0.0, ends - time.monotonic()))
+        ended = self.workers is None or self.workers.join(max(0.0, ends - time.monotonic()))
         for one in self._rounds:
             one.end(max(0.0, ends - time.monotonic()))
         if self.sources is not None:
@@ -200,7 +199,7 @@ class Service:
             stop()
         self.reporter.close()
         self.renderer.close()
-        self.lease.release()
+        self.lease.release(give_back=ended)
         self.host.close()
         log.line("Stopped", identity=self.settings.identity)
 

@@ -55,11 +55,13 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def join(self, seconds: float) -> None:
-        """Wait for the running passes; each finishes its current write and saves its state (H2)."""
+    def join(self, seconds: float) -> bool:
+        """Wait for the passes under way; each finishes the object in flight and persists (H2). Returns whether all ended."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def signs(self) -> list[tuple[int, Callable[[], float]]]:
         """Each worker's number, and the seconds since it last moved (H3)."""
@@ -67,6 +69,15 @@ class Workers:
 
     def once(self, key: str, alive: Callable[[], None] = lambda: None) -> None:
         """One pass over one cluster, whether it succeeds or fails."""
+        try:
+            with contained("pass", key):
+                self._once(key, alive)
+        except LeaseLost:
+            return  # the process is about to end (H1); nothing more is written or reported
+        except NidusError:  # a bug outside the pass itself: it was logged, and the pass is done once more
+            self._queue.back_off(key)
+
+    def _once(self, key: str, alive: Callable[[], None]) -> None:
         began = time.monotonic()
         given = self._registry.take(key, self._tools.clock(), self._tools.nonce())
         if given is None:
@@ -75,7 +86,7 @@ class Workers:
             with contained("pass", key):
                 outcome = self._outcome(given, alive)
         except LeaseLost:
-            return  # the process is about to end (H1); nothing more is written or reported
+            raise
         except NidusError as error:
             outcome = _failed(key, given, error)
         self._finish(key, given, outcome, time.monotonic() - began)
@@ -138,13 +149,15 @@ class Workers:
     def _finish(self, key: str, given: Assignment | Unresolved, outcome: Outcome, seconds: float) -> None:
         if outcome.over:
             self._queue.drop(key)
-        else:
-            self._queue.unanswered(key, outcome.unanswered)
-            self._tell(given, outcome, seconds)
-            self._next(key, given, outcome)
         wakes = self._registry.finish(given, outcome)
         for name in wakes.clusters:
             self._queue.add(name)
+        if not outcome.over:
+            self._queue.unanswered(key, outcome.unanswered)
+            self._next(key, outcome)
+            self._tell(given, outcome, seconds)
+            if isinstance(given, Assignment) and outcome.memory is not None:
+                self._tools.watch(key, given.bundle, outcome.watch)
         self._tools.woken(wakes)
         if wakes.gone:
             self._tools.reporter.gone(key)
@@ -153,9 +166,7 @@ class Workers:
         elif outcome.over:
             self._queue.add(key)  # its file came back while it was being removed
 
-    def _next(self, key: str, given: Assignment | Unresolved, outcome: Outcome) -> None:
-        if isinstance(given, Assignment) and outcome.memory is not None:
-            self._tools.watch(key, given.bundle, outcome.watch)
+    def _next(self, key: str, outcome: Outcome) -> None:
         if outcome.after:
             self._queue.add_after(key, outcome.after)
         elif outcome.retry:
@@ -196,7 +207,7 @@ class _Saving:
 def _same(stored: State, state: State) -> bool:
     """Whether a restart can do without the new state: commit, path and bundle are read from Git again."""
     ours, theirs = (
-        replace(one.record, commit="", bundle="", path="", applied="yes" if one.record.applied else "")
+        replace(one.record, commit="", bundle="", applied="yes" if one.record.applied else "")
         for one in (state, stored)
     )
     return stored.entries == state.entries and ours == theirs

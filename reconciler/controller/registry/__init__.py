@@ -69,28 +69,33 @@ class Registry:
 
     def permit(self, assignment: Assignment, wanted: Destructive, now: float) -> tuple[Permit, tuple[str, ...]]:
         """Which deletions and replacements of the cluster are permitted, and which other clusters this report may have
-        released (AD3). A removal was approved by admission (AD2)."""
-        if assignment.bundle.tombstone is not None:
-            return Permit(frozenset({wanted.consent.digest})), ()
+        released (AD3). A removal was approved by admission (AD2). A pass that was overtaken by a newer commit is
+        permitted nothing: what it would delete may be wanted again."""
         with self._lock:
-            return self._gate.ask(assignment.source, wanted, self._requests, now)
+            if not self._clusters.current(assignment.bundle.cluster, assignment.epoch):
+                return Permit(), ()
+            if assignment.bundle.tombstone is not None:
+                return Permit(frozenset({wanted.consent.digest})), ()
+            return self._gate.ask(wanted, self._requests, now)
 
     def keep(self, state: State) -> None:
         """Keep a state that was written to the store."""
         with self._lock:
-            self._clusters.states[state.record.cluster] = state
+            self._clusters.keep(state)
 
     def finish(self, done: Assignment | Unresolved, outcome: Outcome) -> Wakes:
         """End an assignment: keep what the pass remembered, forget a cluster whose removal is over; return what to
-        wake."""
+        wake. A pass that was overtaken by a newer commit says nothing about that one."""
         with self._lock:
             source, cluster = done.source, outcome.report.cluster
-            released = self._gate.excuse(source, cluster)
             if isinstance(done, Assignment) and outcome.over:
-                return Wakes(released, gone=self._drop(done, keep_record=outcome.state is not None))
-            if isinstance(done, Assignment) and outcome.memory is not None:
-                self._clusters.learn(done, outcome.memory)
-            complete = outcome.report.word == "Ready" and self._gate.ready(source, cluster)
+                return Wakes(gone=self._drop(done, keep_record=outcome.state is not None))
+            if not self._clusters.current(cluster, done.epoch):
+                return Wakes()
+            released = self._gate.excuse(cluster)
+            if outcome.memory is not None:
+                self._clusters.learn(cluster, outcome.memory)
+            complete = outcome.report.word == "Ready" and self._gate.ready(cluster)
             unsettled = self._admissions.unsettled(cluster)
             return Wakes(released, complete=source if complete else "", admit=source if unsettled else "")
 
@@ -110,9 +115,9 @@ class Registry:
             return self._admissions.stand(source)
 
     def remember(self, contents: Mapping[str, Content]) -> None:
-        """Keep accepted contents that were read again after a restart."""
+        """Keep accepted contents that were read again after a restart. What was admitted since is newer, and stays."""
         with self._lock:
-            self._admissions.contents.update(contents)
+            self._admissions.contents = {**contents, **self._admissions.contents}
 
     def accepted(self, source: str) -> dict[str, Content]:
         """The accepted content of each cluster of a source."""
@@ -193,9 +198,9 @@ class Registry:
         cluster = done.bundle.cluster
         if not keep_record:
             self._clusters.states.pop(cluster, None)
-        slot = self._clusters.slots.get(cluster)
-        if slot is not None and slot.epoch != done.epoch:
+        if cluster in self._clusters.slots and not self._clusters.current(cluster, done.epoch):
             return False
-        self._clusters.slots.pop(cluster, None)
+        self._clusters.drop(cluster)
+        self._gate.forget(cluster)
         self._admissions.contents.pop(cluster, None)
         return True

@@ -89,7 +89,8 @@ class Admissions:
         slot = self._clusters.slots.get(name)
         standing = slot.bundle if slot and slot.bundle and not slot.bundle.tombstone else None
         same = standing is not None and standing.versions == choice.versions
-        if same and before is not None and resolve.same_inputs(name, before, content):
+        known = slot.content if slot else None
+        if same and known is not None and resolve.same_inputs(name, known, content):
             return standing, choice.held
         try:
             bundle = resolve.bundle(name, content, self._rules, self._facts, runs)
@@ -119,4 +120,5 @@ class Admissions:
         slots = self._clusters.slots
         for name in [name for name, slot in slots.items() if slot.source == snapshot.source]:
             if name not in spoken and name not in self._clusters.states:
-                del slots[name]
+                self._clusters.drop(name)
+                self.contents.pop(name, None)

@@ -1,5 +1,6 @@
 """The bundle of each cluster, its record, and what its last pass remembered. Called under the registry's lock."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -33,6 +34,8 @@ class Assignments:
 
     def __init__(self, host: str, states: Mapping[str, State]) -> None:
         self._host = host
+        self._epochs = itertools.count(1)
+        self._births: dict[str, Record] = {}
         self.states = dict(states)
         self.slots: dict[str, Slot] = {}
 
@@ -46,25 +49,26 @@ class Assignments:
         remembered is kept."""
         before = self.slots.get(cluster)
         if before is None or slot.bundle is None or before.bundle is None:
-            self.slots[cluster] = replace(slot, epoch=before.epoch + 1 if before else 0)
+            self.slots[cluster] = replace(slot, epoch=next(self._epochs))
             return True
         same = before.bundle.digest == slot.bundle.digest and before.bundle.tombstone == slot.bundle.tombstone
         kept = replace(slot, memory=before.memory, epoch=before.epoch)
-        self.slots[cluster] = kept if same else replace(slot, epoch=before.epoch + 1)
+        self.slots[cluster] = kept if same else replace(slot, epoch=next(self._epochs))
         return not same or (before.held, before.invalid) != (slot.held, slot.invalid)
 
     def take(
         self, cluster: str, requests: tuple[Request, ...], now: float, nonce: str
     ) -> Assignment | Unresolved | None:
-        """Everything a pass needs, as one value; None where the cluster is not known. `nonce` is for a cluster without a record."""
+        """Everything a pass needs, as one value; None where the cluster is not known. `nonce` is for a cluster without a
+        record; its first one is kept until a record is stored, so that a write whose answer was lost is known again."""
         slot, state = self.slots.get(cluster), self.states.get(cluster)
         if slot is None:
             return None
         if slot.bundle is None:
             revision = Revision(state.record.branch, state.record.commit) if state else Revision("", "")
-            return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state)
+            return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state, slot.epoch)
         bundle = briefs.awake(slot.bundle, now)
-        current = state or State(self._born(slot, bundle, now, nonce))
+        current = state or State(self._births.setdefault(cluster, self._born(slot, bundle, now, nonce)))
         return Assignment(
             bundle=bundle,
             state=replace(current, record=_record(current.record, slot, bundle)),
@@ -77,12 +81,24 @@ class Assignments:
             epoch=slot.epoch,
         )
 
-    def learn(self, assignment: Assignment, memory: Memory) -> None:
-        """Keep what a pass remembered, unless the bundle has changed since."""
-        cluster = assignment.bundle.cluster
+    def current(self, cluster: str, epoch: int) -> bool:
+        """Whether what a pass was given is still what the cluster should be."""
         slot = self.slots.get(cluster)
-        if slot is not None and slot.epoch == assignment.epoch:
-            self.slots[cluster] = replace(slot, memory=memory)
+        return slot is not None and slot.epoch == epoch
+
+    def learn(self, cluster: str, memory: Memory) -> None:
+        """Keep what a pass remembered."""
+        self.slots[cluster] = replace(self.slots[cluster], memory=memory)
+
+    def keep(self, state: State) -> None:
+        """A state as it is stored."""
+        self.states[state.record.cluster] = state
+        self._births.pop(state.record.cluster, None)
+
+    def drop(self, cluster: str) -> None:
+        """Nothing is to be done for the cluster any more. Its state, if there is one, stays."""
+        self.slots.pop(cluster, None)
+        self._births.pop(cluster, None)
 
     def _born(self, slot: Slot, bundle: Bundle, now: float, nonce: str) -> Record:
         revision = bundle.revision

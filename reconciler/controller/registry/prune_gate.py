@@ -1,7 +1,7 @@
-"""When deletions and replacements are permitted: one round per revision of a source, over all its clusters (AD3).
-Called under the registry's lock."""
+"""Who may delete, and when: the clusters that one commit of a source changed wait for each other (AD3). Called under the
+registry's lock."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from reconciler import fleet
@@ -10,43 +10,50 @@ from reconciler.model import Destructive, Permit, Request, Rules, Snapshot
 
 @dataclass(slots=True)
 class Round:
-    """One revision of one source: the clusters that have not reported yet, and the deletions of those that have.
-    `wanting` are clusters that reported some before."""
+    """The clusters whose bundle was changed last by one commit: who has not reported yet, and what those who did want to destroy.
 
-    trailers: tuple[tuple[str, str], ...]
-    pending: set[str]
-    unready: set[str]
-    commit: str = ""
-    wanting: frozenset[str] = frozenset()
+    `trailers` are those of this commit and of every later one: an approval may come in any of them (D3).
+    """
+
+    source: str
+    commit: str
+    trailers: list[tuple[str, str]] = field(default_factory=list)
+    pending: set[str] = field(default_factory=set)
+    unready: set[str] = field(default_factory=set)
     destructive: dict[str, Destructive] = field(default_factory=dict)
 
 
 class PruneGate:
-    """The rounds of all sources."""
+    """The rounds of all sources. A cluster is in the round of the commit that changed it last, until it is forgotten."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._rounds: dict[str, Round] = {}
+        self._newest: dict[str, Round] = {}
+        self._of: dict[str, Round] = {}
 
-    def begin(self, snapshot: Snapshot, changed: Iterable[str], pending: Iterable[str]) -> frozenset[str]:
-        """Begin the round of this snapshot. `pending` are those of the `changed` clusters that will report their
-        deletions.
+    def begin(self, snapshot: Snapshot, changed: Collection[str], pending: Collection[str]) -> frozenset[str]:
+        """Put the `changed` clusters into the round of this commit. `pending` are those that will report what they want to destroy.
 
-        Returns the clusters that an approval in its commits may concern: those that wanted deletions before.
+        Returns the clusters that an approval in its commits may concern: those that want to destroy something.
         """
-        last, commit = self._rounds.get(snapshot.source), snapshot.revision.commit
-        wanting = (last.wanting | last.destructive.keys()) if last else frozenset[str]()
-        same = last.trailers if last and last.commit == commit else ()  # the same commit, admitted once more
-        trailers = snapshot.trailers or same
-        self._rounds[snapshot.source] = Round(trailers, set(pending), set(changed), commit, wanting)
-        return wanting if fleet.speaks(snapshot.trailers) else frozenset()
+        source, commit = snapshot.source, snapshot.revision.commit
+        known = self._newest.get(source)
+        newest = known if known is not None and known.commit == commit else Round(source, commit)
+        self._newest[source] = newest
+        for name in changed:
+            self.forget(name)
+            self._of[name] = newest
+        newest.unready.update(changed)
+        newest.pending.update(pending)
+        rounds = {id(one): one for one in (newest, *self._of.values()) if one.source == source}
+        for one in rounds.values():
+            one.trailers += snapshot.trailers
+        wanting = {name for one in rounds.values() for name in one.destructive}
+        return frozenset(wanting) if fleet.speaks(snapshot.trailers) else frozenset()
 
-    def ask(
-        self, source: str, wanted: Destructive, requests: Sequence[Request], now: float
-    ) -> tuple[Permit, tuple[str, ...]]:
-        """A cluster reports its deletions and replacements. Returns its permit, and the clusters that this may have
-        released."""
-        round_ = self._rounds.get(source)
+    def ask(self, wanted: Destructive, requests: Sequence[Request], now: float) -> tuple[Permit, tuple[str, ...]]:
+        """A cluster reports what it wants to destroy; the permit as it is then, and the clusters that this may have released."""
+        round_ = self._of.get(wanted.cluster)
         if round_ is None:
             return Permit(), ()
         last = round_.pending == {wanted.cluster}
@@ -59,19 +66,26 @@ class PruneGate:
         permit = fleet.permit(everybody, frozenset(round_.pending), requests, round_.trailers, self._rules, now)
         return permit, tuple(others)
 
-    def excuse(self, source: str, cluster: str) -> tuple[str, ...]:
-        """A cluster whose pass ended without a report does not block others. Returns the clusters that this may have
-        released."""
-        round_ = self._rounds.get(source)
+    def excuse(self, cluster: str) -> tuple[str, ...]:
+        """A cluster whose pass ended without a report blocks nobody; the clusters that this may have released."""
+        round_ = self._of.get(cluster)
         if round_ is None or cluster not in round_.pending:
             return ()
         round_.pending.discard(cluster)
         return () if round_.pending else tuple(sorted(round_.destructive))
 
-    def ready(self, source: str, cluster: str) -> bool:
-        """A cluster of the current revision is Ready. Returns whether it was the last one (T3)."""
-        round_ = self._rounds.get(source)
+    def ready(self, cluster: str) -> bool:
+        """A cluster is Ready; whether it was the last one of the newest commit of its source (T3)."""
+        round_ = self._of.get(cluster)
         if round_ is None or cluster not in round_.unready:
             return False
         round_.unready.discard(cluster)
-        return not round_.unready
+        return not round_.unready and self._newest.get(round_.source) is round_
+
+    def forget(self, cluster: str) -> None:
+        """A cluster is changed by another commit, or over: the round it was in does not wait for it."""
+        round_ = self._of.pop(cluster, None)
+        if round_ is not None:
+            round_.pending.discard(cluster)
+            round_.unready.discard(cluster)
+            round_.destructive.pop(cluster, None)
