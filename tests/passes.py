@@ -29,6 +29,7 @@ from reconciler.model import (
     EngineChart,
     HostFacts,
     LayerStatus,
+    ObjectRef,
     Request,
     Rules,
     Target,
