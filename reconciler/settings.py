@@ -4,7 +4,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -22,9 +22,6 @@ from reconciler.model import (
     SourceConfig,
 )
 from reconciler.spec import config as configuration
-from reconciler.spec import units
-
-ACCOUNT_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +44,11 @@ class Settings:
     @property
     def rules(self) -> Rules:
         """What the operator decided."""
-        config = self.config
-        return Rules(
-            namespace_pattern=config.namespace_pattern,
-            engines=self.engines,
-            kubernetes_versions=config.engine.kubernetes_versions,
-            defaults=config.defaults,
-            budget=config.deletion.budget,
-            grace=units.duration(config.deletion.grace),
-            profile_versions=config.policy.profile_versions,
-            dns_pattern=config.policy.dns_pattern,
-        )
+        return replace(configuration.rules(self.config), engines=self.engines)
 
     def facts(self, version: str) -> HostFacts:
         """What is known of the host, which runs Kubernetes `version`."""
-        return HostFacts(configuration.HOST, version, self.account, self.config.namespace)
+        return replace(configuration.facts(self.config), version=version, account=self.account)
 
 
 def load(

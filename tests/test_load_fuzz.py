@@ -227,7 +227,7 @@ def a_changed_configuration(changes: Sequence[tuple[int, str, Any]]) -> None:
     assert (found is None) == bool(violations)
     if found is not None:
         try:
-            config.rules(found)
+            config.rules(found.spec)
         except NidusError as error:
             assert error.message
 

@@ -91,19 +91,11 @@ class Situation:
 
 def chosen(name: str, span: str, versions: frozenset[str] | Sequence[str]) -> str:
     """The newest version inside `span`; "" where none is, or where a version is malformed."""
-    readable = [version for version in sorted(versions) if _is_version(version)]
+    readable = [version for version in sorted(versions) if semver.is_version(version)]
     try:
         return semver.best(span, readable) or ""
     except ValueError:
         return ""
-
-
-def _is_version(text: str) -> bool:
-    try:
-        semver.version(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _done(record: Record) -> bool:

@@ -45,7 +45,7 @@ def _answer(
 ) -> Found:
     if not all_versions:
         return Code.NO_PROFILE, f"no profile {name}", ""
-    readable = {version for version in all_versions if _is_version(version)}
+    readable = {version for version in all_versions if semver.is_version(version)}
     try:
         best = semver.best(wanted, readable)
     except ValueError as error:
@@ -58,11 +58,3 @@ def _answer(
     if profile is None or profile.violations or moved(profile, profile.key, in_use, rules):
         return Code.BROKEN_PROFILE, f"profile {name} {wanted} is broken, see its own errors", ""
     return profile
-
-
-def _is_version(text: str) -> bool:
-    try:
-        semver.version(text)
-    except ValueError:
-        return False
-    return True

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from reconciler.model import ControllerConfig, EngineChart, HostFacts, Limits, Rules, Violation
+from reconciler.model import ControllerConfig, ControllerSpec, EngineChart, HostFacts, Limits, Rules, Violation
 from reconciler.spec import schema, semver, units, yaml
 from reconciler.spec.codes import Code
 
@@ -29,9 +29,8 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
     return msgspec.convert(body, ControllerConfig), ()
 
 
-def rules(config: ControllerConfig) -> Rules:
+def rules(spec: ControllerSpec) -> Rules:
     """The policy from the configuration alone; engine charts are named, not read."""
-    spec = config.spec
     offered = sorted(spec.engine.versions, key=lambda one: semver.version(one.version))
     return Rules(
         namespace_pattern=spec.namespace_pattern,
@@ -45,9 +44,9 @@ def rules(config: ControllerConfig) -> Rules:
     )
 
 
-def facts(config: ControllerConfig) -> HostFacts:
+def facts(spec: ControllerSpec) -> HostFacts:
     """What the configuration alone says of the host it is for."""
-    return HostFacts(HOST, namespace=config.spec.namespace)
+    return HostFacts(HOST, namespace=spec.namespace)
 
 
 def anything() -> Rules:

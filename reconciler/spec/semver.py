@@ -51,6 +51,15 @@ def version(text: str) -> Version:
     return _make(int(match[1]), int(match[2]), int(match[3]), match[4] or "")
 
 
+def is_version(text: str) -> bool:
+    """Whether it is a version, not a range or anything else."""
+    try:
+        version(text)
+    except ValueError:
+        return False
+    return True
+
+
 def span(text: str) -> Range:
     """Parses a range: terms separated by spaces or commas, all of which must hold. Raises ValueError."""
     bounds: list[tuple[str, Version]] = []

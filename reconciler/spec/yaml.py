@@ -33,7 +33,6 @@ from reconciler.spec.scalars import FIRST, WORDS, ScalarError, resolve
 from reconciler.spec.units import size
 
 _LFS = b"version https://git-lfs.github.com/spec/"
-_BOM = b"\xef\xbb\xbf"
 _NO_KEY: Any = object()
 _LETTERS = frozenset("yYnN")
 _TOLD_AT_MOST = 100

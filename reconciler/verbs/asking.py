@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from reconciler.kube.client import Client
     from reconciler.model import Request
 
-DAY = 86400.0
-
 
 def ask(
     client: Client,

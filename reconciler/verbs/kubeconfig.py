@@ -33,14 +33,14 @@ def run(args: argparse.Namespace) -> int:
     namespace, endpoint = _place(client, args)
     secret = _secret(client, namespace, args.name)
     if endpoint:
-        print(_render(secret, args.name, namespace, endpoint, verify_as=""))
+        print(_render(secret, args.name, endpoint, verify_as=""))
         return 0
     from reconciler.kube import portforward, targets
 
     listener = portforward.listen(client, namespace, targets.pods_of(args.name), targets.PORT)
     host, port = listener.address
     print(
-        _render(secret, args.name, namespace, f"https://{host}:{port}", verify_as=f"{args.name}.{namespace}"),
+        _render(secret, args.name, f"https://{host}:{port}", verify_as=f"{args.name}.{namespace}"),
         flush=True,
     )
     _let_go_of_output()
@@ -80,7 +80,7 @@ def _secret(client: Client, namespace: str, name: str) -> Object:
     return found
 
 
-def _render(secret: Object, name: str, namespace: str, server: str, verify_as: str) -> str:
+def _render(secret: Object, name: str, server: str, verify_as: str) -> str:
     """A kubeconfig from the fields the engine's Secret must have; nothing else of it is passed on (A8)."""
     import json
 

@@ -115,7 +115,7 @@ def _notes(status: Item) -> list[str]:
         f"{v['file']}:{v['line']}:{v['column']}: {v['code']} {v['message']}" for v in status.get("violations", ())
     ]
     if status.get("held"):
-        notes.append(f"held: {status['held']['message']}" + _approval(status["held"].get("digest", "")))
+        notes.append("; ".join([f"held: {status['held']['message']}", *_approval(status["held"].get("digest", ""))]))
     return notes
 
 
@@ -170,8 +170,7 @@ def _detail(item: Item, width: int = 0) -> str:
     lines = [_condition_line(one) for one in status.get("conditions", ())]
     plan = status.get("plan") or {}
     lines += [f"held: {line}" for line in plan.get("held", ())]
-    if plan.get("digest"):
-        lines.append(_approval(plan["digest"]).removeprefix("; "))
+    lines += _approval(plan.get("digest", ""))
     return "\n".join([*([shown] if layers else []), *(table.wrapped(line, width) for line in lines)])
 
 
@@ -212,8 +211,8 @@ def _short(revision: str) -> str:
     return f"{head}{mark}{commit[:7]}" if mark else revision
 
 
-def _approval(digest: str) -> str:
-    return f"; to allow it: nidus approve {digest[:12]}" if digest else ""
+def _approval(digest: str) -> list[str]:
+    return [f"to allow it: nidus approve {digest[:12]}"] if digest else []
 
 
 def _age(item: Item) -> str:

@@ -50,7 +50,7 @@ def _config(file: str) -> tuple[tuple[Rules, HostFacts], Limits, tuple[Violation
     found, violations = config.read(data, file)
     if found is None:
         return (config.anything(), config.NOWHERE), Limits(), violations, data
-    return (config.rules(found), config.facts(found)), found.spec.limits, (), data
+    return (config.rules(found.spec), config.facts(found.spec)), found.spec.limits, (), data
 
 
 def _load(folder: Path, rules: Rules, facts: HostFacts, limits: Limits) -> tuple[Snapshot, Mapping[str, bytes]]:
