@@ -51,5 +51,5 @@ def facts(config: ControllerConfig) -> HostFacts:
 
 
 def anything() -> Rules:
-    """The rules of nobody in particular: what depends on a controller's configuration is not checked."""
+    """Rules without a configuration: what depends on a configuration is not checked."""
     return Rules(namespace_pattern="vcluster-{name}", engines=(), kubernetes_versions=())
