@@ -1,4 +1,4 @@
-"""`noop` (G4, G5): what the controller asks and spends when there is nothing to do, by the host's audit log and /proc.
+"""`noop` (G4, G5): requests and CPU of the controller when there is nothing to do, from the host's audit log and /proc.
 
 Three occasions: (a) a restart with empty caches, (b) a commit that adds a comment to every file, (c) a forced resync; then an
 idle stretch. The log holds every request of the controller's account on the host; what goes through port-forwards to nested

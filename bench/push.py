@@ -1,6 +1,6 @@
 """`push` (G1): one cluster changed per push, from the start of the post-receive hook to the new value in a watch inside.
 
-Nothing of the way is left out: hook, signed webhook, fetch, read, validate, admit, plan, port-forward, server-side apply.
+It includes every step: hook, signed webhook, fetch, read, validate, admit, plan, port-forward, server-side apply.
 """
 
 from __future__ import annotations

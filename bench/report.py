@@ -1,4 +1,4 @@
-"""What a benchmark hands back, how it is printed and where it is kept: a table on stdout, JSON in bench/results/."""
+"""The result of a benchmark, its table on stdout and its JSON in bench/results/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m devhost VERB`: the sub-verbs of `nidus host`, for when the rest of nidus is not wanted."""
+"""`python -m devhost VERB`: the sub-verbs of `nidus host`, without the rest of nidus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing a host up inside its supervisor: keys, ports, etcd, API server, controllers, scheduler, nodes, kwok."""
+"""Starts a host inside its supervisor: keys, ports, etcd, API server, controllers, scheduler, nodes, kwok."""
 
 from __future__ import annotations
 

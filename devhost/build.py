@@ -1,4 +1,4 @@
-"""Building the tools from their published modules: locked against a second builder, told as it goes, resumable.
+"""Builds the tools from their published modules: one builder at a time, with progress, resumable.
 
 Each binary is built to a temporary name and moved into place whole, so an interrupted build leaves nothing that looks
 finished; the Go build cache keeps what was compiled, so the next try goes on from there.

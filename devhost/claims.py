@@ -1,4 +1,4 @@
-"""Whose a folder is: claiming it, letting one process at a time start or end its host, and seeing whether one runs.
+"""Locks of a host's folder: one process at a time may start or stop its host; also tells whether a host runs.
 
 The locks are the kernel's (flock): they end with their holder, so none is ever stale.
 """

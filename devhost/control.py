@@ -1,4 +1,4 @@
-"""Asking a running supervisor to do something to its processes: one JSON line each way over a socket in the folder."""
+"""Sends commands about its processes to a running supervisor: one JSON line each way over a socket in the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults on request: what breaks in production, done to a running host from any process.
+"""Injects faults into a running host, from any process.
 
 Process names are those of `nidus host status`: etcd, kube-apiserver, ..., nested/NAMESPACE/NAME/kube-apiserver.
 Tiny in-flight limits are a way to start a host: `lifecycle.up(folder, extra_flags=TINY_LIMITS)`.

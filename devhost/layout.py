@@ -1,4 +1,4 @@
-"""Where things lie in a host's folder. Everything a host writes is below it."""
+"""The paths in a host's folder. A host writes everything below it."""
 
 from __future__ import annotations
 

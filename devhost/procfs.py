@@ -1,4 +1,4 @@
-"""What /proc tells of a process: whether it is the one we started, whether it runs, how much memory it takes."""
+"""Reads /proc of a process: whether it is the one we started, whether it runs, how much memory it uses."""
 
 from __future__ import annotations
 

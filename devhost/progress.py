@@ -1,4 +1,4 @@
-"""Telling people how a long step goes."""
+"""Prints the progress of a long step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a command that dies with its parent: `python -I -S reins.py PARENT COMMAND...`.
+"""Run a command that is killed when its parent ends: `python -I -S reins.py PARENT COMMAND...`.
 
 The kernel sends SIGKILL when the thread that started us ends (prctl(2), PR_SET_PDEATHSIG), which survives execve; the
 parent may have died before we asked, so we look once more. A file of its own, with the standard library alone, so that

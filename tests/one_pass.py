@@ -1,4 +1,5 @@
-"""One pass over some objects through the product's own client, without what is around it: observe, dry-run, plan, apply, confirm."""
+"""One pass over some objects with the product's own client, without the controller: observe, dry-run, plan, apply,
+confirm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

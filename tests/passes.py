@@ -1,4 +1,5 @@
-"""Real passes of the controller on API servers in memory: push files, let the queue run dry, look at what stands.
+"""Real passes of the controller on API servers in memory: push files, work until the queue is empty, look at the
+objects.
 
 Real: client, discovery, the cache of the host (where asked for), registry, queue, workers, store, reporter, gather, plan, apply.
 Of the tests: the servers, time, who renders (in this process) and what a host does by itself (`Fleet.engines`).

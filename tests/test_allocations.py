@@ -1,4 +1,4 @@
-"""What a leaving object of ours holds and a coming one needs: node ports, cluster IPs, host names (A1)."""
+"""Allocations of an object to be deleted that a new one needs: node ports, cluster IPs, host names (A1)."""
 
 from typing import Any
 

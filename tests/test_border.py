@@ -1,4 +1,5 @@
-"""The border against bugs: one failure stays one, is told with its place and without foreign words, and is counted."""
+"""Bugs are contained: each is the failure of one cluster, is logged with its place and without text of others, and is
+counted."""
 
 import json
 from dataclasses import replace

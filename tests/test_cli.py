@@ -1,4 +1,4 @@
-"""The command line as people meet it: help, wrong words, no cluster in reach, broken pipes. Each as a process."""
+"""The command line as people use it: help, wrong words, no cluster in reach, broken pipes. Each as a process."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""Every wrong file of the hostile zoo (reliability.md, appendix C) through `nidus validate` as a process: told with its place, no crash."""
+"""Every wrong file of a collection of hostile ones through `nidus validate` as a process: reported with its place, no
+crash."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""When a removal is over: proof for every entry, whatever else is said (D1, D2)."""
+"""When a removal is over: every entry is proven gone (D1, D2)."""
 
 from typing import Any
 

@@ -1,4 +1,5 @@
-"""Fields of hostile objects: whatever a nested server answers or a profile points at, the planner says something and is soon done."""
+"""Fields of hostile objects: whatever a nested server answers or a profile points at, the planner returns a plan in a
+short time."""
 
 import sys
 from collections.abc import Callable

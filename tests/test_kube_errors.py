@@ -1,4 +1,4 @@
-"""What each answer of an API server means (A6): the table of reliability.md appendix D, with bodies as a real server sends them."""
+"""What each answer of an API server means (A6), as a table, with bodies as a real server sends them."""
 
 import json
 from typing import Any

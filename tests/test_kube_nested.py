@@ -1,4 +1,4 @@
-"""A nested API server that hangs, trickles, refuses or idles: what it may cost and what is said about it (A7)."""
+"""A nested API server that hangs, sends single bytes, refuses or is idle: the time it may take and the message (A7)."""
 
 import queue
 import socket

@@ -1,4 +1,5 @@
-"""What is no answer of Kubernetes never gets past `kube`: an ApiError for each kind of rubbish and each verb, and for generated ones."""
+"""An answer that Kubernetes would not give is refused in `kube`: an ApiError for each kind of wrong answer and each
+verb, and for generated ones."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

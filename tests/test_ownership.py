@@ -1,4 +1,4 @@
-"""Whose an object is, and whose its fields are (A1, A3, D4, R4): by UID, and by what was applied."""
+"""Who owns an object and its fields (A1, A3, D4, R4): by UID, and by what was applied."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Fields and their owners on a server (A1): every edit people make by hand, passes over it, and what stands afterwards."""
+"""Fields and their owners on a server (A1): every edit by hand, passes over it, and the object afterwards."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""An older commit of a work tree, and what clusters stand on, read from its own object database."""
+"""An older commit of a work tree, and the accepted contents of clusters, read from its own object database."""
 
 from pathlib import Path
 

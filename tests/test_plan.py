@@ -1,4 +1,4 @@
-"""plan.compute: the actions (P4), ownership (A3), order (A4), pruning and doubt (P2, I7)."""
+"""plan.compute: the actions (P4), ownership (A3), order (A4), pruning, and what is not known (P2, I7)."""
 
 from typing import Any
 

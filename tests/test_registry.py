@@ -1,4 +1,5 @@
-"""The registry: what a revision changes, what stands without Git, and who may destroy when (AD3, S4, S8)."""
+"""The registry: what a revision changes, what is enforced without Git, and when deletions are permitted (AD3, S4,
+S8)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Work that is done again and again: once for many calls, again after a failure, and never the end of its thread."""
+"""Repeated work: once for many calls, again after a failure, and its thread never ends by an error."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The offline rules of api.md: one mistake each, told once, at its place, with what it affects (V3, V4)."""
+"""The rules that need no cluster: one mistake each, reported once, at its place, with what it affects (V3, V4)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,5 @@
-"""`nidus status`: who leads, from the Lease, and since when a source could not be fetched."""
+"""`nidus status`: who leads, from the Lease, since when a source could not be fetched, and messages in a narrow
+terminal."""
 
 import argparse
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
-"""What is told of clusters and sources: written until it stands there, compared with what stands there, and no more kept than is shown."""
+"""Status objects of clusters and sources: retried until written, compared with the server, and no more kept than is
+shown."""
 
 import gc
 import threading

@@ -1,4 +1,5 @@
-"""Records and inventories on an API server: what is remembered of them is only a hint, and one that cannot be read stops nobody else."""
+"""Records and inventories on an API server: what is remembered of them is only a hint, and one that cannot be read does
+not stop the others."""
 
 import contextlib
 import random

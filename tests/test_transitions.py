@@ -1,4 +1,4 @@
-"""What is told between two reports: each thing once, with why (T2)."""
+"""The transitions between two reports: each once, with the reason (T2)."""
 
 from dataclasses import replace
 

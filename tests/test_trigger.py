@@ -1,4 +1,4 @@
-"""Wakes of a source: several are one, marks are levels, bursts are waited for (W3)."""
+"""Wakes of a source: several count as one, a sync request is a level, bursts are waited for (W3)."""
 
 import itertools
 import threading

@@ -1,4 +1,4 @@
-"""Versions are compared with what runs: written, taken away, or left to the operator's list (api.md, field case 60)."""
+"""Versions are compared with what runs: written, taken away, or left to the operator's list (field case 60)."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Starts what the host's `nested` wish asks for: own planes, the shared one, or nothing."""
+"""Starts nested control planes by the host's `nested` setting: one for each cluster, one shared, or none."""
 
 from __future__ import annotations
 

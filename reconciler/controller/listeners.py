@@ -1,4 +1,4 @@
-"""The two ports (W4): the internal one, and the webhook's, which only stores marks (W3)."""
+"""The two ports (W4): the internal one, and the webhook's, which only stores sync requests (W3)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -26,7 +26,8 @@ def internal(views: http.Views, address: str) -> tuple[int, Stop]:
 def webhook(config: ControllerSpec, client: Client, woken: Callable[[str, int], None]) -> tuple[int, Stop] | None:
     """Serve the webhooks of all sources that have one; None where none has.
 
-    `client` is one without the Lease's fence: any replica may store a mark. `woken` hears (source, generation) of each stored mark.
+    `client` is one without the Lease's fence: any replica may store a sync request. `woken` is called with (source,
+    generation) for each stored one.
     """
     sources = {one.name: one for one in config.sources if one.webhook is not None}
     if not sources:

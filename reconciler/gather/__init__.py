@@ -32,7 +32,7 @@ class Gathered:
 
     @property
     def dark(self) -> dict[str, str]:
-        """Layer -> why its objects could not be read."""
+        """Layer -> why its objects could not be read or rendered."""
         silent = {**self.down, **self.unreachable}
         return {one.layer.name: silent[one.layer.target] for one in self.desired if one.layer.target in silent}
 

@@ -17,7 +17,7 @@ from reconciler.model import Object, ObjectRef, Request
 API = "nidus.dev/v1alpha1"
 LABEL = "nidus.dev/request"  # of the ConfigMaps
 PREFIX = "nidus-request-"  # of their names
-KEPT = 86400.0  # seconds an expired request stays, for whoever asks what happened
+KEPT = 86400.0  # seconds an expired request is kept, to see what was asked
 LONGEST = 366 * 86400.0  # seconds a request may stand
 LARGEST = 1 << 20  # characters of a ConfigMap's request
 OVERRULING = frozenset({"suspend", "resume"})
@@ -49,7 +49,7 @@ class _Old(_Told):
 
 
 def load(client: Client, namespace: str) -> tuple[Request, ...]:
-    """All requests, oldest first; what does not parse is no request. Raises ApiError."""
+    """All requests, oldest first; malformed ones are left out. Raises ApiError."""
     objects, _ = client.list("nidus.dev", "Request", namespace=namespace)
     before, _ = client.list("", "ConfigMap", namespace=namespace, labels=LABEL)
     return parse_all([*objects, *before])
@@ -86,7 +86,7 @@ def parse(item: Object) -> Request | None:
 
 
 def write(client: Client, namespace: str, request: Request) -> None:
-    """Store a request as a new object: who may ask may add one and change none (A9). Raises ApiError."""
+    """Store a request as a new object: operators may create requests and change none (A9). Raises ApiError."""
     spec: dict[str, Any] = {"kind": request.kind, "who": request.who}
     told = {"source": request.source, "cluster": request.cluster, "consent": request.consent, "reason": request.reason}
     spec |= {key: value for key, value in told.items() if value}

@@ -139,7 +139,7 @@ class Reflector:
         except ApiError as error:
             self._lost(error.kind is ErrorClass.RELIST)
             return error.after
-        except Exception as error:  # the border of this loop: nothing met here ends the process
+        except Exception as error:  # bugs are reported and must not end this thread
             self._lost(True)
             self._failed(f"watching {self._wanted.kind}", error)
         return None

@@ -1,7 +1,7 @@
 """Fields that must go although no apply of ours would remove them (A1), as paths:
 
 - an entry of a keyed list whose key somebody edited: the server takes it for another one beside ours, and refuses both;
-- a default block of a union that nobody owns and that does not fit the type Git asks for;
+- a default block of a union without an owner that does not fit the type in Git;
 - a field that somebody wrote and the manifest sets to null;
 - a field of our last apply that is no longer in Git and that somebody's edit owns too.
 

@@ -50,5 +50,5 @@ def facts(spec: ControllerSpec) -> HostFacts:
 
 
 def anything() -> Rules:
-    """The rules of nobody in particular: what depends on a controller's configuration is not checked."""
+    """Rules without a configuration: what depends on a configuration is not checked."""
     return Rules(namespace_pattern="vcluster-{name}", engines=(), kubernetes_versions=())

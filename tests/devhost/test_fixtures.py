@@ -1,4 +1,4 @@
-"""The fixtures other tests stand on: the controller's account, its audit log, one host for all workers."""
+"""The fixtures that other tests use: the controller's account, its audit log, one host for all workers."""
 
 import os
 import subprocess

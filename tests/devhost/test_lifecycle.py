@@ -1,4 +1,4 @@
-"""A host starts, is found, ends and leaves nothing; what is in its way is healed or told in one sentence."""
+"""A host starts, is found, ends and leaves nothing; obstacles are removed or reported in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source over HTTPS: what each misbehaviour of a server comes to; nothing of it looks like an empty repository (F10, F26-F29)."""
+"""A source over HTTPS: the error for each fault of a server; none looks like an empty repository (F10, F26-F29)."""
 
 import subprocess
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Four more of the tests everybody can name (house.md), against the real API server, as the shipped account."""
+"""Four more of the main promises as tests, against the real API server, with the shipped account."""
 
 import json
 import os

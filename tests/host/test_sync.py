@@ -1,4 +1,4 @@
-"""The tests everybody can name (house.md), against the real API server, as the shipped account."""
+"""The main promises as tests, against the real API server, with the shipped account."""
 
 from typing import Any
 
