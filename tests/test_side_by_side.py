@@ -1,6 +1,7 @@
 """How many changes of a layer are sent at once: a lane into a nested cluster costs a connection of its own."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -22,13 +23,13 @@ def carriers(count: int) -> set[int]:
         used.add(threading.get_ident())
         return Result(change, "created")
 
-    side_by_side.each(changes(count), carry, nested=True)
+    side_by_side.each(changes(count), carry, {"create"}, nested=True)
     return used
 
 
 def test_results_are_in_the_order_of_the_changes() -> None:
     for count in (0, 1, 7, 40):
-        results = side_by_side.each(changes(count), lambda change: Result(change, "created"), nested=True)
+        results = side_by_side.each(changes(count), lambda change: Result(change, "created"), {"create"}, nested=True)
         assert [result.change for result in results] == changes(count)
 
 
@@ -50,5 +51,18 @@ def test_a_bug_in_a_lane_is_raised_when_all_lanes_are_through() -> None:
         return Result(change, "created")
 
     with pytest.raises(RuntimeError):
-        side_by_side.each(changes(40), carry, nested=True)
+        side_by_side.each(changes(40), carry, {"create"}, nested=True)
     assert len(done) > 20
+
+
+def test_what_sends_nothing_takes_no_thread_and_keeps_its_place() -> None:
+    mixed = [replace(one, action="create" if n % 3 else "unchanged") for n, one in enumerate(changes(40))]
+    used: dict[str, set[int]] = {"create": set(), "unchanged": set()}
+
+    def carry(change: Change) -> Result:
+        used[change.action].add(threading.get_ident())
+        return Result(change, "done")
+
+    results = side_by_side.each(mixed, carry, {"create"}, nested=False)
+    assert [result.change for result in results] == mixed
+    assert used["unchanged"] == {threading.get_ident()}
