@@ -57,6 +57,15 @@ def test_a_restart_changes_nothing(cached: bool) -> None:
         }
 
 
+def test_the_cache_is_never_behind_what_a_pass_wrote() -> None:
+    fleet = Fleet(cached=True)
+    fleet.push(files(pack("base", config_map("one")), names="a"))
+    fleet.workers.once("a")
+    written = fleet.host.get("", "Namespace", "", "vcluster-a")
+    assert written is not None and fleet.cache is not None
+    assert fleet.cache.get(ObjectRef("", "Namespace", "", "vcluster-a")) == written  # before any watch says so
+
+
 def test_what_a_watch_says_wakes_its_cluster() -> None:
     """A cached host is not asked; what somebody does to it is heard and put back."""
     fleet = Fleet(cached=True)
@@ -109,6 +118,26 @@ def test_an_object_of_a_cluster_scoped_kind_is_one_object_whenever_its_kind_is_k
     assert state is not None
     refs = [entry.ref for entry in state.entries if entry.ref.kind == "Zone"]
     assert refs == [ObjectRef("zones.example", "Zone", "", "eu")]
+
+
+@pytest.mark.parametrize(("scope", "home"), [("Cluster", ""), ("Namespaced", "web")])
+def test_an_object_waits_until_somebody_says_where_its_kind_lives(scope: str, home: str) -> None:
+    fleet = Fleet()
+    fleet.push(files(pack("base", ZONE, config_map("one")), names="a"))
+    fleet.run()
+    assert (fleet.names("a"), fleet.layer("a", "web/base").state) == (["one"], "InProgress")
+    state = fleet.state("a")
+    assert state is not None and "Zone" not in {entry.ref.kind for entry in state.entries}
+    fleet.nested["a"].put(crd(scope))
+    fleet.run()
+    state = fleet.state("a")
+    assert state is not None
+    refs = [entry.ref for entry in state.entries if entry.ref.kind == "Zone"]
+    assert refs == [ObjectRef("zones.example", "Zone", home, "eu")]
+    assert [one["metadata"].get("namespace", "") for one in fleet.nested["a"].objects("zones.example", "Zone")] == [
+        home
+    ]
+    assert fleet.word("a") == "Ready", fleet.condition("a")
 
 
 def test_an_entry_that_names_a_namespace_its_kind_does_not_have_deletes_nothing() -> None:

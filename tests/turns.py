@@ -40,6 +40,7 @@ class Turns:
     def _news(self, selection: Selection, since: int) -> bool:
         found = self._server.core.named(selection.group, selection.kind)
         assert found is not None
-        changes = self._server.core.storage.since(found.resource, since)
+        with self._server.core.lock:  # threads of the reporter write meanwhile
+            changes = list(self._server.core.storage.since(found.resource, since))
         objects = (one for change in changes for one in (change.before, change.after) if one is not None)
         return any(selection.matches(one["metadata"].get("labels") or {}) for one in objects)

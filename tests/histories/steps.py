@@ -50,7 +50,7 @@ def steps(seed: int) -> list[Step]:
     rng = random.Random(seed)
     wanted, out = Wanted(), list[Step]()
     out.append(_push(wanted))
-    for _ in range(rng.randint(3, 7)):
+    for _ in range(rng.randint(2, 5)):
         kind = rng.choice(KINDS)
         out += _step(kind, rng, wanted)
         out.append(("run", rng.randint(0, 20)))
