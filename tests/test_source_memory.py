@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
+from reconciler.source import runner
+from reconciler.source.history import LONGEST
 from tests.test_source_mirror import Mirror, Work, mirror, work
 
 __all__ = ("mirror", "work")
@@ -24,16 +24,14 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10)
 """
 
 
-@pytest.mark.xfail(strict=True, reason="contents are read whatever their size")
 def test_a_long_commit_has_no_trailers(work: Work, mirror: Mirror) -> None:
-    long = work.commit({}, f"subject\n\n{'x' * 65536}\n\nNidus-Approve: long\n")
+    long = work.commit({}, f"subject\n\n{'x' * LONGEST}\n\nNidus-Approve: long\n")
     short = work.commit({}, "subject\n\nNidus-Approve: short\n")
     mirror.fetch()
     assert mirror.trailers(None, long) == ()
     assert mirror.trailers(None, short) == (("Nidus-Approve", "short"),)
 
 
-@pytest.mark.xfail(strict=True, reason="contents are read whatever their size")
 def test_a_large_blob_is_fetched_in_pieces(work: Work, tmp_path: Path) -> None:
     (work.folder / "bomb").touch()
     with (work.folder / "bomb").open("r+b") as sparse:
@@ -51,14 +49,13 @@ def test_a_large_blob_is_fetched_in_pieces(work: Work, tmp_path: Path) -> None:
     assert int(done.stdout) < BLOB // 2
 
 
-@pytest.mark.xfail(strict=True, reason="a git process may take all memory")
 def test_every_git_has_a_memory_limit(mirror: Mirror) -> None:
     mirror.head()
     process = mirror._reader._process
     assert process is not None
     rows = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
     (row,) = [row for row in rows if row.startswith("Max data size")]
-    assert row.split()[3:5] == ["1073741824"] * 2
+    assert row.split()[3:5] == [str(runner.MEMORY)] * 2
 
 
 def test_many_files_fit_under_the_limit(work: Work, mirror: Mirror) -> None:
