@@ -1,6 +1,7 @@
 """Watches the loops of the process (H3): one that does not move for too long ends the process, and so does a thread
 that ends by an exception."""
 
+import faulthandler
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from reconciler.report import bugs, log
 
 EVERY = 5.0  # seconds between two looks
+HELD = 60.0  # seconds in which no thread but one got to run: longer than any call that keeps the interpreter may take
+_ERRORS = 2  # the descriptor, whatever became of sys.stderr
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -27,14 +30,21 @@ def stalled(signs: Sequence[Sign]) -> str:
     return ", ".join(f"{sign.name} for {silence:.0f} s" for sign, silence in silences if silence > sign.limit)
 
 
-def watch(problem: Callable[[], str], stop: threading.Event) -> None:
-    """Look in a thread of its own until `stop` is set; end the process when `problem` names one."""
+def watch(problem: Callable[[], str], stop: threading.Event, *, held: float = HELD) -> None:
+    """Look in a thread of its own until `stop` is set; end the process when `problem` names one.
+
+    Where the interpreter is held for `held` seconds (one call of C that does not give it back) this thread cannot look either:
+    then a thread without Python, set up anew at every look, writes all tracebacks to standard error and ends the process.
+    """
 
     def look() -> None:
-        while not stop.wait(EVERY):
+        faulthandler.dump_traceback_later(held, exit=True, file=_ERRORS)
+        while not stop.wait(min(EVERY, held / 4)):
+            faulthandler.dump_traceback_later(held, exit=True, file=_ERRORS)
             found = problem()
             if found:
                 die(f"no sign of life: {found}")
+        faulthandler.cancel_dump_traceback_later()
 
     threading.Thread(target=look, name="heartbeat", daemon=True).start()
 

@@ -10,7 +10,7 @@ import binascii
 import re
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,9 @@ from reconciler.errors import Stalled
 from reconciler.model import Object
 
 VALUE_LIMIT = 64 << 10
-_BLOCKS = r"(?:\s*-----BEGIN {0}-----\s[A-Za-z0-9+/=\s]+-----END {0}-----\s*){{1,{1}}}"
-_CERTIFICATES = re.compile(_BLOCKS.format("CERTIFICATE", 16))
-_KEY = re.compile("|".join(_BLOCKS.format(f"{kind}PRIVATE KEY", 1) for kind in ("", "RSA ", "EC ")))
+_MOST = 16  # certificates in one value
+_KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=]+")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 
@@ -39,14 +39,14 @@ def credentials(secret: Object) -> Credentials:
     data = secret.get("data")
     if not isinstance(data, Mapping):
         raise _refused("data")
-    ca = _value(data, "certificate-authority", _CERTIFICATES)
+    ca = _value(data, "certificate-authority", _certificates)
     if not ca:
         raise _refused("certificate-authority")
-    certificate = _value(data, "client-certificate", _CERTIFICATES)
-    key = _value(data, "client-key", _KEY)
+    certificate = _value(data, "client-certificate", _certificates)
+    key = _value(data, "client-key", _key)
     if certificate and key:
         return Credentials(ca, certificate, key)
-    token = _value(data, "token", _TOKEN)
+    token = _value(data, "token", _token)
     if not token:
         raise _refused("client-certificate, client-key and token")
     return Credentials(ca, token=token)
@@ -78,7 +78,7 @@ def _never() -> str:
     raise ValueError("an encrypted key")  # without this, OpenSSL would ask on the terminal
 
 
-def _value(data: Mapping[str, Any], name: str, shape: re.Pattern[str]) -> str:
+def _value(data: Mapping[str, Any], name: str, shaped: Callable[[str], bool]) -> str:
     raw = data.get(name)
     if raw is None or raw == "":
         return ""
@@ -88,9 +88,41 @@ def _value(data: Mapping[str, Any], name: str, shape: re.Pattern[str]) -> str:
         text = base64.b64decode(raw, validate=True).decode("ascii")
     except (binascii.Error, ValueError):
         raise _refused(name) from None
-    if len(text) > VALUE_LIMIT or not shape.fullmatch(text):
+    if len(text) > VALUE_LIMIT or not shaped(text):
         raise _refused(name)
     return text
+
+
+def _certificates(text: str) -> bool:
+    return 1 <= len(_blocks(text, ("CERTIFICATE",))) <= _MOST
+
+
+def _key(text: str) -> bool:
+    return len(_blocks(text, _KEYS)) == 1
+
+
+def _token(text: str) -> bool:
+    return _TOKEN.fullmatch(text) is not None
+
+
+def _blocks(text: str, labels: Sequence[str]) -> list[str]:
+    """The labels of the PEM blocks that `text` consists of, [] where it holds anything else. Line by line: the cost is its length."""
+    found: list[str] = []
+    inside, lines = "", 0
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        if not inside:
+            inside = next((label for label in labels if line == f"-----BEGIN {label}-----"), "")
+            lines = 0
+            if not inside:
+                return []
+        elif line == f"-----END {inside}-----" and lines:
+            found.append(inside)
+            inside = ""
+        elif _BASE64.fullmatch(line):
+            lines += 1
+        else:
+            return []
+    return [] if inside else found
 
 
 def _refused(name: str) -> Stalled:

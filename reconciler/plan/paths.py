@@ -62,11 +62,17 @@ def covers(outer: str, inner: str) -> bool:
 def ancestors(path: str) -> list[str]:
     """The path itself and all paths above it, longest first."""
     found, end = [path], len(path)
-    for token in reversed(list(TOKEN.finditer(path))):
+    for token in reversed(_tokens(path)):
         end = token.start()
         if end:
             found.append(path[:end])
     return found
+
+
+def _tokens(path: str) -> list[re.Match[str]]:
+    """The tokens from the start on, each where the last one ended. A search for the next one would be quadratic on hostile text."""
+    scanner: Any = TOKEN.scanner(path)  # type: ignore[attr-defined]
+    return list(iter(scanner.match, None))
 
 
 class Index:

@@ -18,7 +18,7 @@ class Damaged(Exception):
 _DAMAGED = re.compile(
     r"is corrupt|bad object|missing (?:blob|tree|commit)|unable to read (?:tree|sha1|[0-9a-f]{40})|inflate|"
     r"did not send all necessary objects|invalid sha1 pointer|bad (?:signature|index)|loose object|"
-    r"not a git repository: '|unable to resolve reference|packfile .* (?:cannot|does not)|bad config|bad tree object"
+    r"not a git repository: '|unable to resolve reference|packfile .{0,200} (?:cannot|does not)|bad config|bad tree object"
 )
 
 # (pattern, stalls, reason, message, hint); the first that matches wins.
@@ -32,9 +32,16 @@ _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
             "the repository is larger than allowed",
             "raise spec.limits.total",
         ),
+        (
+            "out of memory|memory exhausted|cannot allocate memory",
+            True,
+            "TooBig",
+            "git needs more memory than it may have",
+            "keep large files and long commit messages out of the repository",
+        ),
         ("no space left on device|disk quota", False, "DiskFull", "no space left for the mirror", ""),
         (
-            "couldn't find remote ref|remote branch .* not found",
+            "couldn't find remote ref|remote branch .{0,200} not found",
             True,
             "RefMissing",
             "the branch does not exist",
@@ -63,7 +70,7 @@ _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
             "check spec.sources[].credentials",
         ),
         (
-            r"returned error: 404|repository .* not found|does not appear to be a git repository|does not exist",
+            r"returned error: 404|repository .{0,200} not found|does not appear to be a git repository|does not exist",
             True,
             "RepositoryMissing",
             "there is no such repository, or these credentials may not read it",
@@ -76,7 +83,7 @@ _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
             "the server's certificate cannot be verified",
             "check credentials.caFile",
         ),
-        (r"transport '.*' not allowed", True, "ProtocolForbidden", "this transport is not allowed", ""),
+        (r"transport '.{0,40}' not allowed", True, "ProtocolForbidden", "this transport is not allowed", ""),
         (
             "fsck error|in packed object|in index-pack|fsck|corruption on the remote side",
             True,

@@ -22,6 +22,7 @@ FOREIGN = (
 )
 
 _CONFIG = {
+    "core.bigFileThreshold": "8m",  # larger blobs pass through git in pieces
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
     "core.alternateRefsCommand": "",

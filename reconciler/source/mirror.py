@@ -18,7 +18,7 @@ from reconciler.model import Limits, Revision, SourceConfig, Tree
 from reconciler.source import environment, fetching, runner, storage, trees
 from reconciler.source.address import oid, parse
 from reconciler.source.answers import Damaged, check, refuse
-from reconciler.source.history import trailers
+from reconciler.source.history import LONGEST, trailers
 from reconciler.source.objects import COMMAND, Reader
 from reconciler.source.place import Place, git
 
@@ -97,7 +97,10 @@ class Mirror:
         return self._healing(lambda: self._descends(oid(old), oid(new)))
 
     def trailers(self, old: str | None, new: str) -> tuple[tuple[str, str], ...]:
-        """The trailers of at most 100 commits after `old` up to `new`, newest first; of `new` alone when `old` is None or unknown."""
+        """The trailers of at most 100 commits after `old` up to `new`, newest first; of `new` alone when `old` is None or unknown.
+
+        A commit object over 64 KiB counts as one without trailers.
+        """
         return self._healing(lambda: self._trailers(old and oid(old), oid(new)))
 
     def pin(self, commits: Mapping[str, str]) -> frozenset[str]:
@@ -207,10 +210,12 @@ class Mirror:
         known = old is not None and self._reader.info([old])[0] is not None
         span: Sequence[str] = (f"--max-count={_COMMITS}", new, f"^{old}") if known else ("--max-count=1", new)
         commits = check(self._git(("rev-list", *span, "--")), "listing commits").decode().split()
-        bodies = self._reader.contents(commits, "commit")
-        if len(bodies) < len(commits):
+        infos = self._reader.info(commits)
+        short = [info.oid for info in infos if info is not None and info.size <= LONGEST]
+        bodies = self._reader.contents(short, "commit")
+        if None in infos or len(bodies) < len(short):
             raise Damaged("a commit is missing")
-        return tuple(found for commit in commits for found in trailers(bodies[commit]))
+        return tuple(found for commit in short for found in trailers(bodies[commit]))
 
     def _pin(self, commits: Mapping[str, str]) -> frozenset[str]:
         wanted = sorted(set(commits.values()))

@@ -21,8 +21,12 @@ from git.exc import GitError
 from reconciler.errors import Unavailable
 from reconciler.source.environment import FOREIGN
 
-# The shell sets the limit on written files before git starts, so that all its children have it (M13).
-_LAUNCH = ("/bin/sh", "-c", f'ulimit -f "$1" && shift && unset {FOREIGN} && exec git "$@"', "git")
+MEMORY = 1 << 30
+"""Bytes of its own memory that each git process may have; mapped packs do not count."""
+
+# The shell sets the limits before git starts, so that all its children have them (M13).
+_LIMITS = f'ulimit -f "$1" && ulimit -d {MEMORY >> 10}'
+_LAUNCH = ("/bin/sh", "-c", f'{_LIMITS} && shift && unset {FOREIGN} && exec git "$@"', "git")
 _BLOCK = 512
 _ERRORS = 64 << 10
 _CHUNK = 1 << 18

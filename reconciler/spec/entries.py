@@ -18,7 +18,6 @@ _KINDS: dict[str, type[NestedCluster] | type[ClusterProfile]] = {
     "ClusterProfile": ClusterProfile,
 }
 _NAMES = re.compile(rb"\bname:[ \t]*[\"']?([a-z0-9][-a-z0-9]{0,62})\b")
-_PLACE = re.compile(r"`\$\.?(.*)`$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,9 +133,9 @@ def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]
 def _misfit(error: msgspec.ValidationError) -> schema.Mistake:
     """JSON Schema takes 1.0 for an integer, the model does not: the stricter one counts (V2)."""
     text = str(error)
-    place = _PLACE.search(text)
-    steps = re.findall(r"[^.\[\]]+", place[1]) if place else []
-    return "".join(f"/{step}" for step in steps), text.partition(" - at")[0].replace("`", ""), "", Code.WRONG_TYPE
+    what, _, place = text.partition(" - at `$")
+    steps = re.findall(r"[^.\[\]]+", place.removesuffix("`"))
+    return "".join(f"/{step}" for step in steps), what.replace("`", ""), "", Code.WRONG_TYPE
 
 
 def named(body: Mapping[str, Any]) -> tuple[str, str, str]:

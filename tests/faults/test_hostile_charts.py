@@ -113,6 +113,39 @@ def test_what_hung_is_not_tried_again_at_once(renderer: Renderer) -> None:
     assert asked == []
 
 
+@pytest.mark.xfail(strict=True, reason="every looping chart is tried, and holds a worker for its whole limit")
+def test_looping_charts_of_a_source_leave_other_clusters_alone() -> None:
+    """Clusters with looping packs each, beside one that renders well: few are ever tried, and nobody else waits for them."""
+    shared = Renderer(2, seconds=20, cpu=1)
+    good, reasons = "good", list[str]()
+
+    def render(owner: str, wanted: Layer) -> str:
+        try:
+            shared.render(wanted, read, host_version="v1.36.0")
+        except NidusError as error:
+            return error.reason
+        return "Rendered"
+
+    def hostile(number: int) -> None:
+        for pack in range(4):
+            reasons.append(render(f"h{number}", layer(SPIN, f"h{number}-{pack}")))
+
+    try:
+        assert render(good, layer(CONFIG, "good")) == "Rendered"
+        passes = [threading.Thread(target=hostile, args=(number,)) for number in range(3)]
+        for one in passes:
+            one.start()
+        while any(one.is_alive() for one in passes):
+            name = f"good-{time.monotonic_ns()}"
+            assert render(good, layer(CONFIG, name)) == "Rendered"
+            assert render("new", layer(CONFIG, f"new-{name}")) == "Rendered"
+        assert len(reasons) == 3 * 4
+        assert reasons.count("RenderCrashed") <= 8
+        assert set(reasons) <= {"RenderCrashed", "RenderQuarantined", "RenderersBusy"}
+    finally:
+        shared.close()
+
+
 def test_the_wall_deadline_holds() -> None:
     strict = Renderer(1, seconds=1.0, cpu=60)
     try:

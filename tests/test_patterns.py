@@ -1,0 +1,201 @@
+"""No regular expression of the product can be made to run away: each is tried against strings made of its own parts, in a child
+process whose processor time the kernel ends."""
+
+import ast
+import importlib
+import json
+import pkgutil
+import re
+import signal
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
+
+import reconciler
+import schemas
+import webhook
+
+ROOT = Path(__file__).parents[1]
+SECONDS = 1.0  # of processor time for one string of 100 KB: a linear pattern takes a few milliseconds
+SIZES = (20_000, 100_000)
+BUILT = {
+    "reconciler/engine/violations.py": "of the operator's own dnsPattern",
+    "reconciler/packs/documents.py": "of an escaped name",
+    "reconciler/kube/shape.py": "of a name of its own",
+    "reconciler/source/answers.py": "of the rows beside it, which are tried",
+}
+"""Where a pattern is put together in a function, and of what."""
+
+
+def modules() -> Iterator[str]:
+    for package in (reconciler, webhook, schemas):
+        yield package.__name__
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith("__main__"):
+                yield found.name
+
+
+def compiled(value: Any) -> Iterator[re.Pattern[Any]]:
+    """The patterns a module's global holds, also as a bound method or inside a container."""
+    kind = type(value)  # not isinstance: some globals are proxies that work in a request only
+    if kind is types.BuiltinMethodType:
+        value, kind = value.__self__, type(value.__self__)
+    if kind is re.Pattern:
+        yield value
+    elif kind in (tuple, list, set, frozenset):
+        for one in value:
+            yield from compiled(one)
+    elif kind is dict:
+        for one in value.values():
+            yield from compiled(one)
+
+
+SEARCHES = frozenset({"search", "finditer", "findall", "sub", "split"})
+
+
+def used(tree: ast.Module, name: str) -> frozenset[str]:
+    """What a module calls on one of its globals; everything where that cannot be seen."""
+    calls = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
+    }
+    return frozenset(calls)
+
+
+def patterns() -> Iterator[tuple[str, str | bytes, int, bool]]:
+    """(place, pattern, flags, whether it is searched for) of every pattern in the product."""
+    for module in modules():
+        loaded = importlib.import_module(module)
+        assert loaded.__file__
+        tree = ast.parse(Path(loaded.__file__).read_text())
+        for name, value in vars(loaded).items():
+            for one in compiled(value):
+                calls = used(tree, name)
+                searched = bool(calls & SEARCHES) or type(value) in (tuple, list, dict)
+                yield f"{module}.{name}", one.pattern, one.flags, searched
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                text = node.args[0]
+                if isinstance(node.func.value, ast.Name) and node.func.value.id == "re":
+                    if isinstance(text, ast.Constant) and node.func.attr != "compile":
+                        yield f"{module}:{node.lineno}", text.value, 0, node.func.attr in SEARCHES
+                    elif not isinstance(text, ast.Constant | ast.JoinedStr) and node.func.attr != "escape":
+                        path = str(Path(loaded.__file__).relative_to(ROOT))
+                        assert path in BUILT or path == "reconciler/kube/secret.py", (path, node.lineno)
+
+
+def letters(item: tuple[Any, Any]) -> list[str]:
+    """A few characters that one part of a pattern takes."""
+    kind, value = item
+    if kind is op.LITERAL:
+        return [chr(value)]
+    if kind is op.NOT_LITERAL:
+        return ["a" if value != ord("a") else "b", " "]
+    if kind is op.ANY:
+        return ["a", " "]
+    if kind is op.RANGE:
+        return [chr(value[0]), chr(value[1])]
+    if kind is op.CATEGORY:
+        return {op.CATEGORY_DIGIT: ["1"], op.CATEGORY_SPACE: [" ", "\n"], op.CATEGORY_WORD: ["a", "_"]}.get(
+            value, ["!"]
+        )
+    if kind is op.IN:
+        if value[0][0] is op.NEGATE:
+            refused = {one for part in value[1:] for one in letters(part)}
+            return [one for one in 'a1 _[("/.' if one not in refused][:3]
+        return [one for part in value for one in letters(part)][:6]
+    return []
+
+
+def sample(parts: Any, pick: int = 0) -> str:
+    """A text that the parts take, more or less."""
+    text = ""
+    for item in parts:
+        kind, value = item
+        if kind in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
+            text += sample(value[2], pick) * max(1, min(value[0], 70))
+        elif kind is op.SUBPATTERN:
+            text += sample(value[-1], pick)
+        elif kind is op.ATOMIC_GROUP:
+            text += sample(value, pick)
+        elif kind is op.BRANCH:
+            text += sample(value[1][pick % len(value[1])], pick)
+        else:
+            found = letters(item)
+            text += found[pick % len(found)] if found else ""
+    return text
+
+
+def pumps(parts: Any, before: str = "") -> Iterator[tuple[str, str]]:
+    """(what comes before, what is repeated) for every repeat in a pattern, inner ones too."""
+    for item in parts:
+        kind, value = item
+        if kind in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
+            for pick in range(6):
+                yield before, sample(value[2], pick)
+            yield from pumps(value[2], before)
+        elif kind is op.SUBPATTERN:
+            yield from pumps(value[-1], before)
+        elif kind is op.ATOMIC_GROUP:
+            yield from pumps(value, before)
+        elif kind is op.BRANCH:
+            for branch in value[1]:
+                yield from pumps(branch, before)
+        before += sample([item])
+
+
+def strings(pattern: str | bytes, flags: int) -> set[str]:
+    text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
+    parts = parser.parse(text, flags & ~re.LOCALE)
+    bases = {(before, body) for before, body in pumps(parts) if body}
+    bases |= {("", before + body) for before, body in bases} | {("", sample(parts, pick)) for pick in range(3)}
+    singles = {one for _, body in bases for one in body[:2]}
+    bases |= {("", one) for one in sorted(singles)[:12]}
+    return {
+        before + (body * (size // len(body) + 1))[:size] + end
+        for before, body in sorted(bases)[:60]
+        if body
+        for size in SIZES
+        for end in ("", "\0")
+    }
+
+
+def try_all() -> None:
+    """The child: the kernel ends it when one call takes too long; the last line says which."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    for place, pattern, flags, searched in sorted(set(patterns()), key=repr):
+        one = re.compile(pattern, flags)
+        calls = [one.fullmatch, one.match] + ([lambda text, one=one: list(one.finditer(text))] if searched else [])
+        for text in sorted(strings(pattern, flags)):
+            print(json.dumps([place, str(pattern), text[:80], len(text)]), flush=True)
+            given: Any = text.encode("utf-8", "replace") if isinstance(pattern, bytes) else text
+            for call in calls:
+                signal.setitimer(signal.ITIMER_PROF, SECONDS)
+                call(given)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def test_no_pattern_runs_away() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from tests.test_patterns import try_all; try_all()"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=500,
+    )
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, (done.returncode, lines[-1:], done.stderr[-500:])
+    assert len({json.loads(line)[0] for line in lines}) > 40
+
+
+def test_the_trial_finds_what_runs_away() -> None:
+    for pattern in ("[a-z]+_[a-z_]*x", "(a|a)*b", r"\s*-\s+\s*x", "(?:x+)+y"):
+        code = f"import tests.test_patterns as t; t.patterns = lambda: [('here', {pattern!r}, 0, True)]; t.try_all()"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+        assert done.returncode == -signal.SIGPROF, pattern
