@@ -17,7 +17,7 @@ from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
 from reconciler.controller.rounds import Rounds
 from reconciler.controller.sources import Sources
-from reconciler.controller.watches import Watches
+from reconciler.controller.watches import Pace, Watches
 from reconciler.controller.workers import Tools, Workers
 from reconciler.errors import NidusError
 from reconciler.inventory import requests as asked
@@ -41,8 +41,9 @@ class Service:
     """One controller process. `start` returns when it holds the Lease and watches the host; `stop` when all its threads
     have ended."""
 
-    def __init__(self, settings: Settings, *, listens: bool = True) -> None:
+    def __init__(self, settings: Settings, *, listens: bool = True, pace: Pace = Pace()) -> None:
         self.settings = settings
+        self._pace = pace
         self._listens = listens
         self._leading = False
         self._serving = self._ended = False
@@ -92,7 +93,9 @@ class Service:
         self._stops.append(sources.close)
         sources.open()
         self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, sources)
-        self.watches = watches = Watches(self.host, self.settings, facts, self.renderer, sources.read, self._woken)
+        self.watches = watches = Watches(
+            self.host, self.settings, facts, self.renderer, sources.read, self._woken, self._pace
+        )
         self._stops.append(watches.stop)
         watches.start(self._noticed)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources), config.workers)
