@@ -17,7 +17,7 @@ from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
 from reconciler.controller.rounds import Rounds
 from reconciler.controller.sources import Sources
-from reconciler.controller.watches import Pace, Watches
+from reconciler.controller.watches import USUAL, Pace, Watches
 from reconciler.controller.workers import Tools, Workers
 from reconciler.errors import NidusError
 from reconciler.inventory import requests as asked
@@ -41,7 +41,7 @@ class Service:
     """One controller process. `start` returns when it holds the Lease and watches the host; `stop` when all its threads
     have ended."""
 
-    def __init__(self, settings: Settings, *, listens: bool = True, pace: Pace = Pace()) -> None:
+    def __init__(self, settings: Settings, *, listens: bool = True, pace: Pace = USUAL) -> None:
         self.settings = settings
         self._pace = pace
         self._listens = listens

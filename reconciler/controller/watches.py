@@ -77,6 +77,9 @@ class Pace:
     silence: float = SILENCE
 
 
+USUAL = Pace()
+
+
 class Watches:
     """`woken` is called with the name of a cluster whose objects were changed by somebody else, or "" when requests
     changed."""
@@ -89,7 +92,7 @@ class Watches:
         renderer: Renderer,
         read: Read,
         woken: Callable[[str], None],
-        pace: Pace = Pace(),
+        pace: Pace = USUAL,
     ) -> None:
         self._facts, self._renderer, self._read, self._woken = facts, renderer, read, woken
         self._watches: dict[str, tuple[frozenset[tuple[str, str]], Callable[[], None]]] = {}

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -132,23 +131,3 @@ def writes_record(cluster: str) -> Callable[[Request], bool]:
         return request.method in ("PUT", "POST") and "/configmaps" in request.path and name.encode() in request.body
 
     return matches
-
-
-def at_once(work: Callable[[int], object], count: int, threads: int = 16) -> None:
-    """Do `work` with each number below `count`, `threads` at a time."""
-    numbers = iter(range(count))
-    lock = threading.Lock()
-
-    def run() -> None:
-        while True:
-            with lock:
-                number = next(numbers, None)
-            if number is None:
-                return
-            work(number)
-
-    made = [threading.Thread(target=run) for _ in range(threads)]
-    for one in made:
-        one.start()
-    for one in made:
-        one.join()
