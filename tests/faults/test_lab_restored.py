@@ -28,9 +28,9 @@ def test_the_host_is_restored_to_an_earlier_snapshot(lone_lab: Lab, tmp_path: Pa
         lab.until(f"{name} is applied", lambda name=name: lab.applied(name, commit), 120)
         lab.wait(name)
     lab.quiet()
-    gone = quota_of(lab, later)
+    gone, before = quota_of(lab, later), uid_of_home(lab, later)
     faults.restore(lab.account.hosted.host, snapshot)
-    assert lab.admin.get("v1", "Namespace", f"vcluster-{later}") is None
+    assert uid_of_home(lab, later) != before  # not there, or made anew already
 
     def there() -> bool:
         names = (first, second, later)
@@ -47,6 +47,11 @@ def test_the_host_is_restored_to_an_earlier_snapshot(lone_lab: Lab, tmp_path: Pa
         lab.heal(f"the next commit on {name}", lambda name=name: lab.applied(name, commit), 60)
         assert greeting(lab, name) == "three"
     assert deletes(lab) == []
+
+
+def uid_of_home(lab: Lab, name: str) -> str:
+    found = lab.admin.get("v1", "Namespace", f"vcluster-{name}")
+    return str(found["metadata"]["uid"]) if found else ""
 
 
 def test_the_storage_hangs_and_the_server_is_killed(lone_lab: Lab) -> None:
