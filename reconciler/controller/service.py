@@ -57,7 +57,7 @@ class Service:
         self.host = self.bare.fenced(self.lease.fence)
         self.reporter = Reporter(self.host, config.namespace, settings.identity)
         self.reporter.metrics.leads(self.lease.held)
-        self.queue = Queue(workers=config.workers)
+        self.queue = Queue(workers=config.workers, held=self._held)
         self.renderer = Renderer(workers=2)
         self.sources: Sources | None = None
         self.watches: Watches | None = None
@@ -211,6 +211,9 @@ class Service:
 
     def _refreshed(self) -> bool:
         return self.watches is None or self.watches.refresh()
+
+    def _held(self, cluster: str) -> bool:
+        return self.watches is not None and self.watches.holds(cluster)
 
     def _woken(self, cluster: str) -> None:
         """An object of a cluster changed; "" = requests changed."""

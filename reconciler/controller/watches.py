@@ -131,6 +131,10 @@ class Watches:
         """List every kind anew, for `nidus sync`. Returns whether all lists were complete in time."""
         return self._cache.refresh(SYNC_SECONDS)
 
+    def holds(self, cluster: str) -> bool:
+        """Whether the pass of a cluster waits for an answer of its API server that does not come."""
+        return self._targets.holds(Target(self._facts.name, cluster))
+
     def last_failure(self, cluster: str) -> tuple[float, str] | None:
         """Since when (seconds since the epoch) a cluster's API server has not answered, and why; None when it did at last."""
         return self._targets.last_failure(Target(self._facts.name, cluster))
