@@ -162,6 +162,38 @@ def test_no_configuration_is_a_usage_error(tmp_path: Path) -> None:
         edge.host(HostConfig(kubeconfig=str(tmp_path / "nothing")))
 
 
+def test_a_request_without_an_answer_is_said_to_wait(client: Client) -> None:
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    assert not breaker.holds
+    breaker.before()
+    breaker.before()
+    assert not breaker.holds
+    now[0] = 1.5
+    assert breaker.holds
+    breaker.after("")  # one of the two was answered: the server lives
+    assert not breaker.holds
+    now[0] = 3.0
+    assert breaker.holds
+    breaker.after("the API server did not answer")
+    now[0] = 5.0
+    assert not breaker.holds
+
+
+def test_a_look_at_the_pause_takes_no_probe() -> None:
+    """The pause ended between the look and the refusal: the probe was taken, never sent, and no other was let through."""
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    for _ in range(2):
+        breaker.before()
+        breaker.after("the API server did not answer")
+    with pytest.raises(ApiError):
+        breaker.refuse()
+    now[0] = 60.0
+    breaker.refuse()
+    breaker.before()
+
+
 def test_two_failures_open_the_breaker_and_one_probe_closes_it(server: Server, client: Client) -> None:
     now = [0.0]
     breaker = Breaker(lambda: now[0])

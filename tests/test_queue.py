@@ -166,3 +166,30 @@ def test_in_the_first_ten_minutes_nothing_waits_longer_than_fifteen_seconds() ->
         assert pause <= 1.2 * 15.0
         now += pause
     assert queue.back_off("a") > 15.0
+
+
+def test_work_that_waits_for_a_hung_server_holds_no_other() -> None:
+    """Before a server is known to be silent its look holds a worker for its whole deadline: 20 such made the others wait 30 s."""
+    held: set[str] = set()
+    queue = Queue(workers=2, held=held.__contains__)
+    for name in ("hung-1", "hung-2", "alive-1", "alive-2", "alive-3"):
+        queue.add(name)
+    assert [queue.take(0.0), queue.take(0.0), queue.take(0.0)] == ["hung-1", "hung-2", None]
+    held |= {"hung-1", "hung-2"}
+    assert [queue.take(0.0), queue.take(0.0), queue.take(0.0)] == ["alive-1", "alive-2", None]
+    queue.done("alive-1")
+    assert queue.take(0.0) == "alive-3"
+
+
+def test_somebody_who_waits_for_a_key_learns_that_others_are_held() -> None:
+    held: set[str] = set()
+    queue = Queue(workers=1, held=held.__contains__)
+    queue.add("hung")
+    assert queue.take(0.0) == "hung"
+    queue.add("alive")
+    found: list[str | None] = []
+    waiting = threading.Thread(target=lambda: found.append(queue.take(30.0)))
+    waiting.start()
+    held.add("hung")
+    waiting.join(10.0)
+    assert found == ["alive"]

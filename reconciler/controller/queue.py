@@ -4,7 +4,8 @@ two workers.
 A key holds no work: the worker that takes it looks up the newest state, so the newest revision wins.
 
 Clusters whose work has begun, keys from events and small changes go first; a change of many clusters at once (`bulk`)
-gets the other workers. Clusters whose API server did not answer at their last look share a quarter of the workers (A7).
+gets the other workers. Clusters whose API server did not answer at their last look share a quarter of the workers (A7);
+one whose API server does not answer now counts as none of them.
 """
 
 import heapq
@@ -16,14 +17,23 @@ from collections.abc import Callable
 FIRST, LAST = 1.0, 300.0  # seconds; A5
 EARLY, SOONER = 600.0, 15.0  # for the first ten minutes of a failure no retry is further away than 15 s (A5)
 SOON = 0.1  # seconds; for what comes within a few seconds, such as discovery after a CRD is established
+SPARE = 4  # threads for each worker: those beyond one replace workers that a hung API server holds
+GLANCE = 0.25  # seconds between two looks whether work that waits may begin since other work is held
 TURNS = 4  # every fourth key is taken from the bulk, so that a stream of events cannot starve it
 
 
 class Queue:
     """Keys waiting for a worker. `add` during the work on a key means: once more afterwards."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, *, workers: int = 8) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        workers: int = 8,
+        held: Callable[[str], bool] = lambda key: False,
+    ) -> None:
+        """At most `workers` keys are worked on at once, not counting those of which `held` says that they wait for an answer."""
+        self._clock, self._workers, self._held = clock, workers, held
         self._share = max(1, workers // 4)
         self._changed = threading.Condition()
         self._first: dict[str, None] = {}
@@ -111,7 +121,8 @@ class Queue:
                 left = min(deadline, self._heap[0][0] if self._heap else deadline) - self._clock()
                 if self._closed or self._clock() >= deadline:
                     return None
-                self._changed.wait(max(left, 0.0))
+                waits = bool(self._first or self._bulk)
+                self._changed.wait(max(min(left, GLANCE) if waits else left, 0.0))
 
     def done(self, key: str) -> None:
         """The worker is through with `key`."""
@@ -147,6 +158,8 @@ class Queue:
 
     def _next(self) -> str | None:
         """Take the next key out; None where none may be worked on now."""
+        if len(self._busy) >= self._workers and len(self._busy) - sum(map(self._held, self._busy)) >= self._workers:
+            return None
         lanes = (self._first, self._bulk) if (self._turn + 1) % TURNS else (self._bulk, self._first)
         full = len(self._busy & self._silent) >= self._share
         for lane in lanes:

@@ -17,7 +17,7 @@ from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
 from reconciler.controller.rounds import Rounds
 from reconciler.controller.sources import Sources
-from reconciler.controller.watches import Watches
+from reconciler.controller.watches import USUAL, Pace, Watches
 from reconciler.controller.workers import Tools, Workers
 from reconciler.errors import NidusError
 from reconciler.inventory import requests as asked
@@ -41,8 +41,9 @@ class Service:
     """One controller process. `start` returns when it holds the Lease and watches the host; `stop` when all its threads
     have ended."""
 
-    def __init__(self, settings: Settings, *, listens: bool = True) -> None:
+    def __init__(self, settings: Settings, *, listens: bool = True, pace: Pace = USUAL) -> None:
         self.settings = settings
+        self._pace = pace
         self._listens = listens
         self._leading = False
         self._serving = self._ended = False
@@ -56,7 +57,7 @@ class Service:
         self.host = self.bare.fenced(self.lease.fence)
         self.reporter = Reporter(self.host, config.namespace, settings.identity)
         self.reporter.metrics.leads(self.lease.held)
-        self.queue = Queue(workers=config.workers)
+        self.queue = Queue(workers=config.workers, held=self._held)
         self.renderer = Renderer(workers=2)
         self.sources: Sources | None = None
         self.watches: Watches | None = None
@@ -92,7 +93,9 @@ class Service:
         self._stops.append(sources.close)
         sources.open()
         self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, sources)
-        self.watches = watches = Watches(self.host, self.settings, facts, self.renderer, sources.read, self._woken)
+        self.watches = watches = Watches(
+            self.host, self.settings, facts, self.renderer, sources.read, self._woken, self._pace
+        )
         self._stops.append(watches.stop)
         watches.start(self._noticed)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources), config.workers)
@@ -207,6 +210,9 @@ class Service:
 
     def _refreshed(self) -> bool:
         return self.watches is None or self.watches.refresh()
+
+    def _held(self, cluster: str) -> bool:
+        return self.watches is not None and self.watches.holds(cluster)
 
     def _woken(self, cluster: str) -> None:
         """An object of a cluster changed; "" = requests changed."""

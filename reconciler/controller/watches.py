@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import dataclass
 
 from reconciler.errors import NidusError, Retry
 from reconciler.gather import Reader
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
-from reconciler.kube.reflector import Seen
+from reconciler.kube.reflector import EVERY, SILENCE, Seen
 from reconciler.kube.targets import ENGINE, Targets
 from reconciler.model import Bundle, HostFacts, Layer, Object, ObjectRef, Target
 from reconciler.packs.render import Renderer
@@ -68,6 +69,17 @@ def reader(
     return Reader(client, cached, render, merge)
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds after which each kind of the host is listed anew, and after which a silent watch is opened anew (R1)."""
+
+    every: float = EVERY
+    silence: float = SILENCE
+
+
+USUAL = Pace()
+
+
 class Watches:
     """`woken` is called with the name of a cluster whose objects were changed by somebody else, or "" when requests
     changed."""
@@ -80,6 +92,7 @@ class Watches:
         renderer: Renderer,
         read: Read,
         woken: Callable[[str], None],
+        pace: Pace = USUAL,
     ) -> None:
         self._facts, self._renderer, self._read, self._woken = facts, renderer, read, woken
         self._watches: dict[str, tuple[frozenset[tuple[str, str]], Callable[[], None]]] = {}
@@ -90,7 +103,7 @@ class Watches:
         selections.append(Selection("nidus.dev", "Request", (), own))
         selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
         selections.append(Selection("nidus.dev", "Source", (), own))
-        self._cache = Cache(host, selections, self._changed, failed=_failed)
+        self._cache = Cache(host, selections, self._changed, every=pace.every, silence=pace.silence, failed=_failed)
         self._host = host.doubting(self._cache.doubt)  # an object that is gone is read again (R1)
         self._targets = Targets(host, inside=settings.inside, cached=self._cache.get, failed=_failed)
         self._source: Callable[[Object], None] = lambda item: None
@@ -117,6 +130,10 @@ class Watches:
     def refresh(self) -> bool:
         """List every kind anew, for `nidus sync`. Returns whether all lists were complete in time."""
         return self._cache.refresh(SYNC_SECONDS)
+
+    def holds(self, cluster: str) -> bool:
+        """Whether the pass of a cluster waits for an answer of its API server that does not come."""
+        return self._targets.holds(Target(self._facts.name, cluster))
 
     def last_failure(self, cluster: str) -> tuple[float, str] | None:
         """Since when (seconds since the epoch) a cluster's API server has not answered, and why; None when it did at last."""

@@ -10,6 +10,7 @@ from reconciler.errors import ApiError, ErrorClass
 FAILURES = 2
 PAUSE = 1.0  # seconds; doubles with each failed probe
 LONGEST = 60.0
+HELD = 1.0  # seconds in which no request began or ended and one is under way: its sender waits for a hung server
 
 
 class Breaker:
@@ -21,6 +22,8 @@ class Breaker:
         self._failures = 0
         self._until = 0.0
         self._probing = False
+        self._under_way = 0
+        self._moved = 0.0
         self._failure: tuple[float, str] | None = None
 
     @property
@@ -34,27 +37,39 @@ class Breaker:
         return self._failures >= FAILURES
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether the pause after a failure is not over yet."""
-        return self.is_open and self._clock() < self._until
+    def holds(self) -> bool:
+        """Whether whoever asks this server waits for it: a request is under way, and none began or ended for HELD seconds."""
+        return self._under_way > 0 and self._clock() - self._moved >= HELD
+
+    def refuse(self) -> None:
+        """Raise ApiError TRANSIENT while the pause after failures lasts. Takes no probe: nothing is sent after it."""
+        with self._lock:
+            wait = self._until - self._clock() if self._failures >= FAILURES else 0.0
+        if wait > 0:
+            raise self._refused(wait)
 
     def before(self) -> None:
-        """Let a request pass, or raise ApiError TRANSIENT with the seconds to wait in `after`."""
+        """Let a request pass, or raise ApiError TRANSIENT with the seconds to wait in `after`. One that passed must end in `after`."""
         with self._lock:
-            if self._failures < FAILURES:
+            wait = self._until - self._clock() if self._failures >= FAILURES else 0.0
+            if self._failures < FAILURES or (wait <= 0 and not self._probing):
+                self._probing = self._failures >= FAILURES
+                self._under_way += 1
+                self._moved = self._clock()
                 return
-            wait = self._until - self._clock()
-            cause = self._failure[1] if self._failure else "it did not answer"
-            if wait <= 0 and not self._probing:
-                self._probing = True
-                return
+        raise self._refused(wait)
+
+    def _refused(self, wait: float) -> ApiError:
         wait = max(wait, PAUSE)
-        raise ApiError(ErrorClass.TRANSIENT, f"{cause}; it is asked again in {wait:.0f} s", after=wait)
+        cause = self._failure[1] if self._failure else "it did not answer"
+        return ApiError(ErrorClass.TRANSIENT, f"{cause}; it is asked again in {wait:.0f} s", after=wait)
 
     def after(self, failure: str) -> None:
         """Report the end of a request: `failure` says why there was no answer; "" closes the breaker."""
         with self._lock:
             self._probing = False
+            self._under_way = max(0, self._under_way - 1)
+            self._moved = self._clock()
             self._failures = self._failures + 1 if failure else 0
             self._failure = (self._failure or (time.time(), failure)) if failure else None
             if self._failures >= FAILURES:

@@ -93,6 +93,11 @@ class Targets:
         breaker = self._breakers.get(target)
         return breaker is not None and breaker.is_open
 
+    def holds(self, target: Target) -> bool:
+        """Whether whoever asks the API server of `target` waits for an answer that does not come."""
+        breaker = self._breakers.get(target)
+        return breaker is not None and breaker.holds
+
     def last_failure(self, target: Target) -> tuple[float, str] | None:
         """Since when (seconds since the epoch) the API server of `target` has not answered, and why; None when it did at last."""
         breaker = self._breakers.get(target)
@@ -130,8 +135,7 @@ class Targets:
 
     def _made(self, target: Target, namespace: str) -> Client:
         breaker = self._breaker(target)
-        if breaker.is_waiting:  # otherwise every pass over a cluster that does not answer would read its Secret
-            breaker.before()
+        breaker.refuse()  # otherwise every pass over a cluster that does not answer would read its Secret
         name = target.nested
         made = edge.nested(
             self._secret(name, namespace),
