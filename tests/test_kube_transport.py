@@ -183,6 +183,22 @@ def test_two_failures_open_the_breaker_and_one_probe_closes_it(server: Server, c
     assert (len(server.seen), breaker.is_open) == (1, False)
 
 
+def test_asking_whether_a_breaker_refuses_takes_no_probe() -> None:
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    for _ in range(2):
+        breaker.after("it refused the connection")
+    refused = breaker.refusal()
+    assert refused is not None and refused.after and refused.after >= 0.8
+    now[0] = 2.0
+    for _ in range(3):
+        assert breaker.refusal() is None
+    breaker.before()  # the probe
+    assert breaker.refusal() is not None
+    breaker.after("")
+    assert breaker.refusal() is None and not breaker.is_open
+
+
 def test_an_answer_without_end_is_cut_off(server: Server, client: Client) -> None:
     def floods(peer: socket.socket) -> None:
         peer.sendall(b"HTTP/1.1 200 X\r\n\r\n")

@@ -17,7 +17,7 @@ class Breaker:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._failures = 0
         self._until = 0.0
         self._probing = False
@@ -33,23 +33,23 @@ class Breaker:
         """Whether requests are refused here at the moment."""
         return self._failures >= FAILURES
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the pause after a failure is not over yet."""
-        return self.is_open and self._clock() < self._until
+    def refusal(self) -> ApiError | None:
+        """What `before` would raise, None where it would let a request pass. Never takes the probe."""
+        with self._lock:
+            wait = self._until - self._clock()
+            if self._failures < FAILURES or (wait <= 0 and not self._probing):
+                return None
+            cause, wait = self._failure[1] if self._failure else "it did not answer", max(wait, PAUSE)
+        return ApiError(ErrorClass.TRANSIENT, f"{cause}; it is asked again in {wait:.0f} s", after=wait)
 
     def before(self) -> None:
-        """Let a request pass, or raise ApiError TRANSIENT with the seconds to wait in `after`."""
+        """Let a request pass, or raise ApiError TRANSIENT with the seconds to wait in `after`. Every request that passes
+        ends in `after`: while the breaker is open it is the one probe."""
         with self._lock:
-            if self._failures < FAILURES:
-                return
-            wait = self._until - self._clock()
-            cause = self._failure[1] if self._failure else "it did not answer"
-            if wait <= 0 and not self._probing:
-                self._probing = True
-                return
-        wait = max(wait, PAUSE)
-        raise ApiError(ErrorClass.TRANSIENT, f"{cause}; it is asked again in {wait:.0f} s", after=wait)
+            refused = self.refusal()
+            if refused is not None:
+                raise refused
+            self._probing = self._failures >= FAILURES
 
     def after(self, failure: str) -> None:
         """Report the end of a request: `failure` says why there was no answer; "" closes the breaker."""

@@ -130,8 +130,9 @@ class Targets:
 
     def _made(self, target: Target, namespace: str) -> Client:
         breaker = self._breaker(target)
-        if breaker.is_waiting:  # otherwise every pass over a cluster that does not answer would read its Secret
-            breaker.before()
+        refused = breaker.refusal()
+        if refused is not None:  # otherwise every pass over a cluster that does not answer would read its Secret
+            raise refused
         name = target.nested
         made = edge.nested(
             self._secret(name, namespace),
