@@ -13,7 +13,7 @@ from reconciler.errors import ApiError
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.reflector import Seen
 from reconciler.model import ObjectRef
-from tests.memory.failures import CLOSED, SILENT, answer, on, raw
+from tests.memory.failures import CLOSED, REFUSED, SILENT, answer, on, raw
 from tests.memory.server import Server
 from tests.shell import client
 
@@ -234,6 +234,24 @@ def test_a_refresh_says_when_it_could_not(server: Server) -> None:
         assert not cache.refresh(0.5)
         server.heal()
         assert cache.refresh(30)
+
+
+@pytest.mark.parametrize("failure", [REFUSED, answer(403)], ids=["refused", "denied"])
+def test_a_list_that_was_asked_for_and_fails_is_no_loop_without_a_pause(server: Server, failure: Any) -> None:
+    with following(server) as (cache, _):
+        rule = server.fail(failure, on("list", kind="ConfigMap"), times=None)
+        assert not cache.refresh(0.5)
+        assert 1 <= rule.done < 20  # it was thousands
+        server.heal()
+        assert cache.refresh(30)
+
+
+def test_a_server_that_names_a_pause_is_given_it_whoever_asks(server: Server) -> None:
+    with following(server) as (cache, _):
+        rule = server.fail(answer(503, after=60), on("list", kind="ConfigMap"), times=None)
+        assert not cache.refresh(0.5)
+        assert not cache.refresh(0.5)
+        assert rule.done == 1
 
 
 FAILURES = {

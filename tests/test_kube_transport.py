@@ -215,6 +215,25 @@ def test_two_failures_open_the_breaker_and_one_probe_closes_it(server: Server, c
     assert (len(server.seen), breaker.is_open) == (1, False)
 
 
+def test_asking_whether_a_breaker_refuses_takes_no_probe() -> None:
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    for _ in range(2):
+        breaker.after("it refused the connection")
+    with pytest.raises(ApiError) as refused:
+        breaker.refuse()
+    assert refused.value.after and refused.value.after >= 0.8
+    now[0] = 2.0
+    for _ in range(3):
+        breaker.refuse()  # the pause is over: nothing is refused, and the probe is still to be had
+    breaker.before()  # the probe
+    with pytest.raises(ApiError):
+        breaker.before()
+    breaker.after("")
+    breaker.before()
+    assert not breaker.is_open
+
+
 def test_an_answer_without_end_is_cut_off(server: Server, client: Client) -> None:
     def floods(peer: socket.socket) -> None:
         peer.sendall(b"HTTP/1.1 200 X\r\n\r\n")

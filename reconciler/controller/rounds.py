@@ -41,9 +41,13 @@ class Rounds:
         self._asked.set()
 
     def silent(self) -> float:
-        """For how many seconds the round under way goes on; 0 between rounds (H3)."""
+        """For how many seconds the round under way did not move; 0 between rounds (H3)."""
         began = self._began
         return time.monotonic() - began if began else 0.0
+
+    def beat(self) -> None:
+        """The round under way has moved: many small steps are no stalled loop. Call it from `work` only."""
+        self._began = time.monotonic()
 
     def end(self, seconds: float) -> bool:
         """Wait at most `seconds` for the round under way, after `stop` was set; whether it ended."""

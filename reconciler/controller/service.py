@@ -150,10 +150,15 @@ class Service:
         rounds = count()
 
         def compare() -> None:
-            verify.records(store, self.registry, self.queue)
-            self.reporter.statuses.compare(wholly=next(rounds) % verify.WHOLLY == 0)
-            sources.sweep()
-            sources.astray()
+            wholly, alive = next(rounds) % verify.WHOLLY == 0, self._compared.beat
+            verify.each(
+                "compare",
+                partial(verify.records, store, self.registry, self.queue, sources.mended, alive),
+                partial(verify.tell, self.reporter, self.registry, self.registry.unreadable().keys()),
+                partial(self.reporter.statuses.compare, wholly=wholly, alive=alive),
+                sources.sweep,
+                sources.astray,
+            )
 
         return (
             Rounds("requests", hear, self._stop, every=requests.EVERY),

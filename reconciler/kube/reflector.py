@@ -99,7 +99,7 @@ class Reflector:
         self._version = ""
         self._check_at = 0.0
         self._listed = threading.Condition()
-        self._asked = self._answered = 0
+        self._asked = self._tried = self._answered = 0
         self._stopped = threading.Event()
         self._stream: Watch | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch-{wanted.kind}", daemon=True)
@@ -151,8 +151,10 @@ class Reflector:
             after = self.turn()
             # A watch that lasted was healthy: go on at once. One that did not must not become a loop without a pause.
             pause = PAUSE if self._clock() - began > LASTED else min(LONGEST, pause * 2)
-            if pause > PAUSE:
-                self._rest(after or pause / 2 * random.uniform(0.5, 1.5))
+            if after:
+                self._stopped.wait(after)  # the server asked for it, so nobody's request ends it
+            elif pause > PAUSE:
+                self._rest(pause / 2 * random.uniform(0.5, 1.5))
 
     def _lost(self, everything: bool) -> None:
         """Events may have been missed: compare before going on, or list anew."""
@@ -162,11 +164,13 @@ class Reflector:
             self._version = ""
 
     def _rest(self, seconds: float) -> None:
+        """Wait; a list asked for since the last turn began ends it, one that was tried in that turn does not."""
         with self._listed:
-            self._listed.wait_for(lambda: self._stopped.is_set() or self._asked > self._answered, seconds)
+            self._listed.wait_for(lambda: self._stopped.is_set() or self._asked > self._tried, seconds)
 
     def _once(self) -> None:
         """List or compare if due, then watch until the watch ends or the next comparison is due. Raises ApiError."""
+        self._tried = self._asked
         if not self._version or self._asked > self._answered:
             self._list()
         elif self._clock() >= self._check_at:

@@ -5,7 +5,7 @@ directions.
 """
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,16 +81,16 @@ class Statuses:
         with self._lock:
             return {name: body.spec for (of, name), body in self._known.items() if of == kind and body.status}
 
-    def compare(self, *, wholly: bool = False) -> None:
+    def compare(self, *, wholly: bool = False, alive: Callable[[], None] = lambda: None) -> None:
         """List the objects, remember what they contain, and write those that differ from what is wanted. Raises
         ApiError.
 
         Where the resourceVersion is the remembered one, metadata is enough, unless `wholly`. Objects written during the
-        list are compared next time.
+        list are compared next time. `alive` is called between two requests.
         """
         with self._lock:
             began, known = self._turn, dict(self._versions)
-        listed, moved = self._standing(known, wholly)
+        listed, moved = self._standing(known, wholly, alive)
         with self._lock:
             still = {key for key in {*listed, *self._known} if self._moved.get(key, 0) <= began}
             for key in still:
@@ -103,14 +103,20 @@ class Statuses:
         for key in wrong:
             self._outbox.put(key)
 
-    def _standing(self, known: Mapping[Key, str], wholly: bool) -> tuple[Collection[Key], Mapping[Key, Object | None]]:
+    def _standing(
+        self, known: Mapping[Key, str], wholly: bool, alive: Callable[[], None]
+    ) -> tuple[Collection[Key], Mapping[Key, Object | None]]:
         """What stands there, and the objects that are not of the `known` version: few are read one by one, many are listed."""
         heads = {} if wholly else {(kind, one.ref.name): one.version for kind in KINDS for one in self._heads(kind)}
         differing = [key for key, version in heads.items() if known.get(key) != version]
         if wholly or len(differing) > FEW:
             whole = {key: item for kind in KINDS for key, item in self._list(kind).items()}
             return whole.keys(), whole
-        return heads.keys(), {key: self._client.get(self._ref(key)) for key in differing}
+        found: dict[Key, Object | None] = {}
+        for key in differing:
+            alive()
+            found[key] = self._client.get(self._ref(key))
+        return heads.keys(), found
 
     def waiting(self) -> int:
         """Objects that are not written yet."""
