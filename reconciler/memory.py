@@ -23,7 +23,8 @@ class Memory:
 
 
 def contended(plan: Plan, memory: Memory, now: float) -> Plan:
-    """The plan, with corrections held that were made too often lately: somebody else wants it otherwise (R3)."""
+    """The plan, with corrections held that were made too often lately: somebody else wants it otherwise (R3). What guards a
+    tenant is put back every time: whoever opens it must not win by trying again."""
     if not memory.put_back:
         return plan
     return replace(plan, changes=tuple(_yielding(change, memory, now) for change in plan.changes))
@@ -41,7 +42,7 @@ def corrections(memory: Memory, results: Sequence[Result], now: float) -> dict[K
 
 def _yielding(change: Change, memory: Memory, now: float) -> Change:
     times = _recent(memory.put_back.get((change.target, change.ref), ()), now)
-    if change.reason not in PUT_BACK or len(times) < OFTEN:
+    if change.guard or change.reason not in PUT_BACK or len(times) < OFTEN:
         return change
     fields = ", ".join(one.path for one in change.fields[:3]) or "the object"
     who = next((flag.removeprefix("changed by ").split(" at ")[0] for flag in change.flags if "changed by" in flag), "")

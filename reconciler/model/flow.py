@@ -28,6 +28,7 @@ Outcome = Literal[
 HealthStatus = Literal["Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown"]
 Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
+GUARDS: frozenset[str] = frozenset({"namespace", "policies"})  # roles of the layers that guard a tenant
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
 MISSING = "(none)"
 PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error says which
@@ -156,7 +157,7 @@ class FieldChange:
 class Change:
     """What a pass does to one object, and why. `desired` is the object to send for create, configure, adopt and replace; `strays`
     are the paths that have to be taken over first, so that sending it removes them; `after` are objects that leave and hold what
-    this one asks for, deleted before it where the server wants that."""
+    this one asks for, deleted before it where the server wants that. `guard`: it guards a tenant, so it yields to nobody."""
 
     action: Action
     target: Target
@@ -169,6 +170,7 @@ class Change:
     desired: Object | None = field(default=None, repr=False, compare=False)
     strays: tuple[str, ...] = ()
     after: tuple[tuple[Target, ObjectRef], ...] = ()
+    guard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
