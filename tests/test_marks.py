@@ -18,7 +18,6 @@ SOURCE = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="a mark of the far future is believed, and every later one is old")
 @pytest.mark.parametrize("annotation", [sync_requests.REQUESTED, sync_requests.RESYNC])
 def test_a_mark_of_the_future_makes_nobody_deaf(house: House, annotation: str) -> None:
     service = house.leads()
@@ -38,7 +37,6 @@ def _heard(service: Service, annotation: str, mark: int) -> bool:
     return item is not None and (item["metadata"].get("annotations") or {}).get(annotation) == str(mark)
 
 
-@pytest.mark.xfail(strict=True, reason="what was served last is believed, whatever it says")
 def test_a_served_mark_of_the_future_is_forgotten_by_the_next_process(house: House) -> None:
     house.server.put({**SOURCE, "spec": {}})
     house.server.apply({**SOURCE, "status": {"generation": FUTURE}}, subresource="status")
