@@ -24,7 +24,7 @@ class Memory:
 
 def contended(plan: Plan, memory: Memory, now: float) -> Plan:
     """The plan, with corrections held that were made too often lately, because somebody else changes the object again
-    and again (R3)."""
+    and again (R3). What guards a tenant is put back every time."""
     if not memory.put_back:
         return plan
     return replace(plan, changes=tuple(_yielding(change, memory, now) for change in plan.changes))
@@ -42,7 +42,7 @@ def corrections(memory: Memory, results: Sequence[Result], now: float) -> dict[K
 
 def _yielding(change: Change, memory: Memory, now: float) -> Change:
     times = _recent(memory.put_back.get((change.target, change.ref), ()), now)
-    if change.reason not in PUT_BACK or len(times) < OFTEN:
+    if change.guard or change.reason not in PUT_BACK or len(times) < OFTEN:
         return change
     fields = ", ".join(one.path for one in change.fields[:3]) or "the object"
     who = min((owner.name for owner in change.by), default="somebody")

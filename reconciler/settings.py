@@ -3,7 +3,7 @@
 import hashlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from reconciler.model import (
     SourceConfig,
 )
 from reconciler.spec import config as configuration
+
+FILES = Path("/etc/nidus")  # where deploy/controller.yaml mounts what is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ def load(
     if repo:
         source = SourceConfig(name=_source_name(repo), url=repo, branch=branch or "main", path=path or ".")
         spec = msgspec.structs.replace(spec, sources=(source,))
+    if file:
+        _check_files(spec, Path(file))
     if kubeconfig or context:
         spec = msgspec.structs.replace(spec, host=HostConfig(kubeconfig=kubeconfig, context=context))
     if namespace:
@@ -97,6 +101,38 @@ def _read(file: Path) -> ControllerSpec:
         told = [f"{one.path}:{one.line}:{one.column}: {one.message}" for one in violations]
         raise UsageError("; ".join(told), hint=violations[0].hint)
     return found.spec
+
+
+def _check_files(spec: ControllerSpec, file: Path) -> None:
+    """Refuse to read a credential anywhere on the machine: who may change the configuration must not send the pod's own token,
+    or another's key, to a server of their choice. Links are followed, as mounted Secrets need it. Raises UsageError.
+    """
+    folders = [Path(spec.files)] if spec.files else [file.absolute().parent, FILES]
+    allowed = [folder.resolve() for folder in folders]
+    outside = [(key, name) for key, name in _named(spec) if not _below(name, allowed)]
+    if outside:
+        told = "; ".join(f"{key}: {name} does not lie below {' or '.join(map(str, folders))}" for key, name in outside)
+        raise UsageError(told, hint="spec.files names the folder of credentials, keys and CA files")
+
+
+def _named(spec: ControllerSpec) -> Iterator[tuple[str, str]]:
+    """Every file of credentials that the configuration names, with the place that names it."""
+    for source in spec.sources:
+        given = source.credentials
+        keys = {"tokenFile": given.token_file, "caFile": given.ca_file, "sshKeyFile": given.ssh_key_file}
+        for key, name in {**keys, "knownHostsFile": given.known_hosts_file}.items():
+            if name:
+                yield f"source {source.name}: credentials.{key}", name
+        for name in source.webhook.secret_files if source.webhook else ():
+            yield f"source {source.name}: webhook.secretFiles", name
+
+
+def _below(name: str, folders: Sequence[Path]) -> bool:
+    try:
+        found = Path(name).resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or no name of a file
+        return False
+    return any(folder in found.parents for folder in folders)
 
 
 def _bare(repo: str) -> ControllerSpec:

@@ -144,7 +144,12 @@ def network(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_everything_is_denied_by_default() -> None:
-    assert network("nidus-default") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert network("nidus-default") == {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": None,
+        "egress": None,
+    }
 
 
 def test_without_isolation_there_are_no_network_policies() -> None:

@@ -95,3 +95,50 @@ def test_no_source_is_said() -> None:
     with pytest.raises(UsageError) as refused:
         settings.load("")
     assert "--repo" in refused.value.hint
+
+
+# Files of credentials
+
+
+KEYS = ("tokenFile", "caFile", "sshKeyFile", "knownHostsFile", "secretFiles")
+
+
+def naming(file: Path, key: str, name: object, files: object = "") -> str:
+    """The configuration, with this file of credentials; its path."""
+    part = f"credentials: {{{key}: {name}}}"
+    if key == "secretFiles":
+        part = f"webhook: {{provider: github, secretFiles: [{name}]}}"
+    text = file.read_text().replace("url: /srv/p.git}", f"url: /srv/p.git, {part}}}")
+    file.write_text(text + (f"  files: {files}\n" if files else ""))
+    return str(file)
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    "name", ["/var/run/secrets/kubernetes.io/serviceaccount/token", "{below}/../../x", "{link}", "{loop}"]
+)
+def test_credentials_lie_below_one_folder(file: Path, tmp_path: Path, key: str, name: str) -> None:
+    link, loop = tmp_path / "link", tmp_path / "loop"
+    link.symlink_to("/etc/passwd")
+    loop.symlink_to(loop)
+    with pytest.raises(UsageError, match=key):
+        settings.load(naming(file, key, name.format(below=tmp_path, link=link, loop=loop)))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_mounted_secret_is_a_link_within_its_folder(file: Path, tmp_path: Path, key: str) -> None:
+    (tmp_path / "git" / "..2026").mkdir(parents=True)
+    (tmp_path / "git" / "..2026" / "token").write_text("t")
+    (tmp_path / "git" / "..data").symlink_to("..2026")
+    (tmp_path / "git" / "token").symlink_to("..data/token")
+    assert settings.load(naming(file, key, tmp_path / "git" / "token")).config.sources
+    assert settings.load(naming(file, key, "/etc/nidus/git/token")).config.sources
+
+
+def test_the_folder_of_credentials_is_the_operators_to_name(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    with pytest.raises(UsageError, match="does not lie below"):
+        settings.load(naming(file, "tokenFile", tmp_path / "token", tmp_path / "keys"))
+    text = file.read_text().replace(str(tmp_path / "token"), str(tmp_path / "keys" / "token"))
+    file.write_text(text)
+    assert settings.load(str(file)).config.files == str(tmp_path / "keys")

@@ -145,7 +145,7 @@ def _configure(change: Change, client: Client, ground: Ground) -> Result:
     live = ground.observed.live if ground.observed else None
     if change.strays and live is not None:
         live = _taken_over(change, client, live)
-    applied = send(client, _body(change), live, dry_run=False)
+    applied = send(client, _body(change), live, dry_run=False, guard=change.guard)
     return _confirmed(change, "adopted" if change.action == "adopt" else "configured", applied)
 
 

@@ -62,7 +62,7 @@ class Sources:
         for config in self._settings.config.sources:
             mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
             self._stops.append(mirror.close)
-            served = self._reporter.generation(config.name)
+            served = sync_requests.believed(self._reporter.generation(config.name), time.time_ns())
             self.following[config.name] = source = Source(config, mirror, rules, facts, limits, ports, served)
             self._recall(source)
 
@@ -115,11 +115,12 @@ class Sources:
         source = self.following.get(str(item["metadata"]["name"]))
         if source is None:
             return False
-        resync = sync_requests.read(item, sync_requests.RESYNC)
+        now = time.time_ns()
+        resync = sync_requests.read(item, sync_requests.RESYNC, now)
         anew = resync > source.wake.resync
         if anew:
             source.wake.up("sync", forced=True, resync=resync)
-        requested = sync_requests.read(item, sync_requests.REQUESTED)
+        requested = sync_requests.read(item, sync_requests.REQUESTED, now)
         if requested > source.wake.generation:
             source.wake.up("webhook", generation=requested)
         return anew

@@ -11,6 +11,7 @@ from reconciler.model import Object
 REQUESTED = "nidus.dev/requested"
 RESYNC = "nidus.dev/resync"
 MANAGER = "nidus-marks"
+AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead of ours
 
 
 class Marker:
@@ -47,7 +48,12 @@ def store(client: Client, namespace: str, source: str, annotation: str, generati
     client.apply(body, manager=f"{MANAGER}-{annotation.rsplit('/', 1)[1]}", force=True)
 
 
-def read(source: Object, annotation: str) -> int:
-    """The generation that a source object asks for; 0 where it asks for none or is malformed."""
+def read(source: Object, annotation: str, now: int) -> int:
+    """The generation that a source object asks for; 0 where it asks for none or is malformed. `now` in nanoseconds."""
     text = str((source["metadata"].get("annotations") or {}).get(annotation, "0"))
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    return believed(int(text), now) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+def believed(generation: int, now: int) -> int:
+    """The generation, 0 for one of the future: marks are times, and after that one every other would be old."""
+    return generation if generation <= now + AHEAD else 0

@@ -70,8 +70,8 @@ def _policy(
     spec: dict[str, Any] = {
         "podSelector": _selected(pods),
         "policyTypes": ["Ingress", "Egress"],
-        **({"ingress": list(arriving)} if arriving else {}),
-        **({"egress": list(leaving)} if leaving else {}),
+        "ingress": list(arriving) or None,  # null: what somebody writes there goes
+        "egress": list(leaving) or None,
     }
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}

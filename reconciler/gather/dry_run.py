@@ -7,7 +7,7 @@ from reconciler.errors import ApiError, ErrorClass, NidusError
 from reconciler.gather.reader import Key, Reader
 from reconciler.kube.client import Client
 from reconciler.kube.sending import send
-from reconciler.model import Desired, InventoryEntry, Object, Observed, Target
+from reconciler.model import GUARDS, Desired, InventoryEntry, Object, Observed, Target
 from reconciler.plan import mark, suspects
 
 SILENT = frozenset({ErrorClass.TRANSIENT, ErrorClass.UNAUTHENTICATED})  # no answer about the object at all
@@ -30,15 +30,15 @@ def dry_run(
             continue
         try:
             body = suspects.request(item, layer, observed[key].live, observed[key].driven)
-            answers[key] = _answered(body, observed[key], reader.client(key[0]))
+            answers[key] = _answered(body, observed[key], reader.client(key[0]), layer.role in GUARDS)
         except NidusError as error:
             silent[key[0]] = error.message
     return answers, silent
 
 
-def _answered(body: Object, seen: Observed, client: Client) -> Observed:
+def _answered(body: Object, seen: Observed, client: Client, guard: bool) -> Observed:
     try:
-        return replace(seen, merged=send(client, body, seen.live, dry_run=True).object)
+        return replace(seen, merged=send(client, body, seen.live, dry_run=True, guard=guard).object)
     except ApiError as error:
         if error.kind in SILENT:
             raise

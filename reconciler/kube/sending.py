@@ -6,8 +6,9 @@ from reconciler.model import Object
 from reconciler.plan import conflict
 
 
-def send(client: Client, body: Object, live: Object | None, *, dry_run: bool) -> Applied:
-    """Server-side apply of one object; after a conflict, forced once if all conflicting fields are only edits (A1).
+def send(client: Client, body: Object, live: Object | None, *, dry_run: bool, guard: bool = False) -> Applied:
+    """Server-side apply of one object; after a conflict, forced once if all conflicting fields are only edits (A1), and
+    always where the object guards a tenant.
 
     `live` is an object of ours by UID. Raises ApiError.
     """
@@ -18,6 +19,6 @@ def send(client: Client, body: Object, live: Object | None, *, dry_run: bool) ->
         if error.kind != ErrorClass.FIELD_CONFLICT or live is None:
             raise
         conflicts = [field for field, reason, _ in error.causes if reason == "FieldManagerConflict"]
-        if not conflict.overridden(conflicts, body, live):
+        if not guard and not conflict.overridden(conflicts, body, live):
             raise
     return client.apply(body, uid=uid, dry_run=dry_run, force=True)

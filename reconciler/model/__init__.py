@@ -70,6 +70,7 @@ from reconciler.model.fleet import Tree as Tree
 from reconciler.model.fleet import Versions as Versions
 from reconciler.model.fleet import Violation as Violation
 from reconciler.model.flow import DESTRUCTIVE as DESTRUCTIVE
+from reconciler.model.flow import GUARDS as GUARDS
 from reconciler.model.flow import MISSING as MISSING
 from reconciler.model.flow import PRUNING_WAITS as PRUNING_WAITS
 from reconciler.model.flow import Action as Action

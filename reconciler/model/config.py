@@ -92,6 +92,7 @@ class ControllerSpec(Struct, frozen=True):
     host: HostConfig = HostConfig()
     namespace: str = "nidus-system"
     namespace_pattern: str = "vcluster-{name}"
+    files: str = ""
     defaults: Defaults = Defaults()
     deletion: DeletionConfig = DeletionConfig()
     policy: PolicyConfig = PolicyConfig()

@@ -27,6 +27,7 @@ Outcome = Literal[
 ]
 Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
+GUARDS: frozenset[str] = frozenset({"namespace", "policies"})  # roles of the layers that guard a tenant
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
 MISSING = "(none)"
 PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error names it
@@ -168,7 +169,7 @@ class Change:
 
     `desired` is the object to send for create, configure, adopt and replace; `strays` are the paths whose ownership has to be
     taken first, so that sending the object removes them; `after` are objects to be deleted that hold an allocation this one needs;
-    they are deleted before it where the server requires that.
+    they are deleted before it where the server requires that. `guard`: it guards a tenant, and is put back every time.
     """
 
     action: Action
@@ -185,6 +186,7 @@ class Change:
     desired: Object | None = field(default=None, repr=False, compare=False)
     strays: tuple[str, ...] = ()
     after: tuple[tuple[Target, ObjectRef], ...] = ()
+    guard: bool = False
 
     @property
     def why(self) -> str:

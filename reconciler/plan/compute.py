@@ -6,7 +6,7 @@ desired + observed + inventory -> changes in apply order, and the consent their 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.model import Bundle, Change, Desired, InventoryEntry, Observed, Plan
+from reconciler.model import GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan
 from reconciler.plan import allocations, consent, drift, order, prune
 from reconciler.plan.compare import Wanted, compare
 from reconciler.plan.mark import entries_of, ours, ref_of
@@ -93,8 +93,10 @@ def _wanted(
 
 def _decide(one: Wanted, bundle: Bundle, salt: bytes, nonce: str) -> Change:
     target, ref = one.key
-    change = Change("unchanged", target, ref, one.layer.name, uid=one.seen.uid if one.seen else "", desired=one.obj)
-    seen = one.seen
+    seen, guard = one.seen, one.layer.role in GUARDS
+    change = Change(
+        "unchanged", target, ref, one.layer.name, uid=seen.uid if seen else "", desired=one.obj, guard=guard
+    )
     if one.claimed:
         return replace(
             change, action="hold", reason="ClaimedTwice", flags=(f"layer {one.claimed} has it",), desired=None

@@ -151,3 +151,24 @@ def test_nobody_forges_a_record_or_a_request_of_before(
         record = made("v1", "ConfigMap", account.namespace)
         record["metadata"] |= {"name": name, "labels": {"nidus.dev/state": "record"}}
         almighty.create(record)
+
+
+def test_operators_ask_for_a_sync_and_mark_no_webhook(
+    empty_host: TestHost, account: Account, almighty: Client, operator: Client
+) -> None:
+    source = made("nidus.dev/v1alpha1", "Source", account.namespace, spec={"url": "https://git.example.com/a"})
+    source["metadata"]["annotations"] = {"nidus.dev/requested": "7"}
+    almighty.create(source)
+    resync = {"metadata": {"annotations": {"nidus.dev/resync": "8"}}}
+    operator.patch("nidus.dev/v1alpha1", "Source", "one", account.namespace, resync)
+    for change in (
+        {"metadata": {"annotations": {"nidus.dev/requested": "9200000000000000000"}}},
+        {"metadata": {"annotations": {"nidus.dev/requested": None}}},
+        {"metadata": {"annotations": {"more": "a"}}},
+        {"spec": {"url": "https://git.example.com/b"}},
+    ):
+        with pytest.raises(ApiError, match="more of a source than its mark"):
+            operator.patch("nidus.dev/v1alpha1", "Source", "one", account.namespace, change)
+    seen = empty_host.client.get("nidus.dev/v1alpha1", "Source", "one", account.namespace)
+    assert seen is not None
+    assert seen["metadata"]["annotations"] == {"nidus.dev/requested": "7", "nidus.dev/resync": "8"}
