@@ -16,7 +16,7 @@ from tests.memory.server import Server
 from tests.passes import HOME, RULES, Fleet
 
 FREE = replace(RULES, budget=Budget(clusters=100, objects_percent=100, objects_minimum=1000))
-STRICT = replace(RULES, budget=Budget(clusters=1, objects_percent=0, objects_minimum=1))
+STRICT = replace(RULES, budget=Budget(clusters=1, objects_percent=0, objects_minimum=0))
 OLDER = ("v1.35.0",)
 Met = Counter[tuple[str, str, str]]
 KINDS = (
