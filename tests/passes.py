@@ -8,11 +8,11 @@ Of the tests: the servers, time, who renders (in this process) and what a host d
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
-
-import msgspec
 
 from reconciler.controller import requests as rounds
 from reconciler.controller import watches
@@ -31,7 +31,6 @@ from reconciler.model import (
     HostFacts,
     LayerStatus,
     ObjectRef,
-    Request,
     Rules,
     Target,
 )
@@ -51,7 +50,8 @@ from tests.turns import Turns
 
 HOME = "nidus-system"
 SOURCE = "platform"
-START = 1_767_225_600.0  # what the clocks of the tests' servers say too
+START = float(int(time.time()))  # whole seconds, as objects carry them
+STANDS = 30 * 86400.0  # seconds that an approval stands
 FACTS = HostFacts("local", account="nidus-system:nidus", namespace=HOME)
 RULES = Rules(
     namespace_pattern="vcluster-{name}",
@@ -70,11 +70,11 @@ class Fleet:
     def __init__(self, rules: Rules = RULES, *, cached: bool = False) -> None:
         self.rules = rules
         self.cached = cached
-        self.host = Server("host")
+        self.now = 0.0
+        self.host = Server("host", lambda: START + self.now)
         self.host.brief = True
         self.nested: dict[str, Server] = {}
         self.git = Repository(FACTS)
-        self.now = 0.0
         self.down: set[str] = set()
         self.bugs: set[str] = set()
         self.deaf: set[str] = set()
@@ -163,11 +163,13 @@ class Fleet:
 
     def ask(self, kind: str, cluster: str = "", consent: str = "", items: tuple[str, ...] = ()) -> None:
         """A human asks for something (`nidus approve`, `suspend`, `resume`)."""
-        name = f"nidus-request-{self.host.core.storage.version}"
-        asked = Request(kind, SOURCE, cluster, "tester", START + self.now, 0.0, consent, items, "", name)
-        meta = {"name": name, "namespace": HOME, "labels": {requests.LABEL: kind}}
-        data = {"request": msgspec.json.encode(asked).decode()}
-        self.host.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+        name = f"request-{self.host.core.storage.version}"
+        told = {"source": SOURCE, "cluster": cluster, "consent": consent, "items": list(items)}
+        spec = {"kind": kind, "who": "tester"} | {key: value for key, value in told.items() if value}
+        if kind == "approve":
+            spec["expires"] = datetime.fromtimestamp(START + self.now + STANDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        meta = {"name": name, "namespace": HOME}
+        self.host.put({"apiVersion": requests.API, "kind": "Request", "metadata": meta, "spec": spec})
         self.unheard = not self.cached
         self.look()
 
@@ -210,7 +212,7 @@ class Fleet:
 
     def _changed(self, seen: Seen) -> None:
         """As watches.Watches hears it."""
-        if watches.REQUEST in seen.labels:
+        if seen.ref.kind == "Request":
             self.unheard = True
         elif watches.CLUSTER in seen.labels:
             self.queue.add(seen.labels[watches.CLUSTER])

@@ -12,7 +12,7 @@ from tests.memory.server import Server
 
 WATCHED = [
     *(Selection(group, kind, watches.OURS) for group, kind in watches.KINDS),
-    Selection("", "ConfigMap", ((watches.REQUEST, None),), "nidus-system"),
+    Selection("nidus.dev", "Request", (), "nidus-system"),
 ]
 BOOKMARK = 60.0  # seconds after which a watch that said nothing is begun again
 
