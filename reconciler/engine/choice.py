@@ -38,7 +38,8 @@ def choose(cluster: NestedCluster, rules: Rules, running: Versions) -> Choice:
 
     `running`: the versions rolled out last, "" where nothing ran yet: then every version is allowed.
     """
-    return _choose(_written(cluster), _offered(rules), running)
+    engine, kubernetes = cluster.spec.engine.version, cluster.spec.kubernetes.version
+    return _choose(engine, kubernetes, running.engine, running.kubernetes, _offered(rules))
 
 
 def pinned(cluster: NestedCluster, wanted: Versions) -> NestedCluster:
@@ -64,8 +65,12 @@ def _asked(written: Versions, offered: _Offer) -> Versions:
     return Versions(engine, written.kubernetes or _newest_kubernetes(engine, kubernetes))
 
 
-@lru_cache(maxsize=4096)
-def _choose(written: Versions, offered: _Offer, running: Versions) -> Choice:
+@lru_cache(maxsize=4096)  # by texts alone: their hashes are kept, and nothing is made to ask
+def _choose(engine: str, kubernetes: str, runs_engine: str, runs_kubernetes: str, offered: _Offer) -> Choice:
+    return _chosen(Versions(engine, kubernetes), offered, Versions(runs_engine, runs_kubernetes))
+
+
+def _chosen(written: Versions, offered: _Offer, running: Versions) -> Choice:
     engine, first = _step("engine", running.engine, _asked(written, offered).engine, offered[0])
     wanted = written.kubernetes or _newest_kubernetes(engine, offered[1])
     kubernetes, second = _step("Kubernetes", running.kubernetes, wanted, offered[1])
