@@ -272,7 +272,6 @@ def nested(found: Mapping[str, Any], depth: int) -> dict[str, Any]:
     return whole
 
 
-@pytest.mark.xfail(strict=True, reason="a Secret in a list of lists, or of a kind that a variable names, is applied")
 @pytest.mark.parametrize("found", [SECRET, FENCED], ids=["secret", "label"])
 @pytest.mark.parametrize("depth", [0, 1, 2, 5])
 def test_what_no_repository_may_say_is_refused_in_any_list(
@@ -283,7 +282,6 @@ def test_what_no_repository_may_say_is_refused_in_any_list(
     assert refused.reason == "ObjectRefused" and "hunter2" not in refused.message
 
 
-@pytest.mark.xfail(strict=True, reason="a Secret in a list of lists, or of a kind that a variable names, is applied")
 def test_a_kind_that_a_variable_hides_is_judged_when_it_is_filled_in(renderer: Renderer) -> None:
     text = "apiVersion: v1\nkind: ${{ variables.k }}\nmetadata: {name: s}\nstringData: {password: hunter2}\n"
     refused = refusal(renderer, layer("manifests", {}, {"a.yaml": text}, context={"variables": {"k": "Secret"}}))

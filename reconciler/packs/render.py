@@ -132,6 +132,7 @@ class Renderer:
             api_versions=key.api_versions,
             twice=layer.kind == "helm" and self._results.first(layer.digest),
             cpu=self._cpu,
+            authored=layer.role == "pack",
         )
 
 
