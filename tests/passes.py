@@ -262,7 +262,7 @@ class Fleet:
 
     # What a pass reads through
 
-    def reader(self, bundle: Bundle) -> Reader:
+    def reader(self, bundle: Bundle, source: str = "") -> Reader:
         """The product's reader over the servers of this fleet."""
         host = self._client(self.host)
         seen = host.doubting(self.cache.doubt) if self.cache is not None else host

@@ -1,5 +1,8 @@
 """From a tree to a snapshot: isolation of mistakes (V4), nothing read twice, nothing that depends on order."""
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -261,3 +264,12 @@ def test_no_edit_of_any_file_crashes_it_and_every_mistake_has_a_place(path: str,
         assert one.line <= files[one.path].count("\n") + 2
     for name in found.specs.clusters:
         resolve.bundle(name, found.content, RULES, FACTS)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 5])
+def test_a_secret_in_a_list_of_lists_is_found(depth: int) -> None:
+    body: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "b"}}
+    for _ in range(depth):
+        body = {"apiVersion": "v1", "kind": "List", "items": [body]}
+    found, _ = snapshot({**FILES, "profiles/web/s.yaml": json.dumps(body)})
+    assert "NID154" in [str(one.code) for one in found.violations]

@@ -257,3 +257,40 @@ def test_closed_means_later() -> None:
     closed.close()
     with pytest.raises(Retry):
         objects(closed, layer("manifests", {"objects": []}))
+
+
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"password": "hunter2"}}
+LABELS = {"pod-security.kubernetes.io/enforce": "privileged"}
+FENCED = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": LABELS}}
+
+
+def nested(found: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    """The object in lists of lists."""
+    whole = dict(found)
+    for _ in range(depth):
+        whole = {"apiVersion": "v1", "kind": "List", "items": [whole]}
+    return whole
+
+
+@pytest.mark.parametrize("found", [SECRET, FENCED], ids=["secret", "label"])
+@pytest.mark.parametrize("depth", [0, 1, 2, 5])
+def test_what_no_repository_may_say_is_refused_in_any_list(
+    renderer: Renderer, found: dict[str, Any], depth: int
+) -> None:
+    wanted = layer("manifests", {"objects": [nested(found, depth)]})
+    refused = refusal(renderer, wanted)
+    assert refused.reason == "ObjectRefused" and "hunter2" not in refused.message
+
+
+def test_a_kind_that_a_variable_hides_is_judged_when_it_is_filled_in(renderer: Renderer) -> None:
+    text = "apiVersion: v1\nkind: ${{ variables.k }}\nmetadata: {name: s}\nstringData: {password: hunter2}\n"
+    refused = refusal(renderer, layer("manifests", {}, {"a.yaml": text}, context={"variables": {"k": "Secret"}}))
+    assert refused.reason == "ObjectRefused"
+    label = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ns\n  labels: ${{ variables.l }}\n"
+    refused = refusal(renderer, layer("manifests", {}, {"a.yaml": label}, context={"variables": {"l": LABELS}}))
+    assert refused.reason == "ObjectRefused", refused.message
+
+
+def test_what_the_engine_itself_writes_is_not_judged(renderer: Renderer) -> None:
+    (found,) = objects(renderer, layer("manifests", {"objects": [FENCED]}, role="engine"))
+    assert found == FENCED

@@ -14,6 +14,7 @@ from reconciler.kube.client import Client
 from reconciler.kube.reflector import EVERY, SILENCE, Seen
 from reconciler.kube.targets import ENGINE, Targets
 from reconciler.model import Bundle, HostFacts, Layer, Object, ObjectRef, Target
+from reconciler.packs.queue import Owner
 from reconciler.packs.render import Renderer
 from reconciler.plan.mark import HOST, MANAGED_BY
 from reconciler.report import bugs
@@ -49,6 +50,7 @@ def reader(
     read: Read,
     facts: HostFacts,
     cache: Cache | None,
+    owner: Owner | None = None,
 ) -> Reader:
     """The reader of one pass; without a cache every object is read by GET (`nidus plan`)."""
     wanted = bundle.versions.kubernetes or facts.version
@@ -60,7 +62,8 @@ def reader(
         return cache.get(ref) if cache is not None and not target.nested else None
 
     def render(layer: Layer) -> tuple[Object, ...]:
-        return renderer.render(layer, read, host_version=wanted if layer.target.nested else facts.version)
+        version = wanted if layer.target.nested else facts.version
+        return renderer.render(layer, read, host_version=version, owner=owner)
 
     def merge(target: Target, live: Object) -> None:
         if cache is not None and not target.nested:
@@ -139,8 +142,9 @@ class Watches:
         """Since when (seconds since the epoch) a cluster's API server has not answered, and why; None when it did at last."""
         return self._targets.last_failure(Target(self._facts.name, cluster))
 
-    def reader(self, bundle: Bundle) -> Reader:
-        return reader(bundle, self._host, self._targets, self._renderer, self._read, self._facts, self._cache)
+    def reader(self, bundle: Bundle, source: str) -> Reader:
+        owner = Owner(source, bundle.cluster)
+        return reader(bundle, self._host, self._targets, self._renderer, self._read, self._facts, self._cache, owner)
 
     def watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:
         """Wake the cluster when nested objects of these kinds change, for as long as a layer waits for them."""

@@ -30,7 +30,7 @@ class Tools:
     after a pass, `freed` with a name that is free again."""
 
     store: Store
-    reader: Callable[[Bundle], Reader]
+    reader: Callable[[Bundle, str], Reader]
     reporter: Reporter
     salt: bytes
     watch: Callable[[str, Bundle, tuple[ObjectRef, ...]], None]
@@ -117,7 +117,7 @@ class Workers:
         if resting is not None:
             return Outcome(resting, save(given.state))
         facts = Facts(self._registry.facts, self._tools.salt)
-        reader = _beating(self._tools.reader(given.bundle), alive)
+        reader = _beating(self._tools.reader(given.bundle, given.source), alive)
         outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
         if outcome.over:
             return self._closed(given.bundle, outcome)

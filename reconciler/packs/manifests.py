@@ -1,14 +1,32 @@
 """Pack kind `manifests`: plain Kubernetes objects, from files and from the profile itself."""
 
+from collections.abc import Iterable
+
+from reconciler.errors import Stalled
 from reconciler.packs.documents import documents
 from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
+from reconciler.spec import manifests
+from reconciler.spec.codes import Code
+
+_NEVER = frozenset({Code.SECRET_DATA, Code.POD_SECURITY_LABEL})
 
 
 def render(job: Job) -> list[Sourced]:
     """The objects the profile spells out, then those of its files in the order the layer names them.
 
-    Raises Stalled(RenderFailed) naming file, line and column.
+    Raises Stalled: RenderFailed naming file, line and column; ObjectRefused for what no repository may say, judged again here
+    because references are filled in only now: one may have hidden the kind of an object.
     """
     inline = [(f"objects[{index}]", found) for index, found in enumerate(job.spec.get("objects", ()))]
-    return inline + [found for path in job.files for found in documents(job, path)]
+    whole = inline + [found for path in job.files for found in documents(job, path)]
+    if job.authored:
+        _judge(whole)
+    return whole
+
+
+def _judge(found: Iterable[Sourced]) -> None:
+    for source, document in found:
+        for _, code, message, hint in manifests.mistakes(document):
+            if code in _NEVER:
+                raise Stalled(f"{source}: {message}", reason="ObjectRefused", hint=hint)

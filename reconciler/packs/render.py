@@ -15,6 +15,7 @@ from reconciler.errors import NidusError, Retry, Stalled
 from reconciler.model import Layer, Object
 from reconciler.packs.pool import Pool
 from reconciler.packs.process import Ended
+from reconciler.packs.queue import Owner, Standing
 from reconciler.packs.wire import Job
 
 Read = Callable[[Collection[str]], dict[str, bytes]]
@@ -57,22 +58,30 @@ class Renderer:
         self._cpu = cpu
         self._backend = importlib.metadata.version("helm-python-sdk")
         self._results = _Results(cache)
-        self._pool = Pool(workers, recycle, memory, strict=confined)
+        self._standing = Standing()
+        self._pool = Pool(workers, recycle, memory, strict=confined, trusted=self._standing.trusted)
 
     def render(
-        self, layer: Layer, read: Read, *, host_version: str, api_versions: tuple[str, ...] = ()
+        self,
+        layer: Layer,
+        read: Read,
+        *,
+        host_version: str,
+        api_versions: tuple[str, ...] = (),
+        owner: Owner | None = None,
     ) -> tuple[Object, ...]:
         """The objects of `layer`, in its order, for an API server of `host_version` ("v1.36.0").
 
         `read` gives the bytes of blobs by oid and is asked only when the result is not kept. Each call returns objects
-        of its own. Raises Stalled: RenderFailed, ObjectInvalid, ObjectClaimedTwice, ChartInvalid, HooksRefused,
-        NonDeterministicChart, KubeVersionUnsupported, RenderTimeout, RenderCrashed, RenderNotConfined; Retry when the worker was ended
-        from outside, when none became free in time or could be started; what `read` raises.
+        of its own. `owner` defaults to the layer's cluster. Raises Stalled: RenderFailed, ObjectInvalid, ObjectClaimedTwice,
+        ChartInvalid, HooksRefused, NonDeterministicChart, KubeVersionUnsupported, RenderTimeout, RenderCrashed,
+        RenderNotConfined; Retry when the worker was ended from outside, when none became free in time or could be started,
+        RenderQuarantined after too many hung or crashed; what `read` raises.
         """
         key = _Key(layer.digest, host_version, api_versions, self._backend)
         found = self._results.get(key)
         if found is None:
-            found = self._render(key, layer, read)
+            found = self._render(key, layer, read, owner or Owner("", layer.target.nested or ""))
             self._results.put(key, found)
         return tuple(msgspec.json.decode(found))
 
@@ -90,18 +99,22 @@ class Renderer:
         """Ends all workers; renders under way raise Retry."""
         self._pool.close()
 
-    def _render(self, key: _Key, layer: Layer, read: Read) -> bytes:
+    def _render(self, key: _Key, layer: Layer, read: Read, owner: Owner) -> bytes:
         self._results.raise_quarantined(key)
+        self._standing.raise_spent(owner)
         job = self._job(key, layer, read)
         try:
-            answer = self._pool.ask(job, self._seconds)
+            answer = self._pool.ask(job, self._seconds, owner=owner)
         except TimeoutError:
+            self._standing.failed(owner)
             message = f"not rendered within {self._seconds:g} s"
             raise self._results.quarantine(key, Stalled(message, reason="RenderTimeout")) from None
         except Ended as end:
             if end.ours:
+                self._standing.failed(owner)
                 raise self._results.quarantine(key, Stalled(end.message, reason="RenderCrashed")) from None
             raise Retry(end.message, reason="RenderCrashed") from None
+        self._standing.rendered(owner)
         if answer.reason:
             raise Stalled(answer.message, reason=answer.reason, hint=answer.hint)
         return bytes(answer.objects)
@@ -119,6 +132,7 @@ class Renderer:
             api_versions=key.api_versions,
             twice=layer.kind == "helm" and self._results.first(layer.digest),
             cpu=self._cpu,
+            authored=layer.role == "pack",
         )
 
 

@@ -18,7 +18,7 @@ class Job(msgspec.Struct, frozen=True):
     """One render. `files` maps paths (relative to the source) to their bytes, `spec` is the layer's own.
 
     `host_version` and `api_versions` are those of the API server the objects are meant for; `twice` asks for a second
-    render to compare with; `cpu` is the processor time allowed, in seconds.
+    render to compare with; `cpu` is the processor time allowed, in seconds. `authored`: from the repository, not of our making.
     """
 
     kind: str
@@ -30,6 +30,7 @@ class Job(msgspec.Struct, frozen=True):
     api_versions: tuple[str, ...] = ()
     twice: bool = False
     cpu: int = 20
+    authored: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):

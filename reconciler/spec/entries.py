@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from reconciler.spec import marks, schema, yaml
 from reconciler.spec.codes import Code
 
 MARK = b"nidus.dev/"
+TOLD = 100
+"""Mistakes of one document that are told."""
 _KINDS: dict[str, type[NestedCluster] | type[ClusterProfile]] = {
     "NestedCluster": NestedCluster,
     "ClusterProfile": ClusterProfile,
@@ -51,6 +53,15 @@ class Entry:
     items: tuple[Item, ...] = ()
     violations: tuple[Violation, ...] = ()
     broken: tuple[tuple[str, str, str], ...] = ()
+
+
+def capped(found: Iterable[Violation]) -> tuple[Violation, ...]:
+    """The first mistakes of one document, each once and in order; beyond a hundred the last says how many more there are."""
+    told = sorted(set(found))
+    if len(told) <= TOLD:
+        return tuple(told)
+    more = f"{len(told) - TOLD + 1} more mistakes in this document, {told[TOLD - 1].message}"
+    return (*told[: TOLD - 1], replace(told[TOLD - 1], message=more))
 
 
 def subject(spec: NestedCluster | ClusterProfile) -> str:
@@ -116,7 +127,7 @@ def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]
             return Item(document.path, document.line, index, digest(body), spec, data)
     places = marks.read(data)[index]
     affected = _subject(body)
-    return [
+    told = [
         Violation(
             document.path,
             *marks.find(places, pointer, key=code == Code.UNKNOWN_FIELD),
@@ -128,6 +139,7 @@ def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]
         )
         for pointer, message, hint, code in mistakes
     ]
+    return list(capped(told))
 
 
 def _misfit(error: msgspec.ValidationError) -> schema.Mistake:

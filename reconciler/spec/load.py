@@ -33,6 +33,8 @@ from reconciler.spec.outline import Outline
 from reconciler.spec.profiles import Files, Profile
 from reconciler.spec.rules import Found, check
 
+_SHOWN = 5  # places that one message names
+
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
@@ -200,8 +202,10 @@ def _lost(
 
 
 def _duplicate(item: Item, items: list[Item]) -> Violation:
-    others = ", ".join(f"{one.path}:{one.line}" for one in items if one is not item)
-    message = f"{item.subject.replace('/', ' ')} is also in {others}"
+    others = [f"{one.path}:{one.line}" for one in items[: _SHOWN + 1] if one is not item][:_SHOWN]
+    more = len(items) - 1 - len(others)
+    also = f" and {more} other places" if more else ""
+    message = f"{item.subject.replace('/', ' ')} is also in {', '.join(others)}{also}"
     return item.violation("/metadata/name", Code.DUPLICATE_NAME, message, "names are unique over all files")
 
 
@@ -253,7 +257,7 @@ def _clusters(
             continue
         document = ClusterDocument(item.spec, item.path, item.line, item.digest)
         mistakes = [item.violation(*mistake) for mistake in check(item.spec, uses, rules, facts, before, runs)]
-        found[name] = _Cluster(item, uses, rests_on, runs, document, tuple(sorted(set(mistakes))))
+        found[name] = _Cluster(item, uses, rests_on, runs, document, entries.capped(mistakes))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.model import Limits, Violation
 from reconciler.spec import marks, variables, yaml
 from reconciler.spec.codes import Code
-from reconciler.spec.entries import digest
+from reconciler.spec.entries import capped, digest
 from reconciler.spec.explain import pointer
 
 Claim = tuple[str, str, str, str]
@@ -37,7 +37,7 @@ def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> 
     ]
     named = [(index, one) for index, body in enumerate(bodies) for one in variables.references(body)]
     places = marks.read(data) if found or named else []
-    violations = tuple(
+    violations = capped(
         Violation(path, *marks.find(places[index], pointer(where)), code, message, pointer(where), hint)
         for index, (where, code, message, hint) in found
     )
@@ -73,9 +73,10 @@ def _values(body: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _objects(body: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """The objects of a document: itself, or the items of a List."""
+    """The objects of a document: itself, or the items of a List, which may be lists again, as a render flattens them."""
     if isinstance(body, Mapping) and str(body.get("kind", "")).endswith("List") and isinstance(body.get("items"), list):
-        yield from ((("items", index), item) for index, item in enumerate(body["items"]))
+        for index, item in enumerate(body["items"]):
+            yield from ((("items", index, *path), one) for path, one in _objects(item))
     else:
         yield (), body
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from reconciler.model import ClusterProfile, HelmPack, Pack, ProfileDocument, Violation
 from reconciler.spec import charts, files, linear, manifests, order, unread, values, variables
 from reconciler.spec.codes import Code
-from reconciler.spec.entries import Item, digest
+from reconciler.spec.entries import Item, capped, digest
 from reconciler.spec.explain import pointer
 from reconciler.spec.manifests import Claim, Facts
 from reconciler.spec.unread import Unread
@@ -77,7 +77,7 @@ def check(item: Item, tree: Files) -> Profile:
         files={name: found for name, found in read.items() if found},
         contents=said,
     )
-    violations = tuple(sorted({*told, *twice, *in_files, *hidden}))
+    violations = capped((*told, *twice, *in_files, *hidden))
     return Profile(item, document, violations, claims, frozenset(_needs(item.spec, uses)))
 
 

@@ -8,6 +8,7 @@ failed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from yaml import YAMLError
@@ -55,8 +56,14 @@ def locate(data: bytes, document: int, pointer: str, *, key: bool = False) -> tu
 
     A scalar is where its value stands (with `key`: where its name stands), a list or mapping where its name stands.
     """
-    documents = marks.read(data)
+    documents = _places(data)
     return marks.find(documents[document], pointer, key=key) if document < len(documents) else (1, 1)
+
+
+@lru_cache(maxsize=2)
+def _places(data: bytes) -> list[dict[str, marks.Places]]:
+    """Every place in a file, read once for all mistakes in it."""
+    return marks.read(data)
 
 
 class _Stop(Exception):
