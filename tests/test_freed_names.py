@@ -50,7 +50,7 @@ class Between(Registry):
     """The registry; what a test chose happens once in another thread's place, after a visit of the sources."""
 
     after_revise: Callable[[], None] = staticmethod(lambda: None)
-    after_names: Callable[[], None] = staticmethod(lambda: None)
+    after_known: Callable[[], None] = staticmethod(lambda: None)
 
     def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
         found = super().revise(snapshot, now)
@@ -58,9 +58,9 @@ class Between(Registry):
         then()
         return found
 
-    def names(self, source: str = "") -> list[str]:
-        found = super().names(source)
-        then, self.after_names = self.after_names, lambda: None
+    def known(self) -> set[str]:
+        found = super().known()
+        then, self.after_known = self.after_known, lambda: None
         then()
         return found
 
@@ -185,7 +185,7 @@ def test_what_was_read_during_a_sweep_keeps_its_status(
     said = briefs.invalid("team-a", Revision("main", "c"), "line 1")
     reporter.cluster(said, source="second", path="x", seconds=0, extra={})
     assert reporter.statuses.settle(5)
-    registry.after_names = lambda: sources.following["second"].step(sources.following["second"].wake.take())
+    registry.after_known = lambda: sources.following["second"].step(sources.following["second"].wake.take())
     sources.sweep()
     assert registry.names() == ["team-a"]
     assert reporter.statuses.settle(5)

@@ -166,6 +166,11 @@ class Registry:
         with self._lock:
             return sorted(name for name, slot in self._clusters.slots.items() if source in ("", slot.source))
 
+    def known(self) -> set[str]:
+        """Every cluster that has a record or work to do, or whose record cannot be read."""
+        with self._lock:
+            return {*self._clusters.slots, *self._clusters.states, *self._admissions.unreadable}
+
     def worked_on(self, cluster: str) -> bool:
         """Whether passes of this cluster write its record."""
         with self._lock:
