@@ -6,7 +6,7 @@ Workers take an assignment and finish it. Snapshots of sources are admitted (`ad
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reconciler.assignment import Assignment, Outcome, Unresolved
 from reconciler.controller.registry.admissions import Admissions
