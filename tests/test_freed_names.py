@@ -1,7 +1,8 @@
 """A name that is free again wakes the source that waits for it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from reconciler.controller.registry import Registry
 from reconciler.controller.sources import Sources
 from reconciler.errors import Retry
 from reconciler.inventory.store import State
-from reconciler.model import ControllerSpec, EngineConfig, Record, Revision, SourceConfig, Tombstone
+from reconciler.model import ControllerSpec, EngineConfig, Record, Revision, Rollout, Snapshot, SourceConfig, Tombstone
 from reconciler.report import Reporter
 from reconciler.settings import Settings
 from reconciler.spec import resolve
@@ -45,9 +46,28 @@ def work(tmp_path: Path) -> Work:
     return made
 
 
+class Between(Registry):
+    """The registry; what a test chose happens once in another thread's place, after a visit of the sources."""
+
+    after_revise: Callable[[], None] = staticmethod(lambda: None)
+    after_known: Callable[[], None] = staticmethod(lambda: None)
+
+    def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
+        found = super().revise(snapshot, now)
+        then, self.after_revise = self.after_revise, lambda: None
+        then()
+        return found
+
+    def known(self) -> set[str]:
+        found = super().known()
+        then, self.after_known = self.after_known, lambda: None
+        then()
+        return found
+
+
 @pytest.fixture
-def registry() -> Registry:
-    return Registry(RULES, FACTS, {})
+def registry() -> Between:
+    return Between(RULES, FACTS, {})
 
 
 @pytest.fixture
@@ -135,3 +155,51 @@ def test_a_status_follows_a_file_that_moved_without_a_pass(
     step(sources)
     assert reporter.statuses.settle(5)
     assert reporter.statuses.names("NestedCluster")["team-a"]["file"] == "teams/a.yaml"
+
+
+def over(registry: Registry) -> None:
+    """The removal of team-a, which the source "first" held, is over."""
+    removed = resolve.tombstone(state("first").record, None, Tombstone(1.0, 1.0, "Delete", False), RULES)
+    report = briefs.failed("team-a", removed.revision, Retry("x"))
+    assert registry.finish(Assignment(removed, state("first"), "first"), Outcome(report, None, over=True)).gone
+
+
+def test_a_name_that_is_freed_while_the_tree_is_admitted_wakes_too(sources: Sources, registry: Between) -> None:
+    registry.keep(state("first"))
+
+    def removed() -> None:
+        over(registry)
+        sources.freed("team-a")
+
+    registry.after_revise = removed
+    step(sources)
+    assert registry.names() == []
+    assert step(sources) == "name"
+    assert registry.names() == ["team-a"]
+
+
+def test_what_was_read_during_a_sweep_keeps_its_status(
+    sources: Sources, registry: Between, reporter: Reporter, work: Work
+) -> None:
+    """Another source's sync sweeps while this one is read for the first time."""
+    said = briefs.invalid("team-a", Revision("main", "c"), "line 1")
+    reporter.cluster(said, source="second", path="x", seconds=0, extra={})
+    assert reporter.statuses.settle(5)
+    registry.after_known = lambda: sources.following["second"].step(sources.following["second"].wake.take())
+    sources.sweep()
+    assert registry.names() == ["team-a"]
+    assert reporter.statuses.settle(5)
+    assert set(reporter.statuses.names("NestedCluster")) == {"team-a"}
+
+
+def test_a_mended_record_is_recalled_by_its_source_in_its_own_thread(
+    sources: Sources, registry: Registry, work: Work
+) -> None:
+    kept = state("second")
+    commit = sources.following["second"].mirror.fetch().commit
+    registry.keep(State(replace(kept.record, commit=commit)))
+    work.folder.rename(work.folder.with_name("away"))  # Git cannot be read; the mirror can
+    sources.mended("team-a")
+    assert registry.accepted("second") == {}
+    assert step(sources) == "record"
+    assert registry.accepted("second")["team-a"].revision.commit == commit

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import yaml
 
 from reconciler.controller.service import Service
 from reconciler.errors import NidusError
+from reconciler.inventory.store import Store
 from reconciler.model import ControllerSpec, EngineConfig, HostConfig, LeaseConfig, ServerConfig, SourceConfig
 from reconciler.settings import Settings
 from tests.memory.failures import REFUSED, answer, on
@@ -285,14 +287,40 @@ def test_one_unreadable_record_stalls_its_cluster_only_and_heals_by_itself(house
     assert found is not None and found["data"]["record"] == "{"  # nobody touched it
     house.server.put({**found, "data": good["data"]})
     service._records.ask()
-    assert until(lambda: set(service.registry.records()) == {"a", "b"})
-    assert service.registry.unreadable() == {}
+    assert until(lambda: service.registry.unreadable() == {})
+    assert until(lambda: looked_after(service, "a"))
 
 
 def _stalled(server: Server, name: str) -> dict[str, Any]:
     found = server.get("nidus.dev", "NestedCluster", NAMESPACE, name) or {}
     conditions = (found.get("status") or {}).get("conditions") or ()
     return next((one for one in conditions if one["type"] == "Stalled"), {})
+
+
+def looked_after(service: Service, name: str) -> bool:
+    """Whether its source admitted its tree again: the cluster is removed, or waits for that."""
+    return name in service.registry.names() or name not in service.registry.records()
+
+
+def test_a_record_without_work_wakes_its_source(house: House) -> None:
+    """Its last pass ended after its file was gone."""
+    record(house.server, "x")
+    service = house.leads()
+    assert until(lambda: looked_after(service, "x"))
+    found = Store(service.host, NAMESPACE).read("x")
+    assert found is not None
+    service.registry.keep(replace(found, record=replace(found.record, cluster="a"), base=None))
+    assert not looked_after(service, "a")
+    service._compared.ask()
+    assert until(lambda: looked_after(service, "a"))
+
+
+def test_a_record_that_a_restored_host_brings_back_wakes_its_source(house: House) -> None:
+    service = house.leads()
+    record(house.server, "a")
+    service._compared.ask()
+    gone = ("", "ConfigMap", NAMESPACE, "nidus-record-a")
+    assert until(lambda: "a" in service.registry.names() or house.server.get(*gone) is None)
 
 
 def test_a_record_that_is_gone_comes_back(house: House) -> None:

@@ -205,6 +205,40 @@ def test_a_comparison_of_what_is_right_writes_nothing(server: Server, reporter: 
     assert [call.verb for call in server.log if call.writes] == []
 
 
+class Between:
+    """A guard of the client that does something once, before the request of a number."""
+
+    def __init__(self) -> None:
+        self.count, self.at = 0, -1
+        self.then: Callable[[], None] = lambda: None
+
+    def before(self) -> None:
+        self.count += 1
+        if self.count == self.at:
+            self.then()
+
+    def after(self, failure: str) -> None:
+        pass
+
+
+def test_what_is_written_during_a_list_is_believed_more_than_the_list(server: Server) -> None:
+    between = Between()
+    made = Reporter(client(server, guard=between), NAMESPACE, "test")
+    tell(made, report())
+    assert made.statuses.settle(5)
+
+    def written() -> None:
+        tell(made, report(word="Degraded"))
+        assert made.statuses.settle(5)
+
+    between.then, between.at = written, between.count + 2  # the clusters are listed, the sources not yet
+    made.statuses.compare(wholly=True)
+    assert made.statuses.settle(5)
+    writes = [call for call in server.log if call.writes and call.subresource == "status"]
+    made.close()
+    assert (word(server), len(writes)) == ("Degraded", 2)
+
+
 def test_a_comparison_with_nothing_trusted_reads_whole_lists(server: Server, reporter: Reporter) -> None:
     for number in range(60):
         tell(reporter, report(f"a{number}"))

@@ -195,6 +195,33 @@ def test_shards_go_with_what_they_were_of(server: Server, store: Store) -> None:
     assert server.objects("", "ConfigMap", NAMESPACE) == []
 
 
+def test_shards_that_a_killed_process_left_go(server: Server, store: Store) -> None:
+    saved = store.write(large(1))
+    kept = store.write(replace(large(2), record=replace(large(2).record, cluster="b")))
+    server.fail(REFUSED, on("list"))
+    with pytest.raises(ApiError):
+        store.close(saved)  # the record is gone, its shards are not
+    again = Store(client(server), NAMESPACE)
+    again.sweep(lambda: ["b"])
+    assert len(server.objects("", "ConfigMap", NAMESPACE)) > 2  # the first look: a record may be about to be written
+    again.sweep(lambda: ["b"])
+    again.sweep(lambda: [])
+    again.sweep(lambda: [])
+    found = again.load()
+    assert found.states == {"b": kept} and not found.unreadable
+    owners = {one["metadata"]["labels"]["nidus.dev/record-of"] for one in server.objects("", "ConfigMap", NAMESPACE)}
+    assert owners == {"b"}
+
+
+def test_shards_of_a_cluster_that_is_worked_on_stay(server: Server, store: Store) -> None:
+    store.write(large(1))
+    server.delete("", "ConfigMap", NAMESPACE, "nidus-record-a")
+    before = server.objects("", "ConfigMap", NAMESPACE)
+    for _ in range(3):
+        store.sweep(lambda: ["a"])
+    assert server.objects("", "ConfigMap", NAMESPACE) == before != []
+
+
 def test_an_inventory_of_format_1_with_numbered_shards_is_read(server: Server, store: Store) -> None:
     """As versions before 0.2 wrote them."""
     import base64

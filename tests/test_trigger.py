@@ -30,7 +30,11 @@ def test_a_failed_sync_keeps_what_was_asked_for() -> None:
     wake.up("sync", forced=True, resync=3)
     wake.keep(wake.take())
     taken = wake.take()
-    assert taken.forced and taken.again
+    assert taken.forced and taken.again and not taken.recall
+    wake.up("record", again=True, recall=True)
+    wake.keep(wake.take())
+    assert wake.take().recall
+    assert not wake.take().recall
 
 
 class Pauses(threading.Event):

@@ -158,6 +158,7 @@ class Service:
                 partial(self.reporter.statuses.compare, wholly=wholly, alive=alive),
                 sources.sweep,
                 sources.astray,
+                partial(store.sweep, self.registry.known),
             )
 
         return (

@@ -43,7 +43,7 @@ BURST = 2.0  # seconds a sync waits at most for a burst of marks to end, so that
 class Ports:
     """What a source needs of the controller: `revise` admits a snapshot, `stand` enforces accepted contents while Git
     cannot be read (S4), `synced` counts a sync, `tell` reports, `accepted` gives the accepted contents, `running` the
-    versions that run."""
+    versions that run, `recalled` takes accepted contents that were read again."""
 
     revise: Callable[[Snapshot, bool], Rollout]
     stand: Callable[[str], None]
@@ -52,6 +52,7 @@ class Ports:
     accepted: Callable[[str], dict[str, Content]]
     records: Callable[[], dict[str, Record]]
     running: Callable[[str], dict[str, Versions]]
+    recalled: Callable[[str, Recalled], None] = lambda source, found: None
 
 
 class Source:
@@ -122,6 +123,8 @@ class Source:
         self._ports.synced(self.config.name, woken.trigger)
         try:
             with border.contained("sync", self.config.name):
+                if woken.recall:
+                    self._ports.recalled(self.config.name, self.recall())
                 self._synced(woken, stages)
             self._failures = 0
         except NidusError as error:
@@ -199,7 +202,10 @@ class Source:
         return snapshot
 
     def recall(self) -> Recalled:
-        """What the clusters of this source were accepted at, read again from the pinned commits (S8)."""
+        """What the clusters of this source were accepted at, read again from the pinned commits (S8).
+
+        Once the source runs, only its own thread may call this: it replaces what the source knows of files.
+        """
         records = [record for record in self._records() if record.commit]
         found = accepted.recall(records, self._at, self._known, self._limits)
         self._known = found.known

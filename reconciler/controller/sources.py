@@ -13,6 +13,7 @@ from reconciler.errors import Stalled
 from reconciler.model import Object, Rollout, Snapshot, SourceConfig, SourceReport
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings
+from reconciler.source.accepted import Recalled
 from reconciler.source.mirror import Mirror
 
 SMALL = 8  # clusters; a change of more is queued behind work that has begun
@@ -43,7 +44,9 @@ class Sources:
         )
         self._stops: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
-        self._taken: dict[str, frozenset[str]] = {}
+        self._lock = threading.Lock()
+        self._taken: dict[str, frozenset[str]] = {}  # names that each source waits for
+        self._freed: dict[str, set[str]] = {}  # names that became free while a source's tree is admitted
         self.following: dict[str, Source] = {}
 
     def open(self) -> None:
@@ -58,13 +61,14 @@ class Sources:
             self._registry.accepted,
             self._registry.records,
             self._registry.running,
+            self._recalled,
         )
         for config in self._settings.config.sources:
             mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
             self._stops.append(mirror.close)
             served = sync_requests.believed(self._reporter.generation(config.name), time.time_ns())
             self.following[config.name] = source = Source(config, mirror, rules, facts, limits, ports, served)
-            self._recall(source)
+            self._recalled(config.name, source.recall())
 
     def start(self) -> None:
         """Follow every source from now on; local repositories without a webhook are watched besides."""
@@ -165,45 +169,58 @@ class Sources:
 
     def freed(self, name: str) -> None:
         """A cluster no longer exists: sources that wait for its name admit their tree again."""
-        for source, taken in self._taken.items():
-            if name in taken:
-                self.following[source].wake.up("name", again=True)
+        with self._lock:
+            for names in self._freed.values():
+                names.add(name)
+            waiting = [source for source, taken in self._taken.items() if name in taken]
+        for source in waiting:
+            self.following[source].wake.up("name", again=True)
 
     def mended(self, name: str) -> None:
-        """The record of a cluster can be read again: read its accepted content and have it admitted."""
+        """The record of a cluster can be read again: its source reads its accepted content and admits its tree again, in
+        its own thread."""
         record = self._registry.records().get(name)
         for source in self.following.values():
             if record is None or record.source == source.config.name:
-                self._recall(source)
-                source.wake.up("record", again=True)
+                source.wake.up("record", again=True, recall=True)
 
     def sweep(self) -> None:
         """Delete the status objects of clusters and sources that no longer exist."""
-        existing = {*self._registry.names(), *self._registry.records(), *self._registry.unreadable()}
-        read = [name for name, source in self.following.items() if source.followed]
-        self._reporter.keep(existing, self.following.keys(), read)
+        read = [
+            name for name, source in self.following.items() if source.followed
+        ]  # first: a source read later says more
+        self._reporter.keep(self._registry.known(), self.following.keys(), read)
 
-    def _recall(self, source: Source) -> None:
-        """Read the accepted contents again from the pinned commits (S8). A cluster whose content cannot be read stays
+    def _recalled(self, source: str, found: Recalled) -> None:
+        """Accepted contents were read again from the pinned commits (S8). A cluster whose content cannot be read stays
         as it is on the host."""
-        found = source.recall()
         for name, why in found.missing.items():
-            log.line("AcceptedUnreadable", cluster=name, source=source.config.name, message=why)
+            log.line("AcceptedUnreadable", cluster=name, source=source, message=why)
         self._registry.remember(found.contents)
 
     def _revise(self, snapshot: Snapshot, forced: bool) -> Rollout:
         if forced and not self._refresh():
             log.line("HostNotListed", source=snapshot.source, level="warning")
+        with self._lock:
+            self._freed[snapshot.source] = set()
         with border.contained("admission", snapshot.source):
             rollout, changed = self._registry.revise(snapshot, time.time())
-        self._taken[snapshot.source] = frozenset(n for n, why in rollout.held.items() if why.reason == "NameTaken")
-        for name, content in rollout.admitted.items():
-            self._reporter.place(name, snapshot.source, content.specs.clusters[name].path)
         keys = self._registry.names(snapshot.source) if forced else changed
-        for key in keys:
+        for key in keys:  # before anything else: admitted again, the same tree changes none of them
             self._queue.forget(key)
             self._queue.add(key, bulk=len(keys) > SMALL)
+        self._wait_for(snapshot.source, frozenset(n for n, why in rollout.held.items() if why.reason == "NameTaken"))
+        for name, content in rollout.admitted.items():
+            self._reporter.place(name, snapshot.source, content.specs.clusters[name].path)
         return rollout
+
+    def _wait_for(self, source: str, taken: frozenset[str]) -> None:
+        """The source waits for these names. One that became free since its tree was admitted wakes it at once."""
+        with self._lock:
+            self._taken[source] = taken
+            free = taken & self._freed.pop(source, set())
+        if free:
+            self.following[source].wake.up("name", again=True)
 
     def _stand(self, source: str) -> None:
         """Enforce accepted contents: Git cannot be read, and nothing was read since the start (S4)."""

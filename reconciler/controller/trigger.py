@@ -13,7 +13,7 @@ STORM = 2  # sync requests waiting for one sync that count as a burst
 class Woken:
     """One wake: why, when, whether the same tree is to be admitted again, and whether every cluster is to be checked.
 
-    `generation` is the highest sync request it answers.
+    `generation` is the highest sync request it answers, `recall` whether accepted contents are to be read again first.
     """
 
     trigger: str
@@ -21,6 +21,7 @@ class Woken:
     forced: bool
     again: bool
     generation: int = 0
+    recall: bool = False
 
 
 class Trigger:
@@ -37,11 +38,18 @@ class Trigger:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._trigger, self._at = "", 0.0
-        self._forced = self._again = False
+        self._forced = self._again = self._recall = False
         self._marks, self._last = 0, 0.0
 
     def up(
-        self, trigger: str, *, forced: bool = False, again: bool = False, generation: int = 0, resync: int = 0
+        self,
+        trigger: str,
+        *,
+        forced: bool = False,
+        again: bool = False,
+        recall: bool = False,
+        generation: int = 0,
+        resync: int = 0,
     ) -> None:
         """Wake the source. A sync request that was seen before is ignored: its sync is running or done."""
         with self._lock:
@@ -51,6 +59,7 @@ class Trigger:
                 self._trigger, self._at = trigger, time.time()
             self._forced = self._forced or forced
             self._again = self._again or again or forced
+            self._recall = self._recall or recall
             self.generation, self.resync = max(self.generation, generation), max(self.resync, resync)
             self._marks += bool(generation)
             self._last = self._clock()
@@ -61,6 +70,7 @@ class Trigger:
         with self._lock:
             self._forced = self._forced or woken.forced
             self._again = self._again or woken.again
+            self._recall = self._recall or woken.recall
 
     def wait(self, seconds: float, stop: threading.Event, longest: float) -> None:
         """Wait at most `seconds` for a wake. During a burst of sync requests, wait for its end, at most `longest`
@@ -75,8 +85,10 @@ class Trigger:
         """Take everything that was asked for until now, as one wake."""
         with self._lock:
             generation = max(self.generation, self.resync)
-            taken = Woken(self._trigger or "poll", self._at or time.time(), self._forced, self._again, generation)
-            self._trigger, self._at, self._forced, self._again, self._marks = "", 0.0, False, False, 0
+            trigger, at = self._trigger or "poll", self._at or time.time()
+            taken = Woken(trigger, at, self._forced, self._again, generation, self._recall)
+            self._trigger, self._at, self._marks = "", 0.0, 0
+            self._forced = self._again = self._recall = False
             self._event.clear()
             return taken
 

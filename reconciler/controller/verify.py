@@ -112,11 +112,14 @@ def _taken_up(
 
 def unreadable(store: Store, registry: Registry, mended: Callable[[str], None]) -> None:
     """Read the unreadable records again; `mended` is called for each that can be read now or that a human deleted.
-    Raises ApiError."""
-    for name in registry.unreadable():
-        try:
-            state = store.read(name)
-        except Stalled:
-            continue
-        registry.mended(name, state)
-        mended(name)
+    Raises the first NidusError, after all were tried."""
+    each("records", *(partial(_read_again, store, registry, name, mended) for name in registry.unreadable()))
+
+
+def _read_again(store: Store, registry: Registry, name: str, mended: Callable[[str], None]) -> None:
+    try:
+        state = store.read(name)
+    except Stalled:
+        return
+    registry.mended(name, state)
+    mended(name)

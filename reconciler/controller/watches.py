@@ -121,7 +121,9 @@ class Watches:
 
     def stop(self) -> None:
         self._cache.stop()
-        for _, end in self._watches.values():
+        with self._lock:
+            open_now, self._watches = self._watches, {}
+        for _, end in open_now.values():
             end()
         self._targets.forget_all()
 

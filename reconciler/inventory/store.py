@@ -5,7 +5,7 @@ A lost ConfigMap is never permission to delete (A3): a missing record means "unk
 the write is based on it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,6 +36,7 @@ class Store:
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
+        self._orphans: dict[ObjectRef, str] = {}
 
     def load(self) -> Loaded:
         """Read all records with one LIST. A record that cannot be read does not stop the others."""
@@ -86,6 +87,17 @@ class Store:
         self._remove(packing.record_name(state.record.cluster))
         for item in self._stored_shards(state.record.cluster):
             self._remove(str(item["metadata"]["name"]))
+
+    def sweep(self, known: Callable[[], Collection[str]]) -> None:
+        """Delete the shards that no record names, neither now nor at the last call: a process ended between the record
+        and its shards. `known` gives the clusters that may still write a record. Raises ApiError."""
+        shards, _ = self._client.heads("", "ConfigMap", namespace=self._namespace, labels=f"{LABEL}=shard")
+        owned = {*known(), *self.versions()}  # after the list: shards are written before their record
+        lost = {head.ref: head.uid for head, _ in shards if head.labels.get(OWNER, "") not in owned}
+        for ref, uid in lost.items():
+            if self._orphans.get(ref) == uid:
+                self._client.delete(ref, uid=uid)
+        self._orphans = lost
 
     def _tried(self, state: State, packed: packing.Packed) -> tuple[State, bool]:
         """One write of the record. Returns the state to go on with, and whether it is stored."""

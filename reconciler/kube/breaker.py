@@ -18,7 +18,7 @@ class Breaker:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._failures = 0
         self._until = 0.0
         self._probing = False

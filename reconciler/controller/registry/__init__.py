@@ -6,13 +6,12 @@ Workers take an assignment and finish it. Snapshots of sources are admitted (`ad
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reconciler.assignment import Assignment, Outcome, Unresolved
 from reconciler.controller.registry.admissions import Admissions
 from reconciler.controller.registry.assignments import Assignments
 from reconciler.controller.registry.prune_gate import PruneGate
-from reconciler.inventory.packing import Base
 from reconciler.inventory.store import State
 from reconciler.model import (
     Content,
@@ -57,7 +56,6 @@ class Registry:
         self._admissions = Admissions(rules, facts, self._clusters, unreadable or {})
         self._gate = PruneGate(rules)
         self._requests: tuple[Request, ...] = ()
-        self._doubted: dict[str, Base] = {}  # what the server no longer has, while a pass may still go on from it
 
     # For workers
 
@@ -83,11 +81,6 @@ class Registry:
     def keep(self, state: State) -> None:
         """Keep a state that was written to the store. One that was doubted since is to be written again."""
         with self._lock:
-            cluster = state.record.cluster
-            if state.base is not None and self._doubted.get(cluster) == state.base:
-                state = replace(state, base=None)
-            else:
-                self._doubted.pop(cluster, None)
             self._clusters.keep(state)
 
     def finish(self, done: Assignment | Unresolved, outcome: Outcome) -> Wakes:
@@ -166,6 +159,11 @@ class Registry:
         with self._lock:
             return sorted(name for name, slot in self._clusters.slots.items() if source in ("", slot.source))
 
+    def known(self) -> set[str]:
+        """Every cluster that has a record or work to do, or whose record cannot be read."""
+        with self._lock:
+            return {*self._clusters.slots, *self._clusters.states, *self._admissions.unreadable}
+
     def worked_on(self, cluster: str) -> bool:
         """Whether passes of this cluster write its record."""
         with self._lock:
@@ -176,24 +174,21 @@ class Registry:
         """The record of a cluster is not stored as `seen` says: its state is written again. Returns the state to write;
         None where another was kept since."""
         with self._lock:
-            state = self._clusters.states.get(cluster)
-            if state is None or state.base != seen.base:
-                return None
-            if state.base is not None:
-                self._doubted[cluster] = state.base
-            doubted = self._clusters.states[cluster] = replace(state, base=None)
-            return doubted
+            return self._clusters.doubt(cluster, seen)
 
     def stored(self, before: State, after: State) -> None:
         """Keep `before` as it was written to the store, unless another state was kept since."""
         with self._lock:
             if self._clusters.states.get(before.record.cluster) is before:
-                self.keep(after)
+                self._clusters.keep(after)
 
     def adopt(self, state: State) -> bool:
         """Keep a record that was found on the server. Returns whether nothing was known of it."""
         with self._lock:
-            return self._clusters.states.setdefault(state.record.cluster, state) is state
+            if state.record.cluster in self._clusters.states:
+                return False
+            self._clusters.keep(state)
+            return True
 
     def unread(self, cluster: str, why: Held) -> None:
         """A record that memory lacks cannot be read: its name is taken."""
@@ -223,8 +218,7 @@ class Registry:
         back meanwhile."""
         cluster = done.bundle.cluster
         if not keep_record:
-            self._clusters.states.pop(cluster, None)
-            self._doubted.pop(cluster, None)
+            self._clusters.forget(cluster)
         if cluster in self._clusters.slots and not self._clusters.current(cluster, done.epoch):
             return False
         self._clusters.drop(cluster)

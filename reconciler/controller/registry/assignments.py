@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.assignment import Assignment, Unresolved
 from reconciler.controller import briefs
+from reconciler.inventory.packing import Base
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
 from reconciler.model import Bundle, Content, Held, Record, Request, Revision
@@ -36,6 +37,7 @@ class Assignments:
         self._host = host
         self._epochs = itertools.count(1)
         self._births: dict[str, Record] = {}
+        self._doubted: dict[str, Base] = {}  # what the server no longer has, while a pass may go on from it
         self.states = dict(states)
         self.slots: dict[str, Slot] = {}
 
@@ -94,9 +96,29 @@ class Assignments:
         self.slots[cluster] = replace(self.slots[cluster], memory=memory)
 
     def keep(self, state: State) -> None:
-        """A state as it is stored."""
-        self.states[state.record.cluster] = state
-        self._births.pop(state.record.cluster, None)
+        """A state as it is stored. One that was doubted since a pass took it is still to be written again."""
+        cluster = state.record.cluster
+        if state.base is not None and self._doubted.get(cluster) == state.base:
+            state = replace(state, base=None)
+        else:
+            self._doubted.pop(cluster, None)
+        self.states[cluster] = state
+        self._births.pop(cluster, None)
+
+    def doubt(self, cluster: str, seen: State) -> State | None:
+        """Let a state be written again, if it is still the `seen` one; returns it without a base."""
+        state = self.states.get(cluster)
+        if state is None or state.base != seen.base:
+            return None
+        if state.base is not None:
+            self._doubted[cluster] = state.base
+        self.states[cluster] = replace(state, base=None)
+        return self.states[cluster]
+
+    def forget(self, cluster: str) -> None:
+        """The cluster has no record any more."""
+        self.states.pop(cluster, None)
+        self._doubted.pop(cluster, None)
 
     def drop(self, cluster: str) -> None:
         """Nothing is to be done for the cluster any more. Its state, if there is one, stays."""

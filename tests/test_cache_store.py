@@ -1,0 +1,55 @@
+"""What late answers may change in the cache: nothing that is known to be newer (R1)."""
+
+import msgspec
+
+from reconciler.kube.reflector import Event, Seen
+from reconciler.kube.store import Entry, Selection, Store
+from reconciler.model import ObjectRef
+
+REF = ObjectRef("", "ConfigMap", "default", "c")
+
+
+def event(version: str, *, deleted: bool = False, uid: str = "u") -> Event:
+    raw = msgspec.json.encode({"metadata": {"name": "c", "namespace": "default", "uid": uid, "labels": {}}})
+    return Event(Seen(REF, uid, {"nidus.dev/cluster": "red"}, deleted), version, raw)
+
+
+def merged(version: str) -> Entry:
+    """The answer to a write of our own, not yet shown by the watch."""
+    return Entry(event(version).raw, version, "u", "red", merged_at=1.0)
+
+
+def version(store: Store) -> str | None:
+    found = store.entries.get(REF)
+    return found.version if found else None
+
+
+def test_the_answer_of_a_read_is_too_late_for_what_changed_meanwhile() -> None:
+    store = Store(Selection("", "ConfigMap"))
+    store.take(event("5"))
+    before = store.entries[REF]
+    store.take(event("7"))  # while the read was under way
+    assert store.correct(REF, event("6"), before) == []
+    assert store.correct(REF, None, before) == []
+    assert version(store) == "7"
+    assert store.correct(REF, None, store.entries[REF]) != []
+    assert version(store) is None
+
+
+def test_an_unknown_object_older_than_the_watch_is_no_news() -> None:
+    """Its deletion was shown: a late answer must not bring it back."""
+    store = Store(Selection("", "ConfigMap"))
+    store.take(event("5"))
+    store.take(event("10", deleted=True))
+    assert not store.is_news(REF, "9")
+    assert store.is_news(REF, "11")
+
+
+def test_a_deletion_older_than_our_own_write_drops_nothing() -> None:
+    """It was deleted and made again by us; the watch tells of the first only now."""
+    store = Store(Selection("", "ConfigMap"))
+    store.put(REF, merged("12"))
+    assert not store.take(event("10", deleted=True))
+    assert version(store) == "12"
+    assert store.take(event("13", deleted=True))
+    assert version(store) is None
