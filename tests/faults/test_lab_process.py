@@ -88,7 +88,7 @@ def test_killed_between_a_record_and_its_status_object(lab: Lab) -> None:
 
 def test_a_cluster_moves_to_another_source(lab: Lab) -> None:
     """Lab 9: the second source has it already when the first drops it: it is taken without a commit there."""
-    (name,) = standing(lab, "a")
+    name, _ = standing(lab, "a", "b")  # the last cluster of a source would be held
     before = entries(lab, name)
     assert lab.controller
     lab.controller.stop()
@@ -154,7 +154,14 @@ def test_a_burst_of_requests(lab: Lab) -> None:
 def approval(number: int, who: str) -> Request:
     """An approval of nothing that is held."""
     return Request(
-        "approve", "platform", "", who, time.time(), consent=f"{number:064x}", name=f"nidus-request-{number}"
+        "approve",
+        "platform",
+        "",
+        who,
+        time.time(),
+        time.time() + 3600,
+        f"{number:064x}",
+        name=f"nidus-request-{number}",
     )
 
 
