@@ -29,6 +29,8 @@ from devhost.state import Host
 STORE: Final = "etcd"
 SERVER: Final = "kube-apiserver"
 SECOND: Final = "kube-apiserver-2"
+FOLLOWERS: Final = ("kube-controller-manager", "kube-scheduler", "kwok")
+"""What follows the host by watches and does not survive that its revisions go back, as etcd's manual of a restore says."""
 READY_SECONDS: Final = 60.0
 TINY_LIMITS: Final = {SERVER: ("--max-requests-inflight=2", "--max-mutating-requests-inflight=1")}
 
@@ -79,13 +81,19 @@ def snapshot(host: Host, to: Path) -> Path:
 
 
 def restore(host: Host, source: Path) -> None:
-    """Put a snapshot() in the place of the storage: the host is back in the past, nested clusters are not."""
+    """Put a snapshot() in the place of the storage: the host is back in the past, nested clusters are not.
+
+    Kubernetes' own controllers are started again afterwards: they do not notice by themselves.
+    """
 
     def replace(data: Path) -> None:
         shutil.rmtree(data, ignore_errors=True)
         shutil.copytree(source, data)
 
     _with_storage_down(host, replace)
+    for name in FOLLOWERS:
+        if pid(host, name) is not None:
+            restart(host, name)
 
 
 def compact(host: Host) -> int:

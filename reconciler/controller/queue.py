@@ -17,9 +17,14 @@ from collections.abc import Callable
 FIRST, LAST = 1.0, 300.0  # seconds; A5
 EARLY, SOONER = 600.0, 15.0  # for the first ten minutes of a failure no retry is further away than 15 s (A5)
 SOON = 0.1  # seconds; for what comes within a few seconds, such as discovery after a CRD is established
-SPARE = 4  # threads for each worker: those beyond one replace workers that a hung API server holds
+SPARE, MOST = 3, 64  # further threads for each worker, and in all: they replace workers that a hung API server holds
 GLANCE = 0.25  # seconds between two looks whether work that waits may begin since other work is held
 TURNS = 4  # every fourth key is taken from the bulk, so that a stream of events cannot starve it
+
+
+def threads(workers: int) -> int:
+    """Threads that take keys of a queue with so many workers."""
+    return workers + min(workers * SPARE, MOST)
 
 
 class Queue:

@@ -9,7 +9,7 @@ from functools import partial
 from reconciler.assignment import Assignment, Facts, Outcome, Unresolved
 from reconciler.controller import briefs
 from reconciler.controller.border import contained
-from reconciler.controller.queue import FIRST, SOON, SPARE, Queue
+from reconciler.controller.queue import FIRST, SOON, Queue, threads
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.errors import ApiError, LeaseLost, NidusError, Retry
 from reconciler.gather import Reader
@@ -42,11 +42,11 @@ class Tools:
 
 
 class Workers:
-    """A fixed number of threads over one queue: SPARE for each of `count` workers; the queue says how many work at once."""
+    """A fixed number of threads over one queue, more than `count` workers; the queue says how many work at once."""
 
     def __init__(self, registry: Registry, queue: Queue, tools: Tools, count: int) -> None:
         self._registry, self._queue, self._tools = registry, queue, tools
-        self._beats = {number: time.monotonic() for number in range(count * SPARE)}
+        self._beats = {number: time.monotonic() for number in range(threads(count))}
         self._threads = [
             threading.Thread(target=self._run, args=(n,), name=f"worker-{n}", daemon=True) for n in self._beats
         ]
