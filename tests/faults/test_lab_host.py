@@ -93,6 +93,7 @@ def is_deletion(name: str, namespace: str) -> Any:
     return matches
 
 
+@pytest.mark.long
 def test_a_deletion_that_no_watch_told(lab: Lab) -> None:
     """Lab 2: the one DELETED event is lost. The next look at that kind finds it, in turn (10 minutes, here 8 s) or by `nidus sync`."""
     (name,) = standing(lab, "a", hurried=True)

@@ -38,6 +38,7 @@ def asks_of_objects(one: Request) -> bool:
     return "/configmaps" in one.path or "/namespaces" in one.path
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_rubbish_from_a_nested_server(lab: Lab) -> None:
     """Lab 3: whatever it answers is its own cluster's failure: the process lives, the other is applied, nothing is deleted inside."""
@@ -81,6 +82,7 @@ def test_a_nested_server_that_never_answers(lab: Lab) -> None:
     assert deletes(lab) == []
 
 
+@pytest.mark.long
 def test_what_inside_refused_is_looked_at_again(lab: Lab) -> None:
     """Lab 12: a dead admission webhook removed, a full quota raised: Ready within 30 s, no commit."""
     (name,) = standing(lab, "a")
@@ -90,7 +92,7 @@ def test_what_inside_refused_is_looked_at_again(lab: Lab) -> None:
     lab.until("the webhook refuses", lambda: refuses(lab, name))
     commit = change(lab, "two")
     lab.until("it is told", lambda: lab.word(name) not in ("Ready", "") and commit in str(lab.status(name)))
-    time.sleep(10)  # some failures, so that the pauses have grown
+    time.sleep(5)  # some failures, so that the pauses have grown
     inside.delete(hook["apiVersion"], hook["kind"], hook["metadata"]["name"])
     lab.heal("12: dead webhook removed", lambda: lab.applied(name, commit) and lab.word(name) == "Ready")
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full", "namespace": space}}
