@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +22,12 @@ from reconciler.verbs import resume
 from reconciler.verbs.asking import ask
 from tests.memory.failures import answer, on
 from tests.memory.server import USER, Server
-from tests.shell import CRDS, NAMESPACE, client
-from tests.spec_cases import POLICY
+from tests.shell import client
+from tests.spec_cases import FACTS, RULES
 
+NAMESPACE = "nidus-system"
 DIGEST = "d" * 64
+CRDS = Path(__file__).parents[1] / "deploy" / "crds"
 
 VICTIM = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nidus", "namespace": NAMESPACE}}
 
@@ -45,7 +48,7 @@ class Home:
         for file in sorted(CRDS.glob("*.yaml")):
             self.host.put(yaml.safe_load(file.read_text()))
         self.client = client(self.host)
-        self.registry, self.queue = Registry(POLICY, {}), Queue()
+        self.registry, self.queue = Registry(RULES, FACTS, {}), Queue()
 
 
 def old(home: Home, where: str, kind: str, **more: Any) -> None:

@@ -146,7 +146,7 @@ def test_nobody_forges_a_record_or_a_request_of_before(
         ):
             forged = made("v1", "ConfigMap", account.namespace)
             forged["metadata"] |= {"name": name, "labels": labels}
-            refused(writer, forged, by=f"nidus-books-{account.name}")
+            refused(writer, forged, by=f"nidus-records-{account.name}")
     for name in ("nidus-record-a", "nidus-inventory-a-1"):
         record = made("v1", "ConfigMap", account.namespace)
         record["metadata"] |= {"name": name, "labels": {"nidus.dev/state": "record"}}
