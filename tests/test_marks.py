@@ -1,17 +1,20 @@
 """Marks on Source objects: a time of the far future, which anybody with the right to patch could write, is no mark."""
 
 import time
+from typing import Any
 
 import pytest
 
 from reconciler.controller import sync_requests
 from reconciler.controller.service import Service
 from reconciler.model import ObjectRef
+from tests.memory.server import Server
+from tests.shell import client
 from tests.test_service import NAMESPACE, House, house, server, until
 
 __all__ = ["house", "server"]
 FUTURE = 9_200_000_000_000_000_000  # the year 2261, in nanoseconds
-SOURCE = {
+SOURCE: dict[str, Any] = {
     "apiVersion": "nidus.dev/v1alpha1",
     "kind": "Source",
     "metadata": {"name": "platform", "namespace": NAMESPACE},
@@ -44,3 +47,53 @@ def test_a_served_mark_of_the_future_is_forgotten_by_the_next_process(house: Hou
     assert service.sources is not None
     wake = service.sources.following["platform"].wake
     assert max(wake.generation, wake.resync) <= time.time_ns()
+
+
+def _source(server: Server, **annotations: int) -> None:
+    marks = {f"nidus.dev/{name}": str(mark) for name, mark in annotations.items()}
+    server.put({**SOURCE, "metadata": {**SOURCE["metadata"], "annotations": marks}, "spec": {}})
+
+
+def _mark(server: Server, annotation: str) -> int:
+    found = server.get("nidus.dev", "Source", NAMESPACE, "platform")
+    assert found is not None
+    return int(found["metadata"]["annotations"][annotation])
+
+
+@pytest.mark.parametrize("before", ["requested", "resync"])
+@pytest.mark.parametrize("annotation", [sync_requests.REQUESTED, sync_requests.RESYNC])
+def test_marks_rise_though_the_clock_of_their_writer_is_behind(server: Server, annotation: str, before: str) -> None:
+    """Another replica, whose clock is ahead, wrote one; both kinds are served by one number."""
+    ahead = time.time_ns() + sync_requests.AHEAD // 2
+    _source(server, **{before: ahead})
+    for _ in range(2):
+        last = ahead
+        ahead = sync_requests.rise(client(server), NAMESPACE, "platform", annotation)
+        assert _mark(server, annotation) == ahead > last
+
+
+def test_a_mark_rises_above_the_one_served_last(server: Server) -> None:
+    ahead = time.time_ns() + sync_requests.AHEAD // 2
+    _source(server)
+    server.apply({**SOURCE, "status": {"generation": ahead}}, subresource="status")
+    assert sync_requests.rise(client(server), NAMESPACE, "platform", sync_requests.RESYNC) == ahead + 1
+
+
+def test_the_first_mark_makes_its_source(server: Server) -> None:
+    made = sync_requests.rise(client(server), NAMESPACE, "platform", sync_requests.REQUESTED)
+    assert _mark(server, sync_requests.REQUESTED) == made
+
+
+def test_a_mark_written_beside_another_is_above_it(server: Server) -> None:
+    """The other was stored between our read and our write."""
+    ahead = time.time_ns() + sync_requests.AHEAD // 2
+    _source(server)
+    marked = {**SOURCE["metadata"], "annotations": {sync_requests.REQUESTED: str(ahead)}}
+    others = [lambda: server.apply({**SOURCE, "metadata": marked})]
+
+    def fence() -> None:
+        if others:
+            others.pop()()
+
+    made = sync_requests.rise(client(server, fence), NAMESPACE, "platform", sync_requests.RESYNC)
+    assert made == _mark(server, sync_requests.RESYNC) == ahead + 1

@@ -4,13 +4,16 @@ become one write."""
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
+from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
-from reconciler.model import Object
+from reconciler.model import Object, ObjectRef
 
 REQUESTED = "nidus.dev/requested"
 RESYNC = "nidus.dev/resync"
 MANAGER = "nidus-marks"
+TRIES = 5  # of a write beside other writers, before the sender tries again
 AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead of ours
 
 
@@ -28,22 +31,48 @@ class Marker:
         """Return when a sync request newer than this call is stored. Raises ApiError when that fails; the sender then
         tries again."""
         with self._count:
-            self._wanted = max(self._wanted + 1, time.time_ns())
+            self._wanted += 1
             mine = self._wanted
         with self._turn:
             if self._stored >= mine:
                 return
             with self._count:
                 newest = self._wanted
-            store(self._client, self._namespace, self._source, REQUESTED, newest)
+            generation = rise(self._client, self._namespace, self._source, REQUESTED)
             self._stored = newest
-        self._woken(newest)
+        self._woken(generation)
 
 
-def store(client: Client, namespace: str, source: str, annotation: str, generation: int) -> None:
+def rise(client: Client, namespace: str, source: str, annotation: str) -> int:
+    """Store a sync request above every earlier one of the source, of either kind, and above the last one served: the
+    clocks of those who write differ. Returns it. Raises ApiError, RACED where others keep writing."""
+    for _ in range(TRIES - 1):
+        try:
+            return _risen(client, namespace, source, annotation)
+        except ApiError as error:
+            if error.kind is not ErrorClass.RACED:
+                raise
+    return _risen(client, namespace, source, annotation)
+
+
+def _risen(client: Client, namespace: str, source: str, annotation: str) -> int:
+    found, now = client.get(ObjectRef("nidus.dev", "Source", namespace, source)), time.time_ns()
+    if found is None:
+        store(client, namespace, source, annotation, now)
+        return now
+    served = (found.get("status") or {}).get("generation")
+    known = (read(found, REQUESTED, now), read(found, RESYNC, now), believed(served, now) if type(served) is int else 0)
+    generation = max(now, max(known) + 1)
+    store(client, namespace, source, annotation, generation, version=str(found["metadata"]["resourceVersion"]))
+    return generation
+
+
+def store(client: Client, namespace: str, source: str, annotation: str, generation: int, *, version: str = "") -> None:
     """Write one sync request, with a field manager of its own, so that it does not conflict with the controller's
-    status writes."""
-    metadata = {"name": source, "namespace": namespace, "annotations": {annotation: str(generation)}}
+    status writes. With `version` (a resourceVersion) only on that one; RACED otherwise."""
+    metadata: dict[str, Any] = {"name": source, "namespace": namespace, "annotations": {annotation: str(generation)}}
+    if version:
+        metadata["resourceVersion"] = version
     body = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "metadata": metadata}
     client.apply(body, manager=f"{MANAGER}-{annotation.rsplit('/', 1)[1]}", force=True)
 

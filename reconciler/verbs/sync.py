@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
@@ -60,7 +59,7 @@ def _tell(client: Client, args: argparse.Namespace) -> int:
     names = [str(item["metadata"]["name"]) for item in client.list("nidus.dev", "Source", namespace=args.namespace)[0]]
     chosen = [name for name in names if args.source in ("", name)]
     for name in chosen:
-        sync_requests.store(client, args.namespace, name, sync_requests.RESYNC, time.time_ns())
+        sync_requests.rise(client, args.namespace, name, sync_requests.RESYNC)
         print(f"source {name}: the controller is told to sync")
     if not chosen:
         print(f"no source {args.source}; there are: {', '.join(names) or 'none'}")
