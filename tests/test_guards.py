@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from reconciler.memory import OFTEN
-from tests.shell import FILES, Shell, cluster
+from tests import documents
+from tests.passes import Fleet
 
 HOME = "vcluster-team-a"
 NET = "networking.k8s.io"
@@ -16,11 +17,12 @@ Obj = dict[str, Any]
 
 
 @pytest.fixture
-def shell() -> Iterator[Shell]:
-    made = Shell()
-    quota = "spec:\n  quota: {cpu: '2', memory: 4Gi, pods: 50}\n"
-    made.push({**FILES, "clusters/team-a.yaml": cluster("team-a").replace("spec:\n", quota)})
-    made.run()
+def shell() -> Iterator[Fleet]:
+    made = Fleet()
+    quota = {"cpu": "2", "memory": "4Gi", "pods": 50}
+    profile = documents.profile(documents.pack("base", documents.config_map("config", a="1")))
+    made.push({"profiles/web.yaml": profile, "clusters/team-a.yaml": documents.cluster("team-a", quota=quota)})
+    made.run(seconds=400.0)
     assert made.word("team-a") == "Ready"
     yield made
     made.close()
@@ -72,7 +74,7 @@ CASES: list[tuple[str, str, str, str, Callable[[Obj], None]]] = [
 ]
 
 
-def rival(shell: Shell, where: tuple[str, str, str, str], change: Callable[[Obj], None], how: str) -> Obj:
+def rival(shell: Fleet, where: tuple[str, str, str, str], change: Callable[[Obj], None], how: str) -> Obj:
     """Change an object as somebody with the right to; how it was before."""
     found = shell.host.get(*where)
     assert found is not None, [one["metadata"]["name"] for one in shell.host.objects(*where[:3])]
@@ -99,13 +101,13 @@ def core(found: Obj | None) -> Any:
 @pytest.mark.parametrize("how", ["edit", "apply"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[3]}{case[4].__name__}")
 def test_a_guard_is_put_back_every_time(
-    shell: Shell, case: tuple[str, str, str, str, Callable[[Obj], None]], how: str
+    shell: Fleet, case: tuple[str, str, str, str, Callable[[Obj], None]], how: str
 ) -> None:
     *where, change = case
     place = (where[0], where[1], where[2], where[3])
     for _ in range(OFTEN + 2):
         before = rival(shell, place, change, how)
-        shell.once("team-a")
+        shell.workers.once("team-a")
         assert core(shell.host.get(*place)) == core(before)
-    shell.run()
+    shell.run(seconds=400.0)
     assert shell.word("team-a") == "Ready"
