@@ -240,4 +240,4 @@ def test_reading_is_total(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_reading_is_total_for_longer(name: str) -> None:
-    CASES[name](3000)
+    CASES[name](600)
