@@ -62,6 +62,7 @@ def rival(field: Field) -> stage.Controller:
     folder.mkdir()
     webhook, internal = free_port(), free_port()
     config = yaml.safe_load(field.stage.config.read_text())
+    config["spec"]["files"] = str(field.stage.folder)  # where the secret of the webhook lies
     config["spec"]["server"] = {"webhook": f"127.0.0.1:{webhook}", "internal": f"127.0.0.1:{internal}"}
     (folder / "nidus.yaml").write_text(yaml.safe_dump(config))
     other = replace(field.stage, folder=folder, config=folder / "nidus.yaml", webhook=webhook, internal=internal)
