@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from bench import documents, scene
 from bench.report import Outcome, Row, Size, percentile
+from bench.stamps import Seen, watched
 from devhost import account
-from devhost.api import ApiError
 from tests.faults.proxy import FaultProxy, before_host
 
 CLUSTERS: Final = 40
@@ -26,15 +26,6 @@ TO_ALL: Final = 4
 """Pushes that change every cluster, in each phase; an undisturbed phase has half of them before and half after."""
 TO_ONE: Final = 10
 SECONDS: Final = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A value that came to be inside a nested cluster, and when its watch told."""
-
-    cluster: str
-    stamp: str
-    at: float
 
 
 @dataclass(slots=True)
@@ -64,7 +55,7 @@ def run(size: Size) -> Outcome:
         made.kubeconfig = proxy.kubeconfig
         made.start()
         made.await_ready()
-        one = Run(made, proxy, _watched(made))
+        one = Run(made, proxy, watched(made))
         calm = Phase()
         _undisturbed(one, calm)
         disturbed = {count // part: _disturbed(one, count // part) for part in PARTS}
@@ -120,24 +111,6 @@ def _push(one: Run, changed: Collection[int], hanging: Collection[int]) -> list[
             at.setdefault(seen.cluster, seen.at)
     hook = one.made.pushed_at()
     return [moment - hook for moment in at.values()]
-
-
-def _watched(made: scene.Scene) -> queue.Queue[Seen]:
-    heard: queue.Queue[Seen] = queue.Queue()
-    version = made.inside.list("v1", "ConfigMap", fields="metadata.name=settings-0")["metadata"]["resourceVersion"]
-    threading.Thread(target=_watch, args=(made, version, heard), daemon=True).start()
-    return heard
-
-
-def _watch(made: scene.Scene, version: str, heard: queue.Queue[Seen]) -> None:
-    """Hear of every ConfigMap on the shared plane until the plane ends."""
-    try:
-        for kind, item in made.inside.watch("v1", "ConfigMap", version, seconds=3600):
-            if kind in ("ADDED", "MODIFIED") and item["metadata"]["name"] == "settings-0":
-                cluster = item["metadata"]["namespace"].removesuffix("-web")
-                heard.put(Seen(cluster, item["data"]["stamp"], time.time()))
-    except ApiError:
-        return  # the scene is over
 
 
 def _await_told(made: scene.Scene, names: Sequence[str], began: float, phase: Phase) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import queue
 import random
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,19 +15,10 @@ from typing import Final
 
 from bench import documents, scene
 from bench.report import Outcome, Row, Size, percentile
-from devhost.api import ApiError
+from bench.stamps import Seen, watched
 
 STAGES: Final = ("seen", "fetched", "validated", "admitted")
 SECONDS: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A value that came to be inside a nested cluster, and when its watch told."""
-
-    cluster: str
-    stamp: str
-    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +41,9 @@ def run(size: Size) -> Outcome:
 
 
 def _pushes(made: scene.Scene, count: int) -> list[Push]:
-    heard: queue.Queue[Seen] = queue.Queue()
-    version = made.inside.list("v1", "ConfigMap", fields="metadata.name=settings-0")["metadata"]["resourceVersion"]
-    threading.Thread(target=_watch, args=(made, version, heard), daemon=True).start()
+    heard = watched(made)
     chosen = random.Random(7)
     return [_one(made, chosen.randrange(made.running), str(number + 1), heard) for number in range(count)]
-
-
-def _watch(made: scene.Scene, version: str, heard: queue.Queue[Seen]) -> None:
-    """Hear of every ConfigMap on the shared plane until the plane ends."""
-    try:
-        for kind, item in made.inside.watch("v1", "ConfigMap", version, seconds=3600):
-            if kind in ("ADDED", "MODIFIED") and item["metadata"]["name"] == "settings-0":
-                cluster = item["metadata"]["namespace"].removesuffix("-web")
-                heard.put(Seen(cluster, item["data"]["stamp"], time.time()))
-    except ApiError:
-        return  # the scene is over; a watch that broke off earlier shows as a push that is never seen
 
 
 def _one(made: scene.Scene, number: int, stamp: str, heard: queue.Queue[Seen]) -> Push:

@@ -1,8 +1,6 @@
 """Memory is only a hint (R1): whatever a watch fails to say, the live cache finds out and announces."""
 
 import queue
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +14,7 @@ from reconciler.model import ObjectRef
 from tests.memory.failures import CLOSED, REFUSED, SILENT, answer, on, raw
 from tests.memory.server import Server
 from tests.shell import client
+from tests.waiting import eventually
 
 Changes = queue.Queue[Seen]
 WATCH = on("watch", kind="ConfigMap")
@@ -294,10 +293,3 @@ def test_a_bug_of_a_listener_ends_nothing_and_is_told(server: Server) -> None:
         server.put(config("good"))
         until(heard, "good")
         assert len(cache) == 2
-
-
-def eventually(check: Callable[[], bool], seconds: float = 20.0) -> None:
-    ends = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < ends, "not in time"
-        threading.Event().wait(0.02)

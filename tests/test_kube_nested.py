@@ -3,8 +3,7 @@
 import queue
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from reconciler.kube.targets import Targets
 from reconciler.model import HostConfig, ObjectRef, Target
 from tests.answering import drops, http, kubeconfig
 from tests.nested_server import NAME, NAMESPACE, Behave, ForwardingHost, NestedServer, is_well, waits
+from tests.waiting import eventually
 
 TARGET = Target("local", NAME)
 CONFIG = ObjectRef("", "ConfigMap", "default", "a")
@@ -240,13 +240,6 @@ def forwards() -> list[str]:
 
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def eventually(check: Callable[[], bool], seconds: float = 20.0) -> None:
-    ends = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < ends, "not in time"
-        threading.Event().wait(0.05)
 
 
 def test_a_bug_met_by_a_nested_watch_is_told_and_the_watch_goes_on(

@@ -10,7 +10,8 @@ from reconciler.controller.service import Service
 from reconciler.model import ObjectRef
 from tests.memory.server import Server
 from tests.shell import client
-from tests.test_service import NAMESPACE, House, house, server, until
+from tests.test_service import NAMESPACE, House, house, server
+from tests.waiting import until
 
 __all__ = ["house", "server"]
 FUTURE = 9_200_000_000_000_000_000  # the year 2261, in nanoseconds

@@ -6,7 +6,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.memory.http import Front
 from tests.memory.server import Server
 from tests.spec_cases import RULES
 from tests.test_source_mirror import Work
+from tests.waiting import until
 
 NAMESPACE = "nidus-system"
 CRDS = Path(__file__).parent.parent / "deploy" / "crds"
@@ -121,16 +122,6 @@ class House:
     def holder(self) -> str:
         lease = self.server.get("coordination.k8s.io", "Lease", NAMESPACE, "nidus") or {}
         return str((lease.get("spec") or {}).get("holderIdentity") or "")
-
-
-def until(check: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Whether `check` becomes true in time."""
-    ends = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def get(service: Service, path: str) -> tuple[int, str]:

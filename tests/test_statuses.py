@@ -3,10 +3,10 @@ shown."""
 
 import gc
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,12 @@ from reconciler.model import (
     Target,
 )
 from reconciler.report import Reporter
+from tests import waiting
 from tests.memory.failures import LOST, REFUSED, answer, on
 from tests.memory.server import Server
 from tests.shell import client
+
+until = partial(waiting.until, seconds=5.0)
 
 NAMESPACE = "nidus-system"
 CRDS = Path(__file__).parent.parent / "deploy" / "crds"
@@ -70,16 +73,6 @@ def shown(server: Server, name: str = "a", kind: str = "NestedCluster") -> dict[
 
 def word(server: Server, name: str = "a") -> str:
     return str((shown(server, name).get("status") or {}).get("status", ""))
-
-
-def until(check: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether `check` becomes true in time."""
-    ends = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_what_is_told_stands_there(server: Server, reporter: Reporter) -> None:
