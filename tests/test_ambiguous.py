@@ -76,6 +76,23 @@ def test_a_create_that_did_not_is_tried_again(failure: Failure) -> None:
     assert scene.run(config_map()).outcomes == [("ConfigMap/web/conf", "created")]
 
 
+@pytest.mark.parametrize("failure", DONE, ids=lambda one: one.form)
+@pytest.mark.parametrize("replaced", [False, True], ids=["created", "replaced"])
+def test_an_object_made_again_is_ours_even_if_it_could_not_be_read_back(failure: Failure, replaced: bool) -> None:
+    """The inventory has the UID of the object before."""
+    scene = Scene(fixed("1"))
+    old = scene.entries[0].uid
+    if not replaced:
+        scene.server.delete("", "ConfigMap", "web", "conf")
+    wanted = fixed("2" if replaced else "1")
+    scene.server.fail(failure, lambda call: write(call) and call.verb == "apply")
+    scene.server.fail(REFUSED, on("get", kind="ConfigMap"), nth=2)  # the first look is for the plan
+    assert scene.run(wanted).outcomes == [("ConfigMap/web/conf", "failed")]
+    assert live(scene.client, wanted)["metadata"]["uid"] != old == scene.entries[0].uid
+    scene.quiet(wanted)
+    assert (scene.entries[0].uid, scene.entries[0].state) == (live(scene.client, wanted)["metadata"]["uid"], "owned")
+
+
 @pytest.mark.parametrize("failure", [*DONE, *UNDONE], ids=lambda one: one.form)
 @pytest.mark.parametrize("data", [{"a": "2"}, {"b": "1"}, {"a": "1", "b": "2"}], ids=["changed", "removed", "added"])
 def test_a_change_is_confirmed_only_if_it_took_effect(failure: Failure, data: Obj) -> None:
@@ -159,7 +176,7 @@ def test_what_appears_while_it_is_created_is_reported_and_left() -> None:
     assert "annotations" not in there["metadata"] and "labels" not in there["metadata"]
     again = scene.run(config_map())
     assert [(one.action, one.reason) for one in again.plan.changes] == [("hold", "NotOwner")]
-    assert scene.run().outcomes == [("ConfigMap/web/conf", "skipped")]
+    assert not scene.entries and not scene.run().outcomes
     assert live(scene.client, config_map())["data"] == {"theirs": "x"}
 
 

@@ -285,6 +285,25 @@ def test_a_condition_that_did_not_turn_keeps_its_time_over_a_restart(server: Ser
     assert "Event" not in {call.kind for call in server.log}  # nothing is told twice
 
 
+def test_a_stage_keeps_its_first_time_over_a_restart(server: Server) -> None:
+    """The commit was Ready before the restart: a start writes nothing, and the stages are in order."""
+    stages = (("seen", 100.0), ("fetched", 101.0), ("validated", 102.0), ("admitted", 103.0))
+    first = Reporter(client(server), NAMESPACE, "test")
+    first.source(SourceReport("platform", REVISION, trigger="webhook", stages=stages), URL)
+    first.stage("platform", "ready", 104.0)
+    first.close()
+    before = shown(server, "platform", "Source")["status"]
+    server.log.clear()
+    second = Reporter(client(server), NAMESPACE, "test")
+    second.load()
+    second.source(SourceReport("platform", REVISION, trigger="start", stages=(("seen", 200.0),)), URL)
+    second.stage("platform", "ready", 201.0)
+    second.close()
+    assert shown(server, "platform", "Source")["status"] == before
+    assert second.sources["platform"].stages == (*stages, ("ready", 104.0))
+    assert {call.verb for call in server.log if call.kind == "Source"} == {"list"}
+
+
 def _load(reporter: Any) -> None:
     (reporter.load if hasattr(reporter, "load") else reporter.statuses.load)()
 

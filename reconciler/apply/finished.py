@@ -37,7 +37,12 @@ def finished(bundle: Bundle, entries: Entries, plan: Plan, results: Sequence[Res
 
 def _unmade(entry: InventoryEntry, bundle: Bundle) -> bool:
     """Whether an entry only says that an object was to be made in the cluster's namespace on the host."""
-    return entry.state == "intended" and not entry.target.nested and entry.ref.namespace == bundle.namespace
+    return (
+        entry.state == "intended"
+        and not entry.uid
+        and not entry.target.nested
+        and entry.ref.namespace == bundle.namespace
+    )
 
 
 def _at_home(bundle: Bundle, entries: Entries, spoken: Mapping[Key, Change]) -> bool:

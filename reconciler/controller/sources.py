@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from reconciler.controller import border, git_watch, sync_requests
@@ -161,11 +161,7 @@ class Sources:
         its tree again."""
         if wakes.admit in self.following:
             self.following[wakes.admit].wake.up("versions", again=True)
-        known = self._reporter.sources.get(wakes.complete)
-        if known is not None:
-            now = time.time()
-            self._measure(known.stages, (("ready", now),))
-            self._reporter.stage(known.source, "ready", now)
+        self._reporter.stage(wakes.complete, "ready", time.time())
 
     def freed(self, name: str) -> None:
         """A cluster no longer exists: sources that wait for its name admit their tree again."""
@@ -228,16 +224,12 @@ class Sources:
             self._queue.add(key, bulk=True)
 
     def _tell(self, report: SourceReport) -> None:
-        self._measure(report.stages, report.stages[1:])
+        for stage, at in report.stages[1:]:
+            self._reporter.metrics.stage(stage, at - report.stages[0][1])
         config = self.following[report.source].config
         self._reporter.source(report, {"url": config.url, "branch": config.branch, "path": config.path})
         if not report.error:
             self.sweep()
-
-    def _measure(self, known: Sequence[tuple[str, float]], stages: Sequence[tuple[str, float]]) -> None:
-        seen = dict(known).get("seen", time.time())
-        for stage, at in stages:
-            self._reporter.metrics.stage(stage, at - seen)
 
 
 def _local(config: SourceConfig) -> Path | None:

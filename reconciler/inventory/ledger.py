@@ -13,27 +13,29 @@ CONFIRMED = frozenset({"created", "configured", "adopted", "replaced"})
 
 
 def intend(entries: Entries, changes: Iterable[Change]) -> Entries:
-    """The entries to save before the changes are sent: new ones for every create, `deleting` for every delete and
-    replace. An entry found by a selector keeps its state: the object was never ours (D4)."""
+    """The entries to save before the changes are sent: `intended` for every create and replace, `deleting` for every
+    delete. A known entry keeps its UID: if the answer is lost, the object with that UID or one with our nonce is ours
+    (A6). An entry found by a selector keeps its state: the object was never ours (D4)."""
     known = {(entry.target, entry.ref): entry for entry in entries}
     for change in changes:
         key = (change.target, change.ref)
-        if change.action in ("create", "replace") and key not in known:
-            known[key] = InventoryEntry(change.target, change.ref, change.layer, "", "intended")
+        if change.action in ("create", "replace"):
+            new = InventoryEntry(change.target, change.ref, change.layer, "", "intended")
+            known[key] = replace(known.get(key, new), state="intended")
         elif change.action in DESTRUCTIVE and key in known and known[key].state != "claimed":
             known[key] = replace(known[key], state="deleting")
     return _sorted(known.values())
 
 
 def confirm(entries: Entries, plan: Plan, results: Sequence[Result]) -> Entries:
-    """The entries after the results: with UIDs and fields of applied objects, without objects observed gone; a failure
-    changes no entry."""
+    """The entries after the results: with UIDs and fields of applied objects, without objects that are gone or that
+    somebody else made in our place (A2), even where they carry our marks now. Any other failure changes no entry."""
     known = {(entry.target, entry.ref): entry for entry in entries}
     for result in results:
         key = (result.change.target, result.change.ref)
         if result.outcome in CONFIRMED or (result.outcome == "unchanged" and result.uid):
             known[key] = InventoryEntry(*key, result.change.layer, result.uid, "owned", result.fields)
-        elif result.outcome == "deleted":
+        elif result.outcome == "deleted" or result.reason == "CreatedMeanwhile":
             known.pop(key, None)
     for ref in _settled(plan):
         known.pop(ref, None)

@@ -53,11 +53,11 @@ def marked(obj: Object, *, cluster: str, nonce: str, nested: bool) -> bool:
 
 
 def ours(entry: InventoryEntry | None, seen: Observed, cluster: str, nonce: str) -> bool:
-    """Whether a live object is the one in our inventory (A3): by UID, whatever its labels; for an intended entry by our
-    marks and nonce, and never an object that the engine made (R4)."""
+    """Whether a live object is the one in our inventory (A3): by UID, whatever its labels; for an intended entry also by
+    our marks and nonce, and then never an object that the engine made (R4)."""
     if entry is None or seen.live is None:
         return False
-    if entry.uid:
+    if entry.uid and (entry.uid == seen.uid or entry.state != "intended"):
         return entry.uid == seen.uid
     return not seen.foreign and marked(seen.live, cluster=cluster, nonce=nonce, nested=bool(entry.target.nested))
 

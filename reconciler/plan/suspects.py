@@ -44,9 +44,9 @@ def suspects(
 
 
 def candidate(entry: InventoryEntry, live: Object) -> bool:
-    """Whether a live object may be compared: it is not being deleted, and has the UID we know."""
+    """Whether a live object may be compared: it is not being deleted, and has the UID we know or one we do not know yet."""
     metadata = live["metadata"]
-    return "deletionTimestamp" not in metadata and entry.uid in ("", metadata.get("uid"))
+    return "deletionTimestamp" not in metadata and (entry.state == "intended" or entry.uid in ("", metadata.get("uid")))
 
 
 def differs(asked: Object, live: Object, fields: Iterable[str]) -> bool:

@@ -73,14 +73,14 @@ def read_cluster(item: Object) -> ClusterView:
 def read_source(item: Object) -> SourceView:
     """The view in the status object of a source, for a process that starts."""
     status = _mapping(item.get("status"))
-    stages = tuple((name, at) for name, text in _mapping(status.get("stages")).items() if (at := _seconds(text)))
+    stages = [(name, at) for name, text in _mapping(status.get("stages")).items() if (at := _seconds(text))]
     generation = status.get("generation")
     return SourceView(
         source=str(item["metadata"]["name"]),
         revision=_text(status, "revision"),
         generation=generation if isinstance(generation, int) else 0,
         trigger=_text(status, "trigger"),
-        stages=stages,
+        stages=tuple(sorted(stages, key=lambda one: one[1])),
         fetched=_seconds(status.get("fetched")) or dict(stages).get("fetched", 0.0),
         error=_text(status, "error"),
     )

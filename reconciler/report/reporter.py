@@ -69,13 +69,14 @@ class Reporter:
             self.statuses.cluster(after)
 
     def stage(self, source: str, name: str, at: float) -> None:
-        """One more stage of the commit a source was read at (T3); `at` in seconds since the epoch."""
+        """One more stage of the commit a source was read at (T3), told once; `at` in seconds since the epoch."""
         with self._lock:
             known = self.sources.get(source)
-            if known is None:
+            if known is None or (after := view.staged(known, name, at)) is known:
                 return
-            after = self.sources[source] = view.staged(known, name, at)
+            self.sources[source] = after
             self.statuses.source(after)
+        self.metrics.stage(name, at - dict(known.stages).get("seen", at))
 
     def applied(self, cluster: str) -> str:
         """The revision that was last fully applied, as in the view; "" for none."""

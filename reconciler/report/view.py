@@ -154,7 +154,9 @@ def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, A
 
 
 def staged(known: SourceView, name: str, at: float) -> SourceView:
-    """The view with one more stage."""
+    """The view with one more stage. A stage of a commit keeps its first time, also after a restart."""
+    if name in dict(known.stages):
+        return known
     return replace(known, stages=(*known.stages, (name, at)))
 
 
