@@ -2,10 +2,12 @@
 
 import json
 from fractions import Fraction
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -187,12 +189,73 @@ def test_ingress_from_opens_those_namespaces_only() -> None:
     assert edge in workload["from"]
 
 
-def test_workloads_reach_no_private_address() -> None:
+METADATA = (
+    *("169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.0.23", "169.254.42.42"),
+    *("168.63.129.16", "100.100.100.200", "192.0.0.192"),
+    *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42", "fe80::a9fe:a9fe"),
+    *("64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110", "64:ff9b::6464:64c8", "64:ff9b::c000:c0"),
+    *("64:ff9b:1::a9fe:a9fe", "64:ff9b:1:fffe::1"),
+)
+
+
+def reaches(spec: dict[str, Any], address: str, port: int) -> bool:
+    """Whether an egress rule of a NetworkPolicy lets TCP pass to this address outside the cluster."""
+    return any(
+        ("to" not in rule or any(_holds(peer, address) for peer in rule["to"]))
+        and ("ports" not in rule or any(one["port"] == port and one["protocol"] == "TCP" for one in rule["ports"]))
+        for rule in spec["egress"] or ()
+    )
+
+
+def _holds(peer: dict[str, Any], address: str) -> bool:
+    blocks = [peer["ipBlock"]] if "ipBlock" in peer else []
+    where = ip_address(address)
+    return any(
+        where in ip_network(block["cidr"]) and not any(where in ip_network(part) for part in block.get("except", ()))
+        for block in blocks
+    )
+
+
+def shipped() -> dict[str, Any]:
+    text = (Path(__file__).parents[1] / "deploy/controller.yaml").read_text()
+    (found,) = [one["spec"] for one in yaml.safe_load_all(text) if one["kind"] == "NetworkPolicy"]
+    return dict(found)
+
+
+@pytest.mark.parametrize("address", METADATA)
+def test_nobody_reaches_a_metadata_service(address: str) -> None:
+    for (kind, name), obj in objects(control_plane=ETCD).items():
+        if kind == "NetworkPolicy":
+            assert not reaches(obj["spec"], address, 80), name
+    assert not reaches(network("nidus-workload"), address, 443)
+    assert "Egress" in shipped()["policyTypes"]
+    assert not reaches(shipped(), address, 80)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.1", "2001:db8::1", "64:ff9b::cb00:7101"])
+def test_the_internet_is_reached(address: str) -> None:
+    assert all(
+        reaches(spec, address, port) for spec in (network("nidus-workload"), shipped()) for port in (22, 80, 443)
+    )
+
+
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "100.64.0.1", "172.31.0.1", "192.168.1.1", "127.0.0.1", "fd12::1", "64:ff9b::a01:203"]
+)
+def test_workloads_reach_no_private_address(address: str) -> None:
+    assert not reaches(network("nidus-workload"), address, 80)
+
+
+def test_every_exception_lies_in_its_block() -> None:
+    """The API server refuses an exception that is not strictly inside its block."""
+    specs = [network("nidus-workload"), shipped()]
     blocks = [
-        peer["ipBlock"] for rule in network("nidus-workload")["egress"] for peer in rule["to"] if "ipBlock" in peer
+        peer["ipBlock"] for one in specs for rule in one["egress"] for peer in rule.get("to", ()) if "ipBlock" in peer
     ]
-    internet = next(block for block in blocks if block["cidr"] == "0.0.0.0/0")
-    assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"} <= set(internet["except"])
+    for block in blocks:
+        outer = ip_network(block["cidr"])
+        for part in map(ip_network, block.get("except", ())):
+            assert (part.version, part.prefixlen > outer.prefixlen) == (outer.version, True)
 
 
 def test_the_store_talks_to_itself_and_its_control_plane() -> None:
