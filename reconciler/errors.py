@@ -73,6 +73,11 @@ class LeaseLost(NidusError):
     """The Lease is held by another process, or could not be renewed in time."""
 
 
+class Stopped(BaseException):
+    """This process ends: a pass goes no further than the object in flight (H2). No failure of anything, so no handler of
+    errors may take it for one."""
+
+
 class ErrorClass(StrEnum):
     """What one answer of a Kubernetes API means (A6). Only ABSENT means "not there"."""
 

@@ -188,6 +188,37 @@ def test_what_was_done_is_known_whatever_fails_after_it() -> None:
     assert fleet.word("a") == "Ready"
 
 
+@pytest.mark.parametrize("after", [1, 7], ids=["while it is gathered", "while it is applied"])
+def test_a_stop_ends_a_pass_after_the_objects_in_flight_and_confirms_them(after: int) -> None:
+    """The process was told to end: what was sent is on record, nothing else is sent, and no report calls it a failure."""
+    fleet = standing(pack("base", config_map("one")), names="a")
+    many = [config_map(f"m{number:02}") for number in range(60)]
+    calls = 0
+
+    def end(call: Call) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == after:
+            fleet.queue.close()
+
+    fleet.nested["a"].choosers.append(end)
+    fleet.push(files(pack("base", config_map("one"), *many), names="a"))
+    fleet.workers.once("a")
+    made = set(fleet.names("a")) - {"one"}
+    assert len(made) < 20 and bool(made) == (after > 1)
+    state = fleet.state("a")
+    assert state is not None
+    assert {one.ref.name for one in state.entries if one.ref.kind == "ConfigMap" and one.state == "owned"} == {
+        "one",
+        *made,
+    }
+    assert fleet.word("a") == "Ready"  # nothing is told of a pass that did not end
+    fleet.nested["a"].heal()
+    fleet.restart()
+    fleet.run()
+    assert len(fleet.names("a")) == 61 and fleet.word("a") == "Ready"
+
+
 def test_one_failed_read_of_the_host_is_tried_again_within_seconds() -> None:
     fleet = standing(pack("base", config_map("one")))
     fleet.push(files(pack("base", config_map("two"))))

@@ -11,7 +11,7 @@ from reconciler.controller import briefs
 from reconciler.controller.border import contained
 from reconciler.controller.queue import FIRST, SOON, Queue, threads
 from reconciler.controller.registry import Registry, Wakes
-from reconciler.errors import ApiError, LeaseLost, NidusError, Retry
+from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stopped
 from reconciler.gather import Reader
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
@@ -68,11 +68,12 @@ class Workers:
         return [(number, partial(self._silent, number)) for number in self._beats]
 
     def once(self, key: str, alive: Callable[[], None] = lambda: None) -> None:
-        """One pass over one cluster, whether it succeeds or fails."""
+        """One pass over one cluster, whether it succeeds or fails. Once the queue is closed it ends after the object in
+        flight, with what was done confirmed (H2)."""
         try:
             with contained("pass", key):
                 self._once(key, alive)
-        except LeaseLost:
+        except (LeaseLost, Stopped):
             return  # the process is about to end (H1); nothing more is written or reported
         except NidusError:  # a bug outside the pass itself: it was logged, and the pass is done once more
             self._queue.back_off(key)
@@ -117,11 +118,16 @@ class Workers:
         if resting is not None:
             return Outcome(resting, save(given.state))
         facts = Facts(self._registry.facts, self._tools.salt)
-        reader = _beating(self._tools.reader(given.bundle, given.source), alive)
+        reader = _beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
         outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
         if outcome.over:
             return self._closed(given.bundle, outcome)
         return replace(outcome, report=briefs.with_held(outcome.report, given.held))
+
+    def _going(self, alive: Callable[[], None]) -> None:
+        alive()
+        if self._queue.closed:
+            raise Stopped
 
     def _permit(self, given: Assignment, wanted: Destructive) -> Permit:
         permit, released = self._registry.permit(given, wanted, self._tools.clock())
@@ -221,7 +227,7 @@ def _failed(key: str, given: Assignment | Unresolved, error: NidusError) -> Outc
 
 
 def _beating(reader: Reader, alive: Callable[[], None]) -> Reader:
-    """A reader that reports each read to liveness: a long pass over a slow host is no stalled worker (H3)."""
+    """A reader that calls `alive` before each use: a long pass over a slow host is no stalled worker (H3)."""
 
     def client(target: Target) -> Client:
         alive()
