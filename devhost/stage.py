@@ -33,6 +33,16 @@ READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 IDENTITY: Final = ("-c", "user.name=Nidus demo", "-c", "user.email=demo@nidus.invalid", "-c", "commit.gpgsign=false")
 
+DNS_PATTERN: Final = "*.nested.example.com"
+CEILINGS: Final[dict[str, Any]] = {
+    "nodeSelectors": {"kubernetes.io/os": ["linux"]},
+    "tolerations": [{"key": "pool", "value": "tenants", "effect": "NoSchedule"}],
+    "syncToHost": ["ingresses", "podDisruptionBudgets"],
+    "replicas": 1,
+    "storage": "20Gi",
+}
+"""What the sample repository asks for, as its README tells it."""
+
 HOOK: Final = '''#!{python} -IS
 """Tells the controller of a push: signed, over the raw bytes, as GitHub does it."""
 import hashlib, hmac, http.client, json, pathlib, sys, time
@@ -233,7 +243,8 @@ def _configuration(stage: Stage, secret: Path, spec: dict[str, Any]) -> dict[str
             "versions": [{"version": "0.36.1", "chart": {"path": str(nested.chart())}}],
             "kubernetesVersions": ["v1.36.0"],
         },
-        "policy": {"dnsPattern": "*.nested.example.com"},
+        "policy": {"dnsPattern": DNS_PATTERN},
+        "ceilings": CEILINGS,
         "server": {"webhook": f"127.0.0.1:{stage.webhook}", "internal": f"127.0.0.1:{stage.internal}"},
         **spec,
     }

@@ -16,7 +16,9 @@ from reconciler.engine.choice import choose as choose
 from reconciler.engine.choice import pinned as pinned
 from reconciler.engine.network import network_policies
 from reconciler.engine.policies import host_namespace, limit_range, quota, role_bindings
-from reconciler.engine.values import chart_of, chart_values, isolation_of, quota_of
+from reconciler.engine.values import chart_of, chart_values, isolation_of
+from reconciler.engine.values import quota_of as quota_of
+from reconciler.engine.violations import toleration as toleration
 from reconciler.engine.violations import violations as violations
 from reconciler.engine.writes import ignore_rules
 from reconciler.model import ClusterDocument, HostFacts, Layer, NestedCluster, Object, Role, Rules, Target

@@ -1,7 +1,6 @@
 """Rules of the engine that no schema has: the chart would render, but the engine would not start or the host would
 refuse it."""
 
-import re
 from collections.abc import Iterator
 
 from reconciler.engine import quantity, versions
@@ -58,9 +57,13 @@ def violations(document: NestedCluster, rules: Rules, running: Versions = NO_VER
     return [
         *_versions(document, rules, running),
         *_control_plane(document),
-        *_expose(spec.expose, rules),
+        *_expose(spec.expose),
         *_quota(spec.quota or Quota()),
-        *(found for index, one in enumerate(spec.scheduling.tolerations) for found in _toleration(index, one)),
+        *(
+            found
+            for index, one in enumerate(spec.scheduling.tolerations)
+            for found in toleration(f"/spec/scheduling/tolerations/{index}", one)
+        ),
     ]
 
 
@@ -99,7 +102,7 @@ def _control_plane(document: NestedCluster) -> Iterator[Found]:
         yield from _amount(f"/spec/controlPlane/{place}", amount)
 
 
-def _expose(expose: Expose, rules: Rules) -> Iterator[Found]:
+def _expose(expose: Expose) -> Iterator[Found]:
     values = {
         "ingressClassName": expose.ingress_class_name,
         "nodePort": expose.node_port,
@@ -113,8 +116,6 @@ def _expose(expose: Expose, rules: Rules) -> Iterator[Found]:
             yield f"/spec/expose/{name}", f"{name} has no meaning with type {expose.type}", f"for: {', '.join(types)}"
     if expose.type == "Ingress" and not expose.host:
         yield "/spec/expose/host", "type Ingress needs a host", "the name clients use, passed through by its TLS name"
-    if expose.host and rules.dns_pattern and not _inside(expose.host, rules.dns_pattern):
-        yield "/spec/expose/host", f"{expose.host} is outside {rules.dns_pattern}", "the operator sets the DNS pattern"
     yield from _annotations(expose)
 
 
@@ -124,11 +125,6 @@ def _annotations(expose: Expose) -> Iterator[Found]:
         if not any(name == one or (one.endswith("/") and name.startswith(one)) for one in allowed):
             hint = f"allowed: {', '.join(allowed)}" if allowed else "no annotation is"
             yield f"/spec/expose/annotations/{_escaped(name)}", f"not allowed with type {expose.type}: {name}", hint
-
-
-def _inside(host: str, pattern: str) -> bool:
-    """`*` stands for one label, as in a certificate."""
-    return re.fullmatch(re.escape(pattern).replace(r"\*", "[a-z0-9-]+"), host) is not None
 
 
 def _quota(quota: Quota) -> Iterator[Found]:
@@ -150,8 +146,8 @@ def _amount(pointer: str, amount: str) -> Iterator[Found]:
         yield pointer, "not a quantity", "such as 250m, 5Gi or 2"
 
 
-def _toleration(index: int, one: Toleration) -> Iterator[Found]:
-    pointer = f"/spec/scheduling/tolerations/{index}"
+def toleration(pointer: str, one: Toleration) -> Iterator[Found]:
+    """What is wrong with the toleration at this place: Kubernetes or the engine would refuse it."""
     if one.operator == "Exists" and one.value:
         yield f"{pointer}/value", "operator Exists takes no value", "leave value out, or use Equal"
     if one.operator == "Equal" and not one.key:

@@ -4,6 +4,7 @@
 """
 
 from reconciler.model.config import Budget as Budget
+from reconciler.model.config import Ceilings as Ceilings
 from reconciler.model.config import ControllerConfig as ControllerConfig
 from reconciler.model.config import ControllerSpec as ControllerSpec
 from reconciler.model.config import Credentials as Credentials
@@ -16,6 +17,7 @@ from reconciler.model.config import HostConfig as HostConfig
 from reconciler.model.config import LeaseConfig as LeaseConfig
 from reconciler.model.config import Limits as Limits
 from reconciler.model.config import PolicyConfig as PolicyConfig
+from reconciler.model.config import QuotaCeiling as QuotaCeiling
 from reconciler.model.config import ServerConfig as ServerConfig
 from reconciler.model.config import SourceConfig as SourceConfig
 from reconciler.model.config import WebhookConfig as WebhookConfig

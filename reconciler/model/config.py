@@ -1,6 +1,8 @@
 """The controller's own configuration file (docs/reference/ControllerConfig.md), as typed values."""
 
-from reconciler.model.documents import Isolation, Quota, Struct
+from msgspec import UNSET, UnsetType
+
+from reconciler.model.documents import Isolation, Quota, Struct, Toleration
 
 
 class WebhookConfig(Struct, frozen=True):
@@ -68,6 +70,23 @@ class PolicyConfig(Struct, frozen=True):
     dns_pattern: str = ""
 
 
+class QuotaCeiling(Struct, frozen=True):
+    required: bool = False
+    maximum: Quota = Quota()
+
+
+class Ceilings(Struct, frozen=True):
+    quota: QuotaCeiling = QuotaCeiling()
+    priority_classes: tuple[str, ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
+    node_selectors: dict[str, tuple[str, ...]] = {}
+    network_policy_off: bool = False
+    annotations: tuple[str, ...] = ()
+    sync_to_host: tuple[str, ...] = ()
+    replicas: int | UnsetType = UNSET
+    storage: str = ""
+
+
 class Limits(Struct, frozen=True):
     file: str = "1Mi"
     files: int = 20000
@@ -96,6 +115,7 @@ class ControllerSpec(Struct, frozen=True):
     defaults: Defaults = Defaults()
     deletion: DeletionConfig = DeletionConfig()
     policy: PolicyConfig = PolicyConfig()
+    ceilings: Ceilings = Ceilings()
     limits: Limits = Limits()
     server: ServerConfig = ServerConfig()
     lease: LeaseConfig = LeaseConfig()

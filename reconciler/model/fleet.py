@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.errors import printable
-from reconciler.model.config import Budget, Defaults
+from reconciler.model.config import Budget, Ceilings, Defaults
 from reconciler.model.documents import ClusterProfile, NestedCluster
 
 
@@ -162,7 +162,8 @@ NO_VERSIONS = Versions()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator decided, for every host. `engines` is ordered oldest to newest; `grace` in seconds."""
+    """What the operator decided, for every host. `engines` is ordered oldest to newest; `grace` in seconds; `ceilings` None:
+    not known, so nothing is judged by them."""
 
     namespace_pattern: str
     engines: tuple[EngineChart, ...]
@@ -172,6 +173,7 @@ class Rules:
     grace: float = 86400.0
     profile_versions: str = "Immutable"
     dns_pattern: str = ""
+    ceilings: Ceilings | None = field(default_factory=Ceilings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """NID10x the file, NID11x YAML, NID12x schema, NID13x names, NID14x profiles and variables, NID15x packs, NID16x clusters."""
+    """NID10x the file, NID11x YAML, NID12x schema, NID13x names, NID14x profiles and variables, NID15x packs, NID16x clusters,
+    NID17x the operator's ceilings."""
 
     TOO_LARGE = "NID101"
     NOT_UTF8 = "NID102"
@@ -52,6 +53,16 @@ class Code(StrEnum):
     IMMUTABLE = "NID162"
     EXPOSE_HOST = "NID163"
     RESERVED_NAMESPACE = "NID164"
+    HOST_TAKEN = "NID165"
+    CEILING_QUOTA = "NID170"
+    CEILING_PRIORITY_CLASS = "NID171"
+    CEILING_TOLERATION = "NID172"
+    CEILING_NODE_SELECTOR = "NID173"
+    CEILING_NETWORK_POLICY = "NID174"
+    CEILING_ANNOTATION = "NID175"
+    CEILING_SYNC = "NID176"
+    CEILING_REPLICAS = "NID177"
+    CEILING_STORAGE = "NID178"
 
 
 MEANING: dict[Code, str] = {
@@ -99,6 +110,16 @@ MEANING: dict[Code, str] = {
     Code.HOST: "a host this controller does not serve",
     Code.ENGINE: "a combination the engine does not accept",
     Code.IMMUTABLE: "a field that cannot change after the cluster was accepted",
-    Code.EXPOSE_HOST: "a host name outside the controller's DNS pattern",
+    Code.EXPOSE_HOST: "a host name outside the controller's DNS pattern, or no host name at all",
     Code.RESERVED_NAMESPACE: "a host namespace that belongs to Kubernetes or to the controller",
+    Code.HOST_TAKEN: "a host name that another cluster has",
+    Code.CEILING_QUOTA: "a quota, or resources of the control plane, above `ceilings.quota`",
+    Code.CEILING_PRIORITY_CLASS: "a priority class that is not in `ceilings.priorityClasses`",
+    Code.CEILING_TOLERATION: "a toleration that no entry of `ceilings.tolerations` covers",
+    Code.CEILING_NODE_SELECTOR: "a node label or value that is not in `ceilings.nodeSelectors`",
+    Code.CEILING_NETWORK_POLICY: "the network policy switched off without `ceilings.networkPolicyOff`",
+    Code.CEILING_ANNOTATION: "an annotation that does not begin as `ceilings.annotations` allows",
+    Code.CEILING_SYNC: "a kind copied to the host that is not in `ceilings.syncToHost`",
+    Code.CEILING_REPLICAS: "more control plane replicas than `ceilings.replicas`",
+    Code.CEILING_STORAGE: "more storage of the control plane than `ceilings.storage`",
 }

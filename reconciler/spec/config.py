@@ -1,9 +1,11 @@
 """The controller's configuration file (docs/reference/ControllerConfig.md), checked like every other document."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from reconciler.model import ControllerConfig, ControllerSpec, EngineChart, HostFacts, Limits, Rules, Violation
-from reconciler.spec import schema, semver, units, yaml
+from reconciler.spec import ceilings, schema, semver, units, yaml
 from reconciler.spec.codes import Code
 
 HOST = "local"
@@ -20,13 +22,21 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
         message = "expected one document of kind ControllerConfig"
         return None, (Violation(path, 1, 1, Code.KIND, message),)
     body = parsed.documents[0].body
+    wrong = [(where, code, message, hint) for where, message, hint, code in schema.check(body)]
+    if wrong:
+        return None, _placed(data, path, wrong)
+    found = msgspec.convert(body, ControllerConfig)
+    if told := _placed(data, path, ceilings.contradictions(found.spec)):
+        return None, told
+    return found, ()
+
+
+def _placed(data: bytes, path: str, wrong: Iterable[ceilings.Told]) -> tuple[Violation, ...]:
     told = []
-    for where, message, hint, code in schema.check(body):
+    for where, code, message, hint in wrong:
         line, column = yaml.locate(data, 0, where, key=code == Code.UNKNOWN_FIELD)
         told.append(Violation(path, line, column, code, message, where, hint))
-    if told:
-        return None, tuple(sorted(told))
-    return msgspec.convert(body, ControllerConfig), ()
+    return tuple(sorted(told))
 
 
 def rules(spec: ControllerSpec) -> Rules:
@@ -41,6 +51,7 @@ def rules(spec: ControllerSpec) -> Rules:
         grace=units.duration(spec.deletion.grace),
         profile_versions=spec.policy.profile_versions,
         dns_pattern=spec.policy.dns_pattern,
+        ceilings=spec.ceilings,
     )
 
 
@@ -51,4 +62,4 @@ def facts(spec: ControllerSpec) -> HostFacts:
 
 def anything() -> Rules:
     """Rules without a configuration: what depends on a configuration is not checked."""
-    return Rules(namespace_pattern="vcluster-{name}", engines=(), kubernetes_versions=())
+    return Rules(namespace_pattern="vcluster-{name}", engines=(), kubernetes_versions=(), ceilings=None)

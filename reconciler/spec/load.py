@@ -6,7 +6,7 @@ costs only what it changed.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.model import (
     NO_VERSIONS,
@@ -24,7 +24,7 @@ from reconciler.model import (
     Versions,
     Violation,
 )
-from reconciler.spec import choice, entries, files, lost, manifests, outline, profiles, unread
+from reconciler.spec import choice, entries, files, hosts, lost, manifests, outline, profiles, unread
 from reconciler.spec.choice import Keys
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import Entry, Item
@@ -111,15 +111,16 @@ def load(
     use = choice.chooser(checked, named.broken, in_use, rules)
     same = known.clusters if known.judged_by == (rules, facts) else {}
     clusters = _clusters(named.clusters, use, same, rules, facts, accepted or {}, running or {})
+    alone = _alone(clusters, accepted or {})
     violations = [*(one for one in shape.hiding if files.is_yaml(one.path)), *named.violations, *gone]
     for entry in read.values():
         violations += entry.violations
     for profile in checked.values():
         violations += profile.violations
     violations += _changed(checked, in_use, rules)
-    for cluster in clusters.values():
+    for cluster in alone.values():
         violations += cluster.violations
-    specs = _specs(checked, clusters, in_use, rules)
+    specs = _specs(checked, alone, in_use, rules)
     told = tuple(sorted(violations))
     snapshot = Snapshot(source, revision, tree.oid, tree.files, specs, told, descends, trailers, shape.hiding)
     return snapshot, Known(read, kept, checked, clusters, (rules, facts), pointers)
@@ -258,6 +259,16 @@ def _clusters(
         document = ClusterDocument(item.spec, item.path, item.line, item.digest)
         mistakes = [item.violation(*mistake) for mistake in check(item.spec, uses, rules, facts, before, runs)]
         found[name] = _Cluster(item, uses, rests_on, runs, document, entries.capped(mistakes))
+    return found
+
+
+def _alone(clusters: Mapping[str, _Cluster], accepted: Mapping[str, ClusterDocument]) -> dict[str, _Cluster]:
+    """The clusters, with the mistake of those whose host name another has."""
+    found, documents = dict(clusters), {name: one.document.cluster for name, one in clusters.items()}
+    for name, mistake in hosts.shared(documents, accepted):
+        one = found[name]
+        told = entries.capped((*one.violations, one.item.violation(*mistake)))
+        found[name] = replace(one, violations=told)
     return found
 
 

@@ -15,7 +15,7 @@ from reconciler.model import (
     Variable,
     Versions,
 )
-from reconciler.spec import linear, manifests, units, values, variables
+from reconciler.spec import ceilings, hosts, linear, manifests, units, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.explain import pointer
 from reconciler.spec.profiles import Profile, meaningless
@@ -45,6 +45,8 @@ def check(
         if rules.engines or where not in _ENGINE_CHOICE:
             code = Code.EXPOSE_HOST if where == "/spec/expose/host" else Code.ENGINE
             yield where, code, message, hint
+    yield from hosts.check(cluster, rules.dns_pattern)
+    yield from ceilings.check(cluster, rules)
     yield from _profiles(cluster, uses, rules, facts)
     yield from _steps(cluster, accepted.cluster if accepted else None, rules, running)
     if accepted is not None:

@@ -5,6 +5,7 @@ from typing import Final
 _CLUSTER = (
     "spec/controlPlane/store/members",
     "spec/expose/gateway",
+    "spec/isolation/runtimeClass",
     "spec/sharedServices",
     "spec/access",
     "spec/sleep",
@@ -26,6 +27,7 @@ _CONFIG = (
     "spec/shareNamespace",
     "spec/charts",
     "spec/policy/clusterScoped",
+    "spec/ceilings/runtimeClasses",
     "spec/engine/versions/*/chart/repo",
     "spec/engine/versions/*/chart/oci",
     "spec/engine/versions/*/chart/version",

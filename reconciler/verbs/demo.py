@@ -67,7 +67,7 @@ def _story(args: argparse.Namespace, ends: ExitStack) -> int:
     set_ = stage.set_up(
         folder / "stage",
         ROOT / "sample-repo",
-        {"policy": {"profileVersions": "Mutable", "dnsPattern": "*.nested.example.com"}},
+        {"policy": {"profileVersions": "Mutable", "dnsPattern": stage.DNS_PATTERN}},
     )
     controller = stage.start(set_, account)
     ends.callback(_end, controller)

@@ -7,9 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import yaml
 
-from reconciler.model import Bundle, EngineChart, HostFacts, Layer, Limits, Revision, Rules, Snapshot, Tree
+from devhost import stage
+from reconciler.model import Bundle, Ceilings, EngineChart, HostFacts, Layer, Limits, Revision, Rules, Snapshot, Tree
 from reconciler.packs.render import Renderer
 from reconciler.spec import load, resolve
 
@@ -42,7 +45,9 @@ def read(oids: Collection[str]) -> dict[str, bytes]:
 @cache
 def rules() -> Rules:
     files = tuple((path, oid(data)) for path, data in contents(CHART).items())
-    return Rules("vcluster-{name}", (EngineChart("0.36.1", "d", files),), ("v1.36.0",))
+    ceilings = msgspec.convert(stage.CEILINGS, Ceilings)
+    charts = (EngineChart("0.36.1", "d", files),)
+    return Rules("vcluster-{name}", charts, ("v1.36.0",), dns_pattern=stage.DNS_PATTERN, ceilings=ceilings)
 
 
 def snapshot(files: dict[str, bytes]) -> Snapshot:
@@ -133,6 +138,11 @@ def test_modelines_name_the_schema_of_their_kind(path: str) -> None:
     kind = re.search(r"^kind: (\w+)$", text, re.MULTILINE)
     assert named and kind
     assert (SAMPLE / path).parent.joinpath(named[1]).resolve() == ROOT / "schemas" / f"{kind[1]}.schema.json"
+
+
+def test_the_readme_tells_what_the_controller_allows() -> None:
+    (told,) = re.findall(r"```yaml\n(.*?)```", (SAMPLE / "README.md").read_text(), re.DOTALL)
+    assert yaml.safe_load(told) == {"policy": {"dnsPattern": stage.DNS_PATTERN}, "ceilings": stage.CEILINGS}
 
 
 def test_files_named_in_the_readme_exist() -> None:
