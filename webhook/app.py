@@ -1,20 +1,23 @@
 """The public listener: POST /webhook/<key>, nothing else (W1 to W4).
 
-Order of checks: size, route, signature, shape, mark. Only the status code says what happened; bodies contain nothing
-about the installation.
+Order of checks: size, route, the form of the signature, the kind of content; then the body is read: secrets, signature, shape,
+mark. Only the status code says what happened; bodies contain nothing about the installation.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
+from webhook.attempts import Attempts
 from webhook.forges import FORGES
 
 LIMIT = 3 << 20
-_RETRY_AFTER = "5"
-_BODIES = {200: "ok\n", 202: "accepted\n", 401: "refused\n", 404: "refused\n", 503: "try again later\n"}
+_RETRY_AFTER = 5
+_LATER = "try again later\n"
+_BODIES = {200: "ok\n", 202: "accepted\n", 401: "refused\n", 404: "refused\n", 429: _LATER, 503: _LATER}
 
 Mark = Callable[[str, tuple[str, ...]], None]
 
@@ -33,43 +36,62 @@ class Route:
     secrets: Callable[[], tuple[bytes, ...]]
 
 
-def create_app(routes: Mapping[str, Route], mark: Mark, limit: int = LIMIT) -> Flask:
-    """The webhook as a WSGI application: key -> route at /webhook/<key>; bodies up to `limit` bytes.
+def create_app(routes: Mapping[str, Route], mark: Mark, limit: int = LIMIT, attempts: Attempts | None = None) -> Flask:
+    """The webhook as a Flask application: key -> route at /webhook/<key>; bodies up to `limit` bytes.
 
     `mark(source, refs)` stores the request durably or raises MarkFailed. Answers: 202 marked, 200 ping or an event of
-    no interest, 400 malformed, 401 not signed, 404 no such route or no secret for it, 413 too large, 503 with
-    Retry-After when not stored. Raises ValueError for an unknown provider.
+    no interest, 400 malformed, 401 not signed, 404 no such route or no secret for it, 413 too large, 415 content that the forge
+    does not send, 429 in place of 401 and 404 for a sender that failed too often, 503 with Retry-After when not stored.
+    Raises ValueError for an unknown provider.
     """
     unknown = {route.provider for route in routes.values()} - set(FORGES)
     if unknown:
         raise ValueError(f"unknown webhook provider: {', '.join(sorted(unknown))}")
+    failures = attempts or Attempts()
     app = Flask("webhook", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limit
 
+    @app.before_request
+    def judge() -> Response | None:
+        key = (request.view_args or {}).get("key")
+        status = 0 if key is None else _judged(routes.get(key), limit)
+        return _answer(status, failures) if status else None
+
     @app.post("/webhook/<key>")
     def receive(key: str) -> Response:
-        return _answer(_receive(routes.get(key), mark))
+        return _answer(_receive(routes[key], mark), failures)
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
-        return _answer(error.code or 400)
+        return _answer(error.code or 400, failures)
 
     return app
 
 
-def _receive(route: Route | None, mark: Mark) -> int:
-    """One delivery to its status code."""
+def _judged(route: Route | None, limit: int) -> int:
+    """The status code of a delivery that is refused for its head, else 0."""
+    if (request.content_length or 0) > limit:
+        return 413
+    if route is None:
+        return 404
+    forge = FORGES[route.provider]
+    if not forge.claim(_headers()):
+        return 401
+    return 0 if request.mimetype in forge.TYPES else 415
+
+
+def _receive(route: Route, mark: Mark) -> int:
+    """One delivery to its status code, when its head was judged."""
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         return 413
     except (ClientDisconnected, OSError):
         return 400
-    secrets = tuple(secret for secret in route.secrets() if secret) if route else ()
-    if route is None or not secrets:
+    secrets = tuple(secret for secret in route.secrets() if secret)
+    if not secrets:
         return 404
-    forge = FORGES[route.provider]
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    forge, headers = FORGES[route.provider], _headers()
     if not forge.verify(headers, body, secrets):
         return 401
     try:
@@ -85,10 +107,16 @@ def _receive(route: Route | None, mark: Mark) -> int:
     return 202
 
 
-def _answer(status: int) -> Response:
+def _headers() -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _answer(status: int, failures: Attempts) -> Response:
+    wait = failures.failed(request.remote_addr or "") if status in (401, 404) else 0.0
+    status = 429 if wait else status
     response = Response(_BODIES.get(status, "bad request\n"), status, content_type="text/plain; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    if status == 503:
-        response.headers["Retry-After"] = _RETRY_AFTER
+    if status in (429, 503):
+        response.headers["Retry-After"] = str(math.ceil(wait) or _RETRY_AFTER)
     return response

@@ -1,65 +1,153 @@
-"""Serves a WSGI application in a thread of this process: the webhook's listener and the internal one (W4)."""
+"""Serves a Flask application in threads of this process: the webhook's listener and the internal one (W4).
 
+One thread waits for all clients and never works for one; requests that were read whole are answered by others, and the
+probes by one of their own. So nobody who is slow holds anybody else. Why no ready-made server: docs/decisions/0019-listeners.md.
+"""
+
+import asyncio
+import contextlib
 import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
-from waitress.server import create_server
+from flask import Flask
 
-THREADS = 8
-_STOP = 10.0
+from webhook.attempts import sender
+from webhook.bounds import USUAL, Bounds
+from webhook.connection import Desk, carry
+from webhook.rooms import Link, Room, Stage
+
 _BACKLOG = 1024
+_REST = 1.0  # seconds between two signs of life of a loop
+_log = logging.getLogger(__name__)
 
 
-def serve(
-    app: Callable[..., Any], address: str, *, limit: int = 4 << 20, threads: int = THREADS
-) -> tuple[int, Callable[[], None]]:
-    """Listens on "HOST:PORT" (port 0: any) and returns the port and what stops it; stopping waits for answers under way.
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A listener that runs: its port, what stops it (that waits for answers under way), and for how many seconds it has not moved."""
 
-    `limit` caps a request's body in bytes before the application sees it. Raises OSError when the address cannot be used.
+    port: int
+    stop: Callable[[], None]
+    silent: Callable[[], float]
+
+
+def serve(app: Flask, address: str, *, probes: Iterable[str] = (), bounds: Bounds = USUAL) -> Served:
+    """Listens on "HOST:PORT" (port 0: any) in a thread of its own.
+
+    A body is read when `app` has no objection to the head (webhook.early). `probes` are the paths of short answers that wait
+    for nobody. Raises OSError when the address cannot be used.
     """
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # bursts are normal here: no warning
-    sockets: dict[int, Any] = {}
-    server = create_server(
-        app,
-        map=sockets,
-        sockets=[listener],
-        backlog=_BACKLOG,
-        threads=threads,
-        ident=None,
-        expose_tracebacks=False,
-        clear_untrusted_proxy_headers=True,
-        max_request_body_size=limit,
-        max_request_header_size=64 << 10,
-        channel_timeout=30,
-        cleanup_interval=5,
-        connection_limit=500,
-        asyncore_use_poll=True,  # select() knows no descriptor above 1,023, and port-forwards take three a nested cluster
-    )
-    thread = threading.Thread(target=server.run, name=f"http-{port}", daemon=True)
+    listening = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+    listening.setblocking(False)
+    bound = int(listening.getsockname()[1])
+    listener = _Listener(app, listening, frozenset(probes), bounds)
+    thread = threading.Thread(target=listener.run, name=f"http-{bound}", daemon=True)
     thread.start()
 
     def stop() -> None:
-        server.task_dispatcher.shutdown()
-        _flushed(server)
-        # The sockets belong to the loop's own thread, so it closes them; without sockets it ends.
-        server.trigger.pull_trigger(lambda: server.asyncore.close_all(sockets))
-        thread.join(_STOP)
+        listener.stop()
+        thread.join(bounds.stop + 2 * bounds.grace)
 
-    return int(server.effective_port), stop
+    return Served(bound, stop, listener.silent)
 
 
-def _flushed(server: Any) -> None:
-    """Returns when every finished answer was sent, or after a second: a client that does not read is not waited for."""
-    end = time.monotonic() + 1.0
-    while (
-        any(channel.total_outbufs_len for channel in list(server.active_channels.values())) and time.monotonic() < end
-    ):
-        time.sleep(0.005)
+class _Listener:
+    """The listening socket and its connections, in one event loop."""
+
+    def __init__(self, app: Flask, listening: socket.socket, probes: frozenset[str], bounds: Bounds) -> None:
+        self._listening, self._bounds = listening, bounds
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._beat = time.monotonic()
+        self._links: dict[asyncio.Task[None], Link] = {}
+        self._room = Room(bounds.connections, share=bounds.share, grace=bounds.grace)
+        self._desk = Desk(
+            app,
+            probes,
+            bounds,
+            Room(bounds.memory, grace=bounds.grace),
+            asyncio.Semaphore(bounds.threads),
+            ThreadPoolExecutor(bounds.threads, "http"),
+            ThreadPoolExecutor(1, "probe"),
+        )
+
+    def run(self) -> None:
+        with contextlib.closing(self._loop):
+            self._loop.run_until_complete(self._serve())
+
+    def stop(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def silent(self) -> float:
+        """Seconds since the loop last moved, beyond its usual rest."""
+        return 0.0 if self._loop.is_closed() else max(0.0, time.monotonic() - self._beat - _REST)
+
+    async def _serve(self) -> None:
+        accepting = self._loop.create_task(self._accept())
+        while not self._stopping.is_set():
+            self._beat = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _REST)
+        accepting.cancel()
+        await asyncio.wait([accepting])
+        self._listening.close()
+        await self._drain()
+        for threads in (self._desk.threads, self._desk.prober):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _accept(self) -> None:
+        while True:
+            try:
+                sock, address = await self._loop.sock_accept(self._listening)
+            except OSError as error:  # the client left already, or no file can be opened just now
+                _log.warning("cannot accept a connection: %s", error.strerror)
+                await asyncio.sleep(self._bounds.grace / 10)
+                continue
+            await self._welcome(sock, str(address[0]))
+
+    async def _welcome(self, sock: socket.socket, address: str) -> None:
+        """Begin a connection as soon as there is room for it; nobody else is accepted meanwhile."""
+        link = Link(sender(address))
+        try:
+            await self._room.take(link, 1)
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        link.enter(Stage.RECEIVES)
+        task = self._loop.create_task(carry(self._desk, sock, address, link))
+        link.end = task.cancel
+        self._links[task] = link
+        task.add_done_callback(partial(self._over, sock))
+
+    def _over(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
+        """Closes here, since a task that is ended before its first step runs none of its own code."""
+        sock.close()
+        self._room.leave(self._links.pop(task))
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a bug in a connection", exc_info=task.exception())
+
+    async def _drain(self) -> None:
+        """Wait for the answers under way, and for clients that still send or read no longer than the time of grace."""
+        await self._ended(self._bounds.grace)
+        self._end(Stage.SENDS)
+        await self._ended(self._bounds.stop - self._bounds.grace)
+        self._end(Stage.RUNS)
+        await self._ended(self._bounds.grace)
+
+    def _end(self, last: Stage) -> None:
+        for task, link in self._links.items():
+            if link.stage <= last:
+                task.cancel()
+
+    async def _ended(self, seconds: float) -> None:
+        if self._links:
+            await asyncio.wait(list(self._links), timeout=seconds)

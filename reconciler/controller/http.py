@@ -1,13 +1,26 @@
-"""The internal listener: health, readiness, metrics, and the reports as JSON. Never exposed; the webhook has a port of its own (W4)."""
+"""The internal listener: health, readiness, metrics, and the reports as JSON. Never exposed; the webhook has a port of its own (W4).
 
-from collections.abc import Callable, Mapping
+Probes and metrics answer to any name. The reports answer only to names that are this listener's: else a page in somebody's browser
+could read them by a name of its own that points here (DNS rebinding).
+"""
+
+import ipaddress
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
+from werkzeug.sansio.utils import host_is_trusted
 
 from reconciler.report import Reporter
 from reconciler.report.view import ClusterView, SourceView, stamp
+
+PROBES = ("/healthz", "/readyz")
+_MISDIRECTED = (
+    "These reports answer to localhost and the names of the controller's own Service only; "
+    "other names are listed in spec.server.hosts.\n"
+)
+SERVICE = "nidus-internal"  # as in deploy/controller.yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +46,23 @@ class Views:
     process: Callable[[], Process]
 
 
-def create_app(views: Views) -> Flask:
-    """The WSGI application of the internal listener."""
+def names(namespace: str, more: Collection[str] = ()) -> frozenset[str]:
+    """The names by which the reports are asked for: those of this machine, of the Service in `namespace`, and `more`."""
+    service = [SERVICE + end for end in ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")]
+    return frozenset({"localhost", *service, *(one.lower() for one in more)})
+
+
+def create_app(views: Views, hosts: Collection[str]) -> Flask:
+    """The Flask application of the internal listener; /api/ answers requests for the names in `hosts` and for addresses of
+    this machine only."""
     app = Flask("nidus-internal", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = 0
+
+    @app.before_request
+    def known() -> Response | None:
+        if not request.path.startswith("/api/") or _ours(request.headers.get("Host", ""), hosts):
+            return None
+        return Response(_MISDIRECTED, 421, mimetype="text/plain")
 
     def health() -> Response:
         return _probe(views.alive())
@@ -66,8 +93,19 @@ def create_app(views: Views) -> Flask:
         "/api/v1/clusters": clusters,
     }
     for rule, view in rules.items():
-        app.add_url_rule(rule, rule, view)
+        app.add_url_rule(rule, rule, view, provide_automatic_options=False)
     return app
+
+
+def _ours(host: str, hosts: Collection[str]) -> bool:
+    """Whether a Host header names one of `hosts` or a loopback address, with any port."""
+    if not host_is_trusted(host):  # no name or address, or no port after it
+        return False
+    name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return name.lower().removesuffix(".") in hosts
 
 
 def _probe(problem: str) -> Response:

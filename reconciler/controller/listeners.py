@@ -10,20 +10,21 @@ from reconciler.errors import NidusError, UsageError
 from reconciler.kube.client import Client
 from reconciler.model import ControllerSpec, SourceConfig
 from webhook.app import MarkFailed, Route, create_app
-from webhook.server import serve
-
-Stop = Callable[[], None]
+from webhook.server import Served, serve
 
 
-def internal(views: http.Views, address: str) -> tuple[int, Stop]:
-    """Serve health, metrics and reports; returns the port and what stops it. Raises UsageError for an address that cannot be used."""
+def internal(views: http.Views, config: ControllerSpec) -> Served:
+    """Serve health, metrics and reports. Raises UsageError for an address that cannot be used."""
+    app = http.create_app(views, http.names(config.namespace, config.server.hosts))
     try:
-        return serve(http.create_app(views), address)
+        return serve(app, config.server.internal, probes=http.PROBES)
     except OSError as error:
-        raise UsageError(f"cannot listen on {address}: {error.strerror}", hint="spec.server.internal") from error
+        raise UsageError(
+            f"cannot listen on {config.server.internal}: {error.strerror}", hint="spec.server.internal"
+        ) from error
 
 
-def webhook(config: ControllerSpec, client: Client, woken: Callable[[str, int], None]) -> tuple[int, Stop] | None:
+def webhook(config: ControllerSpec, client: Client, woken: Callable[[str, int], None]) -> Served | None:
     """Serve the webhooks of all sources that have one; None where none has.
 
     `client` is one without the Lease's fence: any replica may store a sync request. `woken` is called with (source,

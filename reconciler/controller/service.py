@@ -33,6 +33,7 @@ from reconciler.spec import units
 
 STALL = 180.0  # seconds a worker may not move: longer than any single call or render may take (H3)
 SYNC_STALL = 900.0  # seconds one sync of a source may take: several commands of git, each with its own deadline
+LISTENER_STALL = 60.0  # seconds the loop of a listener may not move: it never works for a request itself
 STALE = 300.0  # seconds without a watch on the host before a leader says so
 GRACE = 20.0  # seconds a stop gives the passes under way (H2)
 
@@ -99,7 +100,7 @@ class Service:
         self._stops.append(watches.stop)
         watches.start(self._noticed)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources), config.workers)
-        self._signs = (
+        self._signs += (
             *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in sources.following.items()),
             *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),
             *(Sign(one.name, STALL, one.silent) for one in self._rounds),
@@ -243,12 +244,15 @@ class Service:
         """Serve health and the webhook, also on standbys: any replica may store a sync request (W3)."""
         config = self.settings.config
         views = http.Views(self.reporter, self._stalled, self._not_ready, self.queue.depth, self._process)
-        self.internal_port, stop = listeners.internal(views, config.server.internal)
-        self._stops.append(stop)
-        served = listeners.webhook(config, self.bare, self._marked)
-        if served is not None:
-            self.webhook_port, stop = served
-            self._stops.append(stop)
+        internal = listeners.internal(views, config)
+        self._stops.append(internal.stop)
+        self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)
+        webhook = listeners.webhook(config, self.bare, self._marked)
+        if webhook is not None:
+            self._stops.append(webhook.stop)
+            self._signs += (Sign("webhook listener", LISTENER_STALL, webhook.silent),)
+            self.webhook_port = webhook.port
+        self.internal_port = internal.port  # last: it says that all listen
         self._serving = True
 
     def _stalled(self) -> str:

@@ -99,6 +99,7 @@ class Limits(Struct, frozen=True):
 class ServerConfig(Struct, frozen=True):
     webhook: str = "0.0.0.0:9292"
     internal: str = "127.0.0.1:9293"
+    hosts: tuple[str, ...] = ()
 
 
 class LeaseConfig(Struct, frozen=True):

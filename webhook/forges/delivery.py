@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 _HEX = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+_PREFIX = "sha256="
 _REF = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]{1,1000}")
 _REFS = 1000
 
@@ -18,6 +19,12 @@ class Delivery:
 
     kind: Literal["push", "ping", "ignored"]
     refs: tuple[str, ...] = ()
+
+
+def claimed(header: str) -> str:
+    """The hex digest in a header `sha256=<hex>`; "" where it is of another form."""
+    digest = header.removeprefix(_PREFIX)
+    return digest if header.startswith(_PREFIX) and _HEX.fullmatch(digest) else ""
 
 
 def signed(digest: str, body: bytes, secrets: tuple[bytes, ...]) -> bool:

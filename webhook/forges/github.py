@@ -6,16 +6,20 @@ Source: GitHub's documentation, "Validating webhook deliveries" and "Webhook eve
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
-from webhook.forges.delivery import Delivery, document, refs, signed
+from webhook.forges.delivery import Delivery, claimed, document, refs, signed
 
-_PREFIX = "sha256="
 _FORM = "application/x-www-form-urlencoded"
+TYPES = frozenset({"application/json", _FORM})
+
+
+def claim(headers: Mapping[str, str]) -> str:
+    """The digest in the header, "" where there is none."""
+    return claimed(headers.get("x-hub-signature-256", ""))
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: tuple[bytes, ...]) -> bool:
     """Whether GitHub signed this body. The older SHA-1 header is not read."""
-    header = headers.get("x-hub-signature-256", "")
-    return header.startswith(_PREFIX) and signed(header.removeprefix(_PREFIX), body, secrets)
+    return signed(claim(headers), body, secrets)
 
 
 def parse(headers: Mapping[str, str], body: bytes) -> Delivery:
