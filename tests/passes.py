@@ -227,6 +227,7 @@ class Fleet:
 
     def engines(self) -> None:
         """What a real host does by itself: engines roll out, and their API servers are there as long as their volume is."""
+        actors.take_quotas(self.host)
         for engine in actors.roll_out(self.host):
             name = engine["metadata"]["name"]
             if engine["kind"] == "StatefulSet" and name not in self.nested:

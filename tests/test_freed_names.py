@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from reconciler.settings import Settings
 from reconciler.spec import resolve
 from tests.memory.server import Server
 from tests.shell import client
-from tests.spec_cases import FACTS, FILES, RULES
+from tests.spec_cases import CLUSTER, FACTS, FILES, RULES
 from tests.test_source_mirror import Work
 
 CRDS = Path(__file__).parent.parent / "deploy" / "crds"
@@ -70,11 +71,11 @@ def registry() -> Between:
     return Between(RULES, FACTS, {})
 
 
-@pytest.fixture
-def sources(tmp_path: Path, work: Work, registry: Registry, reporter: Reporter) -> Iterator[Sources]:
-    spec = ControllerSpec(
-        sources=(SourceConfig(name="second", url=str(work.folder), interval="1h"),), engine=EngineConfig(versions=())
-    )
+@contextmanager
+def opened(tmp_path: Path, registry: Registry, reporter: Reporter, **works: Work) -> Iterator[Sources]:
+    """Sources by name, each of one repository."""
+    configs = [SourceConfig(name=name, url=str(work.folder), interval="1h") for name, work in works.items()]
+    spec = ControllerSpec(sources=tuple(configs), engine=EngineConfig(versions=()))
     settings = Settings(spec, RULES.engines, {}, tmp_path / "data", "one", False, "nidus-system:nidus")
     made = Sources(settings, registry, Queue(), reporter, threading.Event())
     made.open()
@@ -82,13 +83,33 @@ def sources(tmp_path: Path, work: Work, registry: Registry, reporter: Reporter) 
     made.close()
 
 
+@pytest.fixture
+def sources(tmp_path: Path, work: Work, registry: Registry, reporter: Reporter) -> Iterator[Sources]:
+    with opened(tmp_path, registry, reporter, second=work) as made:
+        yield made
+
+
+@pytest.fixture
+def two(tmp_path: Path, work: Work, registry: Registry, reporter: Reporter) -> Iterator[tuple[Sources, Work]]:
+    """Source "second", and "first" with its own repository."""
+    other = Work(tmp_path / "other")
+    other.commit(exposed("team-x", "h.example.com"))
+    with opened(tmp_path, registry, reporter, second=work, first=other) as made:
+        yield made, other
+
+
+def exposed(name: str, host: str) -> dict[str, str]:
+    spec = f"spec:\n  expose: {{type: Ingress, host: {host}}}\n"
+    return {f"clusters/{name}.yaml": CLUSTER.partition("spec:")[0].replace("team-a", name) + spec}
+
+
 def state(source: str, name: str = "team-a") -> State:
     return State(Record(source, name, "local", f"clusters/{name}.yaml", "main", "c" * 40, {}, "n", 1.0))
 
 
-def step(sources: Sources) -> str:
+def step(sources: Sources, name: str = "second") -> str:
     """One sync of the source; what woke it."""
-    source = sources.following["second"]
+    source = sources.following[name]
     woken = source.wake.take()
     source.step(woken)
     return woken.trigger
@@ -203,3 +224,53 @@ def test_a_mended_record_is_recalled_by_its_source_in_its_own_thread(
     assert registry.accepted("second") == {}
     assert step(sources) == "record"
     assert registry.accepted("second")["team-a"].revision.commit == commit
+
+
+def test_a_host_name_is_one_sources_before_any_pass_stored_it(
+    two: tuple[Sources, Work], registry: Registry, work: Work
+) -> None:
+    sources, _ = two
+    work.commit(exposed("team-a", "h.example.com"))
+    step(sources, "first")
+    step(sources)
+    assert registry.records() == {}
+    assert held(registry, "team-a") == "HostTaken"
+    assert held(registry, "team-x") == ""
+
+
+def test_a_host_name_that_is_given_up_wakes_the_source_that_waits_for_it(
+    two: tuple[Sources, Work], registry: Registry, work: Work
+) -> None:
+    sources, other = two
+    work.commit(exposed("team-a", "h.example.com"))
+    step(sources, "first")
+    step(sources)
+    other.commit(exposed("team-x", "x.example.com"))
+    step(sources, "first")
+    assert step(sources) == "name"
+    assert held(registry, "team-a") == held(registry, "team-x") == ""
+
+
+def test_a_cluster_that_goes_before_it_was_stored_frees_its_names(
+    two: tuple[Sources, Work], registry: Registry, work: Work
+) -> None:
+    """Also its own: of two sources with one new name, the first has it."""
+    sources, other = two
+    work.commit(exposed("team-x", "y.example.com") | exposed("team-a", "h.example.com"))
+    step(sources, "first")
+    step(sources)
+    assert registry.names("first") == ["team-x"]
+    assert held(registry, "team-a") == "HostTaken"
+    (other.folder / "clusters/team-x.yaml").unlink()
+    other.commit(exposed("team-z", "z.example.com"))
+    step(sources, "first")
+    assert step(sources) == "name"
+    assert registry.names("second") == ["team-a", "team-x"]
+    assert held(registry, "team-a") == held(registry, "team-x") == ""
+
+
+def held(registry: Registry, cluster: str) -> str:
+    """Why the cluster is held, "" if it is not."""
+    taken = registry.take(cluster, 1.0, "n")
+    assert taken is not None
+    return taken.held.reason if taken.held else ""

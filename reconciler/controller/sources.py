@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from reconciler import fleet
 from reconciler.controller import border, git_watch, sync_requests
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry, Wakes
@@ -45,7 +46,7 @@ class Sources:
         self._stops: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._taken: dict[str, frozenset[str]] = {}  # names that each source waits for
+        self._taken: dict[str, frozenset[str]] = {}  # names, also of hosts, that each source waits for
         self._freed: dict[str, set[str]] = {}  # names that became free while a source's tree is admitted
         self.following: dict[str, Source] = {}
 
@@ -163,12 +164,12 @@ class Sources:
             self.following[wakes.admit].wake.up("versions", again=True)
         self._reporter.stage(wakes.complete, "ready", time.time())
 
-    def freed(self, name: str) -> None:
-        """A cluster no longer exists: sources that wait for its name admit their tree again."""
+    def freed(self, *names: str) -> None:
+        """No cluster has these names any more (its own, or of hosts): sources that wait for one admit their tree again."""
         with self._lock:
-            for names in self._freed.values():
-                names.add(name)
-            waiting = [source for source, taken in self._taken.items() if name in taken]
+            for free in self._freed.values():
+                free.update(names)
+            waiting = [source for source, taken in self._taken.items() if not taken.isdisjoint(names)]
         for source in waiting:
             self.following[source].wake.up("name", again=True)
 
@@ -199,13 +200,15 @@ class Sources:
             log.line("HostNotListed", source=snapshot.source, level="warning")
         with self._lock:
             self._freed[snapshot.source] = set()
+        before = fleet.names(self._registry.accepted(snapshot.source))
         with border.contained("admission", snapshot.source):
             rollout, changed = self._registry.revise(snapshot, time.time())
         keys = self._registry.names(snapshot.source) if forced else changed
         for key in keys:  # before anything else: admitted again, the same tree changes none of them
             self._queue.forget(key)
             self._queue.add(key, bulk=len(keys) > SMALL)
-        self._wait_for(snapshot.source, frozenset(n for n, why in rollout.held.items() if why.reason == "NameTaken"))
+        self._wait_for(snapshot.source, frozenset().union(*(why.waits_for for why in rollout.held.values())))
+        self.freed(*(before - fleet.names(self._registry.accepted(snapshot.source))))
         for name, content in rollout.admitted.items():
             self._reporter.place(name, snapshot.source, content.specs.clusters[name].path)
         return rollout

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler import engine
-from reconciler.fleet import removal, rewritten
+from reconciler.fleet import hosts, removal, rewritten
 from reconciler.fleet.situation import CLUSTER, PROFILE, Situation
 from reconciler.model import ClusterDocument, Content, Held, Record, Request, Rollout, Rules, Snapshot, Tombstone
 
@@ -20,14 +20,16 @@ def admit(
 
     `accepted`: cluster -> its specs at its record's commit, missing where they can no longer be read (S8); `records`
     are those of all sources, to find names that another source has: such a cluster is in `held` as NameTaken, and the
-    other source's cluster is not changed. A cluster that is neither admitted nor a tombstone is left alone. `now` in
-    seconds.
+    other source's cluster is not changed. So it is with host names, as HostTaken. A cluster that is neither admitted nor
+    a tombstone is left alone. `now` in seconds.
     """
     situation = Situation(snapshot, accepted, records, requests, rules, now)
     halted, followed = rewritten.judge(situation)
     if halted is not None:
         return _stand_still(situation, halted)
-    admitted, held = _admissions(situation)
+    wanted, held = _admissions(situation)
+    admitted, taken = hosts.settle(situation, wanted)
+    held = taken | held
     tombstones, kept = removal.judge(situation, approved=followed)
     admitted |= {name: accepted[name] for name in kept if situation.accepted_document(name)}
     return _rollout(situation, admitted, tombstones, held | kept)
@@ -105,7 +107,7 @@ def _uses(situation: Situation, document: ClusterDocument) -> list[tuple[str, st
 def _taken(situation: Situation) -> dict[str, Held]:
     taken = situation.taken
     return {
-        name: Held("NameTaken", f"{name} belongs to source {taken[name]}")
+        name: Held("NameTaken", f"{name} belongs to source {taken[name]}", waits_for=frozenset({name}))
         for name in situation.present
         if name in taken
     }

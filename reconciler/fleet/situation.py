@@ -34,7 +34,7 @@ class Situation:
     def taken(self) -> Mapping[str, str]:
         """Clusters of other sources, name -> source. The first source keeps the name, also for what it retained."""
         source = self.snapshot.source
-        return {name: one.source for name, one in self.records.items() if one.source != source and _holds_name(one)}
+        return {name: one.source for name, one in self.records.items() if one.source != source and holds_name(one)}
 
     @cached_property
     def broken(self) -> Mapping[str, str]:
@@ -102,5 +102,6 @@ def _done(record: Record) -> bool:
     return record.tombstone is not None and record.tombstone.done
 
 
-def _holds_name(record: Record) -> bool:
+def holds_name(record: Record) -> bool:
+    """Whether the cluster still has its name, and its host names: until it is removed, and after that if its data stays."""
     return not _done(record) or (record.tombstone is not None and record.tombstone.policy == "Retain")

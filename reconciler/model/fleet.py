@@ -202,7 +202,8 @@ class Tombstone:
 @dataclass(frozen=True, slots=True)
 class Record:
     """What is stored of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
-    made (A3); `versions` are those rolled out last, "" before the first time."""
+    made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
+    accepted with, sorted."""
 
     source: str
     cluster: str
@@ -217,6 +218,7 @@ class Record:
     bundle: str = ""
     tombstone: Tombstone | None = None
     versions: Versions = NO_VERSIONS
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +246,8 @@ class Request:
 class Held:
     """Why something of a cluster waits for a human, and the digest that approves it ("" where it cannot be approved).
 
-    `stalls`: only a commit or the operator can end it, so condition Stalled is True.
+    `stalls`: only a commit or the operator can end it, so condition Stalled is True. `waits_for`: the names, of clusters
+    or hosts, that other clusters have; once one is free, the cluster may be admitted.
     """
 
     reason: str
@@ -252,6 +255,7 @@ class Held:
     consent: str = ""
     items: tuple[str, ...] = ()
     stalls: bool = False
+    waits_for: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

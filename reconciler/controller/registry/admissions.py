@@ -36,7 +36,8 @@ class Admissions:
     def admit(self, snapshot: Snapshot, requests: Sequence[Request], now: float) -> tuple[Rollout, list[str]]:
         """Admit a snapshot. Returns the rollout, and the clusters with something new to do."""
         accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
-        rollout = fleet.admit(snapshot, accepted, self.records(), requests, self._rules, now)
+        known = self._clusters.meant(snapshot.source, now)
+        rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
         self._leave_out(snapshot, rollout)
         slots = list(self._slots(snapshot, rollout, accepted))

@@ -10,7 +10,7 @@ from reconciler.inventory.packing import Base
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
 from reconciler.model import Bundle, Content, Held, Record, Request, Revision
-from reconciler.spec import resolve
+from reconciler.spec import hosts, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,15 @@ class Assignments:
         """The source a cluster belongs to, "" where nothing is known of it."""
         slot, state = self.slots.get(cluster), self.states.get(cluster)
         return slot.source if slot else (state.record.source if state else "")
+
+    def meant(self, source: str, now: float) -> dict[str, Record]:
+        """Every record, and of clusters of other sources what they are assigned now: a pass may not have stored it yet."""
+        found = {name: state.record for name, state in self.states.items()}
+        for name, slot in self.slots.items():
+            if slot.source != source and slot.bundle is not None:
+                record = found.get(name) or self._births.get(name) or self._born(slot, slot.bundle, now, "")
+                found[name] = replace(record, hosts=_hosts(record, slot.bundle))
+        return found
 
     def place(self, cluster: str, slot: Slot) -> bool:
         """Set the slot of a cluster; returns whether there is something new to do. With the same bundle, what was
@@ -143,4 +152,12 @@ def _record(record: Record, slot: Slot, bundle: Bundle) -> Record:
         digests=resolve.digests(bundle.cluster, slot.content) if slot.content else record.digests,
         bundle=bundle.digest,
         tombstone=None,
+        hosts=_hosts(record, bundle),
     )
+
+
+def _hosts(record: Record, bundle: Bundle) -> tuple[str, ...]:
+    """The host names of what is enforced; a cluster that is being removed keeps those it had."""
+    if bundle.document is None or bundle.tombstone is not None:
+        return record.hosts
+    return tuple(sorted(hosts.names(bundle.document.cluster)))

@@ -1,0 +1,83 @@
+"""Host names over all clusters of the controller: each belongs to the cluster that was accepted with it first."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from reconciler.fleet.situation import Situation, holds_name
+from reconciler.fleet.standing import documents
+from reconciler.model import Content, Held
+from reconciler.spec import hosts
+
+Claims = Mapping[str, tuple[str, ...]]
+"""Host name -> clusters that make it."""
+
+
+def names(accepted: Mapping[str, Content]) -> frozenset[str]:
+    """The names that accepted clusters have: their own, and those of hosts."""
+    return frozenset(accepted).union(*(hosts.names(one.cluster) for one in documents(accepted).values()))
+
+
+def settle(situation: Situation, admitted: Mapping[str, Content]) -> tuple[dict[str, Content], dict[str, Held]]:
+    """The admitted clusters, and why some of them are held: another cluster has their host name.
+
+    A held cluster stays as it was accepted, and keeps the names it had then; one that was never accepted is not
+    admitted. Of two that were accepted with one name, the older has it.
+    """
+    kept, held = dict(admitted), dict[str, Held]()
+    others = _standing(situation, admitted)
+    while takers := _takers(situation, kept, others, held):
+        for name, why in takers.items():
+            held[name] = why
+            before = situation.accepted.get(name) if situation.accepted_document(name) else None
+            if before is None:
+                del kept[name]
+            else:
+                kept[name] = before
+    return kept, held
+
+
+def _standing(situation: Situation, admitted: Mapping[str, Content]) -> Claims:
+    """The names of clusters that this revision does not admit: of other sources, and those that are removed or held."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, record in situation.records.items():
+        if name not in admitted and holds_name(record):
+            for host in _accepted(situation, name):
+                found[host] = (*found.get(host, ()), name)
+    return found
+
+
+def _takers(
+    situation: Situation, kept: Mapping[str, Content], others: Claims, held: Mapping[str, Held]
+) -> dict[str, Held]:
+    """The clusters with a name that is another's, but for those that are held already."""
+    makers: dict[str, list[str]] = defaultdict(list)
+    for name, content in kept.items():
+        for host in hosts.names(content.specs.clusters[name].cluster):
+            makers[host].append(name)
+    found = {}
+    for host, names in sorted(makers.items()):
+        several = [*names, *others.get(host, ())]
+        if len(several) > 1:
+            owner = min(several, key=lambda name: _rank(situation, host, name))
+            for name in sorted({*names} - {owner} - held.keys()):
+                found[name] = _taken(situation, kept, host, name, owner)
+    return found
+
+
+def _rank(situation: Situation, host: str, name: str) -> tuple[bool, float, str]:
+    """Who was accepted with the name comes first, the oldest of them before the others."""
+    record = situation.records.get(name)
+    return host not in _accepted(situation, name), record.born if record else situation.now, name
+
+
+def _accepted(situation: Situation, name: str) -> frozenset[str]:
+    """The names a cluster was accepted with; a record of an older format does not have them."""
+    record, document = situation.records.get(name), situation.accepted_document(name)
+    return frozenset(record.hosts if record else ()) | (hosts.names(document.cluster) if document else frozenset())
+
+
+def _taken(situation: Situation, kept: Mapping[str, Content], host: str, name: str, owner: str) -> Held:
+    document, record = kept[name].specs.clusters[name], situation.records.get(owner)
+    source = record.source if record else situation.snapshot.source
+    message = f"{document.path}: {host} is the host name of {owner} of source {source}; choose another"
+    return Held("HostTaken", message, stalls=True, waits_for=frozenset({host, owner}))
