@@ -2,28 +2,41 @@
 # The controller's image. The engine's charts are the operator's choice and come from a folder of yours, one folder a
 # version (vcluster-0.36.1/Chart.yaml ...):
 #
-#     docker build --build-context charts=./charts -t nidus:0.1.0 .
+#     docker build --build-arg BASE=python:3.13-slim-bookworm@sha256:... --build-context charts=./charts -t nidus:0.1.0 .
 #
-# Pin BASE by digest for a build that can be repeated.
+# BASE carries the digest of the image you looked at (`docker buildx imagetools inspect python:3.13-slim-bookworm`): a tag alone is
+# refused, because it names another image tomorrow. docs/decisions/0020-supply-chain.md says what else is trusted and how it is checked.
 ARG BASE=python:3.13-slim-bookworm
 
-FROM ${BASE} AS build
+FROM ${BASE} AS base
+ARG BASE
+RUN printf '%s' "$BASE" | grep -Eq '^[^[:space:]]+@sha256:[0-9a-f]{64}$' || { \
+      echo "BASE is '$BASE', without a digest: write --build-arg BASE=NAME@sha256:DIGEST" >&2; exit 1; }
+
+# Everything from the package index is checked against the hashes of the two locks; nothing else is asked for.
+FROM base AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml requirements.txt requirements-build.txt README.md LICENSE ./
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install --only-binary :all: --require-hashes -r requirements-build.txt \
+ && python -m venv --copies /opt/nidus \
+ && /opt/nidus/bin/pip install --only-binary :all: --require-hashes -r requirements.txt
 COPY reconciler reconciler
 COPY webhook webhook
 COPY schemas schemas
 COPY devhost devhost
-RUN python -m venv --copies /opt/nidus \
- && /opt/nidus/bin/pip install --only-binary :all: -c constraints.txt . \
+RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation -w /opt/dist . \
+ && /opt/nidus/bin/pip install --no-index --no-deps /opt/dist/nidus-*.whl \
+ && /opt/nidus/bin/pip check \
  && /opt/nidus/bin/pip uninstall -y pip \
  # Helm's library lies in its package three times; the versioned file is the one that is loaded.
  && find /opt/nidus -name 'libhelm_c.so*' ! -name 'libhelm_c.so.*.*.*' -delete \
  && /opt/nidus/bin/python -m compileall -q -j 0 /opt/nidus/lib
 
-FROM ${BASE}
-# git needs a shell and ssh, ssh needs a user it can name; everything that could fetch or build is taken out.
+FROM base
+# The controller and its probes start no shell; git starts ssh by one, and ssh needs a user it can name. What could fetch or
+# build, or change its user, is taken out.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates git openssh-client tini \
  && rm -rf /var/lib/apt/lists/* \

@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+SUPPLY := .venv/supply
+SBOM    = dist/nidus-$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconciler/__init__.py).cdx.json
+LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+          --constraints constraints.txt --custom-compile-command 'make lock'
 
-.PHONY: demo test test-core test-long check bench docs host clean
+.PHONY: demo test test-core test-long check bench docs host lock audit sbom clean
 
 demo: host
 	$(BIN)/nidus demo $(if $(ONCE),--once)
@@ -30,6 +34,23 @@ bench: host
 docs: $(VENV)/.installed
 	$(BIN)/python -m schemas.docs
 
+# What the image is made of: every package with its version and the hashes of its files, for Linux on x86-64 and arm64.
+lock: $(SUPPLY)/.installed
+	$(LOCK) --output-file requirements.txt pyproject.toml
+	$(LOCK) --output-file requirements-build.txt --group build
+
+# Fails on a known weakness of a locked package; without data it says so and passes.
+audit: $(SUPPLY)/.installed
+	$(SUPPLY)/bin/python .ci/audit.py requirements.txt
+
+# The bill of materials (CycloneDX) of an environment installed as the image's is.
+sbom: $(SUPPLY)/.installed
+	rm -rf build/image && $(PYTHON) -m venv build/image
+	build/image/bin/pip install --quiet --only-binary :all: --require-hashes -r requirements.txt
+	build/image/bin/pip uninstall --quiet -y pip setuptools
+	mkdir -p dist
+	$(SUPPLY)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM) build/image
+
 # The embedded host's tools: built once a machine, then found in the cache.
 host: $(VENV)/.installed
 	$(BIN)/nidus host build
@@ -40,6 +61,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .
+	@touch $@
+
+$(SUPPLY)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(SUPPLY)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --group supply
 	@touch $@
 
 clean:
