@@ -100,7 +100,9 @@ def test_decisions_are_listed() -> None:
     index = (folder / "README.md").read_text()
     files = {path.name for path in folder.glob("0*.md")}
     assert files == set(re.findall(r"\]\((0[^)]+)\)", index))
-    assert [name[:4] for name in sorted(files)] == [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert len({name[:4] for name in files}) == len(files), (
+        "one number, one record; records written at the same time may leave gaps"
+    )
 
 
 def test_dependencies_have_their_reason() -> None:
