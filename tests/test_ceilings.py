@@ -15,6 +15,7 @@ from reconciler.spec import config, resolve
 from reconciler.spec.codes import MEANING, Code
 from tests.fleets import NOW, record
 from tests.spec_cases import FACTS, RULES, edited, snapshot
+from tests.test_validate import CONFIG
 
 FILE = "clusters/team-a.yaml"
 DNS = "external-dns.alpha.kubernetes.io/"
@@ -267,7 +268,7 @@ def test_a_mistake_says_which_ceiling_what_it_allows_and_who_changes_it(
 def test_the_words_of_a_mistake() -> None:
     pool = {"key": "pool", "value": "x", "effect": "NoSchedule"}
     (one,) = judged(TAINT % "{key: a, operator: Exists}", rules({"tolerations": [pool]})).violations
-    assert one.message == "tolerates a; the controller's ceilings.tolerations allows pool=x:NoSchedule"
+    assert one.message == "tolerates a op=Exists; the controller's ceilings.tolerations allows pool=x:NoSchedule"
     (one,) = judged("spec: {quota: {cpu: '128'}}", rules({"quota": {"maximum": {"cpu": "64"}}})).violations
     assert one.message == "asks for cpu 128; the controller's ceilings.quota.maximum.cpu allows at most 64"
     assert (
@@ -317,18 +318,8 @@ def test_the_deployed_example_is_sound_and_limits_every_cluster() -> None:
 
 
 def configured(spec: str) -> Any:
-    found, violations = config.read(CONFIG.replace("EXTRA", spec).encode(), "nidus.yaml")
+    found, violations = config.read(f"{CONFIG}  {spec}\n".encode(), "nidus.yaml")
     return found or [(one.line, one.code, one.pointer) for one in violations]
-
-
-CONFIG = """\
-apiVersion: nidus.dev/v1alpha1
-kind: ControllerConfig
-spec:
-  sources: [{name: p, url: /srv/p.git}]
-  engine: {versions: [{version: 0.36.1, chart: {path: /nowhere}}]}
-  EXTRA
-"""
 
 
 @pytest.mark.parametrize(

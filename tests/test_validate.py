@@ -99,6 +99,21 @@ def test_the_policy_of_a_controller(folder: Path, tmp_path: Path, capsys: pytest
     assert f"{config}:6:12: NID122 unknown field dnsPatern" in capsys.readouterr().out
 
 
+def test_the_ceilings_of_a_controller(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "nidus.yaml"
+    config.write_text(f"{CONFIG}  ceilings: {{replicas: 1}}\n", encoding="utf-8")
+    above = CLUSTER.replace("spec:", "spec:\n  controlPlane: {replicas: 3, store: {type: etcd}}")
+    (folder / "clusters/team-a.yaml").write_text(above, encoding="utf-8")
+    assert main(["validate", str(folder), "--config", str(config)]) == 1
+    assert capsys.readouterr().out == (
+        f"{folder}/clusters/team-a.yaml:5:28: NID177 asks for 3 replicas; the controller's ceilings.replicas allows at most 1\n"
+        "    5 |   controlPlane: {replicas: 3, store: {type: etcd}}\n"
+        "      |                            ^\n"
+        "    fix: ask for at most 1, or have the operator of the controller change spec.ceilings.replicas\n"
+        "1 mistake in 1 file; 0 clusters and 1 profile sound\n"
+    )
+
+
 @pytest.mark.parametrize("arguments", [["/does/not/exist"], [__file__], [".", "--config", "/does/not/exist"]])
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", *arguments]) == 2

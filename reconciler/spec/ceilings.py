@@ -6,7 +6,7 @@ limits an amount and is left out is unlimited (docs/decisions/0017-ceilings.md).
 
 from collections.abc import Collection, Iterator, Mapping
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from reconciler import engine
 from reconciler.engine.overhead import ETCD_MEMBERS
@@ -32,6 +32,7 @@ Key = tuple[str, ...]
 
 _REQUIRED: tuple[Key, ...] = (("cpu",), ("memory",))
 _RESOURCES = {"cpu": "cpu", "memory": "memory", "ephemeral-storage": "ephemeralStorage"}
+_QUOTA = tuple((field.name, field.encode_name) for field in structs.fields(Quota))
 _SHOWN = 8  # entries of a list that one message names
 
 
@@ -40,8 +41,9 @@ def check(cluster: NestedCluster, rules: Rules) -> Iterator[Told]:
     ceilings, spec = rules.ceilings, cluster.spec
     if ceilings is None:
         return
-    yield from _quota(cluster, rules, ceilings.quota)
-    yield from _resources(spec.control_plane, ceilings.quota)
+    if ceilings.quota != QuotaCeiling():
+        yield from _quota(cluster, rules, ceilings.quota)
+        yield from _resources(spec.control_plane, ceilings.quota)
     yield from _control_plane(spec.control_plane, ceilings)
     yield from _scheduling(spec.scheduling, ceilings)
     if spec.isolation and not spec.isolation.network_policy and rules.defaults.isolation.network_policy:
@@ -168,30 +170,23 @@ def _covers(ceiling: Toleration, asked: Toleration) -> bool:
 
 
 def _spelt(one: Toleration) -> str:
-    """Such as `pool=tenants:NoSchedule`, `pool` for every value of it, or `every taint`."""
-    taint = (one.key or "every taint") if one.operator == "Exists" else f"{one.key}={one.value}"
-    return f"{taint}:{one.effect}" if one.effect else taint
+    """As kubectl shows it: `pool=tenants:NoSchedule`, `pool op=Exists`; or `every taint`."""
+    exists, effect = one.operator == "Exists", f":{one.effect}" if one.effect else ""
+    if exists and not one.key:
+        return f"every taint{effect}"
+    return f"{one.key}{effect} op=Exists" if exists else f"{one.key}={one.value}{effect}"
 
 
 def _limits(quota: Quota) -> dict[Key, str]:
     """What a quota limits, as written."""
-    amounts = {
-        "cpu": quota.cpu,
-        "memory": quota.memory,
-        "storage": quota.storage,
-        "ephemeralStorage": quota.ephemeral_storage,
-    }
-    counts = {
-        "pods": quota.pods,
-        "services": quota.services,
-        "loadBalancers": quota.load_balancers,
-        "nodePorts": quota.node_ports,
-    }
-    return {
-        **{(name,): amount for name, amount in amounts.items() if amount},
-        **{(name,): str(count) for name, count in counts.items() if count is not UNSET},
-        **{("extended", name): str(count) for name, count in quota.extended.items()},
-    }
+    found: dict[Key, str] = {}
+    for field, name in _QUOTA:
+        given = getattr(quota, field)
+        if isinstance(given, dict):
+            found |= {(name, resource): str(count) for resource, count in given.items()}
+        elif given is not UNSET and given != "":
+            found[name,] = str(given)
+    return found
 
 
 def _above(place: Key, asked: str, key: Key, most: str) -> Told:
