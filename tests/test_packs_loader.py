@@ -86,6 +86,16 @@ def test_nulls_and_empty_documents_are_left_out() -> None:
     ]
 
 
+def test_documents_end_where_helm_ends_them() -> None:
+    """releaseutil.SplitManifests: text may follow on the line, and an indented `---` is text."""
+    glued = "a: 1\n---# a comment\nb: 2\n---c: 3\n---  \nd: |\n  x\n  ---\n  y\n"
+    assert loader.load(glued, "x") == [{"a": 1}, {"b": 2}, {"c": 3}, {"d": "x\n---\ny\n"}]
+    with pytest.raises(Stalled, match="line 4 of what"):
+        loader.load("a: 1\n---b: 2\nc: 3\nb: 4\n", "x")
+    with pytest.raises(Stalled, match="line 5 of what"):
+        loader.load("a: 1\n---\nb: 2\n---c: [\n", "x")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

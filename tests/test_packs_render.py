@@ -131,6 +131,25 @@ def test_a_random_chart_is_refused_every_time(renderer: Renderer) -> None:
         assert refusal(renderer, wanted).reason == "NonDeterministicChart"
 
 
+def test_random_values_in_what_is_not_kept_are_no_matter(renderer: Renderer) -> None:
+    random = "data: {k: '{{ randAlpha 8 }}'}\n"
+    check = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s, annotations: {helm.sh/hook: %s}}\n"
+    templates = {
+        "a.yaml": CONFIG % "a" + "# {{ randAlpha 8 }}\n",
+        "NOTES.txt": "{{ randAlpha 8 }}",
+        "t.yaml": check % ("t", "test") + random,
+        "h.yaml": check % ("h-{{ randAlpha 8 | lower }}", "pre-install") + random,
+    }
+    (found,) = objects(renderer, chart(templates, {"hooks": "Ignore"}))
+    assert found["metadata"]["name"] == "a"
+    kept = chart({**templates, "b.yaml": CONFIG % "b" + random}, {"hooks": "Ignore"})
+    told = refusal(renderer, kept)
+    assert (told.reason, told.message) == (
+        "NonDeterministicChart",
+        "the chart renders differently every time: web/templates/b.yaml",
+    )
+
+
 @pytest.mark.parametrize(
     ("constraint", "fits"), [(">=1.28.0-0", True), ("1.35.x || 1.36.x", True), ("<1.36", False), ("^2", False)]
 )

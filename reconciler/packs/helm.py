@@ -40,9 +40,16 @@ def render(job: Job) -> list[Sourced]:
             second = _print(folder, values, job) if job.twice else first
         except HelmError as error:
             raise _failed(error, folder) from None
-    if first != second:
-        raise _unlike(first, second)
-    return list(_without_hooks(_documents(first), str(job.spec.get("hooks", "Refuse"))))
+    hooks = str(job.spec.get("hooks", "Refuse"))
+    kept = _kept(first, hooks)
+    if first != second and kept != (again := _kept(second, hooks)):
+        raise _unlike(kept, again)
+    return kept
+
+
+def _kept(printed: Mapping[str, str], hooks: str) -> list[Sourced]:
+    """What of a render becomes objects. Only that is compared for determinism (K8)."""
+    return list(_without_hooks(_documents(printed), hooks))
 
 
 def _chart_files(job: Job) -> dict[str, bytes]:
@@ -143,8 +150,9 @@ def _hooks(document: Any) -> frozenset[str]:
     return frozenset(part.strip() for part in value.split(",") if part.strip())
 
 
-def _unlike(first: Mapping[str, str], second: Mapping[str, str]) -> Stalled:
-    names = ", ".join(sorted(path for path in first.keys() | second.keys() if first.get(path) != second.get(path)))
+def _unlike(first: list[Sourced], second: list[Sourced]) -> Stalled:
+    apart = [one for one in first if one not in second] + [one for one in second if one not in first]
+    names = ", ".join(sorted({path for path, _ in apart})) or "the order of its objects"
     hint = "random values and dates change with every render: set them in values"
     return Stalled(f"the chart renders differently every time: {names}", reason="NonDeterministicChart", hint=hint)
 

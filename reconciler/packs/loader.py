@@ -1,5 +1,7 @@
 """The tolerant YAML loader for Helm's output (V1): it reads as Helm's own YAML library does, into JSON values.
 
+Documents end where Helm ends them: at a line that begins with `---`, whatever follows on it (K9,
+releaseutil.SplitManifests).
 Scalars have Helm's meaning (YAML 1.1 with its `yes`, `on` and octals; no dates, no base-60 numbers). Keys that occur
 twice with equal values are taken once, keys whose value is null are left out, empty documents too. Depth and size are
 limited while reading (M1-M3), so the builder is a loop over events and never recurses.
@@ -25,6 +27,7 @@ _WORDS: dict[str, bool | None] = {
 }
 _INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_SEPARATOR = re.compile(r"(?:\A\s*|^)---[ \t]*", re.MULTILINE)
 _NOT_JSON = frozenset(
     {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN"}
 )
@@ -49,11 +52,18 @@ def load(text: str, path: str) -> list[Any]:
 
     Raises Stalled(reason RenderFailed) naming `path` and the line of the rendered text.
     """
-    try:
-        return [document for document in _Builder(path).documents(text) if document not in (None, {}, [])]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise _refused(path, mark.line if mark else 0, str(getattr(error, "problem", None) or "not YAML")) from None
+    builder = _Builder(path)
+    return [one for part, line in _parts(text) for one in builder.read(part, line) if one not in (None, {}, [])]
+
+
+def _parts(text: str) -> Iterator[tuple[str, int]]:
+    """The text of each document and the line it begins at, from 0."""
+    start = line = 0
+    for mark in _SEPARATOR.finditer(text):
+        yield text[start : mark.start()], line
+        line += text.count("\n", start, mark.end())
+        start = mark.end()
+    yield text[start:], line
 
 
 def scalar(text: str) -> Any:
@@ -99,12 +109,22 @@ class _Builder:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.line = 0
         self.nodes = 0
         self.stack: list[_Open] = []
         self.anchors: dict[str, tuple[Any, int]] = {}
 
-    def documents(self, text: str) -> Iterator[Any]:
-        """Yields each document as it ends. Raises Stalled, yaml.YAMLError."""
+    def read(self, text: str, line: int) -> list[Any]:
+        """The documents of a part that begins at this line of the whole. Raises Stalled."""
+        self.line = line
+        try:
+            return list(self._documents(text))
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            told = str(getattr(error, "problem", None) or "not YAML")
+            raise _refused(self.path, line + (mark.line if mark else 0), told) from None
+
+    def _documents(self, text: str) -> Iterator[Any]:
         root: Any = None
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             if isinstance(event, yaml.DocumentStartEvent):
@@ -208,4 +228,4 @@ class _Builder:
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def _error(self, event: Any, what: str) -> Stalled:
-        return _refused(self.path, event.start_mark.line, what)
+        return _refused(self.path, self.line + event.start_mark.line, what)
