@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,9 @@ from devhost.state import Host
 GIT_SECONDS: Final = 60
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
+FIRST: Final = "platform"
+"""The name of the stage's own source."""
+SECRET: Final = "webhook-secret"
 IDENTITY: Final = ("-c", "user.name=Nidus demo", "-c", "user.email=demo@nidus.invalid", "-c", "commit.gpgsign=false")
 
 DNS_PATTERN: Final = "*.nested.example.com"
@@ -186,19 +189,29 @@ def set_up(folder: Path, content: Path | None, spec: Mapping[str, Any] | None = 
     `spec` is merged over the configuration's spec (its first source's keys over the first source).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    secret, webhook, internal = folder / "webhook-secret", free_port(), free_port()
+    secret, webhook, internal = folder / SECRET, free_port(), free_port()
     secret.write_text(secrets.token_hex(32))
     repository = _repository(folder, content)
     stage = Stage(folder, repository, folder / "nidus.yaml", webhook, internal)
-    hook = repository.bare / "hooks" / "post-receive"
-    hook.write_text(
-        HOOK.format(
-            python=sys.executable, stamp=str(stage.stamp), secret=str(secret), port=webhook, path="/webhook/platform"
-        )
-    )
-    hook.chmod(0o755)
-    stage.config.write_text(yaml.safe_dump(_configuration(stage, secret, dict(spec or {})), sort_keys=False))
+    _hook(repository, stage.stamp, secret, webhook, FIRST)
+    stage.config.write_text(yaml.safe_dump(_configuration(stage, dict(spec or {})), sort_keys=False))
     return stage
+
+
+def join(stage: Stage, name: str, content: Path, spec: Mapping[str, Any] | None = None) -> Stage:
+    """Add another source to a stage whose controller does not run yet: a repository, a secret and a hook of its own.
+
+    `spec` is merged over the source. Returned is the same controller's stage with the other source's folder and repository.
+    """
+    folder = stage.folder / name
+    folder.mkdir()
+    (folder / SECRET).write_text(secrets.token_hex(32))
+    joined = replace(stage, folder=folder, repository=_repository(folder, content))
+    _hook(joined.repository, joined.stamp, folder / SECRET, stage.webhook, name)
+    config = yaml.safe_load(stage.config.read_text())
+    config["spec"]["sources"].append({**_source(joined, name), **dict(spec or {})})
+    stage.config.write_text(yaml.safe_dump(config, sort_keys=False))
+    return joined
 
 
 def start(
@@ -229,16 +242,22 @@ def start(
     return Controller(stage, process, log, environment)
 
 
-def _configuration(stage: Stage, secret: Path, spec: dict[str, Any]) -> dict[str, Any]:
-    source = {
-        "name": "platform",
-        "url": str(stage.repository.bare),
-        "branch": "main",
-        "webhook": {"provider": "github", "secretFiles": [str(secret)]},
-    }
-    source.update(spec.pop("source", {}))
+def _hook(repository: Repository, stamp: Path, secret: Path, port: int, source: str) -> None:
+    """Let every push call the webhook of a source."""
+    hook = repository.bare / "hooks" / "post-receive"
+    words = {"python": sys.executable, "stamp": str(stamp), "secret": str(secret), "port": port}
+    hook.write_text(HOOK.format(path=f"/webhook/{source}", **words))
+    hook.chmod(0o755)
+
+
+def _source(stage: Stage, name: str) -> dict[str, Any]:
+    webhook = {"provider": "github", "secretFiles": [str(stage.folder / SECRET)]}
+    return {"name": name, "url": str(stage.repository.bare), "branch": "main", "webhook": webhook}
+
+
+def _configuration(stage: Stage, spec: dict[str, Any]) -> dict[str, Any]:
     merged = {
-        "sources": [source],
+        "sources": [{**_source(stage, FIRST), **spec.pop("source", {})}],
         "engine": {
             "versions": [{"version": "0.36.1", "chart": {"path": str(nested.chart())}}],
             "kubernetesVersions": ["v1.36.0"],

@@ -1,0 +1,318 @@
+"""`hostile` (G12): what a healthy source pays beside a hostile one, from its push to its value inside.
+
+The hostile source has clusters whose charts loop, and clusters whose API servers answer one byte every four seconds; beside them
+deliveries come to the webhook, forged for the healthy source and signed for the hostile one. Each attack runs alone, then all at
+once. The controller reaches the host by a proxy in every phase. Before the last attack it starts anew, so that it knows nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from bench import documents, scene
+from bench.deliveries import Flood, flooding
+from bench.noop import cpu_of
+from bench.push import SECONDS
+from bench.report import Outcome, Row, Size, percentile
+from bench.stamps import Seen, watched
+from devhost import stage as staging
+from devhost.certs import Pair
+from devhost.nested.run import shared_port
+from devhost.nested.shared import TITLE
+from tests.faults.proxy import FaultProxy, before_host, before_nested, trickles
+
+HEALTHY: Final = 4
+LOOPING: Final = 12
+SLOW: Final = 8
+PACKS: Final = 15
+"""Looping charts of one cluster."""
+PUSHES: Final = 40
+"""Of the healthy source in each phase, one cluster each."""
+SPACING: Final = 0.6
+"""Seconds from one push to the next, at least: a phase is longer than one render may take."""
+AGAIN: Final = 3.0
+"""Seconds between two pushes of the hostile source, each with charts that nobody has rendered yet."""
+PAUSE: Final = 4.0
+"""Seconds between two bytes of a slow API server."""
+FORGED, SIGNED = 100, 20
+"""Deliveries a second."""
+FIRST_LOOPING, FIRST_SLOW = 50_000, 60_000
+NAME: Final = "hostile"
+CALM, TOGETHER = "undisturbed", "all together"
+ROUNDS: Final = 100_000
+"""Squared, the steps of one template: hours."""
+LOOP: Final = "{{ range until (int .Values.rounds) }}{{ range until (int $.Values.rounds) }}{{ end }}{{ end }}\n"
+CONFIG: Final = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: "loop-{{ .Values.number }}", namespace: "{{ .Values.home }}"}
+data: {stamp: "{{ .Values.stamp }}"}
+"""
+
+
+@dataclass(slots=True)
+class Phase:
+    """Seconds from the hook to the value inside, of the healthy source; what else was counted meanwhile."""
+
+    taken: list[float] = field(default_factory=list)
+    cpu: float = 0.0
+    seconds: float = 0.0
+    answered: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Run:
+    """The scene, the other source's stage, the proxy, how many clusters loop and are slow, and the number of the last push."""
+
+    made: scene.Scene
+    other: staging.Stage
+    proxy: FaultProxy
+    looping: range
+    slow: range
+    pushes: int
+    heard: queue.Queue[Seen] = field(default_factory=queue.Queue)
+    stamps: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
+Attack = Callable[[Run, Phase], AbstractContextManager[None]]
+
+
+def run(size: Size) -> Outcome:
+    """All phases on one scene."""
+    healthy = min(size.running, size.clusters, HEALTHY)
+    with scene.opened(healthy, 1) as made, before_host(made.kubeconfig, made.stage.folder / "proxy") as proxy:
+        looping = range(FIRST_LOOPING, FIRST_LOOPING + min(LOOPING, size.running))
+        slow = range(FIRST_SLOW, FIRST_SLOW + min(SLOW, size.running))
+        other = staging.join(
+            made.stage, NAME, _content(made.stage.folder / "hostile-content", looping, slow), {"interval": "10m"}
+        )
+        made.kubeconfig = proxy.kubeconfig
+        made.running += len(looping) + len(slow)
+        made.start()
+        made.await_ready()
+        one = Run(made, other, proxy, looping, slow, min(PUSHES, size.pushes))
+        one.heard = watched(made)
+        phases = _phases(one)
+        made.controller.stop()
+    return Outcome("hostile", "G12", _rows(phases), _remarks(one))
+
+
+def _phases(one: Run) -> dict[str, Phase]:
+    attacks: Mapping[str, tuple[Attack, ...]] = {
+        CALM: (),
+        "deliveries": (_deliveries,),
+        "slow servers": (_slow_servers,),
+        "looping charts": (_looping_charts,),
+        TOGETHER: (_deliveries, _slow_servers, _looping_charts),
+        "after": (),
+    }
+    phases = {}
+    for name, ways in attacks.items():
+        if name == TOGETHER:
+            _anew(one)
+        phases[name] = _phase(one, name, ways)
+        print(f"  {name}: {', '.join(f'{seconds:.2f}' for seconds in phases[name].taken)} s", flush=True)
+    return phases
+
+
+def _anew(one: Run) -> None:
+    one.made.controller.stop()
+    one.made.start()
+    one.made.await_ready()
+
+
+def _phase(one: Run, name: str, attacks: tuple[Attack, ...]) -> Phase:
+    """Pushes of the healthy source, one after another, from the moment on in which the attacks have begun."""
+    phase, pid = Phase(), one.made.controller.process.pid
+    with ExitStack() as under_way:
+        for attack in attacks:
+            under_way.enter_context(attack(one, phase))
+        began, cpu = time.monotonic(), cpu_of(pid)
+        for number in range(one.pushes):
+            due = began + number * SPACING
+            time.sleep(max(0.0, due - time.monotonic()))
+            phase.taken.append(_push(one, number % (one.made.running - len(one.looping) - len(one.slow)), name))
+        phase.cpu, phase.seconds = cpu_of(pid) - cpu, time.monotonic() - began
+        phase.reasons = _reasons(one)
+    return phase
+
+
+def _push(one: Run, number: int, name: str) -> float:
+    """Seconds from the hook until the cluster has the value."""
+    stamp = str(next(one.stamps))
+    one.made.write(documents.path_of(number), documents.cluster(number, stamp))
+    one.made.push(f"stamp {stamp}")
+    wanted = documents.name_of(number), stamp
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        try:
+            seen = one.heard.get(timeout=SECONDS)
+        except queue.Empty:
+            break
+        if (seen.cluster, seen.stamp) == wanted:
+            return seen.at - one.made.pushed_at()
+    raise SystemExit(
+        f"{name}: stamp {stamp} did not reach {wanted[0]} within {SECONDS:.0f} s\n{one.made.controller.tail()}"
+    )
+
+
+def _reasons(one: Run) -> Counter[str]:
+    """Why the clusters of the hostile source are not Ready."""
+    found = one.made.controller.get("/api/v1/clusters")["clusters"]
+    return Counter(
+        each["conditions"]["Ready"]["reason"] for each in found if each["source"] == NAME and each["status"] != "Ready"
+    )
+
+
+# Attacks
+
+
+@contextmanager
+def _deliveries(one: Run, phase: Phase) -> Iterator[None]:
+    secret = str(one.other.folder / staging.SECRET)
+    flood = Flood(one.other.webhook, FORGED, f"/webhook/{staging.FIRST}", SIGNED, f"/webhook/{NAME}", secret)
+    with flooding(flood) as phase.answered:
+        yield
+
+
+@contextmanager
+def _slow_servers(one: Run, phase: Phase) -> Iterator[None]:
+    """Every answer comes byte by byte; open connections end, so that the controller looks again. Pushes change them."""
+    pki = one.made.host.folder / TITLE / "pki"
+    ca = Pair((pki / "ca.crt").read_bytes(), (pki / "ca.key").read_bytes())
+    plane = "127.0.0.1", shared_port(one.made.host)
+    with ExitStack() as held:
+        for name in map(documents.name_of, one.slow):
+            namespace = f"vcluster-{name}"
+            secret = one.made.admin.get("v1", "Secret", f"vc-{name}", namespace) or {}
+            proxy = held.enter_context(
+                before_nested(secret, ca, plane, one.made.stage.folder / "proxies" / str(next(one.stamps)))
+            )
+            held.enter_context(proxy.fault(lambda request: True, trickles(PAUSE)))
+            held.enter_context(one.proxy.led(namespace, proxy))
+        held.enter_context(_pushing(one, one.slow, 0))
+        yield
+
+
+@contextmanager
+def _looping_charts(one: Run, phase: Phase) -> Iterator[None]:
+    with _pushing(one, one.looping, ROUNDS):
+        yield
+    _write(one, one.looping, 0)
+
+
+@contextmanager
+def _pushing(one: Run, clusters: range, rounds: int) -> Iterator[None]:
+    """Change these clusters of the hostile source now, and every few seconds until the block ends."""
+    over = threading.Event()
+
+    def push() -> None:
+        while not over.wait(AGAIN):
+            _write(one, clusters, rounds)
+
+    _write(one, clusters, rounds)
+    pusher = threading.Thread(target=push)
+    pusher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        pusher.join()
+
+
+def _write(one: Run, clusters: range, rounds: int) -> None:
+    with one.turn:
+        stamp = str(next(one.stamps))
+        for number in clusters:
+            (one.other.repository.work / documents.path_of(number)).write_text(_cluster(number, stamp, rounds))
+        one.other.repository.commit(f"stamp {stamp}")
+        one.other.repository.push()
+
+
+# The hostile repository
+
+
+def _content(folder: Path, looping: range, slow: range) -> Path:
+    """A repository in which nothing loops yet."""
+    chart = folder / "charts" / "loop"
+    files = {
+        folder / documents.PROFILE: documents.profile(1),
+        folder / "profiles" / "loop.yaml": _profile(),
+        chart / "Chart.yaml": "apiVersion: v2\nname: loop\nversion: 1.0.0\n",
+        chart / "templates" / "config.yaml": CONFIG + LOOP,
+        **{folder / documents.path_of(number): _cluster(number, "0", 0) for number in (*looping, *slow)},
+    }
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def _profile() -> str:
+    home = "${{ cluster.name }}-web"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}
+    values = {"home": home, "stamp": "${{ variables.stamp }}", "rounds": "${{ variables.rounds }}"}
+    packs: list[dict[str, object]] = [
+        {
+            "name": f"loop-{number}",
+            "helm": {"chart": {"path": "../charts/loop"}, "values": {"number": str(number), **values}},
+        }
+        for number in range(PACKS)
+    ]
+    variables = [{"name": "stamp", "default": "0"}, {"name": "rounds", "default": "0"}]
+    spec = {
+        "version": "1.0.0",
+        "variables": variables,
+        "packs": [{"name": "web", "manifests": {"objects": [namespace]}}, *packs],
+    }
+    document = {"apiVersion": documents.API, "kind": "ClusterProfile", "metadata": {"name": "loop"}, "spec": spec}
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def _cluster(number: int, stamp: str, rounds: int) -> str:
+    text = documents.cluster(number, stamp)
+    if number >= FIRST_SLOW:
+        return text
+    said = f'variables: {{stamp: "{stamp}", rounds: "{rounds}"}}'
+    return text.replace("- name: bench", "- name: loop").replace(f'variables: {{stamp: "{stamp}"}}', said)
+
+
+# The figures
+
+
+def _rows(phases: Mapping[str, Phase]) -> list[Row]:
+    calm, rows = percentile(phases[CALM].taken, 0.99), []
+    for name, phase in phases.items():
+        p50, p99 = (percentile(phase.taken, share) for share in (0.5, 0.99))
+        rows += [Row(f"{name}: push -> applied p50", p50, "s"), Row(f"{name}: push -> applied p99", p99, "s")]
+        if name != CALM:
+            rows.append(Row(f"{name}: p99 / undisturbed", p99 / calm, "x", goal=2.0))
+        rows.append(Row(f"{name}: CPU of the controller and its workers", phase.cpu / phase.seconds, "cores"))
+        rows += [Row(f"{name}: deliveries {kind}", count, "") for kind, count in sorted(phase.answered.items())]
+        rows += [Row(f"{name}: hostile clusters {kind}", count, "") for kind, count in sorted(phase.reasons.items())]
+    return rows
+
+
+def _remarks(one: Run) -> list[str]:
+    healthy = one.made.running - len(one.looping) - len(one.slow)
+    return [
+        f"{healthy} healthy nested clusters of one source; of another {len(one.looping)} with {PACKS} looping charts each and"
+        f" {len(one.slow)} whose API servers answer a byte every {PAUSE:g} s; {FORGED} forged and {SIGNED} signed deliveries a second",
+        f"{one.pushes} pushes of the healthy source a phase, one cluster each, at least {SPACING:g} s apart; the hostile source"
+        f" pushes every {AGAIN:g} s",
+        "clock: first line of the post-receive hook to the event in a watch; one API server behind all nested clusters, a proxy"
+        " before the host's in every phase; p99 of so few is their slowest",
+    ]
