@@ -186,6 +186,9 @@ _SOURCE_STATUS = _object(
         "stages": _times("When the last commit was seen, fetched, validated and admitted."),
         "error": _text("Why the source cannot be read, empty when it can."),
         "fetched": _text("When it was last fetched, told while it cannot be."),
+        "renderWorkers": _text(
+            "What keeps the render workers from the network; where it is none, nothing is rendered."
+        ),
     },
     closed=False,
 )

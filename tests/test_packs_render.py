@@ -1,5 +1,6 @@
 """Rendering a layer: both kinds, values, hooks, versions, caching, many threads at once."""
 
+import contextlib
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from reconciler.errors import Retry, Stalled
 from reconciler.model import Layer, Target
+from reconciler.packs.queue import Owner
 from reconciler.packs.render import Renderer
 
 CHART = "apiVersion: v2\nname: web\nversion: 1.0.0\n"
@@ -313,3 +315,27 @@ def test_a_kind_that_a_variable_hides_is_judged_when_it_is_filled_in(renderer: R
 def test_what_the_engine_itself_writes_is_not_judged(renderer: Renderer) -> None:
     (found,) = objects(renderer, layer("manifests", {"objects": [FENCED]}, role="engine"))
     assert found == FENCED
+
+
+def test_a_pass_whose_render_does_not_come_counts_as_none() -> None:
+    """Before: clusters whose charts loop held every worker of the queue while they waited for their turn to render."""
+    one = Renderer(1, seconds=3.0, cpu=60)
+    endless = chart({"a.yaml": "{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}"})
+
+    def look(name: str) -> None:
+        with contextlib.suppress(Stalled, Retry):
+            one.render(endless, Repository().read, host_version="v1.36.0", owner=Owner("s", name))
+
+    passes = [threading.Thread(target=look, args=(name,)) for name in ("renders", "waits")]
+    for each in passes:
+        each.start()
+    try:
+        while not (one.holds("renders") and one.holds("waits")):
+            assert any(each.is_alive() for each in passes)
+            threading.Event().wait(0.01)
+        assert not one.holds("another")
+    finally:
+        one.close()
+        for each in passes:
+            each.join(30)
+    assert not (one.holds("renders") or one.holds("waits"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.controller.queue import FIRST, LAST, Queue
+from reconciler.controller.queue import FIRST, LAST, Queue, threads
 
 
 def test_a_key_waits_once() -> None:
@@ -193,3 +193,62 @@ def test_somebody_who_waits_for_a_key_learns_that_others_are_held() -> None:
     held.add("hung")
     waiting.join(10.0)
     assert found == ["alive"]
+
+
+def source(key: str) -> str:
+    return key.partition("-")[0]
+
+
+def test_sources_take_turns() -> None:
+    """Before: one key of a source that was pushed to a moment later waited for every key of the others."""
+    queue = Queue(workers=1, source=source, several=True)
+    for key in ("many-1", "many-2", "many-3", "few-1", "other-1", "few-2"):
+        queue.add(key)
+    order = []
+    while (key := queue.take(0.0)) is not None:
+        order.append(key)
+        queue.done(key)
+    assert order == ["many-1", "few-1", "other-1", "many-2", "few-2", "many-3"]
+
+
+def test_sources_take_turns_in_a_bulk_too() -> None:
+    queue = Queue(workers=1, source=source, several=True)
+    for key in ("many-1", "many-2", "many-3", "few-1"):
+        queue.add(key, bulk=True)
+    queue.add("many-2")
+    order = []
+    while (key := queue.take(0.0)) is not None:
+        order.append(key)
+        queue.done(key)
+    assert order == ["many-2", "many-1", "few-1", "many-3"]
+
+
+def test_no_source_has_every_worker_where_there_are_several() -> None:
+    queue = Queue(workers=4, source=source, several=True)
+    for number in range(6):
+        queue.add(f"bad-{number}")
+    assert [queue.take(0.0) for _ in range(4)] == ["bad-0", "bad-1", "bad-2", None]
+    queue.add("good-0")
+    assert [queue.take(0.0), queue.take(0.0)] == ["good-0", None]
+    queue.done("bad-1")
+    assert queue.take(0.0) == "bad-3"
+
+
+def test_one_source_alone_has_every_worker() -> None:
+    queue = Queue(workers=4, source=source)
+    for number in range(6):
+        queue.add(f"only-{number}")
+    assert [queue.take(0.0) for _ in range(5)] == ["only-0", "only-1", "only-2", "only-3", None]
+
+
+def test_passes_that_wait_leave_threads_for_other_sources() -> None:
+    """A pass that waits counts as none, but it has a thread; were all of them one source's, the others would stand still."""
+    queue = Queue(workers=4, held=lambda key: source(key) == "bad", source=source, several=True)
+    for number in range(100):
+        queue.add(f"bad-{number}")
+    taken = 0
+    while queue.take(0.0) is not None:
+        taken += 1
+    assert taken == threads(4) - 1
+    queue.add("good-0")
+    assert queue.take(0.0) == "good-0"

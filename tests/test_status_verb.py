@@ -94,3 +94,17 @@ def test_a_cluster_says_since_when_and_fits_a_narrow_terminal() -> None:
 def test_a_cluster_without_layers_shows_no_empty_table() -> None:
     ready = {"type": "Ready", "status": "False", "reason": "Degraded", "message": "BadRecord: x"}
     assert status._detail({"status": {"conditions": [ready]}}) == "Ready=False Degraded: BadRecord: x"
+
+
+def test_what_keeps_the_render_workers_from_the_network(server: Server) -> None:
+    head = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "metadata": {"name": "p", "namespace": NAMESPACE}}
+    server.put({**head, "spec": {}})
+    lease(server, "nidus-0", 3.0)
+    assert "RENDERING" not in shown(server)  # not known yet
+    server.apply(
+        {**head, "status": {"renderWorkers": "network namespace and system-call filter"}}, subresource="status"
+    )
+    assert shown(server).split("\n")[1] == "RENDERING   without network: network namespace and system-call filter"
+    server.apply({**head, "status": {"renderWorkers": "none"}}, subresource="status")
+    line = shown(server).split("\n")[1]
+    assert line.startswith("RENDERING   stopped: ") and "seccomp" in line and "user.max_user_namespaces" in line

@@ -405,3 +405,23 @@ def test_a_source_that_cannot_be_fetched_says_since_when(server: Server, reporte
     reporter.source(SourceReport("platform", REVISION, trigger="poll", fetched=1000.0, error="Unreachable: no"), URL)
     assert until(lambda: shown(server, "platform", "Source")["status"].get("error"))
     assert shown(server, "platform", "Source")["status"]["fetched"] == "1970-01-01T00:16:40.000Z"
+
+
+def test_a_source_says_what_keeps_the_render_workers_from_the_network(server: Server) -> None:
+    first = Reporter(client(server), NAMESPACE, "test")
+    first.source(SourceReport("platform", REVISION, trigger="start"), URL)
+    assert until(lambda: bool(shown(server, "platform", "Source").get("status")))
+    first.confined(("system-call filter",))
+    assert until(lambda: shown(server, "platform", "Source")["status"].get("renderWorkers") == "system-call filter")
+    assert b'nidus_render_workers_confined{by="network namespace"} 0.0' in first.metrics.text()
+    assert b'nidus_render_workers_confined{by="system-call filter"} 1.0' in first.metrics.text()
+    first.close()
+    server.log.clear()
+    second = Reporter(client(server), NAMESPACE, "test")
+    second.load()
+    second.source(SourceReport("platform", REVISION, trigger="start"), URL)  # before it is known again
+    second.confined(("system-call filter",))
+    second.close()
+    assert {call.verb for call in server.log if call.kind == "Source"} == {"list"}
+    second.confined(())
+    assert second.sources["platform"].confined == "none"

@@ -4,15 +4,19 @@ two workers.
 A key holds no work: the worker that takes it looks up the newest state, so the newest revision wins.
 
 Clusters whose work has begun, keys from events and small changes go first; a change of many clusters at once (`bulk`)
-gets the other workers. Clusters whose API server did not answer at their last look share a quarter of the workers (A7);
-one whose API server does not answer now counts as none of them.
+gets the other workers. Within each, sources take turns, and where there are several, none holds more than three quarters of
+the workers. Clusters whose API server did not answer at their last look share a quarter of the workers (A7); one that waits
+for its API server or for a render counts as none of them.
 """
 
 import heapq
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+
+from reconciler.controller.lane import Lane
 
 FIRST, LAST = 1.0, 300.0  # seconds; A5
 EARLY, SOONER = 600.0, 15.0  # for the first ten minutes of a failure no retry is further away than 15 s (A5)
@@ -36,16 +40,21 @@ class Queue:
         *,
         workers: int = 8,
         held: Callable[[str], bool] = lambda key: False,
+        source: Callable[[str], str] = lambda key: "",
+        several: bool = False,
     ) -> None:
-        """At most `workers` keys are worked on at once, not counting those of which `held` says that they wait for an answer."""
-        self._clock, self._workers, self._held = clock, workers, held
+        """At most `workers` keys are worked on at once, not counting those of which `held` says that they wait for an answer.
+
+        `source` tells whose a key is, `several` whether there is more than one source.
+        """
+        self._clock, self._workers, self._held, self._source = clock, workers, held, source
         self._share = max(1, workers // 4)
+        self._kept = self._share if several else 0
         self._changed = threading.Condition()
-        self._first: dict[str, None] = {}
-        self._bulk: dict[str, None] = {}
+        self._first, self._bulk = Lane(), Lane()
         self._turn = 0
         self._again: set[str] = set()
-        self._busy: set[str] = set()
+        self._busy: dict[str, str] = {}
         self._silent: set[str] = set()
         self._due: dict[str, tuple[float, bool]] = {}
         self._heap: list[tuple[float, str]] = []
@@ -109,8 +118,9 @@ class Queue:
         self.forget(key)
         self.unanswered(key, False)
         with self._changed:
-            for table in (self._due, self._first, self._bulk):
-                table.pop(key, None)
+            self._due.pop(key, None)
+            for lane in (self._first, self._bulk):
+                lane.discard(key)
             self._again.discard(key)
 
     def take(self, timeout: float) -> str | None:
@@ -121,7 +131,6 @@ class Queue:
                 self._promote()
                 key = self._next() if not self._closed else None
                 if key is not None:
-                    self._busy.add(key)
                     return key
                 left = min(deadline, self._heap[0][0] if self._heap else deadline) - self._clock()
                 if self._closed or self._clock() >= deadline:
@@ -132,7 +141,7 @@ class Queue:
     def done(self, key: str) -> None:
         """The worker is through with `key`."""
         with self._changed:
-            self._busy.discard(key)
+            self._busy.pop(key, None)
             if key in self._again:
                 self._again.discard(key)
                 self._put(key, False)
@@ -156,24 +165,39 @@ class Queue:
         if key in self._busy:
             self._again.add(key)
         elif not bulk:
-            self._bulk.pop(key, None)
-            self._first[key] = None
+            self._bulk.discard(key)
+            self._first.add(key, self._source(key))
         elif key not in self._first:
-            self._bulk[key] = None
+            self._bulk.add(key, self._source(key))
 
     def _next(self) -> str | None:
         """Take the next key out; None where none may be worked on now."""
-        if len(self._busy) >= self._workers and len(self._busy) - sum(map(self._held, self._busy)) >= self._workers:
+        working = Counter(source for key, source in self._busy.items() if not self._held(key))
+        if working.total() >= self._workers:
             return None
+        full = len(self._busy.keys() & self._silent) >= self._share
+        sated = self._sated(working)
+
+        def may(key: str, source: str) -> bool:
+            return source not in sated and not (full and key in self._silent)
+
         lanes = (self._first, self._bulk) if (self._turn + 1) % TURNS else (self._bulk, self._first)
-        full = len(self._busy & self._silent) >= self._share
         for lane in lanes:
-            key = next((one for one in lane if not (full and one in self._silent)), None)
-            if key is not None:
-                del lane[key]
+            taken = lane.take(may)
+            if taken is not None:
+                key, source = taken
+                self._busy[key] = source
                 self._turn += 1
                 return key
         return None
+
+    def _sated(self, working: Counter[str]) -> set[str]:
+        """The sources that may have no further worker or thread while there are others; one alone may have them all."""
+        if not self._kept:
+            return set()
+        busy = Counter(self._busy.values())
+        most, in_all = max(1, self._workers - self._kept), max(1, threads(self._workers) - self._kept)
+        return {source for source in busy if working[source] >= most or busy[source] >= in_all}
 
     def _promote(self) -> None:
         now = self._clock()

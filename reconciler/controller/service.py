@@ -58,7 +58,8 @@ class Service:
         self.host = self.bare.fenced(self.lease.fence)
         self.reporter = Reporter(self.host, config.namespace, settings.identity)
         self.reporter.metrics.leads(self.lease.held)
-        self.queue = Queue(workers=config.workers, held=self._held)
+        several = len(config.sources) > 1
+        self.queue = Queue(workers=config.workers, held=self._held, source=self._source_of, several=several)
         self.renderer = Renderer(workers=2)
         self.sources: Sources | None = None
         self.watches: Watches | None = None
@@ -119,6 +120,7 @@ class Service:
             log.line("RenderWorkers", message=error.message, level="error")
             return
         self._confined = " and ".join(held) or "none"
+        self.reporter.confined(held)
         if held:
             log.line("RenderWorkers", confined=self._confined)
         else:
@@ -219,7 +221,11 @@ class Service:
         return self.watches is None or self.watches.refresh()
 
     def _held(self, cluster: str) -> bool:
-        return self.watches is not None and self.watches.holds(cluster)
+        """Whether the pass of a cluster waits: for its API server, or for a render."""
+        return self.renderer.holds(cluster) or (self.watches is not None and self.watches.holds(cluster))
+
+    def _source_of(self, cluster: str) -> str:
+        return self.registry.source_of(cluster)
 
     def _woken(self, cluster: str) -> None:
         """An object of a cluster changed; "" = requests changed."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 NAMESPACE = "network namespace"
 FILTER = "system-call filter"
+NAMES = (NAMESPACE, FILTER)
 
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
 _NO_NEW_PRIVILEGES, _SECCOMP, _BY_FILTER = 38, 22, 2

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from reconciler.errors import Retry
-from reconciler.packs.process import Worker
+from reconciler.packs.process import Ended, Worker
 from reconciler.packs.queue import Line, Owner
 from reconciler.packs.wire import Answer, Job
 
@@ -49,10 +49,10 @@ class Pool:
             if worker is None or not worker.alive:
                 worker = self._renew(worker)
             answer = worker.ask(job, seconds)
-            fit = worker.jobs < self._recycle and worker.rss < self._memory
+            fit = worker.jobs < self._recycle and worker.rss < self._memory and not worker.demoted
             return answer
         finally:
-            self._give_back(worker, fit)
+            self._give_back(worker, fit, owner)
 
     def confinement(self) -> tuple[str, ...]:
         """What keeps the workers from the network, of `packs.confine`'s names; () where nothing does. Waits for a worker's start.
@@ -67,7 +67,7 @@ class Pool:
             fit = True
             return worker.confined
         finally:
-            self._give_back(worker, fit)
+            self._give_back(worker, fit, NOBODY)
 
     def idle(self) -> int:
         """How many workers are free now."""
@@ -120,17 +120,30 @@ class Pool:
         if self._closed:
             raise Retry("rendering has been stopped", reason="Stopping")
 
-    def _give_back(self, worker: Worker | None, fit: bool) -> None:
-        """The worker, or a fresh one in its place, is free again; one that cannot be started now is started when it is asked for."""
+    def _give_back(self, worker: Worker | None, fit: bool, owner: Owner) -> None:
+        """The worker, or a fresh one in its place, is free again. Whoever spent it waits for the start of the fresh one; one that
+        cannot be started now is started when it is asked for."""
         if not fit or self._closed:
             self._drop(worker)
-            worker = None if self._closed else self._started()
+            worker = None if self._closed else self._replaced()
         with self._moved:
+            self._line.over(owner)
             if not self._closed:
                 self._idle.append(worker)
                 worker = None
             self._moved.notify_all()
         self._drop(worker)
+
+    def _replaced(self) -> Worker | None:
+        """A worker that has started, None where none does."""
+        fresh = self._started()
+        try:
+            if fresh is not None:
+                fresh.await_start()
+        except Ended:
+            self._drop(fresh)
+            return None
+        return fresh
 
     def _started(self) -> Worker | None:
         try:

@@ -1,21 +1,26 @@
 """Who renders next, and who may not for a while: a queue that is fair to sources, and what hung or crashed lately (H4).
 
-A hostile source or cluster costs the others a moment: one worker is kept for those that never failed, a source is served after
-those that waited longer for their turn, and what used up its budget renders nothing new until the failures are forgotten.
+A hostile source or cluster costs the others a moment: one worker is kept for those that never failed and, where there are several
+sources, from each that holds another; a source is served after those that waited longer for their turn; and what used up its budget
+of processor time renders nothing new until that is forgotten.
 """
 
 import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reconciler.errors import Retry
 
 WINDOW = 300.0
-"""Seconds after which a failure is forgotten."""
-CLUSTER_BUDGET, SOURCE_BUDGET = 2, 6
-"""How many renders of a cluster and of a source may hang or crash within WINDOW; each costs the time and processor limit at most."""
+"""Seconds after which what a render cost is forgotten."""
+FAILED = 20.0
+"""Seconds of processor time that a render counts that hung or crashed."""
+LONG = 2.0
+"""Seconds of processor time from which on a render counts that came to an end."""
+CLUSTER_BUDGET, SOURCE_BUDGET = 40.0, 120.0
+"""Seconds of processor time that such renders of a cluster and of a source may cost within WINDOW."""
 _KNOWN = 10_000
 
 
@@ -35,24 +40,36 @@ class Ticket:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A render that hung or crashed, or was long: when, whose, and its seconds of processor time."""
+
+    at: float
+    owner: Owner
+    seconds: float
+    failed: bool
+
+
 class Standing:
     """What is known of owners. Thread-safe. `clock` gives seconds that never go back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._failures: deque[tuple[float, Owner]] = deque(maxlen=_KNOWN)
+        self._costs: deque[Cost] = deque(maxlen=_KNOWN)
         self._sound: OrderedDict[str, None] = OrderedDict()
 
     def failed(self, owner: Owner) -> None:
         """A render hung or crashed."""
         with self._lock:
-            self._failures.append((self._clock(), owner))
+            self._costs.append(Cost(self._clock(), owner, FAILED, True))
             self._sound.pop(owner.cluster, None)
 
-    def rendered(self, owner: Owner) -> None:
-        """A render came to an end by itself."""
+    def rendered(self, owner: Owner, seconds: float = 0.0) -> None:
+        """A render came to an end by itself, after so many seconds of processor time."""
         with self._lock:
+            if seconds >= LONG:
+                self._costs.append(Cost(self._clock(), owner, seconds, False))
             self._sound[owner.cluster] = None
             self._sound.move_to_end(owner.cluster)
             if len(self._sound) > _KNOWN:
@@ -61,37 +78,53 @@ class Standing:
     def trusted(self, owner: Owner) -> bool:
         """Whether neither the cluster failed lately, nor, as long as the cluster has not rendered anything, its source."""
         with self._lock:
-            cluster, source = self._used(owner)
-            return cluster == 0 and (source == 0 or owner.cluster in self._sound)
+            failed = [one.owner.cluster for one in self._costs_of(owner) if one.failed]
+            return owner.cluster not in failed and (not failed or owner.cluster in self._sound)
 
     def raise_spent(self, owner: Owner) -> None:
         """Raises Retry(RenderQuarantined) where the cluster, or a source of which the cluster is no sound part, used up its budget."""
         with self._lock:
-            cluster, source = self._used(owner)
-            known = cluster == 0 and owner.cluster in self._sound
-            left = self._failures[0][0] + WINDOW - self._clock() if self._failures else 0.0
-        if cluster >= CLUSTER_BUDGET:
-            whose = "this cluster"
-        elif source >= SOURCE_BUDGET and not known:
-            whose = f"the source {owner.source}"
-        else:
-            return
-        message = f"renders of {whose} hung or crashed again and again; new ones are tried in a few minutes"
-        raise Retry(message, reason="RenderQuarantined", after=max(1.0, left))
+            of_source = self._costs_of(owner)
+            of_cluster = [one for one in of_source if one.owner == owner]
+            known = not of_cluster and owner.cluster in self._sound
+            now = self._clock()
+        if (left := _left(of_cluster, CLUSTER_BUDGET, now)) > 0.0:
+            raise _quarantined("this cluster", CLUSTER_BUDGET, left)
+        if not known and (left := _left(of_source, SOURCE_BUDGET, now)) > 0.0:
+            raise _quarantined(f"the source {owner.source}", SOURCE_BUDGET, left)
 
-    def _used(self, owner: Owner) -> tuple[int, int]:
-        """How many renders of the cluster and of its source failed within WINDOW."""
-        while self._failures and self._failures[0][0] + WINDOW <= self._clock():
-            self._failures.popleft()
-        of_source = [one.cluster for _, one in self._failures if one.source == owner.source]
-        return of_source.count(owner.cluster), len(of_source)
+    def _costs_of(self, owner: Owner) -> list[Cost]:
+        """What its source's renders cost within WINDOW, the oldest first."""
+        while self._costs and self._costs[0].at + WINDOW <= self._clock():
+            self._costs.popleft()
+        return [one for one in self._costs if one.owner.source == owner.source]
+
+
+def _left(costs: Sequence[Cost], budget: float, now: float) -> float:
+    """Seconds until so many of `costs` (the oldest first) are forgotten that the budget is kept; 0 where it is."""
+    total, left = sum(one.seconds for one in costs), 0.0
+    for one in costs:
+        if total < budget:
+            break
+        total, left = total - one.seconds, one.at + WINDOW - now
+    return left
+
+
+def _quarantined(whose: str, budget: float, left: float) -> Retry:
+    ends = time.strftime("%H:%M:%S UTC", time.gmtime(time.time() + left))
+    message = (
+        f"renders of {whose} that hung, crashed or were long used the {budget:g} s of processor time that they have "
+        f"in {WINDOW / 60:g} minutes; new ones are tried after {ends}"
+    )
+    return Retry(message, reason="RenderQuarantined", after=max(1.0, left))
 
 
 class Line:
     """Those that wait for a worker. Not locked: the pool's lock is held around every call.
 
     Trusted ones come first, then the source that was served longest ago, then the cluster, then who came first. The last free worker
-    of several is for trusted ones only, and of a source's others one may wait.
+    of several is for trusted ones only, and where there are several sources for none that holds another; of a source's others one
+    may wait.
     """
 
     def __init__(self, reserve: int, trusted: Callable[[Owner], bool]) -> None:
@@ -99,12 +132,15 @@ class Line:
         self._count = 0
         self._waiting: list[Ticket] = []
         self._served: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._sources: set[str] = set()
+        self._at_work: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def join(self, owner: Owner) -> Ticket:
         self._count += 1
+        self._sources |= {owner.source} - {""}
         ticket = Ticket(owner, self._count)
         self._waiting.append(ticket)
         return ticket
@@ -113,19 +149,24 @@ class Line:
         self._waiting.remove(ticket)
 
     def serve(self, ticket: Ticket) -> None:
-        """It gets a worker now."""
+        """It gets a worker now, which it holds until `over`."""
         self._count += 1
+        self._at_work[ticket.owner.source] += 1
         for key in ((ticket.owner.source, ""), (ticket.owner.source, ticket.owner.cluster)):
             self._served[key] = self._count
             self._served.move_to_end(key)
         while len(self._served) > _KNOWN:
             self._served.popitem(last=False)
 
+    def over(self, owner: Owner) -> None:
+        """It gave its worker back."""
+        self._at_work[owner.source] -= 1
+
     def first(self, ticket: Ticket, free: int) -> bool:
         """Whether the ticket is the one that one of `free` workers is for."""
         if free <= 0:
             return False
-        may = [one for one in self._waiting if free > self._reserve or self._trusted(one.owner)]
+        may = [one for one in self._waiting if free > self._reserve or self._may_have_the_last(one.owner)]
         return bool(may) and min(may, key=self._rank) is ticket
 
     def superfluous(self, ticket: Ticket) -> bool:
@@ -135,6 +176,9 @@ class Line:
             one.number < ticket.number and one.owner.source == owner.source and not self._trusted(one.owner)
             for one in self._waiting
         )
+
+    def _may_have_the_last(self, owner: Owner) -> bool:
+        return self._trusted(owner) and (len(self._sources) < 2 or not self._at_work[owner.source])
 
     def _rank(self, ticket: Ticket) -> tuple[bool, int, int, int]:
         owner = ticket.owner

@@ -1,11 +1,12 @@
 """The renderer: layers to objects, with a few workers for many threads. Results are cached by everything they depend
 on."""
 
+import contextlib
 import importlib.metadata
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ from reconciler.packs.wire import Job
 
 Read = Callable[[Collection[str]], dict[str, bytes]]
 
+HELD = 1.0
+"""Seconds after which a render that is asked for holds its pass up."""
 _KNOWN = 20_000
 _QUARANTINE = 300.0
 
@@ -59,6 +62,7 @@ class Renderer:
         self._backend = importlib.metadata.version("helm-python-sdk")
         self._results = _Results(cache)
         self._standing = Standing()
+        self._under_way = _UnderWay()
         self._pool = Pool(workers, recycle, memory, strict=confined, trusted=self._standing.trusted)
 
     def render(
@@ -95,6 +99,10 @@ class Renderer:
         except Ended as end:
             raise Retry(end.message, reason="WorkerNotStarted") from None
 
+    def holds(self, cluster: str) -> bool:
+        """Whether a render of the cluster has waited, or gone on, for a second: whoever asked for it does nothing meanwhile."""
+        return self._under_way.holds(cluster)
+
     def close(self) -> None:
         """Ends all workers; renders under way raise Retry."""
         self._pool.close()
@@ -104,7 +112,8 @@ class Renderer:
         self._standing.raise_spent(owner)
         job = self._job(key, layer, read)
         try:
-            answer = self._pool.ask(job, self._seconds, owner=owner)
+            with self._under_way.of(owner.cluster):
+                answer = self._pool.ask(job, self._seconds, owner=owner)
         except TimeoutError:
             self._standing.failed(owner)
             message = f"not rendered within {self._seconds:g} s"
@@ -114,7 +123,7 @@ class Renderer:
                 self._standing.failed(owner)
                 raise self._results.quarantine(key, Stalled(end.message, reason="RenderCrashed")) from None
             raise Retry(end.message, reason="RenderCrashed") from None
-        self._standing.rendered(owner)
+        self._standing.rendered(owner, answer.cpu)
         if answer.reason:
             raise Stalled(answer.message, reason=answer.reason, hint=answer.hint)
         return bytes(answer.objects)
@@ -134,6 +143,25 @@ class Renderer:
             cpu=self._cpu,
             authored=layer.role == "pack",
         )
+
+
+class _UnderWay:
+    """Since when renders are asked for, by the cluster they are for. A cluster is rendered for by one pass at a time."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def of(self, cluster: str) -> Iterator[None]:
+        self._since[cluster] = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since.pop(cluster, None)
+
+    def holds(self, cluster: str) -> bool:
+        since = self._since.get(cluster)
+        return since is not None and time.monotonic() - since >= HELD
 
 
 class _Results:

@@ -34,7 +34,8 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The objects as one JSON array, or why there are none. `rss` is the worker's resident memory in bytes.
+    """The objects as one JSON array, or why there are none. `rss` is the worker's resident memory in bytes,
+    `cpu` the processor time that the job took, in seconds.
 
     `confined`: in a worker's first answer, what keeps it from the network (see `packs.confine`).
     """
@@ -44,6 +45,7 @@ class Answer(msgspec.Struct, frozen=True):
     message: str = ""
     hint: str = ""
     rss: int = 0
+    cpu: float = 0.0
     confined: tuple[str, ...] = ()
 
 

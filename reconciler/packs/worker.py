@@ -9,6 +9,7 @@ import resource
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -58,14 +59,16 @@ def _serve(link: socket.socket, kinds: Mapping[str, Render], confined: tuple[str
 
 def answer(job: Job, kinds: Mapping[str, Render]) -> Answer:
     """Renders one job; our own errors become an answer with their reason."""
+    began = time.process_time()
     try:
-        objects = collect(kinds[job.kind](job), job.namespace)
-        return Answer(objects=msgspec.Raw(msgspec.json.encode(objects)), rss=_resident())
+        objects = msgspec.Raw(msgspec.json.encode(collect(kinds[job.kind](job), job.namespace)))
+        return Answer(objects=objects, rss=_resident(), cpu=time.process_time() - began)
     except MemoryError:
         failed: NidusError = Stalled("the render needs too much memory", reason="RenderFailed")
     except NidusError as error:
         failed = error
-    return Answer(reason=failed.reason, message=failed.message, hint=failed.hint, rss=_resident())
+    spent = time.process_time() - began
+    return Answer(reason=failed.reason, message=failed.message, hint=failed.hint, rss=_resident(), cpu=spent)
 
 
 def _limit() -> None:

@@ -44,6 +44,7 @@ def source(one: SourceView) -> Body:
         "trigger": one.trigger,
         "stages": {name: stamp(at) for name, at in one.stages},
         **({"fetched": stamp(one.fetched)} if one.error and one.fetched else {}),
+        **({"renderWorkers": one.confined} if one.confined else {}),
     }
     if one.held:
         status["held"] = {"reason": one.held.reason, "message": one.held.message, **_consent(one.held)}
@@ -83,6 +84,7 @@ def read_source(item: Object) -> SourceView:
         stages=tuple(sorted(stages, key=lambda one: one[1])),
         fetched=_seconds(status.get("fetched")) or dict(stages).get("fetched", 0.0),
         error=_text(status, "error"),
+        confined=_text(status, "renderWorkers"),
     )
 
 

@@ -1,10 +1,11 @@
 """Prometheus metrics. Labels never come from the repository, except the names of clusters and sources."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from reconciler.model import Report
+from reconciler.packs import confine
 from reconciler.report import bugs
 from reconciler.report.transitions import Transition
 from reconciler.report.view import ClusterView, SourceView
@@ -45,6 +46,12 @@ class Metrics:
             "nidus_source_violations", "Violations in the repository", ["source"], registry=self.registry
         )
 
+        self._confined = Gauge(
+            "nidus_render_workers_confined",
+            "What keeps the render workers from the network",
+            ["by"],
+            registry=self.registry,
+        )
         self._cluster_labels: tuple[Counter | Gauge, ...] = (self._transitions, self._ready)
         self._leader = Gauge("nidus_leader", "1 while this process holds the Lease", registry=self.registry)
         waiting = Gauge("nidus_status_unwritten", "Status objects not written yet", registry=self.registry)
@@ -53,6 +60,11 @@ class Metrics:
     def leads(self, holds: Callable[[], bool]) -> None:
         """`holds` says whether this process holds the Lease; asked at each scrape."""
         self._leader.set_function(lambda: float(holds()))
+
+    def confined(self, held: Collection[str]) -> None:
+        """Once it is known: one series for each of `packs.confine`'s names, 1 where it holds."""
+        for name in confine.NAMES:
+            self._confined.labels(name).set(name in held)
 
     def transition(self, one: Transition) -> None:
         self._transitions.labels(one.cluster, one.reason).inc()

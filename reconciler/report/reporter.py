@@ -27,6 +27,7 @@ class Reporter:
         self._read: dict[str, SourceView] = {}
         self.clusters: dict[str, ClusterView] = {}
         self.sources: dict[str, SourceView] = {}
+        self._confined = ""
 
     def load(self) -> None:
         """Read the status objects of the process before, so that nothing is reported twice. Raises ApiError."""
@@ -53,11 +54,21 @@ class Reporter:
         with self._lock:
             before = self.sources.get(report.source)
             after = view.source(report, before or self._read.get(report.source), spec)
+            after = replace(after, confined=self._confined or after.confined)
             self.sources[report.source] = after
             self.statuses.source(after)
         self.metrics.source(after)
         if before is None or (before.revision, before.error, before.held) != (after.revision, after.error, after.held):
             _log(after, report.trigger)
+
+    def confined(self, held: Collection[str]) -> None:
+        """What keeps the render workers from the network, of `packs.confine`'s names; nothing is rendered where nothing does."""
+        with self._lock:
+            self._confined = " and ".join(held) or "none"
+            for name, known in self.sources.items():
+                after = self.sources[name] = replace(known, confined=self._confined)
+                self.statuses.source(after)
+        self.metrics.confined(held)
 
     def place(self, cluster: str, source: str, file: str) -> None:
         """The source and the file of a cluster; nothing is written where they are as before."""

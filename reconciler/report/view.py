@@ -77,7 +77,8 @@ class ClusterView:
 @dataclass(frozen=True, slots=True)
 class SourceView:
     """What is known of one source. `stages` are (name, seconds since the epoch) of the last commit; `fetched` when it
-    was last fetched, in seconds since the epoch, 0 where that is not known."""
+    was last fetched, in seconds since the epoch, 0 where that is not known; `confined` what keeps the render workers of the
+    controller from the network, "none" where nothing does, "" where that is not known yet."""
 
     source: str
     url: str = ""
@@ -94,6 +95,7 @@ class SourceView:
     fetched: float = 0.0
     error: str = ""
     held: Held | None = None
+    confined: str = ""
 
 
 def cluster(
@@ -150,6 +152,7 @@ def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, A
         fetched=report.fetched or known.fetched,
         error=report.error[:MESSAGE],
         held=_held(report.held),
+        confined=known.confined,
     )
 
 

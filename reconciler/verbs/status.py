@@ -48,7 +48,8 @@ def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool, str]:
     text = _form(sources, clusters, args)
     if args.name or args.output not in ("", "wide"):
         return text, True, version
-    return f"{_leader(client, args.namespace)}\n\n{text}".lstrip(), True, version
+    head = "\n".join(filter(None, (_leader(client, args.namespace), _renders(sources))))
+    return f"{head}\n\n{text}".lstrip(), True, version
 
 
 def _leader(client: Client, namespace: str) -> str:
@@ -71,6 +72,16 @@ def _leader(client: Client, namespace: str) -> str:
     if silent > 2 * float(spec.get("leaseDurationSeconds") or 15):
         return f"CONTROLLER  {holder} was last seen {table.age(silent)} ago: nothing is reconciled until one runs"
     return f"CONTROLLER  {holder} leads since {table.age(time.time() - _seconds(spec.get('acquireTime')))}"
+
+
+def _renders(sources: Sequence[Item]) -> str:
+    """What keeps the render workers from the network, as the controller says of itself; "" where it does not."""
+    said = {str((item.get("status") or {}).get("renderWorkers") or "") for item in sources} - {""}
+    if "none" in said:
+        from reconciler.packs.process import ALLOW, NOT_CONFINED
+
+        return f"RENDERING   stopped: {NOT_CONFINED}; {ALLOW}"
+    return f"RENDERING   without network: {', '.join(sorted(said))}" if said else ""
 
 
 def _seconds(text: object) -> float:

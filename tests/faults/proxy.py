@@ -170,6 +170,7 @@ class FaultProxy:
         self._led: dict[str, tuple[str, int]] = {}
         self._open: set[socket.socket] = set()
         self._watching: set[socket.socket] = set()
+        self._forwards: dict[socket.socket, str] = {}
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.kubeconfig = Path()
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
@@ -243,7 +244,7 @@ class FaultProxy:
     def led(self, namespace: str, to: "FaultProxy") -> Iterator[None]:
         """Lead new port-forwards into a namespace to another proxy; those that are open end, before and after."""
         self._led[namespace] = to.address
-        self.cut()
+        self._cut_forwards(namespace)
         try:
             yield
         finally:
@@ -259,6 +260,11 @@ class FaultProxy:
         """End every open connection."""
         for one in tuple(self._open):
             end(one)
+
+    def _cut_forwards(self, namespace: str) -> None:
+        for one, into in tuple(self._forwards.items()):
+            if into == namespace:
+                end(one)
 
     # Connections
 
@@ -286,7 +292,11 @@ class FaultProxy:
         lines = near.makefile("rb")
         while _asks(near, far) and not self._closed.is_set() and (request := _read(lines)) is not None:
             if request.headers.get("upgrade"):
-                self._forward_port(request, near)
+                self._forwards[near] = request.namespace
+                try:
+                    self._forward_port(request, near)
+                finally:
+                    del self._forwards[near]
                 return
             fault = self._taken(request)
             one = Exchange(request, near, far, fault.over if fault else self._closed)

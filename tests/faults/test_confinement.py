@@ -18,10 +18,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler.errors import NidusError, Stalled
 from reconciler.model import Layer, Target
 from reconciler.packs.render import Renderer
+from tests.memory.http import Front
+from tests.memory.server import Server
 
 CHART = "apiVersion: v2\nname: web\nversion: 1.0.0\n"
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
@@ -205,6 +208,41 @@ def test_the_controller_refuses_to_render_where_nothing_confines() -> None:
 def test_a_filter_alone_is_enough_to_render() -> None:
     first, _ = as_stranger(RENDER, denied="namespaces").splitlines()
     assert first == "rendered ('system-call filter',)"
+
+
+PLAN = """
+import sys
+from reconciler.__main__ import main
+sys.stderr = sys.stdout
+print("exit code", main(["plan", *sys.argv[1:]]))
+"""
+
+
+@root
+@pytest.mark.parametrize("denied", ["", "namespaces filters"])
+def test_a_person_renders_their_own_repository_and_is_told_where_nothing_confines(tmp_path: Path, denied: str) -> None:
+    server = Server()
+    for file in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
+        server.put(yaml.safe_load(file.read_text()))
+    server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "nidus-system"}})
+    repository, kubeconfig = tmp_path / "repository", tmp_path / "kubeconfig"
+    repository.mkdir()
+    with Front(server) as front:
+        cluster = {"name": "c", "cluster": {"server": front.url}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        config = {
+            "clusters": [cluster],
+            "users": [{"name": "u", "user": {}}],
+            "contexts": [context],
+            "current-context": "c",
+        }
+        kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **config}))
+        for path in (tmp_path, *tmp_path.parents):
+            if path.owner() == "root" and str(path).startswith("/tmp"):
+                path.chmod(path.stat().st_mode | 0o055)
+        told = as_stranger(PLAN, str(repository), "--kubeconfig", str(kubeconfig), denied=denied)
+    assert told.splitlines()[-1] == "exit code 0"
+    assert ("rendered without confinement" in told) == bool(denied)
 
 
 def layer(name: str, **files: bytes) -> Layer:

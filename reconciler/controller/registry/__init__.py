@@ -154,6 +154,10 @@ class Registry:
         with self._lock:
             return self._admissions.records()
 
+    def source_of(self, cluster: str) -> str:
+        """The source a cluster belongs to, "" where nothing is known of it. Waits for nothing: the queue asks at every wake."""
+        return self._clusters.source_of(cluster)
+
     def names(self, source: str = "") -> list[str]:
         """The clusters that are worked on, of one source or of all."""
         with self._lock:
