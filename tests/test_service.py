@@ -74,9 +74,13 @@ class House:
         self.threads: list[threading.Thread] = []
         self.errors: list[NidusError] = []
 
-    def service(self, name: str = "one", **source: Any) -> Service:
+    def service(self, name: str = "one", *, first: tuple[SourceConfig, ...] = (), **source: Any) -> Service:
+        """`first` are sources before the one of `work`."""
         spec = ControllerSpec(
-            sources=(SourceConfig(name="platform", url=str(self.work.folder), interval="1h", **source),),
+            sources=(
+                *first,
+                SourceConfig(name="platform", url=str(self.work.folder), interval="1h", **source),
+            ),
             engine=EngineConfig(versions=()),
             host=HostConfig(kubeconfig=str(self.kubeconfig)),
             server=ServerConfig(internal="127.0.0.1:0", webhook="127.0.0.1:0"),
@@ -200,6 +204,26 @@ def test_a_stop_during_a_sync_ends_git_and_gives_the_lease_back(house: House) ->
     stopping.join(30)
     assert (left, holder) == ([], "")
     assert not [one.name for one in threading.enumerate() if one.name == "source-platform"]
+
+
+def test_a_source_whose_fetch_hangs_keeps_no_other_from_reading(house: House) -> None:
+    """Before: whatever a pass read, it asked the sources in their order, and waited for the lock of one that fetched."""
+    bad = Work(house.folder / "bad")
+    bad.commit(PLAIN)
+    service = house.leads(first=(SourceConfig(name="bad", url=str(bad.folder), interval="1h"),))
+    assert service.sources is not None
+    oid = house.work.git("rev-parse", "HEAD:README.md").strip()
+    (bad.folder / ".git" / "packed-refs").unlink(missing_ok=True)
+    os.mkfifo(bad.folder / ".git" / "packed-refs")  # its git waits for somebody to write it
+    source = service.sources.following["bad"]
+    source.wake.up("poll")
+    assert until(lambda: source.silent() > 0 and bool(gits(house.folder)))
+    found: list[dict[str, bytes]] = []
+    reading = threading.Thread(target=lambda: found.append(service.sources.read("platform", [oid])), daemon=True)
+    reading.start()
+    reading.join(10)
+    assert source.silent() > 0
+    assert found == [{oid: PLAIN["README.md"].encode()}]
 
 
 def gits(folder: Path) -> list[int]:

@@ -140,16 +140,20 @@ class Sources:
             if source is not None and source.followed and record.cluster not in here and not over:
                 source.wake.up("record", again=True)
 
-    def read(self, oids: Collection[str]) -> dict[str, bytes]:
-        """Blobs by id: engine charts from the settings, all else from whichever mirror holds it. Raises Stalled("ContentUnreadable")."""
+    def read(self, source: str, oids: Collection[str]) -> dict[str, bytes]:
+        """Blobs by id: engine charts from the settings, all else from the mirror of `source`, or from another that holds it. Raises
+        Stalled("ContentUnreadable").
+
+        Others are asked only for what their own source lacks: a mirror answers nobody while its own fetch hangs.
+        """
         charts = self._settings.charts
         found = {oid: charts[oid] for oid in oids if oid in charts}
         missing = [oid for oid in oids if oid not in found]
-        for source in self.following.values():
+        for one in sorted(self.following.values(), key=lambda one: one.config.name != source):
             if not missing:
                 break
             try:
-                found.update(source.read(missing))
+                found.update(one.read(missing))
                 missing = []
             except Stalled:
                 continue

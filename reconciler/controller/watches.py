@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from reconciler.errors import NidusError, Retry
 from reconciler.gather import Reader
@@ -84,8 +85,8 @@ USUAL = Pace()
 
 
 class Watches:
-    """`woken` is called with the name of a cluster whose objects were changed by somebody else, or "" when requests
-    changed."""
+    """`read` gives blobs of a source by id. `woken` is called with the name of a cluster whose objects were changed by
+    somebody else, or "" when requests changed."""
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class Watches:
         settings: Settings,
         facts: HostFacts,
         renderer: Renderer,
-        read: Read,
+        read: Callable[[str, Collection[str]], dict[str, bytes]],
         woken: Callable[[str], None],
         pace: Pace = USUAL,
     ) -> None:
@@ -146,7 +147,8 @@ class Watches:
 
     def reader(self, bundle: Bundle, source: str) -> Reader:
         owner = Owner(source, bundle.cluster)
-        return reader(bundle, self._host, self._targets, self._renderer, self._read, self._facts, self._cache, owner)
+        read = partial(self._read, source)
+        return reader(bundle, self._host, self._targets, self._renderer, read, self._facts, self._cache, owner)
 
     def watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:
         """Wake the cluster when nested objects of these kinds change, for as long as a layer waits for them."""

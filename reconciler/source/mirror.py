@@ -248,7 +248,7 @@ class Mirror:
         """`work`, once more on a fresh clone if the mirror turns out to be broken. Unavailable when it was replaced just before."""
         with self._lock:
             if self._owned < 0:
-                raise ValueError("the mirror is closed")
+                raise Unavailable("the mirror is closed", reason=runner.STOPPING)
             try:
                 return work()
             except Damaged as error:

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as command
-from bench import documents, load, report, start
+from bench import deliveries, documents, hostile, load, report, start
 from bench.report import Outcome, Row, Size
 from reconciler.model import Limits, Tree
 from reconciler.source.folder import read
 from reconciler.spec import config
 from reconciler.spec import load as spec
+from tests.waiting import until
+from webhook.app import Route, create_app
+from webhook.server import serve
 
 TINY = Size(clusters=2, running=2, pushes=2, objects=4, specs=20, rounds=1, idle=1.0)
 
@@ -25,6 +28,33 @@ def test_the_documents_are_sound(tmp_path: Path) -> None:
     assert found.violations == ()
     suspended = [name for name, one in found.specs.clusters.items() if one.cluster.spec.suspend]
     assert (len(found.specs.clusters), suspended) == (3, [documents.name_of(2)])
+
+
+def test_the_hostile_documents_are_sound_for_whoever_reads_them(tmp_path: Path) -> None:
+    """A refused document would be no attack."""
+    content = hostile._content(tmp_path, range(50_000, 50_002), range(60_000, 60_001))
+    (content / documents.path_of(50_000)).write_text(hostile._cluster(50_000, "7", hostile.ROUNDS))
+    revision, tree, blobs = read(content, ".", Limits())
+    assert isinstance(tree, Tree)
+    known = blobs(spec.wanted(tree, spec.NOTHING))
+    found, _ = spec.load("bench", revision, tree, known, spec.NOTHING, config.anything(), config.NOWHERE, Limits())
+    assert found.violations == () and len(found.specs.clusters) == 3
+
+
+def test_deliveries_come_at_their_rate_and_are_what_they_say(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("known")
+    marked: list[str] = []
+    routes = {name: Route(name, "github", lambda: (b"known",)) for name in ("healthy", "hostile")}
+    port, stop = serve(create_app(routes, lambda source, refs: marked.append(source)), "127.0.0.1:0")
+    flood = deliveries.Flood(port, 100, "/webhook/healthy", 20, "/webhook/hostile", str(secret))
+    with deliveries.flooding(flood) as answered:
+        assert until(lambda: len(marked) >= 10)
+    stop()
+    assert set(answered) == {"forged 401", "signed 202"} and set(marked) == {"hostile"}
+    due = [next(times) for times in [deliveries._schedule(flood)] for _ in range(120)]
+    assert [kind for _, kind in due].count("signed") == 20
+    assert due[-1][0] - due[0][0] == pytest.approx(119 / 120)
 
 
 def test_load_measures_both_sides() -> None:
@@ -69,7 +99,7 @@ def test_an_unknown_benchmark_is_wrong_usage() -> None:
 @pytest.mark.long
 @pytest.mark.host
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["push", "throughput", "rollout", "noop"])
+@pytest.mark.parametrize("name", ["push", "throughput", "rollout", "noop", "hostile"])
 def test_benchmarks_of_the_whole_product(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     words = [f"--{one}={getattr(TINY, one)}" for one in ("clusters", "running", "pushes", "idle")]
