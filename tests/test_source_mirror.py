@@ -237,7 +237,6 @@ def test_a_halted_mirror_ends_its_git_and_begins_no_other(work: Work, mirror: Mi
 
 def test_who_reads_from_a_closed_mirror_is_told_that_the_controller_stops(mirror: Mirror) -> None:
     """Before: a pass that outlived its stop was reported as a bug of the controller."""
-    mirror.fetch()
     mirror.close()
     with pytest.raises(Retry) as stopped:
         mirror.fetch()
