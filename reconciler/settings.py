@@ -150,7 +150,12 @@ def _bare(repo: str) -> ControllerSpec:
 
 
 def _chart_version(chart: Path) -> str:
-    for line in (chart / "Chart.yaml").read_text("utf-8").splitlines():
+    try:
+        text = (chart / "Chart.yaml").read_text("utf-8")
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", "") or "it is not text"
+        raise UsageError(f"{chart}/Chart.yaml cannot be read: {told}", hint="engine.versions[].chart.path") from None
+    for line in text.splitlines():
         if line.startswith("version:"):
             return line.split(":", 1)[1].strip().strip("\"'")
     raise UsageError(f"{chart}/Chart.yaml names no version")
@@ -171,7 +176,7 @@ def _engines(config: EngineConfig) -> tuple[tuple[EngineChart, ...], dict[str, b
 
 def _engine(version: EngineVersion, charts: dict[str, bytes]) -> EngineChart:
     folder = Path(version.chart.path)
-    if not (folder / "Chart.yaml").is_file():
+    if not _is_file(folder / "Chart.yaml"):
         raise UsageError(
             f"engine {version.version}: {folder} is not a chart (no Chart.yaml)", hint="engine.versions[].chart.path"
         )
@@ -188,6 +193,13 @@ def _engine(version: EngineVersion, charts: dict[str, bytes]) -> EngineChart:
     files = tuple((path, oid) for path, oid, _ in contents)
     digest = hashlib.sha256(msgspec.json.encode(files)).hexdigest()
     return EngineChart(version.version, digest, files, version.image_digest)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long for a name, or in a folder that may not be entered
+        return False
 
 
 def _contents(folder: Path) -> list[tuple[str, str, bytes]]:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from reconciler.model import MISSING, IgnoreRule
 from reconciler.plan import paths
 from reconciler.plan.fields import leaves, left_out, managed, managers, owned
-from reconciler.plan.mark import label, mark, marked
-from reconciler.plan.request import path_of, request
+from reconciler.plan.mark import label, mark, marked, ref_of
+from reconciler.plan.request import ignored, path_of, request
 from reconciler.plan.walk import satisfied
 from tests.field_corpus import CORPUS
 from tests.server_model import NONCE, config_map, layer, tree
@@ -161,6 +161,13 @@ def test_an_ignored_field_goes_whole_on_create_and_as_it_is_later() -> None:
     theirs = live(web(5), entry({"f:spec": {"f:replicas": {}}}, manager="other", operation="Update"))
     assert request(web(), rules, mine)["spec"]["replicas"] == 5
     assert "replicas" not in request(web(), rules, theirs)["spec"]
+
+
+@pytest.mark.parametrize("pointer", ["", "/kind", "/apiVersion", "/metadata", "/metadata/name", "/metadata/namespace"])
+def test_what_an_object_is_called_is_never_ignored(pointer: str) -> None:
+    rules = layer(ignore=(IgnoreRule(kind="Deployment", pointers=(pointer, "/spec/replicas")),))
+    assert ignored(rules.ignore, ref_of(web())) == ("/spec/replicas",)
+    assert ref_of(request(web(), rules, live(web(5)))) == ref_of(web())
 
 
 def test_a_pointer_into_a_keyed_list_means_the_item() -> None:

@@ -9,15 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import IgnoreRule, ObjectRef, Observed
-from reconciler.plan import conflict, drift, handover, paths, scale, strays
-from reconciler.plan.compare import Wanted, compare
+from reconciler.plan import conflict, drift, handover, paths, strays
 from reconciler.plan.diff import diff
-from reconciler.plan.fields import Owners, leaves, left_out, managed, managers, owned, scaled
-from reconciler.plan.request import ignored, path_of, request
-from reconciler.plan.suspects import differs, digest, lost
+from reconciler.plan.fields import leaves, managed, owned
+from reconciler.plan.suspects import lost
 from reconciler.plan.walk import satisfied
-from tests.server_model import NESTED, bundle, config_map, entry, layer, tree
+from tests.server_model import config_map, tree
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -57,63 +54,11 @@ def thing(body: dict[str, Any], fields: Any = None) -> dict[str, Any]:
 
 
 @SOME
-@given(BODY, MANAGED)
-def test_managed_fields_of_any_shape_are_read(body: dict[str, Any], fields: Any) -> None:
-    live = thing(body, fields)
-    found = [*managed(live), *(path for path, _ in scaled(live))]
-    for path in found:
-        paths.parse(path)
-        assert all(isinstance(one.name, str) for one in managers(live, path))
-    assert Owners(live).of("data.a") is not None
-
-
-@SOME
 @given(TREE)
 def test_every_leaf_is_a_path(fields: Any) -> None:
     for path in leaves(fields):
         assert paths.ancestors(path)[0] == path
         paths.parse(path)
-
-
-@SOME
-@given(BODY, BODY, BODY, MANAGED, st.booleans())
-def test_any_object_is_compared(
-    wanted: dict[str, Any], live: dict[str, Any], merged: dict[str, Any], fields: Any, driven: bool
-) -> None:
-    asked, there, then = thing(wanted), thing(live, fields), thing(merged, fields)
-    before = (*owned(thing(merged)), *managed(there))
-    seen = Observed(NESTED, ObjectRef("apps", "Deployment", "web", "a"), there, then, driven="hpa" if driven else "")
-    known = entry(seen.ref, uid="u", fields=before)
-    change = compare(
-        _change(seen), Wanted(layer(), asked, (NESTED, seen.ref), seen, known), seen, bundle(layer()), b"salt"
-    )
-    assert change.action in ("unchanged", "configure")
-    drift.found(diff(asked, there, then, before, ()), there, before)
-    gone = strays.found(asked, there, before)
-    assert isinstance(handover.handed_over(there, gone.all), list)
-    assert isinstance(conflict.overridden([".data.a", "rubbish"], asked, there), bool)
-    assert isinstance(scale.matters(asked, there, before), bool) and differs(asked, there, before) in (True, False)
-    assert len(digest(asked, there)) == 64 and isinstance(left_out(there, asked), tuple)
-
-
-def _change(seen: Observed) -> Any:
-    from reconciler.model import Change
-
-    return Change("unchanged", NESTED, seen.ref, "web/base", uid="u")
-
-
-@SOME
-@given(BODY, BODY, MANAGED, st.lists(POINTER, max_size=3))
-def test_any_pointer_is_ignored_without_harm(
-    wanted: dict[str, Any], live: dict[str, Any], fields: Any, pointers: list[str]
-) -> None:
-    rules = (IgnoreRule(kind="Deployment", pointers=tuple(pointers)),)
-    asked, there = thing(wanted), thing(live, fields)
-    sent = request(asked, layer(ignore=rules), there)
-    assert sent["kind"] == "Deployment" and "managedFields" not in sent["metadata"]
-    for pointer in ignored(rules, ObjectRef("apps", "Deployment", "web", "a")):
-        assert isinstance(path_of(there, pointer), str)
-    diff(asked, there, None, owned(asked), pointers)
 
 
 @SOME

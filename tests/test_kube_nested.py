@@ -12,6 +12,7 @@ import pytest
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import edge
 from reconciler.kube.client import Client
+from reconciler.kube.nested_watch import BURST, EACH, paced
 from reconciler.kube.targets import Targets
 from reconciler.model import HostConfig, ObjectRef, Target
 from tests.answering import drops, http, kubeconfig
@@ -263,3 +264,14 @@ def test_a_bug_met_by_a_nested_watch_is_told_and_the_watch_goes_on(
         eventually(lambda: woken.qsize() > 1)
         stop()
         targets.forget_all()
+
+
+def test_a_burst_of_events_passes_and_a_flood_does_not() -> None:
+    due, waited = 0.0, 0.0
+    for count in range(1, 1001):
+        due, pause = paced(due, 50.0 + waited)
+        waited += pause
+        assert count > BURST or pause < 1e-6
+    assert waited == pytest.approx((1000 - BURST) * EACH)
+    due, pause = paced(due, 500.0)
+    assert not pause

@@ -1,5 +1,5 @@
 """An answer that Kubernetes would not give is refused in `kube`: an ApiError for each kind of wrong answer and each
-verb, and for generated ones."""
+verb. Generated ones: tests/fuzz."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -7,14 +7,15 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import edge
+from reconciler.kube import edge, shape, weight
 from reconciler.kube.client import Client
+from reconciler.kube.discovery import Resource
+from reconciler.kube.transport import Limits, Stream, Transport
 from reconciler.model import HostConfig, ObjectRef
 from tests.answering import DISCOVERY, NO_GROUPS, Server, http, kubeconfig, sends
+from tests.fuzz.answers import Given
 
 REF = ObjectRef("", "ConfigMap", "default", "a")
 META: dict[str, Any] = {"name": "a", "namespace": "default", "uid": "u1", "resourceVersion": "7"}
@@ -53,6 +54,10 @@ RUBBISH: Mapping[str, bytes] = {
     + b',"data":' + b'{"a":' * 500 + b"1" + b"}" * 500 + b"}",
     "deep behind brackets in texts": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":' + json.dumps(META).encode()
     + b',"data":' + b'["]",' * 500 + b"1" + b"]" * 500 + b"}",
+    "a number that is none": whole(data=1).replace(b'"data": 1', b'"data": 1e999'),
+    "a number without end": whole(data=1).replace(b'"data": 1', b'"data": ' + b"9" * 5000),
+    "text that is no UTF-8": whole(data="x").replace(b'"data": "x"', b'"data": "\xff"'),
+    "a name that is no UTF-8": whole(data={"x": 1}).replace(b'"x"', b'"\xff"'),
     "no metadata": whole(metadata=None),
     "metadata a text": whole(metadata="x"),
     "metadata a list": whole(metadata=[META]),
@@ -192,6 +197,9 @@ def test_another_object_than_the_one_written_is_ambiguous(server: Server, client
         refused(act, ErrorClass.AMBIGUOUS)
 
 
+ONLY_DECODED = ("a number that is none", "a number without end", "text that is no UTF-8", "a name that is no UTF-8")
+"""An event stays encoded: of a nested server its head alone is used, and the cache decodes an object when it is asked for."""
+
 LINES: Mapping[str, bytes] = {
     "no JSON": b"x",
     "a list": b"[]",
@@ -202,7 +210,7 @@ LINES: Mapping[str, bytes] = {
     "a bookmark without a version": b'{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{}}}',
     "deep": b'{"type":"ADDED","object":' + DEEP.encode() + b"}",
     **{f"an event: {name}": b'{"type":"MODIFIED","object":%s}' % body for name, body in RUBBISH.items()
-       if name not in ("another name",)},
+       if name not in ("another name", *ONLY_DECODED)},
 }  # fmt: skip
 
 
@@ -308,54 +316,85 @@ def test_a_delete_ends_with_a_status_or_the_object(server: Server, client: Clien
     assert client.delete(REF, "u1") is not None
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-    max_leaves=6,
+# Size
+
+
+def test_a_list_without_end_ends() -> None:
+    """Each page says that there is another one."""
+    given = Given()
+    given.body = listed().replace(b'"9"', b'"9","continue":"x"')
+    small = Client(Transport(given))
+    told = refused(lambda: small.list("", "ConfigMap", namespace="default"), ErrorClass.TRANSIENT)
+    assert "does not end" in told.message
+
+
+def test_all_pages_of_a_list_count_together(server: Server, client: Client) -> None:
+    page = json.dumps({**json.loads(listed(whole())), "metadata": {"resourceVersion": "9", "continue": "x"}}).encode()
+    server.answer = sends(http(200, page))
+    for few in (Limits(whole=5 * len(page)), Limits(values=5 * weight.values(page))):
+        small = Client(Transport(client.transport.api, limits=few))
+        small.namespaced("", "ConfigMap")
+        server.seen.clear()
+        error = refused(lambda of=small: of.list("", "ConfigMap", namespace="default"), ErrorClass.TRANSIENT)  # type: ignore[misc]
+        assert "does not end" in error.message and len(server.seen) == 6
+
+
+@pytest.mark.parametrize("piece", [b"{},", b'"",', b"0,", b"[],", b'{"a":[0]},'])
+def test_an_answer_of_too_many_values_is_not_decoded(server: Server, client: Client, piece: bytes) -> None:
+    """Decoded, each value takes many times the bytes it takes here."""
+    many = b"[" + piece * 4000 + b"0]"
+    small = Client(Transport(client.transport.api, limits=Limits(values=4000)))
+    small.namespaced("", "ConfigMap")
+    for body in (whole(data=1).replace(b": 1}", b": " + many + b"}"), listed(piece * 4000 + b"0"), many):
+        server.answer = sends(http(200, body))
+        for act, kind in ((small.get, ErrorClass.TRANSIENT), (small.delete, ErrorClass.AMBIGUOUS)):
+            with pytest.raises(ApiError) as error:
+                act(REF, **({"uid": "u1"} if act == small.delete else {}))
+            assert error.value.kind is kind and "more than 4000 values" in error.value.message
+
+
+@pytest.mark.parametrize(
+    "body", [whole(data={"a": "x" * weight.OBJECT}), whole(data=[0] * weight.VALUES)], ids=["bytes", "values"]
 )
-FIELDS = st.sampled_from(
-    [*META, "labels", "annotations", "finalizers", "ownerReferences", "managedFields", "generation"]
-)
+def test_an_object_larger_than_any_is_refused(body: bytes) -> None:
+    resource = Resource("", "v1", "ConfigMap", "configmaps", True)
+    with pytest.raises(ApiError) as error:
+        shape.decoded(body, shape.Asked("get", resource, "default", "a"))
+    assert "larger than any object" in error.value.message
 
 
-@st.composite
-def nearly(draw: st.DrawFn) -> Any:
-    """An object of which some of the parts are something else."""
-    obj = {**LIVE, "metadata": {**META, **draw(st.dictionaries(FIELDS, JSON, max_size=2))}}
-    return {
-        **obj,
-        **draw(st.dictionaries(st.sampled_from(["apiVersion", "kind", "metadata", "status"]), JSON, max_size=1)),
-    }
+def test_an_event_without_end_is_cut_off(server: Server, client: Client) -> None:
+    def floods(peer: Any) -> None:
+        peer.sendall(b"HTTP/1.1 200 X\r\n\r\n" + b'{"type":"ADDED","object":{"data":"')
+        while True:
+            peer.sendall(b"x" * (1 << 20))
+
+    server.answer = floods
+    watch = client.watch("", "ConfigMap", since="1", namespace="default", seconds=60, silence=60)
+    assert "larger than any object" in refused(lambda: list(watch), ErrorClass.TRANSIENT).message
 
 
-ACTS: Mapping[str, Callable[[Client], object]] = {
-    **VERBS,
-    "list": lambda client: client.list("", "ConfigMap", namespace="default"),
-    "watch": lambda client: list(client.watch("", "ConfigMap", since="1", namespace="default", seconds=5, silence=5)),
-    "version": lambda client: client.version(),
-}
+def test_lines_arrive_whole_however_they_are_cut() -> None:
+    class Given:
+        def __init__(self, *chunks: bytes) -> None:
+            self.chunks = chunks
+
+        def stream(self, size: int) -> Iterator[bytes]:
+            yield from self.chunks
+
+        def close(self) -> None:
+            pass
+
+    for chunks in ((b"a\nbc", b"d", b"\n\ne\n"), (b"a\nbcd\n", b"\ne\n"), (b"a", b"\n", b"bcd\n\ne\n", b"rest")):
+        assert list(Stream(Given(*chunks), Limits(), 5.0)) == [b"a", b"bcd", b"", b"e"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    verb=st.sampled_from(sorted(ACTS)),
-    status=st.sampled_from([200, 200, 200, 201, 404, 409, 422, 500]),
-    body=nearly().map(lambda obj: json.dumps(obj).encode())
-    | JSON.map(lambda value: json.dumps(value).encode())
-    | nearly().map(lambda obj: listed(json.dumps(obj).encode()))
-    | nearly().map(lambda obj: b'{"type":"ADDED","object":%s}\n' % json.dumps(obj).encode())
-    | st.binary(max_size=64),
-)
-def test_nothing_but_an_api_error_or_a_sound_answer_comes_out(
-    server: Server, client: Client, verb: str, status: int, body: bytes
-) -> None:
-    server.answer = sends(http(status, body))
-    try:
-        found = ACTS[verb](client)
-    except ApiError:
-        return
-    if verb == "get" and found is not None:
-        assert isinstance(found, dict)
-        assert found["metadata"]["name"] == "a"
-        assert found["metadata"]["uid"]
-        assert all(isinstance(value, str) for value in (found["metadata"].get("labels") or {}).values())
+@pytest.mark.parametrize("levels", [weight.DEPTH - 3, weight.DEPTH])
+def test_the_depth_of_a_large_answer_is_counted_outside_of_texts(levels: int) -> None:
+    """Also where its parts are looked at one after the other."""
+    items: list[Any] = ["]", "[[", 'a"[', "\\", {"[": "{"}] * 40_000
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+    raw = json.dumps([items, deep, items]).encode()
+    assert weight.is_shallow(raw) is (levels < weight.DEPTH)

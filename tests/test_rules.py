@@ -11,6 +11,9 @@ CLUSTER_FILE, PROFILE_FILE = "clusters/team-a.yaml", "profiles/web.yaml"
 IN_CLUSTER, IN_PROFILE = "cluster/team-a", "profile/web@1.2.0"
 
 
+ODD = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  {}\n"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "code"),
     [
@@ -115,6 +118,10 @@ def test_rules_of_a_profile(old: str, new: str, line: int, code: Code) -> None:
         ),
         ("profiles/web/config.yaml", "a: 1\n", 1, Code.NOT_AN_OBJECT),
         ("profiles/web/config.yaml", "- a\n", 1, Code.NOT_AN_OBJECT),
+        ("profiles/web/config.yaml", ODD.format("labels: [a]"), 5, Code.NOT_AN_OBJECT),
+        ("profiles/web/config.yaml", ODD.format("labels: {a: 1}"), 5, Code.NOT_AN_OBJECT),
+        ("profiles/web/config.yaml", ODD.format("annotations: x"), 5, Code.NOT_AN_OBJECT),
+        ("profiles/web/config.yaml", ODD.format("finalizers: x"), 5, Code.NOT_AN_OBJECT),
         ("profiles/web/config.yaml", "kind: [\n", 2, Code.SYNTAX),
         (
             "profiles/web/config.yaml",

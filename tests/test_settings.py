@@ -54,6 +54,17 @@ def test_the_engine_chart_is_read_by_content(file: Path, chart: Path) -> None:
     assert settings.load(str(file)).engines[0].digest != engine.digest
 
 
+@pytest.mark.parametrize("path", ["9" * 400, "a/" * 3000, "."])
+def test_no_name_of_a_chart_is_a_crash(file: Path, chart: Path, path: str) -> None:
+    file.write_text(CONFIG.replace("CHART", path))
+    with pytest.raises(UsageError):
+        settings.load(str(file))
+    file.write_text(CONFIG.replace("CHART", str(chart)))
+    (chart / "Chart.yaml").write_bytes(b"version: \xff\n")
+    with pytest.raises(UsageError, match="cannot be read"):
+        settings.load(str(file))
+
+
 def test_a_chart_that_cannot_be_read_stalls_its_clusters_and_nobody_else(file: Path, chart: Path) -> None:
     """A link to nothing is an unreadable file for every account."""
     (chart / "helpers.tpl").symlink_to(chart / "nowhere")

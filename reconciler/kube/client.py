@@ -12,16 +12,19 @@ from urllib.parse import quote
 import msgspec
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import shape
+from reconciler.kube import shape, weight
 from reconciler.kube.discovery import Discovery, Resource
+from reconciler.kube.errors import broken
 from reconciler.kube.shape import Asked, Head
-from reconciler.kube.timed import Limit
+from reconciler.kube.timed import Limit, sooner
 from reconciler.kube.transport import APPLY, JSON, MERGE, Call, Transport
 from reconciler.kube.watch import Watch
 from reconciler.model import Object, ObjectRef
 
 MANAGER = "nidus"
 PAGE = 500
+PAGES = 2000  # pages of one list: a million objects
+TURNS = 6  # as long as so many pages may take, a whole list may
 DENIALS = (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING, ErrorClass.RACED)
 Objects = list[Object]
 Raws = list[tuple[Head, bytes]]
@@ -79,7 +82,7 @@ class Client:
     def get(self, ref: ObjectRef, *, version: str = "") -> Object | None:
         """Return the live object; None only when the server says that this object is absent (A6)."""
         found = self.read(ref, version=version)
-        return None if found is None else msgspec.json.decode(found[1])
+        return None if found is None else shape.body(found[1], "get")
 
     def read(self, ref: ObjectRef, *, version: str = "") -> tuple[Head, bytes] | None:
         """Like `get`, still encoded, with its checked head."""
@@ -98,7 +101,7 @@ class Client:
         resource = self.resource(group, kind)
         raws, version = self.raw_list(group, kind, namespace=namespace, labels=labels)
         head = {"apiVersion": resource.api_version, "kind": kind}  # items of a list leave these out
-        return [{**head, **msgspec.json.decode(raw)} for _, raw in raws], version
+        return [{**head, **shape.body(raw, "list")} for _, raw in raws], version
 
     def raw_list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
         """Like `list`, items still encoded, with their checked heads. An expired page starts over once, then raises RELIST."""
@@ -237,15 +240,23 @@ class Client:
         resource = self.resource(group, kind)
         asked, path = Asked("list", resource, namespace), resource.path(quote(namespace))
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        seconds = max(self.transport.limits.listing, self.deadline)
+        whole = self._copy(_limit=sooner(Limit.of(TURNS * seconds), self._limit))
         items: Raws = []
-        while True:
-            call = Call("list", "GET", path, query, accept=shape.PARTIAL_ACCEPT if partial else JSON)
-            body = self._send(call, max(self.transport.limits.listing, self.deadline))
+        size = values = 0
+        for _ in range(PAGES):
+            body = whole._send(
+                Call("list", "GET", path, query, accept=shape.PARTIAL_ACCEPT if partial else JSON), seconds
+            )
+            size, values = size + len(body), values + weight.values(body)
+            if size > self.transport.limits.whole or values > self.transport.limits.values:
+                break
             page = shape.page(body, asked, partial=partial)
             items += page.items
             if not page.more:
                 return items, page.version
             query["continue"] = page.more
+        raise broken("list", f"its list of {kind} does not end")
 
     def _place(self, obj: Object) -> tuple[ObjectRef, Resource]:
         group, _, version = str(obj["apiVersion"]).rpartition("/")

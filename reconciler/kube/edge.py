@@ -19,7 +19,8 @@ from reconciler.model import HostConfig, Object
 
 NESTED_POOL = 4
 NESTED_SILENCE = 5.0  # seconds without a byte after which a nested API server counts as hung
-NESTED_LIMIT = 64 << 20  # bytes of one answer of a nested API server, which might never end
+NESTED_LIMIT = 64 << 20  # bytes of one answer of a nested API server, and of all pages of a list, which might never end
+NESTED_VALUES = 4_000_000  # values in it: some hundred MiB once they are decoded
 POOL = 64  # connections kept: workers, watches and the Lease share them
 KUBECONFIG_HINT = "set spec.host.kubeconfig, or KUBECONFIG, or run inside the cluster"
 
@@ -60,7 +61,7 @@ def nested(
         return _nested_api(given, f"https://{name}.{namespace}:443", dial)
 
     renew = (lambda: make(reread())) if reread else None
-    limits = Limits(f"the API server of {name}", deadline, 0.0, silence, NESTED_LIMIT)
+    limits = Limits(f"the API server of {name}", deadline, 0.0, silence, NESTED_LIMIT, NESTED_LIMIT, NESTED_VALUES)
     return Client(Transport(make(secret), renew=renew, guard=guard, limits=limits), fence=fence)
 
 

@@ -79,7 +79,7 @@ def parse(body: bytes) -> Status:
 
 
 class TooLarge(Exception):
-    """An answer has more than so many bytes."""
+    """An answer has more than so many bytes or values, as its text says."""
 
 
 def translate(error: Exception, wrote: bool, name: str = "the API server", seconds: float = 0.0) -> ApiError:
@@ -103,7 +103,7 @@ def _what_it_did(error: Exception, seconds: float) -> str:
     from urllib3 import exceptions as http
 
     if isinstance(error, TooLarge):
-        return f"sent an answer of more than {error.args[0]} bytes"
+        return f"sent an answer of more than {error}"
     if isinstance(error, http.TimeoutError | TimeoutError) and not isinstance(error, http.NewConnectionError):
         return f"did not answer within {seconds:g} s"
     causes = (error, *error.args, error.__cause__, error.__context__)

@@ -11,6 +11,10 @@ from reconciler.kube.watch import Watch
 
 PAUSE, LONGEST = 1.0, 60.0
 LASTED = 5.0  # seconds after which a watch counts as one that worked
+EACH, BURST = (
+    0.02,
+    100,
+)  # seconds an event may take: a burst of so many passes at once, a flood is read no faster than that
 
 
 class NestedWatch:
@@ -65,6 +69,15 @@ class NestedWatch:
             stream.stop()
             return
         self._wake()
+        due = 0.0
         for event in stream:
             if event.head is not None:
                 self._wake()
+            due, pause = paced(due, time.monotonic())
+            self._stopped.wait(pause)
+
+
+def paced(due: float, now: float) -> tuple[float, float]:
+    """When the next event is due, and the pause until then, for one that was read at `now`. What is not read stays with the server."""
+    due = max(due, now - BURST * EACH) + EACH
+    return due, max(0.0, due - now)

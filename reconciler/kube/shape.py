@@ -15,11 +15,10 @@ import msgspec
 
 from reconciler.kube.discovery import Resource
 from reconciler.kube.errors import broken, classify, parse
+from reconciler.kube.weight import DEPTH, is_an_objects, is_shallow
 from reconciler.model import Object, ObjectRef
 
-DEPTH = 100  # levels; the deepest definitions in the field have about 50, and recursion here must stay far below Python's limit
 _NAME = r"^(?!\.\.?\Z)[^/%]+\Z"  # the rule of every kind: names of roles may even contain spaces and control characters
-_NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"{}[]")))
 _VERSION = re.compile(r"v\d{1,4}\.\d{1,4}\.\d{1,4}[-+.A-Za-z0-9]{0,100}")
 
 _T = TypeVar("_T")
@@ -104,8 +103,12 @@ class Asked:
 def decoded(raw: bytes, asked: Asked) -> Object:
     """The object in an answer, checked. Raises ApiError where it is not what was asked for."""
     head(raw, asked)
-    found: Object = msgspec.json.decode(raw, type=dict[str, Any])
-    return found
+    return body(raw, asked.verb)
+
+
+def body(raw: bytes, verb: str) -> Object:
+    """The object whose head was checked: the rest may still have a number that is none, or text that is no UTF-8."""
+    return _read(raw, dict[str, Any], verb, deep=False)
 
 
 def head(raw: bytes, asked: Asked, *, listed: bool = False) -> Head:
@@ -250,23 +253,12 @@ def version(raw: bytes) -> str:
     return found
 
 
-def is_shallow(raw: bytes) -> bool:
-    """Whether no value is deeper than DEPTH; text that is no JSON may pass."""
-    if raw.count(b"{") + raw.count(b"[") <= DEPTH:
-        return True
-    bare = raw.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in raw else raw
-    brackets = b"".join(bare.split(b'"')[::2]).translate(None, _NO_BRACKETS)  # every other part is inside a text
-    for _ in range(DEPTH):  # each round removes the innermost level
-        if not brackets:
-            return True
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
-    return not brackets
-
-
 # Parts
 
 
 def _read(raw: bytes, shape: type[_T], verb: str, *, deep: bool = True) -> _T:
+    if deep and not is_an_objects(raw):
+        raise broken(verb, "it is larger than any object")
     if deep and not is_shallow(raw):
         raise broken(verb, f"it is deeper than {DEPTH} levels")
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from reconciler.kube import shape
 from reconciler.kube.reflector import Event, Seen
 from reconciler.model import Object, ObjectRef
 
@@ -150,10 +151,8 @@ class Store:
 
     def decoded(self, entry: Entry) -> Object:
         """The object of an entry."""
-        obj: dict[str, object] = msgspec.json.decode(entry.raw)
-        obj.setdefault("kind", self.selection.kind)  # items of a list leave both out
-        obj.setdefault("apiVersion", self.api_version)
-        return obj
+        head = {"kind": self.selection.kind, "apiVersion": self.api_version}  # items of a list leave both out
+        return {**head, **shape.body(entry.raw, "get")}
 
 
 def entry_of(event: Event) -> Entry:
@@ -168,5 +167,4 @@ def number(version: str) -> int:
 
 def _labels(entry: Entry) -> dict[str, str]:
     """Labels of a dropped object, decoded only when it is gone."""
-    decoded = msgspec.json.decode(entry.raw)
-    return dict(decoded["metadata"].get("labels") or {})
+    return dict(shape.body(entry.raw, "get")["metadata"].get("labels") or {})

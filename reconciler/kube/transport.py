@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import errors, timed
+from reconciler.kube import errors, timed, weight
 from reconciler.kube.timed import Limit
 from reconciler.model import ObjectRef
 
@@ -52,8 +52,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one server: seconds for a call, for a page of a list and without a byte (None: as long as the call),
-    and bytes.
+    """Limits of one server: seconds for a call, for a page of a list and without a byte (None: as long as the call); bytes of
+    one answer; bytes and values of a whole list, which is all its pages.
 
     `name` is how messages call the server.
     """
@@ -63,6 +63,8 @@ class Limits:
     listing: float = 60.0
     silence: float | None = None
     size: int = BODY_LIMIT
+    whole: int = 16 * BODY_LIMIT
+    values: int = 1 << 29
 
 
 class Transport:
@@ -128,6 +130,8 @@ class Transport:
         with self._translated(call, limit):
             response = self._open(api, call, min(limit.left, self.limits.silence or limit.left))
             body = _read(response.response, limit, self.limits.size)
+            if weight.values(body) > self.limits.values:
+                raise errors.TooLarge(f"{self.limits.values} values")
         if 200 <= response.status < 300:
             return response.status, body
         after = response.headers.get("Retry-After", "")
@@ -201,17 +205,25 @@ class Stream:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield each line without its end. Ends when the server closes; raises ApiError TRANSIENT on silence or a reset."""
-        rest = b""
+        for lines in self.batches():
+            yield from lines
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """Like iterating, the lines that came together at once."""
+        rest = bytearray()
         heard = time.monotonic()
         try:
             for chunk in self._response.stream(CHUNK):
-                *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
-                if len(rest) > self._limits.size:
-                    raise errors.broken("watch", "one event is larger than any object")
-                if lines:
-                    yield from lines
+                whole, ended, started = chunk.rpartition(b"\n")
+                if ended:
+                    yield (rest + whole).split(b"\n")
+                    rest = bytearray(started)
                     heard = time.monotonic()
-                elif time.monotonic() - heard > self._silence:
+                    continue
+                rest += chunk
+                if len(rest) > min(weight.OBJECT, self._limits.size):
+                    raise errors.broken("watch", "one event is larger than any object")
+                if time.monotonic() - heard > self._silence:
                     raise TimeoutError
         except ApiError:
             raise
@@ -234,5 +246,5 @@ def _read(response: Any, limit: Limit, most: int) -> bytes:
         size += len(chunk)
         if size > most or not limit.left:
             response.close()
-            raise TimeoutError if size <= most else errors.TooLarge(most)
+            raise TimeoutError if size <= most else errors.TooLarge(f"{most} bytes")
     return b"".join(chunks)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reconciler.errors import Stalled
+from reconciler.spec import manifests
 
 Sourced = tuple[str, Any]
 """Where a document comes from (a file, or a place in the pack), and the document."""
@@ -60,6 +61,8 @@ def _sane(source: str, document: Any) -> dict[str, Any]:
         raise _invalid(source, f"{document['kind']} has no metadata.name", hint if generated else "")
     if not isinstance(metadata.get("namespace", ""), str):
         raise _invalid(source, f"{document['kind']} {name}: metadata.namespace is not text")
+    for _, message in manifests.misshapen(document):
+        raise _invalid(source, f"{document['kind']} {name}: {message}")
     return {**document, "metadata": _lean(metadata)}
 
 

@@ -11,6 +11,8 @@ from reconciler.plan.mark import ref_of
 from reconciler.plan.scale import kept
 from reconciler.plan.shapes import Keyed, Shape, keys_of, shape, table
 
+IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
+
 
 def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") -> Object:
     """The object to apply over `live`. A create is sent whole. Later, where an autoscaler sets the replicas (`driven`
@@ -32,13 +34,20 @@ def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") ->
 
 def ignored(rules: Sequence[IgnoreRule], ref: ObjectRef) -> tuple[str, ...]:
     """The pointers of `ignoreDifferences` that apply to this object; a rule without name or namespace applies to
-    all."""
+    all. What an object is called is never ignored."""
     return tuple(
         pointer
         for rule in rules
         if rule.kind == ref.kind and rule.name in ("", ref.name) and rule.namespace in ("", ref.namespace)
         for pointer in rule.pointers
+        if not names_it(pointer)
     )
+
+
+def names_it(pointer: str) -> bool:
+    """Whether a JSON pointer means what an object is called, or something that contains it."""
+    found = tuple(parts(pointer))
+    return any(one[: len(found)] == found for one in IDENTITY)
 
 
 def path_of(obj: Object, pointer: str) -> str:

@@ -1,6 +1,6 @@
 """Reads a YAML file that a pack names: its digest, objects, `${{ }}` references and mistakes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,9 @@ def _object(body: Any) -> Iterator[Mistake]:
         message = "not a Kubernetes object: apiVersion, kind and metadata.name are needed"
         yield (), Code.NOT_AN_OBJECT, message, ""
         return
+    for where, message in misshapen(body):
+        if "${{" not in str(_at(body, where)):  # what a variable gives is judged when it is filled in
+            yield where, Code.NOT_AN_OBJECT, message, "the server would refuse it"
     if body["kind"] == "Secret" and body["apiVersion"] == "v1":
         for name in ("data", "stringData"):
             if body.get(name):
@@ -109,6 +112,33 @@ def _object(body: Any) -> Iterator[Mistake]:
             )
             for label in owned_labels(labels)
         )
+
+
+def misshapen(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(where, message) of what has another type than Kubernetes takes: in metadata, and in the data of a Secret."""
+    metadata = body["metadata"]
+    for name in ("labels", "annotations"):
+        given = metadata.get(name) or {}
+        if not isinstance(given, Mapping):
+            yield ("metadata", name), f"metadata.{name} is not a mapping"
+            continue
+        yield from (
+            (("metadata", name, key), f"metadata.{name}: the value of {key} is not text; put it in quotes")
+            for key, value in given.items()
+            if not isinstance(value, str | None)
+        )
+    for name in ("finalizers", "ownerReferences"):
+        if not isinstance(metadata.get(name) or [], list):
+            yield ("metadata", name), f"metadata.{name} is not a list"
+    if body["kind"] == "Secret" and body["apiVersion"] == "v1":
+        wrong = (name for name in ("data", "stringData") if not isinstance(body.get(name) or {}, Mapping))
+        yield from (((name,), f"{name} is not a mapping") for name in wrong)
+
+
+def _at(body: Any, where: Iterable[str]) -> Any:
+    for name in where:
+        body = body[name]
+    return body
 
 
 POD_SECURITY_HINT = "set isolation.podSecurity of the cluster"

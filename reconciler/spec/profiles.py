@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.model import ClusterProfile, HelmPack, Pack, ProfileDocument, Violation
+from reconciler.plan import request
 from reconciler.spec import charts, files, linear, manifests, order, unread, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import Item, capped, digest
@@ -95,6 +96,7 @@ def _mistakes(profile: ClusterProfile, uses: Mapping[str, _Use]) -> Iterator[tup
         for name, message in values.declaration(variable):
             yield f"/spec/variables/{index}/{name}", Code.VARIABLE_DECLARATION, message, ""
     yield from _dependencies(spec.packs)
+    yield from _ignored(spec.packs)
     for use in uses.values():
         yield from use.mistakes
     for index, pack in enumerate(spec.packs):
@@ -123,6 +125,15 @@ def _dependencies(packs: tuple[Pack, ...]) -> Iterator[tuple[str, Code, str, str
         index = next(index for index, pack in enumerate(packs) if pack.name in circle)
         message = f"packs wait for each other: {', '.join(circle)}"
         yield f"/spec/packs/{index}/dependsOn", Code.CYCLE, message, "dependsOn: [] starts a pack at once"
+
+
+def _ignored(packs: tuple[Pack, ...]) -> Iterator[tuple[str, Code, str, str]]:
+    for index, pack in enumerate(packs):
+        for at, rule in enumerate(pack.ignore_differences):
+            for number, one in enumerate(rule.pointers):
+                if request.names_it(one):
+                    place = f"/spec/packs/{index}/ignoreDifferences/{at}/pointers/{number}"
+                    yield place, Code.WRONG_VALUE, f"{one} is what the object is called", "name the fields below it"
 
 
 def meaningless(name: str, profile: ClusterProfile) -> str:

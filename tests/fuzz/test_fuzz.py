@@ -1,0 +1,45 @@
+"""Whatever comes from outside: no exception but our own, no case over its processor time, and no memory kept (H2, A8, V1, W3)."""
+
+import os
+from random import Random
+
+import pytest
+
+from tests.fuzz import answers, configurations, deliveries, harness, objects, repositories, stored
+from tests.fuzz.harness import Surfaces
+
+SURFACES: Surfaces = {
+    "answers": (answers.answers, 80_000),
+    "discovery": (answers.discovery, 30_000),
+    "secrets": (answers.secrets, 20_000),
+    "objects": (objects.planned, 50_000),
+    "passes": (objects.passes, 16_000),
+    "stored": (stored.stored, 30_000),
+    "repositories": (repositories.repositories, 20_000),
+    "deliveries": (deliveries.deliveries, 40_000),
+    "configurations": (configurations.configurations, 20_000),
+}
+SHORT = 400  # cases of a surface in an ordinary run
+REPLAYED = os.environ.get("NIDUS_FUZZ", "")
+
+
+@pytest.mark.parametrize("name", SURFACES)
+def test_a_surface_holds(name: str) -> None:
+    assert not harness.wrong(harness.run(SURFACES[name][0], name, range(SHORT), 1))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SURFACES)
+def test_a_surface_holds_for_longer(name: str) -> None:
+    make, cases = SURFACES[name]
+    shares = harness.run(make, name, range(SHORT, SHORT + cases))
+    seconds, slowest = sum(one.seconds for one in shares), max(one.slowest for one in shares)
+    print(f"{name}: {cases} cases, {seconds:.1f} s of processor time, the slowest {slowest:.3f} s")
+    assert not harness.wrong(shares)
+
+
+if REPLAYED:
+
+    def test_one_case_again() -> None:
+        name, _, number = REPLAYED.partition(":")
+        SURFACES[name][0]()(Random(int(number)))

@@ -1,0 +1,42 @@
+"""What leaves a render is objects whose metadata has the types that Kubernetes takes: everything after it relies on that."""
+
+from typing import Any
+
+import pytest
+
+from reconciler.errors import Stalled
+from reconciler.packs.objects import collect
+from reconciler.plan import mark
+
+SECRET = {"apiVersion": "v1", "kind": "Secret"}
+
+
+def thing(more: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", **metadata}, **more}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        thing({}, labels=["a"]),
+        thing({}, labels="x"),
+        thing({}, labels={"a": 1}),
+        thing({}, labels={"a": {}}),
+        thing({}, annotations=True),
+        thing({}, annotations={"a": False}),
+        thing({}, finalizers={"a": "b"}),
+        thing({}, ownerReferences="x"),
+        thing({**SECRET, "data": ["a"]}),
+        thing({**SECRET, "stringData": "x"}),
+    ],
+)
+def test_metadata_of_another_type_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(Stalled) as error:
+        collect([("a.yaml:1", body)], "web")
+    assert error.value.reason == "ObjectInvalid" and error.value.message.startswith("a.yaml:1: ")
+
+
+@pytest.mark.parametrize("body", [thing({}, labels=None, annotations={"a": None}), thing({**SECRET, "data": None})])
+def test_what_charts_leave_empty_passes(body: dict[str, Any]) -> None:
+    (found,) = collect([("a.yaml:1", body)], "web")
+    assert mark.mark(found, cluster="c", layer="l", nonce="n", nested=True)["metadata"]["labels"]
