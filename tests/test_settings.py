@@ -102,6 +102,13 @@ def test_an_engine_that_is_not_there(file: Path, chart: Path) -> None:
         settings.load(str(file))
 
 
+@pytest.mark.parametrize("count", ["3.0", "1e3"])
+def test_an_integer_written_as_a_fraction_is_a_mistake(file: Path, count: str) -> None:
+    file.write_text(file.read_text() + f"  deletion: {{budget: {{clusters: {count}}}}}\n")
+    with pytest.raises(UsageError, match=r"nidus.yaml:7:\d+: Expected int"):
+        settings.load(str(file))
+
+
 def test_no_source_is_said() -> None:
     with pytest.raises(UsageError) as refused:
         settings.load("")

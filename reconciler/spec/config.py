@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
 from reconciler.model import ControllerConfig, ControllerSpec, EngineChart, HostFacts, Limits, Rules, Violation
 from reconciler.spec import ceilings, schema, semver, units, yaml
 from reconciler.spec.codes import Code
@@ -21,11 +19,9 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
     if len(parsed.documents) != 1 or parsed.documents[0].body.get("kind") != "ControllerConfig":
         message = "expected one document of kind ControllerConfig"
         return None, (Violation(path, 1, 1, Code.KIND, message),)
-    body = parsed.documents[0].body
-    wrong = [(where, code, message, hint) for where, message, hint, code in schema.check(body)]
-    if wrong:
-        return None, _placed(data, path, wrong)
-    found = msgspec.convert(body, ControllerConfig)
+    found, mistakes = schema.read(parsed.documents[0].body, {"ControllerConfig": ControllerConfig})
+    if found is None:
+        return None, _placed(data, path, [(where, code, message, hint) for where, message, hint, code in mistakes])
     if told := _placed(data, path, ceilings.contradictions(found.spec)):
         return None, told
     return found, ()

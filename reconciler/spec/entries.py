@@ -117,14 +117,9 @@ def _owned(parsed: yaml.Parsed) -> dict[int, list[Violation]]:
 
 def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]:
     body = document.body
-    mistakes = schema.check(body)
-    if not mistakes:
-        try:
-            spec = msgspec.convert(body, _KINDS[body["kind"]])
-        except msgspec.ValidationError as error:
-            mistakes = [_misfit(error)]
-        else:
-            return Item(document.path, document.line, index, digest(body), spec, data)
+    spec, mistakes = schema.read(body, _KINDS)
+    if spec is not None:
+        return Item(document.path, document.line, index, digest(body), spec, data)
     places = marks.read(data)[index]
     affected = _subject(body)
     told = [
@@ -140,14 +135,6 @@ def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]
         for pointer, message, hint, code in mistakes
     ]
     return list(capped(told))
-
-
-def _misfit(error: msgspec.ValidationError) -> schema.Mistake:
-    """JSON Schema takes 1.0 for an integer, the model does not: the stricter one counts (V2)."""
-    text = str(error)
-    what, _, place = text.partition(" - at `$")
-    steps = re.findall(r"[^.\[\]]+", place.removesuffix("`"))
-    return "".join(f"/{step}" for step in steps), what.replace("`", ""), "", Code.WRONG_TYPE
 
 
 def named(body: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -5,7 +5,10 @@ from fractions import Fraction
 from functools import lru_cache
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.ASCII)
-_DURATION = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?", re.ASCII)
+_DURATION = re.compile(
+    r"(?:([0-9]{1,4})d)?(?:([0-9]{1,5})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,8})s)?(?:([0-9]{1,11})ms)?", re.ASCII
+)
+"""As in the schemas. The longest are 63 years: a date can be counted from any, and any can be waited for."""
 _FACTOR: dict[str, Fraction] = {
     "": Fraction(1),
     "m": Fraction(1, 1000),

@@ -54,6 +54,7 @@ def deliveries() -> Case:
             method=draw.choice(("POST", "POST", "POST", "PUT")),
             data=body,
             headers=headers,
+            environ_base={"REMOTE_ADDR": draw.choice((f"10.0.{draw.randrange(256)}.{draw.randrange(256)}", "::1", ""))},
         )
         assert given.status_code in STATUSES, given.status_code
         assert bool(marked) == (given.status_code == 202) and (sign or not marked)
