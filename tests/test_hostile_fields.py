@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.plan import conflict, drift, handover, paths, strays
 from reconciler.plan.diff import diff
-from reconciler.plan.fields import leaves, managed, owned
+from reconciler.plan.fields import Owners, leaves, managed, managers, owned, scaled
 from reconciler.plan.suspects import lost
 from reconciler.plan.walk import satisfied
 from tests.server_model import config_map, tree
@@ -51,6 +51,44 @@ def thing(body: dict[str, Any], fields: Any = None) -> dict[str, Any]:
     metadata = {"name": "a", "namespace": "web", "uid": "u", "resourceVersion": "1"}
     more = {} if fields is None else {"managedFields": fields}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {**metadata, **more}, **body}
+
+
+@SOME
+@given(BODY, MANAGED)
+def test_managed_fields_of_any_shape_are_read(body: dict[str, Any], fields: Any) -> None:
+    live = thing(body, fields)
+    found = [*managed(live), *(path for path, _ in scaled(live))]
+    for path in found:
+        paths.parse(path)
+        assert all(isinstance(one.name, str) for one in managers(live, path))
+    assert Owners(live).of("data.a") is not None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"f:data": {"k:{}": {}}},
+        {"f:data": {"i:-1": {}}},
+        {"f:data": {'v:{"a":1}': {}}},
+        {"f:data": {'k:{"a b]":"x"}': {}}},
+        {'k:{"a":[1]}': {"k:[": {"i:²": {}}}},
+    ],
+)
+def test_one_patch_of_managed_fields_stops_nothing(fields: dict[str, Any]) -> None:
+    """What a tenant may add beside the entries that are there."""
+    asked = config_map("a", b="1")
+    mine = {"manager": "nidus", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": tree(owned(asked))}
+    theirs = {
+        "manager": "x",
+        "operation": "Update",
+        "subresource": "scale",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+    there = thing({"data": {"b": "2"}}, [mine, theirs])
+    assert "data.b" in managed(there)
+    assert [one.path for one in diff(asked, there, None, owned(asked), ())] == ["data.b"]
+    assert isinstance(list(scaled(there)), list) and isinstance(handover.handed_over(there, managed(there)), list)
 
 
 @SOME
