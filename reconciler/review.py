@@ -8,6 +8,7 @@ from reconciler import fleet
 from reconciler.assignment import Assignment, Facts
 from reconciler.errors import Stalled
 from reconciler.gather import Reader
+from reconciler.gather.creates import tried
 from reconciler.inventory.store import State
 from reconciler.model import (
     DESTRUCTIVE,
@@ -96,7 +97,8 @@ def _look(
     born = Record(source, bundle.cluster, facts.name, "", revision.branch, revision.commit, {}, UNBORN, now)
     state = standing.states.get(bundle.cluster) or State(born)
     assignment = Assignment(bundle, state, source, requests=standing.requests)
-    return look(assignment, Facts(facts, standing.salt), now, reader(bundle))[1]
+    reads = reader(bundle)
+    return tried(look(assignment, Facts(facts, standing.salt), now, reads)[1], reads)
 
 
 def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, rules: Rules, now: float) -> Permit:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from reconciler import review
 from reconciler.controller import requests as rounds
 from reconciler.controller import watches
 from reconciler.controller.queue import Queue
@@ -31,6 +32,7 @@ from reconciler.model import (
     HostFacts,
     LayerStatus,
     ObjectRef,
+    Plan,
     Rules,
     Target,
 )
@@ -242,6 +244,16 @@ class Fleet:
             self.host.put(definition)
 
     # What is to be seen
+
+    def plans(self) -> dict[str, Plan]:
+        """What `nidus plan --all` computes of the newest commit, by cluster."""
+        snapshot = self.git.read(self.git.newest, self.rules, running=self.registry.running(SOURCE))
+        states = dict(self.store.load().states)
+        commits = {name: state.record.commit for name, state in states.items()}
+        accepted = {name: self.git.accepted(one) for name, one in commits.items() if one in self.git.commits}
+        standing = review.Standing(states, accepted, (), b"salt")
+        _, found = review.plans(snapshot, standing, self.rules, FACTS, self.reader, START + self.now, every=True)
+        return {one.cluster: one for one in found}
 
     def state(self, name: str) -> State | None:
         """What the host remembers of a cluster."""
