@@ -75,9 +75,9 @@ async def _answered(desk: Desk, exchange: Exchange, link: Link) -> Response:
     if refused is not None:
         return refused
     environ["wsgi.input"] = BytesIO(await _body(desk, exchange, link, int(environ.get("CONTENT_LENGTH") or 0)))
+    link.enter(Stage.QUEUES)
     if environ["PATH_INFO"] in desk.probes:
         return await _run(desk, desk.prober, environ)
-    link.enter(Stage.QUEUES)
     await _within(desk.bounds.queue, desk.turns.acquire(), 503)
     try:
         link.enter(Stage.RUNS)

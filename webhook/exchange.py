@@ -17,7 +17,7 @@ import h11
 from werkzeug.wrappers import Response
 
 _PIECE = 1 << 16
-_HEADERS = 100
+HEADERS = 100
 _REST = 4 << 20  # bytes of a refused body that are read and thrown away, so that the answer is not lost to a reset
 _NOT_TOLD = frozenset({"connection", "transfer-encoding", "content-length", "date"})
 
@@ -49,7 +49,7 @@ class Exchange:
         if not isinstance(event, h11.Request):
             raise Gone
         self._head = event.method == b"HEAD"
-        if len(event.headers) > _HEADERS:
+        if len(event.headers) > HEADERS:
             raise Refused(431)
         environ = _environ(event, self._address)
         if "HTTP_TRANSFER_ENCODING" in environ:  # with a length as well: two readings of one request (RFC 9112, 6.1)
@@ -59,13 +59,16 @@ class Exchange:
     async def body(self) -> bytes:
         """All of the body, whose length the header says. Raises Refused or Gone."""
         if self._http.they_are_waiting_for_100_continue:
-            await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+            await self._send(self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
         found = bytearray()
-        while isinstance(event := await self._event(), h11.Data):
-            found += event.data
-        if not isinstance(event, h11.EndOfMessage):
-            raise Gone
-        return bytes(found)
+        try:
+            while isinstance(event := await self._event(), h11.Data):
+                found += event.data
+            if not isinstance(event, h11.EndOfMessage):
+                raise Gone
+            return bytes(found)
+        finally:
+            found.clear()  # the traceback of whoever was ended keeps this frame, and would keep what was read
 
     async def answer(self, response: Response) -> None:
         """Send the whole answer and say that no other follows."""
@@ -74,7 +77,12 @@ class Exchange:
         length = response.headers.get("Content-Length") or str(len(body))
         headers += [("Content-Length", length), ("Connection", "close"), ("Date", formatdate(usegmt=True))]
         head = h11.Response(status_code=response.status_code, headers=headers, reason=_reason(response.status_code))
-        await self._send(head, h11.Data(data=b"" if self._head else body), h11.EndOfMessage())
+        first, rest = self._http.send(head) or b"", b"" if self._head else body
+        if len(rest) <= _PIECE:
+            await self._send(first + rest)
+        else:  # not copied
+            await self._send(first)
+            await self._send(rest)
 
     async def goodbye(self) -> None:
         """Close our side, and read what the client still sends: closing with unread bytes would reset the connection and
@@ -95,8 +103,7 @@ class Exchange:
             raise Gone from error
         return event
 
-    async def _send(self, *events: Any) -> None:
-        data = b"".join(self._http.send(event) or b"" for event in events)
+    async def _send(self, data: bytes) -> None:
         try:
             await self._loop.sock_sendall(self._sock, data)
         except OSError as error:

@@ -6,6 +6,7 @@ probes by one of their own. So nobody who is slow holds anybody else. Why no rea
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -23,6 +24,7 @@ from webhook.connection import Desk, carry
 from webhook.rooms import Link, Room, Stage
 
 _BACKLOG = 1024
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST = 1.0  # seconds between two signs of life of a loop
 _log = logging.getLogger(__name__)
 
@@ -108,9 +110,10 @@ class _Listener:
         while True:
             try:
                 sock, address = await self._loop.sock_accept(self._listening)
-            except OSError as error:  # the client left already, or no file can be opened just now
-                _log.warning("cannot accept a connection: %s", error.strerror)
-                await asyncio.sleep(self._bounds.grace / 10)
+            except OSError as error:  # the client left already, or no more files can be opened just now
+                if error.errno in _EXHAUSTED:
+                    _log.warning("cannot accept a connection: %s", error.strerror)
+                    await asyncio.sleep(self._bounds.grace)
                 continue
             await self._welcome(sock, str(address[0]))
 

@@ -16,6 +16,10 @@ from reconciler.plan import render_text
 from reconciler.report.metrics import Metrics
 from reconciler.spec.codes import MEANING
 from tests.house.documents import ROOT, marked, quoted, rows
+from webhook.app import LIMIT
+from webhook.attempts import EVERY, SIZE
+from webhook.bounds import USUAL
+from webhook.exchange import HEADERS
 from webhook.forges import FORGES
 
 PAGE = "docs/operations.md"
@@ -113,3 +117,13 @@ def test_dependencies_have_their_reason() -> None:
     names = {re.split(r"[<>=\[]", one)[0].lower() for one in wanted}
     told = Path(ROOT / "docs/decisions/0001-dependencies.md").read_text().lower()
     assert not {name for name in names if name not in told}
+
+
+def test_the_bounds_of_the_listeners_are_told() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    section = page.partition("## The listeners")[2].partition("\n## ")[0]
+    seconds = [f"{one:.0f} s" for one in (USUAL.header, USUAL.body, USUAL.queue, USUAL.answer, EVERY)]
+    sizes = [f"{USUAL.header_size >> 10} KiB", f"{LIMIT >> 20} MiB", f"{USUAL.memory >> 20} MiB", f"{HEADERS} fields"]
+    counts = [f"{USUAL.threads} threads", f"{USUAL.connections}; of one sender {USUAL.share}", f"{SIZE}, then one"]
+    assert [one for one in seconds + sizes + counts if one not in section] == []
+    assert USUAL.grace == 0.5 and "half a second" in section
