@@ -42,9 +42,9 @@ class Attempts:
         """Count one failure. Returns 0 where the bucket still had one, else the seconds until it has one again."""
         now, who = self._clock(), sender(address)
         with self._lock:
-            full = max(now, self._full.pop(who, now)) + self._every
-            wait = full - now - self._size * self._every
-            self._full[who] = full - self._every if wait > 0 else full
+            debt = max(0.0, self._full.pop(who, now) - now) + self._every
+            wait = round(debt - self._size * self._every, 3)  # of a clock's large numbers, differences are not exact
+            self._full[who] = now + debt - (self._every if wait > 0 else 0)
             if len(self._full) > self._senders:
                 self._full.popitem(last=False)
         return max(0.0, wait)

@@ -27,6 +27,15 @@ def test_a_bucket_fills_again_with_time() -> None:
     assert [attempts.failed("a") for _ in range(4)] == [0, 0, 0, 2.0]
 
 
+@pytest.mark.parametrize("start", [0.1, 7.7, 12345.678901, 987654.321098765])
+@pytest.mark.parametrize("every", [0.1, 1 / 3, 3.0, 3600.0])
+def test_a_bucket_has_its_whole_size_whatever_the_clock_says(start: float, every: float) -> None:
+    clock = Clock()
+    clock.now = start
+    attempts = Attempts(size=20, every=every, clock=clock)
+    assert [attempts.failed("a") == 0 for _ in range(21)] == [True] * 20 + [False]
+
+
 def test_the_memory_of_senders_is_bounded() -> None:
     attempts = Attempts(size=1, senders=10)
     attempts.failed("first")
