@@ -92,6 +92,10 @@ EFFECTS: dict[str, tuple[ClusterSpec, ClusterSpec]] = {
     ),
     "sync.toHost.serviceAccounts": (ClusterSpec(), ClusterSpec(sync=Sync(to_host=ToHost(service_accounts=True)))),
     "sync.toHost.networkPolicies": (ClusterSpec(), ClusterSpec(sync=Sync(to_host=ToHost(network_policies=True)))),
+    "sync.toHost.ingressHosts": (
+        ClusterSpec(sync=Sync(to_host=ToHost(ingresses=True))),
+        ClusterSpec(sync=Sync(to_host=ToHost(ingresses=True, ingress_hosts=("a.example.com",)))),
+    ),
     "scheduling.nodeSelector": (ClusterSpec(), ClusterSpec(scheduling=Scheduling(node_selector={"a": "b"}))),
     "scheduling.priorityClassName": (ClusterSpec(), ClusterSpec(scheduling=Scheduling(priority_class_name="high"))),
     **{

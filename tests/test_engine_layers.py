@@ -47,7 +47,7 @@ def test_operator_defaults_fill_what_the_cluster_leaves_out() -> None:
     rules = Rules("vcluster-{name}", (CHART,), ("v1.36.0",), defaults=defaults)
     objects = engine.layers(document(ClusterSpec(quota=Quota(pods=0))), NAMESPACE, rules, FACTS)[1].spec["objects"]
     kinds = [obj["kind"] for obj in objects]
-    assert kinds == ["LimitRange", "ResourceQuota", "RoleBinding"]
+    assert kinds == ["LimitRange", "ResourceQuota", "ResourceQuota", "RoleBinding"]
     hard = objects[1]["spec"]["hard"]
     assert hard["requests.cpu"] == "2240m"
     assert hard["pods"] == "3"

@@ -12,6 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.engine import overhead, policy_objects, quantity
+from reconciler.engine.network import PRIVATE, PRIVATE_6
+from reconciler.engine.policies import host_namespace
 from reconciler.model import (
     ClusterSpec,
     ControlPlane,
@@ -25,7 +27,11 @@ from reconciler.model import (
     Quota,
     Resources,
     Rules,
+    Scheduling,
     Store,
+    Sync,
+    ToHost,
+    Toleration,
 )
 from reconciler.spec import units
 
@@ -34,6 +40,7 @@ RULES = Rules("vcluster-{name}", (CHART,), ("v1.36.0",))
 FACTS = HostFacts("local", account="nidus-system:nidus")
 NAMESPACE = "vcluster-a"
 ETCD = ControlPlane(replicas=3, store=Store(type="etcd", size="8Gi"))
+POLICY = "nidus-engine-networks"
 LIMITED = Quota(cpu="6", memory="8Gi", storage="20Gi", pods=50, services=20, load_balancers=0, node_ports=0)
 
 
@@ -98,8 +105,64 @@ def test_ephemeral_storage_and_extended_resources() -> None:
     }
 
 
-def test_nothing_limited_means_no_quota_and_no_defaults() -> None:
-    assert {kind for kind, _ in objects()} == {"NetworkPolicy", "RoleBinding"}
+def test_nothing_limited_means_no_share_and_no_defaults() -> None:
+    assert {kind for kind, _ in objects()} == {"NetworkPolicy", "RoleBinding", "ResourceQuota"}
+    assert ("ResourceQuota", "nidus") not in objects()
+
+
+def counted(**fields: Any) -> dict[str, int]:
+    spec = objects(**fields)["ResourceQuota", "nidus-counts"]["spec"]
+    assert spec.keys() == {"hard"}
+    return {name.removeprefix("count/"): int(number) for name, number in spec["hard"].items()}
+
+
+def test_everything_that_an_engine_may_make_is_counted() -> None:
+    """Except events: Kubernetes leaves them out of every quota."""
+    text = (Path(__file__).parents[1] / "deploy/rbac.yaml").read_text()
+    roles = [one for one in yaml.safe_load_all(text) if one and one["kind"] == "ClusterRole"]
+    made = {
+        f"{kind}.{group}" if group else kind
+        for role in roles
+        if role["metadata"]["name"].startswith("nidus-engine")
+        for rule in role["rules"]
+        if "create" in rule["verbs"]
+        for group in rule["apiGroups"]
+        for kind in rule["resources"]
+        if "/" not in kind and kind != "events"
+    }
+    assert counted().keys() == made
+
+
+def test_counts_follow_the_clusters_share() -> None:
+    assert counted(quota=LIMITED) == {
+        "pods": 2 * (50 + 3) + 20,
+        "configmaps": 200,
+        "secrets": 250,
+        "persistentvolumeclaims": 123,
+        "services": 25,
+        "endpoints": 45,
+        "endpointslices.discovery.k8s.io": 120,
+        "leases.coordination.k8s.io": 20,
+        "ingresses.networking.k8s.io": 20,
+        "networkpolicies.networking.k8s.io": 20,
+        "poddisruptionbudgets.policy": 20,
+        "serviceaccounts": 20,
+    }
+    every = ToHost(ingresses=True, network_policies=True, pod_disruption_budgets=True, service_accounts=True)
+    switched = counted(quota=LIMITED, sync=Sync(to_host=every))
+    assert {kind: number for kind, number in switched.items() if number != counted(quota=LIMITED)[kind]} == {
+        "ingresses.networking.k8s.io": 40,
+        "networkpolicies.networking.k8s.io": 120,
+        "poddisruptionbudgets.policy": 70,
+        "serviceaccounts": 70,
+    }
+
+
+@given(st.builds(Quota, pods=st.integers(0, 10**30), services=st.integers(0, 10**30)))
+def test_a_tenant_with_its_whole_share_is_never_refused_by_the_counts(share: Quota) -> None:
+    found, few = counted(quota=share), (share.pods or 0, share.services or 0)
+    assert all(0 < number < 2**63 for number in found.values())
+    assert found["pods"] > min(few[0], 10**6) and found["services"] > min(few[1], 10**6)
 
 
 @given(st.builds(Quota, cpu=st.sampled_from(["", "1"]), memory=st.sampled_from(["", "1Gi"]), pods=st.integers(0, 9)))
@@ -317,3 +380,41 @@ def test_more_replicas_never_need_less(replicas: int, store: str) -> None:
     less, more = of(replicas), of(replicas + 1)
     assert less.pods < more.pods
     assert all(more.requests[name] > less.requests[name] for name in less.requests)
+
+
+# What admission reads of the namespace
+
+
+def test_the_namespace_says_what_is_the_clusters_own() -> None:
+    scheduling = Scheduling(
+        tolerations=(
+            Toleration(key="dedicated", value="a", effect="NoSchedule"),
+            Toleration(key="spot", operator="Exists"),
+        ),
+        priority_class_name="tenants",
+    )
+    hosts = ("a.example.com", "b.example.org")
+    assert notes(scheduling=scheduling, sync=Sync(to_host=ToHost(ingresses=True, ingress_hosts=hosts))) == {
+        "nidus.dev/ingress-hosts": "a.example.com,b.example.org",
+        "nidus.dev/tolerations": "dedicated=a:NoSchedule,spot:",
+        "nidus.dev/priority-class": "tenants",
+    }
+    assert notes(sync=Sync(to_host=ToHost(ingress_hosts=hosts))) is None
+
+
+def notes(**fields: Any) -> Any:
+    cluster = NestedCluster(
+        api_version="nidus.dev/v1alpha1", kind="NestedCluster", metadata=Metadata(name="a"), spec=ClusterSpec(**fields)
+    )
+    return host_namespace(cluster, NAMESPACE, RULES)["metadata"].get("annotations")
+
+
+def test_the_policy_for_networks_has_the_addresses_of_the_tenants_own() -> None:
+    text = (Path(__file__).parents[1] / "deploy/rbac.yaml").read_text()
+    (spec,) = [
+        one["spec"]
+        for one in yaml.safe_load_all(text)
+        if one and one["metadata"]["name"] == POLICY and "variables" in one["spec"]
+    ]
+    lists = {one["name"]: one["expression"] for one in spec["variables"]}
+    assert (json.loads(lists["private"]), json.loads(lists["private6"])) == (list(PRIVATE), list(PRIVATE_6))

@@ -21,6 +21,8 @@ from reconciler.model import (
     Rules,
     Scheduling,
     Store,
+    Sync,
+    ToHost,
     Toleration,
 )
 
@@ -45,6 +47,12 @@ def pointers(rules: Rules = RULES, **fields: Any) -> list[str]:
     found = engine.violations(cluster(**fields), rules)
     assert all(message for _, message, _ in found)
     return [pointer for pointer, _, _ in found]
+
+
+def test_hosts_of_ingresses_need_ingresses() -> None:
+    hosts = ("a.example.com",)
+    assert pointers(sync=Sync(to_host=ToHost(ingress_hosts=hosts))) == ["/spec/sync/toHost/ingressHosts"]
+    assert pointers(sync=Sync(to_host=ToHost(ingresses=True, ingress_hosts=hosts))) == []
 
 
 def tolerations(*found: Toleration) -> Scheduling:

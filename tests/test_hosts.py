@@ -169,3 +169,21 @@ def test_the_names_of_a_cluster_have_one_spelling() -> None:
         OPEN, a=ingress("a.example.com", f", annotations: {{{DNS}hostname: 'B.example.com., c.example.com'}}")
     )
     assert hosts.names(found.specs.clusters["a"].cluster) == {"a.example.com", "b.example.com", "c.example.com"}
+
+
+def test_hosts_of_copied_ingresses_are_names_of_the_cluster_too() -> None:
+    def copied(name: str, *names: str) -> str:
+        to_host = f"{{ingresses: true, ingressHosts: [{', '.join(names)}]}}"
+        return cluster(name, "{}") + f"  sync: {{toHost: {to_host}}}\n"
+
+    rules = replace(INSIDE, ceilings=Ceilings(sync_to_host=("ingresses",)))
+    files = {
+        "clusters/a.yaml": copied("a", "a.nested.example.com", "b.example.com"),
+        "clusters/b.yaml": copied("b", "a.nested.example.com"),
+    }
+    place = "/spec/sync/toHost/ingressHosts"
+    assert sorted(told(snapshot(files, rules=rules)[0])) == [
+        ("a", Code.EXPOSE_HOST, f"{place}/1"),
+        ("a", Code.HOST_TAKEN, f"{place}/0"),
+        ("b", Code.HOST_TAKEN, f"{place}/0"),
+    ]

@@ -2,7 +2,7 @@
 
 `layers` maps a document to layers; `violations` are rules of the engine that the chart's own schema does not have. The
 parts: `values` (chart values), `policies` and `network` (what we render ourselves), `overhead` (what the engine uses of
-a quota), `versions`, `choice` (which versions a cluster gets), `readiness`, `writes` (R4), `leftovers` (D2).
+a quota), `counts` (how many objects), `versions`, `choice` (which versions a cluster gets), `readiness`, `writes` (R4), `leftovers` (D2).
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from reconciler.engine.choice import Choice as Choice
 from reconciler.engine.choice import asked as asked
 from reconciler.engine.choice import choose as choose
 from reconciler.engine.choice import pinned as pinned
+from reconciler.engine.counts import counts
 from reconciler.engine.network import network_policies
 from reconciler.engine.policies import host_namespace, limit_range, quota, role_bindings
 from reconciler.engine.values import chart_of, chart_values, isolation_of
@@ -53,6 +54,7 @@ def policy_objects(cluster: NestedCluster, namespace: str, rules: Rules, facts: 
     return (
         *([limits] if limits else []),
         *(found for found in [quota(cluster, share, namespace)] if found),
+        counts(cluster, share, namespace),
         *(network_policies(cluster, isolation, namespace, facts.account) if isolation.network_policy else ()),
         *role_bindings(cluster, namespace, facts.account),
     )

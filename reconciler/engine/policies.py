@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from reconciler.engine import overhead, quantity
+from reconciler.engine import fences, overhead, quantity
 from reconciler.engine.values import isolation_of
 from reconciler.model import NestedCluster, Object, Quota, Rules
 
@@ -20,10 +20,13 @@ GUARD = "nidus"
 
 
 def host_namespace(cluster: NestedCluster, namespace: str, rules: Rules) -> Object:
-    """The namespace object; pods that break the cluster's pod security level are refused by the host."""
+    """The namespace object; pods that break the cluster's pod security level are refused by the host, and what the engine
+    may ask for (`fences`) stands in its annotations."""
     level = isolation_of(cluster, rules).pod_security
     labels = {"pod-security.kubernetes.io/enforce": level, "pod-security.kubernetes.io/enforce-version": "latest"}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+    notes = fences.annotations(cluster)
+    metadata = {"name": namespace, "labels": labels, **({"annotations": notes} if notes else {})}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def quota(cluster: NestedCluster, share: Quota, namespace: str) -> Object | None:

@@ -145,7 +145,7 @@ def _toleration(one: Toleration) -> dict[str, str]:
     return {key: value for key, value in fields.items() if value}
 
 
-def _enforced(one: Toleration) -> str:
+def enforced(one: Toleration) -> str:
     """The engine's spelling: `key=value:Effect`, `key:Effect` for Exists, `*` for everything (pkg/util/toleration).
 
     The colon stands even without an effect: without it the engine reads `key` as "equal to nothing".
@@ -194,7 +194,7 @@ def _sync(cluster: NestedCluster) -> dict[str, Any]:
     chosen, scheduling = cluster.spec.sync.to_host, cluster.spec.scheduling
     pods: dict[str, Any] = {"useSecretsForSATokens": True}
     if scheduling.tolerations:
-        pods["enforceTolerations"] = [_enforced(one) for one in scheduling.tolerations]
+        pods["enforceTolerations"] = [enforced(one) for one in scheduling.tolerations]
     if scheduling.priority_class_name:
         pods["priorityClassName"] = scheduling.priority_class_name
     to_host: dict[str, Any] = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from reconciler.engine import quantity, versions
 from reconciler.engine.choice import asked
-from reconciler.model import NO_VERSIONS, Expose, NestedCluster, Quota, Rules, Toleration, Versions
+from reconciler.model import NO_VERSIONS, Expose, NestedCluster, Quota, Rules, ToHost, Toleration, Versions
 
 Found = tuple[str, str, str]
 
@@ -64,6 +64,7 @@ def violations(document: NestedCluster, rules: Rules, running: Versions = NO_VER
             for index, one in enumerate(spec.scheduling.tolerations)
             for found in toleration(f"/spec/scheduling/tolerations/{index}", one)
         ),
+        *_copied(spec.sync.to_host),
     ]
 
 
@@ -154,6 +155,11 @@ def toleration(pointer: str, one: Toleration) -> Iterator[Found]:
         yield f"{pointer}/key", "operator Equal needs a key", "use operator Exists to tolerate every taint"
     if set(one.key + one.value) & set(":="):
         yield pointer, "a key or value with : or = cannot be handed to the engine", "use a plain label key and value"
+
+
+def _copied(chosen: ToHost) -> Iterator[Found]:
+    if chosen.ingress_hosts and not chosen.ingresses:
+        yield "/spec/sync/toHost/ingressHosts", "no Ingress is copied to the host", "write ingresses: true, or no hosts"
 
 
 def _escaped(name: str) -> str:

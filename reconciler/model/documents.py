@@ -171,6 +171,7 @@ class ToHost(Struct, frozen=True):
     pod_disruption_budgets: bool = False
     service_accounts: bool = False
     network_policies: bool = False
+    ingress_hosts: tuple[str, ...] = ()
 
 
 class Sync(Struct, frozen=True):

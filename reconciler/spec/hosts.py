@@ -1,4 +1,5 @@
-"""Host names that a NestedCluster makes: that of its API server, and those in annotations that make DNS records.
+"""Host names that a NestedCluster makes: that of its API server, those in annotations that make DNS records, and those of the
+Ingresses it copies to the host.
 
 They lie inside the operator's `policy.dnsPattern`, and each belongs to one cluster.
 """
@@ -7,7 +8,7 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from reconciler.model import ClusterDocument, Expose, NestedCluster
+from reconciler.model import ClusterDocument, ClusterSpec, Expose, NestedCluster
 from reconciler.spec.codes import Code
 from reconciler.spec.explain import pointer
 
@@ -29,14 +30,13 @@ _SHOWN = 5
 
 def names(cluster: NestedCluster) -> frozenset[str]:
     """The host names the cluster makes, in lower case and without a trailing dot."""
-    expose = cluster.spec.expose
-    return frozenset(name for _, name in _made(expose)) if expose.host or expose.annotations else frozenset()
+    return frozenset(name for _, name in _made(cluster.spec))
 
 
 def check(cluster: NestedCluster, pattern: str) -> Iterator[Told]:
     """(pointer, code, message, hint) of what is no host name, or one outside the operator's pattern ("" = any)."""
     expose = cluster.spec.expose
-    for place, name in _made(expose):
+    for place, name in _made(cluster.spec):
         if not _is_host(name):
             yield place, Code.EXPOSE_HOST, f"{_shown(name)} is not a host name", "separate several with commas"
         elif not _inside(name, pattern):
@@ -66,7 +66,7 @@ def shared(
 
 def place(cluster: NestedCluster, name: str) -> str:
     """Where the cluster makes this name, as a pointer."""
-    return next((where for where, made in _made(cluster.spec.expose) if made == name), "/spec/expose")
+    return next((where for where, made in _made(cluster.spec) if made == name), "/spec/expose")
 
 
 def _taken(cluster: NestedCluster, name: str, others: list[str]) -> Told:
@@ -75,8 +75,14 @@ def _taken(cluster: NestedCluster, name: str, others: list[str]) -> Told:
     return place(cluster, name), Code.HOST_TAKEN, message, "a host name leads to one cluster: choose another"
 
 
-def _made(expose: Expose) -> Iterator[tuple[str, str]]:
+def _made(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     """(pointer, host name) of each name made."""
+    yield from _exposed(spec.expose)
+    for index, name in enumerate(spec.sync.to_host.ingress_hosts):
+        yield f"/spec/sync/toHost/ingressHosts/{index}", _plain(name)
+
+
+def _exposed(expose: Expose) -> Iterator[tuple[str, str]]:
     if expose.host:
         yield "/spec/expose/host", _plain(expose.host)
     for annotation, value in expose.annotations.items():

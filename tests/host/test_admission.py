@@ -141,6 +141,9 @@ def test_namespaces_are_its_own_or_nobodys_business(almighty: Client, account: A
         assert "never touches" in refused(almighty, namespace(name, account), "PATCH")
     assert "never touches" in refused(almighty, namespace(account.shared, account), "DELETE")
     assert "pod security" in refused(almighty, namespace(f"vcluster-{account.name}-b", account, enforce="privileged"))
+    old = namespace(f"vcluster-{account.name}-b", account)
+    old["metadata"]["labels"]["pod-security.kubernetes.io/enforce-version"] = "v1.20"
+    assert "latest version of pod security" in refused(almighty, old)
 
 
 def test_a_namespace_of_its_own_is_not_let_go(almighty: Client, account: Account, tenant: str) -> None:
@@ -163,6 +166,13 @@ def test_a_namespace_of_its_own_is_not_let_go(almighty: Client, account: Account
         ({}, {"privileged": True, "allowPrivilegeEscalation": True}, "without privileges"),
         ({}, {"allowPrivilegeEscalation": None}, "without privileges"),
         ({}, {"capabilities": {"add": ["NET_ADMIN"]}}, "without privileges"),
+        ({"securityContext": {}}, {}, "does not run as root"),
+        ({"securityContext": {"runAsNonRoot": True, "runAsUser": 0}}, {}, "does not run as root"),
+        ({}, {"runAsNonRoot": False}, "does not run as root"),
+        ({}, {"runAsUser": 0}, "does not run as root"),
+        ({"nodeName": "node-1"}, {}, "where the scheduler says"),
+        ({"priorityClassName": "system-node-critical"}, {}, "without a class of the system"),
+        ({"serviceAccountName": "somebody"}, {}, "as an account of its cluster"),
     ],
 )
 def test_a_workload_takes_nothing_of_its_node(
@@ -199,6 +209,30 @@ def test_kinds_it_has_no_business_with(almighty: Client, account: Account, tenan
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     path = f"/api/v1/namespaces/{tenant}/serviceaccounts/default/token"
     assert "no such subresource" in sent_until_refused(almighty, "POST", path, asked)
+
+
+def test_what_it_exposes_is_the_api_server_of_the_cluster(almighty: Client, account: Account, tenant: str) -> None:
+    ports, cluster = [{"port": 443}], f"{account.name}-a"
+    for spec in (
+        {"type": "ExternalName", "externalName": "kubernetes.default.svc.cluster.local"},
+        {"type": "LoadBalancer", "loadBalancerIP": "192.0.2.1", "ports": ports},
+    ):
+        assert "no other name" in refused(almighty, made("v1", "Service", tenant, spec=spec))
+    for wanted in (
+        ingress(tenant, cluster, "a.example.com", "b.example.com"),
+        ingress(tenant, cluster, "*.example.com"),
+        ingress(tenant, cluster, ""),
+        ingress(tenant, "other", "a.example.com"),
+    ):
+        assert "leads one host name" in refused(almighty, wanted)
+    almighty.create(ingress(tenant, cluster, "a.example.com"))
+    almighty.create(made("v1", "Service", tenant, spec={"type": "LoadBalancer", "ports": ports}))
+
+
+def ingress(space: str, service: str, *hosts: str) -> Body:
+    path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"number": 443}}}}
+    rules = [{"host": host, "http": {"paths": [path]}} if host else {"http": {"paths": [path]}} for host in hosts]
+    return made("networking.k8s.io/v1", "Ingress", space, spec={"rules": rules})
 
 
 def may_all(client: Client) -> bool:
@@ -266,7 +300,8 @@ def workload(space: str) -> Body:
     labels = {"app": "one"}
     container = {"name": "one", "image": "a", "securityContext": {"allowPrivilegeEscalation": False}}
     volumes = [{"name": "a", "emptyDir": {}}, {"name": "b", "secret": {"secretName": "b"}}]
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": volumes}}
+    pod = {"containers": [container], "volumes": volumes, "securityContext": {"runAsNonRoot": True}}
+    template = {"metadata": {"labels": labels}, "spec": pod}
     spec = {"replicas": 0, "serviceName": "one", "selector": {"matchLabels": labels}, "template": template}
     return made("apps/v1", "StatefulSet", space, spec=spec)
 
