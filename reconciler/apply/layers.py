@@ -16,11 +16,13 @@ _WORST = ("Failed", "Terminating", "NotFound", "Unknown", "InProgress")
 @dataclass(frozen=True, slots=True)
 class Ground:
     """The values that a layer's state is computed from: the live objects by ref (results included) and the results of
-    its changes. `more`: the engine's readiness, or why an object of `ready.checks` could not be read."""
+    its changes. `more`: the engine's readiness, or why an object of `ready.checks` could not be read. `unhurried`: claims that
+    wait for a pod."""
 
     live: Mapping[ObjectRef, Object]
     results: Sequence[Result]
     more: tuple[Health, ...] = field(default=())
+    unhurried: frozenset[ObjectRef] = frozenset()
 
 
 def of(
@@ -108,14 +110,14 @@ def _ground(
     if layer.role == "engine":
         nested = Target(facts.host.name, assignment.bundle.cluster)
         more.append(gates.engine(mine, nested, gathered.unreachable.get(nested, ""), reader))
-    return Ground({**live, **found}, results, tuple(more))
+    return Ground({**live, **found}, results, tuple(more), gates.unhurried(mine, layer.target, reader))
 
 
 def _worst(one: Desired, ground: Ground) -> tuple[str, str]:
     problems = [_of_result(result) for result in ground.results if result.outcome in BLOCKING]
     if problems:
         return min(problems, key=lambda problem: ("Failed", "Held", "InProgress").index(problem[0]))
-    states = ((ref, _health(ground, ref)) for ref in map(mark.ref_of, one.objects))
+    states = [(ref, _health(ground, ref)) for ref in map(mark.ref_of, one.objects)]
     found = [(_named(ref, state), state) for ref, state in states if state.status in _WORST]
     found += [(state.message, state) for state in (health.gate(check, ground.live) for check in one.layer.gates)]
     found += [(state.message, state) for state in ground.more]
@@ -126,7 +128,7 @@ def _worst(one: Desired, ground: Ground) -> tuple[str, str]:
         messages = sorted(message for message, state in found if state.status == status)
         if messages:
             return ("Failed" if status == "Failed" else "InProgress"), messages[0]
-    return "Current", ""
+    return "Current", "; ".join(sorted(_named(ref, state) for ref, state in states if state.reason in health.PAUSED))
 
 
 def _of_result(result: Result) -> tuple[str, str]:
@@ -138,6 +140,8 @@ def _of_result(result: Result) -> tuple[str, str]:
 
 
 def _health(ground: Ground, ref: ObjectRef) -> Health:
+    if ref in ground.unhurried:
+        return Health("Current", "WaitsForConsumer", "the claim is bound when a pod uses it")
     live = ground.live.get(ref)
     return health.compute(live) if live is not None else Health("NotFound", "NotFound", "is not there yet")
 

@@ -1,8 +1,10 @@
-"""What a layer's health needs besides its own objects: the objects of its `ready.checks`, and the answer of the nested
-API server."""
+"""What a layer's health needs besides its own objects: the objects of its `ready.checks`, the storage classes of claims that are
+not bound, and the answer of the nested API server."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from reconciler import health
 from reconciler.engine import readiness
 from reconciler.errors import ApiError, ErrorClass, NidusError
 from reconciler.gather.reader import Reader
@@ -42,6 +44,28 @@ def read(
         if there is not None:
             found[ref] = there
     return found, None
+
+
+def unhurried(mine: Mapping[ObjectRef, Object], target: Target, reader: Reader) -> frozenset[ObjectRef]:
+    """The claims among `mine` that are bound only once a pod uses them, as their storage class says. A nested cluster has the
+    classes of its host, unless it has one of that name itself; classes that cannot be read say nothing."""
+    waiting = {ref: claim for ref, claim in mine.items() if health.unbound(claim)}
+    found: set[ObjectRef] = set()
+    for place in dict.fromkeys((target, replace(target, nested=""))) if waiting else ():
+        classes = _classes(place, reader)
+        known = {ref: one for ref, claim in waiting.items() if (one := health.class_of(claim, classes)) is not None}
+        found |= {ref for ref, one in known.items() if one.get("volumeBindingMode") == "WaitForFirstConsumer"}
+        waiting = {ref: claim for ref, claim in waiting.items() if ref not in known}
+        if not waiting:
+            break
+    return frozenset(found)
+
+
+def _classes(target: Target, reader: Reader) -> list[Object]:
+    try:
+        return reader.client(target).list("storage.k8s.io", "StorageClass")[0]
+    except NidusError:
+        return []
 
 
 def engine(live: Mapping[ObjectRef, Object], nested: Target, unreachable: str, reader: Reader) -> Health:

@@ -1,8 +1,9 @@
 """Health of one live object, from the object alone: kstatus in Python.
 
 The order is kstatus's (kubernetes-sigs/cli-utils, pkg/kstatus/status): deletion, generation observed, the standard
-conditions, the rule of the kind (`RULES`), condition Ready, and else Current. Two rules are stricter than kstatus,
-because layers wait for them: a Job is Current once it completed, a load balancer once it has an address.
+conditions, the rule of the kind (`RULES`), condition Ready, and else Current. Some rules are stricter than kstatus,
+because layers wait for them: a Job is Current once it completed, a load balancer once it has an address. A StatefulSet
+or DaemonSet whose pods are updated by hand (OnDelete) needs ready pods, and no updated ones.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from typing import Any
 
 from reconciler.health.builtin import (
     api_service,
+    class_of,
+    cron_job,
     custom_resource_definition,
     ingress,
     job,
@@ -17,11 +20,17 @@ from reconciler.health.builtin import (
     pod_disruption_budget,
     resource_quota,
     service,
+    unbound,
     volume_claim,
 )
 from reconciler.health.reading import CURRENT, Rule, condition, number, oddity, section, spelled, told
 from reconciler.health.workloads import daemon_set, deployment, pod, replica_set, stateful_set
 from reconciler.model import Check, ConditionCheck, Health, Object, ObjectRef
+
+__all__ = ["PAUSED", "RULES", "class_of", "compute", "gate", "unbound"]
+
+PAUSED = frozenset({"Paused", "JobSuspended", "CronJobSuspended"})
+"""Reasons of a Current object that does nothing because it was told so."""
 
 RULES: Mapping[str, Rule] = {
     "/Namespace": namespace,
@@ -35,6 +44,7 @@ RULES: Mapping[str, Rule] = {
     "apps/Deployment": deployment,
     "apps/ReplicaSet": replica_set,
     "apps/StatefulSet": stateful_set,
+    "batch/CronJob": cron_job,
     "batch/Job": job,
     "networking.k8s.io/Ingress": ingress,
     "policy/PodDisruptionBudget": pod_disruption_budget,

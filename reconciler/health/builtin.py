@@ -1,5 +1,7 @@
 """Rules of the kinds that run no pods themselves."""
 
+from collections.abc import Sequence
+
 from reconciler.errors import one_line
 from reconciler.health.reading import CURRENT, condition, rows, section, spelled, told, waiting
 from reconciler.model import Health, Object
@@ -19,6 +21,28 @@ def volume_claim(obj: Object) -> Health:
     if phase == "Lost":
         return Health("Failed", "VolumeLost", "the volume behind the claim is gone")
     return waiting("NotBound", f"the claim is {phase or 'new'}")
+
+
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+_SELECTED_NODE = "volume.kubernetes.io/selected-node"
+
+
+def unbound(obj: Object) -> bool:
+    """Whether a live object is a claim without a volume, for which no node was chosen either."""
+    if obj.get("kind") != "PersistentVolumeClaim" or section(obj, "metadata").get("deletionTimestamp"):
+        return False
+    return volume_claim(obj).reason == "NotBound" and not section(obj, "metadata", "annotations").get(_SELECTED_NODE)
+
+
+def class_of(claim: Object, classes: Sequence[Object]) -> Object | None:
+    """The storage class of a claim: the one it names, else the default; None where it is not among `classes`."""
+    wanted = section(claim, "spec").get("storageClassName")
+    for one in classes:
+        meta = section(one, "metadata")
+        default = section(meta, "annotations").get(_DEFAULT_CLASS) == "true"
+        if meta.get("name") == wanted if isinstance(wanted, str) else default:
+            return one
+    return None
 
 
 def service(obj: Object) -> Health:
@@ -64,6 +88,13 @@ def job(obj: Object) -> Health:
     if not section(obj, "status").get("startTime"):
         return waiting("JobNotStarted", "the job has not started")
     return waiting("JobRunning", "the job runs")
+
+
+def cron_job(obj: Object) -> Health:
+    """Always Current; one that is suspended says so."""
+    if section(obj, "spec").get("suspend") is True:
+        return Health("Current", "CronJobSuspended", "the cron job is suspended")
+    return CURRENT
 
 
 def custom_resource_definition(obj: Object) -> Health:

@@ -11,13 +11,25 @@ CRASHES = frozenset({"CrashLoopBackOff", "ErrImageNeverPull", "InvalidImageName"
 
 
 def deployment(obj: Object) -> Health:
-    """Current once every replica is updated and available; Failed past its progress deadline."""
+    """Current once every replica is updated and available; Failed past its progress deadline. Pods that may not be made
+    (Pod Security, a quota) and a pause are named."""
     progressing = condition(obj, "Progressing")
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         return Health("Failed", "ProgressDeadlineExceeded", told(progressing))
     status, wanted = section(obj, "status"), _replicas(obj)
     if "observedGeneration" not in status:
         return waiting("NotObserved", "the controller has not seen it yet")
+    rollout = _rollout(status, wanted)
+    paused = section(obj, "spec").get("paused") is True
+    if rollout.status == "Current":
+        return Health("Current", "Paused", "the Deployment is paused") if paused else CURRENT
+    failure = condition(obj, "ReplicaFailure")
+    if failure.get("status") == "True":
+        return waiting(spelled(failure, "ReplicaFailure"), told(failure))
+    return waiting("Paused", f"the Deployment is paused (spec.paused): {rollout.message}") if paused else rollout
+
+
+def _rollout(status: Mapping[str, Any], wanted: int) -> Health:
     have = number(status, "replicas")
     updated = number(status, "updatedReplicas")
     return _first(
@@ -30,10 +42,9 @@ def deployment(obj: Object) -> Health:
 
 
 def stateful_set(obj: Object) -> Health:
-    """Current once all replicas are ready at the update revision; a partition counts only the pods above it."""
+    """Current once all replicas are ready at the update revision; a partition counts only the pods above it, and with
+    OnDelete the revision does not matter."""
     spec, status, wanted = section(obj, "spec"), section(obj, "status"), _replicas(obj)
-    if section(spec, "updateStrategy").get("type") == "OnDelete":
-        return CURRENT
     if "observedGeneration" not in status:
         return waiting("NotObserved", "the controller has not seen it yet")
     ready = _first(
@@ -41,12 +52,15 @@ def stateful_set(obj: Object) -> Health:
         _short("LessReady", "ready replicas", number(status, "readyReplicas"), wanted),
         _extra(number(status, "replicas"), wanted),
     )
-    return ready if ready.status != "Current" else _rolled_out(spec, status, wanted)
+    if ready.status != "Current" or _by_hand(spec):
+        return ready
+    return _rolled_out(spec, status, wanted)
 
 
 def daemon_set(obj: Object) -> Health:
-    """Current once every wanted node runs an updated, available pod."""
+    """Current once every wanted node runs an updated, available pod; with OnDelete it need not be updated."""
     status = section(obj, "status")
+    by_hand = _by_hand(section(obj, "spec"))
     if "observedGeneration" not in status:
         return waiting("NotObserved", "the controller has not seen it yet")
     if "desiredNumberScheduled" not in status:
@@ -54,7 +68,7 @@ def daemon_set(obj: Object) -> Health:
     wanted = number(status, "desiredNumberScheduled")
     return _first(
         _short("LessScheduled", "scheduled pods", number(status, "currentNumberScheduled"), wanted),
-        _short("LessUpdated", "updated pods", number(status, "updatedNumberScheduled"), wanted),
+        None if by_hand else _short("LessUpdated", "updated pods", number(status, "updatedNumberScheduled"), wanted),
         _short("LessAvailable", "available pods", number(status, "numberAvailable"), wanted),
         _short("LessReady", "ready pods", number(status, "numberReady"), wanted),
     )
@@ -94,6 +108,11 @@ def pod(obj: Object) -> Health:
     if scheduled.get("reason") == "Unschedulable":
         return waiting("Unschedulable", told(scheduled))
     return waiting("PodNotReady", f"the pod is {phase or 'new'} and not ready yet")
+
+
+def _by_hand(spec: Mapping[str, Any]) -> bool:
+    """Whether somebody deletes the pods to update them."""
+    return section(spec, "updateStrategy").get("type") == "OnDelete"
 
 
 def _rolled_out(spec: Mapping[str, Any], status: Mapping[str, Any], wanted: int) -> Health:
