@@ -2,6 +2,7 @@
 gives way."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -44,13 +45,13 @@ class Room:
     """`size` units (connections, or bytes) that links hold. Used by one event loop.
 
     A link that asks while there is no room waits; the one of the sender with the fewest units is next. Room is made by ending
-    links that had `grace` seconds in their stage: those that wait for their client before those that wait for a thread, those
-    of the sender with the most units first, and then the oldest. One that is in a thread is never ended. A sender with `share`
-    units loses a link of its own for each new one, also where there is room.
+    links that had `grace` seconds in their stage, those of the sender with the most units first, and then the oldest. One that
+    waits for a thread had no fault in it: it is ended after `patience` seconds, after all that wait for their client. One that
+    is in a thread is never ended. A sender with `share` units loses a link of its own for each new one, also where there is room.
     """
 
-    def __init__(self, size: int, *, share: int = 0, grace: float) -> None:
-        self._size, self._share, self._grace = size, share or size, grace
+    def __init__(self, size: int, *, share: int = 0, grace: float, patience: float = math.inf) -> None:
+        self._size, self._share, self._grace, self._patience = size, share or size, grace, patience
         self._held: dict[Link, int] = {}
         self._of: Counter[str] = Counter()
         self._used = 0
@@ -97,10 +98,13 @@ class Room:
 
     def _slowest(self, sender: str = "") -> Link | None:
         """Who gives way next: of one sender, or of all; None where nobody had the time of grace yet."""
-        latest = time.monotonic() - self._grace
-        of = [link for link in self._held if link.stage < Stage.RUNS and link.since <= latest]
-        of = [link for link in of if link.sender == sender] if sender else of
+        of = [link for link in self._held if self._may_end(link) and sender in ("", link.sender)]
         return min(of, key=lambda link: (link.stage is Stage.QUEUES, -self._of[link.sender], link.since), default=None)
+
+    def _may_end(self, link: Link) -> bool:
+        if link.stage is Stage.RUNS:
+            return False
+        return time.monotonic() - link.since >= (self._patience if link.stage is Stage.QUEUES else self._grace)
 
     def _end(self, link: Link | None) -> bool:
         if link is None:

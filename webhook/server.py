@@ -70,12 +70,14 @@ class _Listener:
         self._stopping = asyncio.Event()
         self._beat = time.monotonic()
         self._links: dict[asyncio.Task[None], Link] = {}
-        self._room = Room(bounds.connections, share=bounds.share, grace=bounds.grace)
+        # A burst of deliveries waits for threads and is not cut; where there are probes, they must get in before others.
+        patience = bounds.grace if probes else bounds.queue
+        self._room = Room(bounds.connections, share=bounds.share, grace=bounds.grace, patience=patience)
         self._desk = Desk(
             app,
             probes,
             bounds,
-            Room(bounds.memory, grace=bounds.grace),
+            Room(bounds.memory, grace=bounds.grace, patience=patience),
             asyncio.Semaphore(bounds.threads),
             ThreadPoolExecutor(bounds.threads, "http"),
             ThreadPoolExecutor(1, "probe"),

@@ -42,8 +42,8 @@ def hooks() -> Flask:
 
 
 @contextlib.contextmanager
-def listening(app: Flask, bounds: Bounds = PATIENT) -> Iterator[int]:
-    served = serve(app, "127.0.0.1:0", probes=("/healthz",), bounds=bounds)
+def listening(app: Flask, bounds: Bounds = PATIENT, probes: tuple[str, ...] = ()) -> Iterator[int]:
+    served = serve(app, "127.0.0.1:0", probes=probes, bounds=bounds)
     try:
         yield served.port
     finally:

@@ -13,10 +13,24 @@ import pytest
 from flask import Flask, Response
 
 from tests.waiting import eventually
-from tests.webhook.sockets import BODY, PATIENT, ask, connect, delivery, everything, head, hooks, listening, status
+from tests.webhook.sockets import (
+    BODY,
+    PATIENT,
+    SECRET,
+    ask,
+    connect,
+    delivery,
+    everything,
+    head,
+    hooks,
+    listening,
+    status,
+)
+from webhook.app import Route, create_app
 from webhook.server import serve
 
 ADDRESSES = [f"127.0.0.{last}" for last in range(2, 8)]
+PROBES = ("/healthz",)
 BIG = 32 << 20
 UNFINISHED = {
     "nothing": b"",
@@ -79,9 +93,38 @@ def test_slow_connections_hold_up_no_delivery(first: bytes) -> None:
 
 
 def test_slow_connections_hold_up_no_probe(pages: Pages) -> None:
-    with listening(pages.app) as port, crowd(port, 600, UNFINISHED["half a header"]) as slow:
+    with listening(pages.app, probes=PROBES) as port, crowd(port, 600, UNFINISHED["half a header"]) as slow:
         assert status(ask(port, head("GET", "/healthz"))) == 200
         assert 0 < still_open(slow) <= PATIENT.connections
+
+
+def test_a_burst_of_signed_deliveries_is_not_cut() -> None:
+    """More from one address than there may be, while the host takes its time: who is silent gives way, they wait."""
+    entered, go = threading.Semaphore(0), threading.Event()
+
+    def mark(source: str, refs: tuple[str, ...]) -> None:
+        entered.release()
+        assert go.wait(60)
+
+    app = create_app({"n": Route("n", "generic", lambda: (SECRET,))}, mark)
+    bounds = replace(PATIENT, connections=32, share=24, grace=0.5)
+    with listening(app, bounds) as port, contextlib.ExitStack() as stack:
+
+        def deliver(count: int) -> list[socket.socket]:
+            made = list[socket.socket]()
+            for _ in range(count):
+                made.append(stack.enter_context(connect(port)))
+                made[-1].sendall(delivery())
+            return made
+
+        senders = deliver(20)
+        for _ in range(PATIENT.threads):
+            assert entered.acquire(timeout=30)
+        silent = stack.enter_context(connect(port, "127.0.0.2"))
+        senders += deliver(60)
+        assert everything(silent) == b""  # it had its time, and so had those before it that wait for a thread
+        go.set()
+        assert [status(everything(one)) for one in senders] == [202] * 80
 
 
 def test_one_sender_loses_its_own_connections_first() -> None:
@@ -96,7 +139,7 @@ def test_one_sender_loses_its_own_connections_first() -> None:
 def test_probes_are_answered_while_every_thread_is_held(pages: Pages) -> None:
     """And while every connection but the ones in a thread waits for one; those in a thread are answered in the end."""
     bounds = replace(PATIENT, threads=2, connections=8)
-    with listening(pages.app, bounds) as port, contextlib.ExitStack() as stack:
+    with listening(pages.app, bounds, PROBES) as port, contextlib.ExitStack() as stack:
         held = [stack.enter_context(connect(port)) for _ in range(2)]
         for one in held:
             one.sendall(head("GET", "/held"))
@@ -147,7 +190,7 @@ def test_an_answer_that_is_not_read_is_given_up(pages: Pages) -> None:
 def test_slow_readers_hold_no_thread_and_bounded_memory(pages: Pages) -> None:
     """More answers than fit: the oldest that is not read gives way, and a probe needs no room."""
     bounds = replace(PATIENT, threads=2, memory=2 * BIG)
-    with listening(pages.app, bounds) as port, contextlib.ExitStack() as stack:
+    with listening(pages.app, bounds, PROBES) as port, contextlib.ExitStack() as stack:
         slow = [stack.enter_context(connect(port, ADDRESSES[number % 3])) for number in range(6)]
         for one in slow:
             one.sendall(head("GET", "/big"))

@@ -43,7 +43,7 @@ def test_the_order_of_giving_way() -> None:
         younger = link("many", ended, Stage.SENDS, OLD + 5)
         older = link("many", ended, Stage.RECEIVES, OLD + 1)
         few = link("few", ended)
-        room = Room(5, grace=0.01)
+        room = Room(5, grace=0.01, patience=0.01)
         await fill(room, runs, queues, younger, older, few)
         for _ in range(4):
             await room.take(Link("new", stage=Stage.RUNS), 1)
@@ -114,7 +114,7 @@ def test_there_is_never_more_than_the_room_and_everybody_is_served(seed: int) ->
 
     async def case() -> None:
         chance, held = random.Random(seed), Counter[Link]()
-        room, gone, served = Room(20, share=12, grace=0.0), set[Link](), set[Link]()
+        room, gone, served = Room(20, share=12, grace=0.0, patience=0.0), set[Link](), set[Link]()
 
         async def live(one: Link, units: int, stays: bool) -> None:
             try:
