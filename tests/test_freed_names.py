@@ -22,7 +22,7 @@ from reconciler.settings import Settings
 from reconciler.spec import resolve
 from tests.memory.server import Server
 from tests.shell import client
-from tests.spec_cases import CLUSTER, FACTS, FILES, RULES
+from tests.spec_cases import CLUSTER, FACTS, FILES, RULES, snapshot
 from tests.test_source_mirror import Work
 
 CRDS = Path(__file__).parent.parent / "deploy" / "crds"
@@ -267,6 +267,17 @@ def test_a_cluster_that_goes_before_it_was_stored_frees_its_names(
     assert step(sources) == "name"
     assert registry.names("second") == ["team-a", "team-x"]
     assert held(registry, "team-a") == held(registry, "team-x") == ""
+
+
+def test_a_record_of_before_keeps_the_host_name_of_its_accepted_file(
+    sources: Sources, registry: Registry, work: Work
+) -> None:
+    """After an update: nothing of its source was admitted yet, and its record says nothing of host names."""
+    registry.keep(state("first", "team-x"))
+    registry.remember({"team-x": snapshot(exposed("team-x", "h.example.com"))[0].content})
+    work.commit(exposed("team-a", "h.example.com"))
+    step(sources)
+    assert held(registry, "team-a") == "HostTaken"
 
 
 def held(registry: Registry, cluster: str) -> str:

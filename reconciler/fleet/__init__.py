@@ -6,6 +6,7 @@ permitted.
 
 from reconciler.fleet.admission import admit as admit
 from reconciler.fleet.approvals import speaks as speaks
+from reconciler.fleet.hosts import hosted as hosted
 from reconciler.fleet.hosts import names as names
 from reconciler.fleet.release import permit as permit
 from reconciler.fleet.removal import UNREADABLE as UNREADABLE

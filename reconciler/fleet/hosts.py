@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 from reconciler.fleet.situation import Situation, holds_name
 from reconciler.fleet.standing import documents
-from reconciler.model import Content, Held
+from reconciler.model import Content, Held, Record
 from reconciler.spec import hosts
 
 Claims = Mapping[str, tuple[str, ...]]
@@ -15,6 +16,16 @@ Claims = Mapping[str, tuple[str, ...]]
 def names(accepted: Mapping[str, Content]) -> frozenset[str]:
     """The names that accepted clusters have: their own, and those of hosts."""
     return frozenset(accepted).union(*(hosts.names(one.cluster) for one in documents(accepted).values()))
+
+
+def hosted(records: Mapping[str, Record], accepted: Mapping[str, Content]) -> dict[str, Record]:
+    """The records with the host names of what is enforced now: a pass may not have stored them yet, and a record of an
+    older format has none."""
+    known = {name: hosts.sorted_names(one.cluster) for name, one in documents(accepted).items()}
+    return {
+        name: record if known.get(name, record.hosts) == record.hosts else replace(record, hosts=known[name])
+        for name, record in records.items()
+    }
 
 
 def settle(situation: Situation, admitted: Mapping[str, Content]) -> tuple[dict[str, Content], dict[str, Held]]:

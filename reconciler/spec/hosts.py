@@ -33,6 +33,11 @@ def names(cluster: NestedCluster) -> frozenset[str]:
     return frozenset(name for _, name in _made(cluster.spec))
 
 
+def sorted_names(cluster: NestedCluster) -> tuple[str, ...]:
+    """`names`, as a record keeps them."""
+    return tuple(sorted(names(cluster)))
+
+
 def check(cluster: NestedCluster, pattern: str) -> Iterator[Told]:
     """(pointer, code, message, hint) of what is no host name, or one outside the operator's pattern ("" = any)."""
     expose = cluster.spec.expose

@@ -36,7 +36,7 @@ class Admissions:
     def admit(self, snapshot: Snapshot, requests: Sequence[Request], now: float) -> tuple[Rollout, list[str]]:
         """Admit a snapshot. Returns the rollout, and the clusters with something new to do."""
         accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
-        known = self._clusters.meant(snapshot.source, now)
+        known = fleet.hosted(self._clusters.meant(snapshot.source, now), self.contents)
         rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
         self._leave_out(snapshot, rollout)

@@ -47,12 +47,11 @@ class Assignments:
         return slot.source if slot else (state.record.source if state else "")
 
     def meant(self, source: str, now: float) -> dict[str, Record]:
-        """Every record, and of clusters of other sources what they are assigned now: a pass may not have stored it yet."""
+        """Every record, and one to be of each cluster of another source that no pass has stored yet."""
         found = {name: state.record for name, state in self.states.items()}
         for name, slot in self.slots.items():
-            if slot.source != source and slot.bundle is not None:
-                record = found.get(name) or self._births.get(name) or self._born(slot, slot.bundle, now, "")
-                found[name] = replace(record, hosts=_hosts(record, slot.bundle))
+            if slot.source != source and slot.bundle is not None and name not in found:
+                found[name] = self._births.get(name) or self._born(slot, slot.bundle, now, "")
         return found
 
     def place(self, cluster: str, slot: Slot) -> bool:
@@ -152,12 +151,5 @@ def _record(record: Record, slot: Slot, bundle: Bundle) -> Record:
         digests=resolve.digests(bundle.cluster, slot.content) if slot.content else record.digests,
         bundle=bundle.digest,
         tombstone=None,
-        hosts=_hosts(record, bundle),
+        hosts=hosts.sorted_names(bundle.document.cluster),
     )
-
-
-def _hosts(record: Record, bundle: Bundle) -> tuple[str, ...]:
-    """The host names of what is enforced; a cluster that is being removed keeps those it had."""
-    if bundle.document is None or bundle.tombstone is not None:
-        return record.hosts
-    return tuple(sorted(hosts.names(bundle.document.cluster)))
