@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import schemas
+from reconciler.spec import forms
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -15,7 +16,6 @@ _BOUNDS = {
     "maxLength": "at most {} characters",
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
-    "pattern": "matches `{}`",
 }
 
 
@@ -90,11 +90,13 @@ def _type(node: Json, root: Json) -> str:
         return f"list of {_type(resolved(node['items'], root), root)}"
     if kind == "object" and isinstance(node.get("additionalProperties"), dict):
         return f"map of {_type(resolved(node['additionalProperties'], root), root)}"
-    return kind
+    return kind if isinstance(node.get("type", ""), str) else " or ".join(node["type"])
 
 
 def _bounds(node: Json) -> Iterator[str]:
     told = [wording.format(node[name]) for name, wording in _BOUNDS.items() if name in node]
+    if form := forms.of(node):
+        told.append(f"{node['title']}, such as {form.example}")
     if told:
         yield f"({', '.join(told)})"
 

@@ -328,7 +328,7 @@ def configured(spec: str) -> Any:
     [
         ("ceilings: {runtimeClasses: [gvisor]}", Code.UNSUPPORTED, "/spec/ceilings/runtimeClasses"),
         ("ceilings: {quotas: {}}", Code.UNKNOWN_FIELD, "/spec/ceilings/quotas"),
-        ("ceilings: {quota: {maximum: {cpu: '1e3'}}}", Code.WRONG_VALUE, "/spec/ceilings/quota/maximum/cpu"),
+        ("ceilings: {quota: {maximum: {cpu: '1z'}}}", Code.WRONG_VALUE, "/spec/ceilings/quota/maximum/cpu"),
         ("ceilings: {quota: {maximum: {cpu: '-1'}}}", Code.WRONG_VALUE, "/spec/ceilings/quota/maximum/cpu"),
         ("ceilings: {storage: ''}", Code.WRONG_VALUE, "/spec/ceilings/storage"),
         ("ceilings: {replicas: 0}", Code.WRONG_VALUE, "/spec/ceilings/replicas"),

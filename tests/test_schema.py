@@ -141,18 +141,20 @@ def test_documents_with_every_kind_of_field_are_sound_and_convert(kind: str) -> 
     [
         ("NestedCluster", "/spec/quta", {}, Code.UNKNOWN_FIELD, "did you mean quota?"),
         ("NestedCluster", "/metadata/name", ..., Code.MISSING_FIELD, "name is missing"),
-        ("NestedCluster", "/spec/quota/cpu", 6, Code.WRONG_TYPE, "put it in quotes"),
-        ("NestedCluster", "/spec/profiles/0/version", 1.2, Code.WRONG_TYPE, "put it in quotes"),
+        ("NestedCluster", "/spec/quota/cpu", True, Code.WRONG_TYPE, "expected string or number, found boolean"),
+        ("NestedCluster", "/spec/profiles/0/version", 1.2, Code.WRONG_TYPE, 'write "1.2"'),
+        ("NestedCluster", "/spec/description", 1, Code.WRONG_TYPE, "put it in quotes"),
+        ("NestedCluster", "/spec/deletion/protect", "True", Code.WRONG_TYPE, "write true, without quotes"),
         ("NestedCluster", "/spec/deletion/policy", "Retian", Code.WRONG_VALUE, "did you mean Retain?"),
-        ("NestedCluster", "/metadata/name", "team-a\n", Code.WRONG_VALUE, "does not match"),
+        ("NestedCluster", "/metadata/name", "team-a\n", Code.WRONG_VALUE, "write team-a"),
         ("NestedCluster", "/metadata/name", "a" * 48, Code.WRONG_VALUE, "longer than 47"),
-        ("NestedCluster", "/metadata/name", "tеam", Code.WRONG_VALUE, "does not match"),  # a Cyrillic letter
-        ("NestedCluster", "/metadata/labels/a b", "x", Code.WRONG_VALUE, "name that is not allowed"),
+        ("NestedCluster", "/metadata/name", "tеam", Code.WRONG_VALUE, "not a name"),  # a Cyrillic letter
+        ("NestedCluster", "/metadata/labels/a b", "x", Code.WRONG_VALUE, "not a label's name"),
         ("NestedCluster", "/spec/expose/annotations/metallb.io~1x", "{{ .Values }}", Code.WRONG_VALUE, ""),
         ("NestedCluster", "/spec/sleep", {}, Code.UNSUPPORTED, "not supported in this version"),
         ("NestedCluster", "/spec/expose/type", "TLSRoute", Code.UNSUPPORTED, "not supported in this version"),
         ("NestedCluster", "/spec/controlPlane/store/members", 3, Code.UNSUPPORTED, "not supported in this version"),
-        ("NestedCluster", "/kind", "Cluster", Code.KIND, "one of"),
+        ("NestedCluster", "/kind", "Cluster", Code.KIND, "did you mean NestedCluster?"),
         ("NestedCluster", "/apiVersion", "nidus.dev/v2", Code.API_VERSION, "nidus.dev/v1alpha1"),
         ("ClusterProfile", "/spec/packs/0/kustomize", {"path": "x"}, Code.UNSUPPORTED, "not supported in this version"),
         (
@@ -171,7 +173,7 @@ def test_documents_with_every_kind_of_field_are_sound_and_convert(kind: str) -> 
             "exactly one of manifests, helm",
         ),
         ("ClusterProfile", "/spec/packs/0/manifests", {}, Code.MISSING_FIELD, "at least one of files, objects"),
-        ("ClusterProfile", "/spec/version", "1.2", Code.WRONG_VALUE, "does not match"),
+        ("ClusterProfile", "/spec/version", "1.2", Code.WRONG_VALUE, "write 1.2.0"),
         ("ControllerConfig", "/spec/charts", {}, Code.UNSUPPORTED, "not supported in this version"),
         (
             "ControllerConfig",
@@ -200,7 +202,7 @@ def mutated(kind: str, pointer: str, value: Any) -> dict[str, Any]:
 
 
 def test_all_mistakes_are_told_at_once_and_sorted() -> None:
-    body = changed(changed(changed(CLUSTER, "/spec/x", 1), "/spec/quota/cpu", 1), "/metadata/name", "A")
+    body = changed(changed(changed(CLUSTER, "/spec/x", 1), "/spec/quota/cpu", True), "/metadata/name", "A")
     assert [pointer for pointer, *_ in schema.check(body)] == ["/metadata/name", "/spec/quota/cpu", "/spec/x"]
 
 

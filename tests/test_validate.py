@@ -114,7 +114,7 @@ def test_the_ceilings_of_a_controller(folder: Path, tmp_path: Path, capsys: pyte
     )
 
 
-@pytest.mark.parametrize("arguments", [["/does/not/exist"], [__file__], [".", "--config", "/does/not/exist"]])
+@pytest.mark.parametrize("arguments", [["/does/not/exist"], [__file__, "/tmp"], [".", "--config", "/does/not/exist"]])
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", *arguments]) == 2
     assert capsys.readouterr().err.startswith("error: ")
@@ -172,3 +172,21 @@ def test_schemas_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["schema", "--dir", str(tmp_path / "out")]) == 0
     assert {file.name for file in (tmp_path / "out").iterdir()} == {f"{kind}.schema.json" for kind in schemas.KINDS}
     assert main(["schema", "--dir", "/dev/null/x"]) == 2
+
+
+def test_files_stand_for_their_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "profiles/web.yaml").unlink()  # what another file needs
+    monkeypatch.chdir(folder.parent)
+    assert main(["validate", "--folder", "repo", "repo/profiles/front.yaml", "repo/clusters/team-a.yaml"]) == 1
+    assert "repo/clusters/team-a.yaml:7:14: NID140 no profile web\n" in capsys.readouterr().out
+    monkeypatch.chdir(folder)
+    assert main(["validate", "clusters/team-a.yaml"]) == 1
+    assert "clusters/team-a.yaml:7:14: NID140 no profile web\n" in capsys.readouterr().out
+
+
+def test_files_outside_of_the_folder_are_nothing_to_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "clusters/team-a.yaml").write_text("nidus.dev/: [\n", encoding="utf-8")
+    assert main(["validate", "--folder", str(folder), __file__]) == 0
+    assert capsys.readouterr().out == ""

@@ -2,7 +2,8 @@
 (V4)."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
 
 from reconciler.model import Rules
 from reconciler.spec import semver
@@ -10,6 +11,7 @@ from reconciler.spec.codes import Code
 from reconciler.spec.profiles import Profile
 from reconciler.spec.rules import Found
 
+_SHOWN = 12  # names that one hint lists
 Keys = Mapping[tuple[str, str], str]
 
 
@@ -44,7 +46,9 @@ def _answer(
     rules: Rules,
 ) -> Found:
     if not all_versions:
-        return Code.NO_PROFILE, f"no profile {name}", ""
+        close = get_close_matches(name, {known for known, _ in checked}, n=1)
+        hint = f"did you mean {close[0]}?" if close else _there_are(checked)
+        return Code.NO_PROFILE, f"no profile {name}", hint
     readable = {version for version in all_versions if semver.is_version(version)}
     try:
         best = semver.best(wanted, readable)
@@ -58,3 +62,8 @@ def _answer(
     if profile is None or profile.violations or moved(profile, profile.key, in_use, rules):
         return Code.BROKEN_PROFILE, f"profile {name} {wanted} is broken, see its own errors", ""
     return profile
+
+
+def _there_are(keys: Iterable[tuple[str, str]]) -> str:
+    names = sorted({name for name, _ in keys})
+    return f"there are: {', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}" if names else ""

@@ -18,6 +18,7 @@ class Code(StrEnum):
     AMBIGUOUS = "NID114"
     NUMBER = "NID115"
     KEY = "NID116"
+    NOT_OURS = "NID117"
     API_VERSION = "NID120"
     KIND = "NID121"
     UNKNOWN_FIELD = "NID122"
@@ -77,6 +78,7 @@ MEANING: dict[Code, str] = {
     Code.AMBIGUOUS: "a plain scalar that YAML 1.1 and 1.2 read differently; put it in quotes",
     Code.NUMBER: "a number JSON cannot carry exactly (beyond 2^53, infinite, not a number)",
     Code.KEY: "a mapping key that is not a string",
+    Code.NOT_OURS: "a document of a kind like ours with another apiVersion: it is not read; a warning of `nidus validate`",
     Code.API_VERSION: "an apiVersion of nidus.dev this version does not know",
     Code.KIND: "a kind this version does not know",
     Code.UNKNOWN_FIELD: "a field the schema does not have",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.model import ControllerConfig, ControllerSpec, EngineChart, HostFacts, Limits, Rules, Violation
-from reconciler.spec import ceilings, schema, semver, units, yaml
+from reconciler.spec import ceilings, marks, schema, semver, units, yaml
 from reconciler.spec.codes import Code
 
 HOST = "local"
@@ -19,7 +19,10 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
     if len(parsed.documents) != 1 or parsed.documents[0].body.get("kind") != "ControllerConfig":
         message = "expected one document of kind ControllerConfig"
         return None, (Violation(path, 1, 1, Code.KIND, message),)
-    found, mistakes = schema.read(parsed.documents[0].body, {"ControllerConfig": ControllerConfig})
+    body = schema.settled(parsed.documents[0].body)
+    found, mistakes = schema.read(
+        body, {"ControllerConfig": ControllerConfig}, lambda pointer: marks.text(data, 0, pointer)
+    )
     if found is None:
         return None, _placed(data, path, [(where, code, message, hint) for where, message, hint, code in mistakes])
     if told := _placed(data, path, ceilings.contradictions(found.spec)):

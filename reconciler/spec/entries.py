@@ -116,8 +116,8 @@ def _owned(parsed: yaml.Parsed) -> dict[int, list[Violation]]:
 
 
 def _item(document: Document, index: int, data: bytes) -> Item | list[Violation]:
-    body = document.body
-    spec, mistakes = schema.read(body, _KINDS)
+    body = schema.settled(document.body)
+    spec, mistakes = schema.read(body, _KINDS, lambda pointer: marks.text(data, index, pointer))
     if spec is not None:
         return Item(document.path, document.line, index, digest(body), spec, data)
     places = marks.read(data)[index]

@@ -1,13 +1,14 @@
 """Explains why a document fails its schema: one sentence per mistake, with the pointer and what would be right. Used
 for failing documents only."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 import schemas
-from reconciler.spec import linear, unsupported
+from reconciler.spec import forms, linear, unsupported
 from reconciler.spec.codes import Code
 
 Told = tuple[str, str, str, Code]
@@ -19,19 +20,42 @@ def pointer(path: Iterable[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def mistakes(kind: str, body: Mapping[str, Any]) -> Iterator[Told]:
-    """(pointer, message, hint, code) of every mistake jsonschema sees."""
+def mistakes(kind: str, body: Mapping[str, Any], text: Callable[[str], str] | None = None) -> Iterator[Told]:
+    """(pointer, message, hint, code) of every mistake jsonschema sees. `text` gives a scalar as it stands in the
+    file."""
     for error in _validator(kind).iter_errors(body):
         path = tuple(error.absolute_path)
         if "propertyNames" in error.absolute_schema_path:
-            yield (
-                pointer((*path, str(error.instance))),
-                "a name that is not allowed here",
-                _rule(error),
-                Code.WRONG_VALUE,
-            )
-            continue
-        yield from _TELL.get(str(error.validator), _other)(kind, path, error)
+            yield _property(path, error)
+        elif error.validator in ("pattern", "minLength", "type") and (form := forms.of(error.schema)):
+            yield _formed(path, error, form, text)
+        else:
+            yield from _TELL.get(str(error.validator), _other)(kind, path, error)
+
+
+def _property(path: tuple[str | int, ...], error: Any) -> Told:
+    form = forms.of(error.schema)
+    message = form.told if form else "a name that is not allowed here"
+    hint = form.hint(str(error.instance), error.schema) if form else _rule(error)
+    return pointer((*path, str(error.instance))), message, hint, Code.WRONG_VALUE
+
+
+def _formed(path: tuple[str | int, ...], error: Any, form: forms.Form, text: Callable[[str], str] | None) -> Told:
+    """A text that has not the form of its field, or a number where such a text belongs."""
+    where, given = pointer(path), error.instance
+    if isinstance(given, str):
+        return where, form.told, form.hint(given, error.schema), Code.WRONG_VALUE
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        written = (text(where) if text else "") or str(given)
+        if "pattern" not in error.schema or linear.found(error.schema["pattern"], written):
+            return where, f"expected string, found {_name(given)}", f'write "{written}"', Code.WRONG_TYPE
+        return where, form.told, form.hint(written, error.schema), Code.WRONG_TYPE
+    return where, f"expected {_kinds(error)}, found {_name(given)}", f"such as {form.example}", Code.WRONG_TYPE
+
+
+def _kinds(error: Any) -> str:
+    expected = error.validator_value
+    return " or ".join(expected) if isinstance(expected, list) else str(expected)
 
 
 @cache
@@ -55,9 +79,15 @@ def _unknown(kind: str, path: tuple[str | int, ...], error: Any) -> Iterator[Tol
         if unsupported.field(kind, here):
             yield pointer(here), f"the field {name} is {_NOT_BUILT}", "remove it", Code.UNSUPPORTED
             continue
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else _some("known here:", sorted(known))
-        yield pointer(here), f"unknown field {name[:60]}", hint, Code.UNKNOWN_FIELD
+        yield pointer(here), f"unknown field {name[:60]}", _instead(path, name, known), Code.UNKNOWN_FIELD
+
+
+def _instead(path: tuple[str | int, ...], name: str, known: Mapping[str, Any]) -> str:
+    """What to do about a field that is not known at `path`."""
+    if path in ((), ("metadata",)) and (why := _OF_KUBERNETES.get(name)):
+        return f"remove it: {why}"
+    close = get_close_matches(name, known, n=1) or [one for one in known if one.lower() == name.lower()]
+    return f"did you mean {close[0]}?" if close else _some("known here:", sorted(known))
 
 
 def _missing(_: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
@@ -68,9 +98,12 @@ def _missing(_: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
 
 
 def _type(_: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
-    expected, given = str(error.validator_value), _name(error.instance)
-    quote = expected == "string" and given in ("integer", "number", "boolean")
-    hint = "put it in quotes" if quote else str(error.schema.get("description", ""))
+    expected, given = _kinds(error), _name(error.instance)
+    hint = str(error.schema.get("description", ""))
+    if expected == "string" and given in ("integer", "number", "boolean"):
+        hint = "put it in quotes"
+    elif given == "string" and _BARE.get(expected, _NEVER).fullmatch(error.instance):
+        hint = f"write {error.instance.lower()}, without quotes"
     yield pointer(path), f"expected {expected}, found {given}", hint, Code.WRONG_TYPE
 
 
@@ -107,8 +140,24 @@ _TELL: dict[str, Callable[[str, tuple[str | int, ...], Any], Iterator[Told]]] = 
     "oneOf": _choice,
     "anyOf": _choice,
 }
+_OF_KUBERNETES = {
+    "namespace": "the controller derives the host namespace from the name",
+    "annotations": "annotations have no effect here; labels are known",
+    "status": "what is known of a cluster stands on the host, not in Git",
+    **dict.fromkeys(
+        ("creationTimestamp", "generation", "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid"),
+        "an API server writes it, people do not",
+    ),
+}
+"""Fields of Kubernetes objects that people copy, and that no document has."""
+_NEVER = re.compile(r"(?!)")
+_BARE = {
+    "boolean": re.compile(r"true|false", re.IGNORECASE),
+    "integer": re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII),
+    "number": re.compile(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,14})?", re.ASCII),
+}
 _RULES = {
-    "pattern": "does not match {}",
+    "pattern": "has characters that are not allowed here",
     "minLength": "shorter than {} characters",
     "maxLength": "longer than {} characters",
     "minimum": "smaller than {}",

@@ -1,6 +1,7 @@
 """Positions inside a YAML file. The file is read again for them only after a mistake, because parsing keeps none
 (V1)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from yaml.events import (
 Place = tuple[int, int]
 Places = tuple[Place, Place]
 _START: Place = (1, 1)
+_PLAIN = re.compile(r"[-+.:0-9A-Za-z]{1,100}", re.ASCII)
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
@@ -52,6 +54,17 @@ def find(places: Mapping[str, Places], pointer: str, *, key: bool = False) -> Pl
     while pointer not in places and pointer:
         pointer = pointer.rpartition("/")[0]
     return places.get(pointer, (_START, _START))[key]
+
+
+def text(data: bytes, document: int, pointer: str) -> str:
+    """A plain scalar of one line as it stands in the nth document of a file; "" where none stands at the pointer."""
+    documents = read(data)
+    if document >= len(documents) or pointer not in documents[document]:
+        return ""
+    (line, column), _ = documents[document][pointer]
+    lines = data.decode(errors="replace").splitlines()
+    found = _PLAIN.match(lines[line - 1], column - 1) if line <= len(lines) else None
+    return found[0] if found else ""
 
 
 def _walk(parser: Any, documents: list[dict[str, Places]]) -> None:

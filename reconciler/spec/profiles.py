@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from reconciler.model import ClusterProfile, HelmPack, Pack, ProfileDocument, Violation
 from reconciler.plan import request
@@ -234,13 +235,20 @@ def _charted(folder: str, place: str, tree: Files, use: _Use) -> None:
     """All files below a chart's folder: Helm reads all of them."""
     hidden, found = unread.below(folder, tree.unread), files.under(folder, tree.ordered)
     if folder not in tree.charts and not hidden:
-        use.mistakes.append((place, Code.NOT_A_CHART, f"{folder or '.'} has no Chart.yaml", ""))
+        use.mistakes.append((place, Code.NOT_A_CHART, *_no_chart(folder, bool(found), tree.charts)))
     for base in charts.headless(folder, found, tree.charts):
         use.mistakes.append(
             (place, Code.NOT_A_CHART, f"{base} has no Chart.yaml", "what is below charts/ is a chart too")
         )
     use.unread += hidden + charts.misplaced(folder, found) + unread.pointers(found, tree.oids, tree.pointers)
     use.paths += found
+
+
+def _no_chart(folder: str, exists: bool, others: Iterable[str]) -> tuple[str, str]:
+    """Message and hint where a pack names a folder that is no chart."""
+    message = f"{folder or '.'} has no Chart.yaml" if exists else f"there is no folder {folder}"
+    close = get_close_matches(folder, list(others), n=1)
+    return message, f"did you mean {close[0]}?" if close else "paths are relative to this file"
 
 
 def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None:

@@ -85,10 +85,11 @@ def _profiles(cluster: NestedCluster, uses: Sequence[Found], rules: Rules, facts
     for index, (use, found) in enumerate(zip(cluster.spec.profiles, uses, strict=True)):
         place = f"/spec/profiles/{index}"
         if use.name in seen:
-            yield f"{place}/name", Code.DUPLICATE_ITEM, f"profile {use.name} stands twice", ""
+            yield f"{place}/name", Code.DUPLICATE_ITEM, f"profile {use.name} is listed twice", "remove one of the two"
+            continue
         seen.add(use.name)
         if not isinstance(found, Profile):
-            yield f"{place}/version", *found
+            yield f"{place}/{'name' if found[0] is Code.NO_PROFILE else 'version'}", *found
             continue
         yield from _variables(use, found, place)
         yield from _needed(cluster, use, found, place, (namespace, facts.name))
@@ -109,7 +110,8 @@ def _variables(use: ProfileUse, profile: Profile, place: str) -> Iterator[Mistak
         elif isinstance(value, dict) and "fromSecret" in value:
             yield where, Code.UNSUPPORTED, "fromSecret is not supported in this version", "give the value itself"
         elif why := _misfit(declared[name], value):
-            yield where, Code.VARIABLE_VALUE, f"variable {name} {why}", declared[name].description
+            hint = declared[name].description or values.example(declared[name].type)
+            yield where, Code.VARIABLE_VALUE, f"variable {name} {why}", hint
     for variable in declared.values():
         if variable.required and variable.name not in use.variables:
             hint = variable.description or f"a {variable.type}"

@@ -6,7 +6,8 @@ message. Messages never contain values of the document, which may be secret.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar
 
@@ -14,27 +15,74 @@ import msgspec
 from jsonschema_rs import Draft7Validator, RegexOptions
 
 import schemas
-from reconciler.spec import explain
+from reconciler.spec import explain, units
 from reconciler.spec.codes import Code
 
 Mistake = tuple[str, str, str, Code]
 T = TypeVar("T")
 
 
-def check(body: Mapping[str, Any]) -> list[Mistake]:
-    """(pointer, message, hint, code) of every mistake, sorted; empty when the document is sound."""
+def settled(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document with every quantity as text: `cpu: 4` and `cpu: "4"` are one document, with one digest."""
+    if not is_spec(body):
+        return body
+    for path in _quantities(str(body.get("kind"))):
+        body = _settled(body, path)
+    return body
+
+
+def _settled(value: Any, path: tuple[str, ...]) -> Any:
+    """`value` with what stands at `path` as text; the same object where nothing changed. `*` is every item or field."""
+    if not path:
+        return units.written(value)
+    step, rest = path[0], path[1:]
+    if isinstance(value, dict):
+        names = [name for name in (value if step == "*" else (step,)) if name in value]
+        changed = {name: new for name in names if (new := _settled(value[name], rest)) is not value[name]}
+        return value | changed if changed else value
+    if isinstance(value, list) and step == "*":
+        items = [_settled(item, rest) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+@cache
+def _quantities(kind: str) -> tuple[tuple[str, ...], ...]:
+    """Where the documents of a kind have quantities, from its schema: the texts that may be numbers."""
+    if kind not in schemas.KINDS:
+        return ()
+    whole = schemas.load(kind)
+    return tuple(_numeric(whole, whole["definitions"], ()))
+
+
+def _numeric(node: Mapping[str, Any], named: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    node = named[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+    if node.get("type") == ["string", "number"]:
+        yield path
+    for name, child in node.get("properties", {}).items():
+        yield from _numeric(child, named, (*path, name))
+    for name in ("items", "additionalProperties"):
+        if isinstance(node.get(name), dict):
+            yield from _numeric(node[name], named, (*path, "*"))
+
+
+def check(body: Mapping[str, Any], text: Callable[[str], str] | None = None) -> list[Mistake]:
+    """(pointer, message, hint, code) of every mistake of a settled document, sorted; empty when it is sound. `text` gives
+    the scalar at a pointer as it stands in the file: 1.30 is not 1.3 there."""
     wrong = _envelope(body)
     if wrong:
         return wrong
     kind = str(body["kind"])
     if verdict(kind).is_valid(body):
         return []
-    return sorted(set(explain.mistakes(kind, body)) or set(_refused(kind, body)))
+    return sorted(set(explain.mistakes(kind, body, text)) or set(_refused(kind, body)))
 
 
-def read(body: Mapping[str, Any], kinds: Mapping[str, type[T]]) -> tuple[T | None, list[Mistake]]:
-    """The document as the model of its kind, or every mistake."""
-    mistakes = check(body)
+def read(
+    body: Mapping[str, Any], kinds: Mapping[str, type[T]], text: Callable[[str], str] | None = None
+) -> tuple[T | None, list[Mistake]]:
+    """A settled document as the model of its kind, or every mistake; `text` as in `check`."""
+    mistakes = check(body, text)
     if mistakes:
         return None, mistakes
     try:
@@ -58,12 +106,14 @@ def verdict(kind: str) -> Draft7Validator:
 def _envelope(body: Mapping[str, Any]) -> list[Mistake]:
     """By kind first: nothing else can be said before apiVersion and kind are known."""
     if body.get("apiVersion") != schemas.API_VERSION:
-        return [("/apiVersion", f"expected {schemas.API_VERSION}", "", Code.API_VERSION)]
+        return [("/apiVersion", f"expected {schemas.API_VERSION}", f"write {schemas.API_VERSION}", Code.API_VERSION)]
     kind = body.get("kind")
     if "kind" not in body:
         return [("", "the field kind is missing", f"one of {', '.join(schemas.KINDS)}", Code.MISSING_FIELD)]
     if kind not in schemas.KINDS:
-        return [("/kind", "a kind this version does not know", f"one of {', '.join(schemas.KINDS)}", Code.KIND)]
+        close = get_close_matches(str(kind), schemas.KINDS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(schemas.KINDS)}"
+        return [("/kind", "a kind this version does not know", hint, Code.KIND)]
     return []
 
 

@@ -1,17 +1,21 @@
 """Quantities and durations as people write them: `1Mi`, `250m`, `5m`, `1h30m`."""
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.ASCII)
+_QUANTITY = re.compile(
+    r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][-+]?[0-9]{1,2})?", re.ASCII
+)
 _DURATION = re.compile(
     r"(?:([0-9]{1,4})d)?(?:([0-9]{1,5})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,8})s)?(?:([0-9]{1,11})ms)?", re.ASCII
 )
 """As in the schemas. The longest are 63 years: a date can be counted from any, and any can be waited for."""
 _FACTOR: dict[str, Fraction] = {
     "": Fraction(1),
-    "m": Fraction(1, 1000),
+    **{sign: Fraction(1, 1000 ** (power + 1)) for power, sign in enumerate(("m", "u", "n"))},
     **{sign: Fraction(1000) ** (power + 1) for power, sign in enumerate(("k", "M", "G", "T", "P", "E"))},
     **{sign: Fraction(1024) ** (power + 1) for power, sign in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))},
 }
@@ -24,7 +28,19 @@ def quantity(text: str) -> Fraction:
     match = _QUANTITY.fullmatch(text)
     if not match:
         raise ValueError("not a quantity such as 250m, 5Gi or 2")
-    return Fraction(match[1]) * _FACTOR[match[2] or ""]
+    unit = match[2] or ""
+    return Fraction(match[1]) * (_FACTOR[unit] if unit in _FACTOR else Fraction(10) ** int(unit[1:]))
+
+
+def written(value: Any) -> Any:
+    """A quantity that was written as a number, as the text of that number: Kubernetes reads both alike. Anything else as
+    it is."""
+    if type(value) is int:
+        return str(value)
+    if type(value) is not float:
+        return value
+    whole, _, fraction = format(Decimal(repr(value)), "f").partition(".")
+    return f"{whole}.{fraction}" if fraction.strip("0") else whole
 
 
 def size(text: str) -> int:

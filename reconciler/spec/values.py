@@ -14,18 +14,22 @@ Problem = tuple[str, str]
 
 
 def effective(declared: Sequence[Variable], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by name: what the cluster gives, else the defaults; variables with neither are left out."""
-    found = {variable.name: variable.default for variable in declared if variable.default is not UNSET}
-    return found | dict(given)
+    """Values by name: what the cluster gives, else the defaults; variables with neither are left out. Quantities are
+    texts, also where they were written as numbers."""
+    found = {variable.name: variable.default for variable in declared if variable.default is not UNSET} | dict(given)
+    numeric = [variable.name for variable in declared if variable.type == "quantity" and variable.name in found]
+    return found | {name: units.written(found[name]) for name in numeric}
 
 
 def misfit(variable: Variable, value: Any) -> str:
     """Why `value` does not fit this variable, "" if it does. The text does not contain the value. Raises
     linear.PatternError."""
     expected = _TYPES[variable.type]
+    if variable.type == "quantity":
+        value = units.written(value)
     if not expected(value):
         return f"is not of type {variable.type}"
-    if variable.enum and not any(_same(value, allowed) for allowed in variable.enum):
+    if variable.enum and not any(_same(value, allowed) for allowed in _allowed(variable)):
         return "is none of the values allowed"
     if variable.pattern and not linear.whole(variable.pattern, str(value)):
         return f"does not match {variable.pattern}"
@@ -34,6 +38,11 @@ def misfit(variable: Variable, value: Any) -> str:
     if variable.maximum is not UNSET and value > variable.maximum:
         return f"is larger than {variable.maximum:g}"
     return ""
+
+
+def example(kind: str) -> str:
+    """How a value of this type is written, as a hint; "" for a type that needs none."""
+    return _EXAMPLES.get(kind, "")
 
 
 def declaration(variable: Variable) -> Iterator[Problem]:
@@ -55,6 +64,10 @@ def declaration(variable: Variable) -> Iterator[Problem]:
         yield "default", "a required variable has no use for a default"
     if variable.default is not UNSET and (why := misfit(variable, variable.default)):
         yield "default", f"the default {why}"
+
+
+def _allowed(variable: Variable) -> list[Any]:
+    return [units.written(one) for one in variable.enum] if variable.type == "quantity" else list(variable.enum)
 
 
 def _same(left: Any, right: Any) -> bool:
@@ -95,4 +108,12 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "version": _text(_version),
     "quantity": _text(units.quantity),
     "duration": _text(units.duration),
+}
+_EXAMPLES = {
+    "string": "put it in quotes",
+    "ip": "such as 10.0.0.1",
+    "cidr": "such as 10.0.0.0/8",
+    "version": 'such as "1.2.0", in quotes',
+    "quantity": "such as 500m or 2Gi",
+    "duration": "such as 30s, 5m or 1h30m",
 }

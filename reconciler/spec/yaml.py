@@ -25,10 +25,9 @@ from yaml.events import (
     StreamEndEvent,
     StreamStartEvent,
 )
-from yaml.reader import ReaderError
 
 from reconciler.model import Document, Limits, Violation
-from reconciler.spec import marks
+from reconciler.spec import marks, syntax
 from reconciler.spec.codes import Code
 from reconciler.spec.scalars import FIRST, WORDS, ScalarError, resolve
 from reconciler.spec.units import size
@@ -81,8 +80,8 @@ def parse(data: bytes, path: str, limits: Limits) -> Parsed:
     except _Stop:
         return Parsed((), tuple(sorted(builder.violations)), whole=False)
     except YAMLError as error:
-        syntax = _syntax(error, data, path)
-        return Parsed((), tuple(sorted([*builder.violations, syntax])), whole=False)
+        wrong = syntax.violation(error, data, path)
+        return Parsed((), tuple(sorted([*builder.violations, wrong])), whole=False)
     return Parsed(tuple(documents), tuple(sorted(builder.violations)))
 
 
@@ -96,25 +95,9 @@ def _refuse_bytes(data: bytes, path: str, limits: Limits) -> Violation | None:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        line, column = _place(data, error.start)
+        line, column = syntax.place(data, error.start)
         return Violation(path, line, column, Code.NOT_UTF8, "not UTF-8 text", hint="save the file as UTF-8")
     return None
-
-
-def _syntax(error: YAMLError, data: bytes, path: str) -> Violation:
-    """A libyaml error as a violation; its wording names tokens, never values."""
-    if isinstance(error, ReaderError):
-        line, column = _place(data, min(int(error.position), len(data)))
-        return Violation(path, line, column, Code.NOT_UTF8, "a control character that text must not hold")
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or "not YAML"
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    return Violation(path, line, column, Code.SYNTAX, f"not YAML: {problem}")
-
-
-def _place(data: bytes, offset: int) -> tuple[int, int]:
-    head = data[:offset]
-    return head.count(b"\n") + 1, offset - (head.rfind(b"\n") + 1) + 1
 
 
 class _Builder:

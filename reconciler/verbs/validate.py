@@ -1,44 +1,67 @@
 """`nidus validate`: every mistake in a folder at once, with its place, its line and its fix; no cluster, no network."""
 
+from __future__ import annotations
+
 import argparse
 import gc
-import json
-import os
-import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reconciler.errors import UsageError, printable
-from reconciler.model import HostFacts, Limits, Rules, Snapshot, Violation
+from reconciler.errors import UsageError
+from reconciler.verbs import mistakes
 
-HELP = "check the documents of a repository, without a cluster"
-_WIDTH = 100
+if TYPE_CHECKING:
+    from reconciler.model import HostFacts, Limits, Rules, Snapshot, Violation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", nargs="?", default=".", metavar="PATH", help="folder to check (default: this one)")
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="folder to check (default: this one); or files, for hooks of Git: the whole --folder is checked where one "
+        "of them lies in it, because a change in one file can break another",
+    )
+    parser.add_argument(
+        "--folder", default="", metavar="DIR", help="folder to check when files are named (default: this one)"
+    )
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how to print (default: text)")
     parser.add_argument("--config", default="", metavar="FILE", help="controller configuration, for its rules")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0: no mistakes, 1: mistakes, 2: the command itself is wrong."""
-    folder = Path(args.path)
-    if not folder.is_dir():
-        raise UsageError(f"{args.path} is not a folder", hint="nidus validate FOLDER")
+    """Exit code 0: no mistakes (warnings are none), 1: mistakes."""
+    folder = _folder(args.paths, args.folder)
+    if folder is None:
+        return 0
     gc.disable()  # a short process with many small objects: collecting them costs more than keeping them
     (rules, facts), limits, wrong, config = _config(args.config)
-    snapshot, blobs = _load(folder, rules, facts, limits)
-    violations = tuple(sorted({*wrong, *snapshot.violations}))
+    snapshot, blobs = _load(Path(folder), rules, facts, limits)
     sources = {args.config: config} | {path: blobs[oid] for path, oid in snapshot.tree.items() if oid in blobs}
-    if args.output == "json":
-        _print_json(snapshot, violations)
-    else:
-        _print_text(snapshot, violations, sources, args.path)
-    return 1 if violations else 0
+    causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations}))
+    warnings = tuple(_warnings(folder, snapshot, blobs, limits))
+    found = mistakes.Found(folder, snapshot, causes, following, warnings, sources)
+    print(mistakes.as_json(found) if args.output == "json" else mistakes.as_text(found))
+    return 1 if causes else 0
+
+
+def _folder(paths: Sequence[str], folder: str) -> str | None:
+    """The folder to check, None where files are named and none of them lies in it. Raises UsageError."""
+    if len(paths) <= 1 and not folder and all(Path(path).is_dir() for path in paths):
+        return paths[0] if paths else "."
+    if folder and not Path(folder).is_dir():
+        raise UsageError(f"{folder} is not a folder", hint="nidus validate --folder DIR FILE ...")
+    for path in paths:
+        if not Path(path).is_file():
+            told = "is a folder: name one folder, or files" if Path(path).is_dir() else "is not there"
+            raise UsageError(f"{path} {told}", hint="nidus validate FOLDER, or nidus validate FILE ...")
+    root = Path(folder or ".").resolve()
+    return (folder or ".") if not paths or any(root in Path(path).resolve().parents for path in paths) else None
 
 
 def _config(file: str) -> tuple[tuple[Rules, HostFacts], Limits, tuple[Violation, ...], bytes]:
+    from reconciler.model import Limits
     from reconciler.spec import config
 
     if not file:
@@ -63,63 +86,18 @@ def _load(folder: Path, rules: Rules, facts: HostFacts, limits: Limits) -> tuple
     return snapshot, blobs
 
 
-def _print_json(snapshot: Snapshot, violations: Collection[Violation]) -> None:
-    names = ("code", "path", "line", "column", "pointer", "message", "hint", "subject")
-    report = {
-        "revision": str(snapshot.revision),
-        "clusters": len(snapshot.specs.clusters),
-        "profiles": len(snapshot.specs.profiles),
-        "violations": [{name: getattr(one, name) for name in names} for one in violations],
-    }
-    print(json.dumps(report, indent=2))
+def _warnings(folder: str, snapshot: Snapshot, blobs: Mapping[str, bytes], limits: Limits) -> Iterator[Violation]:
+    """Documents that are probably meant for us and are not ours; and that there is no document at all."""
+    from reconciler.model import Violation
+    from reconciler.spec import near
+    from reconciler.spec.codes import Code
 
-
-def _print_text(
-    snapshot: Snapshot, violations: Collection[Violation], sources: Mapping[str, bytes], folder: str
-) -> None:
-    """Print mistakes with paths relative to the current folder, so that editors and terminals can open them."""
-    red, bold, plain = _colours()
-    for one in violations:
-        file = os.path.join(folder, one.path) if folder != "." and one.path in snapshot.tree else one.path  # noqa: PTH118
-        print(f"{bold}{printable(file)}:{one.line}:{one.column}:{plain} {red}{one.code}{plain} {one.message}")
-        for line in _caret(sources.get(one.path, b""), one.line, one.column):
-            print(line)
-        if one.hint:
-            print(f"    fix: {one.hint}")
-    print(_summary(snapshot, violations))
-
-
-def _summary(snapshot: Snapshot, violations: Collection[Violation]) -> str:
-    sound = (
-        f"{_count(len(snapshot.specs.clusters), 'cluster')} and {_count(len(snapshot.specs.profiles), 'profile')} sound"
-    )
-    if not violations:
-        return f"{sound}, no mistakes"
-    files = len({one.path for one in violations})
-    return f"{_count(len(violations), 'mistake')} in {_count(files, 'file')}; {sound}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _caret(data: bytes, line: int, column: int) -> list[str]:
-    """The line with a caret under the place; a long line is cut around it."""
-    lines = ["".join(one if one.isprintable() or one == "\t" else "?" for one in line) for line in _lines(data)]
-    if not 1 <= line <= len(lines) or not lines[line - 1].strip():
-        return []
-    text, start = lines[line - 1].replace("\t", " "), max(0, column - 1 - _WIDTH // 2)
-    margin = f"{line:>5} | "
-    return [margin + text[start : start + _WIDTH], " " * (len(margin) - 2) + "| " + " " * (column - 1 - start) + "^"]
-
-
-def _lines(data: bytes) -> list[str]:
-    return data.decode(errors="replace").splitlines()
-
-
-def _colours() -> tuple[str, str, str]:
-    if not sys.stdout.isatty():
-        return "", "", ""
-    from reconciler import settings
-
-    return ("", "", "") if settings.no_colour() else ("\x1b[31m", "\x1b[1m", "\x1b[0m")
+    found = [
+        one for path, oid in snapshot.tree.items() if oid in blobs for one in near.warnings(path, blobs[oid], limits)
+    ]
+    yield from found
+    if not (found or snapshot.violations or snapshot.specs.clusters or snapshot.specs.profiles):
+        read = sum(oid in blobs for oid in snapshot.tree.values())
+        message = f"no document of ours in {folder}: {mistakes.count(read, 'YAML file')} read"
+        hint = "name the folder with the documents; they begin with apiVersion: nidus.dev/v1alpha1"
+        yield Violation("", 0, 0, Code.NOT_OURS, message, hint=hint)

@@ -12,7 +12,7 @@ from jsonschema_rs import Draft7Validator, RegexOptions, meta
 
 import schemas
 from reconciler.model import ClusterProfile, ControllerConfig, NestedCluster
-from reconciler.spec import linear, unsupported
+from reconciler.spec import forms, linear, unsupported
 from reconciler.spec.codes import MEANING, Code
 from reconciler.spec.values import _TYPES
 from schemas import crds, docs
@@ -107,6 +107,18 @@ def test_defaults_pass_their_own_schema(kind: str) -> None:
         if "default" in node:
             own = {**node, "definitions": schema.get("definitions", {})}
             assert Draft7Validator(own, offline=True).is_valid(node["default"]), path
+
+
+@pytest.mark.parametrize("kind", schemas.KINDS)
+def test_every_pattern_has_a_form_that_is_told_in_words(kind: str) -> None:
+    """A regular expression is no answer to a person."""
+    for place, node in nodes(schemas.load(kind)):
+        if isinstance(node.get("pattern"), str):
+            assert forms.of(node), f"{place} needs a title of reconciler/spec/forms.py"
+
+
+def test_every_form_is_used() -> None:
+    assert {node.get("title") for kind in schemas.KINDS for _, node in nodes(schemas.load(kind))} >= set(forms.FORMS)
 
 
 HOSTILE = ("a" * 50_000 + "!", "a-" * 25_000 + "!", "1." * 25_000, "/a" * 25_000 + "\n", "0" * 50_000)
