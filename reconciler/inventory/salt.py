@@ -17,6 +17,22 @@ def salt(client: Client, namespace: str) -> bytes:
     found = client.get(ref)
     if found is None:
         found = _made(client, ref)
+    return _value(found, namespace)
+
+
+def seen(client: Client, namespace: str) -> bytes:
+    """The salt for who writes nothing: a random one where none stands yet or it may not be read, so that no hash of this process
+    compares with one of another. Raises ApiError; Stalled where the Secret holds none."""
+    try:
+        found = client.get(ObjectRef("", "Secret", namespace, NAME))
+    except ApiError as error:
+        if error.kind != ErrorClass.DENIED:
+            raise
+        found = None
+    return secrets.token_bytes(32) if found is None else _value(found, namespace)
+
+
+def _value(found: Object, namespace: str) -> bytes:
     value = base64.b64decode(str((found.get("data") or {}).get("salt", "")))
     if len(value) < 16:
         raise Stalled(f"Secret {namespace}/{NAME} holds no salt", reason="BadSalt", hint="delete it; a new one is made")

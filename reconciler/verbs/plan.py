@@ -146,13 +146,13 @@ def _plans(
     from reconciler import review
     from reconciler.controller import verify, watches
     from reconciler.inventory import requests
-    from reconciler.inventory.salt import salt
+    from reconciler.inventory.salt import seen
     from reconciler.kube.targets import Targets
     from reconciler.packs.render import Renderer
 
     namespace = told.config.namespace
     unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
-    asked, salted = requests.load(client, namespace), salt(client, namespace)
+    asked, salted = requests.load(client, namespace), seen(client, namespace)
     standing = review.Standing(loaded.states, accepted, asked, salted, unreadable)
     targets, renderer = Targets(client, inside=told.inside), Renderer(workers=1, confined=False)
 

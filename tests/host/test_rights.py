@@ -1,11 +1,11 @@
-"""The table of rights in docs/security.md, asked of a real API server: what it says is allowed, and nothing else is."""
+"""The table of rights in docs/security.md, asked of a real API server and tried: what it says is allowed, and nothing else is."""
 
 import itertools
 
 import pytest
 
 from devhost.account import Account
-from devhost.api import Client
+from devhost.api import ApiError, Client
 from devhost.hosting import TestHost
 from tests.host.test_rbac import acting, bind, may, tenant, wait_until
 from tests.house.documents import marked, rows
@@ -16,6 +16,21 @@ VERBS = (
     *("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"),
     *("bind", "escalate", "impersonate", "approve", "suspend", "resume"),
 )
+ATTEMPTS = {
+    **{
+        "get": "GET",
+        "list": "GET",
+        "watch": "GET",
+        "create": "POST",
+        "update": "PUT",
+        "patch": "PATCH",
+        "delete": "DELETE",
+    },
+    "deletecollection": "DELETE",
+}
+NOBODY = "nobody-has-this-name"
+VERSIONS = {"nidus.dev": "v1alpha1", "autoscaling": "v2"}
+CLUSTER_WIDE = {"nodes", "persistentvolumes", "clusterroles"}
 MORE = {"nodes", "persistentvolumes", "users", "serviceaccounts/token", "pods/exec", "jobs.batch", "daemonsets.apps"}
 Rights = dict[tuple[str, str], frozenset[str]]  # (resource, name) -> verbs
 TABLE = rows(marked("docs/security.md", "rights"))
@@ -45,15 +60,71 @@ def unlike(client: Client, namespace: str, rights: Rights) -> list[str]:
     return wrong
 
 
+def otherwise(client: Client, namespace: str, rights: Rights) -> list[str]:
+    """What the server says of each right, and what became of each attempt, where either is otherwise than the table."""
+    return unlike(client, namespace, rights) + tried(client, namespace, rights)
+
+
+def tried(client: Client, namespace: str, rights: Rights) -> list[str]:
+    """Every verb that is a request is sent, as a dry run and to a name that nobody has: RBAC refuses it, or it fails later or not
+    at all, as the table says."""
+    wrong = []
+    kinds = {kind for *_, part in TABLE for kind in part.partition(" named ")[0].split(", ")} | MORE - {"users"}
+    for kind, name in sorted({(kind, "") for kind in kinds} | rights.keys()):
+        allowed = rights.get((kind, name), frozenset()) | rights.get((kind, ""), frozenset())
+        for verb, method in ATTEMPTS.items():
+            whole = verb in ("list", "watch", "deletecollection") or (verb == "create" and "/" not in kind)
+            if (whole and name) or (whole and "/" in kind) or (verb == "watch" and verb in allowed):
+                continue
+            if refuses(client, method, verb, place(client, kind, namespace, "" if whole else name or NOBODY)) is (
+                verb in allowed
+            ):
+                wrong.append(f"{verb} {kind} {name}: {'refused' if verb in allowed else 'not refused'}")
+    return wrong
+
+
+def place(client: Client, kind: str, namespace: str, name: str) -> str:
+    """The path of the resource, `pods/log` for instance, of that name."""
+    resource, _, group = kind.partition(".")
+    plural, _, sub = resource.partition("/")
+    root = f"/apis/{group}/{VERSIONS.get(group, 'v1')}" if group else "/api/v1"
+    space = f"/namespaces/{namespace}" if namespace and plural not in CLUSTER_WIDE else ""
+    return "/".join(part for part in (f"{root}{space}/{plural}", name, sub) if part)
+
+
+def refuses(client: Client, method: str, verb: str, path: str) -> bool:
+    """Whether RBAC refuses it; policies and everything behind them do not count."""
+    query = {"watch": {"watch": "1", "timeoutSeconds": "1"}, "get": {}, "list": {"limit": "1"}}.get(
+        verb, {"dryRun": "All"}
+    )
+    body = {} if method in ("POST", "PUT", "PATCH") else None
+    try:
+        client.request(method, path, body, query=query, patch="merge" if method == "PATCH" else "")
+    except ApiError as error:
+        return error.status == 403 and f" cannot {verb} resource " in str(error)
+    return False
+
+
 def test_the_controller(account: Account, tenant: str) -> None:
     host = ("controller", "the whole host")
-    assert unlike(account.client, "kube-system", told(host)) == []
-    assert unlike(account.client, account.namespace, told(host, ("controller", "its own namespace"))) == []
-    assert unlike(account.client, tenant, told(host, ("controller", "the host namespace of a cluster"))) == []
+    assert otherwise(account.client, "kube-system", told(host)) == []
+    assert otherwise(account.client, account.namespace, told(host, ("controller", "its own namespace"))) == []
+    assert otherwise(account.client, tenant, told(host, ("controller", "the host namespace of a cluster"))) == []
 
 
-@pytest.mark.parametrize("who", ["engine", "operator"])
-def test_an_engine_and_an_operator(empty_host: TestHost, account: Account, tenant: str, who: str) -> None:
+def test_a_tenant_has_no_right_on_the_host(account: Account, tenant: str) -> None:
+    """Neither the account its pods run as there nor the name it has inside its cluster."""
+    for user in (
+        f"system:serviceaccount:{tenant}:default",
+        f"system:serviceaccount:{tenant}:theirs",
+        "kubernetes-super-admin",
+    ):
+        for namespace in (tenant, account.namespace, "kube-system"):
+            assert otherwise(acting(account, user), namespace, {}) == []
+
+
+@pytest.mark.parametrize("who", ["engine", "operator", "reviewer"])
+def test_an_engine_an_operator_and_a_reviewer(empty_host: TestHost, account: Account, tenant: str, who: str) -> None:
     if who == "engine":
         user, home, line = f"system:serviceaccount:{tenant}:vc-a", tenant, ("engine", "its host namespace")
         account.client.create(
@@ -61,8 +132,8 @@ def test_an_engine_and_an_operator(empty_host: TestHost, account: Account, tenan
         )
         bind(account, tenant, "nidus-engine", tenant, "vc-a")
     else:
-        user, home, line = "ada", account.namespace, ("operator", "the controller's namespace")
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "nidus-operator"}
+        user, home, line = f"ada-{who}", account.namespace, (who, "the controller's namespace")
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"nidus-{who}"}
         subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]
         meta = {"name": user, "namespace": home}
         made = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta}
@@ -72,6 +143,7 @@ def test_an_engine_and_an_operator(empty_host: TestHost, account: Account, tenan
     (first, _), verbs = next(iter(rights.items()))
     resource, _, group = first.partition(".")
     wait_until(lambda: may(client, home, group, resource, next(iter(verbs))))
-    assert unlike(client, home, rights) == []
+    assert otherwise(client, home, rights) == []
     for elsewhere in ("", "kube-system", account.namespace if who == "engine" else tenant):
         assert unlike(client, elsewhere, {}) == []
+    assert tried(client, account.namespace if who == "engine" else tenant, {}) == []

@@ -15,6 +15,7 @@ ROLES = {
     ("controller", "the host namespace of a cluster"): ("ClusterRole", "nidus-tenant"),
     ("engine", "its host namespace"): ("ClusterRole", "nidus-engine"),
     ("operator", "the controller's namespace"): ("Role", "nidus-operator"),
+    ("reviewer", "the controller's namespace"): ("Role", "nidus-reviewer"),
 }
 
 
