@@ -11,7 +11,7 @@ from reconciler.gather.dry_run import dry_run
 from reconciler.gather.observe import observe
 from reconciler.inventory import ledger
 from reconciler.kube.client import Client
-from reconciler.model import InventoryEntry, Plan, Result
+from reconciler.model import InventoryEntry, Plan, Result, Target
 from reconciler.plan import mark
 from reconciler.plan.compute import compute
 from tests.server_model import HOST, NONCE, SALT, bundle, layer, wanted
@@ -36,9 +36,9 @@ class Done:
         return [one.path for change in self.plan.changes for one in change.fields if one.after == "(none)"]
 
 
-def run(client: Client, objects: Sequence[Any], entries: Entries = (), **more: Any) -> Done:
-    """Bring these objects, of one layer on the host, nearer to what is asked; everything the inventory has besides goes."""
-    one = layer("web/base", HOST, **more)
+def run(client: Client, objects: Sequence[Any], entries: Entries = (), target: Target = HOST, **more: Any) -> Done:
+    """Bring these objects, of one layer, nearer to what is asked; everything the inventory has besides goes."""
+    one = layer("web/base", target, **more)
     desired = [wanted(one, *objects)]
     reader = Reader(lambda _: client, lambda *_: None, lambda _: (), lambda *_: None)
     of = bundle(one)

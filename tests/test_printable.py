@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 
 from reconciler.__main__ import main
-from reconciler.errors import Stalled, one_line
-from reconciler.model import Condition, Held, Plan, Report, Revision, SourceReport, Violation
+from reconciler.apply.object import Ground, execute
+from reconciler.errors import LINE, Stalled, one_line
+from reconciler.kube.client import Client
+from reconciler.kube.transport import Transport
+from reconciler.model import Change, Condition, Held, Plan, Report, Revision, SourceReport, Target, Violation
 from reconciler.report import log, view
 from reconciler.report.statuses import Statuses
 from reconciler.source import answers
 from reconciler.verbs import status, table
 from schemas import crds
 from tests import shell
+from tests.fuzz.answers import LIVE, META, REF, Given
 from tests.memory.server import Server
 from tests.spec_cases import CLUSTER, FILES
 
@@ -63,6 +67,19 @@ def test_errors_and_violations_are_printable_once_they_are_made(sign: str) -> No
     with pytest.raises(Exception) as caught:
         answers.refuse(f"fatal: {sign}", "fetching")
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("sign", SIGNS[:-2])
+def test_what_holds_a_deleted_object_is_told_in_one_line(sign: str) -> None:
+    """Anybody may name a finalizer, and set as many as fit."""
+    given = Given()
+    client = Client(Transport(given))
+    client.namespaced("", "ConfigMap")
+    ending = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [sign] * 2000}
+    given.body = json.dumps({**LIVE, "metadata": {**META, **ending}}).encode()
+    change = Change("delete", Target("local", "team-a"), REF, "web/base", uid="u1")
+    told = execute(change, client, Ground(None, None))
+    assert told.outcome == "deleting" and told.error.isprintable() and len(told.error) <= LINE
 
 
 @pytest.mark.parametrize("sign", SIGNS)

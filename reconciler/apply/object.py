@@ -6,7 +6,7 @@ One object's failure does not stop the others (A5). An apply is forced only over
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.errors import ApiError, ErrorClass
+from reconciler.errors import ApiError, ErrorClass, one_line
 from reconciler.kube.client import Applied, Client
 from reconciler.kube.sending import send
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
@@ -178,9 +178,8 @@ def _delete(change: Change, client: Client, ground: Ground) -> Result:
     if left is None:
         return Result(change, "deleted", uid=change.uid)
     blockers = ", ".join(left["metadata"].get("finalizers") or ()) or "its dependents"
-    return Result(
-        change, "deleting", uid=change.uid, error=f"waits for {blockers}", reason="DeletionBlocked", live=left
-    )
+    told = one_line(f"waits for {blockers}")
+    return Result(change, "deleting", uid=change.uid, error=told, reason="DeletionBlocked", live=left)
 
 
 def _unconfirmed(change: Change, ground: Ground, live: Object) -> tuple[str, ...] | None:

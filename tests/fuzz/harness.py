@@ -38,13 +38,15 @@ class Share:
     error: str = ""
 
 
-def run(make: Callable[[], Case], name: str, numbers: range, processes: int = 2) -> list[Share]:
-    """Try all `numbers` on the surface `make`, spread over processes."""
+def run(
+    make: Callable[[], Case], name: str, numbers: range, processes: int = 2, longest: float = LONGEST
+) -> list[Share]:
+    """Try all `numbers` on the surface `make`, spread over processes; each case in `longest` seconds of processor time."""
     context = multiprocessing.get_context("fork")
     started = []
     for one in range(processes):
         at, (ours, theirs) = context.RawValue("q", -1), context.Pipe(duplex=False)
-        process = context.Process(target=_child, args=(make, numbers[one::processes], at, theirs), daemon=True)
+        process = context.Process(target=_child, args=(make, numbers[one::processes], longest, at, theirs), daemon=True)
         process.start()
         theirs.close()
         started.append((process, at, ours))
@@ -56,27 +58,27 @@ def _result(name: str, process: Any, at: Any, ours: Any) -> Share:
         found: Share = ours.recv()
     except EOFError:  # the kernel ended it
         process.join()
-        found = Share(0, 0.0, error=f"ended by signal {-process.exitcode}, more than {LONGEST} s of processor time?")
+        found = Share(0, 0.0, error=f"ended by signal {-process.exitcode}: too long for one case?")
     process.join()
     return found if not found.error else Share(found.cases, found.seconds, error=f"{name}:{at.value}: {found.error}")
 
 
-def _child(make: Callable[[], Case], numbers: range, at: Any, told: Any) -> None:
+def _child(make: Callable[[], Case], numbers: range, longest: float, at: Any, told: Any) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     try:
-        told.send(_tried(make(), numbers, at))
+        told.send(_tried(make(), numbers, longest, at))
     except BaseException:
         told.send(Share(0, 0.0, error=traceback.format_exc()))
 
 
-def _tried(case: Case, numbers: range, at: Any) -> Share:
+def _tried(case: Case, numbers: range, longest: float, at: Any) -> Share:
     slowest, began, warm, lowest = 0.0, used(), 0, 0
     for done, number in enumerate(numbers):
         if done == min(WARM, len(numbers) // 2):
             gc.collect()
             warm = lowest = memory("VmRSS")
         at.value = number
-        signal.setitimer(signal.ITIMER_PROF, LONGEST)
+        signal.setitimer(signal.ITIMER_PROF, longest)
         before = used()
         case(Random(number))
         slowest = max(slowest, used() - before)

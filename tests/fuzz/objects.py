@@ -14,7 +14,7 @@ from reconciler.kube.client import Client
 from reconciler.kube.discovery import Resource
 from reconciler.kube.shape import Asked, decoded
 from reconciler.kube.transport import Limits, Transport
-from reconciler.model import IgnoreRule, Observed
+from reconciler.model import IgnoreRule, Observed, Target
 from reconciler.packs.objects import collect
 from reconciler.plan import handover, mark, paths, render_json, render_text, strays
 from reconciler.plan.compute import compute
@@ -25,7 +25,7 @@ from tests.fuzz import values
 from tests.fuzz.harness import Case
 from tests.memory.api import Api
 from tests.memory.server import Response, Server
-from tests.server_model import NESTED, NONCE, SALT, bundle, config_map, entry, layer, wanted
+from tests.server_model import HOST, NESTED, NONCE, SALT, bundle, config_map, entry, layer, wanted
 
 WHO: Mapping[str, Any] = {"namespace": "web", "uid": "u", "resourceVersion": "1"}
 POD = {
@@ -34,7 +34,7 @@ POD = {
 }
 ROLLOUT = {"replicas": 2, "selector": {"matchLabels": {"app": "a"}}, "template": POD}
 WANTED: tuple[dict[str, Any], ...] = (
-    config_map("c", a="1", b="2"),
+    *(config_map(name, a="1", b="2") for name in ("c", "c2", "c3", "c4")),
     {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "web"}, "spec": ROLLOUT},
     {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "web", "labels": {"x": "y"}},
      "spec": {"selector": {"app": "a"}, "ports": [{"name": "http", "port": 80}, {"name": "https", "port": 443}]}},
@@ -139,12 +139,21 @@ def pointer(draw: Random) -> str:
     return "".join(f"/{draw.choice(parts)}" for _ in range(draw.randrange(5)))
 
 
-def passes() -> Case:
-    """A pass over a few objects, each call of which may be lied to: observe, dry-run, plan, apply, confirm; then one more."""
+def on_the_host() -> Case:
+    return passes(HOST)
+
+
+def inside() -> Case:
+    """Where many objects of a kind are listed."""
+    return passes(NESTED)
+
+
+def passes(target: Target) -> Case:
+    """A pass over a few objects, each call of which may be lied to: observe, dry-run, plan, apply, confirm."""
     server = Liar()
     server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}})
     client = Client(Transport(Api(server), limits=Limits(deadline=10.0)))
-    known = one_pass.run(client, WANTED).entries
+    known = one_pass.run(client, WANTED, target=target).entries
     assert known and all(one.uid for one in known)
     stands = server.snapshot()
 
@@ -156,7 +165,7 @@ def passes() -> Case:
         server.draw, server.share = draw, draw.choice((0.1, 0.3, 0.9))
         entries = known if draw.random() < 0.8 else ()
         try:
-            done = one_pass.run(client, draw.sample(sound, draw.randint(0, len(sound))), entries)
+            done = one_pass.run(client, draw.sample(sound, draw.randint(0, len(sound))), entries, target)
         except NidusError as error:
             assert error.message.isprintable()
             return
