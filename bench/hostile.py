@@ -15,12 +15,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-import yaml
-
-from bench import documents, scene
+from bench import documents, looping, scene
 from bench.deliveries import Flood, flooding
 from bench.noop import cpu_of
 from bench.report import Outcome, Row, Size, percentile
@@ -34,8 +31,6 @@ from tests.faults.proxy import FaultProxy, before_host, before_nested, trickles
 HEALTHY: Final = 4
 LOOPING: Final = 12
 SLOW: Final = 8
-PACKS: Final = 15
-"""Looping charts of one cluster."""
 PUSHES: Final = 40
 """Of the healthy source in each phase, one cluster each."""
 SECONDS: Final = 30.0
@@ -48,18 +43,8 @@ PAUSE: Final = 4.0
 """Seconds between two bytes of a slow API server."""
 FORGED, SIGNED = 100, 20
 """Deliveries a second."""
-FIRST_LOOPING, FIRST_SLOW = 50_000, 60_000
 NAME: Final = "hostile"
 CALM, TOGETHER, AFTER = "undisturbed", "all together", "after"
-ROUNDS: Final = 100_000
-"""Squared, the steps of one template: hours."""
-LOOP: Final = "{{ range until (int .Values.rounds) }}{{ range until (int $.Values.rounds) }}{{ end }}{{ end }}\n"
-CONFIG: Final = """\
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: "loop-{{ .Values.number }}", namespace: "{{ .Values.home }}"}
-data: {stamp: "{{ .Values.stamp }}"}
-"""
 
 
 @dataclass(slots=True)
@@ -96,16 +81,16 @@ def run(size: Size) -> Outcome:
     """All phases on one scene."""
     healthy = min(size.running, size.clusters, HEALTHY)
     with scene.opened(healthy, 1) as made, before_host(made.kubeconfig, made.stage.folder / "proxy") as proxy:
-        looping = range(FIRST_LOOPING, FIRST_LOOPING + min(LOOPING, size.running))
-        slow = range(FIRST_SLOW, FIRST_SLOW + min(SLOW, size.running))
+        loops = range(looping.FIRST_LOOPING, looping.FIRST_LOOPING + min(LOOPING, size.running))
+        slow = range(looping.FIRST_SLOW, looping.FIRST_SLOW + min(SLOW, size.running))
         other = staging.join(
-            made.stage, NAME, _content(made.stage.folder / "hostile-content", looping, slow), {"interval": "10m"}
+            made.stage, NAME, looping.fill(made.stage.folder / "hostile-content", loops, slow), {"interval": "10m"}
         )
         made.kubeconfig = proxy.kubeconfig
-        made.running += len(looping) + len(slow)
+        made.running += len(loops) + len(slow)
         made.start()
         made.await_ready()
-        one = Run(made, healthy, other, proxy, looping, slow, min(PUSHES, size.pushes))
+        one = Run(made, healthy, other, proxy, loops, slow, min(PUSHES, size.pushes))
         one.heard = watched(made)
         phases = _phases(one)
         made.controller.stop()
@@ -210,7 +195,7 @@ def _slow_servers(one: Run, phase: Phase) -> Iterator[None]:
 
 @contextmanager
 def _looping_charts(one: Run, phase: Phase) -> Iterator[None]:
-    with _pushing(one, one.looping, ROUNDS):
+    with _pushing(one, one.looping, looping.ROUNDS):
         yield
     _write(one, one.looping, 0)
 
@@ -238,57 +223,9 @@ def _write(one: Run, clusters: range, rounds: int) -> None:
     with one.turn:
         stamp = str(next(one.stamps))
         for number in clusters:
-            (one.other.repository.work / documents.path_of(number)).write_text(_cluster(number, stamp, rounds))
+            (one.other.repository.work / documents.path_of(number)).write_text(looping.cluster(number, stamp, rounds))
         one.other.repository.commit(f"stamp {stamp}")
         one.other.repository.push()
-
-
-# The hostile repository
-
-
-def _content(folder: Path, looping: range, slow: range) -> Path:
-    """A repository in which nothing loops yet."""
-    chart = folder / "charts" / "loop"
-    files = {
-        folder / documents.PROFILE: documents.profile(1),
-        folder / "profiles" / "loop.yaml": _profile(),
-        chart / "Chart.yaml": "apiVersion: v2\nname: loop\nversion: 1.0.0\n",
-        chart / "templates" / "config.yaml": CONFIG + LOOP,
-        **{folder / documents.path_of(number): _cluster(number, "0", 0) for number in (*looping, *slow)},
-    }
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
-def _profile() -> str:
-    home = "${{ cluster.name }}-web"
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}
-    values = {"home": home, "stamp": "${{ variables.stamp }}", "rounds": "${{ variables.rounds }}"}
-    packs: list[dict[str, object]] = [
-        {
-            "name": f"loop-{number}",
-            "helm": {"chart": {"path": "../charts/loop"}, "values": {"number": str(number), **values}},
-        }
-        for number in range(PACKS)
-    ]
-    variables = [{"name": "stamp", "default": "0"}, {"name": "rounds", "default": "0"}]
-    spec = {
-        "version": "1.0.0",
-        "variables": variables,
-        "packs": [{"name": "web", "manifests": {"objects": [namespace]}}, *packs],
-    }
-    document = {"apiVersion": documents.API, "kind": "ClusterProfile", "metadata": {"name": "loop"}, "spec": spec}
-    return yaml.safe_dump(document, sort_keys=False)
-
-
-def _cluster(number: int, stamp: str, rounds: int) -> str:
-    text = documents.cluster(number, stamp)
-    if number >= FIRST_SLOW:
-        return text
-    said = f'variables: {{stamp: "{stamp}", rounds: "{rounds}"}}'
-    return text.replace("- name: bench", "- name: loop").replace(f'variables: {{stamp: "{stamp}"}}', said)
 
 
 # The figures
@@ -311,7 +248,7 @@ def _rows(phases: Mapping[str, Phase]) -> list[Row]:
 
 def _remarks(one: Run) -> list[str]:
     return [
-        f"{one.healthy} healthy nested clusters of one source; of another {len(one.looping)} with {PACKS} looping charts each and"
+        f"{one.healthy} healthy nested clusters of one source; of another {len(one.looping)} with {looping.PACKS} looping charts each and"
         f" {len(one.slow)} whose API servers answer a byte every {PAUSE:g} s; {FORGED} forged and {SIGNED} signed deliveries a second",
         f"{one.pushes} pushes of the healthy source a phase, one cluster each, at least {SPACING:g} s apart; the hostile source"
         f" pushes every {AGAIN:g} s",

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import yaml
 
-from devhost import account, nested, reins
+from devhost import account, hook, nested, reins
 from devhost.api import Client
 from devhost.errors import HostError
 from devhost.ports import free_port
@@ -45,23 +45,6 @@ CEILINGS: Final[dict[str, Any]] = {
     "storage": "20Gi",
 }
 """What the sample repository asks for, as its README tells it."""
-
-HOOK: Final = '''#!{python} -IS
-"""Tells the controller of a push: signed, over the raw bytes, as GitHub does it."""
-import hashlib, hmac, http.client, json, pathlib, sys, time
-pathlib.Path({stamp!r}).write_text(repr(time.time()))
-ref = sys.stdin.readline().split()[2]
-body = json.dumps({{"ref": ref}}).encode()
-key = pathlib.Path({secret!r}).read_bytes().strip()
-signature = "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()
-headers = {{"Content-Type": "application/json", "X-GitHub-Event": "push", "X-Hub-Signature-256": signature}}
-try:
-    connection = http.client.HTTPConnection("127.0.0.1", {port}, timeout=5)
-    connection.request("POST", {path!r}, body, headers)
-    print("webhook answered", connection.getresponse().status)
-except OSError as error:
-    print("webhook not reached:", error)
-'''
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +176,7 @@ def set_up(folder: Path, content: Path | None, spec: Mapping[str, Any] | None = 
     secret.write_text(secrets.token_hex(32))
     repository = _repository(folder, content)
     stage = Stage(folder, repository, folder / "nidus.yaml", webhook, internal)
-    _hook(repository, stage.stamp, secret, webhook, FIRST)
+    hook.install(repository.bare, stage.stamp, secret, webhook, FIRST)
     stage.config.write_text(yaml.safe_dump(_configuration(stage, dict(spec or {})), sort_keys=False))
     return stage
 
@@ -207,7 +190,7 @@ def join(stage: Stage, name: str, content: Path, spec: Mapping[str, Any] | None 
     folder.mkdir()
     (folder / SECRET).write_text(secrets.token_hex(32))
     joined = replace(stage, folder=folder, repository=_repository(folder, content))
-    _hook(joined.repository, joined.stamp, folder / SECRET, stage.webhook, name)
+    hook.install(joined.repository.bare, joined.stamp, folder / SECRET, stage.webhook, name)
     config = yaml.safe_load(stage.config.read_text())
     config["spec"]["sources"].append({**_source(joined, name), **dict(spec or {})})
     stage.config.write_text(yaml.safe_dump(config, sort_keys=False))
@@ -240,14 +223,6 @@ def start(
     with log.open("ab") as output:
         process = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     return Controller(stage, process, log, environment)
-
-
-def _hook(repository: Repository, stamp: Path, secret: Path, port: int, source: str) -> None:
-    """Let every push call the webhook of a source."""
-    hook = repository.bare / "hooks" / "post-receive"
-    words = {"python": sys.executable, "stamp": str(stamp), "secret": str(secret), "port": port}
-    hook.write_text(HOOK.format(path=f"/webhook/{source}", **words))
-    hook.chmod(0o755)
 
 
 def _source(stage: Stage, name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as command
-from bench import deliveries, documents, hostile, load, report, start
+from bench import deliveries, documents, load, looping, report, start
 from bench.report import Outcome, Row, Size
 from reconciler.model import Limits, Tree
 from reconciler.source.folder import read
@@ -32,8 +32,8 @@ def test_the_documents_are_sound(tmp_path: Path) -> None:
 
 def test_the_hostile_documents_are_sound_for_whoever_reads_them(tmp_path: Path) -> None:
     """A refused document would be no attack."""
-    content = hostile._content(tmp_path, range(50_000, 50_002), range(60_000, 60_001))
-    (content / documents.path_of(50_000)).write_text(hostile._cluster(50_000, "7", hostile.ROUNDS))
+    content = looping.fill(tmp_path, range(50_000, 50_002), range(60_000, 60_001))
+    (content / documents.path_of(50_000)).write_text(looping.cluster(50_000, "7", looping.ROUNDS))
     revision, tree, blobs = read(content, ".", Limits())
     assert isinstance(tree, Tree)
     known = blobs(spec.wanted(tree, spec.NOTHING))
