@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.errors import Retry
 from reconciler.packs.pool import Pool
-from reconciler.packs.process import YIELDS, Ended, Worker
+from reconciler.packs.process import Ended, Worker
 from reconciler.packs.wire import Job
 
 PLAIN = Job("manifests", "web", {"objects": []}, {}, {}, "v1.36.0")
@@ -59,34 +59,6 @@ def test_waiting_for_a_worker_has_a_deadline_and_says_who_waits(pool: Pool) -> N
     pool.close()
     holder.join(30)
     assert not holder.is_alive()
-
-
-def test_a_long_render_goes_last_and_no_later_one_has_to(pool: Pool) -> None:
-    """Beside two that loop, everything else of the machine had half a processor."""
-    pool.ask(PLAIN, 30)
-    (process,) = pool.processes()
-    usual = niceness(process)
-
-    def hold() -> None:
-        with pytest.raises(TimeoutError):
-            pool.ask(SLOW, 6.0)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    expected = {min(19, value + YIELDS) for value in usual}
-    while holder.is_alive() and niceness(process) != expected:  # every thread of it
-        threading.Event().wait(0.01)
-    assert holder.is_alive()
-    holder.join(30)
-    assert pool.ask(PLAIN, 30).reason == ""
-    (fresh,) = pool.processes()
-    assert niceness(fresh) == usual
-
-
-def niceness(process: int) -> set[int]:
-    """The nice values of a process's threads."""
-    found = Path(f"/proc/{process}/task").glob("*/stat")
-    return {int(one.read_text().rpartition(")")[2].split()[16]) for one in found}
 
 
 @contextlib.contextmanager

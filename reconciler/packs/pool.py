@@ -49,7 +49,7 @@ class Pool:
             if worker is None or not worker.alive:
                 worker = self._renew(worker)
             answer = worker.ask(job, seconds)
-            fit = worker.jobs < self._recycle and worker.rss < self._memory and not worker.demoted
+            fit = worker.jobs < self._recycle and worker.rss < self._memory
             return answer
         finally:
             self._give_back(worker, fit, owner)

@@ -1,8 +1,6 @@
 """One render worker, on the controller's side: started early, asked with a deadline, killed when it does not answer."""
 
 import contextlib
-import os
-import select
 import shutil
 import signal
 import socket
@@ -20,11 +18,6 @@ _START = f"import sys; sys.path.append({str(_ROOT)!r}); from reconciler.packs.wo
 """`-I` leaves out everything but site-packages; a checkout that is not installed is added by its own path."""
 _START_LIMIT = 30.0
 _TRACE = 65536
-LONG = 1.0
-"""Seconds of processor time after which a job has no claim to a processor that anything else of this process can use."""
-YIELDS = 10
-"""By how much it is nicer then, setpriority(2)."""
-_TICKS = os.sysconf("SC_CLK_TCK")
 NOT_CONFINED = "the render workers cannot be kept from the network on this machine"
 ALLOW = (
     "allow this process user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone) or seccomp "
@@ -45,8 +38,7 @@ class Worker:
     """A worker process, our end of its socket, and its folder for what it writes. Not thread-safe: one job at a time.
 
     `jobs` counts what it rendered, `rss` is its resident memory in bytes after the last job, `confined` what keeps it from
-    the network, once it has started. With `strict` it takes no job where nothing does. `demoted`: a job took so long that
-    everything else of this machine goes first since; no later job should have to bear that.
+    the network, once it has started. With `strict` it takes no job where nothing does.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
@@ -55,7 +47,6 @@ class Worker:
         self.confined: tuple[str, ...] = ()
         self.jobs = 0
         self.rss = 0
-        self.demoted = False
         self._ready = False
         with contextlib.ExitStack() as undo:
             self._folder = Path(tempfile.mkdtemp(prefix="nidus-render-"))
@@ -86,7 +77,6 @@ class Worker:
         try:
             deadline = time.monotonic() + seconds
             send(self._link, job, deadline)
-            self._await(deadline)
             answer = receive(self._link, Answer, deadline)
         except (EOFError, ConnectionError):
             raise self._ended() from None
@@ -122,18 +112,6 @@ class Worker:
             raise Ended(f"the render worker does not start: {lines[-1][:200]}", ours=False) from None
         self.rss, self.confined, self._ready = first.rss, first.confined, True
 
-    def _await(self, deadline: float) -> None:
-        """Wait for an answer to begin. A job that used LONG lets everything else go first from then on."""
-        poll = select.poll()  # select() knows no descriptor above 1,023
-        poll.register(self._link, select.POLLIN)
-        used = _processor_time(self.process)
-        while not poll.poll(1000 * min(LONG / 2, max(0.0, deadline - time.monotonic()))):
-            if time.monotonic() >= deadline:
-                return
-            if not self.demoted and _processor_time(self.process) - used >= LONG:
-                self.demoted = True
-                _demote(self.process)
-
     def _ended(self) -> Ended:
         status = self._process.wait()
         outside = status in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
@@ -151,21 +129,6 @@ class Worker:
             return []
         with self._trace.open("rb") as trace:
             return trace.read(_TRACE).decode(errors="replace").splitlines()
-
-
-def _processor_time(process: int) -> float:
-    """Seconds that all threads of a process used; 0 where it is gone (proc_pid_stat(5))."""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _demote(process: int) -> None:
-    """Every thread of the process, which leads a group of its own. It may have ended meanwhile."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PGRP, process, os.getpriority(os.PRIO_PGRP, process) + YIELDS)
 
 
 def _discard(folder: Path) -> None:
