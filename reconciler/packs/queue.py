@@ -111,7 +111,7 @@ def _left(costs: Sequence[Cost], budget: float, now: float) -> float:
 
 
 def _quarantined(whose: str, budget: float, left: float) -> Retry:
-    ends = time.strftime("%H:%M:%S UTC", time.gmtime(time.time() + left))
+    ends = time.strftime("%H:%M UTC", time.gmtime(time.time() + left + 60.0))  # whole minutes: the same in every pass
     message = (
         f"renders of {whose} that hung, crashed or were long used the {budget:g} s of processor time that they have "
         f"in {WINDOW / 60:g} minutes; new ones are tried after {ends}"
