@@ -1,6 +1,6 @@
 """Keys that wait, in turns: the source that was served longest ago comes next, and of a source the key that came first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 
 class Lane:
@@ -29,10 +29,11 @@ class Lane:
             if not self._sources[source]:
                 del self._sources[source]
 
-    def take(self, may: Callable[[str, str], bool]) -> tuple[str, str] | None:
-        """The next (key, source) of which `may` says yes, taken out; its source comes last from now on."""
-        for source, keys in self._sources.items():
-            key = next((one for one in keys if may(one, source)), None)
+    def take(self, sated: Collection[str], may: Callable[[str], bool]) -> tuple[str, str] | None:
+        """The next (key, source) of a source that is not `sated`, and of which `may` says yes, taken out; its source comes
+        last from now on."""
+        for source in (one for one in self._sources if one not in sated):
+            key = next(filter(may, self._sources[source]), None)
             if key is not None:
                 self.discard(key)
                 if source in self._sources:

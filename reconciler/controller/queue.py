@@ -178,12 +178,12 @@ class Queue:
         full = len(self._busy.keys() & self._silent) >= self._share
         sated = self._sated(working)
 
-        def may(key: str, source: str) -> bool:
-            return source not in sated and not (full and key in self._silent)
+        def may(key: str) -> bool:
+            return not (full and key in self._silent)
 
         lanes = (self._first, self._bulk) if (self._turn + 1) % TURNS else (self._bulk, self._first)
         for lane in lanes:
-            taken = lane.take(may)
+            taken = lane.take(sated, may)
             if taken is not None:
                 key, source = taken
                 self._busy[key] = source
