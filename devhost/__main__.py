@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
-from reconciler.verbs import host
+from reconciler.verbs import host, usage
 
 
 def main() -> int:
     """Parse the command line and run its verb."""
-    parser = argparse.ArgumentParser(prog="nidus host", description=host.HELP)
+    parser = usage.Parser(prog="nidus host", description=host.__doc__)
     host.add_arguments(parser)
     return host.run(parser.parse_args())
 

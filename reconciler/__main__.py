@@ -5,9 +5,11 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from reconciler import __version__
-from reconciler.errors import NidusError, UsageError
+from reconciler.errors import NidusError, UsageError, printable
+from reconciler.verbs import usage
 
 VERBS: dict[str, str] = {
     "run": "run the controller",
@@ -20,13 +22,15 @@ VERBS: dict[str, str] = {
     "resume": "reconcile a suspended nested cluster again",
     "kubeconfig": "print a kubeconfig of one nested cluster, and serve its port-forward",
     "schema": "print or write the JSON Schemas",
+    "version": "print the version of this command and of what it renders with",
+    "help": "explain one verb, or list them",
     "demo": "the whole story on the embedded host",
     "host": "the embedded host: a real Kubernetes control plane on this machine",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console entry point; returns the exit code: 0 fine, 1 failed, 2 wrong usage."""
+    """The console entry point; returns the exit code (`verbs.usage`)."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(words)
@@ -34,27 +38,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:
             print(f"  hint: {error.hint}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+        return usage.WRONG if isinstance(error, UsageError) else usage.FAILED
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         sys.stderr.close()
-        return 1
+        return usage.FAILED
 
 
 def _dispatch(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="nidus", description="GitOps for nested clusters.", epilog="nidus VERB --help tells more."
+    parser = usage.Parser(
+        prog="nidus",
+        description="GitOps for nested clusters.",
+        epilog=f"nidus VERB --help tells more.\n\n{usage.exits()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nidus {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    chosen = next((word for word in words if word in VERBS), None)
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    if chosen and chosen not in VERBS:
+        raise UsageError(
+            f"no verb {printable(chosen[:60])}", hint=usage.close(chosen, VERBS) or "nidus help lists them"
+        )
+    module: ModuleType | None = None
+    known = parser
     for name, help_line in VERBS.items():
         sub = verbs.add_parser(name, help=help_line, description=help_line)
         if name == chosen:
-            module = importlib.import_module(f"reconciler.verbs.{name}")
+            module, known = importlib.import_module(f"reconciler.verbs.{name}"), sub
             module.add_arguments(sub)
-    args = parser.parse_args(words)
+            usage.explain(sub, getattr(module, "EXAMPLES", ()), getattr(module, "EXITS", {}))
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        known.refuse(unknown)
+    assert module is not None
     return int(module.run(args))
 
 

@@ -3,7 +3,7 @@ they enter, and redacted there.
 
     NidusError
     ├── Stalled            only a human or a new commit can fix it; nothing is retried
-    │   └── UsageError     the command line or the configuration is wrong: exit code 2
+    │   └── UsageError     the command line or the configuration is wrong: exit code 64
     ├── Retry              try again after a pause
     │   └── Unavailable    Git or an API server did not answer
     ├── LeaseLost          this process must not write any more (H1)

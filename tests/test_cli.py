@@ -67,17 +67,54 @@ def test_the_list_of_verbs() -> None:
         ["run", "--config", "/nowhere"],
         ["plan", "--config", "/nowhere"],
         ["approve"],
+        ["help", "dance"],
+        ["plan", "a", "b"],
+        ["host", "upp"],
         ["approve", "not-a-digest"],
         ["suspend", "x", "--for", "soon"],
         ["sync", "--timeout", "soon"],
     ],
     ids=" ".join,
 )
-def test_wrong_words_are_two_and_say_what_is_right(words: list[str], closed: Path) -> None:
+def test_wrong_words_are_64_and_say_what_is_right(words: list[str], closed: Path) -> None:
     done = nidus(*words, env={"KUBECONFIG": str(closed)})
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == 64, done.stderr
     assert "error: " in done.stderr and "Traceback" not in done.stderr
     assert "usage: " in done.stderr or "hint: " in done.stderr
+
+
+MEANT = {
+    "statsu": "did you mean status?",
+    "Validate": "did you mean validate?",
+    "help plna": "did you mean plan?",
+    "status --namspace x": "did you mean --namespace?",
+    "validate --confg=x": "did you mean --config?",
+    "status -o wied": "did you mean wide?",
+    "host upp": "did you mean up?",
+}
+
+
+@pytest.mark.parametrize("words", MEANT)
+def test_misspelt_words_are_answered_with_what_was_meant(words: str) -> None:
+    done = nidus(*words.split())
+    assert done.returncode == 64 and done.stdout == ""
+    assert done.stderr.splitlines()[-1] == f"  hint: {MEANT[words]}"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_examples_and_exit_codes(verb: str) -> None:
+    text = nidus("help", verb).stdout
+    assert text == nidus(verb, "--help").stdout
+    examples = text.partition("\nexamples:\n")[2].partition("\nexit codes:\n")
+    assert f"  nidus {verb}" in examples[0]
+    assert "0 done, 1 failed, 64 wrong usage" in examples[2]
+
+
+def test_help_and_version() -> None:
+    assert nidus("help").stdout == nidus("--help").stdout
+    done = nidus("version")
+    assert done.returncode == 0 and done.stdout.startswith("nidus ")
+    assert set(json.loads(nidus("version", "-o", "json").stdout)) == {"nidus", "python", "helm-python-sdk"}
 
 
 @pytest.mark.parametrize("verb", NEEDS)
@@ -93,7 +130,7 @@ def test_no_cluster_in_reach_is_one_sentence(verb: str, closed: Path) -> None:
 @pytest.mark.parametrize("verb", ["status", "sync"])  # the others connect as `status` does
 def test_no_kubeconfig_is_one_sentence_with_a_hint(verb: str) -> None:
     done = nidus(verb, *NEEDS[verb], env={"KUBECONFIG": "/nowhere"})
-    assert done.returncode in (1, 2)
+    assert done.returncode in (1, 64)
     assert done.stderr.startswith("error: ") and "hint: " in done.stderr and "Traceback" not in done.stderr
 
 

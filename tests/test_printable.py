@@ -164,6 +164,6 @@ def test_validate_of_a_hostile_folder_prints_what_prints(
 
 @pytest.mark.parametrize("sign", [sign for sign in SIGNS if sign != "\udc80"])
 def test_an_error_of_the_command_line_prints_what_prints(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", f"/nowhere/{sign}"]) == 2
+    assert main(["validate", f"/nowhere/{sign}"]) == 64
     told = capsys.readouterr()
     assert quiet(told.out) and quiet(told.err)

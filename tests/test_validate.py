@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import schemas
-from reconciler.__main__ import main
+from reconciler.__main__ import VERBS, main
 from tests.spec_cases import CLUSTER, FILES
 
 ROOT = Path(__file__).parents[1]
@@ -115,8 +116,8 @@ def test_the_ceilings_of_a_controller(folder: Path, tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.parametrize("arguments", [["/does/not/exist"], [__file__, "/tmp"], [".", "--config", "/does/not/exist"]])
-def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", *arguments]) == 2
+def test_wrong_usage_is_exit_code_64(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", *arguments]) == 64
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -171,7 +172,7 @@ def test_schemas_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureF
     assert json.loads(capsys.readouterr().out) == schemas.load("NestedCluster")
     assert main(["schema", "--dir", str(tmp_path / "out")]) == 0
     assert {file.name for file in (tmp_path / "out").iterdir()} == {f"{kind}.schema.json" for kind in schemas.KINDS}
-    assert main(["schema", "--dir", "/dev/null/x"]) == 2
+    assert main(["schema", "--dir", "/dev/null/x"]) == 64
 
 
 def test_files_stand_for_their_folder(
@@ -190,3 +191,9 @@ def test_files_outside_of_the_folder_are_nothing_to_check(folder: Path, capsys: 
     (folder / "clusters/team-a.yaml").write_text("nidus.dev/: [\n", encoding="utf-8")
     assert main(["validate", "--folder", str(folder), __file__]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_the_hook_for_pre_commit_calls_a_verb() -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    command, verb = hook["entry"].split()
+    assert command == "nidus" and verb in VERBS and hook["require_serial"] is True

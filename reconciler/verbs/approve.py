@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SHORTEST = 8
 
 
+EXAMPLES = (("3f9c2ab1d0e4", "what nidus status shows as held"), ("3f9c2ab1d0e4 --for 1h", "for an hour only"))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("digest", help=f"the digest `nidus status` shows, or its first {SHORTEST} characters or more")
     parser.add_argument(
@@ -30,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 once stored; 1 where nothing held has that digest; 2 for a digest that is none."""
+    """Exit code 0 once stored; 1 where nothing held has that digest; 64 for a digest that is none."""
     from reconciler.verbs.asking import ask
 
     digest = args.digest.lower()

@@ -24,6 +24,9 @@ APPLIED_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
+EXAMPLES = (("", "until Ctrl-C"), ("--once", "ends by itself"))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--once", action="store_true", help="end by itself: exit code 0 only if everything became Ready"

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-HELP = "a real Kubernetes control plane on this machine, for demos and tests"
+EXAMPLES = (("up", "start it"), ("status", "what runs"), ("down", "end it"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 60.0
 
 
+EXAMPLES = (
+    ("team-a > team-a.kubeconfig", "serves a port-forward until idle, where it is not exposed"),
+    ("team-a --hold > team-a.kubeconfig", "serves it until Ctrl-C"),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the nested cluster")
     parser.add_argument(

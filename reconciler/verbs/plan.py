@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.errors import printable
-from reconciler.verbs import connection, table
+from reconciler.verbs import connection, table, usage
 
 if TYPE_CHECKING:
     from reconciler.gather import Reader
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from reconciler.settings import Settings
 
 Read = Callable[[Collection[str]], dict[str, bytes]]
+
+
+EXAMPLES = (
+    ("", "the documents that changed in this work tree"),
+    ("--config nidus.yaml --source platform", "as the controller would"),
+    ("--all --detailed-exitcode", "in a pipeline"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,13 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="plan every cluster, not only those whose documents changed")
     parser.add_argument("--detail", action="store_true", help="show unchanged objects too")
     parser.add_argument("-o", "--output", choices=("json",), default="", help="another form")
-    parser.add_argument("--detailed-exitcode", action="store_true", help="exit 2 when something would change")
+    parser.add_argument(
+        "--detailed-exitcode", action="store_true", help="exit 2 when something would change, 3 when something is held"
+    )
     connection.add_arguments(parser, namespace="")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0; 1 where the repository has mistakes or the host cannot be read; 2 for changes with
-    --detailed-exitcode."""
+    """Exit code 0; 1 where the repository has mistakes or the host cannot be read; with --detailed-exitcode 2 for
+    changes, 3 where something is held."""
     from reconciler.inventory.store import Store
     from reconciler.kube import edge
 
@@ -50,10 +59,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
     rollout, plans = _plans(args, told, facts, client, snapshot, loaded, accepted, read)
     _print(args, rollout, plans)
-    changes = any(change.action not in ("unchanged", "skip") for plan in plans for change in plan.changes)
-    if snapshot.violations:
-        return 1
-    return 2 if args.detailed_exitcode and (changes or rollout.held) else 0
+    return usage.FAILED if snapshot.violations else _code(rollout, plans) if args.detailed_exitcode else usage.DONE
+
+
+def _code(rollout: Rollout, plans: Collection[Plan]) -> int:
+    """The detailed exit code: what is held needs a human, whatever else changes."""
+    actions = {change.action for plan in plans for change in plan.changes}
+    if rollout.held or "hold" in actions:
+        return usage.HELD
+    return usage.CHANGES if actions - {"unchanged", "skip"} else usage.DONE
 
 
 def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
@@ -92,6 +106,9 @@ def _snapshot(
         raise UsageError(f"{len(sources)} sources fit", hint="--source names one of the configuration's sources")
     name, sub, place = sources[0].name, sources[0].path, Path(args.path)
     revision, tree, read = folder.read(place, sub, told.limits)
+    if not revision.commit:
+        why = "has no commit yet" if (place / ".git").exists() else "is not in a Git repository"
+        raise UsageError(f"{place} {why}", hint="a plan compares with the accepted commits: nidus plan WORK_TREE")
     records = {key: state.record for key, state in states.items() if state.record.source == name}
     base = baseline.Baseline(place, sub, told.limits, list(records.values()))
     snapshot, _ = load.load(

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from reconciler.kube.client import Client
 
 
+EXAMPLES = (("team-a", "reconcile it again"),)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the nested cluster")
     connection.add_arguments(parser)

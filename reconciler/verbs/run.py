@@ -4,6 +4,8 @@ import argparse
 
 from reconciler.verbs import connection
 
+EXAMPLES = (("--config nidus.yaml", "as deployed"), ("--repo /srv/platform.git", "quick start, one repository"))
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -6,7 +6,7 @@ from pathlib import Path
 import schemas
 from reconciler.errors import UsageError
 
-HELP = "print or write the JSON Schemas"
+EXAMPLES = (("", "the kinds"), ("NestedCluster", "one schema"), ("--dir .schemas", "all, where editors find them"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 Item = Mapping[str, Any]
 
 
+EXAMPLES = (
+    ("", "everything at a glance"),
+    ("team-a", "one nested cluster with its layers"),
+    ("-o wide", "with messages"),
+    ("-w", "until Ctrl-C"),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", default="", help="one nested cluster, with its layers")
     parser.add_argument("-o", "--output", choices=("wide", "json", "yaml", "name"), default="", help="another form")

@@ -4,6 +4,8 @@ import argparse
 
 from reconciler.verbs import connection, table
 
+EXAMPLES = (('team-a --reason "database moves" --for 8h', "with a reason and an end"),)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the nested cluster")

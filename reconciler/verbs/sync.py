@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from reconciler.kube.client import Client
 
 
+EXAMPLES = (
+    ("", "all sources"),
+    ("platform", "one source"),
+    ("team-a", "the source of one nested cluster"),
+    ("--config nidus.yaml", "one sync from here, where no controller runs"),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="?", default="", help="one source (default: all)")
     parser.add_argument(

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from reconciler.model import HostFacts, Limits, Rules, Snapshot, Violation
 
 
+EXAMPLES = (
+    ("", "this folder"),
+    ("repo --config nidus.yaml", "with the rules of a controller"),
+    ("clusters/team-a.yaml", "as a hook of Git calls it"),
+    ("-o json", "for programs"),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths",

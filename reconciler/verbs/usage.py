@@ -1,0 +1,64 @@
+"""What all verbs share on the command line: exit codes, examples in `--help`, and what was probably meant."""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NoReturn
+
+DONE: Final = 0
+FAILED: Final = 1
+CHANGES: Final = 2  # only with --detailed-exitcode
+HELD: Final = 3  # only with --detailed-exitcode
+WRONG: Final = 64  # EX_USAGE of sysexits.h: no other program's 2 can be taken for it
+MEANING: Final = {DONE: "done", FAILED: "failed", WRONG: "wrong usage"}
+DETAILED: Final = {CHANGES: "there are changes", HELD: "something is held and waits for an approval"}
+_CHOICES = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends with WRONG, and says what was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(WRONG, f"{self.prog}: error: {message}\n{self._hint(message)}")
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """End because of words that no argument takes."""
+        flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        hint = next((found for flag in flags if (found := close(flag, known))), "")
+        told = f"{', '.join(flags)} is no flag of this verb" if flags else f"too many words: {' '.join(words)}"
+        self.print_usage(sys.stderr)
+        self.exit(WRONG, f"{self.prog}: error: {told}\n  hint: {hint or f'{self.prog} --help tells more'}\n")
+
+    def _hint(self, message: str) -> str:
+        found = _CHOICES.search(message)
+        meant = close(found[1], re.findall(r"[\w.-]+", found[2])) if found else ""
+        return f"  hint: {meant}\n" if meant else ""
+
+
+def close(word: str, known: Iterable[str]) -> str:
+    """ "did you mean ...?" where one of `known` is like `word`, else ""."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word.lower(), list(known), n=1)
+    return f"did you mean {found[0]}?" if found else ""
+
+
+def explain(parser: argparse.ArgumentParser, examples: Sequence[tuple[str, str]], more: Mapping[int, str]) -> None:
+    """Give the help of one verb its examples, (arguments, what for), and its exit codes: `more` are those of its own."""
+    width = max((len(f"{parser.prog} {words}") for words, _ in examples), default=0)
+    lines = [f"  {f'{parser.prog} {words}'.rstrip():<{width}}  # {what}" for words, what in examples]
+    detailed = "--detailed-exitcode" in parser._option_string_actions
+    told = exits({**MEANING, **more}) + (f"\n  with --detailed-exitcode also {_codes(DETAILED)}" if detailed else "")
+    parser.epilog = "\n".join([*(["examples:"] if lines else []), *lines, "", told])
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def exits(meaning: Mapping[int, str] = MEANING) -> str:
+    return f"exit codes:\n  {_codes(meaning)}"
+
+
+def _codes(meaning: Mapping[int, str]) -> str:
+    return ", ".join(f"{code} {what}" for code, what in sorted(meaning.items()))
