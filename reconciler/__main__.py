@@ -68,6 +68,7 @@ def _dispatch(words: Sequence[str]) -> int:
             module, known = importlib.import_module(f"reconciler.verbs.{name}"), sub
             module.add_arguments(sub)
             usage.explain(sub, getattr(module, "EXAMPLES", ()), getattr(module, "EXITS", {}))
+    parser.set_defaults(main=main, verbs=tuple(VERBS))  # for `help`
     args, unknown = parser.parse_known_args(words)
     if unknown:
         known.refuse(unknown)

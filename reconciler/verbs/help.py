@@ -14,12 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the help of a verb. Raises UsageError for one that is none."""
-    from reconciler import __main__ as command
-
-    if args.about and args.about not in command.VERBS:
-        hint = usage.close(args.about, command.VERBS) or "nidus help lists them"
+    if args.about and args.about not in args.verbs:
+        hint = usage.close(args.about, args.verbs) or "nidus help lists them"
         raise UsageError(f"no verb {args.about[:60]}", hint=hint)
     try:
-        return command.main([*([args.about] if args.about else []), "--help"])
+        return int(args.main([*([args.about] if args.about else []), "--help"]))
     except SystemExit as ended:
         return int(ended.code or 0)

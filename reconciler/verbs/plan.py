@@ -107,8 +107,9 @@ def _snapshot(
     name, sub, place = sources[0].name, sources[0].path, Path(args.path)
     revision, tree, read = folder.read(place, sub, told.limits)
     if not revision.commit:
-        why = "has no commit yet" if (place / ".git").exists() else "is not in a Git repository"
-        raise UsageError(f"{place} {why}", hint="a plan compares with the accepted commits: nidus plan WORK_TREE")
+        why = "it is in no Git repository, in one without a commit, or in one of another user"
+        hint = "a plan compares with the commits that were accepted: nidus plan WORK_TREE"
+        raise UsageError(f"no commit of {place} can be read: {why}", hint=hint)
     records = {key: state.record for key, state in states.items() if state.record.source == name}
     base = baseline.Baseline(place, sub, told.limits, list(records.values()))
     snapshot, _ = load.load(

@@ -211,7 +211,10 @@ def test_a_filter_alone_is_enough_to_render() -> None:
 
 
 PLAN = """
-import sys
+import subprocess, sys
+git = ["git", "-C", sys.argv[1], "-c", "user.name=x", "-c", "user.email=x@example.com"]
+subprocess.run([*git, "init", "--quiet"], check=True)
+subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", "x"], check=True)
 from reconciler.__main__ import main
 sys.stderr = sys.stdout
 print("exit code", main(["plan", *sys.argv[1:]]))
@@ -227,6 +230,7 @@ def test_a_person_renders_their_own_repository_and_is_told_where_nothing_confine
     server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "nidus-system"}})
     repository, kubeconfig = tmp_path / "repository", tmp_path / "kubeconfig"
     repository.mkdir()
+    os.chown(repository, 65532, 65532)
     with Front(server) as front:
         cluster = {"name": "c", "cluster": {"server": front.url}}
         context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
