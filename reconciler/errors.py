@@ -83,6 +83,7 @@ class ErrorClass(StrEnum):
 
     ABSENT = "Absent"
     KIND_MISSING = "KindMissing"
+    VERSION_MISSING = "VersionNotServed"
     NAMESPACE_MISSING = "NamespaceMissing"
     RACED = "Raced"
     FIELD_CONFLICT = "FieldConflict"

@@ -82,6 +82,7 @@ class Fleet:
         self.deaf: set[str] = set()
         self.watched: set[str] = set()
         self.unwatchable: set[str] = set()
+        self._quotas: set[tuple[str, str]] = set()
         self._nonces = itertools.count(1)
         self._install()
         self.start()
@@ -229,7 +230,7 @@ class Fleet:
 
     def engines(self) -> None:
         """What a real host does by itself: engines roll out, and their API servers are there as long as their volume is."""
-        actors.take_quotas(self.host)
+        self._quotas_taken()
         for engine in actors.roll_out(self.host):
             name = engine["metadata"]["name"]
             if engine["kind"] == "StatefulSet" and name not in self.nested:
@@ -237,6 +238,15 @@ class Fleet:
         homes = {one["metadata"]["name"] for one in self.host.objects("", "Namespace")}
         for name in [name for name in self.nested if f"vcluster-{name}" not in homes]:
             del self.nested[name]  # its volume went with its namespace
+
+    def _quotas_taken(self) -> None:
+        """The controller of quotas writes after the answer to our write; the watch of the host says so."""
+        for quota in self.host.objects("", "ResourceQuota"):
+            known = quota["metadata"]["uid"], str(quota.get("status"))
+            labels = quota["metadata"].get("labels") or {}
+            if known not in self._quotas and quota.get("status") and watches.CLUSTER in labels:
+                self.queue.add(labels[watches.CLUSTER])
+            self._quotas.add(known)
 
     def _install(self) -> None:
         self.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})

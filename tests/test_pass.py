@@ -176,7 +176,7 @@ def test_what_was_done_is_known_whatever_fails_after_it() -> None:
             fleet.down.add("a")
 
     fleet.push(files(pack("base", config_map("one")), pack("next", config_map("two")), names="a"))
-    fleet.run(passes=2)
+    fleet.run(passes=3)
     fleet.nested["a"].choosers.append(cut)
     fleet.run(passes=1)
     state = fleet.state("a")

@@ -11,6 +11,7 @@ from reconciler.kube.client import Applied, Client
 from reconciler.kube.sending import send
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
 from reconciler.plan import conflict, fields, handover, suspects
+from reconciler.plan.kinds import NAMESPACED
 
 Key = tuple[Target, ObjectRef]
 TRIES = 4  # writes that are based on a version, before the next pass
@@ -30,15 +31,29 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
     try:
         return _VERBS[change.action](change, client, ground)
     except ApiError as error:
-        if error.kind == ErrorClass.KIND_MISSING:
-            return Result(change, "waiting", error=error.message, reason=error.reason)
-        failed = Result(change, "failed", error=error.message, reason=error.reason, stalls=error.stalls)
+        if error.kind == ErrorClass.KIND_MISSING or _comes(error, change):
+            return Result(change, "waiting", error=error.message, reason=str(ErrorClass.KIND_MISSING))
+        failed = Result(change, "failed", error=error.message, reason=error.reason, stalls=_stalls(error, change))
         return _read_back(failed, client) if error.kind == ErrorClass.AMBIGUOUS else failed
+
+
+def _comes(error: ApiError, change: Change) -> bool:
+    """Whether a CRD of the same bundle brings the version that is not served yet."""
+    return error.kind == ErrorClass.VERSION_MISSING and change.reason.startswith(ErrorClass.KIND_MISSING)
+
+
+def _stalls(error: ApiError, change: Change) -> bool:
+    """Versions of Kubernetes' own kinds do not come back; those of other kinds may come with a CRD of somebody else."""
+    if error.kind == ErrorClass.VERSION_MISSING:
+        return (change.ref.group, change.ref.kind) in NAMESPACED
+    return error.stalls
 
 
 def stand(change: Change, ground: Ground) -> Result:
     """The result of a change that writes nothing: hold, skip or unchanged. An object that is being deleted is waited
     for (A2)."""
+    if change.reason == ErrorClass.VERSION_MISSING:
+        return Result(change, "failed", error=change.detail, reason=change.reason, stalls=True)
     outcome = "waiting" if change.reason in WAITING else _QUIET[change.action]
     live = ground.observed.live if ground.observed else None
     uid, confirmed = "", tuple[str, ...]()

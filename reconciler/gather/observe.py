@@ -1,13 +1,13 @@
 """Reads every object that is desired or in the inventory: from the live cache, by GET or by LIST."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.engine import readiness
 from reconciler.engine.writes import foreign
 from reconciler.errors import ApiError, ErrorClass, NidusError
-from reconciler.gather import drivers
+from reconciler.gather import drivers, scope
 from reconciler.gather.reader import Key, Reader
 from reconciler.kube.client import Client
 from reconciler.model import Bundle, Desired, InventoryEntry, Object, ObjectRef, Observed, Target
@@ -33,6 +33,7 @@ def observe(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[Invent
     objects: dict[Key, Observed] = {}
     unreachable: dict[Target, str] = {}
     down: dict[Target, str] = {}
+    coming = scope.versions((one.layer.target, one.objects) for one in desired)
     for target, refs in sorted(_wanted(bundle, desired, entries).items()):  # a host sorts before what is nested on it
         host = replace(target, nested="")
         if host in unreachable:
@@ -43,6 +44,7 @@ def observe(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[Invent
             continue
         try:
             found = _observed(bundle, target, refs, reader)
+            found = {ref: _coming(one, refs[ref], coming) for ref, one in found.items()}
             found = drivers.told(target, found, desired, entries, reader.client)
         except NidusError as error:  # also Stalled: the engine's Secret is not to be trusted (M15)
             unreachable[target] = error.told
@@ -106,13 +108,23 @@ def _observed_host(
 
 
 def _read(client: Client, target: Target, ref: ObjectRef, version: str) -> Observed:
-    """One GET. A kind that is not installed and a Secret we may not read yet are unknown, never absent (I7)."""
+    """One GET. A kind that is not installed and a Secret we may not read yet are unknown, never absent (I7). An object is the
+    same at every version: where the wanted one is not served, it is read at another."""
     try:
         return Observed(target, ref, client.get(ref, version=version))
     except ApiError as error:
+        if error.kind == ErrorClass.VERSION_MISSING:
+            return replace(_read(client, target, ref, ""), unserved=error.message)
         if error.kind in (ErrorClass.KIND_MISSING, ErrorClass.NAMESPACE_MISSING, ErrorClass.DENIED):
             return Observed(target, ref, None, unknown=f"{error.reason}: {error.message}")
         raise
+
+
+def _coming(one: Observed, version: str, coming: Collection[scope.Versioned]) -> Observed:
+    """An object whose version is not served yet, and will be by a CRD of this bundle: it cannot be compared before."""
+    if not one.unserved or (one.target, (one.ref.group, one.ref.kind), version) not in coming:
+        return one
+    return replace(one, unserved="", unknown=f"{ErrorClass.KIND_MISSING}: {one.unserved}")
 
 
 def _listed(client: Client, target: Target, refs: Mapping[ObjectRef, str]) -> dict[ObjectRef, Observed]:

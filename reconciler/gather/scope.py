@@ -11,6 +11,7 @@ from reconciler.plan import mark
 from reconciler.plan.kinds import NAMESPACED
 
 Kind = tuple[str, str]  # group, kind
+Versioned = tuple[Target, Kind, str]  # and the version
 Served = Callable[[Target, str, str], bool]
 CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
 
@@ -59,6 +60,19 @@ def declared(rendered: Iterable[tuple[Target, Iterable[Object]]]) -> dict[tuple[
             if (ref.group, ref.kind) == CRD and (kind := _named(item.get("spec"))) is not None:
                 found[target, kind] = item["spec"].get("scope") != "Cluster"
     return found
+
+
+def versions(desired: Iterable[tuple[Target, Iterable[Object]]]) -> frozenset[Versioned]:
+    """The versions that the CRDs among the desired objects serve."""
+    found: set[Versioned] = set()
+    for target, objects in desired:
+        for item in objects:
+            ref = mark.ref_of(item)
+            if (ref.group, ref.kind) == CRD and (kind := _named(item.get("spec"))) is not None:
+                listed = item["spec"].get("versions")
+                rows = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+                found |= {(target, kind, str(one.get("name"))) for one in rows if one.get("served") is True}
+    return frozenset(found)
 
 
 def placed(item: Object, namespace: str, namespaced: bool) -> Object:

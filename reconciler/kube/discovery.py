@@ -65,13 +65,22 @@ class Discovery:
     def find(self, group: str, kind: str, version: str = "") -> Resource:
         """Return how `kind` is served, at the preferred version unless one is named.
 
-        Raises ApiError KIND_MISSING when the server does not have it after a refresh, or what the transport raises.
+        After a refresh, raises ApiError VERSION_MISSING when the server has it at other versions only, and KIND_MISSING when it
+        does not have it; or what the transport raises.
         """
         found = self._table.get((group, kind, version)) or self._refreshed(time.monotonic()).get((group, kind, version))
         if found is None:
-            name = f"{group}/{version} {kind}".strip("/") if group or version else kind
-            raise ApiError(ErrorClass.KIND_MISSING, f"the server has no kind {name}")
+            raise self._missing(group, kind, version)
         return found
+
+    def _missing(self, group: str, kind: str, version: str) -> ApiError:
+        served = [one.api_version for (of, name, at), one in self._table.items() if (of, name) == (group, kind) and at]
+        if version and served:
+            wanted, there = f"{group}/{version}".strip("/"), " and ".join(served)
+            told = f"the server serves {kind} at {there}, not at {wanted}; write apiVersion: {served[0]}"
+            return ApiError(ErrorClass.VERSION_MISSING, told)
+        name = f"{group}/{version} {kind}" if group and version else " ".join(filter(None, (group, version, kind)))
+        return ApiError(ErrorClass.KIND_MISSING, f"the server has no kind {name}")
 
     def kinds(self) -> frozenset[str]:
         """Every served "group/version/Kind" (core: "version/Kind"), as charts ask for in `.Capabilities.APIVersions`."""

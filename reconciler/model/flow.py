@@ -114,7 +114,8 @@ class Desired:
 class Observed:
     """One object as it is. `live` None = a GET said 404 (or `unknown` says why it could not be read); `merged` = the
     server's dry-run answer; `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused
-    as a change of an immutable field. `foreign`: a host object the engine made, ours only by a UID in the inventory
+    as a change of an immutable field; `unserved` = which versions the server serves instead of the desired one, in which it
+    cannot be compared. `foreign`: a host object the engine made, ours only by a UID in the inventory
     (R4). `driven`: the autoscaler or manager that sets its replicas, "" where none does (A1)."""
 
     target: Target
@@ -124,6 +125,7 @@ class Observed:
     unknown: str = ""
     refused: str = ""
     immutable: bool = False
+    unserved: str = ""
     foreign: bool = False
     driven: str = ""
 

@@ -12,6 +12,7 @@ from reconciler.plan.redact import is_secret_like, redact
 from reconciler.plan.request import ignored, path_of, request
 from reconciler.plan.suspects import Key, lost, unclaimed
 
+UNSERVED = "VersionNotServed"  # the reason of a change that the server refuses: it has the kind at other versions
 SHOWN = 3  # fields that a flag names
 
 
@@ -44,6 +45,8 @@ def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: b
         return flags.replaced(replace(change, strays=()), live, bundle)
     if state == "retained":
         return replace(change, action="adopt", reason="Retained")
+    if seen.unserved:
+        return replace(change, action="configure", reason=UNSERVED, flags=(*told, seen.unserved))
     if seen.unknown or (seen.refused and not gone.all):
         return _unsure(change, seen)
     if plain or more:
@@ -62,7 +65,7 @@ def _strays(one: Wanted, seen: Observed, before: Sequence[str]) -> strays.Strays
 
 
 def _asked(seen: Observed) -> bool:
-    return seen.merged is not None or seen.immutable or bool(seen.refused or seen.unknown)
+    return seen.merged is not None or seen.immutable or bool(seen.refused or seen.unknown or seen.unserved)
 
 
 def _fields(body: Object, one: Wanted, seen: Observed, before: Sequence[str]) -> tuple[FieldChange, ...]:

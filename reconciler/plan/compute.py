@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from reconciler.model import GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan
 from reconciler.plan import allocations, consent, drift, order, prune
-from reconciler.plan.compare import Wanted, compare
+from reconciler.plan.compare import UNSERVED, Wanted, compare
+from reconciler.plan.kinds import GONE
 from reconciler.plan.mark import entries_of, ours, ref_of
 from reconciler.plan.request import request
 from reconciler.plan.suspects import Key
 
 LATER = "known after the control plane is up"
-UNSERVED = "KindMissing"
+NO_KIND = "KindMissing"
 LATER_KIND = "known after the server has this kind"
 
 
@@ -54,11 +55,20 @@ def compute(
 def _unplaced(desired: Sequence[Desired], unknown: Mapping[str, str]) -> list[Change]:
     """Changes for objects whose kind is not served yet: their scope, and so their identity, is not known (A2)."""
     return [
-        Change("skip", one.layer.target, ref_of(item), one.layer.name, reason=UNSERVED, flags=(LATER_KIND,))
+        _unserved(Change("skip", one.layer.target, ref_of(item), one.layer.name))
         for one in desired
         if one.layer.name not in unknown
         for item in one.unplaced
     ]
+
+
+def _unserved(change: Change) -> Change:
+    """A kind that Kubernetes itself removed does not come any more; others may come with their CRD."""
+    instead = GONE.get((change.ref.group, change.ref.kind))
+    if instead is None:
+        return replace(change, reason=NO_KIND, flags=(LATER_KIND,))
+    told = f"Kubernetes serves no {change.ref.kind} of {change.ref.group} any more; {instead}"
+    return replace(change, reason=UNSERVED, detail=told, flags=(told,))
 
 
 def _told(unknown: Mapping[str, str], desired: Sequence[Desired], bundle: Bundle) -> dict[str, str]:
@@ -114,6 +124,8 @@ def _decide(one: Wanted, bundle: Bundle, salt: bytes, nonce: str) -> Change:
 
 def _create(change: Change, one: Wanted, seen: Observed) -> Change:
     body = request(one.obj, one.layer, None)
+    if seen.unserved:
+        return replace(change, action="create", reason=UNSERVED, flags=(seen.unserved,), desired=body)
     if seen.unknown:
         return replace(change, action="create", reason=seen.unknown, flags=("known after apply",), desired=body)
     removed = one.entry is not None and one.entry.state == "owned" and one.entry.uid != ""

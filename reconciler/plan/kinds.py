@@ -49,3 +49,14 @@ def _rows(table: Mapping[str, str], namespaced: bool) -> dict[tuple[str, str], b
 
 NAMESPACED: Mapping[tuple[str, str], bool] = {**_rows(_CLUSTER, False), **_rows(_NAMESPACED, True)}
 """(group, kind) -> whether its objects live in a namespace."""
+
+GONE: Mapping[tuple[str, str], str] = {
+    ("extensions", "DaemonSet"): "write apiVersion: apps/v1",
+    ("extensions", "Deployment"): "write apiVersion: apps/v1",
+    ("extensions", "Ingress"): "write apiVersion: networking.k8s.io/v1",
+    ("extensions", "NetworkPolicy"): "write apiVersion: networking.k8s.io/v1",
+    ("extensions", "PodSecurityPolicy"): "set isolation.podSecurity of the cluster",
+    ("extensions", "ReplicaSet"): "write apiVersion: apps/v1",
+    ("policy", "PodSecurityPolicy"): "set isolation.podSecurity of the cluster",
+}
+"""(group, kind) that Kubernetes served once and serves no more (its deprecation guide) -> what to write instead."""

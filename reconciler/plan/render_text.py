@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.errors import printable
 from reconciler.model import DESTRUCTIVE, MISSING, Change, FieldChange, Plan
-from reconciler.plan import summary
+from reconciler.plan import apart, summary
 
 SYMBOLS = {"create": "+", "configure": "~", "delete": "-", "replace": "-/+", "adopt": "~", "hold": "!"}
 COLOURS = {"create": "32", "configure": "33", "delete": "31", "replace": "35", "adopt": "36", "hold": "1;33"}
@@ -31,9 +31,10 @@ REASONS = {
     "Retained": "kept",
     "SameObject": "the same object under another name",
     "Terminating": "is being deleted",
+    "VersionNotServed": "",
 }
 QUIET = frozenset({"unchanged", "skip"})
-SAID = frozenset({"DriftReported", "KindMissing", "NotObserved", "Terminating"})
+SAID = frozenset({"DriftReported", "KindMissing", "NotObserved", "Terminating", "VersionNotServed"})
 LINES = 12
 VALUE = 120
 
@@ -107,14 +108,22 @@ class _Page:
             for text in self._cut(list(_lines(one.before, one.after))):
                 self.line(f"          {text}")
             return None
-        limit = 0 if self.detail else VALUE
-        before, after = show(one.before, limit), show(one.after, limit)
-        whole = f"        {printable(one.path)}: {before} -> {after}"
+        path, before, after = self._sides(one)
+        whole = f"        {printable(path)}: {before} -> {after}"
         if not self.width or len(whole) <= self.width:
             return self.line(whole)
-        self.line(f"        {printable(one.path)}:")
+        self.line(f"        {printable(path)}:")
         self.line(f"          {before}")
         return self.line(f"          -> {after}")
+
+    def _sides(self, one: FieldChange) -> tuple[str, str, str]:
+        """The path and both sides. Of values that are too long to show whole, the first place where they differ."""
+        before, after = show(one.before, 0), show(one.after, 0)
+        if self.detail or max(len(before), len(after)) <= VALUE:
+            return one.path, before, after
+        path, old, new, more = apart.first(one.path, one.before, one.after)
+        before, after = apart.windows(show(old, 0), show(new, 0), VALUE)
+        return path, before, f"{after} (and {more} more differences)" if more else after
 
     def _cut(self, texts: list[str]) -> list[str]:
         if self.detail or len(texts) <= LINES:

@@ -33,7 +33,14 @@ def suspects(
         for obj in one.objects:
             key = (one.layer.target, ref_of(obj))
             seen, entry = observed.get(key), entries.get(key)
-            if seen is None or seen.live is None or entry is None or not candidate(entry, seen.live):
+            if (
+                seen is None
+                or seen.live is None
+                or seen.unknown
+                or seen.unserved
+                or entry is None
+                or not candidate(entry, seen.live)
+            ):
                 continue
             asked = request(obj, one.layer, seen.live, seen.driven)
             if key in settled and settled[key] == digest(asked, seen.live):
