@@ -4,6 +4,7 @@ Draft-07-compatible subset, closed everywhere except free-form values, linear pa
 """
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,15 @@ def text(kind: str) -> str:
     if kind not in KINDS:
         raise KeyError(kind)
     return (FOLDER / f"{kind}.schema.json").read_text(encoding="utf-8")
+
+
+def write(folder: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
+    """Write the schemas of `kinds` into `folder`, made if it is not there; return the files. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{kind}.schema.json" for kind in kinds]
+    for kind, file in zip(kinds, files, strict=True):
+        file.write_text(text(kind), encoding="utf-8")
+    return files
 
 
 @cache

@@ -4,7 +4,9 @@ next."""
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import schemas
 from reconciler.errors import NidusError, Stalled
 from reconciler.verbs import table
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 READY_SECONDS = 240.0
 APPLIED_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(".nidus/demo")
 
 
 EXAMPLES = (("", "until Ctrl-C"), ("--once", "ends by itself"))
@@ -32,33 +36,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--once", action="store_true", help="end by itself: exit code 0 only if everything became Ready"
     )
     parser.add_argument(
-        "--dir", type=Path, default=Path(".nidus/demo"), metavar="D", help="where it lives (default: %(default)s)"
+        "--dir",
+        type=Path,
+        metavar="D",
+        help=f"where it lives (default: {FOLDER}, or the next free {FOLDER}-2, -3 if another demo runs there)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 when every cluster became Ready and the second push was applied; 1 otherwise."""
     try:
+        from devhost import demofolder
         from devhost.errors import HostError
     except ModuleNotFoundError as error:
         raise Stalled(f"nidus demo needs the package {error.name}: install nidus[host]") from error
     try:
-        with ExitStack() as ends:
-            return _story(args, ends)
+        folder = (args.dir or FOLDER).absolute()
+        with demofolder.taken(folder, exactly=args.dir is not None) as place, ExitStack() as ends:
+            return _story(place, args.once, ends)
     except HostError as error:
         raise NidusError(str(error)) from error
+    except KeyboardInterrupt:
+        _say("\nEnded: its host and its controller are stopped.")
+        return 130
 
 
-def _story(args: argparse.Namespace, ends: ExitStack) -> int:
-    import shutil
-
-    from devhost import lifecycle, stage
+def _story(folder: Path, once: bool, ends: ExitStack) -> int:
+    from devhost import demofolder, lifecycle, stage
     from devhost.nested.run import client
 
-    folder = args.dir.absolute()
-    _say("Starting a Kubernetes control plane on this machine")
-    lifecycle.down(folder / "host")
-    shutil.rmtree(folder / "stage", ignore_errors=True)
+    _say(f"Starting a Kubernetes control plane on this machine, in {folder}")
+    lifecycle.down(folder / "host")  # of a demo that was killed
+    if kept := demofolder.cleared(folder / "stage"):
+        _say(f"The clone of the demo before has work of yours: it is kept as {kept / 'work'}")
     host = lifecycle.up(folder / "host", nested="own", tied=True, progress=_say)
     ends.callback(lifecycle.down, folder / "host")
     admin = client(host)
@@ -72,6 +82,9 @@ def _story(args: argparse.Namespace, ends: ExitStack) -> int:
         ROOT / "sample-repo",
         {"policy": {"profileVersions": "Mutable", "dnsPattern": stage.DNS_PATTERN}},
     )
+    schemas.write(set_.folder / "schemas", schemas.KINDS)  # where the first lines of the sample's files look for them
+    demofolder.note(set_.folder, set_.repository.git("rev-parse", "HEAD").strip())
+    demofolder.let_commit(set_.repository.work)
     controller = stage.start(set_, account)
     ends.callback(_end, controller)
     controller.wait_ready()
@@ -83,10 +96,9 @@ def _story(args: argparse.Namespace, ends: ExitStack) -> int:
         return 1
     applied = _second_commit(controller, set_)
     _next_steps(host, set_)
-    if args.once:
+    if once:
         return 0 if applied else 1
-    _wait_for_interrupt(controller)
-    return 0
+    return _stay(controller, folder)
 
 
 def _all_ready(controller: Controller, count: int) -> bool:
@@ -122,12 +134,15 @@ def _details(controller: Controller) -> None:
 
 def _second_commit(controller: Controller, stage: Stage) -> bool:
     """Change one number of one cluster, push, and print the time from the hook's first line until it was applied."""
+    from devhost import demofolder
+
     file = stage.repository.work / "clusters" / "team-a-dev.yaml"
     text = file.read_text()
     changed = re.sub(r"replicas: 2\b", "replicas: 3", text)
     file.write_text(changed)
     _say("Second commit: team-a-dev gets three replicas of its web front; pushing")
     commit = stage.repository.commit("Three replicas for team-a-dev")
+    demofolder.note(stage.folder, commit)
     stage.repository.push()
     pushed = float(stage.stamp.read_text())
     for _ in _until(APPLIED_SECONDS):
@@ -145,25 +160,39 @@ def _second_commit(controller: Controller, stage: Stage) -> bool:
 
 
 def _next_steps(host: Host, stage: Stage) -> None:
+    path = os.pathsep.join((str(Path(sys.executable).parent), str(host.tools["kubectl"].parent)))
     print(
         f"""
 What to type next, in a second terminal:
-  export KUBECONFIG={host.kubeconfig}
+  export PATH={shlex.quote(path)}:$PATH KUBECONFIG={shlex.quote(str(host.kubeconfig))}
   nidus status
   nidus status team-a-dev
-  {host.tools["kubectl"]} get nestedclusters.nidus.dev -A
-  {host.tools["kubectl"]} --kubeconfig <(nidus kubeconfig team-a-dev) get deployments -A
-  cd {stage.repository.work} && $EDITOR clusters/team-a-dev.yaml && git commit -am "my change" && git push origin HEAD:main
+  kubectl get nestedclusters.nidus.dev -A
+  nidus kubeconfig team-a-dev > team-a-dev.kubeconfig & sleep 3; kubectl --kubeconfig team-a-dev.kubeconfig get deployments -A
+  cd {shlex.quote(str(stage.repository.work))}
+  sed -i 's/replicas: 3/replicas: 4/' clusters/team-a-dev.yaml
+  nidus plan --config ../nidus.yaml
+  git commit -am "Four replicas" && git push origin HEAD:main
 """
     )
 
 
-def _wait_for_interrupt(controller: Controller) -> None:
-    print("The controller runs until Ctrl-C.")
+def _stay(controller: Controller, folder: Path) -> int:
+    """Until Ctrl-C, or until the controller ends by itself: then exit code 1."""
+    _say("The controller runs until Ctrl-C.")
     try:
-        controller.process.wait()
+        code = controller.process.wait()
     except KeyboardInterrupt:
-        print()
+        _say("\nStopping the controller and the host")
+        return _goodbye(controller, folder)
+    print(f"the controller ended with {code}; its log: {controller.log}", file=sys.stderr)
+    return 1
+
+
+def _goodbye(controller: Controller, folder: Path) -> int:
+    _end(controller)
+    _say(f"Goodbye. The clone stays in {folder / 'stage' / 'work'}; the host's data is removed.")
+    return 0
 
 
 def _end(controller: Controller) -> None:

@@ -26,10 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(folder: Path, kinds: tuple[str, ...]) -> int:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind in kinds:
-            file = folder / f"{kind}.schema.json"
-            file.write_text(schemas.text(kind), encoding="utf-8")
+        for file in schemas.write(folder, kinds):
             print(file)
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror or error}", hint="--dir FOLDER") from error

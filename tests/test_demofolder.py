@@ -1,0 +1,88 @@
+"""The demo's folder: one demo at a time, and a person's work in its clone is never removed. Real git, real locks."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devhost import demofolder
+from devhost.errors import HostError
+from devhost.stage import Repository, _repository
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    """What a demo leaves behind: a bare repository and a clone with one commit of its own."""
+    folder = tmp_path / "demo" / "stage"
+    folder.mkdir(parents=True)
+    made = _repository(folder, None)
+    demofolder.note(folder, made.git("rev-parse", "HEAD").strip())
+    return folder
+
+
+def test_a_second_demo_takes_the_next_folder_and_the_first_goes_on(tmp_path: Path) -> None:
+    with demofolder.taken(tmp_path / "demo", exactly=False) as first:
+        (first / "host").mkdir()
+        with demofolder.taken(tmp_path / "demo", exactly=False) as second:
+            assert (first.name, second.name) == ("demo", "demo-2")
+        assert (first / "host").exists()
+    with demofolder.taken(tmp_path / "demo", exactly=False) as again:
+        assert again == first
+
+
+def test_a_named_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with (
+        demofolder.taken(tmp_path, exactly=True),
+        pytest.raises(HostError, match=r"a demo runs in .*--dir"),
+        demofolder.taken(tmp_path, exactly=True),
+    ):
+        pass
+
+
+def test_a_clone_nobody_worked_in_goes(stage: Path) -> None:
+    assert demofolder.cleared(stage) is None
+    assert not stage.exists()
+
+
+def _commit(made: Repository) -> None:
+    made.commit("mine")
+
+
+def _pushed(made: Repository) -> None:
+    made.commit("mine")
+    made.push()
+    made.git("reset", "--hard", "HEAD~1")
+    made.git("reflog", "expire", "--expire=now", "--all")
+    made.git("update-ref", "refs/remotes/origin/main", "HEAD")
+
+
+def _stash(made: Repository) -> None:
+    (made.work / "file").write_text("mine")
+    made.git("stash", "--include-untracked")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        _commit,
+        _pushed,
+        _stash,
+        lambda made: (made.work / "new").write_text("mine"),
+        lambda made: made.git("reset", "--hard", made.commit("mine") + "~1"),
+        lambda made: (made.work.parent / demofolder.OWN).unlink(),
+    ],
+    ids=["commit", "only pushed", "stash", "new file", "reset away", "nothing known"],
+)
+def test_a_persons_work_is_kept(stage: Path, work: Callable[[Repository], object]) -> None:
+    work(Repository(stage / "repository.git", stage / "work"))
+    (stage.parent / "stage-kept").mkdir()
+    assert demofolder.cleared(stage) == stage.parent / "stage-kept-2"
+    assert not stage.exists() and (stage.parent / "stage-kept-2" / "work" / ".git").exists()
+
+
+def test_who_has_no_name_can_commit(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    demofolder.let_commit(stage / "work")
+    subprocess.run(["git", "commit", "--quiet", "--allow-empty", "-m", "mine"], cwd=stage / "work", check=True)
