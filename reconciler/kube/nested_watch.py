@@ -11,10 +11,8 @@ from reconciler.kube.watch import Watch
 
 PAUSE, LONGEST = 1.0, 60.0
 LASTED = 5.0  # seconds after which a watch counts as one that worked
-EACH, BURST = (
-    0.02,
-    100,
-)  # seconds an event may take: a burst of so many passes at once, a flood is read no faster than that
+EACH = 0.02  # seconds an event may take: a flood is read no faster
+BURST = 100  # events that pass at once
 
 
 class NestedWatch:

@@ -205,18 +205,13 @@ class Stream:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield each line without its end. Ends when the server closes; raises ApiError TRANSIENT on silence or a reset."""
-        for lines in self.batches():
-            yield from lines
-
-    def batches(self) -> Iterator[list[bytes]]:
-        """Like iterating, the lines that came together at once."""
         rest = bytearray()
         heard = time.monotonic()
         try:
             for chunk in self._response.stream(CHUNK):
                 whole, ended, started = chunk.rpartition(b"\n")
                 if ended:
-                    yield (rest + whole).split(b"\n")
+                    yield from (bytes(rest) + whole).split(b"\n")
                     rest = bytearray(started)
                     heard = time.monotonic()
                     continue
