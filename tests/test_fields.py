@@ -170,6 +170,13 @@ def test_what_an_object_is_called_is_never_ignored(pointer: str) -> None:
     assert ref_of(request(web(), rules, live(web(5)))) == ref_of(web())
 
 
+@pytest.mark.parametrize("taken", [{"f:metadata": {}}, {"f:kind": {}}, {"f:metadata": {"f:name": {}}}])
+def test_no_autoscaler_takes_what_an_object_is_called(taken: dict[str, Any]) -> None:
+    """A tenant may write any managedFields, also as if through /scale."""
+    scale = entry(taken, manager="hpa", operation="Update", subresource="scale")
+    assert ref_of(request(web(), layer(), live(web(5), scale), "hpa")) == ref_of(web())
+
+
 def test_a_pointer_into_a_keyed_list_means_the_item() -> None:
     assert path_of(web(), "/spec/template/spec/containers/0/image") == "spec.template.spec.containers[name=app].image"
     assert path_of(web(), "/metadata/labels/app.kubernetes.io~1name") == 'metadata.labels."app.kubernetes.io/name"'

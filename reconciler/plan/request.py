@@ -28,7 +28,7 @@ def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") ->
         obj = _as_live(obj, live, pointer)
     if not driven:
         return obj
-    scaled = left_out(live, obj)
+    scaled = tuple(one for one in left_out(live, obj) if not names_it(one))
     return without(obj, scaled) if scaled else kept(obj, live)
 
 
