@@ -5,6 +5,7 @@ from typing import Any
 
 from reconciler.errors import Stalled
 from reconciler.spec import manifests
+from reconciler.spec.manifests import GENERATED, OWNED
 
 Sourced = tuple[str, Any]
 """Where a document comes from (a file, or a place in the pack), and the document."""
@@ -56,9 +57,10 @@ def _sane(source: str, document: Any) -> dict[str, Any]:
     metadata = document.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if not isinstance(metadata, dict) or not isinstance(name, str) or not name:
-        hint = "an object made again on every sync cannot be kept; give it a name"
         generated = isinstance(metadata, dict) and "generateName" in metadata
-        raise _invalid(source, f"{document['kind']} has no metadata.name", hint if generated else "")
+        raise _invalid(source, f"{document['kind']} has no metadata.name", GENERATED if generated else "")
+    if metadata.get("ownerReferences"):
+        raise _invalid(source, f"{document['kind']} {name}: {OWNED[0]}", OWNED[1])
     if not isinstance(metadata.get("namespace", ""), str):
         raise _invalid(source, f"{document['kind']} {name}: metadata.namespace is not text")
     for _, message in manifests.misshapen(document):

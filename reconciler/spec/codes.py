@@ -5,7 +5,7 @@ from enum import StrEnum
 
 class Code(StrEnum):
     """NID10x the file, NID11x YAML, NID12x schema, NID13x names, NID14x profiles and variables, NID15x packs, NID16x clusters,
-    NID17x the operator's ceilings."""
+    NID17x the operator's ceilings, NID18x objects in packs."""
 
     TOO_LARGE = "NID101"
     NOT_UTF8 = "NID102"
@@ -64,6 +64,7 @@ class Code(StrEnum):
     CEILING_SYNC = "NID176"
     CEILING_REPLICAS = "NID177"
     CEILING_STORAGE = "NID178"
+    OWNED = "NID180"
 
 
 MEANING: dict[Code, str] = {
@@ -123,5 +124,6 @@ MEANING: dict[Code, str] = {
     Code.CEILING_ANNOTATION: "an annotation that does not begin as `ceilings.annotations` allows",
     Code.CEILING_SYNC: "a kind copied to the host that is not in `ceilings.syncToHost`",
     Code.CEILING_REPLICAS: "more control plane replicas than `ceilings.replicas`",
+    Code.OWNED: "an object in a pack that has ownerReferences",
     Code.CEILING_STORAGE: "more storage of the control plane than `ceilings.storage`",
 }

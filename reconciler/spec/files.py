@@ -34,6 +34,9 @@ def inside(path: str, folders: frozenset[str]) -> bool:
     return "" in folders
 
 
+OUTSIDE = "move it below the source's path, or set the source's `path` to a folder above both"
+
+
 def beside(document: str, relative: str) -> str:
     """The path in the tree that `relative` means in the file `document`. Raises ValueError outside the tree."""
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(document), relative))

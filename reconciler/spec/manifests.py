@@ -90,9 +90,10 @@ def _sound(body: Any) -> bool:
 
 def _object(body: Any) -> Iterator[Mistake]:
     if not _sound(body):
-        message = "not a Kubernetes object: apiVersion, kind and metadata.name are needed"
-        yield (), Code.NOT_AN_OBJECT, message, ""
+        yield _unsound(body)
         return
+    if body["metadata"].get("ownerReferences"):
+        yield ("metadata", "ownerReferences"), Code.OWNED, *OWNED
     for where, message in misshapen(body):
         if "${{" not in str(_at(body, where)):  # what a variable gives is judged when it is filled in
             yield where, Code.NOT_AN_OBJECT, message, "the server would refuse it"
@@ -141,6 +142,26 @@ def _at(body: Any, where: Iterable[str]) -> Any:
     return body
 
 
+def _unsound(body: Any) -> Mistake:
+    """What is missing of a Kubernetes object."""
+    if body in ({}, [], None):
+        return (), Code.NOT_AN_OBJECT, "an empty document ({})", "remove it, or leave a comment only"
+    meta = body.get("metadata") if isinstance(body, Mapping) else None
+    if isinstance(meta, Mapping) and "generateName" in meta and not meta.get("name"):
+        return ("metadata", "generateName"), Code.NOT_AN_OBJECT, f"{str(body.get('kind'))[:60]} has no name", GENERATED
+    needed = ("apiVersion", "kind") if isinstance(body, Mapping) else ()
+    absent = [name for name in needed if not (isinstance(body.get(name), str) and body[name])]
+    if not isinstance(meta, Mapping) or not meta.get("name"):
+        absent.append("metadata.name")
+    message = "not a Kubernetes object: apiVersion, kind and metadata.name are needed"
+    return (), Code.NOT_AN_OBJECT, message, f"add {' and '.join(absent)}" if absent else ""
+
+
+GENERATED = "write metadata.name: an object with generateName would be made again on every sync"
+OWNED = (
+    "an object that belongs to another one: ownerReferences name a UID of the cluster it was exported from",
+    "remove ownerReferences; the object would be deleted as soon as it is made",
+)
 POD_SECURITY_HINT = "set isolation.podSecurity of the cluster"
 
 

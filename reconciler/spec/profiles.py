@@ -146,7 +146,9 @@ def meaningless(name: str, profile: ClusterProfile) -> str:
         return ""
     if room == "variables" and any(variable.name == rest for variable in profile.spec.variables):
         return ""
-    return f"the profile has no variable {rest}" if room == "variables" else f"{name} means nothing"
+    if room == "variables":
+        return f"the profile has no variable {rest}"
+    return f"{name} means nothing; write `$${{{{ {name} }}}}` for the text"
 
 
 def _inline(pack: Pack) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -224,7 +226,7 @@ def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, u
     try:
         folder = files.beside(document, helm.chart.path)
     except ValueError as error:
-        use.mistakes.append((f"{place}/helm/chart/path", Code.NO_FILE, str(error), ""))
+        use.mistakes.append((f"{place}/helm/chart/path", Code.NO_FILE, str(error), files.OUTSIDE))
     else:
         _charted(folder, f"{place}/helm/chart/path", tree, use)
     for position, file in enumerate(helm.values_files):
@@ -256,7 +258,7 @@ def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None
     try:
         path = files.beside(document, file)
     except ValueError as error:
-        use.mistakes.append((place, Code.NO_FILE, str(error), ""))
+        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
         return
     if hidden := unread.at(path, tree.unread):
         use.unread += hidden
@@ -276,7 +278,7 @@ def _pattern(document: str, pattern: str, place: str, tree: Files, use: _Use) ->
         full = files.beside(document, pattern)
         found, hidden = files.matching(full, tree.oids, tree.ordered), unread.meant(full, tree.unread)
     except (ValueError, linear.PatternError) as error:
-        use.mistakes.append((place, Code.NO_FILE, str(error), ""))
+        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
         return
     use.unread += hidden
     if not found and not hidden:

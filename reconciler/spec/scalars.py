@@ -98,7 +98,17 @@ def _quoted(text: str) -> str:
     if text in _SWITCHES:
         truth = "true" if text.lower() in ("y", "yes", "on") else "false"
         return f'write "{text}" for the text, {truth} for the switch'
-    return f'write "{_short(text)}" for the text'
+    number = _meant(text.replace("_", "").lower()) if len(text) <= _LONGEST else None
+    told = f'write "{_short(text)}" for the text'
+    return told if number is None else f"write {number} for the number; {told}"
+
+
+def _meant(digits: str) -> int | None:
+    """The number in decimals, as YAML 1.1 or 1.2 reads what is no decimal number: 0644 is 420."""
+    sign, rest = (-1 if digits[0] == "-" else 1), digits.lstrip("+-")
+    bases = ((r"0o?[0-7]+", 8), (r"0b[01]+", 2), (r"0x[0-9a-f]+", 16), (r"[1-9][0-9]*", 10))
+    base = next((base for form, base in bases if re.fullmatch(form, rest)), 0)
+    return sign * int(rest.removeprefix("0o") if base == 8 else rest, base) if base else None
 
 
 def _short(text: str) -> str:
