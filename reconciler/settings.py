@@ -22,6 +22,7 @@ from reconciler.model import (
     SourceConfig,
 )
 from reconciler.spec import config as configuration
+from reconciler.spec import semver
 
 FILES = Path("/etc/nidus")  # where deploy/controller.yaml mounts what is read
 
@@ -143,10 +144,19 @@ def _bare(repo: str) -> ControllerSpec:
     if chart:
         from reconciler.model import EngineChartRef
 
-        engine = EngineConfig(
-            versions=(EngineVersion(version=_chart_version(Path(chart)), chart=EngineChartRef(path=chart)),)
-        )
+        engine = EngineConfig(versions=(EngineVersion(version=_named_chart(chart), chart=EngineChartRef(path=chart)),))
     return ControllerSpec(sources=(), engine=engine)
+
+
+def _named_chart(chart: str) -> str:
+    """The version of the engine's chart that NIDUS_ENGINE_CHART names. Raises UsageError."""
+    hint = "NIDUS_ENGINE_CHART names the folder of the engine's chart"
+    if not (Path(chart) / "Chart.yaml").is_file():
+        raise UsageError(f"NIDUS_ENGINE_CHART: {chart} is not a chart (no Chart.yaml)", hint=hint)
+    version = _chart_version(Path(chart))
+    if not semver.is_version(version):
+        raise UsageError(f"NIDUS_ENGINE_CHART: {chart}/Chart.yaml: {version[:60]} is not a version", hint=hint)
+    return version
 
 
 def _chart_version(chart: Path) -> str:

@@ -133,6 +133,21 @@ def test_path_narrows_the_tree_and_a_missing_one_is_an_error(work: Work, tmp_pat
     mirror.close()
 
 
+def test_a_missing_branch_is_told_with_the_url_and_the_branches_there(work: Work, tmp_path: Path) -> None:
+    mirror = Mirror.open(config(work, branch="mian"), tmp_path / "m", limits=Limits())
+    with pytest.raises(Stalled) as caught:
+        mirror.fetch()
+    assert caught.value.hint == "the repository has no branch yet: push one"
+    work.commit({"a.yaml": "a"})
+    for call in (mirror.fetch, mirror.remote_commit):
+        with pytest.raises(Stalled) as caught:
+            call()
+        assert caught.value.reason == "RefMissing"
+        assert caught.value.message == f"the branch mian does not exist in {mirror._place.address.url}"
+        assert caught.value.hint == "did you mean main? spec.sources[].branch; there are: main"
+    mirror.close()
+
+
 def test_missing_branch_and_unknown_commit(work: Work, mirror: Mirror) -> None:
     with pytest.raises(Stalled) as caught:
         mirror.fetch()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.errors import Stalled
 from reconciler.verbs import status
 from tests.memory.failures import answer, on
 from tests.memory.server import Server
@@ -48,6 +49,11 @@ def shown(server: Server) -> str:
 
 
 def test_nobody_leads(server: Server) -> None:
+    with pytest.raises(Stalled, match="nothing here: namespace nidus-system has no source"):
+        shown(server)
+    server.put(
+        {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "metadata": {"name": "p", "namespace": NAMESPACE}}
+    )
     assert shown(server).startswith("CONTROLLER  none holds the Lease: nothing is reconciled")
     lease(server, "", 3.0)
     assert shown(server).startswith("CONTROLLER  none holds the Lease: nothing is reconciled")
@@ -64,6 +70,9 @@ def test_somebody_led(server: Server) -> None:
 
 
 def test_who_may_not_read_the_lease_sees_the_rest(server: Server) -> None:
+    server.put(
+        {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "metadata": {"name": "p", "namespace": NAMESPACE}}
+    )
     server.fail(answer(403), on("get", kind="Lease"))
     assert shown(server).startswith("SOURCE")
 

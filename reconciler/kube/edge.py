@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.errors import ApiError, ErrorClass, UsageError, one_line
-from reconciler.kube import timed
+from reconciler.kube import kubeconfig, timed
 from reconciler.kube.client import Client, no_fence
 from reconciler.kube.secret import context, credentials
 from reconciler.kube.transport import Guard, Limits, Transport
@@ -215,6 +215,8 @@ def _host_configuration(config: HostConfig) -> Any:
         with suppress(ConfigException):
             load_incluster_config(client_configuration=configuration)
             return configuration
+    files, named_by = (config.kubeconfig, "--kubeconfig") if config.kubeconfig else (_usual_files(), "KUBECONFIG")
+    user = kubeconfig.user(files, config.context, named_by)
     try:
         load_kube_config(
             config_file=config.kubeconfig or None,
@@ -222,6 +224,22 @@ def _host_configuration(config: HostConfig) -> Any:
             client_configuration=configuration,
             persist_config=False,
         )
-    except (ConfigException, OSError, ValueError) as error:
-        raise UsageError(f"no access to the host cluster: {error}", hint=KUBECONFIG_HINT) from None
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        told = f"no access to the host cluster by {files}, which {named_by} names: {error}"
+        raise UsageError(told, hint=KUBECONFIG_HINT) from None
+    if user and user.promised and not _identified(configuration):
+        message = f"no credentials came from user {user.name} in {user.file}: nothing is asked as nobody"
+        raise UsageError(message, hint="its exec plugin, token or certificate gave none; kubectl auth whoami says more")
     return configuration
+
+
+def _usual_files() -> str:
+    """Where kubectl looks, too: KUBECONFIG, else the file in the home folder."""
+    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
+
+    return str(KUBE_CONFIG_DEFAULT_LOCATION)
+
+
+def _identified(configuration: Any) -> bool:
+    """Whether a request of this configuration says who asks."""
+    return bool(configuration.api_key or configuration.username or configuration.cert_file)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reconciler.errors import NidusError, Stalled, Unavailable
-from reconciler.source import storage
+from reconciler.source import branches, storage
 from reconciler.source.answers import Damaged, check, refuse
 from reconciler.source.place import Place, git
 
@@ -39,7 +39,10 @@ def _once(place: Place, moved: Callable[[], bool], release: Callable[[], None]) 
         answer = git(place, arguments, network=True)
         if answer.status:
             _refuse_size(place)
-        check(answer, "fetching")
+        try:
+            check(answer, "fetching")
+        except Stalled as error:
+            raise (branches.missing(place) if error.reason == "RefMissing" else error) from None
         if "shallow roots" in answer.err:  # git says so, updates nothing and calls it a success
             refuse(answer.err, "fetching")
     except (NidusError, Damaged):

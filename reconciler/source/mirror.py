@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from reconciler.errors import Stalled, Unavailable
 from reconciler.model import Limits, Revision, SourceConfig, Tree
-from reconciler.source import environment, fetching, runner, storage, trees
+from reconciler.source import branches, environment, fetching, runner, storage, trees
 from reconciler.source.address import oid, parse
 from reconciler.source.answers import Damaged, check, refuse
 from reconciler.source.history import LONGEST, trailers
@@ -134,7 +134,7 @@ class Mirror:
         answer = self._git(("ls-remote", "--refs", "--", address.url, f"refs/heads/{address.branch}"), network=True)
         found = check(answer, "asking for the branch").split()
         if not found:
-            raise Stalled(f"the branch {address.branch} does not exist", reason="RefMissing")
+            raise branches.missing(self._place)
         return oid(found[0].decode())
 
     def _resolve(self, ref: str) -> Revision | None:

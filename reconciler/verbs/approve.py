@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import UsageError
-from reconciler.verbs import connection, table
+from reconciler.errors import Stalled, UsageError
+from reconciler.verbs import connection, known, table
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
@@ -40,13 +40,16 @@ def run(args: argparse.Namespace) -> int:
     if len(digest) < SHORTEST or not set(digest) <= set("0123456789abcdef"):
         raise UsageError(f"{args.digest!r} is no digest", hint="nidus status shows what is held, each with its digest")
     client = connection.connect(args)
-    matches = [found for found in _held(client, args.namespace) if found.digest.startswith(digest)]
+    held = _held(client, args.namespace)
+    matches = [found for found in held if found.digest.startswith(digest)]
     if len({found.digest for found in matches}) != 1:
-        print(f"nothing held has the digest {digest}" if not matches else f"{digest} is short for several digests")
-        return 1
+        wrong = f"{digest} is short for several digests" if matches else f"nothing held has the digest {digest}"
+        there = sorted({found.digest[:12] for found in (matches or held)})
+        raise Stalled(wrong, hint=known.instead(digest, there) if there else "nothing is held")
     one = matches[0]
     ask(client, args.namespace, "approve", consent=one.digest, items=one.items, cluster=one.cluster, seconds=args.lasts)
     print(f"approved {one.digest[:12]} for {table.age(args.lasts)}: {one.message}")
+    known.warn(client, args.namespace)
     return 0
 
 
@@ -61,10 +64,10 @@ class _Hold:
 def _held(client: Client, namespace: str) -> list[_Hold]:
     """Everything that is held."""
     found = []
-    for item in client.list("nidus.dev", "NestedCluster", namespace=namespace)[0]:
+    for item in known.listed(client, "NestedCluster", namespace)[0]:
         plan: dict[str, Any] = (item.get("status") or {}).get("plan") or {}
         found.append(_hold(plan, str(item["metadata"]["name"]), "; ".join(plan.get("held", ()))))
-    for item in client.list("nidus.dev", "Source", namespace=namespace)[0]:
+    for item in known.listed(client, "Source", namespace)[0]:
         held = (item.get("status") or {}).get("held") or {}
         found.append(_hold(held, "", str(held.get("message", ""))))
     return [one for one in found if one.digest]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from reconciler.verbs import connection
+from reconciler.verbs import connection, known
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
@@ -24,11 +24,13 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.verbs.asking import ask
 
     client = connection.connect(args)
+    known.cluster(client, args.namespace, args.name)
     if not suspended(client, args.namespace, args.name):
         print(f"nested cluster {args.name} is not suspended by a request; a `suspend` in its file ends by a commit")
         return 1
     ask(client, args.namespace, "resume", cluster=args.name)
     print(f"nested cluster {args.name} is reconciled again")
+    known.warn(client, args.namespace)
     return 0
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from reconciler.verbs import connection, table
+from reconciler.verbs import connection, known, table
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
@@ -47,12 +48,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool, str]:
     """What to print, whether NAME exists, and the resourceVersion of the list of nested clusters."""
-    sources, _ = client.list("nidus.dev", "Source", namespace=args.namespace)
-    clusters, version = client.list("nidus.dev", "NestedCluster", namespace=args.namespace)
+    sources, _ = known.listed(client, "Source", args.namespace)
+    clusters, version = known.listed(client, "NestedCluster", args.namespace)
+    if not sources and not clusters:
+        _check_installed(client, args.namespace)
     if args.name:
+        there = known.names(clusters)
         clusters = [item for item in clusters if item["metadata"]["name"] == args.name]
         if not clusters:
-            return f"no nested cluster {args.name} in namespace {args.namespace}", False, version
+            told = f"no nested cluster {args.name} in namespace {args.namespace}; {known.instead(args.name, there)}"
+            return told, False, version
     text = _form(sources, clusters, args)
     if args.name or args.output not in ("", "wide"):
         return text, True, version
@@ -62,24 +67,22 @@ def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool, str]:
 
 def _leader(client: Client, namespace: str) -> str:
     """Which controller leads, from the Lease; "" where this user may not read it."""
-    import time
-
-    from reconciler.controller.leadership import LEASE
     from reconciler.errors import ApiError
-    from reconciler.model import ObjectRef
 
     try:
-        lease = client.get(ObjectRef("coordination.k8s.io", "Lease", namespace, LEASE)) or {}
+        return f"CONTROLLER  {known.controller(client, namespace)[1]}"
     except ApiError:
         return ""
-    spec = lease.get("spec") or {}
-    holder = "".join(filter(str.isprintable, str(spec.get("holderIdentity") or "")))[:100]
-    silent = time.time() - _seconds(spec.get("renewTime"))
-    if not holder:
-        return "CONTROLLER  none holds the Lease: nothing is reconciled until one runs"
-    if silent > 2 * float(spec.get("leaseDurationSeconds") or 15):
-        return f"CONTROLLER  {holder} was last seen {table.age(silent)} ago: nothing is reconciled until one runs"
-    return f"CONTROLLER  {holder} leads since {table.age(time.time() - _seconds(spec.get('acquireTime')))}"
+
+
+def _check_installed(client: Client, namespace: str) -> None:
+    """Raise Stalled where nothing is there, and never was a controller: it is another namespace, or another cluster."""
+    from reconciler.errors import ApiError, Stalled
+
+    with suppress(ApiError):
+        if known.lease(client, namespace) is None:
+            message = f"nothing here: namespace {namespace} has no source, no nested cluster and no controller"
+            raise Stalled(message, hint="is Nidus installed here? -n and --context name another namespace or cluster")
 
 
 def _renders(sources: Sequence[Item]) -> str:
@@ -90,16 +93,6 @@ def _renders(sources: Sequence[Item]) -> str:
 
         return f"RENDERING   stopped: {NOT_CONFINED}; {ALLOW}"
     return f"RENDERING   without network: {', '.join(sorted(said))}" if said else ""
-
-
-def _seconds(text: object) -> float:
-    """Seconds since the epoch of a time as the API writes it; 0 where it says none."""
-    from datetime import datetime
-
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _form(sources: Sequence[Item], clusters: Sequence[Item], args: argparse.Namespace) -> str:
@@ -140,7 +133,7 @@ def _notes(status: Item) -> list[str]:
 
 def _with_age(status: Item) -> str:
     """Why the source cannot be read, and when it was last fetched."""
-    fetched = _seconds(status.get("fetched"))
+    fetched = known.seconds(status.get("fetched"))
     return f"{status['error']} (last fetched {_since(fetched)} ago)" if fetched else str(status["error"])
 
 
@@ -195,7 +188,7 @@ def _detail(item: Item, width: int = 0) -> str:
 
 def _condition_line(one: Item) -> str:
     """A condition, for how long it has had this status, and its message."""
-    since = _seconds(one.get("lastTransitionTime"))
+    since = known.seconds(one.get("lastTransitionTime"))
     age = f" ({_since(since)})" if since else ""
     return f"{one['type']}={one['status']} {one['reason']}{age}" + (f": {one['message']}" if one["message"] else "")
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from reconciler.verbs import connection, table
+from reconciler.verbs import connection, known, table
 
 EXAMPLES = (('team-a --reason "database moves" --for 8h', "with a reason and an end"),)
 
@@ -26,7 +26,9 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.verbs.asking import ask
 
     client = connection.connect(args)
+    known.cluster(client, args.namespace, args.name)
     ask(client, args.namespace, "suspend", cluster=args.name, reason=args.reason, seconds=args.lasts)
     ends = f" for {table.age(args.lasts)}" if args.lasts else ""
     print(f"nested cluster {args.name} is suspended{ends}; nidus resume {args.name} ends it")
+    known.warn(client, args.namespace)
     return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from reconciler.errors import UsageError
-from reconciler.verbs import connection
+from reconciler.errors import Stalled, UsageError
+from reconciler.verbs import connection, known
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
@@ -21,7 +21,9 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", nargs="?", default="", help="one source (default: all)")
+    parser.add_argument(
+        "name", nargs="?", default="", help="one source, or the source of one nested cluster (default: all)"
+    )
     parser.add_argument(
         "--config", default="", metavar="FILE", help="needed where no controller runs: its configuration"
     )
@@ -38,40 +40,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 when the request is stored, or when its own sync left everything Ready; 1 otherwise."""
     client = connection.connect(args)
-    if _runs(client, args.namespace):
+    if known.controller(client, args.namespace)[0]:
         return _tell(client, args)
     if not args.config:
         raise UsageError("no controller runs", hint="--config FILE does one sync from here")
     return _once(args)
 
 
-def _runs(client: Client, namespace: str) -> bool:
-    """Whether a controller holds the Lease and renewed it lately. A wrong answer does no harm, because the Lease itself
-    decides."""
-    from datetime import UTC, datetime
-
-    from reconciler.controller.leadership import LEASE
-    from reconciler.model import ObjectRef
-
-    found = client.get(ObjectRef("coordination.k8s.io", "Lease", namespace, LEASE)) or {}
-    spec = found.get("spec") or {}
-    if not spec.get("holderIdentity"):
-        return False
-    age = datetime.now(UTC) - datetime.fromisoformat(spec["renewTime"])
-    return age.total_seconds() < 2 * float(spec["leaseDurationSeconds"])
-
-
 def _tell(client: Client, args: argparse.Namespace) -> int:
     from reconciler.controller import sync_requests
 
-    names = [str(item["metadata"]["name"]) for item in client.list("nidus.dev", "Source", namespace=args.namespace)[0]]
-    chosen = [name for name in names if args.source in ("", name)]
-    for name in chosen:
+    for name, why in _chosen(client, args.namespace, args.name):
         sync_requests.rise(client, args.namespace, name, sync_requests.RESYNC)
-        print(f"source {name}: the controller is told to sync")
-    if not chosen:
-        print(f"no source {args.source}; there are: {', '.join(names) or 'none'}")
-    return 0 if chosen else 1
+        print(f"source {name}{why}: the controller is told to sync")
+    return 0
+
+
+def _chosen(client: Client, namespace: str, name: str) -> list[tuple[str, str]]:
+    """The sources to sync, and why one was chosen: all of them, one by its name, or that of a nested cluster. Raises Stalled."""
+    sources = known.names(known.listed(client, "Source", namespace)[0])
+    if name in sources or not name:
+        if not sources:
+            raise Stalled(f"no source in namespace {namespace}", hint="nidus status tells more")
+        return [(source, "") for source in sources if name in ("", source)]
+    clusters = {str(item["metadata"]["name"]): item for item in known.listed(client, "NestedCluster", namespace)[0]}
+    source = str((clusters[name].get("spec") or {}).get("source", "")) if name in clusters else ""
+    if source not in sources:
+        hint = known.instead(name, [*sources, *sorted(clusters)])
+        raise Stalled(f"no source and no nested cluster {name}", hint=hint)
+    return [(source, f" of nested cluster {name}")]
 
 
 def _once(args: argparse.Namespace) -> int:

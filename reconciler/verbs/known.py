@@ -1,0 +1,92 @@
+"""What the verbs look up on the host cluster before they act: sources, nested clusters, and whether a controller is alive."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import ApiError, ErrorClass, Stalled, printable
+from reconciler.verbs import table, usage
+
+if TYPE_CHECKING:
+    from reconciler.kube.client import Client
+
+Item = Mapping[str, Any]
+_SHOWN = 12  # names that one message lists
+_IDLE = "nothing is reconciled until one runs"
+
+
+def listed(client: Client, kind: str, namespace: str) -> tuple[Sequence[Item], str]:
+    """All Sources or NestedClusters, and the resourceVersion of the list. Raises Stalled where Nidus is not installed."""
+    try:
+        return client.list("nidus.dev", kind, namespace=namespace)
+    except ApiError as error:
+        if error.kind is not ErrorClass.KIND_MISSING:
+            raise
+        message = f"Nidus is not installed on this host cluster: it has no kind {kind} of nidus.dev"
+        raise Stalled(message, hint="kubectl apply -f deploy/crds; or is --context another cluster?") from None
+
+
+def names(items: Sequence[Item]) -> list[str]:
+    return sorted(str(item["metadata"]["name"]) for item in items)
+
+
+def cluster(client: Client, namespace: str, name: str) -> Item:
+    """The nested cluster NAME. Raises Stalled where there is none."""
+    items, _ = listed(client, "NestedCluster", namespace)
+    for item in items:
+        if item["metadata"]["name"] == name:
+            return item
+    raise Stalled(f"no nested cluster {name} in namespace {namespace}", hint=instead(name, names(items)))
+
+
+def instead(name: str, there: Sequence[str]) -> str:
+    """Which name was probably meant, or which there are."""
+    if not there:
+        return "there is none; nidus status tells more"
+    more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+    return usage.close(name, there) or f"there are: {', '.join(there[:_SHOWN])}{more}"
+
+
+def lease(client: Client, namespace: str) -> Item | None:
+    """The controllers' Lease; None where no controller ever ran in this namespace. Raises ApiError."""
+    from reconciler.controller.leadership import LEASE
+    from reconciler.model import ObjectRef
+
+    return client.get(ObjectRef("coordination.k8s.io", "Lease", namespace, LEASE))
+
+
+def controller(client: Client, namespace: str) -> tuple[bool, str]:
+    """Whether a controller holds the Lease and renewed it lately, and that in words. Raises ApiError. The Lease itself
+    decides who writes, so a wrong answer does no harm."""
+    import time
+
+    spec = (lease(client, namespace) or {}).get("spec") or {}
+    holder = "".join(filter(str.isprintable, str(spec.get("holderIdentity") or "")))[:100]
+    silent = time.time() - seconds(spec.get("renewTime"))
+    if not holder:
+        return False, f"none holds the Lease: {_IDLE}"
+    if silent > 2 * float(spec.get("leaseDurationSeconds") or 15):
+        return False, f"{holder} was last seen {table.age(silent)} ago: {_IDLE}"
+    return True, f"{holder} leads since {table.age(time.time() - seconds(spec.get('acquireTime')))}"
+
+
+def warn(client: Client, namespace: str) -> None:
+    """Tell who has just asked for something that no controller is alive to do it; nothing where this user may not see
+    that."""
+    with suppress(ApiError):
+        alive, told = controller(client, namespace)
+        if not alive:
+            print(printable(f"note: no controller is alive: {told}"), file=sys.stderr)
+
+
+def seconds(text: object) -> float:
+    """Seconds since the epoch of a time as the API writes it; 0 where it says none."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,251 @@
+"""Verbs that are given the wrong cluster, the wrong name or a broken environment: one sentence, what to do, nothing done."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler import settings
+from reconciler.__main__ import main
+from reconciler.errors import UsageError
+from reconciler.kube import kubeconfig
+from tests.memory.http import Front
+from tests.memory.server import Server
+
+ROOT = Path(__file__).parents[1]
+NAMESPACE = "nidus-system"
+OURS = {"apiVersion": "nidus.dev/v1alpha1"}
+
+
+def config(url: str, **user: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+
+
+@pytest.fixture
+def server() -> Server:
+    made = Server()
+    made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    return made
+
+
+@pytest.fixture
+def installed(server: Server) -> Server:
+    for file in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
+        server.put(yaml.safe_load(file.read_text()))
+    for kind, name, spec in (("Source", "platform", {}), ("NestedCluster", "team-b", {"source": "platform"})):
+        server.put({**OURS, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec})
+    return server
+
+
+@pytest.fixture
+def reached(server: Server, tmp_path: Path) -> Iterator[list[str]]:
+    """The flags that reach the server."""
+    with Front(server) as front:
+        file = tmp_path / "kubeconfig"
+        file.write_text(json.dumps(config(front.url, token="t")))
+        yield ["--kubeconfig", str(file)]
+
+
+def lead(server: Server, seconds: float) -> None:
+    """A controller renewed its Lease so many seconds ago."""
+    now = datetime.now(UTC)
+    times = {
+        name: (now - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        for name in ("acquireTime", "renewTime")
+    }
+    spec = {"holderIdentity": "nidus-0", "leaseDurationSeconds": 15, **times}
+    metadata = {"name": "nidus", "namespace": NAMESPACE}
+    server.put({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec})
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = main(words)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["status", "team-b"], ["suspend", "x"], ["resume", "x"], ["approve", "0123456789"]]
+)
+def test_a_cluster_without_nidus_is_named(
+    words: list[str], reached: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = told(capsys, *words, *reached)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: Nidus is not installed on this host cluster: it has no kind ")
+    assert err.endswith("  hint: kubectl apply -f deploy/crds; or is --context another cluster?\n")
+
+
+def test_a_namespace_with_nothing_in_it(
+    installed: Server, reached: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, "status", "-n", "nowhere", *reached) == (
+        1,
+        "",
+        "error: nothing here: namespace nowhere has no source, no nested cluster and no controller\n"
+        "  hint: is Nidus installed here? -n and --context name another namespace or cluster\n",
+    )
+
+
+@pytest.mark.parametrize("verb", ["suspend", "resume"])
+def test_an_unknown_nested_cluster_is_refused(
+    verb: str, installed: Server, reached: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = f"error: no nested cluster team-x in namespace {NAMESPACE}\n"
+    assert told(capsys, verb, "team-x", *reached) == (1, "", f"{message}  hint: did you mean team-b?\n")
+    message = f"error: no nested cluster nope in namespace {NAMESPACE}\n"
+    assert told(capsys, verb, "nope", *reached) == (1, "", f"{message}  hint: there are: team-b\n")
+    assert installed.objects("nidus.dev", "Request") == []
+
+
+def test_a_digest_of_nothing_is_refused(
+    installed: Server, reached: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, "approve", "0123456789", *reached) == (
+        1,
+        "",
+        "error: nothing held has the digest 0123456789\n  hint: nothing is held\n",
+    )
+
+
+@pytest.mark.parametrize(("seconds", "alive"), [(0.0, True), (3600.0, False)])
+def test_what_no_controller_will_do_is_said(
+    seconds: float, alive: bool, installed: Server, reached: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lead(installed, seconds)
+    code, out, err = told(capsys, "suspend", "team-b", *reached)
+    assert (code, out) == (0, "nested cluster team-b is suspended; nidus resume team-b ends it\n")
+    assert ("note: no controller is alive: nidus-0 was last seen" in err) is not alive
+    assert told(capsys, "resume", "team-b", *reached)[0] == 0
+
+
+def test_sync_takes_a_source_or_a_nested_cluster(
+    installed: Server, reached: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lead(installed, 0.0)
+    done = "the controller is told to sync\n"
+    assert told(capsys, "sync", *reached) == (0, f"source platform: {done}", "")
+    assert told(capsys, "sync", "platform", *reached) == (0, f"source platform: {done}", "")
+    assert told(capsys, "sync", "team-b", *reached) == (0, f"source platform of nested cluster team-b: {done}", "")
+    message = "error: no source and no nested cluster platfrom\n  hint: did you mean platform?\n"
+    assert told(capsys, "sync", "platfrom", *reached) == (1, "", message)
+
+
+def test_a_plan_needs_commits(
+    installed: Server, reached: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = told(capsys, "plan", str(tmp_path), *reached)
+    assert (code, out) == (64, "")
+    assert err == (
+        f"error: no commit of {tmp_path} can be read: it is in no Git repository, in one without a commit, or in one of "
+        "another user\n  hint: a plan compares with the commits that were accepted: nidus plan WORK_TREE\n"
+    )
+
+
+GARBAGE: dict[str, tuple[bytes, str]] = {
+    "not yaml": (b"a: [\n", "not YAML, line 2"),
+    "bytes": (b"\xff\xfe\x00", "not YAML"),
+    "text": (b"hello", "it is no mapping"),
+    "empty": (b"", "it is no mapping"),
+    "a list": (b"[]", "it is no mapping"),
+    "users that are a text": (b"users: hello", "users is no list of names, each with a user"),
+    "contexts without names": (b"contexts: [{context: {}}]", "contexts is no list of names, each with a context"),
+    "clusters that are numbers": (
+        b"clusters: [{name: c, cluster: 5}]",
+        "clusters is no list of names, each with a cluster",
+    ),
+    "deep": (b"a: " + b"[" * 20000, "not YAML"),
+}
+
+
+@pytest.mark.parametrize("case", GARBAGE)
+@pytest.mark.parametrize("by", ["KUBECONFIG", "--kubeconfig"])
+def test_a_kubeconfig_that_is_none_is_named(case: str, by: str, tmp_path: Path) -> None:
+    data, why = GARBAGE[case]
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(data)
+    with pytest.raises(UsageError) as refused:
+        kubeconfig.user(str(file), "", by)
+    assert refused.value.message.startswith(f"{file}, which {by} names, is no kubeconfig: {why}")
+
+
+def test_a_kubeconfig_that_is_not_there_is_named_with_its_variable(tmp_path: Path) -> None:
+    done = nidus("status", KUBECONFIG=f"{tmp_path}/a:{tmp_path}/b")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.startswith(f"error: KUBECONFIG names {tmp_path}/a and {tmp_path}/b, which is not there\n")
+    (tmp_path / "a").write_text("- hello\n")
+    done = nidus("status", KUBECONFIG=f"{tmp_path}/a:{tmp_path}/b")
+    assert done.returncode == 64 and "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"error: {tmp_path}/a, which KUBECONFIG names, is no kubeconfig: it is no mapping\n")
+
+
+def nidus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    whole = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"} | environment
+    command = [sys.executable, "-m", "reconciler", *words]
+    return subprocess.run(command, env=whole, capture_output=True, text=True, timeout=60, check=False)
+
+
+USERS: dict[str, tuple[dict[str, Any], str]] = {
+    "a plugin that is not there": (
+        {
+            "exec": {
+                "apiVersion": "client.authentication.k8s.io/v1",
+                "command": "no-such-plugin",
+                "installHint": "ask Ann",
+            }
+        },
+        "error: the exec plugin no-such-plugin of user u in {file} is not there\n  hint: ask Ann\n",
+    ),
+    "a plugin that fails": (
+        {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "interactiveMode": "Never"}},
+        "error: no credentials came from user u in {file}: nothing is asked as nobody\n",
+    ),
+    "a certificate that is not there": ({"client-certificate": "/nope", "client-key": "/nope"}, "/nope"),
+    "a token file that is not there": ({"tokenFile": "/nope"}, "/nope"),
+}
+
+
+@pytest.mark.parametrize("case", USERS)
+def test_nothing_is_asked_as_nobody(case: str, installed: Server, tmp_path: Path) -> None:
+    user, message = USERS[case]
+    file = tmp_path / "kubeconfig"
+    with Front(installed) as front:
+        url = front.url.replace("http:", "https:") if "client-certificate" in user else front.url
+        file.write_text(json.dumps(config(url, **user)))
+        done = nidus("status", "--kubeconfig", str(file))
+    assert (done.returncode, done.stdout) == (64, "")
+    assert message.format(file=file) in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("chart", "why"),
+    [
+        (None, "is not a chart (no Chart.yaml)"),
+        ("name: x\n", "Chart.yaml names no version"),
+        ("version: latest\n", "latest is not a version"),
+        ("version: \xff", "cannot be read"),
+    ],
+)
+def test_a_chart_in_the_environment_that_is_none_is_named(
+    chart: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIDUS_ENGINE_CHART", str(tmp_path))
+    if chart is not None:
+        (tmp_path / "Chart.yaml").write_bytes(chart.encode("latin-1"))
+    with pytest.raises(UsageError, match=str(tmp_path)) as refused:
+        settings.load("", repo="/srv/x")
+    assert why in refused.value.message
