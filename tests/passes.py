@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,7 +47,7 @@ from tests.documents import pack as pack
 from tests.documents import profile as profile
 from tests.memory import actors
 from tests.memory.server import Server
-from tests.repository import BLOBS, Repository, render
+from tests.repository import BLOBS, Renders, Repository
 from tests.turns import Turns
 
 HOME = "nidus-system"
@@ -290,8 +290,8 @@ class Fleet:
         host = self._client(self.host)
         seen = host.doubting(self.cache.doubt) if self.cache is not None else host
         targets: Any = _Targets(lambda target, namespace: self._target(target, bundle))
-        made = watches.reader(bundle, seen, targets, _NONE, _NONE, FACTS, self.cache)
-        return replace(made, render=lambda layer: render(layer, self.git.blobs))
+        renders: Any = Renders(self.git.blobs)
+        return watches.reader(bundle, seen, targets, renders, _NONE, FACTS, self.cache)
 
     def _target(self, target: Target, bundle: Bundle) -> Client:
         if target.nested in self.bugs:
@@ -329,4 +329,4 @@ class _Targets:
 
 
 _NONE: Any = None
-"""The renderer of `watches.reader`, and what reads files for it: the fleet renders in this process."""
+"""What reads files for the renderer of `watches.reader`: the fleet renders in this process."""

@@ -11,7 +11,7 @@ import msgspec
 
 from reconciler.errors import Stalled
 from reconciler.model import Content, HostFacts, Layer, Limits, Object, Revision, Rules, Snapshot
-from reconciler.packs import KINDS
+from reconciler.packs import KINDS, apis
 from reconciler.packs.wire import Job
 from reconciler.packs.worker import answer
 from reconciler.spec import config as configuration
@@ -21,7 +21,7 @@ from tests.spec_cases import tree
 CHART = Path(__file__).parents[1] / "devhost" / "chart"
 BLOBS = {f"engine:{path.relative_to(CHART)}": path.read_bytes() for path in sorted(CHART.rglob("*")) if path.is_file()}
 _RENDER = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
-_rendered: dict[str, bytes] = {}
+_rendered: dict[tuple[str, tuple[str, ...]], bytes] = {}
 
 
 class Repository:
@@ -62,14 +62,28 @@ class Repository:
         return found
 
 
-def render(layer: Layer, blobs: Mapping[str, bytes]) -> tuple[Object, ...]:
+class Renders:
+    """What `watches.reader` uses of packs.render.Renderer, in this process."""
+
+    def __init__(self, blobs: Mapping[str, bytes]) -> None:
+        self._blobs = blobs
+
+    def asks(self, layer: Layer, read: Any) -> bool:
+        return layer.kind == "helm" and apis.asked({path: self._blobs[oid] for path, oid in layer.files})
+
+    def render(self, layer: Layer, read: Any, *, api_versions: tuple[str, ...] = (), **more: Any) -> tuple[Object, ...]:
+        return render(layer, self._blobs, api_versions)
+
+
+def render(layer: Layer, blobs: Mapping[str, bytes], api_versions: tuple[str, ...] = ()) -> tuple[Object, ...]:
     """As a worker does, in this process. Raises Stalled."""
-    if layer.digest not in _rendered:
+    known = (layer.digest, api_versions)
+    if known not in _rendered:
         spec: dict[str, Any] = dict(layer.spec)
         files = {path: blobs[oid] for path, oid in layer.files}
         home = layer.namespace or str(spec.get("namespace", ""))
-        found = answer(Job(layer.kind, home, spec, files, dict(layer.context), "v1.36.0"), _RENDER)
+        found = answer(Job(layer.kind, home, spec, files, dict(layer.context), "v1.36.0", api_versions), _RENDER)
         if found.reason:
             raise Stalled(found.message, reason=found.reason)
-        _rendered[layer.digest] = bytes(found.objects)
-    return tuple(msgspec.json.decode(_rendered[layer.digest]))
+        _rendered[known] = bytes(found.objects)
+    return tuple(msgspec.json.decode(_rendered[known]))

@@ -8,13 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from reconciler.errors import NidusError, Retry
+from reconciler.engine import readiness
+from reconciler.errors import ApiError, ErrorClass, NidusError, Retry
 from reconciler.gather import Reader
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import EVERY, SILENCE, Seen
 from reconciler.kube.targets import ENGINE, Targets
 from reconciler.model import Bundle, HostFacts, Layer, Object, ObjectRef, Target
+from reconciler.packs import apis
 from reconciler.packs.queue import Owner
 from reconciler.packs.render import Renderer
 from reconciler.plan.mark import HOST, MANAGED_BY
@@ -55,8 +57,11 @@ def reader(
 ) -> Reader:
     """The reader of one pass; without a cache every object is read by GET (`nidus plan`)."""
     wanted = bundle.versions.kubernetes or facts.version
+    unasked: dict[Target, NidusError] = {}  # why what charts render with the API versions of no server is not applied
 
     def client(target: Target) -> Client:
+        if target in unasked:
+            raise unasked[target]
         return targets.client(target, bundle.namespace) if target.nested else host
 
     def cached(target: Target, ref: ObjectRef) -> Object | None:
@@ -64,13 +69,33 @@ def reader(
 
     def render(layer: Layer) -> tuple[Object, ...]:
         version = wanted if layer.target.nested else facts.version
-        return renderer.render(layer, read, host_version=version, owner=owner)
+        served = kinds(layer.target, version) if renderer.asks(layer, read) else ()
+        return renderer.render(layer, read, host_version=version, api_versions=served, owner=owner)
+
+    def kinds(target: Target, version: str) -> tuple[str, ...]:
+        """The API versions of the target (K6); those of its Kubernetes version where it cannot be asked: nothing more is
+        read of it in this pass."""
+        try:
+            if target.nested and not _is_up(bundle, host, cached):
+                raise ApiError(ErrorClass.TRANSIENT, "its control plane was not up when its charts were rendered")
+            return apis.spelled(client(target).kinds())
+        except NidusError as error:
+            unasked[target] = error
+            return apis.known(version)
 
     def merge(target: Target, live: Object) -> None:
         if cache is not None and not target.nested:
             cache.merge(live)
 
     return Reader(client, cached, render, merge)
+
+
+def _is_up(bundle: Bundle, host: Client, cached: Callable[[Target, ObjectRef], Object | None]) -> bool:
+    """Whether the engine is rolled out: before, its API server is not called (A7). Raises NidusError."""
+    refs = [ObjectRef("apps", kind, bundle.namespace, bundle.cluster) for kind in sorted(readiness.ROLLOUTS)]
+    found = {ref: cached(Target(""), ref) or host.get(ref) for ref in refs}
+    live = {ref: one for ref, one in found.items() if one is not None}
+    return readiness.compute(live, secret=True, answers=True).status == "Current"
 
 
 @dataclass(frozen=True, slots=True)

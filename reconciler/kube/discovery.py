@@ -15,6 +15,7 @@ AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 )
+FRESH = 2.0  # seconds that the list of all kinds is good for
 REFRESH_PAUSE = 0.25  # seconds between two refreshes because of missing kinds: many waiting layers cause one
 
 MOST = 20_000  # kinds of one server; the largest in the field have about 2,000
@@ -83,8 +84,10 @@ class Discovery:
         return ApiError(ErrorClass.KIND_MISSING, f"the server has no kind {name}")
 
     def kinds(self) -> frozenset[str]:
-        """Every served "group/version/Kind" (core: "version/Kind"), as charts ask for in `.Capabilities.APIVersions`."""
-        table = self._table or self._refreshed(time.monotonic())
+        """Every served "group/version/Kind" (core: "version/Kind"), as charts ask for in `.Capabilities.APIVersions`; not older
+        than FRESH seconds, because a kind that comes is not asked for by name."""
+        now = time.monotonic()
+        table = self._refreshed(now) if now > self._loaded + FRESH else self._table
         return frozenset(f"{resource.api_version}/{resource.kind}" for resource in table.values())
 
     def forget(self) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from reconciler.errors import NidusError, Retry, Stalled
 from reconciler.model import Layer, Object
+from reconciler.packs import apis
 from reconciler.packs.pool import Pool
 from reconciler.packs.process import Ended
 from reconciler.packs.queue import Owner, Standing
@@ -61,6 +62,7 @@ class Renderer:
         self._cpu = cpu
         self._backend = importlib.metadata.version("helm-python-sdk")
         self._results = _Results(cache)
+        self._asking: dict[str, bool] = {}
         self._standing = Standing()
         self._under_way = _UnderWay()
         self._pool = Pool(workers, recycle, memory, strict=confined, trusted=self._standing.trusted)
@@ -88,6 +90,17 @@ class Renderer:
             found = self._render(key, layer, read, owner or Owner("", layer.target.nested or ""))
             self._results.put(key, found)
         return tuple(msgspec.json.decode(found))
+
+    def asks(self, layer: Layer, read: Read) -> bool:
+        """Whether the layer's chart asks for API versions; only then they are an input of its render (K6)."""
+        if layer.kind != "helm":
+            return False
+        if layer.digest not in self._asking:
+            if len(self._asking) >= _KNOWN:
+                self._asking.clear()
+            blobs = read([oid for _, oid in layer.files])
+            self._asking[layer.digest] = apis.asked({path: blobs[oid] for path, oid in layer.files})
+        return self._asking[layer.digest]
 
     def confinement(self) -> tuple[str, ...]:
         """What keeps the workers from the network ("network namespace", "system-call filter"), () where nothing does.

@@ -1,0 +1,68 @@
+"""What a chart may ask of `.Capabilities.APIVersions` (K6): the API versions and kinds of its target."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+_ASKED = b".APIVersions"
+
+_BASE = """
+v1: ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume PersistentVolumeClaim Pod PodTemplate
+ ReplicationController ResourceQuota Secret Service ServiceAccount
+admissionregistration.k8s.io/v1: MutatingWebhookConfiguration ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding
+ ValidatingWebhookConfiguration
+apiextensions.k8s.io/v1: CustomResourceDefinition
+apiregistration.k8s.io/v1: APIService
+apps/v1: ControllerRevision DaemonSet Deployment ReplicaSet StatefulSet
+autoscaling/v1: HorizontalPodAutoscaler
+autoscaling/v2: HorizontalPodAutoscaler
+batch/v1: CronJob Job
+certificates.k8s.io/v1: CertificateSigningRequest
+coordination.k8s.io/v1: Lease
+discovery.k8s.io/v1: EndpointSlice
+events.k8s.io/v1: Event
+flowcontrol.apiserver.k8s.io/v1: FlowSchema PriorityLevelConfiguration
+networking.k8s.io/v1: Ingress IngressClass NetworkPolicy
+node.k8s.io/v1: RuntimeClass
+policy/v1: PodDisruptionBudget
+rbac.authorization.k8s.io/v1: ClusterRole ClusterRoleBinding Role RoleBinding
+scheduling.k8s.io/v1: PriorityClass
+storage.k8s.io/v1: CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment
+"""
+"""What Kubernetes 1.30 and every later version up to 1.36 serve by default."""
+
+_SINCE = {
+    33: "networking.k8s.io/v1: IPAddress ServiceCIDR",
+    34: "resource.k8s.io/v1: DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice\n"
+    "storage.k8s.io/v1: VolumeAttributesClass",
+    36: "admissionregistration.k8s.io/v1: MutatingAdmissionPolicy MutatingAdmissionPolicyBinding",
+}
+"""What came with a minor version and stays (CHANGELOG of each minor version)."""
+
+_UNTIL = {31: "flowcontrol.apiserver.k8s.io/v1beta3: FlowSchema PriorityLevelConfiguration"}
+"""What was served up to a minor version (the deprecation guide)."""
+
+
+def asked(files: Mapping[str, bytes]) -> bool:
+    """Whether a chart of these files, by path, may ask for API versions; a packed subchart may."""
+    return any(path.endswith(".tgz") or _ASKED in data for path, data in files.items())
+
+
+def known(version: str) -> tuple[str, ...]:
+    """What a Kubernetes of this version ("v1.36.0") serves by default, without asking one; sorted."""
+    found = re.match(r"v?1\.([0-9]+)", version)
+    minor = int(found[1]) if found else 0
+    tables = [_BASE, *(rows for since, rows in _SINCE.items() if minor >= since)]
+    tables += [rows for until, rows in _UNTIL.items() if minor <= until]
+    return spelled(kind for table in tables for kind in _rows(table))
+
+
+def spelled(kinds: Iterable[str]) -> tuple[str, ...]:
+    """The API versions and the kinds, as charts ask for both, of "group/version/Kind" names; sorted."""
+    names = set(kinds)
+    return tuple(sorted(names | {name.rpartition("/")[0] for name in names}))
+
+
+def _rows(table: str) -> list[str]:
+    lines = table.replace("\n ", " ").strip().splitlines()
+    pairs = (line.split(": ") for line in lines)
+    return [f"{version}/{kind}" for version, kinds in pairs for kind in kinds.split()]
