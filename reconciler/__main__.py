@@ -21,6 +21,8 @@ VERBS: dict[str, str] = {
     "suspend": "stop reconciling one nested cluster, visibly",
     "resume": "reconcile a suspended nested cluster again",
     "kubeconfig": "print a kubeconfig of one nested cluster, and serve its port-forward",
+    "connect": "write a context of one nested cluster into your kubeconfig, and hold its port-forward in the background",
+    "disconnect": "remove contexts that `nidus connect` wrote, and end their port-forwards",
     "schema": "print or write the JSON Schemas",
     "version": "print the version of this command and of what it renders with",
     "help": "explain one verb, or list them",

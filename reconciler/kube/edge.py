@@ -37,6 +37,31 @@ def host(config: HostConfig, deadline: float = 10.0, *, fence: Callable[[], None
     return Client(Transport(make(), renew=make, limits=Limits(deadline=deadline)), fence=fence)
 
 
+def server(client: Client) -> str:
+    """The address that `client` talks to."""
+    return str(client.transport.api.configuration.host)
+
+
+def chosen_context(config: HostConfig) -> str:
+    """The context that host() uses now, so that a process that runs on stays with it; "" in a pod, or where there is none."""
+    from kubernetes.client.configuration import Configuration
+    from kubernetes.config.config_exception import ConfigException
+    from kubernetes.config.incluster_config import load_incluster_config
+    from kubernetes.config.kube_config import list_kube_config_contexts
+
+    if config.context:
+        return config.context
+    try:
+        if not config.kubeconfig:
+            with suppress(ConfigException):
+                load_incluster_config(client_configuration=Configuration())
+                return ""
+        _, active = list_kube_config_contexts(config.kubeconfig or None)
+    except (ConfigException, OSError, ValueError):
+        return ""
+    return str(active["name"])
+
+
 def nested(
     secret: Object,
     name: str,

@@ -168,7 +168,7 @@ What to type next, in a second terminal:
   nidus status
   nidus status team-a-dev
   kubectl get nestedclusters.nidus.dev -A
-  nidus kubeconfig team-a-dev > team-a-dev.kubeconfig & sleep 3; kubectl --kubeconfig team-a-dev.kubeconfig get deployments -A
+  nidus connect team-a-dev && kubectl --context nidus_team-a-dev get deployments -A
   cd {shlex.quote(str(stage.repository.work))}
   sed -i 's/replicas: 3/replicas: 4/' clusters/team-a-dev.yaml
   nidus plan --config ../nidus.yaml
