@@ -55,7 +55,7 @@ def replace_value(text: str, key: str, value: str) -> str:
 def parse(text: str) -> dict[str, Any]:
     """The mapping that `text` is; empty for an empty text. Raises ValueError where it is something else."""
     try:
-        found = yaml.load(text, yaml.CSafeLoader)
+        found = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ValueError(_where(error)) from None
     if found is not None and not isinstance(found, dict):
