@@ -101,6 +101,31 @@ _CONDITIONS = _list(
     ),
     "type",
 )
+_REF = {
+    "group": _text("Group of its kind."),
+    "kind": _text("Kind."),
+    "namespace": _text("Namespace."),
+    "name": _text("Name."),
+}
+_CAUSE = _object(
+    "One object on the way, or an Event.",
+    {
+        "kind": _text("Kind."),
+        "namespace": _text("Namespace."),
+        "name": _text("Name."),
+        "state": _text("A word or a count, such as CrashLoopBackOff or 0/1."),
+        "message": _text("What it says."),
+        "since": _text("Since when, or when last seen."),
+        "restarts": _number("Restarts of the container."),
+        "image": _text("Image of the container."),
+    },
+    closed=False,
+)
+_AUTHORED = {
+    "author": _text("Who wrote the commit, as the commit says."),
+    "subject": _text("Its first line."),
+    "written": _text("When it was written, as the commit says."),
+}
 _LAYERS = _list(
     "The layers, in order.",
     _object(
@@ -111,6 +136,9 @@ _LAYERS = _list(
             "health": _text("Current, InProgress, Failed, Waiting, Held or Unknown."),
             "message": _text("Why it is not Current."),
             "objects": _number("How many objects it has."),
+            "since": _text("Since when it has this health."),
+            "object": _object("The object that keeps it from being Current.", _REF, closed=False),
+            "causes": _list("From that object down to the pod and its last Event.", _CAUSE),
         },
         ("name",),
         closed=False,
@@ -130,7 +158,7 @@ _CLUSTER_STATUS = _object(
         ),
         "revision": _object(
             "Revisions; they move only when the cluster's own content changes.",
-            {"applied": _text("The last one wholly applied."), "attempted": _text("The last one tried.")},
+            {"applied": _text("The last one wholly applied."), "attempted": _text("The last one tried.")} | _AUTHORED,
         ),
         "versions": _object(
             "Versions that run.",
@@ -139,6 +167,8 @@ _CLUSTER_STATUS = _object(
         ),
         "endpoint": _text("Where the API server is reached."),
         "layers": _LAYERS,
+        "layersSeen": _text("When the layers were as shown, where the last pass did not look at them."),
+        "profiles": _list("Profiles in use, NAME@VERSION.", _text("One profile.")),
         "plan": _object(
             "The last plan.",
             {
@@ -189,6 +219,7 @@ _SOURCE_STATUS = _object(
         "renderWorkers": _text(
             "What keeps the render workers from the network; where it is none, nothing is rendered."
         ),
+        "commit": _object("Who wrote the revision.", _AUTHORED, closed=False),
     },
     closed=False,
 )
@@ -232,10 +263,11 @@ _REQUEST_SPEC["x-kubernetes-validations"] = [
 ]
 
 
-def _column(name: str, path: str, kind: str = "string") -> Json:
-    return {"name": name, "type": kind, "jsonPath": path}
+def _column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Json:
+    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
 
 
+_SHORT = {"NestedCluster": "nc"}
 _AGE = _column("Age", ".metadata.creationTimestamp", "date")
 _READY = '.status.conditions[?(@.type=="Ready")].status'
 _CLUSTER_COLUMNS = (
@@ -243,7 +275,11 @@ _CLUSTER_COLUMNS = (
     _column("Ready", _READY),
     _column("Status", ".status.status"),
     _column("Revision", ".status.revision.applied"),
+    _column("Since", '.status.conditions[?(@.type=="Ready")].lastTransitionTime', "date"),
     _AGE,
+    _column("Message", '.status.conditions[?(@.type=="Ready")].message', wide=True),
+    _column("Endpoint", ".status.endpoint", wide=True),
+    _column("Source", ".spec.source", wide=True),
 )
 _SOURCE_COLUMNS = (
     _column("Revision", ".status.revision"),
@@ -251,6 +287,7 @@ _SOURCE_COLUMNS = (
     _column("Mistakes", ".status.violationCount", "integer"),
     _column("Trigger", ".status.trigger"),
     _AGE,
+    _column("Error", ".status.error", wide=True),
 )
 _REQUEST_COLUMNS = (
     _column("Kind", ".spec.kind"),
@@ -278,7 +315,9 @@ def _definition(kind: str, plural: str, spec: Json, status: Json | None, columns
         "additionalPrinterColumns": list(columns),
         "schema": {"openAPIV3Schema": schema},
     }
-    names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
+    names: Json = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
+    if kind in _SHORT:
+        names["shortNames"] = [_SHORT[kind]]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -1,11 +1,14 @@
 """The state of a cluster's layers: which may start, which are Current, which wait and for what (A4)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler import health
 from reconciler.assignment import Assignment, Facts
+from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather import Gathered, Reader, gates
+from reconciler.gather import causes as reading
+from reconciler.health import causes
 from reconciler.model import Desired, Health, Layer, LayerStatus, Object, ObjectRef, Result, Target
 from reconciler.plan import mark
 
@@ -17,12 +20,22 @@ _WORST = ("Failed", "Terminating", "NotFound", "Unknown", "InProgress")
 class Ground:
     """The values that a layer's state is computed from: the live objects by ref (results included) and the results of
     its changes. `more`: the engine's readiness, or why an object of `ready.checks` could not be read. `unhurried`: claims that
-    wait for a pod."""
+    wait for a pod. `below`: what was read below the object that is not Current (U1)."""
 
     live: Mapping[ObjectRef, Object]
     results: Sequence[Result]
     more: tuple[Health, ...] = field(default=())
     unhurried: frozenset[ObjectRef] = frozenset()
+    below: tuple[Object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Worst:
+    """The state of a layer's objects, and the object that decides it where one does."""
+
+    word: str
+    message: str
+    ref: ObjectRef | None = None
 
 
 def of(
@@ -36,7 +49,7 @@ def of(
 ) -> tuple[LayerStatus, tuple[ObjectRef, ...]]:
     """The state of the layer after its changes, and the nested objects to watch while it is not Current."""
     one = next(each for each in gathered.desired if each.layer.name == layer.name)
-    ground = _ground(one, results, assignment, gathered, facts, reader)
+    ground = _explained(one, _ground(one, results, assignment, gathered, facts, reader), reader)
     state = state_of(one, ground, assignment.memory.since.get(layer.name, now), now)
     waits = state.state != "Current" and layer.target.nested
     return state, unready(one, ground) if waits else ()
@@ -63,11 +76,13 @@ def unknown(layer: Layer, because: str) -> LayerStatus:
 def state_of(one: Desired, ground: Ground, since: float, now: float) -> LayerStatus:
     """One layer after its changes were executed. A layer that is not ready for longer than its timeout is Failed; it is
     still watched."""
-    layer, count = one.layer, len(one.objects) + len(one.unplaced)
-    word, message = _worst(one, ground)
+    layer, count, worst = one.layer, len(one.objects) + len(one.unplaced), _worst(one, ground)
+    live = ground.live.get(worst.ref) if worst.ref is not None and worst.word != "Current" else None
+    chain = causes.chain(live, ground.below) if live is not None and causes.followed(live) else ()
+    word, message = worst.word, (causes.told(chain) if chain else "") or worst.message
     if word == "InProgress" and now - since > layer.timeout:
         word, message = "Failed", f"not ready after {layer.timeout:.0f} s: {message}"
-    return LayerStatus(layer.name, str(layer.target), word, message, count)
+    return LayerStatus(layer.name, str(layer.target), word, message, count, worst.ref, chain)
 
 
 def unready(one: Desired, ground: Ground) -> tuple[ObjectRef, ...]:
@@ -113,30 +128,52 @@ def _ground(
     return Ground({**live, **found}, results, tuple(more), gates.unhurried(mine, layer.target, reader))
 
 
-def _worst(one: Desired, ground: Ground) -> tuple[str, str]:
+def _explained(one: Desired, ground: Ground, reader: Reader) -> Ground:
+    """The ground, with what is below the object that keeps the layer from being Current. Nothing is read while it is."""
+    worst = _worst(one, ground)
+    live = ground.live.get(worst.ref) if worst.ref is not None else None
+    if live is None or worst.word not in ("InProgress", "Failed"):
+        return ground
+    try:
+        client = reader.client(one.layer.target)
+    except LeaseLost:
+        raise
+    except NidusError:  # the target stopped answering: the next pass says so
+        return ground
+    return replace(ground, below=reading.read(live, client, reader.reads))
+
+
+def _worst(one: Desired, ground: Ground) -> _Worst:
     problems = [_of_result(result) for result in ground.results if result.outcome in BLOCKING]
     if problems:
-        return min(problems, key=lambda problem: ("Failed", "Held", "InProgress").index(problem[0]))
+        return min(problems, key=lambda problem: ("Failed", "Held", "InProgress").index(problem.word))
     states = [(ref, _health(ground, ref)) for ref in map(mark.ref_of, one.objects)]
-    found = [(_named(ref, state), state) for ref, state in states if state.status in _WORST]
-    found += [(state.message, state) for state in (health.gate(check, ground.live) for check in one.layer.gates)]
-    found += [(state.message, state) for state in ground.more]
+    found: list[tuple[str, Health, ObjectRef | None]] = [
+        (_named(ref, state), state, ref) for ref, state in states if state.status in _WORST
+    ]
+    found += [(state.message, state, None) for state in (health.gate(check, ground.live) for check in one.layer.gates)]
+    found += [(state.message, state, None) for state in ground.more]
     unread = next((state for state in ground.more if state.status == "Unknown"), None)
     if unread is not None:
-        return "Unknown", unread.message
+        return _Worst("Unknown", unread.message)
     for status in _WORST:
-        messages = sorted(message for message, state in found if state.status == status)
-        if messages:
-            return ("Failed" if status == "Failed" else "InProgress"), messages[0]
-    return "Current", "; ".join(sorted(_named(ref, state) for ref, state in states if state.reason in health.PAUSED))
+        worst = sorted(
+            ((message, ref) for message, state, ref in found if state.status == status), key=lambda one: one[0]
+        )
+        if worst:
+            return _Worst("Failed" if status == "Failed" else "InProgress", *worst[0])
+    return _Worst(
+        "Current", "; ".join(sorted(_named(ref, state) for ref, state in states if state.reason in health.PAUSED))
+    )
 
 
-def _of_result(result: Result) -> tuple[str, str]:
+def _of_result(result: Result) -> _Worst:
+    ref = result.change.ref
     if result.outcome == "held":
-        return "Held", f"{result.change.ref}: {result.error}"
+        return _Worst("Held", f"{ref}: {result.error}", ref)
     if result.outcome == "waiting":
-        return "InProgress", f"{result.change.ref}: {result.error}"
-    return "Failed", f"{result.change.ref}: {result.reason}: {result.error}"
+        return _Worst("InProgress", f"{ref}: {result.error}", ref)
+    return _Worst("Failed", f"{ref}: {result.reason}: {result.error}", ref)
 
 
 def _health(ground: Ground, ref: ObjectRef) -> Health:

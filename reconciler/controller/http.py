@@ -12,6 +12,7 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from werkzeug.sansio.utils import host_is_trusted
 
+from reconciler.model import Authored
 from reconciler.report import Reporter
 from reconciler.report.view import ClusterView, SourceView, stamp
 
@@ -128,6 +129,7 @@ def _source(one: SourceView) -> dict[str, Any]:
     return {
         "name": one.source,
         "revision": one.revision,
+        "commit": _authored(one.authored),
         "clusters": one.accepted,
         "violations": violations,
         "violationCount": one.violation_count,
@@ -147,6 +149,8 @@ def _cluster(one: ClusterView) -> dict[str, Any]:
         "status": one.word,
         "revision": one.attempted,
         "applied": one.applied,
+        "commit": _authored(one.authored),
+        "profiles": list(one.extra.get("profiles", ())),
         "endpoint": one.endpoint,
         "looked": stamp(one.at) if one.at else "",
         "conditions": {
@@ -160,9 +164,17 @@ def _cluster(one: ClusterView) -> dict[str, Any]:
                 "health": layer.state,
                 "message": layer.message,
                 "objects": layer.objects,
+                "since": layer.since,
+                "object": str(layer.ref) if layer.ref else "",
+                "causes": [asdict(link) for link in layer.causes],
             }
             for layer in one.layers
         ],
+        "layersSeen": one.seen,
         "plan": {"counts": dict(one.plan.counts), "changes": [asdict(change) for change in one.plan.changes]},
         "held": {"message": one.held.message, "digest": one.held.consent} if one.held else None,
     }
+
+
+def _authored(one: Authored | None) -> dict[str, Any] | None:
+    return asdict(one) | {"at": stamp(one.at)} if one else None

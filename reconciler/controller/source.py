@@ -246,6 +246,7 @@ class Source:
                 fetched=self._fetched,
                 error=error,
                 generation=self._served,
+                authored=self.mirror.authored(snapshot.revision.commit) if snapshot else None,
             )
         )
 

@@ -20,6 +20,7 @@ from reconciler.model import Bundle, Destructive, Layer, Object, ObjectRef, Perm
 from reconciler.reconcile import Writer, reconcile
 from reconciler.report import Reporter, log
 
+_PROFILE = "profile/"  # what the digests of profiles are called in a record, before NAME@VERSION
 NO_VERSIONS: dict[str, str] = {"engine": "", "kubernetes": ""}
 
 
@@ -189,7 +190,13 @@ class Workers:
         path = document.path if document else (state.record.path if state else "")
         runs = state.record.versions if state else None
         versions = {"engine": runs.engine, "kubernetes": runs.kubernetes} if runs else NO_VERSIONS
-        extra = {"versions": versions} if versions != NO_VERSIONS else {}
+        extra: dict[str, object] = {"versions": versions} if versions != NO_VERSIONS else {}
+        profiles = (
+            sorted(key.removeprefix(_PROFILE) for key in state.record.digests if key.startswith(_PROFILE))
+            if state
+            else []
+        )
+        extra |= {"profiles": profiles} if profiles else {}
         self._tools.reporter.cluster(outcome.report, source=given.source, path=path, seconds=seconds, extra=extra)
 
 

@@ -1,22 +1,37 @@
 """What a pass reads with: the clients of its targets, the live cache of the host, the render workers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.kube.client import Client
 from reconciler.model import Layer, Object, ObjectRef, Target
 
 Key = tuple[Target, ObjectRef]
+CAUSES = 20  # reads of one pass for the causes of what is not Current (U1)
+
+
+@dataclass(slots=True)
+class Reads:
+    """How many reads are left."""
+
+    left: int = CAUSES
+
+    def take(self) -> bool:
+        """Whether one more is allowed; it then counts as done."""
+        self.left -= 1
+        return self.left >= 0
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
     """`client` and `render` raise NidusError where a target cannot be reached or a layer not be rendered now.
 
-    `merge` stores the answers to our own writes, so that the cache is never older than they are (R1).
+    `merge` stores the answers to our own writes, so that the cache is never older than they are (R1). `reads` are those a pass may
+    spend on causes.
     """
 
     client: Callable[[Target], Client]
     cached: Callable[[Target, ObjectRef], Object | None]
     render: Callable[[Layer], tuple[Object, ...]]
     merge: Callable[[Target, Object], None]
+    reads: Reads = field(default_factory=Reads)

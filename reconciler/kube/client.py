@@ -15,6 +15,7 @@ from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import shape, weight
 from reconciler.kube.discovery import Discovery, Resource
 from reconciler.kube.errors import broken
+from reconciler.kube.paths import asked, path_of
 from reconciler.kube.shape import Asked, Head
 from reconciler.kube.timed import Limit, sooner
 from reconciler.kube.transport import APPLY, JSON, MERGE, Call, Transport
@@ -87,14 +88,14 @@ class Client:
     def read(self, ref: ObjectRef, *, version: str = "") -> tuple[Head, bytes] | None:
         """Like `get`, still encoded, with its checked head."""
         resource = self.resource(ref.group, ref.kind, version)
-        call = Call("get", "GET", _path(resource, ref), ref=ref, resource=resource.plural)
+        call = Call("get", "GET", path_of(resource, ref), ref=ref, resource=resource.plural)
         try:
             body = self._send(call)
         except ApiError as error:
             if error.kind in (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING):
                 return None
             raise
-        return shape.head(body, _asked("get", resource, ref)), body
+        return shape.head(body, asked("get", resource, ref)), body
 
     def list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Objects, str]:
         """Return (objects, resourceVersion) of a whole collection; `labels` is a selector. Never a partial list (S3)."""
@@ -111,6 +112,18 @@ class Client:
             if error.kind is not ErrorClass.RELIST:
                 raise
         return self._pages(group, kind, namespace, labels)
+
+    def some(
+        self, group: str, kind: str, *, namespace: str, labels: str = "", fields: str = "", limit: int = PAGE
+    ) -> Objects:
+        """Up to `limit` objects of a collection, and perhaps not all: to show them, never to decide what is absent (S3)."""
+        resource, chosen = self.resource(group, kind), {"labelSelector": labels, "fieldSelector": fields}
+        query = {"limit": str(limit)} | {key: value for key, value in chosen.items() if value}
+        body = self._send(Call("list", "GET", resource.path(quote(namespace)), query))
+        head = {"apiVersion": resource.api_version, "kind": kind}
+        return [
+            {**head, **shape.body(raw, "list")} for _, raw in shape.page(body, Asked("list", resource, namespace)).items
+        ]
 
     def heads(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
         """Like `raw_list`, with metadata only; items are encoded only where the server sends whole objects anyway."""
@@ -168,26 +181,26 @@ class Client:
         if dry_run:
             query["dryRun"] = "All"
         body = msgspec.json.encode({**obj, "metadata": metadata})
-        call = Call("apply", "PATCH", _path(resource, ref), query, body, APPLY, ref=ref, resource=resource.plural)
+        call = Call("apply", "PATCH", path_of(resource, ref), query, body, APPLY, ref=ref, resource=resource.plural)
         status, answer = self._write(call, free=dry_run)
         kept = not (dry_run and status == 201)
-        return Applied(shape.decoded(answer, _asked("apply", resource, ref, uid, kept=kept)), status == 201)
+        return Applied(shape.decoded(answer, asked("apply", resource, ref, uid, kept=kept)), status == 201)
 
     def create(self, obj: Object) -> Object:
         """POST; RACED when the name is taken."""
         ref, resource = self._place(obj)
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
-        path = _path(resource, ref).rpartition("/")[0]
+        path = path_of(resource, ref).rpartition("/")[0]
         call = Call("create", "POST", path, query, dict(obj), ref=ref, resource=resource.plural)
-        return shape.decoded(self._write(call)[1], _asked("create", resource, ref))
+        return shape.decoded(self._write(call)[1], asked("create", resource, ref))
 
     def replace(self, obj: Object) -> Object:
         """PUT of an object with the resourceVersion it is based on; RACED when that has changed."""
         ref, resource = self._place(obj)
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
-        call = Call("replace", "PUT", _path(resource, ref), query, dict(obj), ref=ref, resource=resource.plural)
+        call = Call("replace", "PUT", path_of(resource, ref), query, dict(obj), ref=ref, resource=resource.plural)
         uid = str(obj["metadata"].get("uid") or "")
-        return shape.decoded(self._write(call)[1], _asked("replace", resource, ref, uid))
+        return shape.decoded(self._write(call)[1], asked("replace", resource, ref, uid))
 
     def patch_status(self, ref: ObjectRef, body: Object) -> Object:
         """Server-side apply on /status; `body` needs apiVersion, kind and status only. Forced, because nobody else
@@ -195,9 +208,9 @@ class Client:
         _, resource = self._place({**body, "metadata": {"name": ref.name, "namespace": ref.namespace}})
         whole = {**body, "metadata": {"name": ref.name} | ({"namespace": ref.namespace} if ref.namespace else {})}
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "true"}
-        path = _path(resource, ref, "status")
+        path = path_of(resource, ref, "status")
         call = Call("apply", "PATCH", path, query, msgspec.json.encode(whole), APPLY, ref=ref, resource=resource.plural)
-        return shape.decoded(self._write(call)[1], _asked("apply", resource, ref))
+        return shape.decoded(self._write(call)[1], asked("apply", resource, ref))
 
     def hand_over(self, ref: ObjectRef, live: Object, managed: Sequence[Object]) -> Object:
         """Change the owners of fields, and no value: RACED unless the object is the same and as it was read."""
@@ -205,8 +218,8 @@ class Client:
         known = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
         body = {"metadata": {**known, "managedFields": list(managed)}}
         query = {"fieldManager": MANAGER}
-        call = Call("patch", "PATCH", _path(resource, ref), query, body, MERGE, ref=ref, resource=resource.plural)
-        return shape.decoded(self._write(call)[1], _asked("patch", resource, ref))
+        call = Call("patch", "PATCH", path_of(resource, ref), query, body, MERGE, ref=ref, resource=resource.plural)
+        return shape.decoded(self._write(call)[1], asked("patch", resource, ref))
 
     def delete(self, ref: ObjectRef, uid: str, *, propagation: str = "Background") -> Object | None:
         """Delete the object with this UID and no other (D4): None = gone, else the object that is still finalizing.
@@ -216,14 +229,14 @@ class Client:
         """
         resource = self.resource(ref.group, ref.kind)
         body: dict[str, Any] = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
-        call = Call("delete", "DELETE", _path(resource, ref), None, body, ref=ref, resource=resource.plural)
+        call = Call("delete", "DELETE", path_of(resource, ref), None, body, ref=ref, resource=resource.plural)
         try:
             told = self._write(call)[1]
         except ApiError as error:
             if error.kind is ErrorClass.ABSENT:
                 return None
             raise
-        return shape.deletion(told, _asked("delete", resource, ref, uid))
+        return shape.deletion(told, asked("delete", resource, ref, uid))
 
     def close(self) -> None:
         """Close the connections."""
@@ -238,7 +251,7 @@ class Client:
 
     def _pages(self, group: str, kind: str, namespace: str, labels: str, *, partial: bool = False) -> tuple[Raws, str]:
         resource = self.resource(group, kind)
-        asked, path = Asked("list", resource, namespace), resource.path(quote(namespace))
+        of, path = Asked("list", resource, namespace), resource.path(quote(namespace))
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
         seconds = max(self.transport.limits.listing, self.deadline)
         whole = self._copy(_limit=sooner(Limit.of(TURNS * seconds), self._limit))
@@ -251,7 +264,7 @@ class Client:
             size, values = size + len(body), values + weight.values(body)
             if size > self.transport.limits.whole or values > self.transport.limits.values:
                 break
-            page = shape.page(body, asked, partial=partial)
+            page = shape.page(body, of, partial=partial)
             items += page.items
             if not page.more:
                 return items, page.version
@@ -283,15 +296,3 @@ class Client:
         if not free:
             self.fence()
         return self._transfer(call)
-
-
-def _path(resource: Resource, ref: ObjectRef, sub: str = "") -> str:
-    if resource.namespaced and not ref.namespace:
-        raise ApiError(ErrorClass.INVALID, f"{ref} needs a namespace")
-    if not ref.name or any(part in (".", "..") or "/" in part or "%" in part for part in (ref.namespace, ref.name)):
-        raise ApiError(ErrorClass.INVALID, f"{ref} is no name of an object")  # the server's rule for a path segment
-    return resource.path(quote(ref.namespace, safe=""), quote(ref.name, safe=""), sub)
-
-
-def _asked(verb: str, resource: Resource, ref: ObjectRef, uid: str = "", *, kept: bool = True) -> Asked:
-    return Asked(verb, resource, ref.namespace if resource.namespaced else "", ref.name, uid, kept)

@@ -95,9 +95,11 @@ from reconciler.model.flow import Plan as Plan
 from reconciler.model.flow import Result as Result
 from reconciler.model.flow import Role as Role
 from reconciler.model.flow import Target as Target
+from reconciler.model.reports import Authored as Authored
 from reconciler.model.reports import Condition as Condition
 from reconciler.model.reports import Health as Health
 from reconciler.model.reports import HealthStatus as HealthStatus
 from reconciler.model.reports import LayerStatus as LayerStatus
+from reconciler.model.reports import Link as Link
 from reconciler.model.reports import Report as Report
 from reconciler.model.reports import SourceReport as SourceReport

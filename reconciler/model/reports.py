@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reconciler.model.fleet import Held, Revision, Violation
-from reconciler.model.flow import Plan, Result
+from reconciler.model.flow import ObjectRef, Plan, Result
 
 HealthStatus = Literal["Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown"]
 
@@ -29,14 +29,50 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """One object on the way from an object that is not Current down to what keeps it so (U1). `state` is a word or a count,
+    such as CrashLoopBackOff or 0/1; `since` is RFC 3339, "" where it is not known; `restarts` and `image` are of a pod's container."""
+
+    kind: str
+    namespace: str
+    name: str
+    state: str = ""
+    message: str = ""
+    since: str = ""
+    restarts: int = 0
+    image: str = ""
+
+    @property
+    def place(self) -> str:
+        """Namespace and name, as kubectl takes them."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class LayerStatus:
-    """One layer in a report: state is Current, InProgress, Failed, Waiting, Held, Unknown."""
+    """One layer in a report: state is Current, InProgress, Failed, Waiting, Held, Unknown.
+
+    `ref` is the object that decides where the layer is not Current, `causes` the chain from it to its cause; `since` when the layer
+    got this state (RFC 3339), filled in by the view.
+    """
 
     name: str
     target: str
     state: str
     message: str = ""
     objects: int = 0
+    ref: ObjectRef | None = None
+    causes: tuple[Link, ...] = ()
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Authored:
+    """Who wrote a commit: NAME <ADDRESS>, its first line, and when (seconds since the epoch), as the commit itself says."""
+
+    author: str
+    subject: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +107,4 @@ class SourceReport:
     fetched: float = 0.0
     error: str = ""
     generation: int = 0
+    authored: Authored | None = None

@@ -3,10 +3,11 @@
 import calendar
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from reconciler.model import Held, LayerStatus, Object
-from reconciler.report.view import MESSAGE, SHOWN, ClusterView, ConditionView, SourceView, stamp
+from reconciler.model import Authored, Held, LayerStatus, Link, Object, ObjectRef, Violation
+from reconciler.report.view import MESSAGE, SHOWN, ClusterView, ConditionView, PlanView, SourceView, stamp
 
 ITEMS = 500  # lines of a consent; a longer one is approved by its digest alone
 Body = tuple[dict[str, Any], dict[str, Any]]
@@ -14,7 +15,11 @@ Body = tuple[dict[str, Any], dict[str, Any]]
 
 def cluster(one: ClusterView) -> Body:
     """(spec, status) of a NestedCluster object."""
-    revision = {"attempted": one.attempted, **({"applied": one.applied} if one.applied else {})}
+    revision = {
+        "attempted": one.attempted,
+        **({"applied": one.applied} if one.applied else {}),
+        **_authored(one.authored),
+    }
     status: dict[str, Any] = {
         "status": one.word,
         "revision": revision,
@@ -22,6 +27,7 @@ def cluster(one: ClusterView) -> Body:
         "conditions": [_condition(condition) for condition in one.conditions],
         "plan": {"held": list(one.plan.held), **(_consent(one.held) if one.held else {})},
         **({"endpoint": one.endpoint} if one.endpoint else {}),
+        **({"layersSeen": one.seen} if one.seen else {}),
         **one.extra,
     }
     return {"source": one.source, "file": one.file}, status
@@ -45,6 +51,7 @@ def source(one: SourceView) -> Body:
         "stages": {name: stamp(at) for name, at in one.stages},
         **({"fetched": stamp(one.fetched)} if one.error and one.fetched else {}),
         **({"renderWorkers": one.confined} if one.confined else {}),
+        **({"commit": _authored(one.authored)} if one.authored else {}),
     }
     if one.held:
         status["held"] = {"reason": one.held.reason, "message": one.held.message, **_consent(one.held)}
@@ -52,9 +59,10 @@ def source(one: SourceView) -> Body:
 
 
 def read_cluster(item: Object) -> ClusterView:
-    """The view in the status object of a cluster, for a process that starts. Fields of another form are left out."""
+    """The view in the status object of a cluster, for a process that starts and for verbs. Fields of another form are left out."""
     spec, status = _mapping(item.get("spec")), _mapping(item.get("status"))
-    revision = _mapping(status.get("revision"))
+    revision, plan = _mapping(status.get("revision")), _mapping(status.get("plan"))
+    held = _strings(plan.get("held"))
     return ClusterView(
         cluster=str(item["metadata"]["name"]),
         word=_text(status, "status"),
@@ -63,34 +71,90 @@ def read_cluster(item: Object) -> ClusterView:
         attempted=_text(revision, "attempted"),
         applied=_text(revision, "applied"),
         conditions=tuple(_read_condition(one) for one in _mappings(status.get("conditions"))),
-        layers=tuple(
-            LayerStatus(_text(one, "name"), _text(one, "target"), _text(one, "health"), _text(one, "message"))
-            for one in _mappings(status.get("layers"))
-        ),
+        layers=tuple(_read_layer(one) for one in _mappings(status.get("layers"))),
+        plan=PlanView(held=held),
+        held=Held("Held", "; ".join(held), _text(plan, "digest"), _strings(plan.get("items"))) if held else None,
         endpoint=_text(status, "endpoint"),
+        extra={key: status[key] for key in ("versions", "profiles") if key in status},
+        authored=_read_authored(revision),
+        seen=_text(status, "layersSeen"),
     )
 
 
 def read_source(item: Object) -> SourceView:
-    """The view in the status object of a source, for a process that starts."""
-    status = _mapping(item.get("status"))
+    """The view in the status object of a source, for a process that starts and for verbs."""
+    spec, status = _mapping(item.get("spec")), _mapping(item.get("status"))
     stages = [(name, at) for name, text in _mapping(status.get("stages")).items() if (at := _seconds(text))]
-    generation = status.get("generation")
+    held = _mapping(status.get("held"))
     return SourceView(
         source=str(item["metadata"]["name"]),
+        url=_text(spec, "url"),
+        branch=_text(spec, "branch"),
+        path=_text(spec, "path"),
         revision=_text(status, "revision"),
-        generation=generation if isinstance(generation, int) else 0,
+        accepted=_number(status, "accepted"),
+        rejected=_number(status, "rejected"),
+        violations=tuple(_read_violation(one) for one in _mappings(status.get("violations"))),
+        violation_count=_number(status, "violationCount"),
+        generation=_number(status, "generation"),
         trigger=_text(status, "trigger"),
         stages=tuple(sorted(stages, key=lambda one: one[1])),
         fetched=_seconds(status.get("fetched")) or dict(stages).get("fetched", 0.0),
         error=_text(status, "error"),
+        held=Held(_text(held, "reason"), _text(held, "message"), _text(held, "digest")) if held else None,
         confined=_text(status, "renderWorkers"),
+        authored=_read_authored(_mapping(status.get("commit"))),
     )
+
+
+def link(one: Link) -> dict[str, Any]:
+    """One link of a chain, without what is not known."""
+    return {key: value for key, value in asdict(one).items() if value}
 
 
 def _layer(layer: LayerStatus) -> dict[str, Any]:
     shown = {"name": layer.name, "target": layer.target, "health": layer.state, "objects": layer.objects}
-    return {**shown, **({"message": layer.message} if layer.message else {})}
+    ref, more = layer.ref, {"message": layer.message, "since": layer.since}
+    return {
+        **shown,
+        **{key: value for key, value in more.items() if value},
+        **({"object": {key: value for key, value in asdict(ref).items() if value}} if ref else {}),
+        **({"causes": [link(one) for one in layer.causes]} if layer.causes else {}),
+    }
+
+
+def _read_layer(one: Mapping[str, Any]) -> LayerStatus:
+    ref = _mapping(one.get("object"))
+    return LayerStatus(
+        _text(one, "name"),
+        _text(one, "target"),
+        _text(one, "health"),
+        _text(one, "message"),
+        _number(one, "objects"),
+        ObjectRef(*(_text(ref, key) for key in ("group", "kind", "namespace", "name"))) if ref else None,
+        tuple(_read_link(each) for each in _mappings(one.get("causes"))),
+        _text(one, "since"),
+    )
+
+
+def _read_link(one: Mapping[str, Any]) -> Link:
+    texts = {key: _text(one, key) for key in ("kind", "namespace", "name", "state", "message", "since", "image")}
+    return Link(**texts, restarts=_number(one, "restarts"))
+
+
+def _read_violation(one: Mapping[str, Any]) -> Violation:
+    line, column = _number(one, "line"), _number(one, "column")
+    return Violation(_text(one, "file"), line, column, _text(one, "code"), _text(one, "message"))
+
+
+def _authored(one: Authored | None) -> dict[str, str]:
+    """Who wrote a commit; the fields go beside its name."""
+    return {"author": one.author, "subject": one.subject, "written": stamp(one.at)} if one else {}
+
+
+def _read_authored(one: Mapping[str, Any]) -> Authored | None:
+    author = _text(one, "author")
+    return Authored(author, _text(one, "subject"), _seconds(one.get("written"))) if author else None
 
 
 def _condition(one: ConditionView) -> dict[str, str]:
@@ -114,6 +178,19 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in _list(value) if isinstance(one, str))
+
+
+def _number(body: Mapping[str, Any], key: str) -> int:
+    value = body.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:

@@ -40,7 +40,10 @@ class Reporter:
         """Report a pass. The report and its objects are not kept; the status is written in the background."""
         with self._lock:
             before = self.clusters.get(report.cluster) or self._told.pop(report.cluster, None)
-            after = view.cluster(report, before, source=source, file=path, extra=extra, now=time.time())
+            read = self.sources.get(source)
+            authored = read.authored if read and read.revision == str(report.revision) else None
+            now = time.time()
+            after = view.cluster(report, before, source=source, file=path, extra=extra, now=now, authored=authored)
             self.clusters[report.cluster] = after
             self.statuses.cluster(after)  # in the order of the views; nothing is written here
         for one in transitions.between(before, report):
@@ -57,9 +60,22 @@ class Reporter:
             after = replace(after, confined=self._confined or after.confined)
             self.sources[report.source] = after
             self.statuses.source(after)
+            self._sign(after)
         self.metrics.source(after)
         if before is None or (before.revision, before.error, before.held) != (after.revision, after.error, after.held):
             _log(after, report.trigger)
+
+    def _sign(self, read: SourceView) -> None:
+        """Say who wrote the revision of clusters whose pass was quicker than the report of their source."""
+        for name, known in self.clusters.items():
+            if (
+                known.source == read.source
+                and known.attempted == read.revision
+                and known.authored is None
+                and read.authored
+            ):
+                after = self.clusters[name] = replace(known, authored=read.authored)
+                self.statuses.cluster(after)
 
     def confined(self, held: Collection[str]) -> None:
         """What keeps the render workers from the network, of `packs.confine`'s names; nothing is rendered where nothing does."""

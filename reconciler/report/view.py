@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.model import Change, Condition, Held, LayerStatus, Report, Result, SourceReport, Violation
+from reconciler.model import Authored, Change, Condition, Held, LayerStatus, Report, Result, SourceReport, Violation
 
 MESSAGE = 1024  # characters
 SHOWN = 50  # changes and held lines kept
@@ -54,7 +54,8 @@ class PlanView:
 class ClusterView:
     """What is known of one cluster. `word` is its status in one word; `at` when it was last looked at, in seconds since the epoch.
 
-    `told` are the outcomes that last, each reported once (T2).
+    `told` are the outcomes that last, each reported once (T2). `authored` is of the commit `attempted`, None where it is not known.
+    `seen`: when the layers were as shown (RFC 3339), "" where the last pass looked at them.
     """
 
     cluster: str
@@ -72,6 +73,8 @@ class ClusterView:
     next_at: float | None = None
     at: float = 0.0
     told: frozenset[tuple[str, str, str]] = frozenset()
+    authored: Authored | None = None
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class SourceView:
     error: str = ""
     held: Held | None = None
     confined: str = ""
+    authored: Authored | None = None
 
 
 def cluster(
@@ -106,8 +110,10 @@ def cluster(
     file: str,
     extra: Mapping[str, Any],
     now: float,
+    authored: Authored | None = None,
 ) -> ClusterView:
-    """The view of a pass. `before` is the last view: a condition whose status did not change keeps its time."""
+    """The view of a pass. `before` is the last view: a condition or layer whose status did not change keeps its time, and the layers
+    stay as they were where the pass did not look at them. `authored` is of the report's revision, None where it is not known."""
     known = before.attempted if before else ""
     revision = str(report.revision) if report.revision.commit else known  # of a pass that could not read them
     return ClusterView(
@@ -118,13 +124,15 @@ def cluster(
         attempted=revision,
         applied=revision if report.word == "Ready" else (before.applied if before else ""),
         conditions=_conditions(report.conditions, before.conditions if before else (), now),
-        layers=tuple(_layer(one) for one in report.layers),
+        layers=_layers(report.layers, before, now),
         held=_held(report.held),
         plan=_plan(report),
         endpoint=report.endpoint,
         extra=dict(extra),
         next_at=report.next_at,
         at=now,
+        authored=authored or (before.authored if before and before.attempted == revision else None),
+        seen="" if report.layers or before is None else before.seen or (stamp(before.at) if before.at else ""),
         told=frozenset(key for _, key in zip(range(TOLD), map(outcome, filter(lasts, report.results)), strict=False)),
     )
 
@@ -153,6 +161,7 @@ def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, A
         error=report.error[:MESSAGE],
         held=_held(report.held),
         confined=known.confined,
+        authored=report.authored if report.revision else known.authored,
     )
 
 
@@ -189,8 +198,16 @@ def _condition(one: Condition, before: ConditionView | None, now: str) -> Condit
     return ConditionView(one.type, one.status, one.reason, one.message[:MESSAGE], since)
 
 
-def _layer(one: LayerStatus) -> LayerStatus:
-    return LayerStatus(one.name, one.target, one.state, one.message[:MESSAGE], one.objects)
+def _layers(found: Sequence[LayerStatus], before: ClusterView | None, now: float) -> tuple[LayerStatus, ...]:
+    if not found:
+        return before.layers if before else ()
+    known = {one.name: one for one in before.layers} if before else {}
+    return tuple(_layer(one, known.get(one.name), stamp(now)) for one in found)
+
+
+def _layer(one: LayerStatus, before: LayerStatus | None, now: str) -> LayerStatus:
+    since = before.since if before is not None and before.state == one.state and before.since else now
+    return replace(one, message=one.message[:MESSAGE], since=since)
 
 
 def _held(held: Held | None) -> Held | None:

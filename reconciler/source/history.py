@@ -1,10 +1,15 @@
-"""Reads the trailers of commit messages (D3)."""
+"""Reads commit objects: who wrote one, and its trailers (D3)."""
 
 import re
+
+from reconciler.errors import one_line
+from reconciler.model import Authored
 
 LONGEST = 64 << 10
 """Bytes of a commit object that is looked at; a longer one has no trailers for us."""
 
+_AUTHOR = re.compile(rb"^author ([^\n]{0,1000}>) (\d{1,12}) [-+]\d{4}$", re.M)
+SHOWN = 200  # characters of a name and of a first line
 _TRAILER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,63}): (\S.{0,1000})")
 
 
@@ -23,3 +28,13 @@ def trailers(commit: bytes) -> tuple[tuple[str, str], ...]:
     if not all(found):
         return ()
     return tuple((match[1], match[2]) for match in found if match)
+
+
+def authored(commit: bytes) -> Authored | None:
+    """Who wrote a commit, as its object says (anybody may write any name there); None where it has no author that can be read."""
+    head, _, message = commit.partition(b"\n\n")
+    found = _AUTHOR.search(head)
+    if found is None:
+        return None
+    first = message.decode("utf-8", "replace").strip().partition("\n")[0]
+    return Authored(one_line(found[1].decode("utf-8", "replace"), SHOWN), one_line(first, SHOWN), float(found[2]))

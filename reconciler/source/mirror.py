@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from reconciler.errors import Stalled, Unavailable
-from reconciler.model import Limits, Revision, SourceConfig, Tree
+from reconciler.model import Authored, Limits, Revision, SourceConfig, Tree
 from reconciler.source import branches, environment, fetching, runner, storage, trees
 from reconciler.source.address import oid, parse
 from reconciler.source.answers import Damaged, check, refuse
-from reconciler.source.history import LONGEST, trailers
+from reconciler.source.history import LONGEST, authored, trailers
 from reconciler.source.objects import COMMAND, Reader
 from reconciler.source.place import Place, git
 
@@ -102,6 +102,10 @@ class Mirror:
         A commit object over 64 KiB counts as one without trailers.
         """
         return self._healing(lambda: self._trailers(old and oid(old), oid(new)))
+
+    def authored(self, commit: str) -> Authored | None:
+        """Who wrote a commit; None where that cannot be read, or the commit object is over 64 KiB."""
+        return self._healing(lambda: self._authored(oid(commit)))
 
     def pin(self, commits: Mapping[str, str]) -> frozenset[str]:
         """Keeps these commits (cluster -> commit), also after the branch was rewritten (S8), and no others.
@@ -216,6 +220,12 @@ class Mirror:
         if None in infos or len(bodies) < len(short):
             raise Damaged("a commit is missing")
         return tuple(found for commit in short for found in trailers(bodies[commit]))
+
+    def _authored(self, commit: str) -> Authored | None:
+        info = self._reader.info([commit])[0]
+        if info is None or info.kind != "commit" or info.size > LONGEST:
+            return None
+        return authored(self._reader.contents([commit], "commit").get(commit, b""))
 
     def _pin(self, commits: Mapping[str, str]) -> frozenset[str]:
         wanted = sorted(set(commits.values()))
