@@ -156,6 +156,7 @@ _CLUSTER_STATUS = _object(
         "status": _text(
             "One word: Pending Provisioning Ready Progressing Degraded Waiting Held Suspended Deleting Invalid."
         ),
+        "since": _text("Since when it has this status."),
         "revision": _object(
             "Revisions; they move only when the cluster's own content changes.",
             {"applied": _text("The last one wholly applied."), "attempted": _text("The last one tried.")} | _AUTHORED,
@@ -275,7 +276,7 @@ _CLUSTER_COLUMNS = (
     _column("Ready", _READY),
     _column("Status", ".status.status"),
     _column("Revision", ".status.revision.applied"),
-    _column("Since", '.status.conditions[?(@.type=="Ready")].lastTransitionTime', "date"),
+    _column("Since", ".status.since", "date"),
     _AGE,
     _column("Message", '.status.conditions[?(@.type=="Ready")].message', wide=True),
     _column("Endpoint", ".status.endpoint", wide=True),

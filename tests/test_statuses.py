@@ -81,7 +81,8 @@ def test_what_is_told_stands_there(server: Server, reporter: Reporter) -> None:
     found = shown(server)
     assert found["spec"] == {"source": "platform", "file": "clusters/a.yaml"}
     assert found["status"]["revision"] == {"attempted": str(REVISION), "applied": str(REVISION)}
-    assert found["status"]["layers"] == [{"name": "web", "target": "local/a", "health": "Current", "objects": 1}]
+    (layer,) = found["status"]["layers"]
+    assert layer == {"name": "web", "target": "local/a", "health": "Current", "objects": 1, "since": layer["since"]}
     assert found["status"]["versions"] == {"engine": "0.36.1"}
     assert found["status"]["endpoint"] == "https://a.example.com"
     assert [one["type"] for one in found["status"]["conditions"]] == ["Ready", "Stalled"]

@@ -147,6 +147,7 @@ def _cluster(one: ClusterView) -> dict[str, Any]:
         "source": one.source,
         "file": one.file,
         "status": one.word,
+        "since": one.since,
         "revision": one.attempted,
         "applied": one.applied,
         "commit": _authored(one.authored),

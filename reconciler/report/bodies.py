@@ -22,8 +22,9 @@ def cluster(one: ClusterView) -> Body:
     }
     status: dict[str, Any] = {
         "status": one.word,
+        **({"since": one.since} if one.since else {}),
         "revision": revision,
-        "layers": [_layer(layer) for layer in one.layers],
+        "layers": [layer(each) for each in one.layers],
         "conditions": [_condition(condition) for condition in one.conditions],
         "plan": {"held": list(one.plan.held), **(_consent(one.held) if one.held else {})},
         **({"endpoint": one.endpoint} if one.endpoint else {}),
@@ -66,6 +67,7 @@ def read_cluster(item: Object) -> ClusterView:
     return ClusterView(
         cluster=str(item["metadata"]["name"]),
         word=_text(status, "status"),
+        since=_text(status, "since"),
         source=_text(spec, "source"),
         file=_text(spec, "file"),
         attempted=_text(revision, "attempted"),
@@ -73,7 +75,9 @@ def read_cluster(item: Object) -> ClusterView:
         conditions=tuple(_read_condition(one) for one in _mappings(status.get("conditions"))),
         layers=tuple(_read_layer(one) for one in _mappings(status.get("layers"))),
         plan=PlanView(held=held),
-        held=Held("Held", "; ".join(held), _text(plan, "digest"), _strings(plan.get("items"))) if held else None,
+        held=Held(_text(plan, "reason"), "; ".join(held), _text(plan, "digest"), _strings(plan.get("items")))
+        if held
+        else None,
         endpoint=_text(status, "endpoint"),
         extra={key: status[key] for key in ("versions", "profiles") if key in status},
         authored=_read_authored(revision),
@@ -107,19 +111,19 @@ def read_source(item: Object) -> SourceView:
     )
 
 
-def link(one: Link) -> dict[str, Any]:
-    """One link of a chain, without what is not known."""
+def _link(one: Link) -> dict[str, Any]:
     return {key: value for key, value in asdict(one).items() if value}
 
 
-def _layer(layer: LayerStatus) -> dict[str, Any]:
-    shown = {"name": layer.name, "target": layer.target, "health": layer.state, "objects": layer.objects}
-    ref, more = layer.ref, {"message": layer.message, "since": layer.since}
+def layer(one: LayerStatus) -> dict[str, Any]:
+    """One layer, without what is not known."""
+    shown = {"name": one.name, "target": one.target, "health": one.state, "objects": one.objects}
+    ref, more = one.ref, {"message": one.message, "since": one.since}
     return {
         **shown,
         **{key: value for key, value in more.items() if value},
         **({"object": {key: value for key, value in asdict(ref).items() if value}} if ref else {}),
-        **({"causes": [link(one) for one in layer.causes]} if layer.causes else {}),
+        **({"causes": [_link(each) for each in one.causes]} if one.causes else {}),
     }
 
 

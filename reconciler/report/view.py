@@ -55,7 +55,7 @@ class ClusterView:
     """What is known of one cluster. `word` is its status in one word; `at` when it was last looked at, in seconds since the epoch.
 
     `told` are the outcomes that last, each reported once (T2). `authored` is of the commit `attempted`, None where it is not known.
-    `seen`: when the layers were as shown (RFC 3339), "" where the last pass looked at them.
+    `seen`: when the layers were as shown (RFC 3339), "" where the last pass looked at them; `since` when it got its word.
     """
 
     cluster: str
@@ -75,6 +75,7 @@ class ClusterView:
     told: frozenset[tuple[str, str, str]] = frozenset()
     authored: Authored | None = None
     seen: str = ""
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ def cluster(
         at=now,
         authored=authored or (before.authored if before and before.attempted == revision else None),
         seen="" if report.layers or before is None else before.seen or (stamp(before.at) if before.at else ""),
+        since=before.since if before and before.word == report.word and before.since else stamp(now),
         told=frozenset(key for _, key in zip(range(TOLD), map(outcome, filter(lasts, report.results)), strict=False)),
     )
 

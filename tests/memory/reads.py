@@ -9,6 +9,7 @@ import msgspec
 
 from tests.memory import refusal, scale, selectors
 from tests.memory.core import Ask, Core
+from tests.memory.refusal import bad
 from tests.memory.storage import Change, Object
 
 
@@ -55,9 +56,17 @@ def labels_of(obj: Object) -> dict[str, str]:
 
 
 def _is_named(ask: Ask, obj: Object) -> bool:
-    """The one field selector every kind has."""
+    """The field selectors every kind has, and those of Events; another one is refused."""
     wanted = [part.partition("=") for part in ask.query.get("fieldSelector", "").split(",") if part]
-    return all(obj["metadata"].get(key.removeprefix("metadata."), "") == value.lstrip("=") for key, _, value in wanted)
+    for key, _, _ in wanted:
+        if key not in ("metadata.name", "metadata.namespace") and not (ask.kind.kind == "Event" and key in OF_EVENTS):
+            raise bad(f"field label not supported: {key}")
+    return all(_field(obj, key) == value.lstrip("=") for key, _, value in wanted)
+
+
+def _field(obj: Object, key: str) -> str:
+    first, _, rest = key.partition(".")
+    return str((obj.get(first) or {}).get(rest, ""))
 
 
 def _key(obj: Object) -> list[str]:
@@ -203,6 +212,7 @@ def _line(kind: str, obj: Object) -> bytes:
     return msgspec.json.encode({"type": kind, "object": obj}) + b"\n"
 
 
+OF_EVENTS = frozenset(f"involvedObject.{key}" for key in ("kind", "namespace", "name", "uid"))
 TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter."
