@@ -17,6 +17,8 @@ VERBS: dict[str, str] = {
     "plan": "show what a sync would do, against the live state",
     "sync": "sync now: wake the controller, or do one sync if none runs",
     "status": "sources and nested clusters, at a glance",
+    "why": "what keeps a nested cluster from being Ready, and what to do",
+    "wait": "wait until nested clusters are Ready, and end at once where they cannot become so",
     "approve": "approve held deletions or replacements by their digest",
     "suspend": "stop reconciling one nested cluster, visibly",
     "resume": "reconcile a suspended nested cluster again",

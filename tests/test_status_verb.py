@@ -66,7 +66,7 @@ def test_somebody_leads(server: Server) -> None:
 
 def test_somebody_led(server: Server) -> None:
     lease(server, "nidus-0\x1b[2J", 600.0)
-    assert shown(server).startswith("CONTROLLER  nidus-0[2J was last seen 10m ago: nothing is reconciled")
+    assert shown(server).startswith("CONTROLLER  nidus-0[2J was last seen 10m ago: what is shown is from then")
 
 
 def test_who_may_not_read_the_lease_sees_the_rest(server: Server) -> None:

@@ -69,8 +69,16 @@ def controller(client: Client, namespace: str) -> tuple[bool, str]:
     if not holder:
         return False, f"none holds the Lease: {_IDLE}"
     if silent > 2 * float(spec.get("leaseDurationSeconds") or 15):
-        return False, f"{holder} was last seen {table.age(silent)} ago: {_IDLE}"
+        return False, f"{holder} was last seen {table.age(silent)} ago: what is shown is from then, and {_IDLE}"
     return True, f"{holder} leads since {table.age(time.time() - seconds(spec.get('acquireTime')))}"
+
+
+def leads(client: Client, namespace: str) -> str:
+    """Which controller leads, or that none does; "" where this user may not read the Lease."""
+    try:
+        return controller(client, namespace)[1]
+    except ApiError:
+        return ""
 
 
 def warn(client: Client, namespace: str) -> None:

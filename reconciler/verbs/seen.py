@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.verbs import known, table
+
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
-    from reconciler.model import Object
     from reconciler.report.view import ClusterView, SourceView
 
 
@@ -18,54 +19,20 @@ class Seen:
 
     clusters: Mapping[str, ClusterView]
     sources: Mapping[str, SourceView]
-    items: Mapping[str, Object]
-    roots: Mapping[str, Object]
     version: str
-
-    @property
-    def empty(self) -> bool:
-        return not self.clusters and not self.sources
 
 
 def read(client: Client, namespace: str) -> Seen:
-    """All status objects of the namespace. Raises Stalled where the kinds of Nidus are not installed, ApiError."""
-    from reconciler.errors import ApiError, ErrorClass, Stalled
+    """All status objects of the namespace. Raises Stalled where Nidus is not installed, ApiError."""
     from reconciler.report import bodies
 
-    try:
-        sources, _ = client.list("nidus.dev", "Source", namespace=namespace)
-        clusters, version = client.list("nidus.dev", "NestedCluster", namespace=namespace)
-    except ApiError as error:
-        if error.kind is not ErrorClass.KIND_MISSING:
-            raise
-        raise Stalled(
-            "Nidus is not installed on this cluster: it has no kind NestedCluster",
-            hint="another --context, or kubectl apply -f deploy/crds",
-        ) from None
+    sources, _ = known.listed(client, "Source", namespace)
+    clusters, version = known.listed(client, "NestedCluster", namespace)
     return Seen(
-        {str(item["metadata"]["name"]): bodies.read_cluster(item) for item in clusters},
-        {str(item["metadata"]["name"]): bodies.read_source(item) for item in sources},
-        {str(item["metadata"]["name"]): item for item in clusters},
-        {str(item["metadata"]["name"]): item for item in sources},
+        {one.cluster: one for one in map(bodies.read_cluster, clusters)},
+        {one.source: one for one in map(bodies.read_source, sources)},
         version,
     )
-
-
-def nowhere(namespace: str) -> str:
-    """What to say of a namespace without a source and without a cluster."""
-    return (
-        f"nothing of Nidus is in namespace {namespace}: -n names the controller's namespace, nidus check looks closer"
-    )
-
-
-def absent(name: str, seen: Seen, namespace: str) -> str:
-    """What to say of a nested cluster that does not exist."""
-    from reconciler.verbs import usage
-
-    if seen.empty:
-        return nowhere(namespace)
-    hint = usage.close(name, seen.clusters) or "nidus status lists them"
-    return f"no nested cluster {name} in namespace {namespace}; {hint}"
 
 
 def wait(client: Client, namespace: str, version: str, seconds: float = 55.0) -> None:
@@ -78,3 +45,9 @@ def wait(client: Client, namespace: str, version: str, seconds: float = 55.0) ->
         next(iter(events), None)
     finally:
         events.stop()
+
+
+def ago(text: str, now: float) -> str:
+    """How long ago a time as the API writes it was, such as 12m; "" where it says none. `now` in seconds since the epoch."""
+    at = known.seconds(text)
+    return table.age(now - at) if at else ""

@@ -1,7 +1,8 @@
 """Columns as kubectl prints them, and colours on terminals."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from reconciler.errors import printable
 
@@ -46,6 +47,23 @@ def wrapped(text: str, width: int = 0, indent: int = 0) -> str:
         max(20, width), initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )
     return fold.fill(printable(text))
+
+
+def document(body: Mapping[str, Any], form: str) -> str:
+    """A JSON value as `form` json or yaml."""
+    if form == "yaml":
+        import yaml
+
+        return yaml.safe_dump(body, sort_keys=False, allow_unicode=True).rstrip()
+    import json
+
+    return json.dumps(body, indent=2)
+
+
+def short(revision: str) -> str:
+    """main@sha1:0123456789abcdef... -> main@sha1:0123456"""
+    head, mark, commit = revision.partition("@sha1:")
+    return f"{head}{mark}{commit[:7]}" if mark else revision
 
 
 def columns() -> int:

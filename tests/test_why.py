@@ -1,0 +1,168 @@
+"""`nidus why` and `nidus wait` over what passes of the product wrote: crash loops, holds, dependencies, dead API servers."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from reconciler.verbs import seen, wait, why
+from tests.documents import cluster, config_map, pack, profile
+from tests.memory.server import Server
+from tests.passes import HOME, START, Fleet
+from tests.shell import client
+
+IMAGE = "ghcr.io/x/y:1"
+LABELS = {"app": "shop"}
+SHOP = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "shop"},
+    "spec": {
+        "selector": {"matchLabels": LABELS},
+        "template": {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "app", "image": IMAGE}]}},
+    },
+}
+MORE = pack("more", config_map("after"), dependsOn=["base"])
+
+
+@pytest.fixture
+def fleet() -> Iterator[Fleet]:
+    made = Fleet()
+    yield made
+    made.close()
+
+
+def pushed(fleet: Fleet, *packs: Mapping[str, Any], **spec: Any) -> None:
+    fleet.push({"p.yaml": profile(*packs), "a.yaml": cluster("a", **spec)})
+    fleet.run()
+
+
+def told(fleet: Fleet, form: str = "tree") -> str:
+    """What `nidus why a` prints; ages differ from run to run."""
+    assert fleet.reporter.statuses.settle(10.0)
+    text = why.text(client(fleet.host), HOME, "a", form)
+    return re.sub(r"\b\d+[smhd]\b", "AGE", text)
+
+
+def crash(nested: Server) -> None:
+    """What a cluster does of a Deployment whose container ends at once."""
+    (made,) = nested.objects("apps", "Deployment", "web")
+    uid, stamp = made["metadata"]["uid"], made["metadata"]["creationTimestamp"]
+    nested.put({**made, "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}}, subresource="status")
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop", "uid": uid, "controller": True}
+    meta = {"name": "shop-6f9", "namespace": "web", "labels": LABELS, "ownerReferences": [owner]}
+    body = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": made["spec"]}
+    body["spec"] = {key: body["spec"][key] for key in ("selector", "template")} | {"replicas": 1}
+    replicas = nested.put(body)
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop-6f9", "uid": replicas["metadata"]["uid"]}
+    meta = {"name": "shop-6f9-x", "namespace": "web", "labels": LABELS, "ownerReferences": [owner]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": SHOP["spec"]["template"]["spec"]}  # type: ignore[index]
+    nested.put(pod)
+    state = {"waiting": {"reason": "CrashLoopBackOff"}}
+    last = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": stamp, "startedAt": stamp}}
+    container = {"name": "app", "image": IMAGE, "imageID": "", "ready": False, "restartCount": 5}
+    status = {"phase": "Running", "containerStatuses": [{**container, "state": state, "lastState": last}]}
+    nested.put({**pod, "status": status}, subresource="status")
+
+
+def test_a_crash_loop_is_told_down_to_the_pod(fleet: Fleet) -> None:
+    pushed(fleet, pack("base", SHOP), MORE)
+    crash(fleet.nested["a"])
+    fleet.queue.add("a")
+    fleet.run(seconds=1.0)
+    message = (
+        f"Deployment web/shop 0/1: pod shop-6f9-x CrashLoopBackOff (5 restarts), image {IMAGE}: ended with exit code 1"
+    )
+    assert fleet.layer("a", "web/base").message == message
+    assert told(fleet).split("\n") == [
+        "a  Provisioning for AGE",
+        "  controller  none holds the Lease: nothing is reconciled until one runs",
+        "  commit      main@sha1:0000000",
+        "  commit      none is wholly applied yet",
+        "  blocked     layer web/base on local/a InProgress for AGE",
+        "    Deployment web/shop 0/1 for AGE",
+        "      ReplicaSet web/shop-6f9 0/1 for AGE",
+        f"        Pod web/shop-6f9-x CrashLoopBackOff for AGE (5 restarts), image {IMAGE}: ended with exit code 1",
+        "  waits       layer web/more: waits for web/base",
+        "  unknown     who wrote the commit: the source was not read at it since the controller started",
+    ]
+    assert '"restarts": 5' in told(fleet, "json") and "restarts: 5" in told(fleet, "yaml")
+
+
+def test_nothing_is_read_below_what_is_current(fleet: Fleet) -> None:
+    pushed(fleet, pack("base", config_map("one")))
+    assert fleet.word("a") == "Ready"
+    fleet.nested["a"].log.clear()
+    fleet.queue.add("a")
+    fleet.run(seconds=1.0)
+    assert fleet.nested["a"].log and not [call for call in fleet.nested["a"].log if call.verb == "list"]
+
+
+def test_what_is_held_is_told_with_how_to_approve(fleet: Fleet) -> None:
+    pushed(fleet, pack("base", config_map("one")))
+    fleet.nested["a"].put({**config_map("two", mine="yes"), "metadata": {"name": "two", "namespace": "web"}})
+    pushed(fleet, pack("base", config_map("one"), config_map("two")))
+    text = told(fleet)
+    assert "a  Held for AGE" in text
+    assert "  held        ConfigMap/web/two: NotOwner" in text
+
+
+def test_a_dead_api_server_is_told_with_what_was_known(fleet: Fleet) -> None:
+    pushed(fleet, pack("base", config_map("one")))
+    fleet.down.add("a")
+    fleet.queue.add("a")
+    fleet.run(seconds=1.0)
+    text = told(fleet)
+    assert "a refused the connection" in text
+    assert "  unknown     the state inside: its API server does not answer" in text
+
+
+def test_layers_are_shown_while_suspended_as_they_were(fleet: Fleet) -> None:
+    pushed(fleet, pack("base", config_map("one")))
+    before = fleet.reporter.clusters["a"].layers
+    fleet.ask("suspend", "a")
+    fleet.run()
+    after = fleet.reporter.clusters["a"]
+    assert after.word == "Suspended" and after.layers == before and after.seen
+    assert "  next        to go on: nidus resume a, or a commit where its file says suspend" in told(fleet)
+
+
+# wait
+
+
+def ended(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], word: str = "Ready", timeout: float = 1.0
+) -> tuple[int, str]:
+    assert fleet.reporter.statuses.settle(10.0)
+    code = wait.follow(client(fleet.host), HOME, ["a"], timeout, word)
+    return code, re.sub(r"\b\d+[smhd]\b", "AGE", capsys.readouterr().out).splitlines()[-1]
+
+
+def test_a_wait_ends_at_ready(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    pushed(fleet, pack("base", config_map("one")))
+    assert ended(fleet, capsys) == (0, "a Ready at main@sha1:0000000 (after AGE)")
+    assert ended(fleet, capsys, "Gone", 0.0) == (1, "not Gone within AGE: a Ready")
+
+
+def test_a_wait_ends_at_what_does_not_pass_by_itself(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    pushed(fleet, pack("base", config_map("one")))
+    fleet.ask("suspend", "a")
+    fleet.run()
+    code, text = ended(fleet, capsys, timeout=600.0)
+    assert code == 1 and text.startswith("a Suspended: ") and "nidus resume a" in text
+
+
+def test_a_wait_ends_with_what_it_last_saw(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    pushed(fleet, pack("base", SHOP))
+    code, text = ended(fleet, capsys, timeout=0.0)
+    assert code == 1 and text.startswith("not Ready within AGE: a Provisioning: web/base: Deployment.apps/web/shop: ")
+
+
+def test_a_cluster_that_is_gone(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = ended(fleet, capsys, "Gone")
+    assert (code, text) == (0, "a is gone (after AGE)")
+
+
+def test_ages_of_a_hostile_status_say_nothing() -> None:
+    assert seen.ago("tomorrow", START) == seen.ago("", START) == ""
