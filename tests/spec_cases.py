@@ -47,7 +47,7 @@ FILES = {
     "profiles/front.yaml": "logLevel: info\nteam: ${{ cluster.labels.team }}\n",
     "profiles/web/config.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: config}\ndata: {cluster: '${{ cluster.name }}'}\n",
     "charts/front/Chart.yaml": "apiVersion: v2\nname: front\nversion: 0.1.0\n",
-    "charts/front/templates/a.yaml": "{{ not yaml, nidus.dev/ }}\n",
+    "charts/front/templates/a.yaml": "{{ if false }}not yaml: [, nidus.dev/{{ end }}\n",
     "clusters/team-a.yaml": CLUSTER,
     ".github/workflows/ci.yaml": "on: push\n",
 }

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 class Code(StrEnum):
     """NID10x the file, NID11x YAML, NID12x schema, NID13x names, NID14x profiles and variables, NID15x packs, NID16x clusters,
-    NID17x the operator's ceilings, NID18x objects in packs."""
+    NID17x the operator's ceilings, NID18x objects in packs, NID19x rendering."""
 
     TOO_LARGE = "NID101"
     NOT_UTF8 = "NID102"
@@ -65,6 +65,7 @@ class Code(StrEnum):
     CEILING_REPLICAS = "NID177"
     CEILING_STORAGE = "NID178"
     OWNED = "NID180"
+    RENDER = "NID190"
 
 
 MEANING: dict[Code, str] = {
@@ -126,4 +127,5 @@ MEANING: dict[Code, str] = {
     Code.CEILING_REPLICAS: "more control plane replicas than `ceilings.replicas`",
     Code.OWNED: "an object in a pack that has ownerReferences",
     Code.CEILING_STORAGE: "more storage of the control plane than `ceilings.storage`",
+    Code.RENDER: "a pack that cannot be rendered; told by `nidus validate`",
 }

@@ -56,6 +56,16 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
     return Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
 
 
+def packs(name: str, content: Content, rules: Rules, facts: HostFacts) -> list[tuple[Layer, ProfileDocument]]:
+    """The packs of one cluster as layers, each with its profile. Raises as `bundle`."""
+    cluster, namespace = content.specs.clusters[name].cluster, engine.namespace_of(name, rules)
+    profiles = {
+        one.profile.metadata.name: one for one in (_profile(use, content.specs) for use in cluster.spec.profiles)
+    }
+    layers = _nested(cluster, content.specs, namespace, facts.name)
+    return [(layer, profiles[layer.name.partition("/")[0]]) for layer in layers if layer.role == "pack"]
+
+
 def tombstone(record: Record, accepted: Content | None, tombstone: Tombstone, rules: Rules) -> Bundle:
     """The bundle of a cluster that is no longer in Git: it has no layers; the plan follows the tombstone's policy (D1,
     D2)."""

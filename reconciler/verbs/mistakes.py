@@ -77,7 +77,9 @@ def _block(found: Found, one: Violation, label: str) -> list[str]:
 
 def _summary(found: Found) -> str:
     specs, mistakes = found.snapshot.specs, (*found.causes, *found.following)
-    sound = f"{count(len(specs.clusters), 'cluster')} and {count(len(specs.profiles), 'profile')} sound"
+    unsound = {one.subject for one in found.causes}  # also what loads but cannot be rendered
+    profiles = sum(f"profile/{name}@{version}" not in unsound for name, version in specs.profiles)
+    sound = f"{count(len(specs.clusters), 'cluster')} and {count(profiles, 'profile')} sound"
     if not mistakes:
         return f"{sound}, {count(len(found.warnings), 'warning')}" if found.warnings else f"{sound}, no mistakes"
     files = len({one.path for one in found.causes})

@@ -13,6 +13,7 @@ from reconciler.verbs import mistakes
 
 if TYPE_CHECKING:
     from reconciler.model import HostFacts, Limits, Rules, Snapshot, Violation
+    from reconciler.packs.render import Read
 
 
 EXAMPLES = (
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder", default="", metavar="DIR", help="folder to check when files are named (default: this one)"
     )
+    parser.add_argument("--no-render", action="store_true", help="check the documents only, render no pack")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how to print (default: text)")
     parser.add_argument("--config", default="", metavar="FILE", help="controller configuration, for its rules")
 
@@ -45,9 +47,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     gc.disable()  # a short process with many small objects: collecting them costs more than keeping them
     (rules, facts), limits, wrong, config = _config(args.config)
-    snapshot, blobs = _load(Path(folder), rules, facts, limits)
+    snapshot, blobs, read = _load(Path(folder), rules, facts, limits)
     sources = {args.config: config} | {path: blobs[oid] for path, oid in snapshot.tree.items() if oid in blobs}
-    causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations}))
+    unrendered = () if args.no_render else _rendered(snapshot, read, rules, facts)
+    causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations, *unrendered}))
     warnings = tuple(_warnings(folder, snapshot, blobs, limits))
     found = mistakes.Found(folder, snapshot, causes, following, warnings, sources)
     print(mistakes.as_json(found) if args.output == "json" else mistakes.as_text(found))
@@ -84,14 +87,24 @@ def _config(file: str) -> tuple[tuple[Rules, HostFacts], Limits, tuple[Violation
     return (config.rules(found.spec), config.facts(found.spec)), found.spec.limits, (), data
 
 
-def _load(folder: Path, rules: Rules, facts: HostFacts, limits: Limits) -> tuple[Snapshot, Mapping[str, bytes]]:
+def _rendered(snapshot: Snapshot, read: Read, rules: Rules, facts: HostFacts) -> tuple[Violation, ...]:
+    from reconciler.verbs import rendering
+
+    progress = rendering.Progress()
+    try:
+        return rendering.mistakes(snapshot, read, rules, facts, progress)
+    finally:
+        progress.end()
+
+
+def _load(folder: Path, rules: Rules, facts: HostFacts, limits: Limits) -> tuple[Snapshot, Mapping[str, bytes], Read]:
     from reconciler.source import folder as source
     from reconciler.spec import load
 
     revision, tree, read = source.read(folder, ".", limits)
     blobs = read(load.wanted(tree, load.NOTHING))
     snapshot, _ = load.load("validate", revision, tree, blobs, load.NOTHING, rules, facts, limits)
-    return snapshot, blobs
+    return snapshot, blobs, read
 
 
 def _warnings(folder: str, snapshot: Snapshot, blobs: Mapping[str, bytes], limits: Limits) -> Iterator[Violation]:

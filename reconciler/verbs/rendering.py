@@ -1,0 +1,155 @@
+"""Renders every pack as every cluster uses it, so that a chart that cannot be rendered is a mistake before the push.
+
+Packs that come to the same are rendered once. What the host would answer (its API versions) is not known here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler.errors import Stalled
+
+if TYPE_CHECKING:
+    from reconciler.model import HostFacts, Layer, NestedCluster, ProfileDocument, Rules, Snapshot, Violation
+    from reconciler.packs.render import Read, Renderer
+
+WORKERS = 4
+SILENT = 2.0  # seconds before progress is told
+_STEP = 0.5
+_SHOWN = 3  # clusters that one message names
+
+
+@dataclass(frozen=True, slots=True)
+class _Pack:
+    """One pack as some clusters use it: the layer is that of the first."""
+
+    layer: Layer
+    profile: ProfileDocument
+    version: str
+    clusters: tuple[str, ...]
+
+
+def mistakes(
+    snapshot: Snapshot, read: Read, rules: Rules, facts: HostFacts, progress: Callable[[int, int], None]
+) -> tuple[Violation, ...]:
+    """A mistake for each pack of a sound cluster that cannot be rendered, at the pack in its profile. `progress` is told how
+    many are done, of how many, twice a second. Raises Retry where no render worker can be started."""
+    packs = _packs(snapshot, rules, facts)
+    if not packs:
+        return ()
+    from reconciler.packs.render import Renderer
+
+    workers = max(1, min(WORKERS, os.cpu_count() or 1, len(packs)))
+    renderer = Renderer(workers, confined=False)
+    try:
+        if not renderer.confinement():
+            print("note: charts are rendered without confinement: they could reach the network", file=sys.stderr)
+        errors = _tried(packs, renderer, read, workers, progress)
+    finally:
+        renderer.close()
+    return tuple(sorted(_told(errors, snapshot, read)))
+
+
+class Progress:
+    """Writes how far the rendering is, to a terminal and not in the first two seconds; `end` removes that again."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._start, self._told = clock, clock(), False
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._clock() - self._start >= SILENT and sys.stderr.isatty():
+            sys.stderr.write(f"\rrendering: {done} of {total} packs")
+            sys.stderr.flush()
+            self._told = True
+
+    def end(self) -> None:
+        if self._told:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _packs(snapshot: Snapshot, rules: Rules, facts: HostFacts) -> list[_Pack]:
+    """The packs of all sound clusters, those that render alike once."""
+    from reconciler.spec import resolve
+    from reconciler.spec.entries import digest
+
+    first: dict[str, _Pack] = {}
+    used: dict[str, list[str]] = defaultdict(list)
+    for name, document in sorted(snapshot.specs.clusters.items()):
+        version = _kubernetes(document.cluster, rules)
+        for layer, profile in resolve.packs(name, snapshot.content, rules, facts):
+            spec = [profile.path, layer.name, layer.kind, layer.spec, layer.files, layer.context, layer.namespace]
+            key = digest([*spec, version])
+            first.setdefault(key, _Pack(replace(layer, digest=key), profile, version, ()))
+            used[key].append(name)
+    return [replace(pack, clusters=tuple(used[key])) for key, pack in first.items()]
+
+
+def _kubernetes(cluster: NestedCluster, rules: Rules) -> str:
+    """The version to render for: the cluster's own, else the newest offered."""
+    from reconciler.model import EngineConfig
+    from reconciler.spec import semver
+
+    offered = rules.kubernetes_versions or EngineConfig(versions=()).kubernetes_versions
+    return cluster.spec.kubernetes.version or max(offered, key=lambda one: semver.version(one.removeprefix("v")))
+
+
+def _tried(
+    packs: Sequence[_Pack], renderer: Renderer, read: Read, workers: int, progress: Callable[[int, int], None]
+) -> list[tuple[_Pack, Stalled]]:
+    def attempt(pack: _Pack) -> Stalled | None:
+        try:
+            renderer.render(pack.layer, read, host_version=pack.version)
+        except Stalled as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(workers) as pool:
+        tried: dict[Future[Stalled | None], _Pack] = {pool.submit(attempt, pack): pack for pack in packs}
+        left = set(tried)
+        while left:
+            _, left = wait(left, _STEP, FIRST_COMPLETED)
+            progress(len(tried) - len(left), len(tried))
+    return [(pack, error) for future, pack in tried.items() if (error := future.result())]
+
+
+def _told(failed: Sequence[tuple[_Pack, Stalled]], snapshot: Snapshot, read: Read) -> Iterator[Violation]:
+    """One mistake a pack, with every cluster it concerns: uses that differ in values mostly fail alike."""
+    grouped: dict[tuple[str, str, str], list[tuple[_Pack, Stalled]]] = defaultdict(list)
+    for pack, error in failed:
+        grouped[pack.profile.path, pack.profile.profile.spec.version, pack.layer.name].append((pack, error))
+    for uses in grouped.values():
+        pack, error = uses[0]
+        clusters = sorted({name for one, _ in uses for name in one.clusters})
+        yield _violation(replace(pack, clusters=tuple(clusters)), error, snapshot, read)
+
+
+def _violation(pack: _Pack, error: Stalled, snapshot: Snapshot, read: Read) -> Violation:
+    from reconciler.model import Violation
+    from reconciler.spec.codes import Code
+
+    document, name = pack.profile.profile, pack.layer.name.partition("/")[2]
+    index = next(index for index, one in enumerate(document.spec.packs) if one.name == name)
+    pointer = f"/spec/packs/{index}"
+    more = len(pack.clusters) - _SHOWN
+    whom = f"{', '.join(pack.clusters[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
+    message = f"pack {name} cannot be rendered for {whom}: {error.message}"
+    subject = f"profile/{document.metadata.name}@{document.spec.version}"
+    line, column = _place(pack.profile, f"{pointer}/name", snapshot, read)
+    return Violation(pack.profile.path, line, column, Code.RENDER, message, pointer, error.hint, subject)
+
+
+def _place(profile: ProfileDocument, pointer: str, snapshot: Snapshot, read: Read) -> tuple[int, int]:
+    """Where a pointer of a profile stands in its file, which may hold several documents."""
+    from reconciler.spec import marks
+
+    oid = snapshot.tree[profile.path]
+    found = (one for one in marks.read(read([oid])[oid]) if "" in one and one[""][0][0] == profile.line)
+    return marks.find(next(found, {}), pointer)

@@ -1,0 +1,126 @@
+"""`nidus validate` renders every pack as every cluster uses it."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.__main__ import main
+from reconciler.spec import config, load
+from reconciler.verbs import rendering
+from tests.spec_cases import CLUSTER, FILES, PROFILE, snapshot
+
+TEMPLATE = "charts/front/templates/a.yaml"
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{a: {}}}\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, FILES)
+    return tmp_path
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
+BROKEN: dict[str, tuple[dict[str, str], str, str]] = {  # files, what is told of the pack, the fix
+    "a function that is none": (
+        {TEMPLATE: CONFIG.format("{{ nosuch }}")},
+        'parse error at (front/templates/a.yaml:4): function "nosuch" not defined',
+        "",
+    ),
+    "a value that is required": (
+        {TEMPLATE: CONFIG.format('{{ required "say why" .Values.why }}')},
+        "say why",
+        "",
+    ),
+    "what is no YAML": ({TEMPLATE: CONFIG.format("[")}, "front/templates/a.yaml", ""),
+    "another result every time": (
+        {TEMPLATE: CONFIG.format("{{ randAlphaNum 20 }}")},
+        "the chart renders differently every time: ",
+        "random values and dates change with every render: set them in values",
+    ),
+    "a hook": (
+        {TEMPLATE: CONFIG.format("b").replace("{name: a}", '{name: a, annotations: {"helm.sh/hook": pre-install}}')},
+        "the chart has hooks: ConfigMap a (pre-install)",
+        "hooks: Ignore leaves them out; write what they do as objects of the pack",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_pack_that_cannot_be_rendered_is_a_mistake_of_its_profile(
+    case: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files, why, fix = BROKEN[case]
+    write(here, files)
+    assert main(["validate"]) == 1
+    first, line, caret, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("profiles/web.yaml:14:13: NID190 pack front cannot be rendered for team-a: ")
+    assert why in first
+    assert (line, caret) == ("   14 |     - name: front", "      |             ^")
+    assert rest == [*([f"    fix: {fix}"] if fix else []), "1 mistake in 1 file; 1 cluster and 0 profiles sound"]
+    assert main(["validate", "--no-render"]) == 0
+
+
+def test_one_mistake_names_every_cluster(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(5):
+        write(here, {f"clusters/{number}.yaml": CLUSTER.replace("team-a,", f"c{number},")})
+    second = PROFILE.replace("version: 1.2.0", "version: 2.0.0")
+    write(here, {TEMPLATE: CONFIG.format("{{ nosuch }}"), "profiles/web.yaml": f"{PROFILE}---\n{second}"})
+    write(here, {"clusters/x.yaml": CLUSTER.replace("team-a,", "x,").replace('"1.2.x"', "2.0.0")})
+    assert main(["validate", "-o", "json"]) == 1
+    told = [(one["path"], one["line"], one["message"]) for one in json.loads(capsys.readouterr().out)["violations"]]
+    why = 'parse error at (front/templates/a.yaml:4): function "nosuch" not defined'
+    assert told == [
+        ("profiles/web.yaml", 14, f"pack front cannot be rendered for c0, c1, c2 and 3 more: {why}"),
+        ("profiles/web.yaml", 33, f"pack front cannot be rendered for x: {why}"),
+    ]
+
+
+def test_packs_that_come_to_the_same_are_rendered_once() -> None:
+    same = PROFILE.replace("www.${{ variables.domain }}", "x").replace("[front.yaml]", "[]")
+    files = {**FILES, "profiles/web.yaml": same, "clusters/b.yaml": CLUSTER.replace("team-a,", "b,")}
+    found, _ = snapshot(files, load.NOTHING)
+    packs = rendering._packs(found, config.anything(), config.NOWHERE)
+    assert [(one.layer.name, one.clusters) for one in packs] == [
+        ("web/base", ("b",)),
+        ("web/front", ("b", "team-a")),
+        ("web/base", ("team-a",)),
+    ]
+
+
+def test_a_version_the_chart_does_not_take_is_a_mistake(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, {"charts/front/Chart.yaml": FILES["charts/front/Chart.yaml"] + 'kubeVersion: "<1.36.0"\n'})
+    assert main(["validate"]) == 1
+    assert "wants Kubernetes <1.36.0, the target runs v1.36.0" in capsys.readouterr().out
+    older = CLUSTER.replace("spec:", "spec:\n  kubernetes: {version: v1.35.0}")
+    write(here, {"clusters/team-a.yaml": older})
+    assert main(["validate"]) == 0
+
+
+def test_progress_is_told_on_a_terminal_once_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = iter([0.0, 1.9, 2.0, 3.0])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    progress = rendering.Progress(lambda: next(times))
+    progress(1, 3)
+    assert capsys.readouterr().err == ""
+    progress(1, 3)
+    progress(2, 3)
+    progress.end()
+    assert capsys.readouterr().err == "\rrendering: 1 of 3 packs\rrendering: 2 of 3 packs\r\x1b[K"
+
+
+def test_nothing_is_told_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = rendering.Progress(iter([0.0, 9.0]).__next__)
+    progress(1, 3)
+    progress.end()
+    assert capsys.readouterr().err == ""
