@@ -27,6 +27,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/house/test_readme.py
 
 bench: host
 	$(BIN)/python -m bench $(BENCH)

@@ -43,11 +43,26 @@ def blocks(page: Path, *kinds: str) -> Iterator[str]:
 
 
 def commands(page: Path) -> Iterator[str]:
-    """Every command the page shows: lines of shell blocks, lines after `$ ` in consoles, and code within sentences."""
+    """Every command the page shows: those to be typed, and code within sentences."""
+    yield from typed(page)
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    yield from quoted(text)
+
+
+def typed(page: Path) -> Iterator[str]:
+    """Every command to be typed: lines of shell blocks, lines after `$ ` in consoles, indented lines. A line that ends in a
+    backslash goes on."""
     for body in blocks(page, "sh"):
-        yield from body.splitlines()
+        yield from body.replace("\\\n", " ").splitlines()
     for body in blocks(page, "console"):
         yield from (line[2:] for line in body.splitlines() if line.startswith("$ "))
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    yield from quoted(text)
     yield from (line.strip() for line in text.splitlines() if line.startswith("    "))
+
+
+def anchors(page: Path) -> set[str]:
+    """What `#...` may follow the page's name in a link: a slug of each heading, as forges and the site's generator make it."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", line) for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
+    slugs = [re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in plain]
+    return {slug for slug in slugs if slugs.count(slug) == 1 and "--" not in slug}

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import re
 import shlex
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import yaml
 
 from reconciler.__main__ import VERBS
 from reconciler.spec import schema
-from tests.house.documents import PAGES, ROOT, blocks, commands
+from reconciler.verbs import usage
+from tests.house.documents import PAGES, ROOT, anchors, blocks, commands, typed
 
 VARIABLES = re.compile(r"\$\{\{.*?\}\}")
 named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -20,7 +22,7 @@ named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to
 
 @cache
 def parser_of(verb: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=verb)
+    parser = usage.Parser(prog=f"nidus {verb}")
     importlib.import_module(f"reconciler.verbs.{verb}").add_arguments(parser)
     return parser
 
@@ -36,10 +38,10 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
     return found
 
 
-def calls(page: Path) -> list[list[str]]:
-    """The words after `nidus` of every call the page shows, up to what ends a command; [...] and | of synopses left out."""
+def calls(lines: Iterable[str]) -> list[list[str]]:
+    """The words after `nidus` of every call in these lines, up to what ends a command; [...] and | of synopses left out."""
     found = []
-    for line in commands(page):
+    for line in lines:
         for call in re.findall(r"(?:^|[\s(/])nidus ([a-z-].*)", line):
             plain = re.sub(r"[\[\]]", " ", re.split(r"[)&;>#]| \| ", call)[0]).split("  ")[0]
             found.append(shlex.split(plain.replace("\\|", " ").replace("|", " "), posix=True))
@@ -47,8 +49,20 @@ def calls(page: Path) -> list[list[str]]:
 
 
 @named
+def test_every_command_to_be_typed_is_one(page: Path) -> None:
+    for words in calls(typed(page)):
+        if words[0].startswith("-"):
+            continue
+        try:
+            unknown = parser_of(words[0]).parse_known_args(words[1:])[1]
+        except SystemExit:
+            unknown = ["see above"]
+        assert unknown == [], f"nidus {' '.join(words)}"
+
+
+@named
 def test_every_call_names_a_verb_and_its_flags(page: Path) -> None:
-    for words in calls(page):
+    for words in calls(commands(page)):
         if words[0] == "--help":
             continue
         assert words[0] in VERBS, f"nidus {' '.join(words)}"
@@ -58,8 +72,9 @@ def test_every_call_names_a_verb_and_its_flags(page: Path) -> None:
 
 
 def test_calls_are_found() -> None:
-    assert ["status"] in calls(ROOT / "README.md")
-    assert len(calls(ROOT / "README.md")) > 15
+    found = calls(typed(ROOT / "README.md"))
+    assert ["status"] in found
+    assert len(found) > 10
 
 
 @named
@@ -67,7 +82,10 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     text = re.sub(r"`[^`\n]*`", "", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" not in target:
-            assert (page.parent / target.split("#")[0]).exists(), target
+            name, _, anchor = target.partition("#")
+            led = page.parent / name if name else page
+            assert led.exists(), target
+            assert not anchor or anchor in anchors(led), target
 
 
 @named
@@ -80,16 +98,19 @@ def test_every_target_is_in_the_makefile(page: Path) -> None:
 
 @named
 def test_every_file_named_in_code_exists(page: Path) -> None:
-    folders = {"reconciler", "webhook", "schemas", "devhost", "deploy", "tests", "bench", "docs", "sample-repo"}
-    for name in re.findall(r"`([\w./-]+/[\w.-]+\.\w+)`", page.read_text(encoding="utf-8")):
-        if name.split("/")[0] in folders and "NAME" not in name:
-            assert (ROOT / name).exists(), name
+    folders = {"reconciler", "webhook", "schemas", "devhost", "deploy", "tests", "bench", "docs", "sample-repo", ".ci"}
+    path = re.compile(r"(?<![\w./:-])([\w.-]+/[\w./*<>-]*[\w/*>])")
+    for line in commands(page):
+        for name in path.findall(line):
+            if name.split("/")[0] in folders and "NAME" not in name and not set(name) & set("*<"):
+                assert (ROOT / name).exists(), name
 
 
 @named
 def test_every_document_of_ours_is_valid(page: Path) -> None:
     for body in blocks(page, "yaml"):
         for document in yaml.safe_load_all(VARIABLES.sub("x", body)):
+            assert isinstance(document, dict | list), body
             if isinstance(document, dict) and str(document.get("apiVersion", "")).startswith("nidus.dev/"):
                 assert schema.check(document) == []
 
