@@ -28,9 +28,9 @@ WORDS = frozenset(
 )
 _MOVING = frozenset({"Provisioning", "Progressing", "Waiting", "Deleting", "Pending"})
 _LISTED = 5
+_TOLD = frozenset({"Awaited", "Terminating"})  # reasons of waiting that the error says in full
 _WAYS = {
     "NotOwner": "NotOwner: exists and is not ours; rename or remove it",
-    "ImmutableField": "ImmutableField: cannot be changed in place; delete the object yourself if you mean it",
     "ClaimedTwice": "ClaimedTwice: two layers name it; remove it from one of them",
 }  # what a human must do about an object that is held
 
@@ -91,14 +91,18 @@ def _state(layers: Sequence[LayerStatus], results: Sequence[Result], held: Held 
         moving=_sentences(
             [
                 *_layers(layers, "InProgress"),
-                *(f"{result.change.ref} is being deleted" for result in results if result.outcome == "deleting"),
+                *(
+                    f"{r.change.ref} is being deleted{f', and {r.error}' if r.error else ''}"
+                    for r in results
+                    if r.outcome == "deleting"
+                ),
             ]
         ),
         waiting=_sentences(
             [
                 *_layers(layers, "Waiting"),
                 *(
-                    f"{r.change.ref}: {r.reason or 'waiting'}"
+                    f"{r.change.ref}: {r.error if r.reason in _TOLD else r.reason or 'waiting'}"
                     for r in results
                     if r.outcome == "waiting" and r.reason != PRUNING_WAITS
                 ),

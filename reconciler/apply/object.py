@@ -14,8 +14,9 @@ from reconciler.plan import conflict, fields, handover, suspects
 from reconciler.plan.kinds import NAMESPACED
 
 Key = tuple[Target, ObjectRef]
+NAMED = 5  # finalizers that a message names
 TRIES = 4  # writes that are based on a version, before the next pass
-WAITING = frozenset({"Terminating", "KindMissing"})  # reasons of a skip that passes by itself
+WAITING = frozenset({"Awaited", "Terminating", "KindMissing"})  # reasons of a skip that passes by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def stand(change: Change, ground: Ground) -> Result:
     if change.action == "unchanged" and live is not None and (now := _unconfirmed(change, ground, live)) is not None:
         uid, confirmed = str(live["metadata"]["uid"]), now
     told = change.reason if change.reason in {"DriftReported", *WAITING} else ""
-    return Result(change, outcome, uid, confirmed, _why(change), told, live=live)
+    return Result(change, outcome, uid, confirmed, _why(change, live), told, live=live)
 
 
 def _read_back(failed: Result, client: Client) -> Result:
@@ -192,8 +193,7 @@ def _delete(change: Change, client: Client, ground: Ground) -> Result:
     left = client.delete(change.ref, _meant(change))
     if left is None:
         return Result(change, "deleted", uid=change.uid)
-    blockers = ", ".join(left["metadata"].get("finalizers") or ()) or "its dependents"
-    told = one_line(f"waits for {blockers}")
+    told = f"waits for {_blockers(left)}"
     return Result(change, "deleting", uid=change.uid, error=told, reason="DeletionBlocked", live=left)
 
 
@@ -210,7 +210,18 @@ def _unconfirmed(change: Change, ground: Ground, live: Object) -> tuple[str, ...
     return found if found != entry.fields else None
 
 
-def _why(change: Change) -> str:
+def _blockers(live: Object | None) -> str:
+    """What has to happen before an object that is being deleted is gone."""
+    finalizers = (live or {"metadata": {}})["metadata"].get("finalizers") or ()
+    named = one_line(", ".join(map(str, finalizers[:NAMED])))
+    return f"its finalizers {named}: whoever put them there removes them" if named else "its dependents"
+
+
+def _why(change: Change, live: Object | None) -> str:
+    if change.reason == "Awaited":
+        return "waits until Kubernetes has made it"
+    if change.reason == "Terminating":
+        return f"is being deleted, and waits for {_blockers(live)}"
     if change.reason == "KindMissing":
         return f"waits until the API server serves kind {change.ref.kind} of {change.ref.group}: its CustomResourceDefinition is missing"
     if change.reason == "DriftReported":

@@ -8,7 +8,7 @@ from reconciler.model import DESTRUCTIVE, Change, EntryState, InventoryEntry, Ob
 
 Key = tuple[Target, ObjectRef]
 Entries = tuple[InventoryEntry, ...]
-SETTLED = frozenset({"Gone", "NotOwner"})
+SETTLED = frozenset({"Gone", "NotOwner", "Kept"})
 CONFIRMED = frozenset({"created", "configured", "adopted", "replaced"})
 
 
@@ -73,7 +73,7 @@ def _doubted(one: InventoryEntry, other: InventoryEntry) -> InventoryEntry:
 
 
 def _settled(plan: Plan) -> Iterable[Key]:
-    """Entries whose object is observed gone, or whose name a foreign object has now (A3, D4)."""
+    """Entries whose object is observed gone or kept for good, or whose name a foreign object has now (A3, D4)."""
     return (
         (change.target, change.ref)
         for change in plan.changes

@@ -9,7 +9,7 @@ from dataclasses import replace
 from reconciler.model import GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan
 from reconciler.plan import allocations, consent, drift, order, prune
 from reconciler.plan.compare import UNSERVED, Wanted, compare
-from reconciler.plan.kinds import GONE
+from reconciler.plan.kinds import GONE, made_by_kubernetes
 from reconciler.plan.mark import entries_of, ours, ref_of
 from reconciler.plan.request import request
 from reconciler.plan.suspects import Key
@@ -113,6 +113,8 @@ def _decide(one: Wanted, bundle: Bundle, salt: bytes, nonce: str) -> Change:
         )
     if seen is None:
         return replace(change, action="skip", reason="NotObserved", desired=None)
+    if _of_kubernetes(one):
+        return _taken(change, one, seen)
     if seen.live is None:
         return _create(change, one, seen)
     if "deletionTimestamp" in seen.live["metadata"]:
@@ -120,6 +122,28 @@ def _decide(one: Wanted, bundle: Bundle, salt: bytes, nonce: str) -> Change:
     if not ours(one.entry, seen, bundle.cluster, nonce):
         return replace(change, action="hold", reason="NotOwner", desired=None)
     return compare(change, one, seen, bundle, salt)
+
+
+def _of_kubernetes(one: Wanted) -> bool:
+    """Whether it is an object inside a nested cluster that Kubernetes makes itself, and is not ours yet."""
+    owned = one.entry is not None and one.seen is not None and one.entry.uid in ("", one.seen.uid)
+    return bool(one.key[0].nested) and made_by_kubernetes(one.key[1]) and not (owned and one.entry and one.entry.uid)
+
+
+def _taken(change: Change, one: Wanted, seen: Observed) -> Change:
+    """It is never made by us, as whoever is first would decide: it is waited for, and taken over where its manifest says so."""
+    if seen.live is None:
+        return replace(change, action="skip", reason="Awaited", desired=None)
+    if (one.obj["metadata"].get("annotations") or {}).get(ADOPT) != "true":
+        return replace(
+            change, action="hold", reason="NotOwner", detail=HOW_TO_ADOPT, flags=(HOW_TO_ADOPT,), desired=None
+        )
+    body = request(one.obj, one.layer, seen.live, seen.driven)
+    return replace(change, action="adopt", reason="Adopted", desired=body)
+
+
+ADOPT = "nidus.dev/adopt"
+HOW_TO_ADOPT = f'Kubernetes makes it itself; annotate it with {ADOPT}: "true" to take it over'
 
 
 def _create(change: Change, one: Wanted, seen: Observed) -> Change:

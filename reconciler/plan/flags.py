@@ -8,6 +8,8 @@ from reconciler.plan import paths
 
 OPT_IN = "nidus.dev/replace"
 HOW = f'{OPT_IN}: "true" would replace it'
+REPLACE = f'cannot be changed in place; annotate it with {OPT_IN}: "true" to have it deleted and made again'
+BY_HAND = "cannot be changed in place and is never replaced, as data may hang on it; delete the object yourself if you mean it"
 ENGINE = "engine"
 RESTARTS = "restarts the control plane"
 VOLUME = "volume at risk"
@@ -51,7 +53,9 @@ def replaced(change: Change, live: Object, bundle: Bundle) -> Change:
             change, action="replace", reason="ImmutableField", flags=(*change.flags, *destroying(change.ref, live))
         )
     told = () if never else (HOW,)
-    return replace(change, action="hold", reason="ImmutableField", flags=(*change.flags, *told), desired=None)
+    detail = BY_HAND if never else REPLACE
+    flags = (*change.flags, *told)
+    return replace(change, action="hold", reason="ImmutableField", detail=detail, flags=flags, desired=None)
 
 
 def _never(change: Change, live: Object, bundle: Bundle) -> bool:

@@ -5,6 +5,8 @@ From the discovery of Kubernetes 1.36, with the kinds that earlier and later min
 
 from collections.abc import Mapping
 
+from reconciler.model import ObjectRef
+
 _CLUSTER = {
     "": "ComponentStatus Namespace Node PersistentVolume",
     "admissionregistration.k8s.io": "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration"
@@ -49,6 +51,16 @@ def _rows(table: Mapping[str, str], namespaced: bool) -> dict[tuple[str, str], b
 
 NAMESPACED: Mapping[tuple[str, str], bool] = {**_rows(_CLUSTER, False), **_rows(_NAMESPACED, True)}
 """(group, kind) -> whether its objects live in a namespace."""
+
+_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
+
+
+def made_by_kubernetes(ref: ObjectRef) -> bool:
+    """Whether every cluster has this object without anybody asking for it."""
+    if (ref.group, ref.kind) == ("", "Namespace"):
+        return ref.name in _NAMESPACES
+    return (ref.group, ref.kind, ref.name) == ("", "ServiceAccount", "default")
+
 
 GONE: Mapping[tuple[str, str], str] = {
     ("extensions", "DaemonSet"): "write apiVersion: apps/v1",

@@ -5,8 +5,12 @@ from dataclasses import replace
 
 from reconciler.model import Bundle, Change, InventoryEntry, ObjectRef, Observed, Target, Tombstone
 from reconciler.plan import flags
+from reconciler.plan.kinds import made_by_kubernetes
 from reconciler.plan.mark import ours
 from reconciler.plan.suspects import Key
+
+KEPT = "Kept"
+POLICY = "helm.sh/resource-policy"
 
 
 def changes(
@@ -36,8 +40,22 @@ def changes(
             yield replace(change, reason="Retained")
         elif not pruning.get(entry.layer, True):
             yield replace(change, reason="PruneDisabled")
+        elif why := _kept(entry, seen):
+            yield replace(change, reason=KEPT, flags=(why,))
         else:
             yield _pruned(change, entry, seen, bundle.cluster, nonce)
+
+
+def _kept(entry: InventoryEntry, seen: Observed | None) -> str:
+    """Why an object inside a nested cluster that leaves Git is not deleted, "" where it is: nothing of it is ours from then
+    on. A chart asks for it as Helm's charts do; what Kubernetes makes itself it would make again, or refuse to delete."""
+    if not entry.target.nested or seen is None or seen.live is None or entry.uid != seen.uid:
+        return ""
+    if made_by_kubernetes(entry.ref):
+        return "Kubernetes makes it itself"
+    annotations = seen.live["metadata"].get("annotations") or {}
+    policy = str(annotations.get(POLICY, "")).strip().lower()
+    return f"{POLICY}: keep" if policy == "keep" else ""
 
 
 def _waits(entry: InventoryEntry, doubtful: Sequence[str]) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from reconciler.plan import apart, summary
 SYMBOLS = {"create": "+", "configure": "~", "delete": "-", "replace": "-/+", "adopt": "~", "hold": "!"}
 COLOURS = {"create": "32", "configure": "33", "delete": "31", "replace": "35", "adopt": "36", "hold": "1;33"}
 REASONS = {
+    "Adopted": "taken over, as its annotation says",
+    "Awaited": "Kubernetes makes it itself",
     "AwaitsApproval": "awaits approval",
     "Claimed": "",
     "ClaimedTwice": "two layers name it",
@@ -22,6 +24,7 @@ REASONS = {
     "Drift": "drift",
     "DriftReported": "drift, only reported",
     "Grace": "grace period",
+    "Kept": "kept, and not ours any more",
     "KindMissing": "",
     "ImmutableField": "a field that cannot change in place",
     "NotOwner": "exists and is not ours",
@@ -34,7 +37,7 @@ REASONS = {
     "VersionNotServed": "",
 }
 QUIET = frozenset({"unchanged", "skip"})
-SAID = frozenset({"DriftReported", "KindMissing", "NotObserved", "Terminating", "VersionNotServed"})
+SAID = frozenset({"DriftReported", "Kept", "KindMissing", "NotObserved", "Terminating", "VersionNotServed"})
 LINES = 12
 VALUE = 120
 
