@@ -6,14 +6,15 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.model import MISSING, FieldChange, ObjectRef
+from reconciler.model import MISSING, FieldChange, Object, ObjectRef
 
 SECRET_LIKE = re.compile(r"(Secret|Secrets|Credential|Credentials|Password|Token|PrivateKey)\Z")
 SHOWN = re.compile(r"(metadata\.labels|type\Z|immutable\Z|metadata\.finalizers|metadata\.ownerReferences)")
+_OPEN = frozenset({"apiVersion", "kind", "metadata", "type", "immutable"})
 COPIES = re.compile(r'metadata\.annotations(\Z|\."[^"]*last-applied[^"]*")')
 
 
@@ -41,6 +42,26 @@ def mask(value: Any, salt: bytes) -> Any:
     data = _bytes(value)
     keyed = hmac.new(salt, data, hashlib.sha256).hexdigest()
     return f"(sensitive, sha256:{keyed[:8]}, {len(data)} bytes)"
+
+
+def hidden(obj: Object, salt: bytes) -> dict[str, Any]:
+    """An object safe to show: of Secret-like kinds every value but the metadata, type and owners is masked, and so are copies
+    of a whole object in annotations of any kind."""
+    metadata = obj["metadata"]
+    annotations = {
+        key: mask(value, salt) if "last-applied" in key else value
+        for key, value in (metadata.get("annotations") or {}).items()
+    }
+    shown = {**obj, "metadata": {**metadata, **({"annotations": annotations} if annotations else {})}}
+    if SECRET_LIKE.search(str(obj["kind"])) is None:
+        return shown
+    return {key: value if key in _OPEN else _masked(value, salt) for key, value in shown.items()}
+
+
+def _masked(value: Any, salt: bytes) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _masked(one, salt) for key, one in value.items()}
+    return [_masked(one, salt) for one in value] if isinstance(value, list) else mask(value, salt)
 
 
 def _bytes(value: Any) -> bytes:

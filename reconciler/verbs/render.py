@@ -1,0 +1,244 @@
+"""`nidus render NAME [LAYER]`: the manifests of one nested cluster as they would be applied, from a folder, without a cluster.
+
+Values of Secrets are never printed. What only a live cluster can say is told on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import Stalled, UsageError, printable
+from reconciler.verbs import usage
+
+if TYPE_CHECKING:
+    from reconciler.model import Bundle, Desired, HostFacts, Layer, Limits, Object, Rules, Snapshot
+    from reconciler.packs.render import Read, Renderer
+
+KUBERNETES = "v1.36.0"  # what charts see where neither the configuration nor the document says a version
+EXAMPLES = (
+    ("team-a", "every layer, as YAML documents"),
+    ("team-a web-stack/web", "one layer"),
+    ("team-a --config nidus.yaml -o json", "with the engine and the namespaces of the operator"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the operator decided, as far as it is known here. `charts`: the files of the engines' charts by oid."""
+
+    rules: Rules
+    facts: HostFacts
+    limits: Limits
+    charts: Mapping[str, bytes]
+    path: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="the nested cluster")
+    parser.add_argument("layer", nargs="?", default="", metavar="LAYER", help="one of its layers (default: all)")
+    parser.add_argument(
+        "--folder", default=".", metavar="DIR", help="a folder with documents, usually a work tree (default: here)"
+    )
+    parser.add_argument(
+        "--config",
+        default="",
+        metavar="FILE",
+        help="the controller's configuration: without it the engine's layer is left out",
+    )
+    parser.add_argument("--source", default="", help="which of its sources the folder is (default: the only one)")
+    parser.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="how to print (default: yaml)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0; 1 where the cluster has mistakes, or a layer cannot be rendered: the others are printed."""
+    given = _given(args)
+    snapshot, read = _snapshot(Path(args.folder), given)
+    bundle = _bundle(args.name, snapshot, given)
+    layers = _chosen(bundle, args.layer, known_engine=bool(given.charts))
+    made, broken, notes = _rendered(bundle, layers, given, _with_charts(read, given))
+    print(_as_json(bundle, made, notes) if args.output == "json" else _as_yaml(made), flush=True)
+    for note in notes:
+        print(printable(f"not known offline: {note}"), file=sys.stderr)
+    for name, why in broken.items():
+        print(printable(f"error: layer {name} cannot be rendered: {why}"), file=sys.stderr)
+    return usage.FAILED if broken else usage.DONE
+
+
+def _given(args: argparse.Namespace) -> _Given:
+    from reconciler.model import Limits
+    from reconciler.spec import config
+
+    if not args.config:
+        return _Given(config.anything(), config.NOWHERE, Limits(), {}, ".")
+    from reconciler import settings
+
+    told = settings.load(args.config)
+    sources = [source for source in told.config.sources if args.source in ("", source.name)]
+    if len(sources) != 1:
+        names = ", ".join(source.name for source in told.config.sources)
+        raise UsageError("--source names one of the configuration's sources", hint=f"--source, one of {names}")
+    return _Given(told.rules, told.facts(""), told.limits, told.charts, sources[0].path)
+
+
+def _snapshot(folder: Path, given: _Given) -> tuple[Snapshot, Read]:
+    from reconciler.source import folder as source
+    from reconciler.spec import load
+
+    revision, tree, read = source.read(folder, given.path, given.limits)
+    blobs = read(load.wanted(tree, load.NOTHING))
+    found, _ = load.load("render", revision, tree, blobs, load.NOTHING, given.rules, given.facts, given.limits)
+    return found, read
+
+
+def _bundle(name: str, snapshot: Snapshot, given: _Given) -> Bundle:
+    from reconciler.spec import resolve
+
+    document = snapshot.specs.clusters.get(name)
+    if document is None:
+        for one in snapshot.violations:
+            print(printable(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}"), file=sys.stderr)
+        hint = usage.close(name, snapshot.specs.clusters) or "nidus validate tells what is wrong with the folder"
+        raise Stalled(f"no sound nested cluster {name} in this folder", hint=hint)
+    return resolve.bundle(
+        name, snapshot.content, _offered(given.rules, document.cluster.spec.engine.version), given.facts
+    )
+
+
+def _offered(rules: Rules, engine: str) -> Rules:
+    """The rules with an engine to resolve with, where none is known: its layer is left out later."""
+    from dataclasses import replace
+
+    from reconciler.model import EngineChart
+
+    return rules if rules.engines else replace(rules, engines=(EngineChart(engine or "0.0.0", "", ()),))
+
+
+def _chosen(bundle: Bundle, name: str, *, known_engine: bool) -> tuple[Layer, ...]:
+    if not name:
+        return tuple(layer for layer in bundle.layers if known_engine or layer.role != "engine")
+    found = tuple(layer for layer in bundle.layers if layer.name == name)
+    if not found:
+        names = [layer.name for layer in bundle.layers]
+        hint = usage.close(name, names) or f"its layers are {', '.join(names)}"
+        raise UsageError(f"{bundle.cluster} has no layer {name}", hint=hint)
+    if found[0].role == "engine" and not known_engine:
+        raise UsageError("the engine's chart is named by the controller's configuration", hint="--config FILE")
+    return found
+
+
+def _with_charts(read: Read, given: _Given) -> Read:
+    def both(oids: Collection[str]) -> dict[str, bytes]:
+        charts = {oid: given.charts[oid] for oid in oids if oid in given.charts}
+        return charts | read([oid for oid in oids if oid not in charts])
+
+    return both
+
+
+def _rendered(
+    bundle: Bundle, layers: Sequence[Layer], given: _Given, read: Read
+) -> tuple[list[tuple[Desired, tuple[Object, ...]]], dict[str, str], list[str]]:
+    """Each layer with its objects as they would be sent and without secrets; why others cannot be rendered; what is not known."""
+    import secrets
+
+    from reconciler.gather import render as gathered
+    from reconciler.gather import scope
+    from reconciler.packs.render import Renderer
+
+    version = bundle.versions.kubernetes or KUBERNETES
+    notes = _notes(bundle, given, version)
+    renderer = Renderer(workers=1, confined=False)
+    try:
+        if not renderer.confinement():
+            notes.append("charts ran without confinement: this machine cannot keep them from the network")
+        rendered, broken = _each(layers, renderer, read, version, notes)
+    finally:
+        renderer.close()
+    known = scope.Scopes(_nobody, scope.declared((layer.target, objects) for layer, objects in rendered))
+    salt, made = secrets.token_bytes(32), gathered.desired(bundle, rendered, known, "")
+    for one in made:
+        kinds = sorted({str(item["kind"]) for item in one.unplaced})
+        notes += [f"whether {kind} of {one.layer.name} has a namespace: it is printed as written" for kind in kinds]
+    shown = [(one, _shown(one, salt)) for one in made]
+    return shown, broken, notes
+
+
+def _shown(one: Desired, salt: bytes) -> tuple[Object, ...]:
+    from reconciler.plan import redact
+
+    return tuple(redact.hidden(_plain(item), salt) for item in (*one.objects, *one.unplaced))
+
+
+def _each(
+    layers: Sequence[Layer], renderer: Renderer, read: Read, version: str, notes: list[str]
+) -> tuple[list[tuple[Layer, tuple[Object, ...]]], dict[str, str]]:
+    from reconciler.errors import Retry
+    from reconciler.packs import apis
+
+    rendered, broken = [], {}
+    for layer in layers:
+        try:
+            asks = renderer.asks(layer, read)
+            served = apis.known(version) if asks else ()
+            rendered.append((layer, renderer.render(layer, read, host_version=version, api_versions=served)))
+        except (Stalled, Retry) as error:
+            broken[layer.name] = f"{error.reason}: {error.told}"
+            continue
+        if asks:
+            notes.append(
+                f"the API versions that {layer.target} serves, which {layer.name} asks for (Capabilities.APIVersions): "
+                f"those of Kubernetes {version} are taken, without any CRD's"
+            )
+    return rendered, broken
+
+
+def _notes(bundle: Bundle, given: _Given, version: str) -> list[str]:
+    notes = [f"the Kubernetes version of the host: charts of the host see {version}"]
+    if not bundle.versions.kubernetes:
+        notes[0] = f"the Kubernetes versions of the host and of {bundle.cluster}: charts see {version}"
+    if not given.charts:
+        notes.append(
+            "the engine's chart, namespaces and policies of the operator (--config): the engine's layer is left out"
+        )
+    return [*notes, "the annotation nonce of each object, and versions that run and are therefore kept"]
+
+
+def _nobody(target: object, group: str, kind: str) -> bool:
+    raise Stalled("there is no server")
+
+
+def _plain(item: Object) -> Object:
+    """Without the nonce's annotation, whose value only the controller knows."""
+    annotations = {
+        key: value for key, value in (item["metadata"].get("annotations") or {}).items() if value or "nonce" not in key
+    }
+    rest = {key: value for key, value in item["metadata"].items() if key != "annotations"}
+    return {**item, "metadata": rest | ({"annotations": annotations} if annotations else {})}
+
+
+def _as_yaml(made: Sequence[tuple[Desired, tuple[Object, ...]]]) -> str:
+    import yaml
+
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    parts = []
+    for one, objects in made:
+        head = f"# layer {one.layer.name} on {one.layer.target}\n"
+        parts += [f"---\n{head}{yaml.dump(item, Dumper=Dumper, sort_keys=False)}" for item in objects]
+    return "".join(parts).rstrip("\n")
+
+
+def _as_json(bundle: Bundle, made: Sequence[tuple[Desired, tuple[Object, ...]]], notes: Sequence[str]) -> str:
+    import json
+
+    layers: list[dict[str, Any]] = [
+        {"name": one.layer.name, "target": str(one.layer.target), "objects": objects} for one, objects in made
+    ]
+    told = {"cluster": bundle.cluster, "revision": str(bundle.revision), "layers": layers, "notKnown": list(notes)}
+    return json.dumps(told, indent=2)
