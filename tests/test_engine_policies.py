@@ -183,7 +183,7 @@ def test_defaults_cover_exactly_what_the_quota_limits() -> None:
     assert ("LimitRange", "nidus") not in objects(quota=Quota(pods=5))
 
 
-def test_role_bindings_name_the_two_fixed_roles() -> None:
+def test_role_bindings_name_the_fixed_roles() -> None:
     found = objects()
     engine, tenant = found["RoleBinding", "nidus-engine"], found["RoleBinding", "nidus-tenant"]
     assert engine["roleRef"] == {
@@ -194,6 +194,23 @@ def test_role_bindings_name_the_two_fixed_roles() -> None:
     assert engine["subjects"] == [{"kind": "ServiceAccount", "name": "vc-a", "namespace": NAMESPACE}]
     assert tenant["roleRef"]["name"] == "nidus-tenant"
     assert tenant["subjects"] == [{"kind": "ServiceAccount", "name": "nidus", "namespace": "nidus-system"}]
+
+
+@pytest.mark.parametrize(
+    ("switch", "kind"),
+    [
+        ("ingresses", "ingresses"),
+        ("network_policies", "networkpolicies"),
+        ("pod_disruption_budgets", "poddisruptionbudgets"),
+        ("service_accounts", "serviceaccounts"),
+    ],
+)
+def test_rights_on_a_kind_come_with_its_switch(switch: str, kind: str) -> None:
+    on, off = objects(sync=Sync(to_host=ToHost(**{switch: True}))), objects()
+    assert on.keys() - off.keys() == {("RoleBinding", f"nidus-engine-{kind}")}
+    made = on["RoleBinding", f"nidus-engine-{kind}"]
+    assert made["roleRef"]["name"] == f"nidus-engine-{kind}"
+    assert made["subjects"] == off["RoleBinding", "nidus-engine"]["subjects"]
 
 
 def test_a_controller_without_an_account_gets_no_binding() -> None:
@@ -399,7 +416,7 @@ def test_the_namespace_says_what_is_the_clusters_own() -> None:
         "nidus.dev/tolerations": "dedicated=a:NoSchedule,spot:",
         "nidus.dev/priority-class": "tenants",
     }
-    assert notes(sync=Sync(to_host=ToHost(ingress_hosts=hosts))) is None
+    assert set(notes(sync=Sync(to_host=ToHost(ingress_hosts=hosts))).values()) == {""}
 
 
 def notes(**fields: Any) -> Any:

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from reconciler.engine import fences, overhead, quantity
 from reconciler.engine.values import isolation_of
-from reconciler.model import NestedCluster, Object, Quota, Rules
+from reconciler.model import NestedCluster, Object, Quota, Rules, ToHost
 
 ENGINE_ROLE = "nidus-engine"
 TENANT_ROLE = "nidus-tenant"
@@ -24,8 +24,7 @@ def host_namespace(cluster: NestedCluster, namespace: str, rules: Rules) -> Obje
     may ask for (`fences`) stands in its annotations."""
     level = isolation_of(cluster, rules).pod_security
     labels = {"pod-security.kubernetes.io/enforce": level, "pod-security.kubernetes.io/enforce-version": "latest"}
-    notes = fences.annotations(cluster)
-    metadata = {"name": namespace, "labels": labels, **({"annotations": notes} if notes else {})}
+    metadata = {"name": namespace, "labels": labels, "annotations": fences.annotations(cluster)}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
@@ -49,10 +48,23 @@ def limit_range(share: Quota, namespace: str) -> Object | None:
 
 
 def role_bindings(cluster: NestedCluster, namespace: str, account: str) -> tuple[Object, ...]:
-    """What the engine's account and the controller may do in this namespace, through two fixed ClusterRoles (A9)."""
-    engine = _binding(ENGINE_ROLE, namespace, namespace, f"vc-{cluster.metadata.name}")
+    """What the engine's account and the controller may do in this namespace, through fixed ClusterRoles (A9): one for the
+    engine, one more for each kind that it copies to the host, one for the controller."""
+    roles = (ENGINE_ROLE, *(f"{ENGINE_ROLE}-{kind}" for kind in _copied(cluster.spec.sync.to_host)))
+    engine = tuple(_binding(role, namespace, namespace, f"vc-{cluster.metadata.name}") for role in roles)
     home, _, name = account.partition(":")
-    return (engine, _binding(TENANT_ROLE, namespace, home, name)) if name else (engine,)
+    return (*engine, _binding(TENANT_ROLE, namespace, home, name)) if name else engine
+
+
+def _copied(on: ToHost) -> list[str]:
+    """The kinds that are copied where the cluster says so, as resources."""
+    switches = {
+        "ingresses": on.ingresses,
+        "networkpolicies": on.network_policies,
+        "poddisruptionbudgets": on.pod_disruption_budgets,
+        "serviceaccounts": on.service_accounts,
+    }
+    return [kind for kind, wanted in switches.items() if wanted]
 
 
 def _amounts(share: Quota, own: overhead.Overhead) -> dict[str, str]:

@@ -69,6 +69,7 @@ def test_what_it_needs_stays_allowed(almighty: Client, account: Account, tenant:
     for body in (
         binding(account, tenant, "nidus-tenant"),
         binding(account, tenant, "nidus-engine"),
+        binding(account, tenant, "nidus-engine-networkpolicies"),
         guard(tenant),
         workload(tenant),
         made("v1", "Secret", tenant, stringData={"a": "b"}),
@@ -115,6 +116,8 @@ def test_its_own_namespace_holds_its_books_only(almighty: Client, account: Accou
         ("nidus-engine", "ServiceAccount", "vc-other", "{tenant}"),
         ("nidus-engine", "ServiceAccount", "vc-{cluster}", "kube-system"),
         ("nidus-engine", "User", "eve", ""),
+        ("nidus-engine-ingresses", "ServiceAccount", "vc-other", "{tenant}"),
+        ("nidus-engine-secrets", "ServiceAccount", "vc-{cluster}", "{tenant}"),
         ("nidus-tenant", "Group", "system:authenticated", ""),
     ],
 )
@@ -282,7 +285,7 @@ def namespace(name: str, account: Account, enforce: str = "baseline") -> Body:
 
 
 def binding(account: Account, space: str, role: str) -> Body:
-    home, name = (space, f"vc-{account.name}-a") if role == "nidus-engine" else (account.namespace, "nidus")
+    home, name = (space, f"vc-{account.name}-a") if role != "nidus-tenant" else (account.namespace, "nidus")
     return {
         "apiVersion": f"{RBAC}/v1",
         "kind": "RoleBinding",

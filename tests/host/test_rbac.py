@@ -196,8 +196,6 @@ def test_the_engine_has_its_namespace_only(account: Account, tenant: str) -> Non
         ("", "pods/status", ("patch", "update")),
         ("discovery.k8s.io", "endpointslices", every),
         ("coordination.k8s.io", "leases", every),
-        ("networking.k8s.io", "ingresses", every),
-        ("policy", "poddisruptionbudgets", every),
         ("apps", "statefulsets", (*READS, "patch")),
         ("apps", "deployments", (*READS, "patch")),
         ("", "events", (*READS, "create")),
@@ -206,6 +204,10 @@ def test_the_engine_has_its_namespace_only(account: Account, tenant: str) -> Non
     wait_until(lambda: may(engine, tenant, "", "secrets", "create"))
     assert wrong(engine, tenant, allowed, True) == []
     refused = [
+        ("networking.k8s.io", "ingresses", every),
+        ("networking.k8s.io", "networkpolicies", every),
+        ("policy", "poddisruptionbudgets", every),
+        ("", "serviceaccounts", every),
         ("apps", "deployments", ("create", "delete")),
         (RBAC, "rolebindings", WRITES),
         ("", "resourcequotas", WRITES),

@@ -1,6 +1,7 @@
 """The table of rights in docs/security.md, asked of a real API server and tried: what it says is allowed, and nothing else is."""
 
 import itertools
+from functools import partial
 
 import pytest
 
@@ -123,27 +124,33 @@ def test_a_tenant_has_no_right_on_the_host(account: Account, tenant: str) -> Non
             assert otherwise(acting(account, user), namespace, {}) == []
 
 
-@pytest.mark.parametrize("who", ["engine", "operator", "reviewer"])
+SWITCHES = ("ingresses", "networkPolicies", "podDisruptionBudgets", "serviceAccounts")
+
+
+@pytest.mark.parametrize("who", ["engine", "engine with every switch", "operator", "reviewer"])
 def test_an_engine_an_operator_and_a_reviewer(empty_host: TestHost, account: Account, tenant: str, who: str) -> None:
-    if who == "engine":
-        user, home, line = f"system:serviceaccount:{tenant}:vc-a", tenant, ("engine", "its host namespace")
+    if engine := who.startswith("engine"):
+        on = SWITCHES if who == "engine with every switch" else ()
+        user, home, lines = f"system:serviceaccount:{tenant}:vc-a", tenant, [("engine", "its host namespace")]
+        lines += [("engine", f"its host namespace, with sync.toHost.{switch}") for switch in on]
         account.client.create(
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "vc-a", "namespace": tenant}}
         )
-        bind(account, tenant, "nidus-engine", tenant, "vc-a")
+        for role in ("nidus-engine", *(f"nidus-engine-{switch.lower()}" for switch in on)):
+            bind(account, tenant, role, tenant, "vc-a")
     else:
-        user, home, line = f"ada-{who}", account.namespace, (who, "the controller's namespace")
+        user, home, lines = f"ada-{who}", account.namespace, [(who, "the controller's namespace")]
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"nidus-{who}"}
         subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]
         meta = {"name": user, "namespace": home}
         made = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta}
         empty_host.client.create({**made, "roleRef": role, "subjects": subjects})
     client = acting(account, user)
-    rights = told(line)
-    (first, _), verbs = next(iter(rights.items()))
-    resource, _, group = first.partition(".")
-    wait_until(lambda: may(client, home, group, resource, next(iter(verbs))))
+    rights = told(*lines)
+    for (first, name), verbs in rights.items():
+        resource, _, group = first.partition(".")
+        wait_until(partial(may, client, home, group, resource, min(verbs), name))
     assert otherwise(client, home, rights) == []
-    for elsewhere in ("", "kube-system", account.namespace if who == "engine" else tenant):
+    for elsewhere in ("", "kube-system", account.namespace if engine else tenant):
         assert unlike(client, elsewhere, {}) == []
-    assert tried(client, account.namespace if who == "engine" else tenant, {}) == []
+    assert tried(client, account.namespace if engine else tenant, {}) == []

@@ -14,6 +14,10 @@ ROLES = {
     ("controller", "its own namespace"): ("Role", "nidus"),
     ("controller", "the host namespace of a cluster"): ("ClusterRole", "nidus-tenant"),
     ("engine", "its host namespace"): ("ClusterRole", "nidus-engine"),
+    **{
+        ("engine", f"its host namespace, with sync.toHost.{switch}"): ("ClusterRole", f"nidus-engine-{switch.lower()}")
+        for switch in ("ingresses", "networkPolicies", "podDisruptionBudgets", "serviceAccounts")
+    },
     ("operator", "the controller's namespace"): ("Role", "nidus-operator"),
     ("reviewer", "the controller's namespace"): ("Role", "nidus-reviewer"),
 }
