@@ -283,6 +283,16 @@ def test_a_long_list_is_not_told_whole() -> None:
     assert "class-7 and 192 more" in one.message and len(one.message) < 300
 
 
+@pytest.mark.parametrize("name", ["cpu", "memory", "storage", "ephemeral-storage"])
+def test_no_limit_is_written_again_as_an_extended_resource(name: str) -> None:
+    """`extended: {cpu: 1000}` would be `requests.cpu` in the same quota, in place of what the ceiling allows."""
+    (one,) = judged(f"spec: {{quota: {{cpu: '1', extended: {{{name}: 1000}}}}}}", config.anything()).violations
+    assert (one.code, one.pointer) == (Code.WRONG_VALUE, f"/spec/quota/extended/{name}")
+    assert (
+        judged("spec: {quota: {extended: {hugepages-2Mi: 1, nvidia.com/gpu: 1}}}", config.anything()).violations == ()
+    )
+
+
 def test_a_limit_left_out_is_the_operators_own_default() -> None:
     limited = rules(
         {"quota": {"required": True, "maximum": {"cpu": "64"}}}, defaults=Defaults(quota=Quota(cpu="2", memory="4Gi"))

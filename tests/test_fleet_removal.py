@@ -7,7 +7,6 @@ import pytest
 from reconciler.model import (
     Budget,
     Deletion,
-    Request,
     Tombstone,
     Violation,
 )
@@ -98,9 +97,19 @@ def test_a_request_approves_exactly_that_set() -> None:
         approve(items=held.items[:1]),
         approve(held.consent, expires=NOW),
         replace(approve(held.consent), kind="sync"),
-        Request("approve", "platform", "a", "ops", NOW),
+        replace(approve(held.consent, held.items), cluster="a"),
+        replace(approve(items=held.items), cluster="b"),
     ):
         assert admit(snapshot(C), before, known, (request,)).tombstones == {}
+
+
+def test_an_approval_for_one_cluster_is_of_what_concerns_it_alone() -> None:
+    """Somebody may have the right to approve for that cluster only (policy nidus-requests)."""
+    before, known = accepted(A), records("a")
+    held = admit(snapshot(), before, known).held["a"]
+    for cluster_of, gone in (("a", {"a"}), ("b", set[str]()), ("", {"a"})):
+        request = replace(approve(held.consent), cluster=cluster_of)
+        assert set(admit(snapshot(), before, known, (request,)).tombstones) == gone
 
 
 def test_a_wider_approval_covers_fewer_removals() -> None:

@@ -1,5 +1,6 @@
 """fleet.admit: a history that was rewritten (S5)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,8 @@ def test_an_approved_rewrite_needs_no_second_approval_of_its_removals() -> None:
     before, known = accepted(A, B, C), records("a", "b", "c")
     held = admit(rewritten(C), before, known).held["a"]
     assert set(admit(rewritten(C), before, known, (approve(held.consent),)).tombstones) == {"a", "b"}
+    of_one = replace(approve(held.consent, held.items), cluster="a")
+    assert admit(rewritten(C), before, known, (of_one,)).tombstones == {}
 
 
 def test_a_rewrite_does_not_stop_a_removal_under_way() -> None:

@@ -47,6 +47,11 @@ SCALARS: dict[str, tuple[str, str, str]] = {  # line of a cluster's spec -> its 
     "quota: {cpu: 500 m}": ("16", "not an amount of CPU", "write 500m"),
     "quota: {cpu: '0,5'}": ("16", "not an amount of CPU", "write 0.5"),
     "quota: {cpu: true}": ("16", "expected string or number, found boolean", "such as 2 or 500m"),
+    "quota: {cpu: '1', extended: {cpu: 1000}}": (
+        "37",
+        "not the name of an extended resource: it has a domain",
+        "such as nvidia.com/gpu",
+    ),
     "quota: {pods: '5'}": ("17", "expected integer, found string", "write 5, without quotes"),
     "controlPlane: {store: {size: 5 gb}}": ("32", "not a size", "write 5Gi or 5G"),
     "controlPlane: {resources: {requests: {memory: 1GB}}}": ("49", "not a quantity", "write 1Gi or 1G"),

@@ -1,6 +1,6 @@
 """Whether a set of deletions was approved: by request, or by a trailer of the commits it came with (D3, P7)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from reconciler.model import Consent, Request
 from reconciler.plan import consent as consents
@@ -20,17 +20,22 @@ def speaks(trailers: Iterable[tuple[str, str]]) -> bool:
 
 
 def approved(
-    consent: Consent, requests: Sequence[Request], trailers: Iterable[tuple[str, str]], now: float, cluster: str = ""
+    consent: Consent,
+    requests: Sequence[Request],
+    trailers: Iterable[tuple[str, str]],
+    now: float,
+    clusters: Collection[str],
 ) -> bool:
     """Whether the set is empty, named by a trailer, or within what an unexpired request approved.
 
-    A request for one cluster approves nothing of another; `cluster` "" = the set spans clusters.
+    `clusters` are those that the set destroys something of. A request that names a cluster approves nothing of another: whoever
+    may approve for one cluster has no say in a set that spans several.
     """
     if not consent.items or any(key.lower() == TRAILER and value.strip() == consent.digest for key, value in trailers):
         return True
     return any(
         one.kind == "approve"
-        and (not cluster or one.cluster in ("", cluster))
+        and (not one.cluster or set(clusters) == {one.cluster})
         and (one.expires == 0 or now < one.expires)
         and (one.consent == consent.digest or consents.within(consent, one.items))
         for one in requests

@@ -22,7 +22,7 @@ def permit(
     empty). Then all are permitted if no unapproved set is over its cluster's budget; otherwise all are held.
     """
     wanted = [one for one in destructive if one.consent.items]
-    open_ = [one for one in wanted if not approved(one.consent, requests, trailers, now, one.cluster)]
+    open_ = [one for one in wanted if not approved(one.consent, requests, trailers, now, (one.cluster,))]
     released = {one.consent.digest for one in wanted if one not in open_}
     if not pending and not any(over_budget(one, rules) for one in open_):
         return Permit(frozenset(released | {one.consent.digest for one in open_}))

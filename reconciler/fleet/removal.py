@@ -54,7 +54,11 @@ def item(record: Record) -> str:
 
 def consent(situation: Situation) -> Consent:
     """What a human approves to permit this revision's removals; protected clusters are not in it."""
-    return consent_of(item(situation.mine[name]) for name in fresh(situation) if _reason(situation, name) is None)
+    return consent_of(item(situation.mine[name]) for name in _removable(situation))
+
+
+def _removable(situation: Situation) -> tuple[str, ...]:
+    return tuple(name for name in fresh(situation) if _reason(situation, name) is None)
 
 
 def _reason(situation: Situation, name: str) -> Held | None:
@@ -83,7 +87,7 @@ def _over_budget(situation: Situation) -> Held | None:
     last = not [name for name in situation.present if name not in situation.taken]
     if not names or not (last or len(names) > budget):
         return None
-    if approved(asked, situation.requests, situation.snapshot.trailers, situation.now):
+    if approved(asked, situation.requests, situation.snapshot.trailers, situation.now, _removable(situation)):
         return None
     why = "the last clusters of the source" if last else f"{len(names)} clusters in one revision, budget {budget}"
     return Held("RemovalBudget", f"removes {why}: {', '.join(names)}", asked.digest, asked.items)

@@ -177,6 +177,7 @@ FORMS: Final[dict[str, Form]] = {
     ),
     "label value": Form("not a label's value: at most 63 letters, digits, -, _ and .", "team-a", _words),
     "label name": Form("not a label's name", "team or example.com/team", _words),
+    "extended resource": Form("not the name of an extended resource: it has a domain", "nvidia.com/gpu", _nothing),
     "taint key": Form("not a taint's key", "dedicated or example.com/dedicated", _words),
     "annotation name": Form("not an annotation's name, or its beginning", "metallb.io/", _nothing),
     "annotation value": Form("not a value here: { } and control characters may not stand in it", "pool-a", _nothing),

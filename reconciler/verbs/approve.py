@@ -46,8 +46,9 @@ def run(args: argparse.Namespace) -> int:
         wrong = f"{digest} is short for several digests" if matches else f"nothing held has the digest {digest}"
         there = sorted({found.digest[:12] for found in (matches or held)})
         raise Stalled(wrong, hint=known.instead(digest, there) if there else "nothing is held")
-    one = matches[0]
-    ask(client, args.namespace, "approve", consent=one.digest, items=one.items, cluster=one.cluster, seconds=args.lasts)
+    one, clusters = matches[0], {found.cluster for found in matches}
+    cluster = one.cluster if len(clusters) == 1 else ""  # what spans several is approved for all
+    ask(client, args.namespace, "approve", consent=one.digest, items=one.items, cluster=cluster, seconds=args.lasts)
     print(f"approved {one.digest[:12]} for {table.age(args.lasts)}: {one.message}")
     known.warn(client, args.namespace)
     return 0
