@@ -11,6 +11,7 @@ from reconciler.gather import causes as reading
 from reconciler.health import causes
 from reconciler.model import Desired, Health, Layer, LayerStatus, Object, ObjectRef, Result, Target
 from reconciler.plan import mark
+from reconciler.plan.compute import ENDED
 
 BLOCKING = ("failed", "waiting", "held")
 _WORST = ("Failed", "Terminating", "NotFound", "Unknown", "InProgress")
@@ -20,12 +21,13 @@ _WORST = ("Failed", "Terminating", "NotFound", "Unknown", "InProgress")
 class Ground:
     """The values that a layer's state is computed from: the live objects by ref (results included) and the results of
     its changes. `more`: the engine's readiness, or why an object of `ready.checks` could not be read. `unhurried`: claims that
-    wait for a pod. `below`: what was read below the object that is not Current (U1)."""
+    wait for a pod; `ended`: Jobs that ran and are gone. `below`: what was read below the object that is not Current (U1)."""
 
     live: Mapping[ObjectRef, Object]
     results: Sequence[Result]
     more: tuple[Health, ...] = field(default=())
     unhurried: frozenset[ObjectRef] = frozenset()
+    ended: frozenset[ObjectRef] = frozenset()
     below: tuple[Object, ...] = ()
 
 
@@ -125,7 +127,8 @@ def _ground(
     if layer.role == "engine":
         nested = Target(facts.host.name, assignment.bundle.cluster)
         more.append(gates.engine(mine, nested, gathered.unreachable.get(nested, ""), reader))
-    return Ground({**live, **found}, results, tuple(more), gates.unhurried(mine, layer.target, reader))
+    ended = frozenset(one.change.ref for one in results if one.change.reason == ENDED)
+    return Ground({**live, **found}, results, tuple(more), gates.unhurried(mine, layer.target, reader), ended)
 
 
 def _explained(one: Desired, ground: Ground, reader: Reader) -> Ground:
@@ -163,7 +166,8 @@ def _worst(one: Desired, ground: Ground) -> _Worst:
         if worst:
             return _Worst("Failed" if status == "Failed" else "InProgress", *worst[0])
     return _Worst(
-        "Current", "; ".join(sorted(_named(ref, state) for ref, state in states if state.reason in health.PAUSED))
+        "Current",
+        "; ".join(sorted(_named(ref, state) for ref, state in states if state.reason in {*health.PAUSED, ENDED})),
     )
 
 
@@ -177,6 +181,8 @@ def _of_result(result: Result) -> _Worst:
 
 
 def _health(ground: Ground, ref: ObjectRef) -> Health:
+    if ref in ground.ended:
+        return Health("Current", ENDED, "it ended, and its ttlSecondsAfterFinished removed it")
     if ref in ground.unhurried:
         return Health("Current", "WaitsForConsumer", "the claim is bound when a pod uses it")
     live = ground.live.get(ref)

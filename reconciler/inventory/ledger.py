@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.model import DESTRUCTIVE, Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target
+from reconciler.plan import once
 
 Key = tuple[Target, ObjectRef]
 Entries = tuple[InventoryEntry, ...]
@@ -34,7 +35,10 @@ def confirm(entries: Entries, plan: Plan, results: Sequence[Result]) -> Entries:
     for result in results:
         key = (result.change.target, result.change.ref)
         if result.outcome in CONFIRMED or (result.outcome == "unchanged" and result.uid):
-            known[key] = InventoryEntry(*key, result.change.layer, result.uid, "owned", result.fields)
+            mark = once.mark(result.change.desired, result.live)
+            known[key] = InventoryEntry(*key, result.change.layer, result.uid, "owned", result.fields, mark)
+        elif result.outcome == "unchanged" and result.live is not None and key in known:
+            known[key] = replace(known[key], once=once.seen(known[key].once, result.live))
         elif result.outcome == "deleted" or result.reason == "CreatedMeanwhile":
             known.pop(key, None)
     for ref in _settled(plan):

@@ -136,7 +136,8 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class InventoryEntry:
-    """One object we made or are about to make (A3); `fields` are those of our last confirmed apply, sorted."""
+    """One object we made or are about to make (A3); `fields` are those of our last confirmed apply, sorted; `once` marks a Job
+    that is removed when it has ended (`plan.once`)."""
 
     target: Target
     ref: ObjectRef
@@ -144,6 +145,7 @@ class InventoryEntry:
     uid: str
     state: EntryState
     fields: tuple[str, ...] = ()
+    once: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.model import GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan
-from reconciler.plan import allocations, consent, drift, order, prune
+from reconciler.plan import allocations, consent, drift, once, order, prune
 from reconciler.plan.compare import UNSERVED, Wanted, compare
 from reconciler.plan.kinds import GONE, made_by_kubernetes
 from reconciler.plan.mark import entries_of, ours, ref_of
 from reconciler.plan.request import request
 from reconciler.plan.suspects import Key
 
+ENDED = "Ended"
 LATER = "known after the control plane is up"
 NO_KIND = "KindMissing"
 LATER_KIND = "known after the server has this kind"
@@ -124,6 +125,14 @@ def _decide(one: Wanted, bundle: Bundle, salt: bytes, nonce: str) -> Change:
     return compare(change, one, seen, bundle, salt)
 
 
+def _ended(change: Change, *, failed: bool) -> Change:
+    """A Job that ended and was removed by its ttl. It runs again when its content changes in Git (A2: its absence is no drift)."""
+    told = f"{'it failed' if failed else 'it ended'} and its ttlSecondsAfterFinished removed it; it runs again when it changes in Git"
+    return replace(
+        change, action="skip", reason="EndedFailed" if failed else ENDED, detail=told, flags=(told,), desired=None
+    )
+
+
 def _of_kubernetes(one: Wanted) -> bool:
     """Whether it is an object inside a nested cluster that Kubernetes makes itself, and is not ours yet."""
     owned = one.entry is not None and one.seen is not None and one.entry.uid in ("", one.seen.uid)
@@ -153,6 +162,8 @@ def _create(change: Change, one: Wanted, seen: Observed) -> Change:
     if seen.unknown:
         return replace(change, action="create", reason=seen.unknown, flags=("known after apply",), desired=body)
     removed = one.entry is not None and one.entry.state == "owned" and one.entry.uid != ""
+    if removed and one.entry and one.entry.once and one.entry.once.removesuffix(once.FAILED) == once.mark(body):
+        return _ended(change, failed=one.entry.once.endswith(once.FAILED))
     if removed and one.layer.drift != "correct":
         return drift.tolerated(change, one.layer, ("deleted by somebody else",))
     return replace(change, action="create", reason="Deleted" if removed else "", desired=body)

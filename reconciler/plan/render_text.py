@@ -23,6 +23,8 @@ REASONS = {
     "Deleted": "was deleted by somebody else",
     "Drift": "drift",
     "DriftReported": "drift, only reported",
+    "Ended": "",
+    "EndedFailed": "",
     "Grace": "grace period",
     "Kept": "kept, and not ours any more",
     "KindMissing": "",
@@ -37,7 +39,9 @@ REASONS = {
     "VersionNotServed": "",
 }
 QUIET = frozenset({"unchanged", "skip"})
-SAID = frozenset({"DriftReported", "Kept", "KindMissing", "NotObserved", "Terminating", "VersionNotServed"})
+SAID = frozenset(
+    {"DriftReported", "Ended", "EndedFailed", "Kept", "KindMissing", "NotObserved", "Terminating", "VersionNotServed"}
+)
 LINES = 12
 VALUE = 120
 
