@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from reconciler.errors import Stalled
-from reconciler.verbs import status
+from reconciler.model import Authored, LayerStatus
+from reconciler.report.view import ClusterView, ConditionView
+from reconciler.verbs import overview, status
 from tests.memory.failures import answer, on
 from tests.memory.server import Server
 from tests.shell import client
 
 NAMESPACE = "nidus-system"
+AT = "2026-11-26T10:00:00.000Z"
+NOW = datetime.fromisoformat(AT).timestamp() + 7 * 60 + 5
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def lease(server: Server, holder: str, renewed: float, since: float = 7200.0) ->
 
 
 def shown(server: Server) -> str:
-    args = argparse.Namespace(name="", output="", namespace=NAMESPACE)
+    args = argparse.Namespace(name="", output="table", namespace=NAMESPACE)
     return status._text(client(server), args)[0]
 
 
@@ -87,22 +91,62 @@ def test_a_source_that_cannot_be_fetched_says_since_when(server: Server) -> None
     assert lines[4] == "  Unavailable: no answer (last fetched 5m ago)"
 
 
+def view(*conditions: ConditionView, **more: Any) -> ClusterView:
+    return ClusterView("team-a", "Degraded", conditions=conditions, **more)
+
+
 def test_a_cluster_says_since_when_and_fits_a_narrow_terminal() -> None:
     message = "the nested API server of team-a did not answer within 5 s; it is asked again in 12 s"
-    since = (datetime.now(UTC) - timedelta(minutes=7)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ready = {"type": "Ready", "status": "Unknown", "reason": "Unreachable", "message": message}
-    layer = {"name": "engine", "target": "local", "health": "InProgress", "objects": 6, "message": message}
-    item = {"status": {"layers": [layer], "conditions": [{**ready, "lastTransitionTime": since}]}}
-    assert status._detail(item).split("\n")[2] == f"Ready=Unknown Unreachable (7m): {message}"
-    narrow = status._detail(item, 60).split("\n")
-    assert max(map(len, narrow)) <= 60
-    assert narrow[0].split() == ["LAYER", "TARGET", "HEALTH", "OBJECTS"]
-    assert " ".join(" ".join(narrow).split()).count(message) == 2
+    ready = ConditionView("Ready", "Unknown", "Unreachable", message, AT)
+    layer = LayerStatus("engine", "local", "InProgress", message, 6, since=AT)
+    one = view(ready, layers=(layer,), since=AT)
+    assert overview.detail(one, NOW).split("\n")[2] == f"Ready=Unknown Unreachable (7m): {message}"
+    for shown, head in (
+        (overview.detail(one, NOW, 75), ["LAYER", "TARGET", "HEALTH", "SINCE", "OBJECTS"]),
+        (overview.clusters([one], {}, NOW, 75), list(overview.CLUSTER)),
+    ):
+        narrow = shown.split("\n")
+        assert max(map(len, narrow)) <= 75
+        assert narrow[0].split() == head
+        assert " ".join(" ".join(narrow).split()).count(message) >= 1
+
+
+def test_a_message_is_a_column_where_there_is_room_and_only_where_something_is_wrong() -> None:
+    ready = ConditionView("Ready", "True", "Ready", "4 layers are Current", AT)
+    well = ClusterView("team-b", "Ready", conditions=(ready,), applied="main@sha1:" + "a" * 40, since=AT)
+    bad = view(ConditionView("Ready", "False", "Degraded", "shop: crashes", AT), since=AT)
+    made = {"team-a": AT, "team-b": AT}
+    assert overview.clusters([bad, well], made, NOW).split("\n") == [
+        "NAME     HOST    VERSION   READY   STATUS     SINCE   REVISION            AGE   MESSAGE",
+        "team-a   local   <none>    False   Degraded   7m      <none>              7m    shop: crashes",
+        "team-b   local   <none>    True    Ready      7m      main@sha1:aaaaaaa   7m",
+    ]
+    assert "MESSAGE" not in overview.clusters([well], made, NOW)
+
+
+def test_profiles_author_and_who_suspended_are_shown() -> None:
+    by = Authored("Ann <ann@example.com>", "shop: 2", NOW)
+    told = "move of the database (by bob, until 2026-11-27T00:00:00Z)"
+    ready = ConditionView("Ready", "Unknown", "Suspended", told, AT)
+    one = ClusterView(
+        "team-a", "Suspended", conditions=(ready,), attempted="main@sha1:" + "b" * 40, authored=by, since=AT,
+        extra={"profiles": ["base@1.2.0", "web@2.0.0"]}, layers=(LayerStatus("web", "local", "Current", since=AT),), seen=AT,
+    )  # fmt: skip
+    lines = overview.detail(one, NOW).split("\n")
+    assert lines[2:] == [
+        "the layers are shown as they were 7m ago",
+        f"Ready=Unknown Suspended (7m): {told}",
+        "commit: main@sha1:bbbbbbb by Ann <ann@example.com>: shop: 2",
+        "profiles: base@1.2.0, web@2.0.0",
+    ]
+    assert told in overview.clusters([one], {}, NOW)
+    assert "base@1.2.0, web@2.0.0" in overview.clusters([one], {}, NOW, wide=True)
 
 
 def test_a_cluster_without_layers_shows_no_empty_table() -> None:
-    ready = {"type": "Ready", "status": "False", "reason": "Degraded", "message": "BadRecord: x"}
-    assert status._detail({"status": {"conditions": [ready]}}) == "Ready=False Degraded: BadRecord: x"
+    assert overview.detail(view(ConditionView("Ready", "False", "Degraded", "BadRecord: x", "")), NOW) == (
+        "Ready=False Degraded: BadRecord: x"
+    )
 
 
 def test_what_keeps_the_render_workers_from_the_network(server: Server) -> None:

@@ -1,12 +1,15 @@
 """`nidus why` and `nidus wait` over what passes of the product wrote: crash loops, holds, dependencies, dead API servers."""
 
+import argparse
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from reconciler.verbs import seen, wait, why
+from reconciler.report import bodies
+from reconciler.report.view import SourceView
+from reconciler.verbs import seen, sync, wait, why
 from tests.documents import cluster, config_map, pack, profile
 from tests.memory.server import Server
 from tests.passes import HOME, START, Fleet
@@ -86,6 +89,7 @@ def test_a_crash_loop_is_told_down_to_the_pod(fleet: Fleet) -> None:
         f"        Pod web/shop-6f9-x CrashLoopBackOff for AGE (5 restarts), image {IMAGE}: ended with exit code 1",
         "  waits       layer web/more: waits for web/base",
         "  unknown     who wrote the commit: the source was not read at it since the controller started",
+        "  unknown     the state of source platform: there is no such Source",
     ]
     assert '"restarts": 5' in told(fleet, "json") and "restarts: 5" in told(fleet, "yaml")
 
@@ -166,3 +170,44 @@ def test_a_cluster_that_is_gone(fleet: Fleet, capsys: pytest.CaptureFixture[str]
 
 def test_ages_of_a_hostile_status_say_nothing() -> None:
     assert seen.ago("tomorrow", START) == seen.ago("", START) == ""
+
+
+# sync --wait
+
+
+def source(host: Server, generation: int, revision: str, *changing: str, error: str = "") -> None:
+    """What the controller tells of a source."""
+    told = SourceView("platform", revision=revision, generation=generation, changing=changing, error=error)
+    spec, status = bodies.source(told)
+    head = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "metadata": {"name": "platform", "namespace": HOME}}
+    host.apply({**head, "spec": spec})
+    host.apply({**head, "status": status}, subresource="status")
+
+
+def synced(fleet: Fleet, capsys: pytest.CaptureFixture[str], timeout: float = 0.2) -> tuple[int, str]:
+    """What `nidus sync --wait` says once it asked for generation 7."""
+    assert fleet.reporter.statuses.settle(10.0)
+    args = argparse.Namespace(namespace=HOME, name="", timeout=timeout)
+    code = sync._followed(client(fleet.host), args, {"platform": 7})
+    return code, re.sub(r"\b\d+[smhd]\b", "AGE", capsys.readouterr().out).strip()
+
+
+def test_a_sync_waits_for_what_its_commit_changes(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    pushed(fleet, pack("base", config_map("one")))
+    now = fleet.reporter.clusters["a"].attempted
+    source(fleet.host, 6, now)
+    assert synced(fleet, capsys) == (1, "not synced within AGE; nidus status tells more")
+    source(fleet.host, 7, "main@sha1:" + "f" * 40, "a")  # a is Ready, but as the commit before had it
+    assert synced(fleet, capsys) == (1, "not Ready within AGE: a Ready at main@sha1:0000000")
+    source(fleet.host, 7, now, "a")
+    assert synced(fleet, capsys) == (0, "a Ready at main@sha1:0000000 (after AGE)")
+    source(fleet.host, 7, now, error="Unavailable: no answer")
+    code, text = synced(fleet, capsys)
+    assert code == 1 and text.startswith("source platform: Unavailable: no answer\n")
+
+
+def test_the_registry_says_what_a_commit_changes_until_it_is_ready(fleet: Fleet) -> None:
+    fleet.push({"p.yaml": profile(pack("base", config_map("one"))), "a.yaml": cluster("a"), "b.yaml": cluster("b")})
+    assert fleet.registry.changing("platform") == ("a", "b")
+    fleet.run()
+    assert fleet.registry.changing("platform") == ()

@@ -2,7 +2,7 @@
 Pure."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from reconciler import conditions
 from reconciler.assignment import Assignment, Unresolved
@@ -12,11 +12,19 @@ from reconciler.model import Bundle, Condition, Held, Plan, Report, Request, Rev
 
 
 def suspension(bundle: Bundle, requests: tuple[Request, ...], now: float) -> str:
-    """Why the cluster is suspended: what Git says, else the newest request that has not expired; "" if it is not."""
+    """Why the cluster is suspended, by whom and until when: what Git says, else the newest request that has not expired; "" if it
+    is not."""
     if bundle.suspend:
-        return bundle.suspend
+        return f"{bundle.suspend} (by its file{_ending(_until(bundle))})"
     asked = suspended(requests, bundle.cluster, now)
-    return (asked.reason or f"suspended by {asked.who}") if asked else ""
+    if asked is None:
+        return ""
+    return f"{asked.reason or 'suspended'} (by {asked.who}{_ending(asked.expires or None)})"
+
+
+def _ending(at: float | None) -> str:
+    """, until 2026-01-01T00:00:00Z"""
+    return f", until {datetime.fromtimestamp(at, UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}" if at is not None else ""
 
 
 def awake(bundle: Bundle, now: float) -> Bundle:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler import fleet
@@ -234,6 +235,7 @@ class Sources:
         for stage, at in report.stages[1:]:
             self._reporter.metrics.stage(stage, at - report.stages[0][1])
         config = self.following[report.source].config
+        report = replace(report, changing=self._registry.changing(report.source))
         self._reporter.source(report, {"url": config.url, "branch": config.branch, "path": config.path})
         if not report.error:
             self.sweep()

@@ -94,7 +94,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What one source came to; `stages` = (name, seconds since the epoch) per commit (T3), `trigger` what woke it."""
+    """What one source came to; `stages` = (name, seconds since the epoch) per commit (T3), `trigger` what woke it; `changing` the
+    clusters that its newest commit changed and that are not Ready since."""
 
     source: str
     revision: Revision | None
@@ -108,3 +109,4 @@ class SourceReport:
     error: str = ""
     generation: int = 0
     authored: Authored | None = None
+    changing: tuple[str, ...] = ()

@@ -53,6 +53,7 @@ def source(one: SourceView) -> Body:
         **({"fetched": stamp(one.fetched)} if one.error and one.fetched else {}),
         **({"renderWorkers": one.confined} if one.confined else {}),
         **({"commit": _authored(one.authored)} if one.authored else {}),
+        **({"changing": list(one.changing)} if one.changing else {}),
     }
     if one.held:
         status["held"] = {"reason": one.held.reason, "message": one.held.message, **_consent(one.held)}
@@ -108,6 +109,7 @@ def read_source(item: Object) -> SourceView:
         held=Held(_text(held, "reason"), _text(held, "message"), _text(held, "digest")) if held else None,
         confined=_text(status, "renderWorkers"),
         authored=_read_authored(_mapping(status.get("commit"))),
+        changing=_strings(status.get("changing")),
     )
 
 

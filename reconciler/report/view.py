@@ -13,6 +13,7 @@ from reconciler.model import Authored, Change, Condition, Held, LayerStatus, Rep
 MESSAGE = 1024  # characters
 SHOWN = 50  # changes and held lines kept
 VIOLATIONS = 200
+CHANGING = 500  # clusters that one commit changed, by name
 TOLD = 1000  # outcomes remembered, so that one that lasts is reported once
 _QUIET = frozenset({"unchanged", "skip"})
 _FIRST = {"hold": 0, "delete": 1, "replace": 2}
@@ -82,7 +83,8 @@ class ClusterView:
 class SourceView:
     """What is known of one source. `stages` are (name, seconds since the epoch) of the last commit; `fetched` when it
     was last fetched, in seconds since the epoch, 0 where that is not known; `confined` what keeps the render workers of the
-    controller from the network, "none" where nothing does, "" where that is not known yet."""
+    controller from the network, "none" where nothing does, "" where that is not known yet; `changing` the clusters that the newest
+    commit changed, until all of them were Ready."""
 
     source: str
     url: str = ""
@@ -101,6 +103,7 @@ class SourceView:
     held: Held | None = None
     confined: str = ""
     authored: Authored | None = None
+    changing: tuple[str, ...] = ()
 
 
 def cluster(
@@ -164,6 +167,7 @@ def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, A
         held=_held(report.held),
         confined=known.confined,
         authored=report.authored if report.revision else known.authored,
+        changing=report.changing[:CHANGING],
     )
 
 
@@ -171,7 +175,7 @@ def staged(known: SourceView, name: str, at: float) -> SourceView:
     """The view with one more stage. A stage of a commit keeps its first time, also after a restart."""
     if name in dict(known.stages):
         return known
-    return replace(known, stages=(*known.stages, (name, at)))
+    return replace(known, stages=(*known.stages, (name, at)), changing=() if name == "ready" else known.changing)
 
 
 def lasts(result: Result) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ApiError, ErrorClass, Stalled, printable
@@ -81,13 +80,21 @@ def leads(client: Client, namespace: str) -> str:
         return ""
 
 
+def dead(client: Client, namespace: str) -> str:
+    """That no controller is alive; "" where one is, or where this user may not see that."""
+    try:
+        alive, told = controller(client, namespace)
+    except ApiError:
+        return ""
+    return "" if alive else told
+
+
 def warn(client: Client, namespace: str) -> None:
     """Tell who has just asked for something that no controller is alive to do it; nothing where this user may not see
     that."""
-    with suppress(ApiError):
-        alive, told = controller(client, namespace)
-        if not alive:
-            print(printable(f"note: no controller is alive: {told}"), file=sys.stderr)
+    told = dead(client, namespace)
+    if told:
+        print(printable(f"note: no controller is alive: {told}"), file=sys.stderr)
 
 
 def seconds(text: object) -> float:

@@ -10,6 +10,7 @@ from reconciler.verbs import known, table
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
+    from reconciler.model import Object
     from reconciler.report.view import ClusterView, SourceView
 
 
@@ -19,6 +20,8 @@ class Seen:
 
     clusters: Mapping[str, ClusterView]
     sources: Mapping[str, SourceView]
+    items: Mapping[str, Object]
+    roots: Mapping[str, Object]
     version: str
 
 
@@ -31,6 +34,8 @@ def read(client: Client, namespace: str) -> Seen:
     return Seen(
         {one.cluster: one for one in map(bodies.read_cluster, clusters)},
         {one.source: one for one in map(bodies.read_source, sources)},
+        {str(item["metadata"]["name"]): item for item in clusters},
+        {str(item["metadata"]["name"]): item for item in sources},
         version,
     )
 

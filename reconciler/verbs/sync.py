@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from reconciler.errors import Stalled, UsageError
-from reconciler.verbs import connection, known
+from reconciler.errors import Stalled, UsageError, printable
+from reconciler.verbs import connection, known, seen, table, usage, wait
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
+
+PAUSE = 0.5  # seconds between two looks at a source
 
 
 EXAMPLES = (
     ("", "all sources"),
     ("platform", "one source"),
     ("team-a", "the source of one nested cluster"),
+    ("--wait", "and wait until what it changed is Ready, or cannot become so"),
     ("--config nidus.yaml", "one sync from here, where no controller runs"),
 )
 
@@ -28,17 +34,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", default="", metavar="FILE", help="needed where no controller runs: its configuration"
     )
     parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait for the nested clusters too, as `nidus wait`; a sync of its own always does",
+    )
+    parser.add_argument(
         "--timeout",
         type=connection.seconds,
         default="5m",
         metavar="TIME",
-        help="how long one sync of its own may take (default: %(default)s)",
+        help="how long it may take, where it waits (default: %(default)s)",
     )
     connection.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 when the request is stored, or when its own sync left everything Ready; 1 otherwise."""
+    """Exit code 0 when the request is stored, or, where it waits or syncs itself, when everything is Ready; 1 otherwise."""
     client = connection.connect(args)
     if known.controller(client, args.namespace)[0]:
         return _tell(client, args)
@@ -50,10 +61,43 @@ def run(args: argparse.Namespace) -> int:
 def _tell(client: Client, args: argparse.Namespace) -> int:
     from reconciler.controller import sync_requests
 
+    asked = {}
     for name, why in _chosen(client, args.namespace, args.name):
-        sync_requests.rise(client, args.namespace, name, sync_requests.RESYNC)
-        print(f"source {name}{why}: the controller is told to sync")
-    return 0
+        asked[name] = sync_requests.rise(client, args.namespace, name, sync_requests.RESYNC)
+        print(f"source {name}{why}: the controller is told to sync", flush=True)
+    return _followed(client, args, asked) if args.wait else 0
+
+
+def _followed(client: Client, args: argparse.Namespace, asked: Mapping[str, int]) -> int:
+    """Wait until the sources have done what was `asked` (source -> generation), then for their nested clusters, or for the one that
+    was named."""
+
+    def served(found: seen.Seen) -> bool:
+        return all(name in found.sources and found.sources[name].generation >= at for name, at in asked.items())
+
+    began = time.monotonic()
+    found = seen.read(client, args.namespace)
+    while not served(found):
+        if time.monotonic() - began > args.timeout:
+            print(f"not synced within {table.age(args.timeout)}; nidus status tells more")
+            return usage.FAILED
+        time.sleep(PAUSE)
+        found = seen.read(client, args.namespace)
+    failed = [f"source {name}: {found.sources[name].error}" for name in sorted(asked) if found.sources[name].error]
+    print("".join(printable(line) + "\n" for line in failed), end="", flush=True)
+    names = [
+        name for name, one in found.clusters.items() if one.source in asked and args.name in ("", name, one.source)
+    ]
+    left = max(0.0, args.timeout - (time.monotonic() - began))
+    code = wait.follow(client, args.namespace, names, left, fresh=_tried)
+    return usage.FAILED if failed else code
+
+
+def _tried(found: seen.Seen, name: str) -> bool:
+    """Whether a cluster that the newest commit of its source changed was tried with it."""
+    one = found.clusters.get(name)
+    source = found.sources.get(one.source) if one is not None else None
+    return one is None or source is None or name not in source.changing or one.attempted == source.revision
 
 
 def _chosen(client: Client, namespace: str, name: str) -> list[tuple[str, str]]:
@@ -73,14 +117,22 @@ def _chosen(client: Client, namespace: str, name: str) -> list[tuple[str, str]]:
 
 def _once(args: argparse.Namespace) -> int:
     from reconciler.controller.service import Service
+    from reconciler.report import why
 
     told = connection.configured(args)
     service = Service(told, listens=False)
     try:
         service.start()
-        settled = service.settle(args.timeout)
+        settled = service.settle(args.timeout, _progress if sys.stderr.isatty() else lambda text: None)
     finally:
         service.stop()
-    for name, report in sorted(service.reporter.clusters.items()):
-        print(f"{name}: {report.word}")
-    return 0 if settled else 1
+    for name, view in sorted(service.reporter.clusters.items()):
+        message = why.message(view)
+        print(printable(f"{name}: {view.word}" + (f": {message}" if message else "")))
+        for line in why.of(view, None).advice:
+            print(printable(f"  {line}"))
+    return usage.DONE if settled else usage.FAILED
+
+
+def _progress(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)

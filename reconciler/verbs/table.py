@@ -26,14 +26,22 @@ def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def with_message(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 0) -> str:
-    """A table whose last column is a message. Where that is wider than `width`, each message is below its row."""
-    text = render(header, rows)
-    if not width or all(len(line) <= width for line in text.split("\n")):
-        return text
+def with_message(
+    header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 0, words: Sequence[str] = ()
+) -> str:
+    """A table whose last column is a message, left out where no row has one. Where that is wider than `width`, each message is below
+    its row. `words`: each row is in the colour of its word."""
+    words = words or [""] * len(rows)
     head, *lines = render(header[:-1], [row[:-1] for row in rows]).split("\n")
-    below = [wrapped(row[-1], width, indent=2) if row[-1] else "" for row in rows]
-    return "\n".join([head, *(line for pair in zip(lines, below, strict=True) for line in pair if line)])
+    messages = [printable(row[-1]) for row in rows]
+    columns = max(map(len, (head, *lines))) + 3
+    if any(messages) and (not width or all(columns + len(message) <= width for message in messages)):
+        head = head.ljust(columns) + header[-1]
+        lines = [(line.ljust(columns) + message).rstrip() for line, message in zip(lines, messages, strict=True)]
+        messages = [""] * len(rows)
+    below = [[wrapped(message, width, indent=2)] if message else [] for message in messages]
+    shown = [coloured(line, word) for line, word in zip(lines, words, strict=True)]
+    return "\n".join([head, *(line for one, more in zip(shown, below, strict=True) for line in (one, *more))])
 
 
 def wrapped(text: str, width: int = 0, indent: int = 0) -> str:

@@ -23,7 +23,6 @@ EXAMPLES = (
     ("--all --timeout 15m", "until every nested cluster is"),
     ("team-a --for Gone", "until its removal is over"),
 )
-EXITS = {usage.FAILED: "the time is over, or it is held, invalid or stalled: then with what to do"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,29 +68,29 @@ def follow(
     names: Collection[str],
     timeout: float,
     word: str = "Ready",
-    settled: Callable[[seen.Seen], bool] = lambda found: True,
+    fresh: Callable[[seen.Seen, str], bool] = lambda found, name: True,
 ) -> int:
-    """Print each cluster's end as it comes, progress on a terminal, and return the exit code. Nothing is judged before
-    `settled` says that what is seen is new enough."""
+    """Print each cluster's end as it comes, progress on a terminal, and return the exit code. A cluster is judged once `fresh` says
+    that what is seen of it is new enough."""
     began = time.monotonic()
     ended: dict[str, Verdict] = {}
     told: dict[str, str] = {}
     while True:
         found = seen.read(client, namespace)
-        fresh, left = settled(found), timeout - (time.monotonic() - began)
+        left = timeout - (time.monotonic() - began)
         for name in [name for name in names if name not in ended]:
             one = judge(name, found.clusters.get(name), word)
-            if one.done and fresh:
+            if one.done and fresh(found, name):
                 ended[name] = one
                 print(printable(f"{one.text} (after {table.age(time.monotonic() - began)})"), flush=True)
             elif told.get(name) != one.text:
                 told[name] = one.text
                 _progress(one.text)
-        if len(ended) == len(names) and fresh:
+        if len(ended) == len(names):
             return usage.DONE if all(one.well for one in ended.values()) else usage.FAILED
         if left <= 0:
             open_ = [told.get(name, name) for name in names if name not in ended]
-            print(printable(f"not {word} within {table.age(timeout)}: {'; '.join(open_) or 'the sync'}"))
+            print(printable(f"not {word} within {table.age(timeout)}: {'; '.join(open_)}"))
             return usage.FAILED
         seen.wait(client, namespace, found.version, min(left, PAUSE))
 

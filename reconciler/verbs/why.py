@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from reconciler.report.why import Why
 
 EXAMPLES = (("team-a", "what blocks team-a, and what to do"), ("team-a -o json", "for programs"))
-EXITS = {1: "no such nested cluster, or the host cannot be read"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -101,6 +101,11 @@ class Registry:
 
     # For sources
 
+    def changing(self, source: str) -> tuple[str, ...]:
+        """The clusters that the newest commit of a source changed and that are not Ready since."""
+        with self._lock:
+            return self._gate.changing(source)
+
     def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
         """Admit a snapshot over all clusters (AD1); the clusters with something new to do, in name order."""
         with self._lock:

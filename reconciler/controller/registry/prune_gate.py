@@ -82,6 +82,11 @@ class PruneGate:
         round_.unready.discard(cluster)
         return not round_.unready and self._newest.get(round_.source) is round_
 
+    def changing(self, source: str) -> tuple[str, ...]:
+        """The clusters that the newest commit of a source changed and that are not Ready since."""
+        newest = self._newest.get(source)
+        return tuple(sorted(newest.unready)) if newest is not None else ()
+
     def forget(self, cluster: str) -> None:
         """A cluster is changed by another commit, or over: the round it was in does not wait for it."""
         round_ = self._of.pop(cluster, None)
