@@ -12,6 +12,8 @@ from reconciler.errors import NidusError, UsageError, printable
 from reconciler.verbs import usage
 
 VERBS: dict[str, str] = {
+    "init": "begin a repository: one profile, one cluster, schemas for editors",
+    "new": "write the file of a new cluster or profile, with the variables it requires",
     "run": "run the controller",
     "validate": "check the documents of a repository, without a cluster",
     "plan": "show what a sync would do, against the live state",
@@ -27,6 +29,7 @@ VERBS: dict[str, str] = {
     "connect": "write a context of one nested cluster into your kubeconfig, and hold its port-forward in the background",
     "disconnect": "remove contexts that `nidus connect` wrote, and end their port-forwards",
     "schema": "print or write the JSON Schemas",
+    "completion": "print what bash, zsh or fish need to complete verbs and flags",
     "version": "print the version of this command and of what it renders with",
     "help": "explain one verb, or list them",
     "demo": "the whole story on the embedded host",
@@ -51,9 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return usage.FAILED
 
 
+def _called() -> str:
+    """How people call us: kubectl runs `kubectl-nidus` for `kubectl nidus`."""
+    return "kubectl nidus" if sys.argv[0].rpartition("/")[2] == "kubectl-nidus" else "nidus"
+
+
 def _dispatch(words: Sequence[str]) -> int:
     parser = usage.Parser(
-        prog="nidus",
+        prog=_called(),
         description="GitOps for nested clusters.",
         epilog=f"nidus VERB --help tells more.\n\n{usage.exits()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -73,7 +81,7 @@ def _dispatch(words: Sequence[str]) -> int:
             module, known = importlib.import_module(f"reconciler.verbs.{name}"), sub
             module.add_arguments(sub)
             usage.explain(sub, getattr(module, "EXAMPLES", ()), getattr(module, "EXITS", {}))
-    parser.set_defaults(main=main, verbs=tuple(VERBS))  # for `help`
+    parser.set_defaults(main=main, verbs=VERBS)  # for `help` and `completion`
     args, unknown = parser.parse_known_args(words)
     if unknown:
         known.refuse(unknown)
