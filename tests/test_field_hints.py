@@ -87,3 +87,50 @@ def test_a_reference_of_somebody_else_is_told_how_to_write_it_as_text() -> None:
     (found,) = told(text % "${{ secrets.TOKEN }}")
     assert found.message.endswith("secrets.TOKEN means nothing; write `$${{ secrets.TOKEN }}` for the text")
     assert told(text % "$${{ secrets.TOKEN }}") == []
+
+
+VCLUSTER = """\
+apiVersion: nidus.dev/v1alpha1
+kind: NestedCluster
+metadata: {name: a}
+spec:
+  controlPlane: {distro: {k8s: {enabled: true}}, backingStore: {}, statefulSet: {}}
+  sync: {fromHost: {nodes: {enabled: true}}, toHost: {ingresses: {enabled: true}, pods: {enabled: true}}}
+  exportKubeConfig: {context: x}
+  policies: {resourceQuota: {enabled: true}}
+  quota: {limits.cpu: "8", requests.memory: 8Gi}
+  namespaces: [team]
+"""
+
+
+@pytest.mark.parametrize(
+    ("pointer", "hint"),
+    [
+        ("/spec/controlPlane/distro", "kubernetes.version"),
+        ("/spec/controlPlane/backingStore", "controlPlane.store"),
+        ("/spec/controlPlane/statefulSet", "controlPlane.resources"),
+        ("/spec/sync/fromHost", "toHost says what is copied"),
+        ("/spec/sync/toHost/ingresses", "write ingresses: true"),
+        ("/spec/sync/toHost/pods", "always copied"),
+        ("/spec/exportKubeConfig", "nidus kubeconfig NAME"),
+        ("/spec/policies", "write quota"),
+        ("/spec/quota/limits.cpu", "write quota: {cpu:"),
+        ("/spec/quota/requests.memory", "write memory"),
+        ("/spec/namespaces/0", "write {name: team}"),
+    ],
+)
+def test_50_keys_of_vcluster_yaml_have_their_neighbour(pointer: str, hint: str) -> None:
+    found = {one.pointer: one.hint for one in snapshot({"a.yaml": VCLUSTER})[0].violations}
+    assert hint in found[pointer]
+
+
+def test_50_charts_from_elsewhere_are_told_the_way() -> None:
+    packs = [
+        {"name": "app", "helm": {"chart": {"repo": "https://charts.example.com", "name": "redis"}}},
+        {"name": "k", "kustomize": {"path": "overlays/prod"}},
+        {"name": "both", "manifests": {"files": "m/*.yaml"}},
+    ]
+    found = {one.pointer: one.hint for one in snapshot({"p.yaml": profile(*packs)})[0].violations}
+    assert "helm pull --untar" in found["/spec/packs/0/helm/chart/repo"]
+    assert "kustomize build" in found["/spec/packs/1/kustomize"]
+    assert found["/spec/packs/2/manifests/files"] == 'write a list, such as ["m/*.yaml"]'

@@ -133,7 +133,7 @@ class Syncer:
             host.patch("v1", kind, outer["metadata"]["name"], outer["metadata"]["namespace"], change)
 
     def _show(self, kind: str, inner: Object, outer: Object) -> None:
-        status = outer.get("status", {})
+        status = shown_status(inner, outer)
         if kind == "Pod" and (node := outer["spec"].get("nodeName")):
             self._bind(inner, node)
         if kind == "Pod" and not outer["spec"].get("nodeName") and not status.get("conditions"):
@@ -194,3 +194,11 @@ def _covers(have: object, wanted: object) -> bool:
         same = isinstance(have, list) and len(have) == len(wanted)
         return same and all(map(_covers, have, wanted)) if isinstance(have, list) else False
     return have == wanted or not wanted
+
+
+def shown_status(inner: Object, outer: Object) -> Object:
+    """The status of a host's object as its nested one shows it. The class of a pod's resources follows from the nested spec and
+    never changes; on the host defaults of a LimitRange may make another of it (as in vCluster's own syncer)."""
+    status: Object = outer.get("status", {})
+    own = inner.get("status", {}).get("qosClass")
+    return {**status, "qosClass": own} if own and status else status

@@ -1,6 +1,6 @@
 """The object as it is sent (A1, R2): without fields that belong to somebody else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.model import MISSING, IgnoreRule, Layer, Object, ObjectRef
@@ -14,6 +14,24 @@ from reconciler.plan.shapes import Keyed, Shape, keys_of, shape, table
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 
 
+_NOTE = "/metadata/annotations/"
+_CONTROLLERS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("apps", "Deployment"): (f"{_NOTE}deployment.kubernetes.io~1revision",),
+    ("apps", "DaemonSet"): (f"{_NOTE}deprecated.daemonset.template.generation",),
+    ("", "Endpoints"): (f"{_NOTE}endpoints.kubernetes.io~1last-change-trigger-time",),
+    ("", "Namespace"): ("/spec/finalizers",),
+    ("", "PersistentVolumeClaim"): (
+        f"{_NOTE}pv.kubernetes.io~1bind-completed",
+        f"{_NOTE}pv.kubernetes.io~1bound-by-controller",
+        f"{_NOTE}volume.beta.kubernetes.io~1storage-provisioner",
+        f"{_NOTE}volume.kubernetes.io~1selected-node",
+        f"{_NOTE}volume.kubernetes.io~1storage-provisioner",
+    ),
+}
+"""(group, kind) -> JSON pointers of fields that Kubernetes' own controllers write. They come with exported objects and are never
+sent: each side would put its value back for ever."""
+
+
 def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") -> Object:
     """The object to apply over `live`. A create is sent whole. Later, where an autoscaler sets the replicas (`driven`
     names it), fields last written through a subresource are left out, and so are ignored fields that are not ours any
@@ -22,6 +40,8 @@ def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") ->
     """
     if "aggregationRule" in obj and "rules" in obj:
         obj = without(obj, ("/rules",))  # a ClusterRole whose rules the server aggregates: they are never sent
+    group = str(obj["apiVersion"]).rpartition("/")[0]
+    obj = without(obj, _CONTROLLERS.get((group, str(obj["kind"])), ()))
     if live is None:
         return obj
     for pointer in ignored(layer.ignore, ref_of(obj)) if layer.ignore else ():

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import schemas
-from reconciler.spec import forms, linear, unsupported
+from reconciler.spec import elsewhere, forms, linear, unsupported
 from reconciler.spec.codes import Code
 
 Told = tuple[str, str, str, Code]
@@ -77,7 +77,8 @@ def _unknown(kind: str, path: tuple[str | int, ...], error: Any) -> Iterator[Tol
     for name in sorted(str(key) for key in error.instance if key not in known):
         here = (*path, name)
         if unsupported.field(kind, here):
-            yield pointer(here), f"the field {name} is {_NOT_BUILT}", "remove it", Code.UNSUPPORTED
+            hint = elsewhere.hint(path, name) or "remove it"
+            yield pointer(here), f"the field {name} is {_NOT_BUILT}", hint, Code.UNSUPPORTED
             continue
         yield pointer(here), f"unknown field {name[:60]}", _instead(path, name, known), Code.UNKNOWN_FIELD
 
@@ -86,6 +87,8 @@ def _instead(path: tuple[str | int, ...], name: str, known: Mapping[str, Any]) -
     """What to do about a field that is not known at `path`."""
     if path in ((), ("metadata",)) and (why := _OF_KUBERNETES.get(name)):
         return f"remove it: {why}"
+    if known_elsewhere := elsewhere.hint(path, name):
+        return known_elsewhere
     close = get_close_matches(name, known, n=1) or [one for one in known if one.lower() == name.lower()]
     return f"did you mean {close[0]}?" if close else _some("known here:", sorted(known))
 
@@ -99,7 +102,7 @@ def _missing(_: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
 
 def _type(_: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
     expected, given = _kinds(error), _name(error.instance)
-    hint = str(error.schema.get("description", ""))
+    hint = elsewhere.hint(path) or str(error.schema.get("description", ""))
     if expected == "string" and given in ("integer", "number", "boolean"):
         hint = "put it in quotes"
     elif given == "string" and _BARE.get(expected, _NEVER).fullmatch(error.instance):

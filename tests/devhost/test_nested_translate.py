@@ -4,6 +4,7 @@ import pytest
 
 from devhost.nested import contract, real, translate
 from devhost.nested.contract import Engine
+from devhost.nested.syncer import shown_status
 from devhost.nested.translate import Tenancy
 
 ENGINE = Engine("vcluster-team-a", "team-a")
@@ -99,3 +100,11 @@ def test_the_real_engine_is_kept_on_loopback() -> None:
     assert adjusted["controlPlane"]["proxy"] == {"extraSANs": ["a"], "bindAddress": "127.0.0.1", "port": 4711}
     assert adjusted["telemetry"] == {"enabled": False} and "coredns" in adjusted["controlPlane"]
     assert config["telemetry"] == {"enabled": True}
+
+
+def test_22_a_pod_keeps_the_class_of_its_own_resources() -> None:
+    """A LimitRange of the host gives requests to a pod that has none, and the server refuses another class inside."""
+    outer = {"status": {"phase": "Running", "qosClass": "Burstable"}}
+    assert shown_status({"status": {"qosClass": "BestEffort"}}, outer) == {"phase": "Running", "qosClass": "BestEffort"}
+    assert shown_status({"status": {}}, outer) == outer["status"]
+    assert shown_status({"status": {"qosClass": "BestEffort"}}, {}) == {}
