@@ -183,6 +183,14 @@ def test_a_kubeconfig_that_is_none_is_named(case: str, by: str, tmp_path: Path) 
     assert refused.value.message.startswith(f"{file}, which {by} names, is no kubeconfig: {why}")
 
 
+def test_a_context_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(config("http://127.0.0.1:1", token="t")))
+    with pytest.raises(UsageError) as refused:
+        kubeconfig.user(str(file), "y", "--kubeconfig")
+    assert refused.value.told == f"no context y in {file}, which --kubeconfig names; there are: x"
+
+
 def test_a_kubeconfig_that_is_not_there_is_named_with_its_variable(tmp_path: Path) -> None:
     done = nidus("status", KUBECONFIG=f"{tmp_path}/a:{tmp_path}/b")
     assert (done.returncode, done.stdout) == (64, "")

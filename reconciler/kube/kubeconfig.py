@@ -24,6 +24,7 @@ _CREDENTIALS = (
     "exec",
     "auth-provider",
 )
+_SHOWN = 12  # contexts that one message lists
 _HINT = "kubectl config view shows what kubectl reads"
 
 
@@ -50,6 +51,10 @@ def user(files: str, context: str, named_by: str) -> User | None:
         raise UsageError(f"{named_by} names {' and '.join(places) or 'no file'}, which is not there", hint=_HINT)
     chosen = context or next((str(body["current-context"]) for _, body in there if body.get("current-context")), "")
     named = _first(there, "contexts", "context", chosen)
+    if context and named is None:
+        known = sorted({str(one["name"]) for _, body in there for one in body.get("contexts") or ()})
+        hint = f"there are: {', '.join(known[:_SHOWN]) or 'none'}"
+        raise UsageError(f"no context {context} in {files}, which {named_by} names", hint=hint)
     found = _first(there, "users", "user", str(named[1].get("user", ""))) if named else None
     if named is None or found is None:
         return None

@@ -51,7 +51,7 @@ def maps(inside: Client, name: str) -> dict[str, str]:
 
 
 def nidus(field: Field, *words: str, code: int = 0, kubeconfig: Path | None = None) -> str:
-    """What the command prints, as a process of an administrator of the host."""
+    """What the command prints (of one that fails, errors too), as a process of an administrator of the host."""
     environment = {
         **os.environ,
         "KUBECONFIG": str(kubeconfig or field.account.hosted.kubeconfig),
@@ -60,7 +60,7 @@ def nidus(field: Field, *words: str, code: int = 0, kubeconfig: Path | None = No
     command = [sys.executable, "-m", "reconciler", *words, "-n", field.account.namespace]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout if code == 0 else done.stdout + done.stderr
 
 
 def digest(field: Field, cluster: str) -> str:
