@@ -8,6 +8,7 @@ process's sockets) is refused too. Rules: unshare(2), seccomp(2), linux/audit.h,
 import ctypes
 import os
 import struct
+import sys
 from dataclasses import dataclass
 
 NAMESPACE = "network namespace"
@@ -45,7 +46,10 @@ class _Program(ctypes.Structure):
 
 
 def leave_network() -> tuple[str, ...]:
-    """What holds now, of NAMESPACE and FILTER; () where the kernel allows neither. Linux only, little-endian machines."""
+    """What holds now, of NAMESPACE and FILTER; () where the kernel allows neither, and on other systems than
+    Linux. Little-endian machines only."""
+    if sys.platform != "linux":
+        return ()
     library = ctypes.CDLL(None, use_errno=True)
     held = (NAMESPACE, _own_namespace(library)), (FILTER, _filtered(library))
     return tuple(name for name, holds in held if holds)

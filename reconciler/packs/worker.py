@@ -8,6 +8,7 @@ import importlib
 import resource
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -81,7 +82,11 @@ def _limit() -> None:
     ):
         _, hard = resource.getrlimit(limit)
         lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (lowest, lowest))
+        try:
+            resource.setrlimit(limit, (lowest, lowest))
+        except (ValueError, OSError):  # macOS has no limit of the address space; there only people's own renders run
+            if sys.platform == "linux":
+                raise
 
 
 def _allow(seconds: int) -> None:
@@ -92,4 +97,7 @@ def _allow(seconds: int) -> None:
 
 
 def _resident() -> int:
+    """Bytes of memory in use; where the system does not tell, the most there ever were."""
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
