@@ -2,7 +2,20 @@
 
 from dataclasses import replace
 
-from reconciler.model import Change, Condition, Held, LayerStatus, ObjectRef, Plan, Report, Result, Revision, Target
+from reconciler.model import (
+    Change,
+    Condition,
+    FieldChange,
+    Held,
+    LayerStatus,
+    ObjectRef,
+    Owner,
+    Plan,
+    Report,
+    Result,
+    Revision,
+    Target,
+)
 from reconciler.report import view
 from reconciler.report.transitions import between
 
@@ -48,6 +61,16 @@ def test_objects_are_told_when_something_was_done() -> None:
     done = replace(BASE, results=(result("configured"), result("unchanged"), result("waiting")))
     assert told(BASE, done) == [("Configured", "ConfigMap/ns/x configured", False)]
     assert told(done, done) == [("Configured", "ConfigMap/ns/x configured", False)]
+
+
+def test_a_correction_says_which_fields_and_who_changed_them_and_no_value() -> None:
+    fields = tuple(FieldChange(f"data.k{n}", "live", "wanted") for n in range(7))
+    by = (Owner("kubectl-edit", "Update", "", "2026-11-26T10:00:00Z"),)
+    one = result("configured")
+    done = replace(BASE, results=(replace(one, change=replace(one.change, fields=fields[:2], by=by)),))
+    assert told(BASE, done)[0][1] == "ConfigMap/ns/x configured: data.k0, data.k1; changed by kubectl-edit"
+    many = replace(BASE, results=(replace(one, change=replace(one.change, fields=fields)),))
+    assert told(BASE, many)[0][1].endswith("data.k4, and 2 more")
 
 
 def test_a_lasting_failure_is_told_once() -> None:

@@ -76,12 +76,13 @@ class Lease:
         if not self.held():
             raise LeaseLost(f"the Lease {self._ref.name} is not held by this process any more")
 
-    def acquire(self, wait: float | None = None) -> bool:
+    def acquire(self, wait: float | None = None, waiting: Callable[[str], None] = lambda holder: None) -> bool:
         """Try for `wait` seconds (None: until `release`), then keep the Lease renewed in a thread. False: another holds it.
+        `waiting` is called with each holder that is waited for.
 
         While the API server does not answer, this waits as for another holder.
         """
-        ends = None if wait is None else self._clock() + wait
+        ends, told = None if wait is None else self._clock() + wait, ""
         while not self._stopped.is_set():
             if self._tried():
                 self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
@@ -89,6 +90,9 @@ class Lease:
                 return True
             if ends is not None and self._clock() >= ends:
                 return False
+            if self.holder and self.holder != told:
+                told = self.holder
+                waiting(told)
             pause = self._duration / 7 * random.uniform(0.8, 1.2)
             self._stopped.wait(pause if ends is None else min(pause, max(ends - self._clock(), 0.01)))
         return False

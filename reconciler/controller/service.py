@@ -73,7 +73,7 @@ class Service:
         liveness.be_loud()
         if self._listens:
             self._serve()
-        if not self.lease.acquire() or self._stop.is_set():
+        if not self.lease.acquire(waiting=log.standby) or self._stop.is_set():
             return
         self._leading = True
         self._lead()

@@ -1,4 +1,5 @@
-"""Who a client is to its API server (SelfSubjectReview, Kubernetes 1.28 or newer)."""
+"""Who a client is to its API server, and what it may do there (SelfSubjectReview, Kubernetes 1.28 or newer, and
+SelfSubjectAccessReview)."""
 
 import msgspec
 
@@ -8,6 +9,9 @@ from reconciler.kube.transport import Call
 
 _PATH = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _ASKED = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+
+_ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class _User(msgspec.Struct):
@@ -20,6 +24,26 @@ class _Status(msgspec.Struct, rename="camel"):
 
 class _Review(msgspec.Struct):
     status: _Status
+
+
+class _Access(msgspec.Struct):
+    allowed: bool = False
+
+
+class _AccessReview(msgspec.Struct):
+    status: _Access
+
+
+def may(client: Client, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+    """Whether this client may do `verb` to a resource (plural). Raises ApiError."""
+    wanted = {"verb": verb, "group": group, "resource": resource, "namespace": namespace, "name": name}
+    asked = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+    body = {**asked, "spec": {"resourceAttributes": {key: value for key, value in wanted.items() if value}}}
+    _, answer = client.transport.send(Call("get", "POST", _ACCESS, body=body), deadline=client.deadline)
+    try:
+        return msgspec.json.decode(answer, type=_AccessReview).status.allowed
+    except msgspec.MsgspecError as error:
+        raise broken("get", "its answer about the rights has another shape") from error
 
 
 def user(client: Client) -> str:

@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from reconciler.errors import NidusError
@@ -15,12 +16,14 @@ NOTE = 1000  # bytes an Event's note may have
 
 
 class Events:
-    """Sends events in the background; `close` gives the last ones two seconds."""
+    """Sends events in the background; `close` gives the last ones two seconds. `uid` is that of a cluster's status object, "" where
+    there is none: `kubectl describe` finds Events by it."""
 
-    def __init__(self, client: Client, namespace: str, instance: str) -> None:
+    def __init__(self, client: Client, namespace: str, instance: str, uid: Callable[[str], str]) -> None:
         self._client = client
         self._namespace = namespace
         self._instance = instance
+        self._uid = uid
         self._queue: queue.Queue[Transition | None] = queue.Queue(LIMIT)
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
@@ -56,6 +59,8 @@ class Events:
             "name": one.cluster,
             "namespace": self._namespace,
         }
+        uid = self._uid(one.cluster)
+        regarding |= {"uid": uid} if uid else {}
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",

@@ -1,4 +1,5 @@
-"""Writes one JSON object a line to standard error. All texts are made printable; callers pass no secret."""
+"""Writes one JSON object a line to standard error, or a line for people where that is a terminal. All texts are made printable;
+callers pass no secret."""
 
 import json
 import sys
@@ -18,9 +19,26 @@ def line(event: str, stream: TextIO | None = None, **fields: object) -> None:
     kept = {name: value for name, value in fields.items() if value not in ("", None)}
     now = time.time_ns() // 1_000_000
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1000)) + f".{now % 1000:03d}Z"
-    text = json.dumps(shown({"time": stamp, "event": event, **kept}))
+    entry, to = shown({"time": stamp, "event": event, **kept}), stream or sys.stderr
+    text = readable(entry) if to.isatty() else json.dumps(entry)
     with _lock:
-        print(text, file=stream or sys.stderr, flush=True)
+        print(text, file=to, flush=True)
+
+
+def readable(entry: Mapping[str, Any]) -> str:
+    """An entry of the log as a line for people: time of day, level where it is not info, event, what it is about, message, the rest."""
+    told = {key: str(value) for key, value in entry.items() if value not in ("", None)}
+    time_, event, message = (told.pop(key, "") for key in ("time", "event", "message"))
+    level = told.pop("level", "info")
+    about = [told.pop(key) for key in ("cluster", "source", "layer") if key in told]
+    if told.get("object", "") in message:
+        told.pop("object", None)
+    head, _, short = told.get("revision", "").partition("@sha1:")
+    told |= {"revision": f"{head}@{short[:7]}"} if short else {}
+    rest = " ".join(f"{key}={value}" for key, value in told.items())
+    mark = "" if level == "info" else f" {level.upper()}"
+    text = f"{time_[11:23] or '-'}{mark} {event or '-'} {' '.join(about)}".rstrip()
+    return printable(text + (f": {message}" if message else "") + (f"  ({rest})" if rest else ""))
 
 
 def shown(value: Any) -> Any:
@@ -30,6 +48,11 @@ def shown(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [shown(item) for item in value]
     return value if value is None or isinstance(value, bool | int | float) else printable(str(value))
+
+
+def standby(holder: str) -> None:
+    """This process waits for the Lease of another."""
+    line("Standby", holder=holder, message=f"waiting for the Lease held by {holder}")
 
 
 def transition(one: Transition) -> None:

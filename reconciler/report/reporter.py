@@ -21,7 +21,7 @@ class Reporter:
     def __init__(self, client: Client, namespace: str, instance: str) -> None:
         self.statuses = Statuses(client, namespace)
         self.metrics = Metrics(self.statuses.waiting)
-        self._events = Events(client, namespace, instance)
+        self._events = Events(client, namespace, instance, self.statuses.uid)
         self._lock = threading.Lock()
         self._told: dict[str, ClusterView] = {}
         self._read: dict[str, SourceView] = {}

@@ -21,6 +21,7 @@ API = "nidus.dev/v1alpha1"
 KINDS = ("NestedCluster", "Source")
 FEW = 50  # objects of another version that are read one by one; more of them are listed
 THREADS = 4  # status objects written side by side
+NEW = 2.0  # seconds to wait for a new object to be written, for whoever needs its UID
 LAST_WORDS = 5.0  # seconds a stop gives what is not written yet
 Key = tuple[str, str]  # kind, name
 
@@ -43,6 +44,7 @@ class Statuses:
         self._known: dict[Key, Body] = {}
         self._wanted: dict[Key, Body | None] = {}
         self._versions: dict[Key, str] = {}
+        self._uids: dict[Key, str] = {}
         self._moved: dict[Key, int] = {}
         self._turn = 0
         self._outbox: Outbox[Key] = Outbox("status", self._write, threads=THREADS)
@@ -53,12 +55,23 @@ class Statuses:
             known = self._known.get(("NestedCluster", cluster))
             return known.status if known else {}
 
+    def uid(self, cluster: str) -> str:
+        """The UID of a cluster's status object, "" where there is none. Waits a moment for an object that is being written."""
+        key = ("NestedCluster", cluster)
+        for _ in range(2):
+            with self._lock:
+                if self._uids.get(key) or key not in self._wanted:
+                    return self._uids.get(key, "")
+            self._outbox.settle(NEW)
+        return ""
+
     def load(self) -> tuple[list[ClusterView], list[SourceView]]:
         """Read the status objects, so that a restart writes nothing that is already there. Raises ApiError."""
         clusters, sources = (self._list(kind) for kind in KINDS)
         with self._lock:
             self._known = {key: _body(item) for key, item in (*clusters.items(), *sources.items())}
             self._versions = {key: _version(item) for key, item in (*clusters.items(), *sources.items())}
+            self._uids = {key: _uid(item) for key, item in clusters.items()}
         return [bodies.read_cluster(one) for one in clusters.values()], [
             bodies.read_source(one) for one in sources.values()
         ]
@@ -96,7 +109,7 @@ class Statuses:
             for key in still:
                 live = moved.get(key)
                 if live is not None:
-                    self._known[key], self._versions[key] = _body(live), _version(live)
+                    self._known[key], self._versions[key], self._uids[key] = _body(live), _version(live), _uid(live)
                 elif key in moved or key not in listed:
                     self._forget(key)
             wrong = [key for key in still if key in self._wanted and self._differs(key)]
@@ -193,11 +206,12 @@ class Statuses:
                 return
             self._known[key] = body
             if answer is not None:
-                self._versions[key] = _version(answer)
+                self._versions[key], self._uids[key] = _version(answer), _uid(answer)
 
     def _forget(self, key: Key) -> None:
         self._known.pop(key, None)
         self._versions.pop(key, None)
+        self._uids.pop(key, None)
 
     def _heads(self, kind: str) -> list[Head]:
         return [head for head, _ in self._client.heads("nidus.dev", kind, namespace=self._namespace)[0]]
@@ -212,6 +226,10 @@ class Statuses:
 
 def _body(item: Object) -> Body:
     return Body(item.get("spec") or {}, item.get("status") or {})
+
+
+def _uid(item: Object) -> str:
+    return str(item["metadata"]["uid"])
 
 
 def _version(item: Object) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.model import Report
+from reconciler.model import Change, Report
 from reconciler.report import view
 from reconciler.report.view import ClusterView
 
+NAMED = 5  # fields that one message names
 QUIET = frozenset({"unchanged", "skipped", "waiting"})
 
 
@@ -70,7 +71,16 @@ def _objects(before: ClusterView, after: Report) -> Iterable[Transition]:
         if (result.outcome in QUIET and not reported) or (view.lasts(result) and view.outcome(result) in before.told):
             continue
         change = result.change
-        message = f"{change.ref} {result.outcome}" + (f": {result.error}" if result.error else "")
+        told = result.error or (_corrected(change) if result.outcome == "configured" else "")
+        message = f"{change.ref} {result.outcome}" + (f": {told}" if told else "")
         warning = reported or result.outcome in ("failed", "held")
         reason = result.reason if warning and result.reason else result.outcome.capitalize()
         yield Transition(after.cluster, str(after.revision), reason, message, change.layer, str(change.ref), warning)
+
+
+def _corrected(change: Change) -> str:
+    """Which fields were set, never to what, and who had changed them: data.text, spec.replicas; changed by kubectl-edit"""
+    paths = list(dict.fromkeys([*(one.path for one in change.fields), *change.strays]))
+    more = [f"and {len(paths) - NAMED} more"] if len(paths) > NAMED else []
+    who = "; ".join(sorted({f"changed by {one.name}" for one in change.by}))
+    return "; ".join(filter(None, (", ".join([*paths[:NAMED], *more]), who)))

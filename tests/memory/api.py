@@ -119,7 +119,8 @@ class Body:
 
     def stream(self, size: int) -> Iterator[bytes]:
         """The pieces of a watch as they come. Raises ReadTimeoutError after a silence longer than was allowed."""
-        del size
+        while self._stream is None and (piece := self.read1(size)):
+            yield piece
         while self._stream is not None:
             batch = self._stream.next(self._silence)
             if batch is None:

@@ -43,6 +43,10 @@ class Server:
         self.choosers: list[Chooser] = []
         self.controllers = controllers.ALL
         self.ready = True
+        self.forbidden: set[tuple[str, str]] = (
+            set()
+        )  # (verb, plural) that reviews of access deny; requests are answered
+        self.logs: dict[tuple[str, str], bytes] = {}  # (namespace, pod) -> what its log is
         self.brief = False  # whether watches end when everything is said
         self._count = 0
         self._watches: list[Watch] = []
@@ -168,11 +172,11 @@ class Server:
         try:
             if isinstance(found, Ask):
                 return self._object(replace(found, body=routes.body_of(found, body)))
-            return self._plain(found)
+            return self._plain(found, body)
         except Refusal as error:
             return Response(error.code, {"Content-Type": "application/json", **error.headers}, _json(error.status))
 
-    def _plain(self, found: str) -> Response:
+    def _plain(self, found: str, body: bytes) -> Response:
         """What is asked besides objects."""
         match found:
             case "/version":
@@ -183,12 +187,18 @@ class Server:
                 )
             case "/apis/authentication.k8s.io/v1/selfsubjectreviews":
                 return _ok({"status": {"userInfo": {"username": USER}}}, 201)
+            case "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+                asked = json.loads(body)["spec"]["resourceAttributes"]
+                return _ok({"status": {"allowed": (asked["verb"], asked["resource"]) not in self.forbidden}}, 201)
             case "/api" | "/apis":
                 return _ok(kinds.discovery(self.core.kinds(), core=found == "/api"))
         raise refusal.unknown_path()
 
     def _object(self, ask: Ask) -> Response:
         match ask.verb:
+            case "get" if ask.subresource == "log":
+                reads.get(self.core, replace(ask, subresource=""))
+                return Response(200, {"Content-Type": "text/plain"}, self.logs.get((ask.namespace, ask.name), b""))
             case "get":
                 return _ok(reads.get(self.core, ask))
             case "list":
