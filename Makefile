@@ -8,7 +8,7 @@ SBOM    = dist/nidus-$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconcile
 LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
           --constraints constraints.txt --custom-compile-command 'make lock'
 
-.PHONY: demo test test-core test-long check bench docs host lock audit sbom clean
+.PHONY: demo test test-core test-long check bench docs site host lock audit sbom clean
 
 demo: host
 	$(BIN)/nidus demo $(if $(ONCE),--once)
@@ -34,6 +34,15 @@ bench: host
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m schemas.docs
+
+# The pages as a site, in build/site. It fails on a broken link or anchor, and on a page that would ask another host for anything.
+site: .venv/docs/.installed
+	rm -rf build/pages build/site && mkdir -p build/pages
+	git ls-files -z '*.md' deploy .pre-commit-hooks.yaml LICENSE | xargs -0 cp --parents -t build/pages
+	.venv/docs/bin/mkdocs build
+	! grep -rEn '<(script|link|img|iframe|source)[^>]+(src|href)="?(https?:)?//' --include='*.html' build/site
+	! grep -rEn '^(<p>)?(\||[-*] )' --include='*.html' build/site # a table or list that lacks the empty line before it
+	! grep -rEn '(url\(|@import )["'"'"']?(https?:)?//' --include='*.css' build/site
 
 # What the image is made of: every package with its version and the hashes of its files, for Linux on x86-64 and arm64.
 lock: $(SUPPLY)/.installed
@@ -68,6 +77,12 @@ $(SUPPLY)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(SUPPLY)
 	$(SUPPLY)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(SUPPLY)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --group supply
+	@touch $@
+
+.venv/docs/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv/docs
+	.venv/docs/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv/docs/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --group docs
 	@touch $@
 
 clean:

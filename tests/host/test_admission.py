@@ -100,7 +100,7 @@ def test_what_guards_others_stays(almighty: Client, foreign: str) -> None:
     )
 
 
-def test_its_own_namespace_holds_its_books_only(almighty: Client, account: Account) -> None:
+def test_its_own_namespace_holds_its_records_only(almighty: Client, account: Account) -> None:
     for body in (binding(account, account.namespace, "nidus-tenant"), guard(account.namespace)):
         assert "never writes this kind here" in refused(almighty, body)
 

@@ -11,10 +11,11 @@ import schemas
 from reconciler import conditions, health, packs
 from reconciler.__main__ import VERBS
 from reconciler.apply import object
-from reconciler.model import Action
+from reconciler.model import PRUNING_WAITS, Action
 from reconciler.plan import render_text
 from reconciler.report.metrics import Metrics
 from reconciler.spec.codes import MEANING
+from tests.house import reasons
 from tests.house.documents import ROOT, marked, quoted, rows
 from webhook.app import LIMIT
 from webhook.attempts import EVERY, SIZE
@@ -23,6 +24,8 @@ from webhook.exchange import HEADERS
 from webhook.forges import FORGES
 
 PAGE = "docs/operations.md"
+TROUBLE = "docs/troubleshooting.md"
+PARTS = ("held", "sources", "rendering", "objects", "health", "records")
 RECONCILER = ROOT / "reconciler"
 
 
@@ -50,8 +53,10 @@ def test_actions() -> None:
     assert set(render_text.SYMBOLS) | render_text.QUIET == actions
 
 
-def test_codes_are_listed() -> None:
-    listed = dict(rows(marked(PAGE, "codes")))
+def test_codes_are_listed_with_what_to_do() -> None:
+    table = rows(marked(TROUBLE, "codes"))
+    assert [row[0] for row in table if len(row[2]) < 5] == []
+    listed = {row[0]: row[1] for row in table}
     assert {code: meaning for code, meaning in listed.items() if code > "NID1"} == {
         code.value: meaning for code, meaning in MEANING.items()
     }
@@ -81,10 +86,25 @@ def test_health_rules_are_listed() -> None:
 
 
 def test_reasons_of_holding_are_listed() -> None:
-    listed = {word for row in rows(marked(PAGE, "reasons")) for word in quoted(row[0])}
+    listed = {word for row in rows(marked(TROUBLE, "held")) for word in quoted(row[0])}
     from_plans = {"NotOwner", "ClaimedTwice", "ImmutableField", "Grace", "Protected"}
     assert listed == held_reasons() - {"Invalid"} | from_plans  # Invalid is a status word of its own
     assert from_plans <= set(render_text.REASONS)
+
+
+def test_every_reason_is_listed_once_with_what_to_do() -> None:
+    table = [row for part in PARTS for row in rows(marked(TROUBLE, part))]
+    assert [row[0] for row in table if len(row) != 3 or not row[1] or not row[2]] == []
+    listed = [word for row in table for word in quoted(row[0])]
+    twice = {word for word in listed if listed.count(word) > 1}
+    assert twice <= {"Invalid", "Unreachable", "Ready"}
+    assert reasons.all_of_them() - set(listed) - conditions.WORDS == set()
+    assert set(listed) - reasons.all_of_them() - held_reasons() - conditions.WORDS - {PRUNING_WAITS, "Absent"} == set()
+
+
+def test_what_the_controller_logs_is_listed() -> None:
+    section = (ROOT / PAGE).read_text().partition("## Logs and Events")[2].partition("\n## ")[0]
+    assert reasons.logged() - set(quoted(section)) == set()
 
 
 def held_reasons() -> set[str]:
