@@ -29,7 +29,7 @@ VERBS: dict[str, str] = {
     "suspend": "stop reconciling one nested cluster, visibly",
     "resume": "reconcile a suspended nested cluster again",
     "kubeconfig": "print a kubeconfig of one nested cluster, and serve its port-forward",
-    "connect": "write a context of one nested cluster into your kubeconfig, and hold its port-forward in the background",
+    "connect": "write a context of one nested cluster into your kubeconfig",
     "disconnect": "remove contexts that `nidus connect` wrote, and end their port-forwards",
     "schema": "print or write the JSON Schemas",
     "completion": "print what bash, zsh or fish need to complete verbs and flags",
@@ -57,33 +57,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         return usage.FAILED
 
 
+def _listed() -> str:
+    width = max(map(len, VERBS))
+    return "\n".join(["verbs:", *(f"  {name:<{width}}  {told}" for name, told in VERBS.items())])
+
+
 def _called() -> str:
     """How people call us: kubectl runs `kubectl-nidus` for `kubectl nidus`."""
     return "kubectl nidus" if sys.argv[0].rpartition("/")[2] == "kubectl-nidus" else "nidus"
 
 
 def _dispatch(words: Sequence[str]) -> int:
-    parser = usage.Parser(
-        prog=_called(),
-        description="GitOps for nested clusters.",
-        epilog=f"nidus VERB --help tells more.\n\n{usage.exits()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"nidus {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     chosen = next((word for word in words if not word.startswith("-")), "")
     if chosen and chosen not in VERBS:
         raise UsageError(
             f"no verb {printable(chosen[:60])}", hint=usage.close(chosen, VERBS) or "nidus help lists them"
         )
+    parser = usage.Parser(
+        prog=_called(),
+        description="GitOps for nested clusters.",
+        epilog=f"{_listed()}\n\nnidus VERB --help tells more.\n\n{usage.exits()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nidus {__version__}")
     module: ModuleType | None = None
     known = parser
-    for name, help_line in VERBS.items():
-        sub = verbs.add_parser(name, help=help_line, description=help_line)
-        if name == chosen:
-            module, known = importlib.import_module(f"reconciler.verbs.{name}"), sub
-            module.add_arguments(sub)
-            usage.explain(sub, getattr(module, "EXAMPLES", ()), getattr(module, "EXITS", {}))
+    if chosen:
+        module = importlib.import_module(f"reconciler.verbs.{chosen}")
+        verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+        known = verbs.add_parser(chosen, description=VERBS[chosen])  # one alone: a parser of each would cost 10 ms
+        module.add_arguments(known)
+        usage.explain(known, getattr(module, "EXAMPLES", ()), getattr(module, "EXITS", {}))
+    else:
+        parser.add_argument("verb", metavar="VERB", help="one of the verbs below")
     parser.set_defaults(main=main, verbs=VERBS)  # for `help` and `completion`
     args, unknown = parser.parse_known_args(words)
     if unknown:

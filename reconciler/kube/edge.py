@@ -229,6 +229,7 @@ def _api(configuration: Any) -> Any:
 
 
 def _host_configuration(config: HostConfig) -> Any:
+    user = kubeconfig.user(config.kubeconfig, config.context, "--kubeconfig") if config.kubeconfig else None
     from kubernetes.client.configuration import Configuration
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.incluster_config import load_incluster_config
@@ -241,7 +242,7 @@ def _host_configuration(config: HostConfig) -> Any:
             load_incluster_config(client_configuration=configuration)
             return configuration
     files, named_by = (config.kubeconfig, "--kubeconfig") if config.kubeconfig else (_usual_files(), "KUBECONFIG")
-    user = kubeconfig.user(files, config.context, named_by)
+    user = user or kubeconfig.user(files, config.context, named_by)
     try:
         load_kube_config(
             config_file=config.kubeconfig or None,
