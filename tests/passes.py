@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from reconciler import review
@@ -95,10 +96,11 @@ class Fleet:
         self.unheard = self._stale = False
         client = self._client(self.host)
         self.queue = Queue(lambda: self.now)
-        self.turns = Turns(client, self.host, self._changed, lambda: self.now) if self.cached else None
-        self.cache = self.turns.cache if self.turns is not None else None
         self.store = Store(client, HOME)
         self.registry = Registry(self.rules, FACTS, self.store.load().states)
+        whole = partial(watches.whole, self.registry.lists, ())
+        self.turns = Turns(client, self.host, self._changed, whole, lambda: self.now) if self.cached else None
+        self.cache = self.turns.cache if self.turns is not None else None
         self.reporter = Reporter(client, HOME, "test")
         try:
             self._begin(client)

@@ -53,3 +53,39 @@ def test_a_deletion_older_than_our_own_write_drops_nothing() -> None:
     assert version(store) == "12"
     assert store.take(event("13", deleted=True))
     assert version(store) is None
+
+
+def bare(version: str, name: str = "c") -> Event:
+    """An object that is not kept whole."""
+    return Event(
+        Seen(ObjectRef("", "ConfigMap", "default", name), "u", {"nidus.dev/cluster": "red"}, False), version, b""
+    )
+
+
+def test_an_object_becomes_whole_at_the_same_version() -> None:
+    """It was seen before an inventory listed it."""
+    for whole in (merged("5"), None):
+        store = Store(Selection("", "ConfigMap"))
+        store.take(bare("5"))
+        if whole:
+            assert store.is_news(REF, "5") and not store.is_news(REF, "4")
+            store.put(REF, whole)
+        else:
+            assert not store.take(event("5"))  # nothing changed
+        assert store.entries[REF].raw == event("5").raw
+
+
+def test_of_what_no_inventory_lists_only_so_many_are_remembered() -> None:
+    store = Store(Selection("", "ConfigMap"), whole=lambda ref, cluster: ref == REF, foreign=3)
+    events = [bare("5", f"forged-{number}") for number in range(9)]
+    assert len(store.replace(events, "9", 1.0)) == len(store.entries) == 3
+    assert store.differing(events, 1.0) == []  # else each comparison would list everything
+    assert store.differing([event("6"), *events], 1.0) == [event("6")]
+    assert store.take(bare("10", "forged-3"))  # heard all the same
+    gone = bare("11", "forged-3")
+    assert store.take(Event(Seen(gone.seen.ref, "u", {}, True), "11", b""))
+    assert store.take(event("12")) and store.entries[REF].raw
+    assert len(store.entries) == 4
+    store.drop(events[0].seen.ref)
+    assert store.put(events[5].seen.ref, Entry(b"", "5", "u", "red"))
+    assert len(store.entries) == 4

@@ -331,7 +331,7 @@ def test_a_list_without_end_ends() -> None:
 def test_all_pages_of_a_list_count_together(server: Server, client: Client) -> None:
     page = json.dumps({**json.loads(listed(whole())), "metadata": {"resourceVersion": "9", "continue": "x"}}).encode()
     server.answer = sends(http(200, page))
-    for few in (Limits(whole=5 * len(page)), Limits(values=5 * weight.values(page))):
+    for few in (Limits(whole=5 * len(whole())), Limits(values=5 * weight.values(whole()))):
         small = Client(Transport(client.transport.api, limits=few))
         small.namespaced("", "ConfigMap")
         server.seen.clear()

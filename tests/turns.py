@@ -8,6 +8,7 @@ from reconciler.controller import watches
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import Seen
+from reconciler.kube.store import Whole
 from tests.memory.server import Server
 
 WATCHED = [
@@ -21,9 +22,14 @@ class Turns:
     """`cache` over `server`, whose watches are brief: they end when everything is said."""
 
     def __init__(
-        self, client: Client, server: Server, changed: Callable[[Seen], None], clock: Callable[[], float]
+        self,
+        client: Client,
+        server: Server,
+        changed: Callable[[Seen], None],
+        whole: Whole,
+        clock: Callable[[], float],
     ) -> None:
-        self.cache = Cache(client, WATCHED, changed, clock=clock)
+        self.cache = Cache(client, WATCHED, changed, whole=whole, clock=clock)
         self._server, self._clock = server, clock
         self._heard, self._all_at = [0] * len(WATCHED), -BOOKMARK
         server.brief = True

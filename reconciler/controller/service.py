@@ -96,9 +96,8 @@ class Service:
         self._stops.append(sources.close)
         sources.open()
         self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, sources)
-        self.watches = watches = Watches(
-            self.host, self.settings, facts, self.renderer, sources.read, self._woken, self._pace
-        )
+        given = (self.settings, facts, self.renderer, sources.read, self.registry.lists, self._woken, self._pace)
+        self.watches = watches = Watches(self.host, *given)
         self._stops.append(watches.stop)
         watches.start(self._noticed)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources), config.workers)

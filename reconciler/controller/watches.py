@@ -109,9 +109,23 @@ class Pace:
 USUAL = Pace()
 
 
+Lists = Callable[[str, ObjectRef], bool]
+
+
+def whole(lists: Lists, sources: Collection[str], ref: ObjectRef, cluster: str) -> bool:
+    """Whether an object of the host is kept whole (R1): what the inventory of the cluster it is labelled for lists, the
+    first pod of each engine, and the sources that are followed. Labels may be forged; `lists` reads our own records."""
+    if ref.kind == "Pod":  # its StatefulSet has the name of the cluster
+        name = ref.name.removesuffix("-0")
+        return name != ref.name and lists(name, ObjectRef("apps", "StatefulSet", ref.namespace, name))
+    if ref.kind == "Source":
+        return ref.name in sources
+    return bool(cluster) and lists(cluster, ref)
+
+
 class Watches:
-    """`read` gives blobs of a source by id. `woken` is called with the name of a cluster whose objects were changed by
-    somebody else, or "" when requests changed."""
+    """`read` gives blobs of a source by id, `lists` says whether the inventory of a cluster has an object of the host.
+    `woken` is called with the name of a cluster whose objects were changed by somebody else, or "" when requests changed."""
 
     def __init__(
         self,
@@ -120,6 +134,7 @@ class Watches:
         facts: HostFacts,
         renderer: Renderer,
         read: Callable[[str, Collection[str]], dict[str, bytes]],
+        lists: Lists,
         woken: Callable[[str], None],
         pace: Pace = USUAL,
     ) -> None:
@@ -132,7 +147,15 @@ class Watches:
         selections.append(Selection("nidus.dev", "Request", (), own))
         selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
         selections.append(Selection("nidus.dev", "Source", (), own))
-        self._cache = Cache(host, selections, self._changed, every=pace.every, silence=pace.silence, failed=_failed)
+        self._cache = Cache(
+            host,
+            selections,
+            self._changed,
+            whole=partial(whole, lists, {one.name for one in settings.config.sources}),
+            every=pace.every,
+            silence=pace.silence,
+            failed=_failed,
+        )
         self._host = host.doubting(self._cache.doubt)  # an object that is gone is read again (R1)
         self._targets = Targets(host, inside=settings.inside, cached=self._cache.get, failed=_failed)
         self._source: Callable[[Object], None] = lambda item: None
@@ -218,8 +241,7 @@ class Watches:
 
     def _moved(self, pod: ObjectRef) -> None:
         """A pod with the labels of an engine's chart. They pass through to synced pods, so a tenant may set them; the name tells (R1)."""
-        home = self._cache.get(ObjectRef("", "Namespace", "", pod.namespace))
-        cluster = str((home["metadata"].get("labels") or {}).get(CLUSTER, "")) if home is not None else ""
+        cluster = self._cache.cluster(ObjectRef("", "Namespace", "", pod.namespace))
         if cluster and pod.name.removeprefix(f"{cluster}-").isdigit():
             self._woken(cluster)
 

@@ -97,14 +97,22 @@ def _observed_host(
     home = ObjectRef("", "Namespace", "", bundle.namespace)
     found: dict[ObjectRef, Observed] = {}
     client = reader.client(target)
-    home_live = reader.cached(target, home) or client.get(home)
+    home_live = reader.cached(target, home) or _merged(client.get(home), target, reader)
     for ref, version in refs.items():
         live = home_live if ref == home else reader.cached(target, ref)
         if live is not None or ref == home or (home_live is None and ref.namespace == bundle.namespace):
             found[ref] = Observed(target, ref, live)
         else:
             found[ref] = _read(client, target, ref, version)
+            _merged(found[ref].live, target, reader)
     return {ref: replace(one, foreign=True) if one.live and foreign(one.live) else one for ref, one in found.items()}
+
+
+def _merged(live: Object | None, target: Target, reader: Reader) -> Object | None:
+    """What was read, kept in the cache: an object may be listed only after it was seen there, and is whole from here on."""
+    if live is not None:
+        reader.merge(target, live)
+    return live
 
 
 def _read(client: Client, target: Target, ref: ObjectRef, version: str) -> Observed:

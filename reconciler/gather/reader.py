@@ -26,8 +26,8 @@ class Reads:
 class Reader:
     """`client` and `render` raise NidusError where a target cannot be reached or a layer not be rendered now.
 
-    `merge` stores the answers to our own writes, so that the cache is never older than they are (R1). `reads` are those a pass may
-    spend on causes.
+    `cached` gives whole objects only. `merge` stores the answers to our own reads and writes, so that the cache is never
+    older than they are (R1). `reads` are those a pass may spend on causes.
     """
 
     client: Callable[[Target], Client]

@@ -1,8 +1,9 @@
 """The live cache of the host (R1): a reflector per selection; answers to our own writes are merged in.
 
-Memory grows with the selected objects: their encoded bytes and a small key each. An object that is not in the cache may
-exist, and one in the cache may be gone: each kind is listed anew from time to time, and `doubt` reads an object again
-that the host said is absent.
+Memory grows with the objects that are kept whole: their encoded bytes and a small key each. Of the others that are
+selected only the identity is kept, and of no more than FOREIGN of each selection. An object that is not in the cache may exist,
+and one in the cache may be gone: each kind is listed anew from time to time, and `doubt` reads an object again that the
+host said is absent.
 """
 
 import threading
@@ -14,7 +15,8 @@ import msgspec
 from reconciler.errors import ApiError
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import EVERY, SILENCE, Event, Reflector, Seen, event_of
-from reconciler.kube.store import CLUSTER_LABEL, Entry, Selection, Store, number
+from reconciler.kube.shape import Head
+from reconciler.kube.store import CLUSTER_LABEL, Entry, Selection, Store, Whole, number
 from reconciler.model import Object, ObjectRef
 from reconciler.plan.mark import ref_of
 
@@ -24,7 +26,8 @@ Failed = Callable[[str, Exception], None]
 
 
 class Cache:
-    """Objects of the host by reference; thread-safe. `changed` is called for every change the cache did not know.
+    """Objects of the host by reference; thread-safe. `changed` is called for every change the cache did not know; `whole`,
+    by several threads, for every object that arrives: whether it is kept whole.
 
     `changed` gets a Seen (ref, uid, labels, deleted) from a reflector's thread and must return at once. Every selection is
     listed anew every `every` seconds, and after `silence` seconds in which its watch said nothing.
@@ -36,6 +39,7 @@ class Cache:
         selections: Sequence[Selection],
         changed: Callable[[Seen], None],
         *,
+        whole: Whole = lambda ref, cluster: True,
         every: float = EVERY,
         silence: float = SILENCE,
         failed: Failed = lambda what, error: None,
@@ -44,7 +48,7 @@ class Cache:
         self._lock = threading.Lock()
         self._clock = clock
         self._client = client
-        self._stores = [Store(selection, clock) for selection in selections]
+        self._stores = [Store(selection, clock, whole) for selection in selections]
         sinks = [_Sink(store, self._lock, client, changed, failed) for store in self._stores]
         self.reflectors = [
             Reflector(client, sink.store.selection, sink, every=every, silence=silence, failed=failed, clock=clock)
@@ -97,42 +101,38 @@ class Cache:
         return min(lost) if lost else None
 
     def get(self, ref: ObjectRef) -> Object | None:
-        """Return the object as last seen; None means only that the cache does not have it."""
-        with self._lock:
-            found = [(store, entry) for store in self._of_kind(ref) if (entry := store.entries.get(ref))]
-        if not found:
-            return None
-        store, entry = max(found, key=lambda pair: number(pair[1].version))
-        return store.decoded(entry)
+        """Return the object as last seen; None means only that the cache does not have it whole."""
+        found = self._newest(ref)
+        return found[0].decoded(found[1]) if found and found[1].raw else None
 
-    def covers(self, thing: ObjectRef | Object) -> bool:
-        """Whether a synced watch shows this object (by its labels), or some objects of this reference's kind."""
-        ref = thing if isinstance(thing, ObjectRef) else ref_of(thing)
-        stores = [s for s, r in zip(self._stores, self.reflectors, strict=True) if s.holds(ref) and r.synced.is_set()]
-        if isinstance(thing, ObjectRef):
-            return bool(stores)
-        labels = thing["metadata"].get("labels") or {}
-        return any(store.selection.matches(labels) for store in stores)
-
-    def of(self, cluster: str) -> list[Object]:
-        """Every cached object labelled for `cluster`, in the order of references."""
-        with self._lock:
-            found = {ref: (s, s.entries[ref]) for s in self._stores for ref in s.clusters.get(cluster, ())}
-        return [found[ref][0].decoded(found[ref][1]) for ref in sorted(found)]
+    def cluster(self, ref: ObjectRef) -> str:
+        """The cluster that the object's label named when it was last seen, "" where it named none or was not seen."""
+        found = self._newest(ref)
+        return found[1].cluster if found else ""
 
     def merge(self, obj: Object) -> None:
         """Take the answer to one of our own reads or writes where it is newer than what a watch has shown."""
         ref, meta = ref_of(obj), obj["metadata"]
         labels = meta.get("labels") or {}
-        version = str(meta["resourceVersion"])
-        entry = Entry(msgspec.json.encode(obj), version, meta["uid"], labels.get(CLUSTER_LABEL, ""), self._clock())
-        with self._lock:
-            for store in self._of_kind(ref):
-                if store.selection.matches(labels) and store.is_news(ref, version):
+        stores = [store for store in self._of_kind(ref) if store.selection.matches(labels)]
+        if not stores:
+            return
+        head = Head(ref, meta["uid"], str(meta["resourceVersion"]), labels)
+        raw = msgspec.json.encode(obj)
+        for store in stores:
+            slim, content = store.kept(head, raw)
+            entry = Entry(content, head.version, head.uid, slim.labels.get(CLUSTER_LABEL, ""), self._clock())
+            with self._lock:
+                if store.is_news(ref, head.version):
                     store.put(ref, entry)
 
     def __len__(self) -> int:
         return sum(len(store.entries) for store in self._stores)
+
+    def _newest(self, ref: ObjectRef) -> tuple[Store, Entry] | None:
+        with self._lock:
+            found = [(store, entry) for store in self._of_kind(ref) if (entry := store.entries.get(ref))]
+        return max(found, key=lambda pair: number(pair[1].version), default=None)
 
     def _of_kind(self, ref: ObjectRef) -> list[Store]:
         return [store for store in self._stores if store.holds(ref)]
@@ -149,6 +149,9 @@ class _Sink:
         self._client = client
         self._changed = changed
         self._failed = failed
+
+    def kept(self, head: Head, raw: bytes) -> tuple[Head, bytes]:
+        return self.store.kept(head, raw)
 
     def replace(self, events: Sequence[Event], version: str, began: float) -> None:
         found = self._client.resource(self.store.selection.group, self.store.selection.kind)
@@ -168,7 +171,7 @@ class _Sink:
         with self._lock:
             before = held or self.store.entries.get(ref)
         found = self._client.read(ref)
-        event = event_of(*found, deleted=False) if found else None
+        event = event_of(*self.store.kept(*found), deleted=False) if found else None
         with self._lock:
             news = self.store.correct(ref, event, before)
         self._tell(news)

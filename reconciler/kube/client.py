@@ -12,23 +12,20 @@ from urllib.parse import quote
 import msgspec
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import shape, weight
+from reconciler.kube import pages, shape
 from reconciler.kube.discovery import Discovery, Resource
-from reconciler.kube.errors import broken
+from reconciler.kube.pages import PAGE, Raws
 from reconciler.kube.paths import asked, path_of
-from reconciler.kube.shape import Asked, Head
+from reconciler.kube.shape import Asked, Head, Kept
 from reconciler.kube.timed import Limit, sooner
 from reconciler.kube.transport import APPLY, JSON, MERGE, Call, Transport
 from reconciler.kube.watch import Watch
 from reconciler.model import Object, ObjectRef
 
 MANAGER = "nidus"
-PAGE = 500
-PAGES = 2000  # pages of one list: a million objects
 TURNS = 6  # as long as so many pages may take, a whole list may
 DENIALS = (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING, ErrorClass.RACED)
 Objects = list[Object]
-Raws = list[tuple[Head, bytes]]
 READY_DEADLINE = 5.0  # seconds for /readyz
 
 
@@ -104,14 +101,17 @@ class Client:
         head = {"apiVersion": resource.api_version, "kind": kind}  # items of a list leave these out
         return [{**head, **shape.body(raw, "list")} for _, raw in raws], version
 
-    def raw_list(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
-        """Like `list`, items still encoded, with their checked heads. An expired page starts over once, then raises RELIST."""
+    def raw_list(
+        self, group: str, kind: str, *, namespace: str = "", labels: str = "", kept: Kept = shape.all_of_it
+    ) -> tuple[Raws, str]:
+        """Like `list`, items still encoded, with their checked heads; `kept` says what of each item is held in memory. An expired
+        page starts over once, then raises RELIST."""
         try:
-            return self._pages(group, kind, namespace, labels)
+            return self._pages(group, kind, namespace, labels, kept=kept)
         except ApiError as error:
             if error.kind is not ErrorClass.RELIST:
                 raise
-        return self._pages(group, kind, namespace, labels)
+        return self._pages(group, kind, namespace, labels, kept=kept)
 
     def some(
         self, group: str, kind: str, *, namespace: str, labels: str = "", fields: str = "", limit: int = PAGE
@@ -125,9 +125,11 @@ class Client:
             {**head, **shape.body(raw, "list")} for _, raw in shape.page(body, Asked("list", resource, namespace)).items
         ]
 
-    def heads(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> tuple[Raws, str]:
+    def heads(
+        self, group: str, kind: str, *, namespace: str = "", labels: str = "", kept: Kept = shape.all_of_it
+    ) -> tuple[Raws, str]:
         """Like `raw_list`, with metadata only; items are encoded only where the server sends whole objects anyway."""
-        return self._pages(group, kind, namespace, labels, partial=True)
+        return self._pages(group, kind, namespace, labels, partial=True, kept=kept)
 
     def watch(
         self, group: str, kind: str, *, since: str, namespace: str = "", labels: str = "", seconds: int, silence: float
@@ -249,27 +251,24 @@ class Client:
         vars(made).update(changes)
         return made
 
-    def _pages(self, group: str, kind: str, namespace: str, labels: str, *, partial: bool = False) -> tuple[Raws, str]:
+    def _pages(
+        self, group: str, kind: str, namespace: str, labels: str, *, partial: bool = False, kept: Kept = shape.all_of_it
+    ) -> tuple[Raws, str]:
         resource = self.resource(group, kind)
-        of, path = Asked("list", resource, namespace), resource.path(quote(namespace))
-        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        accept = shape.PARTIAL_ACCEPT if partial else JSON
+        call = Call(
+            "list", "GET", resource.path(quote(namespace)), {"labelSelector": labels} if labels else {}, accept=accept
+        )
         seconds = max(self.transport.limits.listing, self.deadline)
         whole = self._copy(_limit=sooner(Limit.of(TURNS * seconds), self._limit))
-        items: Raws = []
-        size = values = 0
-        for _ in range(PAGES):
-            body = whole._send(
-                Call("list", "GET", path, query, accept=shape.PARTIAL_ACCEPT if partial else JSON), seconds
-            )
-            size, values = size + len(body), values + weight.values(body)
-            if size > self.transport.limits.whole or values > self.transport.limits.values:
-                break
-            page = shape.page(body, of, partial=partial)
-            items += page.items
-            if not page.more:
-                return items, page.version
-            query["continue"] = page.more
-        raise broken("list", f"its list of {kind} does not end")
+        return pages.collect(
+            lambda one: whole._send(one, seconds),
+            call,
+            Asked("list", resource, namespace),
+            self.transport.limits,
+            kept,
+            partial=partial,
+        )
 
     def _place(self, obj: Object) -> tuple[ObjectRef, Resource]:
         group, _, version = str(obj["apiVersion"]).rpartition("/")

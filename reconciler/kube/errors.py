@@ -82,6 +82,10 @@ class TooLarge(Exception):
     """An answer has more than so many bytes or values, as its text says."""
 
 
+class Oversized(ApiError):
+    """What TooLarge becomes: a list may be asked for again in smaller pages."""
+
+
 def translate(error: Exception, wrote: bool, name: str = "the API server", seconds: float = 0.0) -> ApiError:
     """Turn a failure of the transport into TRANSIENT, or AMBIGUOUS when a write may have reached the server.
 
@@ -96,7 +100,8 @@ def translate(error: Exception, wrote: bool, name: str = "the API server", secon
         http.NewConnectionError | http.ConnectTimeoutError | http.SSLError | http.LocationParseError | http.PoolError,
     ) and not isinstance(error, http.ReadTimeoutError)
     kind = ErrorClass.AMBIGUOUS if wrote and not before else ErrorClass.TRANSIENT
-    return ApiError(kind, getattr(error, "told", "") or f"{name} {_what_it_did(error, seconds)}")
+    made = Oversized if isinstance(error, TooLarge) else ApiError
+    return made(kind, getattr(error, "told", "") or f"{name} {_what_it_did(error, seconds)}")
 
 
 def _what_it_did(error: Exception, seconds: float) -> str:

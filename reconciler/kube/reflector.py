@@ -1,7 +1,7 @@
 """Follows one selection: list, watch, and list anew at intervals and after anything unexpected (R1, M17, F7, F10).
 
-Only the head of an event is decoded; the object stays encoded. After EVERY seconds of watching, the metadata of the
-whole selection is listed and compared, and objects that differ are read.
+Only the head of an event is decoded; the object stays encoded, where the sink keeps it. After EVERY seconds of watching,
+the metadata of the whole selection is listed and compared, and objects that differ are read.
 """
 
 import random
@@ -59,6 +59,9 @@ class Event(msgspec.Struct, frozen=True):
 
 class Sink(Protocol):
     """Takes what was found. `began` is when a list was asked for (monotonic seconds)."""
+
+    def kept(self, head: Head, raw: bytes) -> tuple[Head, bytes]:
+        """What of an object that arrives is held in memory."""
 
     def replace(self, events: Sequence[Event], version: str, began: float) -> None:
         """Take a whole list."""
@@ -199,7 +202,7 @@ class Reflector:
         turn, began = self._asked, self._clock()
         wanted = self._wanted
         raws, version = self._client.raw_list(
-            wanted.group, wanted.kind, namespace=wanted.namespace, labels=wanted.selector
+            wanted.group, wanted.kind, namespace=wanted.namespace, labels=wanted.selector, kept=self._sink.kept
         )
         self._sink.replace([event_of(head, raw, deleted=False) for head, raw in raws], version, began)
         self._sure(version)
@@ -214,7 +217,11 @@ class Reflector:
         began = self._clock()
         wanted = self._wanted
         heads, version = self._client.heads(
-            wanted.group, wanted.kind, namespace=wanted.namespace, labels=wanted.selector
+            wanted.group,
+            wanted.kind,
+            namespace=wanted.namespace,
+            labels=wanted.selector,
+            kept=lambda head, raw: self._sink.kept(head, b""),
         )
         if _went_back(version, self._version):
             self._list()
@@ -239,7 +246,7 @@ class Reflector:
             raise ApiError(ErrorClass.RELIST, "the resourceVersion went back: the host was restored")
         self._version = event.version
         if event.head is not None:
-            self._sink.follow(event_of(event.head, event.raw, deleted=event.type == "DELETED"))
+            self._sink.follow(event_of(*self._sink.kept(event.head, event.raw), deleted=event.type == "DELETED"))
 
     def _interrupt(self) -> None:
         stream = self._stream

@@ -7,7 +7,7 @@ metadata are checked; `spec`, `status` and the rest may be anything of limited d
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -156,18 +156,28 @@ PARTIAL_ACCEPT = f"application/json;as={PARTIAL}List;g=meta.k8s.io;v=v1,applicat
 """What a list of metadata alone consists of (meta.k8s.io/v1)."""
 
 
-def page(raw: bytes, asked: Asked, *, partial: bool = False) -> Page:
-    """One page of a list of one kind, every item checked; `partial` = a list of metadata alone was asked for, and may have come."""
+Kept = Callable[[Head, bytes], tuple[Head, bytes]]
+"""What of a checked item of a list stays in memory."""
+
+
+def all_of_it(head: Head, raw: bytes) -> tuple[Head, bytes]:
+    """Keep an item as it came."""
+    return head, raw
+
+
+def page(raw: bytes, asked: Asked, *, partial: bool = False, kept: Kept = all_of_it) -> Page:
+    """One page of a list of one kind, every item checked, one after another; `partial` = a list of metadata alone was asked for,
+    and may have come."""
     found = _read(raw, _List, asked.verb, deep=False)
     if partial and found.kind == f"{PARTIAL}List":
         resource = Resource("meta.k8s.io", "v1", PARTIAL, asked.resource.plural, asked.resource.namespaced)
         heads = (head(bytes(item), _of(resource, asked)) for item in found.items or ())  # of no objects: null (1.36)
-        items = [(_renamed(one, asked), b"") for one in heads]
+        items = [kept(_renamed(one, asked), b"") for one in heads]
     else:
         _same_list(found, asked)
         if found.items is None:
             raise broken(asked.verb, "items is missing or of another type")
-        items = [(head(body, asked, listed=True), body) for body in map(bytes, found.items)]
+        items = [kept(head(body, asked, listed=True), body) for body in map(bytes, found.items)]
     return Page(items, found.metadata.resource_version, found.metadata.continue_ or "")
 
 

@@ -1,4 +1,8 @@
-"""The cached objects of one selection, encoded, by reference; lists, events and answers change them (R1)."""
+"""The cached objects of one selection, encoded, by reference; lists, events and answers change them (R1).
+
+Anybody may label an object as ours, so whole objects are kept only where `whole` says so, which is to say of what an
+inventory lists. Of any other the identity is kept, and of no more than FOREIGN of them.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +12,13 @@ import msgspec
 
 from reconciler.kube import shape
 from reconciler.kube.reflector import Event, Seen
+from reconciler.kube.shape import Head
 from reconciler.model import Object, ObjectRef
 
 CLUSTER_LABEL = "nidus.dev/cluster"
+FOREIGN = 10_000  # objects of one selection that no inventory lists; further ones are announced and not remembered
+Whole = Callable[[ObjectRef, str], bool]
+"""Whether an object is kept whole, by its reference and the cluster that its label names, "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,7 @@ class Selection:
 
 
 class Entry(msgspec.Struct, gc=False):
-    """One object: its encoded bytes and what is asked for often. `merged_at` > 0 until a watch or list has shown it."""
+    """One object: its encoded bytes, b"" where only its identity is kept. `merged_at` > 0 until a watch or list has shown it."""
 
     raw: bytes
     version: str
@@ -45,13 +53,29 @@ class Entry(msgspec.Struct, gc=False):
 class Store:
     """The objects of one selection; every method is called under the cache's lock."""
 
-    def __init__(self, selection: Selection, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        clock: Callable[[], float] = time.monotonic,
+        whole: Whole = lambda ref, cluster: True,
+        foreign: int = FOREIGN,
+    ) -> None:
         self.selection = selection
         self._clock = clock
+        self._whole = whole
+        self._foreign = foreign
+        self._bare = 0
+        self._used = {CLUSTER_LABEL, *(key for key, _ in selection.labels)}
         self.entries: dict[ObjectRef, Entry] = {}
-        self.clusters: dict[str, set[ObjectRef]] = {}
         self.version = ""
         self.api_version = ""
+
+    def kept(self, head: Head, raw: bytes) -> tuple[Head, bytes]:
+        """What of an object that arrives is held in memory: the labels that are used, and its bytes where it is kept whole.
+        Takes no lock."""
+        labels = {key: value for key, value in head.labels.items() if key in self._used}
+        slim = Head(head.ref, head.uid, head.version, labels)
+        return slim, raw if raw and self._whole(head.ref, labels.get(CLUSTER_LABEL, "")) else b""
 
     def holds(self, ref: ObjectRef) -> bool:
         """Whether objects like `ref` may be here."""
@@ -59,12 +83,15 @@ class Store:
         return (ref.group, ref.kind) == (mine.group, mine.kind) and mine.namespace in ("", ref.namespace)
 
     def is_news(self, ref: ObjectRef, version: str) -> bool:
-        """Whether `version` of `ref` is newer than the known one; for an unknown object, newer than the whole watch.
+        """Whether `version` of `ref` is newer than the known one, or as new where only its identity is known; for an unknown
+        object, newer than the whole watch.
 
         Otherwise a late answer would bring back an object whose deletion the watch has shown. Versions of one kind may
         be compared as numbers; others count as newer when they differ.
         """
         known = self.entries.get(ref)
+        if known and not known.raw and known.version == version:
+            return True
         last = known.version if known else self.version
         return version != last if not (version.isdigit() and last.isdigit()) else int(version) > int(last)
 
@@ -73,11 +100,15 @@ class Store:
         self.version = event.version
         known = self.entries.get(event.seen.ref)
         if event.seen.deleted:
-            if known is None or (known.merged_at and number(known.version) > number(event.version)):
-                return False  # gone already, or made again by us since
+            if known is None:
+                return self._bare >= self._foreign  # gone already, or not remembered
+            if known.merged_at and number(known.version) > number(event.version):
+                return False  # made again by us since
             self.drop(event.seen.ref)
             return True
         if known and number(known.version) >= number(event.version) and event.version.isdigit():
+            if known.version == event.version and not known.raw:
+                self.put(event.seen.ref, entry_of(event))
             known.merged_at = 0.0
             return False
         self.put(event.seen.ref, entry_of(event))
@@ -90,8 +121,8 @@ class Store:
         for event in events:
             known = self.entries.get(event.seen.ref)
             if known is None or known.merged_at < began:
-                self.put(event.seen.ref, entry_of(event))
-                if known is None or (known.version, known.uid) != (event.version, event.seen.uid):
+                stored = self.put(event.seen.ref, entry_of(event))
+                if stored and (known is None or (known.version, known.uid) != (event.version, event.seen.uid)):
                     news.append(event.seen)
         return news
 
@@ -106,14 +137,18 @@ class Store:
         return news
 
     def differing(self, events: Sequence[Event], began: float) -> list[Event]:
-        """The listed objects that differ from the known ones, newer or older, without those merged since `began`."""
+        """The listed objects that differ from the known ones, newer or older, without those merged since `began` and those
+        that are not remembered. Forgets the content of what no inventory lists any more."""
         known = self.entries
-        return [
-            event
-            for event in events
-            if (held := known.get(event.seen.ref)) is None
-            or (held.merged_at < began and (held.version, held.uid) != (event.version, event.seen.uid))
-        ]
+        for ref, held in [*known.items()]:
+            if held.raw and not self._whole(ref, held.cluster):
+                self.put(ref, msgspec.structs.replace(held, raw=b""))
+        return [event for event in events if self._differs(event, known.get(event.seen.ref), began)]
+
+    def _differs(self, event: Event, held: Entry | None, began: float) -> bool:
+        if held is not None:
+            return held.merged_at < began and (held.version, held.uid) != (event.version, event.seen.uid)
+        return self._bare < self._foreign or self._whole(event.seen.ref, event.seen.labels.get(CLUSTER_LABEL, ""))
 
     def correct(self, ref: ObjectRef, event: Event | None, before: Entry | None) -> list[Seen]:
         """Take the answer of a GET, unless the entry changed since `before`. Returns the changes."""
@@ -131,23 +166,24 @@ class Store:
     def gone(self, ref: ObjectRef) -> Seen:
         """The change for a known object that is gone."""
         known = self.entries[ref]
-        return Seen(ref, known.uid, _labels(known), True)
+        labels = {key: value or "" for key, value in self.selection.labels}
+        return Seen(ref, known.uid, labels | ({CLUSTER_LABEL: known.cluster} if known.cluster else {}), True)
 
-    def put(self, ref: ObjectRef, entry: Entry) -> None:
-        """Store an entry under its cluster."""
+    def put(self, ref: ObjectRef, entry: Entry) -> bool:
+        """Store an entry. Returns False where it is the identity of one object too many."""
         self.drop(ref)
+        if not entry.raw:
+            if self._bare >= self._foreign:
+                return False
+            self._bare += 1
         self.entries[ref] = entry
-        if entry.cluster:
-            self.clusters.setdefault(entry.cluster, set()).add(ref)
+        return True
 
     def drop(self, ref: ObjectRef) -> None:
         """Forget an entry, if it is there."""
         known = self.entries.pop(ref, None)
-        if known and known.cluster:
-            refs = self.clusters[known.cluster]
-            refs.discard(ref)
-            if not refs:
-                del self.clusters[known.cluster]
+        if known and not known.raw:
+            self._bare -= 1
 
     def decoded(self, entry: Entry) -> Object:
         """The object of an entry."""
@@ -163,8 +199,3 @@ def entry_of(event: Event) -> Entry:
 def number(version: str) -> int:
     """A resourceVersion to compare; 0 for one that is no number."""
     return int(version) if version.isdigit() else 0
-
-
-def _labels(entry: Entry) -> dict[str, str]:
-    """Labels of a dropped object, decoded only when it is gone."""
-    return dict(shape.body(entry.raw, "get")["metadata"].get("labels") or {})

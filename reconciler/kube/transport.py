@@ -21,7 +21,9 @@ from reconciler.model import ObjectRef
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
-BODY_LIMIT = 256 << 20  # bytes of one answer of the host: a page of a list, however large its objects
+BODY_LIMIT = (
+    32 << 20
+)  # bytes of one answer of the host: one object, or a page of a list, which gets smaller where it has more
 CHUNK = 1 << 16
 
 
@@ -63,7 +65,7 @@ class Limits:
     listing: float = 60.0
     silence: float | None = None
     size: int = BODY_LIMIT
-    whole: int = 16 * BODY_LIMIT
+    whole: int = 128 * BODY_LIMIT
     values: int = 1 << 29
 
 

@@ -78,18 +78,15 @@ def test_what_is_there_what_comes_and_what_goes(client: Client, account: Account
     live = client.apply(config(account, "old", "1")).object
     with following(client, account) as (cache, changes):
         assert cache.get(ref(account, "old")) == live
-        assert cache.covers(live)
-        assert not cache.covers({**live, "metadata": {**live["metadata"], "labels": {}}})
-        assert not cache.covers(ObjectRef("", "Secret", account.namespace, "old"))
         until(changes, "old")
         client.apply(config(account, "new", "1", "blue"))
         seen = until(changes, "new")
         assert (seen.labels, seen.ref) == ({"nidus.dev/cluster": "blue"}, ref(account, "new"))
-        assert [obj["metadata"]["name"] for obj in cache.of("blue")] == ["new"]
+        assert [cache.cluster(ref(account, name)) for name in ("old", "new")] == ["red", "blue"]
         client.apply(config(account, "new", "2", "red"))
         until(changes, "new")
         assert value(cache, account, "new") == "2"
-        assert (cache.of("blue"), len(cache.of("red"))) == ([], 2)
+        assert (cache.cluster(ref(account, "new")), len(cache)) == ("red", 2)
         client.delete(ref(account, "old"), live["metadata"]["uid"])
         assert until(changes, "old", deleted=True).uid == live["metadata"]["uid"]
         assert cache.get(ref(account, "old")) is None

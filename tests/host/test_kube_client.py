@@ -12,7 +12,7 @@ from devhost.account import Account
 from devhost.hosting import TestHost
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import client as verbs
-from reconciler.kube import edge
+from reconciler.kube import edge, pages
 from reconciler.kube.client import Client
 from reconciler.model import HostConfig, ObjectRef
 
@@ -178,7 +178,7 @@ def test_the_account_is_refused_what_is_not_its_own(client: Client, account: Acc
 
 
 def test_a_list_is_whole_over_pages(client: Client, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verbs, "PAGE", 3)
+    monkeypatch.setattr(pages, "PAGE", 3)
     with ThreadPoolExecutor(16) as workers:
         list(workers.map(lambda number: client.apply(config(account, f"n{number}")), range(16)))
     found, version = client.list("", "ConfigMap", namespace=account.namespace, labels="test=verbs")

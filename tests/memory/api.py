@@ -3,6 +3,7 @@
 Transport failures are urllib3's own exceptions. A call that hangs raises ReadTimeoutError at once.
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -100,7 +101,7 @@ class Body:
     """The body of a response, to be read in pieces."""
 
     def __init__(self, made: Response, silence: float | None) -> None:
-        self._rest = made.body[: len(made.body) // 2] if made.failure == "cut" else made.body
+        self._rest = io.BytesIO(made.body[: len(made.body) // 2] if made.failure == "cut" else made.body)
         self._cut = made.failure == "cut"
         self._stream: Watch | None = made.stream
         self._silence = silence
@@ -112,7 +113,7 @@ class Body:
 
     def read1(self, size: int) -> bytes:
         """The next bytes, b"" at the end."""
-        found, self._rest = self._rest[:size], self._rest[size:]
+        found = self._rest.read(size)
         if not found and self._cut:
             raise http.IncompleteRead(0, 1)
         return found

@@ -18,6 +18,7 @@ from reconciler.model import (
     Destructive,
     Held,
     HostFacts,
+    ObjectRef,
     Permit,
     Record,
     Request,
@@ -162,6 +163,10 @@ class Registry:
     def source_of(self, cluster: str) -> str:
         """The source a cluster belongs to, "" where nothing is known of it. Waits for nothing: the queue asks at every wake."""
         return self._clusters.source_of(cluster)
+
+    def lists(self, cluster: str, ref: ObjectRef) -> bool:
+        """Whether the inventory of a cluster has this object of the host. Waits for nothing: every event asks."""
+        return self._clusters.lists(cluster, ref)
 
     def names(self, source: str = "") -> list[str]:
         """The clusters that are worked on, of one source or of all."""

@@ -9,7 +9,7 @@ from reconciler.controller import briefs
 from reconciler.inventory.packing import Base
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import Bundle, Content, Held, Record, Request, Revision
+from reconciler.model import Bundle, Content, Held, InventoryEntry, ObjectRef, Record, Request, Revision
 from reconciler.spec import hosts, resolve
 
 
@@ -38,6 +38,7 @@ class Assignments:
         self._epochs = itertools.count(1)
         self._births: dict[str, Record] = {}
         self._doubted: dict[str, Base] = {}  # what the server no longer has, while a pass may go on from it
+        self._listed: dict[str, tuple[tuple[InventoryEntry, ...], frozenset[ObjectRef]]] = {}
         self.states = dict(states)
         self.slots: dict[str, Slot] = {}
 
@@ -45,6 +46,17 @@ class Assignments:
         """The source a cluster belongs to, "" where nothing is known of it."""
         slot, state = self.slots.get(cluster), self.states.get(cluster)
         return slot.source if slot else (state.record.source if state else "")
+
+    def lists(self, cluster: str, ref: ObjectRef) -> bool:
+        """Whether the inventory of a cluster has this object of the host. Of any thread: it waits for nothing."""
+        state = self.states.get(cluster)
+        if state is None:
+            return False
+        known = self._listed.get(cluster)
+        if known is None or known[0] is not state.entries:
+            found = frozenset(entry.ref for entry in state.entries if not entry.target.nested)
+            known = self._listed[cluster] = (state.entries, found)
+        return ref in known[1]
 
     def meant(self, source: str, now: float) -> dict[str, Record]:
         """Every record, and one to be of each cluster of another source that no pass has stored yet."""
@@ -126,6 +138,7 @@ class Assignments:
     def forget(self, cluster: str) -> None:
         """The cluster has no record any more."""
         self.states.pop(cluster, None)
+        self._listed.pop(cluster, None)
         self._doubted.pop(cluster, None)
 
     def drop(self, cluster: str) -> None:
