@@ -1,19 +1,20 @@
 """The plans of a revision against the live clusters, without any write access, by the same planner that a sync uses
 (P6, B1)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler import fleet
 from reconciler.assignment import Assignment, Facts
-from reconciler.errors import Stalled
-from reconciler.gather import Reader
+from reconciler.errors import NidusError, Stalled
+from reconciler.gather import Gathered, Reader
 from reconciler.gather.creates import tried
 from reconciler.inventory.store import State
 from reconciler.model import (
     DESTRUCTIVE,
     NO_VERSIONS,
     Bundle,
+    ClusterReview,
     Content,
     Destructive,
     Held,
@@ -23,14 +24,20 @@ from reconciler.model import (
     Plan,
     Record,
     Request,
+    Review,
     Rollout,
     Rules,
     Snapshot,
 )
 from reconciler.plan.guard import guard
+from reconciler.plan.shown import with_creates
 from reconciler.reconcile import look
 from reconciler.spec import resolve
 
+_CANNOT = {
+    "Invalid": "its documents have mistakes",
+    fleet.UNREADABLE.reason: "its accepted commit is not in this repository: git fetch",
+}
 UNBORN = "0" * 16  # the nonce of a cluster that has no record yet: no object has it
 
 
@@ -45,7 +52,7 @@ class Standing:
     unreadable: Mapping[str, Held] = field(default_factory=dict)  # clusters whose record cannot be read, and why
 
 
-def plans(
+def review(
     snapshot: Snapshot,
     standing: Standing,
     rules: Rules,
@@ -54,10 +61,13 @@ def plans(
     now: float,
     *,
     every: bool = False,
-) -> tuple[Rollout, tuple[Plan, ...]]:
-    """The rollout, and the plan of each cluster whose bundle would change (of all of them with `every`), by name.
+    named: Collection[str] = (),
+) -> Review:
+    """What the revision would do to each cluster that it changes, removes or that is held, to those `named`, and with `every` to
+    all.
 
-    Raises ApiError or Retry where the host cannot be read.
+    A cluster that could not be read is in it, with the reason, and so is one that waits as a whole: nothing that was not looked
+    at is left out as unchanged.
     """
     records = {name: state.record for name, state in standing.states.items()}
     rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, rules, now)
@@ -66,10 +76,24 @@ def plans(
     rollout = replace(rollout, held={**held, **rollout.held})
     for name, tombstone in sorted(rollout.tombstones.items()):
         bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, rules))
-    changed = [bundle for bundle in bundles if every or _moves(bundle, records.get(bundle.cluster))]
+    changed = [
+        bundle for bundle in bundles if every or bundle.cluster in named or _moves(bundle, records.get(bundle.cluster))
+    ]
     seen = [_look(bundle, snapshot.source, standing, facts, reader, now) for bundle in changed]
-    permit = _permit(seen, standing, snapshot, rules, now)
-    return rollout, tuple(guard(plan, _of(plan, changed, permit), standing.requests, now) for plan in seen)
+    permit = _permit([one.plan for one in seen if one.plan], standing, snapshot, rules, now)
+    looked = {one.cluster: _guarded(one, permit, rollout, standing, now) for one in seen}
+    waiting = {name: ClusterReview(name, held=why) for name, why in rollout.held.items() if name not in looked}
+    same = sum(bundle.cluster not in looked and bundle.cluster not in waiting for bundle in bundles)
+    found = sorted([*looked.values(), *map(_unseen, waiting.values())], key=lambda one: one.cluster)
+    return Review(snapshot.source, snapshot.revision, facts.name, now, tuple(found), snapshot.violations, same)
+
+
+def _unseen(one: ClusterReview) -> ClusterReview:
+    """What has no plan because of its documents or this repository does not wait for a human's word: it could not be planned."""
+    held = one.held
+    if held is None or not (held.stalls or held.reason in _CANNOT):
+        return one
+    return replace(one, held=None, unseen=_CANNOT.get(held.reason, "{}").format(f"{held.reason}: {held.message}"))
 
 
 def _bundles(
@@ -92,13 +116,37 @@ def _moves(bundle: Bundle, record: Record | None) -> bool:
 
 def _look(
     bundle: Bundle, source: str, standing: Standing, facts: HostFacts, reader: Callable[[Bundle], Reader], now: float
-) -> Plan:
+) -> ClusterReview:
     revision = bundle.revision
     born = Record(source, bundle.cluster, facts.name, "", revision.branch, revision.commit, {}, UNBORN, now)
     state = standing.states.get(bundle.cluster) or State(born)
     assignment = Assignment(bundle, state, source, requests=standing.requests)
     reads = reader(bundle)
-    return tried(look(assignment, Facts(facts, standing.salt), now, reads)[1], reads)
+    try:
+        gathered, plan = look(assignment, Facts(facts, standing.salt), now, reads)
+        plan = with_creates(tried(plan, reads), standing.salt)
+    except NidusError as error:
+        return ClusterReview(bundle.cluster, tombstone=bundle.tombstone, unseen=error.told)
+    never_up = state.record.versions == NO_VERSIONS
+    later = _waiting(gathered) & plan.unknown.keys() if never_up else frozenset[str]()
+    return ClusterReview(bundle.cluster, plan, tombstone=bundle.tombstone, later=later)
+
+
+def _waiting(gathered: Gathered) -> frozenset[str]:
+    """The layers that could be rendered and whose control plane is not up."""
+    names = {one.layer.name for one in gathered.desired if one.layer.target in gathered.down}
+    return frozenset(names) - gathered.broken.keys()
+
+
+def _guarded(one: ClusterReview, permit: Permit, rollout: Rollout, standing: Standing, now: float) -> ClusterReview:
+    """With why its changes wait. Tombstones were approved by admission (AD2); the object budget does not apply to them."""
+    one = replace(one, held=rollout.held.get(one.cluster))
+    if one.plan is None:
+        return one
+    given = Permit(frozenset({one.plan.consent.digest})) if one.tombstone else permit
+    plan = guard(one.plan, given, standing.requests, now)
+    held = given.held.get(plan.consent.digest) if plan != one.plan else None
+    return replace(one, plan=plan, held=one.held or held)
 
 
 def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, rules: Rules, now: float) -> Permit:
@@ -112,9 +160,3 @@ def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, rules
 
 def _refs(plan: Plan) -> tuple[ObjectRef, ...]:
     return tuple(change.ref for change in plan.changes if change.action in DESTRUCTIVE)
-
-
-def _of(plan: Plan, bundles: Sequence[Bundle], permit: Permit) -> Permit:
-    """Tombstones were approved by admission (AD2); the object budget does not apply to them."""
-    gone = any(bundle.cluster == plan.cluster and bundle.tombstone for bundle in bundles)
-    return Permit(frozenset({plan.consent.digest})) if gone else permit

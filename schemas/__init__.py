@@ -1,4 +1,5 @@
-"""The JSON Schemas of the documents people write. Everything else that describes the format is made from them.
+"""The JSON Schemas of the documents people write, and of what commands print. Everything else that describes the format is made
+from them.
 
 Draft-07-compatible subset, closed everywhere except free-form values, linear patterns only, nothing recursive, no remote references.
 """
@@ -11,13 +12,14 @@ from typing import Any
 
 API_VERSION = "nidus.dev/v1alpha1"
 KINDS = ("ClusterProfile", "NestedCluster", "ControllerConfig")
+OUTPUTS = ("Plan",)
 FOLDER = Path(__file__).parent
 
 
 @cache
 def text(kind: str) -> str:
-    """The schema of one of KINDS as it stands in its file. Raises KeyError for another kind."""
-    if kind not in KINDS:
+    """The schema of one of KINDS or OUTPUTS as it stands in its file. Raises KeyError for another kind."""
+    if kind not in KINDS + OUTPUTS:
         raise KeyError(kind)
     return (FOLDER / f"{kind}.schema.json").read_text(encoding="utf-8")
 
@@ -33,6 +35,6 @@ def write(folder: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
 
 @cache
 def load(kind: str) -> dict[str, Any]:
-    """The schema of one of KINDS, parsed; read-only by agreement. Raises KeyError for another kind."""
+    """The schema of one of KINDS or OUTPUTS, parsed; read-only by agreement. Raises KeyError for another kind."""
     schema: dict[str, Any] = json.loads(text(kind))
     return schema

@@ -1,4 +1,4 @@
-"""The reference of the documents, from their schemas: `python -m schemas.docs` writes docs/reference/."""
+"""The reference of the documents and of what commands print, from their schemas: `python -m schemas.docs` writes docs/reference/."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ _BOUNDS = {
 
 def render() -> dict[str, str]:
     """File name -> text, one a kind."""
-    return {f"{kind}.md": _page(schemas.load(kind)) for kind in schemas.KINDS}
+    return {f"{kind}.md": _page(schemas.load(kind)) for kind in schemas.KINDS + schemas.OUTPUTS}
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ from reconciler.model import (
     LayerStatus,
     ObjectRef,
     Plan,
+    Review,
     Rules,
     Target,
 )
@@ -258,14 +259,17 @@ class Fleet:
     # What is to be seen
 
     def plans(self) -> dict[str, Plan]:
-        """What `nidus plan --all` computes of the newest commit, by cluster."""
+        """The plans of `review`, by cluster."""
+        return {one.cluster: one.plan for one in self.review().clusters if one.plan}
+
+    def review(self) -> Review:
+        """What `nidus plan --all` computes of the newest commit."""
         snapshot = self.git.read(self.git.newest, self.rules, running=self.registry.running(SOURCE))
         states = dict(self.store.load().states)
         commits = {name: state.record.commit for name, state in states.items()}
         accepted = {name: self.git.accepted(one) for name, one in commits.items() if one in self.git.commits}
         standing = review.Standing(states, accepted, (), b"salt")
-        _, found = review.plans(snapshot, standing, self.rules, FACTS, self.reader, START + self.now, every=True)
-        return {one.cluster: one for one in found}
+        return review.review(snapshot, standing, self.rules, FACTS, self.reader, START + self.now, every=True)
 
     def state(self, name: str) -> State | None:
         """What the host remembers of a cluster."""

@@ -3,12 +3,14 @@
     revisions/1, 2, ...   what the commits say, oldest first; all but the last are applied. In short cases, instead of it:
     before/     what was applied last (none: nothing was)        repo/      what the commit says
     live.yaml   what others did since, one document each         case.yaml  now, down, unknown, immutable, driven, held, tombstone
-    plan.txt    the plan; written anew by NIDUS_CASES=write
+    plan.txt    the plan; written anew by NIDUS_CASES=write. So are, where they stand, plan.md, plan.json and creates.txt (the same
+                plan with the fields of what is created)
 The way is the real one but for the API server: folder, load, resolve, render, mark, suspects, plan. Field managers are those of
 tests.memory, which is held to a real server.
 The engine's chart is left out.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,23 +22,28 @@ import yaml
 
 from reconciler.model import (
     Bundle,
+    ClusterReview,
     Desired,
     Held,
     InventoryEntry,
     Limits,
     ObjectRef,
     Permit,
+    Review,
     Revision,
     Target,
     Tombstone,
 )
 from reconciler.packs.render import Renderer
-from reconciler.plan import render_text
+from reconciler.plan import render_json, render_markdown, render_text
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
+from reconciler.plan.lines import Style
 from reconciler.plan.mark import mark
+from reconciler.plan.shown import with_creates
 from reconciler.source import folder
 from reconciler.spec import load, resolve
+from tests.reviews import AT
 from tests.server_model import NONCE, SALT, Server, execute, observe
 from tests.spec_cases import FACTS, RULES
 
@@ -73,24 +80,41 @@ def test_case(case: str, renderer: Renderer) -> None:
             inventories[bundle.cluster] = execute(server, _plan(server, bundle, desired, known, {}), known)
     for edit in _yaml(path / "live.yaml") if (path / "live.yaml").exists() else []:
         _edit(server, edit)
-    text = ""
-    for bundle, desired in _desired(last, _revision(2), renderer):
-        text += _told(server, bundle, desired, inventories.get(bundle.cluster, []), more)
-    if os.environ.get("NIDUS_CASES") == "write":
-        (path / "plan.txt").write_text(text)
-    assert text == (path / "plan.txt").read_text()
+    found = [
+        _reviewed(server, bundle, desired, inventories.get(bundle.cluster, []), more)
+        for bundle, desired in _desired(last, _revision(2), renderer)
+    ]
+    whole = Review("platform", _revision(2), "local", AT, tuple(found))
+    for name, text in _forms(whole).items():
+        file = path / name
+        if os.environ.get("NIDUS_CASES") == "write" and (name == "plan.txt" or file.exists()):
+            file.write_text(text)
+        assert name != "plan.txt" or file.exists()
+        assert not file.exists() or text == file.read_text()
 
 
-def _told(
+def _forms(whole: Review) -> dict[str, str]:
+    """File name -> what people and programs read."""
+    return {
+        "plan.txt": render_text.render(whole, Style(width=110)) + "\n",
+        "creates.txt": render_text.render(whole, Style(creates=True)) + "\n",
+        "plan.md": render_markdown.render(whole, Style()) + "\n",
+        "plan.json": json.dumps(render_json.render(whole), indent=2) + "\n",
+    }
+
+
+def _reviewed(
     server: Server, bundle: Bundle, desired: list[Desired], inventory: list[InventoryEntry], more: Mapping[str, Any]
-) -> str:
-    """What people read of the plan of one cluster."""
+) -> ClusterReview:
+    """The plan of one cluster, as it is shown."""
     if "tombstone" in more:
         bundle, desired = replace(bundle, layers=(), tombstone=Tombstone(**more["tombstone"])), []
     todo = _plan(server, bundle, desired, inventory, more)
-    if "held" in more:
-        todo = guard(todo, Permit(held={bundle.cluster: Held(**more["held"])}), [], float(more.get("now", 0)))
-    return render_text.render(todo, width=110) + "\n"
+    held = Held(**more["held"], consent=todo.consent.digest) if "held" in more else None
+    if held:
+        todo = guard(todo, Permit(held={bundle.cluster: held}), [], float(more.get("now", 0)))
+    down = {one.layer.name for one in desired if str(one.layer.target) in more.get("down", ())}
+    return ClusterReview(bundle.cluster, with_creates(todo, SALT), held, bundle.tombstone, frozenset(down))
 
 
 def _plan(

@@ -68,7 +68,7 @@ def test_the_list_of_verbs() -> None:
         ["plan", "--config", "/nowhere"],
         ["approve"],
         ["help", "dance"],
-        ["plan", "a", "b"],
+        ["plan", "./nowhere", "b"],
         ["host", "upp"],
         ["approve", "not-a-digest"],
         ["suspend", "x", "--for", "soon"],

@@ -3,6 +3,7 @@
 from typing import Any
 
 from reconciler.plan import render_text
+from reconciler.plan.lines import Style
 from tests.passes import Fleet, cluster, config_map, pack, profile
 
 KEEP = {"helm.sh/resource-policy": "keep"}
@@ -33,7 +34,7 @@ def test_13_keep_is_kept_when_it_leaves_and_the_entry_is_released() -> None:
     pushed(fleet, noted("key", KEEP), config_map("plain"))
     assert held(fleet) == ["key", "one", "plain"]
     fleet.git.commit(files())
-    text = render_text.render(fleet.plans()["a"])
+    text = render_text.render(fleet.review(), Style())
     assert "ConfigMap/web/key  (kept, and not ours any more, helm.sh/resource-policy: keep)" in text
     assert "1 to delete" in text
     fleet.admit()
@@ -101,7 +102,7 @@ def test_69_what_kubernetes_makes_itself_is_held_with_the_way_to_take_it() -> No
     uid = made(fleet, "web")["metadata"]["uid"]
     pushed(fleet, account())
     assert fleet.layer("a", "web/base").message == f"ServiceAccount/web/default: NotOwner: {HOLD}"
-    assert f"held: exists and is not ours, {HOLD}" in render_text.render(fleet.plans()["a"])
+    assert f"held: exists and is not ours, {HOLD}" in render_text.render(fleet.review(), Style())
     pushed(fleet, account(**{"nidus.dev/adopt": "true"}))
     assert fleet.word("a") == "Ready", fleet.condition("a").message
     (live,) = fleet.nested["a"].objects("", "ServiceAccount", "web")

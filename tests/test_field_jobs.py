@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from reconciler.plan import render_text
+from reconciler.plan.lines import Style
 from tests.passes import Fleet, cluster, config_map, pack, profile
 
 
@@ -47,7 +48,7 @@ def test_18_a_job_that_ended_and_is_gone_is_not_made_again() -> None:
         assert (fleet.names("a", "batch", "Job"), fleet.names("a")) == ([], ["two"])
         assert fleet.word("a") == "Ready", fleet.condition("a").message
     assert "ttlSecondsAfterFinished removed it" in fleet.layer("a", "web/base").message
-    assert "it runs again when it changes in Git" in render_text.render(fleet.plans()["a"])
+    assert "it runs again when it changes in Git" in render_text.render(fleet.review(), Style())
     fleet.restart()
     looked(fleet)
     assert fleet.names("a", "batch", "Job") == []

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from reconciler.model import FieldChange
+from reconciler.model import Change, FieldChange, ObjectRef, Plan, Revision, Target
 from reconciler.plan import apart, render_text
+from reconciler.plan.lines import Style
 from tests.documents import crd
 from tests.passes import Fleet, cluster, config_map, pack, profile
+from tests.reviews import review
 
 OLD = {
     "apiVersion": "policy/v1beta1",
@@ -39,7 +41,7 @@ def test_the_plan_names_it_too() -> None:
     fleet = Fleet()
     pushed(fleet)
     fleet.git.commit(files(OLD))
-    text = render_text.render(fleet.plans()["a"])
+    text = render_text.render(fleet.review(), Style())
     assert f"+ PodDisruptionBudget.policy/web/old  ({TOLD})" in text
 
 
@@ -48,7 +50,7 @@ def test_a_kind_that_kubernetes_removed_is_not_waited_for() -> None:
     pushed(fleet, {"apiVersion": "extensions/v1beta1", "kind": "Ingress", "metadata": {"name": "old"}})
     told = "Kubernetes serves no Ingress of extensions any more; write apiVersion: networking.k8s.io/v1"
     assert (fleet.layer("a", "web/base").state, told in fleet.layer("a", "web/base").message) == ("Failed", True)
-    assert told in render_text.render(fleet.plans()["a"])
+    assert told in render_text.render(fleet.review(), Style())
 
 
 def zones(*versions: str) -> dict[str, Any]:
@@ -104,9 +106,11 @@ def test_of_long_values_the_first_difference_is_shown() -> None:
     old, new = [version("v1", storage=True)], [version("v1", storage=False), version("v2", storage=True)]
     path, before, after, more = apart.first("spec.versions", old, new)
     assert (path, before, after, more) == ("spec.versions[0].storage", True, False, 1)
-    page = render_text._Page(colour=False, detail=False, width=0)
-    page.field(FieldChange("spec.versions", old, new))
-    assert page.lines == ["        spec.versions[0].storage: true -> false (and 1 more differences)"]
+    change = Change(
+        "configure", Target("local"), ObjectRef("", "A", "", "a"), "x", fields=(FieldChange("spec.versions", old, new),)
+    )
+    page = render_text.render(review(Plan("a", Revision("main", "c"), (change,))), Style())
+    assert page.splitlines()[5:6] == ["        spec.versions[0].storage: true -> false (and 1 more differences)"]
 
 
 def test_of_long_texts_the_first_difference_is_shown() -> None:

@@ -12,7 +12,10 @@ from reconciler.model import Desired, Plan
 from reconciler.plan import render_json, render_text
 from reconciler.plan.compute import compute
 from reconciler.plan.diff import diff
+from reconciler.plan.lines import Style
 from reconciler.plan.mark import ref_of
+from reconciler.plan.shown import with_creates
+from tests.reviews import review
 from tests.server_model import HOST, NONCE, SALT, Server, bundle, config_map, execute, layer, observe, plan, wanted
 
 NAMES = st.sampled_from(["a", "b", "c.d"])
@@ -85,6 +88,10 @@ def test_after_a_plan_is_applied_nothing_is_left_to_do(commits: list[tuple[list[
                 assert diff(obj, live, obj, ("metadata", "spec", "data"), ()) == ()
 
 
+def shown(todo: Plan) -> str:
+    return render_text.render(review(todo), Style(detail=True, creates=True))
+
+
 @settings(max_examples=30)
 @given(OBJECTS, OBJECTS, OBJECTS, OBJECTS, st.randoms(use_true_random=False))
 def test_a_plan_does_not_depend_on_order(
@@ -103,8 +110,8 @@ def test_a_plan_does_not_depend_on_order(
     mixed = [Desired(one.layer, tuple(chance.sample(one.objects, len(one.objects)))) for one in desired]
     shuffled = dict(chance.sample(list(seen.items()), len(seen)))
     again = computed(chance.sample(mixed, len(mixed)), shuffled, chance.sample(inventory, len(inventory)))
-    assert again == first and render_text.render(again, detail=True) == render_text.render(first, detail=True)
-    assert json.dumps(render_json.render([again])) == json.dumps(render_json.render([first]))
+    assert again == first and shown(again) == shown(first)
+    assert json.dumps(render_json.render(review(again))) == json.dumps(render_json.render(review(first)))
 
 
 @settings(max_examples=30)
@@ -115,8 +122,8 @@ def test_secrets_appear_in_no_rendering(old: str, new: str) -> None:
     inventory = execute(server, first)
     second = plan(server, [wanted(BASE, secret("s", new))], inventory)
     third = plan(server, [wanted(BASE)], inventory)
-    texts = [render_text.render(one, detail=True) for one in (first, second, third)]
-    texts += [json.dumps(render_json.render([one])) for one in (first, second, third)]
+    texts = [shown(with_creates(one, SALT)) for one in (first, second, third)]
+    texts += [json.dumps(render_json.render(review(with_creates(one, SALT)))) for one in (first, second, third)]
     for value in (old, new):
         for spelled in (value, base64.b64encode(value.encode()).decode()):
             assert not any(spelled in text for text in texts)
@@ -127,5 +134,5 @@ def test_secrets_appear_in_no_rendering(old: str, new: str) -> None:
 def test_a_plan_cannot_move_the_cursor_or_leave_the_screen(old: list[Any], new: list[Any], width: int) -> None:
     server = Server()
     inventory = execute(server, plan(server, [wanted(BASE, *old)]))
-    text = render_text.render(plan(server, [wanted(BASE, *new)], inventory), width=width)
+    text = render_text.render(review(plan(server, [wanted(BASE, *new)], inventory)), Style(width=width))
     assert all(one.isprintable() and len(one) <= width for one in text.splitlines())

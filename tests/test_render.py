@@ -1,6 +1,5 @@
-"""plan.render_text, render_json and summary: what people and programs read."""
+"""plan.render_text, lines and summary: what people read."""
 
-import json
 import re
 from typing import Any
 
@@ -8,8 +7,9 @@ import pytest
 
 from reconciler.errors import printable
 from reconciler.model import Change, Consent, FieldChange, ObjectRef, Plan, Revision, Target
-from reconciler.plan import render_json, summary
-from reconciler.plan.render_text import render, show
+from reconciler.plan import render_text, summary
+from reconciler.plan.lines import Style, show
+from tests.reviews import below, review
 
 REVISION = Revision("main", "4f2a1c9")
 
@@ -24,6 +24,11 @@ def plan(*changes: Change, **more: Any) -> Plan:
     return Plan("team-a", REVISION, changes, **more)
 
 
+def render(plans: Any, colour: bool = False, **style: Any) -> str:
+    """The text below the header."""
+    return "\n".join(below(render_text.render(review(plans), Style(**style), colour)))
+
+
 def test_the_last_line_counts() -> None:
     text = render(plan(change("create"), change("create", "b"), change("configure", "c"), change("unchanged", "d")))
     assert text.splitlines()[-1] == "Plan: 2 to create, 1 to configure, 0 to delete"
@@ -34,7 +39,7 @@ def test_the_last_line_counts() -> None:
         "Plan: 0 to create, 0 to configure, 1 to delete, 1 to replace, 1 to adopt, 1 held"
     )
     assert render([plan(change("create")), plan(change("create"))]).splitlines()[-1].startswith("Plan: 2 to create")
-    assert summary.line([]) == "Plan: 0 to create, 0 to configure, 0 to delete"
+    assert summary.line(summary.totals(review([]))) == "Plan: 0 to create, 0 to configure, 0 to delete"
 
 
 def test_one_header_per_cluster_and_layer_and_a_symbol_per_action() -> None:
@@ -62,7 +67,7 @@ def test_what_stays_is_shown_in_detail_only() -> None:
     todo = plan(
         change("unchanged"), change("skip", "b", reason="PruneDisabled"), change("skip", "c", reason="NotObserved")
     )
-    assert "ConfigMap/web/c  (not read in this pass)" in render(todo)
+    assert "ConfigMap/web/c  (not read)" in render(todo)
     assert "ConfigMap/web/a" not in render(todo) and "ConfigMap/web/b" not in render(todo)
     assert "web/a" in render(todo, detail=True) and "web/b" in render(todo, detail=True)
     assert "no changes" in render(plan(change("unchanged"))) and "no changes" not in render(todo)
@@ -135,28 +140,7 @@ def test_values_are_quoted_where_they_could_be_misread() -> None:
 def test_unknown_layers_say_why_and_held_destruction_how_to_approve() -> None:
     held = change("hold", reason="ObjectBudget", would="delete")
     todo = plan(held, unknown={"web/top": "RenderFailed: x"}, consent=Consent(("i",), "d1ge57"))
-    lines = render(todo, width=30).splitlines()
-    assert "    (RenderFailed: x)" in lines and "  approve with: nidus approve d1ge57" in lines
+    lines = render(todo, width=60).splitlines()
+    assert "    ? web/top  (RenderFailed: x)" in lines and "  approve with: nidus approve d1ge57" in lines
     waiting = plan(change("hold", reason="NotOwner"), consent=Consent(("i",), "d1ge57"))
     assert "approve with" not in render(waiting)
-
-
-def test_json_says_everything_and_misses_what_is_missing() -> None:
-    one = change(
-        "configure", "a", "web/base", FieldChange("data.k", "(none)", "v"), reason="Drift", flags=("f",), uid="u"
-    )
-    found = render_json.render([plan(one, consent=Consent(("i",), "d"), unknown={"x": "why"})])
-    assert json.loads(json.dumps(found)) == found
-    assert found["summary"]["configure"] == 1 and found["plans"][0]["unknown"] == {"x": "why"}
-    assert found["plans"][0]["changes"] == [
-        {
-            "action": "configure",
-            "target": "local/team-a",
-            "object": {"group": "", "kind": "ConfigMap", "namespace": "web", "name": "a"},
-            "layer": "web/base",
-            "uid": "u",
-            "reason": "Drift",
-            "flags": ["f"],
-            "fields": [{"path": "data.k", "after": "v"}],
-        }
-    ]

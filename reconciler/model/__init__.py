@@ -103,3 +103,5 @@ from reconciler.model.reports import LayerStatus as LayerStatus
 from reconciler.model.reports import Link as Link
 from reconciler.model.reports import Report as Report
 from reconciler.model.reports import SourceReport as SourceReport
+from reconciler.model.reviews import ClusterReview as ClusterReview
+from reconciler.model.reviews import Review as Review

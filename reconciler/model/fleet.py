@@ -21,7 +21,15 @@ class Revision:
     dirty: bool = False
 
     def __str__(self) -> str:
-        return f"{self.branch}@sha1:{self.commit}" + ("+dirty" if self.dirty else "")
+        return self._shown(self.commit)
+
+    @property
+    def short(self) -> str:
+        """As people read it: 7 digits of the commit, as Git abbreviates."""
+        return self._shown(self.commit[:7])
+
+    def _shown(self, commit: str) -> str:
+        return f"{self.branch}@sha1:{commit}" + ("+dirty" if self.dirty else "")
 
 
 @dataclass(frozen=True, slots=True)

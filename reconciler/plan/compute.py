@@ -50,7 +50,7 @@ def compute(
     pruned = list(prune.changes(bundle, gone, observed, known, same, nonce, now))
     made, pruned = allocations.arranged(made, pruned, observed)
     ordered = order.arranged(made, pruned, bundle.layers)
-    return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), _told(unknown, desired, bundle))
+    return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), _told(unknown, bundle))
 
 
 def _unplaced(desired: Sequence[Desired], unknown: Mapping[str, str]) -> list[Change]:
@@ -72,17 +72,11 @@ def _unserved(change: Change) -> Change:
     return replace(change, reason=UNSERVED, detail=told, flags=(told,))
 
 
-def _told(unknown: Mapping[str, str], desired: Sequence[Desired], bundle: Bundle) -> dict[str, str]:
-    """The unknown layers with the reason, in the bundle's order. One that could be rendered waits for its nested
-    control plane (P6)."""
-    dark = {one.layer.name for one in desired if one.layer.target.nested}
+def _told(unknown: Mapping[str, str], bundle: Bundle) -> dict[str, str]:
+    """The unknown layers with the reason, in the bundle's order. One without a reason waits for its nested control plane
+    (P6)."""
     at = {layer.name: index for index, layer in enumerate(bundle.layers)}
-    return {
-        name: ": ".join(
-            part for part in (LATER if name in dark and LATER not in unknown[name] else "", unknown[name]) if part
-        )
-        for name in sorted(unknown, key=lambda name: (at.get(name, len(at)), name))
-    }
+    return {name: unknown[name] or LATER for name in sorted(unknown, key=lambda name: (at.get(name, len(at)), name))}
 
 
 def _wanted(

@@ -37,6 +37,18 @@ def mark(obj: Object, *, cluster: str, layer: str, nonce: str, nested: bool) -> 
     return marked
 
 
+MARKS = frozenset(
+    {f'metadata.labels."{MANAGED_BY}"', f'metadata.labels."{INSIDE}/managed-by"'}
+    | {f'metadata.labels."{domain}/{key}"' for domain in (HOST, INSIDE) for key in ("cluster", "layer")}
+    | {f'metadata.annotations."{domain}/nonce"' for domain in (HOST, INSIDE)}
+)
+
+
+def is_mark(path: str) -> bool:
+    """Whether a field path is one of our marks."""
+    return path in MARKS
+
+
 def marked(obj: Object, *, cluster: str, nonce: str, nested: bool) -> bool:
     """Whether a live object has our marks with this nonce and was applied by us (A3: an intended entry then becomes
     owned)."""

@@ -1,33 +1,89 @@
-"""Plans as JSON-ready values, for `nidus plan --output json` and the status of a cluster."""
+"""A review as JSON-ready values, for `nidus plan --output json` and `yaml`. schemas/Plan.schema.json says what they mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model import MISSING, Change, FieldChange, Plan
-from reconciler.plan.summary import counts
+from reconciler.model import MISSING, Change, ClusterReview, FieldChange, Held, Plan, Review, Tombstone, Violation
+from reconciler.plan import summary
+from reconciler.plan.lines import stamp
+
+PLACE = ("code", "path", "line", "column", "pointer", "message", "hint")
 
 
-def render(plans: Sequence[Plan]) -> dict[str, Any]:
-    """All plans with their changes in apply order, and the sums. A side of a field that is missing has no key."""
-    changes = [change for plan in plans for change in plan.changes]
-    return {"plans": [_plan(plan) for plan in plans], "summary": counts(changes)}
-
-
-def _plan(plan: Plan) -> dict[str, Any]:
+def render(review: Review) -> dict[str, Any]:
+    """All clusters with their changes in apply order, what could not be planned, and the sums. What there is none of has no
+    key, and so has a missing side of a field."""
+    found = summary.totals(review)
     return {
-        "cluster": plan.cluster,
+        "source": review.source,
+        "revision": str(review.revision),
+        "host": review.host,
+        "at": stamp(review.at),
+        "complete": found.complete,
+        "clusters": [_cluster(one) for one in review.clusters],
+        "same": review.same,
+        "hidden": review.hidden,
+        "violations": [_violation(one) for one in review.violations],
+        "notes": list(review.notes),
+        "summary": _summary(found),
+    }
+
+
+def _summary(found: summary.Totals) -> dict[str, Any]:
+    return {
+        **found.changes,
+        "clusters": found.clusters,
+        "heldClusters": found.held,
+        "unknownLayers": found.unknown,
+        "laterLayers": found.later,
+        "unreadObjects": found.unread,
+        "refusedObjects": found.refused,
+        "unseenClusters": len(found.unseen),
+        "violations": found.violations,
+    }
+
+
+def _cluster(one: ClusterReview) -> dict[str, Any]:
+    return {
+        "cluster": one.cluster,
+        **({"held": _held(one.held)} if one.held else {}),
+        **({"removal": _removal(one.tombstone)} if one.tombstone else {}),
+        **({"unseen": one.unseen} if one.unseen else {}),
+        **(_plan(one.plan, one.later) if one.plan else {}),
+    }
+
+
+def _plan(plan: Plan, later: frozenset[str]) -> dict[str, Any]:
+    unknown = [{"layer": name, "reason": why, "later": name in later} for name, why in plan.unknown.items()]
+    return {
         "revision": str(plan.revision),
         "changes": [_change(one) for one in plan.changes],
-        "unknown": dict(plan.unknown),
+        "unknown": unknown,
         "consent": {"items": list(plan.consent.items), "digest": plan.consent.digest},
-        "summary": counts(plan.changes),
+        "summary": summary.counts(plan.changes),
     }
+
+
+def _held(held: Held) -> dict[str, Any]:
+    approve = f"nidus approve {held.consent}" if held.consent else ""
+    return {"reason": held.reason, "message": held.message, "digest": held.consent, "items": list(held.items)} | (
+        {"approve": approve} if approve else {}
+    )
+
+
+def _removal(one: Tombstone) -> dict[str, Any]:
+    return {"since": stamp(one.since), "due": stamp(one.due), "policy": one.policy, "protect": one.protect}
+
+
+def _violation(one: Violation) -> Mapping[str, Any]:
+    return {name: getattr(one, name) for name in PLACE}
 
 
 def _change(change: Change) -> dict[str, Any]:
     ref = change.ref
     return {
         "action": change.action,
+        **({"would": change.would} if change.would else {}),
         "target": str(change.target),
         "object": {"group": ref.group, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name},
         "layer": change.layer,

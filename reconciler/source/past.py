@@ -4,8 +4,8 @@ checked out."""
 from collections.abc import Collection
 from pathlib import Path
 
-from reconciler.errors import Stalled
-from reconciler.model import Limits, Tree
+from reconciler.errors import Stalled, UsageError, printable
+from reconciler.model import Limits, Revision, Tree
 from reconciler.source import trees
 from reconciler.source.address import inside
 from reconciler.source.address import oid as checked
@@ -28,6 +28,20 @@ def read(path: Path, sub: str, commit: str, limits: Limits) -> tuple[Tree, Blobs
         raise Stalled(f"commit {commit[:12]} is not in this repository", reason="CommitMissing", hint="git fetch")
     tree = trees.tree(found.decode().strip(), trees.listing(raw), trees.bounds(limits))
     return tree, lambda oids: _blobs(root, oids)
+
+
+def revision(path: Path, name: str) -> Revision:
+    """The commit that `name` means in this work tree, as Git resolves it: a branch, a tag, `HEAD~1`, a part of an id.
+
+    Raises UsageError where it means none.
+    """
+    found = None if name.startswith("-") else git(path, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if found is None:
+        told = printable(name[:100])
+        raise UsageError(
+            f"no revision {told} in {path}", hint="a branch, a tag or a commit that git log shows; git fetch"
+        )
+    return Revision(name, checked(found.decode().strip()))
 
 
 def descends(path: Path, old: str, new: str) -> bool:

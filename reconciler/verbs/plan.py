@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reconciler.errors import printable
 from reconciler.verbs import connection, table, usage
 
 if TYPE_CHECKING:
-    from reconciler.gather import Reader
-    from reconciler.inventory.store import Loaded, State
-    from reconciler.kube.client import Client
-    from reconciler.model import Bundle, Content, HostFacts, Plan, Rollout, Snapshot
-    from reconciler.settings import Settings
+    from reconciler.model import Review
+    from reconciler.plan.summary import Totals
 
-Read = Callable[[Collection[str]], dict[str, bytes]]
-
-
+FORMS = ("json", "yaml", "markdown")
 EXAMPLES = (
     ("", "the documents that changed in this work tree"),
     ("--config nidus.yaml --source platform", "as the controller would"),
+    ("payments --show create", "one cluster, with the fields of what is created"),
+    ("--revision origin/feature -o markdown", "a branch, for a comment"),
     ("--all --detailed-exitcode", "in a pipeline"),
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "path", nargs="?", default=".", help="a folder with documents, usually a work tree (default: here)"
+        "words",
+        nargs="*",
+        metavar="[FOLDER] [CLUSTER ...]",
+        help="a folder with documents, usually a work tree (default: here); clusters to show (default: all that change)",
     )
+    parser.add_argument("--revision", default="", metavar="REV", help="plan this commit, not the files on disk")
     parser.add_argument(
         "--config", default="", metavar="FILE", help="the controller's configuration: engines, budgets, limits"
     )
-    parser.add_argument("--source", default="", help="which of its sources the folder is (default: the only one)")
+    parser.add_argument("--source", default="", help="the source the folder is (default: the only one of --config)")
+    parser.add_argument("--layer", default="", help="show this layer alone")
     parser.add_argument("--all", action="store_true", help="plan every cluster, not only those whose documents changed")
-    parser.add_argument("--detail", action="store_true", help="show unchanged objects too")
-    parser.add_argument("-o", "--output", choices=("json",), default="", help="another form")
+    parser.add_argument("--detail", action="store_true", help="show unchanged objects too, and values in full")
+    parser.add_argument("--show", choices=("create",), default="", help="show the fields of what is created too")
+    parser.add_argument("-o", "--output", choices=FORMS, default="", help="another form")
     parser.add_argument(
         "--detailed-exitcode", action="store_true", help="exit 2 when something would change, 3 when something is held"
     )
@@ -45,162 +47,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0; 1 where the repository has mistakes or the host cannot be read; with --detailed-exitcode 2 for
-    changes, 3 where something is held."""
-    from reconciler.inventory.store import Store
-    from reconciler.kube import edge
+    """Exit code 0; 1 where something could not be planned that should have been; with --detailed-exitcode 2 for changes, 3
+    where something is held."""
+    from reconciler.plan import summary
+    from reconciler.verbs import planning
 
-    told = connection.configured(args, repo="" if args.config else args.path)
-    client = edge.host(told.config.host)
-    facts = told.facts(client.version())
-    loaded = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
-    snapshot, accepted, read = _snapshot(args, told, facts, loaded.states)
-    for one in snapshot.violations:
+    args.path, args.clusters = _place(args.words)
+    review = planning.review(args)
+    for one in review.violations:
         print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
-    rollout, plans = _plans(args, told, facts, client, snapshot, loaded, accepted, read)
-    _print(args, rollout, plans)
-    return usage.FAILED if snapshot.violations else _code(rollout, plans) if args.detailed_exitcode else usage.DONE
+    print(_rendered(review, args))
+    return _code(summary.totals(review), detailed=args.detailed_exitcode)
 
 
-def _code(rollout: Rollout, plans: Collection[Plan]) -> int:
-    """The detailed exit code: what is held needs a human, whatever else changes."""
-    actions = {change.action for plan in plans for change in plan.changes}
-    if rollout.held or "hold" in actions:
-        return usage.HELD
-    return usage.CHANGES if actions - {"unchanged", "skip"} else usage.DONE
-
-
-def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
-    """Records of an older format without versions, completed from their status objects."""
-    from dataclasses import replace
-
-    from reconciler import fleet
-    from reconciler.model import NO_VERSIONS
-
-    states = loaded.states
-    if all(state.record.versions != NO_VERSIONS for state in states.values()):
-        return loaded
-    objects = client.list("nidus.dev", "NestedCluster", namespace=namespace)[0]
-    said = {str(item["metadata"]["name"]): item.get("status") or {} for item in objects}
-    recalled = {
-        name: replace(state, record=fleet.recalled(state.record, said.get(name, {}))) for name, state in states.items()
-    }
-    return replace(loaded, states=recalled)
-
-
-def _snapshot(
-    args: argparse.Namespace, told: Settings, facts: HostFacts, states: Mapping[str, State]
-) -> tuple[Snapshot, Mapping[str, Content], Read]:
-    """The folder as a snapshot checked against the accepted contents, those contents, and a reader of the files of
-    both."""
+def _place(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The folder, and the clusters that are asked for: a first word is the folder if there is one of that name, or it can be no
+    cluster's name. Raises UsageError where there is no such folder."""
     from pathlib import Path
 
-    from reconciler import fleet
-    from reconciler.errors import Stalled, UsageError
-    from reconciler.source import folder
-    from reconciler.spec import load
-    from reconciler.verbs import baseline
+    from reconciler.errors import UsageError
 
-    sources = [source for source in told.config.sources if args.source in ("", source.name)]
-    if len(sources) != 1:
-        raise UsageError(f"{len(sources)} sources fit", hint="--source names one of the configuration's sources")
-    name, sub, place = sources[0].name, sources[0].path, Path(args.path)
-    revision, tree, read = folder.read(place, sub, told.limits)
-    if not revision.commit:
-        why = "it is in no Git repository, in one without a commit, or in one of another user"
-        hint = "a plan compares with the commits that were accepted: nidus plan WORK_TREE"
-        raise UsageError(f"no commit of {place} can be read: {why}", hint=hint)
-    records = {key: state.record for key, state in states.items() if state.record.source == name}
-    base = baseline.Baseline(place, sub, told.limits, list(records.values()))
-    snapshot, _ = load.load(
-        name,
-        revision,
-        tree,
-        read(load.wanted(tree, load.NOTHING)),
-        load.NOTHING,
-        told.rules,
-        facts,
-        told.limits,
-        accepted=fleet.documents(base.accepted),
-        in_use=fleet.in_use(records.values(), name),
-        running=fleet.all_running(records, base.accepted, told.rules),
-        origins=fleet.profiles(base.accepted),
-        descends=base.descends(place, revision.commit),
-    )
-
-    def both(oids: Collection[str]) -> dict[str, bytes]:
-        try:
-            return read(oids)
-        except (KeyError, Stalled):
-            return base.blobs(oids)
-
-    return snapshot, base.accepted | _stood_for(base.missing, snapshot), both
+    first = words[0] if words else "."
+    if Path(first).is_dir():
+        return first, tuple(words[1:])
+    if set(first) & set("./\\~") or not first:
+        raise UsageError(f"there is no folder {first}", hint="nidus plan FOLDER CLUSTER ...")
+    return ".", tuple(words)
 
 
-def _stood_for(missing: Sequence[str], snapshot: Snapshot) -> dict[str, Content]:
-    """Clusters whose accepted commit is not in this repository are compared with the folder itself, and a note is
-    printed."""
-    if missing:
-        print(
-            f"note: this folder's repository lacks the accepted commit of {len(missing)} clusters ({missing[0]}, ...): "
-            "what removes or breaks them is not planned; `git fetch` may help",
-            file=sys.stderr,
-        )
-    return {name: snapshot.content for name in missing if name in snapshot.specs.clusters}
+def _code(found: Totals, *, detailed: bool) -> int:
+    """The exit code. What is held needs a human, whatever else changes."""
+    if found.failed:
+        return usage.FAILED
+    if detailed and found.waits:
+        return usage.HELD
+    return usage.CHANGES if detailed and found.moves else usage.DONE
 
 
-def _plans(
-    args: argparse.Namespace,
-    told: Settings,
-    facts: HostFacts,
-    client: Client,
-    snapshot: Snapshot,
-    loaded: Loaded,
-    accepted: Mapping[str, Content],
-    read: Read,
-) -> tuple[Rollout, tuple[Plan, ...]]:
-    import time
+def _rendered(review: Review, args: argparse.Namespace) -> str:
+    """The review in the form that is asked for. Programs and comments get the same whatever the terminal is."""
+    from reconciler.plan import render_json, render_text
+    from reconciler.plan.lines import Style
 
-    from reconciler import review
-    from reconciler.controller import verify, watches
-    from reconciler.inventory import requests
-    from reconciler.inventory.salt import seen
-    from reconciler.kube.targets import Targets
-    from reconciler.packs.render import Renderer
-
-    namespace = told.config.namespace
-    unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
-    asked, salted = requests.load(client, namespace), seen(client, namespace)
-    standing = review.Standing(loaded.states, accepted, asked, salted, unreadable)
-    targets, renderer = Targets(client, inside=told.inside), Renderer(workers=1, confined=False)
-
-    def blobs(oids: Collection[str]) -> dict[str, bytes]:
-        charts = {oid: told.charts[oid] for oid in oids if oid in told.charts}
-        return charts | read([oid for oid in oids if oid not in charts])
-
-    def reader(bundle: Bundle) -> Reader:
-        return watches.reader(bundle, client, targets, renderer, blobs, facts, None)
-
-    try:
-        if not renderer.confinement():
-            note = "note: charts are rendered without confinement: this machine cannot keep the render worker from the network"
-            print(note, file=sys.stderr)
-        return review.plans(snapshot, standing, told.rules, facts, reader, time.time(), every=args.all)
-    finally:
-        renderer.close()
-        targets.forget_all()
-
-
-def _print(args: argparse.Namespace, rollout: Rollout, plans: tuple[Plan, ...]) -> None:
     if args.output == "json":
         import json
 
-        from reconciler.plan import render_json
+        return json.dumps(render_json.render(review), indent=2)
+    if args.output == "yaml":
+        import yaml
 
-        print(json.dumps(render_json.render(plans), indent=2))
-        return
-    from reconciler.plan import render_text
+        return str(yaml.safe_dump(render_json.render(review), sort_keys=False, allow_unicode=True)).rstrip("\n")
+    creates = args.show == "create"
+    if args.output == "markdown":
+        from reconciler.plan import render_markdown
 
-    for name, held in sorted(rollout.held.items()):
-        print(printable(f"{name}: held: {held.message}"))
-    print(render_text.render(plans, table.wants_colour(), args.detail))
+        return render_markdown.render(review, Style(args.detail, creates))
+    style = Style(args.detail, creates, 0 if args.detail else table.columns())
+    return render_text.render(review, style, table.wants_colour())

@@ -16,15 +16,18 @@ from reconciler.kube.shape import Asked, decoded
 from reconciler.kube.transport import Limits, Transport
 from reconciler.model import IgnoreRule, Observed, Target
 from reconciler.packs.objects import collect
-from reconciler.plan import handover, mark, paths, render_json, render_text, strays
+from reconciler.plan import handover, mark, paths, render_json, render_markdown, render_text, strays
 from reconciler.plan.compute import compute
 from reconciler.plan.fields import managed, owned
+from reconciler.plan.lines import Style
 from reconciler.plan.request import request
+from reconciler.plan.shown import with_creates
 from tests import one_pass
 from tests.fuzz import values
 from tests.fuzz.harness import Case
 from tests.memory.api import Api
 from tests.memory.server import Response, Server
+from tests.reviews import review
 from tests.server_model import HOST, NESTED, NONCE, SALT, bundle, config_map, entry, layer, wanted
 
 WHO: Mapping[str, Any] = {"namespace": "web", "uid": "u", "resourceVersion": "1"}
@@ -95,8 +98,10 @@ def planned() -> Case:
         todo = compute(bundle(ruled), [wanted(ruled, asked)], {(NESTED, ref): seen}, [known] if draw.random() < 0.8 else [],
                        salt=SALT, unknown={}, nonce=NONCE)  # fmt: skip
         handover.handed_over(there, strays.found(asked, there, before).all)
-        render_json.render([todo])
-        assert all(line.isprintable() for line in render_text.render([todo], detail=True).split("\n"))
+        shown = review(with_creates(todo, SALT))
+        render_json.render(shown)
+        assert all(line.isprintable() for line in render_text.render(shown, Style(detail=True)).split("\n"))
+        assert len(render_markdown.render(shown, Style(creates=True))) <= render_markdown.LIMIT
         found = health.compute(there)
         assert found.message.isprintable() and found.reason.isprintable()
         readiness.compute({ref: there}, True, True)
@@ -170,8 +175,8 @@ def passes(target: Target) -> Case:
             assert error.message.isprintable()
             return
         assert all(one.error.isprintable() for one in done.results)
-        render_json.render([done.plan])
-        assert "\x1b" not in render_text.render([done.plan])
+        render_json.render(review(done.plan))
+        assert "\x1b" not in render_text.render(review(done.plan), Style())
 
     return case
 

@@ -169,7 +169,7 @@ def test_plan_equals_apply(shared_field: Field) -> None:
     _profile(field, "1.0.0", [config_map("changed", text="two"), config_map("same"), config_map("new")])
     planned = {
         (change["action"], _named(change["object"]))
-        for plan in _plan(field)["plans"]
+        for plan in _plan(field)["clusters"]
         for change in plan["changes"]
         if change["action"] not in ("unchanged", "skip")
     }

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+import schemas
 from devhost.account import token_kubeconfig
 from tests.host.field import Field
 from tests.host.promises import nidus, standing, write_cluster
@@ -40,10 +42,16 @@ def test_a_reviewer_reads_and_changes_nothing(shared_field: Field, kubeconfig: P
     told = nidus(field, "status", kubeconfig=kubeconfig)
     assert name in told and "Ready" in told and "leads since" in told
     planned = ("plan", str(field.stage.repository.work), "--config", str(field.stage.config), "--all")
-    shown = nidus(field, *planned, kubeconfig=kubeconfig)
+    shown = nidus(field, *planned, code=1, kubeconfig=kubeconfig)
     assert field.cluster("z") in shown
-    assert shown.count('cannot get resource "namespaces"') >= 6, shown  # three layers of the host for each cluster
-    assert json.loads(nidus(field, *planned, "-o", "json", kubeconfig=kubeconfig))
+    assert shown.count('cannot get resource "namespaces"') == 2, shown  # once for each cluster
+    last = shown.splitlines()[-1]
+    assert last.startswith("Plan (incomplete): ") and "layers unknown" in last and "0 to create" not in last
+    found = json.loads(nidus(field, *planned, "-o", "json", code=1, kubeconfig=kubeconfig))
+    jsonschema.validate(found, schemas.load("Plan"))
+    assert not found["complete"] and found["summary"]["unknownLayers"] >= 6
+    markdown = nidus(field, *planned, "-o", "markdown", code=1, kubeconfig=kubeconfig)
+    assert markdown.splitlines()[0] == f"### `{last}`"
     for words in (("suspend", name), ("resume", name), ("approve", "d" * 64), ("sync",), ("kubeconfig", name)):
         nidus(field, *words, code=1, kubeconfig=kubeconfig)
     assert field.admin.list("nidus.dev/v1alpha1", "Request", field.account.namespace)["items"] == []

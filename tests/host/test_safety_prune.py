@@ -137,7 +137,7 @@ def _going(live: dict[str, Any] | None) -> bool:
 
 def _planned(field: Field) -> dict[str, Any]:
     words = ("plan", str(field.stage.repository.work), "--config", str(field.stage.config), "-o", "json")
-    plans = json.loads(nidus(field, *words, kubeconfig=field.account.kubeconfig))["plans"]
+    plans = json.loads(nidus(field, *words, kubeconfig=field.account.kubeconfig))["clusters"]
     assert len(plans) == 1
     return dict(plans[0])
 

@@ -12,7 +12,7 @@ from reconciler import conditions, health, packs
 from reconciler.__main__ import VERBS
 from reconciler.apply import object
 from reconciler.model import PRUNING_WAITS, Action
-from reconciler.plan import render_text
+from reconciler.plan import lines
 from reconciler.report.metrics import Metrics
 from reconciler.spec.codes import MEANING
 from tests.house import reasons
@@ -50,7 +50,7 @@ def test_verbs() -> None:
 def test_actions() -> None:
     actions = set(typing.get_args(Action))
     assert set(object._VERBS) == actions - {"hold", "skip", "unchanged"}
-    assert set(render_text.SYMBOLS) | render_text.QUIET == actions
+    assert set(lines.SYMBOLS) | lines.QUIET == actions
 
 
 def test_codes_are_listed_with_what_to_do() -> None:
@@ -89,7 +89,7 @@ def test_reasons_of_holding_are_listed() -> None:
     listed = {word for row in rows(marked(TROUBLE, "held")) for word in quoted(row[0])}
     from_plans = {"NotOwner", "ClaimedTwice", "ImmutableField", "Grace", "Protected"}
     assert listed == held_reasons() - {"Invalid"} | from_plans  # Invalid is a status word of its own
-    assert from_plans <= set(render_text.REASONS)
+    assert from_plans <= set(lines.REASONS)
 
 
 def test_every_reason_is_listed_once_with_what_to_do() -> None:

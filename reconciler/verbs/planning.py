@@ -1,0 +1,225 @@
+"""What `nidus plan` shows: reads the folder or a commit of it, the records and the live state, and reviews them. Writes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler import fleet
+from reconciler.errors import Stalled, UsageError, printable
+from reconciler.inventory.store import Loaded, State, Store
+from reconciler.model import (
+    NO_VERSIONS,
+    Bundle,
+    ClusterReview,
+    Content,
+    HostFacts,
+    Review,
+    Revision,
+    Snapshot,
+    SourceConfig,
+    Tree,
+)
+from reconciler.plan import shown
+from reconciler.source import folder, past
+from reconciler.spec import load
+from reconciler.verbs import baseline, connection, usage
+
+if TYPE_CHECKING:
+    from reconciler.gather import Reader
+    from reconciler.kube.client import Client
+    from reconciler.settings import Settings
+
+Read = Callable[[Collection[str]], dict[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The documents to plan: their revision, files, and a reader of those."""
+
+    revision: Revision
+    tree: Tree
+    read: Read
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A snapshot checked against the accepted contents, those contents, a reader of the files of both, and what a reader of the
+    plan has to know."""
+
+    snapshot: Snapshot
+    accepted: Mapping[str, Content]
+    read: Read
+    notes: tuple[str, ...]
+
+
+def review(args: argparse.Namespace) -> Review:
+    """The review that the flags ask for. Raises NidusError where the flags, the folder or the host cannot be used."""
+    from reconciler.kube import edge
+
+    told = connection.configured(args, repo="" if args.config else args.path)
+    source = _source(args, told)
+    documents = _documents(Path(args.path), source.path, args.revision, told)
+    client = edge.host(told.config.host)
+    facts = told.facts(client.version())
+    loaded = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
+    checked = _checked(Path(args.path), source, documents, told, facts, loaded.states)
+    _known(args.clusters, {*checked.snapshot.specs.clusters, *loaded.states, *loaded.unreadable}, "cluster")
+    found = _reviewed(args, told, facts, client, loaded, checked)
+    if not (args.config or args.source):
+        found = replace(found, clusters=tuple(map(_stranger, found.clusters)))
+    if args.layer:
+        _known([args.layer], shown.layers(found), "layer")
+    return shown.only(replace(found, notes=checked.notes), args.clusters, args.layer)
+
+
+def _source(args: argparse.Namespace, told: Settings) -> SourceConfig:
+    """The source that the folder is: one of the configuration, or without one the folder under the name that is given."""
+    import msgspec
+
+    sources = told.config.sources
+    if not args.config:
+        return msgspec.structs.replace(sources[0], name=args.source) if args.source else sources[0]
+    found = [source for source in sources if args.source in ("", source.name)]
+    names = ", ".join(source.name for source in sources) or "none"
+    if len(found) != 1:
+        told_of = (
+            f"{args.config} has no source {printable(args.source)}"
+            if args.source
+            else f"{args.config} has several sources"
+        )
+        raise UsageError(told_of, hint=f"--source takes one of: {names}")
+    return found[0]
+
+
+def _documents(place: Path, sub: str, name: str, told: Settings) -> Documents:
+    """The folder as it is, or at the commit that `name` means. Raises UsageError where neither is in Git."""
+    if name:
+        revision = past.revision(place, name)
+        tree, read = past.read(place, sub, revision.commit, told.limits)
+        return Documents(revision, tree, read)
+    revision, tree, read = folder.read(place, sub, told.limits)
+    if not revision.commit:
+        why = "it is in no Git repository, in one without a commit, or in one of another user"
+        hint = "a plan compares with the commits that were accepted: nidus plan WORK_TREE"
+        raise UsageError(f"no commit of {place} can be read: {why}", hint=hint)
+    return Documents(revision, tree, read)
+
+
+def _known(names: Collection[str], known: Collection[str], what: str) -> None:
+    """Raises UsageError for a name that is none: a plan of nothing would look like one without changes."""
+    for name in names:
+        if name not in known:
+            hint = usage.close(name, known) or f"{what}s: {', '.join(sorted(known)[:10]) or 'none'}"
+            raise UsageError(f"no {what} {printable(name[:100])}", hint=hint)
+
+
+def _stranger(one: ClusterReview) -> ClusterReview:
+    """Without a configuration the name of the source is only the folder's: what another source has was not compared at all."""
+    if one.held is None or one.held.reason != "NameTaken" or one.plan:
+        return one
+    return replace(one, held=None, unseen=f"{one.held.message}: --source names it, --config FILE gives its rules")
+
+
+def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
+    """Records of an older format without versions, completed from their status objects."""
+    states = loaded.states
+    if all(state.record.versions != NO_VERSIONS for state in states.values()):
+        return loaded
+    objects = client.list("nidus.dev", "NestedCluster", namespace=namespace)[0]
+    said = {str(item["metadata"]["name"]): item.get("status") or {} for item in objects}
+    recalled = {
+        name: replace(state, record=fleet.recalled(state.record, said.get(name, {}))) for name, state in states.items()
+    }
+    return replace(loaded, states=recalled)
+
+
+def _checked(
+    place: Path,
+    source: SourceConfig,
+    documents: Documents,
+    told: Settings,
+    facts: HostFacts,
+    states: Mapping[str, State],
+) -> Checked:
+    name, tree, read = source.name, documents.tree, documents.read
+    records = {key: state.record for key, state in states.items() if state.record.source == name}
+    base = baseline.Baseline(place, source.path, told.limits, list(records.values()))
+    snapshot, _ = load.load(
+        name,
+        documents.revision,
+        tree,
+        read(load.wanted(tree, load.NOTHING)),
+        load.NOTHING,
+        told.rules,
+        facts,
+        told.limits,
+        accepted=fleet.documents(base.accepted),
+        in_use=fleet.in_use(records.values(), name),
+        running=fleet.all_running(records, base.accepted, told.rules),
+        origins=fleet.profiles(base.accepted),
+        descends=base.descends(place, documents.revision.commit),
+    )
+
+    def both(oids: Collection[str]) -> dict[str, bytes]:
+        try:
+            return read(oids)
+        except (KeyError, Stalled):
+            return base.blobs(oids)
+
+    stood_for = {one: snapshot.content for one in base.missing if one in snapshot.specs.clusters}
+    return Checked(snapshot, base.accepted | stood_for, both, _notes(place, snapshot, sorted(stood_for)))
+
+
+def _notes(place: Path, snapshot: Snapshot, missing: Sequence[str]) -> tuple[str, ...]:
+    """What the numbers do not say. `missing`: clusters whose accepted commit is not in this repository, and which are compared
+    with the planned revision itself."""
+    notes = []
+    if not snapshot.specs.clusters:
+        notes.append(f"there is no NestedCluster in {place}")
+    if missing:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        told = f"the accepted commit of {missing[0]}{more} is not in this repository (git fetch)"
+        notes.append(f"{told}: changes of profile versions in use are not found")
+    return tuple(notes)
+
+
+def _reviewed(
+    args: argparse.Namespace, told: Settings, facts: HostFacts, client: Client, loaded: Loaded, checked: Checked
+) -> Review:
+    import time
+
+    from reconciler import review
+    from reconciler.controller import verify, watches
+    from reconciler.inventory import requests
+    from reconciler.inventory.salt import seen
+    from reconciler.kube.targets import Targets
+    from reconciler.packs.render import Renderer
+
+    namespace = told.config.namespace
+    unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
+    asked, salted = requests.load(client, namespace), seen(client, namespace)
+    standing = review.Standing(loaded.states, checked.accepted, asked, salted, unreadable)
+    targets, renderer = Targets(client, inside=told.inside), Renderer(workers=1, confined=False)
+
+    def blobs(oids: Collection[str]) -> dict[str, bytes]:
+        charts = {oid: told.charts[oid] for oid in oids if oid in told.charts}
+        return charts | checked.read([oid for oid in oids if oid not in charts])
+
+    def reader(bundle: Bundle) -> Reader:
+        return watches.reader(bundle, client, targets, renderer, blobs, facts, None)
+
+    try:
+        if not renderer.confinement():
+            note = "note: charts are rendered without confinement: this machine cannot keep the render worker from the network"
+            print(note, file=sys.stderr)
+        return review.review(
+            checked.snapshot, standing, told.rules, facts, reader, time.time(), every=args.all, named=args.clusters
+        )
+    finally:
+        renderer.close()
+        targets.forget_all()

@@ -1,0 +1,87 @@
+"""What `nidus plan` knows and does not know, on API servers in memory: nothing that was not looked at counts as unchanged."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.model import ClusterReview
+from reconciler.plan import render_text, summary
+from reconciler.plan.lines import Style
+from tests.memory.failures import answer, on
+from tests.passes import Fleet, cluster, config_map, pack, profile
+
+FILES = {"a.yaml": cluster(), "web.yaml": profile(pack("base", config_map("one")))}
+
+
+@pytest.fixture
+def fleet() -> Iterator[Fleet]:
+    made = Fleet()
+    yield made
+    made.close()
+
+
+def one(fleet: Fleet, name: str = "a") -> ClusterReview:
+    return next(each for each in fleet.review().clusters if each.cluster == name)
+
+
+def last(fleet: Fleet) -> str:
+    return render_text.render(fleet.review(), Style()).splitlines()[-1]
+
+
+def test_a_control_plane_that_does_not_exist_yet_is_said_and_no_failure(fleet: Fleet) -> None:
+    fleet.git.commit(FILES)
+    found = summary.totals(fleet.review())
+    assert found.later == 2 and found.complete and not found.failed and found.moves
+    assert last(fleet).endswith("2 layers known after the control plane is up")
+    text = render_text.render(fleet.review(), Style())
+    assert text.count("known after the control plane is up") == 2  # once for the cluster, once in the sums
+
+
+def test_a_control_plane_that_was_up_and_does_not_answer_is_a_failure(fleet: Fleet) -> None:
+    fleet.push(FILES)
+    fleet.run()
+    assert fleet.word("a") == "Ready"
+    fleet.down.add("a")
+    found = summary.totals(fleet.review())
+    assert found.unknown == 2 and found.failed and not found.complete
+    assert last(fleet) == "Plan (incomplete): 2 layers unknown"
+    assert one(fleet).failed == {"namespaces": "a refused the connection", "web/base": "a refused the connection"}
+
+
+def test_an_engine_that_is_gone_is_a_failure_once_it_was_up(fleet: Fleet) -> None:
+    fleet.push(FILES)
+    fleet.run()
+    fleet.host.delete("apps", "StatefulSet", "vcluster-a", "a")
+    assert {"namespaces", "web/base"} <= set(one(fleet).failed)
+    assert summary.totals(fleet.review()).failed
+
+
+def test_no_rights_on_the_host_leave_no_zeros(fleet: Fleet) -> None:
+    fleet.push(FILES)
+    fleet.run()
+    fleet.host.fail(answer(403), on("get", kind="Namespace", name="vcluster-a"), times=100)
+    found = summary.totals(fleet.review())
+    assert found.failed and found.unknown == 5 and not any(found.changes.values())
+    assert "0 to create" not in last(fleet) and "5 layers unknown" in last(fleet)
+
+
+def test_a_cluster_without_a_plan_is_named(fleet: Fleet) -> None:
+    fleet.git.commit({"a.yaml": cluster(profiles=[{"name": "nowhere", "version": "1.x"}])})
+    assert one(fleet).unseen == "its documents have mistakes"
+    found = summary.totals(fleet.review())
+    assert found.failed and found.violations == 1
+    assert last(fleet) == "Plan (incomplete): 1 mistake in documents, 1 cluster not looked at: a"
+
+
+def test_a_held_deletion_says_why_and_what_approves_it(fleet: Fleet) -> None:
+    objects = [config_map(name) for name in ("one", "two", "three", "four", "five", "six", "seven")]
+    fleet.push({"a.yaml": cluster(), "web.yaml": profile(pack("base", *objects))})
+    fleet.run()
+    fleet.git.commit({"a.yaml": cluster(), "web.yaml": profile(pack("base", objects[0]))})
+    found = one(fleet)
+    assert found.plan and found.held and found.held.reason == "ObjectBudget"
+    assert found.held.consent == found.plan.consent.digest
+    sums = summary.totals(fleet.review())
+    assert sums.changes["hold"] == 6 and sums.held == 0 and sums.waits and not sums.failed
+    text = render_text.render(fleet.review(), Style())
+    assert text.count("nidus approve") == 1 and "held: a destroys 6 of" in text
