@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import ClusterDocument, Expose, Record, Rollout, Tombstone, Violation
+from reconciler.model import ClusterDocument, Expose, Record, Rollout, Sync, ToHost, Tombstone, Violation
 from tests.fleets import A, admit, cluster, record, snapshot
 from tests.fleets import accepted as contents
 
@@ -95,6 +95,31 @@ def test_of_two_that_have_one_name_already_the_older_has_it() -> None:
 
 def test_a_cluster_without_a_host_name_has_no_part_in_it() -> None:
     assert admit(snapshot(A), {}, {"x": record("x", source="other", hosts=("h",))}).held == {}
+
+
+def copying(name: str, host: str) -> ClusterDocument:
+    return cluster(name, sync=Sync(to_host=ToHost(ingresses=True, ingress_hosts=(host,))))
+
+
+def test_nobody_takes_a_domain_above_the_name_of_another() -> None:
+    """The tenant of a cluster with ingress host `example.com` may make an Ingress for any name below."""
+    records = {"x": record("x", source="other", hosts=("api.shop.example.com",))}
+    held = admit(snapshot(copying("a", "shop.example.com"), copying("b", "example.com")), {}, records).held
+    assert {name: why.reason for name, why in held.items()} == {"a": "HostTaken", "b": "HostTaken"}
+    assert held["a"].message == (
+        "clusters/a.yaml: *.shop.example.com meets api.shop.example.com, the host name of x of source other;"
+        " choose another"
+    )
+    assert admit(snapshot(copying("a", "api.example.com"), copying("b", "p.example.com")), {}, records).held == {}
+
+
+def test_nobody_takes_a_name_below_the_domain_of_another() -> None:
+    old = copying("a", "example.com")
+    records = {"a": record("a", born=1.0)}
+    rollout = admit(
+        snapshot(old, exposed("b", "api.shop.example.com"), copying("c", "x.example.com")), contents(old), records
+    )
+    assert set(rollout.admitted) == {"a"} and set(rollout.held) == {"b", "c"}
 
 
 NAMES = st.sampled_from("abcdef")

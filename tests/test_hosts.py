@@ -187,3 +187,18 @@ def test_hosts_of_copied_ingresses_are_names_of_the_cluster_too() -> None:
         ("a", Code.HOST_TAKEN, f"{place}/0"),
         ("b", Code.HOST_TAKEN, f"{place}/0"),
     ]
+
+
+def test_a_domain_above_the_name_of_another_is_not_taken() -> None:
+    """The tenant of b may make an Ingress for any name below its own."""
+    copied = cluster("b", "{}") + "  sync: {toHost: {ingresses: true, ingressHosts: [example.com]}}\n"
+    files = {"clusters/a.yaml": cluster("a", ingress("api.shop.example.com")), "clusters/b.yaml": copied}
+    rules = replace(OPEN, ceilings=Ceilings(sync_to_host=("ingresses",)))
+    new, _ = snapshot(files, rules=rules)
+    assert [one.message for one in new.violations] == [
+        "api.shop.example.com meets *.example.com, the host name of b",
+        "*.example.com meets api.shop.example.com, the host name of a",
+    ]
+    before = snapshot({"clusters/a.yaml": files["clusters/a.yaml"]}, rules=rules)[0].specs.clusters
+    kept, _ = snapshot(files, rules=rules, accepted=before)
+    assert told(kept) == [("b", Code.HOST_TAKEN, "/spec/sync/toHost/ingressHosts/0")]

@@ -1,6 +1,5 @@
 """Host names over all clusters of the controller: each belongs to the cluster that was accepted with it first."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,8 +8,8 @@ from reconciler.fleet.standing import documents
 from reconciler.model import Content, Held, Record
 from reconciler.spec import hosts
 
-Claims = Mapping[str, tuple[str, ...]]
-"""Host name -> clusters that make it."""
+Claims = dict[str, frozenset[str]]
+"""Cluster -> host names that it makes."""
 
 
 def names(accepted: Mapping[str, Content]) -> frozenset[str]:
@@ -49,29 +48,23 @@ def settle(situation: Situation, admitted: Mapping[str, Content]) -> tuple[dict[
 
 def _standing(situation: Situation, admitted: Mapping[str, Content]) -> Claims:
     """The names of clusters that this revision does not admit: of other sources, and those that are removed or held."""
-    found: dict[str, tuple[str, ...]] = {}
-    for name, record in situation.records.items():
-        if name not in admitted and holds_name(record):
-            for host in _accepted(situation, name):
-                found[host] = (*found.get(host, ()), name)
-    return found
+    return {
+        name: _accepted(situation, name)
+        for name, record in situation.records.items()
+        if name not in admitted and holds_name(record)
+    }
 
 
 def _takers(
     situation: Situation, kept: Mapping[str, Content], others: Claims, held: Mapping[str, Held]
 ) -> dict[str, Held]:
     """The clusters with a name that is another's, but for those that are held already."""
-    makers: dict[str, list[str]] = defaultdict(list)
-    for name, content in kept.items():
-        for host in hosts.names(content.specs.clusters[name].cluster):
-            makers[host].append(name)
+    made = {name: hosts.names(content.specs.clusters[name].cluster) for name, content in kept.items()}
     found = {}
-    for host, names in sorted(makers.items()):
-        several = [*names, *others.get(host, ())]
-        if len(several) > 1:
-            owner = min(several, key=lambda name: _rank(situation, host, name))
-            for name in sorted({*names} - {owner} - held.keys()):
-                found[name] = _taken(situation, kept, host, name, owner)
+    for name, host, rivals in hosts.collisions(others | made):
+        owner, claim = min([(name, host), *rivals], key=lambda one: _rank(situation, one[1], one[0]))
+        if owner != name and name in kept and name not in held:
+            found[name] = _taken(situation, kept, (name, host), (owner, claim))
     return found
 
 
@@ -87,8 +80,10 @@ def _accepted(situation: Situation, name: str) -> frozenset[str]:
     return frozenset(record.hosts if record else ()) | (hosts.names(document.cluster) if document else frozenset())
 
 
-def _taken(situation: Situation, kept: Mapping[str, Content], host: str, name: str, owner: str) -> Held:
+def _taken(situation: Situation, kept: Mapping[str, Content], taker: hosts.Claim, other: hosts.Claim) -> Held:
+    (name, host), (owner, claim) = taker, other
     document, record = kept[name].specs.clusters[name], situation.records.get(owner)
     source = record.source if record else situation.snapshot.source
-    message = f"{document.path}: {host} is the host name of {owner} of source {source}; choose another"
-    return Held("HostTaken", message, stalls=True, waits_for=frozenset({host, owner}))
+    told = f"{host} is" if host == claim else f"{host} meets {claim},"
+    message = f"{document.path}: {told} the host name of {owner} of source {source}; choose another"
+    return Held("HostTaken", message, stalls=True, waits_for=frozenset({host, claim, owner}))

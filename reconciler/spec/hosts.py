@@ -6,7 +6,7 @@ They lie inside the operator's `policy.dnsPattern`, and each belongs to one clus
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from reconciler.model import ClusterDocument, ClusterSpec, Expose, NestedCluster
 from reconciler.spec.codes import Code
@@ -22,6 +22,7 @@ _NAMING = (
 )
 """How annotations end whose values are host names. Among them `external-dns.alpha.kubernetes.io/hostname`,
 `internal-hostname` and `cloudflare-custom-hostname` (its documented annotations)."""
+_ALL = "*."  # before a name: all below it
 _SWITCH = "use-hostname"  # true or false
 _INSIDE = (".svc", ".cluster.local")
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -29,8 +30,9 @@ _SHOWN = 5
 
 
 def names(cluster: NestedCluster) -> frozenset[str]:
-    """The host names the cluster makes, in lower case and without a trailing dot."""
-    return frozenset(name for _, name in _made(cluster.spec))
+    """The host names the cluster makes, in lower case and without a trailing dot. `*.NAME` is all below NAME, which its
+    tenant's Ingresses may name too (policy nidus-engine-ingresses)."""
+    return frozenset(name for _, name in _claimed(cluster.spec))
 
 
 def sorted_names(cluster: NestedCluster) -> tuple[str, ...]:
@@ -56,28 +58,61 @@ def shared(
 ) -> Iterator[tuple[str, Told]]:
     """(cluster, mistake) for host names that several clusters of one tree make. Whoever was accepted with the name keeps
     it; among others, none has it."""
-    makers: dict[str, list[str]] = defaultdict(list)
-    for cluster, document in clusters.items():
-        for name in names(document):
-            makers[name].append(cluster)
-    for name, several in sorted(makers.items()):
-        if len(several) == 1:
-            continue
-        kept = {one for one in several if one in accepted and name in names(accepted[one].cluster)}
-        for cluster in sorted(set(several) - kept):
-            others = sorted(kept or set(several) - {cluster})
-            yield cluster, _taken(clusters[cluster], name, others)
+    had = {name: names(accepted[name].cluster) if name in accepted else frozenset[str]() for name in clusters}
+    told: dict[tuple[str, str], Told] = {}
+    for cluster, name, rivals in collisions({one: names(document) for one, document in clusters.items()}):
+        keepers = [other for other, claim in rivals if claim in had[other]]
+        if name not in had[cluster]:
+            others = sorted({*keepers} or {other for other, _ in rivals})
+            mistake = _taken(clusters[cluster], name, rivals[0][1], others)
+            told.setdefault((cluster, mistake[0]), mistake)
+    yield from ((cluster, mistake) for (cluster, _), mistake in told.items())
+
+
+Claim = tuple[str, str]
+"""A cluster, and a name it makes."""
+
+
+def collisions(made: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str, list[Claim]]]:
+    """(cluster, name, what others make of it) for names that several clusters make, or that lie below a domain (`*.NAME`) of
+    another; in the order of the names, domains last."""
+    claims = [(cluster, name) for cluster, several in made.items() for name in several]
+    of, below = defaultdict[str, list[Claim]](list), defaultdict[str, list[Claim]](list)
+    for claim in claims:
+        of[claim[1]].append(claim)
+        for domain in _domains(claim[1]):
+            below[domain].append(claim)
+    for cluster, name in sorted(claims, key=lambda one: (one[1].startswith(_ALL), one[1], one[0])):
+        met = [*of[name], *below.get(name, ()), *(one for domain in _domains(name) for one in of.get(domain, ()))]
+        rivals = [one for one in met if one[0] != cluster]
+        if rivals:
+            yield cluster, name, rivals
+
+
+def _domains(name: str) -> Iterator[str]:
+    """`*.b.c` and `*.c` for `a.b.c` and for `*.a.b.c`: the domains that a name lies in."""
+    rest = name.removeprefix(_ALL)
+    while "." in rest:
+        rest = rest.partition(".")[2]
+        yield _ALL + rest
 
 
 def place(cluster: NestedCluster, name: str) -> str:
     """Where the cluster makes this name, as a pointer."""
-    return next((where for where, made in _made(cluster.spec) if made == name), "/spec/expose")
+    return next((where for where, made in _claimed(cluster.spec) if made == name), "/spec/expose")
 
 
-def _taken(cluster: NestedCluster, name: str, others: list[str]) -> Told:
+def _taken(cluster: NestedCluster, name: str, claim: str, others: list[str]) -> Told:
     more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-    message = f"{name} is also the host name of {', '.join(others[:_SHOWN])}{more}"
+    told = f"{name} is also" if name == claim else f"{name} meets {claim},"
+    message = f"{told} the host name of {', '.join(others[:_SHOWN])}{more}"
     return place(cluster, name), Code.HOST_TAKEN, message, "a host name leads to one cluster: choose another"
+
+
+def _claimed(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
+    yield from _made(spec)
+    for index, name in enumerate(spec.sync.to_host.ingress_hosts):
+        yield f"/spec/sync/toHost/ingressHosts/{index}", _ALL + _plain(name)
 
 
 def _made(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
