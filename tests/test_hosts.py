@@ -202,3 +202,15 @@ def test_a_domain_above_the_name_of_another_is_not_taken() -> None:
     before = snapshot({"clusters/a.yaml": files["clusters/a.yaml"]}, rules=rules)[0].specs.clusters
     kept, _ = snapshot(files, rules=rules, accepted=before)
     assert told(kept) == [("b", Code.HOST_TAKEN, "/spec/sync/toHost/ingressHosts/0")]
+
+
+def test_of_thousands_with_one_name_each_is_told_a_few() -> None:
+    """Each hears of some of the others, so that the work grows as their number does."""
+    name = "x.nested.example.com"
+    one = loaded(c=ingress(name)).specs.clusters["c"].cluster
+    many = {f"c{number:04}": one for number in range(2000)}
+    rivals = [len(several) for _, several in hosts.collisions({key: [name] for key in many}, lambda claim: claim)]
+    assert len(rivals) == 2000 and max(rivals) < 10
+    mistakes = [mistake for _, mistake in hosts.shared(many, {})]
+    assert len(mistakes) == 2000
+    assert mistakes[0][2] == f"{name} is also the host name of c0001, c0002, c0003, c0004, c0005 and more"

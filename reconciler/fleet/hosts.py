@@ -61,8 +61,12 @@ def _takers(
     """The clusters with a name that is another's, but for those that are held already."""
     made = {name: hosts.names(content.specs.clusters[name].cluster) for name, content in kept.items()}
     found = {}
-    for name, host, rivals in hosts.collisions(others | made):
-        owner, claim = min([(name, host), *rivals], key=lambda one: _rank(situation, one[1], one[0]))
+
+    def rank(one: hosts.Claim) -> tuple[bool, float, str]:
+        return _rank(situation, one[1], one[0])
+
+    for (name, host), rivals in hosts.collisions(others | made, rank):
+        owner, claim = min((name, host), rivals[0], key=rank)
         if owner != name and name in kept and name not in held:
             found[name] = _taken(situation, kept, (name, host), (owner, claim))
     return found

@@ -6,7 +6,9 @@ They lie inside the operator's `policy.dnsPattern`, and each belongs to one clus
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import chain, islice
+from typing import Any
 
 from reconciler.model import ClusterDocument, ClusterSpec, Expose, NestedCluster
 from reconciler.spec.codes import Code
@@ -59,11 +61,12 @@ def shared(
     """(cluster, mistake) for host names that several clusters of one tree make. Whoever was accepted with the name keeps
     it; among others, none has it."""
     had = {name: names(accepted[name].cluster) if name in accepted else frozenset[str]() for name in clusters}
+    made = {name: names(document) for name, document in clusters.items()}
     told: dict[tuple[str, str], Told] = {}
-    for cluster, name, rivals in collisions({one: names(document) for one, document in clusters.items()}):
-        keepers = [other for other, claim in rivals if claim in had[other]]
+    for (cluster, name), rivals in collisions(made, lambda one: (one[1] not in had[one[0]], *one)):
         if name not in had[cluster]:
-            others = sorted({*keepers} or {other for other, _ in rivals})
+            kept = rivals[0][1] in had[rivals[0][0]]
+            others = sorted({other for other, claim in rivals if (claim in had[other]) is kept})
             mistake = _taken(clusters[cluster], name, rivals[0][1], others)
             told.setdefault((cluster, mistake[0]), mistake)
     yield from ((cluster, mistake) for (cluster, _), mistake in told.items())
@@ -73,20 +76,23 @@ Claim = tuple[str, str]
 """A cluster, and a name it makes."""
 
 
-def collisions(made: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str, list[Claim]]]:
-    """(cluster, name, what others make of it) for names that several clusters make, or that lie below a domain (`*.NAME`) of
-    another; in the order of the names, domains last."""
+def collisions(
+    made: Mapping[str, Collection[str]], rank: Callable[[Claim], Any]
+) -> Iterator[tuple[Claim, list[Claim]]]:
+    """(claim, what others make of it) for names that several clusters make, or that lie below a domain (`*.NAME`) of another;
+    in the order of the names, domains last. Of many others the first by `rank`: thousands may want one name."""
     claims = [(cluster, name) for cluster, several in made.items() for name in several]
     of, below = defaultdict[str, list[Claim]](list), defaultdict[str, list[Claim]](list)
-    for claim in claims:
+    for claim in sorted(claims, key=rank):
         of[claim[1]].append(claim)
         for domain in _domains(claim[1]):
             below[domain].append(claim)
-    for cluster, name in sorted(claims, key=lambda one: (one[1].startswith(_ALL), one[1], one[0])):
-        met = [*of[name], *below.get(name, ()), *(one for domain in _domains(name) for one in of.get(domain, ()))]
-        rivals = [one for one in met if one[0] != cluster]
+    for claim in sorted(claims, key=lambda one: (one[1].startswith(_ALL), one[1], one[0])):
+        lists = (of[claim[1]], below.get(claim[1], ()), *(of.get(domain, ()) for domain in _domains(claim[1])))
+        met = (islice((one for one in several if one[0] != claim[0]), _SHOWN + 1) for several in lists)
+        rivals = sorted(chain.from_iterable(met), key=rank)
         if rivals:
-            yield cluster, name, rivals
+            yield claim, rivals
 
 
 def _domains(name: str) -> Iterator[str]:
@@ -103,7 +109,7 @@ def place(cluster: NestedCluster, name: str) -> str:
 
 
 def _taken(cluster: NestedCluster, name: str, claim: str, others: list[str]) -> Told:
-    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    more = " and more" if len(others) > _SHOWN else ""
     told = f"{name} is also" if name == claim else f"{name} meets {claim},"
     message = f"{told} the host name of {', '.join(others[:_SHOWN])}{more}"
     return place(cluster, name), Code.HOST_TAKEN, message, "a host name leads to one cluster: choose another"
