@@ -10,6 +10,7 @@ from reconciler.errors import NidusError, Stalled
 from reconciler.gather import Gathered, Reader
 from reconciler.gather.creates import tried
 from reconciler.inventory.store import State
+from reconciler.inventory.suspensions import awake, suspension
 from reconciler.model import (
     DESTRUCTIVE,
     NO_VERSIONS,
@@ -82,6 +83,9 @@ def review(
     seen = [_look(bundle, snapshot.source, standing, facts, reader, now) for bundle in changed]
     permit = _permit([one.plan for one in seen if one.plan], standing, snapshot, rules, now)
     looked = {one.cluster: _guarded(one, permit, rollout, standing, now) for one in seen}
+    for bundle in changed:
+        told = suspension(awake(bundle, now), standing.requests, now)
+        looked[bundle.cluster] = replace(looked[bundle.cluster], suspended=told)
     waiting = {name: ClusterReview(name, held=why) for name, why in rollout.held.items() if name not in looked}
     same = sum(bundle.cluster not in looked and bundle.cluster not in waiting for bundle in bundles)
     found = sorted([*looked.values(), *map(_unseen, waiting.values())], key=lambda one: one.cluster)

@@ -73,7 +73,9 @@ def clusters(draw: st.DrawFn) -> ClusterReview:
     later = draw(st.sets(st.sampled_from(sorted(plan.unknown)))) if plan and plan.unknown else set[str]()
     unseen = "" if plan else draw(TEXT.filter(bool))
     stone = draw(st.none() | st.just(Tombstone(AT, AT + 60, "Delete", False)))
-    return ClusterReview(draw(TEXT), plan, draw(st.none() | HELD), stone, frozenset(later), unseen)
+    return ClusterReview(
+        draw(TEXT), plan, draw(st.none() | HELD), stone, frozenset(later), unseen, draw(st.just("") | TEXT)
+    )
 
 
 VIOLATION = st.builds(Violation, TEXT, st.integers(0, 9), st.integers(0, 9), st.just("NID101"), TEXT)

@@ -85,3 +85,13 @@ def test_a_held_deletion_says_why_and_what_approves_it(fleet: Fleet) -> None:
     assert sums.changes["hold"] == 6 and sums.held == 0 and sums.waits and not sums.failed
     text = render_text.render(fleet.review(), Style())
     assert text.count("nidus approve") == 1 and "held: a destroys 6 of" in text
+
+
+def test_a_suspended_cluster_is_said(fleet: Fleet) -> None:
+    fleet.git.commit({**FILES, "a.yaml": cluster(suspend={"reason": "a migration"})})
+    assert one(fleet).suspended == "a migration (by its file)"
+    text = render_text.render(fleet.review(), Style())
+    assert "  suspended, a sync changes nothing: a migration (by its file)" in text
+    assert "1 cluster suspended" in text.splitlines()[-1]
+    fleet.git.commit({**FILES, "a.yaml": cluster(suspend={"reason": "over", "until": "2020-01-01T00:00:00Z"})})
+    assert one(fleet).suspended == ""

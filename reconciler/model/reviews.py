@@ -13,6 +13,7 @@ class ClusterReview:
 
     `plan` None: there is none, `held` or `unseen` says why. `unseen`: why the cluster was not looked at, "" where it was.
     `later`: those of the plan's unknown layers that wait for a control plane which does not exist yet; that is no failure.
+    `suspended`: why a sync leaves the cluster alone, "" where it does not.
     """
 
     cluster: str
@@ -21,6 +22,7 @@ class ClusterReview:
     tombstone: Tombstone | None = None
     later: frozenset[str] = frozenset()
     unseen: str = ""
+    suspended: str = ""
 
     @property
     def failed(self) -> Mapping[str, str]:

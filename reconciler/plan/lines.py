@@ -78,6 +78,8 @@ def lines(one: ClusterReview, style: Style) -> Iterator[Line]:
         yield Line(f"  held: {printable(one.held.message)}", about="hold", fit="wrap")
         if one.held.consent and not (one.plan and one.plan.consent.digest == one.held.consent):
             yield _approval(one.held.consent)
+    if one.suspended:
+        yield Line(f"  suspended, a sync changes nothing: {printable(one.suspended)}", about="hold", fit="wrap")
     if one.unseen:
         yield Line(f"  not looked at: {printable(one.unseen)}", about="unknown", fit="wrap")
     if one.plan:

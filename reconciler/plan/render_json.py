@@ -34,6 +34,7 @@ def _summary(found: summary.Totals) -> dict[str, Any]:
         **found.changes,
         "clusters": found.clusters,
         "heldClusters": found.held,
+        "suspendedClusters": found.suspended,
         "unknownLayers": found.unknown,
         "laterLayers": found.later,
         "unreadObjects": found.unread,
@@ -48,6 +49,7 @@ def _cluster(one: ClusterReview) -> dict[str, Any]:
         "cluster": one.cluster,
         **({"held": _held(one.held)} if one.held else {}),
         **({"removal": _removal(one.tombstone)} if one.tombstone else {}),
+        **({"suspended": one.suspended} if one.suspended else {}),
         **({"unseen": one.unseen} if one.unseen else {}),
         **(_plan(one.plan, one.later) if one.plan else {}),
     }

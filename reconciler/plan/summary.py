@@ -35,6 +35,7 @@ class Totals:
     refused: int = 0
     unseen: tuple[str, ...] = ()
     violations: int = 0
+    suspended: int = 0
 
     @property
     def complete(self) -> bool:
@@ -83,6 +84,7 @@ def _counted(clusters: Sequence[ClusterReview], violations: int = 0) -> Totals:
         sum(change.reason in REFUSED for change in changes),
         tuple(one.cluster for one in clusters if one.unseen),
         violations,
+        sum(bool(one.suspended) for one in clusters),
     )
 
 
@@ -112,6 +114,7 @@ def _parts(found: Totals, zeros: Collection[str]) -> Iterator[str]:
             yield f"{found.changes[key]} {word}"
     for number, what, word in (
         (found.held, "cluster", "held"),
+        (found.suspended, "cluster", "suspended"),
         (found.unknown, "layer", "unknown"),
         (found.unread, "object", "not read"),
         (found.refused, "object", "refused by the server"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.assignment import Assignment, Unresolved
-from reconciler.controller import briefs
+from reconciler.inventory import suspensions
 from reconciler.inventory.packing import Base
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
@@ -92,7 +92,7 @@ class Assignments:
         if slot.bundle is None:
             revision = Revision(state.record.branch, state.record.commit) if state else Revision("", "")
             return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state, slot.epoch)
-        bundle = briefs.awake(slot.bundle, now)
+        bundle = suspensions.awake(slot.bundle, now)
         current = state or State(self._births.setdefault(cluster, self._born(slot, bundle, now, nonce)))
         return Assignment(
             bundle=bundle,
