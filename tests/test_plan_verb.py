@@ -151,6 +151,16 @@ def test_one_cluster_is_shown_by_its_name(plan: Told, work: Work, monkeypatch: p
     assert plan(folder="")[0] == 0
 
 
+def test_a_cluster_of_another_source_is_no_plan_without_changes(plan: Told, server: Server, work: Work) -> None:
+    recorded(server, work)
+    work.commit({"b.yaml": cluster("team-b")}, gone=("a.yaml",))
+    assert plan("team-b")[0] == 0
+    for words in (("team-a",), ("team-a", "--layer", "web/base")):
+        code, out, _ = plan(*words)
+        assert code == 1 and "not looked at: it does not belong to source work, or its removal is over" in out
+    assert plan("team-b", "--layer", "web/bse")[0] == 64
+
+
 def test_programs_get_json_and_yaml(plan: Told) -> None:
     found = json.loads(plan("-o", "json")[1])
     jsonschema.validate(found, schemas.load("Plan"))

@@ -72,9 +72,11 @@ def review(args: argparse.Namespace) -> Review:
     found = _reviewed(args, told, facts, client, loaded, checked)
     if not (args.config or args.source):
         found = replace(found, clusters=tuple(map(_stranger, found.clusters)))
-    if args.layer:
-        _known([args.layer], shown.layers(found), "layer")
-    return shown.only(replace(found, notes=checked.notes), args.clusters, args.layer)
+    found = _complete(replace(found, notes=checked.notes), args.clusters)
+    chosen = shown.only(found, args.clusters)
+    if args.layer and all(one.plan for one in chosen.clusters):
+        _known([args.layer], shown.layers(chosen), "layer")
+    return shown.only(found, args.clusters, args.layer)
 
 
 def _source(args: argparse.Namespace, told: Settings) -> SourceConfig:
@@ -87,12 +89,8 @@ def _source(args: argparse.Namespace, told: Settings) -> SourceConfig:
     found = [source for source in sources if args.source in ("", source.name)]
     names = ", ".join(source.name for source in sources) or "none"
     if len(found) != 1:
-        told_of = (
-            f"{args.config} has no source {printable(args.source)}"
-            if args.source
-            else f"{args.config} has several sources"
-        )
-        raise UsageError(told_of, hint=f"--source takes one of: {names}")
+        wrong = f"no source {printable(args.source)}" if args.source else "several sources"
+        raise UsageError(f"{args.config} has {wrong}", hint=f"--source takes one of: {names}")
     return found[0]
 
 
@@ -116,6 +114,14 @@ def _known(names: Collection[str], known: Collection[str], what: str) -> None:
         if name not in known:
             hint = usage.close(name, known) or f"{what}s: {', '.join(sorted(known)[:10]) or 'none'}"
             raise UsageError(f"no {what} {printable(name[:100])}", hint=hint)
+
+
+def _complete(review: Review, names: Collection[str]) -> Review:
+    """With the clusters that were asked for and that this source neither has nor had."""
+    missing = set(names) - {one.cluster for one in review.clusters}
+    why = f"it does not belong to source {review.source}, or its removal is over"
+    more = [ClusterReview(name, unseen=why) for name in missing]
+    return replace(review, clusters=tuple(sorted((*review.clusters, *more), key=lambda one: one.cluster)))
 
 
 def _stranger(one: ClusterReview) -> ClusterReview:
