@@ -1,6 +1,7 @@
 """What late answers may change in the cache: nothing that is known to be newer (R1)."""
 
 import msgspec
+import pytest
 
 from reconciler.kube.reflector import Event, Seen
 from reconciler.kube.store import Entry, Selection, Store
@@ -43,6 +44,29 @@ def test_an_unknown_object_older_than_the_watch_is_no_news() -> None:
     store.take(event("10", deleted=True))
     assert not store.is_news(REF, "9")
     assert store.is_news(REF, "11")
+
+
+@pytest.mark.parametrize("way", ["replace", "differing"])
+@pytest.mark.parametrize(("listed", "known"), [("13", "13"), ("12", "12"), ("11", "12")])
+def test_a_list_newer_than_our_own_write_is_taken_though_the_write_came_while_it_was_under_way(
+    way: str, listed: str, known: str
+) -> None:
+    """A controller changed the object right after us: the watch that follows the list will not tell of it again."""
+    store = Store(Selection("", "ConfigMap"))
+    store.put(REF, merged("12"))
+    if way == "replace":
+        store.replace([event(listed)], "20", began=0.5)
+        assert version(store) == known
+    else:
+        assert bool(store.differing([event(listed)], 0.5)) == (listed == "13")
+
+
+@pytest.mark.parametrize(("listed", "left"), [("11", "12"), ("13", None), ("opaque", "12")])
+def test_what_a_list_lacks_that_is_newer_than_our_own_write_is_gone(listed: str, left: str | None) -> None:
+    store = Store(Selection("", "ConfigMap"))
+    store.put(REF, merged("12"))
+    store.replace([], listed, began=0.5)
+    assert version(store) == left
 
 
 def test_a_deletion_older_than_our_own_write_drops_nothing() -> None:

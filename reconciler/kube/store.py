@@ -115,12 +115,12 @@ class Store:
         return True
 
     def replace(self, events: Sequence[Event], version: str, began: float) -> list[Seen]:
-        """Take a whole list begun at `began`. Returns the changes. An object that the list lacks is kept only if it was
-        merged since."""
+        """Take a whole list begun at `began`. Returns the changes. What was merged since stays only where it is newer
+        than the list."""
         news = self.without_gone(events, version, began)
         for event in events:
             known = self.entries.get(event.seen.ref)
-            if known is None or known.merged_at < began:
+            if known is None or not _newer(known, began, event.version):
                 stored = self.put(event.seen.ref, entry_of(event))
                 if stored and (known is None or (known.version, known.uid) != (event.version, event.seen.uid)):
                     news.append(event.seen)
@@ -130,15 +130,15 @@ class Store:
         """Drop the objects that a whole list begun at `began` lacks. Returns them."""
         self.version = version
         listed = {event.seen.ref for event in events}
-        gone = [ref for ref, entry in self.entries.items() if ref not in listed and entry.merged_at < began]
+        gone = [ref for ref, one in self.entries.items() if ref not in listed and not _newer(one, began, version)]
         news = [self.gone(ref) for ref in gone]
         for ref in gone:
             self.drop(ref)
         return news
 
     def differing(self, events: Sequence[Event], began: float) -> list[Event]:
-        """The listed objects that differ from the known ones, newer or older, without those merged since `began` and those
-        that are not remembered. Forgets the content of what no inventory lists any more."""
+        """The listed objects that differ from the known ones, newer or older, without newer ones merged since `began`
+        and those that are not remembered. Forgets the content of what no inventory lists any more."""
         known = self.entries
         for ref, held in [*known.items()]:
             if held.raw and not self._whole(ref, held.cluster):
@@ -147,7 +147,8 @@ class Store:
 
     def _differs(self, event: Event, held: Entry | None, began: float) -> bool:
         if held is not None:
-            return held.merged_at < began and (held.version, held.uid) != (event.version, event.seen.uid)
+            differs = (held.version, held.uid) != (event.version, event.seen.uid)
+            return differs and not _newer(held, began, event.version)
         return self._bare < self._foreign or self._whole(event.seen.ref, event.seen.labels.get(CLUSTER_LABEL, ""))
 
     def correct(self, ref: ObjectRef, event: Event | None, before: Entry | None) -> list[Seen]:
@@ -194,6 +195,11 @@ class Store:
 def entry_of(event: Event) -> Entry:
     """The entry for an event."""
     return Entry(event.raw, event.version, event.seen.uid, event.seen.labels.get(CLUSTER_LABEL, ""))
+
+
+def _newer(known: Entry, began: float, version: str) -> bool:
+    """Whether an entry that was merged while a list was under way is newer than the list, or its object in it."""
+    return known.merged_at >= began and number(known.version) > number(version)
 
 
 def number(version: str) -> int:
