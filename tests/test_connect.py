@@ -163,6 +163,7 @@ def test_a_context_of_somebody_else_is_left_alone(user: User) -> None:
     text = user.file.read_text().replace('"name": "x"', f'"name": "{CONTEXT}"', 3)
     user.file.write_text(text)
     assert "did not write" in user.nidus("disconnect", "red", code=1)
+    assert "did not write" in user.nidus("connect", "red", code=1)
     assert "nothing to remove" in user.nidus("disconnect", "--all")
     assert user.file.read_text() == text
 

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     name = f"nidus_{args.name}"
     file = args.into.absolute() if args.into else contexts.place_of(name)
+    contexts.check_ours(file, name)
     client = connection.connect(args)
     found = access.find(client, args.namespace, args.name)
     with forwards.changing(forwards.state_of(file, name)):

@@ -74,6 +74,12 @@ def ours(file: Path) -> list[str]:
     return [str(one.get("name", "")) for one in entries if isinstance(one, dict) and _is_marked(one.get("context"))]
 
 
+def check_ours(file: Path, name: str) -> None:
+    """Raises Stalled where `file` has a context, cluster or user called `name` that nidus connect did not write."""
+    if has(file, name) and name not in ours(file):
+        raise Stalled(f"{file}: nidus connect did not write {name}", hint=f"kubectl config delete-context {name}")
+
+
 def marked(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The entries with a context by which ours() knows it again; kubectl keeps such extensions and ignores them."""
     context = entries["contexts"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from reconciler.errors import Stalled, UsageError
+from reconciler.errors import UsageError
 from reconciler.verbs import connect
 
 EXAMPLES = (("team-a", "one context and its forward"), ("--all", "every context that nidus connect wrote"))
@@ -37,8 +37,7 @@ def _removed(file: Path, name: str) -> bool:
     from reconciler.verbs import contexts, forwards
 
     state = forwards.state_of(file, name)
-    if contexts.has(file, name) and name not in contexts.ours(file):
-        raise Stalled(f"{file}: nidus connect did not write {name}", hint=f"kubectl config delete-context {name}")
+    contexts.check_ours(file, name)
     with forwards.changing(state):
         pid = forwards.end(state)
         is_changed = contexts.remove(file, name)
