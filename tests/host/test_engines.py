@@ -17,7 +17,17 @@ from devhost.hosting import TestHost
 from reconciler.engine.counts import counts
 from reconciler.engine.network import PRIVATE
 from reconciler.model import Metadata, NestedCluster, Quota
-from tests.host.test_admission import RBAC, SECONDS, Body, almighty, guard, made, refused, tenant, workload
+from tests.host.test_admission import (
+    RBAC,
+    SECONDS,
+    Body,
+    almighty,
+    guard,
+    made,
+    refused,
+    tenant,
+    workload,
+)
 from tests.host.test_admission import ingress as to_service
 from tests.host.test_people import until_allowed
 from tests.host.test_rbac import wait_until
@@ -73,6 +83,39 @@ def test_it_keeps_what_it_keeps_itself(almighty: Client, engine: Client, tenant:
     assert WHY in refused(engine, wanted, "PATCH")
     control_plane["spec"]["template"]["spec"]["containers"][0]["image"] = "b"
     assert WHY in refused(engine, control_plane, "PATCH")
+    more: tuple[tuple[Body, Body], ...] = (
+        (control_plane, {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}}),
+        (control_plane, {"spec": {"minReadySeconds": 2147483647}}),
+        (
+            control_plane,
+            {"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"}}},
+        ),
+        (service, {"metadata": {"finalizers": ["example.com/never"]}}),
+    )
+    for body, change in more:
+        with pytest.raises(ApiError, match=WHY):
+            engine.patch(body["apiVersion"], body["kind"], "one", tenant, change)
+
+
+def test_it_locks_no_secret_of_ours(almighty: Client, engine: Client, tenant: str) -> None:
+    """An immutable Secret could not be changed by the next version of the control plane."""
+    almighty.create(labelled(made("v1", "Secret", tenant, stringData={"a": "b"})))
+    engine.patch("v1", "Secret", "one", tenant, {"metadata": {"annotations": {"vcluster.loft.sh/store": "a"}}})
+    with pytest.raises(ApiError, match=WHY):
+        engine.patch("v1", "Secret", "one", tenant, {"immutable": True})
+
+
+def test_it_keeps_nothing_from_being_deleted(engine: Client, tenant: str) -> None:
+    for kind in ("ConfigMap", "Secret", "ServiceAccount"):
+        body = made("v1", kind, tenant)
+        body["metadata"]["finalizers"] = ["example.com/never"]
+        assert "adds no finalizer" in refused(engine, body)
+    engine.create(made("v1", "ConfigMap", tenant))
+    with pytest.raises(ApiError, match="adds no finalizer"):
+        engine.patch("v1", "ConfigMap", "one", tenant, {"metadata": {"finalizers": ["kubernetes.io/never"]}})
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    engine.create(made("v1", "PersistentVolumeClaim", tenant, spec=claim))  # the admission of Kubernetes adds one
+    engine.patch("v1", "PersistentVolumeClaim", "one", tenant, {"metadata": {"labels": {"a": "b"}}})
 
 
 # What an engine asks of its host. Each test refuses what would leave the cluster, and lets pass what the engine needs.
@@ -244,7 +287,8 @@ HOSTS_NAMES = (
     *("10-0-0-1.kube-system.pod.cluster.local", "10-0-0-1.kube-system.pod", "prometheus.monitoring", "a.web.shop"),
     *("localhost", "localhost.", "a.b.c.localhost", "localhost.localdomain", "metadata.google.internal"),
     *("metadata.google.internal.", "instance-data.ec2.internal.", "169.254.169.254", "127.0.0.1", "2852039166"),
-    *("1.0.0.127.in-addr.arpa.", "printer.local."),
+    *("1.0.0.127.in-addr.arpa.", "printer.local.", "db.corp.", "nas.lan.", "web.a.b.intranet", "vault.service.consul."),
+    "metadata.tencentyun.com.",
 )
 
 
@@ -275,7 +319,31 @@ def test_a_service_claims_no_address(fenced: Client, tenant: str) -> None:
         fenced.create(body)
 
 
-@pytest.mark.parametrize("address", ["168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"])
+ASKING = (
+    *("metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs", "kube-vip.io/loadbalancerIPs"),
+    *("io.cilium/lb-ipam-ips", "lbipam.cilium.io/ips", "lbipam.cilium.io/sharing-key", "purelb.io/addresses"),
+    *("service.beta.kubernetes.io/azure-load-balancer-ipv4", "load-balancer.hetzner.cloud/id"),
+    *("service.beta.kubernetes.io/aws-load-balancer-eip-allocations", "networking.gke.io/load-balancer-ip-addresses"),
+)
+NAMING = (
+    *("service.beta.kubernetes.io/azure-dns-label-name", "load-balancer.hetzner.cloud/hostname", "coredns.io/hostname"),
+    *("dns.gardener.cloud/dnsnames", "dns.alpha.kubernetes.io/external", "External-DNS.example.com/hostname"),
+)
+
+
+def test_the_annotations_of_a_service_claim_nothing_either(fenced: Client, tenant: str) -> None:
+    bare = made("v1", "Service", tenant, spec={"ports": [{"port": 80}], "type": "LoadBalancer"})
+    for key in ASKING:
+        assert "load balancers" in refused(fenced, noted(bare, **{key: "192.0.2.1"}))
+    for key in NAMING:
+        assert "publishes host names" in refused(fenced, noted(bare, **{key: "c.example.com"}))
+    fenced.create(noted(bare, **{"prometheus.io/scrape": "true", "service.kubernetes.io/topology-mode": "Auto"}))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "2002:a83f:8110::1", "::a83f:8110"],
+)
 def test_endpoints_lead_to_no_metadata_service(fenced: Client, tenant: str, address: str) -> None:
     ports, kind = [{"port": 80}], "IPv6" if ":" in address else "IPv4"
     slices = {"addressType": kind, "endpoints": [{"addresses": [address]}], "ports": ports}
@@ -287,6 +355,15 @@ def test_endpoints_lead_to_no_metadata_service(fenced: Client, tenant: str, addr
     fenced.create(made("v1", "Endpoints", tenant, subsets=[{"addresses": [{"ip": "10.1.2.3"}], "ports": ports}]))
 
 
+CONFIGURING = (
+    *("nginx.ingress.kubernetes.io/configuration-snippet", "nginx.ingress.kubernetes.io/server-alias"),
+    *("nginx.org/server-snippets", "nginx.org/location-snippets", "nginx.org/mergeable-ingress-type"),
+    *("haproxy-ingress.github.io/config-backend", "haproxy-ingress.github.io/server-alias-regex"),
+    *("ingress.kubernetes.io/config-backend", "konghq.com/host-aliases", "alb.ingress.kubernetes.io/group.name"),
+    *("traefik.ingress.kubernetes.io/router.middlewares", "nginx.ingress.kubernetes.io/auth-url"),
+)
+
+
 def test_an_ingress_names_its_clusters_hosts(fenced: Client, tenant: str) -> None:
     for hosts in (("c.example.com",), ("a.example.com", "example.com"), ("",), ("*.example.com",), ("xa.example.com",)):
         assert "names hosts of its cluster" in refused(fenced, ingress(tenant, *hosts))
@@ -294,10 +371,17 @@ def test_an_ingress_names_its_clusters_hosts(fenced: Client, tenant: str) -> Non
     assert "names hosts of its cluster" in refused(fenced, ingress(tenant, "a.example.com", defaultBackend=backend))
     foreign = [{"hosts": ["c.example.com"], "secretName": "a"}]
     assert "certificates of its cluster" in refused(fenced, ingress(tenant, "a.example.com", tls=foreign))
-    for key in ("nginx.ingress.kubernetes.io/configuration-snippet", "nginx.ingress.kubernetes.io/server-alias"):
-        assert "no configuration" in refused(fenced, noted(ingress(tenant, "a.example.com"), **{key: "b"}))
-    own = [{"hosts": ["web.a.example.com"], "secretName": "a"}]
-    fenced.create(ingress(tenant, "a.example.com", "web.a.example.com", "*.b.example.org", tls=own))
+    own = ingress(tenant, "a.example.com")
+    for key in CONFIGURING:
+        assert "no configuration" in refused(fenced, noted(own, **{key: "b"}))
+    for key in ("cert-manager.io/common-name", "cert-manager.io/alt-names", "cert-manager.io/ip-sans"):
+        assert "certificates of its cluster" in refused(fenced, noted(own, **{key: "c.example.com"}))
+    assert "publishes host names" in refused(fenced, noted(own, **{"dns.gardener.cloud/dnsnames": "c.example.com"}))
+    secret = "nginx.ingress.kubernetes.io/auth-tls-secret"
+    assert "Secrets of its own" in refused(fenced, noted(own, **{secret: "kube-system/a"}))
+    tls = [{"hosts": ["web.a.example.com"], "secretName": "a"}]
+    notes = {secret: f"{tenant}/a", "nginx.ingress.kubernetes.io/rewrite-target": "/", "cert-manager.io/issuer": "a"}
+    fenced.create(noted(ingress(tenant, "a.example.com", "web.a.example.com", "*.b.example.org", tls=tls), **notes))
     rules = ingress(tenant, "c.example.com")["spec"]["rules"]
     with pytest.raises(ApiError, match="names hosts of its cluster"):
         fenced.patch("networking.k8s.io/v1", "Ingress", "one", tenant, {"spec": {"rules": rules}})
@@ -318,6 +402,14 @@ def test_a_network_policy_opens_nothing_outside(fenced: Client, tenant: str) -> 
     everywhere = [{"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE)}}]
     more = [{"ipBlock": {"cidr": cidr}} for cidr in ("203.0.113.0/24", "2001:db8::/32")]
     fenced.create(egress(tenant, [{"to": [{"podSelector": {"matchLabels": {"a": "b"}}}]}, {"to": everywhere + more}]))
+
+
+@pytest.mark.parametrize("name", ["nidus-default", "nidus-engine", "nidus-workload", "nidus-store"])
+def test_the_names_of_what_guards_the_tenant_are_kept(fenced: Client, tenant: str, name: str) -> None:
+    """A policy of the engine under that name would be somebody else's object to Nidus, which takes over nothing."""
+    body = egress(tenant, [{"to": [{"podSelector": {}}]}])
+    body["metadata"]["name"] = name
+    assert "are kept for them" in refused(fenced, body)
 
 
 def test_it_is_counted_and_works_at_its_bound(

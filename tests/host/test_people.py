@@ -153,6 +153,27 @@ def test_nobody_forges_a_record_or_a_request_of_before(
         almighty.create(record)
 
 
+def test_a_request_can_be_removed_when_it_is_spent(account: Account, operator: Client) -> None:
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "1"}
+    for more in (
+        {"finalizers": ["example.com/never"]},
+        {"ownerReferences": [owner]},
+        {"annotations": {"a": "a" * 5000}},
+    ):
+        body = asked(account, f"operator-{account.name}", "suspend")
+        body["metadata"] |= more
+        assert "no finalizers" in refused(operator, body)
+
+
+def test_the_items_of_a_request_are_bounded_together(account: Account, operator: Client) -> None:
+    """The controller holds all requests in memory."""
+    long = asked(account, f"operator-{account.name}", "approve")
+    long["spec"]["items"] = ["a" * 1024] * 500
+    assert "too long together" in refused(operator, long)
+    long["spec"]["items"] = ["a" * 250] * 500
+    operator.create(long)
+
+
 def test_operators_ask_for_a_sync_and_mark_no_webhook(
     empty_host: TestHost, account: Account, almighty: Client, operator: Client
 ) -> None:
@@ -165,6 +186,10 @@ def test_operators_ask_for_a_sync_and_mark_no_webhook(
         {"metadata": {"annotations": {"nidus.dev/requested": "9200000000000000000"}}},
         {"metadata": {"annotations": {"nidus.dev/requested": None}}},
         {"metadata": {"annotations": {"more": "a"}}},
+        {"metadata": {"annotations": {"nidus.dev/resync": "9" * 100}}},
+        {"metadata": {"labels": {"a": "b"}}},
+        {"metadata": {"finalizers": ["example.com/never"]}},
+        {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "1"}]}},
         {"spec": {"url": "https://git.example.com/b"}},
     ):
         with pytest.raises(ApiError, match="more of a source than its mark"):

@@ -1,0 +1,104 @@
+"""The admission policies of deploy/rbac.yaml for the pods of engines: what would reach past the cluster's own namespace, stop others
+or outlive the cluster (decision 0018)."""
+
+import pytest
+
+from devhost.api import Client, path_of
+from tests.host.test_admission import Body, almighty, refused, sent_until_refused, tenant
+from tests.host.test_engines import PODS, engine, fenced, noted, pod
+
+__all__ = ["almighty", "engine", "fenced", "tenant"]
+pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
+
+
+def limited(key: str, amount: str) -> Body:
+    limits = {"resources": {"limits": {key: amount}}}
+    return {"containers": [{**PODS, **limits}], "tolerations": [{"key": key, "operator": "Exists"}]}
+
+
+def test_a_resource_of_nothing_tolerates_nothing(fenced: Client, tenant: str) -> None:
+    for key in ("example.com/dedicated", "node-role.kubernetes.io/control-plane"):
+        assert "what it tolerates" in refused(fenced, pod(tenant, **limited(key, "0")))
+    fenced.create(pod(tenant, **limited("example.com/gpu", "1")))
+
+
+EVERYWHERE = {"labelSelector": {}, "topologyKey": "kubernetes.io/os"}
+
+
+@pytest.mark.parametrize("kind", ["podAffinity", "podAntiAffinity"])
+def test_affinity_is_to_pods_of_its_own_namespace(fenced: Client, tenant: str, kind: str) -> None:
+    """Required anti-affinity holds both ways: one pod would keep all others of the host from its domain."""
+    for more in ({"namespaceSelector": {}}, {"namespaces": ["kube-system"]}, {"namespaces": [tenant, "default"]}):
+        for asked in (
+            {"requiredDuringSchedulingIgnoredDuringExecution": [EVERYWHERE | more]},
+            {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 1, "podAffinityTerm": EVERYWHERE | more},
+                ],
+            },
+        ):
+            assert "own namespace" in refused(fenced, pod(tenant, affinity={kind: asked}))
+    own = {"requiredDuringSchedulingIgnoredDuringExecution": [EVERYWHERE, EVERYWHERE | {"namespaces": [tenant]}]}
+    fenced.create(pod(tenant, affinity={kind: own}))
+
+
+MOUNTED: tuple[Body, ...] = (
+    {"nfs": {"server": "10.0.0.5", "path": "/"}},
+    {"iscsi": {"targetPortal": "10.0.0.5:3260", "iqn": "iqn.2001-04.com.example:a", "lun": 0}},
+    {"csi": {"driver": "nfs.csi.k8s.io", "volumeAttributes": {"server": "10.0.0.5", "share": "/"}}},
+    {"cephfs": {"monitors": ["10.0.0.5"]}},
+    {"flexVolume": {"driver": "a/b"}},
+    {"gitRepo": {"repository": "http://10.0.0.5/"}},
+)
+
+
+@pytest.mark.parametrize("volume", MOUNTED, ids=lambda one: next(iter(one)))
+def test_the_node_mounts_nothing_of_the_network(fenced: Client, tenant: str, volume: Body) -> None:
+    """A mount is made by the node, beside every network policy."""
+    assert "no volume that its node mounts" in refused(fenced, pod(tenant, volumes=[{"name": "data", **volume}]))
+
+
+def test_the_volumes_of_a_namespace_pass(fenced: Client, tenant: str) -> None:
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    sources: tuple[Body, ...] = (
+        {"emptyDir": {}},
+        {},
+        {"configMap": {"name": "a"}},
+        {"secret": {"secretName": "a"}},
+        {"downwardAPI": {"items": [{"path": "a", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+        {"projected": {"sources": [{"configMap": {"name": "a"}}]}},
+        {"ephemeral": {"volumeClaimTemplate": {"spec": claim}}},
+    )
+    fenced.create(pod(tenant, volumes=[{"name": f"v{index}", **one} for index, one in enumerate(sources)]))
+
+
+def test_a_pod_ends(fenced: Client, tenant: str) -> None:
+    assert "ends within an hour" in refused(fenced, pod(tenant, terminationGracePeriodSeconds=2**31))
+    fenced.create(pod(tenant, terminationGracePeriodSeconds=3600))
+
+
+def test_a_pod_asks_no_other_network(fenced: Client, tenant: str) -> None:
+    for key in ("k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network", "cni.projectcalico.org/ipAddrs"):
+        assert "asks the network" in refused(fenced, noted(pod(tenant), **{key: "kube-system/host"}))
+    fenced.create(noted(pod(tenant), **{"example.com/note": "a"}))
+
+
+SAID: tuple[Body, ...] = (
+    {"podIP": "168.63.129.16", "podIPs": [{"ip": "168.63.129.16"}]},
+    {"hostIP": "10.0.0.1", "hostIPs": [{"ip": "10.0.0.1"}]},
+    {"phase": "Succeeded"},
+    {"nominatedNodeName": "node-1"},
+    {"conditions": [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]},
+    {"containerStatuses": [{"name": "one", "ready": True, "restartCount": 0, "image": "a", "imageID": "b"}]},
+)
+
+
+def test_what_the_kubelet_says_of_a_pod_is_not_the_engines_to_say(fenced: Client, tenant: str) -> None:
+    """Endpoints follow a pod's address, a quota counts nothing of a pod that is over, and neither does the scheduler."""
+    fenced.create(pod(tenant, schedulerName="nobody", readinessGates=[{"conditionType": "example.com/gate"}]))
+    path = path_of("v1", "Pod", tenant, "one") + "/status"
+    said = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one", "namespace": tenant}}
+    for status in SAID:
+        assert "readiness gates" in sent_until_refused(fenced, "PATCH", path, {**said, "status": status})
+    gate = {"status": {"conditions": [{"type": "example.com/gate", "status": "True"}]}}
+    fenced.patch("v1", "Pod", "one", tenant, gate, subresource="status")
