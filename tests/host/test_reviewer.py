@@ -1,4 +1,5 @@
-"""A reviewer runs `nidus status` and `nidus plan` with Role nidus-reviewer alone, and changes nothing (A9): every refusal is tried."""
+"""A reviewer runs `status`, `why`, `wait`, `check`, `events` and `plan` with Role nidus-reviewer alone, and changes nothing (A9): every
+refusal is tried."""
 
 import json
 from pathlib import Path
@@ -41,6 +42,8 @@ def test_a_reviewer_reads_and_changes_nothing(shared_field: Field, kubeconfig: P
     write_cluster(field, "z", profiles=())
     told = nidus(field, "status", kubeconfig=kubeconfig)
     assert name in told and "Ready" in told and "leads since" in told
+    for words in (("why", name), ("wait", name), ("events",), ("check",)):
+        assert nidus(field, *words, kubeconfig=kubeconfig)
     planned = ("plan", str(field.stage.repository.work), "--config", str(field.stage.config), "--all")
     shown = nidus(field, *planned, code=1, kubeconfig=kubeconfig)
     assert field.cluster("z") in shown
