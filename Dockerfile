@@ -51,4 +51,4 @@ USER 65532:65532
 WORKDIR /var/lib/nidus
 EXPOSE 9292 9293
 ENTRYPOINT ["/usr/bin/tini", "--", "nidus"]
-CMD ["run", "--config", "/etc/nidus/nidus.yaml"]
+CMD ["run", "--config", "/etc/nidus/config/nidus.yaml"]

@@ -30,7 +30,7 @@ FILES = Path("/etc/nidus")  # where deploy/controller.yaml mounts what is read
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of the process. `charts` holds the engine charts' files by oid; `inside` = running in a pod of the
-    host."""
+    host; `again` reads them once more, None where no file holds them."""
 
     config: ControllerSpec
     engines: tuple[EngineChart, ...]
@@ -39,6 +39,7 @@ class Settings:
     identity: str
     inside: bool
     account: str
+    again: "Again | None" = None
 
     @property
     def limits(self) -> Limits:
@@ -52,6 +53,18 @@ class Settings:
     def facts(self, version: str) -> HostFacts:
         """What is known of the host, which runs Kubernetes `version`."""
         return replace(configuration.facts(self.config), version=version, account=self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """How to read the settings once more: the file, and the flags that win over it."""
+
+    file: str
+    flags: Mapping[str, str]
+
+    def load(self) -> Settings:
+        """As `load`, with its errors."""
+        return load(self.file, **self.flags)
 
 
 def load(
@@ -77,7 +90,16 @@ def load(
         spec = msgspec.structs.replace(spec, namespace=namespace)
     engines, charts = _engines(spec.engine)
     inside = "KUBERNETES_SERVICE_HOST" in os.environ and not spec.host.kubeconfig
-    return Settings(spec, engines, charts, _data_folder(), _identity(), inside, _account(spec.namespace))
+    flags = {
+        "kubeconfig": kubeconfig,
+        "context": context,
+        "namespace": namespace,
+        "repo": repo,
+        "branch": branch,
+        "path": path,
+    }
+    again = Again(file, flags) if file else None
+    return Settings(spec, engines, charts, _data_folder(), _identity(), inside, _account(spec.namespace), again)
 
 
 def no_colour() -> bool:

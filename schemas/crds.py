@@ -220,6 +220,7 @@ _SOURCE_STATUS = _object(
         "renderWorkers": _text(
             "What keeps the render workers from the network; where it is none, nothing is rendered."
         ),
+        "configuration": _text("Why the controller's configuration file is not in force as a whole."),
         "changing": _list("Clusters that the revision changed, until all of them were Ready.", _text("One cluster.")),
         "commit": _object("Who wrote the revision.", _AUTHORED, closed=False),
     },

@@ -161,3 +161,16 @@ def test_what_keeps_the_render_workers_from_the_network(server: Server) -> None:
     server.apply({**head, "status": {"renderWorkers": "none"}}, subresource="status")
     line = shown(server).split("\n")[1]
     assert line.startswith("RENDERING   stopped: ") and "seccomp" in line and "user.max_user_namespaces" in line
+
+
+def test_a_configuration_that_is_not_in_force_is_shown_once(server: Server) -> None:
+    head = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source"}
+    lease(server, "nidus-0", 3.0)
+    for name in ("p", "q"):
+        made = {**head, "metadata": {"name": name, "namespace": NAMESPACE}}
+        server.put({**made, "spec": {}})
+        server.apply(
+            {**made, "status": {"configuration": "the configuration is refused: line 3"}}, subresource="status"
+        )
+    assert shown(server).split("\n")[1] == "CONFIG      the configuration is refused: line 3"
+    assert shown(server).count("line 3") == 1

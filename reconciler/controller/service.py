@@ -10,7 +10,8 @@ from functools import partial
 from itertools import count
 
 from reconciler import fleet
-from reconciler.controller import border, http, listeners, liveness, requests, verify
+from reconciler.controller import border, configuration, confinement, http, listeners, liveness, requests, verify
+from reconciler.controller.configuration import Configuration
 from reconciler.controller.leadership import LEASE, Lease
 from reconciler.controller.liveness import Sign
 from reconciler.controller.queue import Queue
@@ -19,13 +20,11 @@ from reconciler.controller.rounds import Rounds
 from reconciler.controller.sources import Sources
 from reconciler.controller.watches import USUAL, Pace, Watches
 from reconciler.controller.workers import Tools, Workers
-from reconciler.errors import NidusError
 from reconciler.inventory import requests as asked
 from reconciler.inventory.salt import salt
 from reconciler.inventory.store import State, Store
 from reconciler.kube import edge
 from reconciler.model import Object
-from reconciler.packs.process import ALLOW, NOT_CONFINED
 from reconciler.packs.render import Renderer
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings
@@ -66,7 +65,8 @@ class Service:
         self.watches: Watches | None = None
         self.workers: Workers | None = None
         self._rounds: tuple[Rounds, ...] = ()
-        self._confined = "not known yet"
+        self._confined = confinement.UNKNOWN
+        self._configuration = Configuration(settings)
 
     def start(self) -> None:
         """Take the Lease, read what is known, watch, serve. Raises NidusError where the host or the configuration is not usable."""
@@ -81,6 +81,7 @@ class Service:
         log.line("Started", identity=self.settings.identity, host=self.registry.facts.version)
 
     def _lead(self) -> None:
+        self._configured()  # a standby may have waited for days
         config = self.settings.config
         store = Store(self.host, config.namespace)
         rules, facts = self.settings.rules, self.settings.facts(self.host.version())
@@ -95,7 +96,7 @@ class Service:
         )
         self._stops.append(sources.close)
         sources.open()
-        self._requests, self._records, self._compared = self._rounds = self._made_rounds(store, sources)
+        self._requests, self._records, self._compared, self._edited = self._rounds = self._made_rounds(store, sources)
         given = (self.settings, facts, self.renderer, sources.read, self.registry.lists, self._woken, self._pace)
         self.watches = watches = Watches(self.host, *given)
         self._stops.append(watches.stop)
@@ -113,18 +114,16 @@ class Service:
             one.start()
 
     def _tell_confinement(self) -> None:
-        """Says once what keeps the render workers from the network; without it they refuse to render."""
-        try:
-            held = self.renderer.confinement()
-        except NidusError as error:
-            log.line("RenderWorkers", message=error.message, level="error")
-            return
-        self._confined = " and ".join(held) or "none"
-        self.reporter.confined(held)
-        if held:
-            log.line("RenderWorkers", confined=self._confined)
-        else:
-            log.line("RenderWorkers", message=f"{NOT_CONFINED}: {ALLOW}", level="error")
+        self._confined = confinement.tell(self.renderer, self.reporter)
+
+    def _configured(self) -> None:
+        """Take what changed in the configuration file since it was read, and tell it."""
+        before, verdict = self.settings, self._configuration.look()
+        self.settings = self._configuration.settings
+        if self.sources is not None and self.settings is not before:
+            self.sources.govern(self.settings)
+        if verdict is not None:
+            self.reporter.configuration(verdict.reason, verdict.told, verdict.problem)
 
     def _tools(self, store: Store, watches: Watches, sources: Sources) -> Tools:
         return Tools(
@@ -139,9 +138,9 @@ class Service:
             sources.freed,
         )
 
-    def _made_rounds(self, store: Store, sources: Sources) -> tuple[Rounds, Rounds, Rounds]:
-        """The loops beside syncs and passes: requests, records that cannot be read, and comparing what is
-        remembered."""
+    def _made_rounds(self, store: Store, sources: Sources) -> tuple[Rounds, Rounds, Rounds, Rounds]:
+        """The loops beside syncs and passes: requests, records that cannot be read, comparing what is
+        remembered, and the configuration file."""
 
         def hear() -> None:
             wake = partial(sources.wake, "request")
@@ -168,6 +167,7 @@ class Service:
             Rounds("requests", hear, self._stop, every=requests.EVERY),
             Rounds("records", read, self._stop, every=verify.AGAIN),
             Rounds("compare", compare, self._stop, every=verify.EVERY),
+            Rounds("configuration", self._configured, self._stop, every=configuration.EVERY),
         )
 
     def _recalled(self, states: Mapping[str, State]) -> dict[str, State]:

@@ -83,6 +83,10 @@ class Source:
         self._served = served
         self._began = 0.0
 
+    def govern(self, rules: Rules) -> None:
+        """Let other rules of the operator count from the next sync on."""
+        self._rules = rules
+
     @property
     def followed(self) -> bool:
         """Whether a commit of it was read and admitted since the start."""

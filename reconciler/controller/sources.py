@@ -84,6 +84,14 @@ class Sources:
         if local:
             self._stops.append(git_watch.watch(local, lambda name: self.following[name].wake.up("watch")))
 
+    def govern(self, settings: Settings) -> None:
+        """Let other settings count: for every source from its next sync on, which begins now."""
+        self._settings = settings
+        self._registry.govern(settings.rules)
+        for source in self.following.values():
+            source.govern(settings.rules)
+        self.wake("configuration")
+
     def wake(self, trigger: str) -> None:
         """Let every source admit its tree again: a time has come, requests changed, or the process stops."""
         for source in self.following.values():

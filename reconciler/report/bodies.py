@@ -52,6 +52,7 @@ def source(one: SourceView) -> Body:
         "stages": {name: stamp(at) for name, at in one.stages},
         **({"fetched": stamp(one.fetched)} if one.error and one.fetched else {}),
         **({"renderWorkers": one.confined} if one.confined else {}),
+        **({"configuration": one.configuration[:MESSAGE]} if one.configuration else {}),
         **({"commit": _authored(one.authored)} if one.authored else {}),
         **({"changing": list(one.changing)} if one.changing else {}),
     }
@@ -108,6 +109,7 @@ def read_source(item: Object) -> SourceView:
         error=_text(status, "error"),
         held=Held(_text(held, "reason"), _text(held, "message"), _text(held, "digest")) if held else None,
         confined=_text(status, "renderWorkers"),
+        configuration=_text(status, "configuration"),
         authored=_read_authored(_mapping(status.get("commit"))),
         changing=_strings(status.get("changing")),
     )

@@ -12,6 +12,7 @@ from reconciler.report import bugs, log
 from reconciler.report.transitions import Transition
 
 LIMIT = 1000  # waiting events; beyond that the oldest is dropped and only in the log
+CONTROLLER = "nidus"  # the name of the Lease
 NOTE = 1000  # bytes an Event's note may have
 
 
@@ -53,25 +54,26 @@ class Events:
     def _body(self, one: Transition) -> dict[str, Any]:
         now = time.time_ns()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 10**9)) + f".{now // 1000 % 10**6:06d}Z"
-        regarding = {
-            "apiVersion": "nidus.dev/v1alpha1",
-            "kind": "NestedCluster",
-            "name": one.cluster,
-            "namespace": self._namespace,
-        }
-        uid = self._uid(one.cluster)
-        regarding |= {"uid": uid} if uid else {}
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{one.cluster}.{now:x}", "namespace": self._namespace},
+            "metadata": {"name": f"{one.cluster or CONTROLLER}.{now:x}", "namespace": self._namespace},
             "eventTime": stamp,
             "reportingController": "nidus.dev/nidus",
             "reportingInstance": self._instance[:128],
             "action": "Reconcile",
             "reason": one.reason[:128],
-            "regarding": regarding,
-            "note": f"{one.message} ({one.revision})"[:NOTE],
+            "regarding": self._regarding(one.cluster),
+            "note": (f"{one.message} ({one.revision})" if one.revision else one.message)[:NOTE],
             "type": "Warning" if one.warning else "Normal",
         }
         return dict(log.shown(body))
+
+    def _regarding(self, cluster: str) -> dict[str, str]:
+        """A cluster's status object; for "" the controller itself, which its Lease stands for."""
+        if not cluster:
+            head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": CONTROLLER}
+            return {**head, "namespace": self._namespace}
+        head = {"apiVersion": "nidus.dev/v1alpha1", "kind": "NestedCluster", "name": cluster}
+        uid = self._uid(cluster)
+        return {**head, "namespace": self._namespace, **({"uid": uid} if uid else {})}

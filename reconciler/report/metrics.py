@@ -52,6 +52,12 @@ class Metrics:
             ["by"],
             registry=self.registry,
         )
+        self._configuration = Gauge(
+            "nidus_configuration_in_force",
+            "1 while the configuration file is in force as a whole",
+            registry=self.registry,
+        )
+        self._configuration.set(1)
         self._cluster_labels: tuple[Counter | Gauge, ...] = (self._transitions, self._ready)
         self._leader = Gauge("nidus_leader", "1 while this process holds the Lease", registry=self.registry)
         waiting = Gauge("nidus_status_unwritten", "Status objects not written yet", registry=self.registry)
@@ -60,6 +66,10 @@ class Metrics:
     def leads(self, holds: Callable[[], bool]) -> None:
         """`holds` says whether this process holds the Lease; asked at each scrape."""
         self._leader.set_function(lambda: float(holds()))
+
+    def configuration(self, whole: bool) -> None:
+        """Whether the configuration file is in force as a whole."""
+        self._configuration.set(whole)
 
     def confined(self, held: Collection[str]) -> None:
         """Once it is known: one series for each of `packs.confine`'s names, 1 where it holds."""

@@ -12,6 +12,7 @@ from reconciler.report import log, transitions, view
 from reconciler.report.events import Events
 from reconciler.report.metrics import Metrics
 from reconciler.report.statuses import Statuses
+from reconciler.report.transitions import Transition
 from reconciler.report.view import ClusterView, SourceView
 
 
@@ -27,7 +28,7 @@ class Reporter:
         self._read: dict[str, SourceView] = {}
         self.clusters: dict[str, ClusterView] = {}
         self.sources: dict[str, SourceView] = {}
-        self._confined = ""
+        self._confined = self._configuration = ""
 
     def load(self) -> None:
         """Read the status objects of the process before, so that nothing is reported twice. Raises ApiError."""
@@ -57,7 +58,7 @@ class Reporter:
         with self._lock:
             before = self.sources.get(report.source)
             after = view.source(report, before or self._read.get(report.source), spec)
-            after = replace(after, confined=self._confined or after.confined)
+            after = replace(after, confined=self._confined or after.confined, configuration=self._configuration)
             self.sources[report.source] = after
             self.statuses.source(after)
             self._sign(after)
@@ -85,6 +86,17 @@ class Reporter:
                 after = self.sources[name] = replace(known, confined=self._confined)
                 self.statuses.source(after)
         self.metrics.confined(held)
+
+    def configuration(self, reason: str, told: str, problem: str) -> None:
+        """What became of an edit of the controller's configuration. `problem`: why the file is not in force as a whole, "" where it is."""
+        with self._lock:
+            self._configuration = problem
+            for name, known in self.sources.items():
+                after = self.sources[name] = replace(known, configuration=problem)
+                self.statuses.source(after)
+        log.line(reason, message=told, level="error" if problem else "info")
+        self._events.transition(Transition("", "", reason, told, warning=bool(problem)))
+        self.metrics.configuration(not problem)
 
     def place(self, cluster: str, source: str, file: str) -> None:
         """The source and the file of a cluster; nothing is written where they are as before."""

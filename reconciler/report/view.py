@@ -84,7 +84,7 @@ class SourceView:
     """What is known of one source. `stages` are (name, seconds since the epoch) of the last commit; `fetched` when it
     was last fetched, in seconds since the epoch, 0 where that is not known; `confined` what keeps the render workers of the
     controller from the network, "none" where nothing does, "" where that is not known yet; `changing` the clusters that the newest
-    commit changed, until all of them were Ready."""
+    commit changed, until all of them were Ready; `configuration` why the controller's file is not in force as a whole, "" where it is."""
 
     source: str
     url: str = ""
@@ -104,6 +104,7 @@ class SourceView:
     confined: str = ""
     authored: Authored | None = None
     changing: tuple[str, ...] = ()
+    configuration: str = ""
 
 
 def cluster(
@@ -166,6 +167,7 @@ def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, A
         error=report.error[:MESSAGE],
         held=_held(report.held),
         confined=known.confined,
+        configuration=known.configuration,
         authored=report.authored if report.revision else known.authored,
         changing=report.changing[:CHANGING],
     )

@@ -96,6 +96,11 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
+def configuration(views: Iterable[SourceView]) -> str:
+    """Why the controller's configuration file is not in force as a whole, "" where it is."""
+    return "; ".join(sorted({one.configuration for one in views} - {""}))
+
+
 def renders(views: Iterable[SourceView]) -> str:
     """What keeps the render workers from the network, as the controller says of itself; "" where it does not."""
     said = {one.confined for one in views} - {""}

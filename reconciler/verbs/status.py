@@ -72,7 +72,12 @@ def _tables(client: Client, found: seen.Seen, args: argparse.Namespace) -> str:
     now, width, wide = time.time(), table.columns(), args.output == "wide"
     made = {name: str(item["metadata"].get("creationTimestamp", "")) for name, item in found.items.items()}
     leads = known.dead(client, args.namespace) if args.name else known.leads(client, args.namespace)
-    heads = {"CONTROLLER  ": leads, "RENDERING   ": "" if args.name else overview.renders(found.sources.values())}
+    views = () if args.name else found.sources.values()
+    heads = {
+        "CONTROLLER  ": leads,
+        "CONFIG      ": overview.configuration(views),
+        "RENDERING   ": overview.renders(views),
+    }
     head = "\n".join(table.wrapped(what + told, width) for what, told in heads.items() if told)
     if args.name:
         one = found.clusters[args.name]

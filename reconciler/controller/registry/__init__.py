@@ -135,6 +135,13 @@ class Registry:
         with self._lock:
             return self._admissions.running(source)
 
+    def govern(self, rules: Rules) -> None:
+        """Let other rules of the operator count from the next admission on."""
+        with self._lock:
+            self.rules = rules
+            self._admissions.govern(rules)
+            self._gate.govern(rules)
+
     # For requests
 
     def hear(self, requests: tuple[Request, ...]) -> list[str]:

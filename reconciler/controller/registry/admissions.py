@@ -19,6 +19,12 @@ class Admissions:
         self.contents: dict[str, Content] = {}
         self.unreadable = dict(unreadable)
         self._judged: dict[str, dict[str, Versions]] = {}  # source -> versions that ran then
+        self._outdated: set[str] = set()  # clusters whose bundle was made under other rules
+
+    def govern(self, rules: Rules) -> None:
+        """Other rules count from now on: every bundle is made anew when its source is admitted."""
+        self._rules = rules
+        self._outdated = set(self._clusters.slots)
 
     def records(self) -> dict[str, Record]:
         """Every record, whatever its source: names are unique in the controller."""
@@ -89,12 +95,13 @@ class Admissions:
         choice = engine.choose(content.specs.clusters[name].cluster, self._rules, runs)
         slot = self._clusters.slots.get(name)
         standing = slot.bundle if slot and slot.bundle and not slot.bundle.tombstone else None
-        same = standing is not None and standing.versions == choice.versions
+        same = standing is not None and standing.versions == choice.versions and name not in self._outdated
         known = slot.content if slot else None
         if same and known is not None and resolve.same_inputs(name, known, content):
             return standing, choice.held
         try:
             bundle = resolve.bundle(name, content, self._rules, self._facts, runs)
+            self._outdated.discard(name)
             return self._dated(bundle, standing), choice.held
         except Stalled as error:
             return None, choice.held or Held(error.reason, error.told, stalls=True)

@@ -31,6 +31,10 @@ class PruneGate:
         self._newest: dict[str, Round] = {}
         self._of: dict[str, Round] = {}
 
+    def govern(self, rules: Rules) -> None:
+        """Other budgets count from now on."""
+        self._rules = rules
+
     def begin(self, snapshot: Snapshot, changed: Collection[str], pending: Collection[str]) -> frozenset[str]:
         """Put the `changed` clusters into the round of this commit. `pending` are those that will report what they want to destroy.
 
