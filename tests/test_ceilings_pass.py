@@ -30,7 +30,7 @@ def standing(fleet: Fleet) -> list[Object]:
 
 
 def limits(fleet: Fleet) -> Any:
-    (quota,) = fleet.host.objects("", "ResourceQuota")
+    quota = next(one for one in fleet.host.objects("", "ResourceQuota") if one["metadata"]["name"] == "nidus")
     return dict(quota["spec"]["hard"])
 
 

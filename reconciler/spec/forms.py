@@ -14,7 +14,7 @@ from reconciler.spec import linear
 
 _LONGEST = 100  # characters of a text that is looked at
 _AMOUNT = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*([kmgtpe]?)(i?)(?:b|bytes?)?", re.ASCII | re.IGNORECASE)
-_CPU = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*(m|millicores?|milli)?\s*(?:v?cpus?|cores?)?", re.ASCII | re.IGNORECASE)
+_CPU = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*(?:(m|millicores?|milli)\s*)?(?:v?cpus?|cores?)?", re.ASCII | re.IGNORECASE)
 _PART = re.compile(r"([0-9]+)\s*([a-z]+)[\s,]*(?:and\s+)?", re.ASCII)
 _VERSION = re.compile(r"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?", re.ASCII | re.IGNORECASE)
 _UNITS: Final = (

@@ -103,11 +103,18 @@ def _quoted(text: str) -> str:
     return told if number is None else f"write {number} for the number; {told}"
 
 
+_BASES = (
+    (re.compile(r"0o?[0-7]+"), 8),
+    (re.compile(r"0b[01]+"), 2),
+    (re.compile(r"0x[0-9a-f]+"), 16),
+    (re.compile(r"[1-9][0-9]*"), 10),
+)
+
+
 def _meant(digits: str) -> int | None:
     """The number in decimals, as YAML 1.1 or 1.2 reads what is no decimal number: 0644 is 420."""
     sign, rest = (-1 if digits[0] == "-" else 1), digits.lstrip("+-")
-    bases = ((r"0o?[0-7]+", 8), (r"0b[01]+", 2), (r"0x[0-9a-f]+", 16), (r"[1-9][0-9]*", 10))
-    base = next((base for form, base in bases if re.fullmatch(form, rest)), 0)
+    base = next((base for form, base in _BASES if form.fullmatch(rest)), 0)
     return sign * int(rest.removeprefix("0o") if base == 8 else rest, base) if base else None
 
 
