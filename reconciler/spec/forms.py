@@ -14,8 +14,10 @@ from reconciler.spec import linear
 
 _LONGEST = 100  # characters of a text that is looked at
 _AMOUNT = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*([kmgtpe]?)(i?)(?:b|bytes?)?", re.ASCII | re.IGNORECASE)
-_CPU = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*(?:(m|millicores?|milli)\s*)?(?:v?cpus?|cores?)?", re.ASCII | re.IGNORECASE)
-_PART = re.compile(r"([0-9]+)\s*([a-z]+)[\s,]*(?:and\s+)?", re.ASCII)
+_CPU = re.compile(
+    r"([0-9]+(?:[.,][0-9]+)?)\s*(?:(m|millicores?|milli)\s*)?(?:v?cpus?|cores?)?", re.ASCII | re.IGNORECASE
+)
+_TOKEN = re.compile(r"[0-9]+|[a-z]+|[^0-9a-z]+", re.ASCII)
 _VERSION = re.compile(r"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?", re.ASCII | re.IGNORECASE)
 _UNITS: Final = (
     ("d", frozenset({"d", "day", "days"})),
@@ -84,16 +86,18 @@ def _durations(text: str) -> Iterator[str]:
     if text.isascii() and text.isdigit():
         yield from (f"{int(text)}{unit}" for unit in ("s", "m", "h"))
         return
-    parts = _PART.findall(text.lower())
-    if not parts or _PART.sub("", text.lower()).strip():
+    tokens = [one for one in _TOKEN.findall(text.lower()) if one.strip(", \t") and one != "and"]
+    counts, words = tokens[::2], tokens[1::2]
+    if len(counts) != len(words) or not all(map(str.isdecimal, counts)):
         return
     found: dict[str, int] = {}
-    for count, word in parts:
+    for count, word in zip(counts, words, strict=True):
         unit = "d" if word in _WEEKS else next((name for name, words in _UNITS if word in words), "")
         if not unit or unit in found:
             return
         found[unit] = int(count) * (7 if word in _WEEKS else 1)
-    yield "".join(f"{found[unit]}{unit}" for unit, _ in _UNITS if unit in found)
+    if found:
+        yield "".join(f"{found[unit]}{unit}" for unit, _ in _UNITS if unit in found)
 
 
 def _times(text: str) -> Iterator[str]:

@@ -13,7 +13,6 @@ HELD: Final = 3  # only with --detailed-exitcode
 WRONG: Final = 64  # EX_USAGE of sysexits.h: no other program's 2 can be taken for it
 MEANING: Final = {DONE: "done", FAILED: "failed", WRONG: "wrong usage"}
 DETAILED: Final = {CHANGES: "there are changes", HELD: "something is held and waits for an approval"}
-_CHOICES = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,8 +32,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(WRONG, f"{self.prog}: error: {told}\n  hint: {hint or f'{self.prog} --help tells more'}\n")
 
     def _hint(self, message: str) -> str:
-        found = _CHOICES.search(message)
-        meant = close(found[1], re.findall(r"[\w.-]+", found[2])) if found else ""
+        _, _, refused = message.partition("invalid choice: '")
+        word, _, choices = refused.partition("' (choose from ")
+        meant = close(word, re.findall(r"[\w.-]+", choices)) if choices else ""
         return f"  hint: {meant}\n" if meant else ""
 
 
