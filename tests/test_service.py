@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
+from reconciler.controller import sync_requests
 from reconciler.controller.service import Service
 from reconciler.errors import NidusError
 from reconciler.inventory.store import Store
 from reconciler.model import ControllerSpec, EngineConfig, HostConfig, LeaseConfig, ServerConfig, SourceConfig
 from reconciler.settings import Settings
-from tests.memory.failures import REFUSED, answer, on
+from tests.memory.failures import REFUSED, Call, answer, on
 from tests.memory.http import Front
 from tests.memory.server import Server
 from tests.spec_cases import RULES
@@ -301,7 +302,7 @@ def test_one_unreadable_record_stalls_its_cluster_only_and_heals_by_itself(house
     found = house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a")
     assert found is not None and found["data"]["record"] == "{"  # nobody touched it
     house.server.put({**found, "data": good["data"]})
-    service._records.ask()
+    service.checks.records.ask()
     assert until(lambda: service.registry.unreadable() == {})
     assert until(lambda: looked_after(service, "a"))
 
@@ -326,24 +327,22 @@ def test_a_record_without_work_wakes_its_source(house: House) -> None:
     assert found is not None
     service.registry.keep(replace(found, record=replace(found.record, cluster="a"), base=None))
     assert not looked_after(service, "a")
-    service._compared.ask()
+    service.checks.compare.ask()
     assert until(lambda: looked_after(service, "a"))
 
 
 def test_a_record_that_a_restored_host_brings_back_wakes_its_source(house: House) -> None:
     service = house.leads()
     record(house.server, "a")
-    service._compared.ask()
     gone = ("", "ConfigMap", NAMESPACE, "nidus-record-a")
     assert until(lambda: "a" in service.registry.names() or house.server.get(*gone) is None)
 
 
 def test_a_record_that_is_gone_comes_back(house: House) -> None:
     record(house.server, "a")
-    service = house.leads()
+    house.leads()
     before = house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a")
     house.server.delete("", "ConfigMap", NAMESPACE, "nidus-record-a")
-    service._compared.ask()
     assert until(lambda: house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a") is not None)
     after = house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a")
     assert before and after and json.loads(after["data"]["record"])["nonce"] == "n1"
@@ -361,5 +360,72 @@ def test_orphans_of_a_killed_process_go_and_what_was_deleted_by_hand_comes_back(
     assert until(lambda: house.server.get("nidus.dev", "NestedCluster", NAMESPACE, "x") is None)
     assert until(lambda: service.reporter.statuses.waiting() == 0)
     house.server.delete("nidus.dev", "Source", NAMESPACE, "platform")
-    service._compared.ask()
     assert until(lambda: bool((house.server.get("nidus.dev", "Source", NAMESPACE, "platform") or {}).get("status")))
+
+
+def asked(house: House) -> list[Call]:
+    """The requests since the log was cleared, besides watches and the Lease."""
+    return [call for call in house.server.log if call.verb != "watch" and call.kind != "Lease"]
+
+
+def minutes(service: Service, count: int) -> None:
+    """What the loops do in so many minutes, but for the whole comparison each ten."""
+    for _ in range(count):
+        for one in service.checks.all:
+            if one not in (service.checks.compare, service.checks.requests):
+                one._work()
+
+
+def test_an_idle_controller_asks_the_host_for_nothing(house: House) -> None:
+    record(house.server, "a")
+    service = house.leads()
+    assert until(lambda: service.reporter.statuses.waiting() == 0)
+    minutes(service, 1)  # the end of the start
+    house.server.log.clear()
+    minutes(service, 9)
+    assert asked(house) == []
+    service.checks.compare._work()
+    assert 0 < len([call for call in asked(house) if call.verb == "list"]) <= 6  # each ten minutes
+
+
+def test_our_own_writes_and_those_of_webhooks_are_compared_with_nothing(house: House) -> None:
+    service = house.leads()
+    assert until(lambda: service.reporter.statuses.waiting() == 0)
+    minutes(service, 1)
+    house.server.log.clear()
+    for number in range(3):
+        commit = house.work.commit({"README.md": f"{number}\n"})
+        mark = sync_requests.rise(service.host, NAMESPACE, "platform", sync_requests.REQUESTED)
+        assert until(lambda mark=mark: service.reporter.generation("platform") >= mark)  # type: ignore[misc]
+        assert until(lambda commit=commit: commit in str(source(house)["status"]))  # type: ignore[misc]
+        assert until(lambda: service.reporter.statuses.waiting() == 0)
+        minutes(service, 1)
+    assert [call for call in asked(house) if call.verb == "list"] == []
+
+
+@pytest.mark.parametrize("act", ["changed", "deleted"])
+def test_what_somebody_does_to_a_status_object_is_seen_at_once(house: House, act: str) -> None:
+    service = house.leads()
+    assert until(lambda: service.reporter.statuses.waiting() == 0 and bool(source(house).get("status")))
+    revision = source(house)["status"]["revision"]
+    if act == "deleted":
+        house.server.delete("nidus.dev", "Source", NAMESPACE, "platform")
+    else:
+        meta = {"name": "platform", "namespace": NAMESPACE}
+        head = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "metadata": meta}
+        forged = {**head, "status": {"revision": "main@sha1:" + "f" * 40}}
+        house.server.apply(forged, subresource="status", manager="somebody")
+    assert until(lambda: (source(house).get("status") or {}).get("revision") == revision)
+
+
+def test_a_comparison_that_failed_is_tried_again(house: House) -> None:
+    record(house.server, "a")
+    service = house.leads()
+    rule = house.server.fail(answer(500), lambda call: call.verb == "list" and call.kind == "ConfigMap", times=1)
+    house.server.delete("", "ConfigMap", NAMESPACE, "nidus-record-a")
+    assert until(lambda: house.server.get("", "ConfigMap", NAMESPACE, "nidus-record-a") is not None)
+    assert rule.done == 1 and service.lease.held()
+
+
+def source(house: House) -> dict[str, Any]:
+    return dict(house.server.get("nidus.dev", "Source", NAMESPACE, "platform") or {})

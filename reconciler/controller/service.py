@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import count
 
 from reconciler import fleet
 from reconciler.controller import border, configuration, confinement, http, listeners, liveness, requests, verify
+from reconciler.controller.checks import Checks, Remembered
 from reconciler.controller.configuration import Configuration
 from reconciler.controller.leadership import LEASE, Lease
 from reconciler.controller.liveness import Sign
@@ -96,11 +96,13 @@ class Service:
         )
         self._stops.append(sources.close)
         sources.open()
-        self._requests, self._records, self._compared, self._edited = self._rounds = self._made_rounds(store, sources)
+        self.checks = checks = self._made_checks(store, sources)
+        edited = Rounds("configuration", self._configured, self._stop, every=configuration.EVERY)
+        self._rounds = (*checks.all, edited)
         given = (self.settings, facts, self.renderer, sources.read, self.registry.lists, self._woken, self._pace)
         self.watches = watches = Watches(self.host, *given)
         self._stops.append(watches.stop)
-        watches.start(self._noticed)
+        watches.start(self._noticed, checks.notice)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources), config.workers)
         self._signs += (
             *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in sources.following.items()),
@@ -138,37 +140,12 @@ class Service:
             sources.freed,
         )
 
-    def _made_rounds(self, store: Store, sources: Sources) -> tuple[Rounds, Rounds, Rounds, Rounds]:
-        """The loops beside syncs and passes: requests, records that cannot be read, comparing what is
-        remembered, and the configuration file."""
-
+    def _made_checks(self, store: Store, sources: Sources) -> Checks:
         def hear() -> None:
             wake = partial(sources.wake, "request")
             requests.heard(self.host, self.settings.config.namespace, self.registry, self.queue, wake)
 
-        def read() -> None:
-            verify.unreadable(store, self.registry, sources.mended)
-
-        rounds = count()
-
-        def compare() -> None:
-            wholly, alive = next(rounds) % verify.WHOLLY == 0, self._compared.beat
-            verify.each(
-                "compare",
-                partial(verify.records, store, self.registry, self.queue, sources.mended, alive),
-                partial(verify.tell, self.reporter, self.registry, self.registry.unreadable().keys()),
-                partial(self.reporter.statuses.compare, wholly=wholly, alive=alive),
-                sources.sweep,
-                sources.astray,
-                partial(store.sweep, self.registry.known),
-            )
-
-        return (
-            Rounds("requests", hear, self._stop, every=requests.EVERY),
-            Rounds("records", read, self._stop, every=verify.AGAIN),
-            Rounds("compare", compare, self._stop, every=verify.EVERY),
-            Rounds("configuration", self._configured, self._stop, every=configuration.EVERY),
-        )
+        return Checks(Remembered(store, self.registry, self.queue, self.reporter, sources), hear, self._stop)
 
     def _recalled(self, states: Mapping[str, State]) -> dict[str, State]:
         """Records of an older format without versions, completed from their status objects."""
@@ -237,13 +214,14 @@ class Service:
         if cluster:
             self.queue.add(cluster)
         else:
-            self._requests.ask()
+            self.checks.requests.ask()
 
     def _noticed(self, item: Object) -> None:
         """A source object changed. `nidus sync` lists everything anew."""
         with border.dropped("listener"):
+            self.reporter.statuses.hear(item)
             if self.sources is not None and self.sources.noticed(item):
-                self._compared.ask()
+                self.checks.compare.ask()
 
     def _marked(self, source: str, generation: int) -> None:
         if self.sources is not None:

@@ -11,8 +11,7 @@ from reconciler.inventory.store import State, Store
 from reconciler.model import Held, Revision
 from reconciler.report import Reporter
 
-EVERY = 60.0  # seconds between two comparisons, by metadata
-WHOLLY = 10  # every tenth comparison reads whole objects
+EVERY = 600.0  # seconds between two whole comparisons; what a watch shows is compared at once
 AGAIN = 15.0  # seconds between two looks at a record that cannot be read
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from reconciler.engine import readiness
 from reconciler.errors import ApiError, ErrorClass, NidusError, Retry
 from reconciler.gather import Reader
+from reconciler.inventory import packing
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import EVERY, SILENCE, Seen
@@ -40,6 +41,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("networking.k8s.io", "Ingress"),
     ("policy", "PodDisruptionBudget"),
 )
+RECORDS = (packing.LABEL, "record")
 SYNC_SECONDS = 60.0
 
 Read = Callable[[Collection[str]], dict[str, bytes]]
@@ -147,6 +149,8 @@ class Watches:
         selections.append(Selection("nidus.dev", "Request", (), own))
         selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
         selections.append(Selection("nidus.dev", "Source", (), own))
+        selections.append(Selection("nidus.dev", "NestedCluster", (), own, bodies=False))
+        selections.append(Selection("", "ConfigMap", (RECORDS,), own, bodies=False))
         self._cache = Cache(
             host,
             selections,
@@ -159,11 +163,13 @@ class Watches:
         self._host = host.doubting(self._cache.doubt)  # an object that is gone is read again (R1)
         self._targets = Targets(host, inside=settings.inside, cached=self._cache.get, failed=_failed)
         self._source: Callable[[Object], None] = lambda item: None
+        self._own: Callable[[ObjectRef, str], None] = lambda ref, version: None
 
-    def start(self, source: Callable[[Object], None]) -> None:
-        """Start watching; `source` is called for every change of a Source object. Returns once every list is complete.
-        Raises Retry where it is not in time."""
-        self._source = source
+    def start(self, source: Callable[[Object], None], own: Callable[[ObjectRef, str], None]) -> None:
+        """Start watching; `source` is called for every change of a Source object, `own` for every change of a record or a
+        status object, with its resourceVersion, "" where it is gone. Returns once every list is complete. Raises Retry
+        where it is not in time."""
+        self._source, self._own = source, own
         self._cache.start()
         if not self._cache.wait_synced(SYNC_SECONDS):
             raise Retry(f"the host did not list everything within {SYNC_SECONDS:.0f} s", reason="NotSynced")
@@ -228,10 +234,11 @@ class Watches:
                     self._watches[cluster] = (kinds, end)
 
     def _changed(self, seen: Seen) -> None:
-        if seen.ref.kind == "Source":
-            item = self._cache.get(seen.ref)
+        if seen.ref.kind in ("Source", "NestedCluster") or RECORDS[0] in seen.labels:
+            item = self._cache.get(seen.ref) if seen.ref.kind == "Source" else None
             if item is not None:
                 self._source(item)
+            self._own(seen.ref, "" if seen.deleted else seen.version)
         elif seen.ref.kind == "Request" or REQUEST in seen.labels:
             self._woken("")
         elif seen.ref.kind == "Pod":

@@ -55,8 +55,8 @@ class Store:
 
     def versions(self) -> dict[str, str]:
         """The resourceVersion of every record, by cluster."""
-        raws, _ = self._client.heads("", "ConfigMap", namespace=self._namespace, labels=f"{LABEL}=record")
-        return {head.ref.name.removeprefix(packing.RECORD): head.version for head, _ in raws}
+        heads = self._client.heads("", "ConfigMap", namespace=self._namespace, labels=f"{LABEL}=record")
+        return {head.ref.name.removeprefix(packing.RECORD): head.version for head in heads}
 
     def read(self, cluster: str) -> State | None:
         """One state, fresh from the server; None where there is no record. Raises ApiError; Stalled where it cannot be read."""
@@ -91,9 +91,9 @@ class Store:
     def sweep(self, known: Callable[[], Collection[str]]) -> None:
         """Delete the shards that no record names, neither now nor at the last call: a process ended between the record
         and its shards. `known` gives the clusters that may still write a record. Raises ApiError."""
-        shards, _ = self._client.heads("", "ConfigMap", namespace=self._namespace, labels=f"{LABEL}=shard")
+        shards = self._client.heads("", "ConfigMap", namespace=self._namespace, labels=f"{LABEL}=shard")
         owned = {*known(), *self.versions()}  # after the list: shards are written before their record
-        lost = {head.ref: head.uid for head, _ in shards if head.labels.get(OWNER, "") not in owned}
+        lost = {head.ref: head.uid for head in shards if head.labels.get(OWNER, "") not in owned}
         for ref, uid in lost.items():
             if self._orphans.get(ref) == uid:
                 self._client.delete(ref, uid=uid)

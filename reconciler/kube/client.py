@@ -14,7 +14,7 @@ import msgspec
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import pages, shape
 from reconciler.kube.discovery import Discovery, Resource
-from reconciler.kube.pages import PAGE, Raws
+from reconciler.kube.pages import PAGE, Heads, Raws
 from reconciler.kube.paths import asked, path_of
 from reconciler.kube.shape import Asked, Head, Kept
 from reconciler.kube.timed import Limit, sooner
@@ -102,16 +102,31 @@ class Client:
         return [{**head, **shape.body(raw, "list")} for _, raw in raws], version
 
     def raw_list(
-        self, group: str, kind: str, *, namespace: str = "", labels: str = "", kept: Kept = shape.all_of_it
+        self,
+        group: str,
+        kind: str,
+        *,
+        namespace: str = "",
+        labels: str = "",
+        kept: Kept = pages.everything,
+        partial: bool = False,
     ) -> tuple[Raws, str]:
-        """Like `list`, items still encoded, with their checked heads; `kept` says what of each item is held in memory. An expired
-        page starts over once, then raises RELIST."""
-        try:
-            return self._pages(group, kind, namespace, labels, kept=kept)
-        except ApiError as error:
-            if error.kind is not ErrorClass.RELIST:
-                raise
-        return self._pages(group, kind, namespace, labels, kept=kept)
+        """Like `list`, items still encoded, with their checked heads, and with metadata only where `partial`; `kept` says what of
+        each is held in memory. An expired page starts over once, then raises RELIST."""
+        resource = self.resource(group, kind)
+        accept = shape.PARTIAL_LIST if partial else JSON
+        query = {"labelSelector": labels} if labels else {}
+        call = Call("list", "GET", resource.path(quote(namespace)), query, accept=accept)
+        seconds = max(self.transport.limits.listing, self.deadline)
+        whole = self._copy(_limit=sooner(Limit.of(TURNS * seconds), self._limit))
+        return pages.collect(
+            lambda one: whole._send(one, seconds),
+            call,
+            Asked("list", resource, namespace),
+            self.transport.limits,
+            kept,
+            partial=partial,
+        )
 
     def some(
         self, group: str, kind: str, *, namespace: str, labels: str = "", fields: str = "", limit: int = PAGE
@@ -121,27 +136,34 @@ class Client:
         query = {"limit": str(limit)} | {key: value for key, value in chosen.items() if value}
         body = self._send(Call("list", "GET", resource.path(quote(namespace)), query))
         head = {"apiVersion": resource.api_version, "kind": kind}
-        return [
-            {**head, **shape.body(raw, "list")} for _, raw in shape.page(body, Asked("list", resource, namespace)).items
-        ]
+        items = shape.page(body, Asked("list", resource, namespace)).items
+        return [{**head, **shape.body(raw, "list")} for _, raw in items]
 
-    def heads(
-        self, group: str, kind: str, *, namespace: str = "", labels: str = "", kept: Kept = shape.all_of_it
-    ) -> tuple[Raws, str]:
-        """Like `raw_list`, with metadata only; items are encoded only where the server sends whole objects anyway."""
-        return self._pages(group, kind, namespace, labels, partial=True, kept=kept)
+    def heads(self, group: str, kind: str, *, namespace: str = "", labels: str = "") -> Heads:
+        """The metadata of a whole collection."""
+        return [head for head, _ in self.raw_list(group, kind, namespace=namespace, labels=labels, partial=True)[0]]
 
     def watch(
-        self, group: str, kind: str, *, since: str, namespace: str = "", labels: str = "", seconds: int, silence: float
+        self,
+        group: str,
+        kind: str,
+        *,
+        since: str,
+        namespace: str = "",
+        labels: str = "",
+        seconds: int,
+        silence: float,
+        partial: bool = False,
     ) -> Watch:
-        """Open a watch with bookmarks from resourceVersion `since` for `seconds`; see Transport.stream."""
+        """Open a watch with bookmarks from `since` for `seconds`, `partial` = of metadata alone; see Transport.stream."""
         query = {"watch": "1", "resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
         if labels:
             query["labelSelector"] = labels
         resource = self.resource(group, kind)
-        call = Call("watch", "GET", resource.path(quote(namespace)), query)
+        accept = shape.PARTIAL_WATCH if partial else JSON
+        call = Call("watch", "GET", resource.path(quote(namespace)), query, accept=accept)
         stream = self.transport.stream(call, deadline=self.deadline, silence=silence)
-        return Watch(stream, Asked("watch", resource, namespace))
+        return Watch(stream, Asked("watch", resource, namespace), partial=partial)
 
     def namespaced(self, group: str, kind: str) -> bool:
         """Whether objects of this kind live in a namespace; ApiError KIND_MISSING when the server lacks it."""
@@ -250,25 +272,6 @@ class Client:
         made = copy.copy(self)
         vars(made).update(changes)
         return made
-
-    def _pages(
-        self, group: str, kind: str, namespace: str, labels: str, *, partial: bool = False, kept: Kept = shape.all_of_it
-    ) -> tuple[Raws, str]:
-        resource = self.resource(group, kind)
-        accept = shape.PARTIAL_ACCEPT if partial else JSON
-        call = Call(
-            "list", "GET", resource.path(quote(namespace)), {"labelSelector": labels} if labels else {}, accept=accept
-        )
-        seconds = max(self.transport.limits.listing, self.deadline)
-        whole = self._copy(_limit=sooner(Limit.of(TURNS * seconds), self._limit))
-        return pages.collect(
-            lambda one: whole._send(one, seconds),
-            call,
-            Asked("list", resource, namespace),
-            self.transport.limits,
-            kept,
-            partial=partial,
-        )
 
     def _place(self, obj: Object) -> tuple[ObjectRef, Resource]:
         group, _, version = str(obj["apiVersion"]).rpartition("/")

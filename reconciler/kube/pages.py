@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import shape, weight
 from reconciler.kube.errors import Oversized, broken
 from reconciler.kube.shape import Asked, Head, Kept
@@ -11,15 +12,30 @@ from reconciler.kube.transport import Call, Limits
 PAGE = 500  # objects
 SMALLER = 5  # a page that is too large is asked for again with so many times fewer objects
 PAGES = 2000  # pages of one list: a million objects
+Heads = list[Head]
 Raws = list[tuple[Head, bytes]]
 Send = Callable[[Call], bytes]
+
+
+def everything(head: Head, raw: bytes) -> tuple[Head, bytes]:
+    """Keep an item as it came."""
+    return head, raw
 
 
 def collect(send: Send, call: Call, asked: Asked, limits: Limits, kept: Kept, *, partial: bool) -> tuple[Raws, str]:
     """The items of a list, as far as `kept` keeps them, and its resourceVersion. What is kept counts against `limits`.
 
-    `partial` = metadata alone is asked for. Raises ApiError.
+    `partial` = metadata alone is asked for. An expired page starts over once, then raises RELIST. Raises ApiError.
     """
+    try:
+        return _collected(send, call, asked, limits, kept, partial)
+    except ApiError as error:
+        if error.kind is not ErrorClass.RELIST:
+            raise
+    return _collected(send, call, asked, limits, kept, partial)
+
+
+def _collected(send: Send, call: Call, asked: Asked, limits: Limits, kept: Kept, partial: bool) -> tuple[Raws, str]:
     query = {**(call.query or {}), "limit": str(PAGE)}
     items: Raws = []
     size = values = 0

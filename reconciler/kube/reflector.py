@@ -38,15 +38,18 @@ class Wanted(Protocol):
     def namespace(self) -> str: ...
     @property
     def selector(self) -> str: ...
+    @property
+    def bodies(self) -> bool: ...
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A change as the service needs it to find the cluster: by label, or by namespace."""
+    """A change as the service needs it to find the cluster: by label, or by namespace; `version` is that of the object."""
 
     ref: ObjectRef
     uid: str
     labels: dict[str, str]
     deleted: bool
+    version: str = ""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -188,6 +191,7 @@ class Reflector:
             labels=wanted.selector,
             seconds=max(1, int(min(SECONDS * random.uniform(0.8, 1.0), left))),
             silence=max(0.05, min(self._silence, left)),
+            partial=not wanted.bodies,
         )
         if self._stopped.is_set() or self._asked > self._answered:
             stream.stop()
@@ -202,7 +206,12 @@ class Reflector:
         turn, began = self._asked, self._clock()
         wanted = self._wanted
         raws, version = self._client.raw_list(
-            wanted.group, wanted.kind, namespace=wanted.namespace, labels=wanted.selector, kept=self._sink.kept
+            wanted.group,
+            wanted.kind,
+            namespace=wanted.namespace,
+            labels=wanted.selector,
+            kept=self._sink.kept,
+            partial=not wanted.bodies,
         )
         self._sink.replace([event_of(head, raw, deleted=False) for head, raw in raws], version, began)
         self._sure(version)
@@ -216,12 +225,13 @@ class Reflector:
         objects are listed then."""
         began = self._clock()
         wanted = self._wanted
-        heads, version = self._client.heads(
+        heads, version = self._client.raw_list(
             wanted.group,
             wanted.kind,
             namespace=wanted.namespace,
             labels=wanted.selector,
             kept=lambda head, raw: self._sink.kept(head, b""),
+            partial=True,
         )
         if _went_back(version, self._version):
             self._list()
@@ -258,7 +268,7 @@ class Reflector:
 
 def event_of(head: Head, raw: bytes, *, deleted: bool) -> Event:
     """The event for an object from a list or a watch."""
-    return Event(Seen(head.ref, head.uid, head.labels, deleted), head.version, raw)
+    return Event(Seen(head.ref, head.uid, head.labels, deleted, head.version), head.version, raw)
 
 
 def _went_back(version: str, known: str) -> bool:

@@ -152,27 +152,22 @@ class Page:
 
 
 PARTIAL = "PartialObjectMetadata"
-PARTIAL_ACCEPT = f"application/json;as={PARTIAL}List;g=meta.k8s.io;v=v1,application/json"
-"""What a list of metadata alone consists of (meta.k8s.io/v1)."""
+PARTIAL_LIST = f"application/json;as={PARTIAL}List;g=meta.k8s.io;v=v1,application/json"
+PARTIAL_WATCH = f"application/json;as={PARTIAL};g=meta.k8s.io;v=v1,application/json"
+"""What a list or a watch of metadata alone consists of (meta.k8s.io/v1), and how to ask for it."""
 
 
 Kept = Callable[[Head, bytes], tuple[Head, bytes]]
 """What of a checked item of a list stays in memory."""
 
 
-def all_of_it(head: Head, raw: bytes) -> tuple[Head, bytes]:
-    """Keep an item as it came."""
-    return head, raw
-
-
-def page(raw: bytes, asked: Asked, *, partial: bool = False, kept: Kept = all_of_it) -> Page:
+def page(raw: bytes, asked: Asked, *, partial: bool = False, kept: Kept = lambda head, raw: (head, raw)) -> Page:
     """One page of a list of one kind, every item checked, one after another; `partial` = a list of metadata alone was asked for,
     and may have come."""
     found = _read(raw, _List, asked.verb, deep=False)
     if partial and found.kind == f"{PARTIAL}List":
-        resource = Resource("meta.k8s.io", "v1", PARTIAL, asked.resource.plural, asked.resource.namespaced)
-        heads = (head(bytes(item), _of(resource, asked)) for item in found.items or ())  # of no objects: null (1.36)
-        items = [kept(_renamed(one, asked), b"") for one in heads]
+        heads = (_partial(bytes(item), asked) for item in found.items or ())  # of no objects: null (1.36)
+        items = [kept(one, b"") for one in heads]
     else:
         _same_list(found, asked)
         if found.items is None:
@@ -181,11 +176,9 @@ def page(raw: bytes, asked: Asked, *, partial: bool = False, kept: Kept = all_of
     return Page(items, found.metadata.resource_version, found.metadata.continue_ or "")
 
 
-def _of(resource: Resource, asked: Asked) -> Asked:
-    return Asked(asked.verb, resource, asked.namespace)
-
-
-def _renamed(found: Head, asked: Asked) -> Head:
+def _partial(raw: bytes, asked: Asked) -> Head:
+    resource = Resource("meta.k8s.io", "v1", PARTIAL, asked.resource.plural, asked.resource.namespaced)
+    found = head(raw, Asked(asked.verb, resource, asked.namespace))
     ref = ObjectRef(asked.resource.group, asked.resource.kind, found.ref.namespace, found.ref.name)
     return msgspec.structs.replace(found, ref=ref)
 
@@ -211,13 +204,16 @@ class _Marked(msgspec.Struct):
     metadata: _ListMeta
 
 
-def event(line: bytes, asked: Asked) -> Event:
-    """One line of a watch. Raises what an ERROR says (RELIST for 410), and TRANSIENT for what is no line of a watch."""
+def event(line: bytes, asked: Asked, *, partial: bool = False) -> Event:
+    """One line of a watch, `partial` as in `page`. Raises what an ERROR says (RELIST for 410), and TRANSIENT for what is no line."""
     found = _read(line, _Line, asked.verb)
     raw = bytes(found.object)
     match found.type:
         case "ADDED" | "MODIFIED" | "DELETED":
-            seen = head(raw, asked)
+            if partial and _read(raw, _Outcome, asked.verb).kind == PARTIAL:
+                seen, raw = _partial(raw, asked), b""
+            else:
+                seen = head(raw, asked)
             return Event(found.type, seen.version, seen, raw)
         case "BOOKMARK":
             return Event(found.type, _read(raw, _Marked, asked.verb).metadata.resource_version, None, b"")

@@ -23,12 +23,16 @@ Whole = Callable[[ObjectRef, str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one watch covers: a kind and the labels that must be there, as (key, value); value None = the key alone."""
+    """What one watch covers: a kind and the labels that must be there, as (key, value); value None = the key alone.
+
+    Without `bodies` only metadata is asked for: nothing of it is ever whole.
+    """
 
     group: str
     kind: str
     labels: tuple[tuple[str, str | None], ...] = ((CLUSTER_LABEL, None),)
     namespace: str = ""
+    bodies: bool = True
 
     @property
     def selector(self) -> str:
@@ -168,7 +172,9 @@ class Store:
         """The change for a known object that is gone."""
         known = self.entries[ref]
         labels = {key: value or "" for key, value in self.selection.labels}
-        return Seen(ref, known.uid, labels | ({CLUSTER_LABEL: known.cluster} if known.cluster else {}), True)
+        return Seen(
+            ref, known.uid, labels | ({CLUSTER_LABEL: known.cluster} if known.cluster else {}), True, self.version
+        )
 
     def put(self, ref: ObjectRef, entry: Entry) -> bool:
         """Store an entry. Returns False where it is the identity of one object too many."""

@@ -131,6 +131,18 @@ class Statuses:
             found[key] = self._client.get(self._ref(key))
         return heads.keys(), found
 
+    def version(self, ref: ObjectRef) -> str:
+        """The resourceVersion of an object as it was written or read last, "" where none is known."""
+        with self._lock:
+            return self._versions.get((ref.kind, ref.name), "")
+
+    def hear(self, item: Object) -> None:
+        """A whole object as a watch shows it: where its content is the known one, only its metadata was changed."""
+        key: Key = (str(item["kind"]), str(item["metadata"]["name"]))
+        with self._lock:
+            if self._known.get(key) == _body(item):
+                self._versions[key] = _version(item)
+
     def waiting(self) -> int:
         """Objects that are not written yet."""
         return self._outbox.waiting()
@@ -214,7 +226,7 @@ class Statuses:
         self._uids.pop(key, None)
 
     def _heads(self, kind: str) -> list[Head]:
-        return [head for head, _ in self._client.heads("nidus.dev", kind, namespace=self._namespace)[0]]
+        return self._client.heads("nidus.dev", kind, namespace=self._namespace)
 
     def _list(self, kind: str) -> dict[Key, Object]:
         objects, _ = self._client.list("nidus.dev", kind, namespace=self._namespace)

@@ -141,11 +141,13 @@ def test_metadata_is_listed_anew_in_turn_and_what_a_watch_kept_to_itself_is_foun
     changes: Changes = queue.Queue()
     since = account.audit.now()
     live = [client.apply(config(account, f"c{number}", "1")).object for number in range(3)]
-    heads, version = client.heads("", "ConfigMap", namespace=account.namespace, labels="nidus.dev/cluster")
+    heads, version = client.raw_list(
+        "", "ConfigMap", namespace=account.namespace, labels="nidus.dev/cluster", partial=True
+    )
     assert {head.uid for head, _ in heads} == {obj["metadata"]["uid"] for obj in live}
     assert all(raw == b"" for _, raw in heads)
     assert int(version) >= max(int(obj["metadata"]["resourceVersion"]) for obj in live)
-    assert client.heads("apps", "Deployment", namespace=account.namespace)[0] == []  # `items: null` on the wire
+    assert client.heads("apps", "Deployment", namespace=account.namespace) == []  # `items: null` on the wire
     cache = Cache(client, [Selection("", "ConfigMap", namespace=account.namespace)], changes.put, every=1.0)
     cache.start()
     assert cache.wait_synced(10)
@@ -153,6 +155,21 @@ def test_metadata_is_listed_anew_in_turn_and_what_a_watch_kept_to_itself_is_foun
     assert eventually(lambda: len(since.events(account.user, verbs=("list",), resource="configmaps")) >= 4)
     assert since.events(account.user, verbs=("get",), resource="configmaps") == []
     assert cache.refresh(10)
+    cache.stop()
+
+
+def test_a_watch_of_metadata_alone_says_who_changed_and_holds_nothing(client: Client, account: Account) -> None:
+    changes: Changes = queue.Queue()
+    live = client.apply(config(account, "old", "1")).object
+    cache = Cache(client, [Selection("", "ConfigMap", namespace=account.namespace, bodies=False)], changes.put)
+    cache.start()
+    assert cache.wait_synced(10)
+    assert until(changes, "old").version == live["metadata"]["resourceVersion"]
+    changed = client.apply(config(account, "old", "2")).object
+    assert until(changes, "old").version == changed["metadata"]["resourceVersion"]
+    assert cache.get(ref(account, "old")) is None and cache.cluster(ref(account, "old")) == "red"
+    client.delete(ref(account, "old"), live["metadata"]["uid"])
+    assert until(changes, "old", deleted=True).uid == live["metadata"]["uid"]
     cache.stop()
 
 

@@ -175,6 +175,11 @@ class Registry:
         """Whether the inventory of a cluster has this object of the host. Waits for nothing: every event asks."""
         return self._clusters.lists(cluster, ref)
 
+    def version(self, cluster: str) -> str:
+        """The resourceVersion of its record as it was stored or read last, "" where none is. Waits for nothing."""
+        state = self._clusters.states.get(cluster)
+        return state.base.version if state is not None and state.base is not None else ""
+
     def names(self, source: str = "") -> list[str]:
         """The clusters that are worked on, of one source or of all."""
         with self._lock:
