@@ -65,6 +65,7 @@ def _result(name: str, process: Any, at: Any, ours: Any) -> Share:
 
 def _child(make: Callable[[], Case], numbers: range, longest: float, at: Any, told: Any) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    gc.freeze()  # a collection would copy every page of the parent, at the cost of one case
     try:
         told.send(_tried(make(), numbers, longest, at))
     except BaseException:
