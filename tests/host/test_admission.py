@@ -16,7 +16,7 @@ from devhost.hosting import TestHost
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
 RBAC = "rbac.authorization.k8s.io"
-SECONDS = 20.0
+SECONDS = 60.0
 Body = dict[str, Any]
 
 
