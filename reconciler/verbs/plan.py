@@ -89,14 +89,8 @@ def _rendered(review: Review, args: argparse.Namespace) -> str:
     from reconciler.plan import render_json, render_text
     from reconciler.plan.lines import Style
 
-    if args.output == "json":
-        import json
-
-        return json.dumps(render_json.render(review), indent=2)
-    if args.output == "yaml":
-        import yaml
-
-        return str(yaml.safe_dump(render_json.render(review), sort_keys=False, allow_unicode=True)).rstrip("\n")
+    if args.output in ("json", "yaml"):
+        return table.document(render_json.render(review), args.output)
     creates = args.show == "create"
     if args.output == "markdown":
         from reconciler.plan import render_markdown

@@ -58,11 +58,13 @@ def wrapped(text: str, width: int = 0, indent: int = 0) -> str:
 
 
 def document(body: Mapping[str, Any], form: str) -> str:
-    """A JSON value as `form` json or yaml."""
+    """A JSON value as `form` json or yaml. Where a character would not print, all of YAML is in ASCII, as JSON is."""
     if form == "yaml":
         import yaml
 
-        return yaml.safe_dump(body, sort_keys=False, allow_unicode=True).rstrip()
+        text: str = yaml.safe_dump(body, sort_keys=False, allow_unicode=True).rstrip()
+        prints = all(line.isprintable() for line in text.split("\n"))
+        return text if prints else yaml.safe_dump(body, sort_keys=False, allow_unicode=False).rstrip()
     import json
 
     return json.dumps(body, indent=2)
