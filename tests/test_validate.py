@@ -167,7 +167,7 @@ def on_terminal(command: list[str], no_color: str) -> str:
 
 def test_schemas_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
-    assert capsys.readouterr().out.split() == list(schemas.KINDS)
+    assert capsys.readouterr().out.split() == [*schemas.KINDS, *schemas.OUTPUTS]
     assert main(["schema", "NestedCluster"]) == 0
     assert json.loads(capsys.readouterr().out) == schemas.load("NestedCluster")
     assert main(["schema", "--dir", str(tmp_path / "out")]) == 0
