@@ -85,7 +85,7 @@ class House:
             engine=EngineConfig(versions=()),
             host=HostConfig(kubeconfig=str(self.kubeconfig)),
             server=ServerConfig(internal="127.0.0.1:0", webhook="127.0.0.1:0"),
-            lease=LeaseConfig(duration="3s"),
+            lease=LeaseConfig(duration="10s"),
             workers=2,
         )
         data = self.folder / name
