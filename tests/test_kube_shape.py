@@ -13,19 +13,10 @@ from reconciler.kube import edge, shape, weight
 from reconciler.kube.client import Client
 from reconciler.kube.discovery import Resource
 from reconciler.kube.transport import Limits, Stream, Transport
-from reconciler.model import HostConfig, ObjectRef
+from reconciler.model import HostConfig
 from tests.answering import DISCOVERY, NO_GROUPS, Server, http, kubeconfig, sends
-from tests.fuzz.answers import Given
+from tests.fuzz.answers import LIVE, META, REF, WANTED, Given
 
-REF = ObjectRef("", "ConfigMap", "default", "a")
-META: dict[str, Any] = {"name": "a", "namespace": "default", "uid": "u1", "resourceVersion": "7"}
-LIVE: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": META, "data": {"a": "1"}}
-WANTED = {
-    "apiVersion": "v1",
-    "kind": "ConfigMap",
-    "metadata": {"name": "a", "namespace": "default"},
-    "data": {"a": "1"},
-}
 DEEP = "[" * 2000 + "]" * 2000
 
 

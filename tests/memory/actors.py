@@ -1,5 +1,5 @@
-"""Those who act beside a server's own control plane, when a test lets them: the kubelet's part of a rollout, the controller of
-quotas, and the engine."""
+"""Those who act beside a server's own control plane, when a test lets them: the kubelet's part of a rollout, and the
+engine."""
 
 from tests.memory.server import Server
 from tests.memory.storage import Object
@@ -30,16 +30,6 @@ def rolled_out(obj: Object) -> Object:
         status |= {"currentRevision": revision, "updateRevision": revision}
         status |= {"currentReplicas": wanted} if wanted else {}
     return status
-
-
-def take_quotas(server: Server) -> None:
-    """Say of every ResourceQuota that its limits are in force."""
-    for obj in server.objects("", "ResourceQuota"):
-        hard = (obj.get("spec") or {}).get("hard") or {}
-        if (obj.get("status") or {}).get("hard") != hard and "deletionTimestamp" not in obj["metadata"]:
-            server.put(
-                {**obj, "status": {"hard": hard, "used": {}}}, manager="kube-controller-manager", subresource="status"
-            )
 
 
 def engines(server: Server) -> list[tuple[str, str]]:
