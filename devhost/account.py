@@ -1,7 +1,8 @@
 """The controller's account for one test: the shipped RBAC manifests, moved to namespaces of the test's own.
 
-Whatever the manifests put into the controller's namespaces goes into the test's; bindings of the whole cluster are made
-once more under a name of the test's own; everything else of the cluster (roles, admission policies) is made once a host.
+Whatever the manifests put into the controller's namespaces goes into the test's; bindings of the whole cluster, and admission
+policies that name these namespaces, are made once more under a name of the test's own; everything else of the cluster (roles, the
+policies for engines) is made once a host and stays.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -76,21 +77,31 @@ def open_account(hosted: TestHost, manifests: Path) -> Account:
 
 def personal(text: str, name: str, moved: dict[str, str]) -> Iterator[Object]:
     """Return the objects of the manifests in `text` for the test `name`, with the controller's namespaces `moved`."""
-    for before in yaml.safe_load_all(text):
-        if not before or before["kind"] == "Namespace":
-            continue
-        if before["kind"] in _PER_TEST or before["metadata"].get("namespace") in moved:
-            after = json.dumps(before)
-            for old, new in moved.items():
-                after = after.replace(old, new)
-            one: Any = json.loads(after)
-        else:
-            one = before
-        if one["kind"] in _PER_TEST:
-            one["metadata"]["name"] += f"-{name}"
-        if one["kind"] == "ValidatingAdmissionPolicyBinding":
+    manifests = [one for one in yaml.safe_load_all(text) if one]
+    common = {
+        one["metadata"]["name"]
+        for one in manifests
+        if one["kind"] == "ValidatingAdmissionPolicy" and not any(old in json.dumps(one) for old in moved)
+    }
+    for before in manifests:
+        policy = before.get("spec", {}).get("policyName", before["metadata"]["name"])
+        own = before["kind"] in _PER_TEST and policy not in common
+        if own or before["metadata"].get("namespace") in moved:
+            yield _moved(before, name if own else "", moved)
+        elif before["kind"] != "Namespace":
+            yield before
+
+
+def _moved(manifest: Object, name: str, moved: dict[str, str]) -> Object:
+    text = json.dumps(manifest)
+    for old, new in moved.items():
+        text = text.replace(old, new)
+    one: Object = json.loads(text)
+    if name:
+        one["metadata"]["name"] += f"-{name}"
+        if "policyName" in one.get("spec", {}):
             one["spec"]["policyName"] += f"-{name}"
-        yield one
+    return one
 
 
 _API: Final = {

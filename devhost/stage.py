@@ -16,6 +16,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -135,11 +136,14 @@ class Controller:
         try:
             return self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # faulthandler writes where each thread is, then it ends
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
             self.kill()
-            raise HostError(f"the controller did not end within {STOP_SECONDS:.0f} s: {self.tail()}") from None
+            raise HostError(f"the controller did not end within {STOP_SECONDS:.0f} s: {self.tail(150)}") from None
 
-    def tail(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+    def tail(self, lines: int = 15) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def install(client: Client, manifests: Path) -> None:
@@ -207,6 +211,7 @@ def start(
         "KUBECONFIG": str(kubeconfig),
         "NIDUS_DATA": str(stage.folder / "data"),
         "NIDUS_SERVICE_ACCOUNT": f"{namespace}:{name}",
+        "PYTHONFAULTHANDLER": "1",
         **environment,
     }
     words = [

@@ -3,13 +3,15 @@
 In these tests the account is cluster-admin, as if somebody had bound it by mistake: what is refused, the policies refuse.
 """
 
+import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devhost.account import Account
+from devhost.account import Account, open_account
 from devhost.api import ApiError, Client, path_of
 from devhost.hosting import TestHost
 
@@ -20,7 +22,15 @@ SECONDS = 60.0
 Body = dict[str, Any]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def account(empty_host: TestHost, rbac_manifests: Path) -> Iterator[Account]:
+    """One account for the module: each of its tests has a namespace of its own."""
+    opened = open_account(empty_host, rbac_manifests)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
 def almighty(empty_host: TestHost, account: Account) -> Client:
     """The account's client once it may do anything and the policies are in force."""
     grant = {
@@ -50,7 +60,7 @@ def almighty(empty_host: TestHost, account: Account) -> Client:
 @pytest.fixture
 def tenant(almighty: Client, account: Account) -> str:
     """A namespace as the controller makes them."""
-    name = f"vcluster-{account.name}-a"
+    name = f"vcluster-{account.name}-{secrets.token_hex(3)}"
     almighty.create(namespace(name, account))
     return name
 
@@ -58,7 +68,7 @@ def tenant(almighty: Client, account: Account) -> str:
 @pytest.fixture
 def foreign(empty_host: TestHost, account: Account) -> Iterator[str]:
     """Somebody else's namespace, with something in it that guards it."""
-    name = f"foreign-{account.name}"
+    name = f"foreign-{secrets.token_hex(3)}"
     empty_host.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     empty_host.client.create(guard(name))
     yield name

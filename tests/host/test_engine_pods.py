@@ -4,10 +4,10 @@ or outlive the cluster (decision 0018)."""
 import pytest
 
 from devhost.api import Client, path_of
-from tests.host.test_admission import Body, almighty, refused, sent_until_refused, tenant
+from tests.host.test_admission import Body, account, almighty, refused, sent_until_refused, tenant
 from tests.host.test_engines import PODS, engine, fenced, noted, pod
 
-__all__ = ["almighty", "engine", "fenced", "tenant"]
+__all__ = ["account", "almighty", "engine", "fenced", "tenant"]
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
 

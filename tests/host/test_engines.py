@@ -21,6 +21,7 @@ from tests.host.test_admission import (
     RBAC,
     SECONDS,
     Body,
+    account,
     almighty,
     guard,
     made,
@@ -32,7 +33,7 @@ from tests.host.test_admission import ingress as to_service
 from tests.host.test_people import until_allowed
 from tests.host.test_rbac import wait_until
 
-__all__ = ["almighty", "tenant"]
+__all__ = ["account", "almighty", "tenant"]
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 OURS = {"app.kubernetes.io/managed-by": "nidus", "nidus.dev/cluster": "a"}
 WHY = "labelled as an object of nidus"
@@ -48,7 +49,7 @@ def engine(empty_host: TestHost, account: Account, tenant: str) -> Iterator[Clie
     empty_host.client.create(binding)
     with Client(replace(empty_host.client.access, act_as=who)) as client:
         until_allowed(client, made("v1", "ConfigMap", tenant))
-        refused(client, labelled(made("v1", "ConfigMap", tenant)), by=f"nidus-engines-{account.name}")
+        refused(client, labelled(made("v1", "ConfigMap", tenant)), by="nidus-engines")
         yield client
 
 
@@ -139,7 +140,7 @@ def fenced(empty_host: TestHost, account: Account, engine: Client, tenant: str) 
         "networks": egress(tenant, [{}]),
     }
     for name, body in probes.items():
-        refused(engine, body, by=f"nidus-engine-{name}-{account.name}")
+        refused(engine, body, by=f"nidus-engine-{name}")
     until_allowed(engine, ingress(tenant, "a.example.com"))  # the annotations have arrived
     return engine
 
