@@ -12,14 +12,14 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from webhook.attempts import Attempts
-from webhook.forges import FORGES
+from webhook.forges import FORGES, Delivery
 
 LIMIT = 3 << 20
 _RETRY_AFTER = 5
 _LATER = "try again later\n"
 _BODIES = {200: "ok\n", 202: "accepted\n", 401: "refused\n", 404: "refused\n", 429: _LATER, 503: _LATER}
 
-Mark = Callable[[str, tuple[str, ...]], None]
+Mark = Callable[[str, Delivery], bool]
 
 
 class MarkFailed(Exception):
@@ -39,8 +39,8 @@ class Route:
 def create_app(routes: Mapping[str, Route], mark: Mark, limit: int = LIMIT, attempts: Attempts | None = None) -> Flask:
     """The webhook as a Flask application: key -> route at /webhook/<key>; bodies up to `limit` bytes.
 
-    `mark(source, refs)` stores the request durably or raises MarkFailed. Answers: 202 marked, 200 ping or an event of
-    no interest, 400 malformed, 401 not signed, 404 no such route or no secret for it, 413 too large, 415 content that the forge
+    `mark(source, delivery)` is asked about pushes, change requests and comments: it stores the request durably and returns True,
+    returns False where it interests nobody, or raises MarkFailed. Answers: 202 marked, 200 ping or nothing of interest, 400 malformed, 401 not signed, 404 no such route or no secret for it, 413 too large, 415 content that the forge
     does not send, 429 in place of 401 and 404 for a sender that failed too often, 503 with Retry-After when not stored.
     Raises ValueError for an unknown provider.
     """
@@ -98,13 +98,12 @@ def _receive(route: Route, mark: Mark) -> int:
         delivery = forge.parse(headers, body)
     except ValueError:
         return 400
-    if delivery.kind != "push":
+    if delivery.kind in ("ping", "ignored"):
         return 200
     try:
-        mark(route.source, delivery.refs)
+        return 202 if mark(route.source, delivery) else 200
     except MarkFailed:
         return 503
-    return 202
 
 
 def _headers() -> dict[str, str]:

@@ -10,6 +10,7 @@ from reconciler.errors import NidusError, UsageError
 from reconciler.kube.client import Client
 from reconciler.model import ControllerSpec, SourceConfig
 from webhook.app import MarkFailed, Route, create_app
+from webhook.forges import Delivery
 from webhook.server import Served, serve
 
 
@@ -35,13 +36,14 @@ def webhook(config: ControllerSpec, client: Client, woken: Callable[[str, int], 
         return None
     markers = {name: Marker(client, config.namespace, name, partial(woken, name)) for name in sources}
 
-    def mark(source: str, refs: tuple[str, ...]) -> None:
-        if f"refs/heads/{sources[source].branch}" not in refs:
-            return
+    def mark(source: str, delivery: Delivery) -> bool:
+        if delivery.kind != "push" or f"refs/heads/{sources[source].branch}" not in delivery.refs:
+            return False
         try:
             markers[source].mark()
         except NidusError as error:
             raise MarkFailed(error.reason) from error
+        return True
 
     try:
         return serve(create_app(_routes(sources.values()), mark), config.server.webhook)

@@ -14,6 +14,7 @@ from reconciler.spec import config
 from reconciler.spec import load as spec
 from tests.waiting import until
 from webhook.app import Route, create_app
+from webhook.forges import Delivery
 from webhook.server import serve
 
 TINY = Size(clusters=2, running=2, pushes=2, objects=4, specs=20, rounds=1, idle=1.0)
@@ -45,8 +46,13 @@ def test_deliveries_come_at_their_rate_and_are_what_they_say(tmp_path: Path) -> 
     secret = tmp_path / "secret"
     secret.write_text("known")
     marked: list[str] = []
+
+    def mark(source: str, delivery: Delivery) -> bool:
+        marked.append(source)
+        return True
+
     routes = {name: Route(name, "github", lambda: (b"known",)) for name in ("healthy", "hostile")}
-    served = serve(create_app(routes, lambda source, refs: marked.append(source)), "127.0.0.1:0")
+    served = serve(create_app(routes, mark), "127.0.0.1:0")
     flood = deliveries.Flood(served.port, 100, "/webhook/healthy", 20, "/webhook/hostile", str(secret))
     with deliveries.flooding(flood) as answered:
         assert until(lambda: len(marked) >= 10)

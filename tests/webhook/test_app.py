@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from webhook.app import MarkFailed, Route, create_app
-from webhook.forges import github
+from webhook.forges import Delivery, github
 
 PAYLOADS = Path(__file__).parent / "payloads"
 PUSH = (PAYLOADS / "github_push.json").read_bytes()
@@ -26,10 +26,11 @@ class Marks:
         self.stored: list[tuple[str, tuple[str, ...]]] = []
         self.broken = False
 
-    def __call__(self, source: str, refs: tuple[str, ...]) -> None:
+    def __call__(self, source: str, delivery: Delivery) -> bool:
         if self.broken:
             raise MarkFailed
-        self.stored.append((source, refs))
+        self.stored.append((source, delivery.refs))
+        return True
 
 
 @pytest.fixture

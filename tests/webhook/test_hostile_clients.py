@@ -27,6 +27,7 @@ from tests.webhook.sockets import (
     status,
 )
 from webhook.app import Route, create_app
+from webhook.forges import Delivery
 from webhook.server import serve
 
 ADDRESSES = [f"127.0.0.{last}" for last in range(2, 8)]
@@ -102,9 +103,9 @@ def test_a_burst_of_signed_deliveries_is_not_cut() -> None:
     """More from one address than there may be, while the host takes its time: who is silent gives way, they wait."""
     entered, go = threading.Semaphore(0), threading.Event()
 
-    def mark(source: str, refs: tuple[str, ...]) -> None:
+    def mark(source: str, delivery: Delivery) -> bool:
         entered.release()
-        assert go.wait(60)
+        return go.wait(60)
 
     app = create_app({"n": Route("n", "generic", lambda: (SECRET,))}, mark)
     bounds = replace(PATIENT, connections=32, share=24, grace=0.5)

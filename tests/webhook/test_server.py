@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from webhook.app import Route, create_app
+from webhook.forges import Delivery
 from webhook.server import serve
 
 SECRET = b"a secret of at least thirty-two bytes"
@@ -21,7 +22,7 @@ BODY = b'{"ref": "refs/heads/main"}'
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    app = create_app({"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, refs: None)
+    app = create_app({"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, delivery: True)
     served = serve(app, "127.0.0.1:0")
     yield served.port
     served.stop()
@@ -80,9 +81,9 @@ def test_a_process_with_many_open_files_is_answered(port: int) -> None:
 def test_stop_frees_the_port_and_lets_an_answer_finish() -> None:
     entered, release = threading.Event(), threading.Event()
 
-    def mark(source: str, refs: tuple[str, ...]) -> None:
+    def mark(source: str, delivery: Delivery) -> bool:
         entered.set()
-        assert release.wait(20)
+        return release.wait(20)
 
     served = serve(create_app({"n": Route("n", "generic", lambda: (SECRET,))}, mark), "127.0.0.1:0")
     port = served.port
@@ -102,4 +103,4 @@ def test_stop_frees_the_port_and_lets_an_answer_finish() -> None:
 
 def test_an_address_in_use_is_an_error(port: int) -> None:
     with pytest.raises(OSError):
-        serve(create_app({}, lambda source, refs: None), f"127.0.0.1:{port}")
+        serve(create_app({}, lambda source, delivery: True), f"127.0.0.1:{port}")

@@ -13,12 +13,21 @@ _REF = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]{1,1000}")
 _REFS = 1000
 
 
+Kind = Literal["push", "change", "comment", "ping", "ignored"]
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`refs` are full names (refs/heads/main) of everything a push touched; empty for other kinds."""
+    """What a verified delivery says, and nothing else of it is used (W2).
 
-    kind: Literal["push", "ping", "ignored"]
+    `refs` are the full names (refs/heads/main, refs/tags/v1) of everything a push created, moved or deleted; `number` is that of the
+    change request that moved (`change`: opened, pushed to, closed, merged, reviewed) or was written to (`comment`). Both are empty for
+    other kinds.
+    """
+
+    kind: Kind
     refs: tuple[str, ...] = ()
+    number: int = 0
 
 
 def claimed(header: str) -> str:
