@@ -39,9 +39,10 @@ class Route:
 def create_app(routes: Mapping[str, Route], mark: Mark, limit: int = LIMIT, attempts: Attempts | None = None) -> Flask:
     """The webhook as a Flask application: key -> route at /webhook/<key>; bodies up to `limit` bytes.
 
-    `mark(source, delivery)` is asked about pushes, change requests and comments: it stores the request durably and returns True,
-    returns False where it interests nobody, or raises MarkFailed. Answers: 202 marked, 200 ping or nothing of interest, 400 malformed, 401 not signed, 404 no such route or no secret for it, 413 too large, 415 content that the forge
-    does not send, 429 in place of 401 and 404 for a sender that failed too often, 503 with Retry-After when not stored.
+    `mark(source, delivery)` is asked about pushes, change requests and comments: it stores the request durably and returns
+    True, returns False where it interests nobody, or raises MarkFailed. Answers: 202 marked, 200 ping or nothing of interest,
+    400 malformed, 401 not signed, 404 no such route or no secret for it, 413 too large, 415 content that the forge does not
+    send, 429 in place of 401 and 404 for a sender that failed too often, 503 with Retry-After when not stored.
     Raises ValueError for an unknown provider.
     """
     unknown = {route.provider for route in routes.values()} - set(FORGES)
