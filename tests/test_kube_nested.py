@@ -3,6 +3,7 @@
 import queue
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -65,13 +66,35 @@ def says_nothing(peer: socket.socket, request: str) -> None:
     is_well(peer, request)
 
 
+def floods(start: bytes, part: bytes) -> Behave:
+    """As fast as it is read, until the client gives up."""
+
+    def behave(peer: socket.socket, request: str) -> None:
+        if "configmaps" not in request:
+            is_well(peer, request)
+            return
+        peer.sendall(start)
+        while True:
+            peer.sendall(part)
+
+    return behave
+
+
 OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HANGS = {
     "says nothing": says_nothing,
     "headers come byte by byte": trickles(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
     "one header after the other": trickles(OK, b"X-More: 1\r\n"),
     "the body comes byte by byte": trickles(OK + b"Content-Length: 100000\r\n\r\n{", b" "),
-    "the size of a chunk comes byte by byte": trickles(OK + b"Transfer-Encoding: chunked\r\n\r\n1;x=", b"x"),
+    "the size of a chunk comes byte by byte": trickles(CHUNKED + b"1;x=", b"x"),
+    "one 100 Continue after the other": trickles(b"", CONTINUE),
+    "a flood of 100 Continue": floods(b"", 1000 * CONTINUE),
+    "a flood of 100 Continue with headers": floods(b"", b"HTTP/1.1 100 Continue\r\n" + 90 * b"A: b\r\n" + b"\r\n"),
+    "a trailer line after the other": trickles(CHUNKED + b"0\r\n", b"A: b\r\n"),
+    "a flood of trailers": floods(CHUNKED + b"0\r\n", 1000 * b"A: b\r\n"),
+    "a flood of extensions of chunks": floods(CHUNKED, b"1;" + 4000 * b"x" + b"\r\n \r\n"),
     "the last connection, byte by byte": trickles(OK + b"Connection: close\r\n\r\n{", b" "),
     "headers, then nothing": lambda peer, request: (
         (peer.sendall(OK + b"Content-Length: 10\r\n\r\n"), waits(peer), None)[2]
@@ -98,6 +121,56 @@ def test_a_hung_server_is_given_up_by_the_deadline(
         found = targets.last_failure(TARGET)
         assert found is not None
         assert found[1] == error.value.message
+
+
+UNENDING = {
+    "100 Continue that never ends": (b"HTTP/1.1 100 Continue\r\nA: ", b"x" * 65536),
+    "one header without end": (OK + b"A: ", b"x" * 65536),
+    "headers without end": (OK, 1000 * b"A: b\r\n"),
+    "another word before the answer": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "the size of a chunk": (CHUNKED, b"0" * 65536),
+    "the extension of a chunk": (CHUNKED + b"1;x=", b"x" * 65536),
+    "one trailer without end": (CHUNKED + b"0\r\nA: ", b"x" * 65536),
+    "one line of a status": (b"HTTP/1.1 200 ", b"x" * 65536),
+}
+
+
+@pytest.mark.parametrize("sent", UNENDING.values(), ids=UNENDING.keys())
+@pytest.mark.parametrize("watching", [False, True], ids=["get", "watch"])
+def test_what_has_no_end_is_refused_and_never_collected(
+    host: ForwardingHost, nested: NestedServer, tmp_path: Path, sent: tuple[bytes, bytes], watching: bool
+) -> None:
+    """Long before the deadline: what is refused is not kept in memory until then."""
+    nested.behave = floods(*sent)
+    with reaching(host, tmp_path, deadline=30.0) as targets:
+        client = targets.client(TARGET, NAMESPACE)
+        client.resource("", "ConfigMap")
+        tracemalloc.start()
+        with pytest.raises(ApiError) as error:
+            if watching:
+                list(client.watch("", "ConfigMap", since="1", seconds=30, silence=30))
+            else:
+                client.get(CONFIG)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert error.value.kind is ErrorClass.TRANSIENT
+        assert "did not answer within" not in error.value.message
+        assert peak < 8 << 20
+
+
+@pytest.mark.parametrize("kept", [b"A: b\r\n", 1000 * b"A: b\r\n"], ids=["slow", "fast"])
+def test_a_watch_is_silent_while_nothing_of_it_is_an_event(
+    host: ForwardingHost, nested: NestedServer, tmp_path: Path, kept: bytes
+) -> None:
+    """Trailers are no events: they end no silence."""
+    behave = trickles if len(kept) < 100 else floods
+    nested.behave = behave(CHUNKED + b"0\r\n", kept)
+    with reaching(host, tmp_path) as targets:
+        watch = targets.client(TARGET, NAMESPACE).watch("", "ConfigMap", since="1", seconds=30, silence=1)
+        with pytest.raises(ApiError) as error:
+            list(watch)
+        assert error.value.kind is ErrorClass.TRANSIENT
+        assert "1 s" in error.value.message
 
 
 def test_a_list_of_a_nested_server_has_its_deadline_too(

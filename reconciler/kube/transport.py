@@ -210,7 +210,7 @@ class Stream:
         rest = bytearray()
         heard = time.monotonic()
         try:
-            for chunk in self._response.stream(CHUNK):
+            for chunk in self._chunks():
                 whole, ended, started = chunk.rpartition(b"\n")
                 if ended:
                     yield from (bytes(rest) + whole).split(b"\n")
@@ -228,6 +228,16 @@ class Stream:
             raise errors.translate(error, False, self._limits.name, self._silence) from None
         finally:
             self._response.close()
+
+    def _chunks(self) -> Iterator[bytes]:
+        """What comes, each within the silence: extensions of chunks and trailers are no bytes of an event."""
+        chunks = self._response.stream(CHUNK)
+        while True:
+            with timed.within(Limit.of(self._silence)):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
     def stop(self) -> None:
         """End a blocked read of another thread: closing alone would not wake it."""
