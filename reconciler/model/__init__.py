@@ -3,6 +3,11 @@
 `documents` and `config` are what people write, `fleet` what comes out of Git, `flow` what a pass works with.
 """
 
+from reconciler.model.changes import Approval as Approval
+from reconciler.model.changes import ChangeRequest as ChangeRequest
+from reconciler.model.changes import ChangeState as ChangeState
+from reconciler.model.changes import Comment as Comment
+from reconciler.model.changes import Person as Person
 from reconciler.model.config import Budget as Budget
 from reconciler.model.config import Ceilings as Ceilings
 from reconciler.model.config import ControllerConfig as ControllerConfig

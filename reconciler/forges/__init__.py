@@ -1,0 +1,60 @@
+"""The APIs of forges: one module and one row in FORGES each. What they answer is checked, bounded, and never followed elsewhere (B9)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from reconciler.forges import gitea, github, gitlab
+from reconciler.model import Approval, ChangeRequest, Comment, Person
+
+
+class Forge(Protocol):
+    """One repository on one forge. Every call may raise Stalled (a human must act) or Unavailable (try later)."""
+
+    def me(self) -> Person:
+        """The account of the token."""
+        ...
+
+    def ref(self, number: int) -> str:
+        """The full name of the ref of a change request's head."""
+        ...
+
+    def change(self, number: int) -> ChangeRequest:
+        """One change request as it is now."""
+        ...
+
+    def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
+        """The open ones into `branch`, newest first."""
+        ...
+
+    def comments(self, number: int) -> Iterator[Comment]:
+        """All comments, oldest first."""
+        ...
+
+    def put_comment(self, number: int, body: str, known: int = 0) -> int:
+        """Write a comment, over the `known` one where there is one; returns its id. Stalled("ForgeMissing") where that is gone."""
+        ...
+
+    def react(self, number: int, comment: int) -> None:
+        """Show that a comment was read."""
+        ...
+
+    def put_status(self, commit: str, state: str, name: str, told: str) -> None:
+        """Set the status `name` of a commit: pending, success or failure."""
+        ...
+
+    def can_write(self, who: Person) -> bool:
+        """Whether an account may push to the repository."""
+        ...
+
+    def approvals(self, change: ChangeRequest) -> tuple[Approval, ...]:
+        """The approvals in force, each with the head it was given for, "" where the forge does not say."""
+        ...
+
+
+FORGES: Mapping[str, Callable[[str, str, str, str], Forge]] = {
+    "github": github.forge,
+    "gitlab": gitlab.forge,
+    "gitea": gitea.forge,
+    "forgejo": gitea.forge,
+}
+"""Provider -> what makes its client from the API's address, the repository (owner/name), the files of a token and of CAs."""

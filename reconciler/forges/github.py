@@ -1,0 +1,143 @@
+"""GitHub's REST API. Source: its documentation, "REST API endpoints for pull requests", "issue comments", "commit statuses",
+"collaborators"."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+import msgspec
+
+from reconciler.forges.transport import Commit, Name, Transport
+from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
+
+PAGE = 100
+TOLD = 140  # characters of a status
+DECIDES = frozenset({"APPROVED", "CHANGES_REQUESTED", "REQUEST_CHANGES", "DISMISSED"})
+MAY_WRITE = frozenset({"admin", "maintain", "write", "owner"})
+
+
+class User(msgspec.Struct):
+    id: int
+    login: Name
+
+    @property
+    def person(self) -> Person:
+        return Person(self.id, self.login)
+
+
+class End(msgspec.Struct):
+    sha: Commit = ""
+    ref: Name = ""
+
+
+class Pull(msgspec.Struct):
+    number: int
+    state: str
+    user: User
+    head: End
+    base: End
+    updated_at: datetime
+    merged_at: str | None = None
+    merge_commit_sha: Commit | None = None
+
+    @property
+    def change(self) -> ChangeRequest:
+        state: ChangeState = "merged" if self.merged_at else "open" if self.state == "open" else "closed"
+        merged = (self.merge_commit_sha or "") if state == "merged" else ""
+        ends, updated = (self.head.sha, self.base.ref), self.updated_at.timestamp()
+        return ChangeRequest(self.number, self.user.person, *ends, state, merged, updated)
+
+
+class Written(msgspec.Struct):
+    id: int
+    user: User | None
+    created_at: datetime
+    body: str | None = ""
+
+    @property
+    def comment(self) -> Comment:
+        who = self.user.person if self.user else Person(0, "ghost")
+        return Comment(self.id, who, self.body or "", self.created_at.timestamp())
+
+
+class Review(msgspec.Struct):
+    user: User | None
+    state: str
+    commit_id: Commit | None = ""
+    submitted_at: datetime | None = None
+    dismissed: bool = False
+
+
+class Permission(msgspec.Struct):
+    permission: str
+
+
+class Id(msgspec.Struct):
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Github:
+    """One repository of GitHub, or of a GitHub Enterprise server."""
+
+    http: Transport
+    repository: str
+    page: str = "per_page"  # how the number of items of a page is called
+    size: int = PAGE
+
+    def me(self) -> Person:
+        return self.http.get(User, "/user").person
+
+    def ref(self, number: int) -> str:
+        return f"refs/pull/{number}/head"
+
+    def change(self, number: int) -> ChangeRequest:
+        return self.http.get(Pull, self.path(f"pulls/{number}")).change
+
+    def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
+        query = {"state": "open", "base": branch, "sort": "created", "direction": "desc"}
+        found = self.http.pages(Pull, self.path("pulls"), **query, **{self.page: self.size})
+        return (one.change for one in found if one.base.ref == branch)
+
+    def comments(self, number: int) -> Iterator[Comment]:
+        found = self.http.pages(Written, self.path(f"issues/{number}/comments"), **{self.page: self.size})
+        return (one.comment for one in found)
+
+    def put_comment(self, number: int, body: str, known: int = 0) -> int:
+        if known:
+            self.http.send("PATCH", self.path(f"issues/comments/{known}"), {"body": body})
+            return known
+        return self.http.made(Id, self.path(f"issues/{number}/comments"), {"body": body}).id
+
+    def react(self, number: int, comment: int) -> None:
+        self.http.send("POST", self.path(f"issues/comments/{comment}/reactions"), {"content": "+1"})
+
+    def put_status(self, commit: str, state: str, name: str, told: str) -> None:
+        body = {"state": state, "context": name, "description": told[:TOLD]}
+        self.http.send("POST", self.path(f"statuses/{commit}"), body)
+
+    def can_write(self, who: Person) -> bool:
+        path = self.path(f"collaborators/{quote(who.name, safe='')}/permission")
+        found = self.http.find(Permission, path)
+        return found is not None and found.permission in MAY_WRITE
+
+    def approvals(self, change: ChangeRequest) -> tuple[Approval, ...]:
+        """Of each person the last review that decides something; who only comments afterwards has not changed it."""
+        last: dict[int, Review] = {}
+        for one in self.http.pages(Review, self.path(f"pulls/{change.number}/reviews"), **{self.page: self.size}):
+            if one.user is not None and one.state in DECIDES:
+                last[one.user.id] = one
+        return tuple(
+            Approval(one.user.person, one.commit_id or "", one.submitted_at.timestamp())
+            for one in last.values()
+            if one.user and one.state == "APPROVED" and one.submitted_at and not one.dismissed
+        )
+
+    def path(self, rest: str) -> str:
+        return f"/repos/{quote(self.repository)}/{rest}"
+
+
+def forge(api: str, repository: str, token_file: str, ca_file: str) -> Github:
+    """The client of a repository on GitHub."""
+    return Github(Transport(api, token_file, ca_file), repository)

@@ -1,0 +1,163 @@
+"""GitLab's REST API. Source: its documentation, "Merge requests API", "Notes API", "Commits API", "Merge request approvals API"."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+import msgspec
+
+from reconciler.forges.transport import Commit, Name, Transport
+from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
+
+PAGE = 100
+TOLD = 250  # characters of a status
+DEVELOPER = 30  # the lowest level that may push
+APPROVED = "approved this merge request"
+STATES: dict[str, ChangeState] = {"opened": "open", "locked": "open", "merged": "merged"}
+STATUS = {"failure": "failed"}
+
+
+class User(msgspec.Struct):
+    id: int
+    username: Name
+
+    @property
+    def person(self) -> Person:
+        return Person(self.id, self.username)
+
+
+class Merge(msgspec.Struct):
+    iid: int
+    state: str
+    author: User
+    sha: Commit | None
+    target_branch: Name
+    updated_at: datetime
+    merge_commit_sha: Commit | None = None
+    squash_commit_sha: Commit | None = None
+
+    @property
+    def change(self) -> ChangeRequest:
+        """A fast-forward merge has no commit of its own: the branch then stands at the squashed commit, or at the head."""
+        state, head = STATES.get(self.state, "closed"), self.sha or ""
+        merged = self.merge_commit_sha or self.squash_commit_sha or head if state == "merged" else ""
+        updated = self.updated_at.timestamp()
+        return ChangeRequest(self.iid, self.author.person, head, self.target_branch, state, merged, updated)
+
+
+class Note(msgspec.Struct):
+    id: int
+    author: User
+    created_at: datetime
+    body: str = ""
+    system: bool = False
+
+    @property
+    def comment(self) -> Comment:
+        return Comment(self.id, self.author.person, self.body, self.created_at.timestamp())
+
+
+class Member(msgspec.Struct):
+    access_level: int
+    state: str = "active"
+
+
+class ApprovedBy(msgspec.Struct):
+    user: User
+
+
+class Approvals(msgspec.Struct):
+    approved_by: list[ApprovedBy]
+
+
+class Version(msgspec.Struct):
+    head_commit_sha: Commit
+    created_at: datetime
+
+
+class Id(msgspec.Struct):
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gitlab:
+    """One project of GitLab."""
+
+    http: Transport
+    repository: str
+
+    def me(self) -> Person:
+        return self.http.get(User, "/user").person
+
+    def ref(self, number: int) -> str:
+        return f"refs/merge-requests/{number}/head"
+
+    def change(self, number: int) -> ChangeRequest:
+        return self.http.get(Merge, self._path(f"merge_requests/{number}")).change
+
+    def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
+        query = {"state": "opened", "target_branch": branch, "order_by": "created_at", "sort": "desc"}
+        found = self.http.pages(Merge, self._path("merge_requests"), per_page=PAGE, **query)
+        return (one.change for one in found if one.target_branch == branch)
+
+    def comments(self, number: int) -> Iterator[Comment]:
+        return (one.comment for one in self._notes(number) if not one.system)
+
+    def put_comment(self, number: int, body: str, known: int = 0) -> int:
+        path = self._path(f"merge_requests/{number}/notes")
+        if known:
+            self.http.send("PUT", f"{path}/{known}", {"body": body})
+            return known
+        return self.http.made(Id, path, {"body": body}).id
+
+    def react(self, number: int, comment: int) -> None:
+        path = self._path(f"merge_requests/{number}/notes/{comment}/award_emoji")
+        self.http.send("POST", path, {"name": "thumbsup"})
+
+    def put_status(self, commit: str, state: str, name: str, told: str) -> None:
+        body = {"state": STATUS.get(state, state), "name": name, "description": told[:TOLD]}
+        self.http.send("POST", self._path(f"statuses/{commit}"), body)
+
+    def can_write(self, who: Person) -> bool:
+        found = self.http.find(Member, self._path(f"members/all/{who.id}"))
+        return found is not None and found.state == "active" and found.access_level >= DEVELOPER
+
+    def approvals(self, change: ChangeRequest) -> tuple[Approval, ...]:
+        """GitLab does not say for which head somebody approved: it is the newest one that was there before."""
+        found = self.http.get(Approvals, self._path(f"merge_requests/{change.number}/approvals")).approved_by
+        if not found:
+            return ()
+        last = {
+            one.author.id: one.created_at.timestamp()
+            for one in self._notes(change.number)
+            if one.system and one.body == APPROVED
+        }
+        heads = sorted((one.created_at.timestamp(), one.head_commit_sha) for one in self._versions(change.number))
+        return tuple(
+            Approval(one.user.person, _head(heads, last[one.user.id]), last[one.user.id])
+            for one in found
+            if one.user.id in last
+        )
+
+    def _notes(self, number: int) -> Iterator[Note]:
+        path = self._path(f"merge_requests/{number}/notes")
+        return self.http.pages(Note, path, per_page=PAGE, sort="asc", order_by="created_at")
+
+    def _versions(self, number: int) -> Iterator[Version]:
+        return self.http.pages(Version, self._path(f"merge_requests/{number}/versions"), per_page=PAGE)
+
+    def _path(self, rest: str) -> str:
+        return f"/projects/{quote(self.repository, safe='')}/{rest}"
+
+
+def _head(heads: list[tuple[float, str]], at: float) -> str:
+    """The head that stood at a time; "" where a head came within the same second: then it is not known which was meant."""
+    before = [head for began, head in heads if began < at - 1]
+    unclear = any(abs(began - at) <= 1 for began, _ in heads)
+    return "" if unclear or not before else before[-1]
+
+
+def forge(api: str, repository: str, token_file: str, ca_file: str) -> Gitlab:
+    """The client of a project on GitLab."""
+    return Gitlab(Transport(api, token_file, ca_file, sign=lambda token: {"PRIVATE-TOKEN": token}), repository)

@@ -1,0 +1,215 @@
+"""HTTP to one forge: each request is sent once, over a connection of its own, and ends by its deadline. What comes back is
+checked before anybody reads it (B9)."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from reconciler.errors import NidusError, Stalled, Unavailable
+
+T = TypeVar("T")
+DEADLINE = 20.0  # seconds for a request and its whole answer
+SIZE = 8 << 20  # bytes of an answer
+CHUNK = 1 << 16
+PAGES = 50  # of one list
+LONGEST = 3600.0  # seconds a forge may ask us to wait
+LEAST = 60.0  # seconds to wait where it refuses for a limit and does not say how long
+AGENT = "nidus"
+Commit = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?\Z")]  # "" where there is none
+Name = Annotated[str, msgspec.Meta(max_length=300)]
+LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 2xx answer. Names of headers are lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def more(self) -> bool:
+        """Whether the forge says that a list has another page. Its address is never followed."""
+        return 'rel="next"' in self.headers.get("link", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """`api` is the address below which everything is asked for; nothing is ever sent elsewhere, so redirects are refused.
+    `sign` makes the headers of a token, which is read from `token_file` for each request (F28)."""
+
+    api: str
+    token_file: str
+    ca_file: str = ""
+    sign: Callable[[str], Mapping[str, str]] = field(default=lambda token: {"Authorization": f"Bearer {token}"})
+    deadline: float = DEADLINE
+
+    def get(self, kind: type[T], path: str, **query: str | int) -> T:
+        """The answer as a `kind`. Raises Stalled("ForgeRefused"), ("ForgeMissing"), ("ForgeAnswer"), Unavailable("ForgeUnreachable"),
+        ("ForgeLimited"), as every call does."""
+        return decoded(self.send("GET", _path(path, query)).body, kind)
+
+    def find(self, kind: type[T], path: str, **query: str | int) -> T | None:
+        """As `get`; None where the forge says 404."""
+        try:
+            return self.get(kind, path, **query)
+        except Stalled as error:
+            if error.reason != "ForgeMissing":
+                raise
+            return None
+
+    def pages(self, kind: type[T], path: str, **query: str | int) -> Iterator[T]:
+        """Every item of a list, page by page. Raises Stalled("ForgeAnswer") for a list of more than PAGES pages: a part is not the list."""
+        for page in range(1, PAGES + 1):
+            answer = self.send("GET", _path(path, {**query, "page": page}))
+            yield from decoded(answer.body, list[kind])  # type: ignore[valid-type]
+            if not answer.more:
+                return
+        raise Stalled(f"the forge lists more than {PAGES} pages", reason="ForgeAnswer")
+
+    def made(self, kind: type[T], path: str, body: Any) -> T:
+        """What a POST made, as a `kind`."""
+        return decoded(self.send("POST", path, body).body, kind)
+
+    def send(self, method: str, path: str, body: Any = None) -> Answer:
+        """One request; `path` begins with a slash and is below `api`."""
+        parts = urlsplit(self.api)
+        headers = {"Accept": "application/json", "User-Agent": AGENT, **self.sign(_token(self.token_file))}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        data = msgspec.json.encode(body) if body is not None else None
+        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
+        with _Ended(connection, self.deadline) as ended:
+            connection.connect()
+            ended.sock = connection.sock
+            connection.request(method, parts.path.rstrip("/") + path, data, headers, preload_content=False)
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.headers.items()}
+            content = _read(response)
+        if not 200 <= response.status < 300:
+            raise refusal(response.status, found, time.time())
+        return Answer(found, content)
+
+    def _connection(self, scheme: str, host: str, port: int | None) -> HTTPConnection:
+        if scheme != "https" and host not in LOCAL:
+            raise Stalled("a token is sent over https only", reason="ForgeRefused", hint="spec.sources[].forge.api")
+        if scheme != "https":
+            return HTTPConnection(host, port, timeout=self.deadline)
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file or None)
+        except (OSError, ssl.SSLError) as error:
+            hint = "spec.sources[].forge.caFile"
+            raise Stalled("the file of certificates cannot be read", reason="ForgeRefused", hint=hint) from error
+        return HTTPSConnection(host, port, timeout=self.deadline, ssl_context=context)
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """JSON as a `kind`; fields that are not asked for are skipped. Raises Stalled("ForgeAnswer"), without a word of the body."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise Stalled("the forge answers in a form that is not its API's", reason="ForgeAnswer") from error
+
+
+def refusal(status: int, headers: Mapping[str, str], now: float) -> NidusError:
+    """What an answer that is no success means. A limit comes as 429, or as 403 with the forge's own headers."""
+    limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
+    if status == 429 or (status in (403, 503) and limited):
+        after = _pause(headers, now)
+        told = f"the forge asks to wait {after:.0f} s: its limit of requests is reached"
+        return Unavailable(told, reason="ForgeLimited", after=after)
+    if status in (401, 403):
+        hint = "spec.sources[].forge.tokenFile: the token is wrong, has ended, or lacks a right"
+        return Stalled(f"the forge refuses the token ({status})", reason="ForgeRefused", hint=hint)
+    if status in (404, 410):
+        told = "the forge has no such thing, or does not show it to this token"
+        return Stalled(told, reason="ForgeMissing", hint="spec.sources[].forge.repository")
+    if 300 <= status < 400:
+        told = "the forge answers with another address, which is not followed"
+        return Stalled(told, reason="ForgeAnswer", hint="spec.sources[].forge.api and repository, in their new form")
+    if status >= 500 or status in (408, 409):
+        return Unavailable(f"the forge fails ({status})", reason="ForgeUnreachable")
+    return Stalled(f"the forge refuses a request ({status})", reason="ForgeAnswer")
+
+
+def _pause(headers: Mapping[str, str], now: float) -> float:
+    """Seconds to wait, as the forge says it: Retry-After in seconds or as a date, else the time its limit begins anew."""
+    told = headers.get("retry-after", "")
+    found = _number(told)
+    if found is None and told:
+        with suppress(TypeError, ValueError, OverflowError):
+            found = parsedate_to_datetime(told).timestamp() - now
+    if found is None and (reset := _number(headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", "")))):
+        found = reset - now
+    return min(LONGEST, max(1.0, found if found is not None else LEAST))
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
+def _path(path: str, query: Mapping[str, str | int]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def _token(file: str) -> str:
+    try:
+        token = Path(file).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "spec.sources[].forge.tokenFile"
+        raise Stalled("the forge's token cannot be read", reason="ForgeRefused", hint=hint) from error
+    if not token or not token.isprintable() or " " in token:
+        raise Stalled("the file of the forge's token is empty or holds more than a token", reason="ForgeRefused")
+    return token
+
+
+def _read(response: Any) -> bytes:
+    found = bytearray()
+    while chunk := response.read(CHUNK):
+        found += chunk
+        if len(found) > SIZE:
+            raise Stalled(f"an answer of the forge has more than {SIZE >> 20} MiB", reason="ForgeAnswer")
+    return bytes(found)
+
+
+class _Ended:
+    """Closes a connection afterwards, and cuts it at the deadline, however slowly bytes come (M17). Failures become Unavailable."""
+
+    def __init__(self, connection: HTTPConnection, seconds: float) -> None:
+        self.sock: socket.socket | None = None  # once connected: the connection gives it to the answer
+        self._connection, self._seconds = connection, seconds
+        self._late = threading.Event()
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Ended":
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._timer.cancel()
+        self._connection.close()
+        if self._late.is_set():  # whatever came: its end may be where it was cut
+            told = f"the forge does not answer within {self._seconds:g} s"
+            raise Unavailable(told, reason="ForgeUnreachable") from None
+        if isinstance(error, HTTPError | HTTPException | OSError | ValueError):
+            told = f"the forge cannot be reached ({type(error).__name__})"
+            raise Unavailable(told, reason="ForgeUnreachable") from None
+
+    def _cut(self) -> None:
+        self._late.set()
+        with suppress(OSError, AttributeError):
+            (self.sock or self._connection.sock).shutdown(socket.SHUT_RDWR)

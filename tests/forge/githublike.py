@@ -1,0 +1,183 @@
+"""The API of GitHub, and where it differs that of Gitea and Forgejo, as their documentation has it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.forge.state import Account, Change, Note, Review, State, Status, instant
+from tests.forge.wire import Asked, Refused
+
+STATES = {
+    "github": ("error", "failure", "pending", "success"),
+    "gitea": ("error", "failure", "pending", "success", "warning"),
+}
+LONGEST = {"github": 65_536, "gitea": 1 << 30}
+SAME = 1000  # statuses of one commit and context
+
+
+def github(state: State, asked: Asked) -> Any:
+    if asked.headers.get("authorization") != f"Bearer {state.token}":
+        raise Refused(401, "Bad credentials")
+    if not asked.headers.get("user-agent"):
+        raise Refused(403, "Request forbidden by administrative rules")
+    return _answer(state, asked, "github")
+
+
+def gitea(state: State, asked: Asked) -> Any:
+    if asked.headers.get("authorization") != f"token {state.token}":
+        raise Refused(401, "token is required")
+    return _answer(state, asked, "gitea")
+
+
+def _answer(state: State, asked: Asked, kind: str) -> Any:
+    if asked.path == "/user" and asked.method == "GET":
+        return _user(state.bot)
+    rest = asked.path.removeprefix(f"/repos/{state.repository}/")
+    if rest == asked.path:
+        raise Refused(404, "Not Found")
+    for method, pattern, answer in ROUTES:
+        found = re.fullmatch(pattern, rest)
+        if found and method == asked.method:
+            return answer(state, asked, kind, *found.groups())
+    raise Refused(404, "Not Found")
+
+
+def _paged(asked: Asked, kind: str, *allowed: str) -> None:
+    if kind == "github":
+        asked.paged("per_page", 30, 100, *allowed)
+    else:
+        asked.paged("limit", 30, 50, *allowed)
+
+
+def _change(state: State, number: str) -> Change:
+    if int(number) not in state.changes:
+        raise Refused(404, "Not Found")
+    return state.changes[int(number)]
+
+
+def _note(state: State, comment: str) -> Note:
+    for notes in state.notes.values():
+        for note in notes:
+            if note.id == int(comment) and not note.system:
+                return note
+    raise Refused(404, "Not Found")
+
+
+def pulls(state: State, asked: Asked, kind: str) -> Any:
+    _paged(asked, kind, "state", "base", "sort", "direction")
+    if asked.query.get("state", "open") != "open":
+        raise Refused(422)
+    found = [one for one in state.changes.values() if one.state == "open"]
+    if kind == "github" and "base" in asked.query:
+        found = [one for one in found if one.base == asked.query["base"]]
+    return [_pull(one) for one in reversed(found)]
+
+
+def pull(state: State, asked: Asked, kind: str, number: str) -> Any:
+    return _pull(_change(state, number))
+
+
+def comments(state: State, asked: Asked, kind: str, number: str) -> Any:
+    _change(state, number)
+    if kind == "github":
+        _paged(asked, kind)
+    return [_comment(note) for note in state.notes[int(number)] if not note.system]
+
+
+def comment(state: State, asked: Asked, kind: str, number: str) -> Any:
+    _change(state, number)
+    asked.only("body")
+    note = Note(next(state.ids), state.bot, asked.text("body", LONGEST[kind]), state.touch(int(number)))
+    state.notes[int(number)].append(note)
+    return _comment(note)
+
+
+def edit(state: State, asked: Asked, kind: str, comment: str) -> Any:
+    note = _note(state, comment)
+    asked.only("body")
+    if note.author != state.bot:
+        raise Refused(403, "Resource not accessible")
+    note.body = asked.text("body", LONGEST[kind])
+    state.tick()
+    return _comment(note)
+
+
+def react(state: State, asked: Asked, kind: str, comment: str) -> Any:
+    note = _note(state, comment)
+    asked.only("content")
+    if asked.text("content", 20) not in ("+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"):
+        raise Refused(422)
+    state.reactions.append((note.id, asked.body["content"]))
+    return {"id": next(state.ids), "content": asked.body["content"]}
+
+
+def reviews(state: State, asked: Asked, kind: str, number: str) -> Any:
+    _change(state, number)
+    _paged(asked, kind)
+    return [_review(one, kind) for one in state.reviews[int(number)]]
+
+
+def status(state: State, asked: Asked, kind: str, commit: str) -> Any:
+    asked.only("state", "context", "description", "target_url")
+    if asked.text("state", 20) not in STATES[kind]:
+        raise Refused(422, "state")
+    told = asked.text("description", 140 if kind == "github" else 1 << 16)
+    made = Status(commit, asked.body["state"], asked.text("context", 255), told)
+    if sum(one.commit == commit and one.name.lower() == made.name.lower() for one in state.statuses) >= SAME:
+        raise Refused(422, "This SHA and context has reached the maximum number of statuses.")
+    state.statuses.append(made)
+    return {"id": next(state.ids), "state": made.state}
+
+
+def permission(state: State, asked: Asked, kind: str, name: str) -> Any:
+    account = state.account(name)
+    if account is None:
+        raise Refused(404, "Not Found")
+    return {"permission": state.may.get(name, "none"), "user": _user(account)}
+
+
+ROUTES: Any = (
+    ("GET", r"pulls", pulls),
+    ("GET", r"pulls/([0-9]+)", pull),
+    ("GET", r"pulls/([0-9]+)/reviews", reviews),
+    ("GET", r"issues/([0-9]+)/comments", comments),
+    ("POST", r"issues/([0-9]+)/comments", comment),
+    ("PATCH", r"issues/comments/([0-9]+)", edit),
+    ("POST", r"issues/comments/([0-9]+)/reactions", react),
+    ("POST", r"statuses/([0-9a-f]{40}|[0-9a-f]{64})", status),
+    ("GET", r"collaborators/([^/]+)/permission", permission),
+)
+
+
+def _user(account: Account) -> Any:
+    return {"id": account.id, "login": account.name, "type": "User"}
+
+
+def _pull(one: Change) -> Any:
+    return {
+        "number": one.number,
+        "state": "open" if one.state == "open" else "closed",
+        "user": _user(one.author),
+        "title": f"Change {one.number}",
+        "head": {"sha": one.head, "ref": "feature"},
+        "base": {"sha": "0" * 40, "ref": one.base},
+        "updated_at": instant(one.updated),
+        "merged_at": instant(one.heads[-1][0]) if one.state == "merged" else None,
+        "merge_commit_sha": one.merged or None,
+    }
+
+
+def _comment(note: Note) -> Any:
+    return {"id": note.id, "user": _user(note.author), "body": note.body, "created_at": instant(note.at)}
+
+
+def _review(one: Review, kind: str) -> Any:
+    words = {"github": {}, "gitea": {"CHANGES_REQUESTED": "REQUEST_CHANGES", "COMMENTED": "COMMENT"}}
+    return {
+        "id": 1,
+        "user": _user(one.by),
+        "state": words[kind].get(one.verdict, one.verdict),
+        "commit_id": one.head,
+        "submitted_at": instant(one.at),
+    }

@@ -1,0 +1,210 @@
+"""The clients of forges against a forge that speaks the documented API of each, on a real socket."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler import forges
+from reconciler.errors import NidusError, Stalled, Unavailable
+from reconciler.forges import transport
+from reconciler.model import Person
+from tests.forge.server import SPEAKS, Forge
+
+HEAD, NEXT = "a" * 40, "b" * 40
+
+
+@pytest.fixture(params=sorted(SPEAKS))
+def forge(request: pytest.FixtureRequest) -> Iterator[Forge]:
+    made = Forge(request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text("t0ken\n")
+    return file
+
+
+@pytest.fixture
+def client(forge: Forge, token: Path) -> forges.Forge:
+    return forges.FORGES[forge.provider](forge.api, forge.state.repository, str(token), "")
+
+
+def reason(error: pytest.ExceptionInfo[NidusError]) -> str:
+    return error.value.reason
+
+
+def test_a_change_is_read_as_it_is(forge: Forge, client: forges.Forge) -> None:
+    number = forge.state.open(HEAD)
+    found = client.change(number)
+    assert (found.number, found.head, found.base, found.state, found.merged) == (1, HEAD, "main", "open", "")
+    assert found.author == Person(forge.state.people["ada"].id, "ada")
+    forge.state.close(number)
+    assert client.change(number).state == "closed"
+    forge.state.merge(number, NEXT)
+    assert (client.change(number).state, client.change(number).merged) == ("merged", NEXT)
+    assert client.me() == Person(1, "nidus-bot")
+
+
+def test_a_fast_forward_is_merged_by_its_head(forge: Forge, client: forges.Forge) -> None:
+    number = forge.state.open(HEAD)
+    forge.state.merge(number, HEAD)
+    assert client.change(number).merged == HEAD
+
+
+def test_all_pages_are_read_and_other_branches_left_out(forge: Forge, client: forges.Forge) -> None:
+    for _ in range(203):
+        forge.state.open(HEAD)
+    forge.state.open(HEAD, base="other")
+    assert [one.number for one in client.open_changes("main")] == list(range(203, 0, -1))
+    assert {one.headers["host"] for one in forge.asked} == {
+        forge.api.split("/")[2]
+    }  # the link to another host is not followed
+    for count in range(130):
+        forge.state.say(1, "ada", f"comment {count}")
+    assert [one.body for one in client.comments(1)] == [f"comment {count}" for count in range(130)]
+
+
+def test_a_comment_is_written_and_written_over(forge: Forge, client: forges.Forge) -> None:
+    number = forge.state.open(HEAD)
+    made = client.put_comment(number, "one")
+    assert client.put_comment(number, "two", made) == made
+    assert forge.state.ours(number) == ["two"]
+    forge.state.notes[number].clear()
+    with pytest.raises(Stalled) as error:
+        client.put_comment(number, "three", made)
+    assert reason(error) == "ForgeMissing"
+    said = forge.state.say(number, "ada", "/nidus plan")
+    client.react(number, said)
+    assert [one for one, _ in forge.state.reactions] == [said]
+
+
+def test_a_status_is_short_enough(forge: Forge, client: forges.Forge) -> None:
+    client.put_status(HEAD, "pending", "nidus/plan", "x" * 1000)
+    client.put_status(HEAD, "failure", "nidus/plan", "done")
+    assert forge.state.shown(HEAD) == ["pending", "failed" if forge.provider == "gitlab" else "failure"]
+
+
+@pytest.mark.parametrize(("may", "writes"), [("admin", True), ("write", True), ("read", False), ("none", False)])
+def test_who_may_write(forge: Forge, client: forges.Forge, may: str, writes: bool) -> None:
+    account = forge.state.person("eve", may)
+    assert client.can_write(Person(account.id, account.name)) is writes
+    assert client.can_write(Person(999_999, "nobody")) is False
+
+
+def test_approvals_name_the_head_they_were_given_for(forge: Forge, client: forges.Forge) -> None:
+    number = forge.state.open(HEAD)
+    forge.state.review(number, "bob")
+    assert [(one.by.name, one.head) for one in client.approvals(client.change(number))] == [("bob", HEAD)]
+    forge.state.pushed(number, NEXT)
+    assert [one.head for one in client.approvals(client.change(number))] == [HEAD]
+    forge.state.review(number, "bob", "COMMENTED")
+    assert len(client.approvals(client.change(number))) == 1
+    forge.state.review(number, "bob", "CHANGES_REQUESTED")
+    assert client.approvals(client.change(number)) == ()
+
+
+# Forges that misbehave
+
+
+def raised(client: forges.Forge) -> NidusError:
+    with pytest.raises(NidusError) as error:
+        client.change(1)
+    assert "t0ken" not in str(error.value) + error.value.told
+    return error.value
+
+
+def test_limits_are_kept_as_the_forge_says_them(forge: Forge, client: forges.Forge) -> None:
+    forge.fail(403, headers={"Retry-After": "17"}, times=1)
+    found = raised(client)
+    assert isinstance(found, Unavailable) and (found.reason, found.after) == ("ForgeLimited", 17.0)
+    forge.fail(429, times=1)
+    found = raised(client)
+    assert isinstance(found, Unavailable) and found.after == 60.0
+    forge.fail(429, headers={"Retry-After": "99999999"}, times=1)
+    found = raised(client)
+    assert isinstance(found, Unavailable) and found.after == 3600.0
+
+
+def test_the_time_a_limit_begins_anew_is_waited_for() -> None:
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1000"}
+    found = transport.refusal(403, headers, 940.0)
+    assert isinstance(found, Unavailable) and found.after == 60.0
+    found = transport.refusal(429, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1445412470.0)
+    assert isinstance(found, Unavailable) and found.after == 10.0
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (401, "ForgeRefused"),
+        (403, "ForgeRefused"),
+        (404, "ForgeMissing"),
+        (500, "ForgeUnreachable"),
+        (422, "ForgeAnswer"),
+    ],
+)
+def test_what_an_answer_means(forge: Forge, client: forges.Forge, status: int, expected: str) -> None:
+    forge.fail(status)
+    assert raised(client).reason == expected
+
+
+def test_a_redirect_is_not_followed(forge: Forge, client: forges.Forge) -> None:
+    forge.fail(302, headers={"Location": f"{forge.api}/user"})
+    assert raised(client).reason == "ForgeAnswer"
+    assert len(forge.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"null", b'{"number":', b"\xff\xfe", b"[" * 100_000, b'{"number": "1"}', b" " * (transport.SIZE + 1)],
+    ids=["empty", "list", "null", "cut", "bytes", "deep", "type", "large"],
+)
+def test_answers_of_another_form_are_its_failure(forge: Forge, client: forges.Forge, body: bytes) -> None:
+    forge.fail(200, body=body)
+    assert raised(client).reason == "ForgeAnswer"
+
+
+def test_a_commit_of_another_form_reaches_no_command(forge: Forge, client: forges.Forge) -> None:
+    forge.state.open("--upload-pack=x")
+    assert raised(client).reason == "ForgeAnswer"
+
+
+def test_a_list_without_an_end_is_an_error(forge: Forge, client: forges.Forge) -> None:
+    forge.fail(200, body=b"[]", headers={"Link": '<x>; rel="next"'})
+    with pytest.raises(Stalled) as error:
+        list(client.open_changes("main"))
+    assert reason(error) == "ForgeAnswer" and len(forge.asked) == transport.PAGES
+
+
+def test_slow_bytes_end_by_the_deadline(forge: Forge, token: Path) -> None:
+    forge.fail(200, body=b" " * 1000, drip=0.05)
+    slow = transport.Transport(forge.api, str(token), deadline=0.3)
+    with pytest.raises(Unavailable) as error:
+        slow.send("GET", "/user")
+    assert error.value.message == "the forge does not answer within 0.3 s"
+
+
+def test_a_forge_that_is_down_is_unavailable(token: Path) -> None:
+    gone = transport.Transport("http://127.0.0.1:9", str(token))
+    with pytest.raises(Unavailable) as error:
+        gone.send("GET", "/user")
+    assert reason(error) == "ForgeUnreachable"
+
+
+def test_a_token_goes_over_tls_only(token: Path) -> None:
+    with pytest.raises(Stalled) as error:
+        transport.Transport("http://forge.example.com", str(token)).send("GET", "/user")
+    assert reason(error) == "ForgeRefused"
+
+
+def test_a_token_that_cannot_be_used_is_said(forge: Forge, token: Path) -> None:
+    for text in ("", "two words", "line\r\nX-Other: 1", "päss"):
+        token.write_text(text)
+        with pytest.raises(Stalled) as error:
+            transport.Transport(forge.api, str(token)).send("GET", "/user")
+        assert reason(error) == "ForgeRefused"
+    assert forge.asked == []
