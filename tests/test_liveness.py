@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import ctypes, threading
 from reconciler.controller import liveness
@@ -30,3 +32,42 @@ def test_a_process_whose_interpreter_is_held_ends_with_a_traceback() -> None:
 def test_a_short_call_is_survived() -> None:
     done = run(held=20.0, hold=0.5)
     assert (done.stdout.split(), done.returncode, done.stderr) == (["held", "survived"], 0, "")
+
+
+ENDING = """
+import threading
+from reconciler.controller import liveness
+with liveness.ending(None, {seconds}):
+    threading.Event().wait({takes})
+print("ended", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "takes", "code", "said"), [(1.0, 60.0, 1, ""), (30.0, 0.1, 0, "ended\n")])
+def test_a_stop_that_takes_too_long_says_what_it_waits_for(seconds: float, takes: float, code: int, said: str) -> None:
+    script = ENDING.format(seconds=seconds, takes=takes)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (code, said)
+    assert ('File "<string>", line 5' in done.stderr) is (code == 1)
+
+
+ELSEWHERE = """
+import signal, threading, time
+from reconciler.verbs import run
+ended = threading.Event()
+signal.signal(signal.SIGTERM, lambda number, frame: ended.set())
+
+def other() -> None:
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    time.sleep(300)
+
+threading.Thread(target=other, daemon=True).start()
+run.rest(ended)
+print("ended", flush=True)
+"""
+
+
+def test_a_signal_that_another_thread_takes_ends_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "ended\n")

@@ -4,7 +4,8 @@ that ends by an exception."""
 import faulthandler
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from reconciler.report import bugs, log
@@ -30,8 +31,8 @@ def stalled(signs: Sequence[Sign]) -> str:
     return ", ".join(f"{sign.name} for {silence:.0f} s" for sign, silence in silences if silence > sign.limit)
 
 
-def watch(problem: Callable[[], str], stop: threading.Event, *, held: float = HELD) -> None:
-    """Look in a thread of its own until `stop` is set; end the process when `problem` names one.
+def watch(problem: Callable[[], str], stop: threading.Event, *, held: float = HELD) -> threading.Thread:
+    """Look in a thread of its own, which is returned, until `stop` is set; end the process when `problem` names one.
 
     Where the interpreter is held for `held` seconds (one call of C that does not give it back) this thread cannot look either:
     then a thread without Python, set up anew at every look, writes all tracebacks to standard error and ends the process.
@@ -46,7 +47,22 @@ def watch(problem: Callable[[], str], stop: threading.Event, *, held: float = HE
                 die(f"no sign of life: {found}")
         faulthandler.cancel_dump_traceback_later()
 
-    threading.Thread(target=look, name="heartbeat", daemon=True).start()
+    thread = threading.Thread(target=look, name="heartbeat", daemon=True)
+    thread.start()
+    return thread
+
+
+@contextmanager
+def ending(heartbeat: threading.Thread | None, seconds: float) -> Iterator[None]:
+    """The stop of a process, whose `heartbeat` has ended or is about to: where it takes longer than `seconds`, all tracebacks are
+    written to standard error and the process ends, so that nobody has to guess what it waited for."""
+    if heartbeat is not None:
+        heartbeat.join(1.0)  # it disarms the one timer there is
+    faulthandler.dump_traceback_later(seconds, exit=True, file=_ERRORS)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def be_loud() -> None:

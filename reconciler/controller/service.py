@@ -36,6 +36,7 @@ LISTENER_STALL = 60.0  # seconds the loop of a listener may not move: it never w
 STALE = 300.0  # seconds without a watch on the host before a leader says so
 ENDS = frozenset({"Ready", "Suspended", "Held", "Invalid"})  # words that do not pass by themselves
 GRACE = 20.0  # seconds a stop gives the passes under way (H2)
+LAST = 45.0  # seconds a stop may take in all: less than the terminationGracePeriodSeconds of deploy/controller.yaml
 
 
 class Service:
@@ -51,6 +52,7 @@ class Service:
         config = settings.config
         self._stop = threading.Event()
         self._stops: list[Callable[[], None]] = []
+        self._heartbeat: threading.Thread | None = None
         self._signs: tuple[Sign, ...] = ()
         self.bare = edge.host(config.host)
         duration = units.duration(config.lease.duration)
@@ -77,7 +79,7 @@ class Service:
             return
         self._leading = True
         self._lead()
-        liveness.watch(self._stalled, self._stop)
+        self._heartbeat = liveness.watch(self._stalled, self._stop)
         log.line("Started", identity=self.settings.identity, host=self.registry.facts.version)
 
     def _lead(self) -> None:
@@ -180,6 +182,11 @@ class Service:
             return
         self._ended = True
         self._stop.set()
+        with liveness.ending(self._heartbeat, LAST):
+            self._end()
+        log.line("Stopped", identity=self.settings.identity)
+
+    def _end(self) -> None:
         self.queue.close()
         ends = time.monotonic() + GRACE
         if self.sources is not None:
@@ -195,7 +202,6 @@ class Service:
         self.renderer.close()
         self.lease.release(give_back=ended)
         self.host.close()
-        log.line("Stopped", identity=self.settings.identity)
 
     # Wakes
 

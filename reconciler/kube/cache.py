@@ -21,6 +21,7 @@ from reconciler.model import Object, ObjectRef
 from reconciler.plan.mark import ref_of
 
 __all__ = ["Cache", "Selection"]
+JOIN = 3.0  # seconds the threads have to end, all together
 Failed = Callable[[str, Exception], None]
 """Hears of an exception that is none of ours, and where it was met."""
 
@@ -62,9 +63,12 @@ class Cache:
             reflector.start()
 
     def stop(self) -> None:
-        """End every watch; what is cached stays readable."""
+        """End every watch and wait a moment for the threads; what is cached stays readable."""
         for reflector in self.reflectors:
             reflector.stop()
+        ends = time.monotonic() + JOIN
+        for reflector in self.reflectors:
+            reflector.join(max(0.0, ends - time.monotonic()))
 
     def wait_synced(self, deadline: float) -> bool:
         """Wait up to `deadline` seconds until every selection was listed once; whether it was."""

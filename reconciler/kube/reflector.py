@@ -115,11 +115,14 @@ class Reflector:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the watch and wait a moment for the thread."""
+        """End the watch; `join` waits for the thread."""
         self._stopped.set()
         self._interrupt()
+
+    def join(self, seconds: float) -> None:
+        """Wait at most `seconds` for the thread, after `stop`."""
         if self._thread.is_alive():
-            self._thread.join(5.0)
+            self._thread.join(seconds)
 
     def ask(self) -> int:
         """List everything anew now. Returns a number for `wait_listed`."""

@@ -1,6 +1,7 @@
 """`nidus run`: the controller, until a signal ends it."""
 
 import argparse
+import threading
 
 from reconciler.verbs import connection
 
@@ -22,7 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start, wait for SIGTERM or SIGINT, stop within the grace period (H2). Exit code 0 after a stop, 1 where it could not start."""
     import signal
-    import threading
 
     from reconciler.controller.service import Service
 
@@ -38,7 +38,14 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGINT, end)
     try:
         service.start()
-        ended.wait()
+        rest(ended)
     finally:
         service.stop()
     return 0
+
+
+def rest(ended: threading.Event) -> None:
+    """Wait until a signal's handler sets `ended`. Handlers run in this, the main thread, which a signal that another thread takes
+    does not wake: so it wakes by itself."""
+    while not ended.wait(1.0):
+        pass
