@@ -20,7 +20,7 @@ test-core: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "core and not long" -q
 
 test-long: host
-	$(BIN)/python -m pytest -m long --timeout=900
+	$(BIN)/python -m pytest -m long -n $(JOBS) --dist loadgroup --timeout=900
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

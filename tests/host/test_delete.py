@@ -77,6 +77,7 @@ def test_delete_removes_everything_the_namespace_last(shared_field: Field) -> No
     assert {"statefulsets", "services", "secrets", "rolebindings"} <= {ref["resource"] for ref in about}
 
 
+@pytest.mark.long
 def test_orphan_touches_nothing_and_closes_the_record(shared_field: Field) -> None:
     field = shared_field
     name = _two(field, deletion={"policy": "Orphan", "grace": "1s"})
@@ -90,6 +91,7 @@ def test_orphan_touches_nothing_and_closes_the_record(shared_field: Field) -> No
     assert [event for event in field.writes(since) if event["objectRef"].get("namespace") != own] == []
 
 
+@pytest.mark.long
 def test_protect_holds_always(shared_field: Field) -> None:
     """No digest to approve: the file must come back, or the protection be lifted first."""
     field = shared_field
@@ -135,6 +137,7 @@ def test_budget_of_removals_and_the_last_cluster(shared_field: Field) -> None:
     assert all(_uids(field, names[2]).values())
 
 
+@pytest.mark.long
 def test_a_renamed_directory_is_no_removal(shared_field: Field) -> None:
     field = shared_field
     name = _two(field, deletion={"policy": "Delete", "grace": "1s"})

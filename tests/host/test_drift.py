@@ -30,6 +30,7 @@ def test_a_host_field_edited_by_hand_is_put_back(shared_field: Field) -> None:
     field.wait(name)
 
 
+@pytest.mark.long
 def test_a_host_object_deleted_by_hand_comes_back(shared_field: Field) -> None:
     field = shared_field
     name, _ = standing(field, "kept")
@@ -61,6 +62,7 @@ def test_nested_drift_is_found_when_looked_at(shared_field: Field) -> None:
     field.until("it is there again", lambda: inside.get("v1", "ConfigMap", "kept", f"{name}-web"))
 
 
+@pytest.mark.long
 def test_replicas_are_left_to_an_autoscaler(shared_field: Field) -> None:
     """A count written through the scale subresource stays while an autoscaler drives the object, whatever else of it changes
     (A1); once that is gone, it is somebody's edit."""
@@ -124,6 +126,7 @@ def test_each_pack_says_what_becomes_of_drift(shared_field: Field) -> None:
         )
 
 
+@pytest.mark.long
 def test_nobody_is_fought_for_ever(shared_field: Field) -> None:
     """The sixth time within ten minutes we say who keeps changing what, and stop (R3)."""
     field = shared_field

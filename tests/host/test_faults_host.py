@@ -104,6 +104,7 @@ def served(field: Field) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_a_source_removed_from_the_configuration_deletes_nothing(shared_field: Field) -> None:
     """Its clusters stay as they are; put back, they go on (D5)."""
     field = shared_field
@@ -158,6 +159,7 @@ def test_rights_revoked_and_given_back(shared_field: Field) -> None:
     assert deletes(field) == []
 
 
+@pytest.mark.long
 def test_a_token_nobody_knows(shared_field: Field) -> None:
     """The process ends with one clear sentence and writes nothing."""
     field = shared_field

@@ -90,6 +90,7 @@ def test_61_an_object_made_with_its_kind_stays_ours(own_field: Field) -> None:
     assert not own_field.status(own_field.cluster()).get("plan", {}).get("held")
 
 
+@pytest.mark.long
 def test_62_a_count_scaled_by_hand_is_put_back(own_field: Field) -> None:
     inside = standing(own_field, "62")
     at = (*DEPLOYMENT, "scale", "app")
@@ -124,6 +125,7 @@ def edit_ports(inside: Client) -> None:
     edit(inside, DEPLOYMENT, "resolver", other)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("looks_between", [True, False])
 def test_64_an_edited_port_is_corrected(own_field: Field, looks_between: bool) -> None:
     inside = standing(own_field, "64")
@@ -137,6 +139,7 @@ def test_64_an_edited_port_is_corrected(own_field: Field, looks_between: bool) -
     assert ports(seen(inside, DEPLOYMENT, "resolver")) == [("metrics", 9153), ("udp", 53)]
 
 
+@pytest.mark.long
 def test_65_a_key_added_by_hand_becomes_ours_with_git(own_field: Field) -> None:
     inside = standing(own_field, "65")
     edit(inside, MAP, "conf", lambda live: live["data"].update(same="x", other="y"))
@@ -157,6 +160,7 @@ def _latest(case: str, path: str, number: int) -> str:
     return (folder / str(number) / path).read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("null", [False, True])
 def test_67_a_default_block_goes_with_its_type(own_field: Field, null: bool) -> None:
     inside = standing(own_field, "67")
@@ -177,6 +181,7 @@ def _recreates(inside: Client) -> Object | None:
     return live if live["spec"]["strategy"]["type"] == "Recreate" else None
 
 
+@pytest.mark.long
 def test_71_replicas_stay_where_an_autoscaler_takes_over(own_field: Field) -> None:
     inside = standing(own_field, "71")
     commit = lay(own_field, "71", 2)

@@ -150,6 +150,7 @@ def test_without_git_and_mirror_a_cluster_is_held(shared_field: Field) -> None:
     assert deletes(field) == []
 
 
+@pytest.mark.long
 def test_an_empty_repository_is_held(shared_field: Field) -> None:
     field = shared_field
     names = standing(field, "a", "b")
@@ -169,6 +170,7 @@ def test_an_empty_repository_is_held(shared_field: Field) -> None:
     assert deletes(field) == []
 
 
+@pytest.mark.long
 def test_a_renamed_folder_changes_nothing(shared_field: Field) -> None:
     field = shared_field
     (name,) = standing(field, "a")
@@ -183,6 +185,7 @@ def test_a_renamed_folder_changes_nothing(shared_field: Field) -> None:
     field.wait(name)
 
 
+@pytest.mark.long
 def test_rewritten_history_is_held(shared_field: Field) -> None:
     """A forced push of another history that lacks a cluster deletes nothing; going back ends it (S5)."""
     field = shared_field
@@ -207,6 +210,7 @@ def test_rewritten_history_is_held(shared_field: Field) -> None:
     assert deletes(field) == []
 
 
+@pytest.mark.long
 def test_a_missing_branch_or_path_is_told(shared_field: Field) -> None:
     field = shared_field
     (name,) = standing(field, "a")

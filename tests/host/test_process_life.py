@@ -182,6 +182,7 @@ def test_a_mark_outlives_the_process(shared_field: Field) -> None:
     field.until("the mark is answered", lambda: field.source()["generation"] >= wanted)
 
 
+@pytest.mark.long
 def test_a_resync_asked_for_is_done_once(shared_field: Field) -> None:
     """The mark of `nidus sync` is answered once, not again at every start."""
     field = shared_field

@@ -41,6 +41,7 @@ def test_suspended_by_a_request(shared_field: Field) -> None:
     field.until("drift is corrected", lambda: field.admin.get(*policy))
 
 
+@pytest.mark.long
 def test_a_suspension_ends_by_itself(shared_field: Field) -> None:
     field = shared_field
     name, _ = standing(field, "kept")
@@ -49,6 +50,7 @@ def test_a_suspension_ends_by_itself(shared_field: Field) -> None:
     field.wait(name, "Ready", 20)
 
 
+@pytest.mark.long
 def test_suspended_in_git(shared_field: Field) -> None:
     """`nidus resume` cannot lift it; a commit can."""
     field = shared_field
@@ -90,6 +92,7 @@ def test_a_hostile_secret_is_an_error_and_no_more(shared_field: Field) -> None:
     field.wait(name)
 
 
+@pytest.mark.long
 def test_the_kubeconfig_of_the_secret_is_never_loaded(shared_field: Field) -> None:
     """Its `config` may name programs and servers as it likes: nobody reads it (M15)."""
     field = shared_field

@@ -76,6 +76,7 @@ def test_a_nested_object_of_somebody_else_stays_theirs(shared_field: Field) -> N
     assert inside.get("v1", "ConfigMap", "taken", f"{name}-web") == before
 
 
+@pytest.mark.long
 def test_a_successor_under_another_uid_is_kept(shared_field: Field) -> None:
     """Ours was deleted and somebody made another of the same name: reported, not touched; pruning leaves it and forgets it."""
     field = shared_field

@@ -64,6 +64,7 @@ def test_beyond_the_budget_waits_for_its_approval(shared_field: Field) -> None:
     field.wait(name)
 
 
+@pytest.mark.long
 def test_a_larger_set_than_approved_is_held_again(shared_field: Field) -> None:
     """An approval of four says nothing about a fifth; of five it covers any four of them (P7)."""
     field = shared_field
@@ -83,6 +84,7 @@ def test_a_larger_set_than_approved_is_held_again(shared_field: Field) -> None:
     field.until("all five are gone", lambda: set(maps(inside, name)) == {"kept"})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["same commit", "later commit", "empty commit"])
 def test_a_trailer_approves(shared_field: Field, where: str) -> None:
     """`Nidus-Approve: DIGEST` in the commit that removes (the digest from `nidus plan`), or in a later one."""
@@ -101,6 +103,7 @@ def test_a_trailer_approves(shared_field: Field, where: str) -> None:
     field.wait(name)
 
 
+@pytest.mark.long
 def test_a_trailer_of_another_digest_releases_nothing(shared_field: Field) -> None:
     field = shared_field
     names = {"kept", "b1", "b2", "b3", "b4"}
