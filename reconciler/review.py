@@ -53,6 +53,20 @@ class Standing:
     unreadable: Mapping[str, Held] = field(default_factory=dict)  # clusters whose record cannot be read, and why
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What another revision would have: the digest of each cluster's bundle, and what is held there."""
+
+    digests: Mapping[str, str] = field(default_factory=dict)
+    held: Mapping[str, Held] = field(default_factory=dict)
+
+
+def base(snapshot: Snapshot, standing: Standing, rules: Rules, facts: HostFacts, now: float) -> Base:
+    """The base that a change request is compared with: what concerns a cluster in the same way there is no part of the change."""
+    bundles, rollout = _meant(snapshot, standing, rules, facts, now)
+    return Base({one.cluster: _digest(one) for one in bundles}, rollout.held)
+
+
 def review(
     snapshot: Snapshot,
     standing: Standing,
@@ -63,30 +77,25 @@ def review(
     *,
     every: bool = False,
     named: Collection[str] = (),
+    against: Base | None = None,
 ) -> Review:
     """What the revision would do to each cluster that it changes, removes or that is held, to those `named`, and with `every` to
-    all.
+    all. `against`: those that differ from this base alone.
 
     A cluster that could not be read is in it, with the reason, and so is one that waits as a whole: nothing that was not looked
     at is left out as unchanged.
     """
-    records = {name: state.record for name, state in standing.states.items()}
-    rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, rules, now)
-    rollout = fleet.withheld(rollout, standing.unreadable)
-    bundles, held = _bundles(rollout, standing, records, rules, facts)
-    rollout = replace(rollout, held={**held, **rollout.held})
-    for name, tombstone in sorted(rollout.tombstones.items()):
-        bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, rules))
-    changed = [
-        bundle for bundle in bundles if every or bundle.cluster in named or _moves(bundle, records.get(bundle.cluster))
-    ]
+    bundles, rollout = _meant(snapshot, standing, rules, facts, now)
+    changed = [one for one in bundles if every or one.cluster in named or _moves(one, standing, against)]
     seen = [_look(bundle, snapshot.source, standing, facts, reader, now) for bundle in changed]
     permit = _permit([one.plan for one in seen if one.plan], standing, snapshot, rules, now)
     looked = {one.cluster: _guarded(one, permit, rollout, standing, now) for one in seen}
     for bundle in changed:
         told = suspension(awake(bundle, now), standing.requests, now)
         looked[bundle.cluster] = replace(looked[bundle.cluster], suspended=told)
-    waiting = {name: ClusterReview(name, held=why) for name, why in rollout.held.items() if name not in looked}
+    known = against.held if against else {}
+    fresh = {name: why for name, why in rollout.held.items() if name not in looked and known.get(name) != why}
+    waiting = {name: ClusterReview(name, held=why) for name, why in fresh.items()}
     same = sum(bundle.cluster not in looked and bundle.cluster not in waiting for bundle in bundles)
     found = sorted([*looked.values(), *map(_unseen, waiting.values())], key=lambda one: one.cluster)
     return Review(snapshot.source, snapshot.revision, facts.name, now, tuple(found), snapshot.violations, same)
@@ -114,7 +123,29 @@ def _bundles(
     return bundles, held
 
 
-def _moves(bundle: Bundle, record: Record | None) -> bool:
+def _meant(
+    snapshot: Snapshot, standing: Standing, rules: Rules, facts: HostFacts, now: float
+) -> tuple[list[Bundle], Rollout]:
+    """The bundle of every cluster that the revision may change or remove, and what it admits and holds."""
+    records = {name: state.record for name, state in standing.states.items()}
+    rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, rules, now)
+    rollout = fleet.withheld(rollout, standing.unreadable)
+    bundles, held = _bundles(rollout, standing, records, rules, facts)
+    for name, tombstone in sorted(rollout.tombstones.items()):
+        bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, rules))
+    return bundles, replace(rollout, held={**held, **rollout.held})
+
+
+def _digest(bundle: Bundle) -> str:
+    """Of a removal there is one in all revisions, whenever it began."""
+    return "removed" if bundle.tombstone else bundle.digest
+
+
+def _moves(bundle: Bundle, standing: Standing, against: Base | None) -> bool:
+    if against is not None:
+        return against.digests.get(bundle.cluster) != _digest(bundle)
+    state = standing.states.get(bundle.cluster)
+    record = state.record if state else None
     return record is None or record.bundle != bundle.digest or bundle.tombstone != record.tombstone
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from reconciler.controller import http
+from reconciler.controller import http, sync_requests
 from reconciler.controller.sync_requests import Marker
 from reconciler.errors import NidusError, UsageError
 from reconciler.kube.client import Client
@@ -25,22 +25,32 @@ def internal(views: http.Views, config: ControllerSpec) -> Served:
         ) from error
 
 
-def webhook(config: ControllerSpec, client: Client, woken: Callable[[str, int], None]) -> Served | None:
+def webhook(
+    config: ControllerSpec, client: Client, woken: Callable[[str, int], None], moved: Callable[[str, int], None]
+) -> Served | None:
     """Serve the webhooks of all sources that have one; None where none has.
 
     `client` is one without the Lease's fence: any replica may store a sync request. `woken` is called with (source,
-    generation) for each stored one.
+    generation) for each stored one of a push, `moved` for each of a change request.
     """
     sources = {one.name: one for one in config.sources if one.webhook is not None}
     if not sources:
         return None
     markers = {name: Marker(client, config.namespace, name, partial(woken, name)) for name in sources}
 
+    changes = {
+        name: Marker(client, config.namespace, name, partial(moved, name), sync_requests.CHANGES)
+        for name, one in sources.items()
+        if one.forge is not None
+    }
+
     def mark(source: str, delivery: Delivery) -> bool:
-        if delivery.kind != "push" or f"refs/heads/{sources[source].branch}" not in delivery.refs:
+        pushed = f"refs/heads/{sources[source].branch}" in delivery.refs
+        marker = (markers if pushed else {}) if delivery.kind == "push" else changes
+        if source not in marker:
             return False
         try:
-            markers[source].mark()
+            marker[source].mark()
         except NidusError as error:
             raise MarkFailed(error.reason) from error
         return True

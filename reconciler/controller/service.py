@@ -9,7 +9,18 @@ from dataclasses import replace
 from functools import partial
 
 from reconciler import fleet
-from reconciler.controller import border, configuration, confinement, http, listeners, liveness, requests, verify
+from reconciler.controller import (
+    border,
+    configuration,
+    confinement,
+    http,
+    listeners,
+    liveness,
+    requests,
+    sync_requests,
+    verify,
+)
+from reconciler.controller.change_loops import ChangeLoops
 from reconciler.controller.checks import Checks, Remembered
 from reconciler.controller.configuration import Configuration
 from reconciler.controller.leadership import LEASE, Lease
@@ -66,6 +77,7 @@ class Service:
         self.sources: Sources | None = None
         self.watches: Watches | None = None
         self.workers: Workers | None = None
+        self.changes: ChangeLoops | None = None
         self._rounds: tuple[Rounds, ...] = ()
         self._confined = confinement.UNKNOWN
         self._configuration = Configuration(settings)
@@ -94,7 +106,7 @@ class Service:
         verify.tell(self.reporter, self.registry)
         self.registry.hear(asked.load(self.host, config.namespace))
         self.sources = sources = Sources(
-            self.settings, self.registry, self.queue, self.reporter, self._stop, self._refreshed
+            self.settings, self.registry, self.queue, self.reporter, self._stop, self._refreshed, self._changed
         )
         self._stops.append(sources.close)
         sources.open()
@@ -105,7 +117,9 @@ class Service:
         self.watches = watches = Watches(self.host, *given)
         self._stops.append(watches.stop)
         watches.start(self._noticed, checks.notice)
-        self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources), config.workers)
+        salted = salt(self.host, config.namespace)
+        self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources, salted), config.workers)
+        self.changes = changes = ChangeLoops(self.settings, self.registry, watches, salted, self._stop)
         self._signs += (
             *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in sources.following.items()),
             *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),
@@ -116,6 +130,8 @@ class Service:
         self.workers.start()
         for one in self._rounds:
             one.start()
+        changes.start()
+        self._signs += tuple(Sign(f"changes {name}", SYNC_STALL, one.silent) for name, one in changes.rounds.items())
 
     def _tell_confinement(self) -> None:
         self._confined = confinement.tell(self.renderer, self.reporter)
@@ -129,12 +145,12 @@ class Service:
         if verdict is not None:
             self.reporter.configuration(verdict.reason, verdict.told, verdict.problem)
 
-    def _tools(self, store: Store, watches: Watches, sources: Sources) -> Tools:
+    def _tools(self, store: Store, watches: Watches, sources: Sources, salted: bytes) -> Tools:
         return Tools(
             store,
             watches.reader,
             self.reporter,
-            salt(self.host, self.settings.config.namespace),
+            salted,
             watches.watch,
             watches.forget,
             lambda: secrets.token_hex(8),
@@ -191,11 +207,14 @@ class Service:
         ends = time.monotonic() + GRACE
         if self.sources is not None:
             self.sources.halt()
+        if self.changes is not None:
+            self.changes.halt()
         ended = self.workers is None or self.workers.join(max(0.0, ends - time.monotonic()))
         for one in self._rounds:
             one.end(max(0.0, ends - time.monotonic()))
-        if self.sources is not None:
-            self.sources.join(max(1.0, ends - time.monotonic()))
+        for ending in (self.changes, self.sources):
+            if ending is not None:
+                ending.join(max(1.0, ends - time.monotonic()))
         for stop in reversed(self._stops):
             stop()
         self.reporter.close()
@@ -219,6 +238,8 @@ class Service:
         """An object of a cluster changed; "" = requests changed."""
         if cluster:
             self.queue.add(cluster)
+            if self.changes is not None:
+                self.changes.moved(cluster)
         else:
             self.checks.requests.ask()
 
@@ -228,10 +249,17 @@ class Service:
             self.reporter.statuses.hear(item)
             if self.sources is not None and self.sources.noticed(item):
                 self.checks.compare.ask()
+            generation = sync_requests.read(item, sync_requests.CHANGES, time.time_ns())
+            self._changed(str(item["metadata"]["name"]), generation)
 
     def _marked(self, source: str, generation: int) -> None:
         if self.sources is not None:
             self.sources.marked(source, generation)
+
+    def _changed(self, source: str, generation: int = 0) -> None:
+        """A change request of a source moved, or without a generation its branch."""
+        if self.changes is not None:
+            self.changes.asked(source, generation)
 
     # Listeners and life
 
@@ -242,7 +270,7 @@ class Service:
         internal = listeners.internal(views, config)
         self._stops.append(internal.stop)
         self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)
-        webhook = listeners.webhook(config, self.bare, self._marked)
+        webhook = listeners.webhook(config, self.bare, self._marked, self._changed)
         if webhook is not None:
             self._stops.append(webhook.stop)
             self._signs += (Sign("webhook listener", LISTENER_STALL, webhook.silent),)
@@ -274,8 +302,7 @@ class Service:
             return "the Lease"
         if self.sources is None or self.watches is None or self.workers is None:
             return "starting"
-        unread = self.sources.unread()
-        if unread:
+        if unread := self.sources.unread():
             return f"not read yet: {', '.join(unread)}"
         stale = self.watches.stale()
         return f"the host is not watched for {stale:.0f} s" if stale > STALE else ""

@@ -24,7 +24,8 @@ SMALL = 8  # clusters; a change of more is queued behind work that has begun
 class Sources:
     """One thread a source, from `open` until `stop` is set; `close` afterwards releases the mirrors.
 
-    `refresh` lists the host anew before a forced look and says whether all of it was listed in time.
+    `refresh` lists the host anew before a forced look and says whether all of it was listed in time; `admitted` is called with the
+    source after each admission.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class Sources:
         reporter: Reporter,
         stop: threading.Event,
         refresh: Callable[[], bool] = lambda: True,
+        admitted: Callable[[str], None] = lambda source: None,
     ) -> None:
+        self._admitted = admitted
         self._refresh = refresh
         self._settings, self._registry, self._queue, self._reporter, self._stop = (
             settings,
@@ -224,6 +227,7 @@ class Sources:
         self.freed(*(before - fleet.names(self._registry.accepted(snapshot.source))))
         for name, content in rollout.admitted.items():
             self._reporter.place(name, snapshot.source, content.specs.clusters[name].path)
+        self._admitted(snapshot.source)
         return rollout
 
     def _wait_for(self, source: str, taken: frozenset[str]) -> None:

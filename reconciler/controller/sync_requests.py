@@ -12,6 +12,7 @@ from reconciler.model import Object, ObjectRef
 
 REQUESTED = "nidus.dev/requested"
 RESYNC = "nidus.dev/resync"
+CHANGES = "nidus.dev/changes"  # a change request moved: the forge is to be asked
 MANAGER = "nidus-marks"
 TRIES = 5  # of a write beside other writers, before the sender tries again
 AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead of ours
@@ -20,7 +21,15 @@ AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead 
 class Marker:
     """Stores sync requests for one source. Deliveries that arrive during a write share the next write."""
 
-    def __init__(self, client: Client, namespace: str, source: str, woken: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        source: str,
+        woken: Callable[[int], None],
+        annotation: str = REQUESTED,
+    ) -> None:
+        self._annotation = annotation
         self._client, self._namespace, self._source, self._woken = client, namespace, source, woken
         self._turn = threading.Lock()
         self._wanted = 0
@@ -38,7 +47,7 @@ class Marker:
                 return
             with self._count:
                 newest = self._wanted
-            generation = rise(self._client, self._namespace, self._source, REQUESTED)
+            generation = rise(self._client, self._namespace, self._source, self._annotation)
             self._stored = newest
         self._woken(generation)
 
@@ -61,7 +70,12 @@ def _risen(client: Client, namespace: str, source: str, annotation: str) -> int:
         store(client, namespace, source, annotation, now)
         return now
     served = (found.get("status") or {}).get("generation")
-    known = (read(found, REQUESTED, now), read(found, RESYNC, now), believed(served, now) if type(served) is int else 0)
+    known = (
+        read(found, REQUESTED, now),
+        read(found, RESYNC, now),
+        read(found, CHANGES, now),
+        believed(served, now) if type(served) is int else 0,
+    )
     generation = max(now, max(known) + 1)
     store(client, namespace, source, annotation, generation, version=str(found["metadata"]["resourceVersion"]))
     return generation

@@ -204,6 +204,15 @@ class Watches:
         read = partial(self._read, source)
         return reader(bundle, self._host, self._targets, self._renderer, read, self._facts, self._cache, owner)
 
+    def reviews(self, source: str, renderer: Renderer) -> Callable[[Bundle, Read], Reader]:
+        """As `reader`, for plans of change requests: with files and a renderer of their own, so that no pass waits for them."""
+
+        def made(bundle: Bundle, read: Read) -> Reader:
+            owner = Owner(source, bundle.cluster)
+            return reader(bundle, self._host, self._targets, renderer, read, self._facts, self._cache, owner)
+
+        return made
+
     def watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:
         """Wake the cluster when nested objects of these kinds change, for as long as a layer waits for them."""
         kinds = frozenset((ref.group, ref.kind) for ref in refs)

@@ -5,11 +5,13 @@ permitted.
 """
 
 from reconciler.fleet.admission import admit as admit
+from reconciler.fleet.approvals import consent_of as consent_of
 from reconciler.fleet.approvals import speaks as speaks
 from reconciler.fleet.hosts import hosted as hosted
 from reconciler.fleet.hosts import names as names
 from reconciler.fleet.release import permit as permit
 from reconciler.fleet.removal import UNREADABLE as UNREADABLE
+from reconciler.fleet.removal import removal_of as removal_of
 from reconciler.fleet.running import all_running as all_running
 from reconciler.fleet.running import recalled as recalled
 from reconciler.fleet.running import running as running

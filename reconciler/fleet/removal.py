@@ -47,14 +47,14 @@ def fresh(situation: Situation) -> tuple[str, ...]:
     return tuple(name for name in situation.missing if situation.mine[name].tombstone is None)
 
 
-def item(record: Record) -> str:
+def removal_of(record: Record) -> str:
     """One removal as approved: (source, cluster, born) (AD2)."""
     return f"remove {record.source}/{record.cluster} born {record.born:.3f}"
 
 
 def consent(situation: Situation) -> Consent:
     """What a human approves to permit this revision's removals; protected clusters are not in it."""
-    return consent_of(item(situation.mine[name]) for name in _removable(situation))
+    return consent_of(removal_of(situation.mine[name]) for name in _removable(situation))
 
 
 def _removable(situation: Situation) -> tuple[str, ...]:

@@ -26,9 +26,15 @@ class User(msgspec.Struct):
         return Person(self.id, self.login)
 
 
+class Repository(msgspec.Struct):
+    id: int
+    owner: User
+
+
 class End(msgspec.Struct):
     sha: Commit = ""
     ref: Name = ""
+    repo: Repository | None = None
 
 
 class Pull(msgspec.Struct):
@@ -46,7 +52,11 @@ class Pull(msgspec.Struct):
         state: ChangeState = "merged" if self.merged_at else "open" if self.state == "open" else "closed"
         merged = (self.merge_commit_sha or "") if state == "merged" else ""
         ends, updated = (self.head.sha, self.base.ref), self.updated_at.timestamp()
-        return ChangeRequest(self.number, self.user.person, *ends, state, merged, updated)
+        return ChangeRequest(self.number, self.user.person, *ends, state, merged, updated, self._ours())
+
+    def _ours(self) -> bool:
+        head, base = self.head.repo, self.base.repo
+        return head is not None and base is not None and (head.id == base.id or head.owner.id == self.user.id)
 
 
 class Written(msgspec.Struct):

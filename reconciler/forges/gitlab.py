@@ -34,6 +34,8 @@ class Merge(msgspec.Struct):
     sha: Commit | None
     target_branch: Name
     updated_at: datetime
+    target_project_id: int
+    source_project_id: int | None = None
     merge_commit_sha: Commit | None = None
     squash_commit_sha: Commit | None = None
 
@@ -43,7 +45,8 @@ class Merge(msgspec.Struct):
         state, head = STATES.get(self.state, "closed"), self.sha or ""
         merged = self.merge_commit_sha or self.squash_commit_sha or head if state == "merged" else ""
         updated = self.updated_at.timestamp()
-        return ChangeRequest(self.iid, self.author.person, head, self.target_branch, state, merged, updated)
+        ours = self.source_project_id == self.target_project_id
+        return ChangeRequest(self.iid, self.author.person, head, self.target_branch, state, merged, updated, ours)
 
 
 class Note(msgspec.Struct):

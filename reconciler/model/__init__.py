@@ -7,7 +7,9 @@ from reconciler.model.changes import Approval as Approval
 from reconciler.model.changes import ChangeRequest as ChangeRequest
 from reconciler.model.changes import ChangeState as ChangeState
 from reconciler.model.changes import Comment as Comment
+from reconciler.model.changes import Difference as Difference
 from reconciler.model.changes import Person as Person
+from reconciler.model.changes import Planned as Planned
 from reconciler.model.config import Budget as Budget
 from reconciler.model.config import Ceilings as Ceilings
 from reconciler.model.config import ControllerConfig as ControllerConfig
@@ -18,11 +20,13 @@ from reconciler.model.config import DeletionConfig as DeletionConfig
 from reconciler.model.config import EngineChartRef as EngineChartRef
 from reconciler.model.config import EngineConfig as EngineConfig
 from reconciler.model.config import EngineVersion as EngineVersion
+from reconciler.model.config import ForgeConfig as ForgeConfig
 from reconciler.model.config import HostConfig as HostConfig
 from reconciler.model.config import LeaseConfig as LeaseConfig
 from reconciler.model.config import Limits as Limits
 from reconciler.model.config import PolicyConfig as PolicyConfig
 from reconciler.model.config import QuotaCeiling as QuotaCeiling
+from reconciler.model.config import ReviewConfig as ReviewConfig
 from reconciler.model.config import ServerConfig as ServerConfig
 from reconciler.model.config import SourceConfig as SourceConfig
 from reconciler.model.config import WebhookConfig as WebhookConfig

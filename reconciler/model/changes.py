@@ -1,7 +1,10 @@
 """Change requests of a forge: pull requests of GitHub, Gitea and Forgejo, merge requests of GitLab."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from reconciler.model.flow import Action, Consent, FieldChange
+from reconciler.model.reviews import Review
 
 ChangeState = Literal["open", "closed", "merged"]
 
@@ -19,7 +22,8 @@ class ChangeRequest:
     """One change request as the forge says it is. `head` is a commit, `base` the branch it is to be merged into.
 
     `merged` is the commit on that branch which merged it, "" where it is not merged or the forge does not say; `updated` when
-    anything of it changed last, its comments included (seconds since the epoch).
+    anything of it changed last, its comments included (seconds since the epoch). `ours`: the head lies in the repository itself or
+    in a fork of its author.
     """
 
     number: int
@@ -29,6 +33,7 @@ class ChangeRequest:
     state: ChangeState
     merged: str = ""
     updated: float = 0.0
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +53,33 @@ class Approval:
     by: Person
     head: str
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What documents say of one cluster or profile, before and after; `action` is create, configure or delete."""
+
+    action: Action
+    kind: str
+    name: str
+    path: str
+    line: int
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is known of a change request: merging its head into `base` (a commit) would give `tree` (of the source's path).
+
+    `review` None: it was not planned, because of `conflicts` (files) or a `problem`, or because its author may not write
+    (`differences` of its documents then); `consent` is all that the plans of all clusters would destroy or take over.
+    """
+
+    change: ChangeRequest
+    base: str
+    tree: str = ""
+    review: Review | None = None
+    conflicts: tuple[str, ...] = ()
+    problem: str = ""
+    differences: tuple[Difference, ...] = ()
+    consent: Consent = field(default_factory=Consent)

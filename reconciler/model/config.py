@@ -11,6 +11,22 @@ class WebhookConfig(Struct, frozen=True):
     suffix: str = ""
 
 
+class ReviewConfig(Struct, frozen=True):
+    comment: bool = True
+    status: bool = True
+    interval: str = "2m"
+    limit: int = 200
+
+
+class ForgeConfig(Struct, frozen=True):
+    provider: str
+    api: str
+    repository: str
+    token_file: str
+    ca_file: str = ""
+    review: ReviewConfig = ReviewConfig()
+
+
 class Credentials(Struct, frozen=True):
     username: str = ""
     token_file: str = ""
@@ -27,6 +43,7 @@ class SourceConfig(Struct, frozen=True):
     interval: str = "60s"
     webhook: WebhookConfig | None = None
     credentials: Credentials = Credentials()
+    forge: ForgeConfig | None = None
 
 
 class HostConfig(Struct, frozen=True):

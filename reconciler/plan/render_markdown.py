@@ -21,7 +21,7 @@ ROOM = 40  # characters for "(123456 more lines)", and for the sentence on what 
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
     """One part to open: what its head says, as HTML, and its lines."""
 
     head: str
@@ -35,15 +35,25 @@ class _Block:
 
 def render(review: Review, style: Style, limit: int = LIMIT) -> str:
     """The markdown of a review, of at most `limit` characters, without a newline at the end."""
-    title = f"### {_code(summary.line(summary.totals(review)))}"
-    top = "\n\n".join([title, *(_code(_short(text)) for text in compared(review))])
-    blocks = [*_mistakes(review), *(_block(one, style) for one in sorted(review.clusters, key=_order))]
-    kept, room = _fitting(blocks, limit - len(top) - 2 * ROOM)
-    cap = _cap([block.size for block in kept], room)
-    parts = [top, *(_shown(block, cap) for block in kept)]
+    title = f"### {code(summary.line(summary.totals(review)))}"
+    top = "\n\n".join([title, *(code(_short(text)) for text in compared(review))])
+    return "\n\n".join([top, *details(review, style, limit - len(top))])
+
+
+def details(review: Review, style: Style, room: int) -> list[str]:
+    """One part to open per cluster, of at most `room` characters with two between them: those that need a look first."""
+    clusters = (_block(one, style) for one in sorted(review.clusters, key=_order))
+    return shown([*_mistakes(review), *clusters], room)
+
+
+def shown(blocks: Sequence[Block], room: int, what: str = "cluster") -> list[str]:
+    """Blocks as markdown. Where they do not fit, their lines are cut, the longest first, then blocks are left out, and it is said."""
+    kept, rest = _fitting(blocks, room - 2 * ROOM)
+    cap = _cap([block.size for block in kept], rest)
+    parts = [_shown(block, cap) for block in kept]
     if len(kept) < len(blocks):
-        parts.append(f"{summary.many(len(blocks) - len(kept), 'cluster')} left out; `nidus plan` shows all")
-    return "\n\n".join(parts)
+        parts.append(f"{summary.many(len(blocks) - len(kept), what)} left out; `nidus plan` shows all")
+    return parts
 
 
 def _order(one: ClusterReview) -> tuple[bool, str]:
@@ -62,16 +72,16 @@ def _urgent(one: ClusterReview) -> bool:
     )
 
 
-def _block(one: ClusterReview, style: Style) -> _Block:
+def _block(one: ClusterReview, style: Style) -> Block:
     head = f"<code>{html.escape(printable(one.cluster))}</code> {summary.brief(one)}"
-    return _Block(head, tuple(_line(line) for line in lines(one, style)), _urgent(one))
+    return Block(head, tuple(_line(line) for line in lines(one, style)), _urgent(one))
 
 
-def _mistakes(review: Review) -> Iterator[_Block]:
+def _mistakes(review: Review) -> Iterator[Block]:
     if review.violations:
         told = (f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}" for one in review.violations)
         head = summary.many(len(review.violations), "mistake") + " in documents"
-        yield _Block(head, tuple(_line(Line(printable(text))) for text in told), True)
+        yield Block(head, tuple(_line(Line(printable(text))) for text in told), True)
 
 
 def _line(line: Line) -> str:
@@ -84,7 +94,7 @@ def _short(text: str) -> str:
     return text if len(text) <= LINE else f"{text[: LINE - 1]}…"
 
 
-def _fitting(blocks: Sequence[_Block], room: int) -> tuple[list[_Block], int]:
+def _fitting(blocks: Sequence[Block], room: int) -> tuple[list[Block], int]:
     """The first blocks whose frames fit, and the characters that stay for their lines."""
     kept = []
     for block in blocks:
@@ -107,7 +117,7 @@ def _cap(sizes: Sequence[int], room: int) -> int:
     return max(sizes, default=0)
 
 
-def _shown(block: _Block, cap: int) -> str:
+def _shown(block: Block, cap: int) -> str:
     kept: list[str] = []
     for text in block.body:
         cap -= len(text) + 1
@@ -118,7 +128,7 @@ def _shown(block: _Block, cap: int) -> str:
     return _framed(block, kept)
 
 
-def _framed(block: _Block, body: Sequence[str]) -> str:
+def _framed(block: Block, body: Sequence[str]) -> str:
     fence = "`" * max(3, _run(block.body) + 1)
     begin = f"<details{' open' if block.open else ''}><summary>{block.head}</summary>"
     return "\n".join([begin, "", f"{fence}diff", *body, fence, "", "</details>"])
@@ -129,7 +139,7 @@ def _run(texts: Sequence[str]) -> int:
     return max((len(run) for text in texts for run in re.findall("`+", text)), default=0)
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """A code span: nothing in it is markup."""
     fence = "`" * (_run((text,)) + 1)
     pad = " " if "`" in (text[:1], text[-1:]) else ""

@@ -12,25 +12,25 @@ from reconciler.source.answers import Damaged, check, refuse
 from reconciler.source.place import Place, git
 
 
-def transfer(place: Place, moved: Callable[[], bool], release: Callable[[], None]) -> None:
-    """Fetches the branch into the mirror's ref. On a full disk, objects that no ref names are deleted and the fetch is
+def transfer(place: Place, refspec: str, moved: Callable[[], bool], release: Callable[[], None]) -> None:
+    """Fetches one ref of the remote into one of the mirror. On a full disk, objects that no ref names are deleted and the fetch is
     tried once more.
 
     `moved` tells whether the ref is another than before; `release` closes the readers of the mirror before packs are
     deleted. Raises Stalled, Unavailable, Damaged.
     """
     try:
-        _once(place, moved, release)
+        _once(place, refspec, moved, release)
     except Unavailable as error:
         if error.reason != "DiskFull" or not _reclaim(place, release):
             raise
-        _once(place, moved, release)
+        _once(place, refspec, moved, release)
 
 
-def _once(place: Place, moved: Callable[[], bool], release: Callable[[], None]) -> None:
+def _once(place: Place, refspec: str, moved: Callable[[], bool], release: Callable[[], None]) -> None:
     arguments = (
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance",
-        "--", place.address.url, f"+refs/heads/{place.address.branch}:{place.ref}",
+        "--", place.address.url, refspec,
     )  # fmt: skip
     with _disk():
         storage.sweep(place.folder)
@@ -42,7 +42,8 @@ def _once(place: Place, moved: Callable[[], bool], release: Callable[[], None]) 
         try:
             check(answer, "fetching")
         except Stalled as error:
-            raise (branches.missing(place) if error.reason == "RefMissing" else error) from None
+            absent = error.reason == "RefMissing" and refspec == place.refspec
+            raise (branches.missing(place) if absent else error) from None
         if "shallow roots" in answer.err:  # git says so, updates nothing and calls it a success
             refuse(answer.err, "fetching")
     except (NidusError, Damaged):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from reconciler.errors import Stalled, Unavailable
 from reconciler.model import Authored, Limits, Revision, SourceConfig, Tree
@@ -40,7 +40,7 @@ class Mirror:
         self._pins: frozenset[str] | None = None
 
     @classmethod
-    def open(cls, config: SourceConfig, folder: Path, *, deadline: float = 120.0, limits: Limits) -> "Mirror":
+    def open(cls, config: SourceConfig, folder: Path, *, deadline: float = 120.0, limits: Limits) -> Self:
         """The mirror in `folder`, made if absent, swept of leftovers (S7); no network. `deadline` in seconds, for each
         command.
 
@@ -119,7 +119,7 @@ class Mirror:
     def _fetch(self) -> Revision:
         place = self._place
         before = self._resolve(place.ref)
-        fetching.transfer(place, lambda: self._resolve(place.ref) != before, self._release)
+        fetching.transfer(place, place.refspec, lambda: self._resolve(place.ref) != before, self._release)
         found = self._resolve(place.ref)
         if found is None:
             raise Unavailable("the fetched branch is not in the mirror", reason="GitFailed")

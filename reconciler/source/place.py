@@ -29,6 +29,11 @@ class Place:
         name = f"{self.address.url}\n{self.address.branch}"
         return "refs/source/" + sha256(name.encode()).hexdigest()[:16]
 
+    @property
+    def refspec(self) -> str:
+        """What a fetch of the branch asks for."""
+        return f"+refs/heads/{self.address.branch}:{self.ref}"
+
 
 def git(place: Place, arguments: Sequence[str], *, network: bool = False, stdin: bytes = b"") -> runner.Answer:
     """One command; with `network` it may talk to the remote. Raises Unavailable("Timeout") at the deadline."""

@@ -194,6 +194,8 @@ FORMS: Final[dict[str, Form]] = {
     "path": Form("not a path: letters, digits, spaces and _ . @ + = - between slashes", "charts/web", _paths),
     "path pattern": Form("not a path or pattern: letters, digits, * ? and _ . @ + = -", "web/*.yaml", _paths),
     "absolute path": Form("not a path from the root", "/etc/nidus", _nothing),
+    "API": Form("not the address of an API: https:// and a host", "https://api.github.com", _nothing),
+    "repository": Form("not a repository on a forge: its owner and its name", "acme/platform", _nothing),
     "branch": Form("not a branch", "main or release/1.2", _nothing),
     "route": Form("letters, digits, - and _ only", "a1b2c3", _identifiers),
     "variable name": Form(

@@ -160,12 +160,17 @@ def _pull(one: Change) -> Any:
         "state": "open" if one.state == "open" else "closed",
         "user": _user(one.author),
         "title": f"Change {one.number}",
-        "head": {"sha": one.head, "ref": "feature"},
-        "base": {"sha": "0" * 40, "ref": one.base},
+        "head": {"sha": one.head, "ref": "feature", "repo": _repo(one.fork_of)},
+        "base": {"sha": "0" * 40, "ref": one.base, "repo": _repo(None)},
         "updated_at": instant(one.updated),
         "merged_at": instant(one.heads[-1][0]) if one.state == "merged" else None,
         "merge_commit_sha": one.merged or None,
     }
+
+
+def _repo(owner: Account | None) -> Any:
+    owner = owner or Account(2, "acme")
+    return {"id": owner.id * 1000, "owner": _user(owner)}
 
 
 def _comment(note: Note) -> Any:

@@ -142,6 +142,8 @@ def _merge(one: Change) -> Any:
         "iid": one.number,
         "state": {"open": "opened"}.get(one.state, one.state),
         "author": _user(one.author),
+        "target_project_id": 7,
+        "source_project_id": 8 if one.fork_of else 7,
         "sha": one.head,
         "target_branch": one.base,
         "updated_at": instant(one.updated),

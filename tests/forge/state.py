@@ -24,6 +24,7 @@ class Change:
     state: str = "open"
     merged: str = ""
     updated: float = 0.0
+    fork_of: Account | None = None
 
     @property
     def head(self) -> str:
@@ -85,9 +86,11 @@ class State:
     def account(self, name: str) -> Account | None:
         return self.bot if name == self.bot.name else self.people.get(name)
 
-    def open(self, head: str, author: str = "ada", base: str = "main") -> int:
+    def open(self, head: str, author: str = "ada", base: str = "main", fork_of: str = "") -> int:
         number = len(self.changes) + 1
         self.changes[number] = Change(number, self.person(author), base, [(self.tick(), head)], updated=self.now)
+        if fork_of:
+            self.changes[number].fork_of = self.person(fork_of, "none")
         self.notes[number], self.reviews[number] = [], []
         return number
 

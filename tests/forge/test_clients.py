@@ -49,6 +49,14 @@ def test_a_change_is_read_as_it_is(forge: Forge, client: forges.Forge) -> None:
     assert client.me() == Person(1, "nidus-bot")
 
 
+def test_a_head_in_the_fork_of_somebody_else_is_known(forge: Forge, client: forges.Forge) -> None:
+    forge.state.open(HEAD)
+    forge.state.open(HEAD, fork_of="eve")
+    assert [client.change(number).ours for number in (1, 2)] == [True, False]
+    forge.state.open(HEAD, author="eve", fork_of="eve")
+    assert client.change(3).ours is (forge.provider != "gitlab")  # which does not say whose the fork is
+
+
 def test_a_fast_forward_is_merged_by_its_head(forge: Forge, client: forges.Forge) -> None:
     number = forge.state.open(HEAD)
     forge.state.merge(number, HEAD)

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 import schemas
-from reconciler import conditions, health, packs
+from reconciler import conditions, forges, health, packs
 from reconciler.__main__ import VERBS
 from reconciler.apply import object
 from reconciler.model import PRUNING_WAITS, Action
@@ -39,6 +39,7 @@ def test_pack_kinds() -> None:
 def test_forges() -> None:
     source = schemas.load("ControllerConfig")["definitions"]["source"]["properties"]
     assert set(source["webhook"]["properties"]["provider"]["enum"]) == set(FORGES)
+    assert set(source["forge"]["properties"]["provider"]["enum"]) == set(forges.FORGES)
     assert {path.stem for path in (ROOT / "webhook/forges").glob("*.py")} - {"__init__", "delivery"} == set(FORGES)
 
 

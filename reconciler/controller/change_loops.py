@@ -1,0 +1,94 @@
+"""The loops over change requests, one thread for each source whose forge has an API."""
+
+import threading
+import time
+from collections.abc import Collection
+from functools import partial
+
+from reconciler.controller.changes import Changes
+from reconciler.controller.registry import Registry
+from reconciler.controller.reviewing import Read, Reviewer, Tools
+from reconciler.controller.rounds import Rounds
+from reconciler.controller.watches import Watches
+from reconciler.forges import FORGES
+from reconciler.model import ForgeConfig, SourceConfig
+from reconciler.packs.render import Renderer
+from reconciler.settings import Settings
+from reconciler.source.changes import ChangesMirror
+from reconciler.spec import units
+
+EVERY = 15.0  # seconds between two looks at what moved; the forge is asked at each `interval`
+
+
+class ChangeLoops:
+    """`start` opens a mirror and begins a loop for each source with a forge; where none has one, nothing is done."""
+
+    def __init__(
+        self, settings: Settings, registry: Registry, watches: Watches, salt: bytes, stop: threading.Event
+    ) -> None:
+        self._settings, self._registry, self._watches, self._salt, self._stop = settings, registry, watches, salt, stop
+        self._changes: dict[str, Changes] = {}
+        self._heard: dict[str, int] = {}
+        self._mirrors: list[ChangesMirror] = []
+        self._renderer: Renderer | None = None
+        self.rounds: dict[str, Rounds] = {}
+
+    def start(self) -> None:
+        """Raises NidusError where a mirror cannot be opened."""
+        for source in self._settings.config.sources:
+            if source.forge is not None:
+                self._renderer = self._renderer or Renderer(workers=1)
+                self._changes[source.name] = changes = self._made(source, source.forge, self._renderer)
+                every = min(EVERY, units.duration(source.forge.review.interval))
+                self.rounds[source.name] = rounds = Rounds("changes", changes.look, self._stop, every=every)
+                changes.alive = rounds.beat
+                rounds.start()
+
+    def moved(self, cluster: str) -> None:
+        """An object of a cluster changed."""
+        changes = self._changes.get(self._registry.source_of(cluster))
+        if changes is not None:
+            changes.moved(cluster)
+
+    def asked(self, source: str, generation: int = 0) -> None:
+        """The branch of a source moved, or one of its change requests, which a webhook stored as `generation`: each counts once."""
+        if source in self._changes and (not generation or generation > self._heard.get(source, 0)):
+            self._heard[source] = max(generation, self._heard.get(source, 0))
+            self._changes[source].asked()
+            self.rounds[source].ask()
+
+    def halt(self) -> None:
+        """End the calls of git under way, from any thread."""
+        for mirror in self._mirrors:
+            mirror.halt()
+
+    def join(self, seconds: float) -> None:
+        """Wait at most `seconds` for the rounds under way, after `stop` was set and `halt` called, and close everything."""
+        ends = time.monotonic() + seconds
+        for one in self.rounds.values():
+            one.end(max(0.0, ends - time.monotonic()))
+        for mirror in self._mirrors:
+            mirror.close()
+        if self._renderer is not None:
+            self._renderer.close()
+
+    def _made(self, source: SourceConfig, forge: ForgeConfig, renderer: Renderer) -> Changes:
+        folder = self._settings.data / "mirrors" / f"{source.name}.changes"
+        mirror = ChangesMirror.open(source, folder, limits=self._settings.limits)
+        self._mirrors.append(mirror)
+        made = self._watches.reviews(source.name, renderer)
+        tools = Tools(
+            self._registry,
+            lambda bundle, read: made(bundle, partial(self._files, read)),
+            self._salt,
+            self._settings.limits,
+            time.time,
+        )
+        client = FORGES[forge.provider](forge.api, forge.repository, forge.token_file, forge.ca_file)
+        owner = f"{self._settings.config.namespace}/{source.name}"
+        return Changes(owner, source.branch, forge.review, client, Reviewer(source.name, mirror, tools))
+
+    def _files(self, read: Read, oids: Collection[str]) -> dict[str, bytes]:
+        """Engine charts from the settings, all else from the mirror."""
+        charts = {oid: self._settings.charts[oid] for oid in oids if oid in self._settings.charts}
+        return charts | read([oid for oid in oids if oid not in charts])

@@ -1,0 +1,295 @@
+"""The open change requests of one source: what merging each would do is kept up to date in one comment and one status of its head
+(B3, B4, B9). A thread of its own; no sync waits for it."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from reconciler.controller import border
+from reconciler.controller.reviewing import Reviewer
+from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
+from reconciler.forges import Forge
+from reconciler.model import ChangeRequest, Comment, Person, Planned, ReviewConfig, Revision
+from reconciler.plan import render_change
+from reconciler.report import log
+from reconciler.source.runner import STOPPING
+from reconciler.spec import units
+
+STATUS = "nidus/plan"
+STATUSES = 50  # of one head; a forge takes 1,000 for one commit
+ANEW = 600.0  # seconds after which comments are read, and plans are made, without a reason
+LISTED = 2000  # change requests of a list that are looked at
+COMMANDS = 20  # comments of one change request that are followed, the newest
+ENDING = frozenset(
+    {"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING}
+)  # what no other change request would get past
+_COMMAND = re.compile(r"/nidus plan(?: ([0-9a-f]{7,64}))?", re.ASCII)
+
+
+@dataclass(slots=True)
+class Open:
+    """One open change request, and what was told of it. `trusted` is the head that somebody who may write asked a plan for;
+    `digest` that of its plan, `comment` the id of ours, which shows the plan `shown`; `statuses` how many the head has, `status` the
+    last one."""
+
+    change: ChangeRequest
+    planned: Planned | None = None
+    planned_at: float = 0.0
+    digest: str = ""
+    again: bool = False
+    trusted: str = ""
+    comment: int = 0
+    shown: str = ""
+    updated: float = -1.0
+    heard_at: float = 0.0
+    heard: int = 0
+    statuses: int = 0
+    status: tuple[str, str, str] = ("", "", "")
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """The clusters that its plan speaks of."""
+        review = self.planned.review if self.planned else None
+        return frozenset(one.cluster for one in review.clusters) if review else frozenset()
+
+
+class Changes:
+    """The change requests into `branch`. `owner` is whose comments they are (NAMESPACE/SOURCE); `alive` is called between steps."""
+
+    def __init__(
+        self,
+        owner: str,
+        branch: str,
+        config: ReviewConfig,
+        forge: Forge,
+        reviewer: Reviewer,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.alive: Callable[[], None] = lambda: None
+        self._owner, self._branch, self._config, self._forge, self._reviewer = owner, branch, config, forge, reviewer
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._moved: set[str] = set()
+        self._asked = True
+        self._listed = self._until = 0.0
+        self._open: dict[int, Open] = {}
+        self._rest: dict[int, Open] = {}
+        self._between: dict[str, frozenset[str]] = {}
+        self._base: Revision | None = None
+        self._me: Person | None = None
+        self._may: dict[Person, bool] = {}
+        self._ruling = reviewer.ruling()
+
+    def moved(self, cluster: str) -> None:
+        """An object of a cluster changed. Thread-safe."""
+        with self._lock:
+            self._moved.add(cluster)
+
+    def asked(self) -> None:
+        """The forge says that a change request moved. Thread-safe."""
+        with self._lock:
+            self._asked = True
+
+    def open(self) -> tuple[Open, ...]:
+        """The open change requests that are planned, newest first."""
+        return tuple(self._open.values())
+
+    def look(self) -> None:
+        """One round. Raises Unavailable and Stalled of the forge or of Git: what is left is done by the next round."""
+        now = self._clock()
+        if now < self._until:
+            return
+        with self._lock:
+            moved, self._moved = frozenset(self._moved), set()
+            asked, self._asked = self._asked, False
+        try:
+            if asked or now - self._listed >= units.duration(self._config.interval):
+                self._list()
+                self._listed = now
+            self._judge()
+            if self._base is not None:
+                self._each(self._base, moved)
+        except NidusError as error:
+            with self._lock:
+                self._moved |= moved
+                self._asked = self._asked or asked
+            self._until = now + (error.after or 0.0) if isinstance(error, Retry) else now
+            raise
+
+    def _judge(self) -> None:
+        """Other rules, or other requests of people, may make every plan another."""
+        ruling = self._reviewer.ruling()
+        if ruling != self._ruling:
+            self._ruling = ruling
+            for one in self._open.values():
+                one.again = True
+
+    # What is open
+
+    def _list(self) -> None:
+        """Take what the forge lists. What is over `limit` is not planned, and says so."""
+        self._may = {}
+        known, limit = {**self._rest, **self._open}, self._config.limit
+        found = [_renewed(known.get(one.number), one) for one in islice(self._forge.open_changes(self._branch), LISTED)]
+        self._open = {one.change.number: one for one in found[:limit]}
+        self._rest = {one.change.number: one for one in found[limit:]}
+        self._reviewer.mirror.keep(self._open.keys())
+        for one in self._rest.values():
+            self._status(one, "pending", f"Not planned: more than {limit} change requests are open")
+        self._base, self._between = self._reviewer.mirror.fetch(), {}
+
+    def _each(self, base: Revision, moved: frozenset[str]) -> None:
+        for one in list(self._open.values()):
+            self.alive()
+            try:
+                with border.contained("change", str(one.change.number)):
+                    self._one(one, base, moved)
+            except NidusError as error:
+                if isinstance(error, LeaseLost) or error.reason in ENDING:
+                    raise
+                self._failed(one, error)
+
+    def _one(self, one: Open, base: Revision, moved: frozenset[str]) -> None:
+        self._hear(one)
+        self._plan(one, base, moved)
+        if one.planned is not None:
+            self._tell(one, one.planned)
+
+    def _failed(self, one: Open, error: NidusError) -> None:
+        log.line("ChangeFailed", source=self._owner, message=f"#{one.change.number}: {error.reason}: {error.told}")
+
+    # Plans
+
+    def _plan(self, one: Open, base: Revision, moved: frozenset[str]) -> None:
+        """Plan it again where its head, its base or what it touches moved."""
+        if self._stands(one, base, moved) and not one.again and self._clock() - one.planned_at < ANEW:
+            return
+        if self._trusted(one) and (one.planned is None or _from(one.planned) != (one.change.head, base.commit)):
+            self._status(one, "pending", "The plan is being made")
+        one.again, one.planned_at = False, self._clock()
+        one.planned = self._made(one, base)
+        one.digest = render_change.plan(one.planned)
+
+    def _stands(self, one: Open, base: Revision, moved: frozenset[str]) -> bool:
+        """Whether the plan is still that of this head on this base. A base that moved elsewhere only gives it another tree."""
+        known = one.planned
+        if known is None or known.change.head != one.change.head or one.touches & moved:
+            return False
+        if known.base == base.commit:
+            return True
+        tree = (
+            self._reviewer.tree(one.change, base) if known.review and not one.touches & self._since(known.base) else ""
+        )
+        if tree:
+            one.planned = replace(known, base=base.commit, tree=tree)
+        return bool(tree)
+
+    def _since(self, commit: str) -> frozenset[str]:
+        """The clusters that the branch changed since a commit."""
+        if commit not in self._between and self._base is not None:
+            self._between[commit] = self._reviewer.moved(Revision(self._branch, commit), self._base)
+        return self._between.get(commit, frozenset())
+
+    def _made(self, one: Open, base: Revision) -> Planned:
+        """The plan; what keeps it from being made is told in its place. Raises what the forge raises, and LeaseLost."""
+        change, trusted = one.change, self._trusted(one)
+        try:
+            with border.contained("change", str(change.number)):
+                head = self._reviewer.mirror.change(change.number, self._forge.ref(change.number))
+                if head != change.head:
+                    raise Retry("its head moved while it was read", reason="Moved")
+                return self._reviewer.plan(change, base, trusted=trusted)
+        except LeaseLost:
+            raise
+        except NidusError as error:
+            if error.reason in ENDING:
+                raise
+            self._failed(one, error)
+            one.again = True
+            return Planned(change, base.commit, problem=error.told)
+
+    def _trusted(self, one: Open) -> bool:
+        return one.trusted == one.change.head or (one.change.ours and self._writes(one.change.author))
+
+    def _writes(self, who: Person) -> bool:
+        """Whether an account may write, asked once a list."""
+        if who not in self._may:
+            self._may[who] = self._forge.can_write(who)
+        return self._may[who]
+
+    # Comments
+
+    def _hear(self, one: Open) -> None:
+        """Find our comment, and follow what others ask for, where something of the change request moved."""
+        now = self._clock()
+        if one.updated == one.change.updated and now - one.heard_at < ANEW:
+            return
+        self._me = self._me or self._forge.me()
+        comments = list(self._forge.comments(one.change.number))
+        self._recognise(one, comments, self._me)
+        self._follow(one, [each for each in comments if each.author.id != self._me.id])
+        one.updated, one.heard_at = one.change.updated, now
+
+    def _recognise(self, one: Open, comments: Iterable[Comment], me: Person) -> None:
+        one.comment, one.shown = 0, ""
+        for each in comments:
+            found = render_change.read(each.body, self._owner) if each.author.id == me.id else None
+            if found is not None:
+                one.comment, one.shown = each.id, found.plan if found.whole else ""
+                return
+
+    def _follow(self, one: Open, comments: list[Comment]) -> None:
+        """`/nidus plan` of somebody who may write makes the plan again; with a commit it also trusts that head, and no other."""
+        for each in comments[-COMMANDS:]:
+            asked = _COMMAND.fullmatch(each.body.strip())
+            if each.id <= one.heard or asked is None or not self._writes(each.author):
+                continue
+            if asked[1] and one.change.head.startswith(asked[1]):
+                one.trusted = one.change.head
+            one.again = True
+            with suppress(Stalled):  # it may be there already
+                self._forge.react(one.change.number, each.id)
+        one.heard = max((each.id for each in comments), default=one.heard)
+
+    # Telling
+
+    def _tell(self, one: Open, planned: Planned) -> None:
+        """The comment where it is another, then the status."""
+        if self._config.comment and one.digest != one.shown:
+            body = render_change.render(planned, self._owner, one.shown)
+            try:
+                one.comment = self._forge.put_comment(one.change.number, body, one.comment)
+            except Stalled as error:
+                if error.reason != "ForgeMissing" or not one.comment:
+                    raise
+                one.comment = self._forge.put_comment(one.change.number, body)  # somebody deleted it
+            one.shown = one.digest
+        self._status(one, *render_change.verdict(planned))
+
+    def _status(self, one: Open, state: str, told: str) -> None:
+        """Set the status of the head where it is another: the last of STATUSES is a final one."""
+        status, most = (one.change.head, state, told), STATUSES - (state == "pending")
+        if not self._config.status or status == one.status or one.statuses >= most:
+            return
+        one.status, one.statuses = status, one.statuses + 1
+        try:
+            self._forge.put_status(one.change.head, state, STATUS, told)
+        except Stalled as error:  # GitLab takes no status twice; the comment says all
+            self._failed(one, error)
+
+
+def _renewed(known: Open | None, change: ChangeRequest) -> Open:
+    """A change request as it is now, with what was told of it."""
+    one = known or Open(change)
+    if one.change.head != change.head:
+        one.statuses = 0
+    one.change = change
+    return one
+
+
+def _from(planned: Planned) -> tuple[str, str]:
+    return planned.change.head, planned.base

@@ -1,0 +1,123 @@
+"""Plans one change request: the tree that a merge would give, by the planner that a sync uses (B1, B3, B4)."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+
+from reconciler import fleet, review
+from reconciler.controller.registry import Registry
+from reconciler.gather import Reader
+from reconciler.model import Bundle, ChangeRequest, Limits, Planned, Request, Review, Revision, Rules, Snapshot
+from reconciler.plan import consent as consents
+from reconciler.plan import declared
+from reconciler.source.changes import ChangesMirror
+from reconciler.spec import load
+
+Read = Callable[[Collection[str]], dict[str, bytes]]
+CONSENTED = frozenset({"delete", "replace", "adopt"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What plans need of the controller: `reader` reads for the pass of a bundle, with files by the given reader; `salt` hashes
+    values of Secrets; `clock` gives seconds since the epoch."""
+
+    registry: Registry
+    reader: Callable[[Bundle, Read], Reader]
+    salt: bytes
+    limits: Limits
+    clock: Callable[[], float]
+
+
+class Reviewer:
+    """Plans the change requests of one source, one at a time. What was read of files is kept from one to the next."""
+
+    def __init__(self, source: str, mirror: ChangesMirror, tools: Tools) -> None:
+        self._source, self.mirror, self._tools = source, mirror, tools
+        self._known = load.NOTHING
+        self._base: tuple[str, Snapshot] | None = None
+
+    def plan(self, change: ChangeRequest, base: Revision, *, trusted: bool) -> Planned:
+        """The plan of a change request whose head the mirror holds. Not `trusted`: its documents are compared, nothing of it is
+        rendered, and nothing live is read. Raises NidusError."""
+        merged = self.mirror.merged(base.commit, change.head)
+        if merged.conflicts or not merged.tree:
+            return Planned(change, base.commit, conflicts=merged.conflicts or ("?",))
+        before = self._snapshot_of(base)
+        after = self._snapshot(Revision(f"#{change.number}", change.head), merged.tree, base.commit)
+        planned = Planned(change, base.commit, after.oid)
+        if not trusted:
+            return replace(planned, differences=declared.differences(before.specs, after.specs))
+        found = self._reviewed(before, after)
+        return replace(planned, review=found, consent=fleet.consent_of(self._items(found)))
+
+    def tree(self, change: ChangeRequest, base: Revision) -> str:
+        """The tree of the source's path that a merge would give now, "" where it conflicts."""
+        merged = self.mirror.merged(base.commit, change.head)
+        return self.mirror.tree(merged.tree).oid if merged.tree else ""
+
+    def moved(self, old: Revision, new: Revision) -> frozenset[str]:
+        """The clusters whose bundles differ between two commits of the branch."""
+        one, other = (self._meant(self._snapshot_of(each)) for each in (old, new))
+        names = {*one.digests, *other.digests}
+        return frozenset(name for name in names if one.digests.get(name) != other.digests.get(name))
+
+    def ruling(self) -> tuple[Rules, tuple[Request, ...]]:
+        """What the operator decided and what people asked for: plans depend on both."""
+        return self._tools.registry.rules, self._tools.registry.requests()
+
+    def _reviewed(self, before: Snapshot, after: Snapshot) -> Review:
+        tools, standing = self._tools, self._standing()
+        registry, now = tools.registry, tools.clock()
+        given = (standing, registry.rules, registry.facts)
+        base = review.base(before, *given, now)
+        found = review.review(after, *given, lambda bundle: tools.reader(bundle, self.mirror.read), now, against=base)
+        return replace(found, violations=tuple(one for one in found.violations if one not in before.violations))
+
+    def _meant(self, snapshot: Snapshot) -> review.Base:
+        registry = self._tools.registry
+        return review.base(snapshot, self._standing(), registry.rules, registry.facts, self._tools.clock())
+
+    def _standing(self) -> review.Standing:
+        registry = self._tools.registry
+        accepted, asked = registry.accepted(self._source), registry.requests()
+        return review.Standing(registry.states(), accepted, asked, self._tools.salt, registry.unreadable())
+
+    def _items(self, found: Review) -> Iterator[str]:
+        """All that the plans would destroy or take over, and every removal that begins with them, as people approve it."""
+        records = self._tools.registry.records()
+        for one in found.clusters:
+            record = records.get(one.cluster)
+            if one.held is not None:
+                yield from one.held.items
+            if one.tombstone is not None and record is not None and record.tombstone is None:
+                yield fleet.removal_of(record)
+            for change in one.plan.changes if one.plan and not one.tombstone else ():
+                would = change.would or change.action
+                if would in CONSENTED:
+                    yield consents.line(replace(change, action=would))
+
+    def _snapshot_of(self, base: Revision) -> Snapshot:
+        if self._base is None or self._base[0] != base.commit:
+            self._base = (base.commit, self._snapshot(base, base.commit, base.commit))
+        return self._base[1]
+
+    def _snapshot(self, revision: Revision, tree: str, old: str) -> Snapshot:
+        """The documents of a tree of the whole repository, judged as a commit after `old`."""
+        registry, files = self._tools.registry, self.mirror.tree(tree)
+        accepted, records = registry.accepted(self._source), registry.records().values()
+        found, self._known = load.load(
+            self._source,
+            revision,
+            files,
+            self.mirror.read(load.wanted(files, self._known)),
+            self._known,
+            registry.rules,
+            registry.facts,
+            self._tools.limits,
+            accepted=fleet.documents(accepted),
+            in_use=fleet.in_use(records, self._source),
+            running=registry.running(self._source),
+            origins=fleet.profiles(accepted),
+            trailers=self.mirror.trailers(old, revision.commit),
+        )
+        return found

@@ -1,0 +1,61 @@
+"""What documents say differently, without rendering anything of them: all that is shown of a change request by somebody who may not
+write to the repository (B4)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from reconciler.model import MISSING, Action, ClusterDocument, Difference, FieldChange, ProfileDocument, Specs
+
+Document = ClusterDocument | ProfileDocument
+FILES = "(files of its packs)"  # the field of a profile whose files changed
+
+
+def differences(before: Specs, after: Specs) -> tuple[Difference, ...]:
+    """The clusters and profiles that differ, by kind and name."""
+    clusters = _compared("NestedCluster", before.clusters, after.clusters)
+    profiles = _compared("ClusterProfile", _named(before), _named(after))
+    return (*clusters, *profiles)
+
+
+def _named(specs: Specs) -> dict[str, ProfileDocument]:
+    return {f"{name}@{version}": one for (name, version), one in specs.profiles.items()}
+
+
+def _compared(kind: str, before: Mapping[str, Document], after: Mapping[str, Document]) -> Iterator[Difference]:
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old is not None and new is not None and old.digest == new.digest:
+            continue
+        action: Action = "create" if old is None else "delete" if new is None else "configure"
+        there = new or old
+        if there is not None:
+            fields = tuple(_fields(old, new)) if action == "configure" else ()
+            yield Difference(action, kind, name, there.path, there.line, fields)
+
+
+def _fields(old: Document | None, new: Document | None) -> Iterator[FieldChange]:
+    before, after = (dict(_leaves("", _body(one))) for one in (old, new))
+    for path in sorted({*before, *after}):
+        was, now = before.get(path, MISSING), after.get(path, MISSING)
+        if was != now:
+            yield FieldChange(path, was, now)
+    if isinstance(old, ProfileDocument) and isinstance(new, ProfileDocument) and old.files != new.files:
+        yield FieldChange(FILES, "before", "after")
+
+
+def _body(one: Document | None) -> Any:
+    return msgspec.to_builtins(one.cluster if isinstance(one, ClusterDocument) else one.profile if one else {})
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every value that holds no others, with its path."""
+    if isinstance(value, dict) and value:
+        for key, child in value.items():
+            yield from _leaves(f"{path}.{key}" if path else str(key), child)
+    elif isinstance(value, list) and value:
+        for index, child in enumerate(value):
+            yield from _leaves(f"{path}[{index}]", child)
+    else:
+        yield path, value

@@ -1,0 +1,144 @@
+"""The comment on a change request: the verdict, how much is touched, then one part to open per cluster. An equal plan gives an equal
+text, but for the time of the live state."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from reconciler.errors import printable
+from reconciler.model import DESTRUCTIVE, Change, Difference, Planned, Review
+from reconciler.plan import summary
+from reconciler.plan.flags import RESTARTS, VOLUME
+from reconciler.plan.lines import SYMBOLS, Style, instant, show
+from reconciler.plan.render_markdown import Block, code, details, shown
+
+LIMIT = 65_000  # characters of the whole; GitHub takes 65,536
+FRAME = 400  # characters of the marker and of what was before
+SHORT = 12  # digits of a digest
+_MARKER = re.compile(r"<!-- nidus (\S{1,600}) plan=([0-9a-f]{64}) text=([0-9a-f]{64}) -->\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a comment of ours says of itself: which plan it shows, and whether it is as we wrote it."""
+
+    plan: str
+    whole: bool
+
+
+def verdict(planned: Planned) -> tuple[str, str]:
+    """The state of the status, and the first line in words."""
+    branch = printable(planned.change.base)
+    if planned.problem:
+        return "failure", f"Nothing is planned: {printable(planned.problem)}"
+    if planned.conflicts:
+        return "failure", f"Nothing is planned: merging into {branch} conflicts in {_few(planned.conflicts)}"
+    if planned.review is None:
+        return "pending", "Only documents are compared, nothing is planned: the author may not write to this repository"
+    totals = summary.totals(planned.review)
+    if totals.failed:
+        return "failure", f"The plan is not whole. {summary.line(totals)}"
+    destroyed = len(planned.consent.items)
+    if destroyed:
+        return "success", f"Deletes, replaces or takes over {summary.many(destroyed, 'object')}. {summary.line(totals)}"
+    if totals.waits:
+        return "success", f"Something waits for a human. {summary.line(totals)}"
+    return "success", summary.line(totals) if totals.moves else "Nothing changes"
+
+
+def render(planned: Planned, owner: str, before: str = "") -> str:
+    """The comment. `owner` says whose it is (NAMESPACE/SOURCE), `before` which plan the comment showed last, "" for none."""
+    body = _body(planned, before)
+    return f"<!-- nidus {owner} plan={plan(planned)} text={_digest(body)} -->\n{body}"
+
+
+def plan(planned: Planned) -> str:
+    """The digest of all that a reader is told, but for times and commits: equal plans need no new comment."""
+    head = planned.change.head if planned.differences else ""
+    change = replace(planned.change, head=head, updated=0.0)
+    review = planned.review and replace(planned.review, at=0.0, revision=replace(planned.review.revision, commit=""))
+    return _digest(_body(replace(planned, change=change, base="", review=review), ""))
+
+
+def read(body: str, owner: str) -> Found | None:
+    """What a comment says of itself; None where it is not ours."""
+    body = body.replace("\r\n", "\n")
+    found = _MARKER.match(body)
+    if found is None or found[1] != owner:
+        return None
+    return Found(found[2], _digest(body[found.end() :]) == found[3])
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.strip().encode()).hexdigest()
+
+
+def _body(planned: Planned, before: str) -> str:
+    top = [f"### {code(verdict(planned)[1])}", *_top(planned)]
+    foot = "\n".join(_foot(planned, before))
+    room = LIMIT - FRAME - sum(len(one) + 2 for one in (*top, foot))
+    return "\n\n".join([*top, *_details(planned, room), foot])
+
+
+def _top(planned: Planned) -> Iterator[str]:
+    review = planned.review
+    if review is not None:
+        yield "\n".join(_table(review))
+    if planned.consent.items:
+        yield "After the merge the controller's budgets decide whether this goes on or waits for an approval."
+    if review is None and not planned.conflicts and not planned.problem:
+        yield (
+            "Charts and kustomizations of this change are not rendered and no Secret is read for it. Somebody who may "
+            "write can ask for a plan of this head, after reading it, with the comment "
+            f"{code(f'/nidus plan {planned.change.head}')}."
+        )
+
+
+def _table(review: Review) -> Iterator[str]:
+    changes = [change for one in review.clusters if one.plan for change in one.plan.changes]
+    counts = summary.counts(changes)
+    rows = [
+        ("clusters touched", len(review.clusters)),
+        ("clusters removed", sum(one.tombstone is not None for one in review.clusters)),
+        *((word, counts[action]) for action, word in summary.WORDS.items()),
+        ("volumes at risk", _flagged(changes, VOLUME)),
+        ("control planes restarted", _flagged(changes, RESTARTS)),
+    ]
+    yield "| | |"
+    yield "|---|---|"
+    yield from (f"| {name} | {number} |" for name, number in rows if number)
+
+
+def _flagged(changes: list[Change], flag: str) -> int:
+    return sum(flag in change.flags for change in changes)
+
+
+def _details(planned: Planned, room: int) -> list[str]:
+    if planned.review is not None:
+        return details(planned.review, Style(), room)
+    return shown([_difference(one) for one in planned.differences], room, "document")
+
+
+def _difference(one: Difference) -> Block:
+    head = f"<code>{one.kind}</code> {code(printable(one.name))}"
+    place = f"{SYMBOLS[one.action]:<3} {printable(one.path)}:{one.line}"
+    fields = (f"      {printable(each.path)}: {show(each.before)} -> {show(each.after)}" for each in one.fields)
+    return Block(head, (place, *fields), one.action in DESTRUCTIVE)
+
+
+def _foot(planned: Planned, before: str) -> Iterator[str]:
+    change = planned.change
+    yield f"Head {code(change.head[:SHORT])}, merged into {code(printable(change.base))} at {code(planned.base[:SHORT])}."
+    if planned.review is not None and planned.review.at:
+        yield f"Compared with host {code(printable(planned.review.host))} at {instant(planned.review.at)}."
+    if planned.consent.digest:
+        yield f"Consent {code(planned.consent.digest)}."
+    if before:
+        yield f"This plan is {code(plan(planned)[:SHORT])}; the one before was {code(before[:SHORT])}."
+    yield f"The whole plan, in a clone that holds the head: {code(f'nidus plan --revision {change.head}')}."
+
+
+def _few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(printable(name) for name in names[:3]) + more

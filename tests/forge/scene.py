@@ -1,0 +1,117 @@
+"""Change requests of a real repository on a forge of the tests, against a fleet in memory: what the controller's loop over them does,
+one round at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from reconciler.controller.changes import Changes
+from reconciler.controller.reviewing import Reviewer, Tools
+from reconciler.forges import FORGES
+from reconciler.model import Limits, ReviewConfig, SourceConfig
+from reconciler.source.changes import ChangesMirror
+from tests.forge.server import Forge
+from tests.passes import HOME, SOURCE, START, Fleet
+from tests.test_source_mirror import Work
+
+REFS = {"github": "refs/pull/{}/head", "gitea": "refs/pull/{}/head", "gitlab": "refs/merge-requests/{}/head"}
+OWNER = f"{HOME}/{SOURCE}"
+
+
+class Scene:
+    """`work` is the repository, `forge` where its change requests are, `fleet` what runs; `files` are those of the branch."""
+
+    def __init__(self, folder: Path, files: Mapping[str, str], provider: str = "github") -> None:
+        self.folder, self.files = folder, dict(files)
+        self.work, self.forge, self.fleet = Work(folder / "work"), Forge(provider), Fleet()
+        self.token = folder / "token"
+        self.token.write_text(self.forge.state.token)
+        self.work.commit(self.files)
+        self.fleet.push(self.files)
+        self.fleet.run()
+        self.mirrors: list[ChangesMirror] = []
+        self.changes = self.made()
+
+    def made(self, **review: object) -> Changes:
+        """The loop of a process that begins now."""
+        source = SourceConfig(name=SOURCE, url=str(self.work.folder))
+        for mirror in self.mirrors:
+            mirror.close()
+        mirror = ChangesMirror.open(source, self.folder / "mirror", limits=Limits())
+        self.mirrors.append(mirror)
+        clock = lambda: START + self.fleet.now  # noqa: E731
+        fleet = self.fleet
+        tools = Tools(fleet.registry, lambda bundle, read: fleet.reader(bundle), b"salt", Limits(), clock)
+        forge = self.forge
+        client = FORGES[forge.provider](forge.api, forge.state.repository, str(self.token), "")
+        self.changes = Changes(OWNER, "main", ReviewConfig(**review), client, Reviewer(SOURCE, mirror, tools), clock)  # type: ignore[arg-type]
+        return self.changes
+
+    def close(self) -> None:
+        self.forge.close()
+        self.fleet.close()
+        for mirror in self.mirrors:
+            mirror.close()
+
+    # People
+
+    def branch(
+        self, files: Mapping[str, str], *, gone: tuple[str, ...] = (), on: str = "main", name: str = "feature"
+    ) -> str:
+        """A commit on a branch of its own, which begins at `on` or goes on; its id."""
+        known = self.work.git("branch", "--list", name)
+        self.work.git("checkout", "-q", *([name] if known else ["-b", name, on]))
+        head = self.work.commit(dict(files), gone=gone)
+        self.work.git("checkout", "-q", "main")
+        return head
+
+    def open(self, files: Mapping[str, str], *, gone: tuple[str, ...] = (), name: str = "", **more: str) -> int:
+        """Somebody opens a change request; its number."""
+        number = len(self.forge.state.changes) + 1
+        head = self.branch(files, gone=gone, name=name or f"feature-{number}")
+        assert self.forge.state.open(head, **more) == number
+        self.place(number, head)
+        return number
+
+    def place(self, number: int, head: str) -> None:
+        self.work.git("update-ref", REFS[self.forge.provider].format(number), head)
+
+    def push(self, number: int, files: Mapping[str, str], *, gone: tuple[str, ...] = (), name: str = "") -> str:
+        """The author of a change request pushes once more."""
+        head = self.branch(files, gone=gone, name=name or f"feature-{number}")
+        self.place(number, head)
+        self.forge.state.pushed(number, head)
+        return head
+
+    def commit(self, files: Mapping[str, str], *, gone: tuple[str, ...] = ()) -> str:
+        """Somebody pushes to the branch itself, and the controller applies it."""
+        commit = self.work.commit(dict(files), gone=gone)
+        self.files = {path: text for path, text in {**self.files, **files}.items() if path not in gone}
+        self.fleet.push(self.files)
+        self.fleet.run()
+        self.changes.asked()
+        return commit
+
+    # The controller
+
+    def look(self) -> None:
+        """One round after the forge announced something."""
+        self.changes.asked()
+        self.changes.look()
+
+    def ours(self, number: int) -> str:
+        """Our one comment, as it reads."""
+        (found,) = self.forge.state.ours(number)
+        return found
+
+    def shown(self, number: int) -> str:
+        """The last status of its head, in words."""
+        head = self.forge.state.changes[number].head
+        return [f"{one.state}: {one.told}" for one in self.forge.state.statuses if one.commit == head][-1]
+
+    def wrote(self) -> list[str]:
+        """What was written to the forge since this was asked last."""
+        found = [f"{one.method} {one.path.rpartition('/repos/acme/platform/')[2]}" for one in self.forge.wrote()]
+        self.forge.asked.clear()
+        return found
