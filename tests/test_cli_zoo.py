@@ -44,7 +44,7 @@ FILES: dict[str, tuple[bytes, int]] = {  # name -> content, the line that must b
     "sexagesimal": (listed("description: 1:20"), 5),
     "date": (listed("description: 2026-01-01"), 5),
     "many-documents": (SOUND.encode() + b"---\n" + (SOUND + "---\n").encode() * 10000, 0),
-    "just-too-large": (SOUND.encode() + b"#" * (1 << 20), 0),
+    "just-too-large": (SOUND.encode() + b"#" * (1 << 22), 0),
     "unknown-top": (SOUND.encode() + b"extra: 1\n", 5),
     "unknown-metadata": (SOUND.replace("{name: sound}", "{name: x, namespace: y}").encode(), 3),
     "unknown-spec": (listed("replicas: 3"), 5),

@@ -74,6 +74,23 @@ def test_manifests_from_profile_and_files(renderer: Renderer) -> None:
     ]
 
 
+def test_what_the_operator_let_in_is_not_limited_again(renderer: Renderer) -> None:
+    """Limits are the operator's, judged when the source is read; a worker had its own, which nobody could raise."""
+    text = "---\n".join(CONFIG % f"c{number}" for number in range(201))
+    assert len(objects(renderer, layer("manifests", {}, {"m.yaml": text}))) == 201
+
+
+def test_whole_numbers_of_objects_go_as_far_as_those_of_kubernetes(renderer: Renderer) -> None:
+    text = "apiVersion: v1\nkind: A\nmetadata: {name: a}\nspec: {maximum: 9223372036854775807, minimum: -9223372036854775808}\n"
+    (found,) = objects(renderer, layer("manifests", {}, {"m.yaml": text}))
+    assert found["spec"] == {"maximum": 2**63 - 1, "minimum": -(2**63)}
+    beyond = refusal(renderer, layer("manifests", {}, {"m.yaml": text.replace("807", "809")}))
+    assert beyond.message.startswith("m.yaml:4:17: ")
+    wanted = chart({"a.yaml": CONFIG % "a"}, {"valuesFiles": ["v.yaml"]})  # Helm makes floats of all numbers
+    files = {**dict(wanted.files), "v.yaml": "big: 9223372036854775807\n"}
+    assert "v.yaml:1:6: " in refusal(renderer, layer("helm", wanted.spec, files)).message
+
+
 def test_variables_are_filled_in_files(renderer: Renderer) -> None:
     text = CONFIG % '"${{ cluster.name }}-x"' + 'data: {count: "${{ variables.n }}"}\n'
     context = {"cluster": {"name": "a"}, "variables": {"n": 3}}
@@ -148,8 +165,20 @@ def test_random_values_in_what_is_not_kept_are_no_matter(renderer: Renderer) -> 
     told = refusal(renderer, kept)
     assert (told.reason, told.message) == (
         "NonDeterministicChart",
-        "the chart renders differently every time: web/templates/b.yaml",
+        "the chart renders differently every time: data.k of ConfigMap b in web/templates/b.yaml",
     )
+
+
+def test_what_differs_between_renders_is_named_without_its_value(renderer: Renderer) -> None:
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  admin: '{{ b64enc \"me\" }}'\n"
+    secret += "  one: '{{ randAlpha 8 | b64enc }}'\n  two: '{{ randAlpha 8 | b64enc }}'\n"
+    templates = {"s.yaml": secret, "n.yaml": CONFIG % "{{ randAlpha 8 | lower }}", "z.yaml": CONFIG % "z"}
+    told = refusal(renderer, chart(templates))
+    assert told.message == (
+        "the chart renders differently every time: data.one and 1 more of Secret s in web/templates/s.yaml; "
+        "the objects of web/templates/n.yaml"
+    )
+    assert "existingSecret" in told.hint
 
 
 @pytest.mark.parametrize(
@@ -214,7 +243,7 @@ def test_values_schema_of_the_chart_is_enforced(renderer: Renderer) -> None:
     refused = refusal(
         renderer, layer("helm", wanted.spec, {**dict(wanted.files), "charts/web/values.schema.json": schema})
     )
-    assert "nosuch" in refused.message
+    assert "nosuch" in refused.message and "helm.values" in refused.hint
 
 
 def test_two_templates_claiming_one_object_are_both_named(renderer: Renderer) -> None:

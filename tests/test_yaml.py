@@ -149,10 +149,18 @@ def test_depth_is_refused_in_the_event_stream_before_libyaml_crashes() -> None:
 
 
 def test_nodes_documents_and_bytes_are_limited() -> None:
-    assert told("[" + "1," * 60_000 + "]")[0][2] == Code.TOO_MUCH
+    assert told("[" + "1," * 110_000 + "]")[0][2] == Code.TOO_MUCH
     assert told("---\na\n" * 201)[0][2] == Code.TOO_MUCH
-    assert told("a: " + "x" * (1 << 20))[0][2] == Code.TOO_LARGE
+    assert told("a: " + "x" * (1 << 22))[0][2] == Code.TOO_LARGE
     assert told("a: 1", Limits(file="3")) == [(1, 1, Code.TOO_LARGE)]
+
+
+def test_what_is_beyond_a_limit_names_the_setting() -> None:
+    for text, setting in (("[1, 2]", "nodes"), ("a\n---\nb\n", "documents"), ("[[[[[]]]]]", "depth")):
+        (found,) = read(text, Limits(nodes=9 if setting == "depth" else 2, documents=1, depth=4)).violations
+        assert f"spec.limits.{setting}" in found.hint
+    (found,) = read("a: " + "x" * (5 << 20)).violations
+    assert "spec.limits.file to 8Mi" in found.hint
 
 
 def test_messages_hold_no_long_values() -> None:

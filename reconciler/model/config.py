@@ -105,11 +105,11 @@ class Ceilings(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    file: str = "1Mi"
+    file: str = "4Mi"
     files: int = 20000
     total: str = "64Mi"
     depth: int = 32
-    nodes: int = 50000
+    nodes: int = 100000
     documents: int = 200
 
 

@@ -8,23 +8,25 @@ from reconciler.model import Limits, Violation
 from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
 from reconciler.spec import yaml
+from reconciler.spec.scalars import EXACT
 from reconciler.spec.variables import UnknownVariable, fill
 
-LIMITS = Limits(depth=100)
-"""As everywhere, but deeper: real CustomResourceDefinitions nest beyond what a spec ever does."""
+_EVERYTHING = 1 << 40
+LIMITS = Limits(file="1Ti", depth=100, nodes=_EVERYTHING, documents=_EVERYTHING)
+"""How large files are was judged by the operator's limits when the source was read; a worker's time and memory are bounded."""
 
 _SHOWN = 5
 
 
-def documents(job: Job, path: str) -> list[Sourced]:
-    """The documents of one file of the layer, each with `path:line` as its source.
+def documents(job: Job, path: str, *, largest: int = EXACT) -> list[Sourced]:
+    """The documents of one file of the layer, each with `path:line` as its source; whole numbers up to `largest`.
 
     Raises Stalled(RenderFailed) naming file, line and column of every mistake.
     """
     data = job.files.get(path)
     if data is None:
         raise Stalled(f"{path}: no such file in this layer", reason="RenderFailed")
-    parsed = yaml.parse(data, path, LIMITS)
+    parsed = yaml.parse(data, path, LIMITS, largest=largest)
     if parsed.violations:
         raise Stalled("; ".join(_sentence(found) for found in parsed.violations[:_SHOWN]), reason="RenderFailed")
     return [(f"{path}:{found.line}", _filled(job, path, data, found.line, found.body)) for found in parsed.documents]

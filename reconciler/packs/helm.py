@@ -18,11 +18,19 @@ from reconciler.packs import loader, schemas
 from reconciler.packs.objects import Sourced
 from reconciler.packs.values import layered
 from reconciler.packs.wire import Job
+from reconciler.plan import apart
 
 _HOOK = "helm.sh/hook"
 _TESTS = frozenset({"test", "test-success", "test-failure"})
 _DEFAULT_NAMESPACE = "default"
 _MESSAGE = 600
+_SHOWN = 5
+_UNFIT = "values don't meet the specifications of the schema"  # Helm's words
+_VALUES = "set it in helm.values of the pack, or in values.PACK of the profile's use in the cluster"
+_MADE_UP = (
+    "passwords, certificates and dates that a template makes up change with every render: set the values they come from, or, "
+    "where the chart takes the name of a Secret (often existingSecret), make that Secret inside the cluster and name it"
+)
 
 
 def render(job: Job) -> list[Sourced]:
@@ -151,15 +159,35 @@ def _hooks(document: Any) -> frozenset[str]:
 
 
 def _unlike(first: list[Sourced], second: list[Sourced]) -> Stalled:
-    apart = [one for one in first if one not in second] + [one for one in second if one not in first]
-    names = ", ".join(sorted({path for path, _ in apart})) or "the order of its objects"
-    hint = "random values and dates change with every render: set them in values"
-    return Stalled(f"the chart renders differently every time: {names}", reason="NonDeterministicChart", hint=hint)
+    """Names what differs, never a value: it may be a password."""
+    after = {_place(one): one for one in second}
+    places = {_place(one): one for one in (*second, *first) if one not in first or one not in second}
+    told = sorted({_varying(one, after.get(place)) for place, one in places.items()})
+    names = "; ".join(told[:_SHOWN]) or "the order of its objects"
+    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    message = f"the chart renders differently every time: {names}{more}"
+    return Stalled(message, reason="NonDeterministicChart", hint=_MADE_UP)
+
+
+def _place(one: Sourced) -> tuple[str, str]:
+    """The template and the object: its kind and name."""
+    path, document = one
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    return path, f"{document.get('kind')} {metadata.get('name')}" if isinstance(metadata, dict) else ""
+
+
+def _varying(one: Sourced, again: Sourced | None) -> str:
+    path, name = _place(one)
+    if again is None or again == one:  # the name itself is made up, or the object is there in one of the renders only
+        return f"the objects of {path}"
+    where, _, _, more = apart.first("", one[1], again[1])
+    return f"{where.lstrip('.')}{f' and {more} more' if more else ''} of {name} in {path}"
 
 
 def _failed(error: HelmError, folder: str) -> Stalled:
     """Helm's own message without our temporary path; of a long one the beginning and the end, where the cause is."""
     text = " ".join(str(error.detail).replace(f"{folder}/", "").replace(folder, "the chart").split())
+    hint = _VALUES if _UNFIT in text else ""
     if len(text) > _MESSAGE:
         text = f"{text[: _MESSAGE // 2]} ... {text[-_MESSAGE // 2 :]}"
-    return Stalled(text, reason="RenderFailed")
+    return Stalled(text, reason="RenderFailed", hint=hint)

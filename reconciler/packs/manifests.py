@@ -8,6 +8,7 @@ from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
 from reconciler.spec import manifests
 from reconciler.spec.codes import Code
+from reconciler.spec.scalars import OBJECTS
 
 _NEVER = frozenset({Code.SECRET_DATA, Code.POD_SECURITY_LABEL})
 
@@ -19,7 +20,7 @@ def render(job: Job) -> list[Sourced]:
     because references are filled in only now: one may have hidden the kind of an object.
     """
     inline = [(f"objects[{index}]", found) for index, found in enumerate(job.spec.get("objects", ()))]
-    whole = inline + [found for path in job.files for found in documents(job, path)]
+    whole = inline + [found for path in job.files for found in documents(job, path, largest=OBJECTS)]
     if job.authored:
         _judge(whole)
     return whole

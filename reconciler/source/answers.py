@@ -30,7 +30,7 @@ _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
             True,
             "TooBig",
             "the repository is larger than allowed",
-            "raise spec.limits.total",
+            "raise spec.limits.total in the controller's configuration",
         ),
         (
             "out of memory|memory exhausted|cannot allocate memory",
@@ -113,7 +113,8 @@ _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
 def check(answer: Answer, doing: str) -> bytes:
     """The output of a command that succeeded; otherwise raises Stalled, Unavailable or Damaged."""
     if answer.cut:
-        raise Stalled(f"{doing}: the answer is longer than allowed", reason="TooBig", hint="raise spec.limits.files")
+        hint = "raise spec.limits.files in the controller's configuration"
+        raise Stalled(f"{doing}: the answer is longer than allowed", reason="TooBig", hint=hint)
     if answer.status != 0:
         refuse(answer.err, doing)
     return answer.out

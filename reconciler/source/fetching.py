@@ -56,7 +56,7 @@ def _refuse_size(place: Place) -> None:
     disk."""
     if storage.largest_temporary(place.folder) >= place.bounds.pack // 512 * 512:
         message = "fetching: the repository is larger than allowed"
-        raise Stalled(message, reason="TooBig", hint="raise spec.limits.total")
+        raise Stalled(message, reason="TooBig", hint="raise spec.limits.total in the controller's configuration")
     if storage.full(place.folder):
         raise Unavailable("fetching: no space left for the mirror", reason="DiskFull")
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from reconciler.errors import Stalled
 from reconciler.model import Limits, Tree, Violation
-from reconciler.spec.units import size
+from reconciler.spec.units import room, size
 
 _READABLE = frozenset((b"100644", b"100755"))
+_RAISE = "raise spec.limits.{} in the controller's configuration"
 _LONGEST = 512
 _DEEPEST = 16
 # The usual name: printable ASCII, no backslash, no component that starts with a dash or a dot. Everything else is looked at closely.
@@ -100,9 +101,9 @@ def bounded(found: Tree, limits: Bounds) -> Tree:
     """The tree itself. Raises Stalled("TooBig") when it holds too much."""
     count, total = len(found.files) + len(found.violations), sum(found.sizes.values())
     if count > limits.files:
-        raise Stalled(f"the tree holds more than {limits.files} files", reason="TooBig", hint="spec.limits.files")
+        raise Stalled(f"the tree holds more than {limits.files} files", reason="TooBig", hint=_RAISE.format("files"))
     if total > limits.total:
-        raise Stalled(f"the tree holds more than {limits.total} bytes", reason="TooBig", hint="spec.limits.total")
+        raise Stalled(f"the tree holds more than {limits.total} bytes", reason="TooBig", hint=_RAISE.format("total"))
     return found
 
 
@@ -135,7 +136,8 @@ def violation(entry: Entry, limits: Bounds) -> Violation | None:
         )
     if entry.size > limits.file:
         message = f"the file has {entry.size} bytes, {limits.file} are allowed"
-        return _violation(entry, "NID014", message, "split it, or raise spec.limits.file")
+        hint = f"split it, or set spec.limits.file to {room(entry.size)} in the controller's configuration"
+        return _violation(entry, "NID014", message, hint)
     return None
 
 

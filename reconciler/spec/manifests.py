@@ -9,6 +9,7 @@ from reconciler.spec import marks, variables, yaml
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import capped, digest
 from reconciler.spec.explain import pointer
+from reconciler.spec.scalars import EXACT, OBJECTS
 
 Claim = tuple[str, str, str, str]
 Mistake = tuple[tuple[str | int, ...], Code, str, str]
@@ -28,7 +29,7 @@ class Facts:
 
 def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> Facts:
     """Reads one file as Kubernetes objects, or (not `objects`) as a mapping of chart values."""
-    parsed = yaml.parse(data, path, limits)
+    parsed = yaml.parse(data, path, limits, largest=OBJECTS if objects else EXACT)
     if parsed.violations:
         return Facts(oid, oid, violations=parsed.violations)
     bodies = [document.body for document in parsed.documents]

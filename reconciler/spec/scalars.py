@@ -38,7 +38,10 @@ _OTHER_IN_1_1 = re.compile(
     |[-+]0x[0-9a-fA-F]+""",
     re.ASCII | re.VERBOSE,
 )
-_EXACT = 2**53
+EXACT: Final = 2**53
+"""Whole numbers up to here are the same in every reader of JSON."""
+OBJECTS: Final = 2**63
+"""Up to here Kubernetes keeps the whole numbers of an object: CRDs and metrics have bounds as large."""
 _LONGEST = 40
 
 Scalar = str | int | float | bool | None
@@ -55,8 +58,9 @@ class ScalarError(ValueError):
 
 
 @lru_cache(maxsize=4096)
-def resolve(text: str) -> Scalar:
-    """The value of a plain scalar. Raises ScalarError for ambiguous ones and for numbers JSON cannot carry.
+def resolve(text: str, largest: int = EXACT) -> Scalar:
+    """The value of a plain scalar. Raises ScalarError for ambiguous ones and for numbers JSON cannot carry: whole ones beyond
+    `largest`, either side of zero.
 
     Only worth calling where `text` is in WORDS or starts with a character of FIRST; every other plain scalar is a string.
     """
@@ -67,9 +71,9 @@ def resolve(text: str) -> Scalar:
             Code.AMBIGUOUS, f"{_short(text)} is ambiguous: YAML 1.1 does not read it as text", _quoted(text)
         )
     if _INT.fullmatch(text):
-        return _whole(text)
+        return _whole(text, largest)
     if _HEX.fullmatch(text):
-        return _in_range(int(text, 16), text) if len(text) <= _LONGEST else _refuse(text)
+        return _in_range(int(text, 16), text, largest) if len(text) <= _LONGEST else _refuse(text)
     if _FLOAT.fullmatch(text):
         return _fraction(text)
     if _SPECIAL.fullmatch(text):
@@ -77,12 +81,12 @@ def resolve(text: str) -> Scalar:
     return text
 
 
-def _whole(text: str) -> int:
-    return _in_range(int(text), text) if len(text) <= _LONGEST else _refuse(text)
+def _whole(text: str, largest: int) -> int:
+    return _in_range(int(text), text, largest) if len(text) <= _LONGEST else _refuse(text)
 
 
-def _in_range(value: int, text: str) -> int:
-    return value if -_EXACT <= value <= _EXACT else _refuse(text)
+def _in_range(value: int, text: str, largest: int) -> int:
+    return value if -largest <= value <= largest else _refuse(text)
 
 
 def _fraction(text: str) -> float:

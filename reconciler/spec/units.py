@@ -48,6 +48,11 @@ def size(text: str) -> int:
     return int(quantity(text))
 
 
+def room(count: int) -> str:
+    """A size that holds so many bytes, as an operator would write it: 1Mi, 2Mi, 4Mi ..."""
+    return f"{1 << (max(count - 1, 0) >> 20).bit_length()}Mi"
+
+
 def duration(text: str) -> float:
     """Seconds of a duration: whole numbers with the units d, h, m, s, ms, largest first (`1h30m`). Raises ValueError."""
     match = _DURATION.fullmatch(text)

@@ -29,13 +29,14 @@ from yaml.events import (
 from reconciler.model import Document, Limits, Violation
 from reconciler.spec import marks, syntax
 from reconciler.spec.codes import Code
-from reconciler.spec.scalars import FIRST, WORDS, ScalarError, resolve
-from reconciler.spec.units import size
+from reconciler.spec.scalars import EXACT, FIRST, WORDS, ScalarError, resolve
+from reconciler.spec.units import room, size
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _NO_KEY: Any = object()
 _LETTERS = frozenset("yYnN")
 _TOLD_AT_MOST = 100
+_SPLIT = "split it, or raise spec.limits.{} in the controller's configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,15 @@ class _Stop(Exception):
     """Nothing after this place can be read."""
 
 
-def parse(data: bytes, path: str, limits: Limits) -> Parsed:
-    """Reads one file. Never raises for its content: mistakes are returned as violations with 1-based positions."""
+def parse(data: bytes, path: str, limits: Limits, *, largest: int = EXACT) -> Parsed:
+    """Reads one file. Never raises for its content: mistakes are returned as violations with 1-based positions.
+
+    `largest`: how far from zero whole numbers may lie.
+    """
     refused = _refuse_bytes(data, path, limits)
     if refused:
         return Parsed((), (refused,), whole=False)
-    builder = _Builder(path, limits)
+    builder = _Builder(path, limits, largest)
     try:
         documents = builder.run(CParser(data))
     except _Stop:
@@ -87,7 +91,8 @@ def parse(data: bytes, path: str, limits: Limits) -> Parsed:
 
 def _refuse_bytes(data: bytes, path: str, limits: Limits) -> Violation | None:
     if len(data) > size(limits.file):
-        return Violation(path, 1, 1, Code.TOO_LARGE, f"{len(data)} bytes, the limit is {limits.file}")
+        hint = f"split it, or set spec.limits.file to {room(len(data))} in the controller's configuration"
+        return Violation(path, 1, 1, Code.TOO_LARGE, f"{len(data)} bytes, the limit is {limits.file}", hint=hint)
     if data.startswith(_LFS):
         return Violation(
             path, 1, 1, Code.LFS_POINTER, "a Git LFS pointer, not the content", hint="keep text out of LFS"
@@ -103,10 +108,11 @@ def _refuse_bytes(data: bytes, path: str, limits: Limits) -> Violation | None:
 class _Builder:
     """One run over the events of one file; open containers are on a list, not on the call stack."""
 
-    __slots__ = ("documents", "here", "key", "left", "limits", "path", "stack", "violations")
+    __slots__ = ("documents", "here", "key", "largest", "left", "limits", "path", "stack", "violations")
 
-    def __init__(self, path: str, limits: Limits) -> None:
+    def __init__(self, path: str, limits: Limits, largest: int) -> None:
         self.path = path
+        self.largest = largest
         self.limits = limits
         self.violations: list[Violation] = []
         self.documents: list[Document] = []
@@ -164,14 +170,17 @@ class _Builder:
         """List items and collections count against the limit; the scalars of a mapping are counted with it when it ends."""
         self.left -= 1
         if self.left < 0:
-            self.stop(event, Code.TOO_MUCH, f"more than {self.limits.nodes} values in one file")
+            self.stop(event, Code.TOO_MUCH, f"more than {self.limits.nodes} values in one file", _SPLIT.format("nodes"))
 
     def start(self, event: Any) -> None:
         if event.anchor is not None or event.tag is not None:
             self.not_allowed(event)
         self.count(event)
         if len(self.stack) >= self.limits.depth:
-            self.stop(event, Code.TOO_DEEP, f"nested deeper than {self.limits.depth}")
+            told = f"nested deeper than {self.limits.depth}"
+            self.stop(
+                event, Code.TOO_DEEP, told, "nest less, or raise spec.limits.depth in the controller's configuration"
+            )
         if type(self.here) is dict and self.key is _NO_KEY:
             self.stop(event, Code.KEY, "a mapping key that is not a string")
         self.stack.append((self.here, self.key))
@@ -202,7 +211,8 @@ class _Builder:
         if event.version or event.tags:
             self.stop(event, Code.NOT_ALLOWED, "directives are not used here", "remove the line starting with %")
         if len(self.documents) >= self.limits.documents:
-            self.stop(event, Code.TOO_MUCH, f"more than {self.limits.documents} documents in one file")
+            told = f"more than {self.limits.documents} documents in one file"
+            self.stop(event, Code.TOO_MUCH, told, _SPLIT.format("documents"))
 
     def tell(self, event: Any, code: Code, message: str, hint: str = "") -> None:
         mark = event.start_mark
@@ -225,7 +235,7 @@ class _Builder:
         if text == "<<" or (is_key and text in _LETTERS):
             return text
         try:
-            return resolve(text)
+            return resolve(text, self.largest)
         except ScalarError as error:
             self.tell(event, error.code, error.message, error.hint)
             return text
