@@ -11,6 +11,7 @@ from reconciler.model import IgnoreRule, Observed
 from reconciler.plan.fields import managed
 from reconciler.plan.mark import ref_of
 from tests import shell
+from tests.documents import crd
 from tests.memory.failures import answer, on
 from tests.memory.server import Server
 from tests.one_pass import Done, Entries, live, run
@@ -325,6 +326,59 @@ def test_rules_that_the_server_gathers_are_not_sent() -> None:
     scene.server.apply({**role, "rules": rules}, manager="clusterrole-aggregation-controller")
     scene.settle(wanted)
     assert scene.live(wanted)["rules"] == rules
+
+
+SERVED = {"service": {"name": "app", "namespace": "web"}}
+REVIEWED = {"name": "a.web.example", "sideEffects": "None", "admissionReviewVersions": ["v1"]}
+
+
+def called(kind: str, bundle: str) -> tuple[Obj, Callable[[Obj], Obj]]:
+    """An object by which Kubernetes calls a Service, and where in it the certificates stand."""
+    known = {**SERVED, "caBundle": bundle}
+    if kind == "APIService":
+        spec = {"group": "web.example", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1, **known}
+        metadata = {"name": "v1.web.example"}
+        return {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": metadata,
+            "spec": spec,
+        }, lambda it: it["spec"]
+    if kind == "CustomResourceDefinition":
+        webhook = {"conversionReviewVersions": ["v1"], "clientConfig": known}
+        made: Obj = crd()
+        made["spec"]["conversion"] = {"strategy": "Webhook", "webhook": webhook}
+        return made, lambda it: it["spec"]["conversion"]["webhook"]["clientConfig"]
+    webhooks = [{**REVIEWED, "name": "other.web.example", "clientConfig": SERVED}, {**REVIEWED, "clientConfig": known}]
+    whole = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": "app"},
+        "webhooks": webhooks,
+    }
+    return whole, lambda it: it["webhooks"][1]["clientConfig"]
+
+
+@pytest.mark.parametrize("empty", ["", "Cg=="])
+@pytest.mark.parametrize(
+    "kind",
+    ["APIService", "CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"],
+)
+def test_certificates_that_a_controller_fills_in_stay(kind: str, empty: str) -> None:
+    """Charts write an empty caBundle, which the software fills in when it starts: it was emptied again at every look."""
+    wanted, place = called(kind, empty)
+    scene = Scene(wanted)
+    scene.edit(wanted, lambda it: place(it).update(caBundle="bmV3"), "injector")
+    scene.settle(wanted)
+    assert place(scene.live(wanted))["caBundle"] == "bmV3"
+
+
+def test_certificates_that_git_names_are_ours() -> None:
+    wanted, place = called("MutatingWebhookConfiguration", "b3Vycw==")
+    scene = Scene(wanted)
+    scene.edit(wanted, lambda it: place(it).update(caBundle="bmV3"), "injector")
+    scene.settle(wanted)
+    assert place(scene.live(wanted))["caBundle"] == "b3Vycw=="
 
 
 def test_a_count_is_left_where_autoscalers_may_not_be_read() -> None:

@@ -119,6 +119,24 @@ def test_order_is_apply_order_and_pruning_comes_last_reversed() -> None:
     ]
 
 
+def test_what_others_requests_go_through_comes_last_in_its_layer_and_goes_first() -> None:
+    """A webhook of the same chart that nobody answers yet would refuse what the chart applies after it."""
+    webhooks, services = "admissionregistration.k8s.io/v1", "apiregistration.k8s.io/v1"
+    last = [
+        {"apiVersion": webhooks, "kind": "MutatingWebhookConfiguration", "metadata": {"name": "a"}},
+        {"apiVersion": webhooks, "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "a"}},
+        {"apiVersion": services, "kind": "APIService", "metadata": {"name": "v1.a"}},
+    ]
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "z", "namespace": "web"}}
+    base, top, server = layer("web/base"), layer("web/top"), Server()
+    first = plan(server, [wanted(base, *last, deployment), wanted(top, config_map("t"))], of=bundle(base, top))
+    kinds = [change.ref.kind for change in first.changes]
+    assert kinds[0] == "Deployment" and set(kinds[1:4]) == {one["kind"] for one in last} and kinds[4] == "ConfigMap"
+    inventory = execute(server, first)
+    gone = plan(server, [wanted(base), wanted(top)], inventory, of=bundle(base, top))
+    assert [change.ref.kind for change in gone.changes] == kinds[::-1]
+
+
 def test_nothing_is_pruned_on_a_target_with_an_unknown_layer() -> None:
     base, top = layer("web/base"), layer("web/top")
     server, inventory = applied(config_map("a"))

@@ -43,8 +43,9 @@ BROKEN: dict[str, tuple[dict[str, str], str, str]] = {  # files, what is told of
     "what is no YAML": ({TEMPLATE: CONFIG.format("[")}, "front/templates/a.yaml", ""),
     "another result every time": (
         {TEMPLATE: CONFIG.format("{{ randAlphaNum 20 }}")},
-        "the chart renders differently every time: ",
-        "random values and dates change with every render: set them in values",
+        "the chart renders differently every time: data.a of ConfigMap a in front/templates/a.yaml",
+        "a template makes up a password, a certificate or a date: set the value it comes from, or name a Secret that exists in the "
+        "cluster (often existingSecret)",
     ),
     "a hook": (
         {TEMPLATE: CONFIG.format("b").replace("{name: a}", '{name: a, annotations: {"helm.sh/hook": pre-install}}')},

@@ -26,10 +26,10 @@ _DEFAULT_NAMESPACE = "default"
 _MESSAGE = 600
 _SHOWN = 5
 _UNFIT = "values don't meet the specifications of the schema"  # Helm's words
-_VALUES = "set it in helm.values of the pack, or in values.PACK of the profile's use in the cluster"
+_VALUES = "set it under helm.values of the pack, or under values of the cluster's use of the profile"
 _MADE_UP = (
-    "passwords, certificates and dates that a template makes up change with every render: set the values they come from, or, "
-    "where the chart takes the name of a Secret (often existingSecret), make that Secret inside the cluster and name it"
+    "a template makes up a password, a certificate or a date: set the value it comes from, or name a Secret that exists in the "
+    "cluster (often existingSecret)"
 )
 
 
@@ -107,7 +107,7 @@ def _check(chart: Chart, host_version: str) -> None:
     missing = sorted({str(wanted.get("name")) for wanted in metadata.get("dependencies") or ()} - present)
     if missing:
         names = ", ".join(missing)
-        hint = "nothing is fetched at render time: commit them below charts/ (helm dependency update)"
+        hint = "nothing is fetched at render time: commit them below charts/ (helm dependency update; a .gitignore may hide them)"
         raise Stalled(
             f"chart {chart.name} depends on {names}, not in its charts/ folder", reason="ChartInvalid", hint=hint
         )

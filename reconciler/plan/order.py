@@ -6,6 +6,15 @@ from collections.abc import Iterable, Sequence
 from reconciler.model import Change, Layer, ObjectRef
 
 FIRST = frozenset({("", "Namespace"), ("apiextensions.k8s.io", "CustomResourceDefinition")})
+LAST = frozenset(
+    {
+        ("apiregistration.k8s.io", "APIService"),
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    }
+)
+"""Kinds by which others' requests go to a Service of the layer. While nothing answers there, what they cover is refused: they come
+after the objects of their layer and go before them (as Helm orders them, pkg/release/util/kind_sorter.go)."""
 HOST_LAYERS = {"namespace": 0, "policies": 1, "engine": 2}  # of a tombstone too, which has no layers left
 RBAC = "rbac.authorization.k8s.io"
 
@@ -22,7 +31,9 @@ def arranged(wanted: Iterable[Change], pruned: Iterable[Change], layers: Sequenc
 
 
 def rank(ref: ObjectRef) -> int:
-    """0 for kinds and namespaces, 1 for accounts and their rights, 2 for the rest."""
+    """0 for kinds and namespaces, 1 for accounts and their rights, 3 for what others' requests go through, 2 for the rest."""
     if (ref.group, ref.kind) in FIRST:
         return 0
+    if (ref.group, ref.kind) in LAST:
+        return 3
     return 1 if ref.group == RBAC or (ref.group, ref.kind) == ("", "ServiceAccount") else 2

@@ -32,6 +32,17 @@ _CONTROLLERS: Mapping[tuple[str, str], tuple[str, ...]] = {
 sent: each side would put its value back for ever."""
 
 
+_BUNDLES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): ("webhooks", "*", "clientConfig", "caBundle"),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): ("webhooks", "*", "clientConfig", "caBundle"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): ("spec", "conversion", "webhook", "clientConfig", "caBundle"),
+    ("apiregistration.k8s.io", "APIService"): ("spec", "caBundle"),
+}
+"""(group, kind) -> where the certificates stand by which Kubernetes knows a Service; "*" is every item of a list."""
+_NO_BUNDLE = ("", "Cg==")
+"""What manifests hold there until somebody writes the certificates (an empty line is what generators of CRDs put)."""
+
+
 def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") -> Object:
     """The object to apply over `live`. A create is sent whole. Later, where an autoscaler sets the replicas (`driven`
     names it), fields last written through a subresource are left out, and so are ignored fields that are not ours any
@@ -41,7 +52,9 @@ def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") ->
     if "aggregationRule" in obj and "rules" in obj:
         obj = without(obj, ("/rules",))  # a ClusterRole whose rules the server aggregates: they are never sent
     group = str(obj["apiVersion"]).rpartition("/")[0]
-    obj = without(obj, _CONTROLLERS.get((group, str(obj["kind"])), ()))
+    kind = group, str(obj["kind"])
+    obj = without(obj, _CONTROLLERS.get(kind, ()))
+    obj = _unfilled(obj, _BUNDLES[kind]) if kind in _BUNDLES else obj
     if live is None:
         return obj
     for pointer in ignored(layer.ignore, ref_of(obj)) if layer.ignore else ():
@@ -50,6 +63,18 @@ def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") ->
         return obj
     scaled = tuple(one for one in left_out(live, obj) if not names_it(one))
     return without(obj, scaled) if scaled else kept(obj, live)
+
+
+def _unfilled(value: Any, names: Sequence[str]) -> Any:
+    """The object without a place for certificates that holds none: it would be emptied again whenever somebody fills it."""
+    head, rest = names[0], names[1:]
+    if isinstance(value, list) and head == "*":
+        return [_unfilled(item, rest) for item in value]
+    if not isinstance(value, dict) or head not in value:
+        return value
+    if rest:
+        return {**value, head: _unfilled(value[head], rest)}
+    return {name: below for name, below in value.items() if name != head or below not in _NO_BUNDLE}
 
 
 def ignored(rules: Sequence[IgnoreRule], ref: ObjectRef) -> tuple[str, ...]:
