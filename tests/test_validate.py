@@ -38,6 +38,25 @@ def test_a_sound_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "1 cluster and 1 profile sound, no mistakes\n"
 
 
+def test_files_of_a_chart_that_git_leaves_out_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are there when the author looks, and not in what is pushed."""
+    chart = tmp_path / "charts" / "web"
+    for path in ("Chart.yaml", "templates/a.yaml", "templates/.swp", "charts/sub-1.0.0.tgz", "ci/x.tgz", "values.yaml"):
+        (chart / path).parent.mkdir(parents=True, exist_ok=True)
+        (chart / path).write_text("name: web\nversion: 1.0.0\n", encoding="utf-8")
+    (tmp_path / ".gitignore").write_text("*.tgz\n.swp\nvalues.yaml\n", encoding="utf-8")
+    main(["validate", str(tmp_path)])
+    assert "leaves out" not in capsys.readouterr().out  # no Git, nothing is left out
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    assert main(["validate", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "charts/web/Chart.yaml:1:1: warning: Git leaves out files of this chart, as a .gitignore says: " in told
+    assert (
+        "says: charts/web/charts/sub-1.0.0.tgz, charts/web/values.yaml\n" in told
+        and "git add --force charts/web," in told
+    )
+
+
 def test_mistakes_have_place_line_caret_and_fix(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "clusters/b.yaml").write_text(
         CLUSTER.replace("team-a", "team-b").replace("profiles:", "porfiles:"), encoding="utf-8"

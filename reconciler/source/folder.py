@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from hashlib import sha1, sha256
 from pathlib import Path
 
@@ -60,6 +60,13 @@ def _tracked(root: Path) -> list[bytes] | None:
         return None
     names = sorted(set(listed.split(b"\0")) - {b""})
     return [name.rstrip(b"/") for name in names if os.path.lexists(os.path.join(os.fsencode(root), name))]  # noqa: PTH118 (bytes)
+
+
+def ignored(path: Path, folders: Sequence[str]) -> list[str]:
+    """The files below these folders that Git would not commit, relative to `path`, sorted; none where there is no Git."""
+    wanted = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *folders)
+    listed = git(path, "--literal-pathspecs", *wanted) or b""
+    return sorted(trees.readable(name) for name in listed.split(b"\0") if name)
 
 
 def _walked(root: Path) -> list[bytes]:

@@ -19,6 +19,7 @@ class Code(StrEnum):
     NUMBER = "NID115"
     KEY = "NID116"
     NOT_OURS = "NID117"
+    LEFT_OUT = "NID118"
     API_VERSION = "NID120"
     KIND = "NID121"
     UNKNOWN_FIELD = "NID122"
@@ -81,6 +82,7 @@ MEANING: dict[Code, str] = {
     Code.NUMBER: "a number JSON cannot carry exactly (beyond 2^53, infinite, not a number)",
     Code.KEY: "a mapping key that is not a string",
     Code.NOT_OURS: "a document of a kind like ours with another apiVersion: it is not read; a warning of `nidus validate`",
+    Code.LEFT_OUT: "files of a chart that a `.gitignore` leaves out of the commit; a warning of `nidus validate`",
     Code.API_VERSION: "an apiVersion of nidus.dev this version does not know",
     Code.KIND: "a kind this version does not know",
     Code.UNKNOWN_FIELD: "a field the schema does not have",

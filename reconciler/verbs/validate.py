@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
-from reconciler.verbs import mistakes
+from reconciler.verbs import mistakes, unadded
 
 if TYPE_CHECKING:
     from reconciler.model import HostFacts, Limits, Rules, Snapshot, Violation
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     sources = {args.config: config} | {path: blobs[oid] for path, oid in snapshot.tree.items() if oid in blobs}
     unrendered = () if args.no_render else _rendered(snapshot, read, rules, facts)
     causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations, *unrendered}))
-    warnings = tuple(_warnings(folder, snapshot, blobs, limits))
+    warnings = (*_warnings(folder, snapshot, blobs, limits), *unadded.warnings(folder, snapshot))
     found = mistakes.Found(folder, snapshot, causes, following, warnings, sources)
     print(mistakes.as_json(found) if args.output == "json" else mistakes.as_text(found))
     return 1 if causes else 0
