@@ -32,6 +32,10 @@ def account(empty_host: TestHost, rbac_manifests: Path) -> Iterator[Account]:
 
 @pytest.fixture(scope="module")
 def almighty(empty_host: TestHost, account: Account) -> Client:
+    return granted_all(empty_host, account)
+
+
+def granted_all(host: TestHost, account: Account) -> Client:
     """The account's client once it may do anything and the policies are in force."""
     grant = {
         "apiVersion": f"{RBAC}/v1",
@@ -40,7 +44,7 @@ def almighty(empty_host: TestHost, account: Account) -> Client:
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"kind": "User", "apiGroup": RBAC, "name": account.user}],
     }
-    empty_host.client.create(grant)
+    host.client.create(grant)
     deadline = time.monotonic() + SECONDS
     while not may_all(account.client):
         assert time.monotonic() < deadline, "the grant is not in force"

@@ -16,7 +16,7 @@ from reconciler.plan.walk import satisfied
 from tests.field_corpus import CORPUS, CRD, OWNED, SELECTOR, THING
 from tests.server_model import layer
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.xdist_group("fields")]
 REWRITTEN = {"ResourceQuota", "LimitRange", "Job", "CronJob", "PriorityClass"}
 
 

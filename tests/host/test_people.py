@@ -12,12 +12,16 @@ import yaml
 from devhost.account import Account
 from devhost.api import ApiError, Client, path_of
 from devhost.hosting import TestHost
-from tests.host.test_admission import RBAC, SECONDS, Body, almighty, made, refused
+from tests.host.test_admission import RBAC, SECONDS, Body, granted_all, made, refused
 
-__all__ = ["almighty"]
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
+
+
+@pytest.fixture
+def almighty(empty_host: TestHost, account: Account) -> Client:
+    return granted_all(empty_host, account)
 
 
 @pytest.fixture
