@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "check": "whether Nidus is in order here: versions, kinds, rights, controller, sources",
     "events": "what happened, newest last",
     "logs": "the controller's log, readable",
+    "webhook": "what became of the last deliveries of forges; send a test delivery",
     "approve": "approve held deletions or replacements by their digest",
     "suspend": "stop reconciling one nested cluster, visibly",
     "resume": "reconcile a suspended nested cluster again",

@@ -175,13 +175,6 @@ def test_documents_with_every_kind_of_field_are_sound_and_convert(kind: str) -> 
         ("ClusterProfile", "/spec/packs/0/manifests", {}, Code.MISSING_FIELD, "at least one of files, objects"),
         ("ClusterProfile", "/spec/version", "1.2", Code.WRONG_VALUE, "write 1.2.0"),
         ("ControllerConfig", "/spec/charts", {}, Code.UNSUPPORTED, "not supported in this version"),
-        (
-            "ControllerConfig",
-            "/spec/sources/0/webhook/provider",
-            "gitlab",
-            Code.UNSUPPORTED,
-            "not supported in this version",
-        ),
     ],
 )
 def test_mistakes_are_told_with_their_place_and_fix(kind: str, pointer: str, value: Any, code: Code, said: str) -> None:

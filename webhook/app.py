@@ -5,6 +5,7 @@ mark. Only the status code says what happened; bodies contain nothing about the 
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from webhook.attempts import Attempts
+from webhook.deliveries import Deliveries, Verdict
 from webhook.forges import FORGES, Delivery
 
 LIMIT = 3 << 20
@@ -19,7 +21,7 @@ _RETRY_AFTER = 5
 _LATER = "try again later\n"
 _BODIES = {200: "ok\n", 202: "accepted\n", 401: "refused\n", 404: "refused\n", 429: _LATER, 503: _LATER}
 
-Mark = Callable[[str, Delivery], bool]
+Mark = Callable[[str, Delivery], int]
 
 
 class MarkFailed(Exception):
@@ -36,11 +38,29 @@ class Route:
     secrets: Callable[[], tuple[bytes, ...]]
 
 
-def create_app(routes: Mapping[str, Route], mark: Mark, limit: int = LIMIT, attempts: Attempts | None = None) -> Flask:
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What requests share. `clock` gives seconds since the epoch."""
+
+    routes: Mapping[str, Route]
+    mark: Mark
+    failures: Attempts
+    log: Deliveries
+    clock: Callable[[], float]
+
+
+def create_app(
+    routes: Mapping[str, Route],
+    mark: Mark,
+    limit: int = LIMIT,
+    attempts: Attempts | None = None,
+    log: Deliveries | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Flask:
     """The webhook as a Flask application: key -> route at /webhook/<key>; bodies up to `limit` bytes.
 
     `mark(source, delivery)` is asked about pushes, change requests and comments: it stores the request durably and returns
-    True, returns False where it interests nobody, or raises MarkFailed. Answers: 202 marked, 200 ping or nothing of interest,
+    its generation, returns 0 where it interests nobody, or raises MarkFailed. Answers: 202 marked, 200 ping or nothing of interest,
     400 malformed, 401 not signed, 404 no such route or no secret for it, 413 too large, 415 content that the forge does not
     send, 429 in place of 401 and 404 for a sender that failed too often, 503 with Retry-After when not stored.
     Raises ValueError for an unknown provider.
@@ -48,7 +68,7 @@ def create_app(routes: Mapping[str, Route], mark: Mark, limit: int = LIMIT, atte
     unknown = {route.provider for route in routes.values()} - set(FORGES)
     if unknown:
         raise ValueError(f"unknown webhook provider: {', '.join(sorted(unknown))}")
-    failures = attempts or Attempts()
+    desk = _Desk(routes, mark, attempts or Attempts(), log or Deliveries(()), clock)
     app = Flask("webhook", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limit
 
@@ -56,15 +76,15 @@ def create_app(routes: Mapping[str, Route], mark: Mark, limit: int = LIMIT, atte
     def judge() -> Response | None:
         key = (request.view_args or {}).get("key")
         status = 0 if key is None else _judged(routes.get(key), limit)
-        return _answer(status, failures) if status else None
+        return _answer(status, desk) if status else None
 
     @app.post("/webhook/<key>")
     def receive(key: str) -> Response:
-        return _answer(_receive(routes[key], mark), failures)
+        return _answer(_receive(routes[key], desk), desk)
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
-        return _answer(error.code or 400, failures)
+        return _answer(error.code or 400, desk)
 
     return app
 
@@ -81,7 +101,7 @@ def _judged(route: Route | None, limit: int) -> int:
     return 0 if request.mimetype in forge.TYPES else 415
 
 
-def _receive(route: Route, mark: Mark) -> int:
+def _receive(route: Route, desk: _Desk) -> int:
     """One delivery to its status code, when its head was judged."""
     try:
         body = request.get_data(cache=False)
@@ -93,26 +113,37 @@ def _receive(route: Route, mark: Mark) -> int:
     if not secrets:
         return 404
     forge, headers = FORGES[route.provider], _headers()
-    if not forge.verify(headers, body, secrets):
+    if not forge.verify(headers, body, secrets, desk.clock()):
         return 401
     try:
         delivery = forge.parse(headers, body)
     except ValueError:
+        desk.log.add(route.source, desk.clock(), "malformed")
         return 400
-    if delivery.kind in ("ping", "ignored"):
-        return 200
+    return _marked(route.source, delivery, desk)
+
+
+def _marked(source: str, delivery: Delivery, desk: _Desk) -> int:
+    at, asks = desk.clock(), delivery.kind not in ("ping", "ignored")
     try:
-        return 202 if mark(route.source, delivery) else 200
+        generation = desk.mark(source, delivery) if asks else 0
     except MarkFailed:
+        desk.log.add(source, at, "not stored", delivery)
         return 503
+    verdict: Verdict = "marked" if generation else "nothing to do"
+    desk.log.add(source, at, verdict, delivery, generation if delivery.kind == "push" else 0)
+    return 202 if generation else 200
 
 
 def _headers() -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers.items()}
 
 
-def _answer(status: int, failures: Attempts) -> Response:
-    wait = failures.failed(request.remote_addr or "") if status in (401, 404) else 0.0
+def _answer(status: int, desk: _Desk) -> Response:
+    wait = desk.failures.failed(request.remote_addr or "") if status in (401, 404) else 0.0
+    route = desk.routes.get((request.view_args or {}).get("key", ""))
+    if status == 401 and route is not None:
+        desk.log.refused(route.source, desk.clock())
     status = 429 if wait else status
     response = Response(_BODIES.get(status, "bad request\n"), status, content_type="text/plain; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"

@@ -38,13 +38,15 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What the listener shows. `alive` is the heartbeat (H3), `ready` "serves", `queue` waiting and busy keys."""
+    """What the listener shows. `alive` is the heartbeat (H3), `ready` "serves", `queue` waiting and busy keys, `webhooks` the
+    webhook of each source with its last deliveries."""
 
     reporter: Reporter
     alive: Callable[[], str]
     ready: Callable[[], str]
     queue: Callable[[], tuple[int, int]]
     process: Callable[[], Process]
+    webhooks: Callable[[], list[dict[str, Any]]] = list
 
 
 def names(namespace: str, more: Collection[str] = ()) -> frozenset[str]:
@@ -64,6 +66,14 @@ def create_app(views: Views, hosts: Collection[str]) -> Flask:
         if not request.path.startswith("/api/") or _ours(request.headers.get("Host", ""), hosts):
             return None
         return Response(_MISDIRECTED, 421, mimetype="text/plain")
+
+    for rule, view in _pages(views).items():
+        app.add_url_rule(rule, rule, view, provide_automatic_options=False)
+    return app
+
+
+def _pages(views: Views) -> Mapping[str, Callable[[], Response]]:
+    """What is served where."""
 
     def health() -> Response:
         return _probe(views.alive())
@@ -85,17 +95,18 @@ def create_app(views: Views, hosts: Collection[str]) -> Flask:
     def process() -> Response:
         return jsonify(asdict(views.process()))
 
-    rules: Mapping[str, Callable[[], Response]] = {
+    def webhooks() -> Response:
+        return jsonify({"webhooks": views.webhooks()})
+
+    return {
         "/healthz": health,
         "/readyz": readiness,
         "/metrics": metrics,
         "/api/v1/process": process,
         "/api/v1/sources": sources,
         "/api/v1/clusters": clusters,
+        "/api/v1/webhooks": webhooks,
     }
-    for rule, view in rules.items():
-        app.add_url_rule(rule, rule, view, provide_automatic_options=False)
-    return app
 
 
 def _ours(host: str, hosts: Collection[str]) -> bool:

@@ -1,16 +1,22 @@
 """The two ports (W4): the internal one, and the webhook's, which only stores sync requests (W3)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from reconciler.controller import http, sync_requests
 from reconciler.controller.sync_requests import Marker
 from reconciler.errors import NidusError, UsageError
 from reconciler.kube.client import Client
-from reconciler.model import ControllerSpec, SourceConfig
+from reconciler.model import ControllerSpec, SourceConfig, SourceReport
+from reconciler.report import log
+from reconciler.report.view import stamp
 from webhook.app import MarkFailed, Route, create_app
+from webhook.deliveries import Deliveries, Told
 from webhook.forges import Delivery
+from webhook.secrets import Secrets
 from webhook.server import Served, serve
 
 
@@ -25,59 +31,103 @@ def internal(views: http.Views, config: ControllerSpec) -> Served:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """The webhook of one source; `reviews` where it has a forge that can be asked about change requests."""
+
+    path: str
+    provider: str
+    branch: str
+    reviews: bool
+    secrets: Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """The webhooks of all sources: `hooks` by source, and the log of their deliveries."""
+
+    hooks: Mapping[str, Hook]
+    log: Deliveries
+
+    def told(self) -> list[dict[str, Any]]:
+        """Each webhook with its log, as JSON."""
+        logs = self.log.told()
+        return [_hook(name, self.hooks[name], logs[name]) for name in sorted(self.hooks)]
+
+    def synced(self, report: SourceReport) -> None:
+        """A sync ended well: deliveries before it get its revision."""
+        self.log.synced(report.source, report.generation, str(report.revision or ""))
+
+
+def webhooks(sources: Iterable[SourceConfig]) -> Webhooks:
+    """The webhooks of the sources that have one. Secrets that are not good are told at once. Raises UsageError where two sources would
+    have one route."""
+    found: dict[str, Hook] = {}
+    for one in sources:
+        if one.webhook is not None:
+            path = one.name + one.webhook.suffix
+            if other := next((name for name, hook in found.items() if hook.path == path), ""):
+                told = f"sources {other} and {one.name} have the same route /webhook/{path}"
+                raise UsageError(told, hint="another webhook.suffix for one of them")
+            secrets = Secrets([Path(name) for name in one.webhook.secret_files], partial(_say, one.name))
+            secrets()
+            found[one.name] = Hook(path, one.webhook.provider, one.branch, one.forge is not None, secrets)
+    return Webhooks(found, Deliveries(found))
+
+
 def webhook(
-    config: ControllerSpec, client: Client, woken: Callable[[str, int], None], moved: Callable[[str, int], None]
+    config: ControllerSpec,
+    client: Client,
+    woken: Callable[[str, int], None],
+    moved: Callable[[str, int], None],
+    webhooks: Webhooks,
 ) -> Served | None:
     """Serve the webhooks of all sources that have one; None where none has.
 
     `client` is one without the Lease's fence: any replica may store a sync request. `woken` is called with (source,
     generation) for each stored one of a push, `moved` for each of a change request.
     """
-    sources = {one.name: one for one in config.sources if one.webhook is not None}
-    if not sources:
+    if not webhooks.hooks:
         return None
-    markers = {name: Marker(client, config.namespace, name, partial(woken, name)) for name in sources}
-
+    markers = {name: Marker(client, config.namespace, name, partial(woken, name)) for name in webhooks.hooks}
     changes = {
         name: Marker(client, config.namespace, name, partial(moved, name), sync_requests.CHANGES)
-        for name, one in sources.items()
-        if one.forge is not None
+        for name, one in webhooks.hooks.items()
+        if one.reviews
     }
 
-    def mark(source: str, delivery: Delivery) -> bool:
-        pushed = f"refs/heads/{sources[source].branch}" in delivery.refs
+    def mark(source: str, delivery: Delivery) -> int:
+        pushed = f"refs/heads/{webhooks.hooks[source].branch}" in delivery.refs
         marker = (markers if pushed else {}) if delivery.kind == "push" else changes
         if source not in marker:
-            return False
+            return 0
         try:
-            marker[source].mark()
+            return marker[source].mark()
         except NidusError as error:
             raise MarkFailed(error.reason) from error
-        return True
 
+    routes = {one.path: Route(name, one.provider, one.secrets) for name, one in webhooks.hooks.items()}
     try:
-        return serve(create_app(_routes(sources.values()), mark), config.server.webhook)
+        return serve(create_app(routes, mark, log=webhooks.log), config.server.webhook)
     except OSError as error:
         raise UsageError(
             f"cannot listen on {config.server.webhook}: {error.strerror}", hint="spec.server.webhook"
         ) from error
 
 
-def _routes(sources: Iterable[SourceConfig]) -> dict[str, Route]:
-    routes = {}
-    for one in sources:
-        if one.webhook is not None:
-            secrets = partial(_secrets, [Path(name) for name in one.webhook.secret_files])
-            routes[one.name + one.webhook.suffix] = Route(one.name, one.webhook.provider, secrets)
-    return routes
+def _say(source: str, problem: str) -> None:
+    """Each change of what is wrong with the secrets of a webhook; never more than that for what strangers send."""
+    told, level = (problem, "warning") if problem else ("its secrets are good again", "info")
+    log.line("WebhookSecret", source=source, message=told, level=level)
 
 
-def _secrets(files: Sequence[Path]) -> tuple[bytes, ...]:
-    """The secrets valid now; a file that is missing or unreadable is no secret (rotation)."""
-    found = []
-    for file in files:
-        try:
-            found.append(file.read_bytes().strip())
-        except OSError:
-            continue
-    return tuple(found)
+def _hook(name: str, hook: Hook, told: Told) -> dict[str, Any]:
+    return {
+        "source": name,
+        "path": f"/webhook/{hook.path}",
+        "provider": hook.provider,
+        "problem": hook.secrets.problem,
+        "refused": {"count": told.refused, "last": stamp(told.refused_at) if told.refused else ""},
+        "deliveries": [asdict(one) | {"at": stamp(one.at)} for one in told.entries],
+        "syncs": [asdict(one) for one in told.syncs],
+    }

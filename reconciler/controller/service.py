@@ -81,6 +81,7 @@ class Service:
         self._rounds: tuple[Rounds, ...] = ()
         self._confined = confinement.UNKNOWN
         self._configuration = Configuration(settings)
+        self.webhooks = listeners.webhooks(config.sources if listens else ())
 
     def start(self) -> None:
         """Take the Lease, read what is known, watch, serve. Raises NidusError where the host or the configuration is not usable."""
@@ -106,7 +107,14 @@ class Service:
         verify.tell(self.reporter, self.registry)
         self.registry.hear(asked.load(self.host, config.namespace))
         self.sources = sources = Sources(
-            self.settings, self.registry, self.queue, self.reporter, self._stop, self._refreshed, self._changed
+            self.settings,
+            self.registry,
+            self.queue,
+            self.reporter,
+            self._stop,
+            self._refreshed,
+            self._changed,
+            self.webhooks.synced,
         )
         self._stops.append(sources.close)
         sources.open()
@@ -266,11 +274,13 @@ class Service:
     def _serve(self) -> None:
         """Serve health and the webhook, also on standbys: any replica may store a sync request (W3)."""
         config = self.settings.config
-        views = http.Views(self.reporter, self._stalled, self._not_ready, self.queue.depth, self._process)
+        views = http.Views(
+            self.reporter, self._stalled, self._not_ready, self.queue.depth, self._process, self.webhooks.told
+        )
         internal = listeners.internal(views, config)
         self._stops.append(internal.stop)
         self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)
-        webhook = listeners.webhook(config, self.bare, self._marked, self._changed)
+        webhook = listeners.webhook(config, self.bare, self._marked, self._changed, self.webhooks)
         if webhook is not None:
             self._stops.append(webhook.stop)
             self._signs += (Sign("webhook listener", LISTENER_STALL, webhook.silent),)

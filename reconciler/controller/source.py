@@ -36,7 +36,7 @@ from reconciler.spec import load, units
 
 JITTER = 0.1  # of the interval
 RETRY_FIRST, RETRY_LAST = 1.0, 300.0
-BURST = 2.0  # seconds a sync waits at most for a burst of marks to end, so that the burst is two syncs (W3)
+BURST = 10.0  # seconds a sync waits at most for a burst of marks to end, so that the burst is two syncs (W3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Sources:
     """One thread a source, from `open` until `stop` is set; `close` afterwards releases the mirrors.
 
     `refresh` lists the host anew before a forced look and says whether all of it was listed in time; `admitted` is called with the
-    source after each admission.
+    source after each admission, `synced` is told of each sync that did not fail.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Sources:
         stop: threading.Event,
         refresh: Callable[[], bool] = lambda: True,
         admitted: Callable[[str], None] = lambda source: None,
+        synced: Callable[[SourceReport], None] = lambda report: None,
     ) -> None:
-        self._admitted = admitted
-        self._refresh = refresh
+        self._refresh, self._admitted, self._synced = refresh, admitted, synced
         self._settings, self._registry, self._queue, self._reporter, self._stop = (
             settings,
             registry,
@@ -250,6 +250,7 @@ class Sources:
         report = replace(report, changing=self._registry.changing(report.source))
         self._reporter.source(report, {"url": config.url, "branch": config.branch, "path": config.path})
         if not report.error:
+            self._synced(report)
             self.sweep()
 
 

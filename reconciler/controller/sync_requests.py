@@ -33,23 +33,24 @@ class Marker:
         self._client, self._namespace, self._source, self._woken = client, namespace, source, woken
         self._turn = threading.Lock()
         self._wanted = 0
-        self._stored = 0
+        self._stored = self._generation = 0
         self._count = threading.Lock()
 
-    def mark(self) -> None:
-        """Return when a sync request newer than this call is stored. Raises ApiError when that fails; the sender then
-        tries again."""
+    def mark(self) -> int:
+        """Return when a sync request newer than this call is stored; returns its generation. Raises ApiError when that fails; the
+        sender then tries again."""
         with self._count:
             self._wanted += 1
             mine = self._wanted
         with self._turn:
             if self._stored >= mine:
-                return
+                return self._generation
             with self._count:
                 newest = self._wanted
             generation = rise(self._client, self._namespace, self._source, self._annotation)
-            self._stored = newest
+            self._stored, self._generation = newest, generation
         self._woken(generation)
+        return generation
 
 
 def rise(client: Client, namespace: str, source: str, annotation: str) -> int:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-QUIET = 0.1  # seconds without another sync request after which a burst is over
+QUIET = 0.25  # seconds without another sync request after which a burst is over
 STORM = 2  # sync requests waiting for one sync that count as a burst
 
 

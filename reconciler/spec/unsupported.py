@@ -41,11 +41,7 @@ FIELDS: Final[dict[str, frozenset[str]]] = {
 VALUES: Final[dict[str, dict[str, frozenset[str]]]] = {
     "NestedCluster": {"spec/expose/type": frozenset({"TLSRoute"})},
     "ClusterProfile": {},
-    "ControllerConfig": {
-        "spec/sources/*/webhook/provider": frozenset(
-            {"gitlab", "gitea", "forgejo", "gogs", "bitbucket", "bitbucket-server", "azure-devops"}
-        )
-    },
+    "ControllerConfig": {},
 }
 
 

@@ -47,9 +47,9 @@ def test_deliveries_come_at_their_rate_and_are_what_they_say(tmp_path: Path) -> 
     secret.write_text("known")
     marked: list[str] = []
 
-    def mark(source: str, delivery: Delivery) -> bool:
+    def mark(source: str, delivery: Delivery) -> int:
         marked.append(source)
-        return True
+        return 1
 
     routes = {name: Route(name, "github", lambda: (b"known",)) for name in ("healthy", "hostile")}
     served = serve(create_app(routes, mark), "127.0.0.1:0")

@@ -17,6 +17,7 @@ from reconciler.report.metrics import Metrics
 from reconciler.spec.codes import MEANING
 from tests.house import reasons
 from tests.house.documents import ROOT, marked, quoted, rows
+from webhook.answers import ANSWERS
 from webhook.app import LIMIT
 from webhook.attempts import EVERY, SIZE
 from webhook.bounds import USUAL
@@ -40,7 +41,9 @@ def test_forges() -> None:
     source = schemas.load("ControllerConfig")["definitions"]["source"]["properties"]
     assert set(source["webhook"]["properties"]["provider"]["enum"]) == set(FORGES)
     assert set(source["forge"]["properties"]["provider"]["enum"]) == set(forges.FORGES)
-    assert {path.stem for path in (ROOT / "webhook/forges").glob("*.py")} - {"__init__", "delivery"} == set(FORGES)
+    shared = {"__init__", "delivery", "githublike", "signing"}
+    modules = {path.stem for path in (ROOT / "webhook/forges").glob("*.py")} - shared
+    assert modules == {name.replace("-", "_") for name in FORGES}
 
 
 def test_verbs() -> None:
@@ -148,3 +151,19 @@ def test_the_bounds_of_the_listeners_are_told() -> None:
     counts = [f"{USUAL.threads} threads", f"{USUAL.connections}; of one sender {USUAL.share}", f"{SIZE}, then one"]
     assert [one for one in seconds + sizes + counts if one not in section] == []
     assert USUAL.grace == 0.5 and "half a second" in section
+
+
+def test_every_forge_has_a_page_that_tells_its_answers() -> None:
+    pages = ROOT / "docs/tasks/webhooks"
+    assert {file.stem for file in pages.glob("*.md")} == set(FORGES)
+    index, site = (ROOT / "docs/tasks/webhook.md").read_text(), (ROOT / "mkdocs.yml").read_text()
+    for name in FORGES:
+        text = (pages / f"{name}.md").read_text()
+        told = {code for row in rows(text.partition("## What the answers mean")[2]) for code in [row[0]]}
+        assert {"200", "202", "401", "404", "503"} <= told <= {str(code) for code in ANSWERS}, name
+        assert f"nidus webhook send --forge {name} " in text and f"provider: {name}" in text, name
+        assert f"webhooks/{name}.md" in index and f"docs/tasks/webhooks/{name}.md" in site, name
+
+
+def test_the_answers_of_the_webhook_are_told() -> None:
+    assert {int(row[0]): row[1] for row in rows(marked("docs/tasks/webhook.md", "answers"))} == ANSWERS

@@ -38,7 +38,7 @@ def delivery(body: bytes = BODY, *, length: int | None = None, **headers: object
 
 def hooks() -> Flask:
     """The webhook with one route."""
-    return create_app({"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, delivery: True)
+    return create_app({"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, delivery: 1)
 
 
 @contextlib.contextmanager

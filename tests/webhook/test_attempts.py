@@ -64,7 +64,7 @@ def test_a_sender_is_an_address_or_the_network_it_chooses_from(address: str, exp
 def test_failures_are_told_to_come_later_and_signed_deliveries_never() -> None:
     """Bad signatures, missing ones and guessed routes count alike; another address has a bucket of its own."""
     app = create_app(
-        {"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, delivery: True, attempts=Attempts(3, 3600.0)
+        {"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, delivery: 1, attempts=Attempts(3, 3600.0)
     )
     wrong = delivery(X_Nidus_Signature="sha256=" + "0" * 64)
     with listening(app) as port:
@@ -79,7 +79,7 @@ def test_failures_are_told_to_come_later_and_signed_deliveries_never() -> None:
 
 def test_signed_deliveries_empty_no_bucket() -> None:
     app = create_app(
-        {"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, delivery: True, attempts=Attempts(1, 3600.0)
+        {"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, delivery: 1, attempts=Attempts(1, 3600.0)
     )
     malformed = delivery(b"{")
     with listening(app) as port:

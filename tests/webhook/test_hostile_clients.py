@@ -103,7 +103,7 @@ def test_a_burst_of_signed_deliveries_is_not_cut() -> None:
     """More from one address than there may be, while the host takes its time: who is silent gives way, they wait."""
     entered, go = threading.Semaphore(0), threading.Event()
 
-    def mark(source: str, delivery: Delivery) -> bool:
+    def mark(source: str, delivery: Delivery) -> int:
         entered.release()
         return go.wait(60)
 

@@ -22,7 +22,7 @@ BODY = b'{"ref": "refs/heads/main"}'
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    app = create_app({"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, delivery: True)
+    app = create_app({"n": Route("n", "generic", lambda: (SECRET,))}, lambda source, delivery: 1)
     served = serve(app, "127.0.0.1:0")
     yield served.port
     served.stop()
@@ -81,7 +81,7 @@ def test_a_process_with_many_open_files_is_answered(port: int) -> None:
 def test_stop_frees_the_port_and_lets_an_answer_finish() -> None:
     entered, release = threading.Event(), threading.Event()
 
-    def mark(source: str, delivery: Delivery) -> bool:
+    def mark(source: str, delivery: Delivery) -> int:
         entered.set()
         return release.wait(20)
 
@@ -103,4 +103,4 @@ def test_stop_frees_the_port_and_lets_an_answer_finish() -> None:
 
 def test_an_address_in_use_is_an_error(port: int) -> None:
     with pytest.raises(OSError):
-        serve(create_app({}, lambda source, delivery: True), f"127.0.0.1:{port}")
+        serve(create_app({}, lambda source, delivery: 1), f"127.0.0.1:{port}")

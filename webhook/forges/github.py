@@ -4,39 +4,35 @@ Source: GitHub's documentation, "Validating webhook deliveries" and "Webhook eve
 """
 
 from collections.abc import Mapping
-from urllib.parse import parse_qs
 
-from webhook.forges.delivery import Delivery, claimed, document, refs, signed
+from webhook.forges import delivery, githublike, signing
+from webhook.forges.delivery import Delivery, Message
 
-_FORM = "application/x-www-form-urlencoded"
-TYPES = frozenset({"application/json", _FORM})
+TYPES = githublike.TYPES
 
 
 def claim(headers: Mapping[str, str]) -> str:
-    """The digest in the header, "" where there is none."""
-    return claimed(headers.get("x-hub-signature-256", ""))
+    """The digest in the header, "" where there is none. The older SHA-1 header is not read."""
+    return signing.claimed(headers.get("x-hub-signature-256", ""))
 
 
-def verify(headers: Mapping[str, str], body: bytes, secrets: tuple[bytes, ...]) -> bool:
-    """Whether GitHub signed this body. The older SHA-1 header is not read."""
-    return signed(claim(headers), body, secrets)
+def verify(headers: Mapping[str, str], body: bytes, secrets: tuple[bytes, ...], now: float) -> bool:
+    """Whether GitHub signed this body."""
+    return signing.signed(claim(headers).partition("=")[2], body, secrets)
 
 
 def parse(headers: Mapping[str, str], body: bytes) -> Delivery:
-    """A push names one ref; ping is answered; every other event is ignored. Raises ValueError."""
-    event = headers.get("x-github-event", "")
-    if event == "ping":
-        return Delivery("ping")
-    if event != "push":
-        return Delivery("ignored")
-    return Delivery("push", refs([document(_json(headers, body)).get("ref")]))
+    """A push names one ref; a pull request, a review or a comment its number. Raises ValueError."""
+    return githublike.parse(headers.get("x-github-event", ""), headers, body)
 
 
-def _json(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The payload: the body itself, or the field `payload` of a form, as a hook may be set up to send it."""
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
-        return body
-    values = parse_qs(body, max_num_fields=4, strict_parsing=True).get(b"payload", [])
-    if len(values) != 1:
-        raise ValueError("no payload in the form")
-    return values[0]
+def compose(told: Delivery) -> Message:
+    """A delivery as GitHub sends it, unsigned. Raises NoSuchEvent."""
+    if told.kind == "ping":
+        return delivery.message({"zen": "Practicality beats purity."}, X_GitHub_Event="ping")
+    return githublike.compose(told, "X-GitHub-Event")
+
+
+def sign(body: bytes, secret: bytes, now: float) -> dict[str, str]:
+    """The header fields that prove a body."""
+    return {"X-Hub-Signature-256": "sha256=" + signing.digest(body, secret)}
