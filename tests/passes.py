@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -227,6 +227,13 @@ class Fleet:
         self._stale = self._stale or bool(wakes.admit)
 
     def _admit_again(self) -> None:
+        self._stale = True
+
+    def consented(self, clusters: Collection[str]) -> None:
+        """As `Sources.consented`."""
+        for key in clusters:
+            self.queue.forget(key)
+            self.queue.add(key)
         self._stale = True
 
     # The host

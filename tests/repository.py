@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,20 @@ class Repository:
         self.commits: dict[str, Mapping[str, str]] = {}
         self.blobs = dict(BLOBS)
         self._facts = facts
+        self._oids: dict[str, str] = {}
         self._known: dict[str, load.Known] = {}
 
     @property
     def newest(self) -> str:
         return list(self.commits)[-1]
 
-    def commit(self, files: Mapping[str, str]) -> None:
-        """One more commit: these are all its files."""
+    def commit(self, files: Mapping[str, str], commit: str = "", oid: str = "") -> None:
+        """One more commit: these are all its files. `commit` and `oid`: its id and that of its tree, where a real repository has it."""
         self.blobs |= tree(files)[1]
-        self.commits[f"{len(self.commits) + 1:040x}"] = dict(files)
+        name = commit or f"{len(self.commits) + 1:040x}"
+        self.commits.pop(name, None)  # the newest is the last one
+        self.commits[name] = dict(files)
+        self._oids[name] = oid or "t"
 
     def read(self, commit: str, rules: Rules, **more: Any) -> Snapshot:
         """A commit as it is read and judged now."""
@@ -53,6 +58,7 @@ class Repository:
     def _loaded(self, commit: str, rules: Rules, judged: str, **more: Any) -> Snapshot:
         """Files that were read under the same rules are not read again, as in a process that goes on."""
         whole, blobs = tree(self.commits[commit])
+        whole = replace(whole, oid=self._oids[commit])
         known = self._known.get(judged, load.NOTHING)
         wanted = {oid: blobs[oid] for oid in load.wanted(whole, known)}
         revision = Revision("main", commit)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 
 from reconciler.controller.changes import Changes
@@ -21,11 +21,19 @@ EVERY = 15.0  # seconds between two looks at what moved; the forge is asked at e
 
 
 class ChangeLoops:
-    """`start` opens a mirror and begins a loop for each source with a forge; where none has one, nothing is done."""
+    """`start` opens a mirror and begins a loop for each source with a forge; where none has one, nothing is done. `released` is called
+    with a source and its clusters whose deletions were approved with a merge."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, watches: Watches, salt: bytes, stop: threading.Event
+        self,
+        settings: Settings,
+        registry: Registry,
+        watches: Watches,
+        salt: bytes,
+        stop: threading.Event,
+        released: Callable[[str, Collection[str]], None] = lambda source, clusters: None,
     ) -> None:
+        self._released = released
         self._settings, self._registry, self._watches, self._salt, self._stop = settings, registry, watches, salt, stop
         self._changes: dict[str, Changes] = {}
         self._heard: dict[str, int] = {}
@@ -82,6 +90,7 @@ class ChangeLoops:
             lambda bundle, read: made(bundle, partial(self._files, read)),
             self._salt,
             self._settings.limits,
+            partial(self._released, source.name),
             time.time,
         )
         client = FORGES[forge.provider](forge.api, forge.repository, forge.token_file, forge.ca_file)

@@ -4,12 +4,14 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from reconciler.controller import border
+from reconciler.controller.merges import Merges, Open, approver
 from reconciler.controller.reviewing import Reviewer
 from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
 from reconciler.forges import Forge
@@ -28,33 +30,6 @@ ENDING = frozenset(
     {"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING}
 )  # what no other change request would get past
 _COMMAND = re.compile(r"/nidus plan(?: ([0-9a-f]{7,64}))?", re.ASCII)
-
-
-@dataclass(slots=True)
-class Open:
-    """One open change request, and what was told of it. `trusted` is the head that somebody who may write asked a plan for;
-    `digest` that of its plan, `comment` the id of ours, which shows the plan `shown`; `statuses` how many the head has, `status` the
-    last one."""
-
-    change: ChangeRequest
-    planned: Planned | None = None
-    planned_at: float = 0.0
-    digest: str = ""
-    again: bool = False
-    trusted: str = ""
-    comment: int = 0
-    shown: str = ""
-    updated: float = -1.0
-    heard_at: float = 0.0
-    heard: int = 0
-    statuses: int = 0
-    status: tuple[str, str, str] = ("", "", "")
-
-    @property
-    def touches(self) -> frozenset[str]:
-        """The clusters that its plan speaks of."""
-        review = self.planned.review if self.planned else None
-        return frozenset(one.cluster for one in review.clusters) if review else frozenset()
 
 
 class Changes:
@@ -78,6 +53,8 @@ class Changes:
         self._listed = self._until = 0.0
         self._open: dict[int, Open] = {}
         self._rest: dict[int, Open] = {}
+        self._closing: dict[int, Open] = {}
+        self._merges = Merges(reviewer.consented)
         self._between: dict[str, frozenset[str]] = {}
         self._base: Revision | None = None
         self._me: Person | None = None
@@ -113,6 +90,7 @@ class Changes:
             self._judge()
             if self._base is not None:
                 self._each(self._base, moved)
+            self._settle()
         except NidusError as error:
             with self._lock:
                 self._moved |= moved
@@ -135,7 +113,9 @@ class Changes:
         self._may = {}
         known, limit = {**self._rest, **self._open}, self._config.limit
         found = [_renewed(known.get(one.number), one) for one in islice(self._forge.open_changes(self._branch), LISTED)]
-        self._open = {one.change.number: one for one in found[:limit]}
+        before, self._open = self._open, {one.change.number: one for one in found[:limit]}
+        listed = {one.change.number for one in found}
+        self._closing |= {number: one for number, one in before.items() if number not in listed}
         self._rest = {one.change.number: one for one in found[limit:]}
         self._reviewer.mirror.keep(self._open.keys())
         for one in self._rest.values():
@@ -143,15 +123,39 @@ class Changes:
         self._base, self._between = self._reviewer.mirror.fetch(), {}
 
     def _each(self, base: Revision, moved: frozenset[str]) -> None:
+        for one in list(self._closing.values()):
+            self._contained(one, partial(self._close, one))
         for one in list(self._open.values()):
-            self.alive()
-            try:
-                with border.contained("change", str(one.change.number)):
-                    self._one(one, base, moved)
-            except NidusError as error:
-                if isinstance(error, LeaseLost) or error.reason in ENDING:
-                    raise
-                self._failed(one, error)
+            self._contained(one, partial(self._one, one, base, moved))
+
+    def _contained(self, one: Open, work: Callable[[], None]) -> None:
+        """A failure of one change request is told, and the others go on."""
+        self.alive()
+        try:
+            with border.contained("change", str(one.change.number)):
+                work()
+        except NidusError as error:
+            if isinstance(error, LeaseLost) or error.reason in ENDING:
+                raise
+            self._failed(one, error)
+
+    def _close(self, one: Open) -> None:
+        """It is not listed any more: if it was merged, bind the merge to what was shown and approved."""
+        self._merges.closed(one, self._clock())
+        now, me = self._forge.change(one.change.number), self._me
+        if now.state == "merged" and now.base == self._branch and me is not None:
+            one.recognise(self._forge.comments(now.number), me, self._owner)
+            who = approver(one, now, self._forge.approvals(now), me, self._writes)
+            one.change = now
+            if who is not None:
+                self._merges.merged(one, who, self._clock())
+        del self._closing[now.number]
+
+    def _settle(self) -> None:
+        """Let the registry know what is shown of every change request, and which merges were approved."""
+        shown = [one.reviewed for one in (*self._open.values(), *self._closing.values())]
+        self._reviewer.shown([*self._merges.reviews, *(one for one in shown if one is not None)])
+        self._merges.settle(self._clock())
 
     def _one(self, one: Open, base: Revision, moved: frozenset[str]) -> None:
         self._hear(one)
@@ -230,17 +234,9 @@ class Changes:
             return
         self._me = self._me or self._forge.me()
         comments = list(self._forge.comments(one.change.number))
-        self._recognise(one, comments, self._me)
+        one.recognise(comments, self._me, self._owner)
         self._follow(one, [each for each in comments if each.author.id != self._me.id])
         one.updated, one.heard_at = one.change.updated, now
-
-    def _recognise(self, one: Open, comments: Iterable[Comment], me: Person) -> None:
-        one.comment, one.shown = 0, ""
-        for each in comments:
-            found = render_change.read(each.body, self._owner) if each.author.id == me.id else None
-            if found is not None:
-                one.comment, one.shown = each.id, found.plan if found.whole else ""
-                return
 
     def _follow(self, one: Open, comments: list[Comment]) -> None:
         """`/nidus plan` of somebody who may write makes the plan again; with a commit it also trusts that head, and no other."""
@@ -261,14 +257,17 @@ class Changes:
         """The comment where it is another, then the status."""
         if self._config.comment and one.digest != one.shown:
             body = render_change.render(planned, self._owner, one.shown)
-            try:
-                one.comment = self._forge.put_comment(one.change.number, body, one.comment)
-            except Stalled as error:
-                if error.reason != "ForgeMissing" or not one.comment:
-                    raise
-                one.comment = self._forge.put_comment(one.change.number, body)  # somebody deleted it
-            one.shown = one.digest
+            one.wrote(self._put(one, body))
+        one.show()
         self._status(one, *render_change.verdict(planned))
+
+    def _put(self, one: Open, body: str) -> int:
+        try:
+            return self._forge.put_comment(one.change.number, body, one.comment)
+        except Stalled as error:
+            if error.reason != "ForgeMissing" or not one.comment:
+                raise
+            return self._forge.put_comment(one.change.number, body)  # somebody deleted it
 
     def _status(self, one: Open, state: str, told: str) -> None:
         """Set the status of the head where it is another: the last of STATUSES is a final one."""

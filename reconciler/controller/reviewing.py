@@ -1,12 +1,23 @@
 """Plans one change request: the tree that a merge would give, by the planner that a sync uses (B1, B3, B4)."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from reconciler import fleet, review
 from reconciler.controller.registry import Registry
 from reconciler.gather import Reader
-from reconciler.model import Bundle, ChangeRequest, Limits, Planned, Request, Review, Revision, Rules, Snapshot
+from reconciler.model import (
+    Bundle,
+    ChangeRequest,
+    Limits,
+    Planned,
+    Request,
+    Review,
+    Reviewed,
+    Revision,
+    Rules,
+    Snapshot,
+)
 from reconciler.plan import consent as consents
 from reconciler.plan import declared
 from reconciler.source.changes import ChangesMirror
@@ -19,12 +30,14 @@ CONSENTED = frozenset({"delete", "replace", "adopt"})
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What plans need of the controller: `reader` reads for the pass of a bundle, with files by the given reader; `salt` hashes
-    values of Secrets; `clock` gives seconds since the epoch."""
+    values of Secrets; `released` is called with clusters whose deletions were approved with a merge; `clock` gives seconds since
+    the epoch."""
 
     registry: Registry
     reader: Callable[[Bundle, Read], Reader]
     salt: bytes
     limits: Limits
+    released: Callable[[Collection[str]], None]
     clock: Callable[[], float]
 
 
@@ -60,6 +73,19 @@ class Reviewer:
         one, other = (self._meant(self._snapshot_of(each)) for each in (old, new))
         names = {*one.digests, *other.digests}
         return frozenset(name for name in names if one.digests.get(name) != other.digests.get(name))
+
+    def shown(self, reviews: Iterable[Reviewed]) -> None:
+        """All plans that are shown: a commit of the branch with the tree of one is as planned (B5)."""
+        self._tools.registry.reviewed(self._source, reviews)
+
+    def consented(self, commit: str, review: Reviewed, who: str) -> bool:
+        """A commit merged what was shown and approved by `who`; whether that commit is known as it was shown."""
+        now, consent = self._tools.clock(), review.consent
+        given = Request("approve", self._source, "", who, now, 0.0, consent.digest, consent.items)
+        released = self._tools.registry.consented(self._source, commit, review, given)
+        if released is not None:
+            self._tools.released(released)
+        return released is not None
 
     def ruling(self) -> tuple[Rules, tuple[Request, ...]]:
         """What the operator decided and what people asked for: plans depend on both."""

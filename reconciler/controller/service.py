@@ -127,7 +127,9 @@ class Service:
         watches.start(self._noticed, checks.notice)
         salted = salt(self.host, config.namespace)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources, salted), config.workers)
-        self.changes = changes = ChangeLoops(self.settings, self.registry, watches, salted, self._stop)
+        self.changes = changes = ChangeLoops(
+            self.settings, self.registry, watches, salted, self._stop, sources.consented
+        )
         self._signs += (
             *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in sources.following.items()),
             *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),

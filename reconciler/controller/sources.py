@@ -180,6 +180,13 @@ class Sources:
             self.following[wakes.admit].wake.up("versions", again=True)
         self._reporter.stage(wakes.complete, "ready", time.time())
 
+    def consented(self, name: str, clusters: Collection[str]) -> None:
+        """What a merge was shown to destroy was approved: its clusters go on, and admission, which may hold removals."""
+        for key in clusters:
+            self._queue.forget(key)
+            self._queue.add(key)
+        self.following[name].wake.up("review", again=True)
+
     def freed(self, *names: str) -> None:
         """No cluster has these names any more (its own, or of hosts): sources that wait for one admit their tree again."""
         with self._lock:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler.fleet.approvals import approved
-from reconciler.model import Destructive, Held, Permit, Request, Rules
+from reconciler.model import Destructive, Held, Permit, Request, Reviewed, Rules
+from reconciler.plan.consent import within
 
 ALWAYS = frozenset({"CustomResourceDefinition", "PersistentVolumeClaim", "Namespace"})
 
@@ -15,18 +16,26 @@ def permit(
     trailers: Sequence[tuple[str, str]],
     rules: Rules,
     now: float,
+    review: Reviewed | None = None,
 ) -> Permit:
     """The consent digests that are permitted, and why the others wait, by digest.
 
     An approved set is permitted at once. The others wait until every cluster of the revision has reported (`pending` is
-    empty). Then all are permitted if no unapproved set is over its cluster's budget; otherwise all are held.
+    empty). Then all are permitted if no unapproved set is over its cluster's budget; otherwise all are held. `review`: what was
+    shown of this revision before the merge; a set that is not within it is held (B6).
     """
     wanted = [one for one in destructive if one.consent.items]
-    open_ = [one for one in wanted if not approved(one.consent, requests, trailers, now, (one.cluster,))]
+    told = () if rules.unreviewed == "Hold" else trailers
+    open_ = [one for one in wanted if not approved(one.consent, requests, told, now, (one.cluster,))]
     released = {one.consent.digest for one in wanted if one not in open_}
-    if not pending and not any(over_budget(one, rules) for one in open_):
-        return Permit(frozenset(released | {one.consent.digest for one in open_}))
-    return Permit(frozenset(released), _held(open_, pending, rules))
+    astray = [one for one in open_ if review is not None and not within(one.consent, review.consent.items)]
+    rest = [one for one in open_ if one not in astray]
+    changed = {one.consent.digest: _astray(one, review) for one in astray if review is not None}
+    if pending or any(over_budget(one, rules) for one in rest):
+        return Permit(frozenset(released), {**_held(rest, pending, rules), **changed})
+    if rules.unreviewed == "Hold":
+        return Permit(frozenset(released), {**{one.consent.digest: _unreviewed(one) for one in rest}, **changed})
+    return Permit(frozenset(released | {one.consent.digest for one in rest}), changed)
 
 
 def over_budget(one: Destructive, rules: Rules) -> str:
@@ -55,6 +64,21 @@ def _held(wanted: Sequence[Destructive], pending: frozenset[str], rules: Rules) 
             others = ", ".join(sorted(over)[:5])
             found[one.consent.digest] = _hold("HeldTogether", f"the same revision destroys too much in {others}", one)
     return found
+
+
+def _astray(one: Destructive, review: Reviewed) -> Held:
+    """What reality wants to destroy and nobody was shown, and what was shown and is not there any more."""
+    known = {item for item in review.consent.items if item.partition(" ")[0].endswith(f"/{one.cluster}")}
+    more = sorted(set(one.consent.items) - set(review.consent.items))
+    less = sorted(known - set(one.consent.items))
+    told = f"destroys what change request #{review.number} did not show: {'; '.join(more[:3])}"
+    gone = f"; it showed and no longer destroys: {'; '.join(less[:3])}" if less else ""
+    return _hold("PlanChanged", told + gone, one)
+
+
+def _unreviewed(one: Destructive) -> Held:
+    why = f"{one.cluster} destroys {len(one.refs)} objects that nobody reviewed (policy.unreviewed: Hold)"
+    return _hold("Unreviewed", why, one)
 
 
 def _hold(reason: str, message: str, one: Destructive) -> Held:

@@ -85,10 +85,14 @@ def _over_budget(situation: Situation) -> Held | None:
     names, asked = fresh(situation), consent(situation)
     budget = situation.rules.budget.clusters
     last = not [name for name in situation.present if name not in situation.taken]
-    if not names or not (last or len(names) > budget):
+    hold = situation.rules.unreviewed == "Hold"
+    if not names or not (hold or last or len(names) > budget):
         return None
-    if approved(asked, situation.requests, situation.snapshot.trailers, situation.now, _removable(situation)):
+    if approved(asked, situation.requests, situation.trailers, situation.now, _removable(situation)):
         return None
+    if not last and len(names) <= budget:
+        told = f"removes what nobody reviewed (policy.unreviewed: Hold): {', '.join(names)}"
+        return Held("Unreviewed", told, asked.digest, asked.items)
     why = "the last clusters of the source" if last else f"{len(names)} clusters in one revision, budget {budget}"
     return Held("RemovalBudget", f"removes {why}: {', '.join(names)}", asked.digest, asked.items)
 

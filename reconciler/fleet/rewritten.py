@@ -20,9 +20,7 @@ def judge(situation: Situation) -> tuple[Held | None, bool]:
     asked = consent_of([*removed, *_losses(situation)])
     if not asked.items:
         return None, False
-    if approved(
-        asked, situation.requests, situation.snapshot.trailers, situation.now, ()
-    ):  # as a whole: for no one cluster
+    if approved(asked, situation.requests, situation.trailers, situation.now, ()):  # as a whole: for no one cluster
         return None, True
     message = f"the history was rewritten and would destroy: {'; '.join(asked.items)}"
     return Held("HistoryRewritten", message, asked.digest, asked.items), False

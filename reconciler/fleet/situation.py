@@ -56,6 +56,11 @@ class Situation:
         named = (subject.removeprefix(CLUSTER) for subject in self.broken if subject.startswith(CLUSTER))
         return tuple(sorted({*self.snapshot.specs.clusters, *named}))
 
+    @property
+    def trailers(self) -> tuple[tuple[str, str], ...]:
+        """The trailers of its commits, as far as they approve anything."""
+        return () if self.rules.unreviewed == "Hold" else self.snapshot.trailers
+
     @cached_property
     def missing(self) -> tuple[str, ...]:
         """Clusters of this source that the tree no longer names, sorted."""

@@ -63,12 +63,13 @@ class Written(msgspec.Struct):
     id: int
     user: User | None
     created_at: datetime
+    updated_at: datetime
     body: str | None = ""
 
     @property
     def comment(self) -> Comment:
         who = self.user.person if self.user else Person(0, "ghost")
-        return Comment(self.id, who, self.body or "", self.created_at.timestamp())
+        return Comment(self.id, who, self.body or "", self.created_at.timestamp(), self.updated_at.timestamp())
 
 
 class Review(msgspec.Struct):

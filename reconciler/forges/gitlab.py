@@ -53,12 +53,13 @@ class Note(msgspec.Struct):
     id: int
     author: User
     created_at: datetime
+    updated_at: datetime
     body: str = ""
     system: bool = False
 
     @property
     def comment(self) -> Comment:
-        return Comment(self.id, self.author.person, self.body, self.created_at.timestamp())
+        return Comment(self.id, self.author.person, self.body, self.created_at.timestamp(), self.updated_at.timestamp())
 
 
 class Member(msgspec.Struct):

@@ -38,12 +38,13 @@ class ChangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One comment on a change request; `at` when it was written, in seconds since the epoch."""
+    """One comment on a change request; `at` when it was written, `edited` when last, in seconds since the epoch."""
 
     id: int
     author: Person
     body: str
     at: float
+    edited: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +84,13 @@ class Planned:
     problem: str = ""
     differences: tuple[Difference, ...] = ()
     consent: Consent = field(default_factory=Consent)
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """The plan of a change request as it was shown: merging it gives `tree` (of the source's path), and would destroy or take over
+    what is in `consent`."""
+
+    number: int
+    tree: str
+    consent: Consent

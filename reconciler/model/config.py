@@ -85,6 +85,7 @@ class DeletionConfig(Struct, frozen=True):
 class PolicyConfig(Struct, frozen=True):
     profile_versions: str = "Immutable"
     dns_pattern: str = ""
+    unreviewed: str = "Allow"
 
 
 class QuotaCeiling(Struct, frozen=True):

@@ -182,6 +182,7 @@ class Rules:
     profile_versions: str = "Immutable"
     dns_pattern: str = ""
     ceilings: Ceilings | None = field(default_factory=Ceilings)
+    unreviewed: str = "Allow"
 
 
 @dataclass(frozen=True, slots=True)

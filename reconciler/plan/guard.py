@@ -6,6 +6,7 @@ from dataclasses import replace
 from reconciler.model import DESTRUCTIVE, Change, Held, Permit, Plan, Request
 from reconciler.plan.consent import within
 
+CHANGED = "PlanChanged"
 UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects without an approval")
 
 
@@ -33,4 +34,6 @@ def _approved(plan: Plan, requests: Sequence[Request], now: float) -> bool:
 
 
 def _hold(change: Change, held: Held) -> Change:
-    return replace(change, action="hold", reason=held.reason, would=change.action)
+    """What differs from what was shown is told of each object: no other reason differs from one plan to the next."""
+    detail = held.message if held.reason == CHANGED else change.detail
+    return replace(change, action="hold", reason=held.reason, detail=detail, would=change.action)

@@ -86,7 +86,11 @@ def _top(planned: Planned) -> Iterator[str]:
     if review is not None:
         yield "\n".join(_table(review))
     if planned.consent.items:
-        yield "After the merge the controller's budgets decide whether this goes on or waits for an approval."
+        yield (
+            "What it destroys goes on after the merge if somebody who may write, other than the author, approves this "
+            f"head while this comment shows consent {code(planned.consent.digest[:SHORT])}. Without that the controller's "
+            "budgets decide whether it goes on or waits for an approval."
+        )
     if review is None and not planned.conflicts and not planned.problem:
         yield (
             "Charts and kustomizations of this change are not rendered and no Secret is read for it. Somebody who may "

@@ -51,6 +51,7 @@ def rules(spec: ControllerSpec) -> Rules:
         profile_versions=spec.policy.profile_versions,
         dns_pattern=spec.policy.dns_pattern,
         ceilings=spec.ceilings,
+        unreviewed=spec.policy.unreviewed,
     )
 
 

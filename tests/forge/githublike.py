@@ -99,7 +99,7 @@ def edit(state: State, asked: Asked, kind: str, comment: str) -> Any:
     if note.author != state.bot:
         raise Refused(403, "Resource not accessible")
     note.body = asked.text("body", LONGEST[kind])
-    state.tick()
+    note.edited = state.tick()
     return _comment(note)
 
 
@@ -174,7 +174,13 @@ def _repo(owner: Account | None) -> Any:
 
 
 def _comment(note: Note) -> Any:
-    return {"id": note.id, "user": _user(note.author), "body": note.body, "created_at": instant(note.at)}
+    return {
+        "id": note.id,
+        "user": _user(note.author),
+        "body": note.body,
+        "created_at": instant(note.at),
+        "updated_at": instant(note.updated),
+    }
 
 
 def _review(one: Review, kind: str) -> Any:

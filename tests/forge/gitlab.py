@@ -80,7 +80,7 @@ def edit(state: State, asked: Asked, number: str, comment: str) -> Any:
     if found.author != state.bot:
         raise Refused(403, "403 Forbidden")
     found.body = asked.text("body", LONGEST)
-    state.tick()
+    found.edited = state.tick()
     return _note(found)
 
 
@@ -158,5 +158,6 @@ def _note(note: Note) -> Any:
         "author": _user(note.author),
         "body": note.body,
         "created_at": instant(note.at),
+        "updated_at": instant(note.updated),
         "system": note.system,
     }

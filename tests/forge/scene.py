@@ -28,8 +28,7 @@ class Scene:
         self.token = folder / "token"
         self.token.write_text(self.forge.state.token)
         self.work.commit(self.files)
-        self.fleet.push(self.files)
-        self.fleet.run()
+        self.admit()
         self.mirrors: list[ChangesMirror] = []
         self.changes = self.made()
 
@@ -42,7 +41,9 @@ class Scene:
         self.mirrors.append(mirror)
         clock = lambda: START + self.fleet.now  # noqa: E731
         fleet = self.fleet
-        tools = Tools(fleet.registry, lambda bundle, read: fleet.reader(bundle), b"salt", Limits(), clock)
+        tools = Tools(
+            fleet.registry, lambda bundle, read: fleet.reader(bundle), b"salt", Limits(), fleet.consented, clock
+        )
         forge = self.forge
         client = FORGES[forge.provider](forge.api, forge.state.repository, str(self.token), "")
         self.changes = Changes(OWNER, "main", ReviewConfig(**review), client, Reviewer(SOURCE, mirror, tools), clock)  # type: ignore[arg-type]
@@ -87,10 +88,39 @@ class Scene:
     def commit(self, files: Mapping[str, str], *, gone: tuple[str, ...] = ()) -> str:
         """Somebody pushes to the branch itself, and the controller applies it."""
         commit = self.work.commit(dict(files), gone=gone)
-        self.files = {path: text for path, text in {**self.files, **files}.items() if path not in gone}
-        self.fleet.push(self.files)
-        self.fleet.run()
+        self.admit()
         self.changes.asked()
+        return commit
+
+    def admit(self) -> None:
+        """The controller reads the branch as it is now, and works until nothing is left to do."""
+        names = self.work.git("ls-tree", "-r", "--name-only", "main").splitlines()
+        self.files = {name: self.work.git("show", f"main:{name}") for name in names}
+        self.fleet.git.commit(self.files, self.work.git("rev-parse", "main"), self.work.git("rev-parse", "main^{tree}"))
+        self.fleet.admit()
+        self.fleet.run()
+
+    def merge(self, number: int, how: str = "merge", *, admitted: bool = True) -> str:
+        """Somebody merges it on the forge: by a merge commit, squashed, rebased or as a fast-forward; the commit."""
+        head, git = self.forge.state.changes[number].head, self.work.git
+        git("checkout", "-q", "main")
+        if how == "merge":
+            git("merge", "-q", "--no-ff", "-m", f"Merge #{number}", head)
+        elif how == "squash":
+            git("merge", "-q", "--squash", head)
+            git("commit", "-q", "-m", f"Squash #{number}")
+        elif how == "rebase":
+            git("checkout", "-q", "--detach", head)
+            git("rebase", "-q", "--force-rebase", "main")
+            rebased = git("rev-parse", "HEAD")
+            git("checkout", "-q", "main")
+            git("merge", "-q", "--ff-only", rebased)
+        else:
+            git("merge", "-q", "--ff-only", head)
+        commit = git("rev-parse", "main")
+        self.forge.state.merge(number, commit)
+        if admitted:
+            self.admit()
         return commit
 
     # The controller

@@ -38,6 +38,11 @@ class Note:
     body: str
     at: float
     system: bool = False
+    edited: float = 0.0
+
+    @property
+    def updated(self) -> float:
+        return max(self.at, self.edited)
 
 
 @dataclass(frozen=True)

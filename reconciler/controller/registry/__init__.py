@@ -5,7 +5,7 @@ Workers take an assignment and finish it. Snapshots of sources are admitted (`ad
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from reconciler.assignment import Assignment, Outcome, Unresolved
@@ -22,6 +22,7 @@ from reconciler.model import (
     Permit,
     Record,
     Request,
+    Reviewed,
     Rollout,
     Rules,
     Snapshot,
@@ -57,6 +58,10 @@ class Registry:
         self._admissions = Admissions(rules, facts, self._clusters, unreadable or {})
         self._gate = PruneGate(rules)
         self._requests: tuple[Request, ...] = ()
+        self._reviews: dict[str, dict[str, Reviewed]] = {}  # source -> tree of its path -> what was shown
+        self._merges: dict[
+            str, tuple[str, Reviewed | None, Request | None]
+        ] = {}  # source -> its commit, review, consent
 
     # For workers
 
@@ -110,9 +115,33 @@ class Registry:
     def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
         """Admit a snapshot over all clusters (AD1); the clusters with something new to do, in name order."""
         with self._lock:
-            rollout, changed = self._admissions.admit(snapshot, self._requests, now)
-            heard = self._gate.begin(snapshot, changed, [name for name in changed if self._speaks(name)])
+            review, consent = self._bound(snapshot)
+            requests = (*self._requests, consent) if consent else self._requests
+            rollout, changed = self._admissions.admit(snapshot, requests, now)
+            heard = self._gate.begin(snapshot, changed, [name for name in changed if self._speaks(name)], review)
             return rollout, sorted({*changed, *heard} & self._clusters.slots.keys())
+
+    def reviewed(self, source: str, reviews: Iterable[Reviewed]) -> None:
+        """What was shown of the change requests of a source: a commit with the tree of one is as planned (B5)."""
+        with self._lock:
+            self._reviews[source] = {one.tree: one for one in reviews}
+
+    def consented(self, source: str, commit: str, review: Reviewed, consent: Request) -> tuple[str, ...] | None:
+        """A commit merged what `review` showed, and that was approved; the clusters that this may have released. None where the
+        commit is not known (yet), or its tree is another. It is used up by that commit."""
+        with self._lock:
+            if self._merges.get(source) == (commit, review, None):
+                self._merges[source] = (commit, review, consent)
+            return self._gate.consented(source, commit, review, consent)
+
+    def _bound(self, snapshot: Snapshot) -> tuple[Reviewed | None, Request | None]:
+        """What was shown of a commit before it was merged, and the approval that came with it. Another commit with the same tree is
+        a new question."""
+        source, commit = snapshot.source, snapshot.revision.commit
+        if self._merges.get(source, ("",))[0] != commit:
+            self._merges[source] = (commit, self._reviews.get(source, {}).get(snapshot.oid), None)
+        _, review, consent = self._merges[source]
+        return review, consent
 
     def stand(self, source: str) -> list[str]:
         """Assign the accepted content to the clusters of a source that could not be read since the start; returns the

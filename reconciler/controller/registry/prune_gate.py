@@ -5,18 +5,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from reconciler import fleet
-from reconciler.model import Destructive, Permit, Request, Rules, Snapshot
+from reconciler.model import Destructive, Permit, Request, Reviewed, Rules, Snapshot
 
 
 @dataclass(slots=True)
 class Round:
     """The clusters whose bundle was changed last by one commit: who has not reported yet, and what those who did want to destroy.
 
+    `review` is what was shown of the commit before it was merged, `consent` the approval that came with it (B5).
     `trailers` are those of this commit and of every later one: an approval may come in any of them (D3).
     """
 
     source: str
     commit: str
+    review: Reviewed | None = None
+    consent: Request | None = None
     trailers: list[tuple[str, str]] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
     unready: set[str] = field(default_factory=set)
@@ -35,14 +38,16 @@ class PruneGate:
         """Other budgets count from now on."""
         self._rules = rules
 
-    def begin(self, snapshot: Snapshot, changed: Collection[str], pending: Collection[str]) -> frozenset[str]:
+    def begin(
+        self, snapshot: Snapshot, changed: Collection[str], pending: Collection[str], review: Reviewed | None = None
+    ) -> frozenset[str]:
         """Put the `changed` clusters into the round of this commit. `pending` are those that will report what they want to destroy.
 
         Returns the clusters that an approval in its commits may concern: those that want to destroy something.
         """
         source, commit = snapshot.source, snapshot.revision.commit
         known = self._newest.get(source)
-        newest = known if known is not None and known.commit == commit else Round(source, commit)
+        newest = known if known is not None and known.commit == commit else Round(source, commit, review)
         self._newest[source] = newest
         for name in changed:
             self.forget(name)
@@ -67,8 +72,19 @@ class PruneGate:
             round_.destructive[wanted.cluster] = wanted
         others = [name for name in round_.destructive if name != wanted.cluster] if last else []
         everybody = [round_.destructive[name] for name in sorted(round_.destructive)]
-        permit = fleet.permit(everybody, frozenset(round_.pending), requests, round_.trailers, self._rules, now)
+        requests = (*requests, round_.consent) if round_.consent else requests
+        given = (requests, round_.trailers, self._rules, now, round_.review)
+        permit = fleet.permit(everybody, frozenset(round_.pending), *given)
         return permit, tuple(others)
+
+    def consented(self, source: str, commit: str, review: Reviewed, consent: Request) -> tuple[str, ...] | None:
+        """What was shown of a commit was approved with it; the clusters that this may have released. None where no cluster is in the
+        round of that commit, or it was not merged as shown."""
+        rounds = {id(one): one for one in (*self._newest.values(), *self._of.values())}
+        found = [one for one in rounds.values() if (one.source, one.commit, one.review) == (source, commit, review)]
+        for one in found:
+            one.consent = consent
+        return tuple(sorted(name for one in found for name in one.destructive)) if found else None
 
     def excuse(self, cluster: str) -> tuple[str, ...]:
         """A cluster whose pass ended without a report blocks nobody; the clusters that this may have released."""
