@@ -86,7 +86,7 @@ def linked(work: Work) -> None:
 
 
 def large(work: Work) -> None:
-    (work.folder / "charts/front/templates/a.yaml").write_text("#" * (2 << 20))
+    (work.folder / "charts/front/templates/a.yaml").write_text("#" * (Limits().file + 1))
 
 
 def folder_linked(work: Work) -> None:
