@@ -12,6 +12,7 @@ from tests.memory.failures import answer, on
 from tests.passes import Fleet, cluster, pack, profile
 
 FACTS = Path(__file__).parent / "memory" / "facts.json"
+APP: dict[str, Any] = {"name": "app", "namespace": "web", "helm": {"chart": {"path": "chart"}}}
 ASKS = """\
 apiVersion: v1
 kind: ConfigMap
@@ -30,8 +31,7 @@ metadata: {name: zones}
 
 
 def files(*kinds: dict[str, Any]) -> dict[str, str]:
-    app = {"name": "app", "namespace": "web", "helm": {"chart": {"path": "chart"}}}
-    packs = [pack("kinds", *kinds), app] if kinds else [app]
+    packs = [pack("kinds", *kinds), APP] if kinds else [APP]
     chart = {"chart/Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n", "chart/templates/a.yaml": ASKS}
     return {"p.yaml": profile(*packs), "a.yaml": cluster("a"), **chart}
 
@@ -54,6 +54,26 @@ def test_66_a_chart_sees_the_api_versions_of_its_target() -> None:
     assert fleet.word("a") == "Ready", fleet.condition("a").message
     assert asked(fleet) == {"pdb": "true", "policy": "true", "zones": "false"}
     assert fleet.names("a") == ["asked"]
+
+
+def test_a_namespace_that_nobody_makes_is_told_with_the_ways_to_make_it() -> None:
+    """`helm install --create-namespace` makes it; a pack's `namespace` does not."""
+    fleet = Fleet()
+    fleet.push({**files(), "p.yaml": profile({**APP, "namespace": "nowhere"})})
+    fleet.run()
+    assert (
+        "there is no namespace nowhere: make it in an earlier pack, or list it in spec.namespaces"
+        in fleet.condition("a").message
+    )
+    fleet.push(
+        {
+            **files(),
+            "p.yaml": profile({**APP, "namespace": "nowhere"}),
+            "a.yaml": cluster("a", namespaces=[{"name": "web"}, {"name": "nowhere"}]),
+        }
+    )
+    fleet.run()
+    assert fleet.word("a") == "Ready", fleet.condition("a").message
 
 
 def test_a_kind_that_comes_is_seen_at_the_next_look() -> None:

@@ -35,8 +35,17 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
     except ApiError as error:
         if error.kind == ErrorClass.KIND_MISSING or _comes(error, change):
             return Result(change, "waiting", error=error.message, reason=str(ErrorClass.KIND_MISSING))
-        failed = Result(change, "failed", error=error.message, reason=error.reason, stalls=_stalls(error, change))
+        failed = Result(
+            change, "failed", error=_told(error, change), reason=error.reason, stalls=_stalls(error, change)
+        )
         return _read_back(failed, client) if error.kind == ErrorClass.AMBIGUOUS else failed
+
+
+def _told(error: ApiError, change: Change) -> str:
+    if error.kind == ErrorClass.NAMESPACE_MISSING and change.target.nested:
+        way = "make it in an earlier pack, or list it in spec.namespaces of the cluster"
+        return f"there is no namespace {change.ref.namespace}: {way}"
+    return error.message
 
 
 def _comes(error: ApiError, change: Change) -> bool:
