@@ -12,6 +12,7 @@ from reconciler.errors import NidusError
 from reconciler.model import Content, Limits, Record, Rollout, Snapshot, SourceConfig, SourceReport
 from reconciler.source.mirror import Mirror
 from reconciler.spec import resolve
+from reconciler.spec.units import size
 from tests.fleets import NOW, record
 from tests.spec_cases import FACTS, FILES, RULES
 from tests.test_source_mirror import Work
@@ -86,7 +87,7 @@ def linked(work: Work) -> None:
 
 
 def large(work: Work) -> None:
-    (work.folder / "charts/front/templates/a.yaml").write_text("#" * (Limits().file + 1))
+    (work.folder / "charts/front/templates/a.yaml").write_text("#" * (size(Limits().file) + 1))
 
 
 def folder_linked(work: Work) -> None:
