@@ -17,6 +17,7 @@ VERBS: dict[str, str] = {
     "run": "run the controller",
     "validate": "check the documents of a repository, without a cluster",
     "plan": "show what a sync would do, against the live state",
+    "changes": "open change requests, and what merging each would do",
     "render": "print the manifests of one nested cluster from a folder, without a cluster",
     "sync": "sync now: wake the controller, or do one sync if none runs",
     "status": "sources and nested clusters, at a glance",

@@ -4,8 +4,10 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import Any
 
 from reconciler.controller.changes import Changes
+from reconciler.controller.merges import Open
 from reconciler.controller.registry import Registry
 from reconciler.controller.reviewing import Read, Reviewer, Tools
 from reconciler.controller.rounds import Rounds
@@ -13,6 +15,9 @@ from reconciler.controller.watches import Watches
 from reconciler.forges import FORGES
 from reconciler.model import ForgeConfig, SourceConfig
 from reconciler.packs.render import Renderer
+from reconciler.plan import render_change, render_json, render_text, summary
+from reconciler.plan.lines import Style
+from reconciler.report.view import stamp
 from reconciler.settings import Settings
 from reconciler.source.changes import ChangesMirror
 from reconciler.spec import units
@@ -65,6 +70,24 @@ class ChangeLoops:
             self._changes[source].asked()
             self.rounds[source].ask()
 
+    def told(self) -> list[dict[str, Any]]:
+        """Every open change request, newest first, as JSON."""
+        return [_told(name, one) for name, changes in sorted(self._changes.items()) for one in changes.open()]
+
+    def whole(self, source: str, number: int) -> dict[str, Any] | None:
+        """The whole plan of one, as JSON and as text; None where it is not open, or has none."""
+        opened = self._changes[source].open() if source in self._changes else ()
+        for one in opened:
+            if one.change.number == number and one.planned is not None and one.planned.review is not None:
+                review = one.planned.review
+                totals = summary.totals(review)
+                judged = {"failed": totals.failed, "waits": totals.waits, "moves": totals.moves}
+                return judged | {
+                    "text": render_text.render(review, Style(detail=True)),
+                    "plan": render_json.render(review),
+                }
+        return None
+
     def halt(self) -> None:
         """End the calls of git under way, from any thread."""
         for mirror in self._mirrors:
@@ -101,3 +124,18 @@ class ChangeLoops:
         """Engine charts from the settings, all else from the mirror."""
         charts = {oid: self._settings.charts[oid] for oid in oids if oid in self._settings.charts}
         return charts | read([oid for oid in oids if oid not in charts])
+
+
+def _told(source: str, one: Open) -> dict[str, Any]:
+    state, verdict = render_change.verdict(one.planned) if one.planned is not None else ("pending", "Not planned yet")
+    return {
+        "source": source,
+        "number": one.change.number,
+        "author": one.change.author.name,
+        "head": one.change.head,
+        "state": state,
+        "verdict": verdict,
+        "consent": one.planned.consent.digest if one.planned is not None else "",
+        "planned": stamp(one.planned_at) if one.planned_at else "",
+        "clusters": sorted(one.touches),
+    }

@@ -39,7 +39,7 @@ class Process:
 @dataclass(frozen=True, slots=True)
 class Views:
     """What the listener shows. `alive` is the heartbeat (H3), `ready` "serves", `queue` waiting and busy keys, `webhooks` the
-    webhook of each source with its last deliveries."""
+    webhook of each source with its last deliveries, `changes` the open change requests, `change` the whole plan of one."""
 
     reporter: Reporter
     alive: Callable[[], str]
@@ -47,6 +47,8 @@ class Views:
     queue: Callable[[], tuple[int, int]]
     process: Callable[[], Process]
     webhooks: Callable[[], list[dict[str, Any]]] = list
+    changes: Callable[[], list[dict[str, Any]]] = list
+    change: Callable[[str, int], dict[str, Any] | None] = lambda source, number: None
 
 
 def names(namespace: str, more: Collection[str] = ()) -> frozenset[str]:
@@ -72,7 +74,7 @@ def create_app(views: Views, hosts: Collection[str]) -> Flask:
     return app
 
 
-def _pages(views: Views) -> Mapping[str, Callable[[], Response]]:
+def _pages(views: Views) -> Mapping[str, Callable[..., Response]]:
     """What is served where."""
 
     def health() -> Response:
@@ -98,6 +100,12 @@ def _pages(views: Views) -> Mapping[str, Callable[[], Response]]:
     def webhooks() -> Response:
         return jsonify({"webhooks": views.webhooks()})
 
+    def changes() -> Response:
+        return jsonify({"changes": views.changes()})
+
+    def change(source: str, number: int) -> Response:
+        return jsonify({"change": views.change(source, number)})
+
     return {
         "/healthz": health,
         "/readyz": readiness,
@@ -106,6 +114,8 @@ def _pages(views: Views) -> Mapping[str, Callable[[], Response]]:
         "/api/v1/sources": sources,
         "/api/v1/clusters": clusters,
         "/api/v1/webhooks": webhooks,
+        "/api/v1/changes": changes,
+        "/api/v1/changes/<source>/<int:number>": change,
     }
 
 

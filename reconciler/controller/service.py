@@ -277,8 +277,10 @@ class Service:
         """Serve health and the webhook, also on standbys: any replica may store a sync request (W3)."""
         config = self.settings.config
         views = http.Views(
-            self.reporter, self._stalled, self._not_ready, self.queue.depth, self._process, self.webhooks.told
-        )
+            self.reporter, self._stalled, self._not_ready, self.queue.depth, self._process, self.webhooks.told,
+            lambda: self.changes.told() if self.changes else [],
+            lambda source, number: self.changes.whole(source, number) if self.changes else None,
+        )  # fmt: skip
         internal = listeners.internal(views, config)
         self._stops.append(internal.stop)
         self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)

@@ -140,7 +140,8 @@ def _foot(planned: Planned, before: str) -> Iterator[str]:
         yield f"Consent {code(planned.consent.digest)}."
     if before:
         yield f"This plan is {code(plan(planned)[:SHORT])}; the one before was {code(before[:SHORT])}."
-    yield f"The whole plan, in a clone that holds the head: {code(f'nidus plan --revision {change.head}')}."
+    if planned.review is not None:
+        yield f"The whole plan: {code(f'nidus plan --change {change.number}')}."
 
 
 def _few(names: tuple[str, ...]) -> str:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reconciler.errors import NidusError, Stalled, UsageError, printable
-from reconciler.verbs import table
+from reconciler.errors import Stalled, printable
+from reconciler.verbs import inside, table
 from webhook.deliveries import Sync, revision_of
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
 
 PATH = "/api/v1/webhooks"
-LARGEST = 64 << 20  # bytes of one answer
-SECONDS = 20.0
 HEADER = ("TIME", "SOURCE", "EVENT", "WHAT", "VERDICT", "REVISION")
 
 
@@ -66,58 +62,13 @@ class Found:
 
 def at(address: str) -> Found:
     """What the internal listener at HOST:PORT says. Raises UsageError or Stalled."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise UsageError(f"{printable(address[:100])} is no address", hint="--address HOST:PORT")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), SECONDS) as sock:
-            return Found(_asked(sock, address))
-    except (OSError, OverflowError) as error:
-        raise Stalled(f"{printable(address[:100])} does not answer: {printable(str(error)[:200])}") from None
+    return Found(inside.at(address, PATH, _Answer).webhooks)
 
 
 def of_pods(client: Client, namespace: str, port: int) -> Found:
     """What each pod of the controller says, through the host's API server. Raises ApiError, or Stalled where none could be asked."""
-    from reconciler.verbs.logs import PODS
-
-    pods = [str(one["metadata"]["name"]) for one in client.list("", "Pod", namespace=namespace, labels=PODS)[0]]
-    if not pods:
-        raise Stalled(
-            f"no pod of the controller in namespace {namespace}",
-            hint="--address HOST:PORT asks one that runs elsewhere",
-        )
-    found, unread = list[Webhook](), list[str]()
-    for pod in pods:
-        try:
-            found += _of_pod(client, namespace, pod, port)
-        except (NidusError, OSError) as error:
-            unread.append(f"pod {pod} cannot be asked: {error}")
-    if len(unread) == len(pods):
-        raise Stalled(unread[0])
-    return Found(tuple(found), tuple(unread))
-
-
-def _of_pod(client: Client, namespace: str, pod: str, port: int) -> tuple[Webhook, ...]:
-    from reconciler.kube import portforward
-
-    with portforward.connect(client, namespace, pod, port) as sock:
-        sock.settimeout(SECONDS)
-        return _asked(sock, f"pod {pod}")
-
-
-def _asked(sock: socket.socket, who: str) -> tuple[Webhook, ...]:
-    """The answer over a connected socket. Raises OSError, or Stalled where it is not what Nidus answers."""
-    asking = http.client.HTTPConnection("localhost")
-    asking.sock = sock
-    try:
-        asking.request("GET", PATH, headers={"Connection": "close"})
-        answer = asking.getresponse()
-        body = answer.read(LARGEST)
-        if answer.status != 200:
-            raise Stalled(f"{who} answered {answer.status}: is that the internal listener?")
-        return msgspec.json.decode(body, type=_Answer).webhooks
-    except (http.client.HTTPException, msgspec.MsgspecError, RecursionError) as error:
-        raise Stalled(f"{who} answered something else than Nidus does") from error
+    found, unread = inside.of_pods(client, namespace, port, PATH, _Answer)
+    return Found(tuple(webhook for one in found for webhook in one.webhooks), unread)
 
 
 def shown(found: Found, source: str, last: int, form: str) -> str:

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reconciler.verbs import connection, table, usage
+from reconciler.verbs import connection, inside, table, usage
 
 if TYPE_CHECKING:
     from reconciler.model import Review
     from reconciler.plan.summary import Totals
+    from reconciler.verbs.changeplan import Whole
 
 FORMS = ("json", "yaml", "markdown")
 EXAMPLES = (
@@ -20,6 +21,7 @@ EXAMPLES = (
     ("payments --show create", "one cluster, with the fields of what is created"),
     ("--revision origin/feature -o markdown", "a branch, for a comment"),
     ("--all --detailed-exitcode", "in a pipeline"),
+    ("--change 12 --source platform", "a change request, as the controller planned it"),
 )
 
 
@@ -43,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detailed-exitcode", action="store_true", help="exit 2 when something would change, 3 when something is held"
     )
+    parser.add_argument(
+        "--change",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the whole plan of an open change request, as the controller made it",
+    )
+    inside.add_arguments(parser)
     connection.add_arguments(parser, namespace="")
 
 
@@ -52,12 +62,23 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.plan import summary
     from reconciler.verbs import planning
 
+    if args.change:
+        return _change(args)
     args.path, args.clusters = _place(args.words)
     review = planning.review(args)
     for one in review.violations:
         print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
     print(_rendered(review, args))
     return _code(summary.totals(review), detailed=args.detailed_exitcode)
+
+
+def _change(args: argparse.Namespace) -> int:
+    """Print the plan that the controller made of a change request. Raises UsageError where it has none."""
+    from reconciler.verbs import changeplan
+
+    found = changeplan.asked(args)
+    print(table.document(found.plan, args.output) if args.output in ("json", "yaml") else found.text)
+    return _code(found, detailed=args.detailed_exitcode)
 
 
 def _place(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -75,7 +96,7 @@ def _place(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     return ".", tuple(words)
 
 
-def _code(found: Totals, *, detailed: bool) -> int:
+def _code(found: Totals | Whole, *, detailed: bool) -> int:
     """The exit code. What is held needs a human, whatever else changes."""
     if found.failed:
         return usage.FAILED

