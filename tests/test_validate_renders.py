@@ -85,6 +85,35 @@ def test_one_mistake_names_every_cluster(here: Path, capsys: pytest.CaptureFixtu
     ]
 
 
+def test_a_namespace_that_nothing_makes_is_a_warning(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The cluster lists `web`; what Kubernetes makes and what is not namespaced needs nothing."""
+    role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r, namespace: ignored}\nrules: []\n"
+    custom = "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: t, namespace: %s}\n"
+    texts = [CONFIG.format("b"), custom % "kube-system", role]
+    write(here, {TEMPLATE: "---\n".join(texts)})
+    assert main(["validate"]) == 0
+    assert capsys.readouterr().out == "1 cluster and 1 profile sound, no mistakes\n"
+    write(here, {TEMPLATE: "---\n".join([*texts, custom % "monitoring"])})
+    assert main(["validate"]) == 0
+    first, _, _, fix, end = capsys.readouterr().out.splitlines()
+    told = "pack front puts objects into namespace monitoring, which nothing makes, for team-a"
+    assert first == f"profiles/web.yaml:14:13: warning: {told}"
+    assert fix == "    fix: make it in an earlier pack, or list it in spec.namespaces of the cluster"
+    assert end == "1 cluster and 1 profile sound, 1 warning"
+    space = "apiVersion: v1\nkind: Namespace\nmetadata: {name: monitoring}\n"
+    write(here, {TEMPLATE: "---\n".join([*texts, custom % "monitoring", space])})
+    assert main(["validate"]) == 0 and "warning" not in capsys.readouterr().out
+
+
+def test_a_cluster_with_a_pack_that_fails_is_not_warned_of_namespaces(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What else that pack makes is not known."""
+    write(here, {TEMPLATE: "{{ nosuch }}", "clusters/team-a.yaml": CLUSTER.replace("{name: web,", "{name: other,")})
+    assert main(["validate"]) == 1
+    assert "warning" not in capsys.readouterr().out
+
+
 def test_packs_that_come_to_the_same_are_rendered_once() -> None:
     same = PROFILE.replace("www.${{ variables.domain }}", "x").replace("[front.yaml]", "[]")
     files = {**FILES, "profiles/web.yaml": same, "clusters/b.yaml": CLUSTER.replace("team-a,", "b,")}

@@ -67,6 +67,7 @@ class Code(StrEnum):
     CEILING_STORAGE = "NID178"
     OWNED = "NID180"
     RENDER = "NID190"
+    NO_NAMESPACE = "NID191"
 
 
 MEANING: dict[Code, str] = {
@@ -130,4 +131,5 @@ MEANING: dict[Code, str] = {
     Code.OWNED: "an object in a pack that has ownerReferences",
     Code.CEILING_STORAGE: "more storage of the control plane than `ceilings.storage`",
     Code.RENDER: "a pack that cannot be rendered; told by `nidus validate`",
+    Code.NO_NAMESPACE: "a namespace that a pack puts objects into and nothing in the repository makes; a warning of `nidus validate`",
 }

@@ -15,14 +15,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import Stalled
+from reconciler.verbs import spaces
 
 if TYPE_CHECKING:
     from reconciler.model import HostFacts, Layer, NestedCluster, ProfileDocument, Rules, Snapshot, Violation
     from reconciler.packs.render import Read, Renderer
+    from reconciler.spec.codes import Code
 
 WORKERS = 4
 SILENT = 2.0  # seconds before progress is told
 _STEP = 0.5
+_MAKE_IT = "make it in an earlier pack, or list it in spec.namespaces of the cluster"
 _SHOWN = 3  # clusters that one message names
 
 
@@ -38,12 +41,12 @@ class _Pack:
 
 def mistakes(
     snapshot: Snapshot, read: Read, rules: Rules, facts: HostFacts, progress: Callable[[int, int], None]
-) -> tuple[Violation, ...]:
-    """A mistake for each pack of a sound cluster that cannot be rendered, at the pack in its profile. `progress` is told how
-    many are done, of how many, twice a second. Raises Retry where no render worker can be started."""
+) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
+    """A mistake for each pack of a sound cluster that cannot be rendered, at the pack in its profile; and warnings. `progress` is
+    told how many are done, of how many, twice a second. Raises Retry where no render worker can be started."""
     packs = _packs(snapshot, rules, facts)
     if not packs:
-        return ()
+        return (), ()
     from reconciler.packs.render import Renderer
 
     workers = max(1, min(WORKERS, os.cpu_count() or 1, len(packs)))
@@ -51,10 +54,13 @@ def mistakes(
     try:
         if not renderer.confinement():
             print("note: charts are rendered without confinement: they could reach the network", file=sys.stderr)
-        errors = _tried(packs, renderer, read, workers, progress)
+        tried = _tried(packs, renderer, read, workers, progress)
     finally:
         renderer.close()
-    return tuple(sorted(_told(errors, snapshot, read)))
+    errors = [(pack, found) for pack, found in tried if isinstance(found, Stalled)]
+    rendered = [(pack, found) for pack, found in tried if isinstance(found, spaces.Spaces)]
+    failed = {name for pack, _ in errors for name in pack.clusters}  # what else they make is not known
+    return tuple(sorted(_told(errors, snapshot, read))), tuple(sorted(_homeless(rendered, failed, snapshot, read)))
 
 
 class Progress:
@@ -103,47 +109,68 @@ def _kubernetes(cluster: NestedCluster, rules: Rules) -> str:
 
 def _tried(
     packs: Sequence[_Pack], renderer: Renderer, read: Read, workers: int, progress: Callable[[int, int], None]
-) -> list[tuple[_Pack, Stalled]]:
-    def attempt(pack: _Pack) -> Stalled | None:
+) -> list[tuple[_Pack, Stalled | spaces.Spaces]]:
+    def attempt(pack: _Pack) -> Stalled | spaces.Spaces:
         try:
-            renderer.render(pack.layer, read, host_version=pack.version)
+            made = renderer.render(pack.layer, read, host_version=pack.version)
         except Stalled as error:
             return error
-        return None
+        return spaces.of(pack.clusters, pack.layer.namespace, made)
 
     with ThreadPoolExecutor(workers) as pool:
-        tried: dict[Future[Stalled | None], _Pack] = {pool.submit(attempt, pack): pack for pack in packs}
+        tried: dict[Future[Stalled | spaces.Spaces], _Pack] = {pool.submit(attempt, pack): pack for pack in packs}
         left = set(tried)
         while left:
             _, left = wait(left, _STEP, FIRST_COMPLETED)
             progress(len(tried) - len(left), len(tried))
-    return [(pack, error) for future, pack in tried.items() if (error := future.result())]
+    return [(pack, future.result()) for future, pack in tried.items()]
 
 
 def _told(failed: Sequence[tuple[_Pack, Stalled]], snapshot: Snapshot, read: Read) -> Iterator[Violation]:
     """One mistake a pack, with every cluster it concerns: uses that differ in values mostly fail alike."""
+    from reconciler.spec.codes import Code
+
     grouped: dict[tuple[str, str, str], list[tuple[_Pack, Stalled]]] = defaultdict(list)
     for pack, error in failed:
         grouped[pack.profile.path, pack.profile.profile.spec.version, pack.layer.name].append((pack, error))
     for uses in grouped.values():
         pack, error = uses[0]
         clusters = sorted({name for one, _ in uses for name in one.clusters})
-        yield _violation(replace(pack, clusters=tuple(clusters)), error, snapshot, read)
+        what = (Code.RENDER, "cannot be rendered for", f": {error.message}", error.hint)
+        yield _violation(replace(pack, clusters=tuple(clusters)), what, snapshot, read)
 
 
-def _violation(pack: _Pack, error: Stalled, snapshot: Snapshot, read: Read) -> Violation:
-    from reconciler.model import Violation
+def _homeless(
+    rendered: Sequence[tuple[_Pack, spaces.Spaces]], failed: set[str], snapshot: Snapshot, read: Read
+) -> Iterator[Violation]:
+    """A warning for each namespace that a pack uses and nothing in the repository makes, with every cluster that lacks it."""
     from reconciler.spec.codes import Code
 
+    clusters = {name: one.cluster for name, one in snapshot.specs.clusters.items() if name not in failed}
+    grouped: dict[tuple[str, str, str, str], list[tuple[_Pack, tuple[str, ...]]]] = defaultdict(list)
+    for index, space, lacking in spaces.missing([found for _, found in rendered], clusters):
+        pack = rendered[index][0]
+        grouped[pack.profile.path, pack.profile.profile.spec.version, pack.layer.name, space].append((pack, lacking))
+    for (*_, space), uses in grouped.items():
+        pack = replace(uses[0][0], clusters=tuple(sorted({name for _, names in uses for name in names})))
+        told = f"puts objects into namespace {space}, which nothing makes, for"
+        yield _violation(pack, (Code.NO_NAMESPACE, told, "", _MAKE_IT), snapshot, read)
+
+
+def _violation(pack: _Pack, what: tuple[Code, str, str, str], snapshot: Snapshot, read: Read) -> Violation:
+    """At the pack in its profile. `what`: the code, what is told before and after the clusters, and the fix."""
+    from reconciler.model import Violation
+
+    code, before, after, hint = what
     document, name = pack.profile.profile, pack.layer.name.partition("/")[2]
     index = next(index for index, one in enumerate(document.spec.packs) if one.name == name)
     pointer = f"/spec/packs/{index}"
     more = len(pack.clusters) - _SHOWN
     whom = f"{', '.join(pack.clusters[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
-    message = f"pack {name} cannot be rendered for {whom}: {error.message}"
+    message = f"pack {name} {before} {whom}{after}"
     subject = f"profile/{document.metadata.name}@{document.spec.version}"
     line, column = _place(pack.profile, f"{pointer}/name", snapshot, read)
-    return Violation(pack.profile.path, line, column, Code.RENDER, message, pointer, error.hint, subject)
+    return Violation(pack.profile.path, line, column, code, message, pointer, hint, subject)
 
 
 def _place(profile: ProfileDocument, pointer: str, snapshot: Snapshot, read: Read) -> tuple[int, int]:

@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
     (rules, facts), limits, wrong, config = _config(args.config)
     snapshot, blobs, read = _load(Path(folder), rules, facts, limits)
     sources = {args.config: config} | {path: blobs[oid] for path, oid in snapshot.tree.items() if oid in blobs}
-    unrendered = () if args.no_render else _rendered(snapshot, read, rules, facts)
+    unrendered, homeless = ((), ()) if args.no_render else _rendered(snapshot, read, rules, facts)
     causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations, *unrendered}))
-    warnings = (*_warnings(folder, snapshot, blobs, limits), *unadded.warnings(folder, snapshot))
+    warnings = (*_warnings(folder, snapshot, blobs, limits), *unadded.warnings(folder, snapshot), *homeless)
     found = mistakes.Found(folder, snapshot, causes, following, warnings, sources)
     print(mistakes.as_json(found) if args.output == "json" else mistakes.as_text(found))
     return 1 if causes else 0
@@ -87,7 +87,9 @@ def _config(file: str) -> tuple[tuple[Rules, HostFacts], Limits, tuple[Violation
     return (config.rules(found.spec), config.facts(found.spec)), found.spec.limits, (), data
 
 
-def _rendered(snapshot: Snapshot, read: Read, rules: Rules, facts: HostFacts) -> tuple[Violation, ...]:
+def _rendered(
+    snapshot: Snapshot, read: Read, rules: Rules, facts: HostFacts
+) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
     from reconciler.verbs import rendering
 
     progress = rendering.Progress()
