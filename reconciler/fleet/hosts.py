@@ -1,15 +1,13 @@
 """Host names over all clusters of the controller: each belongs to the cluster that was accepted with it first."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.fleet.situation import Situation, holds_name
 from reconciler.fleet.standing import documents
 from reconciler.model import Content, Held, Record
 from reconciler.spec import hosts
-
-Claims = dict[str, frozenset[str]]
-"""Cluster -> host names that it makes."""
+from reconciler.spec.claims import Claim, Claims
 
 
 def names(accepted: Mapping[str, Content]) -> frozenset[str]:
@@ -31,60 +29,91 @@ def settle(situation: Situation, admitted: Mapping[str, Content]) -> tuple[dict[
     """The admitted clusters, and why some of them are held: another cluster has their host name.
 
     A held cluster stays as it was accepted, and keeps the names it had then; one that was never accepted is not
-    admitted. Of two that were accepted with one name, the older has it.
+    admitted. Of two that were accepted with one name, the older has it. Those that are held at once are judged before any
+    of them gives its names back.
     """
-    kept, held = dict(admitted), dict[str, Held]()
-    others = _standing(situation, admitted)
-    while takers := _takers(situation, kept, others, held):
-        for name, why in takers.items():
-            held[name] = why
-            before = situation.accepted.get(name) if situation.accepted_document(name) else None
-            if before is None:
-                del kept[name]
-            else:
-                kept[name] = before
-    return kept, held
+    contest = _Contest(situation, admitted)
+    takers = contest.takers()
+    while takers:
+        contest.held.update({name: contest.why(name) for name in takers})
+        takers = contest.give_back(takers)
+    return contest.kept, contest.held
 
 
-def _standing(situation: Situation, admitted: Mapping[str, Content]) -> Claims:
-    """The names of clusters that this revision does not admit: of other sources, and those that are removed or held."""
-    return {
-        name: _accepted(situation, name)
-        for name, record in situation.records.items()
-        if name not in admitted and holds_name(record)
-    }
+class _Contest:
+    """The clusters of one revision, and who is held. Every cluster is held once at most, so that a chain of clusters that wait for
+    one another's names costs as much as its length."""
+
+    def __init__(self, situation: Situation, admitted: Mapping[str, Content]) -> None:
+        self._situation = situation
+        self.kept, self.held = dict(admitted), dict[str, Held]()
+        self._accepted: dict[str, frozenset[str]] = {}
+        self._made = {name: _names(content, name) for name, content in admitted.items()}
+        mine = [(name, host) for name, hosts_ in self._made.items() for host in hosts_]
+        self._free = Claims(mine, self._rank)  # of those that are not held
+        self._all = Claims([*mine, *self._standing()], self._rank)
+
+    def takers(self) -> list[str]:
+        """The clusters with a name that another has."""
+        return [name for name, made in self._made.items() if any(self._all.preceded((name, host)) for host in made)]
+
+    def why(self, name: str) -> Held:
+        """What a taker is told: of its last name that another has, in the order of names."""
+        for claim in sorted(((name, host) for host in self._made[name]), key=hosts.by_name, reverse=True):
+            other = self._all.preceded(claim)
+            if other is not None:
+                return _taken(self._situation, self.kept, claim, other)
+        raise LookupError(name)
+
+    def give_back(self, takers: Collection[str]) -> list[str]:
+        """Put held clusters back to what was accepted of them. Returns the clusters with a name that one of these has by that."""
+        given = [claim for name in takers for claim in self._revert(name)]
+        return [*dict.fromkeys(other for claim in given for other, _ in self._free.following(claim))]
+
+    def _revert(self, name: str) -> list[Claim]:
+        """The claims that a held cluster makes again."""
+        before = self._situation.accepted.get(name) if self._situation.accepted_document(name) else None
+        made, again = self._made[name], _names(before, name) if before else frozenset[str]()
+        if before is None:
+            del self.kept[name]
+        else:
+            self.kept[name] = before
+        for host in made:
+            self._free.remove((name, host))
+        for host in made - again:
+            self._all.remove((name, host))
+        given = [(name, host) for host in again - made]
+        for claim in given:
+            self._all.add(claim)
+        return given
+
+    def _standing(self) -> Iterator[Claim]:
+        """The names of clusters that this revision does not admit: of other sources, and those that are removed or held."""
+        for name, record in self._situation.records.items():
+            if name not in self.kept and holds_name(record):
+                yield from ((name, host) for host in self._had(name))
+
+    def _rank(self, claim: Claim) -> tuple[bool, float, str]:
+        """Who was accepted with the name comes first, the oldest of them before the others."""
+        name, host = claim
+        record = self._situation.records.get(name)
+        return host not in self._had(name), record.born if record else self._situation.now, name
+
+    def _had(self, name: str) -> frozenset[str]:
+        """The names a cluster was accepted with; a record of an older format does not have them."""
+        found = self._accepted.get(name)
+        if found is None:
+            record, document = self._situation.records.get(name), self._situation.accepted_document(name)
+            found = frozenset(record.hosts if record else ())
+            self._accepted[name] = found = found | (hosts.names(document.cluster) if document else frozenset())
+        return found
 
 
-def _takers(
-    situation: Situation, kept: Mapping[str, Content], others: Claims, held: Mapping[str, Held]
-) -> dict[str, Held]:
-    """The clusters with a name that is another's, but for those that are held already."""
-    made = {name: hosts.names(content.specs.clusters[name].cluster) for name, content in kept.items()}
-    found = {}
-
-    def rank(one: hosts.Claim) -> tuple[bool, float, str]:
-        return _rank(situation, one[1], one[0])
-
-    for (name, host), rivals in hosts.collisions(others | made, rank):
-        owner, claim = min((name, host), rivals[0], key=rank)
-        if owner != name and name in kept and name not in held:
-            found[name] = _taken(situation, kept, (name, host), (owner, claim))
-    return found
+def _names(content: Content, name: str) -> frozenset[str]:
+    return hosts.names(content.specs.clusters[name].cluster)
 
 
-def _rank(situation: Situation, host: str, name: str) -> tuple[bool, float, str]:
-    """Who was accepted with the name comes first, the oldest of them before the others."""
-    record = situation.records.get(name)
-    return host not in _accepted(situation, name), record.born if record else situation.now, name
-
-
-def _accepted(situation: Situation, name: str) -> frozenset[str]:
-    """The names a cluster was accepted with; a record of an older format does not have them."""
-    record, document = situation.records.get(name), situation.accepted_document(name)
-    return frozenset(record.hosts if record else ()) | (hosts.names(document.cluster) if document else frozenset())
-
-
-def _taken(situation: Situation, kept: Mapping[str, Content], taker: hosts.Claim, other: hosts.Claim) -> Held:
+def _taken(situation: Situation, kept: Mapping[str, Content], taker: Claim, other: Claim) -> Held:
     (name, host), (owner, claim) = taker, other
     document, record = kept[name].specs.clusters[name], situation.records.get(owner)
     source = record.source if record else situation.snapshot.source

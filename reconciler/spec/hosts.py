@@ -5,12 +5,11 @@ They lie inside the operator's `policy.dnsPattern`, and each belongs to one clus
 """
 
 import ipaddress
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from itertools import chain, islice
 from typing import Any
 
 from reconciler.model import ClusterDocument, ClusterSpec, Expose, NestedCluster
+from reconciler.spec.claims import ALL, Claim, Claims
 from reconciler.spec.codes import Code
 from reconciler.spec.explain import pointer
 
@@ -24,7 +23,6 @@ _NAMING = (
 )
 """How annotations end whose values are host names. Among them `external-dns.alpha.kubernetes.io/hostname`,
 `internal-hostname` and `cloudflare-custom-hostname` (its documented annotations)."""
-_ALL = "*."  # before a name: all below it
 _SWITCH = "use-hostname"  # true or false
 _INSIDE = (".svc", ".cluster.local")
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -72,35 +70,22 @@ def shared(
     yield from ((cluster, mistake) for (cluster, _), mistake in told.items())
 
 
-Claim = tuple[str, str]
-"""A cluster, and a name it makes."""
-
-
 def collisions(
     made: Mapping[str, Collection[str]], rank: Callable[[Claim], Any]
 ) -> Iterator[tuple[Claim, list[Claim]]]:
     """(claim, what others make of it) for names that several clusters make, or that lie below a domain (`*.NAME`) of another;
     in the order of the names, domains last. Of many others the first by `rank`: thousands may want one name."""
     claims = [(cluster, name) for cluster, several in made.items() for name in several]
-    of, below = defaultdict[str, list[Claim]](list), defaultdict[str, list[Claim]](list)
-    for claim in sorted(claims, key=rank):
-        of[claim[1]].append(claim)
-        for domain in _domains(claim[1]):
-            below[domain].append(claim)
-    for claim in sorted(claims, key=lambda one: (one[1].startswith(_ALL), one[1], one[0])):
-        lists = (of[claim[1]], below.get(claim[1], ()), *(of.get(domain, ()) for domain in _domains(claim[1])))
-        met = (islice((one for one in several if one[0] != claim[0]), _SHOWN + 1) for several in lists)
-        rivals = sorted(chain.from_iterable(met), key=rank)
+    known = Claims(claims, rank)
+    for claim in sorted(claims, key=by_name):
+        rivals = known.rivals(claim, _SHOWN + 1)
         if rivals:
             yield claim, rivals
 
 
-def _domains(name: str) -> Iterator[str]:
-    """`*.b.c` and `*.c` for `a.b.c` and for `*.a.b.c`: the domains that a name lies in."""
-    rest = name.removeprefix(_ALL)
-    while "." in rest:
-        rest = rest.partition(".")[2]
-        yield _ALL + rest
+def by_name(claim: Claim) -> tuple[bool, str, str]:
+    """The order in which claims are told: that of their names, domains last."""
+    return claim[1].startswith(ALL), claim[1], claim[0]
 
 
 def place(cluster: NestedCluster, name: str) -> str:
@@ -118,7 +103,7 @@ def _taken(cluster: NestedCluster, name: str, claim: str, others: list[str]) -> 
 def _claimed(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     yield from _made(spec)
     for index, name in enumerate(spec.sync.to_host.ingress_hosts):
-        yield f"/spec/sync/toHost/ingressHosts/{index}", _ALL + _plain(name)
+        yield f"/spec/sync/toHost/ingressHosts/{index}", ALL + _plain(name)
 
 
 def _made(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
