@@ -111,7 +111,7 @@ class Fleet:
 
     def _begin(self, client: Client) -> None:
         self.reporter.load()
-        self.registry.hear(requests.load(client, HOME))
+        self.registry.hear(requests.load(client, HOME, self.registry.known(), time.time()).standing)
         self.look()
         tools = Tools(
             self.store,

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.inventory import ledger, requests
+from reconciler.inventory import ledger
+from reconciler.inventory.reading import Reading
 from reconciler.model import Change, InventoryEntry, ObjectRef, Plan, Request, Result, Revision, Target
 
 HOST = Target("local")
@@ -85,15 +86,21 @@ def request(kind: str, cluster: str, created: float, expires: float = 0.0) -> Re
 def test_spent_requests() -> None:
     """Expired for a day, or overruled by a newer one for the same cluster; an approval is never overruled."""
     now = 10 * DAY
-    asked = (
-        request("suspend", "a", 1.0),
-        request("approve", "a", 2.0, now - 2 * DAY),
-        request("approve", "b", 3.0, now - DAY / 2),
-        request("resume", "a", 4.0),
-        request("suspend", "b", 5.0),
-        request("approve", "b", 6.0),
-    )
-    assert [one.created for one in requests.spent(asked, now)] == [1.0, 2.0]
+    reading = Reading({"a", "b"}, now)
+    for number, one in enumerate(
+        (
+            request("suspend", "a", 1.0),
+            request("approve", "a", 2.0, now - 2 * DAY),
+            request("approve", "b", 3.0, now - DAY / 2),
+            request("resume", "a", 4.0),
+            request("suspend", "b", 5.0),
+            request("approve", "b", 6.0),
+        )
+    ):
+        reading.take(one, number)
+    found = reading.done()
+    assert {one.name for one in found.spent} == {"nidus-request-suspend-1", "nidus-request-approve-2"}
+    assert [one.created for one in found.standing] == [4.0, 5.0, 6.0]
 
 
 def test_an_entry_under_an_old_name_goes_once_the_new_one_is_confirmed() -> None:

@@ -2,9 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,11 +17,14 @@ from hypothesis import strategies as st
 from reconciler.controller import requests as rounds
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
-from reconciler.inventory import requests
+from reconciler.inventory import reading, requests
+from reconciler.inventory.reading import Read, Reading, Spent
+from reconciler.inventory.store import State
 from reconciler.kube import review
 from reconciler.model import Object, Request
 from reconciler.verbs import resume
 from reconciler.verbs.asking import ask
+from tests.fleets import record
 from tests.memory.failures import answer, on
 from tests.memory.server import USER, Server
 from tests.shell import client
@@ -43,12 +48,14 @@ class Home:
     """A home cluster with the right time, a client of it, and what hears requests."""
 
     def __init__(self) -> None:
-        self.host = Server(clock=time.time)
+        self.back = 0.0  # seconds that its clock is behind
+        self.host = Server(clock=lambda: time.time() - self.back)
         self.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         for file in sorted(CRDS.glob("*.yaml")):
             self.host.put(yaml.safe_load(file.read_text()))
         self.client = client(self.host)
-        self.registry, self.queue = Registry(RULES, FACTS, {}), Queue()
+        states = {name: State(record(name)) for name in CLUSTERS}
+        self.registry, self.queue = Registry(RULES, FACTS, states), Queue()
 
 
 def old(home: Home, where: str, kind: str, **more: Any) -> None:
@@ -79,13 +86,18 @@ def after(**time_: float) -> str:
     return (datetime.now(UTC) + timedelta(**time_)).isoformat()
 
 
+CLUSTERS = {"team-a", "team-b"}
+
+
 def load(home: Home) -> tuple[Request, ...]:
-    return requests.load(home.client, NAMESPACE)
+    return requests.load(home.client, NAMESPACE, CLUSTERS, time.time()).standing
 
 
-def heard(home: Home) -> None:
-    """One round over the requests."""
-    rounds.heard(home.client, NAMESPACE, home.registry, home.queue, lambda: None)
+def heard(home: Home) -> list[str]:
+    """One round over the requests. Returns what was told."""
+    told = list[str]()
+    rounds.heard(home.client, NAMESPACE, home.registry, home.queue, lambda: None, told.append)
+    return told
 
 
 @pytest.mark.parametrize("where", ["nidus-request-approve-a", "a"])
@@ -99,13 +111,13 @@ def test_a_spent_request_takes_nothing_with_it(home: Home, where: str) -> None:
 def test_no_suspension_outlives_its_resume(home: Home) -> None:
     old(home, "nidus-request-suspend-a", "suspend", cluster="team-a", created=9e15)
     old(home, "nidus-request-resume-a", "resume", cluster="team-a", created=time.time())
-    assert requests.suspended(requests.load(home.client, NAMESPACE), "team-a", time.time()) is None
+    assert requests.suspended(load(home), "team-a", time.time()) is None
 
 
 def test_requests_of_one_second_keep_the_order_in_which_the_server_took_them(home: Home) -> None:
     for number, kind in enumerate(("resume", "suspend", "resume")):
         new(home, f"{9 - number}", kind)
-    assert [one.name for one in load(home)] == ["9", "8", "7"]
+    assert [one.name for one in load(home)] == ["7"]
     assert requests.suspended(load(home), "team-a", time.time()) is None
 
 
@@ -128,7 +140,7 @@ def test_a_successor_under_the_same_name_stays(home: Home) -> None:
     (gone,) = load(home)
     home.host.delete("nidus.dev", "Request", NAMESPACE, "a")
     new(home, "a", "resume")
-    requests.remove(home.client, NAMESPACE, gone)
+    requests.remove(home.client, NAMESPACE, Spent(gone.name, gone.uid))
     assert [one.kind for one in load(home)] == ["resume"]
 
 
@@ -192,3 +204,109 @@ def test_operators_resume_what_an_earlier_release_suspended_without_reading_it(
     old(home, "nidus-request-suspend-a", "suspend", cluster="team-a")
     home.host.fail(answer(403), on("list", kind="ConfigMap"), times=None)
     assert resume.suspended(home.client, NAMESPACE, "team-a") is suspended
+
+
+# However many there are
+
+
+NOW = 1e9
+
+
+def asked(number: int, kind: str = "approve", who: str = "eve", cluster: str = "", **more: Any) -> Request:
+    """A request of so many seconds after the first."""
+    expires = NOW + 3600 if kind == "approve" else 0.0
+    name = f"{kind}-{who}-{number}"
+    given = {"expires": expires, "consent": DIGEST, "name": name, "uid": name, **more}
+    return Request(kind, "", cluster, who, NOW - 1000 + number, **given)
+
+
+def read(several: Iterable[Request], known: Collection[str] = CLUSTERS, now: float = NOW) -> Read:
+    made = Reading(known, now)
+    for one in several:
+        made.take(one, int(one.created))
+    return made.done()
+
+
+def test_thousands_of_large_requests_cost_bounded_memory() -> None:
+    """Read one by one, as they come: 3,000 of 250,000 characters, by one person and by fifty."""
+    several = (
+        asked(at, who=f"eve{at % people}", items=tuple(f"{part} {at}" + "a" * 50_000 for part in range(5)))
+        for people in (1, 50)
+        for at in range(1500)
+    )
+    tracemalloc.start()
+    found = read(several)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * reading.SHARES * reading.TEXT
+    assert sum(len(item) for one in found.standing for item in one.items) <= reading.SHARES * reading.TEXT
+    assert len(found.standing) + len(found.spent) == 3000
+
+
+def test_nobody_takes_the_place_of_anothers_approval(home: Home) -> None:
+    """The newest of each person stand; the rest is told and deleted, so that it heals."""
+    many = reading.EACH + 30
+    new(home, "mine", "approve", who="ada", consent=DIGEST, expires=after(hours=1))
+    for number in range(many):
+        new(home, f"a-{number:04}", "approve", consent=DIGEST, expires=after(hours=1), cluster=f"c{number}")
+    told = heard(home)
+    assert told == ["requests beyond the newest of each person have no effect and are deleted: eve (30)"]
+    left = {one["metadata"]["name"] for one in home.host.objects("nidus.dev", "Request")}
+    assert left == {"mine", *(f"a-{number:04}" for number in range(30, many))}
+    assert {one.name for one in home.registry.requests()} == left
+    assert heard(home) == []
+
+
+def test_suspensions_of_clusters_are_never_crowded_out() -> None:
+    """Those of clusters that nobody has are: otherwise made-up names could fill the place of approvals for good."""
+    names = {f"c{number:04}" for number in range(2000)}
+    several = [asked(at, "suspend", cluster=name) for at, name in enumerate(sorted(names))]
+    assert len(read(several, names).standing) == 2000
+    found = read(several, set())
+    assert [one.cluster for one in found.standing] == sorted(names)[-reading.EACH :]
+    assert found.left == {"eve": 2000 - reading.EACH}
+
+
+def test_a_resume_is_kept_while_there_is_something_it_overrules() -> None:
+    """Otherwise each cluster that was ever suspended would fill a place of the quota for good."""
+    pair = [asked(1, "suspend", cluster="team-a"), asked(2, "resume", cluster="team-a")]
+    later = NOW + reading.KEPT
+    assert [one.name for one in read(pair, now=later).spent] == ["suspend-eve-1"]
+    assert [one.name for one in read(pair[1:], now=later).spent] == ["resume-eve-2"]
+    assert read(pair[1:]).spent == ()
+
+
+def test_what_asks_for_nothing_is_deleted_after_a_day(home: Home) -> None:
+    new(home, "odd", "suspend", who="e", expires="2030-01-01T00:00:00")
+    heard(home)
+    assert len(home.host.objects("nidus.dev", "Request")) == 1
+    home.back = 2 * reading.KEPT
+    new(home, "older", "suspend", who="e", expires="2030-01-01T00:00:00")
+    heard(home)
+    assert [one["metadata"]["name"] for one in home.host.objects("nidus.dev", "Request")] == ["odd"]
+
+
+PEOPLE = st.sampled_from(["ada", "eve", "bob"])
+SOME = st.lists(
+    st.builds(
+        asked,
+        st.integers(0, 900),
+        st.sampled_from(["approve", "suspend", "resume"]),
+        PEOPLE,
+        st.sampled_from(["team-a", "team-b", "none"]),
+    ),
+    unique_by=lambda one: one.uid,
+)
+
+
+@given(SOME, st.randoms(use_true_random=False))
+def test_it_does_not_matter_in_which_order_they_are_listed(several: list[Request], random: Random) -> None:
+    shuffled = random.sample(several, len(several))
+    one, other = read(several), read(shuffled)
+    assert one.standing == other.standing
+    assert {*one.spent} == {*other.spent}
+    for cluster in CLUSTERS:
+        newest = max((x for x in several if x.kind != "approve" and x.cluster == cluster),
+                     key=lambda x: (x.created, int(x.created), x.name), default=None)  # fmt: skip
+        suspended = requests.suspended(one.standing, cluster, NOW)
+        assert suspended == (newest if newest and newest.kind == "suspend" else None)

@@ -105,7 +105,7 @@ class Service:
         unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
         self.registry = Registry(rules, facts, self._recalled(loaded.states), unreadable)
         verify.tell(self.reporter, self.registry)
-        self.registry.hear(asked.load(self.host, config.namespace))
+        self.registry.hear(asked.load(self.host, config.namespace, self.registry.known(), time.time()).standing)
         self.sources = sources = Sources(
             self.settings,
             self.registry,
@@ -171,7 +171,8 @@ class Service:
     def _made_checks(self, store: Store, sources: Sources) -> Checks:
         def hear() -> None:
             wake = partial(sources.wake, "request")
-            requests.heard(self.host, self.settings.config.namespace, self.registry, self.queue, wake)
+            where = self.settings.config.namespace
+            requests.heard(self.host, where, self.registry, self.queue, wake, self.reporter.requests)
 
         return Checks(Remembered(store, self.registry, self.queue, self.reporter, sources), hear, self._stop)
 

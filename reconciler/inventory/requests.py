@@ -4,26 +4,29 @@ ConfigMaps `nidus-request-*` of earlier releases are still read and removed, and
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from reconciler.errors import ApiError, ErrorClass
+from reconciler.inventory.reading import OVERRULING, Read, Reading, Spent
+from reconciler.kube import shape
 from reconciler.kube.client import Client
+from reconciler.kube.shape import Head
 from reconciler.model import Object, ObjectRef, Request
 
 API = "nidus.dev/v1alpha1"
 LABEL = "nidus.dev/request"  # of the ConfigMaps
 PREFIX = "nidus-request-"  # of their names
-KEPT = 86400.0  # seconds an expired request is kept, to see what was asked
 LONGEST = 366 * 86400.0  # seconds a request may stand
 LARGEST = 1 << 20  # characters of a ConfigMap's request
-OVERRULING = frozenset({"suspend", "resume"})
 KINDS = ("approve", "suspend", "resume")
 ITEMS = 500  # lines of a consent
 LINE = 1024  # characters of one, of a reason, and of a user's name
+TOGETHER = 65536  # bytes of all lines of a consent
 NAME = 253
 
 _Text = Annotated[str, msgspec.Meta(max_length=LINE)]
@@ -48,17 +51,27 @@ class _Old(_Told):
     expires: float = 0.0  # seconds since the epoch
 
 
-def load(client: Client, namespace: str) -> tuple[Request, ...]:
-    """All requests, oldest first; malformed ones are left out. Raises ApiError."""
-    objects, _ = client.list("nidus.dev", "Request", namespace=namespace)
-    before, _ = client.list("", "ConfigMap", namespace=namespace, labels=LABEL)
-    return parse_all([*objects, *before])
+def load(client: Client, namespace: str, known: Container[str], now: float, *, old: bool = True) -> Read:
+    """What the requests say at `now`, read one by one: memory grows with what stands and not with what there is.
+
+    `known` are the clusters there are. Without `old` only objects of kind Request are read. Raises ApiError.
+    """
+    reading = Reading(known, now)
+    client.raw_list("nidus.dev", "Request", namespace=namespace, kept=partial(_taken, reading, "Request"))
+    if old:
+        client.raw_list("", "ConfigMap", namespace=namespace, labels=LABEL, kept=partial(_taken, reading, "ConfigMap"))
+    return reading.done()
 
 
-def parse_all(objects: Iterable[Object]) -> tuple[Request, ...]:
-    """In the order in which the API server took them: its times count whole seconds, its versions count within one."""
-    found = [(one.created, _version(item), one.name, one) for item in objects if (one := parse(item))]
-    return tuple(one for *_, one in sorted(found, key=lambda row: row[:3]))
+def _taken(reading: Reading, kind: str, head: Head, raw: bytes) -> tuple[Head, bytes]:
+    """Take an item of a list; nothing of it stays in the list."""
+    item = {**shape.body(raw, "list"), "kind": kind}  # items of a list leave the kind out
+    found = parse(item)
+    if found is not None:
+        reading.take(found, _version(item))
+    elif kind == "Request":
+        reading.refuse(Spent(head.ref.name, head.uid), _created(item))
+    return Head(head.ref, head.uid, head.version, {}), b""
 
 
 def parse(item: Object) -> Request | None:
@@ -70,7 +83,7 @@ def parse(item: Object) -> Request | None:
         old = item.get("kind") == "ConfigMap"
         metadata = item["metadata"]
         name, uid = str(metadata["name"]), str(metadata["uid"])
-        created = datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()
+        created = _created(item)
         told: _Spec | _Old = _told(item) if old else msgspec.convert(item["spec"], _Spec)
         expires = _expiry(told)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
@@ -98,11 +111,16 @@ def write(client: Client, namespace: str, request: Request) -> None:
     client.create({"apiVersion": API, "kind": "Request", "metadata": metadata, "spec": spec})
 
 
-def remove(client: Client, namespace: str, request: Request) -> None:
+def fits(items: Iterable[str]) -> bool:
+    """Whether an approval may list these items (policy nidus-requests)."""
+    return sum(len(one.encode()) for one in items) <= TOGETHER
+
+
+def remove(client: Client, namespace: str, spent: Spent) -> None:
     """Remove the very object of a request; one that is gone already is fine. Raises ApiError."""
-    group, kind = ("", "ConfigMap") if request.old else ("nidus.dev", "Request")
+    group, kind = ("", "ConfigMap") if spent.old else ("nidus.dev", "Request")
     try:
-        client.delete(ObjectRef(group, kind, namespace, request.name), request.uid)
+        client.delete(ObjectRef(group, kind, namespace, spent.name), spent.uid)
     except ApiError as error:
         if error.kind is not ErrorClass.RACED:
             raise
@@ -116,16 +134,6 @@ def suspended(requests: Iterable[Request], cluster: str, now: float) -> Request 
             found = request
     stands = found is not None and found.kind == "suspend" and (not found.expires or found.expires > now)
     return found if stands else None
-
-
-def spent(requests: Iterable[Request], now: float) -> tuple[Request, ...]:
-    """Requests without effect: expired a day ago, or a suspend or resume that a newer one replaces."""
-    newest = {one.cluster: one for one in requests if one.kind in OVERRULING}
-    return tuple(
-        one
-        for one in requests
-        if (one.expires and one.expires + KEPT < now) or (one.kind in OVERRULING and newest[one.cluster] is not one)
-    )
 
 
 def _told(item: Object) -> _Old:
@@ -154,6 +162,11 @@ def _stands(kind: str, created: float, expires: float) -> bool:
     if not expires:
         return kind in OVERRULING
     return math.isfinite(expires) and created < expires <= created + LONGEST
+
+
+def _created(item: Object) -> float:
+    """When the API server took it. Raises ValueError, and more of what is no object."""
+    return datetime.fromisoformat(item["metadata"]["creationTimestamp"]).timestamp()
 
 
 def _version(item: Mapping[str, Any]) -> int:

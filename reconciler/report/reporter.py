@@ -98,6 +98,11 @@ class Reporter:
         self._events.transition(Transition("", "", reason, told, warning=bool(problem)))
         self.metrics.configuration(not problem)
 
+    def requests(self, told: str) -> None:
+        """Requests of people are left out, because there are too many."""
+        log.line("TooManyRequests", message=told, level="error")
+        self._events.transition(Transition("", "", "TooManyRequests", told, warning=True))
+
     def place(self, cluster: str, source: str, file: str) -> None:
         """The source and the file of a cluster; nothing is written where they are as before."""
         with self._lock:

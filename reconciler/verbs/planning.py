@@ -208,8 +208,9 @@ def _reviewed(
 
     namespace = told.config.namespace
     unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
-    asked, salted = requests.load(client, namespace), seen(client, namespace)
-    standing = review.Standing(loaded.states, checked.accepted, asked, salted, unreadable)
+    known = {*loaded.states, *loaded.unreadable}
+    asked, salted = requests.load(client, namespace, known, time.time()), seen(client, namespace)
+    standing = review.Standing(loaded.states, checked.accepted, asked.standing, salted, unreadable)
     targets, renderer = Targets(client, inside=told.inside), Renderer(workers=1, confined=False)
 
     def blobs(oids: Collection[str]) -> dict[str, bytes]:

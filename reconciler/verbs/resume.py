@@ -42,13 +42,16 @@ def suspended(client: Client, namespace: str, cluster: str) -> bool:
     from reconciler.inventory import requests
     from reconciler.model import ObjectRef
 
+    def asked(*, old: bool) -> bool:
+        found = requests.load(client, namespace, {cluster}, time.time(), old=old).standing
+        return requests.suspended(found, cluster, time.time()) is not None
+
     try:
-        return requests.suspended(requests.load(client, namespace), cluster, time.time()) is not None
+        return asked(old=True)
     except ApiError as error:
         if error.kind is not ErrorClass.DENIED:
             raise
-    found, _ = client.list("nidus.dev", "Request", namespace=namespace)
-    if requests.suspended(requests.parse_all(found), cluster, time.time()):
+    if asked(old=False):
         return True
     told = client.get(ObjectRef("nidus.dev", "NestedCluster", namespace, cluster)) or {}
     return bool((told.get("status") or {}).get("status") == "Suspended")

@@ -6,6 +6,7 @@ from typing import Any
 from reconciler.controller import sync_requests
 from reconciler.errors import NidusError
 from reconciler.inventory import packing, requests
+from reconciler.inventory.reading import Reading
 from reconciler.model import ObjectRef
 from reconciler.report import bodies
 from tests.fleets import record
@@ -101,10 +102,13 @@ def read_record(draw: Random, told: Any) -> None:
 
 
 def read_request(draw: Random, told: Any) -> None:
-    for one in requests.parse_all([told] * draw.randint(1, 3)):
-        assert (one.who + one.reason).isprintable() and one.name == told["metadata"]["name"]
-        requests.suspended([one], "a", 1e9)
-        requests.spent([one], 1e9)
+    reading = Reading({"a"}, 1e9)
+    for version in range(draw.randint(1, 3)):
+        one = requests.parse(told)
+        if one is not None:
+            assert (one.who + one.reason).isprintable() and one.name == told["metadata"]["name"]
+            reading.take(one, version)
+    requests.suspended(reading.done().standing, "a", 1e9)
 
 
 def read_source(draw: Random, told: Any) -> None:

@@ -1,0 +1,120 @@
+"""Which requests stand, in bounded memory however many there are (A9). Pure.
+
+Of each cluster the newest suspend or resume stands. Of approvals, and of suspensions of clusters that do not exist, the
+newest of each person stand, so that nobody takes the place of others. What has no effect is spent: it may be deleted.
+"""
+
+from collections import Counter
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.model import Request
+
+OVERRULING = frozenset({"suspend", "resume"})
+KEPT = 86400.0  # seconds a request without effect is kept, to see what was asked
+EACH = 200  # requests of one person, but for the newest of each cluster
+TEXT = 4 << 20  # characters of their items
+SHARES = 8  # so many persons may have as many as one may
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The object of a request without effect; `old`: a ConfigMap of an earlier release."""
+
+    name: str
+    uid: str
+    old: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`standing` oldest first. `left`: person -> how many of their requests are spent because of newer ones of their own, or
+    because there are too many of all."""
+
+    standing: tuple[Request, ...]
+    spent: tuple[Spent, ...]
+    left: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Row:
+    """In the order in which the API server took them: its times count whole seconds, its versions count within one."""
+
+    created: float
+    version: int
+    name: str
+    request: Request = field(compare=False)
+
+
+class Reading:
+    """Takes requests one after another, in any order. `known` are the clusters there are, `now` in seconds."""
+
+    def __init__(self, known: Container[str], now: float) -> None:
+        self._known, self._now = known, now
+        self._newest: dict[str, _Row] = {}
+        self._replaced: set[str] = set()
+        self._bounded: list[_Row] = []
+        self._text = 0
+        self._spent: list[Spent] = []
+        self._left = Counter[str]()
+
+    def take(self, request: Request, version: int) -> None:
+        """One request; `version` is that of its object as a number."""
+        row = _Row(request.created, version, request.name, request)
+        if request.expires and request.expires + KEPT < self._now:
+            self._spend(request)
+        elif request.kind in OVERRULING and request.cluster in self._known:
+            self._overrule(row)
+        elif request.kind in OVERRULING or not request.expires or request.expires > self._now:
+            self._bound(row)
+
+    def refuse(self, malformed: Spent, created: float) -> None:
+        """An object that asks for nothing."""
+        if created + KEPT < self._now:
+            self._spent.append(malformed)
+
+    def done(self) -> Read:
+        for cluster, row in [*self._newest.items()]:
+            if row.request.kind == "resume" and row.created + KEPT < self._now and cluster not in self._replaced:
+                self._spend(self._newest.pop(cluster).request)  # nothing is left that it overrules
+        self._within()
+        rows = sorted([*self._newest.values(), *self._bounded])
+        return Read(tuple(row.request for row in rows), tuple(self._spent), dict(self._left))
+
+    def _overrule(self, row: _Row) -> None:
+        cluster = row.request.cluster
+        known = self._newest.get(cluster)
+        if known is not None:
+            self._replaced.add(cluster)
+            self._spend(min(known, row).request)
+        self._newest[cluster] = max(known or row, row)
+
+    def _bound(self, row: _Row) -> None:
+        self._bounded.append(row)
+        self._text += _text(row)
+        if len(self._bounded) > 2 * SHARES * EACH or self._text > 2 * SHARES * TEXT:
+            self._within()
+
+    def _within(self) -> None:
+        """Of those that are bounded, the newest of each person and of all."""
+        counts, texts, kept = Counter[str](), Counter[str](), list[_Row]()
+        self._text = 0
+        for row in sorted(self._bounded, reverse=True):
+            who = row.request.who
+            counts[who] += 1
+            texts[who] += _text(row)
+            whole = len(kept) < SHARES * EACH and self._text + _text(row) <= SHARES * TEXT
+            if whole and counts[who] <= EACH and texts[who] <= TEXT:
+                kept.append(row)
+                self._text += _text(row)
+            else:
+                self._left[who] += 1
+                self._spend(row.request)
+        self._bounded = kept
+
+    def _spend(self, request: Request) -> None:
+        self._spent.append(Spent(request.name, request.uid, request.old))
+
+
+def _text(row: _Row) -> int:
+    return sum(map(len, row.request.items))
