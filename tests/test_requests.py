@@ -257,6 +257,16 @@ def test_nobody_takes_the_place_of_anothers_approval(home: Home) -> None:
     assert heard(home) == []
 
 
+def test_many_accounts_take_no_place_of_another_person() -> None:
+    several = [asked(at, who=f"eve{at % 20}", items=("x" * 500,)) for at in range(1, 20 * reading.EACH)]
+    found = read([asked(0, who="ada"), *several])
+    assert [one.who for one in found.standing].count("ada") == 1
+    assert len(found.standing) == reading.SHARES * reading.EACH
+    assert "ada" not in found.left and sum(found.left.values()) == len(found.spent) == len(several) + 1 - len(
+        found.standing
+    )
+
+
 def test_suspensions_of_clusters_are_never_crowded_out() -> None:
     """Those of clusters that nobody has are: otherwise made-up names could fill the place of approvals for good."""
     names = {f"c{number:04}" for number in range(2000)}

@@ -96,21 +96,26 @@ class Reading:
             self._within()
 
     def _within(self) -> None:
-        """Of those that are bounded, the newest of each person and of all."""
-        counts, texts, kept = Counter[str](), Counter[str](), list[_Row]()
-        self._text = 0
+        """Of those that are bounded, the newest of each person; of all persons, the newest one of each before the second of anybody."""
+        turns, texts, own = Counter[str](), Counter[str](), list[tuple[int, int, _Row]]()
         for row in sorted(self._bounded, reverse=True):
-            who = row.request.who
-            counts[who] += 1
-            texts[who] += _text(row)
-            whole = len(kept) < SHARES * EACH and self._text + _text(row) <= SHARES * TEXT
-            if whole and counts[who] <= EACH and texts[who] <= TEXT:
-                kept.append(row)
-                self._text += _text(row)
+            turns[row.request.who] += 1
+            texts[row.request.who] += _text(row)
+            if turns[row.request.who] <= EACH and texts[row.request.who] <= TEXT:
+                own.append((turns[row.request.who], _text(row), row))
             else:
-                self._left[who] += 1
-                self._spend(row.request)
-        self._bounded = kept
+                self._leave(row)
+        self._bounded, self._text = [], 0
+        for _, text, row in sorted(own, key=lambda one: one[:2]):  # newest first where both are equal
+            if len(self._bounded) < SHARES * EACH and self._text + text <= SHARES * TEXT:
+                self._bounded.append(row)
+                self._text += text
+            else:
+                self._leave(row)
+
+    def _leave(self, row: _Row) -> None:
+        self._left[row.request.who] += 1
+        self._spend(row.request)
 
     def _spend(self, request: Request) -> None:
         self._spent.append(Spent(request.name, request.uid, request.old))
