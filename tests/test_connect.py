@@ -1,5 +1,6 @@
 """`nidus kubeconfig`, `connect` and `disconnect` as processes: real forwards, real files, a host in memory on a real socket."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -139,6 +140,19 @@ def test_a_stranger_with_the_pid_of_before_lives_on(user: User) -> None:
         assert f"{stranger.pid}" not in user.nidus("disconnect", "red")
         assert stranger.poll() is None
         stranger.kill()
+
+
+@pytest.mark.parametrize("told", ['{"pid": -1', '{"pid": 0', '{"pid": 1', '{"pid": "2"', '{"pid": 2.5', "[" * 4000])
+def test_a_file_of_state_that_names_no_process_ends_none(tmp_path: Path, told: str) -> None:
+    """`kill` takes -1 for every process of the user, and 0 for those of this one."""
+    state = tmp_path / "state"
+    state.write_text(told + ', "port": 1, "host": "a", "namespace": "b"}')
+    with state.open() as locked, state.open() as other:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert forwards.held(state) is None
+        assert forwards.end(state) == 0
 
 
 def test_an_edit_in_between_stays(user: User) -> None:

@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 from reconciler import settings
 from reconciler.errors import Stalled
@@ -48,10 +50,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A forward that a process holds; port 0 while it starts."""
+    """A forward that a process holds; port 0 while it starts. A pid below 2 would name many processes to `kill`."""
 
-    pid: int
-    port: int
+    pid: Annotated[int, msgspec.Meta(gt=1)]
+    port: Annotated[int, msgspec.Meta(ge=0, lt=65536)]
     host: str
     namespace: str
 
@@ -86,8 +88,8 @@ def held(state: Path) -> Held | None:
         with state.open("rb") as file:
             if _locks(file.fileno(), fcntl.LOCK_SH):
                 return None
-            return Held(**json.loads(file.read(4096)))
-    except (OSError, ValueError, TypeError):
+            return msgspec.json.decode(file.read(4096), type=Held)
+    except (OSError, RecursionError, msgspec.MsgspecError):
         return None
 
 
