@@ -24,6 +24,8 @@ from reconciler.model import (
 from reconciler.spec import config as configuration
 from reconciler.spec import semver
 
+LARGEST = 2 << 20  # bytes read of the configuration file; one of 1 MiB is too large
+SHOWN = 20  # mistakes of it that are told: a running controller writes them into status objects and Events
 FILES = Path("/etc/nidus")  # where deploy/controller.yaml mounts what is read
 
 
@@ -112,17 +114,24 @@ def environment(name: str, default: str = "") -> str:
     return os.environ.get(name, default)
 
 
+def content(file: Path) -> bytes:
+    """The bytes of the configuration file, no more than show that it is too large. Raises OSError."""
+    with file.open("rb") as opened:
+        return opened.read(LARGEST + 1)
+
+
 def _read(file: Path) -> ControllerSpec:
     try:
-        data = file.read_bytes()
+        data = content(file)
     except OSError as error:
         raise UsageError(
             f"{file}: {error.strerror or error}", hint="--config names the controller's configuration file"
         ) from error
     found, violations = configuration.read(data, str(file))
     if found is None:
-        told = [f"{one.path}:{one.line}:{one.column}: {one.message}" for one in violations]
-        raise UsageError("; ".join(told), hint=violations[0].hint)
+        told = [f"{one.path}:{one.line}:{one.column}: {one.message}" for one in violations[:SHOWN]]
+        more = f"; and {len(violations) - SHOWN} more" if len(violations) > SHOWN else ""
+        raise UsageError("; ".join(told) + more, hint=violations[0].hint)
     return found.spec
 
 

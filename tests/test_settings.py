@@ -85,6 +85,17 @@ def test_all_mistakes_at_once_with_their_place(file: Path) -> None:
     assert f"{file}:7:" in refused.value.message and f"{file}:8:" in refused.value.message
 
 
+def test_mistakes_without_number_are_told_in_bounded_length(file: Path) -> None:
+    file.write_text(file.read_text() + "".join(f"  nonsense{number}: 1\n" for number in range(1000)))
+    with pytest.raises(UsageError) as refused:
+        settings.load(str(file))
+    assert refused.value.message.endswith("; and 980 more")
+    with file.open("wb") as opened:
+        opened.truncate(1 << 40)  # a file of holes
+    with pytest.raises(UsageError, match="the limit is"):
+        settings.load(str(file))
+
+
 @pytest.mark.parametrize("text", ["", "a: [", "kind: NestedCluster\n", CONFIG + "---\n" + CONFIG])
 def test_what_is_no_configuration(file: Path, text: str) -> None:
     file.write_text(text)

@@ -10,7 +10,7 @@ import msgspec
 
 from reconciler.errors import NidusError
 from reconciler.model import ControllerSpec
-from reconciler.settings import Settings
+from reconciler.settings import Settings, content
 
 EVERY = 10.0  # seconds between two looks at the file
 TAKEN = ("policy", "ceilings", "deletion", "defaults", "engine")  # what needs no restart, by its name in the file
@@ -90,6 +90,6 @@ def _changed(before: ControllerSpec, after: ControllerSpec) -> list[str]:
 
 def _digest(file: str) -> bytes:
     try:
-        return hashlib.sha256(Path(file).read_bytes()).digest()
+        return hashlib.sha256(content(Path(file))).digest()
     except OSError as error:
         return repr(error.errno).encode()
