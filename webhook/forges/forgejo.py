@@ -1,7 +1,7 @@
 """Forgejo: `X-Forgejo-Signature`, and the event's name in `X-Forgejo-Event`.
 
-Forgejo sends the headers of Gitea with the same content too; versions before 1.19 send only those, so they are read where its
-own are missing.
+Forgejo sends the headers of Gitea with the same content too; older versions send only those, so they are read where its own are
+missing.
 """
 
 from typing import Final
