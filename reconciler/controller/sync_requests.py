@@ -15,11 +15,13 @@ RESYNC = "nidus.dev/resync"
 CHANGES = "nidus.dev/changes"  # a change request moved: the forge is to be asked
 MANAGER = "nidus-marks"
 TRIES = 5  # of a write beside other writers, before the sender tries again
+GATHER = 0.02  # seconds between two writes of one source: deliveries that arrive meanwhile share the next
 AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead of ours
 
 
 class Marker:
-    """Stores sync requests for one source. Deliveries that arrive during a write share the next write."""
+    """Stores sync requests for one source. Deliveries that arrive during a write, or shortly after it, share the next write; the first
+    of a quiet source waits for nothing."""
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class Marker:
         self._turn = threading.Lock()
         self._wanted = 0
         self._stored = self._generation = 0
+        self._next = 0.0
         self._count = threading.Lock()
 
     def mark(self) -> int:
@@ -45,10 +48,12 @@ class Marker:
         with self._turn:
             if self._stored >= mine:
                 return self._generation
+            time.sleep(max(0.0, self._next - time.monotonic()))
             with self._count:
                 newest = self._wanted
             generation = rise(self._client, self._namespace, self._source, self._annotation)
             self._stored, self._generation = newest, generation
+            self._next = time.monotonic() + GATHER
         self._woken(generation)
         return generation
 
