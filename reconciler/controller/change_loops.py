@@ -17,6 +17,7 @@ from reconciler.model import ForgeConfig, SourceConfig
 from reconciler.packs.render import Renderer
 from reconciler.plan import render_change, render_json, render_text, summary
 from reconciler.plan.lines import Style
+from reconciler.report import Reporter
 from reconciler.report.view import stamp
 from reconciler.settings import Settings
 from reconciler.source.changes import ChangesMirror
@@ -36,9 +37,10 @@ class ChangeLoops:
         watches: Watches,
         salt: bytes,
         stop: threading.Event,
+        reporter: Reporter,
         released: Callable[[str, Collection[str]], None] = lambda source, clusters: None,
     ) -> None:
-        self._released = released
+        self._released, self._reporter = released, reporter
         self._settings, self._registry, self._watches, self._salt, self._stop = settings, registry, watches, salt, stop
         self._changes: dict[str, Changes] = {}
         self._heard: dict[str, int] = {}
@@ -114,11 +116,17 @@ class ChangeLoops:
             self._salt,
             self._settings.limits,
             partial(self._released, source.name),
+            self._word,
             time.time,
         )
         client = FORGES[forge.provider](forge.api, forge.repository, forge.token_file, forge.ca_file)
         owner = f"{self._settings.config.namespace}/{source.name}"
         return Changes(owner, source.branch, forge.review, client, Reviewer(source.name, mirror, tools))
+
+    def _word(self, cluster: str) -> tuple[str, str]:
+        view = self._reporter.clusters.get(cluster)
+        told = (one.message for one in view.conditions if one.type == "Ready") if view is not None else iter(())
+        return (view.word if view is not None else "", next(told, ""))
 
     def _files(self, read: Read, oids: Collection[str]) -> dict[str, bytes]:
         """Engine charts from the settings, all else from the mirror."""

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 
 from reconciler.controller import border
-from reconciler.controller.merges import Merges, Open, approver
+from reconciler.controller.merges import STATUSES, Merges, Open, approver
 from reconciler.controller.reviewing import Reviewer
 from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
 from reconciler.forges import Forge
@@ -21,15 +21,14 @@ from reconciler.report import log
 from reconciler.source.runner import STOPPING
 from reconciler.spec import units
 
-STATUS = "nidus/plan"
-STATUSES = 50  # of one head; a forge takes 1,000 for one commit
+STATUS, SYNC = "nidus/plan", "nidus/sync"
 ANEW = 600.0  # seconds after which comments are read, and plans are made, without a reason
 LISTED = 2000  # change requests of a list that are looked at
 COMMANDS = 20  # comments of one change request that are followed, the newest
 ENDING = frozenset(
     {"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING}
 )  # what no other change request would get past
-_COMMAND = re.compile(r"/nidus plan(?: ([0-9a-f]{7,64}))?", re.ASCII)
+_COMMAND = re.compile(r"/nidus plan(?: ([0-9a-f]{40}|[0-9a-f]{64}))?", re.ASCII)
 
 
 class Changes:
@@ -54,7 +53,7 @@ class Changes:
         self._open: dict[int, Open] = {}
         self._rest: dict[int, Open] = {}
         self._closing: dict[int, Open] = {}
-        self._merges = Merges(reviewer.consented)
+        self._merges = Merges(reviewer.consented, reviewer.progress, partial(self._set, SYNC))
         self._between: dict[str, frozenset[str]] = {}
         self._base: Revision | None = None
         self._me: Person | None = None
@@ -147,6 +146,8 @@ class Changes:
             one.recognise(self._forge.comments(now.number), me, self._owner)
             who = approver(one, now, self._forge.approvals(now), me, self._writes)
             one.change = now
+            if self._config.status and now.merged and one.touches:
+                self._merges.follow(now.merged, self._clock())
             if who is not None:
                 self._merges.merged(one, who, self._clock())
         del self._closing[now.number]
@@ -156,6 +157,7 @@ class Changes:
         shown = [one.reviewed for one in (*self._open.values(), *self._closing.values())]
         self._reviewer.shown([*self._merges.reviews, *(one for one in shown if one is not None)])
         self._merges.settle(self._clock())
+        self._merges.progress(self._clock())
 
     def _one(self, one: Open, base: Revision, moved: frozenset[str]) -> None:
         self._hear(one)
@@ -244,7 +246,7 @@ class Changes:
             asked = _COMMAND.fullmatch(each.body.strip())
             if each.id <= one.heard or asked is None or not self._writes(each.author):
                 continue
-            if asked[1] and one.change.head.startswith(asked[1]):
+            if asked[1] == one.change.head:  # the whole of it: a short one can be made for another commit too
                 one.trusted = one.change.head
             one.again = True
             with suppress(Stalled):  # it may be there already
@@ -275,10 +277,13 @@ class Changes:
         if not self._config.status or status == one.status or one.statuses >= most:
             return
         one.status, one.statuses = status, one.statuses + 1
+        self._set(STATUS, one.change.head, state, told)
+
+    def _set(self, name: str, commit: str, state: str, told: str) -> None:
         try:
-            self._forge.put_status(one.change.head, state, STATUS, told)
+            self._forge.put_status(commit, state, name, told)
         except Stalled as error:  # GitLab takes no status twice; the comment says all
-            self._failed(one, error)
+            log.line("ChangeFailed", source=self._owner, message=f"{name} of {commit[:12]}: {error.told}")
 
 
 def _renewed(known: Open | None, change: ChangeRequest) -> Open:

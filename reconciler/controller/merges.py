@@ -9,6 +9,7 @@ from reconciler.plan import render_change
 
 KEPT = 7 * 86400.0  # seconds that the plan of a closed change request is remembered
 MOST = 1000  # of them
+STATUSES = 50  # of one commit; a forge takes 1,000
 
 
 @dataclass(slots=True)
@@ -87,10 +88,17 @@ class Merge:
 
 
 class Merges:
-    """What closed change requests had shown. `handed` gives a merge to the registry: whether that knows its commit."""
+    """What closed change requests had shown. `handed` gives a merge to the registry: whether that knows its commit; `progress` says
+    how far a commit is, `tell` writes that to the forge."""
 
-    def __init__(self, handed: Callable[[str, Reviewed, str], bool]) -> None:
-        self._handed = handed
+    def __init__(
+        self,
+        handed: Callable[[str, Reviewed, str], bool],
+        progress: Callable[[str], tuple[str, str] | None],
+        tell: Callable[[str, str, str], None],
+    ) -> None:
+        self._handed, self._progress, self._tell = handed, progress, tell
+        self._followed: dict[str, tuple[float, int, tuple[str, str] | None]] = {}
         self._closed: dict[int, tuple[float, Reviewed]] = {}
         self._waiting: dict[int, tuple[float, Merge]] = {}
 
@@ -109,6 +117,21 @@ class Merges:
         if one.reviewed is not None:
             told = f"{who.name}, by change request #{one.change.number}"
             self._waiting[one.change.number] = (now, Merge(one.reviewed, one.change.merged, told))
+
+    def follow(self, commit: str, now: float) -> None:
+        """Tell how far this commit is until every cluster that it changed is Ready (B8)."""
+        self._followed.setdefault(commit, (now, 0, None))
+
+    def progress(self, now: float) -> None:
+        """Tell what is new of the commits that are followed. Raises what the forge raises."""
+        for commit, (since, count, last) in list(self._followed.items()):
+            found = self._progress(commit)
+            if found is not None and found != last and count < STATUSES:
+                self._tell(commit, *found)
+                self._followed[commit] = (since, count + 1, found)
+            over = found[0] == "success" if found else last is not None
+            if over or now - since >= KEPT:
+                del self._followed[commit]
 
     def settle(self, now: float) -> None:
         """Hand over what was approved, and forget what is old."""

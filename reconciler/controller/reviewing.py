@@ -24,20 +24,22 @@ from reconciler.source.changes import ChangesMirror
 from reconciler.spec import load
 
 Read = Callable[[Collection[str]], dict[str, bytes]]
+FAILING = frozenset({"Degraded", "Held", "Invalid"})
 CONSENTED = frozenset({"delete", "replace", "adopt"})
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What plans need of the controller: `reader` reads for the pass of a bundle, with files by the given reader; `salt` hashes
-    values of Secrets; `released` is called with clusters whose deletions were approved with a merge; `clock` gives seconds since
-    the epoch."""
+    values of Secrets; `released` is called with clusters whose deletions were approved with a merge; `word` is that of a
+    cluster's last report, with a sentence; `clock` gives seconds since the epoch."""
 
     registry: Registry
     reader: Callable[[Bundle, Read], Reader]
     salt: bytes
     limits: Limits
     released: Callable[[Collection[str]], None]
+    word: Callable[[str], tuple[str, str]]
     clock: Callable[[], float]
 
 
@@ -86,6 +88,20 @@ class Reviewer:
         if released is not None:
             self._tools.released(released)
         return released is not None
+
+    def progress(self, commit: str) -> tuple[str, str] | None:
+        """How far a commit of the branch is, as a status and its words (B8); None where it is not known (any more)."""
+        unready = self._tools.registry.unready(self._source, commit)
+        if unready is None:
+            return None
+        for name in unready:
+            word, told = self._tools.word(name)
+            if word in FAILING:
+                return "failure", f"{name} is {word}: {told}"
+        if not unready:
+            return "success", "Every cluster that it changed is Ready"
+        more = f" and {len(unready) - 3} more" if unready[3:] else ""
+        return "pending", f"Not Ready yet: {', '.join(unready[:3])}{more}"
 
     def ruling(self) -> tuple[Rules, tuple[Request, ...]]:
         """What the operator decided and what people asked for: plans depend on both."""

@@ -128,7 +128,7 @@ class Service:
         salted = salt(self.host, config.namespace)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources, salted), config.workers)
         self.changes = changes = ChangeLoops(
-            self.settings, self.registry, watches, salted, self._stop, sources.consented
+            self.settings, self.registry, watches, salted, self._stop, self.reporter, sources.consented
         )
         self._signs += (
             *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in sources.following.items()),

@@ -41,13 +41,20 @@ class Scene:
         self.mirrors.append(mirror)
         clock = lambda: START + self.fleet.now  # noqa: E731
         fleet = self.fleet
-        tools = Tools(
-            fleet.registry, lambda bundle, read: fleet.reader(bundle), b"salt", Limits(), fleet.consented, clock
-        )
+        given = (b"salt", Limits(), fleet.consented, self.word, clock)
+        tools = Tools(fleet.registry, lambda bundle, read: fleet.reader(bundle), *given)
         forge = self.forge
         client = FORGES[forge.provider](forge.api, forge.state.repository, str(self.token), "")
         self.changes = Changes(OWNER, "main", ReviewConfig(**review), client, Reviewer(SOURCE, mirror, tools), clock)  # type: ignore[arg-type]
         return self.changes
+
+    def word(self, name: str) -> tuple[str, str]:
+        return self.fleet.word(name), self.fleet.condition(name).message
+
+    def synced(self, commit: str) -> list[str]:
+        """The statuses nidus/sync of a commit, oldest first."""
+        found = [one for one in self.forge.state.statuses if (one.commit, one.name) == (commit, "nidus/sync")]
+        return [f"{one.state}: {one.told}" for one in found]
 
     def close(self) -> None:
         self.forge.close()
@@ -138,7 +145,11 @@ class Scene:
     def shown(self, number: int) -> str:
         """The last status of its head, in words."""
         head = self.forge.state.changes[number].head
-        return [f"{one.state}: {one.told}" for one in self.forge.state.statuses if one.commit == head][-1]
+        return [
+            f"{one.state}: {one.told}"
+            for one in self.forge.state.statuses
+            if (one.commit, one.name) == (head, "nidus/plan")
+        ][-1]
 
     def wrote(self) -> list[str]:
         """What was written to the forge since this was asked last."""

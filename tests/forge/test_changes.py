@@ -244,10 +244,11 @@ def test_trust_is_given_for_one_head(scene: Scene) -> None:
     head = scene.forge.state.changes[number].head
     scene.forge.state.say(number, "eve", f"/nidus plan {head}")
     scene.forge.state.say(number, "ada", "/nidus plan")
-    scene.forge.state.say(number, "ada", "/nidus plan 0123456789")
+    scene.forge.state.say(number, "ada", f"/nidus plan {head[:12]}")
+    scene.forge.state.say(number, "ada", f"/nidus plan {'0' * 40}")
     scene.look()
     assert "ConfigMap/web/one" not in scene.ours(number)
-    said = scene.forge.state.say(number, "ada", f"/nidus plan {head[:10]}")
+    said = scene.forge.state.say(number, "ada", f"/nidus plan {head}")
     scene.look()
     assert "ConfigMap/web/one" in scene.ours(number)
     assert said in [one for one, _ in scene.forge.state.reactions]

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.assignment import Assignment
+from reconciler.model import Consent, Destructive, ObjectRef
 from tests.forge.scene import Scene
 from tests.passes import RULES, cluster, config_map, pack, profile
 
 MANY = [config_map(name) for name in ("one", "two", "three", "four", "five", "six", "seven", "eight")]
 FILES = {"a.yaml": cluster("a"), "b.yaml": cluster("b", profiles=[]), "web.yaml": profile(pack("base", *MANY))}
 LESS = {"web.yaml": profile(pack("base", MANY[0]))}
-HOWS = ("merge", "squash", "rebase", "forward")
+HOWS = [
+    *(("github", how) for how in ("merge", "squash", "rebase", "forward")),
+    *(("gitlab", how) for how in ("merge", "forward")),  # which has no commit of its own there
+    ("gitea", "merge"),
+]
 
 
 @pytest.fixture(params=["github"])
@@ -46,8 +52,7 @@ def held(scene: Scene) -> str:
     return f"{found.reason} {found.message}" if found else ""
 
 
-@pytest.mark.parametrize("scene", ["github", "gitlab", "gitea"], indirect=True)
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize(("scene", "how"), HOWS, indirect=["scene"])
 def test_what_was_shown_and_approved_goes_on(scene: Scene, how: str) -> None:
     number = planned(scene)
     scene.forge.state.review(number, "bob")
@@ -261,3 +266,34 @@ def test_without_a_review_nothing_is_destroyed_where_the_policy_says_so(tmp_path
         assert scene.fleet.held == {}
     finally:
         scene.close()
+
+
+# After the merge
+
+
+def test_a_merge_that_is_held_says_so_until_it_is_approved_and_ready(scene: Scene) -> None:
+    number = planned(scene)
+    commit = scene.merge(number)
+    settled(scene)
+    assert len(scene.synced(commit)) == 1 and scene.synced(commit)[0].startswith("failure: a is Held")
+    found = scene.fleet.reporter.clusters["a"].held
+    assert found is not None
+    scene.fleet.ask("approve", "a", consent=found.consent)
+    scene.fleet.run()
+    scene.look()
+    assert scene.synced(commit)[-1] == "success: Every cluster that it changed is Ready"
+    scene.wrote()
+    scene.look()
+    assert scene.wrote() == []
+
+
+def test_a_cluster_that_was_ready_is_not_measured_by_the_review_any_more(scene: Scene) -> None:
+    """What another reason destroys later, such as a new engine, is no deviation from a plan of last month."""
+    number = planned(scene, {"web.yaml": profile(pack("base", *MANY[:-1]))})
+    commit = scene.merge(number)
+    assert scene.fleet.word("a") == "Ready" and scene.fleet.registry.unready("platform", commit) == ()
+    consent = Consent(("local/a ConfigMap/web/other u1 delete",), "d1")
+    given = scene.fleet.registry.take("a", 0.0, "")
+    assert isinstance(given, Assignment)
+    wanted = Destructive("a", consent, (ObjectRef("", "ConfigMap", "web", "other"),), 30)
+    assert scene.fleet.registry.permit(given, wanted, 0.0)[0].released == {"d1"}

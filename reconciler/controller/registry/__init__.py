@@ -134,6 +134,11 @@ class Registry:
                 self._merges[source] = (commit, review, consent)
             return self._gate.consented(source, commit, review, consent)
 
+    def unready(self, source: str, commit: str) -> tuple[str, ...] | None:
+        """The clusters that a commit changed and that are not Ready since; None where it is not known, or newer ones changed them all."""
+        with self._lock:
+            return self._gate.unready(source, commit)
+
     def _bound(self, snapshot: Snapshot) -> tuple[Reviewed | None, Request | None]:
         """What was shown of a commit before it was merged, and the approval that came with it. Another commit with the same tree is
         a new question."""

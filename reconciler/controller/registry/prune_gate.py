@@ -73,18 +73,27 @@ class PruneGate:
         others = [name for name in round_.destructive if name != wanted.cluster] if last else []
         everybody = [round_.destructive[name] for name in sorted(round_.destructive)]
         requests = (*requests, round_.consent) if round_.consent else requests
-        given = (requests, round_.trailers, self._rules, now, round_.review)
+        review = round_.review if wanted.cluster in round_.unready else None  # once Ready, it is that commit no longer
+        given = (requests, round_.trailers, self._rules, now, review)
         permit = fleet.permit(everybody, frozenset(round_.pending), *given)
         return permit, tuple(others)
 
     def consented(self, source: str, commit: str, review: Reviewed, consent: Request) -> tuple[str, ...] | None:
         """What was shown of a commit was approved with it; the clusters that this may have released. None where no cluster is in the
         round of that commit, or it was not merged as shown."""
-        rounds = {id(one): one for one in (*self._newest.values(), *self._of.values())}
-        found = [one for one in rounds.values() if (one.source, one.commit, one.review) == (source, commit, review)]
+        found = [one for one in self._rounds(source, commit) if one.review == review]
         for one in found:
             one.consent = consent
         return tuple(sorted(name for one in found for name in one.destructive)) if found else None
+
+    def unready(self, source: str, commit: str) -> tuple[str, ...] | None:
+        """The clusters that a commit changed and that are not Ready since; None where it is not known, or newer ones changed them all."""
+        found = self._rounds(source, commit)
+        return tuple(sorted(set[str]().union(*(one.unready for one in found)))) if found else None
+
+    def _rounds(self, source: str, commit: str) -> list[Round]:
+        rounds = {id(one): one for one in (*self._newest.values(), *self._of.values())}
+        return [one for one in rounds.values() if (one.source, one.commit) == (source, commit)]
 
     def excuse(self, cluster: str) -> tuple[str, ...]:
         """A cluster whose pass ended without a report blocks nobody; the clusters that this may have released."""
