@@ -1,23 +1,24 @@
 """The input and the outcome of a pass, one value each."""
 
-from dataclasses import dataclass, field
+import dataclasses
+
+from msgspec import Struct, field
 
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
 from reconciler.model import Bundle, Held, HostFacts, ObjectRef, Report, Request, Revision
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
     """What a pass knows besides its assignment: the host it works for, and the installation's salt, which hashes of secret values
     are keyed by (P5)."""
 
     host: HostFacts
-    salt: bytes = field(repr=False)
+    salt: bytes = dataclasses.field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """Everything one pass over one cluster needs.
 
     `state` is the record as it should be after this pass, with the inventory as it is stored; `stored` is what the
@@ -36,8 +37,7 @@ class Assignment:
     epoch: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Unresolved:
+class Unresolved(Struct, frozen=True):
     """A cluster without a bundle: its file is broken and no older version was accepted, or the accepted version cannot
     be read (S8). `held` and `invalid` say why."""
 
@@ -50,8 +50,7 @@ class Unresolved:
     epoch: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The outcome of a pass, or why there was none. `state` None: there is no record; `memory` None: keep what was
     remembered.
 

@@ -5,8 +5,9 @@ texts.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from reconciler.model import PRUNING_WAITS, Condition, Held, LayerStatus, Result, Tombstone
 
@@ -35,8 +36,7 @@ _WAYS = {
 }  # what a human must do about an object that is held
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
+class _State(Struct, frozen=True):
     """The messages that decide the word, by kind."""
 
     failed: tuple[str, ...]

@@ -1,9 +1,10 @@
 """What a pass remembers for the next one; corrections that repeat too often are stopped (R3). Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
-from reconciler.model import Change, ObjectRef, Plan, Result, Target
+from msgspec import Struct, field
+
+from reconciler.model import Change, ObjectRef, Plan, Result, Target, replace
 
 Key = tuple[Target, ObjectRef]
 OFTEN = 5  # corrections of one object within the window; after that they are held
@@ -12,8 +13,7 @@ PUT_BACK = frozenset({"Drift", "Deleted", "Claimed"})
 DONE = frozenset({"configured", "created"})
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """May be lost with the process. `settled`: pairs known to be equal (P3); `since`: when a layer became unready;
     `put_back`: when we corrected an object, in seconds since the epoch, oldest first (R3)."""
 

@@ -6,7 +6,8 @@ delete.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from reconciler import conditions
 from reconciler.apply.finished import finished
@@ -35,6 +36,7 @@ from reconciler.model import (
     Report,
     Result,
     Target,
+    replace,
 )
 from reconciler.plan import mark, suspects
 from reconciler.plan.compute import compute
@@ -46,8 +48,7 @@ LOOK_AGAIN = (
 JITTER = 0.2  # of it
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(Struct, frozen=True):
     """What a pass may do besides reading: save its state, and ask which deletions and replacements are permitted
     (AD3)."""
 
@@ -55,8 +56,7 @@ class Writer:
     permit: Callable[[Destructive], Permit]
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """What was done: every result, the state of each layer, and what to watch."""
 
     results: tuple[Result, ...]

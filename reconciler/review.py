@@ -2,7 +2,8 @@
 (P6, B1)."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
 
 from reconciler import fleet
 from reconciler.assignment import Assignment, Facts
@@ -29,6 +30,7 @@ from reconciler.model import (
     Rollout,
     Rules,
     Snapshot,
+    replace,
 )
 from reconciler.plan.guard import guard
 from reconciler.plan.shown import with_creates
@@ -42,8 +44,7 @@ _CANNOT = {
 UNBORN = "0" * 16  # the nonce of a cluster that has no record yet: no object has it
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What the plans are made against: the records of the clusters and their accepted contents."""
 
     states: Mapping[str, State]
@@ -53,8 +54,7 @@ class Standing:
     unreadable: Mapping[str, Held] = field(default_factory=dict)  # clusters whose record cannot be read, and why
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """What another revision would have: the digest of each cluster's bundle, and what is held there."""
 
     digests: Mapping[str, str] = field(default_factory=dict)

@@ -4,10 +4,11 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.errors import UsageError
 from reconciler.model import (
@@ -20,6 +21,7 @@ from reconciler.model import (
     Limits,
     Rules,
     SourceConfig,
+    replace,
 )
 from reconciler.spec import config as configuration
 from reconciler.spec import semver
@@ -57,8 +59,7 @@ class Settings:
         return replace(configuration.facts(self.config), version=version, account=self.account)
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Struct, frozen=True):
     """How to read the settings once more: the file, and the flags that win over it."""
 
     file: str

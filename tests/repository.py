@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from reconciler.errors import Stalled
-from reconciler.model import Content, HostFacts, Layer, Limits, Object, Revision, Rules, Snapshot
+from reconciler.model import Content, HostFacts, Layer, Limits, Object, Revision, Rules, Snapshot, replace
 from reconciler.packs import KINDS, apis
 from reconciler.packs.wire import Job
 from reconciler.packs.worker import answer

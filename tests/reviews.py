@@ -1,10 +1,9 @@
 """Reviews of given plans, as the renderers take them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from reconciler.model import ClusterReview, Plan, Review, Revision
+from reconciler.model import ClusterReview, Plan, Review, Revision, replace
 
 AT = 1_764_193_073.0  # 2025-11-26 21:37:53 UTC
 

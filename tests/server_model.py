@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from reconciler.model import (
@@ -17,6 +16,7 @@ from reconciler.model import (
     Revision,
     Target,
     Tombstone,
+    replace,
 )
 from reconciler.plan import paths
 from reconciler.plan.compute import compute

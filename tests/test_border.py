@@ -2,7 +2,6 @@
 counted."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from reconciler.controller import border
 from reconciler.controller.source import Ports, Source
 from reconciler.controller.trigger import Woken
 from reconciler.errors import LeaseLost, Retry, Stalled
-from reconciler.model import Limits, Rollout, Snapshot, SourceReport
+from reconciler.model import Limits, Rollout, Snapshot, SourceReport, replace
 from reconciler.report import bugs
 from reconciler.report.metrics import Metrics
 from reconciler.source.mirror import Mirror

@@ -13,7 +13,6 @@ The engine's chart is left out.
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from reconciler.model import (
     Revision,
     Target,
     Tombstone,
+    replace,
 )
 from reconciler.packs.render import Renderer
 from reconciler.plan import render_json, render_markdown, render_text

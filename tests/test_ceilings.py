@@ -1,6 +1,5 @@
 """spec.ceilings: every ceiling, inside, at, above and absent; what was accepted stays."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import yaml
 
 import schemas
 from reconciler import fleet
-from reconciler.model import Ceilings, Defaults, Isolation, Quota, Rules, Snapshot
+from reconciler.model import Ceilings, Defaults, Isolation, Quota, Rules, Snapshot, replace
 from reconciler.spec import config, resolve
 from reconciler.spec.codes import MEANING, Code
 from tests.fleets import NOW, record

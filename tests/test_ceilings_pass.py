@@ -1,12 +1,11 @@
 """A cluster above a ceiling that was lowered, through real passes: it stays as it runs."""
 
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from reconciler.model import Ceilings, Object, Quota, QuotaCeiling, Toleration
+from reconciler.model import Ceilings, Object, Quota, QuotaCeiling, Toleration, replace
 from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
 
 WIDE = replace(

@@ -1,7 +1,6 @@
 """An edit of the configuration file of a running controller: taken, refused with its mistakes, or told to wait for a restart."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import yaml
 
 from reconciler import settings
 from reconciler.controller.service import Service
+from reconciler.model import replace
 from tests.house.documents import ROOT
 from tests.memory.http import Front
 from tests.memory.server import Server

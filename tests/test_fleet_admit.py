@@ -1,14 +1,8 @@
 """fleet.admit: which clusters take the new revision, and what a mistake stops (AD1, V4)."""
 
-from dataclasses import replace
-
 import pytest
 
-from reconciler.model import (
-    Rollout,
-    Tombstone,
-    Violation,
-)
+from reconciler.model import Rollout, Tombstone, Violation, replace
 from tests.fleets import (
     NEW,
     OLD,

@@ -1,6 +1,5 @@
 """fleet.permit: which deletions and replacements of objects go (AD3, P7, D3)."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler import fleet
 from reconciler.fleet.approvals import consent_of
-from reconciler.model import Budget, Destructive, EngineChart, ObjectRef, Permit, Request, Rules
+from reconciler.model import Budget, Destructive, EngineChart, ObjectRef, Permit, Request, Rules, replace
 
 NOW = 1000.0
 RULES = Rules("vcluster-{name}", (EngineChart("0.36.1", "d", ()),), ("v1.36.0",))

@@ -1,6 +1,5 @@
 """fleet.admit: what holds for every situation."""
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -23,6 +22,7 @@ from reconciler.model import (
     Tombstone,
     Versions,
     Violation,
+    replace,
 )
 from reconciler.spec import resolve
 from tests.fleets import (

@@ -1,15 +1,8 @@
 """fleet.admit: clusters gone from Git (AD2, D1, D3, V4)."""
 
-from dataclasses import replace
-
 import pytest
 
-from reconciler.model import (
-    Budget,
-    Deletion,
-    Tombstone,
-    Violation,
-)
+from reconciler.model import Budget, Deletion, Tombstone, Violation, replace
 from tests.fleets import (
     DAY,
     NEW,

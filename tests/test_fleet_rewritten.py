@@ -1,6 +1,5 @@
 """fleet.admit: a history that was rewritten (S5)."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from reconciler.model import (
     Snapshot,
     Store,
     Tombstone,
+    replace,
 )
 from tests.fleets import (
     NEW,

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,17 @@ from reconciler.controller.registry import Registry
 from reconciler.controller.sources import Sources
 from reconciler.errors import Retry
 from reconciler.inventory.store import State
-from reconciler.model import ControllerSpec, EngineConfig, Record, Revision, Rollout, Snapshot, SourceConfig, Tombstone
+from reconciler.model import (
+    ControllerSpec,
+    EngineConfig,
+    Record,
+    Revision,
+    Rollout,
+    Snapshot,
+    SourceConfig,
+    Tombstone,
+    replace,
+)
 from reconciler.report import Reporter
 from reconciler.settings import Settings
 from reconciler.spec import resolve

@@ -2,13 +2,12 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.memory import OFTEN
-from reconciler.model import Ceilings
+from reconciler.model import Ceilings, replace
 from tests import documents
 from tests.passes import RULES, Fleet
 

@@ -1,11 +1,10 @@
 """Host names that clusters make: inside the operator's pattern wherever they are written, and one cluster's each."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from reconciler.model import Ceilings, Rules, Snapshot
+from reconciler.model import Ceilings, Rules, Snapshot, replace
 from reconciler.spec import config, hosts
 from reconciler.spec.codes import Code
 from tests.spec_cases import RULES, snapshot

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import Limits, Revision
+from reconciler.model import Limits, Revision, replace
 from reconciler.spec import load, resolve
 from tests.spec_cases import CLUSTER, FACTS, FILES, PROFILE, RULES, edited, snapshot, told, tree
 
@@ -123,8 +123,6 @@ def test_content_changes_the_profiles_digest(path: str, old: str, new: str) -> N
 
 
 def test_a_version_in_use_is_immutable_unless_the_policy_says_otherwise() -> None:
-    from dataclasses import replace
-
     digest = snapshot(FILES)[0].specs.profiles["web", "1.2.0"].digest
     files = edited("profiles/front.yaml", "info", "debug")
     found, _ = snapshot(files, in_use={("web", "1.2.0"): digest})

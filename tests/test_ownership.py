@@ -1,11 +1,10 @@
 """Who owns an object and its fields (A1, A3, D4, R4): by UID, and by what was applied."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from reconciler.model import InventoryEntry, ObjectRef, Observed
+from reconciler.model import InventoryEntry, ObjectRef, Observed, replace
 from reconciler.plan.compute import compute
 from reconciler.plan.fields import managed
 from reconciler.plan.suspects import suspects

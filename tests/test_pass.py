@@ -1,10 +1,8 @@
 """Passes on servers in memory: what one read, one kind or one target that fails may do to a cluster."""
 
-from dataclasses import replace
-
 import pytest
 
-from reconciler.model import ObjectRef
+from reconciler.model import ObjectRef, replace
 from tests.memory.failures import TIMEOUT, Call, answer, on
 from tests.passes import Fleet, cluster, config_map, crd, pack, profile
 

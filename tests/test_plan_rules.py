@@ -1,7 +1,6 @@
 """plan.compute and plan.guard where it is dangerous: replacing, deleting, drift, approval, secrets."""
 
 import base64
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from reconciler.model import (
     Plan,
     Request,
     Tombstone,
+    replace,
 )
 from reconciler.plan import consent
 from reconciler.plan.compute import compute

@@ -1,7 +1,6 @@
 """What was accepted is read again from its commit after a restart, equal, whatever the branch holds by then (S8, V4). Real Git."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from reconciler import fleet
 from reconciler.controller.source import Ports, Source
 from reconciler.errors import NidusError
-from reconciler.model import Content, Limits, Record, Rollout, Snapshot, SourceConfig, SourceReport
+from reconciler.model import Content, Limits, Record, Rollout, Snapshot, SourceConfig, SourceReport, replace
 from reconciler.source.mirror import Mirror
 from reconciler.spec import resolve
 from reconciler.spec.units import size

@@ -1,8 +1,6 @@
 """The registry: what a revision changes, what is enforced without Git, and when deletions are permitted (AD3, S4,
 S8)."""
 
-from dataclasses import replace
-
 import pytest
 
 from reconciler import fleet
@@ -12,7 +10,18 @@ from reconciler.controller.registry import Registry, Wakes
 from reconciler.errors import Retry
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import Change, Consent, Destructive, ObjectRef, Permit, Record, Revision, Snapshot, Target
+from reconciler.model import (
+    Change,
+    Consent,
+    Destructive,
+    ObjectRef,
+    Permit,
+    Record,
+    Revision,
+    Snapshot,
+    Target,
+    replace,
+)
 from reconciler.plan import consent
 from reconciler.spec import resolve
 from tests.spec_cases import CLUSTER, FACTS, FILES, RULES, snapshot

@@ -1,13 +1,12 @@
 """From specs to bundles: order, substitution, digests that change when they must and only then."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
 from reconciler.errors import Stalled
-from reconciler.model import Bundle, Content, Layer, Pack, Record, Revision, Specs, Target, Tombstone
+from reconciler.model import Bundle, Content, Layer, Pack, Record, Revision, Specs, Target, Tombstone, replace
 from reconciler.spec import order, resolve
 from tests.spec_cases import CLUSTER, FACTS, FILES, PROFILE, RULES, edited, snapshot
 

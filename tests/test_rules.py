@@ -1,9 +1,8 @@
 """The rules that need no cluster: one mistake each, reported once, at its place, with what it affects (V3, V4)."""
 
-from dataclasses import replace
-
 import pytest
 
+from reconciler.model import replace
 from reconciler.spec.codes import Code
 from tests.spec_cases import CLUSTER, FILES, RULES, edited, snapshot, told
 

@@ -7,7 +7,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from reconciler.controller import sync_requests
 from reconciler.controller.service import Service
 from reconciler.errors import NidusError
 from reconciler.inventory.store import Store
-from reconciler.model import ControllerSpec, EngineConfig, HostConfig, LeaseConfig, ServerConfig, SourceConfig
+from reconciler.model import ControllerSpec, EngineConfig, HostConfig, LeaseConfig, ServerConfig, SourceConfig, replace
 from reconciler.settings import Settings
 from tests.memory.failures import REFUSED, Call, answer, on
 from tests.memory.http import Front

@@ -1,6 +1,7 @@
 """What a verb may load before it has anything to do: start-up is what people wait for most often."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,22 @@ FOLDER = {
     "reconciler.apply",
     "reconciler.inventory",
     "reconciler.reconcile",
+}
+FILES = {
+    "profile.yaml": """apiVersion: nidus.dev/v1alpha1
+kind: ClusterProfile
+metadata: {name: web}
+spec:
+  version: 1.0.0
+  packs:
+    - {name: web, namespace: web, manifests: {files: [map.yaml]}}
+""",
+    "cluster.yaml": """apiVersion: nidus.dev/v1alpha1
+kind: NestedCluster
+metadata: {name: red}
+spec: {profiles: [{name: web, version: 1.0.0}]}
+""",
+    "map.yaml": "{apiVersion: v1, kind: ConfigMap, metadata: {name: x}, data: {a: b}}",
 }
 PROGRAM = """
 import sys
@@ -65,6 +82,7 @@ def loaded(folder: Path, *words: str) -> set[str]:
         (["status", "--help"], NEVER | REQUESTS | DOCUMENTS | FOLDER | {"reconciler.model", "reconciler.spec"}),
         (["plan", "--help"], NEVER | REQUESTS | DOCUMENTS | FOLDER | {"reconciler.model", "reconciler.spec"}),
         (["validate"], NEVER | REQUESTS | FOLDER | {"jsonschema", "referencing"}),
+        (["validate", "--no-render", "small"], NEVER | REQUESTS | FOLDER | {"jsonschema", "referencing"}),
         (
             ["status", "--kubeconfig", "none"],
             NEVER | REQUESTS | {"jsonschema", "jsonschema_rs", "reconciler.controller", "reconciler.spec"},
@@ -74,4 +92,23 @@ def loaded(folder: Path, *words: str) -> set[str]:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(tmp_path: Path, words: list[str], not_these: set[str]) -> None:
+    (tmp_path / "small").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / "small" / name).write_text(text)
     assert loaded(tmp_path, *words) & not_these == set()
+
+
+def test_a_value_is_a_struct_unless_it_cannot_be_one() -> None:
+    """A class of a dataclass costs forty times as much, at every start (docs/decisions/0022-values.md). A verb has few,
+    and its --help does not load msgspec."""
+    value = re.compile(
+        r"^@(?:dataclasses\.)?dataclass\(.*frozen=True.*\)\nclass (\w+).*\n((?:(?: .*)?\n)*)", re.MULTILINE
+    )
+    special = re.compile(r"repr=False|compare=False|def __post_init__|@cached_property")
+    found = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in (ROOT / "reconciler").rglob("*.py")
+        for name, body in value.findall(file.read_text(encoding="utf-8"))
+        if "verbs" not in file.parts and not special.search(body)
+    ]
+    assert found == []

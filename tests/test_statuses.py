@@ -5,7 +5,6 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from reconciler.model import (
     Revision,
     SourceReport,
     Target,
+    replace,
 )
 from reconciler.report import Reporter
 from tests import waiting

@@ -4,14 +4,13 @@ not stop the others."""
 import contextlib
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.errors import ApiError, NidusError, Stalled
 from reconciler.inventory.store import State, Store
-from reconciler.model import InventoryEntry, ObjectRef, Record, Target
+from reconciler.model import InventoryEntry, ObjectRef, Record, Target, replace
 from tests.memory.failures import LOST, REFUSED, on
 from tests.memory.server import Server
 from tests.shell import client

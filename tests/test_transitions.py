@@ -1,7 +1,5 @@
 """The transitions between two reports: each once, with the reason (T2)."""
 
-from dataclasses import replace
-
 from reconciler.model import (
     Change,
     Condition,
@@ -15,6 +13,7 @@ from reconciler.model import (
     Result,
     Revision,
     Target,
+    replace,
 )
 from reconciler.report import view
 from reconciler.report.transitions import between

@@ -5,12 +5,12 @@ Each way to become unreadable is tried on each kind of use, from the listing of 
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
 from reconciler import fleet
-from reconciler.model import Content, Limits, Record, Revision, Rollout, Snapshot, Tree
+from reconciler.model import Content, Limits, Record, Revision, Rollout, Snapshot, Tree, replace
 from reconciler.source import trees
 from reconciler.spec import load, resolve
 from tests.fleets import NOW, OLD, record

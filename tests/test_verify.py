@@ -1,13 +1,13 @@
 """What is remembered of records is compared with the host: in both directions, again after a failure, each part by itself."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.controller import verify
 from reconciler.errors import LeaseLost, NidusError, Retry
+from reconciler.model import replace
 from tests import passes
 from tests.memory.failures import REFUSED, Call
 

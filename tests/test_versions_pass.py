@@ -1,11 +1,9 @@
 """Whole passes over versions: what runs is recorded, and no commit and no list of the operator's lowers it."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 
-from reconciler.model import EngineChart, Rules, Versions
+from reconciler.model import EngineChart, Rules, Versions, replace
 from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
 
 RUNS = Versions("0.36.1", "v1.36.0")

@@ -1,6 +1,5 @@
 """Versions are compared with what runs: written, taken away, or left to the operator's list (field case 60)."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -30,6 +29,7 @@ from reconciler.model import (
     Snapshot,
     Tombstone,
     Versions,
+    replace,
 )
 from reconciler.spec import resolve
 from reconciler.spec.codes import Code

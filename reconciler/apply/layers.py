@@ -1,7 +1,8 @@
 """The state of a cluster's layers: which may start, which are Current, which wait and for what (A4)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
 
 from reconciler import health
 from reconciler.assignment import Assignment, Facts
@@ -9,7 +10,7 @@ from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather import Gathered, Reader, gates
 from reconciler.gather import causes as reading
 from reconciler.health import causes
-from reconciler.model import Desired, Health, Layer, LayerStatus, Object, ObjectRef, Result, Target
+from reconciler.model import Desired, Health, Layer, LayerStatus, Object, ObjectRef, Result, Target, replace
 from reconciler.plan import mark
 from reconciler.plan.compute import ENDED
 
@@ -17,8 +18,7 @@ BLOCKING = ("failed", "waiting", "held")
 _WORST = ("Failed", "Terminating", "NotFound", "Unknown", "InProgress")
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """The values that a layer's state is computed from: the live objects by ref (results included) and the results of
     its changes. `more`: the engine's readiness, or why an object of `ready.checks` could not be read. `unhurried`: claims that
     wait for a pod; `ended`: Jobs that ran and are gone. `below`: what was read below the object that is not Current (U1)."""
@@ -31,8 +31,7 @@ class Ground:
     below: tuple[Object, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Worst:
+class _Worst(Struct, frozen=True):
     """The state of a layer's objects, and the object that decides it where one does."""
 
     word: str

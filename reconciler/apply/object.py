@@ -4,7 +4,8 @@ One object's failure does not stop the others (A5). An apply is forced only over
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.errors import ApiError, ErrorClass, one_line
 from reconciler.kube.client import Applied, Client
@@ -20,8 +21,7 @@ TRIES = 4  # writes that are based on a version, before the next pass
 WAITING = frozenset({"Awaited", "Terminating", "KindMissing"})  # reasons of a skip that passes by itself
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """What is known of the object of a change: how it was observed, and its inventory entry, if any."""
 
     observed: Observed | None

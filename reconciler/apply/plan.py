@@ -2,8 +2,9 @@
 its namespace (A4, D2)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
+
+from msgspec import Struct, field
 
 from reconciler.apply import layers as standing
 from reconciler.apply import side_by_side
@@ -20,8 +21,7 @@ WRITTEN = ledger.CONFIRMED | {"deleting"}
 Carry = Callable[[Change], Result]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A part of the outcome of a plan: results as soon as they exist, then the state of their layer. `watch`: nested
     objects whose change could make a layer Current."""
 

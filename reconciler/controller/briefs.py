@@ -1,13 +1,11 @@
 """Reports of clusters that no pass looked at: suspended, in the grace period, held, or failed before anything was read.
 Pure."""
 
-from dataclasses import replace
-
 from reconciler import conditions
 from reconciler.assignment import Assignment, Unresolved
 from reconciler.errors import ApiError, NidusError, Stalled
 from reconciler.inventory.suspensions import suspension, suspension_ends
-from reconciler.model import Bundle, Condition, Held, Plan, Report, Revision
+from reconciler.model import Bundle, Condition, Held, Plan, Report, Revision, replace
 
 
 def in_grace(bundle: Bundle, now: float) -> bool:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -15,7 +14,7 @@ from reconciler.controller.merges import STATUSES, Merges, Open, approver
 from reconciler.controller.reviewing import Reviewer
 from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
 from reconciler.forges import Forge
-from reconciler.model import ChangeRequest, Comment, Person, Planned, ReviewConfig, Revision
+from reconciler.model import ChangeRequest, Comment, Person, Planned, ReviewConfig, Revision, replace
 from reconciler.plan import render_change
 from reconciler.report import log
 from reconciler.source.runner import STOPPING

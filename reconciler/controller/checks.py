@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from reconciler.controller import requests, verify
 from reconciler.controller.own_objects import OwnObjects
@@ -20,8 +21,7 @@ TIDY = 60.0  # seconds between two looks at what is remembered alone; it asks th
 APART = 5.0  # seconds between two comparisons because of what watches show
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Struct, frozen=True):
     """What is compared with the home cluster, and who corrects it."""
 
     store: Store

@@ -3,21 +3,20 @@ the versions on offer, are taken at once. Everything else waits for a restart, a
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.errors import NidusError
-from reconciler.model import ControllerSpec
+from reconciler.model import ControllerSpec, replace
 from reconciler.settings import Settings, content
 
 EVERY = 10.0  # seconds between two looks at the file
 TAKEN = ("policy", "ceilings", "deletion", "defaults", "engine")  # what needs no restart, by its name in the file
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What became of the file. `reason` is that of the Event, `problem` what a human should know, "" where the file is in force as a
     whole."""
 

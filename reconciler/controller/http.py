@@ -6,10 +6,10 @@ could read them by a name of its own that points here (DNS rebinding).
 
 import ipaddress
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
+from msgspec import Struct, to_builtins
 from werkzeug.sansio.utils import host_is_trusted
 
 from reconciler.model import Authored
@@ -24,8 +24,7 @@ _MISDIRECTED = (
 SERVICE = "nidus-internal"  # as in deploy/controller.yaml
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """This process: its identity, whether it holds the Lease, the last known holder, what a leader still waits for, and
     what keeps its render workers from the network ("none" where nothing does: then nothing is rendered)."""
 
@@ -36,8 +35,7 @@ class Process:
     confined: str
 
 
-@dataclass(frozen=True, slots=True)
-class Views:
+class Views(Struct, frozen=True):
     """What the listener shows. `alive` is the heartbeat (H3), `ready` "serves", `queue` waiting and busy keys, `webhooks` the
     webhook of each source with its last deliveries, `changes` the open change requests, `change` the whole plan of one."""
 
@@ -95,7 +93,7 @@ def _pages(views: Views) -> Mapping[str, Callable[..., Response]]:
         return jsonify({"clusters": listed, "queue": {"waiting": waiting, "busy": busy}})
 
     def process() -> Response:
-        return jsonify(asdict(views.process()))
+        return jsonify(to_builtins(views.process()))
 
     def webhooks() -> Response:
         return jsonify({"webhooks": views.webhooks()})
@@ -188,15 +186,15 @@ def _cluster(one: ClusterView) -> dict[str, Any]:
                 "objects": layer.objects,
                 "since": layer.since,
                 "object": str(layer.ref) if layer.ref else "",
-                "causes": [asdict(link) for link in layer.causes],
+                "causes": [to_builtins(link) for link in layer.causes],
             }
             for layer in one.layers
         ],
         "layersSeen": one.seen,
-        "plan": {"counts": dict(one.plan.counts), "changes": [asdict(change) for change in one.plan.changes]},
+        "plan": {"counts": dict(one.plan.counts), "changes": [to_builtins(change) for change in one.plan.changes]},
         "held": {"message": one.held.message, "digest": one.held.consent} if one.held else None,
     }
 
 
 def _authored(one: Authored | None) -> dict[str, Any] | None:
-    return asdict(one) | {"at": stamp(one.at)} if one else None
+    return to_builtins(one) | {"at": stamp(one.at)} if one else None

@@ -1,10 +1,12 @@
 """The two ports (W4): the internal one, and the webhook's, which only stores sync requests (W3)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.controller import http, sync_requests
 from reconciler.controller.sync_requests import Marker
@@ -31,8 +33,7 @@ def internal(views: http.Views, config: ControllerSpec) -> Served:
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(Struct, frozen=True):
     """The webhook of one source; `reviews` where it has a forge that can be asked about change requests."""
 
     path: str
@@ -42,8 +43,7 @@ class Hook:
     secrets: Secrets
 
 
-@dataclass(frozen=True, slots=True)
-class Webhooks:
+class Webhooks(Struct, frozen=True):
     """The webhooks of all sources: `hooks` by source, and the log of their deliveries."""
 
     hooks: Mapping[str, Hook]

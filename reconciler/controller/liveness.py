@@ -6,7 +6,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.report import bugs, log
 
@@ -16,8 +17,7 @@ _ERRORS = 2  # the descriptor, whatever became of sys.stderr
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(Struct, frozen=True):
     """One loop: `silent` gives the seconds since it last moved while at work (0 while it waits for work)."""
 
     name: str

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from reconciler.model import Approval, ChangeRequest, Comment, Person, Planned, Reviewed
 from reconciler.plan import render_change
 
@@ -78,8 +80,7 @@ class Open:
             self.showing = (consent, self.edited)
 
 
-@dataclass(frozen=True, slots=True)
-class Merge:
+class Merge(Struct, frozen=True):
     """A change request that was merged as `commit`, what it had shown, and who had approved that."""
 
     review: Reviewed

@@ -1,7 +1,8 @@
 """Plans one change request: the tree that a merge would give, by the planner that a sync uses (B1, B3, B4)."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from reconciler import fleet, review
 from reconciler.controller.registry import Registry
@@ -17,6 +18,7 @@ from reconciler.model import (
     Revision,
     Rules,
     Snapshot,
+    replace,
 )
 from reconciler.plan import consent as consents
 from reconciler.plan import declared
@@ -28,8 +30,7 @@ FAILING = frozenset({"Degraded", "Held", "Invalid"})
 CONSENTED = frozenset({"delete", "replace", "adopt"})
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """What plans need of the controller: `reader` reads for the pass of a bundle, with files by the given reader; `salt` hashes
     values of Secrets; `released` is called with clusters whose deletions were approved with a merge; `word` is that of a
     cluster's last report, with a sentence; `clock` gives seconds since the epoch."""

@@ -5,7 +5,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 
 from reconciler import fleet
@@ -35,7 +34,7 @@ from reconciler.inventory import requests as asked
 from reconciler.inventory.salt import salt
 from reconciler.inventory.store import State, Store
 from reconciler.kube import edge
-from reconciler.model import Object
+from reconciler.model import Object, replace
 from reconciler.packs.render import Renderer
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings

@@ -5,7 +5,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from reconciler import fleet
 from reconciler.controller import border
@@ -25,6 +26,7 @@ from reconciler.model import (
     SourceReport,
     Tree,
     Versions,
+    replace,
 )
 from reconciler.report import log
 from reconciler.source import accepted
@@ -39,8 +41,7 @@ RETRY_FIRST, RETRY_LAST = 1.0, 300.0
 BURST = 10.0  # seconds a sync waits at most for a burst of marks to end, so that the burst is two syncs (W3)
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(Struct, frozen=True):
     """What a source needs of the controller: `revise` admits a snapshot, `stand` enforces accepted contents while Git
     cannot be read (S4), `synced` counts a sync, `tell` reports, `accepted` gives the accepted contents, `running` the
     versions that run, `recalled` takes accepted contents that were read again."""

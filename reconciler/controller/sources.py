@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from pathlib import Path
 
 from reconciler import fleet
@@ -12,7 +11,7 @@ from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.controller.source import Ports, Source
 from reconciler.errors import Stalled
-from reconciler.model import Object, Rollout, Snapshot, SourceConfig, SourceReport
+from reconciler.model import Object, Rollout, Snapshot, SourceConfig, SourceReport, replace
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings
 from reconciler.source.accepted import Recalled

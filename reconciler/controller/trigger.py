@@ -3,14 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 QUIET = 0.25  # seconds without another sync request after which a burst is over
 STORM = 2  # sync requests waiting for one sync that count as a burst
 
 
-@dataclass(frozen=True, slots=True)
-class Woken:
+class Woken(Struct, frozen=True):
     """One wake: why, when, whether the same tree is to be admitted again, and whether every cluster is to be checked.
 
     `generation` is the highest sync request it answers, `recall` whether accepted contents are to be read again first.

@@ -5,8 +5,9 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from reconciler.engine import readiness
 from reconciler.errors import ApiError, ErrorClass, NidusError, Retry
@@ -100,8 +101,7 @@ def _is_up(bundle: Bundle, host: Client, cached: Callable[[Target, ObjectRef], O
     return readiness.compute(live, secret=True, answers=True).status == "Current"
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """Seconds after which each kind of the host is listed anew, and after which a silent watch is opened anew (R1)."""
 
     every: float = EVERY

@@ -3,8 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
 
 from reconciler.assignment import Assignment, Facts, Outcome, Unresolved
 from reconciler.controller import briefs
@@ -16,7 +17,7 @@ from reconciler.gather import Reader
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
-from reconciler.model import Bundle, Destructive, Layer, Object, ObjectRef, Permit, Target
+from reconciler.model import Bundle, Destructive, Layer, Object, ObjectRef, Permit, Target, replace
 from reconciler.reconcile import Writer, reconcile
 from reconciler.report import Reporter, log
 
@@ -24,8 +25,7 @@ _PROFILE = "profile/"  # what the digests of profiles are called in a record, be
 NO_VERSIONS: dict[str, str] = {"engine": "", "kubernetes": ""}
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """What every pass uses. `reader` gives the reader of a bundle's pass, `watch` wakes a key when nested objects
     change, `forget` drops the client of a nested API server, `nonce` makes one, `woken` is called with what to wake
     after a pass, `freed` with a name that is free again."""

@@ -6,7 +6,6 @@ a quota), `counts` (how many objects), `versions`, `choice` (which versions a cl
 """
 
 import hashlib
-from dataclasses import replace
 
 import msgspec
 
@@ -22,7 +21,7 @@ from reconciler.engine.values import quota_of as quota_of
 from reconciler.engine.violations import toleration as toleration
 from reconciler.engine.violations import violations as violations
 from reconciler.engine.writes import ignore_rules
-from reconciler.model import ClusterDocument, HostFacts, Layer, NestedCluster, Object, Role, Rules, Target
+from reconciler.model import ClusterDocument, HostFacts, Layer, NestedCluster, Object, Role, Rules, Target, replace
 
 ENGINE_TIMEOUT = 600.0
 POLICIES_TIMEOUT = 120.0

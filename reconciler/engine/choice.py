@@ -7,10 +7,10 @@ running cluster.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.engine import versions
 from reconciler.model import EngineChoice, Held, KubernetesChoice, NestedCluster, Rules, Versions
@@ -19,8 +19,7 @@ _Offer = tuple[tuple[str, ...], tuple[str, ...]]  # engine versions, oldest firs
 _FIELDS = {"engine": "spec.engine.version", "Kubernetes": "spec.kubernetes.version"}
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The versions to enforce, and the hold where the ones asked for are not allowed."""
 
     versions: Versions

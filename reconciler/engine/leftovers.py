@@ -1,15 +1,14 @@
 """What the engine leaves when its chart's objects are deleted (D2): objects that stay, and selectors that are resolved
 by a list."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.engine.overhead import ETCD_MEMBERS
 from reconciler.engine.writes import MANAGED_BY
 from reconciler.model import NestedCluster, ObjectRef
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """Objects of one kind by label; `namespace` "" = cluster-scoped."""
 
     group: str

@@ -5,11 +5,12 @@ adds to containers that state nothing, plus the pods a rollout needs for a momen
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar
+
+from msgspec import Struct
 
 from reconciler.engine import quantity
 from reconciler.model import NestedCluster
@@ -35,8 +36,7 @@ _Value = TypeVar("_Value")
 Pairs = tuple[tuple[str, _Value], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Overhead:
+class Overhead(Struct, frozen=True):
     """The engine's own use: amounts by resource name, storage in bytes, counts in pieces."""
 
     requests: Mapping[str, Fraction]

@@ -1,11 +1,10 @@
 """Host names over all clusters of the controller: each belongs to the cluster that was accepted with it first."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 
 from reconciler.fleet.situation import Situation, holds_name
 from reconciler.fleet.standing import documents
-from reconciler.model import Content, Held, Record
+from reconciler.model import Content, Held, Record, replace
 from reconciler.spec import hosts
 from reconciler.spec.claims import Claim, Claims
 

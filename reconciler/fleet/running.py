@@ -1,12 +1,11 @@
 """The versions that run in each cluster."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from reconciler import engine
 from reconciler.fleet.standing import documents
-from reconciler.model import NO_VERSIONS, ClusterDocument, Content, Record, Rules, Versions
+from reconciler.model import NO_VERSIONS, ClusterDocument, Content, Record, Rules, Versions, replace
 
 
 def running(record: Record | None, accepted: ClusterDocument | None, rules: Rules) -> Versions:

@@ -1,9 +1,8 @@
 """The accepted contents of clusters, in the form that validation needs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
-from reconciler.model import ClusterDocument, Content, Held, Record, Rollout, Snapshot
+from reconciler.model import ClusterDocument, Content, Held, Record, Rollout, Snapshot, replace
 
 
 def in_use(records: Iterable[Record], source: str) -> dict[tuple[str, str], str]:

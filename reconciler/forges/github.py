@@ -2,11 +2,11 @@
 "collaborators"."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.forges.transport import Commit, Name, Transport
 from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
@@ -88,8 +88,7 @@ class Id(msgspec.Struct):
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Github:
+class Github(Struct, frozen=True):
     """One repository of GitHub, or of a GitHub Enterprise server."""
 
     http: Transport

@@ -1,11 +1,11 @@
 """GitLab's REST API. Source: its documentation, "Merge requests API", "Notes API", "Commits API", "Merge request approvals API"."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.forges.transport import Commit, Name, Transport
 from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
@@ -84,8 +84,7 @@ class Id(msgspec.Struct):
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gitlab:
+class Gitlab(Struct, frozen=True):
     """One project of GitLab."""
 
     http: Transport

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
+from msgspec import Struct, field
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
@@ -33,8 +33,7 @@ Name = Annotated[str, msgspec.Meta(max_length=300)]
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A 2xx answer. Names of headers are lower case."""
 
     headers: Mapping[str, str]
@@ -46,8 +45,7 @@ class Answer:
         return 'rel="next"' in self.headers.get("link", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Transport:
+class Transport(Struct, frozen=True):
     """`api` is the address below which everything is asked for; nothing is ever sent elsewhere, so redirects are refused.
     `sign` makes the headers of a token, which is read from `token_file` for each request (F28)."""
 

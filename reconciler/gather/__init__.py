@@ -5,7 +5,8 @@ targets, unplaced objects.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.assignment import Assignment, Facts
 from reconciler.gather import leftovers, scope
@@ -17,8 +18,7 @@ from reconciler.gather.reader import Reader as Reader
 from reconciler.model import Desired, InventoryEntry, Observed, Target
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(Struct, frozen=True):
     """What a pass knows when it plans. `broken`: layer -> why it could not be rendered. `unreachable`: target -> why it did not
     answer; `down`: nested targets whose control plane is not up. `entries`: the inventory under the objects' real names, with
     what the engine of a removed cluster left."""

@@ -5,12 +5,11 @@ A sync does not do this: its own request gets the same answer.
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from reconciler.errors import ApiError, ErrorClass, NidusError
 from reconciler.gather.reader import Reader
 from reconciler.kube.client import Client
-from reconciler.model import Change, Plan, Target
+from reconciler.model import Change, Plan, Target, replace
 from reconciler.plan.redact import is_secret_like
 
 REFUSALS = frozenset({ErrorClass.INVALID, ErrorClass.IMMUTABLE, ErrorClass.REJECTED, ErrorClass.DENIED})

@@ -1,11 +1,10 @@
 """Who sets the replicas of the observed objects (A1). Autoscalers are listed only where the answer matters."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
-from reconciler.model import Desired, InventoryEntry, Object, ObjectRef, Observed, Target
+from reconciler.model import Desired, InventoryEntry, Object, ObjectRef, Observed, Target, replace
 from reconciler.plan import mark, scale
 
 

@@ -1,13 +1,12 @@
 """The server's dry-run answer for every object that may differ (P1, P3)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from reconciler.errors import ApiError, ErrorClass, NidusError
 from reconciler.gather.reader import Key, Reader
 from reconciler.kube.client import Client
 from reconciler.kube.sending import send
-from reconciler.model import GUARDS, Desired, InventoryEntry, Object, Observed, Target
+from reconciler.model import GUARDS, Desired, InventoryEntry, Object, Observed, Target, replace
 from reconciler.plan import mark, suspects
 
 SILENT = frozenset({ErrorClass.TRANSIENT, ErrorClass.UNAUTHENTICATED})  # no answer about the object at all

@@ -2,13 +2,12 @@
 not bound, and the answer of the nested API server."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from reconciler import health
 from reconciler.engine import readiness
 from reconciler.errors import ApiError, ErrorClass, NidusError
 from reconciler.gather.reader import Reader
-from reconciler.model import Health, Layer, Object, ObjectRef, Target
+from reconciler.model import Health, Layer, Object, ObjectRef, Target, replace
 
 
 def refs(layer: Layer) -> Iterable[ObjectRef]:

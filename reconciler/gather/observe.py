@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from reconciler.engine import readiness
 from reconciler.engine.writes import foreign
@@ -10,7 +11,7 @@ from reconciler.errors import ApiError, ErrorClass, NidusError
 from reconciler.gather import drivers, scope
 from reconciler.gather.reader import Key, Reader
 from reconciler.kube.client import Client
-from reconciler.model import Bundle, Desired, InventoryEntry, Object, ObjectRef, Observed, Target
+from reconciler.model import Bundle, Desired, InventoryEntry, Object, ObjectRef, Observed, Target, replace
 from reconciler.plan import mark
 
 LOOK = 10.0  # seconds for one look at a nested cluster, all its calls together (A7)
@@ -18,8 +19,7 @@ LISTED_FROM = 4  # that many objects of one kind inside a nested cluster are lis
 NOT_UP = "known after the control plane is up"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What was read, and the targets that were not: `unreachable` did not answer, `down` have no control plane yet."""
 
     objects: Mapping[Key, Observed]

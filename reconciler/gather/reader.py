@@ -1,7 +1,9 @@
 """What a pass reads with: the clients of its targets, the live cache of the host, the render workers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from msgspec import Struct, field
 
 from reconciler.kube.client import Client
 from reconciler.model import Layer, Object, ObjectRef, Target
@@ -22,8 +24,7 @@ class Reads:
         return self.left >= 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """`client` and `render` raise NidusError where a target cannot be reached or a layer not be rendered now.
 
     `cached` gives whole objects only. `merge` stores the answers to our own reads and writes, so that the cache is never

@@ -2,11 +2,10 @@
 (A2). An object of unknown scope waits; the scope is never guessed."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from reconciler.errors import ApiError, ErrorClass, NidusError
-from reconciler.model import InventoryEntry, Object, Target
+from reconciler.model import InventoryEntry, Object, Target, replace
 from reconciler.plan import mark
 from reconciler.plan.kinds import NAMESPACED
 

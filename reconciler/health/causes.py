@@ -6,7 +6,8 @@ All of it comes from an API server that may be a tenant's, so every text is boun
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.errors import one_line
 from reconciler.health import links
@@ -29,8 +30,7 @@ _SELECTOR = re.compile(r"[A-Za-z0-9._/=(),\- ]{1,2000}")
 _REVISION = "deployment.kubernetes.io/revision"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """A list to read: `labels` and `fields` are selectors."""
 
     group: str

@@ -1,13 +1,12 @@
 """One object, or one Event, as a link of a chain (`health.causes`): its state in a word or a count, and what it says."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from reconciler.errors import one_line
 from reconciler.health.reading import condition, number, rows, section
 from reconciler.health.workloads import pod as pod_health
-from reconciler.model import Health, Link, Object
+from reconciler.model import Health, Link, Object, replace
 
 TEXT = 400  # characters of a message
 WORD = 100

@@ -2,9 +2,8 @@
 Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
-from reconciler.model import DESTRUCTIVE, Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target
+from reconciler.model import DESTRUCTIVE, Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target, replace
 from reconciler.plan import once
 
 Key = tuple[Target, ObjectRef]

@@ -8,10 +8,10 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.errors import Stalled
 from reconciler.model import InventoryEntry, Object, Record
@@ -27,8 +27,7 @@ _entries = msgspec.json.Decoder(tuple[InventoryEntry, ...])
 _record = msgspec.json.Decoder(Record)
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """The stored object of a state: the record's resourceVersion, the digest of its data, whether it had shards."""
 
     version: str
@@ -36,8 +35,7 @@ class Base:
     sharded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """A cluster's record and inventory; `base` None: nothing of it is stored yet."""
 
     record: Record
@@ -45,8 +43,7 @@ class State:
     base: Base | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Struct, frozen=True):
     """The data of the record's ConfigMap, and of each shard by name."""
 
     head: Mapping[str, str]

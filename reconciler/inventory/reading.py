@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from reconciler.model import Request
 
 OVERRULING = frozenset({"suspend", "resume"})
@@ -17,8 +19,7 @@ TEXT = 4 << 20  # characters of their items
 SHARES = 8  # so many persons may have as many as one may
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """The object of a request without effect; `old`: a ConfigMap of an earlier release."""
 
     name: str
@@ -26,8 +27,7 @@ class Spent:
     old: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """`standing` oldest first. `left`: person -> how many of their requests are spent because of newer ones of their own, or
     because there are too many of all."""
 

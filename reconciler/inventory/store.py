@@ -7,22 +7,22 @@ the write is based on it.
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.errors import ApiError, ErrorClass, Retry, Stalled
 from reconciler.inventory import ledger, packing
 from reconciler.inventory.packing import LABEL, OWNER
 from reconciler.inventory.packing import State as State
 from reconciler.kube.client import Client
-from reconciler.model import Object, ObjectRef
+from reconciler.model import Object, ObjectRef, replace
 
 TRIES = 4  # conflicts on one record before the caller's backoff decides
 READ_BACK = frozenset({ErrorClass.RACED, ErrorClass.AMBIGUOUS, ErrorClass.ABSENT})
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """What the store holds: states by cluster, and why others cannot be read, by cluster too."""
 
     states: Mapping[str, State]

@@ -1,10 +1,9 @@
 """Whether a cluster is suspended: by its file in Git, or by a request. Pure."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from reconciler.inventory.requests import suspended
-from reconciler.model import Bundle, Request
+from reconciler.model import Bundle, Request, replace
 
 
 def suspension(bundle: Bundle, requests: tuple[Request, ...], now: float) -> str:

@@ -5,11 +5,11 @@ Every call has a deadline; nothing is retried inside; every write calls `fence` 
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import pages, shape
@@ -33,8 +33,7 @@ def no_fence() -> None:
     """Let every write pass: for a process that holds no Lease because it writes nothing, or only the Lease."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """A server-side apply's answer; `created` = the server said 201."""
 
     object: Object

@@ -3,10 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.errors import broken
@@ -33,8 +33,7 @@ GroupVersion = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][-.a-z0-9]{0,252}
 Fetch = Callable[[str, str], bytes]  # path, Accept header -> body
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """How one kind is served at one version."""
 
     group: str

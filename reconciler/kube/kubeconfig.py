@@ -4,11 +4,11 @@ where an exec plugin is missing or fails."""
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from reconciler.errors import UsageError, one_line
 
@@ -28,8 +28,7 @@ _SHOWN = 12  # contexts that one message lists
 _HINT = "kubectl config view shows what kubectl reads"
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Struct, frozen=True):
     """Who a context connects as, and the file that says so. `promised`: it names credentials of some kind."""
 
     name: str

@@ -1,13 +1,13 @@
 """A whole list, page by page: smaller pages where they are too large, and an end whatever the server says (S3, A8)."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import shape, weight
 from reconciler.kube.errors import Oversized, broken
 from reconciler.kube.shape import Asked, Head, Kept
 from reconciler.kube.transport import Call, Limits
+from reconciler.model import replace
 
 PAGE = 500  # objects
 SMALLER = 5  # a page that is too large is asked for again with so many times fewer objects

@@ -8,10 +8,10 @@ metadata are checked; `spec`, `status` and the rest may be anything of limited d
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.kube.discovery import Resource
 from reconciler.kube.errors import broken, classify, parse
@@ -84,8 +84,7 @@ class Event(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The object that an answer must be about: the kind as it is served, and the parts of the name that were asked for.
 
     `uid` "" accepts any; `name` "" accepts any object of the kind, in `namespace` where one is given. `kept` = it is stored, so
@@ -142,8 +141,7 @@ class _List(msgspec.Struct, rename="camel"):
     api_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """One page of a list: items encoded, with their heads; `more` is the token of the next page, "" on the last."""
 
     items: list[tuple[Head, bytes]]

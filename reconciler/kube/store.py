@@ -6,9 +6,9 @@ inventory lists. Of any other the identity is kept, and of no more than FOREIGN 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.kube import shape
 from reconciler.kube.reflector import Event, Seen
@@ -21,8 +21,7 @@ Whole = Callable[[ObjectRef, str], bool]
 """Whether an object is kept whole, by its reference and the cluster that its label names, "" for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What one watch covers: a kind and the labels that must be there, as (key, value); value None = the key alone.
 
     Without `bodies` only metadata is asked for: nothing of it is ever whole.

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+
+class Limit(Struct, frozen=True):
     """Until when (monotonic seconds) something may take, and how many seconds that were at its start."""
 
     ends: float

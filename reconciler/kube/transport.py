@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import errors, timed, weight
@@ -37,8 +38,7 @@ class Guard(Protocol):
         """Report why the server did not answer; "" when it did, whatever the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One request. `verb` and `ref` are for the error; `body` is encoded JSON for APPLY and a JSON value otherwise."""
 
     verb: str
@@ -52,8 +52,7 @@ class Call:
     resource: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Limits of one server: seconds for a call, for a page of a list and without a byte (None: as long as the call); bytes of
     one answer; bytes and values of a whole list, which is all its pages.
 
@@ -69,6 +68,9 @@ class Limits:
     values: int = 1 << 29
 
 
+USUAL = Limits()
+
+
 class Transport:
     """Sends calls to one server. Thread-safe; `renew` makes a new ApiClient after a 401 (None where there is nothing to reload)."""
 
@@ -78,7 +80,7 @@ class Transport:
         *,
         renew: Callable[[], Any] | None = None,
         guard: Guard | None = None,
-        limits: Limits = Limits(),
+        limits: Limits = USUAL,
     ) -> None:
         self.limits = limits
         self._api = api

@@ -115,3 +115,4 @@ from reconciler.model.reports import Report as Report
 from reconciler.model.reports import SourceReport as SourceReport
 from reconciler.model.reviews import ClusterReview as ClusterReview
 from reconciler.model.reviews import Review as Review
+from reconciler.model.values import replace as replace

@@ -1,7 +1,8 @@
 """Change requests of a forge: pull requests of GitHub, Gitea and Forgejo, merge requests of GitLab."""
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from reconciler.model.flow import Action, Consent, FieldChange
 from reconciler.model.reviews import Review
@@ -9,16 +10,14 @@ from reconciler.model.reviews import Review
 ChangeState = Literal["open", "closed", "merged"]
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """An account of the forge. `id` never changes; `name` is for people, and may."""
 
     id: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRequest:
+class ChangeRequest(Struct, frozen=True):
     """One change request as the forge says it is. `head` is a commit, `base` the branch it is to be merged into.
 
     `merged` is the commit on that branch which merged it, "" where it is not merged or the forge does not say; `updated` when
@@ -36,8 +35,7 @@ class ChangeRequest:
     ours: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """One comment on a change request; `at` when it was written, `edited` when last, in seconds since the epoch."""
 
     id: int
@@ -47,8 +45,7 @@ class Comment:
     edited: float
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Struct, frozen=True):
     """Somebody's approval of a change request, given for commit `head` at `at` seconds since the epoch."""
 
     by: Person
@@ -56,8 +53,7 @@ class Approval:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """What documents say of one cluster or profile, before and after; `action` is create, configure or delete."""
 
     action: Action
@@ -68,8 +64,7 @@ class Difference:
     fields: tuple[FieldChange, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """What is known of a change request: merging its head into `base` (a commit) would give `tree` (of the source's path).
 
     `review` None: it was not planned, because of `conflicts` (files) or a `problem`, or because its author may not write
@@ -86,8 +81,7 @@ class Planned:
     consent: Consent = field(default_factory=Consent)
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewed:
+class Reviewed(Struct, frozen=True):
     """The plan of a change request as it was shown: merging it gives `tree` (of the source's path), and would destroy or take over
     what is in `consent`."""
 

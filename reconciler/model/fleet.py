@@ -4,16 +4,17 @@ Times are seconds since the epoch (float) and enter as `now`; digests are hex SH
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct, field
 
 from reconciler.errors import printable
 from reconciler.model.config import Budget, Ceilings, Defaults
 from reconciler.model.documents import ClusterProfile, NestedCluster
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """One commit of one branch; `dirty` marks a work tree (validate and plan only)."""
 
     branch: str
@@ -32,8 +33,7 @@ class Revision:
         return f"{self.branch}@sha1:{commit}" + ("+dirty" if self.dirty else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """The files below the source path at one commit, path (relative to it) -> blob oid; `sizes` in bytes by oid.
 
     Entries that may not be read (symlinks, gitlinks, odd names; S1) are in `violations` instead.
@@ -45,8 +45,7 @@ class Tree:
     violations: tuple["Violation", ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """One YAML document: its file, the 1-based line it starts on, its parsed body and the blob it came from."""
 
     path: str
@@ -76,8 +75,7 @@ class Violation:
                 object.__setattr__(self, name, printable(text))
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterDocument:
+class ClusterDocument(Struct, frozen=True):
     """A NestedCluster as accepted from one place; `digest` is of the document alone."""
 
     cluster: NestedCluster
@@ -86,8 +84,7 @@ class ClusterDocument:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileDocument:
+class ProfileDocument(Struct, frozen=True):
     """One version of a ClusterProfile; `digest` covers the document and every file its packs name."""
 
     profile: ClusterProfile
@@ -100,24 +97,21 @@ class ProfileDocument:
     )  # pack name -> digest of what those files say, free of comments
 
 
-@dataclass(frozen=True, slots=True)
-class Specs:
+class Specs(Struct, frozen=True):
     """What one tree of the source says: clusters by name, profiles by (name, version)."""
 
     clusters: Mapping[str, ClusterDocument]
     profiles: Mapping[tuple[str, str], ProfileDocument]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """Specs that can be resolved, with their revision."""
 
     revision: Revision
     specs: Specs
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """One commit, read wholly and validated.
 
     `oid` is the tree of the source path, `tree` its files (path -> oid), `descends` whether the commit descends from
@@ -143,8 +137,7 @@ class Snapshot:
 # Fleet
 
 
-@dataclass(frozen=True, slots=True)
-class EngineChart:
+class EngineChart(Struct, frozen=True):
     """An engine version the operator allows: chart files as (path, oid), and the image digest, if pinned.
 
     `problem`: why the chart cannot be used ("" if it can).
@@ -157,8 +150,7 @@ class EngineChart:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
+class Versions(Struct, frozen=True):
     """An engine version and a Kubernetes version, as written (`0.36.1`, `v1.36.0`); "" where not known."""
 
     engine: str = ""
@@ -168,8 +160,7 @@ class Versions:
 NO_VERSIONS = Versions()
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """What the operator decided, for every host. `engines` is ordered oldest to newest; `grace` in seconds; `ceilings` None:
     not known, so nothing is judged by them."""
 
@@ -185,8 +176,7 @@ class Rules:
     unreviewed: str = "Allow"
 
 
-@dataclass(frozen=True, slots=True)
-class HostFacts:
+class HostFacts(Struct, frozen=True):
     """What is true of one host: its name, the Kubernetes version it runs, and on it the controller's own service account
     (NAMESPACE:NAME, "" where not known) and namespace."""
 
@@ -196,8 +186,7 @@ class HostFacts:
     namespace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(Struct, frozen=True):
     """A cluster that is no longer in Git (D1). Nothing is deleted before `due`; `policy` and `protect` are those of its
     accepted spec."""
 
@@ -208,8 +197,7 @@ class Tombstone:
     done: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """What is stored of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
     accepted with, sorted."""
@@ -230,8 +218,7 @@ class Record:
     hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """Something a human asked for (approve, suspend, resume), kept as an object; `expires` 0 means never.
 
     `who` and `created` are the API server's own word, `name` and `uid` the object's. `old`: a ConfigMap of an earlier release.
@@ -251,8 +238,7 @@ class Request:
     old: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """Why something of a cluster waits for a human, and the digest that approves it ("" where it cannot be approved).
 
     `stalls`: only a commit or the operator can end it, so condition Stalled is True. `waits_for`: the names, of clusters
@@ -267,8 +253,7 @@ class Held:
     waits_for: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Rollout:
+class Rollout(Struct, frozen=True):
     """What this revision may do over all clusters (AD1).
 
     `admitted`: cluster -> content to resolve it from, the accepted one where the new is broken (V4).

@@ -3,9 +3,11 @@
 `Object` is a Kubernetes object as parsed JSON, never changed in place.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from reconciler.model.documents import Check, IgnoreRule
 from reconciler.model.fleet import NO_VERSIONS, ClusterDocument, Held, Revision, Tombstone, Versions
@@ -33,8 +35,7 @@ MISSING = "(none)"
 PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error names it
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Target:
+class Target(Struct, frozen=True, order=True):
     """Where objects live: the host, or one nested cluster on it (by name)."""
 
     host: str
@@ -44,8 +45,7 @@ class Target:
         return f"{self.host}/{self.nested}" if self.nested else self.host
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectRef:
+class ObjectRef(Struct, frozen=True, order=True):
     """Names one object, whatever version it is read at; `namespace` is "" for cluster-scoped kinds."""
 
     group: str
@@ -58,8 +58,7 @@ class ObjectRef:
         return f"{kind}/{self.namespace}/{self.name}" if self.namespace else f"{kind}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """A pack resolved for one cluster. `spec` holds the kind's own parameters with variables filled in; `files` (path, oid) pairs the
     render reads; `context` what `${{ }}` means in those files. `digest` covers all of it and nothing of the revision; `role` says
     what it is for the cluster: the three host layers, the namespaces inside, or a pack."""
@@ -81,8 +80,7 @@ class Layer:
     role: Role = "pack"
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(Struct, frozen=True):
     """What one nested cluster should be, before rendering. Layers are in dependency order: a layer stands after all it depends on.
     `versions` are those its engine layer asks for, "" of a cluster that is being removed."""
 
@@ -100,8 +98,7 @@ class Bundle:
 # Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """A layer rendered: the objects it wants. `unplaced`: those of kinds whose scope is not known yet; they wait
     (A2)."""
 
@@ -110,8 +107,7 @@ class Desired:
     unplaced: tuple[Object, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """One object as it is. `live` None = a GET said 404 (or `unknown` says why it could not be read); `merged` = the
     server's dry-run answer; `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused
     as a change of an immutable field; `unserved` = which versions the server serves instead of the desired one, in which it
@@ -134,8 +130,7 @@ class Observed:
         return str(self.live["metadata"].get("uid", "")) if self.live else ""
 
 
-@dataclass(frozen=True, slots=True)
-class InventoryEntry:
+class InventoryEntry(Struct, frozen=True):
     """One object we made or are about to make (A3); `fields` are those of our last confirmed apply, sorted; `once` marks a Job
     that is removed when it has ended (`plan.once`)."""
 
@@ -148,8 +143,7 @@ class InventoryEntry:
     once: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """One field, before and after, as JSON values already redacted (P5); a missing side is `model.MISSING`."""
 
     path: str
@@ -166,7 +160,7 @@ class Owner(NamedTuple):
     time: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Change:
     """What a pass does to one object, and why: `reason` is one word, `detail` what it does not say. `would`: what a held change
     would do; `by`: who made the differences on the live side; `flags`: what else to know, only to be printed.
@@ -187,7 +181,7 @@ class Change:
     would: Action | None = None
     by: tuple[Owner, ...] = ()
     flags: tuple[str, ...] = ()
-    desired: Object | None = field(default=None, repr=False, compare=False)
+    desired: Object | None = dataclasses.field(default=None, repr=False, compare=False)
     strays: tuple[str, ...] = ()
     after: tuple[tuple[Target, ObjectRef], ...] = ()
     guard: bool = False
@@ -203,16 +197,14 @@ class Change:
         return (f"would {self.would}", *self.flags) if self.would else self.flags
 
 
-@dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(Struct, frozen=True):
     """The destructive part of a plan (P7): "target ref uid action" lines, sorted, and their digest."""
 
     items: tuple[str, ...] = ()
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The difference of one cluster, in apply order. `unknown`: layers that could not be planned yet, with the reason
     (P6)."""
 
@@ -223,8 +215,7 @@ class Plan:
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Destructive:
+class Destructive(Struct, frozen=True):
     """What one cluster of a revision wants to delete or replace (AD3). `size` is its inventory's length."""
 
     cluster: str
@@ -233,8 +224,7 @@ class Destructive:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(Struct, frozen=True):
     """The consent digests that are permitted, and why the others wait."""
 
     released: frozenset[str] = frozenset()
@@ -244,7 +234,7 @@ class Permit:
 # Results
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Result:
     """What happened to one change. `live` is the server's answer, `fields` the field set it confirmed as ours."""
 
@@ -255,4 +245,4 @@ class Result:
     error: str = ""
     reason: str = ""
     stalls: bool = False
-    live: Object | None = field(default=None, repr=False, compare=False)
+    live: Object | None = dataclasses.field(default=None, repr=False, compare=False)

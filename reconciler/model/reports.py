@@ -1,7 +1,8 @@
 """What a pass and a sync come to: health, conditions, reports."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from reconciler.model.fleet import Held, Revision, Violation
 from reconciler.model.flow import ObjectRef, Plan, Result
@@ -9,8 +10,7 @@ from reconciler.model.flow import ObjectRef, Plan, Result
 HealthStatus = Literal["Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """kstatus: one of six words, a CamelCase reason and a sentence."""
 
     status: HealthStatus
@@ -18,8 +18,7 @@ class Health:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """A Kubernetes condition without its times; `status` is True, False or Unknown."""
 
     type: str
@@ -28,8 +27,7 @@ class Condition:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """One object on the way from an object that is not Current down to what keeps it so (U1). `state` is a word or a count,
     such as CrashLoopBackOff or 0/1; `since` is RFC 3339, "" where it is not known; `restarts` and `image` are of a pod's container."""
 
@@ -48,8 +46,7 @@ class Link:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-@dataclass(frozen=True, slots=True)
-class LayerStatus:
+class LayerStatus(Struct, frozen=True):
     """One layer in a report: state is Current, InProgress, Failed, Waiting, Held, Unknown.
 
     `ref` is the object that decides where the layer is not Current, `causes` the chain from it to its cause; `since` when the layer
@@ -66,8 +63,7 @@ class LayerStatus:
     since: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Authored:
+class Authored(Struct, frozen=True):
     """Who wrote a commit: NAME <ADDRESS>, its first line, and when (seconds since the epoch), as the commit itself says."""
 
     author: str
@@ -75,8 +71,7 @@ class Authored:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What one pass over one cluster came to."""
 
     cluster: str
@@ -92,8 +87,7 @@ class Report:
     next_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceReport:
+class SourceReport(Struct, frozen=True):
     """What one source came to; `stages` = (name, seconds since the epoch) per commit (T3), `trigger` what woke it; `changing` the
     clusters that its newest commit changed and that are not Ready since."""
 

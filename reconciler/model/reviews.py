@@ -1,14 +1,14 @@
 """What `plan` and a review show: the plans of one revision, with all that could not be planned."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model.fleet import Held, Revision, Tombstone, Violation
 from reconciler.model.flow import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterReview:
+class ClusterReview(Struct, frozen=True):
     """What a revision would do to one cluster.
 
     `plan` None: there is none, `held` or `unseen` says why. `unseen`: why the cluster was not looked at, "" where it was.
@@ -31,8 +31,7 @@ class ClusterReview:
         return {layer: why for layer, why in unknown.items() if layer not in self.later}
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(Struct, frozen=True):
     """One revision of one source against one live host; `at` in seconds. Clusters are in the order of their names.
 
     `same`: how many further clusters would not change, by their documents, and were not looked at for that. `hidden`: how many of

@@ -9,7 +9,8 @@ import ctypes
 import os
 import struct
 import sys
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 NAMESPACE = "network namespace"
 FILTER = "system-call filter"
@@ -23,8 +24,7 @@ _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_
 _FOREIGN_CALLS = 0x40000000  # x86-64 has a second table of calls (x32) from here on
 
 
-@dataclass(frozen=True, slots=True)
-class _Calls:
+class _Calls(Struct, frozen=True):
     """An architecture's audit number, and the numbers of the calls: those that make sockets, those that are refused."""
 
     audit: int

@@ -11,6 +11,8 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from reconciler.errors import Retry
 
 WINDOW = 300.0
@@ -24,8 +26,7 @@ CLUSTER_BUDGET, SOURCE_BUDGET = 40.0, 120.0
 _KNOWN = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """Whose render it is."""
 
     source: str = ""
@@ -40,8 +41,7 @@ class Ticket:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """A render that hung or crashed, or was long: when, whose, and its seconds of processor time."""
 
     at: float

@@ -7,10 +7,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.errors import NidusError, Retry, Stalled
 from reconciler.model import Layer, Object
@@ -28,8 +28,7 @@ _KNOWN = 20_000
 _QUARANTINE = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(Struct, frozen=True):
     """Everything a render depends on; the layer's digest covers its files, values and context."""
 
     digest: str

@@ -2,9 +2,8 @@
 ours that is to be deleted has one that a new object needs, it is deleted first."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
-from reconciler.model import Change, Object, ObjectRef, Observed, Target
+from reconciler.model import Change, Object, ObjectRef, Observed, Target, replace
 
 Key = tuple[Target, ObjectRef]
 TAKEN = ("already allocated", "admission webhook")

@@ -1,9 +1,10 @@
 """The change of one live object of ours: from its fields first, then from its state (A1, P3, P4)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-from reconciler.model import MISSING, Bundle, Change, FieldChange, InventoryEntry, Layer, Object, Observed
+from msgspec import Struct
+
+from reconciler.model import MISSING, Bundle, Change, FieldChange, InventoryEntry, Layer, Object, Observed, replace
 from reconciler.plan import drift, flags, paths, scale, strays
 from reconciler.plan.diff import diff, without
 from reconciler.plan.fields import managed, owned, pointer, scaled
@@ -16,8 +17,7 @@ UNSERVED = "VersionNotServed"  # the reason of a change that the server refuses:
 SHOWN = 3  # fields that a flag names
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """One desired object and what is known of it."""
 
     layer: Layer

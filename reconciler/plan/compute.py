@@ -4,9 +4,8 @@ desired + observed + inventory -> changes in apply order, and the consent their 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
-from reconciler.model import GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan
+from reconciler.model import GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan, replace
 from reconciler.plan import allocations, consent, drift, once, order, prune
 from reconciler.plan.compare import UNSERVED, Wanted, compare
 from reconciler.plan.kinds import GONE, made_by_kubernetes

@@ -1,9 +1,8 @@
 """Drift (R2): which differences somebody else made, and what the layer's policy does about them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from reconciler.model import Change, FieldChange, Layer, Object, Owner
+from reconciler.model import Change, FieldChange, Layer, Object, Owner, replace
 from reconciler.plan import paths
 from reconciler.plan.fields import MANAGER, Owners
 from reconciler.plan.strays import Strays

@@ -1,9 +1,8 @@
 """Flags for what makes a change dangerous (P4), and kinds that are never replaced."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from reconciler.model import Bundle, Change, FieldChange, Object, ObjectRef
+from reconciler.model import Bundle, Change, FieldChange, Object, ObjectRef, replace
 from reconciler.plan import paths
 
 OPT_IN = "nidus.dev/replace"

@@ -1,9 +1,8 @@
 """Holds deletions and replacements that are not permitted (P7, AD3, D3): the last check before a plan is executed."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from reconciler.model import DESTRUCTIVE, Change, Held, Permit, Plan, Request
+from reconciler.model import DESTRUCTIVE, Change, Held, Permit, Plan, Request, replace
 from reconciler.plan.consent import within
 
 CHANGED = "PlanChanged"

@@ -7,9 +7,10 @@ Text from a repository or a live object is made printable here, so that it canno
 import difflib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
 
 from reconciler.errors import printable
 from reconciler.model import DESTRUCTIVE, MISSING, Change, ClusterReview, FieldChange, Plan, Tombstone
@@ -60,8 +61,7 @@ class Line(NamedTuple):
     fit: Literal["cut", "wrap", "whole"] = "cut"
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """How much is said. `detail`: unchanged objects too, and values in full; `creates`: the fields of what is created; `width`: from
     which on a field stands on three lines, 0 for never."""
 

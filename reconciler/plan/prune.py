@@ -1,9 +1,8 @@
 """The changes of inventory entries that are not desired: delete, retain or leave (P2, P7, D1, D2, D4, I7)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
-from reconciler.model import Bundle, Change, InventoryEntry, ObjectRef, Observed, Target, Tombstone
+from reconciler.model import Bundle, Change, InventoryEntry, ObjectRef, Observed, Target, Tombstone, replace
 from reconciler.plan import flags
 from reconciler.plan.kinds import made_by_kubernetes
 from reconciler.plan.mark import ours

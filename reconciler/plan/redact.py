@@ -7,10 +7,9 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from reconciler.model import MISSING, FieldChange, Object, ObjectRef
+from reconciler.model import MISSING, FieldChange, Object, ObjectRef, replace
 
 SECRET_LIKE = re.compile(r"(Secret|Secrets|Credential|Credentials|Password|Token|PrivateKey)\Z")
 SHOWN = re.compile(r"(metadata\.labels|type\Z|immutable\Z|metadata\.finalizers|metadata\.ownerReferences)")

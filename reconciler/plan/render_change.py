@@ -4,10 +4,11 @@ text, but for the time of the live state."""
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from reconciler.errors import printable
-from reconciler.model import DESTRUCTIVE, Change, Difference, Planned, Review
+from reconciler.model import DESTRUCTIVE, Change, Difference, Planned, Review, replace
 from reconciler.plan import summary
 from reconciler.plan.flags import RESTARTS, VOLUME
 from reconciler.plan.lines import SYMBOLS, Style, instant, show
@@ -19,8 +20,7 @@ SHORT = 12  # digits of a digest
 _MARKER = re.compile(r"<!-- nidus (\S{1,600}) plan=([0-9a-f]{64}) text=([0-9a-f]{64}) -->\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What a comment of ours says of itself: which plan it shows, and whether it is as we wrote it."""
 
     plan: str

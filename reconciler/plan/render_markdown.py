@@ -7,7 +7,8 @@ there. The whole is bounded: blocks are cut line by line, then left out, and how
 import html
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.errors import printable
 from reconciler.model import DESTRUCTIVE, ClusterReview, Review
@@ -20,8 +21,7 @@ LINE = 300  # characters of one line
 ROOM = 40  # characters for "(123456 more lines)", and for the sentence on what is left out
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """One part to open: what its head says, as HTML, and its lines."""
 
     head: str

@@ -6,12 +6,12 @@ also how lists of custom resources are taken; where a CRD says otherwise, the dr
 """
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Keyed:
+
+class Keyed(Struct, frozen=True):
     """A list of maps matched by `keys` (sorted); `defaults` stand for keys the schema fills in; `whole`: an item has one owner."""
 
     keys: tuple[str, ...]

@@ -1,9 +1,8 @@
 """What of a review is shown: the fields of what is created, and the clusters and layers that a reader asks for."""
 
 from collections.abc import Collection
-from dataclasses import replace
 
-from reconciler.model import Change, ClusterReview, Plan, Review
+from reconciler.model import Change, ClusterReview, Plan, Review, replace
 from reconciler.plan.diff import diff
 from reconciler.plan.fields import owned
 from reconciler.plan.mark import is_mark

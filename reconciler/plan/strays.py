@@ -9,9 +9,10 @@ Never a field that another applier owns, or that an autoscaler sets.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from reconciler.model import MISSING, Object
 from reconciler.plan import paths
@@ -39,8 +40,7 @@ UNIONS: Mapping[tuple[str, str], tuple[str, str, str]] = {
 PAIRS = 10_000  # comparisons of entries in one list, at most
 
 
-@dataclass(frozen=True, slots=True)
-class Strays:
+class Strays(Struct, frozen=True):
     """Paths that have to go, sorted. `edits`: written by somebody else (`by`); `left`: of our last apply and no longer
     in Git; `unfit`: defaults."""
 

@@ -1,7 +1,8 @@
 """Plans in numbers: the last line of every rendering, and whether the numbers are the whole truth."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.errors import printable
 from reconciler.model import Change, ClusterReview, Review
@@ -20,8 +21,7 @@ UNREAD = "NotObserved"
 REFUSED = frozenset({"Refused", "VersionNotServed"})
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """A review in numbers. `changes`: action -> how many, all six of WORDS. `held`: clusters that wait as a whole, where no single
     changes are counted as held. `unknown` and `later` are layers (`later` alone is no failure), `unread` objects, `refused` those
     that the server would not take, `unseen` the names of clusters."""

@@ -3,8 +3,9 @@
 import calendar
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from reconciler.model import Authored, Held, LayerStatus, Link, Object, ObjectRef, Violation
 from reconciler.report.view import MESSAGE, SHOWN, ClusterView, ConditionView, PlanView, SourceView, stamp

@@ -3,11 +3,10 @@
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from reconciler.kube.client import Client
-from reconciler.model import Report, SourceReport
+from reconciler.model import Report, SourceReport, replace
 from reconciler.report import log, transitions, view
 from reconciler.report.events import Events
 from reconciler.report.metrics import Metrics

@@ -6,8 +6,9 @@ directions.
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
@@ -26,8 +27,7 @@ LAST_WORDS = 5.0  # seconds a stop gives what is not written yet
 Key = tuple[str, str]  # kind, name
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """The content of one status object."""
 
     spec: Mapping[str, Any]

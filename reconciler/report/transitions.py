@@ -1,7 +1,8 @@
 """What changed between two reports of one cluster (T2). Pure, so that Events, metrics and the log say the same."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model import Change, Report
 from reconciler.report import view
@@ -11,8 +12,7 @@ NAMED = 5  # fields that one message names
 QUIET = frozenset({"unchanged", "skipped", "waiting"})
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True):
     """One thing that happened to a cluster, a layer or an object. `warning`: a human should look at it."""
 
     cluster: str

@@ -5,10 +5,22 @@ metrics are made from them. They keep no Kubernetes object, so memory grows only
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.model import Authored, Change, Condition, Held, LayerStatus, Report, Result, SourceReport, Violation
+from msgspec import Struct, field
+
+from reconciler.model import (
+    Authored,
+    Change,
+    Condition,
+    Held,
+    LayerStatus,
+    Report,
+    Result,
+    SourceReport,
+    Violation,
+    replace,
+)
 
 MESSAGE = 1024  # characters
 SHOWN = 50  # changes and held lines kept
@@ -19,8 +31,7 @@ _QUIET = frozenset({"unchanged", "skip"})
 _FIRST = {"hold": 0, "delete": 1, "replace": 2}
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionView:
+class ConditionView(Struct, frozen=True):
     """A condition, and since when it has this status (RFC 3339)."""
 
     type: str
@@ -30,8 +41,7 @@ class ConditionView:
     since: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeView:
+class ChangeView(Struct, frozen=True):
     """One change of a plan, without its object."""
 
     action: str
@@ -41,8 +51,7 @@ class ChangeView:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlanView:
+class PlanView(Struct, frozen=True):
     """The last plan: how many changes of each action, the first of them (held and destructive ones before others), what is held."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -51,8 +60,7 @@ class PlanView:
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterView:
+class ClusterView(Struct, frozen=True):
     """What is known of one cluster. `word` is its status in one word; `at` when it was last looked at, in seconds since the epoch.
 
     `told` are the outcomes that last, each reported once (T2). `authored` is of the commit `attempted`, None where it is not known.
@@ -79,8 +87,7 @@ class ClusterView:
     since: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceView:
+class SourceView(Struct, frozen=True):
     """What is known of one source. `stages` are (name, seconds since the epoch) of the last commit; `fetched` when it
     was last fetched, in seconds since the epoch, 0 where that is not known; `confined` what keeps the render workers of the
     controller from the network, "none" where nothing does, "" where that is not known yet; `changing` the clusters that the newest

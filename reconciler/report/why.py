@@ -1,8 +1,9 @@
 """Why a nested cluster is as it is: what blocks it, what waits, who wrote the commit, and what to do. Pure: over views."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.model import Authored, LayerStatus
 from reconciler.report import bodies
@@ -11,8 +12,7 @@ from reconciler.report.view import ClusterView, SourceView, stamp
 BLOCKING = ("Failed", "InProgress", "Held", "Unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
+class Why(Struct, frozen=True):
     """What is known of one cluster, sorted by what matters. `since` is RFC 3339, "" where it is not known; `unknown` says in sentences
     what cannot be told, `advice` what a human should do."""
 

@@ -1,7 +1,8 @@
 """What clusters were accepted at, read again from the commits on record (S8): one way for the controller and for `nidus plan`."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.errors import NidusError, Stalled
 from reconciler.model import Content, Limits, Record, Revision, Tree
@@ -9,8 +10,7 @@ from reconciler.source.folder import Blobs
 from reconciler.spec import config, load
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
+class Recalled(Struct, frozen=True):
     """The contents by cluster, why other clusters have none, and what to hand to the next `load`."""
 
     contents: Mapping[str, Content]

@@ -4,9 +4,10 @@ User input reaches a git command line only through the functions here.
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
+
+from msgspec import Struct
 
 from reconciler.errors import UsageError
 from reconciler.model import SourceConfig
@@ -19,8 +20,7 @@ _COMPONENT = re.compile(r"(?!-)(?!\.{1,2}\Z)[A-Za-z0-9._ +@=,-]{1,255}", re.ASCI
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """A source that passed the grammars. `path` is "" for the whole repository; `local` the folder of a `file` source."""
 
     scheme: str

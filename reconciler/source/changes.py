@@ -3,8 +3,9 @@ sync, and what becomes of no use there can be dropped."""
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.errors import Stalled
 from reconciler.source import fetching
@@ -17,8 +18,7 @@ SMALL = 64 << 20  # bytes below which a mirror is not packed anew
 SHOWN = 20  # files in conflict that are named
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(Struct, frozen=True):
     """What merging would give: the tree of the whole repository, "" where there are conflicts, and the files that conflict."""
 
     tree: str

@@ -9,12 +9,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar
 
 from reconciler.errors import Stalled, Unavailable
-from reconciler.model import Authored, Limits, Revision, SourceConfig, Tree
+from reconciler.model import Authored, Limits, Revision, SourceConfig, Tree, replace
 from reconciler.source import branches, environment, fetching, runner, storage, trees
 from reconciler.source.address import oid, parse
 from reconciler.source.answers import Damaged, check, refuse

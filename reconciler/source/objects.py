@@ -7,8 +7,9 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from reconciler.errors import Stalled, Unavailable
 from reconciler.source.answers import Damaged
@@ -18,8 +19,7 @@ COMMAND = ("cat-file", "--batch-command", "--buffer")
 _HEADER = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(Struct, frozen=True):
     """What an object is: its id, type (blob, tree, commit, tag) and size in bytes."""
 
     oid: str

@@ -11,12 +11,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from git import Git
 from git.exc import GitError
+from msgspec import Struct
 
 from reconciler.errors import Unavailable
 from reconciler.source.environment import FOREIGN
@@ -34,8 +34,7 @@ STOPPING = "Stopping"  # the reason of the error
 _LOOK = 0.25  # seconds between two looks at `halt` while git is silent
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The result of a command. `cut`: its output was longer than allowed and was dropped."""
 
     status: int

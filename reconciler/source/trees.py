@@ -6,10 +6,11 @@ Codes: NID010 symlink, NID011 submodule, NID012 odd name, NID013 odd mode, NID01
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from reconciler.errors import Stalled
-from reconciler.model import Limits, Tree, Violation
+from reconciler.model import Limits, Tree, Violation, replace
 from reconciler.spec.units import room, size
 
 _READABLE = frozenset((b"100644", b"100755"))
@@ -20,8 +21,7 @@ _DEEPEST = 16
 _PLAIN = re.compile(rb"(?:(?![-.])[ !-.0-\[\]-~]+/){0,15}(?![-.])[ !-.0-\[\]-~]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """`model.Limits` in bytes and counts; `pack` caps every file git writes (M13)."""
 
     file: int
@@ -30,8 +30,7 @@ class Bounds:
     pack: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of `ls-tree -r -l`: the path as bytes, since git promises no encoding."""
 
     mode: bytes

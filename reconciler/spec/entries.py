@@ -3,12 +3,12 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from reconciler.model import ClusterProfile, Document, Limits, NestedCluster, Violation
+from reconciler.model import ClusterProfile, Document, Limits, NestedCluster, Violation, replace
 from reconciler.spec import marks, schema, yaml
 from reconciler.spec.codes import Code
 

@@ -6,9 +6,10 @@ A mended text is only offered where the field's own schema takes it. Used for fa
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from msgspec import Struct
 
 from reconciler.spec import linear
 
@@ -29,8 +30,7 @@ _UNITS: Final = (
 _WEEKS = frozenset({"w", "week", "weeks"})
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """`told`: what is wrong with a text of another form; `mended`: what it may have meant, most likely first."""
 
     told: str

@@ -6,7 +6,8 @@ costs only what it changed.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
 
 from reconciler.model import (
     NO_VERSIONS,
@@ -23,6 +24,7 @@ from reconciler.model import (
     Tree,
     Versions,
     Violation,
+    replace,
 )
 from reconciler.spec import choice, entries, files, hosts, lost, manifests, outline, profiles, unread
 from reconciler.spec.choice import Keys
@@ -36,8 +38,7 @@ from reconciler.spec.rules import Found, check
 _SHOWN = 5  # places that one message names
 
 
-@dataclass(frozen=True, slots=True)
-class _Cluster:
+class _Cluster(Struct, frozen=True):
     """A checked cluster, with the inputs of the check."""
 
     item: Item
@@ -48,8 +49,7 @@ class _Cluster:
     violations: tuple[Violation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """Results of earlier loads, by path; those of files no longer in the tree are dropped. Grows with the YAML in the
     tree."""
 
@@ -160,8 +160,7 @@ def _view(
     return Files(tree.files, sorted(tree.files), shape.charts, facts, shape.unread, pointers)
 
 
-@dataclass(slots=True)
-class _Named:
+class _Named(Struct):
     """Sound documents by name, each name once; `broken` are profiles that are not: (name, version or "")."""
 
     clusters: dict[str, Item] = field(default_factory=dict)

@@ -1,9 +1,10 @@
 """Documents accepted from a file that no longer shows them: an unreadable document is not a removed one (S3, V4)."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 
-from reconciler.model import ClusterDocument, Limits, Violation
+from msgspec import Struct
+
+from reconciler.model import ClusterDocument, Limits, Violation, replace
 from reconciler.spec import files, unread, yaml
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import Entry, named
@@ -12,8 +13,7 @@ from reconciler.spec.outline import Outline
 Key = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What was read of a tree: `paths` are its files, `entries` those that may hold documents."""
 
     paths: Mapping[str, str]

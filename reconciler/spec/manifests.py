@@ -1,8 +1,9 @@
 """Reads a YAML file that a pack names: its digest, objects, `${{ }}` references and mistakes."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from reconciler.model import Limits, Violation
 from reconciler.spec import marks, variables, yaml
@@ -16,8 +17,7 @@ Mistake = tuple[tuple[str | int, ...], Code, str, str]
 _POD_SECURITY = "pod-security.kubernetes.io/"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """One file in one use. `claims`: (group, kind, namespace or "", name) -> line; `references`: (name, line, column)."""
 
     oid: str

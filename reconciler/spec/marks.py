@@ -3,9 +3,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from yaml import YAMLError
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
 from yaml.events import (
@@ -25,8 +25,7 @@ _PLAIN = re.compile(r"[-+.:0-9A-Za-z]{1,100}", re.ASCII)
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
-@dataclass(slots=True)
-class _Level:
+class _Level(Struct):
     """One open mapping (`key` is the pending one) or list (`index` counts its items)."""
 
     pointer: str

@@ -1,14 +1,13 @@
 """A tree by its paths alone: where documents may be, which folders are charts, and which files may not be read (S1)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.model import Tree, Violation
 from reconciler.spec import files
 from reconciler.spec.unread import POINTER_LIMIT, Unread
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(Struct, frozen=True):
     """`documents`: YAML files outside charts, in path order. `small`: blobs in charts that may be LFS pointers by their size.
 
     `charts` are the folders with a Chart.yaml, also one that may not be read.

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from reconciler.model import ClusterProfile, HelmPack, Pack, ProfileDocument, Violation
+from msgspec import Struct
+
+from reconciler.model import ClusterProfile, HelmPack, Pack, ProfileDocument, Violation, replace
 from reconciler.plan import request
 from reconciler.spec import charts, files, linear, manifests, order, unread, values, variables
 from reconciler.spec.codes import Code
@@ -19,8 +20,7 @@ _PLAIN = frozenset({"cluster.name", "cluster.namespace", "host.name", "profile.n
 _KNOWN = "variables.NAME, cluster.name, cluster.namespace, cluster.labels.KEY, host.name, profile.name, profile.version"
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """The tree, for profiles. `facts(path, objects)` reads a YAML file once; None where it is in a chart. `unread` are
     the entries that may not be read, by path; `pointers` says of small files in charts (by oid) whether they are LFS
     pointers."""
@@ -33,8 +33,7 @@ class Files:
     pointers: Mapping[str, bool]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Profile:
+class Profile(Struct, frozen=True, eq=False):
     """One checked profile version. `claims`: object -> place; `needs`: references its packs make."""
 
     item: Item
@@ -48,8 +47,7 @@ class Profile:
         return self.document.profile.metadata.name, self.document.profile.spec.version
 
 
-@dataclass(slots=True)
-class _Use:
+class _Use(Struct):
     """The files of one pack, while it is checked. `unread`: files that it names and that may not be read."""
 
     paths: list[str]

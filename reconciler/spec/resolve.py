@@ -1,7 +1,6 @@
 """From specs to bundles: what one nested cluster should be, before rendering. Pure; nothing is kept between calls."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from reconciler import engine
@@ -25,6 +24,7 @@ from reconciler.model import (
     Target,
     Tombstone,
     Versions,
+    replace,
 )
 from reconciler.spec import files, order, semver, values, variables
 from reconciler.spec.entries import digest

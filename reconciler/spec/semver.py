@@ -5,7 +5,8 @@ A pre-release fits a range only where the range names a pre-release of the same 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
 _TERM = re.compile(
@@ -15,8 +16,7 @@ _TERM = re.compile(
 _LONGEST = 100
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Version:
+class Version(Struct, frozen=True, order=True):
     """Ordered as SemVer says; `rank` is 1 for a release and 0 for a pre-release, whose parts are in `pre`."""
 
     major: int
@@ -30,8 +30,7 @@ class Version:
         return (self.major, self.minor, self.patch)
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """Half-open or closed bounds, all of which must hold: (operator, version)."""
 
     bounds: tuple[tuple[str, Version], ...]

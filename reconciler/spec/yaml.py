@@ -7,10 +7,10 @@ failed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from msgspec import Struct
 from yaml import YAMLError
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
 from yaml.events import (
@@ -39,8 +39,7 @@ _TOLD_AT_MOST = 100
 _SPLIT = "split it, or raise spec.limits.{} in the controller's configuration"
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(Struct, frozen=True):
     """The documents of one file, or (also) what is wrong with it. Empty documents are left out.
 
     `whole`: the file could be read to its end, so its documents are there although some scalars are wrong.

@@ -156,9 +156,7 @@ def _schemas(folder: Path, file: Path) -> str:
 
 def _snapshot(folder: Path, path: str = "", text: str = "") -> Snapshot:
     """The folder as it is, or with one file more."""
-    from dataclasses import replace
-
-    from reconciler.model import Limits
+    from reconciler.model import Limits, replace
     from reconciler.source import folder as source
     from reconciler.spec import config, load
 

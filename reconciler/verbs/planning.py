@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from reconciler.model import (
     Snapshot,
     SourceConfig,
     Tree,
+    replace,
 )
 from reconciler.plan import shown
 from reconciler.source import folder, past

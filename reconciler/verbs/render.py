@@ -111,9 +111,7 @@ def _bundle(name: str, snapshot: Snapshot, given: _Given) -> Bundle:
 
 def _offered(rules: Rules, engine: str) -> Rules:
     """The rules with an engine to resolve with, where none is known: its layer is left out later."""
-    from dataclasses import replace
-
-    from reconciler.model import EngineChart
+    from reconciler.model import EngineChart, replace
 
     return rules if rules.engines else replace(rules, engines=(EngineChart(engine or "0.0.0", "", ()),))
 

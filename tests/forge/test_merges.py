@@ -1,13 +1,12 @@
 """From a plan to its merge: what was shown and approved goes on, everything else is held as without a review."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.assignment import Assignment
-from reconciler.model import Consent, Destructive, ObjectRef
+from reconciler.model import Consent, Destructive, ObjectRef, replace
 from tests.forge.scene import Scene
 from tests.passes import RULES, cluster, config_map, pack, profile
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -14,7 +13,7 @@ from reconciler.kube.client import Client
 from reconciler.kube.discovery import Resource
 from reconciler.kube.shape import Asked, decoded
 from reconciler.kube.transport import Limits, Transport
-from reconciler.model import IgnoreRule, Observed, Target
+from reconciler.model import IgnoreRule, Observed, Target, replace
 from reconciler.packs.objects import collect
 from reconciler.plan import handover, mark, paths, render_json, render_markdown, render_text, strays
 from reconciler.plan.compute import compute

@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-from reconciler.model import Budget
+from reconciler.model import Budget, replace
 from tests.histories.failing import Failing, Killed
 from tests.histories.steps import Files, Step
 from tests.histories.watchman import Watchman

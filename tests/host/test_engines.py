@@ -6,7 +6,6 @@ The engine here has every right in its namespace, more than Role nidus-engine: w
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from devhost.api import ApiError, Client
 from devhost.hosting import TestHost
 from reconciler.engine.counts import counts
 from reconciler.engine.network import PRIVATE
-from reconciler.model import Metadata, NestedCluster, Quota
+from reconciler.model import Metadata, NestedCluster, Quota, replace
 from tests.host.test_admission import (
     RBAC,
     SECONDS,

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import yaml
 from devhost.account import Account
 from devhost.api import ApiError, Client, path_of
 from devhost.hosting import TestHost
+from reconciler.model import replace
 from tests.host.test_admission import RBAC, SECONDS, Body, granted_all, made, refused
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]

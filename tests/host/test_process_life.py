@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ import yaml
 
 from devhost import stage
 from devhost.ports import free_port
+from reconciler.model import replace
 from tests.host.field import Field, config_map, namespace, nested_cluster, profile
 
 pytestmark = pytest.mark.host

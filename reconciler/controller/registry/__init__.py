@@ -6,7 +6,8 @@ Workers take an assignment and finish it. Snapshots of sources are admitted (`ad
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.assignment import Assignment, Outcome, Unresolved
 from reconciler.controller.registry.admissions import Admissions
@@ -30,8 +31,7 @@ from reconciler.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Wakes:
+class Wakes(Struct, frozen=True):
     """What to wake at the end of a pass: clusters whose deletions are permitted now, a source whose revision is Ready
     everywhere, a source that should admit its tree again because other versions run now. `gone`: the cluster no longer
     exists."""

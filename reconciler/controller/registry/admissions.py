@@ -2,12 +2,23 @@
 registry's lock."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from reconciler import engine, fleet
 from reconciler.controller.registry.assignments import Assignments, Slot
 from reconciler.errors import Stalled
-from reconciler.model import Bundle, Content, Held, HostFacts, Record, Request, Rollout, Rules, Snapshot, Versions
+from reconciler.model import (
+    Bundle,
+    Content,
+    Held,
+    HostFacts,
+    Record,
+    Request,
+    Rollout,
+    Rules,
+    Snapshot,
+    Versions,
+    replace,
+)
 from reconciler.spec import resolve
 
 

@@ -2,19 +2,19 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
 
 from reconciler.assignment import Assignment, Unresolved
 from reconciler.inventory import suspensions
 from reconciler.inventory.packing import Base
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import Bundle, Content, Held, InventoryEntry, ObjectRef, Record, Request, Revision
+from reconciler.model import Bundle, Content, Held, InventoryEntry, ObjectRef, Record, Request, Revision, replace
 from reconciler.spec import hosts, resolve
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """One cluster. `bundle` None: nothing to do until its content can be read (S8), `held` says why.
 
     `invalid` is the first violation of its own file, while an older version is enforced (V4); `content` is what the
