@@ -32,30 +32,6 @@ kubeconfig
 *.key
 *.pem
 """
-PROFILE = """\
-{schema}apiVersion: nidus.dev/v1alpha1
-kind: ClusterProfile
-metadata:
-  name: {name}
-spec:
-  version: 1.0.0
-  description: What every cluster of this repository has
-  variables:
-    - name: team
-      required: true
-      pattern: "[a-z][a-z0-9-]*"
-      description: Team that owns the cluster
-  packs:
-    - name: namespaces
-      manifests:
-        objects:
-          - apiVersion: v1
-            kind: Namespace
-            metadata:
-              name: apps
-              labels:
-                team: ${{{{ variables.team }}}}
-"""
 CLUSTER, BASE = "dev", "baseline"
 
 
@@ -82,13 +58,13 @@ def _fill(folder: Path) -> None:
     made = {
         "README.md": README.format(cluster=CLUSTER, profile=BASE),
         ".gitignore": IGNORED,
-        f"profiles/{BASE}.yaml": PROFILE.format(name=BASE, schema=new.schema_line("ClusterProfile", "../schemas")),
     }
     for name, text in made.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
         print(file)
+    print(new.profile(folder, BASE, "apps", "What every cluster of this repository has"))
     print(new.cluster(folder, CLUSTER, (new.Use(BASE, ""),), {"team": CLUSTER}))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Stalled, UsageError, printable
-from reconciler.verbs import usage
+from reconciler.verbs import offline, usage
 
 if TYPE_CHECKING:
     from reconciler.model import ProfileDocument, Snapshot, Variable
@@ -24,7 +24,15 @@ EXAMPLES = (
     ("cluster team-a --profile baseline@1.x --set team=a", "asks nothing"),
     ("profile web", "a profile with one pack to begin with"),
 )
-PACK = """\
+PROFILE = """\
+spec:
+  version: 1.0.0
+  description: {description}
+  variables:
+    - name: team
+      default: everybody
+      pattern: "[a-z][a-z0-9-]*"
+      description: Team that owns the cluster
   packs:
     - name: namespaces
       manifests:
@@ -32,7 +40,9 @@ PACK = """\
           - apiVersion: v1
             kind: Namespace
             metadata:
-              name: {name}
+              name: {namespace}
+              labels:
+                team: ${{{{ variables.team }}}}
 """
 
 
@@ -76,9 +86,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def profile(folder: Path, name: str) -> Path:
-    """Write a profile with one pack; return its file. Raises UsageError, Stalled."""
-    text = f"spec:\n  version: 1.0.0\n{PACK.format(name=name)}"
+def profile(folder: Path, name: str, namespace: str = "", description: str = "") -> Path:
+    """Write a profile with one variable, and one pack that makes a namespace (default: of the same name); return its file.
+
+    Raises UsageError, Stalled.
+    """
+    text = PROFILE.format(namespace=namespace or name, description=description or f"What {name} needs")
     return _write(folder, "profile", name, text)
 
 
@@ -156,22 +169,16 @@ def _schemas(folder: Path, file: Path) -> str:
 
 def _snapshot(folder: Path, path: str = "", text: str = "") -> Snapshot:
     """The folder as it is, or with one file more."""
-    from reconciler.model import Limits, replace
+    from reconciler.model import replace
     from reconciler.source import folder as source
-    from reconciler.spec import config, load
 
-    limits = Limits()
+    terms = offline.anything()
     folder.mkdir(parents=True, exist_ok=True)
-    revision, tree, read = source.read(folder, ".", limits)
+    revision, tree, read = source.read(folder, ".", terms.limits)
     more = {f"new:{path}": text.encode()} if path else {}
-    if path:
-        oid = next(iter(more))
-        files, sizes = {**tree.files, path: oid}, {**tree.sizes, oid: len(more[oid])}
-        tree = replace(tree, files=files, sizes=sizes)
-    wanted = load.wanted(tree, load.NOTHING)
-    blobs = more | read([oid for oid in wanted if oid not in more])
-    found, _ = load.load("new", revision, tree, blobs, load.NOTHING, config.anything(), config.NOWHERE, limits)
-    return found
+    for oid, data in more.items():
+        tree = replace(tree, files={**tree.files, path: oid}, sizes={**tree.sizes, oid: len(data)})
+    return offline.checked("new", (revision, tree, offline.beside(more, read)), terms)[0]
 
 
 def _check(folder: Path, file: Path, text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from reconciler.model import (
 from reconciler.plan import shown
 from reconciler.source import folder, past
 from reconciler.spec import load
-from reconciler.verbs import baseline, connection, usage
+from reconciler.verbs import baseline, connection, offline, usage
 
 if TYPE_CHECKING:
     from reconciler.gather import Reader
@@ -199,35 +198,28 @@ def _reviewed(
     args: argparse.Namespace, told: Settings, facts: HostFacts, client: Client, loaded: Loaded, checked: Checked
 ) -> Review:
     import time
+    from contextlib import ExitStack
 
     from reconciler import review
     from reconciler.controller import verify, watches
     from reconciler.inventory import requests
     from reconciler.inventory.salt import seen
     from reconciler.kube.targets import Targets
-    from reconciler.packs.render import Renderer
 
     namespace = told.config.namespace
     unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
     known = {*loaded.states, *loaded.unreadable}
     asked, salted = requests.load(client, namespace, known, time.time()), seen(client, namespace)
     standing = review.Standing(loaded.states, checked.accepted, asked.standing, salted, unreadable)
-    targets, renderer = Targets(client, inside=told.inside), Renderer(workers=1, confined=False)
+    targets, blobs = Targets(client, inside=told.inside), offline.beside(told.charts, checked.read)
 
-    def blobs(oids: Collection[str]) -> dict[str, bytes]:
-        charts = {oid: told.charts[oid] for oid in oids if oid in told.charts}
-        return charts | checked.read([oid for oid in oids if oid not in charts])
+    with ExitStack() as ends:
+        ends.callback(targets.forget_all)
+        renderer = ends.enter_context(offline.renderer())
 
-    def reader(bundle: Bundle) -> Reader:
-        return watches.reader(bundle, client, targets, renderer, blobs, facts, None)
+        def reader(bundle: Bundle) -> Reader:
+            return watches.reader(bundle, client, targets, renderer, blobs, facts, None)
 
-    try:
-        if not renderer.confinement():
-            note = "note: charts are rendered without confinement: this machine cannot keep the render worker from the network"
-            print(note, file=sys.stderr)
         return review.review(
             checked.snapshot, standing, told.rules, facts, reader, time.time(), every=args.all, named=args.clusters
         )
-    finally:
-        renderer.close()
-        targets.forget_all()

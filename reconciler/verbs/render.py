@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Stalled, UsageError, printable
-from reconciler.verbs import usage
+from reconciler.verbs import offline, usage
 
 if TYPE_CHECKING:
-    from reconciler.model import Bundle, Desired, HostFacts, Layer, Limits, Object, Rules, Snapshot
+    from reconciler.model import Bundle, Desired, Layer, Object, Rules, Snapshot
     from reconciler.packs.render import Read, Renderer
+    from reconciler.verbs.offline import Terms
 
-KUBERNETES = "v1.36.0"  # what charts see where neither the configuration nor the document says a version
 EXAMPLES = (
     ("team-a", "every layer, as YAML documents"),
     ("team-a web-stack/web", "one layer"),
@@ -31,9 +31,7 @@ EXAMPLES = (
 class _Given:
     """What the operator decided, as far as it is known here. `charts`: the files of the engines' charts by oid."""
 
-    rules: Rules
-    facts: HostFacts
-    limits: Limits
+    terms: Terms
     charts: Mapping[str, bytes]
     path: str
 
@@ -60,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     snapshot, read = _snapshot(Path(args.folder), given)
     bundle = _bundle(args.name, snapshot, given)
     layers = _chosen(bundle, args.layer, known_engine=bool(given.charts))
-    made, broken, notes = _rendered(bundle, layers, given, _with_charts(read, given))
+    made, broken, notes = _rendered(bundle, layers, given, offline.beside(given.charts, read))
     print(_as_json(bundle, made, notes) if args.output == "json" else _as_yaml(made), flush=True)
     for note in notes:
         print(printable(f"not known offline: {note}"), file=sys.stderr)
@@ -70,11 +68,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _given(args: argparse.Namespace) -> _Given:
-    from reconciler.model import Limits
-    from reconciler.spec import config
-
     if not args.config:
-        return _Given(config.anything(), config.NOWHERE, Limits(), {}, ".")
+        return _Given(offline.anything(), {}, ".")
     from reconciler import settings
 
     told = settings.load(args.config)
@@ -82,17 +77,14 @@ def _given(args: argparse.Namespace) -> _Given:
     if len(sources) != 1:
         names = ", ".join(source.name for source in told.config.sources)
         raise UsageError("--source names one of the configuration's sources", hint=f"--source, one of {names}")
-    return _Given(told.rules, told.facts(""), told.limits, told.charts, sources[0].path)
+    return _Given(offline.Terms(told.rules, told.facts(""), told.limits), told.charts, sources[0].path)
 
 
 def _snapshot(folder: Path, given: _Given) -> tuple[Snapshot, Read]:
     from reconciler.source import folder as source
-    from reconciler.spec import load
 
-    revision, tree, read = source.read(folder, given.path, given.limits)
-    blobs = read(load.wanted(tree, load.NOTHING))
-    found, _ = load.load("render", revision, tree, blobs, load.NOTHING, given.rules, given.facts, given.limits)
-    return found, read
+    found = source.read(folder, given.path, given.terms.limits)
+    return offline.checked("render", found, given.terms)[0], found[2]
 
 
 def _bundle(name: str, snapshot: Snapshot, given: _Given) -> Bundle:
@@ -104,9 +96,8 @@ def _bundle(name: str, snapshot: Snapshot, given: _Given) -> Bundle:
             print(printable(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}"), file=sys.stderr)
         hint = usage.close(name, snapshot.specs.clusters) or "nidus validate tells what is wrong with the folder"
         raise Stalled(f"no sound nested cluster {name} in this folder", hint=hint)
-    return resolve.bundle(
-        name, snapshot.content, _offered(given.rules, document.cluster.spec.engine.version), given.facts
-    )
+    rules = _offered(given.terms.rules, document.cluster.spec.engine.version)
+    return resolve.bundle(name, snapshot.content, rules, given.terms.facts)
 
 
 def _offered(rules: Rules, engine: str) -> Rules:
@@ -129,14 +120,6 @@ def _chosen(bundle: Bundle, name: str, *, known_engine: bool) -> tuple[Layer, ..
     return found
 
 
-def _with_charts(read: Read, given: _Given) -> Read:
-    def both(oids: Collection[str]) -> dict[str, bytes]:
-        charts = {oid: given.charts[oid] for oid in oids if oid in given.charts}
-        return charts | read([oid for oid in oids if oid not in charts])
-
-    return both
-
-
 def _rendered(
     bundle: Bundle, layers: Sequence[Layer], given: _Given, read: Read
 ) -> tuple[list[tuple[Desired, tuple[Object, ...]]], dict[str, str], list[str]]:
@@ -145,17 +128,11 @@ def _rendered(
 
     from reconciler.gather import render as gathered
     from reconciler.gather import scope
-    from reconciler.packs.render import Renderer
 
-    version = bundle.versions.kubernetes or KUBERNETES
+    version = bundle.versions.kubernetes or offline.newest(given.terms.rules)
     notes = _notes(bundle, given, version)
-    renderer = Renderer(workers=1, confined=False)
-    try:
-        if not renderer.confinement():
-            notes.append("charts ran without confinement: this machine cannot keep them from the network")
+    with offline.renderer() as renderer:
         rendered, broken = _each(layers, renderer, read, version, notes)
-    finally:
-        renderer.close()
     known = scope.Scopes(_nobody, scope.declared((layer.target, objects) for layer, objects in rendered))
     salt, made = secrets.token_bytes(32), gathered.desired(bundle, rendered, known, "")
     for one in made:

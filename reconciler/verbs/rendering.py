@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import Stalled
 from reconciler.model import replace
-from reconciler.verbs import spaces
+from reconciler.verbs import offline, spaces
 
 if TYPE_CHECKING:
-    from reconciler.model import HostFacts, Layer, NestedCluster, ProfileDocument, Rules, Snapshot, Violation
+    from reconciler.model import HostFacts, Layer, ProfileDocument, Rules, Snapshot, Violation
     from reconciler.packs.render import Read, Renderer
     from reconciler.spec.codes import Code
 
@@ -48,16 +48,9 @@ def mistakes(
     packs = _packs(snapshot, rules, facts)
     if not packs:
         return (), ()
-    from reconciler.packs.render import Renderer
-
     workers = max(1, min(WORKERS, os.cpu_count() or 1, len(packs)))
-    renderer = Renderer(workers, confined=False)
-    try:
-        if not renderer.confinement():
-            print("note: charts are rendered without confinement: they could reach the network", file=sys.stderr)
+    with offline.renderer(workers) as renderer:
         tried = _tried(packs, renderer, read, workers, progress)
-    finally:
-        renderer.close()
     errors = [(pack, found) for pack, found in tried if isinstance(found, Stalled)]
     rendered = [(pack, found) for pack, found in tried if isinstance(found, spaces.Spaces)]
     failed = {name for pack, _ in errors for name in pack.clusters}  # what else they make is not known
@@ -90,22 +83,13 @@ def _packs(snapshot: Snapshot, rules: Rules, facts: HostFacts) -> list[_Pack]:
     first: dict[str, _Pack] = {}
     used: dict[str, list[str]] = defaultdict(list)
     for name, document in sorted(snapshot.specs.clusters.items()):
-        version = _kubernetes(document.cluster, rules)
+        version = document.cluster.spec.kubernetes.version or offline.newest(rules)
         for layer, profile in resolve.packs(name, snapshot.content, rules, facts):
             spec = [profile.path, layer.name, layer.kind, layer.spec, layer.files, layer.context, layer.namespace]
             key = digest([*spec, version])
             first.setdefault(key, _Pack(replace(layer, digest=key), profile, version, ()))
             used[key].append(name)
     return [replace(pack, clusters=tuple(used[key])) for key, pack in first.items()]
-
-
-def _kubernetes(cluster: NestedCluster, rules: Rules) -> str:
-    """The version to render for: the cluster's own, else the newest offered."""
-    from reconciler.model import EngineConfig
-    from reconciler.spec import semver
-
-    offered = rules.kubernetes_versions or EngineConfig(versions=()).kubernetes_versions
-    return cluster.spec.kubernetes.version or max(offered, key=lambda one: semver.version(one.removeprefix("v")))
 
 
 def _tried(

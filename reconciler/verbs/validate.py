@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
-from reconciler.verbs import mistakes, unadded
+from reconciler.verbs import mistakes, offline, unadded
 
 if TYPE_CHECKING:
-    from reconciler.model import HostFacts, Limits, Rules, Snapshot, Violation
+    from reconciler.model import Limits, Snapshot, Violation
     from reconciler.packs.render import Read
+    from reconciler.verbs.offline import Terms
 
 
 EXAMPLES = (
@@ -46,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
     if folder is None:
         return 0
     gc.disable()  # a short process with many small objects: collecting them costs more than keeping them
-    (rules, facts), limits, wrong, config = _config(args.config)
-    snapshot, blobs, read = _load(Path(folder), rules, facts, limits)
+    terms, wrong, config = _config(args.config)
+    snapshot, blobs, read = _load(Path(folder), terms)
     sources = {args.config: config} | {path: blobs[oid] for path, oid in snapshot.tree.items() if oid in blobs}
-    unrendered, homeless = ((), ()) if args.no_render else _rendered(snapshot, read, rules, facts)
+    unrendered, homeless = ((), ()) if args.no_render else _rendered(snapshot, read, terms)
     causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations, *unrendered}))
-    warnings = (*_warnings(folder, snapshot, blobs, limits), *unadded.warnings(folder, snapshot), *homeless)
+    warnings = (*_warnings(folder, snapshot, blobs, terms.limits), *unadded.warnings(folder, snapshot), *homeless)
     found = mistakes.Found(folder, snapshot, causes, following, warnings, sources)
     print(mistakes.as_json(found) if args.output == "json" else mistakes.as_text(found))
     return 1 if causes else 0
@@ -71,42 +72,36 @@ def _folder(paths: Sequence[str], folder: str) -> str | None:
     return (folder or ".") if not paths or any(root in Path(path).resolve().parents for path in paths) else None
 
 
-def _config(file: str) -> tuple[tuple[Rules, HostFacts], Limits, tuple[Violation, ...], bytes]:
-    from reconciler.model import Limits
+def _config(file: str) -> tuple[Terms, tuple[Violation, ...], bytes]:
     from reconciler.spec import config
 
     if not file:
-        return (config.anything(), config.NOWHERE), Limits(), (), b""
+        return offline.anything(), (), b""
     try:
         data = Path(file).read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror or error}", hint="--config FILE") from error
     found, violations = config.read(data, file)
     if found is None:
-        return (config.anything(), config.NOWHERE), Limits(), violations, data
-    return (config.rules(found.spec), config.facts(found.spec)), found.spec.limits, (), data
+        return offline.anything(), violations, data
+    return offline.Terms(config.rules(found.spec), config.facts(found.spec), found.spec.limits), (), data
 
 
-def _rendered(
-    snapshot: Snapshot, read: Read, rules: Rules, facts: HostFacts
-) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
+def _rendered(snapshot: Snapshot, read: Read, terms: Terms) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
     from reconciler.verbs import rendering
 
     progress = rendering.Progress()
     try:
-        return rendering.mistakes(snapshot, read, rules, facts, progress)
+        return rendering.mistakes(snapshot, read, terms.rules, terms.facts, progress)
     finally:
         progress.end()
 
 
-def _load(folder: Path, rules: Rules, facts: HostFacts, limits: Limits) -> tuple[Snapshot, Mapping[str, bytes], Read]:
+def _load(folder: Path, terms: Terms) -> tuple[Snapshot, Mapping[str, bytes], Read]:
     from reconciler.source import folder as source
-    from reconciler.spec import load
 
-    revision, tree, read = source.read(folder, ".", limits)
-    blobs = read(load.wanted(tree, load.NOTHING))
-    snapshot, _ = load.load("validate", revision, tree, blobs, load.NOTHING, rules, facts, limits)
-    return snapshot, blobs, read
+    found = source.read(folder, ".", terms.limits)
+    return *offline.checked("validate", found, terms), found[2]
 
 
 def _warnings(folder: str, snapshot: Snapshot, blobs: Mapping[str, bytes], limits: Limits) -> Iterator[Violation]:

@@ -1,0 +1,73 @@
+"""What verbs share that read a folder's documents, check them by somebody's rules, and render what they make of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.model import HostFacts, Limits, Revision, Rules, Snapshot, Tree
+    from reconciler.packs.render import Read, Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What documents are checked by."""
+
+    rules: Rules
+    facts: HostFacts
+    limits: Limits
+
+
+def anything() -> Terms:
+    """Terms that allow whatever some configuration could."""
+    from reconciler.model import Limits
+    from reconciler.spec import config
+
+    return Terms(config.anything(), config.NOWHERE, Limits())
+
+
+def checked(name: str, found: tuple[Revision, Tree, Read], terms: Terms) -> tuple[Snapshot, Mapping[str, bytes]]:
+    """The documents of a folder (`source.folder.read`), checked as those of source `name`; the bytes that were read for it, by
+    oid."""
+    from reconciler.spec import load
+
+    revision, tree, read = found
+    blobs = read(load.wanted(tree, load.NOTHING))
+    snapshot, _ = load.load(name, revision, tree, blobs, load.NOTHING, terms.rules, terms.facts, terms.limits)
+    return snapshot, blobs
+
+
+def newest(rules: Rules) -> str:
+    """The newest version of Kubernetes that is offered: where neither a document nor a server says one, charts see this."""
+    from reconciler.model import EngineConfig
+    from reconciler.spec import semver
+
+    offered = rules.kubernetes_versions or EngineConfig(versions=()).kubernetes_versions
+    return max(offered, key=lambda one: semver.version(one.removeprefix("v")))
+
+
+@contextmanager
+def renderer(workers: int = 1) -> Iterator[Renderer]:
+    """Render workers, as confined as this machine can; where it cannot, standard error says so."""
+    from reconciler.packs.render import Renderer
+
+    opened = Renderer(workers, confined=False)
+    try:
+        if not opened.confinement():
+            print("note: charts are rendered without confinement: they could reach the network", file=sys.stderr)
+        yield opened
+    finally:
+        opened.close()
+
+
+def beside(charts: Mapping[str, bytes], read: Read) -> Read:
+    """A reader of these files by oid, and of those that another reads."""
+
+    def both(oids: Collection[str]) -> dict[str, bytes]:
+        return {oid: charts[oid] for oid in oids if oid in charts} | read([oid for oid in oids if oid not in charts])
+
+    return both
