@@ -62,6 +62,21 @@ def test_one_mark_is_not_waited_for_and_a_burst_is() -> None:
     assert wake.take().generation == 2
 
 
+def test_a_burst_is_waited_for_where_each_sync_is_quicker_than_the_next_mark() -> None:
+    """A thousand marks, one every 40 ms, were a sync each."""
+    pauses, syncs = Pauses(), 0
+    wake = Trigger(clock=lambda: pauses.now)
+    marks = iter(range(1, 101))
+    while (mark := next(marks, None)) is not None:
+        wake.up("webhook", generation=mark)
+        pauses._then = lambda: [wake.up("webhook", generation=one) for one in [next(marks, None)] if one]  # type: ignore[assignment, return-value]
+        wake.wait(10.0, pauses, longest=100.0)
+        assert wake.take().generation
+        syncs += 1
+        pauses.now += 0.04
+    assert syncs <= 2
+
+
 def test_a_burst_without_end_is_not_waited_for_for_ever() -> None:
     marks = itertools.count(3)
     pauses = Pauses(lambda: wake.up("webhook", generation=next(marks)))

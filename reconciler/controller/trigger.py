@@ -1,5 +1,6 @@
 """Why and since when a source should look again. A wake holds no work, and several before a sync count as one (W3)."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -39,7 +40,7 @@ class Trigger:
         self._lock = threading.Lock()
         self._trigger, self._at = "", 0.0
         self._forced = self._again = self._recall = False
-        self._marks, self._last = 0, 0.0
+        self._marks, self._last = 0, -math.inf
 
     def up(
         self,
@@ -61,8 +62,11 @@ class Trigger:
             self._again = self._again or again or forced
             self._recall = self._recall or recall
             self.generation, self.resync = max(self.generation, generation), max(self.resync, resync)
-            self._marks += bool(generation)
-            self._last = self._clock()
+            if generation:
+                now = (
+                    self._clock()
+                )  # one that soon follows another is part of a burst, also where a sync was quicker than both
+                self._marks, self._last = self._marks + (STORM if now - self._last < QUIET else 1), now
             self._event.set()
 
     def keep(self, woken: Woken) -> None:
