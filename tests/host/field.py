@@ -19,7 +19,8 @@ from devhost.audit import Audit
 
 ROOT = Path(__file__).resolve().parents[2]
 API = "nidus.dev/v1alpha1"
-LEASE = "8s"  # long enough for a busy machine; `hurry` shortens it where a killed controller's successor is waited for
+LEASE = "8s"  # long enough for a busy machine
+HURRIED = "2s"  # where the successor of a killed controller is waited for
 
 
 @dataclass
@@ -54,8 +55,16 @@ class Field:
 
     def hurry(self) -> None:
         """A short Lease from the next start on, so that the successor of a killed controller need not wait long."""
+        self._lease(LEASE, HURRIED)
+
+    def calm(self) -> None:
+        """The usual Lease again, from the next start on."""
+        self._lease(HURRIED, LEASE)
+
+    def _lease(self, before: str, after: str) -> None:
         text = self.stage.config.read_text()
-        self.stage.config.write_text(text.replace(f"duration: {LEASE}", "duration: 2s"))
+        assert f"duration: {before}" in text
+        self.stage.config.write_text(text.replace(f"duration: {before}", f"duration: {after}"))
 
     def start(self, **environment: str) -> stage.Controller:
         self.controller = stage.start(
