@@ -57,7 +57,12 @@ def run(args: argparse.Namespace) -> int:
         is_new = contexts.write(file, contexts.marked(found.entries(name, held.port if held else 0)))
     forward = f"; forward held by pid {held.pid}" if held else f"; it leads to {found.endpoint}"
     print(f"context {name} {'written' if is_new else 'is there'}{forward}")
-    print(f"  {file}: kubectl --context {name} get namespaces; nidus disconnect {args.name} removes it")
+    for word, told in (
+        ("file", file),
+        ("use", f"kubectl --context {name} get namespaces"),
+        ("remove", f"nidus disconnect {args.name}"),
+    ):
+        print(f"  {word:<6}  {told}")
     _warn(found, held)
     return 0
 

@@ -4,7 +4,6 @@ next."""
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import sys
@@ -95,7 +94,7 @@ def _story(folder: Path, once: bool, ends: ExitStack) -> int:
         )
         return 1
     applied = _second_commit(controller, set_)
-    _next_steps(host, set_)
+    _next_steps(folder, host, set_)
     if once:
         return 0 if applied else 1
     return _stay(controller, folder)
@@ -159,22 +158,33 @@ def _second_commit(controller: Controller, stage: Stage) -> bool:
     return False
 
 
-def _next_steps(host: Host, stage: Stage) -> None:
-    path = os.pathsep.join((str(Path(sys.executable).parent), str(host.tools["kubectl"].parent)))
+def _next_steps(folder: Path, host: Host, stage: Stage) -> None:
+    """The first commands of the tour that README.md tells."""
+    quoted = shlex.quote(str(_programs(folder / "bin", host)))
     print(
         f"""
-What to type next, in a second terminal:
-  export PATH={shlex.quote(path)}:$PATH KUBECONFIG={shlex.quote(str(host.kubeconfig))}
-  nidus status
-  nidus status team-a-dev
-  kubectl get nestedclusters.nidus.dev -A
-  nidus connect team-a-dev && kubectl --context nidus_team-a-dev get deployments -A
+What to type next, in a second terminal; the tour in README.md tells more:
+  export PATH={quoted}:$PATH KUBECONFIG={shlex.quote(str(host.kubeconfig))}
   cd {shlex.quote(str(stage.repository.work))}
+  nidus status
+  nidus status team-a-prod
+  nidus connect team-a-dev
+  kubectl --context nidus_team-a-dev get deployments -A
   sed -i 's/replicas: 3/replicas: 4/' clusters/team-a-dev.yaml
   nidus plan --config ../nidus.yaml
-  git commit -am "Four replicas" && git push origin HEAD:main
+  git commit -qam "Four replicas" && git push -q origin HEAD:main
 """
     )
+
+
+def _programs(folder: Path, host: Host) -> Path:
+    """A folder with `nidus` and `kubectl` alone: what a second terminal needs on its path."""
+    folder.mkdir(exist_ok=True)
+    for program in (Path(sys.executable).with_name("nidus"), host.tools["kubectl"]):
+        link = folder / program.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(program)
+    return folder
 
 
 def _stay(controller: Controller, folder: Path) -> int:
