@@ -34,6 +34,7 @@ READS = re.compile(r"(nidus (status|why)|kubectl \S+ \S+ get)\b")
 NAMES = re.compile(r"(?<=sha1:)[0-9a-f]{7}\b|(?<=approve )[0-9a-f]{12}\b|(?<=approved )[0-9a-f]{12}\b")
 """What is another in each run, and in commands typed after: abbreviated commits, and digests of what is held."""
 CHANGING = {
+    r"\(combined from similar events\): ": "",
     r"\x1b\[[0-9;?]*[a-zA-Z]": "",
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(Z| UTC)": "TIME",
     r"\b\d+(\.\d+)?[smh]\b": "AGE",
