@@ -150,7 +150,11 @@ def clone(tmp_path: Path) -> Path:
     for entry in ROOT.iterdir():
         if entry.name not in {".nidus", ".venv", ".git"}:
             (folder / entry.name).symlink_to(entry)
-    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / ".venv").mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if entry.name != ".installed":
+            (folder / ".venv" / entry.name).symlink_to(entry)
+    (folder / ".venv" / ".installed").touch()  # nothing is to be installed, whatever the times of the files say
     return folder
 
 
