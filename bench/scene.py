@@ -85,7 +85,9 @@ class Scene:
             if self.controller.process.poll() is not None:
                 break
             time.sleep(pause)
-        raise SystemExit(f"not within {seconds:.0f} s: {what}\n{self.controller.tail()}")
+        ended = self.controller.process.poll()
+        how = f"the controller ended with {ended} before" if ended is not None else f"not within {seconds:.0f} s"
+        raise SystemExit(f"{how}: {what}\n{self.controller.tail(60)}")
 
     def audit(self) -> audit.Audit:
         """The audit log of the host from now on."""

@@ -44,7 +44,6 @@ STALL = 180.0  # seconds a worker may not move: longer than any single call or r
 SYNC_STALL = 900.0  # seconds one sync of a source may take: several commands of git, each with its own deadline
 LISTENER_STALL = 60.0  # seconds the loop of a listener may not move: it never works for a request itself
 STALE = 300.0  # seconds without a watch on the host before a leader says so
-ENDS = frozenset({"Ready", "Suspended", "Held", "Invalid"})  # words that do not pass by themselves
 GRACE = 20.0  # seconds a stop gives the passes under way (H2)
 LAST = 45.0  # seconds a stop may take in all: less than the terminationGracePeriodSeconds of deploy/controller.yaml
 
@@ -185,22 +184,6 @@ class Service:
         self._stop.set()
         if not self._leading:
             self.lease.release()
-
-    def settle(self, seconds: float, progress: Callable[[str], None] = lambda text: None) -> bool:
-        """Wait at most `seconds` until every cluster is Ready, or until those that are not wait for a human. Returns whether all are
-        Ready. `progress` is called with what is new of a cluster."""
-        deadline, told = time.monotonic() + seconds, dict[str, str]()
-        while self.sources is not None and time.monotonic() < deadline:
-            views = self.reporter.clusters.copy()
-            for name, view in views.items():
-                if told.get(name) != view.word:
-                    told[name] = view.word
-                    progress(f"{name} {view.word}")
-            known = not self.sources.unread() and len(views) >= len(self.registry.names())
-            if known and {view.word for view in views.values()} <= ENDS and self.queue.depth() == (0, 0):
-                return {view.word for view in views.values()} <= {"Ready", "Suspended"}
-            time.sleep(0.1)
-        return False
 
     def stop(self) -> None:
         """Finish the objects in flight, persist, give the Lease back (H2). Calling it twice does nothing."""

@@ -117,13 +117,14 @@ def _chosen(client: Client, namespace: str, name: str) -> list[tuple[str, str]]:
 
 def _once(args: argparse.Namespace) -> int:
     from reconciler.controller.service import Service
+    from reconciler.controller.settling import settled
     from reconciler.report import why
 
     told = connection.configured(args)
     service = Service(told, listens=False)
     try:
         service.start()
-        settled = service.settle(args.timeout, _progress if sys.stderr.isatty() else lambda text: None)
+        done = settled(service, args.timeout, _progress if sys.stderr.isatty() else lambda text: None)
     finally:
         service.stop()
     for name, view in sorted(service.reporter.clusters.items()):
@@ -131,7 +132,7 @@ def _once(args: argparse.Namespace) -> int:
         print(printable(f"{name}: {view.word}" + (f": {message}" if message else "")))
         for line in why.of(view, None).advice:
             print(printable(f"  {line}"))
-    return usage.DONE if settled else usage.FAILED
+    return usage.DONE if done else usage.FAILED
 
 
 def _progress(text: str) -> None:
