@@ -277,6 +277,7 @@ def test_requests_that_could_not_be_listed_are_listed_again(house: House) -> Non
 
 
 def test_a_spent_request_whose_removal_failed_is_removed_again(house: House) -> None:
+    record(house.server, "a")
     house.leads()
     house.server.fail(answer(500), on("delete", kind="Request"))
     request(house.server, 1, "suspend", cluster="a")
