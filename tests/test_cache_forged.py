@@ -21,8 +21,9 @@ KINDS = {kind for _, kind in watches.KINDS}
 
 
 def forged(name: str, namespace: str = "tenant", **more: Any) -> dict[str, Any]:
-    meta = {"name": name, "namespace": namespace, "labels": LABELS | {"other": "x" * 60}}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": "x" * LARGE}, **more}
+    labels, notes = LABELS | {"other": "x" * 60}, {"a": "x" * LARGE}
+    meta = {"name": name, "namespace": namespace, "labels": labels, "annotations": notes}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta, **more}
 
 
 def forge(fleet: Fleet, count: int = 20) -> None:
@@ -127,11 +128,11 @@ def test_a_listed_object_that_went_without_a_word_is_made_again(fleet: Fleet) ->
     fleet.run()
     with fleet.host.core.lock:  # DELETED events that nobody gets
         del fleet.host.core.storage._objects[("", "services")][(SERVICE.namespace, SERVICE.name)]
-        del fleet.host.core.storage._objects[("", "configmaps")][("tenant", "forged-3")]
+        del fleet.host.core.storage._objects[("", "serviceaccounts")][("tenant", "forged-3")]
     fleet.now += 1000.0
     fleet.run(seconds=120.0)
     assert fleet.host.get("", "Service", SERVICE.namespace, SERVICE.name) is not None
-    assert fleet.cache is not None and fleet.cache.cluster(ObjectRef("", "ConfigMap", "tenant", "forged-3")) == ""
+    assert fleet.cache is not None and fleet.cache.cluster(ObjectRef("", "ServiceAccount", "tenant", "forged-3")) == ""
 
 
 def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones() -> None:
@@ -140,10 +141,10 @@ def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones() -> None:
     for number in range(12):
         server.put(forged(f"c{number:02d}", "default"))
     client = Client(Transport(Api(server), limits=Limits(size=3 * LARGE)))
-    found, _ = client.raw_list("", "ConfigMap", labels="nidus.dev/cluster", kept=lambda head, raw: (head, b""))
+    found, _ = client.raw_list("", "ServiceAccount", labels="nidus.dev/cluster", kept=lambda head, raw: (head, b""))
     assert [head.ref.name for head, _ in found] == [f"c{number:02d}" for number in range(12)]
     with pytest.raises(ApiError, match="more than"):
-        Client(Transport(Api(server), limits=Limits(size=LARGE // 2))).raw_list("", "ConfigMap")
+        Client(Transport(Api(server), limits=Limits(size=LARGE // 2))).raw_list("", "ServiceAccount")
 
 
 @pytest.mark.parametrize(

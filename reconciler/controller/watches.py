@@ -28,6 +28,7 @@ from reconciler.settings import Settings
 OURS = ((MANAGED_BY, "nidus"),)
 CLUSTER = f"{HOST}/cluster"
 REQUEST = f"{HOST}/request"  # the label of requests that an earlier release kept as ConfigMaps
+# No ConfigMaps: reading those of the whole host is a right too much for the few that a chart may have, which passes read.
 KINDS: tuple[tuple[str, str], ...] = (
     ("", "Namespace"),
     ("", "ResourceQuota"),
@@ -36,7 +37,6 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("rbac.authorization.k8s.io", "RoleBinding"),
     ("", "Service"),
     ("", "ServiceAccount"),
-    ("", "ConfigMap"),
     ("apps", "StatefulSet"),
     ("apps", "Deployment"),
     ("networking.k8s.io", "Ingress"),
@@ -146,8 +146,8 @@ class Watches:
         own = settings.config.namespace
         selections = [Selection(group, kind, OURS) for group, kind in KINDS]
         selections.append(Selection("", "Pod", (ENGINE,)))
-        selections.append(Selection("nidus.dev", "Request", (), own))
-        selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own))
+        selections.append(Selection("nidus.dev", "Request", (), own, bodies=False))
+        selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own, bodies=False))
         selections.append(Selection("nidus.dev", "Source", (), own))
         selections.append(Selection("nidus.dev", "NestedCluster", (), own, bodies=False))
         selections.append(Selection("", "ConfigMap", (RECORDS,), own, bodies=False))

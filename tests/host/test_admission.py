@@ -246,6 +246,33 @@ def test_what_it_exposes_is_the_api_server_of_the_cluster(almighty: Client, acco
     almighty.create(made("v1", "Service", tenant, spec={"type": "LoadBalancer", "ports": ports}))
 
 
+def test_the_domain_of_the_operator_bounds_the_host_names(
+    empty_host: TestHost, almighty: Client, account: Account, tenant: str
+) -> None:
+    """Written into policy nidus-objects: the configuration is for the controller, and not for who stole its token."""
+    admin, cluster, name = empty_host.client, f"{account.name}-a", f"nidus-objects-{account.name}"
+    policy = admin.get("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", name)
+    assert policy is not None
+    variables = [one | ({"expression": '".nested.example.com"'} if one["name"] == "domain" else {})
+                 for one in policy["spec"]["variables"]]  # fmt: skip
+    admin.patch(policy["apiVersion"], policy["kind"], name, "", {"spec": {"variables": variables}})
+    inside, below = ingress(tenant, cluster, "a.nested.example.com"), "below the domain"
+    outside = ingress(tenant, cluster, "a.example.com")
+    assert below in refused(almighty, outside)
+    told = "external-dns.alpha.kubernetes.io/hostname"
+    for changed in (
+        {"spec": inside["spec"] | {"tls": [{"hosts": ["a.nested.example.com", "bank.example.com"]}]}},
+        {"metadata": inside["metadata"] | {"annotations": {told: "a.nested.example.com, bank.example.com"}}},
+    ):
+        assert below in refused(almighty, inside | changed)
+    balancer = made("v1", "Service", tenant, spec={"type": "LoadBalancer", "ports": [{"port": 443}]})
+    balancer["metadata"]["annotations"] = {told: "bank.example.com"}
+    assert below in refused(almighty, balancer)
+    balancer["metadata"]["annotations"] = {told: "b.nested.example.com"}
+    almighty.create(balancer)
+    almighty.create(inside | {"spec": inside["spec"] | {"tls": [{"hosts": ["a.nested.example.com"]}]}})
+
+
 def ingress(space: str, service: str, *hosts: str) -> Body:
     path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"number": 443}}}}
     rules = [{"host": host, "http": {"paths": [path]}} if host else {"http": {"paths": [path]}} for host in hosts]

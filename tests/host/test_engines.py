@@ -105,6 +105,30 @@ def test_it_locks_no_secret_of_ours(almighty: Client, engine: Client, tenant: st
         engine.patch("v1", "Secret", "one", tenant, {"immutable": True})
 
 
+def test_its_objects_are_bounded_in_bytes(empty_host: TestHost, engine: Client, tenant: str) -> None:
+    """Counts alone bound no bytes of the host's etcd."""
+    why = "no object of this size"
+    for kind, field in (("ConfigMap", "data"), ("Secret", "stringData")):
+        for number, characters in enumerate((900_000, 500_000)):
+            body = made("v1", kind, tenant, **{field: {"a": "x" * characters}})
+            if number == 0:
+                assert why in refused(engine, body)
+        engine.create(body)
+    large = made("v1", "ConfigMap", tenant, data={"a": "x" * 900_000})
+    large["metadata"]["name"] = "large"
+    empty_host.client.create(large)
+    engine.patch("v1", "ConfigMap", "large", tenant, {"data": {"a": "x" * 899_000}})
+    with pytest.raises(ApiError, match=why):
+        engine.patch("v1", "ConfigMap", "large", tenant, {"data": {"b": "x" * 2000}})
+    for body in (
+        made("v1", "ServiceAccount", tenant, automountServiceAccountToken=False),
+        made("v1", "Service", tenant, spec={"ports": [{"port": 443}]}),
+        made("coordination.k8s.io/v1", "Lease", tenant, spec={"holderIdentity": "one"}),
+    ):
+        body["metadata"]["labels"] = {f"label-{number}": "x" * 60 for number in range(4000)}
+        assert why in refused(engine, body)
+
+
 def test_it_keeps_nothing_from_being_deleted(engine: Client, tenant: str) -> None:
     for kind in ("ConfigMap", "Secret", "ServiceAccount"):
         body = made("v1", kind, tenant)

@@ -172,10 +172,19 @@ def test_a_request_can_be_removed_when_it_is_spent(account: Account, operator: C
 def test_the_items_of_a_request_are_bounded_together(account: Account, operator: Client) -> None:
     """The controller holds all requests in memory."""
     long = asked(account, f"operator-{account.name}", "approve")
-    long["spec"]["items"] = ["a" * 1024] * 500
-    assert "too long together" in refused(operator, long)
-    long["spec"]["items"] = ["a" * 250] * 500
+    for items in (["a" * 1024] * 500, ["\u00e4" * 100] * 350):
+        long["spec"]["items"] = items
+        assert "too long together" in refused(operator, long)
+    long["spec"]["items"] = ["a" * 130] * 500
     operator.create(long)
+    for more in (
+        {"annotations": {f"a{number}": "b" for number in range(9)}},
+        {"annotations": {"a": "\u00e4" * 3000}},
+        {"labels": {f"a{number}": "b" for number in range(17)}},
+    ):
+        much = asked(account, f"operator-{account.name}", "approve")
+        much["metadata"] |= {"name": "much", **more}
+        assert "no long or many annotations" in refused(operator, much)
 
 
 def test_operators_ask_for_a_sync_and_mark_no_webhook(
