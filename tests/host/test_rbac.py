@@ -29,7 +29,6 @@ ELSEWHERE_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
     (RBAC, "rolebindings", READS + WRITES),
     ("", "services", READS),
     ("", "serviceaccounts", READS),
-    ("", "configmaps", READS),
     ("", "pods", READS),
     ("", "persistentvolumeclaims", READS),
     ("apps", "statefulsets", READS),
@@ -39,7 +38,7 @@ ELSEWHERE_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 ELSEWHERE_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     ("", "secrets", READS + WRITES),
-    ("", "configmaps", WRITES),
+    ("", "configmaps", READS + WRITES),
     ("", "services", WRITES),
     ("", "serviceaccounts", (*WRITES, "impersonate")),
     ("", "serviceaccounts/token", ("create",)),
@@ -198,8 +197,8 @@ def test_the_engine_has_its_namespace_only(account: Account, tenant: str) -> Non
         ("coordination.k8s.io", "leases", every),
         ("apps", "statefulsets", (*READS, "patch")),
         ("apps", "deployments", (*READS, "patch")),
-        ("", "events", (*READS, "create")),
-        ("events.k8s.io", "events", (*READS, "create")),
+        ("", "events", READS),
+        ("events.k8s.io", "events", READS),
     ]
     wait_until(lambda: may(engine, tenant, "", "secrets", "create"))
     assert wrong(engine, tenant, allowed, True) == []
@@ -208,6 +207,8 @@ def test_the_engine_has_its_namespace_only(account: Account, tenant: str) -> Non
         ("networking.k8s.io", "networkpolicies", every),
         ("policy", "poddisruptionbudgets", every),
         ("", "serviceaccounts", every),
+        ("", "events", WRITES),
+        ("events.k8s.io", "events", WRITES),
         ("apps", "deployments", ("create", "delete")),
         (RBAC, "rolebindings", WRITES),
         ("", "resourcequotas", WRITES),
