@@ -41,7 +41,7 @@ site: .venv/docs/.installed
 	git ls-files -z '*.md' deploy .pre-commit-hooks.yaml LICENSE | xargs -0 cp --parents -t build/pages
 	.venv/docs/bin/mkdocs build
 	! grep -rEn '<(script|link|img|iframe|source)[^>]+(src|href)="?(https?:)?//' --include='*.html' build/site
-	! grep -rEn '^(<p>)?(\||[-*] )' --include='*.html' build/site # a table or list that lacks the empty line before it
+	! grep -rEn '^(<p>)?(\||[-*] [^ ])' --include='*.html' build/site # a table or list that lacks the empty line before it
 	! grep -rEn '(url\(|@import )["'"'"']?(https?:)?//' --include='*.css' build/site
 
 # What the image is made of: every package with its version and the hashes of its files, for Linux on x86-64 and arm64.
