@@ -24,9 +24,9 @@ from reconciler.model import (
     replace,
 )
 from reconciler.spec import config as configuration
-from reconciler.spec import semver
+from reconciler.spec import semver, units
 
-LARGEST = 2 << 20  # bytes read of the configuration file; one of 1 MiB is too large
+LARGEST = units.size(Limits().file)  # bytes of the configuration file
 SHOWN = 20  # mistakes of it that are told: a running controller writes them into status objects and Events
 FILES = Path("/etc/nidus")  # where deploy/controller.yaml mounts what is read
 
@@ -116,7 +116,7 @@ def environment(name: str, default: str = "") -> str:
 
 
 def content(file: Path) -> bytes:
-    """The bytes of the configuration file, no more than show that it is too large. Raises OSError."""
+    """The bytes of the configuration file, no more than shows that it is too large. Raises OSError."""
     with file.open("rb") as opened:
         return opened.read(LARGEST + 1)
 

@@ -205,7 +205,8 @@ class Fleet:
             self.turns.take()
         if self.unheard:
             try:
-                rounds.heard(self._client(self.host), HOME, self.registry, self.queue, self._admit_again)
+                client = self._client(self.host)
+                rounds.heard(client, HOME, self.registry, self.queue, self._admit_again, lambda told: None)
                 self.unheard = False
             except ApiError:
                 pass

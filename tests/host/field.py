@@ -55,16 +55,16 @@ class Field:
 
     def hurry(self) -> None:
         """A short Lease from the next start on, so that the successor of a killed controller need not wait long."""
-        self._lease(LEASE, HURRIED)
+        self._lease(HURRIED)
 
     def calm(self) -> None:
         """The usual Lease again, from the next start on."""
-        self._lease(HURRIED, LEASE)
+        self._lease(LEASE)
 
-    def _lease(self, before: str, after: str) -> None:
-        text = self.stage.config.read_text()
-        assert f"duration: {before}" in text
-        self.stage.config.write_text(text.replace(f"duration: {before}", f"duration: {after}"))
+    def _lease(self, duration: str) -> None:
+        config = yaml.safe_load(self.stage.config.read_text())
+        config["spec"]["lease"]["duration"] = duration
+        self.stage.config.write_text(yaml.safe_dump(config))
 
     def start(self, **environment: str) -> stage.Controller:
         self.controller = stage.start(
