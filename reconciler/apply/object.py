@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from reconciler.errors import ApiError, ErrorClass, one_line
+from reconciler.errors import ApiError, ErrorClass, one_line, printable
 from reconciler.kube.client import Applied, Client
 from reconciler.kube.sending import send
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
@@ -44,7 +44,7 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
 def _told(error: ApiError, change: Change) -> str:
     if error.kind == ErrorClass.NAMESPACE_MISSING and change.target.nested:
         way = "make it in an earlier pack, or list it in spec.namespaces of the cluster"
-        return f"there is no namespace {change.ref.namespace}: {way}"
+        return printable(f"there is no namespace {change.ref.namespace}: {way}")
     return error.message
 
 

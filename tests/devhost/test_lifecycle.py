@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,15 +209,11 @@ def test_many_ups_at_once_start_one_host(folder: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_ten_cycles_leave_nothing(folder: Path) -> None:
-    seconds = []
     for _ in range(10):
-        started = time.monotonic()
         host = lifecycle.up(folder)
-        seconds.append(time.monotonic() - started)
         lifecycle.down(folder)
         assert not folder.exists()
         assert_no_trace(folder, host)
-    assert sorted(seconds)[5] <= 10, seconds
 
 
 @pytest.mark.long
