@@ -113,7 +113,7 @@ class Lab(Field):
 
 def opened_lab(account: Account, folder: Path, spec: Mapping[str, Any] | None = None) -> Lab:
     """A lab on the account's host."""
-    patient = {"lease": {"duration": "30s"}}  # a busy machine loses no Lease; `hurry` where a successor is waited for
+    patient = {"lease": {"duration": "30s"}}  # a busy machine loses no Lease; `calm` where a successor is waited for
     made = opened(account, folder, {**patient, **dict(spec or {})})
     return Lab(made.account, made.stage, proxy=before_host(account.kubeconfig, folder / "proxy"))
 
