@@ -13,6 +13,7 @@ Waiting and held are outcomes (`model.Result`), validation problems are values (
 Any other exception is a bug: it is logged with its traceback.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 LINE = 1000  # characters of one message
@@ -31,6 +32,12 @@ def one_line(text: object, limit: int = LINE) -> str:
     """`text` as one printable line of at most `limit` characters; "" for a value that is no string. For text of others
     that is shown to people."""
     return printable(text[: 2 * limit])[:limit] if isinstance(text, str) else ""
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """The first `most` names, and how many there are besides: `a, b and 3 more`."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 class NidusError(Exception):

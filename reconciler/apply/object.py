@@ -12,7 +12,7 @@ from reconciler.kube.client import Applied, Client
 from reconciler.kube.sending import send
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
 from reconciler.plan import conflict, fields, handover, suspects
-from reconciler.plan.kinds import NAMESPACED
+from reconciler.plan.kinds import MAKE_NAMESPACE, NAMESPACED
 
 Key = tuple[Target, ObjectRef]
 FAILING = frozenset({str(ErrorClass.VERSION_MISSING), "EndedFailed"})  # reasons of a skip that only a commit mends
@@ -43,8 +43,7 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
 
 def _told(error: ApiError, change: Change) -> str:
     if error.kind == ErrorClass.NAMESPACE_MISSING and change.target.nested:
-        way = "make it in an earlier pack, or list it in spec.namespaces of the cluster"
-        return printable(f"there is no namespace {change.ref.namespace}: {way}")
+        return printable(f"there is no namespace {change.ref.namespace}: {MAKE_NAMESPACE}")
     return error.message
 
 

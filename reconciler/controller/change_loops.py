@@ -9,11 +9,12 @@ from typing import Any
 from reconciler.controller.changes import Changes
 from reconciler.controller.merges import Open
 from reconciler.controller.registry import Registry
-from reconciler.controller.reviewing import Read, Reviewer, Tools
+from reconciler.controller.reviewing import Reviewer, Tools
 from reconciler.controller.rounds import Rounds
 from reconciler.controller.watches import Watches
 from reconciler.forges import FORGES
 from reconciler.model import ForgeConfig, SourceConfig
+from reconciler.packs.blobs import beside
 from reconciler.packs.render import Renderer
 from reconciler.plan import render_change, render_json, render_text, summary
 from reconciler.plan.lines import Style
@@ -112,7 +113,7 @@ class ChangeLoops:
         made = self._watches.reviews(source.name, renderer)
         tools = Tools(
             self._registry,
-            lambda bundle, read: made(bundle, partial(self._files, read)),
+            lambda bundle, read: made(bundle, beside(self._settings.charts, read)),
             self._salt,
             self._settings.limits,
             partial(self._released, source.name),
@@ -127,11 +128,6 @@ class ChangeLoops:
         view = self._reporter.clusters.get(cluster)
         told = (one.message for one in view.conditions if one.type == "Ready") if view is not None else iter(())
         return (view.word if view is not None else "", next(told, ""))
-
-    def _files(self, read: Read, oids: Collection[str]) -> dict[str, bytes]:
-        """Engine charts from the settings, all else from the mirror."""
-        charts = {oid: self._settings.charts[oid] for oid in oids if oid in self._settings.charts}
-        return charts | read([oid for oid in oids if oid not in charts])
 
 
 def _told(source: str, one: Open) -> dict[str, Any]:

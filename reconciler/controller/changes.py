@@ -24,9 +24,8 @@ STATUS, SYNC = "nidus/plan", "nidus/sync"
 ANEW = 600.0  # seconds after which comments are read, and plans are made, without a reason
 LISTED = 2000  # change requests of a list that are looked at
 COMMANDS = 20  # comments of one change request that are followed, the newest
-ENDING = frozenset(
-    {"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING}
-)  # what no other change request would get past
+# what no other change request would get past
+ENDING = frozenset({"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING})
 _COMMAND = re.compile(r"/nidus plan(?: ([0-9a-f]{40}|[0-9a-f]{64}))?", re.ASCII)
 
 

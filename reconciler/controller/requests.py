@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
+from reconciler.errors import few
 from reconciler.inventory import requests
 from reconciler.kube.client import Client
 from reconciler.model import Request
@@ -44,9 +45,8 @@ def heard(
 def left_out(left: Mapping[str, int]) -> str:
     """What is told of requests that are left out."""
     most = sorted(left, key=lambda who: (-left[who], who))
-    named = ", ".join(f"{who} ({left[who]})" for who in most[:SHOWN])
-    more = f" and {len(most) - SHOWN} more" if len(most) > SHOWN else ""
-    return f"requests beyond the newest of each person have no effect and are deleted: {named}{more}"
+    named = few([f"{who} ({left[who]})" for who in most], SHOWN)
+    return f"requests beyond the newest of each person have no effect and are deleted: {named}"
 
 
 def _speak(new: Iterable[Request], now: float) -> bool:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from reconciler import fleet, review
 from reconciler.controller.registry import Registry
+from reconciler.errors import few
 from reconciler.gather import Reader
 from reconciler.model import (
     Bundle,
@@ -20,12 +21,12 @@ from reconciler.model import (
     Snapshot,
     replace,
 )
+from reconciler.packs.blobs import Read
 from reconciler.plan import consent as consents
 from reconciler.plan import declared
 from reconciler.source.changes import ChangesMirror
 from reconciler.spec import load
 
-Read = Callable[[Collection[str]], dict[str, bytes]]
 FAILING = frozenset({"Degraded", "Held", "Invalid"})
 CONSENTED = frozenset({"delete", "replace", "adopt"})
 
@@ -101,8 +102,7 @@ class Reviewer:
                 return "failure", f"{name} is {word}: {told}"
         if not unready:
             return "success", "Every cluster that it changed is Ready"
-        more = f" and {len(unready) - 3} more" if unready[3:] else ""
-        return "pending", f"Not Ready yet: {', '.join(unready[:3])}{more}"
+        return "pending", f"Not Ready yet: {few(unready, 3)}"
 
     def ruling(self) -> tuple[Rules, tuple[Request, ...]]:
         """What the operator decided and what people asked for: plans depend on both."""

@@ -63,9 +63,8 @@ class Trigger:
             self._recall = self._recall or recall
             self.generation, self.resync = max(self.generation, generation), max(self.resync, resync)
             if generation:
-                now = (
-                    self._clock()
-                )  # one that soon follows another is part of a burst, also where a sync was quicker than both
+                # one that soon follows another is part of a burst, also where a sync was quicker than both
+                now = self._clock()
                 self._marks, self._last = self._marks + (STORM if now - self._last < QUIET else 1), now
             self._event.set()
 

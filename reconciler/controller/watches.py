@@ -19,6 +19,7 @@ from reconciler.kube.reflector import EVERY, SILENCE, Seen
 from reconciler.kube.targets import ENGINE, Targets
 from reconciler.model import Bundle, HostFacts, Layer, Object, ObjectRef, Target
 from reconciler.packs import apis
+from reconciler.packs.blobs import Read
 from reconciler.packs.queue import Owner
 from reconciler.packs.render import Renderer
 from reconciler.plan.mark import HOST, MANAGED_BY
@@ -44,8 +45,6 @@ KINDS: tuple[tuple[str, str], ...] = (
 )
 RECORDS = (packing.LABEL, "record")
 SYNC_SECONDS = 60.0
-
-Read = Callable[[Collection[str]], dict[str, bytes]]
 
 
 def reader(

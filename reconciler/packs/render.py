@@ -6,7 +6,7 @@ import importlib.metadata
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,12 +15,11 @@ from msgspec import Struct
 from reconciler.errors import NidusError, Retry, Stalled
 from reconciler.model import Layer, Object
 from reconciler.packs import apis
+from reconciler.packs.blobs import Read
 from reconciler.packs.pool import Pool
 from reconciler.packs.process import Ended
 from reconciler.packs.queue import Owner, Standing
 from reconciler.packs.wire import Job
-
-Read = Callable[[Collection[str]], dict[str, bytes]]
 
 HELD = 1.0
 """Seconds after which a render that is asked for holds its pass up."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from reconciler.errors import few
 from reconciler.model import MISSING, Bundle, Change, FieldChange, InventoryEntry, Layer, Object, Observed, replace
 from reconciler.plan import drift, flags, paths, scale, strays
 from reconciler.plan.diff import diff, without
@@ -96,8 +97,7 @@ def _claimed(change: Change, body: Object, seen: Observed, before: Sequence[str]
     found = [path for path in missing if not now.touches(path) and then.touches(path)]
     if not found:
         return change
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    told = f"{', '.join(found[:SHOWN])}{more} {'become' if len(found) > 1 else 'becomes'} ours"
+    told = f"{few(found, SHOWN)} {'become' if len(found) > 1 else 'becomes'} ours"
     return replace(change, action="configure", reason="Claimed", flags=(*change.flags, told))
 
 

@@ -49,6 +49,7 @@ def _rows(table: Mapping[str, str], namespaced: bool) -> dict[tuple[str, str], b
     return {(group, kind): namespaced for group, kinds in table.items() for kind in kinds.split()}
 
 
+MAKE_NAMESPACE = "make it in an earlier pack, or list it in spec.namespaces of the cluster"
 NAMESPACED: Mapping[tuple[str, str], bool] = {**_rows(_CLUSTER, False), **_rows(_NAMESPACED, True)}
 """(group, kind) -> whether its objects live in a namespace."""
 

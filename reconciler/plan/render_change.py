@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from reconciler.errors import printable
+from reconciler.errors import few, printable
 from reconciler.model import DESTRUCTIVE, Change, Difference, Planned, Review, replace
 from reconciler.plan import summary
 from reconciler.plan.flags import RESTARTS, VOLUME
@@ -145,5 +145,4 @@ def _foot(planned: Planned, before: str) -> Iterator[str]:
 
 
 def _few(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(printable(name) for name in names[:3]) + more
+    return few([printable(name) for name in names], 3)

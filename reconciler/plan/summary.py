@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from reconciler.errors import printable
+from reconciler.errors import few, printable
 from reconciler.model import Change, ClusterReview, Review
 
 ALWAYS = ("create", "configure", "delete")
@@ -132,5 +132,4 @@ def many(number: int, what: str) -> str:
 
 
 def _named(names: tuple[str, ...]) -> str:
-    shown = ", ".join(printable(name) for name in names[:NAMED])
-    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown
+    return few([printable(name) for name in names], NAMED)

@@ -3,7 +3,7 @@
 import re
 from difflib import get_close_matches
 
-from reconciler.errors import NidusError, Stalled, printable
+from reconciler.errors import NidusError, Stalled, few, printable
 from reconciler.source.place import Place, git
 
 _SHOWN = 10
@@ -25,9 +25,8 @@ def _hint(wanted: str, there: list[str] | None) -> str:
     if not there:
         return "the repository has no branch yet: push one"
     close = get_close_matches(wanted, there, n=1)
-    more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
     meant = f"did you mean {close[0]}? " if close else ""
-    return printable(f"{meant}{field}; there are: {', '.join(there[:_SHOWN])}{more}")
+    return printable(f"{meant}{field}; there are: {few(there, _SHOWN)}")
 
 
 def _branches(place: Place) -> list[str] | None:

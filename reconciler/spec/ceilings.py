@@ -10,6 +10,7 @@ from msgspec import UNSET, structs
 
 from reconciler import engine
 from reconciler.engine.overhead import ETCD_MEMBERS
+from reconciler.errors import few
 from reconciler.model import (
     Ceilings,
     ControllerSpec,
@@ -202,9 +203,9 @@ def _maximum(key: Key) -> str:
 
 
 def _listed(asked: str, path: str, allowed: Collection[str]) -> tuple[str, str]:
-    more = f" and {len(allowed) - _SHOWN} more" if len(allowed) > _SHOWN else ""
-    named = ", ".join(list(allowed)[:_SHOWN]) + more
-    return _told(asked, path, named or "none", "choose one of these" if allowed else "leave it out")
+    return _told(
+        asked, path, few(list(allowed), _SHOWN) or "none", "choose one of these" if allowed else "leave it out"
+    )
 
 
 def _told(asked: str, path: str, allows: str, instead: str) -> tuple[str, str]:

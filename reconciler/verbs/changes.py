@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from reconciler.errors import few
 from reconciler.verbs import connection, inside, table, usage
 
 if TYPE_CHECKING:
@@ -71,5 +72,4 @@ def asked(args: argparse.Namespace, path: str, kind: type[T]) -> Sequence[T]:
 
 
 def _row(one: Told) -> tuple[str, ...]:
-    clusters = ", ".join(one.clusters[:3]) + (f" and {len(one.clusters) - 3} more" if len(one.clusters) > 3 else "")
-    return one.source, f"#{one.number}", one.author, one.head[:7], one.state, clusters, one.verdict
+    return one.source, f"#{one.number}", one.author, one.head[:7], one.state, few(one.clusters, 3), one.verdict

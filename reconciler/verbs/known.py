@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ApiError, ErrorClass, Stalled, printable
+from reconciler.errors import ApiError, ErrorClass, Stalled, few, printable
 from reconciler.verbs import table, usage
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def instead(name: str, there: Sequence[str]) -> str:
     """Which name was probably meant, or which there are."""
     if not there:
         return "there is none; nidus status tells more"
-    more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
-    return usage.close(name, there) or f"there are: {', '.join(there[:_SHOWN])}{more}"
+    return usage.close(name, there) or f"there are: {few(there, _SHOWN)}"
 
 
 def lease(client: Client, namespace: str) -> Item | None:

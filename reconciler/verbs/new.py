@@ -170,6 +170,7 @@ def _schemas(folder: Path, file: Path) -> str:
 def _snapshot(folder: Path, path: str = "", text: str = "") -> Snapshot:
     """The folder as it is, or with one file more."""
     from reconciler.model import replace
+    from reconciler.packs.blobs import beside
     from reconciler.source import folder as source
 
     terms = offline.anything()
@@ -178,7 +179,7 @@ def _snapshot(folder: Path, path: str = "", text: str = "") -> Snapshot:
     more = {f"new:{path}": text.encode()} if path else {}
     for oid, data in more.items():
         tree = replace(tree, files={**tree.files, path: oid}, sizes={**tree.sizes, oid: len(data)})
-    return offline.checked("new", (revision, tree, offline.beside(more, read)), terms)[0]
+    return offline.checked("new", (revision, tree, beside(more, read)), terms)[0]
 
 
 def _check(folder: Path, file: Path, text: str) -> None:

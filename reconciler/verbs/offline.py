@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.model import HostFacts, Limits, Revision, Rules, Snapshot, Tree
-    from reconciler.packs.render import Read, Renderer
+    from reconciler.packs.blobs import Read
+    from reconciler.packs.render import Renderer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,3 @@ def renderer(workers: int = 1) -> Iterator[Renderer]:
         yield opened
     finally:
         opened.close()
-
-
-def beside(charts: Mapping[str, bytes], read: Read) -> Read:
-    """A reader of these files by oid, and of those that another reads."""
-
-    def both(oids: Collection[str]) -> dict[str, bytes]:
-        return {oid: charts[oid] for oid in oids if oid in charts} | read([oid for oid in oids if oid not in charts])
-
-    return both

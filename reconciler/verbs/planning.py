@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,9 +32,8 @@ from reconciler.verbs import baseline, connection, offline, usage
 if TYPE_CHECKING:
     from reconciler.gather import Reader
     from reconciler.kube.client import Client
+    from reconciler.packs.blobs import Read
     from reconciler.settings import Settings
-
-Read = Callable[[Collection[str]], dict[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +204,14 @@ def _reviewed(
     from reconciler.inventory import requests
     from reconciler.inventory.salt import seen
     from reconciler.kube.targets import Targets
+    from reconciler.packs.blobs import beside
 
     namespace = told.config.namespace
     unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
     known = {*loaded.states, *loaded.unreadable}
     asked, salted = requests.load(client, namespace, known, time.time()), seen(client, namespace)
     standing = review.Standing(loaded.states, checked.accepted, asked.standing, salted, unreadable)
-    targets, blobs = Targets(client, inside=told.inside), offline.beside(told.charts, checked.read)
+    targets, blobs = Targets(client, inside=told.inside), beside(told.charts, checked.read)
 
     with ExitStack() as ends:
         ends.callback(targets.forget_all)

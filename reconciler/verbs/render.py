@@ -17,7 +17,8 @@ from reconciler.verbs import offline, usage
 
 if TYPE_CHECKING:
     from reconciler.model import Bundle, Desired, Layer, Object, Rules, Snapshot
-    from reconciler.packs.render import Read, Renderer
+    from reconciler.packs.blobs import Read
+    from reconciler.packs.render import Renderer
     from reconciler.verbs.offline import Terms
 
 EXAMPLES = (
@@ -54,11 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0; 1 where the cluster has mistakes, or a layer cannot be rendered: the others are printed."""
+    from reconciler.packs.blobs import beside
+
     given = _given(args)
     snapshot, read = _snapshot(Path(args.folder), given)
     bundle = _bundle(args.name, snapshot, given)
     layers = _chosen(bundle, args.layer, known_engine=bool(given.charts))
-    made, broken, notes = _rendered(bundle, layers, given, offline.beside(given.charts, read))
+    made, broken, notes = _rendered(bundle, layers, given, beside(given.charts, read))
     print(_as_json(bundle, made, notes) if args.output == "json" else _as_yaml(made), flush=True)
     for note in notes:
         print(printable(f"not known offline: {note}"), file=sys.stderr)

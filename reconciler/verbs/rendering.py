@@ -14,19 +14,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.errors import Stalled
+from reconciler.errors import Stalled, few
 from reconciler.model import replace
 from reconciler.verbs import offline, spaces
 
 if TYPE_CHECKING:
     from reconciler.model import HostFacts, Layer, ProfileDocument, Rules, Snapshot, Violation
-    from reconciler.packs.render import Read, Renderer
+    from reconciler.packs.blobs import Read
+    from reconciler.packs.render import Renderer
     from reconciler.spec.codes import Code
 
 WORKERS = 4
 SILENT = 2.0  # seconds before progress is told
 _STEP = 0.5
-_MAKE_IT = "make it in an earlier pack, or list it in spec.namespaces of the cluster"
 _SHOWN = 3  # clusters that one message names
 
 
@@ -129,6 +129,7 @@ def _homeless(
     rendered: Sequence[tuple[_Pack, spaces.Spaces]], failed: set[str], snapshot: Snapshot, read: Read
 ) -> Iterator[Violation]:
     """A warning for each namespace that a pack uses and nothing in the repository makes, with every cluster that lacks it."""
+    from reconciler.plan.kinds import MAKE_NAMESPACE
     from reconciler.spec.codes import Code
 
     clusters = {name: one.cluster for name, one in snapshot.specs.clusters.items() if name not in failed}
@@ -139,7 +140,7 @@ def _homeless(
     for (*_, space), uses in grouped.items():
         pack = replace(uses[0][0], clusters=tuple(sorted({name for _, names in uses for name in names})))
         told = f"puts objects into namespace {space}, which nothing makes, for"
-        yield _violation(pack, (Code.NO_NAMESPACE, told, "", _MAKE_IT), snapshot, read)
+        yield _violation(pack, (Code.NO_NAMESPACE, told, "", MAKE_NAMESPACE), snapshot, read)
 
 
 def _violation(pack: _Pack, what: tuple[Code, str, str, str], snapshot: Snapshot, read: Read) -> Violation:
@@ -150,9 +151,7 @@ def _violation(pack: _Pack, what: tuple[Code, str, str, str], snapshot: Snapshot
     document, name = pack.profile.profile, pack.layer.name.partition("/")[2]
     index = next(index for index, one in enumerate(document.spec.packs) if one.name == name)
     pointer = f"/spec/packs/{index}"
-    more = len(pack.clusters) - _SHOWN
-    whom = f"{', '.join(pack.clusters[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
-    message = f"pack {name} {before} {whom}{after}"
+    message = f"pack {name} {before} {few(pack.clusters, _SHOWN)}{after}"
     subject = f"profile/{document.metadata.name}@{document.spec.version}"
     line, column = _place(pack.profile, f"{pointer}/name", snapshot, read)
     return Violation(pack.profile.path, line, column, code, message, pointer, hint, subject)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from reconciler.errors import few
+
 if TYPE_CHECKING:
     from reconciler.model import Snapshot, Violation
 
@@ -27,8 +29,7 @@ def warnings(folder: str, snapshot: Snapshot) -> Iterator[Violation]:
     for chart in charts:
         left = [path for path in hidden if path.startswith(f"{chart}/") and _read(path.removeprefix(f"{chart}/"))]
         if left:
-            shown = ", ".join(left[:_SHOWN]) + (f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else "")
-            message = f"Git leaves out files of this chart, as a .gitignore says: {shown}"
+            message = f"Git leaves out files of this chart, as a .gitignore says: {few(left, _SHOWN)}"
             hint = f"git add --force {chart}, if they belong to it"
             yield Violation(f"{chart}/{files.CHART}", 1, 1, Code.LEFT_OUT, message, hint=hint)
 

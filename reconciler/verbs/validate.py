@@ -13,7 +13,7 @@ from reconciler.verbs import mistakes, offline, unadded
 
 if TYPE_CHECKING:
     from reconciler.model import Limits, Snapshot, Violation
-    from reconciler.packs.render import Read
+    from reconciler.packs.blobs import Read
     from reconciler.verbs.offline import Terms
 
 

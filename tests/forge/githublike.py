@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from tests.forge.state import Account, Change, Note, Review, State, Status, instant
-from tests.forge.wire import Asked, Refused
+from tests.forge.wire import Asked, Refused, routed
 
 STATES = {
     "github": ("error", "failure", "pending", "success"),
@@ -36,11 +35,7 @@ def _answer(state: State, asked: Asked, kind: str) -> Any:
     rest = asked.path.removeprefix(f"/repos/{state.repository}/")
     if rest == asked.path:
         raise Refused(404, "Not Found")
-    for method, pattern, answer in ROUTES:
-        found = re.fullmatch(pattern, rest)
-        if found and method == asked.method:
-            return answer(state, asked, kind, *found.groups())
-    raise Refused(404, "Not Found")
+    return routed(ROUTES, asked, rest, state, asked, kind)
 
 
 def _paged(asked: Asked, kind: str, *allowed: str) -> None:

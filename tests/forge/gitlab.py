@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from urllib.parse import quote
 
 from tests.forge.state import Account, Change, Note, State, Status, instant
-from tests.forge.wire import Asked, Refused
+from tests.forge.wire import Asked, Refused, routed
 
 LEVELS = {"none": 0, "read": 20, "write": 30, "admin": 50}
 LONGEST = 1_000_000
@@ -21,11 +20,7 @@ def gitlab(state: State, asked: Asked) -> Any:
     rest = asked.path.removeprefix(f"/projects/{quote(state.repository, safe='')}/")
     if rest == asked.path:
         raise Refused(404, "404 Project Not Found")
-    for method, pattern, answer in ROUTES:
-        found = re.fullmatch(pattern, rest)
-        if found and method == asked.method:
-            return answer(state, asked, *found.groups())
-    raise Refused(404, "404 Not Found")
+    return routed(ROUTES, asked, rest, state, asked)
 
 
 def _change(state: State, number: str) -> Change:

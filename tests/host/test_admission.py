@@ -247,7 +247,7 @@ def test_what_it_exposes_is_the_api_server_of_the_cluster(almighty: Client, acco
 
 
 def test_the_domain_of_the_operator_bounds_the_host_names(
-    empty_host: TestHost, almighty: Client, account: Account, tenant: str
+    request: pytest.FixtureRequest, empty_host: TestHost, almighty: Client, account: Account, tenant: str
 ) -> None:
     """Written into policy nidus-objects: the configuration is for the controller, and not for who stole its token."""
     admin, cluster, name = empty_host.client, f"{account.name}-a", f"nidus-objects-{account.name}"
@@ -255,6 +255,8 @@ def test_the_domain_of_the_operator_bounds_the_host_names(
     assert policy is not None
     variables = [one | ({"expression": '".nested.example.com"'} if one["name"] == "domain" else {})
                  for one in policy["spec"]["variables"]]  # fmt: skip
+    restored = {"spec": {"variables": policy["spec"]["variables"]}}  # the account is the whole module's
+    request.addfinalizer(lambda: admin.patch(policy["apiVersion"], policy["kind"], name, "", restored))
     admin.patch(policy["apiVersion"], policy["kind"], name, "", {"spec": {"variables": variables}})
     inside, below = ingress(tenant, cluster, "a.nested.example.com"), "below the domain"
     outside = ingress(tenant, cluster, "a.example.com")
