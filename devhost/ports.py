@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
 
 from devhost.errors import HostError
 
@@ -11,11 +16,16 @@ LOWEST, HIGHEST = 20000, 32000
 """Below the range from which Linux takes ports for outgoing connections, so that none is lost between choice and use."""
 
 
+KEPT = 900.0
+"""Seconds for which a chosen port is chosen for nobody else of this user: it is listened on later, by another process, and again
+after a restart."""
+
+
 def free_port() -> int:
-    """Return a port nobody listens on now, chosen by chance so that hosts started at once rarely choose the same."""
+    """Return a port nobody listens on now, and that no process chose within KEPT seconds."""
     for _ in range(200):
         port = LOWEST + secrets.randbelow(HIGHEST - LOWEST)
-        if is_free(port):
+        if is_free(port) and _choose(port):
             return port
     raise HostError(f"no free TCP port between {LOWEST} and {HIGHEST} on 127.0.0.1")
 
@@ -28,6 +38,22 @@ def free_ports(names: tuple[str, ...]) -> dict[str, int]:
         if port not in ports.values():
             ports[names[len(ports)]] = port
     return ports
+
+
+def _choose(port: int) -> bool:
+    """Write down that `port` is chosen; False where somebody else was first."""
+    folder = Path(tempfile.gettempdir()) / f"nidus-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    mark = folder / str(port)
+    with suppress(FileNotFoundError):
+        if time.time() - mark.stat().st_mtime < KEPT:
+            return False
+        mark.unlink()
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def is_free(port: int) -> bool:

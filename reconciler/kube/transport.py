@@ -248,12 +248,21 @@ class Stream:
 
 
 def _read(response: Any, limit: Limit, most: int) -> bytes:
+    """The body. A connection is used again only after a whole answer: otherwise it is closed here, and not when the collector
+    finds it."""
     chunks: list[bytes] = []
     size = 0
-    while chunk := response.read1(CHUNK):  # return what has come, so that slow single bytes cannot pass the deadline
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > most or not limit.left:
+    whole = False
+    try:
+        if response.status < 200:  # an interim answer: another would come
+            return b""
+        while chunk := response.read1(CHUNK):  # return what has come, so that slow single bytes cannot pass the deadline
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > most or not limit.left:
+                raise TimeoutError if size <= most else errors.TooLarge(f"{most} bytes")
+        whole = True
+    finally:
+        if not whole:
             response.close()
-            raise TimeoutError if size <= most else errors.TooLarge(f"{most} bytes")
     return b"".join(chunks)
