@@ -114,7 +114,7 @@ class Transport:
         limit = timed.sooner(Limit.of(deadline), timed.current())
         with self._translated(call, limit):
             response = self._open(self._api, call, (limit.left, silence))
-            body = b"" if response.status == 200 else _read(response.response, limit, self.limits.size)
+            body = b"" if response.status == 200 else _read(response, limit, self.limits.size)
         if response.status != 200:
             raise errors.classify(response.status, body, call.verb, call.ref, resource=call.resource)
         return Stream(response.response, self.limits, silence)
@@ -133,7 +133,7 @@ class Transport:
     def _once(self, api: Any, call: Call, limit: Limit) -> tuple[int, bytes]:
         with self._translated(call, limit):
             response = self._open(api, call, min(limit.left, self.limits.silence or limit.left))
-            body = _read(response.response, limit, self.limits.size)
+            body = _read(response, limit, self.limits.size)
             if weight.values(body) > self.limits.values:
                 raise errors.TooLarge(f"{self.limits.values} values")
         if 200 <= response.status < 300:
@@ -250,13 +250,14 @@ class Stream:
 def _read(response: Any, limit: Limit, most: int) -> bytes:
     """The body. A connection is used again only after a whole answer: otherwise it is closed here, and not when the collector
     finds it."""
+    body = response.response
     chunks: list[bytes] = []
     size = 0
     whole = False
     try:
         if response.status < 200:  # an interim answer: another would come
             return b""
-        while chunk := response.read1(CHUNK):  # return what has come, so that slow single bytes cannot pass the deadline
+        while chunk := body.read1(CHUNK):  # what has come: slow single bytes do not pass the deadline
             chunks.append(chunk)
             size += len(chunk)
             if size > most or not limit.left:
@@ -264,5 +265,5 @@ def _read(response: Any, limit: Limit, most: int) -> bytes:
         whole = True
     finally:
         if not whole:
-            response.close()
+            body.close()
     return b"".join(chunks)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ from typing import Any, Final
 from reconciler import settings
 from reconciler.errors import Stalled
 from reconciler.verbs import listed
+from reconciler.verbs.looks import looks
 
 SECTIONS: Final = ("clusters", "users", "contexts")
 MARK: Final = "nidus.dev"
@@ -155,14 +155,11 @@ def _written(file: Path, before: str, text: str) -> bool:
 def _locked(file: Path) -> Iterator[None]:
     """Hold FILE.lock, as kubectl does when it writes. Raises Stalled when another program keeps it."""
     lock = file.with_name(f"{file.name}.lock")
-    deadline = time.monotonic() + LOCK_SECONDS
-    while not _took(file, lock):
-        if time.monotonic() > deadline:
-            raise Stalled(
-                f"{file} is being written by another program: {lock} is there",
-                hint="remove that file if no kubectl and no nidus runs",
-            )
-        time.sleep(0.05)
+    if not any(_took(file, lock) for _ in looks(LOCK_SECONDS)):
+        raise Stalled(
+            f"{file} is being written by another program: {lock} is there",
+            hint="remove that file if no kubectl and no nidus runs",
+        )
     try:
         yield
     finally:

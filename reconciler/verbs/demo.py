@@ -7,8 +7,6 @@ import argparse
 import re
 import shlex
 import sys
-import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 import schemas
 from reconciler.errors import NidusError, Stalled
 from reconciler.verbs import table
+from reconciler.verbs.looks import looks
 
 if TYPE_CHECKING:
     from devhost.stage import Controller, Stage
@@ -103,7 +102,7 @@ def _story(folder: Path, once: bool, ends: ExitStack) -> int:
 def _all_ready(controller: Controller, count: int) -> bool:
     """Show the table whenever a word changes, until all are Ready."""
     shown: dict[str, str] = {}
-    for _ in _until(READY_SECONDS):
+    for _ in looks(READY_SECONDS, 0.1):
         words = controller.words()
         if words != shown:
             _show(words)
@@ -144,7 +143,7 @@ def _second_commit(controller: Controller, stage: Stage) -> bool:
     demofolder.note(stage.folder, commit)
     stage.repository.push()
     pushed = float(stage.stamp.read_text())
-    for _ in _until(APPLIED_SECONDS):
+    for _ in looks(APPLIED_SECONDS, 0.1):
         found = [
             line for line in controller.lines() if line["event"] == "Configured" and commit in line.get("revision", "")
         ]
@@ -214,13 +213,6 @@ def _at(text: str) -> float:
     from datetime import datetime
 
     return datetime.fromisoformat(text).timestamp()
-
-
-def _until(seconds: float) -> Iterator[None]:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        yield
-        time.sleep(0.1)
 
 
 def _say(text: str) -> None:

@@ -14,8 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -24,6 +23,7 @@ import msgspec
 
 from reconciler import settings
 from reconciler.errors import Stalled
+from reconciler.verbs.looks import looks
 
 START_SECONDS: Final = 60.0
 END_SECONDS: Final = 5.0
@@ -75,7 +75,7 @@ def changing(state: Path) -> Iterator[None]:
     except OSError as error:
         raise Stalled(f"{state.parent}: {error.strerror}", hint="XDG_STATE_HOME names another folder") from None
     try:
-        if not _wait(lambda: _locks(lock), START_SECONDS):
+        if not any(_locks(lock) for _ in looks(START_SECONDS)):
             raise Stalled("another nidus connect or disconnect of this context does not end")
         yield
     finally:
@@ -122,19 +122,10 @@ def end(state: Path) -> int:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.kill(found.pid, number)
-        if _wait(lambda: held(state) is None, END_SECONDS):
+        if any(held(state) is None for _ in looks(END_SECONDS)):
             state.unlink(missing_ok=True)
             return found.pid
     raise Stalled(f"process {found.pid}, which holds the forward, does not end")
-
-
-def _wait(is_done: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not is_done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def _locks(file: int, kind: int = fcntl.LOCK_EX) -> bool:

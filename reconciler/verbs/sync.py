@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import Stalled, UsageError, printable
 from reconciler.verbs import connection, known, seen, table, usage, wait
+from reconciler.verbs.looks import looks
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
@@ -76,13 +77,9 @@ def _followed(client: Client, args: argparse.Namespace, asked: Mapping[str, int]
         return all(name in found.sources and found.sources[name].generation >= at for name, at in asked.items())
 
     began = time.monotonic()
-    found = seen.read(client, args.namespace)
-    while not served(found):
-        if time.monotonic() - began > args.timeout:
-            print(f"not synced within {table.age(args.timeout)}; nidus status tells more")
-            return usage.FAILED
-        time.sleep(PAUSE)
-        found = seen.read(client, args.namespace)
+    if not any(served(found := seen.read(client, args.namespace)) for _ in looks(args.timeout, PAUSE)):
+        print(f"not synced within {table.age(args.timeout)}; nidus status tells more")
+        return usage.FAILED
     failed = [f"source {name}: {found.sources[name].error}" for name in sorted(asked) if found.sources[name].error]
     print("".join(printable(line) + "\n" for line in failed), end="", flush=True)
     names = [
