@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 from reconciler.controller.changes import Changes
-from reconciler.controller.merges import Open
+from reconciler.controller.opened import Open
 from reconciler.controller.registry import Registry
 from reconciler.controller.reviewing import Reviewer, Tools
 from reconciler.controller.rounds import Rounds
 from reconciler.controller.watches import Watches
 from reconciler.forges import FORGES
+from reconciler.inventory.reviews import Reviews
+from reconciler.kube.client import Client
 from reconciler.model import ForgeConfig, SourceConfig
 from reconciler.packs.blobs import beside
 from reconciler.packs.render import Renderer
@@ -28,12 +30,13 @@ EVERY = 15.0  # seconds between two looks at what moved; the forge is asked at e
 
 
 class ChangeLoops:
-    """`start` opens a mirror and begins a loop for each source with a forge; where none has one, nothing is done. `released` is called
-    with a source and its clusters whose deletions were approved with a merge."""
+    """`open` opens a mirror for each source with a forge, `start` begins its loop. `released` is called with a source and its clusters
+    whose deletions were approved with a merge."""
 
     def __init__(
         self,
         settings: Settings,
+        host: Client,
         registry: Registry,
         watches: Watches,
         salt: bytes,
@@ -47,18 +50,28 @@ class ChangeLoops:
         self._heard: dict[str, int] = {}
         self._mirrors: list[ChangesMirror] = []
         self._renderer: Renderer | None = None
+        self._forges = {one.name: one.forge for one in settings.config.sources if one.forge is not None}
+        repositories = {name: f"{one.provider} {one.api} {one.repository}" for name, one in self._forges.items()}
+        self._records = Reviews(host, settings.config.namespace, repositories)
         self.rounds: dict[str, Rounds] = {}
 
-    def start(self) -> None:
-        """Raises NidusError where a mirror cannot be opened."""
+    def open(self) -> None:
+        """Open mirrors, and take up what an earlier process knew: before the branches are read, which bind what was shown. Raises
+        NidusError where a mirror cannot be opened or the records cannot be read."""
+        records = self._records.load()
         for source in self._settings.config.sources:
             if source.forge is not None:
                 self._renderer = self._renderer or Renderer(workers=1)
                 self._changes[source.name] = changes = self._made(source, source.forge, self._renderer)
-                every = min(EVERY, units.duration(source.forge.review.interval))
-                self.rounds[source.name] = rounds = Rounds("changes", changes.look, self._stop, every=every)
-                changes.alive = rounds.beat
-                rounds.start()
+                changes.recall(records[source.name])
+
+    def start(self) -> None:
+        """Begin the loops."""
+        for name, changes in self._changes.items():
+            every = min(EVERY, units.duration(self._forges[name].review.interval))
+            self.rounds[name] = rounds = Rounds("changes", changes.look, self._stop, every=every)
+            changes.alive = rounds.beat
+            rounds.start()
 
     def moved(self, cluster: str) -> None:
         """An object of a cluster changed."""
@@ -119,6 +132,7 @@ class ChangeLoops:
             partial(self._released, source.name),
             self._word,
             time.time,
+            self._records,
         )
         client = FORGES[forge.provider](forge.api, forge.repository, forge.token_file, forge.ca_file)
         owner = f"{self._settings.config.namespace}/{source.name}"

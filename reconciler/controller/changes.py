@@ -4,23 +4,32 @@
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 
 from reconciler.controller import border
-from reconciler.controller.merges import STATUSES, Merges, Open, approver
+from reconciler.controller.merges import Merges, approver
+from reconciler.controller.opened import Open, recalled
 from reconciler.controller.reviewing import Reviewer
+from reconciler.controller.telling import Teller
 from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
 from reconciler.forges import Forge
-from reconciler.model import ChangeRequest, Comment, Person, Planned, ReviewConfig, Revision, replace
-from reconciler.plan import render_change
-from reconciler.report import log
+from reconciler.model import (
+    ChangeRecord,
+    ChangeRequest,
+    Comment,
+    Person,
+    Planned,
+    ReviewConfig,
+    Reviewed,
+    Revision,
+    replace,
+)
 from reconciler.source.runner import STOPPING
 from reconciler.spec import units
 
-STATUS, SYNC = "nidus/plan", "nidus/sync"
 ANEW = 600.0  # seconds after which comments are read, and plans are made, without a reason
 LISTED = 2000  # change requests of a list that are looked at
 COMMANDS = 20  # comments of one change request that are followed, the newest
@@ -51,7 +60,8 @@ class Changes:
         self._open: dict[int, Open] = {}
         self._rest: dict[int, Open] = {}
         self._closing: dict[int, Open] = {}
-        self._merges = Merges(reviewer.consented, reviewer.progress, partial(self._set, SYNC))
+        self._teller = Teller(owner, config, forge)
+        self._merges = Merges(reviewer, self._teller.sync)
         self._between: dict[str, frozenset[str]] = {}
         self._base: Revision | None = None
         self._me: Person | None = None
@@ -72,6 +82,15 @@ class Changes:
         """The open change requests that are planned, newest first."""
         return tuple(self._open.values())
 
+    def recall(self, records: Iterable[ChangeRecord]) -> None:
+        """Take up what an earlier process knew, before the branch is read: what was shown binds a merge that came meanwhile."""
+        for record in records:
+            if record.closed:
+                self._merges.recall(record)
+            else:
+                self._open[record.change.number] = recalled(record)
+        self._reviewer.shown(self._reviewed())
+
     def look(self) -> None:
         """One round. Raises Unavailable and Stalled of the forge or of Git: what is left is done by the next round."""
         now = self._clock()
@@ -88,6 +107,7 @@ class Changes:
             if self._base is not None:
                 self._each(self._base, moved)
             self._settle()
+            self._remember()
         except NidusError as error:
             with self._lock:
                 self._moved |= moved
@@ -116,7 +136,7 @@ class Changes:
         self._rest = {one.change.number: one for one in found[limit:]}
         self._reviewer.mirror.keep(self._open.keys())
         for one in self._rest.values():
-            self._status(one, "pending", f"Not planned: more than {limit} change requests are open")
+            self._teller.status(one, "pending", f"Not planned: more than {limit} change requests are open")
         self._base, self._between = self._reviewer.mirror.fetch(), {}
 
     def _each(self, base: Revision, moved: frozenset[str]) -> None:
@@ -139,32 +159,41 @@ class Changes:
     def _close(self, one: Open) -> None:
         """It is not listed any more: if it was merged, bind the merge to what was shown and approved."""
         self._merges.closed(one, self._clock())
-        now, me = self._forge.change(one.change.number), self._me
-        if now.state == "merged" and now.base == self._branch and me is not None:
+        now, me = self._forge.change(one.change.number), self._account()
+        if now.state == "merged" and now.base == self._branch:
             one.recognise(self._forge.comments(now.number), me, self._owner)
             who = approver(one, now, self._forge.approvals(now), me, self._writes)
-            one.change = now
-            if self._config.status and now.merged and one.touches:
-                self._merges.follow(now.merged, self._clock())
-            if who is not None:
-                self._merges.merged(one, who, self._clock())
+            one.change, one.planned = now, None
+            self._merges.merged(now.number, who, follow=self._config.status and bool(one.touches))
         del self._closing[now.number]
 
     def _settle(self) -> None:
         """Let the registry know what is shown of every change request, and which merges were approved."""
-        shown = [one.reviewed for one in (*self._open.values(), *self._closing.values())]
-        self._reviewer.shown([*self._merges.reviews, *(one for one in shown if one is not None)])
+        self._reviewer.shown(self._reviewed())
         self._merges.settle(self._clock())
         self._merges.progress(self._clock())
+
+    def _reviewed(self) -> list[Reviewed]:
+        shown = [one.reviewed for one in (*self._open.values(), *self._closing.values())]
+        return [*self._merges.reviews, *(one for one in shown if one is not None)]
+
+    def _remember(self) -> None:
+        """Store what another process has to know. Raises ApiError: the next round stores what is left."""
+        source = self._reviewer.source
+        opened = [one.record(source) for one in (*self._open.values(), *self._closing.values())]
+        records = {one.change.number: one for one in (*self._merges.records(source), *opened)}
+        for record in records.values():
+            self._reviewer.records.save(record)
+        self._reviewer.records.keep(source, records.keys())
 
     def _one(self, one: Open, base: Revision, moved: frozenset[str]) -> None:
         self._hear(one)
         self._plan(one, base, moved)
         if one.planned is not None:
-            self._tell(one, one.planned)
+            self._teller.tell(one, one.planned)
 
     def _failed(self, one: Open, error: NidusError) -> None:
-        log.line("ChangeFailed", source=self._owner, message=f"#{one.change.number}: {error.reason}: {error.told}")
+        self._teller.failed(f"#{one.change.number}", f"{error.reason}: {error.told}")
 
     # Plans
 
@@ -173,10 +202,9 @@ class Changes:
         if self._stands(one, base, moved) and not one.again and self._clock() - one.planned_at < ANEW:
             return
         if self._trusted(one) and (one.planned is None or _from(one.planned) != (one.change.head, base.commit)):
-            self._status(one, "pending", "The plan is being made")
+            self._teller.status(one, "pending", "The plan is being made")
         one.again, one.planned_at = False, self._clock()
-        one.planned = self._made(one, base)
-        one.digest = render_change.plan(one.planned)
+        one.took(self._made(one, base))
 
     def _stands(self, one: Open, base: Revision, moved: frozenset[str]) -> bool:
         """Whether the plan is still that of this head on this base. A base that moved elsewhere only gives it another tree."""
@@ -189,7 +217,7 @@ class Changes:
             self._reviewer.tree(one.change, base) if known.review and not one.touches & self._since(known.base) else ""
         )
         if tree:
-            one.planned = replace(known, base=base.commit, tree=tree)
+            one.took(replace(known, base=base.commit, tree=tree))
         return bool(tree)
 
     def _since(self, commit: str) -> frozenset[str]:
@@ -232,11 +260,14 @@ class Changes:
         now = self._clock()
         if one.updated == one.change.updated and now - one.heard_at < ANEW:
             return
-        self._me = self._me or self._forge.me()
-        comments = list(self._forge.comments(one.change.number))
-        one.recognise(comments, self._me, self._owner)
-        self._follow(one, [each for each in comments if each.author.id != self._me.id])
+        me, comments = self._account(), list(self._forge.comments(one.change.number))
+        one.recognise(comments, me, self._owner)
+        self._follow(one, [each for each in comments if each.author.id != me.id])
         one.updated, one.heard_at = one.change.updated, now
+
+    def _account(self) -> Person:
+        self._me = self._me or self._forge.me()
+        return self._me
 
     def _follow(self, one: Open, comments: list[Comment]) -> None:
         """`/nidus plan` of somebody who may write makes the plan again; with a commit it also trusts that head, and no other."""
@@ -250,38 +281,6 @@ class Changes:
             with suppress(Stalled):  # it may be there already
                 self._forge.react(one.change.number, each.id)
         one.heard = max((each.id for each in comments), default=one.heard)
-
-    # Telling
-
-    def _tell(self, one: Open, planned: Planned) -> None:
-        """The comment where it is another, then the status."""
-        if self._config.comment and one.digest != one.shown:
-            body = render_change.render(planned, self._owner, one.shown)
-            one.wrote(self._put(one, body))
-        one.show()
-        self._status(one, *render_change.verdict(planned))
-
-    def _put(self, one: Open, body: str) -> int:
-        try:
-            return self._forge.put_comment(one.change.number, body, one.comment)
-        except Stalled as error:
-            if error.reason != "ForgeMissing" or not one.comment:
-                raise
-            return self._forge.put_comment(one.change.number, body)  # somebody deleted it
-
-    def _status(self, one: Open, state: str, told: str) -> None:
-        """Set the status of the head where it is another: the last of STATUSES is a final one."""
-        status, most = (one.change.head, state, told), STATUSES - (state == "pending")
-        if not self._config.status or status == one.status or one.statuses >= most:
-            return
-        one.status, one.statuses = status, one.statuses + 1
-        self._set(STATUS, one.change.head, state, told)
-
-    def _set(self, name: str, commit: str, state: str, told: str) -> None:
-        try:
-            self._forge.put_status(commit, state, name, told)
-        except Stalled as error:  # GitLab takes no status twice; the comment says all
-            log.line("ChangeFailed", source=self._owner, message=f"{name} of {commit[:12]}: {error.told}")
 
 
 def _renewed(known: Open | None, change: ChangeRequest) -> Open:

@@ -8,6 +8,7 @@ from reconciler import fleet, review
 from reconciler.controller.registry import Registry
 from reconciler.errors import few
 from reconciler.gather import Reader
+from reconciler.inventory.reviews import Reviews
 from reconciler.model import (
     Bundle,
     ChangeRequest,
@@ -34,7 +35,8 @@ CONSENTED = frozenset({"delete", "replace", "adopt"})
 class Tools(Struct, frozen=True):
     """What plans need of the controller: `reader` reads for the pass of a bundle, with files by the given reader; `salt` hashes
     values of Secrets; `released` is called with clusters whose deletions were approved with a merge; `word` is that of a
-    cluster's last report, with a sentence; `clock` gives seconds since the epoch."""
+    cluster's last report, with a sentence; `clock` gives seconds since the epoch; `records` is where change requests are
+    remembered."""
 
     registry: Registry
     reader: Callable[[Bundle, Read], Reader]
@@ -43,13 +45,14 @@ class Tools(Struct, frozen=True):
     released: Callable[[Collection[str]], None]
     word: Callable[[str], tuple[str, str]]
     clock: Callable[[], float]
+    records: Reviews
 
 
 class Reviewer:
     """Plans the change requests of one source, one at a time. What was read of files is kept from one to the next."""
 
     def __init__(self, source: str, mirror: ChangesMirror, tools: Tools) -> None:
-        self._source, self.mirror, self._tools = source, mirror, tools
+        self.source, self.mirror, self.records, self._tools = source, mirror, tools.records, tools
         self._known = load.NOTHING
         self._base: tuple[str, Snapshot] | None = None
 
@@ -80,20 +83,24 @@ class Reviewer:
 
     def shown(self, reviews: Iterable[Reviewed]) -> None:
         """All plans that are shown: a commit of the branch with the tree of one is as planned (B5)."""
-        self._tools.registry.reviewed(self._source, reviews)
+        self._tools.registry.reviewed(self.source, reviews)
 
     def consented(self, commit: str, review: Reviewed, who: str) -> bool:
         """A commit merged what was shown and approved by `who`; whether that commit is known as it was shown."""
         now, consent = self._tools.clock(), review.consent
-        given = Request("approve", self._source, "", who, now, 0.0, consent.digest, consent.items)
-        released = self._tools.registry.consented(self._source, commit, review, given)
+        given = Request("approve", self.source, "", who, now, 0.0, consent.digest, consent.items)
+        released = self._tools.registry.consented(self.source, commit, review, given)
         if released is not None:
             self._tools.released(released)
         return released is not None
 
+    def newest(self) -> str:
+        """The commit of the branch that was admitted last, "" where none was yet."""
+        return self._tools.registry.newest(self.source)
+
     def progress(self, commit: str) -> tuple[str, str] | None:
         """How far a commit of the branch is, as a status and its words (B8); None where it is not known (any more)."""
-        unready = self._tools.registry.unready(self._source, commit)
+        unready = self._tools.registry.unready(self.source, commit)
         if unready is None:
             return None
         for name in unready:
@@ -122,7 +129,7 @@ class Reviewer:
 
     def _standing(self) -> review.Standing:
         registry = self._tools.registry
-        accepted, asked = registry.accepted(self._source), registry.requests()
+        accepted, asked = registry.accepted(self.source), registry.requests()
         return review.Standing(registry.states(), accepted, asked, self._tools.salt, registry.unreadable())
 
     def _items(self, found: Review) -> Iterator[str]:
@@ -147,9 +154,9 @@ class Reviewer:
     def _snapshot(self, revision: Revision, tree: str, old: str) -> Snapshot:
         """The documents of a tree of the whole repository, judged as a commit after `old`."""
         registry, files = self._tools.registry, self.mirror.tree(tree)
-        accepted, records = registry.accepted(self._source), registry.records().values()
+        accepted, records = registry.accepted(self.source), registry.records().values()
         found, self._known = load.load(
-            self._source,
+            self.source,
             revision,
             files,
             self.mirror.read(load.wanted(files, self._known)),
@@ -158,8 +165,8 @@ class Reviewer:
             registry.facts,
             self._tools.limits,
             accepted=fleet.documents(accepted),
-            in_use=fleet.in_use(records, self._source),
-            running=registry.running(self._source),
+            in_use=fleet.in_use(records, self.source),
+            running=registry.running(self.source),
             origins=fleet.profiles(accepted),
             trailers=self.mirror.trailers(old, revision.commit),
         )

@@ -126,8 +126,9 @@ class Service:
         salted = salt(self.host, config.namespace)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources, salted), config.workers)
         self.changes = changes = ChangeLoops(
-            self.settings, self.registry, watches, salted, self._stop, self.reporter, sources.consented
+            self.settings, self.host, self.registry, watches, salted, self._stop, self.reporter, sources.consented
         )
+        changes.open()
         self._signs += (
             *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in sources.following.items()),
             *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),

@@ -4,6 +4,8 @@
 """
 
 from reconciler.model.changes import Approval as Approval
+from reconciler.model.changes import Basis as Basis
+from reconciler.model.changes import ChangeRecord as ChangeRecord
 from reconciler.model.changes import ChangeRequest as ChangeRequest
 from reconciler.model.changes import ChangeState as ChangeState
 from reconciler.model.changes import Comment as Comment

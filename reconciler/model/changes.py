@@ -88,3 +88,40 @@ class Reviewed(Struct, frozen=True):
     number: int
     tree: str
     consent: Consent
+
+
+class Basis(Struct, frozen=True):
+    """What was planned and shown of a change request: its `head` merged into `base` (a commit), in a comment that shows the plan
+    `digest`; it speaks of `clusters`."""
+
+    head: str
+    base: str
+    digest: str
+    review: Reviewed
+    clusters: tuple[str, ...] = ()
+
+
+class ChangeRecord(Struct, frozen=True):
+    """What is durably known of one change request of a source.
+
+    `consent` is what its comment shows `since` that time, by the forge's clock, None where that is not known yet. `trusted` is the
+    head that somebody who may write asked a plan for, `heard` the id of the last comment that was followed, `statuses` how many its
+    head has and `status` the last one. `closed` is when it was seen closed, 0 while it is open. `who` approved what it showed, "" where
+    nobody did; that was `handed` to its merge, and is `used` up once the branch has moved on. `followed`: nidus/sync is told of its
+    merge. Times in seconds since the epoch.
+    """
+
+    source: str
+    change: ChangeRequest
+    basis: Basis | None = None
+    consent: str = ""
+    since: float | None = None
+    trusted: str = ""
+    heard: int = 0
+    statuses: int = 0
+    status: tuple[str, str, str] = ("", "", "")
+    closed: float = 0.0
+    who: str = ""
+    handed: bool = False
+    used: bool = False
+    followed: bool = False

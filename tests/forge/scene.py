@@ -9,6 +9,7 @@ from pathlib import Path
 from reconciler.controller.changes import Changes
 from reconciler.controller.reviewing import Reviewer, Tools
 from reconciler.forges import FORGES
+from reconciler.inventory.reviews import Reviews
 from reconciler.model import Limits, ReviewConfig, SourceConfig
 from reconciler.source.changes import ChangesMirror
 from tests.forge.server import Forge
@@ -41,12 +42,19 @@ class Scene:
         self.mirrors.append(mirror)
         clock = lambda: START + self.fleet.now  # noqa: E731
         fleet = self.fleet
-        given = (b"salt", Limits(), fleet.consented, self.word, clock)
+        records = Reviews(fleet._client(fleet.host), HOME, {SOURCE: self.forge.api})
+        given = (b"salt", Limits(), fleet.consented, self.word, clock, records)
         tools = Tools(fleet.registry, lambda bundle, read: fleet.reader(bundle), *given)
         forge = self.forge
         client = FORGES[forge.provider](forge.api, forge.state.repository, str(self.token), "")
         self.changes = Changes(OWNER, "main", ReviewConfig(**review), client, Reviewer(SOURCE, mirror, tools), clock)  # type: ignore[arg-type]
+        self.changes.recall(records.load()[SOURCE])
         return self.changes
+
+    def restart(self) -> None:
+        """The process is killed, and another one begins with what the host remembers. It has not read the branch yet."""
+        self.fleet.start()
+        self.made()
 
     def word(self, name: str) -> tuple[str, str]:
         return self.fleet.word(name), self.fleet.condition(name).message

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.controller import changes
+from reconciler.controller import telling
 from reconciler.errors import Stalled, Unavailable
 from reconciler.plan import render_change
 from reconciler.source import changes as mirrored
@@ -322,7 +322,7 @@ def test_one_change_that_cannot_be_read_is_its_own_failure(scene: Scene) -> None
 
 
 def test_no_more_statuses_than_a_forge_takes(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "STATUSES", 6)
+    monkeypatch.setattr(telling, "STATUSES", 6)
     number = scene.open({"web.yaml": BLUE})
     for count in range(10):
         extra = [config_map(f"extra-{index}") for index in range(count % 2 + 2)]

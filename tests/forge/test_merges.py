@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.assignment import Assignment
+from reconciler.errors import Unavailable
+from reconciler.inventory import reviews
 from reconciler.model import Consent, Destructive, ObjectRef, replace
 from tests.forge.scene import Scene
-from tests.passes import RULES, cluster, config_map, pack, profile
+from tests.passes import HOME, RULES, cluster, config_map, pack, profile
 
 MANY = [config_map(name) for name in ("one", "two", "three", "four", "five", "six", "seven", "eight")]
 FILES = {"a.yaml": cluster("a"), "b.yaml": cluster("b", profiles=[]), "web.yaml": profile(pack("base", *MANY))}
@@ -296,3 +298,138 @@ def test_a_cluster_that_was_ready_is_not_measured_by_the_review_any_more(scene: 
     assert isinstance(given, Assignment)
     wanted = Destructive("a", consent, (ObjectRef("", "ConfigMap", "web", "other"),), 30)
     assert scene.fleet.registry.permit(given, wanted, 0.0)[0].released == {"d1"}
+
+
+# A controller that is killed
+
+
+def test_a_merge_while_no_controller_runs_is_bound_to_its_review(scene: Scene) -> None:
+    number = planned(scene)
+    scene.forge.state.review(number, "bob")
+    scene.merge(number, admitted=False)
+    scene.restart()
+    scene.admit()
+    assert not gone(scene) and held(scene)
+    settled(scene)
+    assert gone(scene) and scene.fleet.word("a") == "Ready"
+
+
+def test_a_merge_that_differs_from_its_review_is_held_after_a_restart_too(scene: Scene) -> None:
+    number = planned(scene, {"web.yaml": profile(pack("base", *MANY[:-1]))})
+    scene.fleet.nested["a"].delete("", "ConfigMap", "web", "eight")
+    scene.fleet.queue.add("a")
+    scene.fleet.run()
+    scene.merge(number, admitted=False)
+    scene.restart()
+    scene.admit()
+    assert not gone(scene) and held(scene).startswith("PlanChanged ")
+
+
+def test_a_merge_without_an_approval_is_none_after_a_restart_either(scene: Scene) -> None:
+    number = planned(scene)
+    scene.merge(number, admitted=False)
+    scene.restart()
+    scene.admit()
+    never(scene)
+
+
+def test_an_approval_that_was_seen_counts_after_a_kill_before_the_branch_was_read(scene: Scene) -> None:
+    number = planned(scene)
+    scene.forge.state.review(number, "bob")
+    scene.merge(number, admitted=False)
+    scene.look()
+    scene.forge.fail(500)  # nobody answers any more
+    scene.restart()
+    scene.admit()
+    assert not gone(scene)
+    with pytest.raises(Unavailable):
+        scene.look()
+    scene.forge.failures.clear()
+    settled(scene)
+    assert gone(scene)
+
+
+def test_an_approval_that_was_used_up_stays_so_after_a_restart(scene: Scene) -> None:
+    scene.fleet.registry.govern(replace(RULES, grace=86400.0))
+    number = scene.open({}, gone=("a.yaml", "b.yaml"))
+    scene.look()
+    scene.look()
+    scene.forge.state.review(number, "bob")
+    merged = scene.merge(number)
+    settled(scene)
+    assert scene.fleet.held == {}
+    scene.commit({name: FILES[name] for name in ("a.yaml", "b.yaml")})
+    settled(scene)
+    scene.work.git("reset", "-q", "--hard", merged)
+    scene.restart()
+    scene.admit()
+    settled(scene)
+    assert {one.reason for one in scene.fleet.held.values()} == {"RemovalBudget"}
+
+
+def records(scene: Scene) -> list[str]:
+    found = scene.fleet.host.objects("", "ConfigMap")
+    return [one["metadata"]["name"] for one in found if one["metadata"]["name"].startswith("nidus-review-")]
+
+
+def test_a_closed_change_request_is_forgotten_after_a_week(scene: Scene) -> None:
+    first, second = planned(scene), scene.open({"more.md": "words"})
+    scene.merge(first)
+    settled(scene)
+    assert records(scene) == ["nidus-review-platform-1", "nidus-review-platform-2"]
+    scene.restart()
+    scene.fleet.now += 6 * 86400.0
+    scene.look()
+    assert len(records(scene)) == 2
+    scene.fleet.now += 2 * 86400.0
+    scene.look()
+    assert records(scene) == [f"nidus-review-platform-{second}"]
+
+
+def test_records_of_another_repository_or_that_nobody_can_read_are_no_reviews(scene: Scene) -> None:
+    number = planned(scene)
+    host = scene.fleet.host
+    (stored,) = [one for one in host.objects("", "ConfigMap") if one["metadata"]["name"] in records(scene)]
+    for name, data in {
+        "nidus-review-platform-7": {**stored["data"]},
+        "nidus-review-platform-8": {"forge": stored["data"]["forge"], "record": "eA=="},
+        "nidus-review-other-9": {},
+    }.items():
+        meta = {"name": name, "namespace": HOME, "labels": stored["metadata"]["labels"]}
+        host.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+    scene.restart()
+    assert records(scene) == ["nidus-review-platform-1"]
+    assert [one.change.number for one in scene.changes.open()] == [number]
+    stored["data"]["forge"] = "elsewhere"
+    host.put(stored)
+    scene.restart()
+    assert records(scene) == [] and scene.changes.open() == ()
+
+
+def test_trust_stands_after_a_restart_and_commands_are_followed_once(scene: Scene) -> None:
+    scene.forge.state.person("eve", "read")
+    number = planned(scene, {"web.yaml": profile(pack("base", *MANY[:-1]))}, author="eve")
+    head = scene.forge.state.changes[number].head
+    scene.forge.state.say(number, "ada", f"/nidus plan {head}")
+    scene.look()
+    assert "ConfigMap/web/eight" in scene.ours(number)
+    scene.look()
+    scene.restart()
+    scene.admit()
+    scene.wrote()
+    scene.look()
+    assert "ConfigMap/web/eight" in scene.ours(number)
+    assert [one for one in scene.wrote() if "reactions" in one or "comments" in one] == []
+
+
+def test_a_review_too_large_to_store_is_stored_without_what_it_showed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviews, "PACKED", 400)
+    number = planned(scene)
+    scene.forge.state.review(number, "bob")
+    scene.merge(number, admitted=False)
+    scene.restart()
+    assert [one.reviewed for one in scene.changes.open()] == [None]
+    scene.admit()
+    never(scene)

@@ -144,14 +144,16 @@ def test_nobody_forges_a_record_or_a_request_of_before(
         for name, labels in (
             ("nidus-record-a", {}),
             ("nidus-inventory-a-1", {}),
+            ("nidus-review-platform-1", {}),
             ("harmless", {"nidus.dev/state": "record"}),
+            ("harmless", {"nidus.dev/review": "record"}),
             ("nidus-request-suspend-a", {}),
             ("harmless", {"nidus.dev/request": "approve"}),
         ):
             forged = made("v1", "ConfigMap", account.namespace)
             forged["metadata"] |= {"name": name, "labels": labels}
             refused(writer, forged, by=f"nidus-records-{account.name}")
-    for name in ("nidus-record-a", "nidus-inventory-a-1"):
+    for name in ("nidus-record-a", "nidus-inventory-a-1", "nidus-review-platform-1"):
         record = made("v1", "ConfigMap", account.namespace)
         record["metadata"] |= {"name": name, "labels": {"nidus.dev/state": "record"}}
         almighty.create(record)

@@ -134,6 +134,11 @@ class Registry:
                 self._merges[source] = (commit, review, consent)
             return self._gate.consented(source, commit, review, consent)
 
+    def newest(self, source: str) -> str:
+        """The commit of a source that was admitted last, "" where none was since the start."""
+        with self._lock:
+            return self._merges.get(source, ("",))[0]
+
     def unready(self, source: str, commit: str) -> tuple[str, ...] | None:
         """The clusters that a commit changed and that are not Ready since; None where it is not known, or newer ones changed them all."""
         with self._lock:

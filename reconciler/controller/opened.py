@@ -1,0 +1,113 @@
+"""One open change request: what was planned and told of it, and how that is stored."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reconciler.model import Basis, ChangeRecord, ChangeRequest, Comment, Person, Planned, Reviewed
+from reconciler.plan import render_change
+
+
+@dataclass(slots=True)
+class Open:
+    """One open change request, and what was told of it. `trusted` is the head that somebody who may write asked a plan for; `digest` that
+    of its plan and `basis` what it stands on, None where nothing live was planned; `comment` is the id of ours, which shows the plan
+    `shown`; `statuses` how many the head has, `status` the last one. `edited` is when our comment was written last, by the forge's
+    clock, and `showing` the consent that it shows and since when: infinity where that is not known yet.
+    """
+
+    change: ChangeRequest
+    planned: Planned | None = None
+    planned_at: float = 0.0
+    digest: str = ""
+    basis: Basis | None = None
+    again: bool = False
+    trusted: str = ""
+    comment: int = 0
+    shown: str = ""
+    updated: float = -1.0
+    heard_at: float = 0.0
+    heard: int = 0
+    statuses: int = 0
+    status: tuple[str, str, str] = ("", "", "")
+    edited: float = math.inf
+    showing: tuple[str, float] = ("", math.inf)
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """The clusters that its plan speaks of."""
+        return frozenset(self.basis.clusters) if self.basis else frozenset()
+
+    @property
+    def reviewed(self) -> Reviewed | None:
+        """Its plan as it was shown; None where there is none, or our comment does not show it."""
+        return self.basis.review if self.basis is not None and self.shown == self.basis.digest else None
+
+    def took(self, planned: Planned) -> None:
+        """It was planned, or is known to give this tree now."""
+        self.planned, self.digest, self.basis = planned, render_change.plan(planned), None
+        if planned.review is not None and planned.tree:
+            reviewed = Reviewed(self.change.number, planned.tree, planned.consent)
+            clusters = tuple(one.cluster for one in planned.review.clusters)
+            self.basis = Basis(planned.change.head, planned.base, self.digest, reviewed, clusters)
+
+    def recognise(self, comments: Iterable[Comment], me: Person, owner: str) -> None:
+        """Find our comment. One that is gone or was edited by somebody else shows nothing."""
+        self.comment, self.shown, self.edited = 0, "", math.inf
+        for each in comments:
+            found = render_change.read(each.body, owner) if each.author.id == me.id else None
+            if found is not None:
+                self.comment = each.id
+                if found.whole:
+                    self.shown, self.edited = found.plan, each.edited
+                break
+        if not self.shown:
+            self.showing = ("", math.inf)
+        self.show()
+
+    def wrote(self, comment: int) -> None:
+        """Our comment was written, and shows the plan; the forge's time of it is read later."""
+        self.comment, self.shown, self.edited = comment, self.digest, math.inf
+        self.show()
+
+    def show(self) -> None:
+        """Note which consent our comment shows, and since when: a comment that is written again with the same one shows it still."""
+        if not self.digest or self.shown != self.digest:
+            return
+        consent, since = self.basis.review.consent.digest if self.basis else "", self.showing[1]
+        if self.showing[0] != consent or since == math.inf:
+            self.showing = (consent, self.edited)
+
+    # What is stored
+
+    def record(self, source: str) -> ChangeRecord:
+        """What is to be known of it after a restart."""
+        consent, since = self.showing
+        return ChangeRecord(
+            source,
+            self.change,
+            self.basis if self.reviewed is not None else None,
+            consent,
+            since if since < math.inf else None,
+            self.trusted,
+            self.heard,
+            self.statuses,
+            self.status,
+        )
+
+
+def recalled(record: ChangeRecord) -> Open:
+    """A change request as an earlier process knew it. Its comment is looked at before anything counts."""
+    since = math.inf if record.since is None else record.since
+    digest = record.basis.digest if record.basis else ""
+    return Open(
+        record.change,
+        digest=digest,
+        basis=record.basis,
+        trusted=record.trusted,
+        shown=digest,
+        heard=record.heard,
+        statuses=record.statuses,
+        status=record.status,
+        showing=(record.consent, since),
+    )

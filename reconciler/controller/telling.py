@@ -1,0 +1,56 @@
+"""What is written to the forge: the comment of a change request, and statuses of commits (B3)."""
+
+from reconciler.controller.opened import Open
+from reconciler.errors import Stalled
+from reconciler.forges import Forge
+from reconciler.model import Planned, ReviewConfig
+from reconciler.plan import render_change
+from reconciler.report import log
+
+STATUS, SYNC = "nidus/plan", "nidus/sync"
+STATUSES = 50  # of one head; a forge takes 1,000
+
+
+class Teller:
+    """Writes for one source. `owner` is whose comments they are (NAMESPACE/SOURCE). Every call may raise what the forge raises."""
+
+    def __init__(self, owner: str, config: ReviewConfig, forge: Forge) -> None:
+        self._owner, self._config, self._forge = owner, config, forge
+
+    def tell(self, one: Open, planned: Planned) -> None:
+        """The comment where it is another, then the status."""
+        if self._config.comment and one.digest != one.shown:
+            one.wrote(self.comment(one, render_change.render(planned, self._owner, one.shown)))
+        one.show()
+        self.status(one, *render_change.verdict(planned))
+
+    def comment(self, one: Open, body: str) -> int:
+        """Write our comment; its id, which is a new one where somebody deleted it."""
+        try:
+            return self._forge.put_comment(one.change.number, body, one.comment)
+        except Stalled as error:
+            if error.reason != "ForgeMissing" or not one.comment:
+                raise
+            return self._forge.put_comment(one.change.number, body)
+
+    def status(self, one: Open, state: str, told: str) -> None:
+        """Set the status of the head where it is another: the last of STATUSES is a final one."""
+        status, most = (one.change.head, state, told), STATUSES - (state == "pending")
+        if not self._config.status or status == one.status or one.statuses >= most:
+            return
+        one.status, one.statuses = status, one.statuses + 1
+        self._set(STATUS, one.change.head, state, told)
+
+    def sync(self, commit: str, state: str, told: str) -> None:
+        """Set the status of a commit of the branch."""
+        self._set(SYNC, commit, state, told)
+
+    def failed(self, what: str, told: str) -> None:
+        """What could not be done, in the log."""
+        log.line("ChangeFailed", source=self._owner, message=f"{what}: {told}")
+
+    def _set(self, name: str, commit: str, state: str, told: str) -> None:
+        try:
+            self._forge.put_status(commit, state, name, told)
+        except Stalled as error:  # GitLab takes no status twice; the comment says all
+            self.failed(f"{name} of {commit[:12]}", error.told)
