@@ -72,6 +72,7 @@ def test_what_guards_the_tenant_is_not_its_to_change(almighty: Client, engine: C
 def test_it_keeps_what_it_keeps_itself(almighty: Client, engine: Client, tenant: str) -> None:
     service = labelled(made("v1", "Service", tenant, spec={"ports": [{"port": 443}]}))
     control_plane = labelled(workload(tenant))
+    control_plane["spec"]["template"]["metadata"]["annotations"] = {"example.com/checksum": "a"}
     almighty.create(service)
     almighty.create(control_plane)
     note = {"metadata": {"annotations": {"vcluster.loft.sh/service-cidr": "10.0.0.0/16"}}}
@@ -86,6 +87,14 @@ def test_it_keeps_what_it_keeps_itself(almighty: Client, engine: Client, tenant:
     more: tuple[tuple[Body, Body], ...] = (
         (control_plane, {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}}),
         (control_plane, {"spec": {"minReadySeconds": 2147483647}}),
+        (control_plane, {"spec": {"ordinals": {"start": 7}}}),
+        (
+            control_plane,
+            {"spec": {"template": {"metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": "kube-system/host"}}}}},
+        ),
+        (control_plane, {"spec": {"template": {"metadata": {"annotations": None}}}}),
+        (control_plane, {"metadata": {"annotations": {"nidus.dev/layer": "b"}}}),
+        (service, {"metadata": {"annotations": {"external-dns.alpha.kubernetes.io/ttl": "1"}}}),
         (
             control_plane,
             {"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"}}},
@@ -105,6 +114,20 @@ def test_it_locks_no_secret_of_ours(almighty: Client, engine: Client, tenant: st
         engine.patch("v1", "Secret", "one", tenant, {"immutable": True})
 
 
+def test_no_object_of_its_own_is_copied_to_another_namespace(engine: Client, tenant: str) -> None:
+    """What the tools of a host copy by annotations would be written, and read, outside of its namespace."""
+    for key in (
+        *(
+            "replicator.v1.mittwald.de/replicate-to",
+            "replicator.v1.mittwald.de/replicate-from",
+            "kubed.appscode.com/sync",
+        ),
+        *("reflector.v1.k8s.emberstack.com/reflection-auto-enabled", "reflector.v1.k8s.emberstack.com/reflects"),
+    ):
+        for kind in ("Secret", "ConfigMap"):
+            assert "copied to no other" in refused(engine, noted(made("v1", kind, tenant), **{key: "kube-system/a"}))
+
+
 def test_its_objects_are_bounded_in_bytes(empty_host: TestHost, engine: Client, tenant: str) -> None:
     """Counts alone bound no bytes of the host's etcd."""
     why = "no object of this size"
@@ -114,6 +137,9 @@ def test_its_objects_are_bounded_in_bytes(empty_host: TestHost, engine: Client, 
             if number == 0:
                 assert why in refused(engine, body)
         engine.create(body)
+    wide = made("v1", "ConfigMap", tenant, data={"a": "\N{GRINNING FACE}" * 200_000})  # of four bytes each
+    wide["metadata"]["name"] = "wide"
+    assert why in refused(engine, wide)
     large = made("v1", "ConfigMap", tenant, data={"a": "x" * 900_000})
     large["metadata"]["name"] = "large"
     empty_host.client.create(large)
@@ -386,6 +412,20 @@ CONFIGURING = (
     *("ingress.kubernetes.io/config-backend", "konghq.com/host-aliases", "alb.ingress.kubernetes.io/group.name"),
     *("traefik.ingress.kubernetes.io/router.middlewares", "nginx.ingress.kubernetes.io/auth-url"),
 )
+# Of keys that name a controller, only those pass that are known to concern the Ingress's own backend.
+ELSEWHERE = (
+    *("nginx.ingress.kubernetes.io/auth-tls-match-cn", "nginx.ingress.kubernetes.io/auth-proxy-set-headers"),
+    *("nginx.ingress.kubernetes.io/custom-headers", "nginx.ingress.kubernetes.io/fastcgi-params-configmap"),
+    *("alb.ingress.kubernetes.io/actions.a", "alb.ingress.kubernetes.io/certificate-arn", "getambassador.io/mapping"),
+    *("kubernetes.io/ingress.global-static-ip-name", "ingress.gcp.kubernetes.io/pre-shared-cert", "konghq.com/plugins"),
+    *("networking.gke.io/managed-certificates", "traefik.ingress.kubernetes.io/router.tls.options"),
+    *("traefik.ingress.kubernetes.io/service.serverstransport", "haproxy.org/route-acl", "zalando.org/skipper-routes"),
+    *(
+        "projectcontour.io/tls-cert-namespace",
+        "appgw.ingress.kubernetes.io/appgw-ssl-certificate",
+        "a.nginx.org/rewrites",
+    ),
+)
 
 
 def test_an_ingress_names_its_clusters_hosts(fenced: Client, tenant: str) -> None:
@@ -398,13 +438,20 @@ def test_an_ingress_names_its_clusters_hosts(fenced: Client, tenant: str) -> Non
     own = ingress(tenant, "a.example.com")
     for key in CONFIGURING:
         assert "no configuration" in refused(fenced, noted(own, **{key: "b"}))
-    for key in ("cert-manager.io/common-name", "cert-manager.io/alt-names", "cert-manager.io/ip-sans"):
+    for key in ELSEWHERE:
+        assert "its own backend only" in refused(fenced, noted(own, **{key: "b"}))
+    for key in (
+        *("cert-manager.io/common-name", "cert-manager.io/alt-names", "cert-manager.io/ip-sans"),
+        *("cert-manager.io/subject-organizations", "acme.cert-manager.io/http01-edit-in-place"),
+    ):
         assert "certificates of its cluster" in refused(fenced, noted(own, **{key: "c.example.com"}))
     assert "publishes host names" in refused(fenced, noted(own, **{"dns.gardener.cloud/dnsnames": "c.example.com"}))
     secret = "nginx.ingress.kubernetes.io/auth-tls-secret"
     assert "Secrets of its own" in refused(fenced, noted(own, **{secret: "kube-system/a"}))
     tls = [{"hosts": ["web.a.example.com"], "secretName": "a"}]
-    notes = {secret: f"{tenant}/a", "nginx.ingress.kubernetes.io/rewrite-target": "/", "cert-manager.io/issuer": "a"}
+    passing = ("nginx.ingress.kubernetes.io/rewrite-target", "nginx.ingress.kubernetes.io/proxy-body-size")
+    notes = {secret: f"{tenant}/a", "cert-manager.io/issuer": "a", "kubernetes.io/ingress.class": "nginx"}
+    notes |= dict.fromkeys(passing, "/") | {"meta.helm.sh/release-name": "a", "vcluster.loft.sh/object-name": "a"}
     fenced.create(noted(ingress(tenant, "a.example.com", "web.a.example.com", "*.b.example.org", tls=tls), **notes))
     rules = ingress(tenant, "c.example.com")["spec"]["rules"]
     with pytest.raises(ApiError, match="names hosts of its cluster"):
