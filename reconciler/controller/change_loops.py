@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,10 @@ from reconciler.controller.reviewing import Reviewer, Tools
 from reconciler.controller.rounds import Rounds
 from reconciler.controller.watches import Watches
 from reconciler.forges import FORGES
+from reconciler.inventory import requests
 from reconciler.inventory.reviews import Reviews
 from reconciler.kube.client import Client
-from reconciler.model import ForgeConfig, SourceConfig
+from reconciler.model import ForgeConfig, Held, SourceConfig
 from reconciler.packs.blobs import beside
 from reconciler.packs.render import Renderer
 from reconciler.plan import render_change, render_json, render_text, summary
@@ -53,6 +54,7 @@ class ChangeLoops:
         self._forges = {one.name: one.forge for one in settings.config.sources if one.forge is not None}
         repositories = {name: f"{one.provider} {one.api} {one.repository}" for name, one in self._forges.items()}
         self._records = Reviews(host, settings.config.namespace, repositories)
+        self._ask = partial(requests.write, host, settings.config.namespace)
         self.rounds: dict[str, Rounds] = {}
 
     def open(self) -> None:
@@ -133,10 +135,19 @@ class ChangeLoops:
             self._word,
             time.time,
             self._records,
+            partial(self._held, source.name),
+            self._ask,
         )
         client = FORGES[forge.provider](forge.api, forge.repository, forge.token_file, forge.ca_file)
         owner = f"{self._settings.config.namespace}/{source.name}"
-        return Changes(owner, source.branch, forge.review, client, Reviewer(source.name, mirror, tools))
+        place = forge.provider, f"{forge.api} {forge.repository}"
+        return Changes(owner, source.branch, forge.review, client, place, Reviewer(source.name, mirror, tools))
+
+    def _held(self, source: str, clusters: Collection[str]) -> Iterator[Held]:
+        known = (self._reporter.clusters.get(name) for name in sorted(clusters))
+        for one in (*known, self._reporter.sources.get(source)):
+            if one is not None and one.held is not None:
+                yield one.held
 
     def _word(self, cluster: str) -> tuple[str, str]:
         view = self._reporter.clusters.get(cluster)

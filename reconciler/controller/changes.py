@@ -1,25 +1,23 @@
 """The open change requests of one source: what merging each would do is kept up to date in one comment and one status of its head
 (B3, B4, B9). A thread of its own; no sync waits for it."""
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 
 from reconciler.controller import border
+from reconciler.controller.commands import Commands
 from reconciler.controller.merges import Merges, approver
-from reconciler.controller.opened import Open, recalled
+from reconciler.controller.opened import Open, recalled, renewed
 from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
-from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
+from reconciler.errors import LeaseLost, NidusError, Retry
 from reconciler.forges import Forge
 from reconciler.model import (
     ChangeRecord,
-    ChangeRequest,
-    Comment,
+    Consent,
     Person,
     Planned,
     ReviewConfig,
@@ -32,14 +30,14 @@ from reconciler.spec import units
 
 ANEW = 600.0  # seconds after which comments are read, and plans are made, without a reason
 LISTED = 2000  # change requests of a list that are looked at
-COMMANDS = 20  # comments of one change request that are followed, the newest
+AFTER = 20  # merged change requests, the newest, whose comments are read until their clusters are Ready
 # what no other change request would get past
 ENDING = frozenset({"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING})
-_COMMAND = re.compile(r"/nidus plan(?: ([0-9a-f]{40}|[0-9a-f]{64}))?", re.ASCII)
 
 
 class Changes:
-    """The change requests into `branch`. `owner` is whose comments they are (NAMESPACE/SOURCE); `alive` is called between steps."""
+    """The change requests into `branch`. `owner` is whose comments they are (NAMESPACE/SOURCE), `place` the name of the forge and
+    what tells the repository from others; `alive` is called between steps."""
 
     def __init__(
         self,
@@ -47,6 +45,7 @@ class Changes:
         branch: str,
         config: ReviewConfig,
         forge: Forge,
+        place: tuple[str, str],
         reviewer: Reviewer,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -62,6 +61,8 @@ class Changes:
         self._closing: dict[int, Open] = {}
         self._teller = Teller(owner, config, forge)
         self._merges = Merges(reviewer, self._teller.sync)
+        origin = reviewer.source, *place
+        self._commands = Commands(forge, origin, self._writes, self._offered, reviewer.ask)
         self._between: dict[str, frozenset[str]] = {}
         self._base: Revision | None = None
         self._me: Person | None = None
@@ -106,6 +107,8 @@ class Changes:
             self._judge()
             if self._base is not None:
                 self._each(self._base, moved)
+            if self._listed == now:
+                self._after()
             self._settle()
             self._remember()
         except NidusError as error:
@@ -129,7 +132,7 @@ class Changes:
         """Take what the forge lists. What is over `limit` is not planned, and says so."""
         self._may = {}
         known, limit = {**self._rest, **self._open}, self._config.limit
-        found = [_renewed(known.get(one.number), one) for one in islice(self._forge.open_changes(self._branch), LISTED)]
+        found = [renewed(known.get(one.number), one) for one in islice(self._forge.open_changes(self._branch), LISTED)]
         before, self._open = self._open, {one.change.number: one for one in found[:limit]}
         listed = {one.change.number for one in found}
         self._closing |= {number: one for number, one in before.items() if number not in listed}
@@ -262,34 +265,28 @@ class Changes:
             return
         me, comments = self._account(), list(self._forge.comments(one.change.number))
         one.recognise(comments, me, self._owner)
-        self._follow(one, [each for each in comments if each.author.id != me.id])
+        self._commands.follow(one, [each for each in comments if each.author.id != me.id], now)
         one.updated, one.heard_at = one.change.updated, now
 
     def _account(self) -> Person:
         self._me = self._me or self._forge.me()
         return self._me
 
-    def _follow(self, one: Open, comments: list[Comment]) -> None:
-        """`/nidus plan` of somebody who may write makes the plan again; with a commit it also trusts that head, and no other."""
-        for each in comments[-COMMANDS:]:
-            asked = _COMMAND.fullmatch(each.body.strip())
-            if each.id <= one.heard or asked is None or not self._writes(each.author):
-                continue
-            if asked[1] == one.change.head:  # the whole of it: a short one can be made for another commit too
-                one.trusted = one.change.head
-            one.again = True
-            with suppress(Stalled):  # it may be there already
-                self._forge.react(one.change.number, each.id)
-        one.heard = max((each.id for each in comments), default=one.heard)
+    def _offered(self, one: Open) -> Iterable[Consent]:
+        """What a comment may approve: what ours shows, and after the merge also what is held of the clusters it touches."""
+        if one.basis is not None and (one.reviewed is not None or one.change.state == "merged"):
+            yield one.basis.review.consent
+        if one.change.state == "merged":
+            yield from self._reviewer.held(one.touches)
 
+    def _after(self) -> None:
+        """Follow what people ask for where a merge is not Ready yet."""
+        for one in self._merges.followed()[:AFTER]:
+            self._contained(one, partial(self._again, one))
 
-def _renewed(known: Open | None, change: ChangeRequest) -> Open:
-    """A change request as it is now, with what was told of it."""
-    one = known or Open(change)
-    if one.change.head != change.head:
-        one.statuses = 0
-    one.change = change
-    return one
+    def _again(self, one: Open) -> None:
+        one.change = self._forge.change(one.change.number)
+        self._hear(one)
 
 
 def _from(planned: Planned) -> tuple[str, str]:

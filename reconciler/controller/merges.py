@@ -86,6 +86,10 @@ class Merges:
         if who is not None:
             closed.who = f"{who.name}, by change request #{number}"
 
+    def followed(self) -> list[Open]:
+        """Those whose clusters are not all Ready yet, the newest first."""
+        return [one.one for one in reversed(self._closed.values()) if one.followed]
+
     def progress(self, now: float) -> None:
         """Tell what is new of the commits that are followed. Raises what the forge raises."""
         for one in self._closed.values():

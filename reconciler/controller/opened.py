@@ -111,3 +111,12 @@ def recalled(record: ChangeRecord) -> Open:
         status=record.status,
         showing=(record.consent, since),
     )
+
+
+def renewed(known: Open | None, change: ChangeRequest) -> Open:
+    """A change request as it is now, with what was told of it."""
+    one = known or Open(change)
+    if one.change.head != change.head:
+        one.statuses = 0
+    one.change = change
+    return one

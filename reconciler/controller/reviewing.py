@@ -12,6 +12,8 @@ from reconciler.inventory.reviews import Reviews
 from reconciler.model import (
     Bundle,
     ChangeRequest,
+    Consent,
+    Held,
     Limits,
     Planned,
     Request,
@@ -36,7 +38,7 @@ class Tools(Struct, frozen=True):
     """What plans need of the controller: `reader` reads for the pass of a bundle, with files by the given reader; `salt` hashes
     values of Secrets; `released` is called with clusters whose deletions were approved with a merge; `word` is that of a
     cluster's last report, with a sentence; `clock` gives seconds since the epoch; `records` is where change requests are
-    remembered."""
+    remembered; `held` gives what waits for an approval of clusters, and of the whole source; `ask` stores a request."""
 
     registry: Registry
     reader: Callable[[Bundle, Read], Reader]
@@ -46,6 +48,8 @@ class Tools(Struct, frozen=True):
     word: Callable[[str], tuple[str, str]]
     clock: Callable[[], float]
     records: Reviews
+    held: Callable[[Collection[str]], Iterable[Held]]
+    ask: Callable[[Request], None]
 
 
 class Reviewer:
@@ -93,6 +97,14 @@ class Reviewer:
         if released is not None:
             self._tools.released(released)
         return released is not None
+
+    def held(self, clusters: Collection[str]) -> list[Consent]:
+        """What waits for an approval: of these clusters, and of the source."""
+        return [Consent(one.items, one.consent) for one in self._tools.held(clusters) if one.consent]
+
+    def ask(self, request: Request) -> None:
+        """Store a request of a person. Raises ApiError, RACED where one of its name is stored."""
+        self._tools.ask(request)
 
     def newest(self) -> str:
         """The commit of the branch that was admitted last, "" where none was yet."""

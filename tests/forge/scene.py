@@ -3,14 +3,15 @@ one round at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from reconciler.controller.changes import Changes
 from reconciler.controller.reviewing import Reviewer, Tools
 from reconciler.forges import FORGES
+from reconciler.inventory import requests
 from reconciler.inventory.reviews import Reviews
-from reconciler.model import Limits, ReviewConfig, SourceConfig
+from reconciler.model import Held, Limits, Request, ReviewConfig, SourceConfig
 from reconciler.source.changes import ChangesMirror
 from tests.forge.server import Forge
 from tests.passes import HOME, SOURCE, START, Fleet
@@ -43,11 +44,14 @@ class Scene:
         clock = lambda: START + self.fleet.now  # noqa: E731
         fleet = self.fleet
         records = Reviews(fleet._client(fleet.host), HOME, {SOURCE: self.forge.api})
-        given = (b"salt", Limits(), fleet.consented, self.word, clock, records)
+        given = (b"salt", Limits(), fleet.consented, self.word, clock, records, self.held, self.ask)
         tools = Tools(fleet.registry, lambda bundle, read: fleet.reader(bundle), *given)
         forge = self.forge
         client = FORGES[forge.provider](forge.api, forge.state.repository, str(self.token), "")
-        self.changes = Changes(OWNER, "main", ReviewConfig(**review), client, Reviewer(SOURCE, mirror, tools), clock)  # type: ignore[arg-type]
+        place = forge.provider, forge.api
+        self.changes = Changes(
+            OWNER, "main", ReviewConfig(**review), client, place, Reviewer(SOURCE, mirror, tools), clock
+        )  # type: ignore[arg-type]
         self.changes.recall(records.load()[SOURCE])
         return self.changes
 
@@ -58,6 +62,16 @@ class Scene:
 
     def word(self, name: str) -> tuple[str, str]:
         return self.fleet.word(name), self.fleet.condition(name).message
+
+    def held(self, clusters: Collection[str]) -> list[Held]:
+        """As the running process tells it: of clusters, and of the source."""
+        found = [view.held for name in clusters if (view := self.fleet.reporter.clusters.get(name)) and view.held]
+        return [*found, *self.fleet.held.values()]
+
+    def ask(self, request: Request) -> None:
+        """As the running process stores it; its watch hears of it."""
+        requests.write(self.fleet._client(self.fleet.host), HOME, request)
+        self.fleet.unheard = True
 
     def synced(self, commit: str) -> list[str]:
         """The statuses nidus/sync of a commit, oldest first."""

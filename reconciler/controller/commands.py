@@ -1,0 +1,82 @@
+"""What people ask for by comments on a change request (B7). Anything else that is written there is ignored."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from reconciler.controller.opened import Open
+from reconciler.errors import ApiError, ErrorClass, Stalled
+from reconciler.forges import Forge
+from reconciler.inventory.requests import fits
+from reconciler.model import Comment, Consent, Person, Request
+
+FOLLOWED = 20  # comments of one change request that are followed, the newest
+LASTS = 86400.0  # seconds an approval stands, as that of the verb
+WRITTEN = 2.0  # seconds within which a comment is written; one that was changed later may be by somebody else
+_PLAN = re.compile(r"/nidus plan(?: ([0-9a-f]{40}|[0-9a-f]{64}))?", re.ASCII)
+_APPROVE = re.compile(r"/nidus approve ([0-9a-f]{8,64})", re.ASCII)
+
+
+class Commands:
+    """Follows comments for one source. `origin` is its name, that of its forge, and what tells the repository from others. `writes` says
+    whether an account may write, `offered` which sets may be approved on a change request now; `ask` stores a request."""
+
+    def __init__(
+        self,
+        forge: Forge,
+        origin: tuple[str, str, str],
+        writes: Callable[[Person], bool],
+        offered: Callable[[Open], Iterable[Consent]],
+        ask: Callable[[Request], None],
+    ) -> None:
+        self._forge, (self._source, self._provider, self._place) = forge, origin
+        self._writes, self._offered, self._ask = writes, offered, ask
+
+    def follow(self, one: Open, comments: list[Comment], now: float) -> None:
+        """Do what those ask for who may write, each once, and show them that it was read. Raises what the forge raises, and ApiError."""
+        for each in comments[-FOLLOWED:]:
+            if each.id > one.heard and (self._plan(one, each) or self._approve(one, each, now)):
+                with suppress(Stalled):  # it may be there already
+                    self._forge.react(one.change.number, each.id)
+        one.heard = max((each.id for each in comments), default=one.heard)
+
+    def _plan(self, one: Open, each: Comment) -> bool:
+        """`/nidus plan` makes the plan again; with a commit it also trusts that head, and no other."""
+        asked = _PLAN.fullmatch(each.body.strip())
+        if asked is None or not self._writes(each.author):
+            return False
+        if asked[1] == one.change.head:  # the whole of it: a short one can be made for another commit too
+            one.trusted = one.change.head
+        one.again = True
+        return True
+
+    def _approve(self, one: Open, each: Comment, now: float) -> bool:
+        """`/nidus approve DIGEST` approves what our comment shows, or what is held after the merge: as the verb does, by another person
+        than the author. A comment that was edited says nothing, because others may edit it."""
+        asked = _APPROVE.fullmatch(each.body.strip())
+        if asked is None or each.author.id == one.change.author.id or each.edited - each.at > WRITTEN:
+            return False
+        found = {consent.digest: consent for consent in self._offered(one) if consent.digest.startswith(asked[1])}
+        if len(found) != 1 or not self._writes(each.author):
+            return False
+        (consent,) = found.values()
+        self._store(self._request(one, each, consent, now))
+        return True
+
+    def _request(self, one: Open, each: Comment, consent: Consent, now: float) -> Request:
+        """One comment makes one request, however often it is read: its name is that of the comment."""
+        name = hashlib.sha256(f"{self._source} {self._place} {each.id}".encode()).hexdigest()[:24]
+        items = consent.items if fits(consent.items) else ()  # the digest alone approves
+        told = f"by a comment on change request #{one.change.number}"
+        who = f"{self._provider}:{each.author.name}"
+        return Request(
+            "approve", self._source, "", who, now, now + LASTS, consent.digest, items, told, name=f"approve-{name}"
+        )
+
+    def _store(self, request: Request) -> None:
+        try:
+            self._ask(request)
+        except ApiError as error:
+            if error.kind is not ErrorClass.RACED:  # stored by a process that was killed then
+                raise
