@@ -62,6 +62,7 @@ def claim(folder: Path) -> None:
             raise HostError(f"{folder} holds files that are not a host's: choose another folder with --dir")
         folder.chmod(0o700)
         mark.touch(mode=0o600)
+        layout.hide(folder)
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise HostError(f"the folder {folder} cannot be used: {error.strerror}") from error

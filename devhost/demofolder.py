@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from devhost import layout
 from devhost.errors import HostError
 
 MOST: Final = 20
@@ -31,6 +32,7 @@ def taken(folder: Path, *, exactly: bool) -> Iterator[Path]:
     """
     for place in [folder] if exactly else _numbered(folder):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.hide(place)
         lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

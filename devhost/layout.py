@@ -15,6 +15,11 @@ def default_folder() -> Path:
     return Path(chosen).absolute() if chosen else Path.cwd() / ".nidus" / "host"
 
 
+def hide(folder: Path) -> None:
+    """Keep a folder with keys out of Git: `git add --all` around it takes nothing of it. Raises OSError."""
+    (folder / ".gitignore").write_text("*\n")
+
+
 def pki(folder: Path) -> Path:
     """Keys and certificates (pki.py)."""
     return folder / "pki"

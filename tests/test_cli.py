@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -108,6 +109,22 @@ def test_every_verb_has_examples_and_exit_codes(verb: str) -> None:
     examples = text.partition("\nexamples:\n")[2].partition("\nexit codes:\n")
     assert f"  nidus {verb}" in examples[0]
     assert "0 done, 1 failed, 64 wrong usage" in examples[2]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_words_that_stand_for_others_are_in_capitals(verb: str) -> None:
+    """`NAME` is to be replaced, `name` would be typed as it is."""
+    usage_ = nidus(verb, "--help").stdout.partition("\n\n")[0]
+    words = re.sub(r"\[-.*?\]|\{.*?\}", "", usage_.partition(f"nidus {verb}")[2], flags=re.DOTALL)
+    assert words == words.upper()
+
+
+def test_what_is_missing_is_answered_with_where_to_look() -> None:
+    assert nidus().stderr.splitlines()[-1] == "  hint: nidus --help tells more"
+    assert nidus("new", "cluster").stderr.splitlines()[-2:] == [
+        "nidus new: error: the following arguments are required: NAME",
+        "  hint: nidus new --help tells more",
+    ]
 
 
 def test_help_and_version() -> None:

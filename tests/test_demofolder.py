@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from devhost import demofolder
+from devhost import claims, demofolder
 from devhost.errors import HostError
 from devhost.stage import Repository, _repository
+from reconciler.verbs import demo
 
 
 @pytest.fixture
@@ -38,6 +39,25 @@ def test_a_named_folder_in_use_is_refused(tmp_path: Path) -> None:
         demofolder.taken(tmp_path, exactly=True),
     ):
         pass
+
+
+def test_nothing_of_a_host_or_a_demo_is_added_to_the_repository_around_it(tmp_path: Path) -> None:
+    """They hold private keys, and people add everything."""
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    claims.claim(tmp_path / ".nidus" / "host")
+    with demofolder.taken(tmp_path / ".nidus" / "demo", exactly=True):
+        subprocess.run([*git, "add", "--all"], check=True)
+    assert subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True).stdout == b""
+
+
+def test_the_tables_of_a_demo_are_those_of_status() -> None:
+    layer = {"name": "engine", "target": "local", "health": "Current", "objects": 6, "message": ""}
+    assert demo._layers([layer]).splitlines() == [
+        "LAYER    TARGET   HEALTH    OBJECTS",
+        "engine   local    Current   6",
+    ]
+    assert demo._layers([{**layer, "message": "waits"}]).endswith("Current   6         waits")
 
 
 def test_a_clone_nobody_worked_in_goes(stage: Path) -> None:

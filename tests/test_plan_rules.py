@@ -275,6 +275,7 @@ def test_unapproved_destruction_is_held_and_the_rest_goes_on() -> None:
             ("hold", "ObjectBudget"),
             ("hold", "ObjectBudget"),
         ]
+        assert held.changes[1].why == "ObjectBudget: over the cluster's budget, or it holds data or other objects"
         assert held.changes[1].would == "delete" and held.consent == todo.consent
     assert guard(todo, Permit(), [], 0.0).changes[1].reason == "AwaitsApproval"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import printable
-from reconciler.model import Change, Consent, FieldChange, ObjectRef, Plan, Revision, Target
+from reconciler.model import MISSING, Change, Consent, FieldChange, ObjectRef, Plan, Revision, Target
 from reconciler.plan import render_text, summary
 from reconciler.plan.lines import Style, show
 from tests.reviews import below, review
@@ -135,6 +135,17 @@ def test_values_are_quoted_where_they_could_be_misread() -> None:
     ]
     assert show("x" * 200).endswith("…") and len(show("x" * 200)) == 120 and show("x" * 200, 0) == "x" * 200
     assert printable("a\x1b") == "a\\u001b"
+
+
+def test_names_and_what_a_create_writes_are_never_cut() -> None:
+    held = change("hold", "a" * 60, reason="NotOwner")
+    made = change(
+        "create", "b", "web/base", FieldChange("spec.image", MISSING, "registry.example.com/a/quite/long/name:1")
+    )
+    text = render(plan(held, made), creates=True, width=40)
+    assert "…" not in text
+    whole = "".join(text.split())
+    assert "a" * 60 in whole and "existsandisnotours" in whole and "a/quite/long/name:1" in whole
 
 
 def test_unknown_layers_say_why_and_held_destruction_how_to_approve() -> None:

@@ -307,7 +307,7 @@ DOCUMENTS: dict[str, tuple[dict[str, str], list[str]]] = {  # files beside the s
         {"profiles/web.yaml": PROFILE.replace("../charts/front", "../charts/fornt")},
         [
             "profiles/web.yaml:16:23: NID158 there is no folder charts/fornt",
-            "    fix: did you mean charts/front?",
+            "    fix: did you mean ../charts/front?",
             "left out until that is mended: team-a",
             "1 mistake in 1 file; 0 clusters and 0 profiles sound",
         ],

@@ -16,8 +16,10 @@ from reconciler import settings
 from reconciler.__main__ import main
 from reconciler.errors import UsageError
 from reconciler.kube import kubeconfig
+from tests.documents import cluster
 from tests.memory.http import Front
 from tests.memory.server import Server
+from tests.test_source_mirror import Work
 
 ROOT = Path(__file__).parents[1]
 NAMESPACE = "nidus-system"
@@ -79,7 +81,17 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
 
 
 @pytest.mark.parametrize(
-    "words", [["status"], ["status", "team-b"], ["suspend", "x"], ["resume", "x"], ["approve", "0123456789"]]
+    "words",
+    [
+        ["status"],
+        ["status", "team-b"],
+        ["suspend", "x"],
+        ["resume", "x"],
+        ["approve", "0123456789"],
+        ["events"],
+        ["connect", "x"],
+        ["kubeconfig", "x"],
+    ],
 )
 def test_a_cluster_without_nidus_is_named(
     words: list[str], reached: list[str], capsys: pytest.CaptureFixture[str]
@@ -88,6 +100,34 @@ def test_a_cluster_without_nidus_is_named(
     assert (code, out) == (1, "")
     assert err.startswith("error: Nidus is not installed on this host cluster: it has no kind ")
     assert err.endswith("  hint: kubectl apply -f deploy/crds; or is --context another cluster?\n")
+
+
+def test_a_plan_where_nidus_is_not_installed(
+    reached: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = Work(tmp_path / "work")
+    work.commit({"a.yaml": cluster("a")})
+    code, out, err = told(capsys, "plan", str(work.folder), *reached)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: Nidus is not installed on this host cluster: it has no kind Request of nidus.dev\n")
+
+
+@pytest.mark.parametrize("engine", [True, False])
+def test_a_controller_where_nidus_is_not_installed(
+    engine: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine:
+        monkeypatch.setenv("NIDUS_ENGINE_CHART", str(ROOT / "devhost" / "chart"))
+    Work(tmp_path / "work").commit({"a.yaml": cluster("a")})
+    with Front(Server()) as front:
+        (tmp_path / "host").write_text(json.dumps(config(front.url, token="t")))
+        done = nidus("run", "--repo", str(tmp_path / "work"), "--kubeconfig", str(tmp_path / "host"))
+    assert done.returncode == 1
+    assert "error: Nidus is not installed on this host cluster: namespaces " in done.stderr
+    assert done.stderr.endswith(
+        "  hint: kubectl apply -f deploy/crds -f deploy/rbac.yaml; or is --context another cluster?\n"
+    )
+    assert ("note: no nested cluster can be made: spec.engine of --config" in done.stderr) is not engine
 
 
 def test_a_namespace_with_nothing_in_it(
@@ -101,7 +141,7 @@ def test_a_namespace_with_nothing_in_it(
     )
 
 
-@pytest.mark.parametrize("verb", ["suspend", "resume"])
+@pytest.mark.parametrize("verb", ["suspend", "resume", "status", "why", "wait", "events", "connect", "kubeconfig"])
 def test_an_unknown_nested_cluster_is_refused(
     verb: str, installed: Server, reached: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +239,14 @@ def test_a_kubeconfig_that_is_not_there_is_named_with_its_variable(tmp_path: Pat
     done = nidus("status", KUBECONFIG=f"{tmp_path}/a:{tmp_path}/b")
     assert done.returncode == 64 and "Traceback" not in done.stderr
     assert done.stderr.startswith(f"error: {tmp_path}/a, which KUBECONFIG names, is no kubeconfig: it is no mapping\n")
+
+
+def test_where_nothing_names_a_kubeconfig_that_is_said(tmp_path: Path) -> None:
+    done = nidus("status", HOME=str(tmp_path))
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.startswith(
+        "error: no kubeconfig: KUBECONFIG is not set, and ~/.kube/config is not there\n  hint: export "
+    )
 
 
 def nidus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -241,7 +241,7 @@ def _host_configuration(config: HostConfig) -> Any:
         with suppress(ConfigException):
             load_incluster_config(client_configuration=configuration)
             return configuration
-    files, named_by = (config.kubeconfig, "--kubeconfig") if config.kubeconfig else (_usual_files(), "KUBECONFIG")
+    files, named_by = (config.kubeconfig, "--kubeconfig") if config.kubeconfig else _usual_files()
     user = user or kubeconfig.user(files, config.context, named_by)
     try:
         load_kube_config(
@@ -259,11 +259,12 @@ def _host_configuration(config: HostConfig) -> Any:
     return configuration
 
 
-def _usual_files() -> str:
-    """Where kubectl looks, too: KUBECONFIG, else the file in the home folder."""
+def _usual_files() -> tuple[str, str]:
+    """Where kubectl looks, too, and what names it: KUBECONFIG, else the file in the home folder."""
     from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
-    return str(KUBE_CONFIG_DEFAULT_LOCATION)
+    files = str(KUBE_CONFIG_DEFAULT_LOCATION)
+    return files, kubeconfig.USUAL if files == "~/.kube/config" else "KUBECONFIG"
 
 
 def _identified(configuration: Any) -> bool:

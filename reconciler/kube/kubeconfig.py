@@ -26,6 +26,8 @@ _CREDENTIALS = (
 )
 _SHOWN = 12  # contexts that one message lists
 _HINT = "kubectl config view shows what kubectl reads"
+_WHERE = "export KUBECONFIG=FILE, or --kubeconfig FILE; nidus demo and nidus host up print the line for theirs"
+USUAL = "kubectl's default"  # what names a file where neither a flag nor a variable does
 
 
 class User(Struct, frozen=True):
@@ -42,12 +44,12 @@ class User(Struct, frozen=True):
 
 def user(files: str, context: str, named_by: str) -> User | None:
     """The user of `context` ("": the current one) in these files, separated as PATH is; None where the client says better
-    what is missing. `named_by`: the flag or variable that names them. Raises UsageError where a file cannot be read, or
+    what is missing. `named_by`: the flag or variable that names them, or USUAL. Raises UsageError where a file cannot be read, or
     the user's exec plugin is not there."""
     places = [place for place in files.split(os.pathsep) if place]
     there = [(place, _read(place, named_by)) for place in places if Path(place).expanduser().exists()]
     if not there:
-        raise UsageError(f"{named_by} names {' and '.join(places) or 'no file'}, which is not there", hint=_HINT)
+        raise UsageError(_absent(places, named_by), hint=_WHERE)
     chosen = context or next((str(body["current-context"]) for _, body in there if body.get("current-context")), "")
     named = _first(there, "contexts", "context", chosen)
     if context and named is None:
@@ -60,6 +62,12 @@ def user(files: str, context: str, named_by: str) -> User | None:
     one = User(str(named[1].get("user", "")), *found)
     _check_plugin(one)
     return one
+
+
+def _absent(places: list[str], named_by: str) -> str:
+    if named_by == USUAL:
+        return f"no kubeconfig: KUBECONFIG is not set, and {' and '.join(places)} is not there"
+    return f"{named_by} names {' and '.join(places) or 'no file'}, which is not there"
 
 
 def _read(place: str, named_by: str) -> Mapping[str, Any]:

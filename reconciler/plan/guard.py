@@ -6,6 +6,14 @@ from reconciler.model import DESTRUCTIVE, Change, Held, Permit, Plan, Request, r
 from reconciler.plan.consent import within
 
 CHANGED = "PlanChanged"
+TOLD = {
+    "AwaitsApproval": "nobody approved that it goes",
+    "Gathering": "not every cluster of this revision has said what it deletes",
+    "HeldTogether": "another cluster of this revision deletes too much",
+    "ObjectBudget": "over the cluster's budget, or it holds data or other objects",
+    "Unreviewed": "nobody reviewed that it goes",
+}
+"""What each object says of a hold of its set. Free of names and numbers: the text does not differ from one plan to the next."""
 UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects without an approval")
 
 
@@ -33,6 +41,5 @@ def _approved(plan: Plan, requests: Sequence[Request], now: float) -> bool:
 
 
 def _hold(change: Change, held: Held) -> Change:
-    """What differs from what was shown is told of each object: no other reason differs from one plan to the next."""
-    detail = held.message if held.reason == CHANGED else change.detail
+    detail = held.message if held.reason == CHANGED else TOLD.get(held.reason, change.detail)
     return replace(change, action="hold", reason=held.reason, detail=detail, would=change.action)

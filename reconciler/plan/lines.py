@@ -29,10 +29,13 @@ REASONS = {
     "DriftReported": "drift, only reported",
     "Ended": "",
     "EndedFailed": "",
+    "Gathering": "",
     "Grace": "grace period",
+    "HeldTogether": "",
     "Kept": "kept, and not ours any more",
     "KindMissing": "",
     "ImmutableField": "a field that cannot change in place",
+    "ObjectBudget": "",
     "NotOwner": "exists and is not ours",
     "NotObserved": "not read",
     "Protected": "protected",
@@ -144,7 +147,8 @@ def _changes(changes: Sequence[Change], style: Style) -> Iterator[Line]:
         if group != here:
             yield Line(f"  {printable(change.layer)} on {printable(str(change.target))}")
             here = group
-        yield Line(f"{printable(str(change.ref))}{_why(change)}", SYMBOLS.get(change.action, " "), change.action)
+        symbol = SYMBOLS.get(change.action, " ")
+        yield Line(f"{printable(str(change.ref))}{_why(change)}", symbol, change.action, "wrap")
         if change.action != "create" or style.creates:
             yield from _fields(change.fields, style, _created if change.action == "create" else _field)
 
@@ -165,7 +169,7 @@ def _created(one: FieldChange, style: Style) -> Iterator[Line]:
         yield Line(f"        {path}:")
         yield from (Line(f"          {printable(text)}") for text in _cut(value.splitlines(), style))
     else:
-        yield Line(f"        {path}: {show(value, 0 if style.detail else VALUE)}")
+        yield Line(f"        {path}: {show(value, 0 if style.detail else VALUE)}", fit="wrap")
 
 
 def _field(one: FieldChange, style: Style) -> Iterator[Line]:
@@ -199,7 +203,7 @@ def _cut(texts: list[str], style: Style) -> list[str]:
 
 def _why(change: Change) -> str:
     """The text after an object: the reason and the flags."""
-    reason = REASONS.get(change.reason, change.why)
+    reason = REASONS.get(change.reason, change.why) or change.detail
     if change.action == "hold":
         reason = f"held: {reason}"
     said = [part for part in (reason, *change.remarks) if part]

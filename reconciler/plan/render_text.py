@@ -23,7 +23,7 @@ COLOURS = {
 
 def render(review: Review, style: Style, colour: bool = False) -> str:
     """The text of a review, ending in the sums without a newline. Nothing but a digest to approve is wider than the style's width:
-    sentences are wrapped, other lines cut."""
+    objects and sentences are wrapped, other lines cut."""
     return "\n".join(_shown(line, style.width, colour) for line in _page(review, style))
 
 
@@ -59,5 +59,6 @@ def _fitted(line: Line, text: str, width: int) -> list[str]:
     if not width or len(text) <= width or line.fit == "whole":
         return [text]
     if line.fit == "wrap":
-        return textwrap.wrap(text, max(width, 20), subsequent_indent=" " * 6, break_on_hyphens=False)
+        indent = max(6, len(text) - len(text.lstrip()) + 4)
+        return textwrap.wrap(text, max(width, 20), subsequent_indent=" " * indent, break_on_hyphens=False)
     return [f"{text[: max(width - 1, 1)]}…"]

@@ -67,6 +67,18 @@ def matching(pattern: str, files: Mapping[str, str], ordered: list[str]) -> list
     return [path for path in under("/".join(segments[:fixed]), ordered) if linear.whole(regular, path)]
 
 
+def named(document: str, path: str) -> str:
+    """How the file `document` has to name a path of the tree: the opposite of `beside`."""
+    return posixpath.relpath(path, posixpath.dirname(document) or ".")
+
+
+def meant(document: str, pattern: str, files: Mapping[str, str], ordered: list[str]) -> str:
+    """What to write where a pattern of `document` names no file: usual is to name it from the root of the repository."""
+    path = posixpath.normpath(pattern)
+    found = not path.startswith((".", "/")) and matching(path, files, ordered)
+    return f"did you mean {named(document, path)}?" if found else "paths are relative to this file"
+
+
 def wild(pattern: str) -> bool:
     """Whether a pattern can match more than itself."""
     return any(sign in pattern for sign in _WILD)

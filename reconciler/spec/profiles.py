@@ -226,16 +226,16 @@ def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, u
     except ValueError as error:
         use.mistakes.append((f"{place}/helm/chart/path", Code.NO_FILE, str(error), files.OUTSIDE))
     else:
-        _charted(folder, f"{place}/helm/chart/path", tree, use)
+        _charted(document, folder, f"{place}/helm/chart/path", tree, use)
     for position, file in enumerate(helm.values_files):
         _named(document, file, f"{place}/helm/valuesFiles/{position}", tree, use)
 
 
-def _charted(folder: str, place: str, tree: Files, use: _Use) -> None:
+def _charted(document: str, folder: str, place: str, tree: Files, use: _Use) -> None:
     """All files below a chart's folder: Helm reads all of them."""
     hidden, found = unread.below(folder, tree.unread), files.under(folder, tree.ordered)
     if folder not in tree.charts and not hidden:
-        use.mistakes.append((place, Code.NOT_A_CHART, *_no_chart(folder, bool(found), tree.charts)))
+        use.mistakes.append((place, Code.NOT_A_CHART, *_no_chart(document, folder, bool(found), tree.charts)))
     for base in charts.headless(folder, found, tree.charts):
         use.mistakes.append(
             (place, Code.NOT_A_CHART, f"{base} has no Chart.yaml", "what is below charts/ is a chart too")
@@ -244,11 +244,11 @@ def _charted(folder: str, place: str, tree: Files, use: _Use) -> None:
     use.paths += found
 
 
-def _no_chart(folder: str, exists: bool, others: Iterable[str]) -> tuple[str, str]:
+def _no_chart(document: str, folder: str, exists: bool, others: Iterable[str]) -> tuple[str, str]:
     """Message and hint where a pack names a folder that is no chart."""
     message = f"{folder or '.'} has no Chart.yaml" if exists else f"there is no folder {folder}"
     close = get_close_matches(folder, list(others), n=1)
-    return message, f"did you mean {close[0]}?" if close else "paths are relative to this file"
+    return message, f"did you mean {files.named(document, close[0])}?" if close else "paths are relative to this file"
 
 
 def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None:
@@ -262,7 +262,9 @@ def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None
         use.unread += hidden
         return
     if path not in tree.oids:
-        use.mistakes.append((place, Code.NO_FILE, f"{path} is not there", "paths are relative to this file"))
+        use.mistakes.append(
+            (place, Code.NO_FILE, f"{path} is not there", files.meant(document, file, tree.oids, tree.ordered))
+        )
         return
     use.paths.append(path)
     use.unread += unread.pointers([path], tree.oids, tree.pointers)
@@ -280,7 +282,9 @@ def _pattern(document: str, pattern: str, place: str, tree: Files, use: _Use) ->
         return
     use.unread += hidden
     if not found and not hidden:
-        use.mistakes.append((place, Code.NO_FILE, f"no file matches {pattern}", "paths are relative to this file"))
+        use.mistakes.append(
+            (place, Code.NO_FILE, f"no file matches {pattern}", files.meant(document, pattern, tree.oids, tree.ordered))
+        )
     for path in found:
         facts = tree.facts(path, True) if files.is_yaml(path) else None
         if facts is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Stalled
+from reconciler.verbs import known
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
@@ -51,7 +52,8 @@ def find(client: Client, namespace: str, name: str) -> Access:
 
     state = Store(client, namespace).read(name)
     if state is None:
-        raise Stalled(f"no nested cluster {name}", hint="nidus status lists them")
+        known.cluster(client, namespace, name)
+        raise Stalled(f"nested cluster {name} is not begun yet", hint=f"nidus why {name}")
     namespaces = [
         entry.ref.name for entry in state.entries if entry.ref.kind == "Namespace" and not entry.target.nested
     ]

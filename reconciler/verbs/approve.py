@@ -20,7 +20,9 @@ EXAMPLES = (("3f9c2ab1d0e4", "what nidus status shows as held"), ("3f9c2ab1d0e4 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("digest", help=f"the digest `nidus status` shows, or its first {SHORTEST} characters or more")
+    parser.add_argument(
+        "digest", metavar="DIGEST", help=f"the digest `nidus status` shows, or its first {SHORTEST} characters or more"
+    )
     parser.add_argument(
         "--for",
         dest="lasts",

@@ -21,7 +21,7 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the nested cluster; its context is nidus_NAME")
+    parser.add_argument("name", metavar="NAME", help="the nested cluster; its context is nidus_NAME")
     parser.add_argument(
         "--forward", action="store_true", help="hold a port-forward even where the cluster has a public address"
     )

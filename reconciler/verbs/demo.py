@@ -7,9 +7,10 @@ import argparse
 import re
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import schemas
 from reconciler.errors import NidusError, Stalled
@@ -121,13 +122,14 @@ def _show(words: dict[str, str]) -> None:
 
 def _details(controller: Controller) -> None:
     for one in controller.get("/api/v1/clusters")["clusters"]:
-        rows = [
-            (layer["name"], layer["target"], layer["health"], str(layer["objects"]), layer["message"])
-            for layer in one["layers"]
-        ]
         print(f"\n{one['name']}  {table.coloured(one['status'], one['status'])}  {one['endpoint']}")
-        print(table.render(("LAYER", "TARGET", "HEALTH", "OBJECTS", "MESSAGE"), rows))
+        print(_layers(one["layers"]))
     print()
+
+
+def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
+    rows = [(one["name"], one["target"], one["health"], str(one["objects"]), one["message"]) for one in layers]
+    return table.with_message(("LAYER", "TARGET", "HEALTH", "OBJECTS", "MESSAGE"), rows, table.columns())
 
 
 def _second_commit(controller: Controller, stage: Stage) -> bool:

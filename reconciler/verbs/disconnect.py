@@ -12,7 +12,7 @@ EXAMPLES = (("team-a", "one context and its forward"), ("--all", "every context 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", default="", help="the nested cluster")
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="the nested cluster")
     parser.add_argument("--all", action="store_true", help="every context of the kubeconfig that nidus connect wrote")
     connect.add_file(parser)
 

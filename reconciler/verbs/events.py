@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +23,11 @@ EXAMPLES = (
 )
 REPORTER = "nidus.dev/nidus"
 NEWEST = 100
+_COMMIT = re.compile(r"(@sha1:[0-9a-f]{7})[0-9a-f]{33}\b")  # a whole name, of which people need the beginning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", default="", help="one nested cluster")
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="one nested cluster")
     parser.add_argument(
         "--last", type=int, default=NEWEST, metavar="N", help="this many, the newest (default: %(default)s)"
     )
@@ -53,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     if args.name:
         known.cluster(client, args.namespace, args.name)
     found = gathered(client, args.namespace, args.name)[-max(1, args.last) :]
+    if not found:
+        known.listed(client, "NestedCluster", args.namespace)  # says where Nidus is not installed
     if args.output != "table":
         print(table.document({"events": [asdict(one) for one in found]}, args.output))
         return 0
@@ -111,7 +115,9 @@ def rendered(found: Sequence[Event], now: float, width: int = 0) -> list[str]:
     rows = []
     for one in found:
         often = f" (x{one.count})" if one.count > 1 else ""
-        rows.append((seen.ago(one.time, now) or "-", one.type, one.reason + often, one.about, one.message))
+        rows.append(
+            (seen.ago(one.time, now) or "-", one.type, one.reason + often, one.about, _COMMIT.sub(r"\1", one.message))
+        )
     words = ["Held" if one.type == "Warning" else "" for one in found]
     return table.with_message(("AGE", "TYPE", "REASON", "ABOUT", "MESSAGE"), rows, width, words).split("\n")
 

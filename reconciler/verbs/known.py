@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ApiError, ErrorClass, Stalled, few, printable
@@ -19,13 +20,23 @@ _IDLE = "nothing is reconciled until one runs"
 
 def listed(client: Client, kind: str, namespace: str) -> tuple[Sequence[Item], str]:
     """All Sources or NestedClusters, and the resourceVersion of the list. Raises Stalled where Nidus is not installed."""
-    try:
+    with installed(kind):
         return client.list("nidus.dev", kind, namespace=namespace)
+
+
+@contextmanager
+def installed(kind: str = "") -> Iterator[None]:
+    """Raises Stalled where the host cluster lacks what Nidus needs and is asked for inside: this kind, or its namespace."""
+    try:
+        yield
     except ApiError as error:
-        if error.kind is not ErrorClass.KIND_MISSING:
+        if error.kind not in (ErrorClass.KIND_MISSING, ErrorClass.NAMESPACE_MISSING):
             raise
-        message = f"Nidus is not installed on this host cluster: it has no kind {kind} of nidus.dev"
-        raise Stalled(message, hint="kubectl apply -f deploy/crds; or is --context another cluster?") from None
+        message, files = f"it has no kind {kind} of nidus.dev", "deploy/crds"
+        if not kind:
+            message, files = error.message, "deploy/crds -f deploy/rbac.yaml"
+        hint = f"kubectl apply -f {files}; or is --context another cluster?"
+        raise Stalled(f"Nidus is not installed on this host cluster: {message}", hint=hint) from None
 
 
 def names(items: Sequence[Item]) -> list[str]:
@@ -38,7 +49,12 @@ def cluster(client: Client, namespace: str, name: str) -> Item:
     for item in items:
         if item["metadata"]["name"] == name:
             return item
-    raise Stalled(f"no nested cluster {name} in namespace {namespace}", hint=instead(name, names(items)))
+    raise missing(name, namespace, names(items))
+
+
+def missing(name: str, namespace: str, there: Sequence[str]) -> Stalled:
+    """The error for a nested cluster that is not there; `there` are those that are."""
+    return Stalled(f"no nested cluster {name} in namespace {namespace}", hint=instead(name, there))
 
 
 def instead(name: str, there: Sequence[str]) -> str:

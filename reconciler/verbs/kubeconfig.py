@@ -25,7 +25,7 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the nested cluster")
+    parser.add_argument("name", metavar="NAME", help="the nested cluster")
     parser.add_argument(
         "--hold", action="store_true", help="serve the port-forward until Ctrl-C, not only until idle for 60 s"
     )

@@ -56,7 +56,7 @@ class Use:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=tuple(KINDS), metavar="KIND", help="cluster or profile")
-    parser.add_argument("name", help="its name; the file is clusters/NAME.yaml or profiles/NAME.yaml")
+    parser.add_argument("name", metavar="NAME", help="its name; the file is clusters/NAME.yaml or profiles/NAME.yaml")
     parser.add_argument(
         "--profile",
         action="append",

@@ -205,11 +205,14 @@ def _reviewed(
     from reconciler.inventory.salt import seen
     from reconciler.kube.targets import Targets
     from reconciler.packs.blobs import beside
+    from reconciler.verbs.known import installed
 
     namespace = told.config.namespace
     unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
     known = {*loaded.states, *loaded.unreadable}
-    asked, salted = requests.load(client, namespace, known, time.time()), seen(client, namespace)
+    with installed("Request"):
+        asked = requests.load(client, namespace, known, time.time())
+    salted = seen(client, namespace)
     standing = review.Standing(loaded.states, checked.accepted, asked.standing, salted, unreadable)
     targets, blobs = Targets(client, inside=told.inside), beside(told.charts, checked.read)
 

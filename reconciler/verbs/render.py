@@ -38,7 +38,7 @@ class _Given:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the nested cluster")
+    parser.add_argument("name", metavar="NAME", help="the nested cluster")
     parser.add_argument("layer", nargs="?", default="", metavar="LAYER", help="one of its layers (default: all)")
     parser.add_argument(
         "--folder", default=".", metavar="DIR", help="a folder with documents, usually a work tree (default: here)"

@@ -15,7 +15,7 @@ EXAMPLES = (("team-a", "reconcile it again"),)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the nested cluster")
+    parser.add_argument("name", metavar="NAME", help="the nested cluster")
     connection.add_arguments(parser)
 
 

@@ -1,11 +1,16 @@
 """`nidus run`: the controller, until a signal ends it."""
 
 import argparse
+import sys
 import threading
 
-from reconciler.verbs import connection
+from reconciler.verbs import connection, known
 
 EXAMPLES = (("--config nidus.yaml", "as deployed"), ("--repo /srv/platform.git", "quick start, one repository"))
+
+_NO_ENGINE = (
+    "spec.engine of --config names no version; with --repo, NIDUS_ENGINE_CHART names the folder of the engine's chart"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.controller.service import Service
 
     told = connection.configured(args, repo=args.repo, branch=args.branch, path=args.path)
+    if not told.engines:
+        print(f"note: no nested cluster can be made: {_NO_ENGINE}", file=sys.stderr)
     ended = threading.Event()
     service = Service(told)
 
@@ -37,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     try:
-        service.start()
+        with known.installed():
+            service.start()
         rest(ended)
     finally:
         service.stop()

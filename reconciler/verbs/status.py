@@ -22,7 +22,7 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", default="", help="one nested cluster, with its layers")
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="one nested cluster, with its layers")
     forms = ("table", "wide", "json", "yaml", "name")
     parser.add_argument("-o", "--output", choices=forms, default="table", help="how to print (default: table)")
     parser.add_argument(
@@ -36,26 +36,28 @@ def run(args: argparse.Namespace) -> int:
     client = connection.connect(args)
     shown = ""
     while True:
-        text, found, version = _text(client, args)
+        text, version = _text(client, args)
         if text != shown:
             print(text, flush=True)
             shown = text
         if not args.watch:
-            return 0 if found else 1
+            return 0
         seen.wait(client, args.namespace, version)  # at most a minute, because ages change too
 
 
-def _text(client: Client, args: argparse.Namespace) -> tuple[str, bool, str]:
-    """What to print, whether NAME exists, and the resourceVersion of the list of nested clusters."""
+def _text(client: Client, args: argparse.Namespace) -> tuple[str, str]:
+    """What to print, and the resourceVersion of the list of nested clusters. Raises Stalled where NAME does not exist."""
     found = seen.read(client, args.namespace)
     if not found.sources and not found.clusters:
         _check_installed(client, args.namespace)
     if args.name and args.name not in found.clusters:
-        hint = known.instead(args.name, sorted(found.clusters))
-        return f"no nested cluster {args.name} in namespace {args.namespace}; {hint}", False, found.version
+        error = known.missing(args.name, args.namespace, sorted(found.clusters))
+        if not args.watch:
+            raise error
+        return error.told, found.version  # it may come
     if args.output in ("json", "yaml", "name"):
-        return _document(found, args), True, found.version
-    return _tables(client, found, args), True, found.version
+        return _document(found, args), found.version
+    return _tables(client, found, args), found.version
 
 
 def _check_installed(client: Client, namespace: str) -> None:

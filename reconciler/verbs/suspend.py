@@ -8,7 +8,7 @@ EXAMPLES = (('team-a --reason "database moves" --for 8h', "with a reason and an 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the nested cluster")
+    parser.add_argument("name", metavar="NAME", help="the nested cluster")
     parser.add_argument("--reason", default="", help="why, for everybody who looks")
     parser.add_argument(
         "--for",

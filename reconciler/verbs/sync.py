@@ -29,7 +29,11 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", nargs="?", default="", help="one source, or the source of one nested cluster (default: all)"
+        "name",
+        metavar="NAME",
+        nargs="?",
+        default="",
+        help="one source, or the source of one nested cluster (default: all)",
     )
     parser.add_argument(
         "--config", default="", metavar="FILE", help="needed where no controller runs: its configuration"

@@ -35,6 +35,8 @@ class Parser(argparse.ArgumentParser):
         _, _, refused = message.partition("invalid choice: '")
         word, _, choices = refused.partition("' (choose from ")
         meant = close(word, re.findall(r"[\w.-]+", choices)) if choices else ""
+        if not meant and "are required" in message:
+            meant = f"{self.prog} --help tells more"
         return f"  hint: {meant}\n" if meant else ""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.errors import Stalled, printable
+from reconciler.errors import printable
 from reconciler.verbs import connection, known, seen, table, usage
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="*", help="nested clusters")
+    parser.add_argument("name", metavar="NAME", nargs="*", help="nested clusters")
     parser.add_argument("--all", action="store_true", help="every nested cluster there is")
     parser.add_argument(
         "--for", dest="word", choices=WORDS, default="Ready", help="what to wait for (default: %(default)s)"
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     names = sorted(set(args.name) or found.clusters)
     for name in names if args.word != GONE else ():
         if name not in found.clusters:
-            raise Stalled(f"no nested cluster {name}", hint=known.instead(name, sorted(found.clusters)))
+            raise known.missing(name, args.namespace, sorted(found.clusters))
     known.warn(client, args.namespace)
     return follow(client, args.namespace, names, args.timeout, args.word)
 

@@ -21,7 +21,7 @@ EXAMPLES = (("team-a", "what blocks team-a, and what to do"), ("team-a -o json",
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the nested cluster")
+    parser.add_argument("name", metavar="NAME", help="the nested cluster")
     parser.add_argument(
         "-o", "--output", choices=("tree", "json", "yaml"), default="tree", help="how to print (default: tree)"
     )
