@@ -8,13 +8,13 @@ from functools import partial
 from itertools import islice
 
 from reconciler.controller import border
-from reconciler.controller.commands import Commands
+from reconciler.controller.commands import Commands, is_command
 from reconciler.controller.merges import Merges, approver
 from reconciler.controller.opened import Open, recalled, renewed
 from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
 from reconciler.errors import LeaseLost, NidusError, Retry
-from reconciler.forges import Forge
+from reconciler.forges import Forge, beating
 from reconciler.model import (
     ChangeRecord,
     Consent,
@@ -101,22 +101,26 @@ class Changes:
             moved, self._moved = frozenset(self._moved), set()
             asked, self._asked = self._asked, False
         try:
-            if asked or now - self._listed >= units.duration(self._config.interval):
-                self._list()
-                self._listed = now
-            self._judge()
-            if self._base is not None:
-                self._each(self._base, moved)
-            if self._listed == now:
-                self._after()
-            self._settle()
-            self._remember()
+            with beating(self.alive):
+                self._round(moved, now, asked=asked)
         except NidusError as error:
             with self._lock:
                 self._moved |= moved
                 self._asked = self._asked or asked
             self._until = now + (error.after or 0.0) if isinstance(error, Retry) else now
             raise
+
+    def _round(self, moved: frozenset[str], now: float, *, asked: bool) -> None:
+        if asked or now - self._listed >= units.duration(self._config.interval):
+            self._list()
+            self._listed = now
+        self._judge()
+        if self._base is not None:
+            self._each(self._base, moved)
+        if self._listed == now:
+            self._after()
+        self._settle()
+        self._remember()
 
     def _judge(self) -> None:
         """Other rules, or other requests of people, may make every plan another."""
@@ -237,7 +241,7 @@ class Changes:
                 head = self._reviewer.mirror.change(change.number, self._forge.ref(change.number))
                 if head != change.head:
                     raise Retry("its head moved while it was read", reason="Moved")
-                return self._reviewer.plan(change, base, trusted=trusted)
+                return self._reviewer.plan(change, base, trusted=trusted, alive=self.alive)
         except LeaseLost:
             raise
         except NidusError as error:
@@ -263,9 +267,10 @@ class Changes:
         now = self._clock()
         if one.updated == one.change.updated and now - one.heard_at < ANEW:
             return
-        me, comments = self._account(), list(self._forge.comments(one.change.number))
-        one.recognise(comments, me, self._owner)
-        self._commands.follow(one, [each for each in comments if each.author.id != me.id], now)
+        me, found = self._account(), self._forge.comments(one.change.number)
+        kept = [each for each in found if each.author.id == me.id or is_command(each.body)]
+        one.recognise(kept, me, self._owner)
+        self._commands.follow(one, [each for each in kept if each.author.id != me.id], now)
         one.updated, one.heard_at = one.change.updated, now
 
     def _account(self) -> Person:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import islice
 
 from reconciler.controller.opened import Open
 from reconciler.errors import ApiError, ErrorClass, Stalled
@@ -11,11 +12,16 @@ from reconciler.forges import Forge
 from reconciler.inventory.requests import fits
 from reconciler.model import Comment, Consent, Person, Request
 
-FOLLOWED = 20  # comments of one change request that are followed, the newest
+FOLLOWED = 20  # commands of one change request that are followed, the newest of those who may write
 LASTS = 86400.0  # seconds an approval stands, as that of the verb
 WRITTEN = 2.0  # seconds within which a comment is written; one that was changed later may be by somebody else
 _PLAN = re.compile(r"/nidus plan(?: ([0-9a-f]{40}|[0-9a-f]{64}))?", re.ASCII)
 _APPROVE = re.compile(r"/nidus approve ([0-9a-f]{8,64})", re.ASCII)
+
+
+def is_command(body: str) -> bool:
+    """Whether a comment asks for something."""
+    return any(form.fullmatch(body.strip()) for form in (_PLAN, _APPROVE))
 
 
 class Commands:
@@ -34,9 +40,11 @@ class Commands:
         self._writes, self._offered, self._ask = writes, offered, ask
 
     def follow(self, one: Open, comments: list[Comment], now: float) -> None:
-        """Do what those ask for who may write, each once, and show them that it was read. Raises what the forge raises, and ApiError."""
-        for each in comments[-FOLLOWED:]:
-            if each.id > one.heard and (self._plan(one, each) or self._approve(one, each, now)):
+        """Do what those ask for who may write, each once, and show them that it was read: what strangers write counts for nothing.
+        Raises what the forge raises, and ApiError."""
+        new = (each for each in reversed(comments) if each.id > one.heard and is_command(each.body))
+        for each in reversed([*islice((each for each in new if self._writes(each.author)), FOLLOWED)]):
+            if self._plan(one, each) or self._approve(one, each, now):
                 with suppress(Stalled):  # it may be there already
                     self._forge.react(one.change.number, each.id)
         one.heard = max((each.id for each in comments), default=one.heard)
@@ -44,7 +52,7 @@ class Commands:
     def _plan(self, one: Open, each: Comment) -> bool:
         """`/nidus plan` makes the plan again; with a commit it also trusts that head, and no other."""
         asked = _PLAN.fullmatch(each.body.strip())
-        if asked is None or not self._writes(each.author):
+        if asked is None:
             return False
         if asked[1] == one.change.head:  # the whole of it: a short one can be made for another commit too
             one.trusted = one.change.head
@@ -58,7 +66,7 @@ class Commands:
         if asked is None or each.author.id == one.change.author.id or each.edited - each.at > WRITTEN:
             return False
         found = {consent.digest: consent for consent in self._offered(one) if consent.digest.startswith(asked[1])}
-        if len(found) != 1 or not self._writes(each.author):
+        if len(found) != 1:
             return False
         (consent,) = found.values()
         self._store(self._request(one, each, consent, now))

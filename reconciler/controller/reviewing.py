@@ -7,7 +7,7 @@ from msgspec import Struct
 from reconciler import fleet, review
 from reconciler.controller.registry import Registry
 from reconciler.errors import few
-from reconciler.gather import Reader
+from reconciler.gather import Reader, beating
 from reconciler.inventory.reviews import Reviews
 from reconciler.model import (
     Bundle,
@@ -60,9 +60,11 @@ class Reviewer:
         self._known = load.NOTHING
         self._base: tuple[str, Snapshot] | None = None
 
-    def plan(self, change: ChangeRequest, base: Revision, *, trusted: bool) -> Planned:
+    def plan(
+        self, change: ChangeRequest, base: Revision, *, trusted: bool, alive: Callable[[], None] = lambda: None
+    ) -> Planned:
         """The plan of a change request whose head the mirror holds. Not `trusted`: its documents are compared, nothing of it is
-        rendered, and nothing live is read. Raises NidusError."""
+        rendered, and nothing live is read. `alive` is called before each read of a cluster. Raises NidusError."""
         merged = self.mirror.merged(base.commit, change.head)
         if merged.conflicts or not merged.tree:
             return Planned(change, base.commit, conflicts=merged.conflicts or ("?",))
@@ -71,7 +73,7 @@ class Reviewer:
         planned = Planned(change, base.commit, after.oid)
         if not trusted:
             return replace(planned, differences=declared.differences(before.specs, after.specs))
-        found = self._reviewed(before, after)
+        found = self._reviewed(before, after, alive)
         return replace(planned, review=found, consent=fleet.consent_of(self._items(found)))
 
     def tree(self, change: ChangeRequest, base: Revision) -> str:
@@ -127,12 +129,13 @@ class Reviewer:
         """What the operator decided and what people asked for: plans depend on both."""
         return self._tools.registry.rules, self._tools.registry.requests()
 
-    def _reviewed(self, before: Snapshot, after: Snapshot) -> Review:
+    def _reviewed(self, before: Snapshot, after: Snapshot, alive: Callable[[], None]) -> Review:
         tools, standing = self._tools, self._standing()
         registry, now = tools.registry, tools.clock()
         given = (standing, registry.rules, registry.facts)
         base = review.base(before, *given, now)
-        found = review.review(after, *given, lambda bundle: tools.reader(bundle, self.mirror.read), now, against=base)
+        reader = lambda bundle: beating(tools.reader(bundle, self.mirror.read), alive)  # noqa: E731
+        found = review.review(after, *given, reader, now, against=base)
         return replace(found, violations=tuple(one for one in found.violations if one not in before.violations))
 
     def _meant(self, snapshot: Snapshot) -> review.Base:

@@ -13,11 +13,10 @@ from reconciler.controller.border import contained
 from reconciler.controller.queue import FIRST, SOON, Queue, threads
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stopped
-from reconciler.gather import Reader
+from reconciler.gather import Reader, beating
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
-from reconciler.kube.client import Client
-from reconciler.model import Bundle, Destructive, Layer, Object, ObjectRef, Permit, Target, replace
+from reconciler.model import Bundle, Destructive, ObjectRef, Permit, replace
 from reconciler.reconcile import Writer, reconcile
 from reconciler.report import Reporter, log
 
@@ -119,7 +118,7 @@ class Workers:
         if resting is not None:
             return Outcome(resting, save(given.state))
         facts = Facts(self._registry.facts, self._tools.salt)
-        reader = _beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
+        reader = beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
         outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
         if outcome.over:
             return self._closed(given.bundle, outcome)
@@ -231,21 +230,3 @@ def _failed(key: str, given: Assignment | Unresolved, error: NidusError) -> Outc
     revision = given.revision if isinstance(given, Unresolved) else given.bundle.revision
     after = error.after if isinstance(error, Retry | ApiError) else None
     return Outcome(briefs.failed(key, revision, error), given.stored, retry=True, after=after)
-
-
-def _beating(reader: Reader, alive: Callable[[], None]) -> Reader:
-    """A reader that calls `alive` before each use: a long pass over a slow host is no stalled worker (H3)."""
-
-    def client(target: Target) -> Client:
-        alive()
-        return reader.client(target)
-
-    def cached(target: Target, ref: ObjectRef) -> Object | None:
-        alive()
-        return reader.cached(target, ref)
-
-    def render(layer: Layer) -> tuple[Object, ...]:
-        alive()
-        return reader.render(layer)
-
-    return replace(reader, client=client, cached=cached, render=render)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from reconciler.forges import gitea, github, gitlab
+from reconciler.forges.transport import beating as beating
 from reconciler.model import Approval, ChangeRequest, Comment, Person
 
 

@@ -40,7 +40,7 @@ class End(msgspec.Struct):
 class Pull(msgspec.Struct):
     number: int
     state: str
-    user: User
+    user: User | None
     head: End
     base: End
     updated_at: datetime
@@ -52,11 +52,13 @@ class Pull(msgspec.Struct):
         state: ChangeState = "merged" if self.merged_at else "open" if self.state == "open" else "closed"
         merged = (self.merge_commit_sha or "") if state == "merged" else ""
         ends, updated = (self.head.sha, self.base.ref), self.updated_at.timestamp()
-        return ChangeRequest(self.number, self.user.person, *ends, state, merged, updated, self._ours())
+        return ChangeRequest(self.number, _person(self.user), *ends, state, merged, updated, self._ours())
 
     def _ours(self) -> bool:
-        head, base = self.head.repo, self.base.repo
-        return head is not None and base is not None and (head.id == base.id or head.owner.id == self.user.id)
+        head, base, user = self.head.repo, self.base.repo, self.user
+        if head is None or base is None:
+            return False
+        return head.id == base.id or (user is not None and head.owner.id == user.id)
 
 
 class Written(msgspec.Struct):
@@ -68,8 +70,9 @@ class Written(msgspec.Struct):
 
     @property
     def comment(self) -> Comment:
-        who = self.user.person if self.user else Person(0, "ghost")
-        return Comment(self.id, who, self.body or "", self.created_at.timestamp(), self.updated_at.timestamp())
+        return Comment(
+            self.id, _person(self.user), self.body or "", self.created_at.timestamp(), self.updated_at.timestamp()
+        )
 
 
 class Review(msgspec.Struct):
@@ -107,11 +110,11 @@ class Github(Struct, frozen=True):
 
     def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
         query = {"state": "open", "base": branch, "sort": "created", "direction": "desc"}
-        found = self.http.pages(Pull, self.path("pulls"), **query, **{self.page: self.size})
+        found = self.http.pages(Pull, self.path("pulls"), (self.page, self.size), **query)
         return (one.change for one in found if one.base.ref == branch)
 
     def comments(self, number: int) -> Iterator[Comment]:
-        found = self.http.pages(Written, self.path(f"issues/{number}/comments"), **{self.page: self.size})
+        found = self.http.pages(Written, self.path(f"issues/{number}/comments"), (self.page, self.size))
         return (one.comment for one in found)
 
     def put_comment(self, number: int, body: str, known: int = 0) -> int:
@@ -135,7 +138,7 @@ class Github(Struct, frozen=True):
     def approvals(self, change: ChangeRequest) -> tuple[Approval, ...]:
         """Of each person the last review that decides something; who only comments afterwards has not changed it."""
         last: dict[int, Review] = {}
-        for one in self.http.pages(Review, self.path(f"pulls/{change.number}/reviews"), **{self.page: self.size}):
+        for one in self.http.pages(Review, self.path(f"pulls/{change.number}/reviews"), (self.page, self.size)):
             if one.user is not None and one.state in DECIDES:
                 last[one.user.id] = one
         return tuple(
@@ -146,6 +149,11 @@ class Github(Struct, frozen=True):
 
     def path(self, rest: str) -> str:
         return f"/repos/{quote(self.repository)}/{rest}"
+
+
+def _person(user: User | None) -> Person:
+    """An account that was deleted may have no name any more."""
+    return user.person if user else Person(0, "ghost")
 
 
 def forge(api: str, repository: str, token_file: str, ca_file: str) -> Github:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from reconciler.forges.transport import Commit, Name, Transport
 from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
 
-PAGE = 100
+PER_PAGE = ("per_page", 100)
 TOLD = 250  # characters of a status
 DEVELOPER = 30  # the lowest level that may push
 APPROVED = "approved this merge request"
@@ -101,7 +101,7 @@ class Gitlab(Struct, frozen=True):
 
     def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
         query = {"state": "opened", "target_branch": branch, "order_by": "created_at", "sort": "desc"}
-        found = self.http.pages(Merge, self._path("merge_requests"), per_page=PAGE, **query)
+        found = self.http.pages(Merge, self._path("merge_requests"), PER_PAGE, **query)
         return (one.change for one in found if one.target_branch == branch)
 
     def comments(self, number: int) -> Iterator[Comment]:
@@ -145,10 +145,10 @@ class Gitlab(Struct, frozen=True):
 
     def _notes(self, number: int) -> Iterator[Note]:
         path = self._path(f"merge_requests/{number}/notes")
-        return self.http.pages(Note, path, per_page=PAGE, sort="asc", order_by="created_at")
+        return self.http.pages(Note, path, PER_PAGE, sort="asc", order_by="created_at")
 
     def _versions(self, number: int) -> Iterator[Version]:
-        return self.http.pages(Version, self._path(f"merge_requests/{number}/versions"), per_page=PAGE)
+        return self.http.pages(Version, self._path(f"merge_requests/{number}/versions"), PER_PAGE)
 
     def _path(self, rest: str) -> str:
         return f"/projects/{quote(self.repository, safe='')}/{rest}"

@@ -5,8 +5,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -25,12 +26,31 @@ DEADLINE = 20.0  # seconds for a request and its whole answer
 SIZE = 8 << 20  # bytes of an answer
 CHUNK = 1 << 16
 PAGES = 50  # of one list
+LISTING = 600.0  # seconds for one list
+SMALLER = {100: 50, 50: 25, 25: 5, 5: 1}  # a page that is too large is asked for in parts of so many items
 LONGEST = 3600.0  # seconds a forge may ask us to wait
 LEAST = 60.0  # seconds to wait where it refuses for a limit and does not say how long
 AGENT = "nidus"
 Commit = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?\Z")]  # "" where there is none
 Name = Annotated[str, msgspec.Meta(max_length=300)]
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+_alive: ContextVar[Callable[[], None]] = ContextVar("alive", default=lambda: None)
+
+
+@contextmanager
+def beating(alive: Callable[[], None]) -> Iterator[None]:
+    """While this is entered, `alive` is called before each request of this thread: many requests that are slow are no stalled loop (H3)."""
+    token = _alive.set(alive)
+    try:
+        yield
+    finally:
+        _alive.reset(token)
+
+
+class TooLarge(Stalled):
+    """An answer of more than SIZE bytes."""
 
 
 class Answer(Struct, frozen=True):
@@ -69,14 +89,34 @@ class Transport(Struct, frozen=True):
                 raise
             return None
 
-    def pages(self, kind: type[T], path: str, **query: str | int) -> Iterator[T]:
-        """Every item of a list, page by page. Raises Stalled("ForgeAnswer") for a list of more than PAGES pages: a part is not the list."""
+    def pages(self, kind: type[T], path: str, size: tuple[str, int], **query: str | int) -> Iterator[T]:
+        """Every item of a list, page by page; `size` is how the number of items of a page is called, and that number. Raises
+        Stalled("ForgeAnswer") for a list of more than PAGES pages, or that takes longer than LISTING: a part is not the list."""
+        ends = time.monotonic() + LISTING
         for page in range(1, PAGES + 1):
-            answer = self.send("GET", _path(path, {**query, "page": page}))
-            yield from decoded(answer.body, list[kind])  # type: ignore[valid-type]
-            if not answer.more:
+            if not (yield from self._page(kind, (path, query, ends), size, page)):
                 return
         raise Stalled(f"the forge lists more than {PAGES} pages", reason="ForgeAnswer")
+
+    def _page(
+        self, kind: type[T], asked: tuple[str, Mapping[str, str | int], float], size: tuple[str, int], page: int
+    ) -> Generator[T, None, bool]:
+        """The items of one page, and whether there are more. Anybody may write texts so long that a page of them is too large."""
+        (path, query, ends), (name, count) = asked, size
+        if time.monotonic() > ends:
+            raise Stalled(f"a list of the forge takes longer than {LISTING:g} s", reason="ForgeAnswer")
+        try:
+            answer = self.send("GET", _path(path, {**query, name: count, "page": page}))
+        except TooLarge:
+            if count not in SMALLER:
+                raise
+        else:
+            yield from decoded(answer.body, list[kind])  # type: ignore[valid-type]
+            return answer.more
+        parts, more = count // SMALLER[count], True
+        for number in range((page - 1) * parts + 1, page * parts + 1):
+            more = more and (yield from self._page(kind, asked, (name, SMALLER[count]), number))
+        return more
 
     def made(self, kind: type[T], path: str, body: Any) -> T:
         """What a POST made, as a `kind`."""
@@ -84,6 +124,7 @@ class Transport(Struct, frozen=True):
 
     def send(self, method: str, path: str, body: Any = None) -> Answer:
         """One request; `path` begins with a slash and is below `api`."""
+        _alive.get()()
         parts = urlsplit(self.api)
         headers = {"Accept": "application/json", "User-Agent": AGENT, **self.sign(_token(self.token_file))}
         if body is not None:
@@ -179,7 +220,7 @@ def _read(response: Any) -> bytes:
     while chunk := response.read(CHUNK):
         found += chunk
         if len(found) > SIZE:
-            raise Stalled(f"an answer of the forge has more than {SIZE >> 20} MiB", reason="ForgeAnswer")
+            raise TooLarge(f"an answer of the forge has more than {SIZE >> 20} MiB", reason="ForgeAnswer")
     return bytes(found)
 
 

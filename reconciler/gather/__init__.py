@@ -15,6 +15,7 @@ from reconciler.gather.dry_run import dry_run
 from reconciler.gather.observe import observe
 from reconciler.gather.reader import Key as Key
 from reconciler.gather.reader import Reader as Reader
+from reconciler.gather.reader import beating as beating
 from reconciler.model import Desired, InventoryEntry, Observed, Target
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msgspec import Struct, field
 
 from reconciler.kube.client import Client
-from reconciler.model import Layer, Object, ObjectRef, Target
+from reconciler.model import Layer, Object, ObjectRef, Target, replace
 
 Key = tuple[Target, ObjectRef]
 CAUSES = 20  # reads of one pass for the causes of what is not Current (U1)
@@ -36,3 +36,21 @@ class Reader(Struct, frozen=True):
     render: Callable[[Layer], tuple[Object, ...]]
     merge: Callable[[Target, Object], None]
     reads: Reads = field(default_factory=Reads)
+
+
+def beating(reader: Reader, alive: Callable[[], None]) -> Reader:
+    """A reader that calls `alive` before each use: a long pass over a slow host is no stalled worker (H3)."""
+
+    def client(target: Target) -> Client:
+        alive()
+        return reader.client(target)
+
+    def cached(target: Target, ref: ObjectRef) -> Object | None:
+        alive()
+        return reader.cached(target, ref)
+
+    def render(layer: Layer) -> tuple[Object, ...]:
+        alive()
+        return reader.render(layer)
+
+    return replace(reader, client=client, cached=cached, render=render)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.controller import telling
+from reconciler.controller.commands import FOLLOWED
 from reconciler.errors import Stalled, Unavailable
+from reconciler.forges import transport
 from reconciler.plan import render_change
 from reconciler.source import changes as mirrored
 from tests.forge.scene import OWNER, Scene
@@ -273,7 +275,39 @@ def test_a_plan_is_made_again_where_somebody_asks(scene: Scene) -> None:
     assert one.planned_at == scene.changes._clock()
 
 
+def test_strangers_crowd_out_no_command(scene: Scene) -> None:
+    scene.forge.state.person("eve", "read")
+    number = scene.open({"web.yaml": BLUE}, author="eve")
+    scene.look()
+    head = scene.forge.state.changes[number].head
+    scene.forge.state.say(number, "ada", f"/nidus plan {head}")
+    for _ in range(FOLLOWED + 5):
+        scene.forge.state.say(number, "eve", "/nidus plan")
+    scene.look()
+    assert "ConfigMap/web/one" in scene.ours(number)
+
+
+def test_long_comments_of_strangers_stop_no_plan(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "SIZE", 60_000)
+    scene.forge.state.person("eve", "read")
+    number = scene.open({"web.yaml": BLUE})
+    for _ in range(9):
+        scene.forge.state.say(number, "eve", "x" * 9_000)
+    scene.look()
+    assert "ConfigMap/web/one" in scene.ours(number)
+
+
 # Forges that misbehave
+
+
+def test_a_round_moves_with_each_request_and_each_read(scene: Scene) -> None:
+    """A forge or a host that is slow is no stalled loop, which ends the process."""
+    beats: list[int] = []
+    scene.open({"web.yaml": BLUE})
+    scene.changes.alive = lambda: beats.append(len(scene.forge.asked))
+    scene.look()
+    assert set(beats) >= set(range(len(scene.forge.asked)))  # one before each request
+    assert len(beats) > len(scene.forge.asked) + 1  # and some between two of them
 
 
 def test_a_forge_that_is_down_delays_and_loses_nothing(scene: Scene) -> None:

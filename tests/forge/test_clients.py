@@ -1,5 +1,6 @@
 """The clients of forges against a forge that speaks the documented API of each, on a real socket."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from reconciler import forges
 from reconciler.errors import NidusError, Stalled, Unavailable
 from reconciler.forges import transport
+from reconciler.forges.github import Pull
 from reconciler.model import Person
 from tests.forge.server import SPEAKS, Forge
 
@@ -186,6 +188,60 @@ def test_a_list_without_an_end_is_an_error(forge: Forge, client: forges.Forge) -
     with pytest.raises(Stalled) as error:
         list(client.open_changes("main"))
     assert reason(error) == "ForgeAnswer" and len(forge.asked) == transport.PAGES
+
+
+def test_a_page_that_is_too_large_is_asked_for_in_parts(
+    forge: Forge, client: forges.Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may write texts so long that a page of them is more than an answer may have: they would stop the plans of others."""
+    monkeypatch.setattr(transport, "SIZE", 30_000)
+    forge.state.open(HEAD)
+    for number in range(130):
+        long = "x" * (12_000 if number % 60 in (7, 8, 9) else 10)
+        forge.state.say(1, "eve", f"{number} {long}")
+    if (
+        forge.provider == "gitea"
+    ):  # gives all comments in one answer, whatever is asked for: that change request has no plan
+        assert said(client) == "ForgeAnswer"
+        return
+    assert [int(one.body.split()[0]) for one in client.comments(1)] == list(range(130))
+    assert {one.query["per_page"] for one in forge.asked} >= {"5", "1"}
+    forge.state.say(1, "eve", "x" * 40_000)
+    assert said(client) == "ForgeAnswer"
+
+
+def said(client: forges.Forge) -> str:
+    with pytest.raises(Stalled) as error:
+        list(client.comments(1))
+    return reason(error)
+
+
+def test_a_list_ends_however_slow_the_forge_is(
+    forge: Forge, client: forges.Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "LISTING", -1.0)
+    with pytest.raises(Stalled, match="takes longer than"):
+        list(client.open_changes("main"))
+
+
+def test_each_request_says_that_its_loop_moves(forge: Forge, client: forges.Forge) -> None:
+    """A slow forge would else be a stalled loop, which ends the process."""
+    forge.fail(200, body=b"[]", headers={"Link": '<x>; rel="next"'})
+    beats: list[int] = []
+    with forges.beating(lambda: beats.append(1)), pytest.raises(Stalled):
+        list(client.open_changes("main"))
+    assert len(beats) == len(forge.asked) == transport.PAGES
+    forge.failures.clear()
+    client.me()
+    assert len(beats) == transport.PAGES
+
+
+def test_a_change_request_of_an_account_that_was_deleted_is_read() -> None:
+    """One that cannot be read would stop the list of all."""
+    told = {"number": 7, "state": "open", "user": None, "updated_at": "2026-11-26T00:00:00Z"}
+    told |= {"head": {"sha": HEAD, "repo": None}, "base": {"ref": "main"}}
+    found = transport.decoded(json.dumps(told).encode(), Pull).change
+    assert (found.author, found.ours) == (Person(0, "ghost"), False)
 
 
 def test_slow_bytes_end_by_the_deadline(forge: Forge, token: Path) -> None:
