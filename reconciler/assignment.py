@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import Bundle, Held, HostFacts, ObjectRef, Report, Request, Revision
+from reconciler.model import DESTRUCTIVE, Bundle, Held, HostFacts, ObjectRef, Report, Request, Revision
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Assignment(Struct, frozen=True):
 
     `state` is the record as it should be after this pass, with the inventory as it is stored; `stored` is what the
     server has (None: nothing yet). `memory` is what the last pass remembered; `held` and `invalid` come from admission;
-    `epoch` rises with each new bundle.
+    `epoch` rises with each new bundle; `consented` are the actions that need a consent.
     """
 
     bundle: Bundle
@@ -35,6 +35,7 @@ class Assignment(Struct, frozen=True):
     held: Held | None = None
     invalid: str = ""
     epoch: int = 0
+    consented: frozenset[str] = DESTRUCTIVE
 
 
 class Unresolved(Struct, frozen=True):

@@ -77,6 +77,7 @@ def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tu
         unknown={**gathered.dark, **gathered.broken},
         nonce=nonce,
         now=now,
+        consented=assignment.consented,
     )
     return gathered, contended(plan, assignment.memory, now)
 

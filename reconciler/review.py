@@ -87,7 +87,9 @@ def review(
     """
     bundles, rollout = _meant(snapshot, standing, rules, facts, now)
     changed = [one for one in bundles if every or one.cluster in named or _moves(one, standing, against)]
-    seen = [_look(bundle, snapshot.source, standing, facts, reader, now) for bundle in changed]
+    consented = fleet.consented(rules)
+    given = [replace(_given(bundle, snapshot.source, standing, facts, now), consented=consented) for bundle in changed]
+    seen = [_look(one, standing, facts, reader, now) for one in given]
     permit = _permit([one.plan for one in seen if one.plan], standing, snapshot, rules, now)
     looked = {one.cluster: _guarded(one, permit, rollout, standing, now) for one in seen}
     for bundle in changed:
@@ -149,13 +151,18 @@ def _moves(bundle: Bundle, standing: Standing, against: Base | None) -> bool:
     return record is None or record.bundle != bundle.digest or bundle.tombstone != record.tombstone
 
 
-def _look(
-    bundle: Bundle, source: str, standing: Standing, facts: HostFacts, reader: Callable[[Bundle], Reader], now: float
-) -> ClusterReview:
+def _given(bundle: Bundle, source: str, standing: Standing, facts: HostFacts, now: float) -> Assignment:
+    """What a pass over the cluster would be given."""
     revision = bundle.revision
     born = Record(source, bundle.cluster, facts.name, "", revision.branch, revision.commit, {}, UNBORN, now)
     state = standing.states.get(bundle.cluster) or State(born)
-    assignment = Assignment(bundle, state, source, requests=standing.requests)
+    return Assignment(bundle, state, source, requests=standing.requests)
+
+
+def _look(
+    assignment: Assignment, standing: Standing, facts: HostFacts, reader: Callable[[Bundle], Reader], now: float
+) -> ClusterReview:
+    bundle, state = assignment.bundle, assignment.state
     reads = reader(bundle)
     try:
         gathered, plan = look(assignment, Facts(facts, standing.salt), now, reads)
@@ -186,11 +193,15 @@ def _guarded(one: ClusterReview, permit: Permit, rollout: Rollout, standing: Sta
 
 def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, rules: Rules, now: float) -> Permit:
     wanted = [
-        Destructive(plan.cluster, plan.consent, _refs(plan), len(standing.states[plan.cluster].entries))
+        Destructive(plan.cluster, plan.consent, _refs(plan), _size(standing.states.get(plan.cluster)))
         for plan in plans
-        if plan.consent.items and plan.cluster in standing.states
+        if plan.consent.items
     ]
     return fleet.permit(wanted, frozenset(), standing.requests, snapshot.trailers, rules, now)
+
+
+def _size(state: State | None) -> int:
+    return len(state.entries) if state else 0
 
 
 def _refs(plan: Plan) -> tuple[ObjectRef, ...]:

@@ -10,6 +10,7 @@ from reconciler.errors import few
 from reconciler.gather import Reader, beating
 from reconciler.inventory.reviews import Reviews
 from reconciler.model import (
+    CONSENTED,
     Bundle,
     ChangeRequest,
     Consent,
@@ -31,7 +32,6 @@ from reconciler.source.changes import ChangesMirror
 from reconciler.spec import load
 
 FAILING = frozenset({"Degraded", "Held", "Invalid"})
-CONSENTED = frozenset({"delete", "replace", "adopt"})
 
 
 class Tools(Struct, frozen=True):

@@ -9,6 +9,7 @@ from reconciler.fleet.approvals import consent_of as consent_of
 from reconciler.fleet.approvals import speaks as speaks
 from reconciler.fleet.hosts import hosted as hosted
 from reconciler.fleet.hosts import names as names
+from reconciler.fleet.release import consented as consented
 from reconciler.fleet.release import permit as permit
 from reconciler.fleet.removal import UNREADABLE as UNREADABLE
 from reconciler.fleet.removal import removal_of as removal_of

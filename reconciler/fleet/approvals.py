@@ -10,7 +10,7 @@ TRAILER = "nidus-approve"
 
 def consent_of(items: Iterable[str]) -> Consent:
     """The set in the form that people approve."""
-    ordered = tuple(sorted(items))
+    ordered = tuple(sorted(set(items)))
     return Consent(ordered, consents.digest(ordered))
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler.fleet.approvals import approved
-from reconciler.model import Destructive, Held, Permit, Request, Reviewed, Rules
+from reconciler.model import CONSENTED, DESTRUCTIVE, Destructive, Held, Permit, Request, Reviewed, Rules
 from reconciler.plan.consent import within
+from reconciler.plan.summary import many
 
 ALWAYS = frozenset({"CustomResourceDefinition", "PersistentVolumeClaim", "Namespace"})
 
@@ -36,6 +37,11 @@ def permit(
     if rules.unreviewed == "Hold":
         return Permit(frozenset(released), {**{one.consent.digest: _unreviewed(one) for one in rest}, **changed})
     return Permit(frozenset(released | {one.consent.digest for one in rest}), changed)
+
+
+def consented(rules: Rules) -> frozenset[str]:
+    """The actions that need a consent: where nothing goes on without a review, taking over what is there does too (B5)."""
+    return CONSENTED if rules.unreviewed == "Hold" else DESTRUCTIVE
 
 
 def over_budget(one: Destructive, rules: Rules) -> str:
@@ -77,7 +83,8 @@ def _astray(one: Destructive, review: Reviewed) -> Held:
 
 
 def _unreviewed(one: Destructive) -> Held:
-    why = f"{one.cluster} destroys {len(one.refs)} objects that nobody reviewed (policy.unreviewed: Hold)"
+    objects = many(len(one.consent.items), "object")
+    why = f"{one.cluster} deletes, replaces or takes over {objects} that nobody reviewed (policy.unreviewed: Hold)"
     return _hold("Unreviewed", why, one)
 
 

@@ -83,6 +83,7 @@ from reconciler.model.fleet import Tombstone as Tombstone
 from reconciler.model.fleet import Tree as Tree
 from reconciler.model.fleet import Versions as Versions
 from reconciler.model.fleet import Violation as Violation
+from reconciler.model.flow import CONSENTED as CONSENTED
 from reconciler.model.flow import DESTRUCTIVE as DESTRUCTIVE
 from reconciler.model.flow import GUARDS as GUARDS
 from reconciler.model.flow import MISSING as MISSING

@@ -31,6 +31,7 @@ Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
 GUARDS: frozenset[str] = frozenset({"namespace", "policies"})  # roles of the layers that guard a tenant
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
+CONSENTED: frozenset[str] = DESTRUCTIVE | {"adopt"}
 MISSING = "(none)"
 PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error names it
 
@@ -216,7 +217,8 @@ class Plan(Struct, frozen=True):
 
 
 class Destructive(Struct, frozen=True):
-    """What one cluster of a revision wants to delete or replace (AD3). `size` is its inventory's length."""
+    """What one cluster of a revision wants to delete or replace (AD3). `consent` may also hold what it takes over, `refs` does not.
+    `size` is its inventory's length."""
 
     cluster: str
     consent: Consent

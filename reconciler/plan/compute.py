@@ -5,7 +5,7 @@ desired + observed + inventory -> changes in apply order, and the consent their 
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.model import GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan, replace
+from reconciler.model import DESTRUCTIVE, GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan, replace
 from reconciler.plan import allocations, consent, drift, once, order, prune
 from reconciler.plan.compare import UNSERVED, Wanted, compare
 from reconciler.plan.kinds import GONE, made_by_kubernetes
@@ -29,6 +29,7 @@ def compute(
     unknown: Mapping[str, str],
     nonce: str,
     now: float = 0.0,
+    consented: frozenset[str] = DESTRUCTIVE,
 ) -> Plan:
     """The plan of one cluster; same inputs, equal plan, whatever order they come in.
 
@@ -36,6 +37,7 @@ def compute(
     NotObserved and never taken as absent. A live object without `merged` needed no dry-run (`plan.suspects`) and is
     unchanged. `unknown`: layers that could not be rendered or read, with the reason; nothing is deleted on their
     targets. `now` (seconds) matters to tombstones alone: before they are due, what they would delete is held.
+    `consented`: the actions that need a consent.
     """
     listed = {(entry.target, entry.ref): entry for entry in inventory}
     entries = entries_of(inventory, observed)
@@ -49,7 +51,7 @@ def compute(
     pruned = list(prune.changes(bundle, gone, observed, known, same, nonce, now))
     made, pruned = allocations.arranged(made, pruned, observed)
     ordered = order.arranged(made, pruned, bundle.layers)
-    return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered), _told(unknown, bundle))
+    return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered, consented), _told(unknown, bundle))
 
 
 def _unplaced(desired: Sequence[Desired], unknown: Mapping[str, str]) -> list[Change]:

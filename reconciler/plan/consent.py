@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from reconciler.model import DESTRUCTIVE, Change, Consent
 
 
-def of(changes: Iterable[Change]) -> Consent:
-    """The consent a plan needs: one line "target ref uid action" per delete and replace, sorted, and their SHA-256 in hex;
+def of(changes: Iterable[Change], actions: frozenset[str] = DESTRUCTIVE) -> Consent:
+    """The consent a plan needs: one line "target ref uid action" per change of these actions, sorted, and their SHA-256 in hex;
     an empty set has an empty digest."""
-    items = tuple(sorted(line(one) for one in changes if one.action in DESTRUCTIVE))
+    items = tuple(sorted(line(one) for one in changes if one.action in actions))
     return Consent(items, digest(items))
 
 

@@ -1,9 +1,9 @@
-"""Holds deletions and replacements that are not permitted (P7, AD3, D3): the last check before a plan is executed."""
+"""Holds what a plan has no permit for: deletions, replacements, and adoptions where they need one (P7, AD3, D3). The last check."""
 
 from collections.abc import Sequence
 
-from reconciler.model import DESTRUCTIVE, Change, Held, Permit, Plan, Request, replace
-from reconciler.plan.consent import within
+from reconciler.model import Change, Held, Permit, Plan, Request, replace
+from reconciler.plan.consent import line, within
 
 CHANGED = "PlanChanged"
 TOLD = {
@@ -18,14 +18,15 @@ UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects without an appr
 
 
 def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -> Plan:
-    """The plan as it may be executed. Its deletes and replaces stay if the permit releases their digest or a request
-    covers them; otherwise all of them become hold, with what they would do, and so do changes that
+    """The plan as it may be executed. What its consent names stays if the permit releases its digest or a request
+    covers it; otherwise all of them become hold, with what they would do, and so do changes that
     need an allocation they would free. `now` in seconds; the consent stays as it is."""
     if not plan.consent.items or plan.consent.digest in permit.released or _approved(plan, requests, now):
         return plan
-    doomed = {(one.target, one.ref) for one in plan.changes if one.action in DESTRUCTIVE}
+    named = frozenset(plan.consent.items)
+    doomed = {(one.target, one.ref) for one in plan.changes if line(one) in named}
     held = permit.held.get(plan.consent.digest) or permit.held.get(plan.cluster) or UNAPPROVED
-    stays = [one.action in DESTRUCTIVE or not doomed.isdisjoint(one.after) for one in plan.changes]
+    stays = [line(one) in named or not doomed.isdisjoint(one.after) for one in plan.changes]
     changes = zip(plan.changes, stays, strict=True)
     return replace(plan, changes=tuple(_hold(one, held) if waits else one for one, waits in changes))
 

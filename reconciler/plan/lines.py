@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from reconciler.errors import printable
-from reconciler.model import DESTRUCTIVE, MISSING, Change, ClusterReview, FieldChange, Plan, Tombstone
+from reconciler.model import CONSENTED, MISSING, Change, ClusterReview, FieldChange, Plan, Tombstone
 from reconciler.plan import apart
 
 SYMBOLS = {"create": "+", "configure": "~", "delete": "-", "replace": "-/+", "adopt": "~", "hold": "!"}
@@ -128,7 +128,7 @@ def _plan(one: ClusterReview, plan: Plan, style: Style) -> Iterator[Line]:
 
 
 def _waits(change: Change) -> bool:
-    return change.action == "hold" and change.would in DESTRUCTIVE
+    return change.action == "hold" and change.would in CONSENTED
 
 
 def _unknown(plan: Plan) -> Iterator[Line]:

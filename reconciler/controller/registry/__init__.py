@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from reconciler import fleet
 from reconciler.assignment import Assignment, Outcome, Unresolved
 from reconciler.controller.registry.admissions import Admissions
 from reconciler.controller.registry.assignments import Assignments
@@ -28,6 +29,7 @@ from reconciler.model import (
     Rules,
     Snapshot,
     Versions,
+    replace,
 )
 
 
@@ -71,7 +73,8 @@ class Registry:
         `nonce` marks the objects of a cluster that has no record yet.
         """
         with self._lock:
-            return self._clusters.take(cluster, self._requests, now, nonce)
+            found = self._clusters.take(cluster, self._requests, now, nonce)
+            return replace(found, consented=fleet.consented(self.rules)) if isinstance(found, Assignment) else found
 
     def permit(self, assignment: Assignment, wanted: Destructive, now: float) -> tuple[Permit, tuple[str, ...]]:
         """Which deletions and replacements of the cluster are permitted, and which other clusters this report may have
