@@ -305,6 +305,15 @@ def test_consent_is_free_of_commits_order_and_values() -> None:
     assert consent.of([]) == Consent() and consent.within(Consent(), ())
 
 
+def test_a_name_with_a_line_break_reads_like_no_other_set() -> None:
+    """Kubernetes allows them in names of roles: the approval of one odd object would be that of two others."""
+    first, second, *_ = sorted(destructive().changes, key=consent.line)
+    both = consent.of([first, second])
+    name = f"{first.ref.name} {first.uid} {first.action}\n{consent.line(second).rsplit(' ', 2)[0]}"
+    odd = replace(second, ref=replace(first.ref, name=name))
+    assert len(both.items) == 2 and consent.of([odd]).digest != both.digest
+
+
 # Values
 
 

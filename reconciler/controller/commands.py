@@ -16,7 +16,7 @@ FOLLOWED = 20  # commands of one change request that are followed, the newest of
 LASTS = 86400.0  # seconds an approval stands, as that of the verb
 WRITTEN = 2.0  # seconds within which a comment is written; one that was changed later may be by somebody else
 _PLAN = re.compile(r"/nidus plan(?: ([0-9a-f]{40}|[0-9a-f]{64}))?", re.ASCII)
-_APPROVE = re.compile(r"/nidus approve ([0-9a-f]{8,64})", re.ASCII)
+_APPROVE = re.compile(r"/nidus approve ([0-9a-f]{64})", re.ASCII)
 
 
 def is_command(body: str) -> bool:
@@ -61,14 +61,14 @@ class Commands:
 
     def _approve(self, one: Open, each: Comment, now: float) -> bool:
         """`/nidus approve DIGEST` approves what our comment shows, or what is held after the merge: as the verb does, by another person
-        than the author. A comment that was edited says nothing, because others may edit it."""
+        than the author. A comment that was edited says nothing, because others may edit it. The whole digest is asked for: the author
+        can make two sets whose digests begin alike, and show the other one before this comment is read."""
         asked = _APPROVE.fullmatch(each.body.strip())
         if asked is None or each.author.id == one.change.author.id or each.edited - each.at > WRITTEN:
             return False
-        found = {consent.digest: consent for consent in self._offered(one) if consent.digest.startswith(asked[1])}
-        if len(found) != 1:
+        consent = next((consent for consent in self._offered(one) if consent.digest == asked[1]), None)
+        if consent is None:
             return False
-        (consent,) = found.values()
         self._store(self._request(one, each, consent, now))
         return True
 

@@ -1,6 +1,7 @@
 """The destructive part of a plan, as a set people approve (P7): free of commit ids and values."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 
 from reconciler.model import DESTRUCTIVE, Change, Consent
@@ -14,8 +15,9 @@ def of(changes: Iterable[Change], actions: frozenset[str] = DESTRUCTIVE) -> Cons
 
 
 def line(change: Change) -> str:
-    """One change as approved."""
-    return f"{change.target} {change.ref} {change.uid} {change.action}"
+    """One change as approved. Names of roles may hold line breaks: written out they would read like another set."""
+    text = f"{change.target} {change.ref} {change.uid} {change.action}"
+    return text if text.isprintable() else json.dumps(text)
 
 
 def digest(items: Iterable[str]) -> str:

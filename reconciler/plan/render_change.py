@@ -89,7 +89,7 @@ def _top(planned: Planned) -> Iterator[str]:
         yield (
             "What it destroys goes on after the merge if somebody who may write, other than the author, approves this "
             f"head while this comment shows consent {code(planned.consent.digest[:SHORT])}, or comments "
-            f"{code(f'/nidus approve {planned.consent.digest[:SHORT]}')}. Without that the controller's "
+            f"{code(f'/nidus approve {planned.consent.digest}')}. Without that the controller's "
             "budgets decide whether it goes on or waits for an approval."
         )
     if review is None and not planned.conflicts and not planned.problem:

@@ -40,7 +40,7 @@ def reacted(scene: Scene) -> list[int]:
 @pytest.mark.parametrize("scene", sorted(SPEAKS), indirect=True)
 def test_what_the_comment_shows_is_approved_by_a_comment(scene: Scene) -> None:
     number = planned(scene)
-    said = scene.forge.state.say(number, "bob", f"/nidus approve {shown(scene)[:12]}")
+    said = scene.forge.state.say(number, "bob", f"/nidus approve {shown(scene)}")
     scene.look()
     provider = scene.forge.provider
     assert asked(scene) == [(f"{provider}:bob", f"by a comment on change request #{number}")]
@@ -70,9 +70,10 @@ def test_who_may_not_write_approves_nothing(scene: Scene) -> None:
     "body", ["/nidus approve", "/nidus approve {short}", "/nidus approve {other}", "please\n/nidus approve {digest}"]
 )
 def test_anything_else_approves_nothing(scene: Scene, body: str) -> None:
+    """The beginning of a digest neither: its author can make two sets of objects whose digests begin alike."""
     number = planned(scene)
     digest = shown(scene)
-    never(scene, number, "bob", body.format(digest=digest, short=digest[:7], other="0" * 64))
+    never(scene, number, "bob", body.format(digest=digest, short=digest[:12], other="0" * 64))
 
 
 def test_a_comment_that_somebody_edited_approves_nothing(scene: Scene) -> None:
@@ -106,7 +107,7 @@ def test_a_deviation_is_approved_on_the_merged_change(scene: Scene) -> None:
     settled(scene)
     found = scene.fleet.reporter.clusters["a"].held
     assert found is not None and held(scene).startswith("PlanChanged")
-    scene.forge.state.say(number, "bob", f"/nidus approve {found.consent[:8]}")
+    scene.forge.state.say(number, "bob", f"/nidus approve {found.consent}")
     settled(scene)
     assert gone(scene)
 
