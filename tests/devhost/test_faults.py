@@ -69,6 +69,7 @@ def test_second_server_shows_the_same_objects(broken: TestHost) -> None:
     assert faults.pid(broken.host, faults.SECOND) is None
 
 
+@pytest.mark.long
 def test_tiny_limits_reach_the_server(fresh_host: Fresh) -> None:
     limited = fresh_host(extra_flags=faults.TINY_LIMITS)
     metrics = limited.client.request("GET", "/metrics")["text"]
@@ -76,6 +77,7 @@ def test_tiny_limits_reach_the_server(fresh_host: Fresh) -> None:
     assert seats and sum(float(line.split()[-1]) for line in seats) < 30
 
 
+@pytest.mark.long
 def test_storage_is_snapshotted_restored_and_wiped(broken: TestHost, tmp_path: Path) -> None:
     client, host = broken.client, broken.host
     client.create(config_map("before"))

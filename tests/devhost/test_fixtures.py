@@ -84,6 +84,7 @@ def test_bindings_are_moved_and_roles_are_not() -> None:
     assert binding["subjects"][0]["namespace"] == "nidus-system-t1"
 
 
+@pytest.mark.long
 @pytest.mark.host
 def test_workers_share_one_host_which_ends_with_the_run(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["devhost.fixtures"]\n')

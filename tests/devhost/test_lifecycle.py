@@ -101,6 +101,7 @@ def states(folder: Path) -> dict[str, str]:
     return {row.component: row.state for row in lifecycle.status(folder)}
 
 
+@pytest.mark.long
 def test_stale_locks_and_half_written_folder_heal(folder: Path) -> None:
     host = start(folder)
     lifecycle.down(folder, keep=True)
@@ -114,6 +115,7 @@ def test_stale_locks_and_half_written_folder_heal(folder: Path) -> None:
     assert start(folder).server
 
 
+@pytest.mark.long
 def test_taken_port_is_passed_over(folder: Path) -> None:
     host = start(folder)
     lifecycle.down(folder, keep=True)
@@ -173,6 +175,7 @@ def test_tied_host_ends_with_its_caller(folder: Path) -> None:
     assert_no_trace(folder, host)
 
 
+@pytest.mark.long
 def test_foreground_goes_down_on_a_signal(folder: Path) -> None:
     line = [sys.executable, "-m", "devhost", "up", "--foreground", "--nodes=1", "--nested=none", "--dir", str(folder)]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as caller:
@@ -182,6 +185,7 @@ def test_foreground_goes_down_on_a_signal(folder: Path) -> None:
     assert not folder.exists() and not traces.processes(folder)
 
 
+@pytest.mark.long
 def test_hosts_side_by_side(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("one", "two", "three")]
     ups = [[sys.executable, "-m", "devhost", "up", "--nodes=1", "--nested=none", "--dir", str(one)] for one in folders]
@@ -197,6 +201,7 @@ def test_hosts_side_by_side(tmp_path: Path) -> None:
     assert not traces.processes(tmp_path)
 
 
+@pytest.mark.long
 def test_many_ups_at_once_start_one_host(folder: Path) -> None:
     line = [sys.executable, "-m", "devhost", "up", "--nodes=1", "--nested=none", "--dir", str(folder)]
     root = Path(__file__).parents[2]

@@ -169,6 +169,7 @@ def test_quota_of_the_host_holds_back_pods_inside(host: TestHost, plane: str, in
     inside.delete("apps/v1", "Deployment", "web", "default")
 
 
+@pytest.mark.long
 def test_sleep_keeps_the_data_and_a_lost_claim_ends_it(host: TestHost, tmp_path: Path) -> None:
     namespace = install(host.client, "plane-b")
     statefulset_ready(host.client, "plane-b", namespace)

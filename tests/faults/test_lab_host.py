@@ -145,6 +145,7 @@ def test_one_failed_read_and_one_failed_status(lab: Lab) -> None:
     assert lab.lives and deletes(lab) == []
 
 
+@pytest.mark.long
 def test_status_objects_that_nobody_owned(lab: Lab) -> None:
     """Lab 8: one deleted by hand comes back, and one whose delete failed once goes with its cluster."""
     kept, gone = standing(lab, "a", "b")
@@ -164,6 +165,7 @@ def test_status_objects_that_nobody_owned(lab: Lab) -> None:
     assert lab.word(kept) == "Ready"
 
 
+@pytest.mark.long
 def test_watches_whose_bytes_do_not_come(lab: Lab) -> None:
     """Lab 11: all watches held back, connections open: begun again after 90 s of silence, here 6; drift is put back meanwhile."""
     (name,) = standing(lab, "a", hurried=True)

@@ -64,6 +64,7 @@ def nested_deletes(lab: Lab, name: str) -> list[str]:
     return [] if found and not found["metadata"].get("deletionTimestamp") else [f"{name}-web"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_nested_server_that_never_answers(lab: Lab) -> None:
     """Lab 4 in small (`python -m bench hanging` is the measure): Unknown, Unreachable within 30 s of the push; the other is applied."""

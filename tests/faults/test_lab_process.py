@@ -68,6 +68,7 @@ def test_a_damaged_record_stops_its_own_cluster_alone(lab: Lab) -> None:
     assert deletes(lab) == []
 
 
+@pytest.mark.long
 def test_killed_between_a_record_and_its_status_object(lab: Lab) -> None:
     """Lab 8: the record is gone, the process is killed before the status object is: the next start removes it."""
     gone, kept = standing(lab, "a", "b")
@@ -88,6 +89,7 @@ def test_killed_between_a_record_and_its_status_object(lab: Lab) -> None:
     assert lab.word(kept) == "Ready"
 
 
+@pytest.mark.long
 def test_a_cluster_moves_to_another_source(lab: Lab) -> None:
     """Lab 9: the second source has it already when the first drops it: it is taken without a commit there."""
     name, _ = standing(lab, "a", "b")  # the last cluster of a source would be held

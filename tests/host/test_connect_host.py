@@ -19,6 +19,7 @@ from tests.host.promises import nidus, standing
 pytestmark = pytest.mark.host
 
 
+@pytest.mark.long
 def test_connect_leads_into_the_cluster(own_field: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     name, _ = standing(own_field, "hello")

@@ -27,6 +27,7 @@ def test_grace_and_a_file_put_back(shared_field: Field) -> None:
     assert _record(field, name).tombstone is None
 
 
+@pytest.mark.long
 def test_retain_keeps_what_makes_a_cluster_come_back(own_field: Field) -> None:
     """Compute and the tenant's pods go; namespace, Service, certificates, configuration and volumes stay, and are adopted again."""
     field = own_field
@@ -107,6 +108,7 @@ def test_protect_holds_always(shared_field: Field) -> None:
     assert "digest" not in (field.source().get("held") or {}) or not field.source()["held"]["digest"]
 
 
+@pytest.mark.long
 def test_budget_of_removals_and_the_last_cluster(shared_field: Field) -> None:
     """Two at once are held, both, until approved; the last one is held however small the budget's use; so is an emptied repository."""
     field = shared_field

@@ -26,6 +26,7 @@ def lone_field(fresh_host: Callable[..., TestHost], rbac_manifests: Path, tmp_pa
     made.end()
 
 
+@pytest.mark.long
 def test_the_api_server_goes_and_comes_back(lone_field: Field) -> None:
     """Marks are refused with 503, the process ends rather than write without its Lease, and its successor goes on (H1, W3, F1)."""
     field = lone_field
@@ -67,6 +68,7 @@ def start_only(field: Field) -> Any:
     return stage.start(field.stage, field.account.kubeconfig, namespace=field.account.namespace)
 
 
+@pytest.mark.long
 def test_definitions_removed_and_installed_again(lone_field: Field) -> None:
     """Removing our CRDs takes the reports and nothing else; installing them again brings the reports back (D5)."""
     field = lone_field

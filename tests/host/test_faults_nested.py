@@ -14,6 +14,7 @@ pytestmark = pytest.mark.host
 LOOP = "{{- range $i := until 1000000 }}{{- range until 1000000 }}{{- end }}{{- end }}\n"
 
 
+@pytest.mark.long
 def test_one_nested_plane_away(own_field: Field) -> None:
     """Its cluster says so; the other gets its commit; once it is back, it follows by itself."""
     field = own_field
@@ -63,6 +64,7 @@ def objects_of(field: Field, name: str) -> list[str]:
     return [str(entry.ref) for entry in field.entries(name)]
 
 
+@pytest.mark.long
 def test_an_engine_secret_turned_hostile(shared_field: Field) -> None:
     """A `vc-` Secret with another CA does nothing but an error, and its cluster alone is not Ready (M15, F41)."""
     field = shared_field

@@ -101,6 +101,7 @@ def test_62_a_count_scaled_by_hand_is_put_back(own_field: Field) -> None:
     assert seen(inside, DEPLOYMENT, "scale")["spec"]["replicas"] == 5
 
 
+@pytest.mark.long
 def test_63_a_renamed_release_takes_its_port_over(own_field: Field) -> None:
     inside = standing(own_field, "63")
     assert seen(inside, SERVICE, "edge-proxy")["spec"]["ports"][0]["nodePort"] == 30080

@@ -111,6 +111,7 @@ def test_wrong_files_are_told_and_lose_nothing(shared_field: Field) -> None:
     assert deletes(field) == []
 
 
+@pytest.mark.long
 def test_git_away_and_back(shared_field: Field) -> None:
     """What was accepted stays enforced without Git, after a restart too; then the newest commit is followed (S4, S8)."""
     field = shared_field
@@ -134,6 +135,7 @@ def test_git_away_and_back(shared_field: Field) -> None:
     assert deletes(field) == []
 
 
+@pytest.mark.long
 def test_without_git_and_mirror_a_cluster_is_held(shared_field: Field) -> None:
     """Disk lost and Git down: nothing is derived, nothing pruned, and it says so (S8)."""
     field = shared_field

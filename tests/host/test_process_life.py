@@ -140,6 +140,7 @@ def syncs(controller: stage.Controller) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("nidus_source_syncs_total{"))
 
 
+@pytest.mark.long
 def test_a_burst_of_deliveries_is_two_syncs(shared_field: Field) -> None:
     """All are accepted, none is refused for its rate, and each sync answers marks of its own (W3, G8).
 
@@ -161,6 +162,7 @@ def test_a_burst_of_deliveries_is_two_syncs(shared_field: Field) -> None:
     assert 1 <= syncs(controller) - before <= 1 + len(marks_stored)
 
 
+@pytest.mark.long
 def test_a_mark_outlives_the_process(shared_field: Field) -> None:
     """kill -9 after the 202, before the fetch: the next start answers the mark (W3)."""
     field = shared_field

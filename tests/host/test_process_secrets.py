@@ -112,6 +112,7 @@ def nidus_validate(field: Field) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_status_in_every_form(shared_field: Field) -> None:
     """Tables, JSON, YAML, names; colours only on a terminal; watching; a pipe that closes."""
     field = shared_field

@@ -57,6 +57,7 @@ def test_a_system_namespace_is_no_home(shared_host: TestHost, account: Account, 
     assert before and after and _spoken(after) == _spoken(before)
 
 
+@pytest.mark.long
 def test_a_nested_object_of_somebody_else_stays_theirs(shared_field: Field) -> None:
     """It stood inside before our pack came, with every mark of ours copied: held alone; its siblings are made; pruning leaves it."""
     field = shared_field
@@ -101,6 +102,7 @@ def test_a_successor_under_another_uid_is_kept(shared_field: Field) -> None:
     assert after and _spoken(after) == _spoken(host_before)
 
 
+@pytest.mark.long
 def test_shared_objects_outlive_a_change_of_profiles(shared_field: Field) -> None:
     """Profile A makes way for B, which has the same objects: they keep their UIDs, and nothing is deleted between (P2)."""
     field = shared_field

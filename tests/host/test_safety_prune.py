@@ -14,6 +14,7 @@ pytestmark = pytest.mark.host
 WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
+@pytest.mark.long
 def test_within_the_budget_exactly_its_objects_go(shared_field: Field) -> None:
     """Three objects of about twenty may go without a word; what shares their namespace stays as it is."""
     field = shared_field
@@ -115,6 +116,7 @@ def test_a_trailer_of_another_digest_releases_nothing(shared_field: Field) -> No
     assert set(maps(inside, name)) == names
 
 
+@pytest.mark.long
 def test_a_namespace_always_needs_approval(shared_field: Field) -> None:
     """One namespace inside, within any number: held (AD3)."""
     field = shared_field

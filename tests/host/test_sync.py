@@ -27,6 +27,7 @@ def test_push_becomes_software_inside(shared_field: Field) -> None:
     assert found and found["data"] == {"text": "hello"}
 
 
+@pytest.mark.long
 def test_a_plane_of_its_own_is_noticed_when_it_answers(own_field: Field) -> None:
     """A lone cluster whose control plane takes seconds to start: nothing else on the host would wake it (A4)."""
     name = _simple(own_field)
