@@ -9,8 +9,9 @@ from itertools import islice
 
 from reconciler.controller import border
 from reconciler.controller.commands import Commands, is_command
-from reconciler.controller.merges import Merges, approver
+from reconciler.controller.merges import Merges
 from reconciler.controller.opened import Open, recalled, renewed
+from reconciler.controller.people import People
 from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
 from reconciler.errors import LeaseLost, NidusError, Retry
@@ -59,14 +60,12 @@ class Changes:
         self._open: dict[int, Open] = {}
         self._rest: dict[int, Open] = {}
         self._closing: dict[int, Open] = {}
-        self._teller = Teller(owner, config, forge)
+        self._teller, self._people = Teller(owner, config, forge), People(forge)
         self._merges = Merges(reviewer, self._teller.sync)
         origin = reviewer.source, *place
-        self._commands = Commands(forge, origin, self._writes, self._offered, reviewer.ask)
+        self._commands = Commands(forge, origin, self._people.writes, self._offered, reviewer.ask)
         self._between: dict[str, frozenset[str]] = {}
         self._base: Revision | None = None
-        self._me: Person | None = None
-        self._may: dict[Person, bool] = {}
         self._ruling = reviewer.ruling()
 
     def moved(self, cluster: str) -> None:
@@ -134,7 +133,7 @@ class Changes:
 
     def _list(self) -> None:
         """Take what the forge lists. What is over `limit` is not planned, and says so."""
-        self._may = {}
+        self._people.anew()
         known, limit = {**self._rest, **self._open}, self._config.limit
         found = [renewed(known.get(one.number), one) for one in islice(self._forge.open_changes(self._branch), LISTED)]
         before, self._open = self._open, {one.change.number: one for one in found[:limit]}
@@ -166,10 +165,10 @@ class Changes:
     def _close(self, one: Open) -> None:
         """It is not listed any more: if it was merged, bind the merge to what was shown and approved."""
         self._merges.closed(one, self._clock())
-        now, me = self._forge.change(one.change.number), self._account()
+        now, me = self._forge.change(one.change.number), self._people.me()
         if now.state == "merged" and now.base == self._branch:
             one.recognise(self._forge.comments(now.number), me, self._owner)
-            who = approver(one, now, self._forge.approvals(now), me, self._writes)
+            who = self._people.approvers(one, now)
             one.change, one.planned = now, None
             self._merges.merged(now.number, who, follow=self._config.status and bool(one.touches))
         del self._closing[now.number]
@@ -196,6 +195,7 @@ class Changes:
     def _one(self, one: Open, base: Revision, moved: frozenset[str]) -> None:
         self._hear(one)
         self._plan(one, base, moved)
+        self._people.look(one, self._clock(), ANEW)
         if one.planned is not None:
             self._teller.tell(one, one.planned)
 
@@ -252,13 +252,7 @@ class Changes:
             return Planned(change, base.commit, problem=error.told)
 
     def _trusted(self, one: Open) -> bool:
-        return one.trusted == one.change.head or (one.change.ours and self._writes(one.change.author))
-
-    def _writes(self, who: Person) -> bool:
-        """Whether an account may write, asked once a list."""
-        if who not in self._may:
-            self._may[who] = self._forge.can_write(who)
-        return self._may[who]
+        return one.trusted == one.change.head or (one.change.ours and self._people.writes(one.change.author))
 
     # Comments
 
@@ -267,18 +261,17 @@ class Changes:
         now = self._clock()
         if one.updated == one.change.updated and now - one.heard_at < ANEW:
             return
-        me, found = self._account(), self._forge.comments(one.change.number)
+        me, found = self._people.me(), self._forge.comments(one.change.number)
         kept = [each for each in found if each.author.id == me.id or is_command(each.body)]
         one.recognise(kept, me, self._owner)
         self._commands.follow(one, [each for each in kept if each.author.id != me.id], now)
         one.updated, one.heard_at = one.change.updated, now
 
-    def _account(self) -> Person:
-        self._me = self._me or self._forge.me()
-        return self._me
-
-    def _offered(self, one: Open) -> Iterable[Consent]:
-        """What a comment may approve: what ours shows, and after the merge also what is held of the clusters it touches."""
+    def _offered(self, one: Open, by: Person) -> Iterable[Consent]:
+        """What a comment may approve: what ours shows, and after the merge also what is held of the clusters it touches. Where several
+        have to approve, the others have done so on the forge before."""
+        if not self._people.enough(one, by):
+            return
         if one.basis is not None and (one.reviewed is not None or one.change.state == "merged"):
             yield one.basis.review.consent
         if one.change.state == "merged":

@@ -26,14 +26,14 @@ def is_command(body: str) -> bool:
 
 class Commands:
     """Follows comments for one source. `origin` is its name, that of its forge, and what tells the repository from others. `writes` says
-    whether an account may write, `offered` which sets may be approved on a change request now; `ask` stores a request."""
+    whether an account may write, `offered` which sets a person may approve on a change request now; `ask` stores a request."""
 
     def __init__(
         self,
         forge: Forge,
         origin: tuple[str, str, str],
         writes: Callable[[Person], bool],
-        offered: Callable[[Open], Iterable[Consent]],
+        offered: Callable[[Open, Person], Iterable[Consent]],
         ask: Callable[[Request], None],
     ) -> None:
         self._forge, (self._source, self._provider, self._place) = forge, origin
@@ -66,7 +66,7 @@ class Commands:
         asked = _APPROVE.fullmatch(each.body.strip())
         if asked is None or each.author.id == one.change.author.id or each.edited - each.at > WRITTEN:
             return False
-        consent = next((consent for consent in self._offered(one) if consent.digest == asked[1]), None)
+        consent = next((consent for consent in self._offered(one, each.author) if consent.digest == asked[1]), None)
         if consent is None:
             return False
         self._store(self._request(one, each, consent, now))

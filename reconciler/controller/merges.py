@@ -1,11 +1,11 @@
 """From the plan that a change request showed to its merge: whether what it destroys was approved by somebody (B5)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.controller.opened import Open, recalled
-from reconciler.model import Approval, ChangeRecord, ChangeRequest, Person, Reviewed, replace
+from reconciler.model import ChangeRecord, Person, Reviewed, replace
 
 KEPT = 7 * 86400.0  # seconds that the plan of a closed change request is remembered
 MOST = 1000  # of them
@@ -78,13 +78,13 @@ class Merges:
         """Remember what a change request showed when it was closed: the branch may have been read before or after that."""
         self._closed[one.change.number] = Closed(one, now, one.reviewed)
 
-    def merged(self, number: int, who: Person | None, *, follow: bool) -> None:
-        """It was merged, and `who` had approved what it showed, None: nobody. `follow`: tell how far its commit is until every cluster
+    def merged(self, number: int, who: Sequence[Person], *, follow: bool) -> None:
+        """It was merged, and `who` had approved what it showed. `follow`: tell how far its commit is until every cluster
         that it changed is Ready (B8)."""
         closed = self._closed[number]
         closed.followed = follow and bool(closed.one.change.merged)
-        if who is not None:
-            closed.who = f"{who.name}, by change request #{number}"
+        if closed.one.basis is not None and len(who) >= max(1, closed.one.basis.needed):
+            closed.who = f"{', '.join(one.name for one in who)}, by change request #{number}"
 
     def followed(self) -> list[Open]:
         """Those whose clusters are not all Ready yet, the newest first."""
@@ -113,18 +113,3 @@ class Merges:
                 one.handed = one.handed or one.given
         recent = [(number, one) for number, one in self._closed.items() if now - one.at < KEPT]
         self._closed = dict(recent[-MOST:])
-
-
-def approver(
-    one: Open, now: ChangeRequest, approvals: Iterable[Approval], me: Person, writes: Callable[[Person], bool]
-) -> Person | None:
-    """Who approved what was merged: somebody other than its author who may write, and who approved the very head that was planned,
-    while our comment showed the consent. None where nobody did."""
-    basis, (consent, since) = one.basis, one.showing
-    if one.reviewed is None or basis is None or basis.head != now.head or consent != basis.review.consent.digest:
-        return None
-    for each in approvals:
-        known = each.head == now.head and each.at > since and each.by.id not in (now.author.id, me.id)
-        if known and writes(each.by):
-            return each.by
-    return None

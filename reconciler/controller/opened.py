@@ -14,6 +14,7 @@ class Open:
     of its plan and `basis` what it stands on, None where nothing live was planned; `comment` is the id of ours, which shows the plan
     `shown`; `statuses` how many the head has, `status` the last one. `edited` is when our comment was written last, by the forge's
     clock, and `showing` the consent that it shows and since when: infinity where that is not known yet.
+    `approved` are the names of those who approved it, read last at `asked_at` in the state `asked`; `told` those that our comment names.
     """
 
     change: ChangeRequest
@@ -32,6 +33,10 @@ class Open:
     status: tuple[str, str, str] = ("", "", "")
     edited: float = math.inf
     showing: tuple[str, float] = ("", math.inf)
+    approved: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    asked: tuple[float, str] = (-1.0, "")
+    asked_at: float = 0.0
 
     @property
     def touches(self) -> frozenset[str]:
@@ -49,7 +54,7 @@ class Open:
         if planned.review is not None and planned.tree:
             reviewed = Reviewed(self.change.number, planned.tree, planned.consent)
             clusters = tuple(one.cluster for one in planned.review.clusters)
-            self.basis = Basis(planned.change.head, planned.base, self.digest, reviewed, clusters)
+            self.basis = Basis(planned.change.head, planned.base, self.digest, reviewed, clusters, planned.needed)
 
     def recognise(self, comments: Iterable[Comment], me: Person, owner: str) -> None:
         """Find our comment. One that is gone or was edited by somebody else shows nothing."""
@@ -93,6 +98,7 @@ class Open:
             self.heard,
             self.statuses,
             self.status,
+            approved=self.told,
         )
 
 
@@ -110,6 +116,7 @@ def recalled(record: ChangeRecord) -> Open:
         statuses=record.statuses,
         status=record.status,
         showing=(record.consent, since),
+        told=record.approved,
     )
 
 

@@ -74,7 +74,10 @@ class Reviewer:
         if not trusted:
             return replace(planned, differences=declared.differences(before.specs, after.specs))
         found = self._reviewed(before, after, alive)
-        return replace(planned, review=found, consent=fleet.consent_of(self._items(found)))
+        consent = fleet.consent_of(self._items(found))
+        paths = self.mirror.paths(before.oid, after.oid) if before.oid != after.oid else ()
+        needed = fleet.approvals(self._tools.registry.rules.reviewers, paths, destroys=bool(consent.items))
+        return replace(planned, review=found, consent=consent, needed=needed)
 
     def tree(self, change: ChangeRequest, base: Revision) -> str:
         """The tree of the source's path that a merge would give now, "" where it conflicts."""

@@ -19,8 +19,10 @@ class Teller:
 
     def tell(self, one: Open, planned: Planned) -> None:
         """The comment where it is another, then the status."""
-        if self._config.comment and one.digest != one.shown:
-            one.wrote(self.comment(one, render_change.render(planned, self._owner, one.shown)))
+        if self._config.comment and (one.digest != one.shown or planned.approved != one.told):
+            before = one.shown if one.shown != one.digest else ""
+            one.wrote(self.comment(one, render_change.render(planned, self._owner, before)))
+            one.told = planned.approved
         one.show()
         self.status(one, *render_change.verdict(planned))
 

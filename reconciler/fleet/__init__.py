@@ -13,6 +13,7 @@ from reconciler.fleet.release import consented as consented
 from reconciler.fleet.release import permit as permit
 from reconciler.fleet.removal import UNREADABLE as UNREADABLE
 from reconciler.fleet.removal import removal_of as removal_of
+from reconciler.fleet.reviewers import approvals as approvals
 from reconciler.fleet.running import all_running as all_running
 from reconciler.fleet.running import recalled as recalled
 from reconciler.fleet.running import running as running

@@ -30,6 +30,7 @@ from reconciler.model.config import Limits as Limits
 from reconciler.model.config import PolicyConfig as PolicyConfig
 from reconciler.model.config import QuotaCeiling as QuotaCeiling
 from reconciler.model.config import ReviewConfig as ReviewConfig
+from reconciler.model.config import ReviewerRule as ReviewerRule
 from reconciler.model.config import ServerConfig as ServerConfig
 from reconciler.model.config import SourceConfig as SourceConfig
 from reconciler.model.config import WebhookConfig as WebhookConfig

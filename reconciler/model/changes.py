@@ -68,7 +68,8 @@ class Planned(Struct, frozen=True):
     """What is known of a change request: merging its head into `base` (a commit) would give `tree` (of the source's path).
 
     `review` None: it was not planned, because of `conflicts` (files) or a `problem`, or because its author may not write
-    (`differences` of its documents then); `consent` is all that the plans of all clusters would destroy or take over.
+    (`differences` of its documents then); `consent` is all that the plans of all clusters would destroy or take over; `needed` is
+    how many people have to approve it, `approved` who did, by name.
     """
 
     change: ChangeRequest
@@ -79,6 +80,8 @@ class Planned(Struct, frozen=True):
     problem: str = ""
     differences: tuple[Difference, ...] = ()
     consent: Consent = field(default_factory=Consent)
+    needed: int = 0
+    approved: tuple[str, ...] = ()
 
 
 class Reviewed(Struct, frozen=True):
@@ -92,13 +95,14 @@ class Reviewed(Struct, frozen=True):
 
 class Basis(Struct, frozen=True):
     """What was planned and shown of a change request: its `head` merged into `base` (a commit), in a comment that shows the plan
-    `digest`; it speaks of `clusters`."""
+    `digest`; it speaks of `clusters`, and `needed` people have to approve it."""
 
     head: str
     base: str
     digest: str
     review: Reviewed
     clusters: tuple[str, ...] = ()
+    needed: int = 1
 
 
 class ChangeRecord(Struct, frozen=True):
@@ -108,7 +112,7 @@ class ChangeRecord(Struct, frozen=True):
     head that somebody who may write asked a plan for, `heard` the id of the last comment that was followed, `statuses` how many its
     head has and `status` the last one. `closed` is when it was seen closed, 0 while it is open. `who` approved what it showed, "" where
     nobody did; that was `handed` to its merge, and is `used` up once the branch has moved on. `followed`: nidus/sync is told of its
-    merge. Times in seconds since the epoch.
+    merge. `approved` are the names that the comment shows. Times in seconds since the epoch.
     """
 
     source: str
@@ -125,3 +129,4 @@ class ChangeRecord(Struct, frozen=True):
     handed: bool = False
     used: bool = False
     followed: bool = False
+    approved: tuple[str, ...] = ()

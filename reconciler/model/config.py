@@ -82,10 +82,16 @@ class DeletionConfig(Struct, frozen=True):
     grace: str = "24h"
 
 
+class ReviewerRule(Struct, frozen=True):
+    paths: tuple[str, ...]
+    approvals: int = 1
+
+
 class PolicyConfig(Struct, frozen=True):
     profile_versions: str = "Immutable"
     dns_pattern: str = ""
     unreviewed: str = "Allow"
+    reviewers: tuple[ReviewerRule, ...] = ()
 
 
 class QuotaCeiling(Struct, frozen=True):

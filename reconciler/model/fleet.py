@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.errors import printable
-from reconciler.model.config import Budget, Ceilings, Defaults
+from reconciler.model.config import Budget, Ceilings, Defaults, ReviewerRule
 from reconciler.model.documents import ClusterProfile, NestedCluster
 
 
@@ -174,6 +174,7 @@ class Rules(Struct, frozen=True):
     dns_pattern: str = ""
     ceilings: Ceilings | None = field(default_factory=Ceilings)
     unreviewed: str = "Allow"
+    reviewers: tuple[ReviewerRule, ...] = ()
 
 
 class HostFacts(Struct, frozen=True):

@@ -54,11 +54,11 @@ def render(planned: Planned, owner: str, before: str = "") -> str:
 
 
 def plan(planned: Planned) -> str:
-    """The digest of all that a reader is told, but for times and commits: equal plans need no new comment."""
+    """The digest of all that a reader is told, but for times, commits and who approved: equal plans are not planned anew for a reader."""
     head = planned.change.head if planned.differences else ""
     change = replace(planned.change, head=head, updated=0.0)
     review = planned.review and replace(planned.review, at=0.0, revision=replace(planned.review.revision, commit=""))
-    return _digest(_body(replace(planned, change=change, base="", review=review), ""))
+    return _digest(_body(replace(planned, change=change, base="", review=review, approved=()), ""))
 
 
 def read(body: str, owner: str) -> Found | None:
@@ -84,11 +84,11 @@ def _body(planned: Planned, before: str) -> str:
 def _top(planned: Planned) -> Iterator[str]:
     review = planned.review
     if review is not None:
-        yield "\n".join(_table(review))
+        yield "\n".join(_table(review, planned))
     if planned.consent.items:
         yield (
-            "What it destroys goes on after the merge if somebody who may write, other than the author, approves this "
-            f"head while this comment shows consent {code(planned.consent.digest[:SHORT])}, or comments "
+            f"What it destroys goes on after the merge if {_people(planned.needed)} who may write, other than the author, "
+            f"approves this head while this comment shows consent {code(planned.consent.digest[:SHORT])}, or comments "
             f"{code(f'/nidus approve {planned.consent.digest}')}. Without that the controller's "
             "budgets decide whether it goes on or waits for an approval."
         )
@@ -100,7 +100,11 @@ def _top(planned: Planned) -> Iterator[str]:
         )
 
 
-def _table(review: Review) -> Iterator[str]:
+def _people(needed: int) -> str:
+    return "somebody" if needed < 2 else f"each of {needed} people"
+
+
+def _table(review: Review, planned: Planned) -> Iterator[str]:
     changes = [change for one in review.clusters if one.plan for change in one.plan.changes]
     counts = summary.counts(changes)
     rows = [
@@ -113,6 +117,14 @@ def _table(review: Review) -> Iterator[str]:
     yield "| | |"
     yield "|---|---|"
     yield from (f"| {name} | {number} |" for name, number in rows if number)
+    if planned.needed:
+        yield f"| approvals | {_approvals(planned)} |"
+
+
+def _approvals(planned: Planned) -> str:
+    missing = planned.needed - len(planned.approved)
+    by = f", by {', '.join(code(printable(name)) for name in planned.approved)}" if planned.approved else ""
+    return f"{len(planned.approved)} of {planned.needed}{by}{f'; {missing} missing' if missing > 0 else ''}"
 
 
 def _flagged(changes: list[Change], flag: str) -> int:

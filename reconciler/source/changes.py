@@ -38,6 +38,10 @@ class ChangesMirror(Mirror):
         """The tree that a merge of two commits would give. Nothing is checked out, and no driver of the repository runs."""
         return self._healing(lambda: self._merged(oid(base), oid(head)))
 
+    def paths(self, before: str, after: str) -> tuple[str, ...]:
+        """The files that differ between two trees."""
+        return self._healing(lambda: self._paths(oid(before), oid(after)))
+
     def keep(self, numbers: Collection[int]) -> None:
         """Forget the heads of all other change requests. Once the mirror has doubled, objects that no ref names are dropped."""
         self._healing(lambda: self._keep({f"{HEADS}{number:d}" for number in numbers}))
@@ -60,6 +64,11 @@ class ChangesMirror(Mirror):
         if answer.status:
             refuse(answer.err, "merging")
         return Merged(oid(check(answer, "merging").split(b"\0")[0].decode().strip()))
+
+    def _paths(self, before: str, after: str) -> tuple[str, ...]:
+        command = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
+        found = check(self._git(command), "comparing trees")
+        return tuple(name.decode("utf-8", "replace") for name in found.split(b"\0")[:-1])
 
     def _keep(self, wanted: Collection[str]) -> None:
         listed = check(self._git(("for-each-ref", "--format=%(refname)", HEADS)), "listing heads").decode().split()

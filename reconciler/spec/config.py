@@ -52,6 +52,7 @@ def rules(spec: ControllerSpec) -> Rules:
         dns_pattern=spec.policy.dns_pattern,
         ceilings=spec.ceilings,
         unreviewed=spec.policy.unreviewed,
+        reviewers=spec.policy.reviewers,
     )
 
 

@@ -1,0 +1,67 @@
+"""Who may write to a repository, and who approved its change requests (B5)."""
+
+from collections.abc import Callable, Iterable
+
+from reconciler.controller.opened import Open
+from reconciler.forges import Forge
+from reconciler.model import Approval, ChangeRequest, Person, replace
+
+
+class People:
+    """The accounts of one forge. Every call may raise what the forge raises."""
+
+    def __init__(self, forge: Forge) -> None:
+        self._forge = forge
+        self._me: Person | None = None
+        self._may: dict[Person, bool] = {}
+
+    def me(self) -> Person:
+        """The account of the token, asked once."""
+        self._me = self._me or self._forge.me()
+        return self._me
+
+    def writes(self, who: Person) -> bool:
+        """Whether an account may write, asked once until `anew`."""
+        if who not in self._may:
+            self._may[who] = self._forge.can_write(who)
+        return self._may[who]
+
+    def anew(self) -> None:
+        """Forget who may write."""
+        self._may = {}
+
+    def approvers(self, one: Open, now: ChangeRequest) -> tuple[Person, ...]:
+        """Who approved what was planned of a change request that is `now` so."""
+        return approvers(one, now, self._forge.approvals(now), self.me(), self.writes)
+
+    def look(self, one: Open, now: float, most: float) -> None:
+        """Note who approved it, where somebody has to: read where something of it moved, or `most` seconds after the last time."""
+        if one.planned is None or one.basis is None or not one.planned.needed:
+            return
+        state = (one.change.updated, one.digest)
+        if state != one.asked or now - one.asked_at >= most:
+            one.approved = tuple(sorted(each.name for each in self.approvers(one, one.change)))
+            one.asked, one.asked_at = state, now
+        one.planned = replace(one.planned, approved=one.approved)
+
+    def enough(self, one: Open, by: Person) -> bool:
+        """Whether one more approval, by this person, is all that is missing."""
+        if one.basis is None or one.basis.needed < 2:
+            return True
+        return len({by.id, *(each.id for each in self.approvers(one, one.change))}) >= one.basis.needed
+
+
+def approvers(
+    one: Open, now: ChangeRequest, approvals: Iterable[Approval], me: Person, writes: Callable[[Person], bool]
+) -> tuple[Person, ...]:
+    """Who approved what was planned: people other than its author who may write, and who approved the very head that was planned, while
+    our comment showed the consent. Each once, in the order of the forge."""
+    basis, (consent, since) = one.basis, one.showing
+    if one.reviewed is None or basis is None or basis.head != now.head or consent != basis.review.consent.digest:
+        return ()
+    found: dict[int, Person] = {}
+    for each in approvals:
+        known = each.head == now.head and each.at > since and each.by.id not in (now.author.id, me.id)
+        if known and each.by.id not in found and writes(each.by):
+            found[each.by.id] = each.by
+    return tuple(found.values())
