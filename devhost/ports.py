@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from devhost import tools
 from devhost.errors import HostError
 
 LOWEST, HIGHEST = 20000, 32000
@@ -41,16 +41,16 @@ def free_ports(names: tuple[str, ...]) -> dict[str, int]:
 
 
 def _choose(port: int) -> bool:
-    """Write down that `port` is chosen; False where somebody else was first."""
-    folder = Path(tempfile.gettempdir()) / f"nidus-ports-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    mark = folder / str(port)
-    with suppress(FileNotFoundError):
-        if time.time() - mark.stat().st_mtime < KEPT:
-            return False
-        mark.unlink()
+    """Write down that `port` is chosen, beside the tools; False where somebody else was first."""
+    folder = tools.cache() / "ports"
+    folder.mkdir(parents=True, exist_ok=True)
+    with os.scandir(folder) as marks:
+        for mark in marks:
+            with suppress(FileNotFoundError):
+                if time.time() - mark.stat().st_mtime >= KEPT:
+                    Path(mark).unlink()
     try:
-        mark.touch(exist_ok=False)
+        (folder / str(port)).touch(exist_ok=False)
     except FileExistsError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,7 @@ from devhost.errors import HostError
 @pytest.fixture(autouse=True)
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty ports to choose from, and nobody else's choices."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("NIDUS_HOST_CACHE", str(tmp_path / "tools"))
     monkeypatch.setattr(ports, "HIGHEST", ports.LOWEST + 40)
 
 

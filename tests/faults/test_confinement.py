@@ -245,7 +245,7 @@ def test_a_person_renders_their_own_repository_and_is_told_where_nothing_confine
             if path.owner() == "root" and str(path).startswith("/tmp"):
                 path.chmod(path.stat().st_mode | 0o055)
         told = as_stranger(PLAN, str(repository), "--kubeconfig", str(kubeconfig), denied=denied)
-    assert told.splitlines()[-1] == "exit code 0"
+    assert told.splitlines()[-1] == "exit code 0", told
     assert ("rendered without confinement" in told) == bool(denied)
 
 

@@ -97,7 +97,7 @@ def test_others_render_while_one_hangs(renderer: Renderer) -> None:
     for _ in range(5):
         assert sound(renderer)
     assert not ended.is_set()
-    hanging.join(20)
+    hanging.join()
     assert ended.is_set()
 
 

@@ -161,11 +161,11 @@ def test_the_controller_in_its_own_namespace(empty_host: TestHost, account: Acco
         ("nidus.dev", "nestedclusters/status", ("patch", "update")),
         ("nidus.dev", "sources", every),
         ("nidus.dev", "sources/status", ("patch", "update")),
-        ("nidus.dev", "requests", (*READS, "delete")),
+        ("nidus.dev", "requests", (*READS, "create", "delete")),
         ("events.k8s.io", "events", ("create", "patch")),
     ]
     refused = [("", "secrets", ("get", "list", "watch", "patch", "delete")), ("apps", "deployments", WRITES)]
-    refused.append(("nidus.dev", "requests", ("create", "patch", "update")))
+    refused.append(("nidus.dev", "requests", ("patch", "update")))
     assert wrong(account.client, own, allowed, True) == []
     assert wrong(account.client, own, refused, False) == []
     assert may(account.client, own, "", "secrets", "get", "nidus-salt")
