@@ -14,7 +14,7 @@ from typing import Any
 from helm_python import Chart, HelmError, _native, validate_release_name
 
 from reconciler.errors import Stalled
-from reconciler.packs import loader, schemas
+from reconciler.packs import archives, loader, schemas
 from reconciler.packs.objects import Sourced
 from reconciler.packs.values import layered
 from reconciler.packs.wire import Job
@@ -38,8 +38,7 @@ def render(job: Job) -> list[Sourced]:
 
     Raises Stalled: RenderFailed, ChartInvalid, HooksRefused (lists them), NonDeterministicChart, KubeVersionUnsupported.
     """
-    files = _chart_files(job)
-    schemas.check(files)
+    files = archives.repacked(_chart_files(job), schemas.check)
     values = layered(job)
     with tempfile.TemporaryDirectory(prefix="nidus-chart-") as folder:
         _write(Path(folder), files)

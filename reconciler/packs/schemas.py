@@ -1,12 +1,10 @@
 """A chart's `values.schema.json` may only refer to itself: Helm's schema library opens every other address, files too.
 
-Looked at before Helm sees the chart, in the chart's own files and in packed subcharts.
+Looked at before Helm sees the chart, in the chart's own files and in packed subcharts (`packs.archives`).
 """
 
-import io
 import json
-import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,40 +21,13 @@ _DRAFTS = frozenset(
 )
 """What the library holds itself and does not open."""
 _HINT = "a chart's schema may refer to itself (#/...) and to the JSON Schema drafts; write the rest out in the file"
-_DEEPEST = 8  # archives in archives
-_UNPACKED = 64 << 20  # bytes of all archives of one chart together
 
 
-def check(files: Mapping[str, bytes]) -> None:
-    """Raises Stalled(ChartInvalid) where a schema of the chart would make Helm open an address or a file."""
-    for path, data in _schemas(files.items(), 0, [_UNPACKED]):
+def check(path: str, data: bytes) -> None:
+    """Raises Stalled(ChartInvalid) where a file of a chart is a schema that would make Helm open an address or a file."""
+    if PurePosixPath(path).name == _NAME:
         for address in _addresses(path, data):
             raise _refused(path, f"its schema names {address[:100]!r}, and nothing outside the chart is ever opened")
-
-
-def _schemas(files: Iterable[tuple[str, bytes]], depth: int, left: list[int]) -> Iterator[tuple[str, bytes]]:
-    for path, data in files:
-        if PurePosixPath(path.replace("\\", "/")).name == _NAME:
-            yield path, data
-        elif path.endswith(".tgz"):
-            if depth >= _DEEPEST:
-                raise _refused(path, "archives lie in archives too deep")
-            yield from _schemas(_unpacked(path, data, left), depth + 1, left)
-
-
-def _unpacked(path: str, data: bytes, left: list[int]) -> Iterator[tuple[str, bytes]]:
-    """The files of one archive, as far as schemas may be in them; sizes are counted as they are read."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as archive:
-            for member in archive:
-                left[0] -= member.size + 512
-                if left[0] < 0:
-                    raise _refused(path, "its archives are too large")
-                found = archive.extractfile(member) if member.isreg() else None
-                if found is not None and member.name.endswith((_NAME, ".tgz")):
-                    yield f"{path}/{member.name}", found.read()
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise _refused(path, f"cannot be unpacked: {type(error).__name__}") from None
 
 
 def _addresses(path: str, data: bytes) -> Iterator[str]:

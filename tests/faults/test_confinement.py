@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import functools
+import gzip
 import io
 import json
 import os
@@ -324,6 +325,78 @@ def test_a_hidden_reference_is_found_too(renderer: Renderer) -> None:
     ):
         refused = render(renderer, "hidden", **{"values.schema.json": text})
         assert isinstance(refused, Stalled) and refused.reason == "ChartInvalid", (text[:60], refused)
+
+
+SUB = b"apiVersion: v2\nname: sub\nversion: 1.0.0\n"
+
+
+def members(*found: tuple[str, bytes, bytes], ends: bool = True) -> bytes:
+    """A tar of (name, content, type); without its end another one goes on with it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data, kind in found:
+            member = tarfile.TarInfo(name)
+            member.size, member.type = len(data), kind
+            archive.addfile(member, io.BytesIO(data))
+        stop = archive.offset
+    return out.getvalue() if ends else out.getvalue()[:stop]
+
+
+FILE = tarfile.REGTYPE
+PACKED = {
+    "in a second stream": lambda schema: (
+        gzip.compress(members(("sub/Chart.yaml", SUB, FILE), ends=False))
+        + gzip.compress(members(("sub/values.schema.json", schema, FILE)))
+    ),
+    "of an unknown kind": lambda schema: gzip.compress(
+        members(("sub/Chart.yaml", SUB, FILE), ("sub/values.schema.json", schema, b"A"))
+    ),
+    "behind dots": lambda schema: gzip.compress(
+        members(
+            ("sub/Chart.yaml", SUB, FILE),
+            ("sub/charts/b/../a.tgz", packed("a/values.schema.json", schema), FILE),
+        )
+    ),
+    "behind another separator": lambda schema: gzip.compress(
+        members(("sub\\Chart.yaml", SUB, FILE), ("sub\\values.schema.json", schema, FILE))
+    ),
+}
+
+
+@pytest.mark.parametrize("how", PACKED)
+def test_an_archive_hides_no_schema(renderer: Renderer, tmp_path: Path, how: str) -> None:
+    """Helm's reader of archives sees files that others do not see."""
+    canary = tmp_path / "canary.json"
+    canary.write_text('{"type": "string", "const": "canary-3f9a"}')
+    os.utime(canary, (1, 1))
+    schema = json.dumps({"$ref": f"file://{canary}"}).encode()
+    refused = render(renderer, "archive", **{"charts/sub-1.0.0.tgz": PACKED[how](schema)})
+    assert isinstance(refused, Stalled) and refused.reason == "ChartInvalid", refused
+    assert canary.stat().st_atime == 1
+
+
+def test_a_packed_subchart_is_rendered_with_its_files(renderer: Renderer) -> None:
+    inner = gzip.compress(
+        members(
+            ("deep/Chart.yaml", SUB.replace(b"sub", b"deep"), FILE),
+            ("deep/templates/a.yaml", CONFIG.replace("name: a", "name: deep").encode(), FILE),
+        )
+    )
+    sub = gzip.compress(
+        members(
+            ("sub/", b"", tarfile.DIRTYPE),
+            ("sub/Chart.yaml", SUB, FILE),
+            ("sub/charts/deep-1.0.0.tgz", inner, FILE),
+            (f"sub/templates/{'x' * 150}.yaml", CONFIG.replace("name: a", "name: sub").encode(), FILE),
+        )
+    )
+    held = {"Chart.yaml": CHART.encode(), "templates/a.yaml": CONFIG.encode(), "charts/sub-1.0.0.tgz": sub}
+    found = renderer.render(
+        layer("packed", **{"charts/sub-1.0.0.tgz": sub}),
+        lambda oids: {oid: held[oid.removeprefix("packed/")] for oid in oids},
+        host_version="v1.36.0",
+    )
+    assert sorted(one["metadata"]["name"] for one in found) == ["a", "deep", "sub"]
 
 
 def test_a_schema_that_refers_to_itself_and_to_a_draft_is_used(renderer: Renderer) -> None:
