@@ -1,7 +1,6 @@
 """`nidus`: finds the verb, builds its arguments, prints its errors. Imports no large module, so that `nidus --help`
 answers at once (G11)."""
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
@@ -79,14 +78,13 @@ def _dispatch(words: Sequence[str]) -> int:
         prog=_called(),
         description="GitOps for nested clusters.",
         epilog=f"{_listed()}\n\nnidus VERB --help tells more.\n\n{usage.exits()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nidus {__version__}")
     module: ModuleType | None = None
     known = parser
     if chosen:
         module = importlib.import_module(f"reconciler.verbs.{chosen}")
-        verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+        verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, prog=_called())
         known = verbs.add_parser(chosen, description=VERBS[chosen])  # one alone: a parser of each would cost 10 ms
         module.add_arguments(known)
         usage.explain(known, getattr(module, "EXAMPLES", ()), getattr(module, "EXITS", {}))

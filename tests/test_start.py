@@ -21,6 +21,7 @@ NEVER = {
     "helm_python",
     "cryptography",
 }
+HELP = {"shutil", "bz2", "http", "email", "ssl", "socket"}
 REQUESTS = {"kubernetes", "urllib3", "dateutil", "requests", "websocket"}
 DOCUMENTS = {"yaml", "msgspec", "jsonschema_rs", "jsonschema", "referencing"}
 FOLDER = {
@@ -77,10 +78,10 @@ def loaded(folder: Path, *words: str) -> set[str]:
     [
         (
             ["--help"],
-            NEVER | REQUESTS | DOCUMENTS | FOLDER | {"reconciler.model", "reconciler.spec", "subprocess", "json"},
+            NEVER | REQUESTS | DOCUMENTS | FOLDER | HELP | {"reconciler.model", "subprocess", "json", "typing"},
         ),
-        (["status", "--help"], NEVER | REQUESTS | DOCUMENTS | FOLDER | {"reconciler.model", "reconciler.spec"}),
-        (["plan", "--help"], NEVER | REQUESTS | DOCUMENTS | FOLDER | {"reconciler.model", "reconciler.spec"}),
+        (["status", "--help"], NEVER | REQUESTS | DOCUMENTS | FOLDER | HELP | {"reconciler.model", "reconciler.spec"}),
+        (["plan", "--help"], NEVER | REQUESTS | DOCUMENTS | FOLDER | HELP | {"reconciler.model", "reconciler.spec"}),
         (["validate"], NEVER | REQUESTS | FOLDER | {"jsonschema", "referencing"}),
         (["validate", "--no-render", "small"], NEVER | REQUESTS | FOLDER | {"jsonschema", "referencing"}),
         (

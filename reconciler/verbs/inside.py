@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
-import socket
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.errors import NidusError, Stalled, UsageError, printable
 
 if TYPE_CHECKING:
     import argparse
+    import socket
 
     from reconciler.kube.client import Client
 
@@ -29,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def at(address: str, path: str, kind: type[T]) -> T:
     """The answer of the internal listener at HOST:PORT. Raises UsageError or Stalled."""
+    import socket
+
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UsageError(f"{printable(address[:100])} is no address", hint="--address HOST:PORT")
@@ -71,6 +72,8 @@ def _of_pod(client: Client, namespace: str, pod: str, port: int, path: str, kind
 
 def _asked(sock: socket.socket, who: str, path: str, kind: type[T]) -> T:
     """The answer over a connected socket. Raises OSError, or Stalled where it is not what Nidus answers."""
+    import http.client
+
     import msgspec
 
     asking = http.client.HTTPConnection("localhost")

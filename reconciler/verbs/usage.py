@@ -1,10 +1,16 @@
 """What all verbs share on the command line: exit codes, examples in `--help`, and what was probably meant."""
 
+from __future__ import annotations
+
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NoReturn
+
+TYPE_CHECKING = False  # every start of a verb imports this module: `typing` would be a tenth of `nidus --help`
+if TYPE_CHECKING:
+    from typing import Any, Final, NoReturn
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -15,8 +21,22 @@ MEANING: Final = {DONE: "done", FAILED: "failed", WRONG: "wrong usage"}
 DETAILED: Final = {CHANGES: "there are changes", HELD: "something is held and waits for an approval"}
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal, without `shutil`, which loads four compressors to tell that."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns if sys.__stdout__ else 0
+        except (OSError, ValueError):
+            columns = 0
+        super().__init__(prog, width=(columns or 80) - 2)
+
+
 class Parser(argparse.ArgumentParser):
     """Ends with WRONG, and says what was probably meant."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"formatter_class": Formatter, **settings})
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -55,7 +75,6 @@ def explain(parser: argparse.ArgumentParser, examples: Sequence[tuple[str, str]]
     detailed = "--detailed-exitcode" in parser._option_string_actions
     told = exits({**MEANING, **more}) + (f"\n  with --detailed-exitcode also {_codes(DETAILED)}" if detailed else "")
     parser.epilog = "\n".join([*(["examples:"] if lines else []), *lines, "", told])
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def exits(meaning: Mapping[int, str] = MEANING) -> str:

@@ -1,4 +1,5 @@
-"""README's tour: its lines, typed one by one into a fresh shell beside the demo, print what the page shows (D3)."""
+"""README's tour: its lines, typed one by one into a fresh shell beside the demo, print what the page shows (D3). Its lines for a
+repository of one's own lead to a cluster, and `nidus why` follows a crash inside of that down to the pod."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from devhost import tools
+from devhost import lifecycle, tools
 from tests.house.documents import ROOT, blocks
 
 pytestmark = [pytest.mark.host, pytest.mark.long]
@@ -198,6 +199,74 @@ def test_the_tour_prints_what_it_shows(demo: Path, clone: Path, home: Path) -> N
     shell.close()
     told = re.findall(r"^  (?!export|cd )(\S.*)", demo.read_text().partition("What to type next")[2], re.MULTILINE)
     assert len(told) > 5 and {*told} <= {step.command for step in found}, "the demo and README.md tell other commands"
+
+
+CRASHING = """\
+apiVersion: nidus.dev/v1alpha1
+kind: ClusterProfile
+metadata: {name: shop}
+spec:
+  version: 1.0.0
+  packs:
+    - name: web
+      namespace: apps
+      manifests:
+        objects:
+          - apiVersion: apps/v1
+            kind: Deployment
+            metadata: {name: nginx}
+            spec:
+              selector: {matchLabels: {app: nginx}}
+              template:
+                metadata: {labels: {app: nginx}, annotations: {nidus.dev/behaviour: crash-looping}}
+                spec: {containers: [{name: nginx, image: "nginx:1.27"}]}
+"""
+CAUSES = r"""
+  blocked +layer shop/web on local/dev \w+( for \w+)?
+    Deployment apps/nginx 0/1( for \w+)?
+      ReplicaSet apps/nginx-\w+ 0/1( for \w+)?
+        Pod apps/nginx-\w+-\w+ CrashLoopBackOff( for \w+)? \(\d+ restarts?\), image nginx:1\.27: ended with exit code 1"""
+
+
+def test_a_repository_of_ones_own(clone: Path, home: Path) -> None:
+    (home / ".gitconfig").write_text("[user]\nname = me\nemail = me@example.com\n")
+    *before, run = own()
+    assert run == "nidus run --repo ."
+    first, second = Shell(clone, home), Shell(clone, home)
+    try:
+        first.type(f"export PATH=$PATH:{tools.find('kubectl').parent}")
+        assert [(line, told) for line in before if (told := first.type(line))[1]] == []
+        first.type(f"{run} >{clone.parent}/run.log 2>&1 & controller=$!")
+        for line in before:
+            if "export " in line or line.startswith("cd "):
+                second.type(line)
+        second.type("cd ~/clusters")
+        assert_comes(second, "nidus wait dev", "dev Ready at main@sha1:")
+        (home / "clusters" / "profiles" / "shop.yaml").write_text(CRASHING)
+        second.type(r"printf '  - {name: shop, version: 1.0.0}\n' >>clusters/dev.yaml")
+        second.type("git add --all && git commit -qm 'A shop'")
+        assert_comes(second, "COLUMNS=200 nidus why dev | cat", CAUSES)
+        first.type("kill -INT $controller; wait $controller")
+    finally:
+        Shell.close(second)
+        lifecycle.down(clone / ".nidus" / "host")
+        Shell.close(first)
+
+
+def own() -> list[str]:
+    """README's lines for a repository of one's own on the embedded host, without what is said beside them."""
+    about = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The embedded host\n")[2]
+    found = re.search(r"^```sh\n(.*?)^```", about, re.MULTILINE | re.DOTALL)
+    assert found
+    return [line.partition("   ")[0].rstrip() for line in found[1].splitlines()]
+
+
+def assert_comes(shell: Shell, command: str, pattern: str) -> None:
+    """Type the command until it prints what is asked for."""
+    ends = time.monotonic() + LINE_SECONDS
+    while not re.search(pattern, printed := shell.type(command)[0].replace("\r", "")):
+        assert time.monotonic() < ends, printed
+        time.sleep(0.2)
 
 
 def differs(shell: Shell, reader: Reader, step: Step) -> str:
