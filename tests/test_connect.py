@@ -107,6 +107,7 @@ def test_connect_and_disconnect(user: User) -> None:
 def test_again_changes_nothing(user: User) -> None:
     user.nidus("connect", "red")
     before, held = user.file.read_text(), user.held()
+    assert "there are: red" in user.nidus("disconnect", "rde")
     assert f"context {CONTEXT} is there; forward held by pid {held.pid}" in user.nidus("connect", "red")
     assert (user.file.read_text(), user.held()) == (before, held)
 

@@ -60,6 +60,17 @@ def test_the_tables_of_a_demo_are_those_of_status() -> None:
     assert demo._layers([{**layer, "message": "waits"}]).endswith("Current   6         waits")
 
 
+def test_a_demo_tells_how_far_each_cluster_is() -> None:
+    layers = [{"health": "Current"}, {"health": "InProgress"}, {"health": "Waiting"}]
+    clusters = [
+        {"name": "b", "status": "Provisioning", "layers": layers},
+        {"name": "a", "status": "Ready", "layers": layers[:1]},
+        {"name": "c", "status": "Pending", "layers": []},
+    ]
+    assert demo._progress(clusters) == "a: Ready   b: Provisioning 1/3   c: Pending"
+    assert demo._progress([]) == "no clusters yet"
+
+
 def test_a_clone_nobody_worked_in_goes(stage: Path) -> None:
     assert demofolder.cleared(stage) is None
     assert not stage.exists()

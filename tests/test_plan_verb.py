@@ -181,6 +181,15 @@ def test_mistakes_are_in_every_form(plan: Told, work: Work) -> None:
     assert "1 mistake in documents</summary>" in plan("-o", "markdown")[1]
 
 
+def test_without_a_configuration_it_is_said_whose_ceilings_are_meant(plan: Told, work: Work) -> None:
+    work.commit({"b.yaml": cluster("b", scheduling={"nodeSelector": {"pool": "tenants"}})})
+    code, out, err = plan()
+    assert code == 1 and "ceilings.nodeSelectors" in err
+    assert "note: without --config the rules are those of `nidus run --repo`" in out
+    work.commit({"b.yaml": cluster("Team_B")})
+    assert "note: without --config" not in plan()[1]
+
+
 def test_a_source_that_is_none_is_named_with_those_there_are(plan: Told, tmp_path: Path) -> None:
     file = tmp_path / "nidus.yaml"
     sources = [{"name": name, "url": f"https://git.example/{name}.git"} for name in ("one", "two")]

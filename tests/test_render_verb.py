@@ -118,10 +118,11 @@ def test_the_operators_settings_bring_the_engine(folder: Path, capsys: pytest.Ca
     ("words", "code", "told"),
     [
         (["rad"], 1, "did you mean red?"),
+        (["payments"], 1, "there are: red"),
         (["red", "base/plane"], 64, "did you mean base/plain?"),
         (["red", "engine"], 64, "--config FILE"),
     ],
-    ids=["cluster", "layer", "engine"],
+    ids=["cluster", "unknown", "layer", "engine"],
 )
 def test_wrong_words(folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, told: str) -> None:
     assert main(["render", *words, "--folder", str(folder)]) == code

@@ -7,6 +7,7 @@ import argparse
 import re
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from devhost.state import Host
 
 READY_SECONDS = 240.0
+QUIET_SECONDS = 4.0  # the longest pause between two lines while a person waits
 APPLIED_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(".nidus/demo")
@@ -101,13 +103,15 @@ def _story(folder: Path, once: bool, ends: ExitStack) -> int:
 
 
 def _all_ready(controller: Controller, count: int) -> bool:
-    """Show the table whenever a word changes, until all are Ready."""
-    shown: dict[str, str] = {}
+    """Show how far all are whenever a word changes, and every few seconds, until all are Ready."""
+    words: dict[str, str] = {}
+    told = 0.0
     for _ in looks(READY_SECONDS, 0.1):
-        words = controller.words()
-        if words != shown:
-            _show(words)
-            shown = words
+        found = controller.get("/api/v1/clusters")["clusters"]
+        shown, words = words, {one["name"]: one["status"] for one in found}
+        if words != shown or time.monotonic() - told > QUIET_SECONDS:
+            told = time.monotonic()
+            _say(_progress(found))
         if len(words) >= count and set(words.values()) == {"Ready"}:
             _details(controller)
             return True
@@ -115,9 +119,15 @@ def _all_ready(controller: Controller, count: int) -> bool:
     return False
 
 
-def _show(words: dict[str, str]) -> None:
-    parts = [table.coloured(f"{name}: {word}", word) for name, word in sorted(words.items())]
-    _say("   ".join(parts) or "no clusters yet")
+def _progress(clusters: Sequence[Mapping[str, Any]]) -> str:
+    """How far each cluster is, on one line: `dev: Provisioning 3/6`, its layers that are Current of all it has."""
+    parts = []
+    for one in sorted(clusters, key=lambda one: str(one["name"])):
+        layers = one["layers"]
+        done = sum(layer["health"] == "Current" for layer in layers)
+        far = f" {done}/{len(layers)}" if layers and one["status"] != "Ready" else ""
+        parts.append(table.coloured(f"{one['name']}: {one['status']}{far}", one["status"]))
+    return "   ".join(parts) or "no clusters yet"
 
 
 def _details(controller: Controller) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from reconciler.errors import UsageError
+from reconciler.errors import UsageError, few
 from reconciler.verbs import connect
 
 EXAMPLES = (("team-a", "one context and its forward"), ("--all", "every context that nidus connect wrote"))
@@ -29,7 +29,10 @@ def run(args: argparse.Namespace) -> int:
         _removed(file, name) for file in files for name in ([wanted] if args.all is False else contexts.ours(file))
     ]
     if not any(removed):
-        print("nothing to remove in " + ", ".join(map(str, files)))
+        there = [name.removeprefix("nidus_") for file in files for name in contexts.ours(file)]
+        print(
+            "nothing to remove in " + ", ".join(map(str, files)) + (f"; there are: {few(there, 12)}" if there else "")
+        )
     return 0
 
 

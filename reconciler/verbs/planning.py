@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from reconciler.packs.blobs import Read
     from reconciler.settings import Settings
 
+_BARE = "without --config the rules are those of `nidus run --repo`: nothing that spec.ceilings would allow is allowed"
+
 
 @dataclass(frozen=True, slots=True)
 class Documents:
@@ -71,7 +73,9 @@ def review(args: argparse.Namespace) -> Review:
     found = _reviewed(args, told, facts, client, loaded, checked)
     if not (args.config or args.source):
         found = replace(found, clusters=tuple(map(_stranger, found.clusters)))
-    found = _complete(replace(found, notes=checked.notes), args.clusters)
+    strict = not args.config and any("ceilings" in one.message for one in found.violations)
+    notes = (*checked.notes, _BARE) if strict else checked.notes
+    found = _complete(replace(found, notes=notes), args.clusters)
     chosen = shown.only(found, args.clusters)
     if args.layer and all(one.plan for one in chosen.clusters):
         _known([args.layer], shown.layers(chosen), "layer")

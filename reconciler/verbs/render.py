@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import Stalled, UsageError, printable
+from reconciler.errors import Stalled, UsageError, few, printable
 from reconciler.verbs import offline, usage
 
 if TYPE_CHECKING:
@@ -97,7 +97,10 @@ def _bundle(name: str, snapshot: Snapshot, given: _Given) -> Bundle:
     if document is None:
         for one in snapshot.violations:
             print(printable(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}"), file=sys.stderr)
-        hint = usage.close(name, snapshot.specs.clusters) or "nidus validate tells what is wrong with the folder"
+        hint = "nidus validate tells what is wrong with the folder"
+        if not snapshot.violations and snapshot.specs.clusters:
+            hint = f"there are: {few(sorted(snapshot.specs.clusters), 12)}"
+        hint = usage.close(name, snapshot.specs.clusters) or hint
         raise Stalled(f"no sound nested cluster {name} in this folder", hint=hint)
     rules = _offered(given.terms.rules, document.cluster.spec.engine.version)
     return resolve.bundle(name, snapshot.content, rules, given.terms.facts)
