@@ -158,6 +158,7 @@ def _named(spec: ControllerSpec) -> Iterator[tuple[str, str]]:
                 yield f"source {source.name}: credentials.{key}", name
         forge = source.forge
         keys = {"tokenFile": forge.token_file, "caFile": forge.ca_file} if forge else {}
+        keys |= {"app.keyFile": forge.app.key_file} if forge and forge.app else {}
         yield from ((f"source {source.name}: forge.{key}", name) for key, name in keys.items() if name)
         for name in source.webhook.secret_files if source.webhook else ():
             yield f"source {source.name}: webhook.secretFiles", name

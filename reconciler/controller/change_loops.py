@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
+from reconciler import forges
 from reconciler.controller.changes import Changes
 from reconciler.controller.opened import Open
 from reconciler.controller.registry import Registry
 from reconciler.controller.reviewing import Reviewer, Tools
 from reconciler.controller.rounds import Rounds
 from reconciler.controller.watches import Watches
-from reconciler.forges import FORGES
 from reconciler.inventory import requests
 from reconciler.inventory.reviews import Reviews
 from reconciler.kube.client import Client
@@ -138,7 +138,7 @@ class ChangeLoops:
             partial(self._held, source.name),
             self._ask,
         )
-        client = FORGES[forge.provider](forge.api, forge.repository, forge.token_file, forge.ca_file)
+        client = forges.client(forge)
         owner = f"{self._settings.config.namespace}/{source.name}"
         place = forge.provider, f"{forge.api} {forge.repository}"
         return Changes(owner, source.branch, forge.review, client, place, Reviewer(source.name, mirror, tools))

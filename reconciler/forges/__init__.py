@@ -5,7 +5,7 @@ from typing import Protocol
 
 from reconciler.forges import gitea, github, gitlab
 from reconciler.forges.transport import beating as beating
-from reconciler.model import Approval, ChangeRequest, Comment, Person
+from reconciler.model import Approval, ChangeRequest, Comment, ForgeConfig, Person
 
 
 class Forge(Protocol):
@@ -59,3 +59,10 @@ FORGES: Mapping[str, Callable[[str, str, str, str], Forge]] = {
     "forgejo": gitea.forge,
 }
 """Provider -> what makes its client from the API's address, the repository (owner/name), the files of a token and of CAs."""
+
+
+def client(config: ForgeConfig) -> Forge:
+    """The client of a source's forge."""
+    if config.app is not None:
+        return github.of_app(config.api, config.repository, config.app, config.ca_file)
+    return FORGES[config.provider](config.api, config.repository, config.token_file, config.ca_file)

@@ -8,8 +8,9 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from reconciler.forges.app import AppTokens
 from reconciler.forges.transport import Commit, Name, Transport
-from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
+from reconciler.model import AppConfig, Approval, ChangeRequest, ChangeState, Comment, Person
 
 PAGE = 100
 TOLD = 140  # characters of a status
@@ -98,8 +99,11 @@ class Github(Struct, frozen=True):
     repository: str
     page: str = "per_page"  # how the number of items of a page is called
     size: int = PAGE
+    app: AppTokens | None = None
 
     def me(self) -> Person:
+        if self.app is not None:
+            return self.http.get(User, f"/users/{quote(self.app.account(), safe='')}").person
         return self.http.get(User, "/user").person
 
     def ref(self, number: int) -> str:
@@ -154,6 +158,12 @@ class Github(Struct, frozen=True):
 def _person(user: User | None) -> Person:
     """An account that was deleted may have no name any more."""
     return user.person if user else Person(0, "ghost")
+
+
+def of_app(api: str, repository: str, app: AppConfig, ca_file: str) -> Github:
+    """The client of a repository on GitHub, as an App that is installed there."""
+    tokens = AppTokens(api, app, ca_file)
+    return Github(Transport(api, "", ca_file, issued=tokens), repository, app=tokens)
 
 
 def forge(api: str, repository: str, token_file: str, ca_file: str) -> Github:

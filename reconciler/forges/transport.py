@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -65,15 +65,28 @@ class Answer(Struct, frozen=True):
         return 'rel="next"' in self.headers.get("link", "")
 
 
+class Issuer(Protocol):
+    """What gives tokens that do not lie in a file."""
+
+    def token(self) -> str:
+        """A token for one request."""
+        ...
+
+    def drop(self, token: str) -> None:
+        """The forge refused it."""
+        ...
+
+
 class Transport(Struct, frozen=True):
     """`api` is the address below which everything is asked for; nothing is ever sent elsewhere, so redirects are refused.
-    `sign` makes the headers of a token, which is read from `token_file` for each request (F28)."""
+    `sign` makes the headers of a token, which is read from `token_file` for each request (F28), or given by `issued`."""
 
     api: str
     token_file: str
     ca_file: str = ""
     sign: Callable[[str], Mapping[str, str]] = field(default=lambda token: {"Authorization": f"Bearer {token}"})
     deadline: float = DEADLINE
+    issued: Issuer | None = None
 
     def get(self, kind: type[T], path: str, **query: str | int) -> T:
         """The answer as a `kind`. Raises Stalled("ForgeRefused"), ("ForgeMissing"), ("ForgeAnswer"), Unavailable("ForgeUnreachable"),
@@ -126,7 +139,8 @@ class Transport(Struct, frozen=True):
         """One request; `path` begins with a slash and is below `api`."""
         _alive.get()()
         parts = urlsplit(self.api)
-        headers = {"Accept": "application/json", "User-Agent": AGENT, **self.sign(_token(self.token_file))}
+        token = self.issued.token() if self.issued else _token(self.token_file)
+        headers = {"Accept": "application/json", "User-Agent": AGENT, **self.sign(token)}
         if body is not None:
             headers["Content-Type"] = "application/json"
         data = msgspec.json.encode(body) if body is not None else None
@@ -138,6 +152,8 @@ class Transport(Struct, frozen=True):
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.headers.items()}
             content = _read(response)
+        if self.issued and response.status == 401:
+            self.issued.drop(token)
         if not 200 <= response.status < 300:
             raise refusal(response.status, found, time.time())
         return Answer(found, content)
@@ -171,7 +187,7 @@ def refusal(status: int, headers: Mapping[str, str], now: float) -> NidusError:
         told = f"the forge asks to wait {after:.0f} s: its limit of requests is reached"
         return Unavailable(told, reason="ForgeLimited", after=after)
     if status in (401, 403):
-        hint = "spec.sources[].forge.tokenFile: the token is wrong, has ended, or lacks a right"
+        hint = "spec.sources[].forge.tokenFile or app: the token is wrong, has ended, or lacks a right"
         return Stalled(f"the forge refuses the token ({status})", reason="ForgeRefused", hint=hint)
     if status in (404, 410):
         told = "the forge has no such thing, or does not show it to this token"

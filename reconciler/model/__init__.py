@@ -13,6 +13,7 @@ from reconciler.model.changes import Difference as Difference
 from reconciler.model.changes import Person as Person
 from reconciler.model.changes import Planned as Planned
 from reconciler.model.changes import Reviewed as Reviewed
+from reconciler.model.config import AppConfig as AppConfig
 from reconciler.model.config import Budget as Budget
 from reconciler.model.config import Ceilings as Ceilings
 from reconciler.model.config import ControllerConfig as ControllerConfig

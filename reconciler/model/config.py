@@ -18,11 +18,18 @@ class ReviewConfig(Struct, frozen=True):
     limit: int = 200
 
 
+class AppConfig(Struct, frozen=True):
+    id: str
+    installation: int
+    key_file: str
+
+
 class ForgeConfig(Struct, frozen=True):
     provider: str
     api: str
     repository: str
-    token_file: str
+    token_file: str = ""
+    app: AppConfig | None = None
     ca_file: str = ""
     review: ReviewConfig = ReviewConfig()
 

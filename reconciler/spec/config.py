@@ -25,9 +25,16 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
     )
     if found is None:
         return None, _placed(data, path, [(where, code, message, hint) for where, message, hint, code in mistakes])
-    if told := _placed(data, path, ceilings.contradictions(found.spec)):
+    if told := _placed(data, path, [*ceilings.contradictions(found.spec), *_apps(found.spec)]):
         return None, told
     return found, ()
+
+
+def _apps(spec: ControllerSpec) -> Iterable[ceilings.Told]:
+    for index, source in enumerate(spec.sources):
+        if source.forge is not None and source.forge.app is not None and source.forge.provider != "github":
+            where, told = f"/spec/sources/{index}/forge/app", "only GitHub has Apps"
+            yield where, Code.WRONG_VALUE, told, f"use tokenFile for {source.forge.provider}"
 
 
 def _placed(data: bytes, path: str, wrong: Iterable[ceilings.Told]) -> tuple[Violation, ...]:

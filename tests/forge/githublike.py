@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import time
+from dataclasses import dataclass, field
 from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.forge.state import Account, Change, Note, Review, State, Status, instant
 from tests.forge.wire import Asked, Refused, routed
@@ -15,7 +24,59 @@ LONGEST = {"github": 65_536, "gitea": 1 << 30}
 SAME = 1000  # statuses of one commit and context
 
 
+@dataclass
+class App:
+    """A GitHub App that is installed: `key` is its public one, `now` the forge's own time, `tokens` those that count."""
+
+    id: str
+    installation: int
+    key: rsa.RSAPublicKey
+    now: float = field(default_factory=time.time)
+    tokens: dict[str, float] = field(default_factory=dict)
+
+    def signed(self, header: str) -> None:
+        """Checks a JWT as GitHub does."""
+        try:
+            signed, _, signature = header.removeprefix("Bearer ").rpartition(".")
+            self.key.verify(_bytes(signature), signed.encode(), PKCS1v15(), SHA256())
+            claims = json.loads(_bytes(signed.partition(".")[2]))
+        except (InvalidSignature, ValueError) as error:
+            raise Refused(401, "A JSON web token could not be decoded") from error
+        if claims["iss"] != self.id or not claims["iat"] <= self.now < claims["exp"] <= self.now + 600:
+            raise Refused(401, "'Expiration time' claim ('exp') is too far in the future")
+
+    def issue(self) -> dict[str, str]:
+        token = f"ghs_{len(self.tokens)}{'x' * 36}"
+        self.tokens[token] = self.now + 3600.0
+        return {"token": token, "expires_at": instant(self.tokens[token])}
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _of_app(state: State, app: App, asked: Asked) -> Any:
+    """What an App is answered: some addresses take its JWT alone, all others a token of its installation."""
+    header = asked.headers.get("authorization", "")
+    if asked.path == "/app" or asked.path.startswith("/app/"):
+        app.signed(header)
+        if asked.path == "/app" and asked.method == "GET":
+            return {"id": 5, "slug": state.bot.name}
+        if asked.path == f"/app/installations/{app.installation}/access_tokens" and asked.method == "POST":
+            return app.issue()
+        raise Refused(404, "Not Found")
+    if app.tokens.get(header.removeprefix("Bearer "), 0.0) <= app.now:
+        raise Refused(401, "Bad credentials")
+    if asked.path == "/user":
+        raise Refused(403, "Resource not accessible by integration")
+    if asked.path == f"/users/{state.bot.name}%5Bbot%5D":
+        return _user(state.bot) | {"login": f"{state.bot.name}[bot]"}
+    return _answer(state, asked, "github")
+
+
 def github(state: State, asked: Asked) -> Any:
+    if state.app is not None:
+        return _of_app(state, state.app, asked)
     if asked.headers.get("authorization") != f"Bearer {state.token}":
         raise Refused(401, "Bad credentials")
     if not asked.headers.get("user-agent"):

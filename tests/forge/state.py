@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 START = 1_764_193_000.0
 
@@ -68,6 +69,7 @@ class State:
     repository: str = "acme/platform"
     token: str = "t0ken"
     bot: Account = Account(1, "nidus-bot")
+    app: Any = None
     now: float = START
     people: dict[str, Account] = field(default_factory=dict)
     may: dict[str, str] = field(default_factory=dict)
