@@ -113,6 +113,7 @@ class Changes:
         if asked or now - self._listed >= units.duration(self._config.interval):
             self._list()
             self._listed = now
+        self._reviewer.begin()
         self._judge()
         if self._base is not None:
             self._each(self._base, moved)
@@ -132,10 +133,12 @@ class Changes:
     # What is open
 
     def _list(self) -> None:
-        """Take what the forge lists. What is over `limit` is not planned, and says so."""
+        """Take what the forge lists. What is over `limit` is not planned, and says so: those whose head lies in the repository itself,
+        where strangers push nothing, go before all others."""
         self._people.anew()
         known, limit = {**self._rest, **self._open}, self._config.limit
         found = [renewed(known.get(one.number), one) for one in islice(self._forge.open_changes(self._branch), LISTED)]
+        found.sort(key=lambda one: not one.change.inside)
         before, self._open = self._open, {one.change.number: one for one in found[:limit]}
         listed = {one.change.number for one in found}
         self._closing |= {number: one for number, one in before.items() if number not in listed}
@@ -164,8 +167,12 @@ class Changes:
 
     def _close(self, one: Open) -> None:
         """It is not listed any more: if it was merged, bind the merge to what was shown and approved."""
-        self._merges.closed(one, self._clock())
         now, me = self._forge.change(one.change.number), self._people.me()
+        if now.state == "open" and now.base == self._branch:  # the forge lists more than we look at
+            self._open[now.number] = renewed(one, now)
+            del self._closing[now.number]
+            return
+        self._merges.closed(one, self._clock())
         if now.state == "merged" and now.base == self._branch:
             one.recognise(self._forge.comments(now.number), me, self._owner)
             who = self._people.approvers(one, now)

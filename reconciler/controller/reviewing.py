@@ -59,6 +59,11 @@ class Reviewer:
         self.source, self.mirror, self.records, self._tools = source, mirror, tools.records, tools
         self._known = load.NOTHING
         self._base: tuple[str, Snapshot] | None = None
+        self._bases: dict[str, review.Base] = {}
+
+    def begin(self) -> None:
+        """A round begins: what change requests are compared with is computed anew, once for all of them."""
+        self._bases = {}
 
     def plan(
         self, change: ChangeRequest, base: Revision, *, trusted: bool, alive: Callable[[], None] = lambda: None
@@ -77,7 +82,8 @@ class Reviewer:
         consent = fleet.consent_of(self._items(found))
         paths = self.mirror.paths(before.oid, after.oid) if before.oid != after.oid else ()
         needed = fleet.approvals(self._tools.registry.rules.reviewers, paths, destroys=bool(consent.items))
-        return replace(planned, review=found, consent=consent, needed=needed)
+        settings = declared.settings(before.specs, after.specs)
+        return replace(planned, review=found, consent=consent, needed=needed, settings=settings, root=self.mirror.root)
 
     def tree(self, change: ChangeRequest, base: Revision) -> str:
         """The tree of the source's path that a merge would give now, "" where it conflicts."""
@@ -86,7 +92,7 @@ class Reviewer:
 
     def moved(self, old: Revision, new: Revision) -> frozenset[str]:
         """The clusters whose bundles differ between two commits of the branch."""
-        one, other = (self._meant(self._snapshot_of(each)) for each in (old, new))
+        one, other = (self._compared(self._snapshot_of(each)) for each in (old, new))
         names = {*one.digests, *other.digests}
         return frozenset(name for name in names if one.digests.get(name) != other.digests.get(name))
 
@@ -136,14 +142,18 @@ class Reviewer:
         tools, standing = self._tools, self._standing()
         registry, now = tools.registry, tools.clock()
         given = (standing, registry.rules, registry.facts)
-        base = review.base(before, *given, now)
+        base = self._compared(before)
         reader = lambda bundle: beating(tools.reader(bundle, self.mirror.read), alive)  # noqa: E731
         found = review.review(after, *given, reader, now, against=base)
         return replace(found, violations=tuple(one for one in found.violations if one not in before.violations))
 
-    def _meant(self, snapshot: Snapshot) -> review.Base:
-        registry = self._tools.registry
-        return review.base(snapshot, self._standing(), registry.rules, registry.facts, self._tools.clock())
+    def _compared(self, snapshot: Snapshot) -> review.Base:
+        """What a commit of the branch means, once a round."""
+        commit, registry = snapshot.revision.commit, self._tools.registry
+        if commit not in self._bases:
+            given = (self._standing(), registry.rules, registry.facts, self._tools.clock())
+            self._bases[commit] = review.base(snapshot, *given)
+        return self._bases[commit]
 
     def _standing(self) -> review.Standing:
         registry = self._tools.registry

@@ -9,4 +9,4 @@ PAGE = 50  # what a server gives at most, unless it is configured otherwise
 def forge(api: str, repository: str, token_file: str, ca_file: str) -> Github:
     """The client of a repository on Gitea or Forgejo."""
     transport = Transport(api, token_file, ca_file, sign=lambda token: {"Authorization": f"token {token}"})
-    return Github(transport, repository, page="limit", size=PAGE)
+    return Github(transport, repository, page="limit", size=PAGE, files="src/commit")

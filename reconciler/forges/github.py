@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from reconciler.forges.app import AppTokens
-from reconciler.forges.transport import Commit, Name, Transport
+from reconciler.forges.transport import Commit, Name, Page, Transport, page
 from reconciler.model import AppConfig, Approval, ChangeRequest, ChangeState, Comment, Person
 
 PAGE = 100
@@ -30,6 +30,7 @@ class User(msgspec.Struct):
 class Repository(msgspec.Struct):
     id: int
     owner: User
+    html_url: Page = ""
 
 
 class End(msgspec.Struct):
@@ -48,12 +49,29 @@ class Pull(msgspec.Struct):
     merged_at: str | None = None
     merge_commit_sha: Commit | None = None
 
-    @property
-    def change(self) -> ChangeRequest:
+    def change(self, files: str) -> ChangeRequest:
         state: ChangeState = "merged" if self.merged_at else "open" if self.state == "open" else "closed"
         merged = (self.merge_commit_sha or "") if state == "merged" else ""
         ends, updated = (self.head.sha, self.base.ref), self.updated_at.timestamp()
-        return ChangeRequest(self.number, _person(self.user), *ends, state, merged, updated, self._ours())
+        return ChangeRequest(
+            self.number,
+            _person(self.user),
+            *ends,
+            state,
+            merged,
+            updated,
+            self._ours(),
+            self._inside(),
+            self._files(files),
+        )
+
+    def _inside(self) -> bool:
+        return self.head.repo is not None and self.base.repo is not None and self.head.repo.id == self.base.repo.id
+
+    def _files(self, files: str) -> str:
+        """Below the repository it goes into: that shows the heads of forks too."""
+        shown = page(self.base.repo.html_url) if self.base.repo else ""
+        return f"{shown}/{files}/{self.head.sha}/" if shown and self.head.sha else ""
 
     def _ours(self) -> bool:
         head, base, user = self.head.repo, self.base.repo, self.user
@@ -99,6 +117,7 @@ class Github(Struct, frozen=True):
     repository: str
     page: str = "per_page"  # how the number of items of a page is called
     size: int = PAGE
+    files: str = "blob"  # what stands before the commit in the address of a file
     app: AppTokens | None = None
 
     def me(self) -> Person:
@@ -110,12 +129,12 @@ class Github(Struct, frozen=True):
         return f"refs/pull/{number}/head"
 
     def change(self, number: int) -> ChangeRequest:
-        return self.http.get(Pull, self.path(f"pulls/{number}")).change
+        return self.http.get(Pull, self.path(f"pulls/{number}")).change(self.files)
 
     def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
         query = {"state": "open", "base": branch, "sort": "created", "direction": "desc"}
         found = self.http.pages(Pull, self.path("pulls"), (self.page, self.size), **query)
-        return (one.change for one in found if one.base.ref == branch)
+        return (one.change(self.files) for one in found if one.base.ref == branch)
 
     def comments(self, number: int) -> Iterator[Comment]:
         found = self.http.pages(Written, self.path(f"issues/{number}/comments"), (self.page, self.size))

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from reconciler.forges.transport import Commit, Name, Transport
+from reconciler.forges.transport import Commit, Name, Page, Transport, page
 from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
 
 PER_PAGE = ("per_page", 100)
@@ -38,6 +38,7 @@ class Merge(msgspec.Struct):
     source_project_id: int | None = None
     merge_commit_sha: Commit | None = None
     squash_commit_sha: Commit | None = None
+    web_url: Page = ""
 
     @property
     def change(self) -> ChangeRequest:
@@ -46,7 +47,22 @@ class Merge(msgspec.Struct):
         merged = self.merge_commit_sha or self.squash_commit_sha or head if state == "merged" else ""
         updated = self.updated_at.timestamp()
         ours = self.source_project_id == self.target_project_id
-        return ChangeRequest(self.iid, self.author.person, head, self.target_branch, state, merged, updated, ours)
+        return ChangeRequest(
+            self.iid,
+            self.author.person,
+            head,
+            self.target_branch,
+            state,
+            merged,
+            updated,
+            ours,
+            ours,
+            self._files(head),
+        )
+
+    def _files(self, head: str) -> str:
+        shown = page(self.web_url.removesuffix(f"/-/merge_requests/{self.iid}"))
+        return f"{shown}/-/blob/{head}/" if shown and head else ""
 
 
 class Note(msgspec.Struct):

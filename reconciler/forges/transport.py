@@ -1,6 +1,7 @@
 """HTTP to one forge: each request is sent once, over a connection of its own, and ends by its deadline. What comes back is
 checked before anybody reads it (B9)."""
 
+import re
 import socket
 import ssl
 import threading
@@ -33,6 +34,8 @@ LEAST = 60.0  # seconds to wait where it refuses for a limit and does not say ho
 AGENT = "nidus"
 Commit = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?\Z")]  # "" where there is none
 Name = Annotated[str, msgspec.Meta(max_length=300)]
+Page = Annotated[str, msgspec.Meta(max_length=2000)]  # an address that people open; what may stand in it says `page`
+_PAGE = re.compile(r"https?://[A-Za-z0-9.:-]{1,255}(/[A-Za-z0-9._~/-]{0,1000})?", re.ASCII)
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -169,6 +172,11 @@ class Transport(Struct, frozen=True):
             hint = "spec.sources[].forge.caFile"
             raise Stalled("the file of certificates cannot be read", reason="ForgeRefused", hint=hint) from error
         return HTTPSConnection(host, port, timeout=self.deadline, ssl_context=context)
+
+
+def page(address: str) -> str:
+    """An address that may be written into a comment, without a slash at its end; "" of any other."""
+    return address.rstrip("/") if _PAGE.fullmatch(address) else ""
 
 
 def decoded(body: bytes, kind: type[T]) -> T:

@@ -22,7 +22,8 @@ class ChangeRequest(Struct, frozen=True):
 
     `merged` is the commit on that branch which merged it, "" where it is not merged or the forge does not say; `updated` when
     anything of it changed last, its comments included (seconds since the epoch). `ours`: the head lies in the repository itself or
-    in a fork of its author.
+    in a fork of its author; `inside`: in the repository itself, where only those push who may write. `files` is the address below
+    which the forge shows the files of the head, "" where it does not say.
     """
 
     number: int
@@ -33,6 +34,8 @@ class ChangeRequest(Struct, frozen=True):
     merged: str = ""
     updated: float = 0.0
     ours: bool = True
+    inside: bool = True
+    files: str = ""
 
 
 class Comment(Struct, frozen=True):
@@ -69,7 +72,8 @@ class Planned(Struct, frozen=True):
 
     `review` None: it was not planned, because of `conflicts` (files) or a `problem`, or because its author may not write
     (`differences` of its documents then); `consent` is all that the plans of all clusters would destroy or take over; `needed` is
-    how many people have to approve it, `approved` who did, by name.
+    how many people have to approve it, `approved` who did, by name; `settings` are the versions and
+    quotas of clusters that differ, and `root` is the source's path in the repository.
     """
 
     change: ChangeRequest
@@ -82,6 +86,8 @@ class Planned(Struct, frozen=True):
     consent: Consent = field(default_factory=Consent)
     needed: int = 0
     approved: tuple[str, ...] = ()
+    settings: tuple[Difference, ...] = ()
+    root: str = ""
 
 
 class Reviewed(Struct, frozen=True):

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from reconciler.model import MISSING, Action, ClusterDocument, Difference, FieldChange, ProfileDocument, Specs
+from reconciler.model import MISSING, Action, ClusterDocument, Difference, FieldChange, ProfileDocument, Specs, replace
 
 Document = ClusterDocument | ProfileDocument
+SETTINGS = ("spec.engine.version", "spec.kubernetes.version", "spec.quota")
 FILES = "(files of its packs)"  # the field of a profile whose files changed
 
 
@@ -17,6 +18,16 @@ def differences(before: Specs, after: Specs) -> tuple[Difference, ...]:
     clusters = _compared("NestedCluster", before.clusters, after.clusters)
     profiles = _compared("ClusterProfile", _named(before), _named(after))
     return (*clusters, *profiles)
+
+
+def settings(before: Specs, after: Specs) -> tuple[Difference, ...]:
+    """The versions and quotas of clusters that are in both and differ there, by name."""
+    found = []
+    for one in _compared("NestedCluster", before.clusters, after.clusters):
+        fields = tuple(each for each in one.fields if each.path.startswith(SETTINGS))
+        if fields:
+            found.append(replace(one, fields=fields))
+    return tuple(found)
 
 
 def _named(specs: Specs) -> dict[str, ProfileDocument]:

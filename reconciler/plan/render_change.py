@@ -4,6 +4,7 @@ text, but for the time of the live state."""
 import hashlib
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -17,6 +18,8 @@ from reconciler.plan.render_markdown import Block, code, details, shown
 LIMIT = 65_000  # characters of the whole; GitHub takes 65,536
 FRAME = 400  # characters of the marker and of what was before
 SHORT = 12  # digits of a digest
+ROWS = 20  # versions and quotas that are named
+LINE = 200  # characters of one
 _MARKER = re.compile(r"<!-- nidus (\S{1,600}) plan=([0-9a-f]{64}) text=([0-9a-f]{64}) -->\n")
 
 
@@ -56,7 +59,7 @@ def render(planned: Planned, owner: str, before: str = "") -> str:
 def plan(planned: Planned) -> str:
     """The digest of all that a reader is told, but for times, commits and who approved: equal plans are not planned anew for a reader."""
     head = planned.change.head if planned.differences else ""
-    change = replace(planned.change, head=head, updated=0.0)
+    change = replace(planned.change, head=head, updated=0.0, files="")
     review = planned.review and replace(planned.review, at=0.0, revision=replace(planned.review.revision, commit=""))
     return _digest(_body(replace(planned, change=change, base="", review=review, approved=()), ""))
 
@@ -117,8 +120,19 @@ def _table(review: Review, planned: Planned) -> Iterator[str]:
     yield "| | |"
     yield "|---|---|"
     yield from (f"| {name} | {number} |" for name, number in rows if number)
+    yield from _settings(planned.settings)
     if planned.needed:
         yield f"| approvals | {_approvals(planned)} |"
+
+
+def _settings(differences: tuple[Difference, ...]) -> Iterator[str]:
+    """Versions and quotas, a row each."""
+    rows = [(one.name, each) for one in differences for each in one.fields]
+    for name, each in rows[:ROWS]:
+        told = f"{show(each.before)} -> {show(each.after)}"[:LINE].replace("|", "/")
+        yield f"| {code(printable(name))} {code(printable(each.path))} | {code(told)} |"
+    if len(rows) > ROWS:
+        yield f"| more versions and quotas | {len(rows) - ROWS} |"
 
 
 def _approvals(planned: Planned) -> str:
@@ -133,8 +147,14 @@ def _flagged(changes: list[Change], flag: str) -> int:
 
 def _details(planned: Planned, room: int) -> list[str]:
     if planned.review is not None:
-        return details(planned.review, Style(), room)
+        return details(planned.review, Style(), room, _files(planned))
     return shown([_difference(one) for one in planned.differences], room, "document")
+
+
+def _files(planned: Planned) -> str:
+    """The address below which the files of the source are shown as the head has them."""
+    root = "" if planned.root in ("", ".") else f"{quote(planned.root)}/"
+    return f"{planned.change.files}{root}" if planned.change.files else ""
 
 
 def _difference(one: Difference) -> Block:

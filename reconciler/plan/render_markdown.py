@@ -7,11 +7,12 @@ there. The whole is bounded: blocks are cut line by line, then left out, and how
 import html
 import re
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
 from msgspec import Struct
 
 from reconciler.errors import printable
-from reconciler.model import DESTRUCTIVE, ClusterReview, Review
+from reconciler.model import DESTRUCTIVE, ClusterReview, Review, Violation
 from reconciler.plan import summary
 from reconciler.plan.lines import Line, Style, lines
 from reconciler.plan.render_text import compared
@@ -22,11 +23,12 @@ ROOM = 40  # characters for "(123456 more lines)", and for the sentence on what 
 
 
 class Block(Struct, frozen=True):
-    """One part to open: what its head says, as HTML, and its lines."""
+    """One part to open: what its head says, as HTML, and its lines, which are markdown where they are not `fenced`."""
 
     head: str
     body: tuple[str, ...]
     open: bool
+    fenced: bool = True
 
     @property
     def size(self) -> int:
@@ -40,10 +42,11 @@ def render(review: Review, style: Style, limit: int = LIMIT) -> str:
     return "\n\n".join([top, *details(review, style, limit - len(top))])
 
 
-def details(review: Review, style: Style, room: int) -> list[str]:
-    """One part to open per cluster, of at most `room` characters with two between them: those that need a look first."""
+def details(review: Review, style: Style, room: int, files: str = "") -> list[str]:
+    """One part to open per cluster, of at most `room` characters with two between them: those that need a look first. `files` is the
+    address below which the files of the source are shown, "" for no links."""
     clusters = (_block(one, style) for one in sorted(review.clusters, key=_order))
-    return shown([*_mistakes(review), *clusters], room)
+    return shown([*_mistakes(review, files), *clusters], room)
 
 
 def shown(blocks: Sequence[Block], room: int, what: str = "cluster") -> list[str]:
@@ -77,11 +80,25 @@ def _block(one: ClusterReview, style: Style) -> Block:
     return Block(head, tuple(_line(line) for line in lines(one, style)), _urgent(one))
 
 
-def _mistakes(review: Review) -> Iterator[Block]:
-    if review.violations:
-        told = (f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}" for one in review.violations)
-        head = summary.many(len(review.violations), "mistake") + " in documents"
-        yield Block(head, tuple(_line(Line(printable(text))) for text in told), True)
+def _mistakes(review: Review, files: str) -> Iterator[Block]:
+    if not review.violations:
+        return
+    head = summary.many(len(review.violations), "mistake") + " in documents"
+    if files:
+        yield Block(head, tuple(_linked(one, files) for one in review.violations), True, fenced=False)
+        return
+    told = (f"{_place(one)}: {one.code} {one.message}" for one in review.violations)
+    yield Block(head, tuple(_line(Line(printable(text))) for text in told), True)
+
+
+def _place(one: Violation) -> str:
+    return f"{one.path}:{one.line}:{one.column}"
+
+
+def _linked(one: Violation, files: str) -> str:
+    """An item of a list, whose place is a link to the line."""
+    place, told = code(_short(printable(_place(one)))), code(_short(printable(f"{one.code} {one.message}")))
+    return f"- [{place}]({files}{quote(one.path)}#L{one.line}) {told}" if len(one.path) <= LINE else f"- {place} {told}"
 
 
 def _line(line: Line) -> str:
@@ -129,8 +146,10 @@ def _shown(block: Block, cap: int) -> str:
 
 
 def _framed(block: Block, body: Sequence[str]) -> str:
-    fence = "`" * max(3, _run(block.body) + 1)
     begin = f"<details{' open' if block.open else ''}><summary>{block.head}</summary>"
+    if not block.fenced:
+        return "\n".join([begin, "", *body, "", "</details>"])
+    fence = "`" * max(3, _run(block.body) + 1)
     return "\n".join([begin, "", f"{fence}diff", *body, fence, "", "</details>"])
 
 

@@ -30,6 +30,11 @@ class ChangesMirror(Mirror):
 
     _packed = 0  # bytes of the objects after they were packed last
 
+    @property
+    def root(self) -> str:
+        """The source's path in the repository, "" for all of it."""
+        return self._place.address.path
+
     def change(self, number: int, ref: str) -> str:
         """Fetch the head of a change request, by the limits of the branch; its commit. `ref` is its name on the remote."""
         return self._healing(lambda: self._change(f"{HEADS}{number:d}", ref))

@@ -127,11 +127,11 @@ def pulls(state: State, asked: Asked, kind: str) -> Any:
     found = [one for one in state.changes.values() if one.state == "open"]
     if kind == "github" and "base" in asked.query:
         found = [one for one in found if one.base == asked.query["base"]]
-    return [_pull(one) for one in reversed(found)]
+    return [_pull(one, state.page) for one in reversed(found)]
 
 
 def pull(state: State, asked: Asked, kind: str, number: str) -> Any:
-    return _pull(_change(state, number))
+    return _pull(_change(state, number), state.page)
 
 
 def comments(state: State, asked: Asked, kind: str, number: str) -> Any:
@@ -210,23 +210,23 @@ def _user(account: Account) -> Any:
     return {"id": account.id, "login": account.name, "type": "User"}
 
 
-def _pull(one: Change) -> Any:
+def _pull(one: Change, page: str) -> Any:
     return {
         "number": one.number,
         "state": "open" if one.state == "open" else "closed",
         "user": _user(one.author),
         "title": f"Change {one.number}",
         "head": {"sha": one.head, "ref": "feature", "repo": _repo(one.fork_of)},
-        "base": {"sha": "0" * 40, "ref": one.base, "repo": _repo(None)},
+        "base": {"sha": "0" * 40, "ref": one.base, "repo": _repo(None, page)},
         "updated_at": instant(one.updated),
         "merged_at": instant(one.heads[-1][0]) if one.state == "merged" else None,
         "merge_commit_sha": one.merged or None,
     }
 
 
-def _repo(owner: Account | None) -> Any:
+def _repo(owner: Account | None, page: str = "") -> Any:
     owner = owner or Account(2, "acme")
-    return {"id": owner.id * 1000, "owner": _user(owner)}
+    return {"id": owner.id * 1000, "owner": _user(owner), "html_url": page}
 
 
 def _comment(note: Note) -> Any:

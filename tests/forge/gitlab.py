@@ -38,11 +38,11 @@ def merge_requests(state: State, asked: Asked) -> Any:
         raise Refused(400)
     branch = asked.query.get("target_branch")
     found = [one for one in state.changes.values() if one.state == "open" and branch in (None, one.base)]
-    return [_merge(one) for one in reversed(found)]
+    return [_merge(one, state.page) for one in reversed(found)]
 
 
 def merge_request(state: State, asked: Asked, number: str) -> Any:
-    return _merge(_change(state, number))
+    return _merge(_change(state, number), state.page)
 
 
 def versions(state: State, asked: Asked, number: str) -> Any:
@@ -131,7 +131,7 @@ def _user(account: Account) -> Any:
     return {"id": account.id, "username": account.name, "state": "active"}
 
 
-def _merge(one: Change) -> Any:
+def _merge(one: Change, page: str) -> Any:
     merged = one.state == "merged"
     return {
         "iid": one.number,
@@ -144,6 +144,7 @@ def _merge(one: Change) -> Any:
         "updated_at": instant(one.updated),
         "merge_commit_sha": one.merged if merged and one.merged != one.head else None,
         "squash_commit_sha": None,
+        "web_url": f"{page}/-/merge_requests/{one.number}",
     }
 
 

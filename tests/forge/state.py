@@ -70,6 +70,7 @@ class State:
     token: str = "t0ken"
     bot: Account = Account(1, "nidus-bot")
     app: Any = None
+    page: str = "https://forge.example.com/acme/platform"  # where people look at the repository
     now: float = START
     people: dict[str, Account] = field(default_factory=dict)
     may: dict[str, str] = field(default_factory=dict)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.controller import telling
+from reconciler import review
+from reconciler.controller import changes, telling
 from reconciler.controller.commands import FOLLOWED
 from reconciler.errors import Stalled, Unavailable
 from reconciler.forges import transport
@@ -376,3 +377,74 @@ def test_large_plans_fit_and_no_fence_is_cut(scene: Scene) -> None:
     assert len(text) <= 65_536 and text.count("```") % 2 == 0
     assert text.count("<details") == text.count("</details>") and "nidus plan --change 1" in text
     assert render_change.read(text, OWNER) is not None
+
+
+# What a reviewer sees
+
+
+@pytest.mark.parametrize(
+    ("provider", "address"),
+    [
+        ("github", "https://forge.example.com/acme/platform/blob/{}/a.yaml#L1"),
+        ("gitea", "https://forge.example.com/acme/platform/src/commit/{}/a.yaml#L1"),
+        ("gitlab", "https://forge.example.com/acme/platform/-/blob/{}/a.yaml#L1"),
+    ],
+)
+def test_a_mistake_is_a_link_to_its_line_at_the_head(tmp_path: Path, provider: str, address: str) -> None:
+    scene = Scene(tmp_path, FILES, provider)
+    try:
+        number = scene.open({"a.yaml": cluster("a", quota={"cpu": "much"})})
+        scene.look()
+        link = address.format(scene.forge.state.changes[number].head)
+        assert "- [`a.yaml:1:" in scene.ours(number) and f"]({link}) `NID" in scene.ours(number)
+    finally:
+        scene.close()
+
+
+@pytest.mark.parametrize("shown", ["", "javascript:alert(1)", "https://a.example/) [x](https://evil.example", "//a"])
+def test_an_address_that_is_none_is_written_nowhere(scene: Scene, shown: str) -> None:
+    scene.forge.state.page = shown
+    number = scene.open({"a.yaml": cluster("a", quota={"cpu": "much"})})
+    scene.look()
+    assert "a.yaml:1:" in scene.ours(number) and "](" not in scene.ours(number)
+
+
+def test_versions_and_quotas_are_told_before_and_after(scene: Scene) -> None:
+    number = scene.open({"a.yaml": cluster("a", quota={"cpu": "8"})})
+    scene.look()
+    assert "| `a` `spec.quota.cpu` | `(none) -> 8` |" in scene.ours(number)
+    assert "| control planes restarted |" not in scene.ours(number)
+
+
+def test_strangers_push_nobody_out_of_the_limit(scene: Scene) -> None:
+    scene.forge.state.person("eve", "none")
+    ours = scene.open({"web.yaml": BLUE})
+    strangers = [scene.open({f"{count}.md": "words"}, author="eve", fork_of="eve") for count in range(3)]
+    scene.made(limit=2)
+    scene.look()
+    assert "blue" in scene.ours(ours)
+    planned = [bool(scene.forge.state.ours(number)) for number in strangers]
+    assert planned == [False, False, True]  # the newest has the place that is left
+
+
+def test_what_an_endless_list_does_not_reach_stays_open(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = scene.open({"web.yaml": BLUE})
+    scene.look()
+    monkeypatch.setattr(changes, "LISTED", 2)
+    for count in range(2):
+        scene.open({f"{count}.md": "words"}, author="eve", fork_of="eve")
+    head = scene.push(number, {"web.yaml": LESS})
+    scene.look()
+    scene.look()
+    assert number in {one.change.number for one in scene.changes.open()}
+    assert head[:12] in scene.ours(number)
+
+
+def test_what_changes_are_compared_with_is_computed_once_a_round(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    bases = []
+    known = review.base
+    monkeypatch.setattr(review, "base", lambda *given: bases.append(given[0].revision.commit) or known(*given))
+    for count in range(3):
+        scene.open({"web.yaml": profile(pack("base", config_map("one", colour=f"c{count}")))})
+    scene.look()
+    assert len(bases) == 1

@@ -240,7 +240,7 @@ def test_a_change_request_of_an_account_that_was_deleted_is_read() -> None:
     """One that cannot be read would stop the list of all."""
     told = {"number": 7, "state": "open", "user": None, "updated_at": "2026-11-26T00:00:00Z"}
     told |= {"head": {"sha": HEAD, "repo": None}, "base": {"ref": "main"}}
-    found = transport.decoded(json.dumps(told).encode(), Pull).change
+    found = transport.decoded(json.dumps(told).encode(), Pull).change("blob")
     assert (found.author, found.ours) == (Person(0, "ghost"), False)
 
 
