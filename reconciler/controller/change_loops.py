@@ -137,6 +137,7 @@ class ChangeLoops:
             self._records,
             partial(self._held, source.name),
             self._ask,
+            partial(self._stages, source.name),
         )
         client = forges.client(forge)
         owner = f"{self._settings.config.namespace}/{source.name}"
@@ -148,6 +149,10 @@ class ChangeLoops:
         for one in (*known, self._reporter.sources.get(source)):
             if one is not None and one.held is not None:
                 yield one.held
+
+    def _stages(self, source: str, commit: str) -> dict[str, float]:
+        view = self._reporter.sources.get(source)
+        return dict(view.stages) if view is not None and view.revision.endswith(f":{commit}") else {}
 
     def _word(self, cluster: str) -> tuple[str, str]:
         view = self._reporter.clusters.get(cluster)

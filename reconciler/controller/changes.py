@@ -9,7 +9,7 @@ from itertools import islice
 
 from reconciler.controller import border
 from reconciler.controller.commands import Commands, is_command
-from reconciler.controller.merges import Merges
+from reconciler.controller.merges import Closed, Merges
 from reconciler.controller.opened import Open, recalled, renewed
 from reconciler.controller.people import People
 from reconciler.controller.reviewing import Reviewer
@@ -61,7 +61,7 @@ class Changes:
         self._rest: dict[int, Open] = {}
         self._closing: dict[int, Open] = {}
         self._teller, self._people = Teller(owner, config, forge), People(forge)
-        self._merges = Merges(reviewer, self._teller.sync)
+        self._merges = Merges(reviewer, self._told)
         origin = reviewer.source, *place
         self._commands = Commands(forge, origin, self._people.writes, self._offered, reviewer.ask)
         self._between: dict[str, frozenset[str]] = {}
@@ -177,8 +177,13 @@ class Changes:
             one.recognise(self._forge.comments(now.number), me, self._owner)
             who = self._people.approvers(one, now)
             one.change, one.planned = now, None
-            self._merges.merged(now.number, who, follow=self._config.status and bool(one.touches))
+            self._merges.merged(now.number, who, follow=self._teller.follows and bool(one.touches))
         del self._closing[now.number]
+
+    def _told(self, closed: Closed, state: str, told: str) -> None:
+        held = [each.digest for each in self._reviewer.held(closed.one.touches)] if state == "failure" else []
+        who = closed.who.partition(", by change request")[0]
+        self._teller.merged(closed.one, (state, told), closed.stages, who, held)
 
     def _settle(self) -> None:
         """Let the registry know what is shown of every change request, and which merges were approved."""
@@ -215,7 +220,8 @@ class Changes:
         """Plan it again where its head, its base or what it touches moved."""
         if self._stands(one, base, moved) and not one.again and self._clock() - one.planned_at < ANEW:
             return
-        if self._trusted(one) and (one.planned is None or _from(one.planned) != (one.change.head, base.commit)):
+        known = one.planned
+        if self._trusted(one) and (known is None or (known.change.head, known.base) != (one.change.head, base.commit)):
             self._teller.status(one, "pending", "The plan is being made")
         one.again, one.planned_at = False, self._clock()
         one.took(self._made(one, base))
@@ -292,7 +298,3 @@ class Changes:
     def _again(self, one: Open) -> None:
         one.change = self._forge.change(one.change.number)
         self._hear(one)
-
-
-def _from(planned: Planned) -> tuple[str, str]:
-    return planned.change.head, planned.base

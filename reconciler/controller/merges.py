@@ -1,7 +1,7 @@
 """From the plan that a change request showed to its merge: whether what it destroys was approved by somebody (B5)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from reconciler.controller.opened import Open, recalled
@@ -27,6 +27,10 @@ class Branch(Protocol):
         """How far a commit is, as a status and its words; None where it is not known."""
         ...
 
+    def stages(self, commit: str) -> Mapping[str, float]:
+        """When a commit was seen and admitted, in seconds since the epoch; nothing where it is not the newest."""
+        ...
+
 
 @dataclass(slots=True)
 class Closed:
@@ -45,6 +49,7 @@ class Closed:
     followed: bool = False
     told: int = 0
     last: tuple[str, str] | None = None
+    stages: Mapping[str, float] = field(default_factory=dict)
 
     def record(self, source: str) -> ChangeRecord:
         """What is to be known of it after a restart."""
@@ -53,9 +58,9 @@ class Closed:
 
 
 class Merges:
-    """What closed change requests had shown, and what became of them. `tell` writes a status of a commit to the forge."""
+    """What closed change requests had shown, and what became of them. `tell` writes a status and its words to the forge."""
 
-    def __init__(self, branch: Branch, tell: Callable[[str, str, str], None]) -> None:
+    def __init__(self, branch: Branch, tell: Callable[[Closed, str, str], None]) -> None:
         self._branch, self._tell = branch, tell
         self._closed: dict[int, Closed] = {}
 
@@ -97,8 +102,11 @@ class Merges:
                 continue
             commit = one.one.change.merged
             found = self._branch.progress(commit)
+            one.stages = {**self._branch.stages(commit), **one.stages}
+            if found is not None and found[0] == "success":
+                one.stages = {**one.stages, "ready": now}
             if found is not None and found != one.last and one.told < STATUSES:
-                self._tell(commit, *found)
+                self._tell(one, *found)
                 one.told, one.last = one.told + 1, found
             one.followed = found[0] != "success" if found else one.last is None
 

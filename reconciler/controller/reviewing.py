@@ -1,6 +1,6 @@
 """Plans one change request: the tree that a merge would give, by the planner that a sync uses (B1, B3, B4)."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -38,7 +38,8 @@ class Tools(Struct, frozen=True):
     """What plans need of the controller: `reader` reads for the pass of a bundle, with files by the given reader; `salt` hashes
     values of Secrets; `released` is called with clusters whose deletions were approved with a merge; `word` is that of a
     cluster's last report, with a sentence; `clock` gives seconds since the epoch; `records` is where change requests are
-    remembered; `held` gives what waits for an approval of clusters, and of the whole source; `ask` stores a request."""
+    remembered; `held` gives what waits for an approval of clusters, and of the whole source; `ask` stores a request; `stages` gives the
+    times of a commit of the source, where it was told last."""
 
     registry: Registry
     reader: Callable[[Bundle, Read], Reader]
@@ -50,6 +51,7 @@ class Tools(Struct, frozen=True):
     records: Reviews
     held: Callable[[Collection[str]], Iterable[Held]]
     ask: Callable[[Request], None]
+    stages: Callable[[str], Mapping[str, float]]
 
 
 class Reviewer:
@@ -133,6 +135,10 @@ class Reviewer:
         if not unready:
             return "success", "Every cluster that it changed is Ready"
         return "pending", f"Not Ready yet: {few(unready, 3)}"
+
+    def stages(self, commit: str) -> Mapping[str, float]:
+        """When a commit was seen and admitted, in seconds since the epoch; nothing where it is not the newest."""
+        return self._tools.stages(commit) if commit == self.newest() else {}
 
     def ruling(self) -> tuple[Rules, tuple[Request, ...]]:
         """What the operator decided and what people asked for: plans depend on both."""

@@ -1,5 +1,7 @@
 """What is written to the forge: the comment of a change request, and statuses of commits (B3)."""
 
+from collections.abc import Mapping, Sequence
+
 from reconciler.controller.opened import Open
 from reconciler.errors import Stalled
 from reconciler.forges import Forge
@@ -43,9 +45,25 @@ class Teller:
         one.status, one.statuses = status, one.statuses + 1
         self._set(STATUS, one.change.head, state, told)
 
-    def sync(self, commit: str, state: str, told: str) -> None:
-        """Set the status of a commit of the branch."""
-        self._set(SYNC, commit, state, told)
+    @property
+    def follows(self) -> bool:
+        """Whether anything is told after a merge."""
+        return self._config.status or self._config.comment
+
+    def merged(
+        self, one: Open, found: tuple[str, str], stages: Mapping[str, float], who: str, held: Sequence[str]
+    ) -> None:
+        """Tell how far a merge is (`found`: a state and words): in the status of its commit, and once it is more than pending on top of our
+        comment, where that is there and as we wrote it. `stages`, `who` and `held` as `render_change.result` takes them."""
+        (state, told), commit = found, one.change.merged
+        if self._config.status:
+            self._set(SYNC, commit, state, told)
+        shown = self._config.comment and one.comment and state != "pending"
+        text = render_change.result(commit, told, stages, who, held)
+        for each in self._forge.comments(one.change.number) if shown else ():
+            body = render_change.with_result(each.body, self._owner, text) if each.id == one.comment else None
+            if body is not None and body != each.body:
+                self.comment(one, body)
 
     def failed(self, what: str, told: str) -> None:
         """What could not be done, in the log."""

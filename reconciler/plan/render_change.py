@@ -3,7 +3,7 @@ text, but for the time of the live state."""
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -16,10 +16,15 @@ from reconciler.plan.lines import SYMBOLS, Style, instant, show
 from reconciler.plan.render_markdown import Block, code, details, shown
 
 LIMIT = 65_000  # characters of the whole; GitHub takes 65,536
-FRAME = 400  # characters of the marker and of what was before
+FRAME = 2_000  # characters of the marker, of what was before, and of the result after the merge
+TOLD = 1_000  # characters of what the result says of a cluster
 SHORT = 12  # digits of a digest
 ROWS = 20  # versions and quotas that are named
 LINE = 200  # characters of one
+MOST = 5  # digests of what is held that are named
+STAGES = {"admitted": "applied from", "ready": "Ready"}
+BEGIN, END = "<!-- nidus result -->", "<!-- nidus result end -->"
+_RESULT = re.compile(f"^{BEGIN}\n.*?\n{END}\n\n", re.DOTALL)
 _MARKER = re.compile(r"<!-- nidus (\S{1,600}) plan=([0-9a-f]{64}) text=([0-9a-f]{64}) -->\n")
 
 
@@ -71,6 +76,33 @@ def read(body: str, owner: str) -> Found | None:
     if found is None or found[1] != owner:
         return None
     return Found(found[2], _digest(body[found.end() :]) == found[3])
+
+
+def result(commit: str, told: str, stages: Mapping[str, float], who: str, held: Sequence[str]) -> str:
+    """What became of a merge: `told` in words, with the times of its `stages` (seen, admitted, ready; in seconds since the epoch), who had
+    approved it, and the digests of what is `held`."""
+    lines = [f"### {code(f'Merged as {commit[:SHORT]}: {printable(told)[:TOLD]}')}"]
+    if "seen" in stages:
+        since = {name: at - stages["seen"] for name, at in stages.items()}
+        steps = [f"{word} {since[name]:.0f} s later" for name, word in STAGES.items() if name in since]
+        lines.append("; ".join([f"Push seen at {instant(stages['seen'])}", *steps]) + ".")
+    if who:
+        lines.append(f"Approved by {code(printable(who))}.")
+    lines += [
+        f"What is held is approved with the comment {code(f'/nidus approve {digest}')}." for digest in held[:MOST]
+    ]
+    return "\n\n".join(lines)
+
+
+def with_result(body: str, owner: str, text: str) -> str | None:
+    """A comment of ours with a result on top, in place of the one before; None where it is not as we wrote it."""
+    body = body.replace("\r\n", "\n")
+    found, known = _MARKER.match(body), read(body, owner)
+    if found is None or known is None or not known.whole:
+        return None
+    rest = _RESULT.sub("", body[found.end() :], count=1)
+    made = f"{BEGIN}\n{text}\n{END}\n\n{rest}"
+    return f"<!-- nidus {owner} plan={known.plan} text={_digest(made)} -->\n{made}"
 
 
 def _digest(body: str) -> str:

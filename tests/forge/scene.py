@@ -44,7 +44,7 @@ class Scene:
         clock = lambda: START + self.fleet.now  # noqa: E731
         fleet = self.fleet
         records = Reviews(fleet._client(fleet.host), HOME, {SOURCE: self.forge.api})
-        given = (b"salt", Limits(), fleet.consented, self.word, clock, records, self.held, self.ask)
+        given = (b"salt", Limits(), fleet.consented, self.word, clock, records, self.held, self.ask, self.stages)
         tools = Tools(fleet.registry, lambda bundle, read: fleet.reader(bundle), *given)
         forge = self.forge
         client = FORGES[forge.provider](forge.api, forge.state.repository, str(self.token), "")
@@ -67,6 +67,10 @@ class Scene:
         """As the running process tells it: of clusters, and of the source."""
         found = [view.held for name in clusters if (view := self.fleet.reporter.clusters.get(name)) and view.held]
         return [*found, *self.fleet.held.values()]
+
+    def stages(self, commit: str) -> dict[str, float]:
+        """As a source tells it: seen two seconds before it is admitted."""
+        return {"seen": START + 100.0, "admitted": START + 102.0}
 
     def ask(self, request: Request) -> None:
         """As the running process stores it; its watch hears of it."""

@@ -112,6 +112,7 @@ def test_the_key_is_read_anew_for_each_token(forge: Forge, key: Path) -> None:
         (pem(rsa.generate_private_key(65537, 1024)), "no RSA key"),
         (None, "cannot be read"),
     ],
+    ids=["empty", "text", "curve", "short", "gone"],
 )
 def test_a_key_of_no_use_is_one_sentence_without_its_content(
     forge: Forge, tmp_path: Path, held: bytes | None, told: str

@@ -300,6 +300,59 @@ def test_a_cluster_that_was_ready_is_not_measured_by_the_review_any_more(scene: 
     assert scene.fleet.registry.permit(given, wanted, 0.0)[0].released == {"d1"}
 
 
+def test_the_comment_tells_what_became_of_the_merge(scene: Scene) -> None:
+    number = planned(scene)
+    before = scene.ours(number)
+    commit = scene.merge(number)
+    settled(scene)
+    text = scene.ours(number)
+    assert f"### `Merged as {commit[:12]}: a is Held: " in text and "eight" in text
+    found = scene.fleet.reporter.clusters["a"].held
+    assert found is not None and f"`/nidus approve {found.consent}`" in text
+    scene.forge.state.say(number, "bob", f"/nidus approve {found.consent}")
+    settled(scene)
+    scene.fleet.now += 140.0
+    scene.look()
+    text = scene.ours(number)
+    assert f"### `Merged as {commit[:12]}: Every cluster that it changed is Ready`" in text
+    assert "Held" not in text.partition("result end")[0] and text.count("### ") == 2
+    assert "; applied from 2 s later; Ready " in text and "Push seen at " in text
+    assert text.endswith(before.partition("\n")[2].rstrip()[-200:])
+    scene.look()  # our own comment moved it
+    scene.wrote()
+    scene.look()
+    assert scene.wrote() == []
+
+
+def test_who_approved_stands_in_the_result(scene: Scene) -> None:
+    number = planned(scene)
+    scene.forge.state.review(number, "bob")
+    scene.merge(number)
+    settled(scene)
+    scene.look()
+    assert "Approved by `bob`." in scene.ours(number)
+
+
+def test_a_comment_that_was_edited_gets_no_result(scene: Scene) -> None:
+    number = planned(scene)
+    (note,) = [one for one in scene.forge.state.notes[number] if one.author == scene.forge.state.bot]
+    note.body = note.body.replace("seven", "none")
+    scene.merge(number)
+    settled(scene)
+    assert "Merged as" not in scene.ours(number)
+
+
+def test_a_merge_is_told_of_after_a_restart_too(scene: Scene) -> None:
+    number = planned(scene, {"web.yaml": profile(pack("base", *MANY[:-1]))})
+    commit = scene.merge(number, admitted=False)
+    scene.look()
+    scene.restart()
+    scene.admit()
+    scene.look()
+    assert f"Merged as {commit[:12]}: Every cluster" in scene.ours(number)
+    assert scene.synced(commit)[-1].startswith("success")
+
+
 # A controller that is killed
 
 
