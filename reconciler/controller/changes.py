@@ -152,7 +152,8 @@ class Changes:
         for one in list(self._closing.values()):
             self._contained(one, partial(self._close, one))
         for one in list(self._open.values()):
-            self._contained(one, partial(self._one, one, base, moved))
+            if one.refused[0] != one.change.updated or self._clock() >= one.refused[1]:
+                self._contained(one, partial(self._one, one, base, moved))
 
     def _contained(self, one: Open, work: Callable[[], None]) -> None:
         """A failure of one change request is told, and the others go on."""
@@ -161,9 +162,17 @@ class Changes:
             with border.contained("change", str(one.change.number)):
                 work()
         except NidusError as error:
-            if isinstance(error, LeaseLost) or error.reason in ENDING:
+            if isinstance(error, LeaseLost) or (error.reason in ENDING and not self._is_its_own(one, error)):
                 raise
             self._failed(one, error)
+
+    def _is_its_own(self, one: Open, error: NidusError) -> bool:
+        """Whether the forge refuses this change request alone: its author may have blocked us. Raises where it refuses the token."""
+        if error.reason != "ForgeRefused":
+            return False
+        self._forge.me()
+        one.refused = (one.change.updated, self._clock() + ANEW)
+        return True
 
     def _close(self, one: Open) -> None:
         """It is not listed any more: if it was merged, bind the merge to what was shown and approved."""

@@ -15,6 +15,7 @@ class Open:
     `shown`; `statuses` how many the head has, `status` the last one. `edited` is when our comment was written last, by the forge's
     clock, and `showing` the consent that it shows and since when: infinity where that is not known yet.
     `approved` are the names of those who approved it, read last at `asked_at` in the state `asked`; `told` those that our comment names.
+    `refused` is how the change request was (its time) when the forge refused something of it alone, and until when it is let be.
     """
 
     change: ChangeRequest
@@ -37,6 +38,7 @@ class Open:
     told: tuple[str, ...] = ()
     asked: tuple[float, str] = (-1.0, "")
     asked_at: float = 0.0
+    refused: tuple[float, float] = (-1.0, 0.0)
 
     @property
     def touches(self) -> frozenset[str]:

@@ -344,6 +344,22 @@ def test_a_token_that_ended_is_one_error(scene: Scene) -> None:
     assert error.value.reason == "ForgeRefused"
 
 
+def test_one_change_that_the_forge_refuses_stops_no_other(scene: Scene) -> None:
+    """Its author may have blocked our account, or somebody locked it."""
+    good = scene.open({"web.yaml": BLUE})
+    bad = scene.open({"web.yaml": LESS})  # newer, so it is looked at first
+    refused = scene.forge.fail(403, where=f"/issues/{bad}/comments")
+    scene.look()
+    assert "blue" in scene.ours(good)
+    scene.forge.asked.clear()
+    scene.look()
+    assert not [one for one in scene.forge.asked if f"/issues/{bad}/" in one.path]  # let be for a while
+    refused.times = 0
+    scene.fleet.now += 601.0
+    scene.look()
+    assert "ConfigMap/web/two" in scene.ours(bad)
+
+
 def test_one_change_that_cannot_be_read_is_its_own_failure(scene: Scene) -> None:
     bad = scene.open({"web.yaml": LESS})
     good = scene.open({"web.yaml": BLUE})
