@@ -86,6 +86,14 @@ def test_a_name_is_said_once_and_always(port: int) -> None:
     assert status(ask(port, b"GET http://localhost/api/v1/process HTTP/1.1\r\nHost: evil.example.com\r\n\r\n")) == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "told"), [("//api/v1/process", 421), ("/api/v1//process", 404), ("//api//v1/process", 404)]
+)
+def test_nobody_is_led_to_another_host(port: int, path: str, told: int) -> None:
+    answer = ask(port, head("GET", path, Host="evil.example.com"))
+    assert status(answer) == told and b"evil" not in answer
+
+
 def test_a_refusal_says_what_to_do(port: int) -> None:
     answer = ask(port, head("GET", "/api/v1/process", Host="evil.example.com"))
     assert answer.endswith(b"other names are listed in spec.server.hosts.\n")

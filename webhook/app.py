@@ -71,6 +71,7 @@ def create_app(
     desk = _Desk(routes, mark, attempts or Attempts(), log or Deliveries(()), clock)
     app = Flask("webhook", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limit
+    app.url_map.merge_slashes = False  # else a redirect to whatever host the client names
 
     @app.before_request
     def judge() -> Response | None:

@@ -60,6 +60,7 @@ def create_app(views: Views, hosts: Collection[str]) -> Flask:
     this machine only."""
     app = Flask("nidus-internal", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 0
+    app.url_map.merge_slashes = False  # else a redirect to whatever host the client names, before it is looked at
 
     @app.before_request
     def known() -> Response | None:

@@ -159,6 +159,12 @@ def test_routes_without_a_secret_do_not_exist(client: FlaskClient, key: str) -> 
     assert (response.status_code, response.data) == (404, b"refused\n")
 
 
+def test_nobody_is_led_to_another_host(client: FlaskClient) -> None:
+    for path in ("//webhook/n", "/webhook//n"):
+        answer = client.get(path, headers={"Host": "evil.example.com"})
+        assert answer.status_code == 404 and "Location" not in answer.headers
+
+
 def test_other_methods_and_paths(client: FlaskClient) -> None:
     assert client.get("/webhook/platform").status_code == 405
     assert client.get("/webhook/nowhere").status_code == 405
