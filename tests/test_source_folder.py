@@ -55,7 +55,7 @@ def test_plain_folder(tmp_path: Path) -> None:
     (tmp_path / "pipe.yaml").parent.mkdir(exist_ok=True)
     os.mkfifo(tmp_path / "pipe.yaml")
     revision, tree, _ = read(tmp_path, "", Limits())
-    assert revision == Revision("", "", dirty=True) and str(revision) == ""
+    assert revision == Revision("", "", dirty=True) and str(revision) == "+dirty"
     assert list(tree.files) == ["clusters/a.yaml"]
     assert [(found.path, found.code) for found in tree.violations] == [("link", "NID010"), ("pipe.yaml", "NID013")]
 

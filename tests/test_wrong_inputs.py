@@ -1,5 +1,6 @@
 """What people write wrongly, and the exact answer of the command: place, cause, and what to write instead."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,20 @@ def test_a_wrong_name_is_answered_with_one_that_fits(
     ]
 
 
+NGINX = """\
+apiVersion: nidus.dev/v1alpha1
+kind: ClusterProfile
+metadata: {name: nginx}
+spec:
+  version: 1.0.0
+  variables: [{name: team, default: a}]
+  packs:
+    - name: nginx
+      manifests: {files: [nginx/*.yaml]}
+    - name: more
+      manifests:
+        objects: [{kind: "${{ variables.taem }}", apiVersion: v1, metadata: {name: x}}]
+"""
 DOCUMENTS: dict[str, tuple[dict[str, str], list[str]]] = {  # files beside the sound ones -> what is told of them
     "another group": (
         {"b.yaml": CLUSTER.replace("nidus.dev/v1alpha1", "nidus.io/v1")},
@@ -293,6 +308,48 @@ DOCUMENTS: dict[str, tuple[dict[str, str], list[str]]] = {  # files beside the s
             "b.yaml:7:14: NID140 no profile database",
             "    fix: there are: web",
             "1 mistake in 1 file; 1 cluster and 1 profile sound",
+        ],
+    ),
+    "a name where a list of uses belongs": (
+        {"b.yaml": CLUSTER.replace("team-a,", "b,").partition("  profiles:")[0] + "  profiles: web\n"},
+        [
+            "b.yaml:6:13: NID124 expected array, found string",
+            "    fix: write a list: [{name: ..., version: ...}]",
+            "1 mistake in 1 file; 1 cluster and 1 profile sound",
+        ],
+    ),
+    "a name where a use belongs": (
+        {"b.yaml": CLUSTER.replace("team-a,", "b,").partition("  profiles:")[0] + "  profiles: [web]\n"},
+        [
+            "b.yaml:6:14: NID124 expected object, found string",
+            "    fix: write its fields: {name: ..., version: ...}",
+            "1 mistake in 1 file; 1 cluster and 1 profile sound",
+        ],
+    ),
+    "a list of namespaces that is none": (
+        {"b.yaml": re.sub(r"namespaces: .*", "namespaces: apps", CLUSTER.replace("team-a,", "b,"))},
+        [
+            "b.yaml:5:15: NID124 expected array, found string",
+            "    fix: write a list: [{name: ...}]",
+            "1 mistake in 1 file; 1 cluster and 1 profile sound",
+        ],
+    ),
+    "a version of a profile that is a word": (
+        {"b.yaml": CLUSTER.replace("team-a,", "b,").replace('"1.2.x"', "latest")},
+        [
+            "b.yaml:7:28: NID142 not a SemVer range such as 1.2.x or >=1.0 <2.0",
+            "    fix: there are: 1.2.0",
+            "1 mistake in 1 file; 1 cluster and 1 profile sound",
+        ],
+    ),
+    "a file named from the root of the repository, and a variable with a slip": (
+        {"nginx/a.yaml": "", "profiles/n.yaml": NGINX},
+        [
+            "profiles/n.yaml:9:27: NID150 no file matches nginx/*.yaml",
+            "    fix: did you mean ../nginx/*.yaml?",
+            "profiles/n.yaml:12:26: NID149 the profile has no variable taem",
+            "    fix: did you mean variables.team?",
+            "2 mistakes in 1 file; 1 cluster and 1 profile sound",
         ],
     ),
     "a profile twice": (

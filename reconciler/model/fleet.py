@@ -30,7 +30,7 @@ class Revision(Struct, frozen=True):
         return self._shown(self.commit[:7])
 
     def _shown(self, commit: str) -> str:
-        return f"{self.branch}@sha1:{commit}" + ("+dirty" if self.dirty else "") if commit else ""
+        return (f"{self.branch}@sha1:{commit}" if commit else "") + ("+dirty" if self.dirty else "")
 
 
 class Tree(Struct, frozen=True):

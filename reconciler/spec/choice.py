@@ -53,7 +53,7 @@ def _answer(
     try:
         best = semver.best(wanted, readable)
     except ValueError as error:
-        return Code.BAD_RANGE, str(error), ""
+        return Code.BAD_RANGE, str(error), f"there are: {', '.join(sorted(readable)[:_SHOWN])}" if readable else ""
     if wanted not in readable and readable != all_versions:
         best = "?"  # an unreadable version may be the one that is meant
     if best is None:

@@ -12,6 +12,7 @@ from reconciler.spec import elsewhere, forms, linear, unsupported
 from reconciler.spec.codes import Code
 
 Told = tuple[str, str, str, Code]
+_FIELDS = 3  # fields that an example has, where none is required
 _NOT_BUILT = "not supported in this version"
 
 
@@ -100,14 +101,28 @@ def _missing(_: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
             yield pointer(path), f"the field {name} is missing", hint, Code.MISSING_FIELD
 
 
-def _type(_: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
+def _type(kind: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
     expected, given = _kinds(error), _name(error.instance)
-    hint = elsewhere.hint(path) or str(error.schema.get("description", ""))
+    known = elsewhere.hint(path)
+    hint = known or str(error.schema.get("description", ""))
+    shape = _shape(kind, error.schema) if expected in ("array", "object") else ""
     if expected == "string" and given in ("integer", "number", "boolean"):
         hint = "put it in quotes"
+    elif shape and (not known or (expected == "array" and "{" in shape)):  # what is known is of the items then
+        hint = f"write {'a list' if expected == 'array' else 'its fields'}: {shape}"
     elif given == "string" and _BARE.get(expected, _NEVER).fullmatch(error.instance):
         hint = f"write {error.instance.lower()}, without quotes"
     yield pointer(path), f"expected {expected}, found {given}", hint, Code.WRONG_TYPE
+
+
+def _shape(kind: str, schema: Mapping[str, Any]) -> str:
+    """How a value of this schema is written: what it requires, else the first fields it has; "" where that cannot be told."""
+    if "$ref" in schema:
+        schema = schemas.load(kind)["definitions"][str(schema["$ref"]).rpartition("/")[2]]
+    if "items" in schema:
+        return f"[{_shape(kind, schema['items']) or '...'}]"
+    fields = list(schema.get("required", ())) or list(schema.get("properties", ()))[:_FIELDS]
+    return f"{{{', '.join(f'{name}: ...' for name in fields)}}}" if fields else ""
 
 
 def _enum(kind: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:

@@ -101,7 +101,7 @@ def _mistakes(profile: ClusterProfile, uses: Mapping[str, _Use]) -> Iterator[tup
     for index, pack in enumerate(spec.packs):
         for path, name in _inline(pack):
             if why := meaningless(name, profile):
-                yield f"/spec/packs/{index}{pointer(path)}", Code.REFERENCE, why, _KNOWN
+                yield f"/spec/packs/{index}{pointer(path)}", Code.REFERENCE, why, _meant(name, profile)
 
 
 def _twice(place: str, names: Iterable[str]) -> Iterator[tuple[str, Code, str, str]]:
@@ -142,11 +142,16 @@ def meaningless(name: str, profile: ClusterProfile) -> str:
     room, _, rest = name.partition(".")
     if name in _PLAIN or (room == "cluster" and rest.startswith("labels.") and rest != "labels."):
         return ""
-    if room == "variables" and any(variable.name == rest for variable in profile.spec.variables):
-        return ""
     if room == "variables":
-        return f"the profile has no variable {rest}"
+        known = any(variable.name == rest for variable in profile.spec.variables)
+        return "" if known else f"the profile has no variable {rest}"
     return f"{name} means nothing; write `$${{{{ {name} }}}}` for the text"
+
+
+def _meant(name: str, profile: ClusterProfile) -> str:
+    """What to write instead of a reference that means nothing."""
+    close = get_close_matches(name, [*_PLAIN, *(f"variables.{one.name}" for one in profile.spec.variables)], n=1)
+    return f"did you mean {close[0]}?" if close else _KNOWN
 
 
 def _inline(pack: Pack) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -179,7 +184,7 @@ def _in_file(item: Item, path: str, facts: Facts) -> Iterator[Violation]:
     yield from (replace(violation, path=path, subject=item.subject) for violation in facts.violations)
     for name, line, column in facts.references:
         if why := meaningless(name, item.spec):
-            yield Violation(path, line, column, Code.REFERENCE, why, hint=_KNOWN, subject=item.subject)
+            yield Violation(path, line, column, Code.REFERENCE, why, hint=_meant(name, item.spec), subject=item.subject)
 
 
 def _claims(item: Item, packs: tuple[Pack, ...], uses: Mapping[str, _Use]) -> tuple[dict[Claim, str], list[Violation]]:
