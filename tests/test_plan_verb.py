@@ -211,3 +211,87 @@ def test_a_folder_without_documents_is_said(plan: Told, work: Work) -> None:
     work.commit({}, gone=("a.yaml", "web.yaml"))
     code, out, _ = plan()
     assert code == 0 and "note: there is no NestedCluster in " in out
+
+
+# Against another revision
+
+
+TWO = {"a.yaml": cluster("team-a"), "b.yaml": cluster("team-b", profiles=[]), "web.yaml": FILES["web.yaml"]}
+MORE = {"web.yaml": profile(pack("base", config_map("one", colour="blue"), config_map("two")))}
+
+
+@pytest.fixture
+def branched(work: Work) -> Work:
+    """A branch that changes a profile; the branch it left has gone on meanwhile."""
+    work.commit(TWO)
+    work.git("checkout", "-q", "-b", "feature")
+    work.commit(MORE)
+    work.git("checkout", "-q", "main")
+    work.commit({"b.yaml": cluster("team-b", profiles=[], namespaces=[{"name": "more"}])})
+    work.git("checkout", "-q", "feature")
+    return work
+
+
+def test_only_what_differs_from_the_base_is_planned(plan: Told, branched: Work) -> None:
+    code, out, _ = plan("--base", "main", "--detailed-exitcode")
+    assert code == 2 and "Namespace/vcluster-team-a" in out and "team-b" not in out
+    assert "note: only what differs from main at " in out
+    assert "team-b" in plan("--base", "main", "--all")[1]
+    assert plan("--base", "feature", "--detailed-exitcode")[0] == 0
+
+
+def test_a_base_that_is_none_is_a_wrong_flag(plan: Told, branched: Work) -> None:
+    assert plan("--base", "nowhere")[0] == 64
+    branched.git("checkout", "-q", "--orphan", "other")
+    branched.commit({"c.yaml": cluster("team-c")})
+    code, _, err = plan("--base", "main")
+    assert code == 64 and "no commit in common" in err
+
+
+@pytest.fixture
+def alone(work: Work, capsys: pytest.CaptureFixture[str]) -> Told:
+    """The verb with no cluster in reach."""
+    return Told(["--offline"], work.folder, capsys)
+
+
+def test_two_revisions_are_compared_without_a_cluster(alone: Told, branched: Work) -> None:
+    code, out, _ = alone("--base", "main", "--detailed-exitcode")
+    assert code == 2, out
+    assert "ConfigMap/web/two" in out and "(none) -> blue" in out and "team-b" not in out
+    assert "compared with another revision\n" in out and "note: offline: compared with main at " in out
+    assert out.splitlines()[-1] == "Plan: 1 to create, 1 to configure, 0 to delete"
+    assert alone("--base", "feature", "--detailed-exitcode")[0] == 0
+    code, out, _ = alone("--base", "main", "-o", "json")
+    assert code == 0
+    jsonschema.validate(json.loads(out), schemas.load("Plan"))
+
+
+def test_what_another_revision_had_is_a_deletion_offline(alone: Told, branched: Work) -> None:
+    branched.commit({"web.yaml": profile(pack("base", config_map("two")))})
+    _, out, _ = alone("--base", "main")
+    assert "- ConfigMap/web/one" in out and out.splitlines()[-1] == "Plan: 1 to create, 0 to configure, 1 to delete"
+    branched.commit({}, gone=("a.yaml",))
+    assert "ConfigMap/web/one" in alone("--base", "main")[1]
+
+
+def test_what_cannot_be_rendered_fails_offline(alone: Told, branched: Work) -> None:
+    branched.commit(BROKEN)
+    code, out, _ = alone("--base", "main")
+    assert code == 1 and "a size is needed" in out
+
+
+def test_values_of_secrets_are_hashed_offline(alone: Told, branched: Work) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "type": "Opaque"}
+    branched.git("checkout", "-q", "main")
+    branched.commit({"charts/s/Chart.yaml": "apiVersion: v2\nname: s\nversion: 1.0.0\n"})
+    chart = {"name": "s", "namespace": "web", "helm": {"chart": {"path": "charts/s"}}}
+    for value in ("canary-old", "canary-new"):
+        text = json.dumps({**secret, "stringData": {"password": value}})
+        branched.commit({"charts/s/templates/s.yaml": text, "web.yaml": profile(chart)})
+    code, out, _ = alone("--base", "HEAD~1", "--detail")
+    assert code == 0 and "Secret/web/s" in out and "canary" not in out
+
+
+def test_offline_needs_a_base(alone: Told, branched: Work) -> None:
+    code, _, err = alone()
+    assert code == 64 and "--base" in err

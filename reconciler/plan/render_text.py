@@ -28,8 +28,8 @@ def render(review: Review, style: Style, colour: bool = False) -> str:
 
 
 def compared(review: Review) -> Iterator[str]:
-    """Which revision was compared with which live state, when; and what is not shown."""
-    against = f"host {printable(review.host)} at {instant(review.at)}"
+    """Which revision was compared with which live state, when, or with none; and what is not shown."""
+    against = f"host {printable(review.host)} at {instant(review.at)}" if review.host else "another revision"
     yield f"{printable(review.source)} {printable(review.revision.short)} compared with {against}"
     if review.same:
         yield f"{summary.many(review.same, 'cluster')} more with the same documents: not looked at (--all does)"

@@ -44,6 +44,16 @@ def revision(path: Path, name: str) -> Revision:
     return Revision(name, checked(found.decode().strip()))
 
 
+def common(path: Path, name: str, commit: str) -> Revision:
+    """The newest commit that `name` and a commit have in common: what a branch began at. Raises UsageError where there is none."""
+    other = revision(path, name)
+    found = git(path, "merge-base", checked(other.commit), checked(commit))
+    if found is None:
+        told = f"{printable(name[:100])} and {commit[:12]} have no commit in common here"
+        raise UsageError(told, hint="a clone with the whole history: git fetch --unshallow")
+    return Revision(name, checked(found.decode().strip()))
+
+
 def descends(path: Path, old: str, new: str) -> bool:
     """Whether `new` is `old` or came after it (S5). An `old` that is not there is no ancestor."""
     return git(path, "merge-base", "--is-ancestor", checked(old), checked(new)) is not None

@@ -20,6 +20,8 @@ EXAMPLES = (
     ("--config nidus.yaml --source platform", "as the controller would"),
     ("payments --show create", "one cluster, with the fields of what is created"),
     ("--revision origin/feature -o markdown", "a branch, for a comment"),
+    ("--base origin/main -o markdown", "what a change request changes, in its pipeline"),
+    ("--base origin/main --offline", "the same without a cluster: both revisions rendered"),
     ("--all --detailed-exitcode", "in a pipeline"),
     ("--change 12 --source platform", "a change request, as the controller planned it"),
 )
@@ -33,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a folder with documents, usually a work tree (default: here); clusters to show (default: all that change)",
     )
     parser.add_argument("--revision", default="", metavar="REV", help="plan this commit, not the files on disk")
+    parser.add_argument(
+        "--base", default="", metavar="REV", help="plan only clusters that differ from where the revision left this one"
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="compare with what --base renders to; no cluster is asked"
+    )
     parser.add_argument(
         "--config", default="", metavar="FILE", help="the controller's configuration: engines, budgets, limits"
     )
@@ -65,11 +73,21 @@ def run(args: argparse.Namespace) -> int:
     if args.change:
         return _change(args)
     args.path, args.clusters = _place(args.words)
-    review = planning.review(args)
+    review = _offline(args) if args.offline else planning.review(args)
     for one in review.violations:
         print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
     print(_rendered(review, args))
     return _code(summary.totals(review), detailed=args.detailed_exitcode)
+
+
+def _offline(args: argparse.Namespace) -> Review:
+    """The review of two revisions. Raises UsageError where the other one is not named."""
+    from reconciler.errors import UsageError
+    from reconciler.verbs import rendered
+
+    if not args.base:
+        raise UsageError("--offline compares with another revision", hint="--base REV, such as origin/main")
+    return rendered.review(args)
 
 
 def _change(args: argparse.Namespace) -> int:

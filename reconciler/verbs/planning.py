@@ -50,12 +50,13 @@ class Documents:
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A snapshot checked against the accepted contents, those contents, a reader of the files of both, and what a reader of the
-    plan has to know."""
+    plan has to know. `before`: only what differs from it is planned."""
 
     snapshot: Snapshot
     accepted: Mapping[str, Content]
     read: Read
     notes: tuple[str, ...]
+    before: Snapshot | None = None
 
 
 def review(args: argparse.Namespace) -> Review:
@@ -63,12 +64,17 @@ def review(args: argparse.Namespace) -> Review:
     from reconciler.kube import edge
 
     told = connection.configured(args, repo="" if args.config else args.path)
-    source = _source(args, told)
-    documents = _documents(Path(args.path), source.path, args.revision, told)
+    source = source_of(args, told)
+    documents = documents_of(Path(args.path), source.path, args.revision, told)
     client = edge.host(told.config.host)
     facts = told.facts(client.version())
     loaded = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
     checked = _checked(Path(args.path), source, documents, told, facts, loaded.states)
+    if args.base:
+        older = before(Path(args.path), source.path, args.base, documents.revision, told)
+        given = _checked(Path(args.path), source, older, told, facts, loaded.states).snapshot
+        notes = (*checked.notes, f"only what differs from {args.base} at {older.revision.commit[:12]} is planned")
+        checked = replace(checked, before=given, notes=notes)
     _known(args.clusters, {*checked.snapshot.specs.clusters, *loaded.states, *loaded.unreadable}, "cluster")
     found = _reviewed(args, told, facts, client, loaded, checked)
     if not (args.config or args.source):
@@ -82,7 +88,7 @@ def review(args: argparse.Namespace) -> Review:
     return shown.only(found, args.clusters, args.layer)
 
 
-def _source(args: argparse.Namespace, told: Settings) -> SourceConfig:
+def source_of(args: argparse.Namespace, told: Settings) -> SourceConfig:
     """The source that the folder is: one of the configuration, or without one the folder under the name that is given."""
     import msgspec
 
@@ -97,7 +103,14 @@ def _source(args: argparse.Namespace, told: Settings) -> SourceConfig:
     return found[0]
 
 
-def _documents(place: Path, sub: str, name: str, told: Settings) -> Documents:
+def before(place: Path, sub: str, name: str, revision: Revision, told: Settings) -> Documents:
+    """The documents where a revision left the branch, tag or commit `name`. Raises UsageError where it is none."""
+    left = past.common(place, name, revision.commit)
+    tree, read = past.read(place, sub, left.commit, told.limits)
+    return Documents(left, tree, read)
+
+
+def documents_of(place: Path, sub: str, name: str, told: Settings) -> Documents:
     """The folder as it is, or at the commit that `name` means. Raises UsageError where neither is in Git."""
     if name:
         revision = past.revision(place, name)
@@ -227,6 +240,9 @@ def _reviewed(
         def reader(bundle: Bundle) -> Reader:
             return watches.reader(bundle, client, targets, renderer, blobs, facts, None)
 
-        return review.review(
-            checked.snapshot, standing, told.rules, facts, reader, time.time(), every=args.all, named=args.clusters
-        )
+        now, given, before = time.time(), (told.rules, facts), checked.before
+        against = review.base(before, standing, *given, now) if before else None
+        asked_for = {"every": args.all, "named": args.clusters, "against": against}
+        found = review.review(checked.snapshot, standing, *given, reader, now, **asked_for)
+        there = before.violations if before else ()
+        return replace(found, violations=tuple(one for one in found.violations if one not in there))

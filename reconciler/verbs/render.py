@@ -29,7 +29,7 @@ EXAMPLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class Given:
     """What the operator decided, as far as it is known here. `charts`: the files of the engines' charts by oid."""
 
     terms: Terms
@@ -55,14 +55,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0; 1 where the cluster has mistakes, or a layer cannot be rendered: the others are printed."""
+    import secrets
+
     from reconciler.packs.blobs import beside
 
-    given = _given(args)
+    given, salt = given_by(args.config, args.source), secrets.token_bytes(32)
     snapshot, read = _snapshot(Path(args.folder), given)
-    bundle = _bundle(args.name, snapshot, given)
-    layers = _chosen(bundle, args.layer, known_engine=bool(given.charts))
-    made, broken, notes = _rendered(bundle, layers, given, beside(given.charts, read))
-    print(_as_json(bundle, made, notes) if args.output == "json" else _as_yaml(made), flush=True)
+    bundle = bundle_of(args.name, snapshot, given)
+    layers = chosen(bundle, args.layer, known_engine=bool(given.charts))
+    with offline.renderer() as renderer:
+        made, broken, notes = rendered(bundle, layers, given, beside(given.charts, read), renderer)
+    shown = [(one, _shown(one, salt)) for one in made]
+    print(_as_json(bundle, shown, notes) if args.output == "json" else _as_yaml(shown), flush=True)
     for note in notes:
         print(printable(f"not known offline: {note}"), file=sys.stderr)
     for name, why in broken.items():
@@ -70,27 +74,29 @@ def run(args: argparse.Namespace) -> int:
     return usage.FAILED if broken else usage.DONE
 
 
-def _given(args: argparse.Namespace) -> _Given:
-    if not args.config:
-        return _Given(offline.anything(), {}, ".")
+def given_by(config: str, source: str) -> Given:
+    """What a configuration says of one of its sources; without one, what allows everything."""
+    if not config:
+        return Given(offline.anything(), {}, ".")
     from reconciler import settings
 
-    told = settings.load(args.config)
-    sources = [source for source in told.config.sources if args.source in ("", source.name)]
+    told = settings.load(config)
+    sources = [one for one in told.config.sources if source in ("", one.name)]
     if len(sources) != 1:
-        names = ", ".join(source.name for source in told.config.sources)
+        names = ", ".join(one.name for one in told.config.sources)
         raise UsageError("--source names one of the configuration's sources", hint=f"--source, one of {names}")
-    return _Given(offline.Terms(told.rules, told.facts(""), told.limits), told.charts, sources[0].path)
+    return Given(offline.Terms(told.rules, told.facts(""), told.limits), told.charts, sources[0].path)
 
 
-def _snapshot(folder: Path, given: _Given) -> tuple[Snapshot, Read]:
-    from reconciler.source import folder as source
+def _snapshot(folder: Path, given: Given) -> tuple[Snapshot, Read]:
+    from reconciler.source import folder as documents
 
-    found = source.read(folder, given.path, given.terms.limits)
+    found = documents.read(folder, given.path, given.terms.limits)
     return offline.checked("render", found, given.terms)[0], found[2]
 
 
-def _bundle(name: str, snapshot: Snapshot, given: _Given) -> Bundle:
+def bundle_of(name: str, snapshot: Snapshot, given: Given) -> Bundle:
+    """The bundle of a cluster. Raises Stalled where the folder has no sound one of that name."""
     from reconciler.spec import resolve
 
     document = snapshot.specs.clusters.get(name)
@@ -113,7 +119,8 @@ def _offered(rules: Rules, engine: str) -> Rules:
     return rules if rules.engines else replace(rules, engines=(EngineChart(engine or "0.0.0", "", ()),))
 
 
-def _chosen(bundle: Bundle, name: str, *, known_engine: bool) -> tuple[Layer, ...]:
+def chosen(bundle: Bundle, name: str, *, known_engine: bool) -> tuple[Layer, ...]:
+    """One layer or all; without a known engine those that need none. Raises UsageError for a name that is none."""
     if not name:
         return tuple(layer for layer in bundle.layers if known_engine or layer.role != "engine")
     found = tuple(layer for layer in bundle.layers if layer.name == name)
@@ -126,26 +133,22 @@ def _chosen(bundle: Bundle, name: str, *, known_engine: bool) -> tuple[Layer, ..
     return found
 
 
-def _rendered(
-    bundle: Bundle, layers: Sequence[Layer], given: _Given, read: Read
-) -> tuple[list[tuple[Desired, tuple[Object, ...]]], dict[str, str], list[str]]:
-    """Each layer with its objects as they would be sent and without secrets; why others cannot be rendered; what is not known."""
-    import secrets
-
+def rendered(
+    bundle: Bundle, layers: Sequence[Layer], given: Given, read: Read, renderer: Renderer
+) -> tuple[tuple[Desired, ...], dict[str, str], list[str]]:
+    """Each layer with its objects as they would be sent; why others cannot be rendered; what is not known."""
     from reconciler.gather import render as gathered
     from reconciler.gather import scope
 
     version = bundle.versions.kubernetes or offline.newest(given.terms.rules)
     notes = _notes(bundle, given, version)
-    with offline.renderer() as renderer:
-        rendered, broken = _each(layers, renderer, read, version, notes)
-    known = scope.Scopes(_nobody, scope.declared((layer.target, objects) for layer, objects in rendered))
-    salt, made = secrets.token_bytes(32), gathered.desired(bundle, rendered, known, "")
+    found, broken = _each(layers, renderer, read, version, notes)
+    known = scope.Scopes(_nobody, scope.declared((layer.target, objects) for layer, objects in found))
+    made = gathered.desired(bundle, found, known, "")
     for one in made:
         kinds = sorted({str(item["kind"]) for item in one.unplaced})
         notes += [f"whether {kind} of {one.layer.name} has a namespace: it is printed as written" for kind in kinds]
-    shown = [(one, _shown(one, salt)) for one in made]
-    return shown, broken, notes
+    return made, broken, notes
 
 
 def _shown(one: Desired, salt: bytes) -> tuple[Object, ...]:
@@ -177,7 +180,7 @@ def _each(
     return rendered, broken
 
 
-def _notes(bundle: Bundle, given: _Given, version: str) -> list[str]:
+def _notes(bundle: Bundle, given: Given, version: str) -> list[str]:
     notes = [f"the Kubernetes version of the host: charts of the host see {version}"]
     if not bundle.versions.kubernetes:
         notes[0] = f"the Kubernetes versions of the host and of {bundle.cluster}: charts see {version}"
