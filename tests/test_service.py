@@ -174,6 +174,22 @@ def test_a_standby_is_ready_and_says_who_leads(house: House) -> None:
     assert until(lambda: json.loads(get(second, "/api/v1/process")[1])["waits"] == "")
 
 
+def test_a_process_that_starts_or_stands_by_is_watched_too(house: House) -> None:
+    """By the thread that ends a process whose loops do not move (H3)."""
+    before = heartbeats()
+    house.server.fail(REFUSED, times=None)
+    house.start(house.service("one"))
+    assert until(lambda: heartbeats() == before + 1)
+    house.server.heal()
+    house.leads("two")
+    house.start(house.service("three"))
+    assert until(lambda: heartbeats() == before + 3)
+
+
+def heartbeats() -> int:
+    return sum(one.name == "heartbeat" for one in threading.enumerate())
+
+
 def test_nobody_is_ready_before_the_host_answered(house: House) -> None:
     house.server.fail(REFUSED, times=None)
     one = house.service()

@@ -86,11 +86,11 @@ class Service:
         liveness.be_loud()
         if self._listens:
             self._serve()
+        self._heartbeat = liveness.watch(self._stalled, self._stop)
         if not self.lease.acquire(waiting=log.standby) or self._stop.is_set():
             return
         self._leading = True
         self._lead()
-        self._heartbeat = liveness.watch(self._stalled, self._stop)
         log.line("Started", identity=self.settings.identity, host=self.registry.facts.version)
 
     def _lead(self) -> None:
