@@ -16,16 +16,7 @@ from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
 from reconciler.errors import LeaseLost, NidusError, Retry
 from reconciler.forges import Forge, beating
-from reconciler.model import (
-    ChangeRecord,
-    Consent,
-    Person,
-    Planned,
-    ReviewConfig,
-    Reviewed,
-    Revision,
-    replace,
-)
+from reconciler.model import ChangeRecord, Consent, Person, Planned, ReviewConfig, Reviewed, Revision, replace
 from reconciler.source.runner import STOPPING
 from reconciler.spec import units
 
@@ -164,7 +155,7 @@ class Changes:
         except NidusError as error:
             if isinstance(error, LeaseLost) or (error.reason in ENDING and not self._is_its_own(one, error)):
                 raise
-            self._failed(one, error)
+            self._teller.failed(one, error)
 
     def _is_its_own(self, one: Open, error: NidusError) -> bool:
         """Whether the forge refuses this change request alone: its author may have blocked us. Raises where it refuses the token."""
@@ -198,6 +189,7 @@ class Changes:
         """Let the registry know what is shown of every change request, and which merges were approved."""
         self._reviewer.shown(self._reviewed())
         self._merges.settle(self._clock())
+        self._remember()  # before the forge is asked again, which may fail
         self._merges.progress(self._clock())
 
     def _reviewed(self) -> list[Reviewed]:
@@ -219,9 +211,7 @@ class Changes:
         self._people.look(one, self._clock(), ANEW)
         if one.planned is not None:
             self._teller.tell(one, one.planned)
-
-    def _failed(self, one: Open, error: NidusError) -> None:
-        self._teller.failed(f"#{one.change.number}", f"{error.reason}: {error.told}")
+        self._reviewer.records.save(one.record(self._reviewer.source))
 
     # Plans
 
@@ -269,7 +259,7 @@ class Changes:
         except NidusError as error:
             if error.reason in ENDING:
                 raise
-            self._failed(one, error)
+            self._teller.failed(one, error)
             one.again = True
             return Planned(change, base.commit, problem=error.told)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler.controller.opened import Open
-from reconciler.errors import Stalled
+from reconciler.errors import NidusError, Stalled
 from reconciler.forges import Forge
 from reconciler.model import Planned, ReviewConfig
 from reconciler.plan import render_change
@@ -65,12 +65,15 @@ class Teller:
             if body is not None and body != each.body:
                 self.comment(one, body)
 
-    def failed(self, what: str, told: str) -> None:
-        """What could not be done, in the log."""
+    def failed(self, one: Open, error: NidusError) -> None:
+        """What could not be done for a change request, in the log."""
+        self._log(f"#{one.change.number}", f"{error.reason}: {error.told}")
+
+    def _log(self, what: str, told: str) -> None:
         log.line("ChangeFailed", source=self._owner, message=f"{what}: {told}")
 
     def _set(self, name: str, commit: str, state: str, told: str) -> None:
         try:
             self._forge.put_status(commit, state, name, told)
         except Stalled as error:  # GitLab takes no status twice; the comment says all
-            self.failed(f"{name} of {commit[:12]}", error.told)
+            self._log(f"{name} of {commit[:12]}", error.told)

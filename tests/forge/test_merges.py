@@ -402,6 +402,28 @@ def test_an_approval_that_was_seen_counts_after_a_kill_before_the_branch_was_rea
     assert gone(scene)
 
 
+def test_what_a_round_showed_before_it_failed_is_stored(scene: Scene) -> None:
+    number = scene.open(LESS)
+    scene.look()
+    scene.open({"more.md": "words"})
+    scene.restart()
+    scene.admit()
+    scene.forge.fail(500, where="/issues/1/")  # the newest is told first, and nothing of the other one is read
+    with pytest.raises(Unavailable):
+        scene.look()
+    assert records(scene) == ["nidus-review-platform-1", "nidus-review-platform-2"]
+    scene.forge.failures.clear()
+    scene.look()
+    scene.forge.state.review(number, "bob")
+    scene.merge(number)
+    scene.forge.fail(500, where="/statuses/")
+    with pytest.raises(Unavailable):
+        scene.look()
+    stored = reviews.Reviews(scene.fleet._client(scene.fleet.host), HOME, {"platform": scene.forge.api}).load()
+    who = {one.change.number: one.who for one in stored["platform"]}
+    assert who[number] == f"bob, by change request #{number}"  # before the status, which could not be set
+
+
 def test_an_approval_that_was_used_up_stays_so_after_a_restart(scene: Scene) -> None:
     scene.fleet.registry.govern(replace(RULES, grace=86400.0))
     number = scene.open({}, gone=("a.yaml", "b.yaml"))
