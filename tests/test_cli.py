@@ -12,7 +12,14 @@ import pytest
 
 from reconciler.__main__ import VERBS
 
-NEEDS = {"approve": ["0123456789"], "suspend": ["x"], "resume": ["x"], "kubeconfig": ["x"], "sync": [], "status": []}
+NEEDS = {
+    "approve": ["0123456789abcdef" * 2],
+    "suspend": ["x"],
+    "resume": ["x"],
+    "kubeconfig": ["x"],
+    "sync": [],
+    "status": [],
+}
 
 
 def nidus(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -72,6 +79,7 @@ def test_the_list_of_verbs() -> None:
         ["plan", "./nowhere", "b"],
         ["host", "upp"],
         ["approve", "not-a-digest"],
+        ["approve", "0123456789abcdef"],
         ["suspend", "x", "--for", "soon"],
         ["sync", "--timeout", "soon"],
     ],

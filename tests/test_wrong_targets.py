@@ -87,7 +87,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
         ["status", "team-b"],
         ["suspend", "x"],
         ["resume", "x"],
-        ["approve", "0123456789"],
+        ["approve", "0123456789abcdef" * 2],
         ["events"],
         ["connect", "x"],
         ["kubeconfig", "x"],
@@ -155,10 +155,10 @@ def test_an_unknown_nested_cluster_is_refused(
 def test_a_digest_of_nothing_is_refused(
     installed: Server, reached: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(capsys, "approve", "0123456789", *reached) == (
+    assert told(capsys, "approve", "0123456789abcdef" * 2, *reached) == (
         1,
         "",
-        "error: nothing held has the digest 0123456789\n  hint: nothing is held\n",
+        f"error: nothing held has the digest {'0123456789abcdef' * 2}\n  hint: nothing is held\n",
     )
 
 

@@ -119,7 +119,7 @@ def _unknown(cluster: ClusterView, source: SourceView | None) -> Sequence[str]:
 def _advice(cluster: ClusterView, source: SourceView | None, digest: str) -> Sequence[str]:
     found = []
     if digest:
-        found.append(f"to allow what is held: nidus approve {digest[:12]}")
+        found.append(f"to allow what is held: nidus approve {digest}")
     if cluster.word == "Suspended":
         found.append(f"to go on: nidus resume {cluster.cluster}, or a commit where its file says suspend")
     if cluster.word == "Invalid":

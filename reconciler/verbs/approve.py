@@ -13,10 +13,15 @@ from reconciler.verbs import connection, known, table
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
 
-SHORTEST = 8
+SHORTEST = (
+    32  # digits: nobody finds two sets whose digests begin with the same ones, one to show and one to have approved
+)
 
 
-EXAMPLES = (("3f9c2ab1d0e4", "what nidus status shows as held"), ("3f9c2ab1d0e4 --for 1h", "for an hour only"))
+EXAMPLES = (
+    ("3f9c2ab1d0e45b7f3f9c2ab1d0e45b7f", "what nidus status shows as held"),
+    ("3f9c2ab1d0e45b7f3f9c2ab1d0e45b7f --for 1h", "for an hour only"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,14 +45,16 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.verbs.asking import ask
 
     digest = args.digest.lower()
-    if len(digest) < SHORTEST or not set(digest) <= set("0123456789abcdef"):
+    if not set(digest) <= set("0123456789abcdef"):
         raise UsageError(f"{args.digest!r} is no digest", hint="nidus status shows what is held, each with its digest")
+    if len(digest) < SHORTEST:
+        raise UsageError(f"{digest} is too short: others may begin so too", hint=f"{SHORTEST} digits or all of them")
     client = connection.connect(args)
     held = _held(client, args.namespace)
     matches = [found for found in held if found.digest.startswith(digest)]
     if len({found.digest for found in matches}) != 1:
         wrong = f"{digest} is short for several digests" if matches else f"nothing held has the digest {digest}"
-        there = sorted({found.digest[:12] for found in (matches or held)})
+        there = sorted({found.digest for found in (matches or held)})
         raise Stalled(wrong, hint=known.instead(digest, there) if there else "nothing is held")
     one, clusters = matches[0], {found.cluster for found in matches}
     cluster = one.cluster if len(clusters) == 1 else ""  # what spans several is approved for all

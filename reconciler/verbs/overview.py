@@ -58,7 +58,7 @@ def detail(one: ClusterView, now: float, width: int = 0) -> str:
 
 def approval(digest: str) -> list[str]:
     """How to allow what has this digest."""
-    return [f"to allow it: nidus approve {digest[:12]}"] if digest else []
+    return [f"to allow it: nidus approve {digest}"] if digest else []
 
 
 def _notes(one: SourceView, now: float) -> list[str]:

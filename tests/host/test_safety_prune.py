@@ -60,7 +60,7 @@ def test_beyond_the_budget_waits_for_its_approval(shared_field: Field) -> None:
     assert set(maps(inside, name)) == {*names, "new"}
     assert digest(field, name) == held
 
-    assert held[:12] in nidus(field, "approve", held[:12])
+    assert held[:12] in nidus(field, "approve", held)
     field.until("the four are gone", lambda: set(maps(inside, name)) == {"kept", "new"})
     field.wait(name)
 

@@ -32,7 +32,7 @@ LINE_SECONDS = 60.0
 READS = re.compile(r"(nidus (status|why)|kubectl \S+ \S+ get)\b")
 """Commands that change nothing. What a push does takes a moment, so they are repeated until they print what the page shows."""
 
-NAMES = re.compile(r"(?<=sha1:)[0-9a-f]{7}\b|(?<=approve )[0-9a-f]{12}\b|(?<=approved )[0-9a-f]{12}\b")
+NAMES = re.compile(r"(?<=sha1:)[0-9a-f]{7}\b|(?<=approve )[0-9a-f]{64}\b|(?<=approved )[0-9a-f]{12}\b")
 """What is another in each run, and in commands typed after: abbreviated commits, and digests of what is held."""
 CHANGING = {
     r"\(combined from similar events\): ": "",
