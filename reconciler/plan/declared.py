@@ -24,10 +24,15 @@ def settings(before: Specs, after: Specs) -> tuple[Difference, ...]:
     """The versions and quotas of clusters that are in both and differ there, by name."""
     found = []
     for one in _compared("NestedCluster", before.clusters, after.clusters):
-        fields = tuple(each for each in one.fields if each.path.startswith(SETTINGS))
+        fields = tuple(each for each in one.fields if each.path.startswith(SETTINGS) and not _same(each))
         if fields:
             found.append(replace(one, fields=fields))
     return tuple(found)
+
+
+def _same(field: FieldChange) -> bool:
+    """Whether it only is written in another way: what is empty is as if it were left out."""
+    return all(value is MISSING or value in (None, "", {}, []) for value in (field.before, field.after))
 
 
 def _named(specs: Specs) -> dict[str, ProfileDocument]:

@@ -429,6 +429,7 @@ def test_versions_and_quotas_are_told_before_and_after(scene: Scene) -> None:
     number = scene.open({"a.yaml": cluster("a", quota={"cpu": "8"})})
     scene.look()
     assert "| `a` `spec.quota.cpu` | `(none) -> 8` |" in scene.ours(number)
+    assert scene.ours(number).count("`spec.quota") == 1
     assert "| control planes restarted |" not in scene.ours(number)
 
 
