@@ -244,6 +244,7 @@ def _read(response: Any) -> bytes:
     while chunk := response.read(CHUNK):
         found += chunk
         if len(found) > SIZE:
+            response.close()  # it holds the socket, which nobody reads to its end
             raise TooLarge(f"an answer of the forge has more than {SIZE >> 20} MiB", reason="ForgeAnswer")
     return bytes(found)
 
