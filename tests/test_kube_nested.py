@@ -1,8 +1,10 @@
 """A nested API server that hangs, sends single bytes, refuses or is idle: the time it may take and the message (A7)."""
 
+import json
 import queue
 import socket
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.kube import edge
+from reconciler.kube import edge, nested_watch
 from reconciler.kube.client import Client
 from reconciler.kube.nested_watch import BURST, EACH, paced
 from reconciler.kube.targets import Targets
 from reconciler.model import HostConfig, ObjectRef, Target
 from tests.answering import drops, http, kubeconfig
+from tests.nested_server import CONFIG as NESTED_CONFIG
 from tests.nested_server import NAME, NAMESPACE, Behave, ForwardingHost, NestedServer, is_well, waits
 from tests.waiting import eventually
 
@@ -341,6 +344,36 @@ def test_a_bug_met_by_a_nested_watch_is_told_and_the_watch_goes_on(
         eventually(lambda: woken.qsize() > 1)
         stop()
         targets.forget_all()
+
+
+def test_a_flood_of_events_is_read_no_faster_than_it_may_wake(
+    host: ForwardingHost, nested: NestedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The burst and then no more; what is not read stays with the server."""
+    monkeypatch.setattr(nested_watch, "EACH", 1.0)
+    line = json.dumps({"type": "MODIFIED", "object": NESTED_CONFIG}).encode() + b"\n"
+    chunk = f"{len(line) * 1000:x}\r\n".encode() + line * 1000 + b"\r\n"
+
+    def behave(peer: socket.socket, request: str) -> None:
+        if "watch=" not in request:
+            is_well(peer, request)
+            return
+        peer.sendall(CHUNKED)
+        while True:
+            peer.sendall(chunk)
+
+    nested.behave = behave
+    woken: queue.Queue[int] = queue.Queue()
+    began = time.monotonic()
+    with closing(edge.host(HostConfig(kubeconfig=str(kubeconfig(tmp_path, host.url))))) as client:
+        targets = Targets(client, inside=False)
+        stop = targets.nested_watch(TARGET, NAMESPACE, [("", "ConfigMap")], lambda: woken.put(1))
+        assert stop is not None
+        eventually(lambda: woken.qsize() > BURST)  # each event of the burst, and the watch that opened
+        read, seconds = woken.qsize(), time.monotonic() - began
+        stop()
+        targets.forget_all()
+    assert read <= BURST + 2 + seconds
 
 
 def test_a_burst_of_events_passes_and_a_flood_does_not() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from reconciler.controller import requests as rounds
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
+from reconciler.fleet.approvals import approved, consent_of
 from reconciler.inventory import reading, requests
 from reconciler.inventory.reading import Read, Reading, Spent
 from reconciler.inventory.store import State
@@ -106,6 +107,19 @@ def test_a_spent_request_takes_nothing_with_it(home: Home, where: str) -> None:
     old(home, where, "approve", expires=2, name="nidus")
     heard(home)
     assert home.host.get("", "ConfigMap", NAMESPACE, "nidus") is not None
+
+
+def test_requests_of_before_still_do_what_they_ask_for(home: Home) -> None:
+    now = time.time()
+    old(home, "nidus-request-suspend-a", "suspend", cluster="team-a", created=now)
+    wanted = consent_of(["local ConfigMap/web/a uid delete"])
+    old(home, "nidus-request-a", "approve", cluster="team-b", created=now, expires=now + 60, consent=wanted.digest)
+    standing = load(home)
+    assert requests.suspended(standing, "team-a", now) is not None
+    assert requests.suspended(standing, "team-b", now) is None
+    assert approved(wanted, standing, (), now, ["team-b"])
+    assert not approved(wanted, standing, (), now, ["team-a"])
+    assert not approved(wanted, standing, (), now + 61, ["team-b"])
 
 
 def test_no_suspension_outlives_its_resume(home: Home) -> None:

@@ -117,9 +117,6 @@ def chart(folder: Path, schema: object) -> Path:
     (folder / "Chart.yaml").write_text(CHART)
     (folder / "templates" / "a.yaml").write_text(CONFIG)
     (folder / "values.schema.json").write_text(json.dumps(schema))
-    for path in (folder, *folder.parents):
-        if path.owner() == "root" and str(path).startswith("/tmp"):
-            path.chmod(path.stat().st_mode | 0o055)
     return folder
 
 
@@ -160,13 +157,21 @@ def as_stranger(script: str, *arguments: str, denied: str = "") -> str:
     return done.stdout
 
 
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that everybody may enter; each run of pytest closes the one that `tmp_path` is in."""
+    with tempfile.TemporaryDirectory(prefix="nidus-test-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 root = pytest.mark.skipif(os.getuid() != 0, reason="becoming another user needs root")
 
 
 @root
 @pytest.mark.parametrize("denied", ["", "namespaces"])
-def test_a_confined_process_reaches_nothing(listener: Listener, tmp_path: Path, denied: str) -> None:
-    folder = chart(tmp_path / "c", {"$ref": f"http://127.0.0.1:{listener.port}/x"})
+def test_a_confined_process_reaches_nothing(listener: Listener, public: Path, denied: str) -> None:
+    folder = chart(public / "c", {"$ref": f"http://127.0.0.1:{listener.port}/x"})
     open_to_all = json.loads(as_stranger(REACH, str(listener.port), "open", str(folder), denied=denied))
     assert open_to_all["loopback"] == "reached" and listener.count >= 2, open_to_all  # ours, and Helm's
     before = listener.count
@@ -224,12 +229,12 @@ print("exit code", main(["plan", *sys.argv[1:]]))
 
 @root
 @pytest.mark.parametrize("denied", ["", "namespaces filters"])
-def test_a_person_renders_their_own_repository_and_is_told_where_nothing_confines(tmp_path: Path, denied: str) -> None:
+def test_a_person_renders_their_own_repository_and_is_told_where_nothing_confines(public: Path, denied: str) -> None:
     server = Server()
     for file in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
         server.put(yaml.safe_load(file.read_text()))
     server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "nidus-system"}})
-    repository, kubeconfig = tmp_path / "repository", tmp_path / "kubeconfig"
+    repository, kubeconfig = public / "repository", public / "kubeconfig"
     repository.mkdir()
     os.chown(repository, 65532, 65532)
     with Front(server) as front:
@@ -242,12 +247,53 @@ def test_a_person_renders_their_own_repository_and_is_told_where_nothing_confine
             "current-context": "c",
         }
         kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **config}))
-        for path in (tmp_path, *tmp_path.parents):
-            if path.owner() == "root" and str(path).startswith("/tmp"):
-                path.chmod(path.stat().st_mode | 0o055)
         told = as_stranger(PLAN, str(repository), "--kubeconfig", str(kubeconfig), denied=denied)
     assert told.splitlines()[-1] == "exit code 0", told
     assert ("rendered without confinement" in told) == bool(denied)
+
+
+OWN = """
+import os, subprocess, sys
+from pathlib import Path
+folder, verb, wanted = sys.argv[1:]
+os.environ["NIDUS_CONFINED"] = wanted
+subprocess.run(["git", "-C", folder, "init", "--quiet"], check=True)
+Path(folder, "all.yaml").write_text('''
+apiVersion: nidus.dev/v1alpha1
+kind: ClusterProfile
+metadata: {name: web}
+spec:
+  version: 1.0.0
+  packs:
+    - {name: web, manifests: {objects: [{apiVersion: v1, kind: Namespace, metadata: {name: web}}]}}
+---
+apiVersion: nidus.dev/v1alpha1
+kind: NestedCluster
+metadata: {name: a}
+spec: {profiles: [{name: web, version: 1.0.0}]}
+''')
+from reconciler.__main__ import main
+sys.stderr = sys.stdout
+os.chdir(folder)
+print("exit code", main({"validate": ["validate", "."], "render": ["render", "a", "web/web"]}[verb]))
+"""
+
+
+@root
+@pytest.mark.parametrize("verb", ["validate", "render"])
+def test_what_strangers_wrote_can_be_left_unrendered_where_nothing_confines(public: Path, verb: str) -> None:
+    def told(name: str, denied: str, wanted: str) -> str:
+        folder = public / name
+        folder.mkdir()
+        os.chown(folder, 65532, 65532)
+        return as_stranger(OWN, str(folder), verb, wanted, denied=denied)
+
+    note = "rendered without confinement"
+    confined, lax = told("a", "", "require"), told("b", "namespaces filters", "")
+    assert note not in confined and confined.splitlines()[-1] == "exit code 0", confined
+    assert note in lax and lax.splitlines()[-1] == "exit code 0", lax
+    refused = told("c", "namespaces filters", "require")
+    assert "cannot be kept from the network" in refused and refused.splitlines()[-1] == "exit code 1", refused
 
 
 def layer(name: str, **files: bytes) -> Layer:
