@@ -219,10 +219,11 @@ class Fleet:
 
     def _changed(self, seen: Seen) -> None:
         """As watches.Watches hears it."""
-        if seen.ref.kind == "Request":
-            self.unheard = True
-        elif watches.CLUSTER in seen.labels:
-            self.queue.add(seen.labels[watches.CLUSTER])
+        assert self.cache is not None
+        cluster = watches.concerned(seen, self.cache.cluster)
+        if cluster:
+            self.queue.add(cluster)
+        self.unheard = self.unheard or cluster == ""
 
     def _woken(self, wakes: Wakes) -> None:
         self._stale = self._stale or bool(wakes.admit)

@@ -269,6 +269,45 @@ def test_a_cluster_that_does_not_answer_is_unknown_and_says_why() -> None:
     assert (fleet.word("a"), fleet.condition("a").status) == ("Ready", "True")
 
 
+@pytest.mark.parametrize("told", ["by its pod", "by its StatefulSet"])
+def test_an_engine_that_turns_unready_is_unreachable_without_a_push(told: str) -> None:
+    """The cache of the host hears it; nobody pushes, and no timer is due."""
+    fleet = Fleet(cached=True)
+    fleet.push(files(pack("base", config_map("one"))))
+    fleet.run()
+    fleet.host.put(engine_pod("a-0"))
+    fleet.run(seconds=0.0)
+    assert fleet.word("a") == "Ready", fleet.condition("a")
+    if told == "by its pod":
+        fleet.down.add("a")
+        fleet.host.put(engine_pod("a-0", ready="False"), subresource="status")
+    else:
+        engine = fleet.host.get("apps", "StatefulSet", "vcluster-a", "a") or {}
+        status = {**engine["status"], "readyReplicas": 0, "availableReplicas": 0}
+        fleet.host.put({**engine, "status": status}, manager="kube-controller-manager", subresource="status")
+    fleet.run(passes=1, seconds=0.0)
+    ready = fleet.condition("a")
+    assert (ready.status, ready.reason) == ("Unknown", "Unreachable")
+    assert fleet.word("b") == "Ready"
+
+
+@pytest.mark.parametrize("name", ["web-0-x-default-x-a", "b-0", "a-x"])
+def test_a_synced_pod_with_the_labels_of_an_engine_wakes_nobody(name: str) -> None:
+    fleet = Fleet(cached=True)
+    fleet.push(files(pack("base", config_map("one"))))
+    fleet.run()
+    fleet.host.put(engine_pod(name))
+    fleet.look()
+    assert fleet.queue.take(0.0) is None
+
+
+def engine_pod(name: str, ready: str = "True") -> dict[str, object]:
+    """A pod with the labels of an engine's chart, in the namespace of `a`."""
+    meta = {"name": name, "namespace": "vcluster-a", "labels": {"app": "vcluster", "release": "a"}}
+    status = {"conditions": [{"type": "Ready", "status": ready}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "status": status}
+
+
 def test_a_server_that_hangs_is_asked_once_in_a_pass_and_shares_a_quarter_of_the_workers() -> None:
     fleet = standing(pack("base", config_map("one"), config_map("two")))
     inside = fleet.nested["a"]

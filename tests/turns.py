@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reconciler.controller import watches
+from reconciler.kube import targets
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import Seen
@@ -13,6 +14,7 @@ from tests.memory.server import Server
 
 WATCHED = [
     *(Selection(group, kind, watches.OURS) for group, kind in watches.KINDS),
+    Selection("", "Pod", (targets.ENGINE,)),
     Selection("nidus.dev", "Request", (), "nidus-system"),
 ]
 BOOKMARK = 60.0  # seconds after which a watch that said nothing is begun again

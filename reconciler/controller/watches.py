@@ -124,6 +124,20 @@ def whole(lists: Lists, sources: Collection[str], ref: ObjectRef, cluster: str) 
     return bool(cluster) and lists(cluster, ref)
 
 
+def concerned(seen: Seen, labelled: Callable[[ObjectRef], str]) -> str | None:
+    """The cluster that a change of an object of the host concerns, "" where it is a request, None where it concerns none.
+
+    `labelled` gives the cluster that the label of an object names. Pods are those with the labels of an engine's chart: they
+    pass through to synced pods, so a tenant may set them; the namespace and the name tell (R1).
+    """
+    if seen.ref.kind == "Request" or REQUEST in seen.labels:
+        return ""
+    if seen.ref.kind != "Pod":
+        return seen.labels.get(CLUSTER) or None
+    cluster = labelled(ObjectRef("", "Namespace", "", seen.ref.namespace))
+    return cluster if cluster and seen.ref.name.removeprefix(f"{cluster}-").isdigit() else None
+
+
 class Watches:
     """`read` gives blobs of a source by id, `lists` says whether the inventory of a cluster has an object of the host.
     `woken` is called with the name of a cluster whose objects were changed by somebody else, or "" when requests changed."""
@@ -247,18 +261,10 @@ class Watches:
             if item is not None:
                 self._source(item)
             self._own(seen.ref, "" if seen.deleted else seen.version)
-        elif seen.ref.kind == "Request" or REQUEST in seen.labels:
-            self._woken("")
-        elif seen.ref.kind == "Pod":
-            self._moved(seen.ref)
-        elif CLUSTER in seen.labels:
-            self._woken(seen.labels[CLUSTER])
-
-    def _moved(self, pod: ObjectRef) -> None:
-        """A pod with the labels of an engine's chart. They pass through to synced pods, so a tenant may set them; the name tells (R1)."""
-        cluster = self._cache.cluster(ObjectRef("", "Namespace", "", pod.namespace))
-        if cluster and pod.name.removeprefix(f"{cluster}-").isdigit():
-            self._woken(cluster)
+        else:
+            cluster = concerned(seen, self._cache.cluster)
+            if cluster is not None:
+                self._woken(cluster)
 
 
 def _failed(what: str, error: Exception) -> None:
