@@ -11,10 +11,11 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from flask import Flask
 
@@ -50,7 +51,7 @@ def serve(app: Flask, address: str, *, probes: Iterable[str] = (), bounds: Bound
     listening = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
     listening.setblocking(False)
     bound = int(listening.getsockname()[1])
-    listener = _Listener(app, listening, frozenset(probes), bounds)
+    listener = Listener(app, listening, frozenset(probes), bounds)
     thread = threading.Thread(target=listener.run, name=f"http-{bound}", daemon=True)
     thread.start()
 
@@ -61,7 +62,7 @@ def serve(app: Flask, address: str, *, probes: Iterable[str] = (), bounds: Bound
     return Served(bound, stop, listener.silent)
 
 
-class _Listener:
+class Listener:
     """The listening socket and its connections, in one event loop."""
 
     def __init__(self, app: Flask, listening: socket.socket, probes: frozenset[str], bounds: Bounds) -> None:
@@ -84,8 +85,18 @@ class _Listener:
         )
 
     def run(self) -> None:
+        """Serve until it is stopped. A bug is logged, and the loop goes on after a rest."""
         with contextlib.closing(self._loop):
-            self._loop.run_until_complete(self._serve())
+            while not self._stopping.is_set():
+                self._through(self._serve())
+            self._through(self._close())
+
+    def _through(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._loop.run_until_complete(work)
+        except Exception:
+            _log.exception("a bug in a listener")
+            time.sleep(_REST)
 
     def stop(self) -> None:
         with contextlib.suppress(RuntimeError):  # it has ended already
@@ -97,34 +108,42 @@ class _Listener:
 
     async def _serve(self) -> None:
         accepting = self._loop.create_task(self._accept())
-        while not self._stopping.is_set():
-            self._beat = time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), _REST)
-        accepting.cancel()
-        await asyncio.wait([accepting])
-        self._listening.close()
-        await self._drain()
-        for threads in (self._desk.threads, self._desk.prober):
-            threads.shutdown(wait=False, cancel_futures=True)
+        try:
+            while not self._stopping.is_set():
+                self._beat = time.monotonic()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), _REST)
+        finally:
+            accepting.cancel()
+            await asyncio.wait([accepting])
+
+    async def _close(self) -> None:
+        try:
+            self._listening.close()
+            await self._drain()
+        finally:
+            for threads in (self._desk.threads, self._desk.prober):
+                threads.shutdown(wait=False, cancel_futures=True)
 
     async def _accept(self) -> None:
         while True:
             try:
                 sock, address = await self._loop.sock_accept(self._listening)
+                await self._welcome(sock, str(address[0]))
             except OSError as error:  # the client left already, or no more files can be opened just now
                 if error.errno in _EXHAUSTED:
                     _log.warning("cannot accept a connection: %s", error.strerror)
                     await asyncio.sleep(self._bounds.grace)
-                continue
-            await self._welcome(sock, str(address[0]))
+            except Exception:
+                _log.exception("a bug in accepting a connection")
+                await asyncio.sleep(_REST)
 
     async def _welcome(self, sock: socket.socket, address: str) -> None:
         """Begin a connection as soon as there is room for it; nobody else is accepted meanwhile."""
         link = Link(sender(address))
         try:
             await self._room.take(link, 1)
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or a bug
             sock.close()
             raise
         link.enter(Stage.RECEIVES)

@@ -134,7 +134,7 @@ class Service:
             *(Sign(f"worker {number}", STALL, silent) for number, silent in self.workers.signs()),
             *(Sign(one.name, STALL, one.silent) for one in self._rounds),
         )
-        threading.Thread(target=self._tell_confinement, name="confinement", daemon=True).start()
+        confinement.start(self.renderer, self.reporter, self._confines)
         sources.start()
         self.workers.start()
         for one in self._rounds:
@@ -142,8 +142,8 @@ class Service:
         changes.start()
         self._signs += tuple(Sign(f"changes {name}", SYNC_STALL, one.silent) for name, one in changes.rounds.items())
 
-    def _tell_confinement(self) -> None:
-        self._confined = confinement.tell(self.renderer, self.reporter)
+    def _confines(self, words: str) -> None:
+        self._confined = words
 
     def _configured(self) -> None:
         """Take what changed in the configuration file since it was read, and tell it."""

@@ -27,20 +27,26 @@ STUCK = 30.0  # seconds one side may refuse to take bytes
 DATA, ERROR = 0, 1
 
 
-def connect(client: Client, namespace: str, pod: str, port: int, *, deadline: float = DIAL) -> socket.socket:
+Failed = Callable[[str, Exception], None]
+"""Hears of an exception that is none of ours, and where it was met."""
+
+
+def connect(
+    client: Client, namespace: str, pod: str, port: int, failed: Failed = lambda what, error: None
+) -> socket.socket:
     """Return a connected socket to `port` of `pod`; it is a plain one, so TLS goes over it.
 
-    Raises ApiError TRANSIENT when the host or the pod cannot be reached within `deadline` seconds.
+    Raises ApiError TRANSIENT when the host or the pod cannot be reached within DIAL seconds. `failed` is called for bugs.
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/portforward?ports={int(port)}"
-    left = min(deadline, timed.current().left)
+    left = min(DIAL, timed.current().left)
     if not left:
         raise ApiError(ErrorClass.TRANSIENT, "no port-forward: there is no time left for one")
     web = edge.websocket(client.transport.api, path, PROTOCOL, left)
     ours, theirs = socket.socketpair()
     web.settimeout(STUCK)
     theirs.settimeout(STUCK)
-    threading.Thread(target=_carry, args=(theirs, web), name=f"forward-{pod}", daemon=True).start()
+    threading.Thread(target=carry, args=(theirs, web, failed), name=f"forward-{pod}", daemon=True).start()
     return ours
 
 
@@ -48,7 +54,7 @@ class Dialer:
     """Connects to a port of the ready pod that `selector` finds in `namespace`, and remembers the pod while it can
     connect.
 
-    `cached` is asked before the API server is: a pod that a live cache shows, or None.
+    `cached` is asked before the API server is: a pod that a live cache shows, or None. `failed` is called for bugs.
     """
 
     def __init__(
@@ -58,8 +64,10 @@ class Dialer:
         selector: str,
         port: int,
         cached: Callable[[], Object | None] = lambda: None,
+        failed: Failed = lambda what, error: None,
     ) -> None:
         self._client = client
+        self._failed = failed
         self._namespace = namespace
         self._selector = selector
         self._port = port
@@ -75,7 +83,7 @@ class Dialer:
 
     def _connected(self, pod: str) -> socket.socket:
         self._pod = ""
-        made = connect(self._client, self._namespace, pod, self._port)
+        made = connect(self._client, self._namespace, pod, self._port, self._failed)
         self._pod = pod
         return made
 
@@ -167,18 +175,18 @@ def _copy(one: socket.socket, two: socket.socket) -> None:
             sink.sendall(data)
 
 
-def _carry(local: socket.socket, web: Any) -> None:
+def carry(local: socket.socket, web: Any, failed: Failed) -> None:
     """Copy bytes between a socket and a port-forward until one side ends, takes no bytes or sends none for IDLE
-    seconds."""
+    seconds. Whatever happens, both are closed; `failed` is called for bugs."""
     from websocket import WebSocketException  # loaded already: `web` is one of its sockets
 
-    try:
-        with suppress(WebSocketException, OSError):  # whichever side failed, the connection is over for both
-            _exchange(local, web)
-    finally:
-        local.close()
-        with suppress(WebSocketException, OSError):
-            web.close(timeout=1)
+    for step in (lambda: _exchange(local, web), local.close, lambda: web.close(timeout=1)):
+        try:
+            step()
+        except (WebSocketException, OSError):
+            pass  # whichever side failed, the connection is over for both
+        except Exception as error:
+            failed("forwarding to a pod", error)
 
 
 def _exchange(local: socket.socket, web: Any) -> None:

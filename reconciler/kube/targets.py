@@ -180,7 +180,7 @@ class Targets:
         """Finds the engine's pod by the name that a StatefulSet gives its first pod, which no synced pod can have;
         otherwise by the engine's labels."""
         first = ObjectRef("", "Pod", namespace, f"{name}-0")
-        return Dialer(self._host, namespace, pods_of(name), PORT, lambda: self._cached(first))
+        return Dialer(self._host, namespace, pods_of(name), PORT, lambda: self._cached(first), self._failed)
 
     def _secret(self, name: str, namespace: str) -> Object:
         secret = self._host.get(ObjectRef("", "Secret", namespace, f"vc-{name}"))
