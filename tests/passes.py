@@ -68,7 +68,8 @@ RULES = Rules(
 
 class Fleet:
     """One controller without threads of its own. `host` and `nested` are its servers; `down`: nested clusters that nobody can
-    connect to, `bugs`: those whose passes meet an error that is none of ours, `deaf`: those whose watch has gone silent.
+    connect to, `bugs`: those whose passes meet an error that is none of ours, `deaf`: those whose watch has gone silent,
+    `forgotten`: those whose connections, breaker and watches the process was told to drop.
     `cached`: passes read the host through the product's cache, which hears between passes what its watches say."""
 
     def __init__(self, rules: Rules = RULES, *, cached: bool = False) -> None:
@@ -83,6 +84,7 @@ class Fleet:
         self.bugs: set[str] = set()
         self.deaf: set[str] = set()
         self.watched: set[str] = set()
+        self.forgotten: list[str] = []
         self.unwatchable: set[str] = set()
         self._quotas: set[tuple[str, str]] = set()
         self._nonces = itertools.count(1)
@@ -119,7 +121,7 @@ class Fleet:
             self.reporter,
             b"salt",
             self._watch,
-            lambda bundle: None,
+            self._forget,
             lambda: f"{next(self._nonces):016x}",
             woken=self._woken,
             clock=lambda: START + self.now,
@@ -138,6 +140,10 @@ class Fleet:
             self.watched.add(cluster)
         else:
             self.watched.discard(cluster)
+
+    def _forget(self, bundle: Bundle) -> None:
+        self.watched.discard(bundle.cluster)
+        self.forgotten.append(bundle.cluster)
 
     def restart(self, *, git: bool = True) -> None:
         """The process ends and another one begins: it knows what the host says, and what Git says where that can be read."""

@@ -94,7 +94,9 @@ def test_a_removal_is_over_only_on_proof(policy: str, nth: int) -> None:
         assert (
             state is not None and state.record.tombstone is not None and not state.record.tombstone.done
         ) or not engine
+        assert fleet.forgotten == [] or not engine
     fleet.run(seconds=120.0)
+    assert fleet.forgotten == ["a"]
     state = fleet.state("a")
     assert fleet.host.get("apps", "StatefulSet", "vcluster-a", "a") is None
     assert (fleet.host.get("", "Namespace", "", "vcluster-a") is None) == (policy == "Delete")
