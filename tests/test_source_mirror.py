@@ -72,7 +72,6 @@ def test_fetches_and_reads(work: Work, mirror: Mirror) -> None:
     revision = mirror.fetch()
     assert str(revision) == f"main@sha1:{commit}"
     assert mirror.head() == revision
-    assert mirror.remote_commit() == commit
     tree = mirror.tree(commit)
     assert list(tree.files) == ["b.yaml", "clusters/a.yaml"]
     assert tree.oid == work.git("rev-parse", f"{commit}^{{tree}}")
@@ -139,21 +138,17 @@ def test_a_missing_branch_is_told_with_the_url_and_the_branches_there(work: Work
         mirror.fetch()
     assert caught.value.hint == "the repository has no branch yet: push one"
     work.commit({"a.yaml": "a"})
-    for call in (mirror.fetch, mirror.remote_commit):
-        with pytest.raises(Stalled) as caught:
-            call()
-        assert caught.value.reason == "RefMissing"
-        assert caught.value.message == f"the branch mian does not exist in {mirror._place.address.url}"
-        assert caught.value.hint == "did you mean main? spec.sources[].branch; there are: main"
+    with pytest.raises(Stalled) as caught:
+        mirror.fetch()
+    assert caught.value.reason == "RefMissing"
+    assert caught.value.message == f"the branch mian does not exist in {mirror._place.address.url}"
+    assert caught.value.hint == "did you mean main? spec.sources[].branch; there are: main"
     mirror.close()
 
 
 def test_missing_branch_and_unknown_commit(work: Work, mirror: Mirror) -> None:
     with pytest.raises(Stalled) as caught:
         mirror.fetch()
-    assert caught.value.reason == "RefMissing"
-    with pytest.raises(Stalled) as caught:
-        mirror.remote_commit()
     assert caught.value.reason == "RefMissing"
     with pytest.raises(Stalled) as caught:
         mirror.tree("1" * 40)

@@ -92,7 +92,6 @@ def test_our_own_fetch_does_not_wake(work: Work, watching: Callable[[dict[str, P
     mirror = Mirror.open(SourceConfig(name="s", url=str(work.folder)), tmp_path / "m", limits=Limits())
     for _ in range(3):
         mirror.fetch()
-        mirror.remote_commit()
     mirror.close()
     woken_before = list(woken.sources)
     assert woken.by(

@@ -208,10 +208,6 @@ class Watches:
         """Whether the pass of a cluster waits for an answer of its API server that does not come."""
         return self._targets.holds(Target(self._facts.name, cluster))
 
-    def last_failure(self, cluster: str) -> tuple[float, str] | None:
-        """Since when (seconds since the epoch) a cluster's API server has not answered, and why; None when it did at last."""
-        return self._targets.last_failure(Target(self._facts.name, cluster))
-
     def reader(self, bundle: Bundle, source: str) -> Reader:
         owner = Owner(source, bundle.cluster)
         read = partial(self._read, source)

@@ -24,12 +24,7 @@ class Breaker:
         self._probing = False
         self._under_way = 0
         self._moved = 0.0
-        self._failure: tuple[float, str] | None = None
-
-    @property
-    def failure(self) -> tuple[float, str] | None:
-        """Since when (seconds since the epoch) the server has not answered, and why at first; None after an answer."""
-        return self._failure
+        self._failure = ""  # why the server did not answer at first; "" after an answer
 
     @property
     def is_open(self) -> bool:
@@ -61,7 +56,7 @@ class Breaker:
 
     def _refused(self, wait: float) -> ApiError:
         wait = max(wait, PAUSE)
-        cause = self._failure[1] if self._failure else "it did not answer"
+        cause = self._failure or "it did not answer"
         return ApiError(ErrorClass.TRANSIENT, f"{cause}; it is asked again in {wait:.0f} s", after=wait)
 
     def after(self, failure: str) -> None:
@@ -71,7 +66,7 @@ class Breaker:
             self._under_way = max(0, self._under_way - 1)
             self._moved = self._clock()
             self._failures = self._failures + 1 if failure else 0
-            self._failure = (self._failure or (time.time(), failure)) if failure else None
+            self._failure = (self._failure or failure) if failure else ""
             if self._failures >= FAILURES:
                 pause = min(LONGEST, PAUSE * 2 ** min(self._failures - FAILURES, 10))
                 self._until = self._clock() + pause * random.uniform(0.8, 1.2)

@@ -98,11 +98,6 @@ class Targets:
         breaker = self._breakers.get(target)
         return breaker is not None and breaker.holds
 
-    def last_failure(self, target: Target) -> tuple[float, str] | None:
-        """Since when (seconds since the epoch) the API server of `target` has not answered, and why; None when it did at last."""
-        breaker = self._breakers.get(target)
-        return breaker.failure if breaker is not None else None
-
     def nested_watch(
         self,
         target: Target,

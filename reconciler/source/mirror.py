@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 
 from reconciler.errors import Stalled, Unavailable
 from reconciler.model import Authored, Limits, Revision, SourceConfig, Tree, replace
-from reconciler.source import branches, environment, fetching, runner, storage, trees
+from reconciler.source import environment, fetching, runner, storage, trees
 from reconciler.source.address import oid, parse
 from reconciler.source.answers import Damaged, check, refuse
 from reconciler.source.history import LONGEST, authored, trailers
@@ -79,10 +79,6 @@ class Mirror:
         """The commit of the last fetch of this branch, None if there was none."""
         return self._healing(lambda: self._resolve(self._place.ref))
 
-    def remote_commit(self) -> str:
-        """The commit of the branch on the remote: one small request, nothing is fetched. Raises as `fetch`."""
-        return self._healing(self._remote_commit)
-
     def tree(self, commit: str) -> Tree:
         """The files below the source's path at a commit (S2). Raises Stalled with reason PathMissing, CommitMissing or TooBig."""
         return self._healing(lambda: self._tree(oid(commit)))
@@ -131,14 +127,6 @@ class Mirror:
         """Close the reader: packs are about to be deleted."""
         self._reader.close()
         self._last = None
-
-    def _remote_commit(self) -> str:
-        address = self._place.address
-        answer = self._git(("ls-remote", "--refs", "--", address.url, f"refs/heads/{address.branch}"), network=True)
-        found = check(answer, "asking for the branch").split()
-        if not found:
-            raise branches.missing(self._place)
-        return oid(found[0].decode())
 
     def _resolve(self, ref: str) -> Revision | None:
         (info,) = self._reader.info([ref])

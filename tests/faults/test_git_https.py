@@ -61,7 +61,6 @@ def test_fetches_over_https_and_sees_pushes(work: Work, opened: Open) -> None:
     assert list(mirror.tree(first.commit).files) == ["clusters/a.yaml"]
     second = work.commit({"clusters/b.yaml": "b"})
     work.git("push", "-q", "origin", "main")
-    assert mirror.remote_commit() == second
     assert mirror.fetch().commit == second
     assert mirror.descends(first.commit, second)
 
@@ -87,7 +86,6 @@ def test_credentials_are_sent_only_from_the_file_and_read_each_time(
 def test_without_credentials_nothing_is_asked_and_nothing_waits(server: GitServer, opened: Open) -> None:
     server.token = "robot:right"
     assert reason(opened().fetch, Stalled) == "AccessDenied"
-    assert reason(opened().remote_commit, Stalled) == "AccessDenied"
 
 
 def test_redirects_are_not_followed_and_carry_no_credentials(server: GitServer, opened: Open, tmp_path: Path) -> None:
@@ -111,8 +109,7 @@ def test_answers_of_a_server(
     mirror = opened()
     held = mirror.fetch()
     server.status = status  # 200: a proxy's page, which git takes for the list of refs of a very old server
-    for ask in (mirror.fetch, mirror.remote_commit):
-        assert reason(ask, kind) == expected
+    assert reason(mirror.fetch, kind) == expected
     assert mirror.head() == held
     server.status = 0
     assert mirror.fetch() == held
@@ -162,4 +159,3 @@ def test_garbage_is_an_error(server: GitServer, opened: Open, garbage: bytes) ->
 def test_nobody_listens(server: GitServer, opened: Open) -> None:
     mirror = opened(url="https://127.0.0.1:1/x.git")
     assert reason(mirror.fetch, Unavailable) == "Unreachable"
-    assert reason(mirror.remote_commit, Unavailable) == "Unreachable"
