@@ -1,11 +1,16 @@
 """Repeated work: once for many calls, again after a failure, and its thread never ends by an error."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler.controller.requests import heard
 from reconciler.controller.rounds import Rounds
 from reconciler.errors import Retry
+from reconciler.inventory.requests import API
+from tests import shell
+from tests.passes import HOME, Fleet
 
 
 def test_many_calls_are_one_round() -> None:
@@ -73,3 +78,22 @@ def test_a_round_that_failed_is_done_again_by_itself(error: Exception, capsys: p
 
 def test_one_that_was_never_started_ends_at_once() -> None:
     assert Rounds("test", lambda: None, threading.Event(), every=None).end(5)
+
+
+def test_400_requests_are_one_list_and_wake_the_sources_once() -> None:
+    """With one round for a burst and one for what came during it: two lists and two syncs at most, and these only for
+    approvals that are new."""
+    fleet, wakes = Fleet(), []
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for number in range(400):
+        meta = {"name": f"r-{number}", "namespace": HOME}
+        spec = {"kind": "approve", "who": f"person {number % 20}", "consent": "d" * 64, "expires": tomorrow}
+        fleet.host.put({"apiVersion": API, "kind": "Request", "metadata": meta, "spec": spec})
+    for _ in range(2):
+        fleet.host.log.clear()
+        client = shell.client(fleet.host)
+        heard(client, HOME, fleet.registry, fleet.queue, lambda: wakes.append(1), lambda told: None)
+        assert [call.verb for call in fleet.host.log if call.kind == "Request"] == ["list"]
+        assert len(wakes) == 1
+    assert len(fleet.registry.requests()) == 400
+    fleet.close()

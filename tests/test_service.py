@@ -276,12 +276,12 @@ def test_many_requests_are_few_lists_and_syncs(house: House) -> None:
 
 
 def test_old_approvals_make_no_sync_at_a_start(house: House) -> None:
-    for number in range(20):
-        request(house.server, number)
+    for number in range(400):
+        request(house.server, number, who=f"person {number % 20}")
     service = house.leads()
-    assert len(service.registry.requests()) == 20
-    request(house.server, 99, kind="suspend", cluster="nobody")
-    assert until(lambda: len(service.registry.requests()) == 21)  # everything before it was heard
+    assert len(service.registry.requests()) == 400
+    request(house.server, 400, kind="suspend", cluster="nobody")
+    assert until(lambda: len(service.registry.requests()) == 401)  # everything before it was heard
     assert metric(service, "nidus_source_syncs_total") == 1
 
 
