@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.controller.sources import Sources
+from reconciler.controller.sources import SMALL, Sources
 from reconciler.kube.cache import Cache, Selection
 from reconciler.model import ObjectRef
 from tests import shell
@@ -40,4 +40,20 @@ def test_a_forced_look_believes_nothing_that_was_known(forced: bool) -> None:
     assert known == ([0] if forced else [])  # before any worker can take a key
     assert fleet.queue.depth()[0] == forced
     cache.stop()
+    fleet.close()
+
+
+@pytest.mark.parametrize("clusters", [SMALL, SMALL + 1])
+def test_a_small_change_goes_before_one_of_more_than_eight_clusters(clusters: int) -> None:
+    fleet = Fleet()
+    sources = Sources(None, fleet.registry, fleet.queue, fleet.reporter, threading.Event())  # type: ignore[arg-type]
+    files = {"p.yaml": FILES["p.yaml"], **{f"c{n}.yaml": cluster(f"c{n}") for n in range(clusters)}}
+    sources._revise(snapshot(files, rules=RULES)[0], False)
+    sources._revise(snapshot({**files, "a.yaml": cluster("a")}, rules=RULES)[0], False)
+    taken = []
+    while (key := fleet.queue.take(0.0)) is not None:
+        taken.append(key)
+        fleet.queue.done(key)
+    assert len(taken) == clusters + 1
+    assert taken.index("a") == (0 if clusters > SMALL else clusters)
     fleet.close()
