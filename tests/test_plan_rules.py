@@ -22,7 +22,9 @@ from reconciler.model import (
 from reconciler.plan import consent
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
+from reconciler.plan.kinds import NAMESPACED
 from reconciler.plan.mark import ref_of
+from tests.memory import facts
 from tests.server_model import (
     HOST,
     NESTED,
@@ -367,3 +369,9 @@ def test_scaled_replicas_stay_and_are_told() -> None:
     nobody = plan(server, [wanted(layer(), web(2, "i:1"))], inventory).changes[0]
     assert (nobody.desired or {})["spec"]["replicas"] == 2
     assert [one.path for one in change.fields] == ["spec.template.spec.containers[name=a].image"]
+
+
+def test_the_scope_of_every_kind_that_kubernetes_serves_is_known() -> None:
+    served = {(kind["group"], kind["kind"]): kind["namespaced"] for kind in facts.read()["kinds"]}
+    assert len(served) >= 60
+    assert {kind: NAMESPACED.get(kind) for kind in served} == served

@@ -4,10 +4,9 @@ all packages of the controller."""
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
-from reconciler import fleet
 from reconciler.controller import (
     border,
     configuration,
@@ -32,9 +31,9 @@ from reconciler.controller.watches import USUAL, Pace, Watches
 from reconciler.controller.workers import Tools, Workers
 from reconciler.inventory import requests as asked
 from reconciler.inventory.salt import salt
-from reconciler.inventory.store import State, Store
+from reconciler.inventory.store import Store
 from reconciler.kube import edge
-from reconciler.model import Object, replace
+from reconciler.model import Object
 from reconciler.packs.render import Renderer
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings
@@ -101,7 +100,7 @@ class Service:
         loaded = store.load()
         self.reporter.load()
         unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
-        self.registry = Registry(rules, facts, self._recalled(loaded.states), unreadable)
+        self.registry = Registry(rules, facts, loaded.recalled(self.reporter.statuses.said).states, unreadable)
         verify.tell(self.reporter, self.registry)
         self.registry.hear(asked.load(self.host, config.namespace, self.registry.known(), time.time()).standing)
         self.sources = sources = Sources(
@@ -174,11 +173,6 @@ class Service:
             requests.heard(self.host, where, self.registry, self.queue, wake, self.reporter.requests)
 
         return Checks(Remembered(store, self.registry, self.queue, self.reporter, sources), hear, self._stop)
-
-    def _recalled(self, states: Mapping[str, State]) -> dict[str, State]:
-        """Records of an older format without versions, completed from their status objects."""
-        said = self.reporter.statuses.said
-        return {name: replace(state, record=fleet.recalled(state.record, said(name))) for name, state in states.items()}
 
     def interrupt(self) -> None:
         """Stop waiting for the Lease; safe in a signal handler."""

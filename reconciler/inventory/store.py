@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from reconciler.errors import ApiError, ErrorClass, Retry, Stalled
+from reconciler.fleet import recalled
 from reconciler.inventory import ledger, packing
 from reconciler.inventory.packing import LABEL, OWNER
 from reconciler.inventory.packing import State as State
@@ -27,6 +28,11 @@ class Loaded(Struct, frozen=True):
 
     states: Mapping[str, State]
     unreadable: Mapping[str, Stalled]
+
+    def recalled(self, said: Callable[[str], Mapping[str, Any]]) -> "Loaded":
+        """With the records of an older format, which have no versions, completed from what `said` gives: the status of a cluster."""
+        states = {name: replace(one, record=recalled(one.record, said(name))) for name, one in self.states.items()}
+        return replace(self, states=states)
 
 
 class Store:

@@ -1,6 +1,7 @@
-"""Which of Kubernetes' own kinds are namespaced: known without asking a server (host test: test_kinds).
+"""Which of Kubernetes' own kinds are namespaced: known without asking a server.
 
 From the discovery of Kubernetes 1.36, with the kinds that earlier and later minors serve under feature gates.
+tests/test_plan_rules.py holds it against what a real server says of its kinds.
 """
 
 from collections.abc import Mapping

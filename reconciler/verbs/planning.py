@@ -149,15 +149,11 @@ def _stranger(one: ClusterReview) -> ClusterReview:
 
 def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
     """Records of an older format without versions, completed from their status objects."""
-    states = loaded.states
-    if all(state.record.versions != NO_VERSIONS for state in states.values()):
+    if all(state.record.versions != NO_VERSIONS for state in loaded.states.values()):
         return loaded
     objects = client.list("nidus.dev", "NestedCluster", namespace=namespace)[0]
     said = {str(item["metadata"]["name"]): item.get("status") or {} for item in objects}
-    recalled = {
-        name: replace(state, record=fleet.recalled(state.record, said.get(name, {}))) for name, state in states.items()
-    }
-    return replace(loaded, states=recalled)
+    return loaded.recalled(lambda name: said.get(name, {}))
 
 
 def _checked(

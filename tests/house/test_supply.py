@@ -144,6 +144,18 @@ def test_the_image_runs_without_privileges_shell_or_a_writable_root() -> None:
     assert all("exec" not in container[f"{kind}Probe"] for kind in ("startup", "liveness", "readiness"))
 
 
+def test_a_rolling_update_and_a_drain_of_its_node_leave_a_controller_running() -> None:
+    """A standby is ready, so the update goes on to the end; the budget lets one of the two go."""
+    documents = [one for one in yaml.safe_load_all((ROOT / "deploy" / "controller.yaml").read_text()) if one]
+    (deployment,) = [one["spec"] for one in documents if one["kind"] == "Deployment"]
+    (budget,) = [one["spec"] for one in documents if one["kind"] == "PodDisruptionBudget"]
+    assert deployment["replicas"] == 2
+    assert deployment["strategy"] == {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    assert budget == {"maxUnavailable": 1, "selector": deployment["selector"]}
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"].items() <= labels.items()
+
+
 AUDIT: dict[str, Any] = runpy.run_path(str(ROOT / ".ci" / "audit.py"))
 WEAK = {"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
 SOUND = {"name": "b", "version": "1", "vulns": []}
