@@ -21,7 +21,7 @@ from reconciler.packs.blobs import beside
 from reconciler.packs.render import Renderer
 from reconciler.plan import render_change, render_json, render_text, summary
 from reconciler.plan.lines import Style
-from reconciler.report import Reporter
+from reconciler.report import Reporter, view
 from reconciler.report.view import stamp
 from reconciler.settings import Settings
 from reconciler.source.changes import ChangesMirror
@@ -151,13 +151,11 @@ class ChangeLoops:
                 yield one.held
 
     def _stages(self, source: str, commit: str) -> dict[str, float]:
-        view = self._reporter.sources.get(source)
-        return dict(view.stages) if view is not None and view.revision.endswith(f":{commit}") else {}
+        known = self._reporter.sources.get(source)
+        return dict(known.stages) if known is not None and known.revision.endswith(f":{commit}") else {}
 
     def _word(self, cluster: str) -> tuple[str, str]:
-        view = self._reporter.clusters.get(cluster)
-        told = (one.message for one in view.conditions if one.type == "Ready") if view is not None else iter(())
-        return (view.word if view is not None else "", next(told, ""))
+        return view.word(self._reporter.clusters.get(cluster))
 
 
 def _told(source: str, one: Open) -> dict[str, Any]:

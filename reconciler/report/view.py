@@ -150,6 +150,15 @@ def cluster(
     )
 
 
+def word(found: ClusterView | None) -> tuple[str, str]:
+    """Its status in one word, and why: of what is held, the hold, whatever else is well. "" for a cluster that nobody looked at."""
+    if found is None:
+        return "", ""
+    if found.word == "Held" and found.held is not None:
+        return found.word, found.held.message
+    return found.word, next((one.message for one in found.conditions if one.type == "Ready"), "")
+
+
 def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, Any]) -> SourceView:
     """The view of a sync. After a restart the stages of the same commit stay as they were."""
     known = before or SourceView(report.source)

@@ -12,6 +12,7 @@ from reconciler.forges import FORGES
 from reconciler.inventory import requests
 from reconciler.inventory.reviews import Reviews
 from reconciler.model import Held, Limits, Request, ReviewConfig, SourceConfig
+from reconciler.report import view
 from reconciler.source.changes import ChangesMirror
 from tests.forge.server import Forge
 from tests.passes import HOME, SOURCE, START, Fleet
@@ -61,11 +62,11 @@ class Scene:
         self.made()
 
     def word(self, name: str) -> tuple[str, str]:
-        return self.fleet.word(name), self.fleet.condition(name).message
+        return view.word(self.fleet.reporter.clusters.get(name))
 
     def held(self, clusters: Collection[str]) -> list[Held]:
         """As the running process tells it: of clusters, and of the source."""
-        found = [view.held for name in clusters if (view := self.fleet.reporter.clusters.get(name)) and view.held]
+        found = [one.held for name in clusters if (one := self.fleet.reporter.clusters.get(name)) and one.held]
         return [*found, *self.fleet.held.values()]
 
     def stages(self, commit: str) -> dict[str, float]:

@@ -276,9 +276,10 @@ def test_a_merge_that_is_held_says_so_until_it_is_approved_and_ready(scene: Scen
     number = planned(scene)
     commit = scene.merge(number)
     settled(scene)
-    assert len(scene.synced(commit)) == 1 and scene.synced(commit)[0].startswith("failure: a is Held")
+    assert len(scene.synced(commit)) == 1 and scene.synced(commit)[0].startswith("failure: a is Held: ")
     found = scene.fleet.reporter.clusters["a"].held
     assert found is not None
+    assert scene.synced(commit)[0].endswith(found.message)
     scene.fleet.ask("approve", "a", consent=found.consent)
     scene.fleet.run()
     scene.look()
