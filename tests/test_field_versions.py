@@ -2,10 +2,16 @@
 
 from typing import Any
 
-from reconciler.model import Change, FieldChange, ObjectRef, Plan, Revision, Target
+import pytest
+
+from reconciler.apply.object import Ground, execute
+from reconciler.model import Change, FieldChange, ObjectRef, Observed, Plan, Revision, Target
 from reconciler.plan import apart, render_text
 from reconciler.plan.lines import Style
+from reconciler.plan.mark import ref_of
+from tests import shell
 from tests.documents import crd
+from tests.memory.server import Server
 from tests.passes import Fleet, cluster, config_map, pack, profile
 from tests.reviews import review
 
@@ -94,6 +100,17 @@ def test_a_custom_version_that_nobody_brings_is_failed_and_may_still_come() -> N
         fleet.run()
     assert "serves Zone at zones.example/v1, not at zones.example/v9" in fleet.layer("a", "web/base").message
     assert (fleet.layer("a", "web/base").state, fleet.condition("a", "Stalled").status) == ("Failed", "False")
+
+
+@pytest.mark.parametrize(("coming", "outcome"), [(True, "waiting"), (False, "failed")])
+def test_a_version_that_is_not_served_is_waited_for_where_it_comes(coming: bool, outcome: str) -> None:
+    server, target, sent = Server("a"), Target("local", "a"), zone("v9", "north")
+    sent["metadata"] |= {"namespace": "web"}
+    server.put(zones("v1"))
+    ref = ref_of(sent)
+    change = Change("create", target, ref, "web/base", desired=sent)
+    ground = Ground(Observed(target, ref, None, unknown="read before", coming=coming), None)
+    assert execute(change, shell.client(server), ground).outcome == outcome
 
 
 # Long values

@@ -33,7 +33,7 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
     try:
         return _VERBS[change.action](change, client, ground)
     except ApiError as error:
-        if error.kind == ErrorClass.KIND_MISSING or _comes(error, change):
+        if error.kind == ErrorClass.KIND_MISSING or _comes(error, ground):
             return Result(change, "waiting", error=error.message, reason=str(ErrorClass.KIND_MISSING))
         failed = Result(
             change, "failed", error=_told(error, change), reason=error.reason, stalls=_stalls(error, change)
@@ -47,9 +47,9 @@ def _told(error: ApiError, change: Change) -> str:
     return error.message
 
 
-def _comes(error: ApiError, change: Change) -> bool:
-    """Whether a CRD of the same bundle brings the version that is not served yet."""
-    return error.kind == ErrorClass.VERSION_MISSING and change.reason.startswith(ErrorClass.KIND_MISSING)
+def _comes(error: ApiError, ground: Ground) -> bool:
+    """Whether a version that is not served comes yet: its kind was missing, or a CRD of the same bundle brings it."""
+    return error.kind == ErrorClass.VERSION_MISSING and ground.observed is not None and ground.observed.coming
 
 
 def _stalls(error: ApiError, change: Change) -> bool:

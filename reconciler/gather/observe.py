@@ -124,7 +124,8 @@ def _read(client: Client, target: Target, ref: ObjectRef, version: str) -> Obser
         if error.kind == ErrorClass.VERSION_MISSING:
             return replace(_read(client, target, ref, ""), unserved=error.message)
         if error.kind in (ErrorClass.KIND_MISSING, ErrorClass.NAMESPACE_MISSING, ErrorClass.DENIED):
-            return Observed(target, ref, None, unknown=f"{error.reason}: {error.message}")
+            coming = error.kind == ErrorClass.KIND_MISSING
+            return Observed(target, ref, None, unknown=f"{error.reason}: {error.message}", coming=coming)
         raise
 
 
@@ -132,7 +133,7 @@ def _coming(one: Observed, version: str, coming: Collection[scope.Versioned]) ->
     """An object whose version is not served yet, and will be by a CRD of this bundle: it cannot be compared before."""
     if not one.unserved or (one.target, (one.ref.group, one.ref.kind), version) not in coming:
         return one
-    return replace(one, unserved="", unknown=f"{ErrorClass.KIND_MISSING}: {one.unserved}")
+    return replace(one, unserved="", unknown=f"{ErrorClass.KIND_MISSING}: {one.unserved}", coming=True)
 
 
 def _listed(client: Client, target: Target, refs: Mapping[ObjectRef, str]) -> dict[ObjectRef, Observed]:

@@ -112,8 +112,8 @@ class Observed(Struct, frozen=True):
     """One object as it is. `live` None = a GET said 404 (or `unknown` says why it could not be read); `merged` = the
     server's dry-run answer; `refused` = why the dry-run was refused ("" if it was not), `immutable` that it was refused
     as a change of an immutable field; `unserved` = which versions the server serves instead of the desired one, in which it
-    cannot be compared. `foreign`: a host object the engine made, ours only by a UID in the inventory
-    (R4). `driven`: the autoscaler or manager that sets its replicas, "" where none does (A1)."""
+    cannot be compared. `coming`: its kind or version was not served when it was read. `foreign`: a host object the engine
+    made, ours only by a UID in the inventory (R4). `driven`: the autoscaler or manager that sets its replicas, "" where none does (A1)."""
 
     target: Target
     ref: ObjectRef
@@ -123,6 +123,7 @@ class Observed(Struct, frozen=True):
     refused: str = ""
     immutable: bool = False
     unserved: str = ""
+    coming: bool = False
     foreign: bool = False
     driven: str = ""
 
