@@ -17,7 +17,7 @@ SURFACES: Surfaces = {
     "nested": (objects.inside, 14_000),
     "stored": (stored.stored, 30_000),
     "repositories": (repositories.repositories, 20_000),
-    "deliveries": (deliveries.deliveries, 40_000),
+    "deliveries": (deliveries.deliveries, 14_000),
     "configurations": (configurations.configurations, 20_000),
 }
 SHORT = 400  # cases of a surface in an ordinary run
