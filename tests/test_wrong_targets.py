@@ -112,6 +112,7 @@ def test_a_plan_where_nidus_is_not_installed(
     assert err.startswith("error: Nidus is not installed on this host cluster: it has no kind Request of nidus.dev\n")
 
 
+@pytest.mark.xdist_group("the port of a controller without a configuration")
 @pytest.mark.parametrize("engine", [True, False])
 def test_a_controller_where_nidus_is_not_installed(
     engine: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
