@@ -52,7 +52,7 @@ class Packed(Struct, frozen=True):
 
 def pack(state: State) -> Packed:
     """The ConfigMaps of a state; equal states give equal data."""
-    packed = base64.b64encode(zlib.compress(_encoder.encode(state.entries), 6)).decode()
+    packed = deflated(_encoder.encode(state.entries))
     parts = [packed[at : at + SHARD_BYTES] for at in range(0, len(packed), SHARD_BYTES)] or [""]
     head = {"format": "1", "record": _encoder.encode(state.record).decode(), "shards": "1", "entries": parts[0]}
     if len(parts) == 1:
@@ -81,7 +81,7 @@ def unpack(head: Object, shards: Mapping[str, Object]) -> State:
         packed = "".join(item["entries"] for item in heads)
         if data["format"] == "2" and hashlib.sha256(packed.encode()).hexdigest()[:16] != data["lot"]:
             raise ValueError("the shards are not those of the record")
-        entries = _entries.decode(_inflated(packed))
+        entries = _entries.decode(inflated(packed, UNPACKED_BYTES))
     except (KeyError, ValueError, TypeError, zlib.error, msgspec.MsgspecError) as error:
         raise damaged(name, type(error).__name__) from error
     if cluster_of(head) != record.cluster:
@@ -134,9 +134,15 @@ def _data(item: Object) -> Mapping[str, Any]:
     return data if isinstance(data, Mapping) else {}
 
 
-def _inflated(packed: str) -> bytes:
+def deflated(data: bytes) -> str:
+    """Bytes as text of a ConfigMap; equal ones give equal text."""
+    return base64.b64encode(zlib.compress(data, 6)).decode()
+
+
+def inflated(packed: str, most: int) -> bytes:
+    """What was `deflated`. Raises ValueError or zlib.error for text that was not, or that unpacks to more than `most` bytes."""
     unpacking = zlib.decompressobj()
-    found = unpacking.decompress(base64.b64decode(packed, validate=True), UNPACKED_BYTES)
+    found = unpacking.decompress(base64.b64decode(packed, validate=True), most)
     if not unpacking.eof:
-        raise ValueError("cut short, or larger than any inventory")
+        raise ValueError("cut short, or too large")
     return found

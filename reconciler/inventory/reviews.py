@@ -5,7 +5,6 @@ Losing one is losing a review: what it would have let go on is then held. Those 
 a source without a forge are deleted.
 """
 
-import base64
 import hashlib
 import zlib
 from collections.abc import Collection, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 
 from reconciler.errors import ApiError, ErrorClass
+from reconciler.inventory.packing import deflated, inflated
 from reconciler.kube.client import Client
 from reconciler.model import ChangeRecord, Object, ObjectRef, replace
 
@@ -98,16 +98,14 @@ def _key(record: ChangeRecord) -> tuple[str, int]:
 
 
 def _packed(record: ChangeRecord) -> str:
-    packed = base64.b64encode(zlib.compress(_encoder.encode(record), 6)).decode()
+    packed = deflated(_encoder.encode(record))
     return packed if len(packed) <= PACKED or record.basis is None else _packed(replace(record, basis=None))
 
 
 def _unpacked(item: Object, forges: Mapping[str, str]) -> ChangeRecord | None:
     """The record in a ConfigMap; None where it is none of this configuration."""
     with suppress(KeyError, TypeError, AttributeError, ValueError, zlib.error, msgspec.MsgspecError, RecursionError):
-        unpacking = zlib.decompressobj()
-        body = unpacking.decompress(base64.b64decode(item["data"]["record"], validate=True), UNPACKED)
-        record = _decoder.decode(body)
-        ours = forges.get(record.source) == item["data"]["forge"] and unpacking.eof
+        record = _decoder.decode(inflated(item["data"]["record"], UNPACKED))
+        ours = forges.get(record.source) == item["data"]["forge"]
         return record if ours and item["metadata"]["name"] == name_of(*_key(record)) else None
     return None

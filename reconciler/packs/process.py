@@ -25,6 +25,11 @@ ALLOW = (
 )
 
 
+def not_confined() -> Stalled:
+    """Why nothing is rendered where nothing keeps the workers from the network."""
+    return Stalled(NOT_CONFINED, reason="RenderNotConfined", hint=ALLOW)
+
+
 class Ended(Exception):
     """The worker ended during a job. `ours`: by a crash or a limit of its own, not by a signal from outside."""
 
@@ -73,7 +78,7 @@ class Worker:
         """
         self.await_start()
         if self._strict and not self.confined:
-            raise Stalled(NOT_CONFINED, reason="RenderNotConfined", hint=ALLOW)
+            raise not_confined()
         try:
             deadline = time.monotonic() + seconds
             send(self._link, job, deadline)

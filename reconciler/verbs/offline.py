@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.errors import Stalled
-
 if TYPE_CHECKING:
     from reconciler.model import HostFacts, Limits, Revision, Rules, Snapshot, Tree
     from reconciler.packs.blobs import Read
@@ -58,14 +56,14 @@ def renderer(workers: int = 1) -> Iterator[Renderer]:
     """Render workers, as confined as this machine can; where it cannot, standard error says so. Raises Stalled there where
     $NIDUS_CONFINED is "require", as it should be for what strangers wrote."""
     from reconciler import settings
-    from reconciler.packs.process import ALLOW, NOT_CONFINED
+    from reconciler.packs.process import not_confined
     from reconciler.packs.render import Renderer
 
     opened = Renderer(workers, confined=False)
     try:
         if not opened.confinement():
             if settings.environment("NIDUS_CONFINED") == "require":
-                raise Stalled(NOT_CONFINED, reason="RenderNotConfined", hint=ALLOW)
+                raise not_confined()
             print("note: charts are rendered without confinement: they could reach the network", file=sys.stderr)
         yield opened
     finally:
