@@ -200,8 +200,8 @@ def test_the_same_tree_after_a_revert_is_a_new_question(scene: Scene) -> None:
     assert not gone(scene) and held(scene).startswith("PlanChanged ") and "#1 did not show" in held(scene)
 
 
-def test_a_removal_after_a_revert_is_a_new_question(scene: Scene) -> None:
-    """Its object of consent is the same as before, so nothing but the merge itself may tell them apart."""
+def removed_and_put_back(scene: Scene) -> str:
+    """A change request that removes two clusters was approved and merged, and a commit has put them back; the merge."""
     scene.fleet.registry.govern(replace(RULES, grace=86400.0))
     number = scene.open({}, gone=("a.yaml", "b.yaml"))
     scene.look()
@@ -211,6 +211,12 @@ def test_a_removal_after_a_revert_is_a_new_question(scene: Scene) -> None:
     settled(scene)
     assert scene.fleet.held == {}
     scene.commit({name: FILES[name] for name in ("a.yaml", "b.yaml")})
+    return merged
+
+
+def test_a_removal_after_a_revert_is_a_new_question(scene: Scene) -> None:
+    """Its object of consent is the same as before, so nothing but the merge itself may tell them apart."""
+    merged = removed_and_put_back(scene)
     scene.commit({}, gone=("a.yaml", "b.yaml"))
     settled(scene)
     assert {one.reason for one in scene.fleet.held.values()} == {"RemovalBudget"}
@@ -426,15 +432,7 @@ def test_what_a_round_showed_before_it_failed_is_stored(scene: Scene) -> None:
 
 
 def test_an_approval_that_was_used_up_stays_so_after_a_restart(scene: Scene) -> None:
-    scene.fleet.registry.govern(replace(RULES, grace=86400.0))
-    number = scene.open({}, gone=("a.yaml", "b.yaml"))
-    scene.look()
-    scene.look()
-    scene.forge.state.review(number, "bob")
-    merged = scene.merge(number)
-    settled(scene)
-    assert scene.fleet.held == {}
-    scene.commit({name: FILES[name] for name in ("a.yaml", "b.yaml")})
+    merged = removed_and_put_back(scene)
     settled(scene)
     scene.work.git("reset", "-q", "--hard", merged)
     scene.restart()
