@@ -119,7 +119,7 @@ def test_the_operators_settings_bring_the_engine(folder: Path, capsys: pytest.Ca
     [
         (["rad"], 1, "did you mean red?"),
         (["payments"], 1, "there are: red"),
-        (["red", "base/plane"], 64, "did you mean base/plain?"),
+        (["red", "base/plane"], 1, "did you mean base/plain?"),
         (["red", "engine"], 64, "--config FILE"),
     ],
     ids=["cluster", "unknown", "layer", "engine"],

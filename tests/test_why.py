@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.errors import ApiError
 from reconciler.report import bodies
 from reconciler.report.view import SourceView
 from reconciler.verbs import seen, sync, wait, why
 from tests.documents import cluster, config_map, pack, profile
+from tests.memory.failures import answer, on
 from tests.memory.server import Server
 from tests.passes import HOME, START, Fleet
 from tests.shell import client
@@ -161,6 +163,21 @@ def test_a_wait_ends_with_what_it_last_saw(fleet: Fleet, capsys: pytest.CaptureF
     pushed(fleet, pack("base", SHOP))
     code, text = ended(fleet, capsys, timeout=0.0)
     assert code == 1 and text.startswith("not Ready within AGE: a Provisioning: web/base: Deployment.apps/web/shop: ")
+
+
+def test_a_wait_outlives_a_server_that_does_not_answer(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seen, "PAUSE", 0.0)
+    pushed(fleet, pack("base", config_map("one")))
+    assert fleet.reporter.statuses.settle(10.0)
+    fleet.host.fail(answer(503), on("list", kind="NestedCluster"))
+    assert wait.follow(client(fleet.host), HOME, ["a"], 600.0) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("a Ready at ") and err.endswith("; trying again\n")
+    fleet.host.fail(answer(403), on("list", kind="NestedCluster"))
+    with pytest.raises(ApiError, match="chosen by the test"):
+        wait.follow(client(fleet.host), HOME, ["a"], 600.0)
 
 
 def test_a_cluster_that_is_gone(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,11 +125,11 @@ def documents_of(place: Path, sub: str, name: str, told: Settings) -> Documents:
 
 
 def _known(names: Collection[str], known: Collection[str], what: str) -> None:
-    """Raises UsageError for a name that is none: a plan of nothing would look like one without changes."""
+    """Raises Stalled for a name that is none: a plan of nothing would look like one without changes."""
     for name in names:
         if name not in known:
             hint = usage.close(name, known) or f"{what}s: {', '.join(sorted(known)[:10]) or 'none'}"
-            raise UsageError(f"no {what} {printable(name[:100])}", hint=hint)
+            raise Stalled(f"no {what} {printable(name[:100])}", hint=hint)
 
 
 def _complete(review: Review, names: Collection[str]) -> Review:

@@ -120,14 +120,15 @@ def _offered(rules: Rules, engine: str) -> Rules:
 
 
 def chosen(bundle: Bundle, name: str, *, known_engine: bool) -> tuple[Layer, ...]:
-    """One layer or all; without a known engine those that need none. Raises UsageError for a name that is none."""
+    """One layer or all; without a known engine those that need none. Raises Stalled for a name that is none, UsageError for the engine
+    without the operator's configuration."""
     if not name:
         return tuple(layer for layer in bundle.layers if known_engine or layer.role != "engine")
     found = tuple(layer for layer in bundle.layers if layer.name == name)
     if not found:
         names = [layer.name for layer in bundle.layers]
         hint = usage.close(name, names) or f"its layers are {', '.join(names)}"
-        raise UsageError(f"{bundle.cluster} has no layer {name}", hint=hint)
+        raise Stalled(f"{bundle.cluster} has no layer {name}", hint=hint)
     if found[0].role == "engine" and not known_engine:
         raise UsageError("the engine's chart is named by the controller's configuration", hint="--config FILE")
     return found

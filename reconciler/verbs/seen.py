@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.errors import ApiError, ErrorClass
 from reconciler.verbs import known, table
+
+PAUSE = 2.0  # seconds before a server that did not answer is asked again
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
@@ -50,6 +56,19 @@ def wait(client: Client, namespace: str, version: str, seconds: float = 55.0) ->
         next(iter(events), None)
     finally:
         events.stop()
+
+
+@contextmanager
+def patiently() -> Iterator[None]:
+    """For what a person watches for longer: a server that does not answer is told of on stderr, and asked again after a pause.
+    Raises every other ApiError."""
+    try:
+        yield
+    except ApiError as error:
+        if error.kind not in (ErrorClass.TRANSIENT, ErrorClass.RELIST):
+            raise
+        print(f"{error.told}; trying again", file=sys.stderr, flush=True)
+        time.sleep(PAUSE)
 
 
 def ago(text: str, now: float) -> str:

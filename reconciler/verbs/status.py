@@ -34,15 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit code 0; 1 where NAME does not exist, or nothing is there."""
     client = connection.connect(args)
-    shown = ""
-    while True:
-        text, version = _text(client, args)
-        if text != shown:
-            print(text, flush=True)
-            shown = text
-        if not args.watch:
-            return 0
-        seen.wait(client, args.namespace, version)  # at most a minute, because ages change too
+    shown, version = _text(client, args)
+    print(shown, flush=True)
+    while args.watch:
+        with seen.patiently():
+            seen.wait(client, args.namespace, version)  # at most a minute, because ages change too
+            text, version = _text(client, args)
+            if text != shown:
+                print(text, flush=True)
+                shown = text
+    return 0
 
 
 def _text(client: Client, args: argparse.Namespace) -> tuple[str, str]:

@@ -77,11 +77,9 @@ def _followed(client: Client, args: argparse.Namespace, asked: Mapping[str, int]
     """Wait until the sources have done what was `asked` (source -> generation), then for their nested clusters, or for the one that
     was named."""
 
-    def served(found: seen.Seen) -> bool:
-        return all(name in found.sources and found.sources[name].generation >= at for name, at in asked.items())
-
     began = time.monotonic()
-    if not any(served(found := seen.read(client, args.namespace)) for _ in looks(args.timeout, PAUSE)):
+    found = _served(client, args, asked)
+    if found is None:
         print(f"not synced within {table.age(args.timeout)}; nidus status tells more")
         return usage.FAILED
     failed = [f"source {name}: {found.sources[name].error}" for name in sorted(asked) if found.sources[name].error]
@@ -92,6 +90,16 @@ def _followed(client: Client, args: argparse.Namespace, asked: Mapping[str, int]
     left = max(0.0, args.timeout - (time.monotonic() - began))
     code = wait.follow(client, args.namespace, names, left, fresh=_tried)
     return usage.FAILED if failed else code
+
+
+def _served(client: Client, args: argparse.Namespace, asked: Mapping[str, int]) -> seen.Seen | None:
+    """What is seen once all sources have done what was `asked`; None where that is not so in time."""
+    for _ in looks(args.timeout, PAUSE):
+        with seen.patiently():
+            found = seen.read(client, args.namespace)
+            if all(name in found.sources and found.sources[name].generation >= at for name, at in asked.items()):
+                return found
+    return None
 
 
 def _tried(found: seen.Seen, name: str) -> bool:

@@ -75,24 +75,25 @@ def follow(
     began = time.monotonic()
     ended: dict[str, Verdict] = {}
     told: dict[str, str] = {}
-    while True:
-        found = seen.read(client, namespace)
+    while len(ended) < len(names):
         left = timeout - (time.monotonic() - began)
-        for name in [name for name in names if name not in ended]:
-            one = judge(name, found.clusters.get(name), word)
-            if one.done and fresh(found, name):
-                ended[name] = one
-                print(printable(f"{one.text} (after {table.age(time.monotonic() - began)})"), flush=True)
-            elif told.get(name) != one.text:
-                told[name] = one.text
-                _progress(one.text)
-        if len(ended) == len(names):
-            return usage.DONE if all(one.well for one in ended.values()) else usage.FAILED
-        if left <= 0:
+        with seen.patiently():
+            found = seen.read(client, namespace)
+            for name in [name for name in names if name not in ended]:
+                one = judge(name, found.clusters.get(name), word)
+                if one.done and fresh(found, name):
+                    ended[name] = one
+                    print(printable(f"{one.text} (after {table.age(time.monotonic() - began)})"), flush=True)
+                elif told.get(name) != one.text:
+                    told[name] = one.text
+                    _progress(one.text)
+            if left > 0 and len(ended) < len(names):
+                seen.wait(client, namespace, found.version, min(left, PAUSE))
+        if left <= 0 and len(ended) < len(names):
             open_ = [told.get(name, name) for name in names if name not in ended]
             print(printable(f"not {word} within {table.age(timeout)}: {'; '.join(open_)}"))
             return usage.FAILED
-        seen.wait(client, namespace, found.version, min(left, PAUSE))
+    return usage.DONE if all(one.well for one in ended.values()) else usage.FAILED
 
 
 PAUSE = 10.0  # seconds after which is looked again, whatever the watch says
