@@ -29,6 +29,8 @@ VERBS: dict[str, str] = {
     "approve": "approve held deletions or replacements by their digest",
     "suspend": "stop reconciling one nested cluster, visibly",
     "resume": "reconcile a suspended nested cluster again",
+    "sleep": "put one nested cluster to sleep: its pods go, its data and addresses stay",
+    "wake": "wake a sleeping nested cluster",
     "kubeconfig": "print a kubeconfig of one nested cluster, and serve its port-forward",
     "connect": "write a context of one nested cluster into your kubeconfig",
     "disconnect": "remove contexts that `nidus connect` wrote, and end their port-forwards",

@@ -58,17 +58,22 @@ def compute(
     invalid: str,
     never_applied: bool,
     unreachable: str = "",
+    asleep: str = "",
 ) -> tuple[tuple[Condition, ...], str]:
     """Conditions Ready, Reconciling, Stalled (in this order) and the STATUS word.
 
     `suspended` is the reason of a suspend ("" if none), `invalid` the first violation of the cluster's own file ("" if
     none), `never_applied` that nothing of this cluster was ever applied, `unreachable` why the API server of a cluster
-    that was up does not answer now ("" if it does): the state inside is not known, and Ready is Unknown.
+    that was up does not answer now ("" if it does): the state inside is not known, and Ready is Unknown. `asleep` is why
+    the cluster sleeps ("" if it is awake): the layers inside wait until it wakes, which is no trouble (O4).
     """
-    state = _state(layers, results, held)
-    word, message = _word(state, layers, suspended, tombstone, invalid, never_applied)
+    looked_at = [one for one in layers if not (asleep and one.state == "Waiting")]
+    state = _state(looked_at, results, held)
+    word, message = _word(state, layers, suspended, tombstone, invalid, never_applied, asleep)
     ready = _ready(word, message, state, layers)
-    if unreachable and word not in ("Suspended", "Deleting"):
+    if asleep and word not in ("Suspended", "Deleting"):
+        ready = Condition("Ready", "False", "Asleep", asleep)
+    elif unreachable and word not in ("Suspended", "Deleting"):
         ready = Condition("Ready", "Unknown", "Unreachable", unreachable)
     return (ready, _reconciling(word, message), _stalled(state, invalid, held)), word
 
@@ -131,6 +136,7 @@ def _word(
     tombstone: Tombstone | None,
     invalid: str,
     never_applied: bool,
+    asleep: str,
 ) -> tuple[str, str]:
     """The first word that applies: decisions of people come first, then errors, then progress."""
     starting = "Provisioning" if never_applied else "Progressing"
@@ -143,6 +149,8 @@ def _word(
         ("Degraded", bool(state.failed), _text(state.failed, state.pruning)),
         ("Provisioning" if never_applied else "Degraded", bool(state.unseen), _text(state.unseen, state.pruning)),
         (starting, bool(state.moving), _text(state.moving, state.pruning)),
+        (starting, bool(asleep and state.waiting), _text(state.waiting, state.pruning)),
+        ("Asleep", bool(asleep), asleep),
         ("Provisioning" if never_applied else "Waiting", bool(state.waiting), _text(state.waiting, state.pruning)),
         ("Pending", not layers, "nothing has been planned yet"),
     )

@@ -24,6 +24,7 @@ from reconciler.model import (
     DESTRUCTIVE,
     NO_VERSIONS,
     PRUNING_WAITS,
+    TENANTS,
     Bundle,
     Destructive,
     Held,
@@ -38,6 +39,7 @@ from reconciler.model import (
     Target,
     replace,
 )
+from reconciler.operations import sleep
 from reconciler.plan import mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
@@ -66,7 +68,7 @@ class Done(Struct, frozen=True):
 
 def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tuple[Gathered, Plan]:
     """The part of a pass that writes nothing: what `plan` shows and `reconcile` executes (P6)."""
-    gathered = gather(assignment, facts, reader)
+    gathered = gather(assignment, facts, now, reader)
     nonce = assignment.state.record.nonce
     plan = compute(
         assignment.bundle,
@@ -78,6 +80,7 @@ def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tu
         nonce=nonce,
         now=now,
         consented=assignment.consented,
+        absent=gathered.absent,
     )
     return gathered, contended(plan, assignment.memory, now)
 
@@ -88,7 +91,8 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     permit = writer.permit(_destructive(assignment, plan))
     plan = guard(plan, permit, assignment.requests, now)
     intended = ledger.intend(gathered.entries, plan.changes)
-    state = writer.save(replace(assignment.state, entries=intended))
+    record = sleep.recorded(assignment.state.record, gathered.sleep, now)
+    state = writer.save(replace(assignment.state, record=record, entries=intended))
     steps: list[Step] = []
     try:
         for step in carry_out(assignment, gathered, plan, state, facts, reader, now):
@@ -106,13 +110,15 @@ def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
     out."""
     roles = {layer.name: layer.role for layer in bundle.layers}
     if report.word == "Ready":
-        record = replace(record, applied=str(report.revision))
+        record = replace(record, applied=str(report.revision), slept=None)
+    if report.sleep.asleep:
+        return record  # no pod runs the versions of its engine layer
     rolled_out = any(roles[one.name] == "engine" and one.state == "Current" for one in report.layers)
     return replace(record, versions=bundle.versions) if rolled_out and bundle.versions != NO_VERSIONS else record
 
 
 def _destructive(assignment: Assignment, plan: Plan) -> Destructive:
-    refs = tuple(change.ref for change in plan.changes if change.action in DESTRUCTIVE)
+    refs = tuple(one.ref for one in plan.changes if one.action in DESTRUCTIVE and one.reason != TENANTS)
     return Destructive(plan.cluster, plan.consent, refs, len(assignment.state.entries))
 
 
@@ -136,7 +142,7 @@ def _outcome(
     soon = any(one.outcome == "waiting" and one.reason == str(ErrorClass.KIND_MISSING) for one in done.results)
     failing = any(one.outcome == "failed" and not one.stalls for one in done.results)
     return Outcome(
-        _report(assignment, gathered, plan, done, since, facts, now),
+        _report(assignment, gathered, plan, state, done, since, facts, now),
         state,
         memory,
         done.watch,
@@ -177,6 +183,7 @@ def _report(
     assignment: Assignment,
     gathered: Gathered,
     plan: Plan,
+    state: State,
     done: Done,
     since: Mapping[str, float],
     facts: Facts,
@@ -192,8 +199,11 @@ def _report(
         tombstone=bundle.tombstone,
         invalid=assignment.invalid,
         never_applied=not assignment.state.record.applied,
-        unreachable=_unreachable(assignment, gathered, done, facts),
+        unreachable="" if sleep.waking(state.record) else _unreachable(assignment, gathered, done, facts),
+        asleep=sleep.told(gathered.sleep),
     )
+    turn = [gathered.sleep.until] if gathered.sleep.until is not None else []
+    slept = state.record.slept
     timeouts = [since[layer.name] + layer.timeout for layer in bundle.layers if layer.name in since]
     again = now + LOOK_AGAIN * random.uniform(1 - JITTER, 1 + JITTER)
     service = _service(assignment, gathered, facts)
@@ -208,7 +218,9 @@ def _report(
         word,
         held,
         endpoint,
-        next_at=min([again, *(at for at in timeouts if at > now)]),
+        next_at=min([again, *(at for at in (*timeouts, *turn) if at > now)]),
+        sleep=gathered.sleep,
+        woke=now - slept.woken if slept is not None and slept.woken and word == "Ready" else 0.0,
     )
 
 

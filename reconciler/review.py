@@ -169,7 +169,7 @@ def _look(
         plan = with_creates(tried(plan, reads), standing.salt)
     except NidusError as error:
         return ClusterReview(bundle.cluster, tombstone=bundle.tombstone, unseen=error.told)
-    never_up = state.record.versions == NO_VERSIONS
+    never_up = state.record.versions == NO_VERSIONS or gathered.sleep.asleep
     later = _waiting(gathered) & plan.unknown.keys() if never_up else frozenset[str]()
     return ClusterReview(bundle.cluster, plan, tombstone=bundle.tombstone, later=later)
 

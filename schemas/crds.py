@@ -154,7 +154,7 @@ _CLUSTER_STATUS = _object(
     "What was last read back of the nested cluster.",
     {
         "status": _text(
-            "One word: Pending Provisioning Ready Progressing Degraded Waiting Held Suspended Deleting Invalid."
+            "One word: Pending Provisioning Ready Progressing Degraded Waiting Held Suspended Asleep Deleting Invalid."
         ),
         "since": _text("Since when it has this status."),
         "revision": _object(
@@ -167,6 +167,18 @@ _CLUSTER_STATUS = _object(
             closed=False,
         ),
         "endpoint": _text("Where the API server is reached."),
+        "sleep": _object(
+            "Whether it sleeps, and why; not there where nothing ever asks it to.",
+            {
+                "asleep": {"type": "boolean", "description": "Whether it is to sleep."},
+                "by": _text("What decides: git, request or schedule."),
+                "why": _text("The same in words, with who asked."),
+                "since": _text("Since when, as far as it is known."),
+                "until": _text("Its next turn; not there where only a commit or a request ends it."),
+                "ended": _text("How the newest request ended."),
+            },
+            closed=False,
+        ),
         "layers": _LAYERS,
         "layersSeen": _text("When the layers were as shown, where the last pass did not look at them."),
         "profiles": _list("Profiles in use, NAME@VERSION.", _text("One profile.")),
@@ -249,7 +261,9 @@ _REQUEST_SPEC = _object(
         "items": _list("What the digest stands for.", _bounded("One removal.", requests.LINE))
         | {"maxItems": requests.ITEMS},
         "reason": _bounded("Why, for everybody who looks.", requests.LINE),
-        "expires": _text("When it ends, within a year of its creation. Without it, a suspension stands until a resume.")
+        "expires": _text(
+            "When it ends, within a year of its creation. Without it, what is asked for stands until the opposite is."
+        )
         | {"format": "date-time", "maxLength": 64},
     },
     ("kind", "who"),
@@ -257,7 +271,7 @@ _REQUEST_SPEC = _object(
 _REQUEST_SPEC["x-kubernetes-validations"] = [
     _rule("self == oldSelf", "a request is never changed; ask anew"),
     _rule(
-        "self.kind == 'approve' || (has(self.cluster) && size(self.cluster) > 0)", "suspend and resume name one cluster"
+        "self.kind == 'approve' || (has(self.cluster) && size(self.cluster) > 0)", "all but approvals name one cluster"
     ),
     _rule(
         "self.kind != 'approve' || (has(self.consent) && size(self.consent) == 64 && has(self.expires))",

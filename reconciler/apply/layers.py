@@ -123,7 +123,9 @@ def _ground(
     mine = {ref: live[ref] for ref in map(mark.ref_of, one.objects) if ref in live}
     found, unread = gates.read(layer, live, reader)
     more = [unread] if unread else []
-    if layer.role == "engine":
+    if layer.role == "engine" and gathered.sleep.asleep:
+        more += [Health("InProgress", "PodsLeft", f"{ref} still runs") for ref in gathered.staying]
+    elif layer.role == "engine":
         nested = Target(facts.host.name, assignment.bundle.cluster)
         more.append(gates.engine(mine, nested, gathered.unreachable.get(nested, ""), reader))
     ended = frozenset(one.change.ref for one in results if one.change.reason == ENDED)

@@ -14,7 +14,7 @@ from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather import Gathered, Reader, leftovers
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
-from reconciler.model import PRUNING_WAITS, Change, Layer, LayerStatus, ObjectRef, Plan, Result, Target
+from reconciler.model import PRUNING_WAITS, TENANTS, Change, Layer, LayerStatus, ObjectRef, Plan, Result, Target
 from reconciler.plan import allocations, order
 
 WRITTEN = ledger.CONFIRMED | {"deleting"}
@@ -57,7 +57,14 @@ def carry_out(
     yield Step(layers=layers)
     rest = tuple(_rest(assignment, plan, carry))
     yield Step(rest)
-    yield from _ending(assignment, plan, [*results, *rest], layers, carry, facts, reader)
+    yield Step(tuple(carry(change) for change in plan.changes if _sleeps(change)))
+    looked_at = {name: one for name, one in layers.items() if not (gathered.sleep.asleep and one.state == "Waiting")}
+    yield from _ending(assignment, plan, [*results, *rest], looked_at, carry, facts, reader)
+
+
+def _sleeps(change: Change) -> bool:
+    """Whether a tenant's pod goes because its cluster sleeps: that waits for nothing, the engine is gone already (O3)."""
+    return change.action == "delete" and change.reason == TENANTS
 
 
 def _hands(gathered: Gathered, state: State, reader: Reader) -> Carry:
@@ -141,7 +148,7 @@ def _ending(
 ) -> Iterator[Step]:
     """The deletions of the plan, or what each of them waits for."""
     gone = [result.change for result in results]  # already deleted for the objects that replace them
-    doomed = [change for change in plan.changes if change.action == "delete" and change not in gone]
+    doomed = [one for one in plan.changes if one.action == "delete" and not _sleeps(one) and one not in gone]
     waits = standing.unsafe_to_prune(layers, results)
     if waits:
         yield Step(tuple(_waits(change, f"pruning waits for {waits}", PRUNING_WAITS) for change in doomed))

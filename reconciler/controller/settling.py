@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from reconciler.controller.service import Service
 
-ENDS = frozenset({"Ready", "Suspended", "Held", "Invalid"})  # words that do not pass by themselves
+ENDS = frozenset({"Ready", "Suspended", "Asleep", "Held", "Invalid"})  # words that do not pass by themselves
 
 
 def settled(service: Service, seconds: float, progress: Callable[[str], None] = lambda text: None) -> bool:
@@ -20,6 +20,6 @@ def settled(service: Service, seconds: float, progress: Callable[[str], None] = 
                 progress(f"{name} {view.word}")
         known = not service.sources.unread() and len(views) >= len(service.registry.names())
         if known and {view.word for view in views.values()} <= ENDS and service.queue.depth() == (0, 0):
-            return {view.word for view in views.values()} <= {"Ready", "Suspended"}
+            return {view.word for view in views.values()} <= {"Ready", "Suspended", "Asleep"}
         time.sleep(0.1)
     return False

@@ -18,7 +18,7 @@ from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
 from reconciler.model import Bundle, Destructive, ObjectRef, Permit, replace
 from reconciler.reconcile import Writer, reconcile
-from reconciler.report import Reporter, log
+from reconciler.report import Reporter, bodies, log
 
 _PROFILE = "profile/"  # what the digests of profiles are called in a record, before NAME@VERSION
 NO_VERSIONS: dict[str, str] = {"engine": "", "kubernetes": ""}
@@ -162,7 +162,9 @@ class Workers:
             self._queue.unanswered(key, outcome.unanswered)
             self._next(key, outcome)
             self._tell(given, outcome, seconds)
-            if isinstance(given, Assignment) and outcome.memory is not None:
+            if isinstance(given, Assignment) and outcome.report.sleep.asleep:
+                self._tools.forget(given.bundle)  # watches and connections of what is shut down
+            elif isinstance(given, Assignment) and outcome.memory is not None:
                 self._tools.watch(key, given.bundle, outcome.watch)
         self._tools.woken(wakes)
         if wakes.gone:
@@ -177,6 +179,8 @@ class Workers:
             self._queue.add_after(key, outcome.after)
         elif outcome.retry:
             self._queue.back_off(key, SOON if outcome.soon else FIRST)
+            if outcome.report.sleep.until is not None:
+                self._queue.add_after(key, max(0.1, outcome.report.sleep.until - self._tools.clock()))
         else:
             self._queue.forget(key)
             if outcome.report.next_at is not None:
@@ -196,6 +200,7 @@ class Workers:
             else []
         )
         extra |= {"profiles": profiles} if profiles else {}
+        extra |= bodies.sleep(outcome.report.sleep)
         self._tools.reporter.cluster(outcome.report, source=given.source, path=path, seconds=seconds, extra=extra)
 
 

@@ -38,9 +38,14 @@ def kept(cluster: NestedCluster, namespace: str) -> tuple[ObjectRef, ...]:
     )
 
 
+def pods(name: str, namespace: str) -> Selector:
+    """Synced pods, which go on running without a control plane."""
+    return Selector("", "Pod", namespace, f"{MANAGED_BY}={name}")
+
+
 def selectors(name: str, namespace: str) -> tuple[Selector, ...]:
-    """Synced pods, which go on running without a control plane, and the engine's one cluster-scoped kind (D4)."""
+    """Synced pods, and the engine's one cluster-scoped kind (D4)."""
     return (
-        Selector("", "Pod", namespace, f"{MANAGED_BY}={name}"),
+        pods(name, namespace),
         Selector("scheduling.k8s.io", "PriorityClass", "", f"{MANAGED_BY}={namespace}-x-{name}"),
     )

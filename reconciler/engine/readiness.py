@@ -22,11 +22,18 @@ def compute(objects: Mapping[ObjectRef, Object], secret: bool, answers: bool) ->
     worst = _worst(objects)
     if worst is not None:
         return worst
+    if any(ref.kind in ROLLOUTS and replicas(one) == 0 for ref, one in objects.items()):
+        return Health("InProgress", "ScaledToZero", "the control plane has no replicas")
     if not secret:
         return Health("InProgress", "CredentialsMissing", "the engine has not written its credentials yet")
     if not answers:
         return Health("InProgress", "NotAnswering", "the nested API server does not answer yet")
     return Health("Current", "Current")
+
+
+def replicas(workload: Object) -> int:
+    """How many pods a workload of the engine is to have."""
+    return number(section(workload, "spec"), "replicas", 1)
 
 
 def endpoint(cluster: NestedCluster, namespace: str, service: Object | None, ingress_host: str = "") -> str:

@@ -16,13 +16,16 @@ from reconciler.gather.observe import observe
 from reconciler.gather.reader import Key as Key
 from reconciler.gather.reader import Reader as Reader
 from reconciler.gather.reader import beating as beating
-from reconciler.model import Desired, InventoryEntry, Observed, Target
+from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed, Sleeping, Target
+from reconciler.operations import Situation, amend
+from reconciler.operations.sleep import decide, later
 
 
 class Gathered(Struct, frozen=True):
     """What a pass knows when it plans. `broken`: layer -> why it could not be rendered. `unreachable`: target -> why it did not
     answer; `down`: nested targets whose control plane is not up. `entries`: the inventory under the objects' real names, with
-    what the engine of a removed cluster left."""
+    what the engine of a removed or sleeping cluster left. `sleep`: whether it is to sleep; `absent`: what must go for that,
+    `staying` the pods of its engine that still run."""
 
     desired: tuple[Desired, ...]
     observed: Mapping[Key, Observed]
@@ -30,6 +33,9 @@ class Gathered(Struct, frozen=True):
     unreachable: Mapping[Target, str]
     down: Mapping[Target, str]
     entries: tuple[InventoryEntry, ...]
+    sleep: Sleeping = AWAKE
+    absent: frozenset[Key] = frozenset()
+    staying: tuple[ObjectRef, ...] = ()
 
     @property
     def dark(self) -> dict[str, str]:
@@ -38,14 +44,23 @@ class Gathered(Struct, frozen=True):
         return {one.layer.name: silent[one.layer.target] for one in self.desired if one.layer.target in silent}
 
 
-def gather(assignment: Assignment, facts: Facts, reader: Reader) -> Gathered:
-    """Read all that the plan of one cluster needs. Raises NidusError only where the leftovers of a removal cannot be listed."""
-    bundle, nonce = assignment.bundle, assignment.state.record.nonce
+def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> Gathered:
+    """Read all that the plan of one cluster needs, and amend what is desired. Raises NidusError only where the leftovers of an
+    engine cannot be listed."""
+    bundle, record, host = assignment.bundle, assignment.state.record, Target(facts.host.name)
+    situation = Situation(bundle, record, assignment.requests, now)
+    sleeping = decide(situation)
     rendered, broken = rendering.render(bundle, reader)
     known = rendering.scopes(rendered, reader)
-    desired = rendering.desired(bundle, rendered, known, nonce)
+    desired = rendering.desired(bundle, rendered, known, record.nonce)
     entries = scope.settled(assignment.state.entries, known)
-    entries = (*entries, *leftovers.claims(bundle, entries, reader, Target(facts.host.name)))
-    seen = observe(bundle, desired, entries, reader)
-    observed, silent = dry_run(desired, seen.objects, entries, assignment.memory.settled, reader)
-    return Gathered(desired, observed, broken, {**seen.unreachable, **silent}, seen.down, entries)
+    entries = (*entries, *leftovers.claims(bundle, entries, reader, host))
+    seen = observe(bundle, desired, entries, reader, later(sleeping))
+    amended = amend(situation, desired, seen.objects)
+    desired, absent = amended.desired, leftovers.absent(bundle, amended.absent, entries, reader, host)
+    entries = (*entries, *absent.claims(entries))
+    objects = {**seen.objects, **{(one.target, one.ref): one for one in absent.found}}
+    observed, silent = dry_run(desired, objects, entries, assignment.memory.settled, reader)
+    unreachable = {**seen.unreachable, **silent}
+    goes = frozenset((one.target, one.ref) for one in absent.found)
+    return Gathered(desired, observed, broken, unreachable, seen.down, entries, sleeping, goes, absent.staying)

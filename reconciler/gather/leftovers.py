@@ -1,20 +1,53 @@
-"""What the engine leaves on the host when its workload is deleted (D2): the tenant's pods, which go on running without
-a control plane.
+"""What the engine leaves on the host when its workload is deleted or sleeps (D2, O3): the tenant's pods, which go on running
+without a control plane.
 
-They are deleted one by one only under policy Retain: Delete removes them with the namespace, Orphan leaves everything.
-Volume claims stay.
+Of a removed cluster they are deleted one by one only under policy Retain: Delete removes them with the namespace, Orphan
+leaves everything. Volume claims stay.
 """
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from reconciler.engine import leftovers
+from reconciler.engine.leftovers import Selector
 from reconciler.gather.reader import Reader
 from reconciler.kube.client import Client
-from reconciler.model import Bundle, InventoryEntry, Object, ObjectRef, Target
+from reconciler.model import Bundle, InventoryEntry, Object, ObjectRef, Observed, Target
 from reconciler.plan import mark
 
 LAYER = "engine"
 WORKLOADS = frozenset({"StatefulSet", "Deployment"})
+
+
+class Absent(Struct, frozen=True):
+    """What must not be there, as it was found: none of it before the pods of the engine are gone (`staying`)."""
+
+    found: tuple[Observed, ...] = ()
+    staying: tuple[ObjectRef, ...] = ()
+
+    def claims(self, entries: Sequence[InventoryEntry]) -> tuple[InventoryEntry, ...]:
+        """The inventory entries of what is new (D4)."""
+        known = {(entry.target, entry.ref, entry.uid) for entry in entries}
+        return tuple(
+            InventoryEntry(one.target, one.ref, LAYER, one.uid, "claimed")
+            for one in self.found
+            if (one.target, one.ref, one.uid) not in known
+        )
+
+
+def absent(
+    bundle: Bundle, selectors: Sequence[Selector], entries: Sequence[InventoryEntry], reader: Reader, host: Target
+) -> Absent:
+    """The objects that match the selectors, in a namespace that is ours by UID; raises NidusError where one cannot be listed."""
+    client = reader.client(host) if selectors else None
+    if client is None or not _is_ours(bundle, entries, client, host):
+        return Absent()
+    staying = _engine(bundle, client)
+    if staying:
+        return Absent(staying=tuple(map(mark.ref_of, staying)))
+    found = [item for one in selectors for item in _selected(one, client)]
+    return Absent(tuple(Observed(host, mark.ref_of(item), item, foreign=True) for item in found))
 
 
 def claims(bundle: Bundle, entries: Sequence[InventoryEntry], reader: Reader, host: Target) -> list[InventoryEntry]:
@@ -58,5 +91,8 @@ def _engine(bundle: Bundle, client: Client) -> list[Object]:
 
 
 def _synced(bundle: Bundle, client: Client) -> list[Object]:
-    pods = next(one for one in leftovers.selectors(bundle.cluster, bundle.namespace) if one.kind == "Pod")
-    return client.list(pods.group, pods.kind, namespace=pods.namespace, labels=pods.labels)[0]
+    return _selected(leftovers.pods(bundle.cluster, bundle.namespace), client)
+
+
+def _selected(one: Selector, client: Client) -> list[Object]:
+    return client.list(one.group, one.kind, namespace=one.namespace, labels=one.labels)[0]

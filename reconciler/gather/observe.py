@@ -27,9 +27,15 @@ class Seen(Struct, frozen=True):
     down: Mapping[Target, str]
 
 
-def observe(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[InventoryEntry], reader: Reader) -> Seen:
+def observe(
+    bundle: Bundle,
+    desired: Sequence[Desired],
+    entries: Sequence[InventoryEntry],
+    reader: Reader,
+    later: str = "",
+) -> Seen:
     """Read every object that is desired or in the inventory. A target of which one read fails counts as not read at all
-    (S3, I7)."""
+    (S3, I7). `later`: when nested targets are looked at, where that is not now: the cluster sleeps."""
     objects: dict[Key, Observed] = {}
     unreachable: dict[Target, str] = {}
     down: dict[Target, str] = {}
@@ -39,8 +45,8 @@ def observe(bundle: Bundle, desired: Sequence[Desired], entries: Sequence[Invent
         if host in unreachable:
             unreachable[target] = unreachable[host]
             continue
-        if target.nested and not _is_up(desired, objects):
-            down[target] = NOT_UP
+        if target.nested and (later or not _is_up(desired, objects)):
+            down[target] = later or NOT_UP
             continue
         try:
             found = _observed(bundle, target, refs, reader)

@@ -1,7 +1,8 @@
 """Which requests stand, in bounded memory however many there are (A9). Pure.
 
-Of each cluster the newest suspend or resume stands. Of approvals, and of suspensions of clusters that do not exist, the
-newest of each person stand, so that nobody takes the place of others. What has no effect is spent: it may be deleted.
+Of each cluster the newest suspend or resume stands, and the newest sleep or wake. Of approvals, and of requests for clusters
+that do not exist, the newest of each person stand, so that nobody takes the place of others. What has no effect is spent: it
+may be deleted.
 """
 
 from collections import Counter
@@ -12,7 +13,8 @@ from msgspec import Struct
 
 from reconciler.model import Request
 
-OVERRULING = frozenset({"suspend", "resume"})
+OVERRULING = {"suspend": "suspension", "resume": "suspension", "sleep": "sleep", "wake": "sleep"}
+"""Kinds of which the newest of a cluster counts -> what they are about."""
 KEPT = 86400.0  # seconds a request without effect is kept, to see what was asked
 EACH = 200  # requests of one person, but for the newest of each cluster
 TEXT = 4 << 20  # characters of their items
@@ -51,8 +53,8 @@ class Reading:
 
     def __init__(self, known: Container[str], now: float) -> None:
         self._known, self._now = known, now
-        self._newest: dict[str, _Row] = {}
-        self._replaced: set[str] = set()
+        self._newest: dict[tuple[str, str], _Row] = {}
+        self._replaced: set[tuple[str, str]] = set()
         self._bounded: list[_Row] = []
         self._text = 0
         self._spent: list[Spent] = []
@@ -74,20 +76,20 @@ class Reading:
             self._spent.append(malformed)
 
     def done(self) -> Read:
-        for cluster, row in [*self._newest.items()]:
-            if row.request.kind == "resume" and row.created + KEPT < self._now and cluster not in self._replaced:
-                self._spend(self._newest.pop(cluster).request)  # nothing is left that it overrules
+        for about, row in [*self._newest.items()]:
+            if row.request.kind == "resume" and row.created + KEPT < self._now and about not in self._replaced:
+                self._spend(self._newest.pop(about).request)  # nothing is left that it overrules
         self._within()
         rows = sorted([*self._newest.values(), *self._bounded])
         return Read(tuple(row.request for row in rows), tuple(self._spent), dict(self._left))
 
     def _overrule(self, row: _Row) -> None:
-        cluster = row.request.cluster
-        known = self._newest.get(cluster)
+        about = row.request.cluster, OVERRULING[row.request.kind]
+        known = self._newest.get(about)
         if known is not None:
-            self._replaced.add(cluster)
+            self._replaced.add(about)
             self._spend(min(known, row).request)
-        self._newest[cluster] = max(known or row, row)
+        self._newest[about] = max(known or row, row)
 
     def _bound(self, row: _Row) -> None:
         self._bounded.append(row)

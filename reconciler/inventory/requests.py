@@ -23,7 +23,7 @@ LABEL = "nidus.dev/request"  # of the ConfigMaps
 PREFIX = "nidus-request-"  # of their names
 LONGEST = 366 * 86400.0  # seconds a request may stand
 LARGEST = 1 << 20  # characters of a ConfigMap's request
-KINDS = ("approve", "suspend", "resume")
+KINDS = ("approve", "suspend", "resume", "sleep", "wake")
 ITEMS = 500  # lines of a consent
 LINE = 1024  # characters of one, of a reason, and of a user's name
 TOGETHER = 65536  # bytes of all lines of a consent
@@ -34,7 +34,7 @@ _Name = Annotated[str, msgspec.Meta(max_length=NAME)]
 
 
 class _Told(msgspec.Struct):
-    kind: Literal["approve", "suspend", "resume"]
+    kind: Literal["approve", "suspend", "resume", "sleep", "wake"]
     who: _Text
     source: _Name = ""
     cluster: _Name = ""
@@ -130,7 +130,7 @@ def suspended(requests: Iterable[Request], cluster: str, now: float) -> Request 
     """The suspension in effect: the newest suspend, unless a resume is newer or it expired. `requests` oldest first."""
     found = None
     for request in requests:
-        if request.cluster == cluster and request.kind in OVERRULING:
+        if request.cluster == cluster and request.kind in ("suspend", "resume"):
             found = request
     stands = found is not None and found.kind == "suspend" and (not found.expires or found.expires > now)
     return found if stands else None

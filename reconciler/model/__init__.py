@@ -60,6 +60,8 @@ from reconciler.model.documents import Quota as Quota
 from reconciler.model.documents import Ready as Ready
 from reconciler.model.documents import Resources as Resources
 from reconciler.model.documents import Scheduling as Scheduling
+from reconciler.model.documents import Sleep as Sleep
+from reconciler.model.documents import SleepTurn as SleepTurn
 from reconciler.model.documents import Store as Store
 from reconciler.model.documents import Suspend as Suspend
 from reconciler.model.documents import Sync as Sync
@@ -79,6 +81,7 @@ from reconciler.model.fleet import Request as Request
 from reconciler.model.fleet import Revision as Revision
 from reconciler.model.fleet import Rollout as Rollout
 from reconciler.model.fleet import Rules as Rules
+from reconciler.model.fleet import Slept as Slept
 from reconciler.model.fleet import Snapshot as Snapshot
 from reconciler.model.fleet import Specs as Specs
 from reconciler.model.fleet import Tombstone as Tombstone
@@ -90,6 +93,7 @@ from reconciler.model.flow import DESTRUCTIVE as DESTRUCTIVE
 from reconciler.model.flow import GUARDS as GUARDS
 from reconciler.model.flow import MISSING as MISSING
 from reconciler.model.flow import PRUNING_WAITS as PRUNING_WAITS
+from reconciler.model.flow import TENANTS as TENANTS
 from reconciler.model.flow import Action as Action
 from reconciler.model.flow import Bundle as Bundle
 from reconciler.model.flow import Change as Change
@@ -110,6 +114,7 @@ from reconciler.model.flow import Plan as Plan
 from reconciler.model.flow import Result as Result
 from reconciler.model.flow import Role as Role
 from reconciler.model.flow import Target as Target
+from reconciler.model.reports import AWAKE as AWAKE
 from reconciler.model.reports import Authored as Authored
 from reconciler.model.reports import Condition as Condition
 from reconciler.model.reports import Health as Health
@@ -117,6 +122,7 @@ from reconciler.model.reports import HealthStatus as HealthStatus
 from reconciler.model.reports import LayerStatus as LayerStatus
 from reconciler.model.reports import Link as Link
 from reconciler.model.reports import Report as Report
+from reconciler.model.reports import Sleeping as Sleeping
 from reconciler.model.reports import SourceReport as SourceReport
 from reconciler.model.reviews import ClusterReview as ClusterReview
 from reconciler.model.reviews import Review as Review

@@ -209,6 +209,17 @@ class Suspend(Struct, frozen=True):
     until: str = ""
 
 
+class SleepTurn(Struct, frozen=True):
+    sleep: str
+    wake: str
+    timezone: str = "UTC"
+
+
+class Sleep(Struct, frozen=True):
+    state: str = "Auto"
+    schedule: tuple[SleepTurn, ...] = ()
+
+
 class Deletion(Struct, frozen=True):
     policy: str = "Retain"
     protect: bool = False
@@ -229,6 +240,7 @@ class ClusterSpec(Struct, frozen=True):
     profiles: tuple[ProfileUse, ...] = ()
     namespaces: tuple[NestedNamespace, ...] = ()
     suspend: Suspend | None = None
+    sleep: Sleep | None = None
     deletion: Deletion = Deletion()
 
 

@@ -198,10 +198,17 @@ class Tombstone(Struct, frozen=True):
     done: bool = False
 
 
+class Slept(Struct, frozen=True):
+    """When a cluster was put to sleep and, once it was, woken (0: it sleeps), in seconds since the epoch (O5)."""
+
+    since: float
+    woken: float = 0.0
+
+
 class Record(Struct, frozen=True):
     """What is stored of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
-    accepted with, sorted."""
+    accepted with, sorted; `slept` stands from falling asleep until Ready again."""
 
     source: str
     cluster: str
@@ -217,10 +224,11 @@ class Record(Struct, frozen=True):
     tombstone: Tombstone | None = None
     versions: Versions = NO_VERSIONS
     hosts: tuple[str, ...] = ()
+    slept: Slept | None = None
 
 
 class Request(Struct, frozen=True):
-    """Something a human asked for (approve, suspend, resume), kept as an object; `expires` 0 means never.
+    """Something a human asked for (approve, suspend, resume, sleep, wake), kept as an object; `expires` 0 means never.
 
     `who` and `created` are the API server's own word, `name` and `uid` the object's. `old`: a ConfigMap of an earlier release.
     """

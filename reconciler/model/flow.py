@@ -33,6 +33,7 @@ GUARDS: frozenset[str] = frozenset({"namespace", "policies"})  # roles of the la
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
 CONSENTED: frozenset[str] = DESTRUCTIVE | {"adopt"}
 MISSING = "(none)"
+TENANTS = "Asleep"  # the reason of the deletion of a tenant's pod whose cluster sleeps
 PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error names it
 
 

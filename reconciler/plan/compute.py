@@ -30,6 +30,7 @@ def compute(
     nonce: str,
     now: float = 0.0,
     consented: frozenset[str] = DESTRUCTIVE,
+    absent: frozenset[Key] = frozenset(),
 ) -> Plan:
     """The plan of one cluster; same inputs, equal plan, whatever order they come in.
 
@@ -37,7 +38,7 @@ def compute(
     NotObserved and never taken as absent. A live object without `merged` needed no dry-run (`plan.suspects`) and is
     unchanged. `unknown`: layers that could not be rendered or read, with the reason; nothing is deleted on their
     targets. `now` (seconds) matters to tombstones alone: before they are due, what they would delete is held.
-    `consented`: the actions that need a consent.
+    `consented`: the actions that need a consent. `absent`: what must go because the cluster sleeps.
     """
     listed = {(entry.target, entry.ref): entry for entry in inventory}
     entries = entries_of(inventory, observed)
@@ -48,7 +49,9 @@ def compute(
     known = frozenset(one.layer.name for one in desired if not one.unplaced) - unknown.keys()
     gone = [entry for key, entry in sorted(listed.items()) if key not in kept]
     same = frozenset((one.key[0], one.seen.uid) for one in wanted if one.seen and one.seen.uid)
+    gone, claimed = prune.claimed(bundle, gone)
     pruned = list(prune.changes(bundle, gone, observed, known, same, nonce, now))
+    pruned += prune.tenants(bundle, claimed, observed, absent)
     made, pruned = allocations.arranged(made, pruned, observed)
     ordered = order.arranged(made, pruned, bundle.layers)
     return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered, consented), _told(unknown, bundle))

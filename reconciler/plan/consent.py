@@ -4,13 +4,13 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from reconciler.model import DESTRUCTIVE, Change, Consent
+from reconciler.model import DESTRUCTIVE, TENANTS, Change, Consent
 
 
 def of(changes: Iterable[Change], actions: frozenset[str] = DESTRUCTIVE) -> Consent:
     """The consent a plan needs: one line "target ref uid action" per change of these actions, sorted, and their SHA-256 in hex;
-    an empty set has an empty digest."""
-    items = tuple(sorted(line(one) for one in changes if one.action in actions))
+    an empty set has an empty digest. Pods that go because their cluster sleeps need none: the engine makes them again (O3)."""
+    items = tuple(sorted(line(one) for one in changes if one.action in actions and one.reason != TENANTS))
     return Consent(items, digest(items))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.model import Bundle, Change, InventoryEntry, ObjectRef, Observed, Target, Tombstone, replace
+from reconciler.model import TENANTS, Bundle, Change, InventoryEntry, ObjectRef, Observed, Target, Tombstone, replace
 from reconciler.plan import flags
 from reconciler.plan.kinds import made_by_kubernetes
 from reconciler.plan.mark import ours
@@ -43,6 +43,26 @@ def changes(
             yield replace(change, reason=KEPT, flags=(why,))
         else:
             yield _pruned(change, entry, seen, bundle.cluster, nonce)
+
+
+def claimed(bundle: Bundle, gone: Sequence[InventoryEntry]) -> tuple[list[InventoryEntry], list[InventoryEntry]]:
+    """The entries apart from those of a tenant's pods in a cluster that is not removed: these go by the cluster's sleep alone."""
+    mine = [one for one in gone if one.state == "claimed" and bundle.tombstone is None]
+    return [one for one in gone if one not in mine], mine
+
+
+def tenants(
+    bundle: Bundle, pods: Sequence[InventoryEntry], observed: Mapping[Key, Observed], absent: frozenset[Key]
+) -> Iterator[Change]:
+    """The tenant's pods go while the cluster sleeps (O3), by UID; once it wakes they are the engine's again, and no entry of ours."""
+    for entry in pods:
+        key = (entry.target, entry.ref)
+        change = Change("skip", *key, entry.layer, uid=entry.uid)
+        if key not in absent:
+            yield replace(change, reason="NotOwner")
+            continue
+        change = _pruned(change, entry, observed.get(key), bundle.cluster, "")
+        yield replace(change, reason=TENANTS) if change.action == "delete" else change
 
 
 def _kept(entry: InventoryEntry, seen: Observed | None) -> str:

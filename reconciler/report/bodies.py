@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from reconciler.model import Authored, Held, LayerStatus, Link, Object, ObjectRef, Violation
+from reconciler.model import Authored, Held, LayerStatus, Link, Object, ObjectRef, Sleeping, Violation
 from reconciler.report.view import MESSAGE, SHOWN, ClusterView, ConditionView, PlanView, SourceView, stamp
 
 ITEMS = 500  # lines of a consent; a longer one is approved by its digest alone
@@ -33,6 +33,16 @@ def cluster(one: ClusterView) -> Body:
         **one.extra,
     }
     return {"source": one.source, "file": one.file}, status
+
+
+def sleep(one: Sleeping) -> dict[str, object]:
+    """What the status says of a cluster's sleep, nothing of one that nobody asks to sleep."""
+    if not one.by and not one.ended:
+        return {}
+    times = {"since": one.since, "until": one.until}
+    shown = {key: stamp(at) for key, at in times.items() if at is not None}
+    texts = {key: text for key, text in {"by": one.by, "why": one.why, "ended": one.ended}.items() if text}
+    return {"sleep": {"asleep": one.asleep, **texts, **shown}}
 
 
 def source(one: SourceView) -> Body:
@@ -82,7 +92,7 @@ def read_cluster(item: Object) -> ClusterView:
         if held
         else None,
         endpoint=_text(status, "endpoint"),
-        extra={key: status[key] for key in ("versions", "profiles") if key in status},
+        extra={key: status[key] for key in ("versions", "profiles", "sleep") if key in status},
         authored=_read_authored(revision),
         seen=_text(status, "layersSeen"),
     )

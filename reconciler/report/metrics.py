@@ -33,6 +33,15 @@ class Metrics:
         self._stages = Histogram(
             "nidus_stage_seconds", "From push seen to each stage", ["stage"], registry=self.registry, buckets=BUCKETS
         )
+        self._wakes = Histogram(
+            "nidus_wake_seconds",
+            "From the waking of a nested cluster until it is Ready",
+            registry=self.registry,
+            buckets=BUCKETS,
+        )
+        self._asleep = Gauge(
+            "nidus_cluster_asleep", "1 while the nested cluster sleeps", ["cluster"], registry=self.registry
+        )
         self._syncs = Counter(
             "nidus_source_syncs_total",
             "Syncs of a source, by what woke it",
@@ -58,7 +67,7 @@ class Metrics:
             registry=self.registry,
         )
         self._configuration.set(1)
-        self._cluster_labels: tuple[Counter | Gauge, ...] = (self._transitions, self._ready)
+        self._cluster_labels: tuple[Counter | Gauge, ...] = (self._transitions, self._ready, self._asleep)
         self._leader = Gauge("nidus_leader", "1 while this process holds the Lease", registry=self.registry)
         waiting = Gauge("nidus_status_unwritten", "Status objects not written yet", registry=self.registry)
         waiting.set_function(unwritten)
@@ -81,7 +90,10 @@ class Metrics:
 
     def cluster(self, view: ClusterView, report: Report, seconds: float) -> None:
         self._ready.labels(view.cluster).set(view.word == "Ready")
+        self._asleep.labels(view.cluster).set(report.sleep.asleep)
         self._passes.observe(seconds)
+        if report.woke:
+            self._wakes.observe(report.woke)
         for result in report.results:
             if result.outcome != "unchanged":
                 self._changes.labels(result.outcome).inc()

@@ -31,7 +31,7 @@ def between(before: ClusterView | None, after: Report) -> tuple[Transition, ...]
     After a restart `before` comes from the status object, so that nothing is reported twice.
     """
     known = before or ClusterView(after.cluster, "")
-    return (*_word(known, after), *_layers(known, after), *_objects(known, after))
+    return (*_word(known, after), *_sleep(known, after), *_layers(known, after), *_objects(known, after))
 
 
 def _word(before: ClusterView, after: Report) -> Iterable[Transition]:
@@ -40,6 +40,17 @@ def _word(before: ClusterView, after: Report) -> Iterable[Transition]:
     message = _why(after) or f"{after.cluster} is {after.word}"
     warning = after.word in ("Degraded", "Held", "Invalid")
     yield Transition(after.cluster, str(after.revision), after.word, message, warning=warning)
+
+
+def _sleep(before: ClusterView, after: Report) -> Iterable[Transition]:
+    """A cluster is woken, or what somebody asked for has ended."""
+    slept = before.extra.get("sleep")
+    known = slept if isinstance(slept, dict) else {}
+    cluster, revision = after.cluster, str(after.revision)
+    if known.get("asleep") is True and not after.sleep.asleep:
+        yield Transition(cluster, revision, "Waking", f"{cluster} is woken {after.sleep.why}".rstrip())
+    if after.sleep.ended and known.get("ended", "") != after.sleep.ended:
+        yield Transition(cluster, revision, "RequestEnded", after.sleep.ended)
 
 
 def _why(report: Report) -> str:
@@ -53,7 +64,8 @@ def _why(report: Report) -> str:
 def _layers(before: ClusterView, after: Report) -> Iterable[Transition]:
     told = {layer.name: layer.state for layer in before.layers}
     for layer in after.layers:
-        if told.get(layer.name) != layer.state:
+        sleeps = after.sleep.asleep and layer.state == "Waiting"  # as all those inside do
+        if told.get(layer.name) != layer.state and not sleeps:
             message = layer.message or f"layer {layer.name} is {layer.state}"
             yield Transition(
                 after.cluster,

@@ -122,6 +122,8 @@ def _advice(cluster: ClusterView, source: SourceView | None, digest: str) -> Seq
         found.append(f"to allow what is held: nidus approve {digest}")
     if cluster.word == "Suspended":
         found.append(f"to go on: nidus resume {cluster.cluster}, or a commit where its file says suspend")
+    if cluster.word == "Asleep":
+        found.append(f"to wake it: nidus wake {cluster.cluster}, or a commit where its file says it sleeps")
     if cluster.word == "Invalid":
         found.append("a commit that mends its file")
     if source is not None and source.error:

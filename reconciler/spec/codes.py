@@ -66,6 +66,7 @@ class Code(StrEnum):
     CEILING_REPLICAS = "NID177"
     CEILING_STORAGE = "NID178"
     OWNED = "NID180"
+    SCHEDULE = "NID181"
     RENDER = "NID190"
     NO_NAMESPACE = "NID191"
 
@@ -130,6 +131,7 @@ MEANING: dict[Code, str] = {
     Code.CEILING_REPLICAS: "more control plane replicas than `ceilings.replicas`",
     Code.OWNED: "an object in a pack that has ownerReferences",
     Code.CEILING_STORAGE: "more storage of the control plane than `ceilings.storage`",
+    Code.SCHEDULE: "a time of a schedule that never comes, or a time zone that nobody knows",
     Code.RENDER: "a pack that cannot be rendered; told by `nidus validate`",
     Code.NO_NAMESPACE: "a namespace that a pack puts objects into and nothing in the repository makes; a warning of `nidus validate`",
 }

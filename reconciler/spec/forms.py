@@ -171,6 +171,10 @@ FORMS: Final[dict[str, Form]] = {
     "quantity": Form("not a quantity", "500m or 2Gi", _quantities),
     "duration": Form("not a duration", "30s, 5m, 1h30m or 2d", _durations),
     "time": Form("not a time in UTC", "2026-12-01T00:00:00Z", _times),
+    "cron expression": Form(
+        "not a time of a schedule: minute, hour, day of the month, month, day of the week", '"0 20 * * 1-5"', _nothing
+    ),
+    "time zone": Form("not a time zone", "Europe/Berlin", _nothing),
     "name": Form(f"not a name: {_NAME}", "team-a", _names),
     "DNS name": Form(f"not a DNS name: parts of {_NAME}, between dots", "a.example.com", _hosts),
     "DNS pattern": Form("not a DNS name, or *. and a DNS name", "*.nested.example.com", _hosts),

@@ -52,7 +52,8 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
     )
     suspend = document.cluster.spec.suspend
     reason = suspend.reason if suspend else ""
-    signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason])
+    sleep = [document.cluster.spec.sleep] if document.cluster.spec.sleep else []
+    signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason, *sleep])
     return Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
 
 

@@ -15,7 +15,7 @@ from reconciler.model import (
     Variable,
     Versions,
 )
-from reconciler.spec import ceilings, hosts, linear, manifests, units, values, variables
+from reconciler.spec import ceilings, hosts, linear, manifests, turns, units, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.explain import pointer
 from reconciler.spec.profiles import Profile, meaningless
@@ -47,6 +47,7 @@ def check(
             yield where, code, message, hint
     yield from hosts.check(cluster, rules.dns_pattern)
     yield from ceilings.check(cluster, rules)
+    yield from turns.check(cluster)
     yield from _profiles(cluster, uses, rules, facts)
     yield from _steps(cluster, accepted.cluster if accepted else None, rules, running)
     if accepted is not None:

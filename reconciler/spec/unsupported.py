@@ -8,7 +8,6 @@ _CLUSTER = (
     "spec/isolation/runtimeClass",
     "spec/sharedServices",
     "spec/access",
-    "spec/sleep",
     "spec/backup",
     "spec/restoreFrom",
     "spec/deletion/ttl",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.report.view import ClusterView
 
 GONE = "Gone"
-WORDS = ("Ready", "Held", "Suspended", "Degraded", GONE)
+WORDS = ("Ready", "Held", "Suspended", "Asleep", "Degraded", GONE)
 EXAMPLES = (
     ("team-a", "until team-a is Ready"),
     ("--all --timeout 15m", "until every nested cluster is"),
@@ -100,7 +100,8 @@ PAUSE = 10.0  # seconds after which is looked again, whatever the watch says
 
 
 def judge(name: str, one: ClusterView | None, word: str = "Ready") -> Verdict:
-    """How one cluster stands. Held, Invalid, Suspended and Stalled end a wait for Ready: they do not pass by themselves."""
+    """How one cluster stands. Held, Invalid, Suspended, Asleep and Stalled end a wait for Ready: they do not pass by themselves, or not
+    soon."""
     from reconciler.report import why
 
     if one is None:
@@ -110,7 +111,7 @@ def judge(name: str, one: ClusterView | None, word: str = "Ready") -> Verdict:
     if one.word == word:
         return Verdict(True, True, text if word != "Ready" else f"{name} Ready at {table.short(one.applied)}")
     stalled = any(each.type == "Stalled" and each.status == "True" for each in one.conditions)
-    if word in ("Ready", GONE) and (stalled or one.word in ("Held", "Invalid", "Suspended")):
+    if word in ("Ready", GONE) and (stalled or one.word in ("Held", "Invalid", "Suspended", "Asleep")):
         advice = said.advice or (f"nidus why {name} tells more",)
         return Verdict(True, False, f"{text}; {'; '.join(advice)}")
     return Verdict(False, False, text)

@@ -1,0 +1,29 @@
+"""What an operation decides from, and what it answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+from reconciler.engine.leftovers import Selector
+from reconciler.model import Bundle, Desired, Observed, Record, Request
+from reconciler.plan.mark import Key
+
+
+class Situation(Struct, frozen=True):
+    """One cluster at one moment (`now` in seconds since the epoch), with the requests of all clusters, oldest first."""
+
+    bundle: Bundle
+    record: Record
+    requests: Sequence[Request]
+    now: float
+
+
+class Amendment(Struct, frozen=True):
+    """What is desired after an operation. `absent`: what must not be there, expanded to objects with their UIDs when observed (D4)."""
+
+    desired: tuple[Desired, ...]
+    absent: tuple[Selector, ...] = ()
+
+
+Amend = Callable[[Situation, tuple[Desired, ...], Mapping[Key, Observed]], Amendment]
+"""An operation: what is desired and what was observed -> what is desired. Pure."""
