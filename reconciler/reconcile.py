@@ -24,7 +24,6 @@ from reconciler.model import (
     DESTRUCTIVE,
     NO_VERSIONS,
     PRUNING_WAITS,
-    TENANTS,
     Bundle,
     Destructive,
     Held,
@@ -40,7 +39,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.operations import sleep
-from reconciler.plan import mark, suspects
+from reconciler.plan import consent, hooks, mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
 
@@ -59,17 +58,20 @@ class Writer(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """What was done: every result, the state of each layer, and what to watch."""
+    """What was done: every result, the state of each layer, what to watch, and the layers whose hooks are not over, with until when
+    the one that runs may take."""
 
     results: tuple[Result, ...]
     layers: Mapping[str, LayerStatus]
     watch: tuple[ObjectRef, ...]
+    hooked: Mapping[str, float]
 
 
 def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tuple[Gathered, Plan]:
     """The part of a pass that writes nothing: what `plan` shows and `reconcile` executes (P6)."""
     gathered = gather(assignment, facts, now, reader)
     nonce = assignment.state.record.nonce
+    gathered = replace(gathered, ran=hooks.advanced(_ground(assignment, gathered, now), assignment.state.record.hooks))
     plan = compute(
         assignment.bundle,
         gathered.desired,
@@ -81,6 +83,7 @@ def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tu
         now=now,
         consented=assignment.consented,
         absent=gathered.absent,
+        hooks=gathered.ran,
     )
     return gathered, contended(plan, assignment.memory, now)
 
@@ -91,7 +94,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     permit = writer.permit(_destructive(assignment, plan))
     plan = guard(plan, permit, assignment.requests, now)
     intended = ledger.intend(gathered.entries, plan.changes)
-    record = sleep.recorded(assignment.state.record, gathered.sleep, now)
+    record = sleep.recorded(replace(assignment.state.record, hooks=gathered.ran), gathered.sleep, now)
     state = writer.save(replace(assignment.state, record=record, entries=intended))
     steps: list[Step] = []
     try:
@@ -99,10 +102,18 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
             steps.append(step)
     finally:  # results are confirmed even if a later step fails (A3)
         done = _done(steps)
-        state = writer.save(replace(state, entries=ledger.confirm(state.entries, plan, done.results)))
+        record = replace(state.record, hooks=hooks.recorded(gathered.ran, gathered.desired, done.results))
+        state = writer.save(replace(state, record=record, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
     record = _proven(state.record, outcome.report, assignment.bundle)
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))
+
+
+def _ground(assignment: Assignment, gathered: Gathered, now: float) -> hooks.Ground:
+    entries = mark.entries_of(gathered.entries, gathered.observed) if hooks.concerned(gathered.desired) else {}
+    dark = frozenset(gathered.dark) | frozenset(gathered.broken)
+    nonce = assignment.state.record.nonce
+    return hooks.Ground(assignment.bundle, gathered.desired, gathered.observed, entries, dark, nonce, now)
 
 
 def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
@@ -118,14 +129,15 @@ def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
 
 
 def _destructive(assignment: Assignment, plan: Plan) -> Destructive:
-    refs = tuple(one.ref for one in plan.changes if one.action in DESTRUCTIVE and one.reason != TENANTS)
+    refs = tuple(one.ref for one in plan.changes if one.action in DESTRUCTIVE and consent.needed(one))
     return Destructive(plan.cluster, plan.consent, refs, len(assignment.state.entries))
 
 
 def _done(steps: Sequence[Step]) -> Done:
     results = tuple(result for step in steps for result in step.results)
     layers = {name: status for step in steps for name, status in step.layers.items()}
-    return Done(results, layers, tuple(ref for step in steps for ref in step.watch))
+    hooked = {name: until for step in steps for name, until in step.hooked.items()}
+    return Done(results, layers, tuple(ref for step in steps for ref in step.watch), hooked)
 
 
 def _outcome(
@@ -134,7 +146,7 @@ def _outcome(
     since = {
         name: assignment.memory.since.get(name, now)
         for name, layer in done.layers.items()
-        if layer.state in ("InProgress", "Failed")
+        if layer.state in ("InProgress", "Failed") and name not in done.hooked
     }
     known = {key: kept for key, kept in assignment.memory.settled.items() if key in gathered.observed}
     settled = {**known, **_stamps(gathered, done.results)}
@@ -163,6 +175,7 @@ def _again(gathered: Gathered, done: Done) -> bool:
         result.outcome in ("failed", "waiting", "deleting") and result.reason != PRUNING_WAITS
         for result in done.results
     )  # the layer or object that deletions wait for decides when to look again
+    open_ = open_ or any(one.change.hook and one.outcome in ledger.CONFIRMED for one in done.results)
     return open_ or unseen or starting or bool(gathered.unreachable)
 
 
@@ -205,6 +218,7 @@ def _report(
     turn = [gathered.sleep.until] if gathered.sleep.until is not None else []
     slept = state.record.slept
     timeouts = [since[layer.name] + layer.timeout for layer in bundle.layers if layer.name in since]
+    timeouts += [until + 1 for until in done.hooked.values()]
     again = now + LOOK_AGAIN * random.uniform(1 - JITTER, 1 + JITTER)
     service = _service(assignment, gathered, facts)
     endpoint = readiness.endpoint(bundle.document.cluster, bundle.namespace, service) if bundle.document else ""

@@ -252,7 +252,7 @@ class Fleet:
         for engine in actors.roll_out(self.host):
             name = engine["metadata"]["name"]
             if engine["kind"] == "StatefulSet" and name not in self.nested:
-                self.nested[name] = Server(name)
+                self.nested[name] = Server(name, lambda: START + self.now)
         homes = {one["metadata"]["name"] for one in self.host.objects("", "Namespace")}
         for name in [name for name in self.nested if f"vcluster-{name}" not in homes]:
             del self.nested[name]  # its volume went with its namespace

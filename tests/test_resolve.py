@@ -54,7 +54,7 @@ def test_a_helm_layer() -> None:
         "values": {"replicas": 2, "host": "www.a.example.com"},
         "valuesFiles": ["profiles/front.yaml"],
         "overrides": {"debug": True},
-        "hooks": "Refuse",
+        "hooks": "Run",
     }
     assert {path for path, _ in found.files} == {
         "charts/front/Chart.yaml",

@@ -48,9 +48,12 @@ BROKEN: dict[str, tuple[dict[str, str], str, str]] = {  # files, what is told of
         "cluster (often existingSecret)",
     ),
     "a hook": (
-        {TEMPLATE: CONFIG.format("b").replace("{name: a}", '{name: a, annotations: {"helm.sh/hook": pre-install}}')},
+        {
+            TEMPLATE: CONFIG.format("b").replace("{name: a}", '{name: a, annotations: {"helm.sh/hook": pre-install}}'),
+            "profiles/web.yaml": PROFILE + "        hooks: Refuse\n",
+        },
         "the chart has hooks: ConfigMap a (pre-install)",
-        "hooks: Ignore leaves them out; write what they do as objects of the pack",
+        "hooks: Run runs them as Helm does, hooks: Ignore leaves them out",
     ),
 }
 

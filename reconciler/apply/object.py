@@ -15,7 +15,9 @@ from reconciler.plan import conflict, fields, handover, suspects
 from reconciler.plan.kinds import MAKE_NAMESPACE, NAMESPACED
 
 Key = tuple[Target, ObjectRef]
-FAILING = frozenset({str(ErrorClass.VERSION_MISSING), "EndedFailed"})  # reasons of a skip that only a commit mends
+FAILING = frozenset(
+    {str(ErrorClass.VERSION_MISSING), "EndedFailed", "HookExists", "HookFailed"}
+)  # reasons of a skip that only a commit mends
 NAMED = 5  # finalizers that a message names
 TRIES = 4  # writes that are based on a version, before the next pass
 WAITING = frozenset({"Awaited", "Terminating", "KindMissing"})  # reasons of a skip that passes by itself
@@ -62,7 +64,7 @@ def _stalls(error: ApiError, change: Change) -> bool:
 def stand(change: Change, ground: Ground) -> Result:
     """The result of a change that writes nothing: hold, skip or unchanged. An object that is being deleted is waited
     for (A2)."""
-    if change.reason in FAILING:
+    if change.action == "skip" and change.reason in FAILING:
         return Result(change, "failed", error=change.detail, reason=change.reason, stalls=True)
     outcome = "waiting" if change.reason in WAITING else _QUIET[change.action]
     live = ground.observed.live if ground.observed else None

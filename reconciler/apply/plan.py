@@ -1,20 +1,31 @@
 """Executes a plan: layer by layer in dependency order, deletions last. A removed cluster is deleted from its engine to
 its namespace (A4, D2)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from msgspec import Struct, field
 
+from reconciler.apply import hooks, side_by_side
 from reconciler.apply import layers as standing
-from reconciler.apply import side_by_side
 from reconciler.apply.object import WRITING, Ground, execute, stand
 from reconciler.assignment import Assignment, Facts
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather import Gathered, Reader, leftovers
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
-from reconciler.model import PRUNING_WAITS, TENANTS, Change, Layer, LayerStatus, ObjectRef, Plan, Result, Target
+from reconciler.model import (
+    PRUNING_WAITS,
+    TENANTS,
+    Change,
+    Layer,
+    LayerStatus,
+    ObjectRef,
+    Plan,
+    Result,
+    Target,
+    replace,
+)
 from reconciler.plan import allocations, order
 
 WRITTEN = ledger.CONFIRMED | {"deleting"}
@@ -23,11 +34,13 @@ Carry = Callable[[Change], Result]
 
 class Step(Struct, frozen=True):
     """A part of the outcome of a plan: results as soon as they exist, then the state of their layer. `watch`: nested
-    objects whose change could make a layer Current."""
+    objects whose change could make a layer Current. `hooked`: a layer whose hooks are not over, and until when one may take (seconds
+    since the epoch)."""
 
     results: tuple[Result, ...] = ()
     layers: Mapping[str, LayerStatus] = field(default_factory=dict)
     watch: tuple[ObjectRef, ...] = ()
+    hooked: Mapping[str, float] = field(default_factory=dict)
 
 
 def carry_out(
@@ -37,34 +50,95 @@ def carry_out(
 
     The caller gets each result before a later step of the pass can fail.
     """
-    carry = _hands(gathered, state, reader)
+    hooked = any(change.hook for change in plan.changes)
+    run = _Run(assignment, gathered, plan, facts, reader, now, _hands(gathered, state, reader), hooked)
     layers: dict[str, LayerStatus] = {}
     results: list[Result] = []
+    behind = ""
     for layer in assignment.bundle.layers:
+        first = len(results)
         stuck = _stuck(layer, gathered, layers)
-        if stuck is not None:
-            layers[layer.name] = stuck
-            continue
-        sent, error = _applied(layer, plan, carry)
-        if error is not None:
-            yield Step(tuple(sent))
-            raise error
-        done = tuple(_with_room(sent, plan, results, carry))
-        results += done
-        yield Step(done)
-        layers[layer.name], watch = standing.of(layer, done, assignment, gathered, facts, reader, now)
-        yield Step(watch=watch)
+        begun = None if stuck else (yield from _begun(run, layer, results))
+        if begun is not None:
+            behind = behind or f"layer {layer.name}: {begun.message}"
+        layers[layer.name] = stuck or begun or (yield from _layer(run, layer, results, first))
     yield Step(layers=layers)
-    rest = tuple(_rest(assignment, plan, carry))
+    rest = tuple(_rest(assignment, plan, run.carry))
     yield Step(rest)
-    yield Step(tuple(carry(change) for change in plan.changes if _sleeps(change)))
+    yield Step(tuple(run.carry(change) for change in plan.changes if _sleeps(change)))
     looked_at = {name: one for name, one in layers.items() if not (gathered.sleep.asleep and one.state == "Waiting")}
-    yield from _ending(assignment, plan, [*results, *rest], looked_at, carry, facts, reader)
+    waits = behind or standing.unsafe_to_prune(looked_at, [*results, *rest])
+    yield from _ending(run, [*results, *rest], waits)
 
 
 def _sleeps(change: Change) -> bool:
     """Whether a tenant's pod goes because its cluster sleeps: that waits for nothing, the engine is gone already (O3)."""
     return change.action == "delete" and change.reason == TENANTS
+
+
+def _begun(run: "_Run", layer: Layer, results: list[Result]) -> Generator[Step, None, LayerStatus | None]:
+    """The hooks before a layer's objects (K7): its state while they are not over. The chart's definitions come before them, as Helm has
+    it."""
+    due = hooks.changes(layer, run.plan, -1) if run.hooked else []
+    if not due:
+        return None
+    yield from _sent(run, [one for one in _own(run.plan, layer) if order.defines(one.ref)], layer, results)
+    return (yield from _hooked(run, due, layer, results))
+
+
+def _layer(run: "_Run", layer: Layer, results: list[Result], first: int) -> Generator[Step, None, LayerStatus]:
+    """Sends the changes of a layer and, where it is then Current, its hooks after that. Returns its state. `first`: where its
+    results begin."""
+    known = {one.change.ref for one in results[first:]}
+    yield from _sent(run, [one for one in _own(run.plan, layer) if one.ref not in known], layer, results)
+    done = [one for one in results[first:] if not one.change.hook]
+    status, watch = standing.of(layer, done, run.assignment, run.gathered, run.facts, run.reader, run.now)
+    yield Step(watch=watch)
+    due = hooks.changes(layer, run.plan, 1) if run.hooked and status.state == "Current" else []
+    ended = yield from _hooked(run, due, layer, results)
+    return status if ended is None else replace(ended, objects=status.objects)
+
+
+def _own(plan: Plan, layer: Layer) -> list[Change]:
+    return [one for one in plan.changes if one.layer == layer.name and one.action != "delete" and not one.hook]
+
+
+def _sent(run: "_Run", changes: list[Change], layer: Layer, results: list[Result]) -> Iterator[Step]:
+    sent, error = _applied(changes, layer, run.carry)
+    if error is not None:
+        yield Step(tuple(sent))
+        raise error
+    done = tuple(_with_room(sent, run.plan, results, run.carry))
+    results += done
+    yield Step(done)
+
+
+def _hooked(
+    run: "_Run", due: list[Change], layer: Layer, results: list[Result]
+) -> Generator[Step, None, LayerStatus | None]:
+    """Sends the hooks of one phase; None once it is over, and the layer's state before."""
+    found: hooks.Open | None = None
+    for one in hooks.phase(layer, due, run.carry, run.reader, run.now):
+        if isinstance(one, hooks.Open):
+            found = one
+            yield Step(watch=one.watch, hooked={layer.name: one.until})
+        else:
+            results.append(one)
+            yield Step((one,))
+    return found.status if found is not None else None
+
+
+class _Run(Struct, frozen=True):
+    """What all parts of carrying a plan out need."""
+
+    assignment: Assignment
+    gathered: Gathered
+    plan: Plan
+    facts: Facts
+    reader: Reader
+    now: float
+    carry: Carry
+    hooked: bool
 
 
 def _hands(gathered: Gathered, state: State, reader: Reader) -> Carry:
@@ -101,9 +175,8 @@ def _stuck(layer: Layer, gathered: Gathered, layers: Mapping[str, LayerStatus]) 
     return standing.waiting(layer, f"waits for {waits}") if waits else None
 
 
-def _applied(layer: Layer, plan: Plan, carry: Carry) -> tuple[list[Result], BaseException | None]:
-    """The changes of one layer without its deletions: first those that others need, then the rest in parallel."""
-    changes = [one for one in plan.changes if one.layer == layer.name and one.action != "delete"]
+def _applied(changes: list[Change], layer: Layer, carry: Carry) -> tuple[list[Result], BaseException | None]:
+    """Changes of one layer: first those that others need, then the rest in parallel."""
     results: list[Result] = []
     for _, group in groupby(changes, key=lambda one: order.rank(one.ref)):
         found, error = side_by_side.each(list(group), carry, WRITING, nested=bool(layer.target.nested))
@@ -137,26 +210,18 @@ def _rest(assignment: Assignment, plan: Plan, carry: Carry) -> list[Result]:
     return [carry(change) for change in plan.changes if change.layer not in names and change.action != "delete"]
 
 
-def _ending(
-    assignment: Assignment,
-    plan: Plan,
-    results: Sequence[Result],
-    layers: Mapping[str, LayerStatus],
-    carry: Carry,
-    facts: Facts,
-    reader: Reader,
-) -> Iterator[Step]:
-    """The deletions of the plan, or what each of them waits for."""
+def _ending(run: "_Run", results: Sequence[Result], waits: str) -> Iterator[Step]:
+    """The deletions of the plan, or what each of them `waits` for."""
     gone = [result.change for result in results]  # already deleted for the objects that replace them
-    doomed = [one for one in plan.changes if one.action == "delete" and not _sleeps(one) and one not in gone]
-    waits = standing.unsafe_to_prune(layers, results)
+    due = [one for one in run.plan.changes if one.action == "delete" and not one.hook and not _sleeps(one)]
+    doomed = [one for one in due if one not in gone]
     if waits:
         yield Step(tuple(_waits(change, f"pruning waits for {waits}", PRUNING_WAITS) for change in doomed))
-    elif assignment.bundle.tombstone is not None:
+    elif run.assignment.bundle.tombstone is not None:
         going = [result for result in results if result.change.reason == "Terminating"]
-        yield from _bury(assignment, doomed, going, carry, facts, reader)
+        yield from _bury(run.assignment, doomed, going, run.carry, run.facts, run.reader)
     else:
-        yield from _prune(doomed, carry)
+        yield from _prune(doomed, run.carry)
 
 
 def _prune(changes: Sequence[Change], carry: Carry) -> Iterator[Step]:

@@ -6,7 +6,7 @@ targets, unplaced objects.
 
 from collections.abc import Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from reconciler.assignment import Assignment, Facts
 from reconciler.gather import leftovers, scope
@@ -16,16 +16,17 @@ from reconciler.gather.observe import observe
 from reconciler.gather.reader import Key as Key
 from reconciler.gather.reader import Reader as Reader
 from reconciler.gather.reader import beating as beating
-from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed, Sleeping, Target
+from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed, Ran, Sleeping, Target
 from reconciler.operations import Situation, amend
 from reconciler.operations.sleep import decide, later
+from reconciler.plan import hooks
 
 
 class Gathered(Struct, frozen=True):
     """What a pass knows when it plans. `broken`: layer -> why it could not be rendered. `unreachable`: target -> why it did not
     answer; `down`: nested targets whose control plane is not up. `entries`: the inventory under the objects' real names, with
     what the engine of a removed or sleeping cluster left. `sleep`: whether it is to sleep; `absent`: what must go for that,
-    `staying` the pods of its engine that still run."""
+    `staying` the pods of its engine that still run. `ran`: what ran of each layer's hooks, with what was observed now (K7)."""
 
     desired: tuple[Desired, ...]
     observed: Mapping[Key, Observed]
@@ -36,6 +37,7 @@ class Gathered(Struct, frozen=True):
     sleep: Sleeping = AWAKE
     absent: frozenset[Key] = frozenset()
     staying: tuple[ObjectRef, ...] = ()
+    ran: Mapping[str, Ran] = field(default_factory=dict)
 
     @property
     def dark(self) -> dict[str, str]:
@@ -55,7 +57,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     desired = rendering.desired(bundle, rendered, known, record.nonce)
     entries = scope.settled(assignment.state.entries, known)
     entries = (*entries, *leftovers.claims(bundle, entries, reader, host))
-    seen = observe(bundle, desired, entries, reader, later(sleeping))
+    seen = observe(bundle, desired, entries, reader, later(sleeping), hooks.pending(desired, record.hooks))
     amended = amend(situation, desired, seen.objects)
     desired, absent = amended.desired, leftovers.absent(bundle, amended.absent, entries, reader, host)
     entries = (*entries, *absent.claims(entries))

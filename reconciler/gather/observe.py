@@ -33,14 +33,17 @@ def observe(
     entries: Sequence[InventoryEntry],
     reader: Reader,
     later: str = "",
+    more: Sequence[Key] = (),
 ) -> Seen:
-    """Read every object that is desired or in the inventory. A target of which one read fails counts as not read at all
+    """Read every object that is desired, in the inventory or among `more`. A target of which one read fails counts as not read at all
     (S3, I7). `later`: when nested targets are looked at, where that is not now: the cluster sleeps."""
     objects: dict[Key, Observed] = {}
     unreachable: dict[Target, str] = {}
     down: dict[Target, str] = {}
     coming = scope.versions((one.layer.target, one.objects) for one in desired)
-    for target, refs in sorted(_wanted(bundle, desired, entries).items()):  # a host sorts before what is nested on it
+    for target, refs in sorted(
+        _wanted(bundle, desired, entries, more).items()
+    ):  # a host sorts before what is nested on it
         host = replace(target, nested="")
         if host in unreachable:
             unreachable[target] = unreachable[host]
@@ -60,7 +63,7 @@ def observe(
 
 
 def _wanted(
-    bundle: Bundle, desired: Sequence[Desired], entries: Sequence[InventoryEntry]
+    bundle: Bundle, desired: Sequence[Desired], entries: Sequence[InventoryEntry], more: Sequence[Key]
 ) -> dict[Target, dict[ObjectRef, str]]:
     """Target -> ref -> the version to read it at, "" for whichever the server prefers."""
     wanted: dict[Target, dict[ObjectRef, str]] = {}
@@ -71,6 +74,8 @@ def _wanted(
         if entry.target.nested and bundle.tombstone is not None:
             continue  # deleted with its cluster: no need to read it (D2)
         wanted.setdefault(entry.target, {}).setdefault(entry.ref, "")
+    for target, ref in more:
+        wanted.setdefault(target, {}).setdefault(ref, "")
     return wanted
 
 

@@ -1,11 +1,13 @@
 """Renders every layer of a cluster: objects with their namespaces settled and with our labels."""
 
+from collections.abc import Iterable, Iterator
+
 from reconciler.errors import Retry, Stalled
 from reconciler.gather import scope
 from reconciler.gather.reader import Reader
 from reconciler.gather.scope import Scopes
 from reconciler.model import Bundle, Desired, Layer, Object
-from reconciler.plan import mark
+from reconciler.plan import hooks, mark
 
 Rendered = list[tuple[Layer, tuple[Object, ...]]]
 
@@ -36,14 +38,25 @@ def desired(bundle: Bundle, rendered: Rendered, known: Scopes, nonce: str) -> tu
 def _desired(bundle: Bundle, layer: Layer, objects: tuple[Object, ...], known: Scopes, nonce: str) -> Desired:
     home = layer.namespace or ("" if layer.target.nested else bundle.namespace)
     placed, unplaced = [], []
-    for item in objects:
+    plain, hooked = hooks.split(layer, objects)
+    for item in plain:
         ref = mark.ref_of(item)
         namespaced = known.namespaced(layer.target, (ref.group, ref.kind))
         if namespaced is None:
             unplaced.append(item)
         else:
             placed.append(_marked(scope.placed(item, home, namespaced), bundle, layer, nonce))
-    return Desired(layer, tuple(placed), tuple(unplaced))
+    return Desired(layer, tuple(placed), tuple(unplaced), tuple(_hooks(hooked, home, bundle, layer, known, nonce)))
+
+
+def _hooks(
+    objects: Iterable[Object], home: str, bundle: Bundle, layer: Layer, known: Scopes, nonce: str
+) -> Iterator[Object]:
+    """The hooks, in their places. One of a kind that is not served keeps its turn: it is refused then, and waited for."""
+    for item in objects:
+        ref = mark.ref_of(item)
+        namespaced = known.namespaced(layer.target, (ref.group, ref.kind)) is not False
+        yield _marked(scope.placed(item, home, namespaced), bundle, layer, nonce)
 
 
 def _marked(item: Object, bundle: Bundle, layer: Layer, nonce: str) -> Object:

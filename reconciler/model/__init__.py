@@ -76,6 +76,7 @@ from reconciler.model.fleet import EngineChart as EngineChart
 from reconciler.model.fleet import Held as Held
 from reconciler.model.fleet import HostFacts as HostFacts
 from reconciler.model.fleet import ProfileDocument as ProfileDocument
+from reconciler.model.fleet import Ran as Ran
 from reconciler.model.fleet import Record as Record
 from reconciler.model.fleet import Request as Request
 from reconciler.model.fleet import Revision as Revision

@@ -45,7 +45,7 @@ class HelmPack(Struct, frozen=True):
     release_name: str = ""
     values: dict[str, Any] = {}
     values_files: tuple[str, ...] = ()
-    hooks: str = "Refuse"
+    hooks: str = "Run"
 
 
 class ManifestsPack(Struct, frozen=True):

@@ -205,10 +205,21 @@ class Slept(Struct, frozen=True):
     woken: float = 0.0
 
 
+class Ran(Struct, frozen=True):
+    """What ran of a layer's hooks for one `digest` of the layer (K7). `event` is install or upgrade; `run` marks the objects of this
+    run; `over`: all of them ran, and `steps` (hook -> what became of it) are forgotten."""
+
+    digest: str
+    event: str
+    run: str
+    over: bool = False
+    steps: Mapping[str, str] = field(default_factory=dict)
+
+
 class Record(Struct, frozen=True):
     """What is stored of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
-    accepted with, sorted; `slept` stands from falling asleep until Ready again."""
+    accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer."""
 
     source: str
     cluster: str
@@ -225,6 +236,7 @@ class Record(Struct, frozen=True):
     versions: Versions = NO_VERSIONS
     hosts: tuple[str, ...] = ()
     slept: Slept | None = None
+    hooks: Mapping[str, Ran] = field(default_factory=dict)
 
 
 class Request(Struct, frozen=True):

@@ -60,10 +60,11 @@ class ObjectRef(Struct, frozen=True, order=True):
         return f"{kind}/{self.namespace}/{self.name}" if self.namespace else f"{kind}/{self.name}"
 
 
-class Layer(Struct, frozen=True):
+class Layer(Struct, frozen=True, omit_defaults=True):
     """A pack resolved for one cluster. `spec` holds the kind's own parameters with variables filled in; `files` (path, oid) pairs the
     render reads; `context` what `${{ }}` means in those files. `digest` covers all of it and nothing of the revision; `role` says
-    what it is for the cluster: the three host layers, the namespaces inside, or a pack."""
+    what it is for the cluster: the three host layers, the namespaces inside, or a pack. Defaults are left out of the digest: hooks
+    run anew where it changes, and a new field must not do that."""
 
     name: str
     target: Target
@@ -102,11 +103,12 @@ class Bundle(Struct, frozen=True):
 
 class Desired(Struct, frozen=True):
     """A layer rendered: the objects it wants. `unplaced`: those of kinds whose scope is not known yet; they wait
-    (A2)."""
+    (A2). `hooks`: what its chart wants to run before and after (K7)."""
 
     layer: Layer
     objects: tuple[Object, ...]
     unplaced: tuple[Object, ...] = ()
+    hooks: tuple[Object, ...] = ()
 
 
 class Observed(Struct, frozen=True):
@@ -171,6 +173,7 @@ class Change:
     `desired` is the object to send for create, configure, adopt and replace; `strays` are the paths whose ownership has to be
     taken first, so that sending the object removes them; `after` are objects to be deleted that hold an allocation this one needs;
     they are deleted before it where the server requires that. `guard`: it guards a tenant, and is put back every time.
+    `hook`: the event that the object is a hook of; `turn`: when, among a layer's hooks, before (< 0) or after (> 0) its objects.
     """
 
     action: Action
@@ -188,6 +191,8 @@ class Change:
     strays: tuple[str, ...] = ()
     after: tuple[tuple[Target, ObjectRef], ...] = ()
     guard: bool = False
+    hook: str = ""
+    turn: int = 0
 
     @property
     def why(self) -> str:

@@ -14,14 +14,12 @@ from typing import Any
 from helm_python import Chart, HelmError, _native, validate_release_name
 
 from reconciler.errors import Stalled
-from reconciler.packs import archives, loader, schemas
+from reconciler.packs import archives, charthooks, loader, schemas
 from reconciler.packs.objects import Sourced
 from reconciler.packs.values import layered
 from reconciler.packs.wire import Job
 from reconciler.plan import apart
 
-_HOOK = "helm.sh/hook"
-_TESTS = frozenset({"test", "test-success", "test-failure"})
 _DEFAULT_NAMESPACE = "default"
 _MESSAGE = 600
 _SHOWN = 5
@@ -34,7 +32,7 @@ _MADE_UP = (
 
 
 def render(job: Job) -> list[Sourced]:
-    """The chart's CRDs, then its objects, each with the file it comes from; no notes, no tests, no hooks.
+    """The chart's CRDs, then its objects and the hooks that are run, each with the file it comes from; no notes, no tests.
 
     Raises Stalled: RenderFailed, ChartInvalid, HooksRefused (lists them), NonDeterministicChart, KubeVersionUnsupported.
     """
@@ -56,7 +54,7 @@ def render(job: Job) -> list[Sourced]:
 
 def _kept(printed: Mapping[str, str], hooks: str) -> list[Sourced]:
     """What of a render becomes objects. Only that is compared for determinism (K8)."""
-    return list(_without_hooks(_documents(printed), hooks))
+    return list(charthooks.kept(_documents(printed), hooks))
 
 
 def _chart_files(job: Job) -> dict[str, bytes]:
@@ -134,27 +132,6 @@ def _documents(printed: Mapping[str, str]) -> Iterator[Sourced]:
     for path, text in printed.items():
         if not path.endswith("/NOTES.txt") and text.strip():
             yield from ((path, document) for document in loader.load(text, path))
-
-
-def _without_hooks(documents: Iterator[Sourced], policy: str) -> Iterator[Sourced]:
-    """Leaves out tests always and other hooks where `policy` is Ignore. Raises Stalled(HooksRefused) otherwise."""
-    refused = []
-    for source, document in documents:
-        hooks = _hooks(document)
-        if not hooks:
-            yield source, document
-        elif policy != "Ignore" and not hooks <= _TESTS:
-            refused.append(f"{document.get('kind')} {document['metadata'].get('name')} ({', '.join(sorted(hooks))})")
-    if refused:
-        hint = "hooks: Ignore leaves them out; write what they do as objects of the pack"
-        raise Stalled(f"the chart has hooks: {'; '.join(refused)}", reason="HooksRefused", hint=hint)
-
-
-def _hooks(document: Any) -> frozenset[str]:
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    value = str(annotations.get(_HOOK, "")) if isinstance(annotations, dict) else ""
-    return frozenset(part.strip() for part in value.split(",") if part.strip())
 
 
 def _unlike(first: list[Sourced], second: list[Sourced]) -> Stalled:

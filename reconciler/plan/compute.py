@@ -5,9 +5,10 @@ desired + observed + inventory -> changes in apply order, and the consent their 
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.model import DESTRUCTIVE, GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan, replace
-from reconciler.plan import allocations, consent, drift, once, order, prune
+from reconciler.model import DESTRUCTIVE, GUARDS, Bundle, Change, Desired, InventoryEntry, Observed, Plan, Ran, replace
+from reconciler.plan import allocations, consent, drift, hook_changes, once, order, prune
 from reconciler.plan.compare import UNSERVED, Wanted, compare
+from reconciler.plan.hooks import Ground
 from reconciler.plan.kinds import GONE, made_by_kubernetes
 from reconciler.plan.mark import entries_of, ours, ref_of
 from reconciler.plan.request import request
@@ -17,6 +18,7 @@ ENDED = "Ended"
 LATER = "known after the control plane is up"
 NO_KIND = "KindMissing"
 LATER_KIND = "known after the server has this kind"
+NO_HOOKS: Mapping[str, Ran] = {}
 
 
 def compute(
@@ -31,6 +33,7 @@ def compute(
     now: float = 0.0,
     consented: frozenset[str] = DESTRUCTIVE,
     absent: frozenset[Key] = frozenset(),
+    hooks: Mapping[str, Ran] = NO_HOOKS,
 ) -> Plan:
     """The plan of one cluster; same inputs, equal plan, whatever order they come in.
 
@@ -38,13 +41,14 @@ def compute(
     NotObserved and never taken as absent. A live object without `merged` needed no dry-run (`plan.suspects`) and is
     unchanged. `unknown`: layers that could not be rendered or read, with the reason; nothing is deleted on their
     targets. `now` (seconds) matters to tombstones alone: before they are due, what they would delete is held.
-    `consented`: the actions that need a consent. `absent`: what must go because the cluster sleeps.
+    `consented`: the actions that need a consent. `absent`: what must go because the cluster sleeps. `hooks`: what ran of each layer,
+    this observation included (`hooks.advanced`).
     """
     listed = {(entry.target, entry.ref): entry for entry in inventory}
     entries = entries_of(inventory, observed)
     wanted = [] if bundle.tombstone else list(_wanted(bundle, desired, observed, entries))
     made = [_decide(one, bundle, salt, nonce) for one in wanted if one.layer.name not in unknown]
-    kept = {one.key for one in wanted}
+    kept = {one.key for one in wanted} | (set() if bundle.tombstone else hook_changes.keys(desired))
     made += [] if bundle.tombstone else _unplaced(desired, unknown)
     known = frozenset(one.layer.name for one in desired if not one.unplaced) - unknown.keys()
     gone = [entry for key, entry in sorted(listed.items()) if key not in kept]
@@ -53,7 +57,8 @@ def compute(
     pruned = list(prune.changes(bundle, gone, observed, known, same, nonce, now))
     pruned += prune.tenants(bundle, claimed, observed, absent)
     made, pruned = allocations.arranged(made, pruned, observed)
-    ordered = order.arranged(made, pruned, bundle.layers)
+    ground = Ground(bundle, desired, observed, entries, frozenset(unknown), nonce, now)
+    ordered = order.arranged([*made, *hook_changes.changes(ground, hooks)], pruned, bundle.layers)
     return Plan(bundle.cluster, bundle.revision, ordered, consent.of(ordered, consented), _told(unknown, bundle))
 
 

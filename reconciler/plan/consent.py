@@ -6,12 +6,20 @@ from collections.abc import Iterable
 
 from reconciler.model import DESTRUCTIVE, TENANTS, Change, Consent
 
+PRECIOUS = frozenset({"CustomResourceDefinition", "Namespace", "PersistentVolume", "PersistentVolumeClaim"})
+
 
 def of(changes: Iterable[Change], actions: frozenset[str] = DESTRUCTIVE) -> Consent:
     """The consent a plan needs: one line "target ref uid action" per change of these actions, sorted, and their SHA-256 in hex;
-    an empty set has an empty digest. Pods that go because their cluster sleeps need none: the engine makes them again (O3)."""
-    items = tuple(sorted(line(one) for one in changes if one.action in actions and one.reason != TENANTS))
+    an empty set has an empty digest."""
+    items = tuple(sorted(line(one) for one in changes if one.action in actions and needed(one)))
     return Consent(items, digest(items))
+
+
+def needed(change: Change) -> bool:
+    """Whether a change that destroys needs a consent. Pods that go because their cluster sleeps need none: the engine makes them
+    again (O3). What a chart's hook made goes by the chart's own word (K7), unless it may hold data or other objects."""
+    return change.reason != TENANTS and (not change.hook or change.ref.kind in PRECIOUS)
 
 
 def line(change: Change) -> str:

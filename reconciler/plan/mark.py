@@ -22,15 +22,20 @@ LABEL = re.compile(r"[^A-Za-z0-9_.-]+")
 REFS = 8192  # names kept: a pass asks for each about ten times, and one value for all makes every look into a mapping cheap
 
 
+def domain(nested: bool) -> str:
+    """The domain of the keys of our marks."""
+    return INSIDE if nested else HOST
+
+
 def mark(obj: Object, *, cluster: str, layer: str, nonce: str, nested: bool) -> Object:
     """A copy that carries our marks. A Secret's `stringData` becomes `data`, as the server would make it: only then do its
     field paths stay comparable."""
-    domain = INSIDE if nested else HOST
+    where = domain(nested)
     metadata = obj["metadata"]
-    ours = {f"{domain}/cluster": cluster, f"{domain}/layer": label(layer)}
+    ours = {f"{where}/cluster": cluster, f"{where}/layer": label(layer)}
     managed_by = {f"{INSIDE}/managed-by": "nidus"} if nested else {MANAGED_BY: "nidus"}
     labels = {**(metadata.get("labels") or {}), **managed_by, **ours}
-    annotations = {**(metadata.get("annotations") or {}), f"{domain}/nonce": nonce}
+    annotations = {**(metadata.get("annotations") or {}), f"{where}/nonce": nonce}
     marked = {**obj, "metadata": {**metadata, "labels": labels, "annotations": annotations}}
     if obj["kind"] == "Secret" and obj["apiVersion"] == "v1" and "stringData" in obj:
         marked["data"] = {**(obj.get("data") or {}), **_encoded(marked.pop("stringData") or {})}
@@ -52,14 +57,14 @@ def is_mark(path: str) -> bool:
 def marked(obj: Object, *, cluster: str, nonce: str, nested: bool) -> bool:
     """Whether a live object has our marks with this nonce and was applied by us (A3: an intended entry then becomes
     owned)."""
-    domain = INSIDE if nested else HOST
+    where = domain(nested)
     metadata = obj["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     return (
         labels.get(f"{INSIDE}/managed-by" if nested else MANAGED_BY) == "nidus"
-        and labels.get(f"{domain}/cluster") == cluster
+        and labels.get(f"{where}/cluster") == cluster
         and nonce != ""
-        and annotations.get(f"{domain}/nonce") == nonce
+        and annotations.get(f"{where}/nonce") == nonce
         and any(entry.get("manager") == "nidus" for entry in metadata.get("managedFields") or ())
     )
 

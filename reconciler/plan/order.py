@@ -24,10 +24,15 @@ def arranged(wanted: Iterable[Change], pruned: Iterable[Change], layers: Sequenc
     at = HOST_LAYERS | {layer.name: index for index, layer in enumerate(layers)}
     last = len(at)
 
-    def place(change: Change) -> tuple[int, int, str, ObjectRef]:
-        return at.get(change.layer, last), rank(change.ref), change.layer, change.ref
+    def place(change: Change) -> tuple[int, int, int, str, ObjectRef]:
+        return at.get(change.layer, last), change.turn, rank(change.ref), change.layer, change.ref
 
     return (*sorted(wanted, key=place), *sorted(pruned, key=place, reverse=True))
+
+
+def defines(ref: ObjectRef) -> bool:
+    """Whether it is a CustomResourceDefinition."""
+    return (ref.group, ref.kind) == ("apiextensions.k8s.io", "CustomResourceDefinition")
 
 
 def rank(ref: ObjectRef) -> int:

@@ -1,0 +1,34 @@
+"""Which documents of a chart are hooks, and which of those are kept (K7)."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from reconciler.errors import Stalled
+from reconciler.packs.objects import Sourced
+
+HOOK = "helm.sh/hook"
+TESTS = frozenset({"test", "test-success", "test-failure"})
+RUN = frozenset(f"{when}-{what}" for when in ("pre", "post") for what in ("install", "upgrade", "delete"))
+_PLAIN = frozenset({"crd-install"})  # of Helm 2: a definition, which is an object like others
+
+
+def kept(documents: Iterable[Sourced], policy: str) -> Iterator[Sourced]:
+    """The documents that become objects, and with policy Run the hooks that may run. Tests are left out always, and with Ignore all
+    hooks. Raises Stalled(HooksRefused) naming the hooks where the policy is Refuse."""
+    refused = []
+    for source, document in documents:
+        found = _events(document)
+        if not found or found == _PLAIN or (policy == "Run" and found & RUN):
+            yield source, document
+        elif policy == "Refuse" and not found <= TESTS:
+            refused.append(f"{document.get('kind')} {document['metadata'].get('name')} ({', '.join(sorted(found))})")
+    if refused:
+        hint = "hooks: Run runs them as Helm does, hooks: Ignore leaves them out"
+        raise Stalled(f"the chart has hooks: {'; '.join(refused)}", reason="HooksRefused", hint=hint)
+
+
+def _events(document: Any) -> frozenset[str]:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    value = str(annotations.get(HOOK, "")) if isinstance(annotations, dict) else ""
+    return frozenset(part.strip().lower() for part in value.split(",") if part.strip())

@@ -1,0 +1,246 @@
+"""The hooks of a chart (K7): which of them run, in which order, and what became of each. Pure.
+
+A layer's hooks run once for each digest of the layer, as Helm runs them once for each install or upgrade (Helm 3,
+pkg/action/hooks.go): by weight, then by kind in Helm's order, then by name. What ran is in the cluster's record (`Ran`); what an
+object says of itself (its UID and the annotation `hook`) is read back where the record does not know yet.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from reconciler.health.reading import condition, section
+from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, ObjectRef, Observed, Ran, Result, replace
+from reconciler.plan import once
+from reconciler.plan.mark import Key, domain, ours, ref_of
+
+EVENT, WEIGHT, POLICY = "helm.sh/hook", "helm.sh/hook-weight", "helm.sh/hook-delete-policy"
+BEFORE, SUCCEEDED, FAILED = "before-hook-creation", "hook-succeeded", "hook-failed"
+DONE, BEGUN, BROKE = "done", "begun", "failed: "
+EXPIRED = "it failed, and its ttlSecondsAfterFinished removed it"
+DEFINITION = ("apiextensions.k8s.io", "CustomResourceDefinition")
+_WAITED = frozenset({("batch", "Job"), ("", "Pod")})
+_KINDS = """
+    PriorityClass Namespace NetworkPolicy ResourceQuota LimitRange PodSecurityPolicy PodDisruptionBudget ServiceAccount Secret
+    SecretList ConfigMap StorageClass PersistentVolume PersistentVolumeClaim CustomResourceDefinition ClusterRole ClusterRoleList
+    ClusterRoleBinding ClusterRoleBindingList Role RoleList RoleBinding RoleBindingList Service DaemonSet Pod
+    ReplicationController ReplicaSet Deployment HorizontalPodAutoscaler StatefulSet Job CronJob IngressClass Ingress APIService
+    MutatingWebhookConfiguration ValidatingWebhookConfiguration
+"""
+_ORDER = {kind: index for index, kind in enumerate(_KINDS.split())}
+"""Helm's order of kinds (pkg/release/util/kind_sorter.go, InstallOrder); others come last, by name."""
+
+
+class Hook(Struct, frozen=True):
+    """One hook object for one event. `policies`: when it is deleted."""
+
+    event: str
+    ref: ObjectRef
+    obj: Object
+    weight: int
+    policies: frozenset[str]
+
+    @property
+    def key(self) -> str:
+        """Its name in the record."""
+        return f"{self.event} {self.ref}"
+
+
+class Ground(Struct, frozen=True):
+    """What a pass knows of a cluster. `entries`: the inventory by key; `dark`: layers that could not be rendered or read; `nonce`
+    marks its objects (A3); `now` in seconds since the epoch."""
+
+    bundle: Bundle
+    desired: Sequence[Desired]
+    observed: Mapping[Key, Observed]
+    entries: Mapping[Key, InventoryEntry]
+    dark: frozenset[str]
+    nonce: str
+    now: float
+
+
+def run_by(layer: Layer) -> bool:
+    """Whether the layer's chart may have hooks that are run."""
+    return layer.kind == "helm" and layer.spec.get("hooks") == "Run"
+
+
+def split(layer: Layer, objects: Sequence[Object]) -> tuple[list[Object], list[Object]]:
+    """A layer's rendered objects: those it consists of, and its hooks."""
+    if not run_by(layer):
+        return list(objects), []
+    found = [(one, bool(events(one))) for one in objects]
+    return [one for one, hook in found if not hook], [one for one, hook in found if hook]
+
+
+def events(obj: Object) -> frozenset[str]:
+    """The events that an object is a hook of. A definition of Helm 2 (`crd-install`) is an object like others."""
+    return frozenset(_words(obj, EVENT)) - {"crd-install"}
+
+
+def of(objects: Iterable[Object], event: str) -> list[Hook]:
+    """The hooks of an event in their order."""
+    found = [
+        Hook(event, ref_of(one), one, _weight(one), frozenset(_words(one, POLICY)) or frozenset({BEFORE}))
+        for one in objects
+        if event in events(one)
+    ]
+    last = len(_ORDER)
+    return sorted(found, key=lambda one: (one.weight, _ORDER.get(one.ref.kind, last), one.ref.kind, one.ref.name))
+
+
+def waited(ref: ObjectRef) -> bool:
+    """Whether a hook of this kind is done only when it ran to its end; others are done once they are applied."""
+    return (ref.group, ref.kind) in _WAITED
+
+
+def phases(one: Desired, ran: Ran) -> tuple[list[Hook], list[Hook]]:
+    """The hooks before and after the layer's own objects, for what `ran` is about."""
+    return of(one.hooks, f"pre-{ran.event}"), of(one.hooks, f"post-{ran.event}")
+
+
+def concerned(desired: Iterable[Desired]) -> bool:
+    """Whether any layer has hooks."""
+    return any(one.hooks for one in desired)
+
+
+def pending(desired: Iterable[Desired], known: Mapping[str, Ran]) -> list[Key]:
+    """The hook objects to be read besides the inventory: those of layers whose hooks have not all run."""
+    return [
+        (one.layer.target, ref_of(item))
+        for one in desired
+        if not _over(known.get(one.layer.name), one.layer)
+        for item in one.hooks
+    ]
+
+
+def advanced(ground: Ground, known: Mapping[str, Ran]) -> Mapping[str, Ran]:
+    """What ran of each layer, with what was observed now: to be recorded before anything is done because of it. Layers that could
+    not be read stay as they were; what is known of layers that are no more goes."""
+    if ground.bundle.tombstone is not None or not (known or concerned(ground.desired)):
+        return known
+    desired = {one.layer.name: one for one in ground.desired if one.layer.name not in ground.dark}
+    found: dict[str, Ran] = {}
+    for layer in ground.bundle.layers:
+        one, before = desired.get(layer.name), known.get(layer.name)
+        ran = before if one is None else _current(one, before, ground)
+        if ran is not None:
+            found[layer.name] = ran if one is None else _seen(one, ran, ground)
+    return found
+
+
+def recorded(known: Mapping[str, Ran], desired: Sequence[Desired], results: Sequence[Result]) -> Mapping[str, Ran]:
+    """What ran, with the results of this pass."""
+    found = dict(known)
+    for result in results:
+        change = result.change
+        ran = found.get(change.layer)
+        if change.hook and ran is not None and not ran.over and (step := _step(result, desired)):
+            found[change.layer] = replace(ran, steps={**ran.steps, f"{change.hook} {change.ref}": step})
+    return found
+
+
+def stamp(hook: Hook, ran: Ran, *, nested: bool) -> Object:
+    """The object as it is applied: it says which run it belongs to."""
+    metadata = hook.obj["metadata"]
+    notes = {**(metadata.get("annotations") or {}), f"{domain(nested)}/hook": f"{ran.run} {hook.event}"}
+    return {**hook.obj, "metadata": {**metadata, "annotations": notes}}
+
+
+def of_run(seen: Observed, hook: Hook, ran: Ran) -> bool:
+    """Whether the live object was made for this run of this hook."""
+    notes = section(seen.live or {}, "metadata", "annotations")
+    return notes.get(f"{domain(bool(seen.target.nested))}/hook") == f"{ran.run} {hook.event}"
+
+
+def verdict(ref: ObjectRef, live: Object, timeout: float, now: float) -> tuple[str, str]:
+    """What became of a hook that is there: DONE, BEGUN, or BROKE with the reason. Only a hook that failed by itself
+    cannot end well any more."""
+    if not waited(ref):
+        return DONE, ""
+    status = section(live, "status")
+    if condition(live, "Complete").get("status") == "True" or status.get("phase") == "Succeeded":
+        return DONE, ""
+    failed = condition(live, "Failed")
+    if failed.get("status") == "True" or status.get("phase") == "Failed":
+        return BROKE, ""
+    late = now > deadline(live, timeout)
+    return (BROKE, f"not complete after {timeout:.0f} s") if late else (BEGUN, "")
+
+
+def deadline(live: Object, timeout: float) -> float:
+    """Until when a hook that is there may take, in seconds since the epoch: by the API server's own time of its making."""
+    try:
+        return datetime.fromisoformat(str(live["metadata"].get("creationTimestamp"))).timestamp() + timeout
+    except ValueError:
+        return float("inf")
+
+
+def _words(obj: Object, name: str) -> list[str]:
+    notes = section(obj, "metadata", "annotations")
+    return [word for part in str(notes.get(name) or "").split(",") if (word := part.strip().lower())]
+
+
+def _weight(obj: Object) -> int:
+    """As Helm reads it: what is no number counts as 0."""
+    try:
+        return int(str(section(obj, "metadata", "annotations").get(WEIGHT) or "0").strip())
+    except ValueError:
+        return 0
+
+
+def _over(ran: Ran | None, layer: Layer) -> bool:
+    return ran is not None and ran.over and ran.digest == layer.digest
+
+
+def _current(one: Desired, known: Ran | None, ground: Ground) -> Ran | None:
+    """The run of the layer's digest, None where nothing is to run. A layer is installed once all hooks of an install ran; until then
+    a later digest is installed, too."""
+    layer = one.layer
+    if not one.hooks or (known is not None and known.digest == layer.digest):
+        return known if one.hooks else None
+    if known is not None:
+        installed = known.over or known.event == "upgrade"
+    else:
+        installed = any(entry.layer == layer.name and entry.state == "owned" for entry in ground.entries.values())
+    run = hashlib.sha256(f"{layer.name} {layer.digest} {ground.now}".encode()).hexdigest()[:12]
+    ran = Ran(layer.digest, "upgrade" if installed else "install", run)
+    return ran if any(phases(one, ran)) else None
+
+
+def _seen(one: Desired, ran: Ran, ground: Ground) -> Ran:
+    if ran.over:
+        return ran
+    hooks = [hook for phase in phases(one, ran) for hook in phase]
+    steps = dict(ran.steps)
+    for hook in hooks:
+        step = "" if steps.get(hook.key, BEGUN) != BEGUN else _found(hook, ran, (one.layer.target, hook.ref), ground)
+        steps |= {hook.key: step} if step else {}
+    over = all(steps.get(hook.key) == DONE for hook in hooks)
+    return replace(ran, steps={}, over=True) if over else replace(ran, steps=steps)
+
+
+def _found(hook: Hook, ran: Ran, key: Key, ground: Ground) -> str:
+    """What an observation says of a hook, "" for nothing. One that was begun and that its ttl removed has ended."""
+    seen, entry = ground.observed.get(key), ground.entries.get(key)
+    if seen is None or seen.unknown:
+        return ""
+    if seen.live is None:
+        ended = entry.once if entry is not None and ran.steps.get(hook.key) == BEGUN else ""
+        return ended and (BROKE + EXPIRED if ended.endswith(once.FAILED) else DONE)
+    if not ours(entry, seen, ground.bundle.cluster, ground.nonce) or not of_run(seen, hook, ran):
+        return ""
+    return DONE if verdict(hook.ref, seen.live, 0.0, 0.0)[0] == DONE else BEGUN
+
+
+def _step(result: Result, desired: Sequence[Desired]) -> str:
+    """What the record says of a hook after a result, "" where that is nothing new. A failure is kept where the hook is deleted for it."""
+    change = result.change
+    if result.outcome in ("created", "configured", "replaced"):
+        return BEGUN if waited(change.ref) else DONE
+    if result.reason != "HookFailed" or result.outcome != "failed":
+        return ""
+    hooks = (one.hooks for one in desired if one.layer.name == change.layer)
+    policies = [hook.policies for objects in hooks for hook in of(objects, change.hook) if hook.ref == change.ref]
+    return BROKE + result.error[:500] if any(FAILED in one for one in policies) else ""
