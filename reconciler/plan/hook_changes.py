@@ -11,8 +11,12 @@ from reconciler.plan.hooks import BEFORE, BROKE, DEFINITION, DONE, FAILED, SUCCE
 from reconciler.plan.mark import Key, ours, ref_of
 from reconciler.plan.request import request
 
-MADE, RUNNING, BROKEN, RAN = "Hook", "HookRunning", "HookFailed", "HookRan"
-EXISTS, LATER = "HookExists", "HookLater"
+HOOK = "Hook"
+RUNNING = "HookRunning"
+BROKEN = "HookFailed"
+RAN = "HookRan"
+OBSTRUCTED = "HookExists"
+ONCE_MORE = "HookLater"
 OBSTACLE = f"an earlier run left it, and its helm.sh/hook-delete-policy does not say {BEFORE}: delete it in the cluster"
 
 
@@ -39,7 +43,7 @@ def _layer(one: Desired, ran: Ran | None, ground: Ground) -> Iterator[Change]:
         yield (
             change
             if key not in told
-            else replace(change, action="skip", reason=LATER, detail=change.hook, desired=None)
+            else replace(change, action="skip", reason=ONCE_MORE, detail=change.hook, desired=None)
         )
         told.add(key)
     for ref in dict.fromkeys(map(ref_of, one.hooks)):
@@ -98,7 +102,7 @@ def _open(change: Change, one: Desired, hook: Hook, ran: Ran, ground: Ground) ->
         return replace(change, action="skip", reason="NotObserved")
     if seen.live is None:
         flags = ("known after apply",) if seen.unknown else ()
-        return replace(change, action="create", reason=MADE, detail=told, flags=flags, desired=body)
+        return replace(change, action="create", reason=HOOK, detail=told, flags=flags, desired=body)
     if not _mine(change, seen, ground):
         return replace(change, action="hold", reason="NotOwner")
     change = replace(change, uid=seen.uid, desired=body, detail=told)
@@ -112,10 +116,10 @@ def _again(change: Change, hook: Hook, seen: Observed, ran: Ran) -> Change:
     if hooks.of_run(seen, hook, ran):
         return replace(change, reason=RUNNING)
     if _kind(hook.ref) == DEFINITION:
-        return replace(change, action="configure", reason=MADE)
+        return replace(change, action="configure", reason=HOOK)
     if BEFORE in hook.policies:
-        return replace(change, action="replace", reason=MADE, detail=f"{change.detail}; made anew for this run")
-    return replace(change, action="skip", reason=EXISTS, detail=OBSTACLE, flags=(OBSTACLE,), desired=None)
+        return replace(change, action="replace", reason=HOOK, detail=f"{change.detail}; made anew for this run")
+    return replace(change, action="skip", reason=OBSTRUCTED, detail=OBSTACLE, flags=(OBSTACLE,), desired=None)
 
 
 def _goes(hook: Hook, policy: str, ran: Ran, key: Key, ground: Ground) -> bool:
