@@ -55,6 +55,7 @@ class Shared:
         self._certificate.include([engine.name, f"{engine.name}.{engine.namespace}"])  # short: hundreds share it
         self._by_name[engine.name] = engine
         self._engines.outer.subscribe(engine, self._syncer.host_changed)
+        self._syncer.look_again(f"{engine.name}-")
         announce(self._host_of(engine), tenancy, self._plane)
 
     def stop(self, engine: Engine, pods: list[str]) -> None:

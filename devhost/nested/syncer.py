@@ -56,6 +56,12 @@ class Syncer:
         for copy in (*self._copies.values(), self._spaces):
             copy.start()
 
+    def look_again(self, prefix: str) -> None:
+        """Sync every object of the namespaces that begin so: their engine starts again, and the host may have lost their pods."""
+        for kind, copy in self._copies.items():
+            for namespace, name in [key for key in list(copy.items) if key[0].startswith(prefix)]:
+                self._workers.add((kind, namespace, name))
+
     def host_changed(self, kind: str, key: tuple[str, str]) -> None:
         """An object on the host changed whose origin inside is `key`."""
         self._workers.add((kind, *key))
