@@ -18,6 +18,7 @@ VERBS: dict[str, str] = {
     "plan": "show what a sync would do, against the live state",
     "changes": "open change requests, and what merging each would do",
     "render": "print the manifests of one nested cluster from a folder, without a cluster",
+    "lock": "write nidus.lock.yaml: what charts and addresses from elsewhere are, by digest",
     "sync": "sync now: wake the controller, or do one sync if none runs",
     "status": "sources and nested clusters, at a glance",
     "why": "what keeps a nested cluster from being Ready, and what to do",

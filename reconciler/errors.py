@@ -5,7 +5,8 @@ they enter, and redacted there.
     ├── Stalled            only a human or a new commit can fix it; nothing is retried
     │   └── UsageError     the command line or the configuration is wrong: exit code 64
     ├── Retry              try again after a pause
-    │   └── Unavailable    Git or an API server did not answer
+    │   ├── Unavailable    Git or an API server did not answer
+    │   └── Fetching       content from elsewhere is not here yet
     ├── LeaseLost          this process must not write any more (H1)
     └── ApiError           one answer of a Kubernetes API, classified by `kube.errors` (A6)
 
@@ -74,6 +75,10 @@ class Retry(NidusError):
 
 class Unavailable(Retry):
     """The other side did not answer in time, or not at all."""
+
+
+class Fetching(Retry):
+    """Content from elsewhere is not here yet: its layer waits, and is woken (K3)."""
 
 
 class LeaseLost(NidusError):

@@ -28,6 +28,7 @@ from reconciler.spec import semver, units
 
 LARGEST = units.size(Limits().file)  # bytes of the configuration file
 SHOWN = 20  # mistakes of it that are told: a running controller writes them into status objects and Events
+CONTENT = "content"  # the store of content from elsewhere, below the data folder
 FILES = Path("/etc/nidus")  # where deploy/controller.yaml mounts what is read
 
 
@@ -162,6 +163,9 @@ def _named(spec: ControllerSpec) -> Iterator[tuple[str, str]]:
         yield from ((f"source {source.name}: forge.{key}", name) for key, name in keys.items() if name)
         for name in source.webhook.secret_files if source.webhook else ():
             yield f"source {source.name}: webhook.secretFiles", name
+    for index, one in enumerate(spec.content.allow):
+        keys = {"caFile": one.ca_file, "usernameFile": one.username_file, "passwordFile": one.password_file}
+        yield from ((f"content.allow[{index}].{key}", name) for key, name in keys.items() if name)
 
 
 def _below(name: str, folders: Sequence[Path]) -> bool:
@@ -257,6 +261,11 @@ def _contents(folder: Path) -> list[tuple[str, str, bytes]]:
         content = file.read_bytes()
         found.append((file.relative_to(folder).as_posix(), "engine:" + hashlib.sha256(content).hexdigest(), content))
     return found
+
+
+def content_folder() -> Path:
+    """Where content from elsewhere is kept, by the controller and by commands."""
+    return _data_folder() / CONTENT
 
 
 def _data_folder() -> Path:

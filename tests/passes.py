@@ -38,6 +38,7 @@ from reconciler.model import (
     Rules,
     Target,
 )
+from reconciler.packs.content import Content
 from reconciler.report import Reporter
 from reconciler.report.view import ConditionView
 from schemas import crds
@@ -70,6 +71,7 @@ class Fleet:
     """One controller without threads of its own. `host` and `nested` are its servers; `down`: nested clusters that nobody can
     connect to, `bugs`: those whose passes meet an error that is none of ours, `deaf`: those whose watch has gone silent,
     `forgotten`: those whose connections, breaker and watches the process was told to drop.
+    `content` is the product's, of what comes from elsewhere.
     `cached`: passes read the host through the product's cache, which hears between passes what its watches say."""
 
     def __init__(self, rules: Rules = RULES, *, cached: bool = False) -> None:
@@ -86,6 +88,7 @@ class Fleet:
         self.watched: set[str] = set()
         self.forgotten: list[str] = []
         self.unwatchable: set[str] = set()
+        self.content: Content | None = None
         self._quotas: set[tuple[str, str]] = set()
         self._nonces = itertools.count(1)
         self._install()
@@ -311,7 +314,7 @@ class Fleet:
         host = self._client(self.host)
         seen = host.doubting(self.cache.doubt) if self.cache is not None else host
         targets: Any = _Targets(lambda target, namespace: self._target(target, bundle))
-        renders: Any = Renders(self.git.blobs)
+        renders: Any = Renders(self.git.blobs, self.content)
         return watches.reader(bundle, seen, targets, renders, _NONE, FACTS, self.cache)
 
     def _target(self, target: Target, bundle: Bundle) -> Client:

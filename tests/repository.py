@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from reconciler.errors import Stalled
-from reconciler.model import Content, HostFacts, Layer, Limits, Object, Revision, Rules, Snapshot, replace
+from reconciler.model import OID, Content, HostFacts, Layer, Limits, Object, Revision, Rules, Snapshot, replace
 from reconciler.packs import KINDS, apis
+from reconciler.packs.content import Content as Elsewhere
 from reconciler.packs.wire import Job
 from reconciler.packs.worker import answer
 from reconciler.spec import config as configuration
@@ -70,14 +71,21 @@ class Repository:
 class Renders:
     """What `watches.reader` uses of packs.render.Renderer, in this process."""
 
-    def __init__(self, blobs: Mapping[str, bytes]) -> None:
-        self._blobs = blobs
+    def __init__(self, blobs: Mapping[str, bytes], content: Elsewhere | None = None) -> None:
+        self._blobs, self._content = blobs, content
 
-    def asks(self, layer: Layer, read: Any) -> bool:
-        return layer.kind == "helm" and apis.asked({path: self._blobs[oid] for path, oid in layer.files})
+    def asks(self, layer: Layer, read: Any, owner: Any) -> bool:
+        found = self._files(layer)
+        return layer.kind == "helm" and apis.asked({path: found[oid] for path, oid in layer.files})
 
     def render(self, layer: Layer, read: Any, *, api_versions: tuple[str, ...] = (), **more: Any) -> tuple[Object, ...]:
-        return render(layer, self._blobs, api_versions)
+        return render(layer, self._files(layer), api_versions)
+
+    def _files(self, layer: Layer) -> Mapping[str, bytes]:
+        elsewhere = [oid for _, oid in layer.files if oid.startswith(OID)]
+        if not elsewhere or self._content is None:
+            return self._blobs
+        return {**self._blobs, **self._content.read(elsewhere, layer.target.nested)}
 
 
 def render(layer: Layer, blobs: Mapping[str, bytes], api_versions: tuple[str, ...] = ()) -> tuple[Object, ...]:

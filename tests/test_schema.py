@@ -172,7 +172,7 @@ def test_documents_with_every_kind_of_field_are_sound_and_convert(kind: str) -> 
             Code.MISSING_FIELD,
             "exactly one of manifests, helm",
         ),
-        ("ClusterProfile", "/spec/packs/0/manifests", {}, Code.MISSING_FIELD, "at least one of files, objects"),
+        ("ClusterProfile", "/spec/packs/0/manifests", {}, Code.MISSING_FIELD, "at least one of files, urls, objects"),
         ("ClusterProfile", "/spec/version", "1.2", Code.WRONG_VALUE, "write 1.2.0"),
         ("ControllerConfig", "/spec/charts", {}, Code.UNSUPPORTED, "not supported in this version"),
     ],

@@ -167,6 +167,8 @@ def _stuck(layer: Layer, gathered: Gathered, layers: Mapping[str, LayerStatus]) 
     """The state of a layer that cannot be applied in this pass; None where it may start."""
     if layer.name in gathered.broken:
         return standing.failed(layer, gathered.broken[layer.name])
+    if layer.name in gathered.fetching:
+        return standing.waiting(layer, gathered.fetching[layer.name])
     if layer.target in gathered.unreachable:
         return standing.unknown(layer, gathered.unreachable[layer.target])
     if layer.target in gathered.down:

@@ -18,6 +18,7 @@ from reconciler.inventory.reviews import Reviews
 from reconciler.kube.client import Client
 from reconciler.model import ForgeConfig, Held, SourceConfig
 from reconciler.packs.blobs import beside
+from reconciler.packs.content import Content
 from reconciler.packs.render import Renderer
 from reconciler.plan import render_change, render_json, render_text, summary
 from reconciler.plan.lines import Style
@@ -44,7 +45,9 @@ class ChangeLoops:
         stop: threading.Event,
         reporter: Reporter,
         released: Callable[[str, Collection[str]], None] = lambda source, clusters: None,
+        content: Content | None = None,
     ) -> None:
+        self._content = content
         self._released, self._reporter = released, reporter
         self._settings, self._registry, self._watches, self._salt, self._stop = settings, registry, watches, salt, stop
         self._changes: dict[str, Changes] = {}
@@ -63,7 +66,7 @@ class ChangeLoops:
         records = self._records.load()
         for source in self._settings.config.sources:
             if source.forge is not None:
-                self._renderer = self._renderer or Renderer(workers=1)
+                self._renderer = self._renderer or Renderer(workers=1, content=self._content)
                 self._changes[source.name] = changes = self._made(source, source.forge, self._renderer)
                 changes.recall(records[source.name])
 

@@ -11,6 +11,7 @@ from reconciler.controller import (
     border,
     configuration,
     confinement,
+    contents,
     http,
     listeners,
     liveness,
@@ -68,15 +69,15 @@ class Service:
         self.host = self.bare.fenced(self.lease.fence)
         self.reporter = Reporter(self.host, config.namespace, settings.identity)
         self.reporter.metrics.leads(self.lease.held)
-        several = len(config.sources) > 1
-        self.queue = Queue(workers=config.workers, held=self._held, source=self._source_of, several=several)
-        self.renderer = Renderer(workers=2)
+        of = lambda cluster: self.registry.source_of(cluster)  # noqa: E731
+        self.queue = Queue(workers=config.workers, held=self._held, source=of, several=len(config.sources) > 1)
+        self.content = contents.opened(settings, self._woken)
+        self.renderer = Renderer(workers=2, content=self.content)
         self.sources: Sources | None = None
         self.watches: Watches | None = None
         self.workers: Workers | None = None
         self.changes: ChangeLoops | None = None
-        self._rounds: tuple[Rounds, ...] = ()
-        self._confined = confinement.UNKNOWN
+        self._rounds, self._confined = tuple[Rounds, ...](), confinement.UNKNOWN
         self._configuration = Configuration(settings)
         self.webhooks = listeners.webhooks(config.sources if listens else ())
 
@@ -125,8 +126,9 @@ class Service:
         salted = salt(self.host, config.namespace)
         self.workers = Workers(self.registry, self.queue, self._tools(store, watches, sources, salted), config.workers)
         self.changes = changes = ChangeLoops(
-            self.settings, self.host, self.registry, watches, salted, self._stop, self.reporter, sources.consented
-        )
+            self.settings, self.host, self.registry, watches, salted, self._stop, self.reporter, sources.consented,
+            self.content,
+        )  # fmt: skip
         changes.open()
         self._signs += (
             *(Sign(f"source {name}", SYNC_STALL, source.silent) for name, source in sources.following.items()),
@@ -207,6 +209,7 @@ class Service:
             stop()
         self.reporter.close()
         self.renderer.close()
+        self.content.close()
         self.lease.release(give_back=ended)
         self.host.close()
 
@@ -218,9 +221,6 @@ class Service:
     def _held(self, cluster: str) -> bool:
         """Whether the pass of a cluster waits: for its API server, or for a render."""
         return self.renderer.holds(cluster) or (self.watches is not None and self.watches.holds(cluster))
-
-    def _source_of(self, cluster: str) -> str:
-        return self.registry.source_of(cluster)
 
     def _woken(self, cluster: str) -> None:
         """An object of a cluster changed; "" = requests changed."""

@@ -71,7 +71,7 @@ def reader(
 
     def render(layer: Layer) -> tuple[Object, ...]:
         version = wanted if layer.target.nested else facts.version
-        served = kinds(layer.target, version) if renderer.asks(layer, read) else ()
+        served = kinds(layer.target, version) if renderer.asks(layer, read, owner) else ()
         return renderer.render(layer, read, host_version=version, api_versions=served, owner=owner)
 
     def kinds(target: Target, version: str) -> tuple[str, ...]:

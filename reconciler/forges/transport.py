@@ -2,9 +2,7 @@
 checked before anybody reads it (B9)."""
 
 import re
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,6 +18,7 @@ from msgspec import Struct, field
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from reconciler.deadline import Deadline
 from reconciler.errors import NidusError, Stalled, Unavailable
 
 T = TypeVar("T")
@@ -249,31 +248,18 @@ def _read(response: Any) -> bytes:
     return bytes(found)
 
 
-class _Ended:
-    """Closes a connection afterwards, and cuts it at the deadline, however slowly bytes come (M17). Failures become Unavailable."""
-
-    def __init__(self, connection: HTTPConnection, seconds: float) -> None:
-        self.sock: socket.socket | None = None  # once connected: the connection gives it to the answer
-        self._connection, self._seconds = connection, seconds
-        self._late = threading.Event()
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
+class _Ended(Deadline):
+    """A request to a forge; failures become Unavailable."""
 
     def __enter__(self) -> "_Ended":
-        self._timer.start()
+        self.begin()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._timer.cancel()
-        self._connection.close()
-        if self._late.is_set():  # whatever came: its end may be where it was cut
-            told = f"the forge does not answer within {self._seconds:g} s"
+        self.end()
+        if self.late:  # whatever came: its end may be where it was cut
+            told = f"the forge does not answer within {self.seconds:g} s"
             raise Unavailable(told, reason="ForgeUnreachable") from None
         if isinstance(error, HTTPError | HTTPException | OSError | ValueError):
             told = f"the forge cannot be reached ({type(error).__name__})"
             raise Unavailable(told, reason="ForgeUnreachable") from None
-
-    def _cut(self) -> None:
-        self._late.set()
-        with suppress(OSError, AttributeError):
-            (self.sock or self._connection.sock).shutdown(socket.SHUT_RDWR)

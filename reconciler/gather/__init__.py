@@ -26,7 +26,8 @@ class Gathered(Struct, frozen=True):
     """What a pass knows when it plans. `broken`: layer -> why it could not be rendered. `unreachable`: target -> why it did not
     answer; `down`: nested targets whose control plane is not up. `entries`: the inventory under the objects' real names, with
     what the engine of a removed or sleeping cluster left. `sleep`: whether it is to sleep; `absent`: what must go for that,
-    `staying` the pods of its engine that still run. `ran`: what ran of each layer's hooks, with what was observed now (K7)."""
+    `staying` the pods of its engine that still run. `ran`: what ran of each layer's hooks, with what was observed now (K7).
+    `fetching`: layer -> the content from elsewhere that it waits for."""
 
     desired: tuple[Desired, ...]
     observed: Mapping[Key, Observed]
@@ -38,12 +39,14 @@ class Gathered(Struct, frozen=True):
     absent: frozenset[Key] = frozenset()
     staying: tuple[ObjectRef, ...] = ()
     ran: Mapping[str, Ran] = field(default_factory=dict)
+    fetching: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def dark(self) -> dict[str, str]:
-        """Layer -> why its objects could not be read or rendered."""
+        """Layer -> why its objects could not be read, or are not known yet."""
         silent = {**self.down, **self.unreachable}
-        return {one.layer.name: silent[one.layer.target] for one in self.desired if one.layer.target in silent}
+        unread = {one.layer.name: silent[one.layer.target] for one in self.desired if one.layer.target in silent}
+        return {**unread, **self.fetching}
 
 
 def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> Gathered:
@@ -52,7 +55,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     bundle, record, host = assignment.bundle, assignment.state.record, Target(facts.host.name)
     situation = Situation(bundle, record, assignment.requests, now)
     sleeping = decide(situation)
-    rendered, broken = rendering.render(bundle, reader)
+    rendered, broken, fetching = rendering.render(bundle, reader)
     known = rendering.scopes(rendered, reader)
     desired = rendering.desired(bundle, rendered, known, record.nonce)
     entries = scope.settled(assignment.state.entries, known)
@@ -65,4 +68,6 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     observed, silent = dry_run(desired, objects, entries, assignment.memory.settled, reader)
     unreachable = {**seen.unreachable, **silent}
     goes = frozenset((one.target, one.ref) for one in absent.found)
-    return Gathered(desired, observed, broken, unreachable, seen.down, entries, sleeping, goes, absent.staying)
+    return Gathered(
+        desired, observed, broken, unreachable, seen.down, entries, sleeping, goes, absent.staying, fetching=fetching
+    )

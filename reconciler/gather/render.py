@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.errors import Retry, Stalled
+from reconciler.errors import Fetching, Retry, Stalled
 from reconciler.gather import scope
 from reconciler.gather.reader import Reader
 from reconciler.gather.scope import Scopes
@@ -12,16 +12,19 @@ from reconciler.plan import hooks, mark
 Rendered = list[tuple[Layer, tuple[Object, ...]]]
 
 
-def render(bundle: Bundle, reader: Reader) -> tuple[Rendered, dict[str, str]]:
-    """The rendered objects of every layer, and why other layers could not be rendered."""
+def render(bundle: Bundle, reader: Reader) -> tuple[Rendered, dict[str, str], dict[str, str]]:
+    """The rendered objects of every layer, why other layers could not be rendered, and for what content others wait (K3)."""
     rendered: Rendered = []
     broken: dict[str, str] = {}
+    fetching: dict[str, str] = {}
     for layer in bundle.layers:
         try:
             rendered.append((layer, reader.render(layer)))
+        except Fetching as error:
+            fetching[layer.name] = error.message
         except (Stalled, Retry) as error:
             broken[layer.name] = f"{error.reason}: {error.told}"
-    return rendered, broken
+    return rendered, broken, fetching
 
 
 def scopes(rendered: Rendered, reader: Reader) -> Scopes:

@@ -16,6 +16,8 @@ from reconciler.model.changes import Reviewed as Reviewed
 from reconciler.model.config import AppConfig as AppConfig
 from reconciler.model.config import Budget as Budget
 from reconciler.model.config import Ceilings as Ceilings
+from reconciler.model.config import ContentAllow as ContentAllow
+from reconciler.model.config import ContentConfig as ContentConfig
 from reconciler.model.config import ControllerConfig as ControllerConfig
 from reconciler.model.config import ControllerSpec as ControllerSpec
 from reconciler.model.config import Credentials as Credentials
@@ -35,6 +37,9 @@ from reconciler.model.config import ReviewerRule as ReviewerRule
 from reconciler.model.config import ServerConfig as ServerConfig
 from reconciler.model.config import SourceConfig as SourceConfig
 from reconciler.model.config import WebhookConfig as WebhookConfig
+from reconciler.model.content import OID as OID
+from reconciler.model.content import Remote as Remote
+from reconciler.model.content import remote_of as remote_of
 from reconciler.model.documents import ChartRef as ChartRef
 from reconciler.model.documents import Check as Check
 from reconciler.model.documents import ClusterProfile as ClusterProfile
@@ -67,6 +72,7 @@ from reconciler.model.documents import Suspend as Suspend
 from reconciler.model.documents import Sync as Sync
 from reconciler.model.documents import ToHost as ToHost
 from reconciler.model.documents import Toleration as Toleration
+from reconciler.model.documents import UrlRef as UrlRef
 from reconciler.model.documents import Variable as Variable
 from reconciler.model.fleet import NO_VERSIONS as NO_VERSIONS
 from reconciler.model.fleet import ClusterDocument as ClusterDocument

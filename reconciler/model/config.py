@@ -1,5 +1,6 @@
 """The controller's own configuration file (docs/reference/ControllerConfig.md), as typed values."""
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from reconciler.model.documents import Isolation, Quota, Struct, Toleration
@@ -118,6 +119,20 @@ class Ceilings(Struct, frozen=True):
     storage: str = ""
 
 
+class ContentAllow(Struct, frozen=True):
+    prefix: str
+    via: tuple[str, ...] = ()
+    ca_file: str = ""
+    username_file: str = ""
+    password_file: str = ""
+    plain_http: bool = msgspec.field(default=False, name="plainHTTP")
+
+
+class ContentConfig(Struct, frozen=True):
+    allow: tuple[ContentAllow, ...] = ()
+    store: str = "2Gi"
+
+
 class Limits(Struct, frozen=True):
     file: str = "4Mi"
     files: int = 20000
@@ -148,6 +163,7 @@ class ControllerSpec(Struct, frozen=True):
     deletion: DeletionConfig = DeletionConfig()
     policy: PolicyConfig = PolicyConfig()
     ceilings: Ceilings = Ceilings()
+    content: ContentConfig = ContentConfig()
     limits: Limits = Limits()
     server: ServerConfig = ServerConfig()
     lease: LeaseConfig = LeaseConfig()

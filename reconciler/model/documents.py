@@ -37,7 +37,11 @@ class Variable(Struct, frozen=True):
 
 
 class ChartRef(Struct, frozen=True):
-    path: str
+    path: str = ""
+    repo: str = ""
+    name: str = ""
+    version: str = ""
+    digest: str = ""
 
 
 class HelmPack(Struct, frozen=True):
@@ -48,8 +52,14 @@ class HelmPack(Struct, frozen=True):
     hooks: str = "Run"
 
 
+class UrlRef(Struct, frozen=True):
+    url: str
+    sha256: str = ""
+
+
 class ManifestsPack(Struct, frozen=True):
     files: tuple[str, ...] = ()
+    urls: tuple[UrlRef, ...] = ()
     objects: tuple[dict[str, Any], ...] = ()
 
 

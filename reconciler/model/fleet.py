@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.errors import printable
-from reconciler.model.config import Budget, Ceilings, Defaults, ReviewerRule
+from reconciler.model.config import Budget, Ceilings, ContentAllow, Defaults, ReviewerRule
 from reconciler.model.documents import ClusterProfile, NestedCluster
 
 
@@ -162,7 +162,7 @@ NO_VERSIONS = Versions()
 
 class Rules(Struct, frozen=True):
     """What the operator decided, for every host. `engines` is ordered oldest to newest; `grace` in seconds; `ceilings` None:
-    not known, so nothing is judged by them."""
+    not known, so nothing is judged by them, and likewise `content`."""
 
     namespace_pattern: str
     engines: tuple[EngineChart, ...]
@@ -175,6 +175,7 @@ class Rules(Struct, frozen=True):
     ceilings: Ceilings | None = field(default_factory=Ceilings)
     unreviewed: str = "Allow"
     reviewers: tuple[ReviewerRule, ...] = ()
+    content: tuple[ContentAllow, ...] | None = None
 
 
 class HostFacts(Struct, frozen=True):

@@ -42,9 +42,12 @@ _UNTIL = {31: "flowcontrol.apiserver.k8s.io/v1beta3: FlowSchema PriorityLevelCon
 """What was served up to a minor version (the deprecation guide)."""
 
 
+_PACKED = b"\x1f\x8b"  # gzip
+
+
 def asked(files: Mapping[str, bytes]) -> bool:
-    """Whether a chart of these files, by path, may ask for API versions; a packed subchart may."""
-    return any(path.endswith(".tgz") or _ASKED in data for path, data in files.items())
+    """Whether a chart of these files, by path, may ask for API versions; a packed one may."""
+    return any(path.endswith(".tgz") or data.startswith(_PACKED) or _ASKED in data for path, data in files.items())
 
 
 def known(version: str) -> tuple[str, ...]:

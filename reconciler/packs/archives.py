@@ -16,6 +16,7 @@ from reconciler.errors import Stalled
 
 _DEEPEST = 8  # archives in archives
 _UNPACKED = 64 << 20  # bytes of all archives of one chart together
+_FILES = 10_000  # of the archive of a whole chart
 _HINT = "pack the subchart again with `helm package`, or commit its folder below charts/"
 
 Look = Callable[[str, bytes], None]
@@ -25,6 +26,20 @@ def repacked(files: Mapping[str, bytes], look: Look) -> dict[str, bytes]:
     """The files of a chart by path, each packed subchart with the files that we found in it. `look` is called with every file, those
     in archives too. Raises Stalled(ChartInvalid), and what `look` raises."""
     return dict(_looked(files.items(), look, 0, [_UNPACKED]))
+
+
+def unpacked(path: str, data: bytes) -> dict[str, bytes]:
+    """The files of a whole chart's archive, by their path inside the chart's folder. Raises Stalled(ChartInvalid)."""
+    found: dict[str, bytes] = {}
+    for name, content in _members(path, data, [_UNPACKED]):
+        inside = name.partition("/")[2]
+        if inside and len(found) < _FILES:
+            found[inside] = content
+        elif inside:
+            raise _refused(path, f"holds more than {_FILES} files")
+    if "Chart.yaml" not in found:
+        raise _refused(path, "has no Chart.yaml in a folder of the chart's name")
+    return found
 
 
 def _looked(files: Iterable[tuple[str, bytes]], look: Look, depth: int, left: list[int]) -> Iterator[tuple[str, bytes]]:

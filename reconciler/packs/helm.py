@@ -59,6 +59,8 @@ def _kept(printed: Mapping[str, str], hooks: str) -> list[Sourced]:
 
 def _chart_files(job: Job) -> dict[str, bytes]:
     """The chart's files by their path inside the chart."""
+    if elsewhere := job.spec.get("elsewhere"):
+        return archives.unpacked(elsewhere[0], job.files[elsewhere[0]])
     base = str(job.spec.get("chart", "")).strip("/")
     prefix = f"{base}/" if base and base != "." else ""
     files = {path.removeprefix(prefix): data for path, data in job.files.items() if path.startswith(prefix)}

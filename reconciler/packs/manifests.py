@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.errors import Stalled
+from reconciler.packs import loader
 from reconciler.packs.documents import documents
 from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
@@ -14,16 +15,26 @@ _NEVER = frozenset({Code.SECRET_DATA, Code.POD_SECURITY_LABEL})
 
 
 def render(job: Job) -> list[Sourced]:
-    """The objects the profile spells out, then those of its files in the order the layer names them.
+    """The objects the profile spells out, then those of its files in the order the layer names them, then those from elsewhere, which
+    are read as Helm reads YAML, and in which nothing is filled in.
 
     Raises Stalled: RenderFailed naming file, line and column; ObjectRefused for what no repository may say, judged again here
     because references are filled in only now: one may have hidden the kind of an object.
     """
     inline = [(f"objects[{index}]", found) for index, found in enumerate(job.spec.get("objects", ()))]
-    whole = inline + [found for path in job.files for found in documents(job, path, largest=OBJECTS)]
+    elsewhere = job.spec.get("elsewhere", ())
+    own = [path for path in job.files if path not in elsewhere]
+    whole = inline + [found for path in own for found in documents(job, path, largest=OBJECTS)]
     if job.authored:
         _judge(whole)
-    return whole
+    return whole + [found for path in elsewhere for found in _foreign(path, job.files[path])]
+
+
+def _foreign(path: str, data: bytes) -> list[Sourced]:
+    try:
+        return [(path, document) for document in loader.load(data.decode("utf-8-sig"), path)]
+    except UnicodeDecodeError:
+        raise Stalled(f"{path}: not UTF-8 text", reason="RenderFailed") from None
 
 
 def _judge(found: Iterable[Sourced]) -> None:

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from reconciler.errors import NidusError, Retry, Stalled
-from reconciler.model import Layer, Object
+from reconciler.model import OID, Layer, Object
 from reconciler.packs import apis
 from reconciler.packs.blobs import Read
+from reconciler.packs.content import Content
 from reconciler.packs.pool import Pool
 from reconciler.packs.process import Ended
 from reconciler.packs.queue import Owner, Standing
@@ -43,6 +44,7 @@ class Renderer:
     `memory` bytes; `cache` bounds the kept results in bytes. A render that hung or crashed is not tried again for five
     minutes, so that a hostile chart affects its own cluster only. Workers reach no network; where the platform
     cannot confine them nothing is rendered, except with `confined` False: a person rendering their own repository.
+    `content` gives what layers name from elsewhere.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class Renderer:
         memory: int = 512 << 20,
         cache: int = 64 << 20,
         confined: bool = True,
+        content: Content | None = None,
     ) -> None:
+        self._content = content
         self._seconds = seconds
         self._cpu = cpu
         self._backend = importlib.metadata.version("helm-python-sdk")
@@ -80,24 +84,26 @@ class Renderer:
         of its own. `owner` defaults to the layer's cluster. Raises Stalled: RenderFailed, ObjectInvalid, ObjectClaimedTwice,
         ChartInvalid, HooksRefused, NonDeterministicChart, KubeVersionUnsupported, RenderTimeout, RenderCrashed,
         RenderNotConfined; Retry when the worker was ended from outside, when none became free in time or could be started,
-        RenderQuarantined after too many hung or crashed; what `read` raises.
+        RenderQuarantined after too many hung or crashed; what `read` and `Content.read` raise.
         """
+        owner = owner or Owner("", layer.target.nested or "")
+        self._use(layer)
         key = _Key(layer.digest, host_version, api_versions, self._backend)
         found = self._results.get(key)
         if found is None:
-            found = self._render(key, layer, read, owner or Owner("", layer.target.nested or ""))
+            found = self._render(key, layer, read, owner)
             self._results.put(key, found)
         return tuple(msgspec.json.decode(found))
 
-    def asks(self, layer: Layer, read: Read) -> bool:
-        """Whether the layer's chart asks for API versions; only then they are an input of its render (K6)."""
+    def asks(self, layer: Layer, read: Read, owner: Owner | None = None) -> bool:
+        """Whether the layer's chart asks for API versions; only then they are an input of its render (K6). Raises as `render`."""
         if layer.kind != "helm":
             return False
         if layer.digest not in self._asking:
             if len(self._asking) >= _KNOWN:
                 self._asking.clear()
-            blobs = read([oid for _, oid in layer.files])
-            self._asking[layer.digest] = apis.asked({path: blobs[oid] for path, oid in layer.files})
+            cluster = owner.cluster if owner else layer.target.nested
+            self._asking[layer.digest] = apis.asked(self._files(layer, read, cluster))
         return self._asking[layer.digest]
 
     def confinement(self) -> tuple[str, ...]:
@@ -121,7 +127,7 @@ class Renderer:
     def _render(self, key: _Key, layer: Layer, read: Read, owner: Owner) -> bytes:
         self._results.raise_quarantined(key)
         self._standing.raise_spent(owner)
-        job = self._job(key, layer, read)
+        job = self._job(key, layer, self._files(layer, read, owner.cluster))
         try:
             with self._under_way.of(owner.cluster):
                 answer = self._pool.ask(job, self._seconds, owner=owner)
@@ -139,14 +145,28 @@ class Renderer:
             raise Stalled(answer.message, reason=answer.reason, hint=answer.hint)
         return bytes(answer.objects)
 
-    def _job(self, key: _Key, layer: Layer, read: Read) -> Job:
-        blobs = read([oid for _, oid in layer.files]) if layer.files else {}
+    def _files(self, layer: Layer, read: Read, cluster: str) -> dict[str, bytes]:
+        """The bytes of the layer's files, by path."""
+        elsewhere = _elsewhere(layer)
+        own = [oid for _, oid in layer.files if oid not in elsewhere]
+        blobs = read(own) if own else {}
+        if elsewhere and self._content is None:
+            raise Stalled(f"layer {layer.name} has content from elsewhere", reason="ContentRefused")
+        if elsewhere and self._content is not None:
+            blobs = blobs | self._content.read(elsewhere, cluster)
+        return {path: blobs[oid] for path, oid in layer.files}
+
+    def _use(self, layer: Layer) -> None:
+        if self._content is not None and (elsewhere := _elsewhere(layer)):
+            self._content.used(elsewhere)
+
+    def _job(self, key: _Key, layer: Layer, files: dict[str, bytes]) -> Job:
         spec: dict[str, Any] = dict(layer.spec)
         return Job(
             kind=layer.kind,
             namespace=layer.namespace or str(spec.get("namespace", "")),
             spec=spec,
-            files={path: blobs[oid] for path, oid in layer.files},
+            files=files,
             context=dict(layer.context),
             host_version=key.host_version,
             api_versions=key.api_versions,
@@ -154,6 +174,11 @@ class Renderer:
             cpu=self._cpu,
             authored=layer.role == "pack",
         )
+
+
+def _elsewhere(layer: Layer) -> list[str]:
+    """The ids of its files that are not of the repository."""
+    return [oid for _, oid in layer.files if oid.startswith(OID)] if "elsewhere" in layer.spec else []
 
 
 class _UnderWay:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 class Code(StrEnum):
     """NID10x the file, NID11x YAML, NID12x schema, NID13x names, NID14x profiles and variables, NID15x packs, NID16x clusters,
-    NID17x the operator's ceilings, NID18x objects in packs, NID19x rendering."""
+    NID17x the operator's ceilings, NID18x objects in packs, NID19x rendering and content from elsewhere."""
 
     TOO_LARGE = "NID101"
     NOT_UTF8 = "NID102"
@@ -69,6 +69,9 @@ class Code(StrEnum):
     SCHEDULE = "NID181"
     RENDER = "NID190"
     NO_NAMESPACE = "NID191"
+    LOCK = "NID192"
+    UNLOCKED = "NID193"
+    CONTENT_ADDRESS = "NID194"
 
 
 MEANING: dict[Code, str] = {
@@ -134,4 +137,7 @@ MEANING: dict[Code, str] = {
     Code.SCHEDULE: "a time of a schedule that never comes, or a time zone that nobody knows",
     Code.RENDER: "a pack that cannot be rendered; told by `nidus validate`",
     Code.NO_NAMESPACE: "a namespace that a pack puts objects into and nothing in the repository makes; a warning of `nidus validate`",
+    Code.LOCK: "`nidus.lock.yaml` is not as `nidus lock` writes it",
+    Code.UNLOCKED: "content from elsewhere without a digest: `nidus lock` finds it",
+    Code.CONTENT_ADDRESS: "an address that `content.allow` does not cover, or that is not safe",
 }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.model import ControllerConfig, ControllerSpec, EngineChart, HostFacts, Limits, Rules, Violation
-from reconciler.spec import ceilings, marks, schema, semver, units, yaml
+from reconciler.spec import addresses, ceilings, marks, schema, semver, units, yaml
 from reconciler.spec.codes import Code
 
 HOST = "local"
@@ -25,7 +25,7 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
     )
     if found is None:
         return None, _placed(data, path, [(where, code, message, hint) for where, message, hint, code in mistakes])
-    if told := _placed(data, path, [*ceilings.contradictions(found.spec), *_apps(found.spec)]):
+    if told := _placed(data, path, [*ceilings.contradictions(found.spec), *_apps(found.spec), *_content(found.spec)]):
         return None, told
     return found, ()
 
@@ -35,6 +35,17 @@ def _apps(spec: ControllerSpec) -> Iterable[ceilings.Told]:
         if source.forge is not None and source.forge.app is not None and source.forge.provider != "github":
             where, told = f"/spec/sources/{index}/forge/app", "only GitHub has Apps"
             yield where, Code.WRONG_VALUE, told, f"use tokenFile for {source.forge.provider}"
+
+
+def _content(spec: ControllerSpec) -> Iterable[ceilings.Told]:
+    for index, one in enumerate(spec.content.allow):
+        where = f"/spec/content/allow/{index}"
+        if not addresses.plain(one.prefix):
+            yield f"{where}/prefix", Code.WRONG_VALUE, "a prefix that leads elsewhere", "write it without . and .."
+        elif one.plain_http and not addresses.local(addresses.host(one.prefix).rpartition(":")[0]):
+            yield f"{where}/plainHTTP", Code.WRONG_VALUE, "this is another machine", "remove it: content comes by https"
+        elif one.prefix.startswith("http://") and not one.plain_http:
+            yield f"{where}/prefix", Code.WRONG_VALUE, "http is not safe against changes on the way", "write https://"
 
 
 def _placed(data: bytes, path: str, wrong: Iterable[ceilings.Told]) -> tuple[Violation, ...]:
@@ -60,6 +71,7 @@ def rules(spec: ControllerSpec) -> Rules:
         ceilings=spec.ceilings,
         unreviewed=spec.policy.unreviewed,
         reviewers=spec.policy.reviewers,
+        content=spec.content.allow,
     )
 
 

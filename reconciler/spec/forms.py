@@ -193,6 +193,12 @@ FORMS: Final[dict[str, Form]] = {
     "Kubernetes version": Form("not a Kubernetes version", "v1.36.0", _kubernetes),
     "version range": Form("not a version or range", '"1.2.x"', _nothing),
     "digest": Form("not a digest", "sha256: and 64 hexadecimal digits", _nothing),
+    "SHA-256": Form("not a SHA-256: 64 hexadecimal digits", "what `sha256sum FILE` prints", _nothing),
+    "address": Form(
+        "not an address: https://, a host and folders, without ? # %", "https://charts.example.com", _nothing
+    ),
+    "prefix of addresses": Form("not a prefix of addresses", "https://charts.example.com/", _nothing),
+    "chart name": Form("not a chart's name: letters, digits, -, _ and .", "ingress-nginx", _nothing),
     "network": Form("not a network", "10.0.0.0/8", _networks),
     "listener": Form("not an address with a port", "0.0.0.0:9292", _listeners),
     "path": Form("not a path: letters, digits, spaces and _ . @ + = - between slashes", "charts/web", _paths),

@@ -26,14 +26,16 @@ from reconciler.model import (
     Violation,
     replace,
 )
-from reconciler.spec import choice, entries, files, hosts, lost, manifests, outline, profiles, unread
+from reconciler.spec import choice, entries, files, hosts, lock, lost, manifests, outline, profiles, unread
 from reconciler.spec.choice import Keys
 from reconciler.spec.codes import Code
+from reconciler.spec.content import Elsewhere
 from reconciler.spec.entries import Entry, Item
 from reconciler.spec.manifests import Facts
 from reconciler.spec.outline import Outline
-from reconciler.spec.profiles import Files, Profile
+from reconciler.spec.profiles import Profile
 from reconciler.spec.rules import Found, check
+from reconciler.spec.uses import Files
 
 _SHOWN = 5  # places that one message names
 
@@ -104,7 +106,8 @@ def load(
     read = {path: _entry(path, tree.files[path], blobs, known, limits) for path in shape.documents}
     pointers = {oid: _is_pointer(oid, blobs, known) for oid in shape.small}
     kept = {key: one for key, one in known.facts.items() if tree.files.get(key[0]) == one.oid}
-    view = _view(tree, shape, read, kept, pointers, limits)
+    locked, unlocked = _locked(read, limits)
+    view = _view(tree, shape, read, kept, pointers, limits, Elsewhere(locked, rules.content))
     named = _gather(read)
     gone = _lost(lost.Seen(tree.files, shape, read, limits), named, accepted or {}, origins or {}, in_use)
     checked = _profiles(named.profiles, known, view)
@@ -112,7 +115,7 @@ def load(
     same = known.clusters if known.judged_by == (rules, facts) else {}
     clusters = _clusters(named.clusters, use, same, rules, facts, accepted or {}, running or {})
     alone = _alone(clusters, accepted or {})
-    violations = [*(one for one in shape.hiding if files.is_yaml(one.path)), *named.violations, *gone]
+    violations = [*(one for one in shape.hiding if files.is_yaml(one.path)), *named.violations, *gone, *unlocked]
     for entry in read.values():
         violations += entry.violations
     for profile in checked.values():
@@ -139,6 +142,11 @@ def _is_pointer(oid: str, blobs: Mapping[str, bytes], known: Known) -> bool:
     return known.pointers[oid] if oid in known.pointers else blobs[oid].startswith(unread.POINTER)
 
 
+def _locked(read: Mapping[str, Entry], limits: Limits) -> tuple[lock.Entries, tuple[Violation, ...]]:
+    found = read.get(lock.FILE)
+    return lock.read(found.data, limits) if found is not None else ({}, ())
+
+
 def _view(
     tree: Tree,
     shape: Outline,
@@ -146,6 +154,7 @@ def _view(
     kept: dict[tuple[str, bool], Facts],
     pointers: Mapping[str, bool],
     limits: Limits,
+    elsewhere: Elsewhere,
 ) -> Files:
     """The tree for profiles; files named by packs are read when first asked for, and kept."""
 
@@ -157,7 +166,7 @@ def _view(
             kept[path, objects] = manifests.read(path, entry.oid, entry.data, limits, objects=objects)
         return kept[path, objects]
 
-    return Files(tree.files, sorted(tree.files), shape.charts, facts, shape.unread, pointers)
+    return Files(tree.files, sorted(tree.files), shape.charts, facts, shape.unread, pointers, elsewhere)
 
 
 class _Named(Struct):

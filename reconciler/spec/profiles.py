@@ -1,36 +1,22 @@
 """Rules of one profile that no schema has: packs, files, variables and references fit together."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from msgspec import Struct
 
-from reconciler.model import ClusterProfile, HelmPack, Pack, ProfileDocument, Violation, replace
+from reconciler.model import ClusterProfile, Pack, ProfileDocument, Violation, replace
 from reconciler.plan import request
-from reconciler.spec import charts, files, linear, manifests, order, unread, values, variables
+from reconciler.spec import manifests, order, uses, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import Item, capped, digest
 from reconciler.spec.explain import pointer
 from reconciler.spec.manifests import Claim, Facts
-from reconciler.spec.unread import Unread
+from reconciler.spec.uses import Files, Use
 
-_RELEASE = 53
 _PLAIN = frozenset({"cluster.name", "cluster.namespace", "host.name", "profile.name", "profile.version"})
 _KNOWN = "variables.NAME, cluster.name, cluster.namespace, cluster.labels.KEY, host.name, profile.name, profile.version"
-
-
-class Files(Struct, frozen=True):
-    """The tree, for profiles. `facts(path, objects)` reads a YAML file once; None where it is in a chart. `unread` are
-    the entries that may not be read, by path; `pointers` says of small files in charts (by oid) whether they are LFS
-    pointers."""
-
-    oids: Mapping[str, str]
-    ordered: list[str]
-    charts: frozenset[str]
-    facts: Callable[[str, bool], Facts | None]
-    unread: Unread
-    pointers: Mapping[str, bool]
 
 
 class Profile(Struct, frozen=True, eq=False):
@@ -47,28 +33,19 @@ class Profile(Struct, frozen=True, eq=False):
         return self.document.profile.metadata.name, self.document.profile.spec.version
 
 
-class _Use(Struct):
-    """The files of one pack, while it is checked. `unread`: files that it names and that may not be read."""
-
-    paths: list[str]
-    facts: list[tuple[str, Facts]]
-    mistakes: list[tuple[str, Code, str, str]]
-    unread: list[Violation]
-
-
 def check(item: Item, tree: Files) -> Profile:
     """Checks one profile against the files of its tree."""
     assert isinstance(item.spec, ClusterProfile)
     spec = item.spec.spec
-    uses = {pack.name: _use(item.path, index, pack, tree) for index, pack in enumerate(spec.packs)}
-    told = [item.violation(*mistake) for mistake in _mistakes(item.spec, uses)]
-    claims, twice = _claims(item, spec.packs, uses)
+    used = {pack.name: uses.of(item.path, index, pack, tree) for index, pack in enumerate(spec.packs)}
+    told = [item.violation(*mistake) for mistake in _mistakes(item.spec, used)]
+    claims, twice = _claims(item, spec.packs, used)
     in_files = [
-        violation for use in uses.values() for path, facts in use.facts for violation in _in_file(item, path, facts)
+        violation for use in used.values() for path, facts in use.facts for violation in _in_file(item, path, facts)
     ]
-    hidden = [_hidden(item, name, one) for name, use in uses.items() for one in use.unread]
-    read = {name: tuple((path, tree.oids[path]) for path in sorted(set(use.paths))) for name, use in uses.items()}
-    said = {name: _content(use, read[name]) for name, use in uses.items()}
+    hidden = [_hidden(item, name, one) for name, use in used.items() for one in use.unread]
+    read = {name: _read(use, tree) for name, use in used.items()}
+    said = {name: _content(use, read[name]) for name, use in used.items()}
     document = ProfileDocument(
         profile=item.spec,
         path=item.path,
@@ -78,16 +55,22 @@ def check(item: Item, tree: Files) -> Profile:
         contents=said,
     )
     violations = capped((*told, *twice, *in_files, *hidden))
-    return Profile(item, document, violations, claims, frozenset(_needs(item.spec, uses)))
+    return Profile(item, document, violations, claims, frozenset(_needs(item.spec, used)))
 
 
-def _content(use: _Use, read: tuple[tuple[str, str], ...]) -> str:
+def _read(use: Use, tree: Files) -> tuple[tuple[str, str], ...]:
+    """(path, oid) of every file, those from elsewhere last."""
+    inside = ((path, tree.oids[path]) for path in sorted(set(use.paths)))
+    return (*inside, *dict.fromkeys((str(one), one.oid) for one in use.elsewhere))
+
+
+def _content(use: Use, read: tuple[tuple[str, str], ...]) -> str:
     """Digest of what a pack's files say: YAML by content, so that comments do not matter, the rest by blob."""
     meant = {path: facts.digest for path, facts in use.facts}
     return digest([(path, meant.get(path, oid)) for path, oid in read]) if read else ""
 
 
-def _mistakes(profile: ClusterProfile, uses: Mapping[str, _Use]) -> Iterator[tuple[str, Code, str, str]]:
+def _mistakes(profile: ClusterProfile, uses: Mapping[str, Use]) -> Iterator[tuple[str, Code, str, str]]:
     spec = profile.spec
     yield from _twice("/spec/packs", (pack.name for pack in spec.packs))
     yield from _twice("/spec/variables", (variable.name for variable in spec.variables))
@@ -162,7 +145,7 @@ def _inline(pack: Pack) -> Iterator[tuple[tuple[str | int, ...], str]]:
         yield from variables.references(pack.manifests.objects, ("manifests", "objects"))
 
 
-def _needs(profile: ClusterProfile, uses: Mapping[str, _Use]) -> Iterator[str]:
+def _needs(profile: ClusterProfile, uses: Mapping[str, Use]) -> Iterator[str]:
     for pack in profile.spec.packs:
         yield from (name for _, name in _inline(pack) if not meaningless(name, profile))
     for use in uses.values():
@@ -187,7 +170,7 @@ def _in_file(item: Item, path: str, facts: Facts) -> Iterator[Violation]:
             yield Violation(path, line, column, Code.REFERENCE, why, hint=_meant(name, item.spec), subject=item.subject)
 
 
-def _claims(item: Item, packs: tuple[Pack, ...], uses: Mapping[str, _Use]) -> tuple[dict[Claim, str], list[Violation]]:
+def _claims(item: Item, packs: tuple[Pack, ...], uses: Mapping[str, Use]) -> tuple[dict[Claim, str], list[Violation]]:
     """Objects claimed by the profile, and those claimed twice; a namespace left out is the pack's."""
     found: dict[Claim, str] = {}
     twice = []
@@ -206,94 +189,3 @@ def _claims(item: Item, packs: tuple[Pack, ...], uses: Mapping[str, _Use]) -> tu
 def _written(pack: Pack) -> Iterator[Claim]:
     for body in pack.manifests.objects if pack.manifests else ():
         yield from manifests.claims(body)
-
-
-def _use(document: str, index: int, pack: Pack, tree: Files) -> _Use:
-    use = _Use([], [], [], [])
-    place = f"/spec/packs/{index}"
-    if pack.helm:
-        _chart(document, pack, pack.helm, place, tree, use)
-    if pack.manifests:
-        for position, pattern in enumerate(pack.manifests.files):
-            _pattern(document, pattern, f"{place}/manifests/files/{position}", tree, use)
-        for position, body in enumerate(pack.manifests.objects):
-            for where, code, message, hint in manifests.mistakes(body):
-                use.mistakes.append((f"{place}/manifests/objects/{position}{pointer(where)}", code, message, hint))
-    return use
-
-
-def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, use: _Use) -> None:
-    if not helm.release_name and len(pack.name) > _RELEASE:
-        message = f"a release name is at most {_RELEASE} characters"
-        use.mistakes.append((f"{place}/name", Code.WRONG_VALUE, message, "set helm.releaseName"))
-    try:
-        folder = files.beside(document, helm.chart.path)
-    except ValueError as error:
-        use.mistakes.append((f"{place}/helm/chart/path", Code.NO_FILE, str(error), files.OUTSIDE))
-    else:
-        _charted(document, folder, f"{place}/helm/chart/path", tree, use)
-    for position, file in enumerate(helm.values_files):
-        _named(document, file, f"{place}/helm/valuesFiles/{position}", tree, use)
-
-
-def _charted(document: str, folder: str, place: str, tree: Files, use: _Use) -> None:
-    """All files below a chart's folder: Helm reads all of them."""
-    hidden, found = unread.below(folder, tree.unread), files.under(folder, tree.ordered)
-    if folder not in tree.charts and not hidden:
-        use.mistakes.append((place, Code.NOT_A_CHART, *_no_chart(document, folder, bool(found), tree.charts)))
-    for base in charts.headless(folder, found, tree.charts):
-        use.mistakes.append(
-            (place, Code.NOT_A_CHART, f"{base} has no Chart.yaml", "what is below charts/ is a chart too")
-        )
-    use.unread += hidden + charts.misplaced(folder, found) + unread.pointers(found, tree.oids, tree.pointers)
-    use.paths += found
-
-
-def _no_chart(document: str, folder: str, exists: bool, others: Iterable[str]) -> tuple[str, str]:
-    """Message and hint where a pack names a folder that is no chart."""
-    message = f"{folder or '.'} has no Chart.yaml" if exists else f"there is no folder {folder}"
-    close = get_close_matches(folder, list(others), n=1)
-    return message, f"did you mean {files.named(document, close[0])}?" if close else "paths are relative to this file"
-
-
-def _named(document: str, file: str, place: str, tree: Files, use: _Use) -> None:
-    """One values file. The content of one inside a chart is not checked."""
-    try:
-        path = files.beside(document, file)
-    except ValueError as error:
-        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
-        return
-    if hidden := unread.at(path, tree.unread):
-        use.unread += hidden
-        return
-    if path not in tree.oids:
-        use.mistakes.append(
-            (place, Code.NO_FILE, f"{path} is not there", files.meant(document, file, tree.oids, tree.ordered))
-        )
-        return
-    use.paths.append(path)
-    use.unread += unread.pointers([path], tree.oids, tree.pointers)
-    facts = tree.facts(path, False) if files.is_yaml(path) else None
-    if facts:
-        use.facts.append((path, facts))
-
-
-def _pattern(document: str, pattern: str, place: str, tree: Files, use: _Use) -> None:
-    try:
-        full = files.beside(document, pattern)
-        found, hidden = files.matching(full, tree.oids, tree.ordered), unread.meant(full, tree.unread)
-    except (ValueError, linear.PatternError) as error:
-        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
-        return
-    use.unread += hidden
-    if not found and not hidden:
-        use.mistakes.append(
-            (place, Code.NO_FILE, f"no file matches {pattern}", files.meant(document, pattern, tree.oids, tree.ordered))
-        )
-    for path in found:
-        facts = tree.facts(path, True) if files.is_yaml(path) else None
-        if facts is None:
-            use.mistakes.append((place, Code.FILE_KIND, f"{path} is not a YAML file outside a chart", ""))
-            continue
-        use.paths.append(path)
-        use.facts.append((path, facts))

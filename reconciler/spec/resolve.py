@@ -7,6 +7,7 @@ from reconciler import engine
 from reconciler.errors import Stalled
 from reconciler.model import (
     NO_VERSIONS,
+    OID,
     Bundle,
     ClusterDocument,
     Content,
@@ -150,14 +151,16 @@ def _packs(
 def _layer(profile: ProfileDocument, pack: Pack, overrides: Mapping[str, Any], known: Mapping[str, Any]) -> Layer:
     """The layer of one pack, without its place among the others."""
     kind, spec = _parameters(profile.path, pack, overrides, known)
+    read = profile.files.get(pack.name, ())
+    elsewhere = [path for path, oid in read if oid.startswith(OID)]
     reads_context = bool((pack.manifests and pack.manifests.files) or (pack.helm and pack.helm.values_files))
     return Layer(
         name=f"{profile.profile.metadata.name}/{pack.name}",
         target=Target(""),
         kind=kind,
-        spec=spec,
+        spec=spec | {"elsewhere": elsewhere} if elsewhere else spec,
         digest="",
-        files=profile.files.get(pack.name, ()),
+        files=read,
         context=known if reads_context else {},
         namespace=pack.namespace,
         gates=pack.ready.checks,
@@ -178,7 +181,7 @@ def _parameters(
     helm = pack.helm
     return "helm", {
         "release": helm.release_name or pack.name,
-        "chart": files.beside(path, helm.chart.path),
+        "chart": files.beside(path, helm.chart.path) if helm.chart.path else "",
         "values": variables.fill(helm.values, known),
         "valuesFiles": [files.beside(path, file) for file in helm.values_files],
         "overrides": variables.fill(overrides, known),

@@ -16,11 +16,7 @@ _PROFILE = (
     "spec/variables/*/sensitive",
     "spec/packs/*/kustomize",
     "spec/packs/*/secrets",
-    "spec/packs/*/helm/chart/repo",
     "spec/packs/*/helm/chart/oci",
-    "spec/packs/*/helm/chart/name",
-    "spec/packs/*/helm/chart/version",
-    "spec/packs/*/helm/chart/digest",
 )
 _CONFIG = (
     "spec/shareNamespace",

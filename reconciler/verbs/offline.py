@@ -8,19 +8,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.errors import printable
+
 if TYPE_CHECKING:
-    from reconciler.model import HostFacts, Limits, Revision, Rules, Snapshot, Tree
+    from reconciler.model import ContentConfig, HostFacts, Limits, Remote, Revision, Rules, Snapshot, Tree
     from reconciler.packs.blobs import Read
+    from reconciler.packs.content import Content
+    from reconciler.packs.content.direct import Direct
+    from reconciler.packs.content.fetch import Means
     from reconciler.packs.render import Renderer
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What documents are checked by."""
+    """What documents are checked by. `content`: what may come from elsewhere, None where no operator said it."""
 
     rules: Rules
     facts: HostFacts
     limits: Limits
+    content: ContentConfig | None = None
 
 
 def anything() -> Terms:
@@ -52,14 +58,15 @@ def newest(rules: Rules) -> str:
 
 
 @contextmanager
-def renderer(workers: int = 1) -> Iterator[Renderer]:
-    """Render workers, as confined as this machine can; where it cannot, standard error says so. Raises Stalled there where
-    $NIDUS_CONFINED is "require", as it should be for what strangers wrote."""
+def renderer(workers: int = 1, content: Content | None = None) -> Iterator[Renderer]:
+    """Render workers, as confined as this machine can; where it cannot, standard error says so. `content` gives what comes from
+    elsewhere, by default whatever public addresses have. Raises Stalled there where $NIDUS_CONFINED is "require", as it should be for
+    what strangers wrote."""
     from reconciler import settings
     from reconciler.packs.process import not_confined
     from reconciler.packs.render import Renderer
 
-    opened = Renderer(workers, confined=False)
+    opened = Renderer(workers, confined=False, content=content or elsewhere(None))
     try:
         if not opened.confinement():
             if settings.environment("NIDUS_CONFINED") == "require":
@@ -68,3 +75,38 @@ def renderer(workers: int = 1) -> Iterator[Renderer]:
         yield opened
     finally:
         opened.close()
+
+
+def elsewhere(config: ContentConfig | None, *, offline: bool = False) -> Direct:
+    """Content from elsewhere as a verb reads it: from the store in the user's cache folder, fetched first where it is not there.
+    `config` None: no operator said what is allowed, so public addresses are."""
+    from reconciler.packs.content.direct import Direct
+
+    return Direct(means(config), offline=offline, progress=_Told())
+
+
+def means(config: ContentConfig | None) -> Means:
+    """What a verb fetches with; `config` as for `elsewhere`."""
+    from reconciler import settings
+    from reconciler.model import ContentConfig
+    from reconciler.packs.content.access import Access
+    from reconciler.packs.content.client import Client
+    from reconciler.packs.content.fetch import Means
+    from reconciler.packs.content.store import Store
+    from reconciler.spec import units
+
+    store = Store(settings.content_folder(), units.size((config or ContentConfig()).store))
+    return Means(store, Access(config.allow if config else None), Client())
+
+
+class _Told:
+    """Writes how far a fetch is to a terminal, a line for each whole MiB."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, int] = ("", 0)
+
+    def __call__(self, remote: Remote, size: int) -> None:
+        now = (str(remote), size >> 20)
+        if now != self._last and sys.stderr.isatty():
+            print(printable(f"fetching {remote}: {size >> 20} MiB"), file=sys.stderr)
+        self._last = now

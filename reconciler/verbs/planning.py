@@ -231,7 +231,7 @@ def _reviewed(
 
     with ExitStack() as ends:
         ends.callback(targets.forget_all)
-        renderer = ends.enter_context(offline.renderer())
+        renderer = ends.enter_context(offline.renderer(1, offline.elsewhere(told.config.content)))
 
         def reader(bundle: Bundle) -> Reader:
             return watches.reader(bundle, client, targets, renderer, blobs, facts, None)

@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the controller's configuration: without it the engine's layer is left out",
     )
     parser.add_argument("--source", default="", help="which of its sources the folder is (default: the only one)")
+    parser.add_argument("--offline", action="store_true", help="fetch nothing: use what the content store has")
     parser.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="how to print (default: yaml)")
 
 
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     snapshot, read = _snapshot(Path(args.folder), given)
     bundle = bundle_of(args.name, snapshot, given)
     layers = chosen(bundle, args.layer, known_engine=bool(given.charts))
-    with offline.renderer() as renderer:
+    with offline.renderer(1, offline.elsewhere(given.terms.content, offline=args.offline)) as renderer:
         made, broken, notes = rendered(bundle, layers, given, beside(given.charts, read), renderer)
     shown = [(one, _shown(one, salt)) for one in made]
     print(_as_json(bundle, shown, notes) if args.output == "json" else _as_yaml(shown), flush=True)
@@ -85,7 +86,9 @@ def given_by(config: str, source: str) -> Given:
     if len(sources) != 1:
         names = ", ".join(one.name for one in told.config.sources)
         raise UsageError("--source names one of the configuration's sources", hint=f"--source, one of {names}")
-    return Given(offline.Terms(told.rules, told.facts(""), told.limits), told.charts, sources[0].path)
+    return Given(
+        offline.Terms(told.rules, told.facts(""), told.limits, told.config.content), told.charts, sources[0].path
+    )
 
 
 def _snapshot(folder: Path, given: Given) -> tuple[Snapshot, Read]:

@@ -54,7 +54,7 @@ def review(args: argparse.Namespace) -> Review:
     older = planning.before(Path(args.path), source.path, args.base, documents.revision, told)
     after, before = (_side(source.name, one, given) for one in (documents, older))
     salt, clusters, notes = secrets.token_bytes(32), list[ClusterReview](), dict[str, None]()
-    with offline.renderer() as renderer:
+    with offline.renderer(1, offline.elsewhere(given.terms.content, offline=True)) as renderer:
         for name in sorted({*before.snapshot.specs.clusters, *after.snapshot.specs.clusters}):
             old, new = (_made(name, side, given, renderer) for side in (before, after))
             found = _compared(name, old, new, salt)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.packs.blobs import Read
     from reconciler.packs.render import Renderer
     from reconciler.spec.codes import Code
+    from reconciler.verbs.offline import Terms
 
 WORKERS = 4
 SILENT = 2.0  # seconds before progress is told
@@ -41,20 +42,34 @@ class _Pack:
 
 
 def mistakes(
-    snapshot: Snapshot, read: Read, rules: Rules, facts: HostFacts, progress: Callable[[int, int], None]
+    snapshot: Snapshot, read: Read, terms: Terms, progress: Callable[[int, int], None], *, without_network: bool = False
 ) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
-    """A mistake for each pack of a sound cluster that cannot be rendered, at the pack in its profile; and warnings. `progress` is
-    told how many are done, of how many, twice a second. Raises Retry where no render worker can be started."""
-    packs = _packs(snapshot, rules, facts)
+    """A mistake for each pack of a sound cluster that cannot be rendered, at the pack in its profile; and warnings, such as packs whose
+    content is not here `without_network`. `progress` is told how many are done, of how many, twice a second. Raises Retry where no render
+    worker can be started."""
+    packs = _packs(snapshot, terms.rules, terms.facts)
     if not packs:
         return (), ()
     workers = max(1, min(WORKERS, os.cpu_count() or 1, len(packs)))
-    with offline.renderer(workers) as renderer:
+    with offline.renderer(workers, offline.elsewhere(terms.content, offline=without_network)) as renderer:
         tried = _tried(packs, renderer, read, workers, progress)
     errors = [(pack, found) for pack, found in tried if isinstance(found, Stalled)]
+    wrong, absent = _parted(errors)
     rendered = [(pack, found) for pack, found in tried if isinstance(found, spaces.Spaces)]
     failed = {name for pack, _ in errors for name in pack.clusters}  # what else they make is not known
-    return tuple(sorted(_told(errors, snapshot, read))), tuple(sorted(_homeless(rendered, failed, snapshot, read)))
+    warnings = (*_told(absent, snapshot, read), *_homeless(rendered, failed, snapshot, read))
+    return tuple(sorted(_told(wrong, snapshot, read))), tuple(sorted(warnings))
+
+
+def _parted(errors: list[Failed]) -> tuple[list[Failed], list[Failed]]:
+    """Those that are mistakes, and those whose content was not fetched."""
+    from reconciler.packs.content.direct import ABSENT
+
+    absent = [one for one in errors if one[1].reason == ABSENT]
+    return [one for one in errors if one not in absent], absent
+
+
+Failed = tuple[_Pack, Stalled]
 
 
 class Progress:

@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folder", default="", metavar="DIR", help="folder to check when files are named (default: this one)"
     )
     parser.add_argument("--no-render", action="store_true", help="check the documents only, render no pack")
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="fetch nothing: packs whose content is not in the store are named, not rendered",
+    )
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="how to print (default: text)")
     parser.add_argument("--config", default="", metavar="FILE", help="controller configuration, for its rules")
 
@@ -50,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     terms, wrong, config = _config(args.config)
     snapshot, blobs, read = _load(Path(folder), terms)
     sources = {args.config: config} | {path: blobs[oid] for path, oid in snapshot.tree.items() if oid in blobs}
-    unrendered, homeless = ((), ()) if args.no_render else _rendered(snapshot, read, terms)
+    unrendered, homeless = (
+        ((), ()) if args.no_render else _rendered(snapshot, read, terms, without_network=args.offline)
+    )
     causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations, *unrendered}))
     warnings = (*_warnings(folder, snapshot, blobs, terms.limits), *unadded.warnings(folder, snapshot), *homeless)
     found = mistakes.Found(folder, snapshot, causes, following, warnings, sources)
@@ -84,15 +91,21 @@ def _config(file: str) -> tuple[Terms, tuple[Violation, ...], bytes]:
     found, violations = config.read(data, file)
     if found is None:
         return offline.anything(), violations, data
-    return offline.Terms(config.rules(found.spec), config.facts(found.spec), found.spec.limits), (), data
+    return (
+        offline.Terms(config.rules(found.spec), config.facts(found.spec), found.spec.limits, found.spec.content),
+        (),
+        data,
+    )
 
 
-def _rendered(snapshot: Snapshot, read: Read, terms: Terms) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
+def _rendered(
+    snapshot: Snapshot, read: Read, terms: Terms, *, without_network: bool
+) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
     from reconciler.verbs import rendering
 
     progress = rendering.Progress()
     try:
-        return rendering.mistakes(snapshot, read, terms.rules, terms.facts, progress)
+        return rendering.mistakes(snapshot, read, terms, progress, without_network=without_network)
     finally:
         progress.end()
 

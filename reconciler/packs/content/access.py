@@ -1,0 +1,131 @@
+"""What may be asked, of whom, and with which credentials (K1)."""
+
+import base64
+import ssl
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+from msgspec import Struct
+
+from reconciler.errors import Stalled
+from reconciler.model import ContentAllow
+from reconciler.spec import addresses
+
+_WRAPPED = IPv6Address("64:ff9b::")  # NAT64 (RFC 6052): the IPv4 address is the low half
+_LOW = 0xFFFFFFFF
+
+
+def refused(message: str, hint: str = "") -> Stalled:
+    """What a human has to change."""
+    return Stalled(message, reason="ContentRefused", hint=hint)
+
+
+class Way(Struct, frozen=True):
+    """How one address is asked: `anywhere` = its host may have any address, else a public one only."""
+
+    address: str
+    anywhere: bool
+    headers: dict[str, str]
+    context: ssl.SSLContext | None
+
+
+class Access(Struct, frozen=True):
+    """The operator's rules; `allow` None = nobody's: every public address may be asked, by https."""
+
+    allow: tuple[ContentAllow, ...] | None = None
+
+    def place(self, address: str) -> ContentAllow:
+        """What is said of an address that somebody wrote. Raises Stalled(ContentRefused)."""
+        if not addresses.plain(address):
+            raise refused(f"{address}: not an address of content")
+        if self.allow is None:
+            return ContentAllow(prefix="")
+        found = addresses.allowed(address, self.allow)
+        if found is None:
+            raise refused(f"content may not come from {address}", "the controller's spec.content.allow")
+        return found
+
+
+def first(address: str, place: ContentAllow) -> Way:
+    """The way to an address of `place` itself. Raises Stalled(ContentRefused)."""
+    host = addresses.host(address).rpartition(":")[0]
+    if not address.startswith("https://") and not (place.plain_http and addresses.local(host)):
+        raise refused(f"{address}: content comes by https only", "plainHTTP is for addresses of this machine")
+    context = None if address.startswith("http://") else _trusting(place.ca_file)
+    return Way(address, bool(place.prefix), _basic(place) if place.prefix else {}, context)
+
+
+def led(address: str, place: ContentAllow, *, fixed: bool) -> Way:
+    """The way to where a redirect, an index or a challenge of `place` leads. `fixed`: the digest of what is there is known.
+
+    On another host: by https, without credentials, to a host that `via` names, or to a public address where the digest is known.
+    Raises Stalled(ContentRefused).
+    """
+    try:
+        there, home = addresses.origin(address), addresses.origin(place.prefix) if place.prefix else ""
+    except ValueError:
+        raise refused("an answer leads to what is no address") from None
+    if there == home:
+        below = addresses.allowed(address, (place,)) is not None or place.prefix.startswith("oci://")
+        way = first(address, place)
+        return way if below else Way(address, way.anywhere, {}, way.context)
+    if not address.startswith("https://"):
+        raise refused(f"an answer leads to {there}, and another host is asked by https only")
+    named = addresses.host(address) in {addresses.host(f"https://{one}") for one in place.via}
+    if not named and not fixed:
+        hint = "write the digest, or name the host in content.allow[].via"
+        raise refused(f"an answer leads to another host, {addresses.host(address)}, for content without a digest", hint)
+    return Way(address, named, {}, _trusting(place.ca_file if named else "", besides=True))
+
+
+def public(peer: str) -> bool:
+    """Whether an address that was connected to is one of the public network, also inside an address that wraps it."""
+    found = ip_address(peer.partition("%")[0])
+    inner = _inner(found) if isinstance(found, IPv6Address) else None
+    return all(one.is_global and not one.is_multicast for one in (found, inner) if one is not None)
+
+
+def _inner(found: IPv6Address) -> IPv4Address | None:
+    if int(found) >> 32 == int(_WRAPPED) >> 32:
+        return IPv4Address(int(found) & _LOW)
+    return found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
+
+
+def credentials(place: ContentAllow) -> tuple[str, str]:
+    """User name and password, ("", "") where there are none. Raises Stalled(ContentRefused) for a file that cannot be read."""
+    return _secret(place.username_file), _secret(place.password_file)
+
+
+def _basic(place: ContentAllow) -> dict[str, str]:
+    name, password = credentials(place)
+    if not (name or password) or place.prefix.startswith("oci://"):  # a registry asks for them first
+        return {}
+    return {"Authorization": basic(name, password)}
+
+
+def basic(name: str, password: str) -> str:
+    """The value of the header (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def _secret(file: str) -> str:
+    if not file:
+        return ""
+    try:
+        found = Path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise refused("a file of credentials cannot be read", "spec.content.allow[]") from None
+    if not found.isprintable() or len(found) > 8192:
+        raise refused("a file of credentials holds more than one line", "spec.content.allow[]")
+    return found
+
+
+def _trusting(file: str, *, besides: bool = False) -> ssl.SSLContext:
+    """The system's certificate authorities, or those of a file instead of them or `besides` them."""
+    try:
+        context = ssl.create_default_context(cafile=file or None)
+    except (OSError, ssl.SSLError):
+        raise refused("the file of certificate authorities cannot be read", "spec.content.allow[].caFile") from None
+    if file and besides:
+        context.load_default_certs()
+    return context

@@ -1,0 +1,55 @@
+"""Finds what a version or an address is, by digest, for `nidus lock` (K2). What is found is kept in the store."""
+
+import hashlib
+from collections.abc import Iterable
+
+from reconciler.model import ChartRef, ContentAllow, UrlRef
+from reconciler.packs.content import fetch
+from reconciler.packs.content.access import refused
+from reconciler.packs.content.client import Asked
+from reconciler.packs.content.fetch import LARGEST, File, Means, Progress
+from reconciler.packs.content.index import Version
+from reconciler.spec import semver
+from reconciler.spec.content import exact
+from reconciler.spec.lock import Locked
+
+
+def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress) -> Locked:
+    """What it is now. Raises Stalled(ContentRefused), Retry and Unavailable."""
+    if isinstance(wanted, UrlRef):
+        return Locked(_named(_content(wanted.url, means.access.place(wanted.url), means, led=False)))
+    place = means.access.place(wanted.repo)
+    found = chosen(wanted, fetch.listed(wanted.repo, wanted.name, place, means.client))
+    if found.digest:
+        fetch.take(found.digest, File(found.url, True, place, progress), means)
+        return Locked(_named(found.digest), found.version)
+    return Locked(_named(_content(found.url, place, means, led=True)), found.version)
+
+
+def chosen(wanted: ChartRef, versions: Iterable[Version]) -> Version:
+    """The version of the index that a chart asks for: the one it names, or the newest of its range. Raises Stalled."""
+    by_name = {one.version: one for one in reversed(list(versions))}
+    if exact(wanted.version):
+        if wanted.version in by_name:
+            return by_name[wanted.version]
+    else:
+        plain = {one.removeprefix("v"): one for one in by_name if exact(one)}
+        try:
+            best = semver.best(wanted.version, plain)
+        except ValueError:
+            raise refused(f"{wanted.version} is not a version or range", "1.2.3, or 1.2.x") from None
+        if best is not None:
+            return by_name[plain[best]]
+    near = ", ".join(list(by_name)[-1:-6:-1])
+    raise refused(f"{wanted.repo}: no version {wanted.version} of {wanted.name}", f"there are {near}")
+
+
+def _content(address: str, place: ContentAllow, means: Means, *, led: bool) -> str:
+    """The digest of what is there, which nobody has said yet."""
+    data = fetch.whole(Asked(address, place, LARGEST), means.client, led=led)
+    means.store.put(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _named(digest: str) -> str:
+    return f"sha256:{digest}"

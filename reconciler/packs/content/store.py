@@ -1,0 +1,142 @@
+"""Content on disk, by its SHA-256: one folder that many processes share (K3)."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from reconciler.errors import Fetching, NidusError, Unavailable
+from reconciler.packs.content.access import refused
+
+USED = 3600.0
+"""Seconds after its last use in which content is not removed for other content; uses are noted at most every tenth of it."""
+_BLOCK = 1 << 20
+
+
+class Store:
+    """Files of content, at most `limit` bytes of them together. Thread-safe, and safe between processes: a file is complete or not
+    there, and whoever fills a part holds its lock."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder, self._limit = folder, limit
+        self._noted: dict[str, float] = {}
+
+    def get(self, digest: str) -> bytes | None:
+        """The bytes, None where they are not here. What is not what its name says is removed."""
+        place = self._place(digest)
+        try:
+            found = place.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise disk(error) from error
+        if hashlib.sha256(found).hexdigest() != digest:
+            place.unlink(missing_ok=True)
+            return None
+        self.used(digest)
+        return found
+
+    def has(self, digest: str) -> bool:
+        """Whether it is here, without reading it."""
+        return self._place(digest).is_file()
+
+    def used(self, digest: str) -> None:
+        """Content is in use: it stays."""
+        now = time.time()
+        if now - self._noted.get(digest, 0.0) > USED / 10:
+            self._noted[digest] = now
+            with contextlib.suppress(OSError):
+                os.utime(self._place(digest))
+
+    @contextlib.contextmanager
+    def part(self, digest: str) -> Iterator[BinaryIO]:
+        """The part of some content that is here, to be filled; it stands at its end. What was read stays for the next attempt.
+
+        Raises Fetching where another process fills it, Unavailable where the disk fails.
+        """
+        place = self._folder / "parts" / digest
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with place.open("ab+") as part:
+                fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.seek(0, os.SEEK_END)
+                yield part
+        except BlockingIOError:
+            raise Fetching("another process fetches it", after=1.0) from None
+        except OSError as error:
+            raise disk(error) from error
+
+    def keep(self, digest: str, part: BinaryIO) -> None:
+        """The part is whole. Raises Stalled(ContentRefused) where it is other content, and Unavailable where the store is full of what is
+        in use, or the disk fails; the part is then gone."""
+        place = Path(part.name)
+        try:
+            part.flush()
+            found, size = _digest(part)
+            if found != digest:
+                raise refused(
+                    f"the content has the digest sha256:{found[:12]}..., and not sha256:{digest[:12]}...",
+                    "what stands there was changed: look why, then run `nidus lock --upgrade`",
+                )
+            self._make_room(size)
+            os.fsync(part.fileno())
+            self._place(digest).parent.mkdir(parents=True, exist_ok=True)
+            place.rename(self._place(digest))
+        except (OSError, NidusError) as error:
+            place.unlink(missing_ok=True)
+            raise disk(error) if isinstance(error, OSError) else error from error
+
+    def put(self, content: bytes) -> str:
+        """Keep bytes that were read otherwise; their digest."""
+        digest = hashlib.sha256(content).hexdigest()
+        if not self.has(digest):
+            with self.part(digest) as part:
+                part.truncate(0)
+                part.write(content)
+                self.keep(digest, part)
+        return digest
+
+    def _make_room(self, size: int) -> None:
+        """Remove what was used longest ago until `size` bytes fit."""
+        kept = sorted(self._kept())
+        left = self._limit - sum(length for _, length, _ in kept) - size
+        for at, length, place in kept:
+            if left >= 0:
+                return
+            if time.time() - at > USED:
+                place.unlink(missing_ok=True)
+                left += length
+        if left < 0:
+            told = f"the content store is full: {self._limit >> 20} MiB are in use"
+            raise Unavailable(told, reason="ContentStoreFull", hint="spec.content.store", after=60.0)
+
+    def _kept(self) -> Iterator[tuple[float, int, Path]]:
+        """When it was used last, its size and its place, of every content and of every part that nobody fills any more."""
+        for folder in ("sha256", "parts"):
+            with contextlib.suppress(FileNotFoundError):
+                for entry in os.scandir(self._folder / folder):
+                    with contextlib.suppress(FileNotFoundError):
+                        status = entry.stat()
+                        if folder == "sha256" or time.time() - status.st_mtime > USED:
+                            yield status.st_mtime, status.st_size, Path(entry.path)
+
+    def _place(self, digest: str) -> Path:
+        return self._folder / "sha256" / digest
+
+
+def _digest(part: BinaryIO) -> tuple[str, int]:
+    part.seek(0)
+    found, size = hashlib.sha256(), 0
+    while block := part.read(_BLOCK):
+        found.update(block)
+        size += len(block)
+    return found.hexdigest(), size
+
+
+def disk(error: OSError) -> Unavailable:
+    """A failure of the disk."""
+    return Unavailable(f"the content store cannot be used: {error.strerror or 'it fails'}", reason="DiskFailed")

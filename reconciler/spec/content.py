@@ -1,0 +1,107 @@
+"""Packs from elsewhere: each named by digest, in the profile or in the lock file, and from where the operator allows it (K1, K2)."""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct, field
+
+from reconciler.model import ChartRef, ContentAllow, HelmPack, ManifestsPack, Pack, Remote, UrlRef
+from reconciler.spec import addresses, lock, semver
+from reconciler.spec.codes import Code
+
+Mistake = tuple[str, Code, str, str]
+Found = Iterator[Remote | Mistake]
+_FIELDS = ("name", "version", "digest")
+
+
+class Elsewhere(Struct, frozen=True):
+    """What is known of content from elsewhere: the entries of the lock file, and what the operator allows; None where that is not
+    known, so that nothing is judged by it."""
+
+    locked: lock.Entries = field(default_factory=dict)
+    allowed: tuple[ContentAllow, ...] | None = None
+
+
+def of_chart(helm: HelmPack, place: str, known: Elsewhere) -> Found:
+    """The chart of a pack that has one from elsewhere, or its mistakes; `place` points at `chart`."""
+    chart = helm.chart
+    if not is_remote(chart):
+        for name in (name for name in _FIELDS if getattr(chart, name)):
+            yield f"{place}/{name}", Code.WRONG_VALUE, f"{name} is of charts from elsewhere", "write repo, or remove it"
+        return
+    lacking = [name for name in ("name", "version") if not getattr(chart, name)]
+    if lacking:
+        yield (
+            place,
+            Code.MISSING_FIELD,
+            f"{' and '.join(lacking)} of the chart",
+            "repo, name and version belong together",
+        )
+        return
+    yield from _allowed(chart.repo, f"{place}/repo", known)
+    if chart.digest and not exact(chart.version):
+        yield f"{place}/version", Code.WRONG_VALUE, "a digest is of one version, not of a range", "write the version"
+        return
+    entry = known.locked.get(lock.of_chart(chart))
+    digest, version = (
+        (chart.digest, chart.version) if chart.digest else (entry.digest, entry.version) if entry else ("", "")
+    )
+    if not digest or not version:
+        yield place, Code.UNLOCKED, *_unlocked(f"chart {chart.name} {chart.version}", exact(chart.version))
+        return
+    yield Remote("chart", chart.repo, digest.removeprefix("sha256:"), chart.name, version)
+
+
+def of_urls(manifests: ManifestsPack, place: str, known: Elsewhere) -> Found:
+    """The files of a pack that come from elsewhere, or their mistakes; `place` points at `urls`."""
+    for index, one in enumerate(manifests.urls):
+        yield from _of_url(one, f"{place}/{index}", known)
+
+
+def named(packs: Iterable[Pack]) -> Iterator[tuple[str, ChartRef | UrlRef]]:
+    """What packs take from elsewhere without saying its digest, by its name in the lock file."""
+    for pack in packs:
+        if pack.helm and is_remote(pack.helm.chart) and not pack.helm.chart.digest:
+            yield lock.of_chart(pack.helm.chart), pack.helm.chart
+        for url in pack.manifests.urls if pack.manifests else ():
+            if not url.sha256:
+                yield lock.of_url(url), url
+
+
+def is_remote(chart: ChartRef) -> bool:
+    """Whether the chart is not a folder of the repository."""
+    return bool(chart.repo)
+
+
+def exact(version: str) -> bool:
+    """Whether a chart's version is one version, and no range."""
+    return semver.is_version(version.removeprefix("v"))
+
+
+def _of_url(one: UrlRef, place: str, known: Elsewhere) -> Found:
+    yield from _allowed(one.url, f"{place}/url", known)
+    entry = known.locked.get(lock.of_url(one))
+    digest = one.sha256 or (entry.digest.removeprefix("sha256:") if entry else "")
+    if digest:
+        yield Remote("url", one.url, digest)
+    else:
+        yield place, Code.UNLOCKED, *_unlocked(one.url, True)
+
+
+def _allowed(address: str, place: str, known: Elsewhere) -> Iterator[Mistake]:
+    if not addresses.plain(address):
+        yield place, Code.CONTENT_ADDRESS, "an address that leads out of its folder", "write it without . and .."
+    elif known.allowed is None:
+        if address.startswith("http://") and not addresses.local(addresses.host(address).rpartition(":")[0]):
+            yield place, Code.CONTENT_ADDRESS, "http is not safe against changes on the way", "write https://"
+    elif addresses.allowed(address, known.allowed) is None:
+        prefixes = ", ".join(one.prefix for one in known.allowed[:5]) or "none is allowed"
+        told = f"content may not come from {address}"
+        yield place, Code.CONTENT_ADDRESS, told, f"the controller's spec.content.allow: {prefixes}"
+
+
+def _unlocked(what: str, exact: bool) -> tuple[str, str]:
+    told = f"{what} has no digest, here or in {lock.FILE}"
+    return (
+        told,
+        "run `nidus lock` and commit its file" if exact else "run `nidus lock --upgrade`, which resolves ranges",
+    )

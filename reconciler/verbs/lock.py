@@ -1,0 +1,134 @@
+"""`nidus lock`: finds what every chart and address from elsewhere is, by digest, and writes nidus.lock.yaml beside the documents (K2)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import NidusError, UsageError, printable
+from reconciler.verbs import offline, usage
+
+if TYPE_CHECKING:
+    from reconciler.model import ChartRef, UrlRef
+    from reconciler.packs.content.fetch import Means
+    from reconciler.spec.lock import Locked
+
+EXAMPLES = (
+    ("", "this folder"),
+    ("--upgrade", "ranges and addresses anew, with what moved"),
+    ("repo --config nidus.yaml", "with the credentials and the rules of a controller"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What documents name without a digest, by its name in the file; the entries so far; `whole`: every document could be read."""
+
+    named: Mapping[str, ChartRef | UrlRef]
+    before: Mapping[str, Locked]
+    whole: bool
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", nargs="?", default=".", metavar="FOLDER", help="folder with documents (default: here)"
+    )
+    parser.add_argument(
+        "--upgrade",
+        action="store_true",
+        help="find everything anew, and the newest version of each range; print what moved",
+    )
+    parser.add_argument(
+        "--config", default="", metavar="FILE", help="the controller's configuration: what is allowed, and credentials"
+    )
+    parser.add_argument("--source", default="", help="which of its sources the folder is (default: the only one)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0; 1 where something cannot be found: its entry stays as it was, and the others are written."""
+    from reconciler.spec import lock
+    from reconciler.verbs.render import given_by
+
+    given = given_by(args.config, args.source)
+    wanted = _wanted(Path(args.folder), given.path, given.terms)
+    means = offline.means(given.terms.content)
+    found: dict[str, Locked] = {}
+    failed = False
+    for key, one in sorted(wanted.named.items()):
+        known = wanted.before.get(key)
+        if known is not None and not args.upgrade:
+            found[key] = known
+            continue
+        try:
+            found[key] = _resolved(one, means, upgrade=args.upgrade)
+        except NidusError as error:
+            failed = True
+            print(printable(f"error: {key}: {error.told}"), file=sys.stderr)
+            found |= {key: known} if known is not None else {}
+    kept = {} if wanted.whole else {key: one for key, one in wanted.before.items() if key not in found}
+    for line in _moves(wanted, found | kept):
+        print(printable(line))
+    _write(Path(args.folder) / given.path / lock.FILE, lock.text(found | kept))
+    print(f"{lock.FILE}: {len(found | kept)} locked")
+    return usage.FAILED if failed else usage.DONE
+
+
+def _wanted(folder: Path, path: str, terms: offline.Terms) -> _Wanted:
+    from reconciler.source import folder as documents
+    from reconciler.spec import content, load, lock
+    from reconciler.spec.codes import Code
+
+    revision, tree, read = documents.read(folder, path, terms.limits)
+    blobs = read(load.wanted(tree, load.NOTHING))
+    snapshot, known = load.load("lock", revision, tree, blobs, load.NOTHING, terms.rules, terms.facts, terms.limits)
+    packs = [pack for one in known.profiles.values() for pack in one.document.profile.spec.packs]
+    wrong = [one for one in snapshot.violations if one.path == lock.FILE and one.code == Code.LOCK]
+    if wrong:
+        raise UsageError(f"{lock.FILE}: {wrong[0].message}", hint="mend it, or remove it and run nidus lock again")
+    before = lock.read(blobs[tree.files[lock.FILE]], terms.limits)[0] if lock.FILE in tree.files else {}
+    broken = {one.code for one in snapshot.violations} - {Code.UNLOCKED, Code.BROKEN_PROFILE}
+    return _Wanted(dict(content.named(packs)), before, not broken)
+
+
+def _resolved(one: ChartRef | UrlRef, means: Means, *, upgrade: bool) -> Locked:
+    from reconciler.errors import Stalled
+    from reconciler.model import UrlRef
+    from reconciler.packs.content import locking
+    from reconciler.spec.content import exact
+
+    if not isinstance(one, UrlRef) and not exact(one.version) and not upgrade:
+        raise Stalled("a range is resolved by --upgrade only", hint="nidus lock --upgrade")
+    return locking.resolve(one, means, lambda size: None)
+
+
+def _moves(wanted: _Wanted, found: Mapping[str, Locked]) -> Iterator[str]:
+    """What is new, other and gone."""
+    for key, one in sorted(found.items()):
+        before = wanted.before.get(key)
+        if before is None:
+            yield f"new     {key}: {one.version or one.digest[:19]}"
+        elif before != one:
+            yield f"moved   {key}: {_apart(before, one)}"
+    yield from (f"dropped {key}: no document names it" for key in sorted(wanted.before.keys() - found.keys()))
+
+
+def _apart(before: Locked, now: Locked) -> str:
+    if before.version != now.version:
+        return f"{before.version} -> {now.version}"
+    return f"{before.digest[:19]} -> {now.digest[:19]}: the same version has other content"
+
+
+def _write(file: Path, text: bytes) -> None:
+    """Replaced as a whole, and not touched where nothing changed."""
+    try:
+        if file.is_file() and file.read_bytes() == text:
+            return
+        fresh = file.with_name(f".{file.name}.new")
+        fresh.write_bytes(text)
+        fresh.replace(file)
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}", hint="nidus lock FOLDER") from error
