@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["devhost.fixtures"]
 
-PURE = {"fleet", "spec", "engine", "plan", "conditions", "health", "model", "errors"}
+PURE = {"fleet", "spec", "usage", "operations", "engine", "plan", "conditions", "health", "model", "errors"}
 BESIDES = {"bench", "devhost", "socket", "subprocess", "threading", "webhook"}
 IMPORT = re.compile(r"^(?:from|import) ([\w.]+)(?: import (\w+))?", re.MULTILINE)
 

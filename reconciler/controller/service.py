@@ -16,6 +16,7 @@ from reconciler.controller import (
     listeners,
     liveness,
     requests,
+    sampler,
     sync_requests,
     verify,
 )
@@ -118,7 +119,11 @@ class Service:
         sources.open()
         self.checks = checks = self._made_checks(store, sources)
         self._edited = Rounds("configuration", self._configured, self._stop, every=configuration.EVERY)
-        self._rounds = (*checks.all, self._edited)
+        measured, halt = sampler.begin(
+            self.host, lambda: self.settings.config, self.registry, self.reporter.metrics, self._stop
+        )
+        self._stops.append(halt)
+        self._rounds = (*checks.all, self._edited, *measured)
         given = (self.settings, facts, self.renderer, sources.read, self.registry.lists, self._woken, self._pace)
         self.watches = watches = Watches(self.host, *given)
         self._stops.append(watches.stop)
@@ -156,17 +161,8 @@ class Service:
             self.reporter.configuration(verdict.reason, verdict.told, verdict.problem)
 
     def _tools(self, store: Store, watches: Watches, sources: Sources, salted: bytes) -> Tools:
-        return Tools(
-            store,
-            watches.reader,
-            self.reporter,
-            salted,
-            watches.watch,
-            watches.forget,
-            lambda: secrets.token_hex(8),
-            sources.woken,
-            sources.freed,
-        )
+        given = (store, watches.reader, self.reporter, salted, watches.watch, watches.forget)
+        return Tools(*given, lambda: secrets.token_hex(8), sources.woken, sources.freed)
 
     def _made_checks(self, store: Store, sources: Sources) -> Checks:
         def hear() -> None:

@@ -16,7 +16,7 @@ from reconciler.errors import ApiError
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import EVERY, SILENCE, Event, Reflector, Seen, event_of
 from reconciler.kube.shape import Head
-from reconciler.kube.store import CLUSTER_LABEL, Entry, Selection, Store, Whole, number
+from reconciler.kube.store import CLUSTER_LABEL, FOREIGN, Entry, Selection, Slim, Store, Whole, number
 from reconciler.model import Object, ObjectRef
 from reconciler.plan.mark import ref_of
 
@@ -31,7 +31,8 @@ class Cache:
     by several threads, for every object that arrives: whether it is kept whole.
 
     `changed` gets a Seen (ref, uid, labels, deleted) from a reflector's thread and must return at once. Every selection is
-    listed anew every `every` seconds, and after `silence` seconds in which its watch said nothing.
+    listed anew every `every` seconds, and after `silence` seconds in which its watch said nothing. `slim` says what of a whole
+    object is kept, for `content`; `before` is called before a list or a comparison is taken, while `stale_since` tells of its loss.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class Cache:
         changed: Callable[[Seen], None],
         *,
         whole: Whole = lambda ref, cluster: True,
+        slim: Slim = lambda head, raw: raw,
+        before: Callable[[], None] = lambda: None,
         every: float = EVERY,
         silence: float = SILENCE,
         failed: Failed = lambda what, error: None,
@@ -49,8 +52,8 @@ class Cache:
         self._lock = threading.Lock()
         self._clock = clock
         self._client = client
-        self._stores = [Store(selection, clock, whole) for selection in selections]
-        sinks = [_Sink(store, self._lock, client, changed, failed) for store in self._stores]
+        self._stores = [Store(selection, clock, whole, FOREIGN, slim) for selection in selections]
+        sinks = [_Sink(store, self._lock, client, changed, failed, before) for store in self._stores]
         self.reflectors = [
             Reflector(client, sink.store.selection, sink, every=every, silence=silence, failed=failed, clock=clock)
             for sink in sinks
@@ -109,6 +112,11 @@ class Cache:
         found = self._newest(ref)
         return found[0].decoded(found[1]) if found and found[1].raw else None
 
+    def content(self, ref: ObjectRef) -> bytes:
+        """What `slim` left of the object as last seen; b"" where nothing is cached."""
+        found = self._newest(ref)
+        return found[1].raw if found else b""
+
     def cluster(self, ref: ObjectRef) -> str:
         """The cluster that the object's label named when it was last seen, "" where it named none or was not seen."""
         found = self._newest(ref)
@@ -146,18 +154,26 @@ class _Sink:
     """Stores what a reflector finds, under the cache's lock, and announces changes outside the lock."""
 
     def __init__(
-        self, store: Store, lock: threading.Lock, client: Client, changed: Callable[[Seen], None], failed: Failed
+        self,
+        store: Store,
+        lock: threading.Lock,
+        client: Client,
+        changed: Callable[[Seen], None],
+        failed: Failed,
+        before: Callable[[], None],
     ) -> None:
         self.store = store
         self._lock = lock
         self._client = client
         self._changed = changed
         self._failed = failed
+        self._before = before
 
     def kept(self, head: Head, raw: bytes) -> tuple[Head, bytes]:
         return self.store.kept(head, raw)
 
     def replace(self, events: Sequence[Event], version: str, began: float) -> None:
+        self._before()
         found = self._client.resource(self.store.selection.group, self.store.selection.kind)
         with self._lock:
             self.store.api_version = found.api_version
@@ -165,6 +181,7 @@ class _Sink:
         self._tell(news)
 
     def compare(self, events: Sequence[Event], version: str, began: float) -> list[ObjectRef]:
+        self._before()
         with self._lock:
             news = self.store.without_gone(events, version, began)
             differing = self.store.differing(events, began)

@@ -19,12 +19,14 @@ CLUSTER_LABEL = "nidus.dev/cluster"
 FOREIGN = 10_000  # objects of one selection that no inventory lists; further ones are announced and not remembered
 Whole = Callable[[ObjectRef, str], bool]
 """Whether an object is kept whole, by its reference and the cluster that its label names, "" for none."""
+Slim = Callable[[Head, bytes], bytes]
+"""What is kept of an object that is kept: b"" for its identity alone."""
 
 
 class Selection(Struct, frozen=True):
     """What one watch covers: a kind and the labels that must be there, as (key, value); value None = the key alone.
 
-    Without `bodies` only metadata is asked for: nothing of it is ever whole.
+    Without `bodies` only metadata is asked for: nothing of it is ever whole. `more` is the rest of the selector, as the API wants it.
     """
 
     group: str
@@ -32,11 +34,13 @@ class Selection(Struct, frozen=True):
     labels: tuple[tuple[str, str | None], ...] = ((CLUSTER_LABEL, None),)
     namespace: str = ""
     bodies: bool = True
+    more: str = ""
 
     @property
     def selector(self) -> str:
         """The selector as the API wants it."""
-        return ",".join(key if value is None else f"{key}={value}" for key, value in self.labels)
+        parts = (key if value is None else f"{key}={value}" for key, value in self.labels)
+        return ",".join(filter(None, (*parts, self.more)))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with `labels` is covered."""
@@ -62,11 +66,13 @@ class Store:
         clock: Callable[[], float] = time.monotonic,
         whole: Whole = lambda ref, cluster: True,
         foreign: int = FOREIGN,
+        slim: Slim = lambda head, raw: raw,
     ) -> None:
         self.selection = selection
         self._clock = clock
         self._whole = whole
         self._foreign = foreign
+        self._slim = slim
         self._bare = 0
         self._used = {CLUSTER_LABEL, *(key for key, _ in selection.labels)}
         self.entries: dict[ObjectRef, Entry] = {}
@@ -78,7 +84,7 @@ class Store:
         Takes no lock."""
         labels = {key: value for key, value in head.labels.items() if key in self._used}
         slim = Head(head.ref, head.uid, head.version, labels)
-        return slim, raw if raw and self._whole(head.ref, labels.get(CLUSTER_LABEL, "")) else b""
+        return slim, self._slim(head, raw) if raw and self._whole(head.ref, labels.get(CLUSTER_LABEL, "")) else b""
 
     def holds(self, ref: ObjectRef) -> bool:
         """Whether objects like `ref` may be here."""

@@ -31,6 +31,7 @@ from reconciler.model.config import HostConfig as HostConfig
 from reconciler.model.config import LeaseConfig as LeaseConfig
 from reconciler.model.config import Limits as Limits
 from reconciler.model.config import PolicyConfig as PolicyConfig
+from reconciler.model.config import Prices as Prices
 from reconciler.model.config import QuotaCeiling as QuotaCeiling
 from reconciler.model.config import ReviewConfig as ReviewConfig
 from reconciler.model.config import ReviewerRule as ReviewerRule

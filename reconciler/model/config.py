@@ -152,6 +152,19 @@ class LeaseConfig(Struct, frozen=True):
     duration: str = "15s"
 
 
+class Prices(Struct, frozen=True):
+    """Decimal numbers as text, each for an hour."""
+
+    currency: str = "EUR"
+    cpu: str = "0"
+    memory: str = "0"
+    storage: str = "0"
+    storage_classes: dict[str, str] = {}
+    gpu: str = "0"
+    load_balancer: str = "0"
+    control_plane: str = "0"
+
+
 class ControllerSpec(Struct, frozen=True):
     sources: tuple[SourceConfig, ...]
     engine: EngineConfig
@@ -166,6 +179,7 @@ class ControllerSpec(Struct, frozen=True):
     content: ContentConfig = ContentConfig()
     limits: Limits = Limits()
     server: ServerConfig = ServerConfig()
+    prices: Prices | None = None
     lease: LeaseConfig = LeaseConfig()
     workers: int = 8
 

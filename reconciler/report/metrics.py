@@ -9,8 +9,21 @@ from reconciler.packs import confine
 from reconciler.report import bugs
 from reconciler.report.transitions import Transition
 from reconciler.report.view import ClusterView, SourceView
+from reconciler.usage import items
+from reconciler.usage.days import Day
 
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
+
+USED = {
+    items.CPU: ("cpu_core_seconds", 1e6, "CPU that pods request"),  # measured in thousandths, over milliseconds
+    items.MEMORY: ("memory_byte_seconds", 1e3, "Memory that pods request"),
+    items.GPU: ("gpu_seconds", 1e3, "GPUs that pods request"),
+    items.STORAGE: ("storage_byte_seconds", 1e3, "Volumes"),
+    items.LOAD_BALANCER: ("load_balancer_seconds", 1e3, "Services of type LoadBalancer"),
+    items.CONTROL_PLANE: ("control_plane_seconds", 1e3, "Control planes that run"),
+    items.IDLE_CPU: ("idle_cpu_core_seconds", 1e6, "CPU that the quota reserves and no pod requests"),
+    items.IDLE_MEMORY: ("idle_memory_byte_seconds", 1e3, "Memory that the quota reserves and no pod requests"),
+}
 
 
 class Metrics:
@@ -67,7 +80,19 @@ class Metrics:
             registry=self.registry,
         )
         self._configuration.set(1)
-        self._cluster_labels: tuple[Counter | Gauge, ...] = (self._transitions, self._ready, self._asleep)
+        self._measured = Counter(
+            "nidus_usage_measured_seconds", "Time in which usage was measured", registry=self.registry
+        )
+        self._used = {
+            name: Counter(f"nidus_usage_{metric}", told, ["cluster", "team"], registry=self.registry)
+            for name, (metric, _, told) in USED.items()
+        }
+        self._cluster_labels: tuple[Counter | Gauge, ...] = (
+            self._transitions,
+            self._ready,
+            self._asleep,
+            *self._used.values(),
+        )
         self._leader = Gauge("nidus_leader", "1 while this process holds the Lease", registry=self.registry)
         waiting = Gauge("nidus_status_unwritten", "Status objects not written yet", registry=self.registry)
         waiting.set_function(unwritten)
@@ -97,6 +122,16 @@ class Metrics:
         for result in report.results:
             if result.outcome != "unchanged":
                 self._changes.labels(result.outcome).inc()
+
+    def used(self, day: Day) -> None:
+        """What was measured since the last call, of one day."""
+        self._measured.inc(day.seen / 1e3)
+        for cluster, account in day.accounts.items():
+            team = account.labels.get("team", "")
+            for uses in account.uses.values():
+                for name, integral in uses.items():
+                    kind = name if name in USED else items.STORAGE
+                    self._used[kind].labels(cluster, team).inc(integral / USED[kind][1])
 
     def gone(self, cluster: str) -> None:
         """Remove the series of a cluster that no longer exists, so that labels do not grow for ever."""

@@ -169,6 +169,8 @@ FORMS: Final[dict[str, Form]] = {
     "size": Form("not a size", "8Gi or 500M", _sizes),
     "amount of CPU": Form("not an amount of CPU", "2 or 500m", _cpus),
     "quantity": Form("not a quantity", "500m or 2Gi", _quantities),
+    "price": Form("not a price: a decimal number as text", '"0.031611"', _nothing),
+    "currency": Form("not a currency: three capital letters", "EUR", _kinds),
     "duration": Form("not a duration", "30s, 5m, 1h30m or 2d", _durations),
     "time": Form("not a time in UTC", "2026-12-01T00:00:00Z", _times),
     "cron expression": Form(

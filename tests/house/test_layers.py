@@ -12,7 +12,7 @@ from reconciler import packs
 from tests.house.documents import ROOT, marked, quoted, rows
 
 RECONCILER = ROOT / "reconciler"
-CORE = ("fleet", "spec", "engine", "operations", "plan", "conditions", "health", "model", "errors")
+CORE = ("fleet", "spec", "usage", "engine", "operations", "plan", "conditions", "health", "model", "errors")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns", "localtime", "gmtime"}
 CHANCE = {"time", "random", "secrets", "uuid", "os", "threading", "logging", "subprocess", "socket"}
 
