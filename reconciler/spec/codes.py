@@ -67,6 +67,7 @@ class Code(StrEnum):
     CEILING_STORAGE = "NID178"
     OWNED = "NID180"
     SCHEDULE = "NID181"
+    LITERAL = "NID182"
     RENDER = "NID190"
     NO_NAMESPACE = "NID191"
     LOCK = "NID192"
@@ -135,6 +136,7 @@ MEANING: dict[Code, str] = {
     Code.OWNED: "an object in a pack that has ownerReferences",
     Code.CEILING_STORAGE: "more storage of the control plane than `ceilings.storage`",
     Code.SCHEDULE: "a time of a schedule that never comes, or a time zone that nobody knows",
+    Code.LITERAL: "what looks like a private key, a token or a password stands in a file; told by `nidus validate`",
     Code.RENDER: "a pack that cannot be rendered; told by `nidus validate`",
     Code.NO_NAMESPACE: "a namespace that a pack puts objects into and nothing in the repository makes; a warning of `nidus validate`",
     Code.LOCK: "`nidus.lock.yaml` is not as `nidus lock` writes it",

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.model import Limits, Violation
-from reconciler.spec import marks, variables, yaml
+from reconciler.spec import literals, marks, variables, yaml
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import capped, digest
 from reconciler.spec.explain import pointer
@@ -38,10 +38,11 @@ def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> 
     ]
     named = [(index, one) for index, body in enumerate(bodies) for one in variables.references(body)]
     places = marks.read(data) if found or named else []
-    violations = capped(
+    told = (
         Violation(path, *marks.find(places[index], pointer(where)), code, message, pointer(where), hint)
         for index, (where, code, message, hint) in found
     )
+    violations = capped(one for one in told if not literals.excused(one, data))
     references = tuple((name, *marks.find(places[index], pointer(where))) for index, (where, name) in named)
     return Facts(oid, digest(bodies), _claimed(parsed) if objects else {}, references, violations)
 
@@ -100,9 +101,8 @@ def _object(body: Any) -> Iterator[Mistake]:
             yield where, Code.NOT_AN_OBJECT, message, "the server would refuse it"
     if body["kind"] == "Secret" and body["apiVersion"] == "v1":
         for name in ("data", "stringData"):
-            if body.get(name):
-                hint = "keep secrets out of the repository"
-                yield (name,), Code.SECRET_DATA, f"a Secret with literal {name}", hint
+            if _literal(body.get(name)):
+                yield (name,), Code.SECRET_DATA, f"a Secret with literal {name}", KEEP_OUT
     labels = body["metadata"].get("labels")
     if body["kind"] == "Namespace" and isinstance(labels, Mapping):
         yield from (
@@ -114,6 +114,12 @@ def _object(body: Any) -> Iterator[Mistake]:
             )
             for label in owned_labels(labels)
         )
+
+
+def _literal(values: Any) -> bool:
+    """Whether data of a Secret holds more than references."""
+    given = list(values.values()) if isinstance(values, Mapping) else [values]
+    return bool(values) and not all(isinstance(one, str) and "${{" in one for one in given)
 
 
 def misshapen(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -163,6 +169,7 @@ OWNED = (
     "an object that belongs to another one: ownerReferences name a UID of the cluster it was exported from",
     "remove ownerReferences; the object would be deleted as soon as it is made",
 )
+KEEP_OUT = "keep secrets out of the repository; `# nidus: allow-literal` at the end of the line says that it is none"
 POD_SECURITY_HINT = "set isolation.podSecurity of the cluster"
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from reconciler.model import ClusterProfile, Pack, ProfileDocument, Violation, replace
 from reconciler.plan import request
-from reconciler.spec import manifests, order, uses, values, variables
+from reconciler.spec import literals, manifests, order, uses, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import Item, capped, digest
 from reconciler.spec.explain import pointer
@@ -38,7 +38,8 @@ def check(item: Item, tree: Files) -> Profile:
     assert isinstance(item.spec, ClusterProfile)
     spec = item.spec.spec
     used = {pack.name: uses.of(item.path, index, pack, tree) for index, pack in enumerate(spec.packs)}
-    told = [item.violation(*mistake) for mistake in _mistakes(item.spec, used)]
+    mistakes = (item.violation(*mistake) for mistake in _mistakes(item.spec, used))
+    told = [one for one in mistakes if not literals.excused(one, item.data)]
     claims, twice = _claims(item, spec.packs, used)
     in_files = [
         violation for use in used.values() for path, facts in use.facts for violation in _in_file(item, path, facts)

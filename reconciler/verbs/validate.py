@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     unrendered, homeless = (
         ((), ()) if args.no_render else _rendered(snapshot, read, terms, without_network=args.offline)
     )
-    causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations, *unrendered}))
+    literal = _literals(snapshot, blobs)
+    causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations, *unrendered, *literal}))
     warnings = (*_warnings(folder, snapshot, blobs, terms.limits), *unadded.warnings(folder, snapshot), *homeless)
     found = mistakes.Found(folder, snapshot, causes, following, warnings, sources)
     print(mistakes.as_json(found) if args.output == "json" else mistakes.as_text(found))
@@ -115,6 +116,15 @@ def _load(folder: Path, terms: Terms) -> tuple[Snapshot, Mapping[str, bytes], Re
 
     found = source.read(folder, ".", terms.limits)
     return *offline.checked("validate", found, terms), found[2]
+
+
+def _literals(snapshot: Snapshot, blobs: Mapping[str, bytes]) -> Iterator[Violation]:
+    """Keys and tokens in the YAML files that were read."""
+    from reconciler.spec import files, literals
+
+    for path, oid in snapshot.tree.items():
+        if oid in blobs and files.is_yaml(path):
+            yield from literals.found(path, blobs[oid])
 
 
 def _warnings(folder: str, snapshot: Snapshot, blobs: Mapping[str, bytes], limits: Limits) -> Iterator[Violation]:
