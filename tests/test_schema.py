@@ -157,13 +157,6 @@ def test_documents_with_every_kind_of_field_are_sound_and_convert(kind: str) -> 
         ("NestedCluster", "/kind", "Cluster", Code.KIND, "did you mean NestedCluster?"),
         ("NestedCluster", "/apiVersion", "nidus.dev/v2", Code.API_VERSION, "nidus.dev/v1alpha1"),
         ("ClusterProfile", "/spec/packs/0/kustomize", {"path": "x"}, Code.UNSUPPORTED, "not supported in this version"),
-        (
-            "ClusterProfile",
-            "/spec/packs/1/helm/chart/oci",
-            "oci://x",
-            Code.UNSUPPORTED,
-            "not supported in this version",
-        ),
         ("ClusterProfile", "/spec/variables/0/sensitive", True, Code.UNSUPPORTED, "not supported in this version"),
         (
             "ClusterProfile",

@@ -39,6 +39,7 @@ class Variable(Struct, frozen=True):
 class ChartRef(Struct, frozen=True):
     path: str = ""
     repo: str = ""
+    oci: str = ""
     name: str = ""
     version: str = ""
     digest: str = ""

@@ -30,8 +30,7 @@ def allowed(address: str, places: Iterable[ContentAllow]) -> ContentAllow | None
 def origin(address: str) -> str:
     """Scheme, host and port, in small letters; the port is always told. Raises ValueError for a port that is none."""
     parts = urlsplit(address)
-    scheme = "https" if parts.scheme == "oci" else parts.scheme.lower()
-    return f"{scheme}://{host(address)}"
+    return f"{parts.scheme.lower()}://{host(address)}"
 
 
 def host(address: str) -> str:

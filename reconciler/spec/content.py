@@ -1,6 +1,7 @@
 """Packs from elsewhere: each named by digest, in the profile or in the lock file, and from where the operator allows it (K1, K2)."""
 
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -26,29 +27,43 @@ def of_chart(helm: HelmPack, place: str, known: Elsewhere) -> Found:
     chart = helm.chart
     if not is_remote(chart):
         for name in (name for name in _FIELDS if getattr(chart, name)):
-            yield f"{place}/{name}", Code.WRONG_VALUE, f"{name} is of charts from elsewhere", "write repo, or remove it"
+            yield (
+                f"{place}/{name}",
+                Code.WRONG_VALUE,
+                f"{name} is of charts from elsewhere",
+                "write repo or oci, or remove it",
+            )
         return
-    lacking = [name for name in ("name", "version") if not getattr(chart, name)]
-    if lacking:
+    wanted = ("version",) if chart.oci else ("name", "version")
+    if lacking := [name for name in wanted if not getattr(chart, name)]:
+        yield place, Code.MISSING_FIELD, f"{' and '.join(lacking)} of the chart", f"{' and '.join(wanted)} belong to it"
+        return
+    if chart.oci and chart.name:
         yield (
-            place,
-            Code.MISSING_FIELD,
-            f"{' and '.join(lacking)} of the chart",
-            "repo, name and version belong together",
+            f"{place}/name",
+            Code.WRONG_VALUE,
+            "name is of charts in a chart repository",
+            "it is the end of the address",
         )
-        return
-    yield from _allowed(chart.repo, f"{place}/repo", known)
+    yield from _allowed(chart.oci or chart.repo, f"{place}/{'oci' if chart.oci else 'repo'}", known)
     if chart.digest and not exact(chart.version):
         yield f"{place}/version", Code.WRONG_VALUE, "a digest is of one version, not of a range", "write the version"
         return
-    entry = known.locked.get(lock.of_chart(chart))
-    digest, version = (
-        (chart.digest, chart.version) if chart.digest else (entry.digest, entry.version) if entry else ("", "")
-    )
-    if not digest or not version:
-        yield place, Code.UNLOCKED, *_unlocked(f"chart {chart.name} {chart.version}", exact(chart.version))
+    found = _digest(chart, known)
+    if found is None:
+        what = f"chart {chart.oci or chart.name} {chart.version}"
+        yield place, Code.UNLOCKED, *_unlocked(what, exact(chart.version))
         return
-    yield Remote("chart", chart.repo, digest.removeprefix("sha256:"), chart.name, version)
+    kind: Literal["oci", "chart"] = "oci" if chart.oci else "chart"
+    yield Remote(kind, chart.oci or chart.repo, found.digest.removeprefix("sha256:"), chart.name, found.version)
+
+
+def _digest(chart: ChartRef, known: Elsewhere) -> lock.Locked | None:
+    """The chart's own, or that of its entry."""
+    if chart.digest:
+        return lock.Locked(chart.digest, chart.version)
+    entry = known.locked.get(lock.of_chart(chart))
+    return entry if entry is not None and entry.version else None
 
 
 def of_urls(manifests: ManifestsPack, place: str, known: Elsewhere) -> Found:
@@ -69,7 +84,7 @@ def named(packs: Iterable[Pack]) -> Iterator[tuple[str, ChartRef | UrlRef]]:
 
 def is_remote(chart: ChartRef) -> bool:
     """Whether the chart is not a folder of the repository."""
-    return bool(chart.repo)
+    return bool(chart.repo or chart.oci)
 
 
 def exact(version: str) -> bool:

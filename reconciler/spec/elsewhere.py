@@ -8,7 +8,6 @@ from collections.abc import Mapping
 _STORE = "controlPlane.store has the place of it, such as store: {size: 10Gi}"
 _QUOTA = 'write quota: {cpu: "4", memory: 8Gi}; limits of containers come with it'
 _PULL = "write it in chart: {repo: https://HOST/FOLDER, name: NAME, version: VERSION}"
-_OCI = "commit the chart (helm pull --untar) and write chart: {path: charts/NAME}"
 _HERE: Mapping[tuple[str, str], str] = {
     ("spec", "exportKubeConfig"): "remove it: `nidus kubeconfig NAME` prints the kubeconfig",
     ("spec", "policies"): "write quota for resourceQuota and limitRange, isolation for the rest",
@@ -41,7 +40,6 @@ _HERE: Mapping[tuple[str, str], str] = {
     ("spec/packs/helm/chart", ""): "write chart: {path: charts/NAME}",
     ("spec/packs/helm", "repo"): _PULL,
     ("spec/packs/helm", "version"): _PULL,
-    ("spec/packs/helm/chart", "oci"): _OCI,
     ("spec/packs", "kustomize"): "commit what `kustomize build` prints, and name the file under manifests.files",
 }
 

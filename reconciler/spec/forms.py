@@ -200,6 +200,7 @@ FORMS: Final[dict[str, Form]] = {
         "not an address: https://, a host and folders, without ? # %", "https://charts.example.com", _nothing
     ),
     "prefix of addresses": Form("not a prefix of addresses", "https://charts.example.com/", _nothing),
+    "OCI repository": Form("not a chart in an OCI registry", "oci://ghcr.io/acme/charts/web", _nothing),
     "chart name": Form("not a chart's name: letters, digits, -, _ and .", "ingress-nginx", _nothing),
     "network": Form("not a network", "10.0.0.0/8", _networks),
     "listener": Form("not an address with a port", "0.0.0.0:9292", _listeners),

@@ -38,7 +38,8 @@ Entries = Mapping[str, Locked]
 
 def of_chart(chart: ChartRef) -> str:
     """What a chart is called in the file."""
-    return f"{chart.repo.rstrip('/')} {chart.name} {chart.version}"
+    where = f"{chart.repo.rstrip('/')} {chart.name}" if chart.repo else chart.oci
+    return f"{where} {chart.version}"
 
 
 def of_url(url: UrlRef) -> str:

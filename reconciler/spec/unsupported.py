@@ -16,7 +16,6 @@ _PROFILE = (
     "spec/variables/*/sensitive",
     "spec/packs/*/kustomize",
     "spec/packs/*/secrets",
-    "spec/packs/*/helm/chart/oci",
 )
 _CONFIG = (
     "spec/shareNamespace",

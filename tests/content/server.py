@@ -26,7 +26,8 @@ from cryptography.x509.oid import NameOID
 @dataclass
 class Page:
     """What a path answers. `cut`: the connection ends after so many bytes of the whole file, once for each number; `length`: what is
-    declared instead; `hang`: no answer until the server ends; `endless`: chunks without end; `ranges`: whether Range is understood."""
+    declared instead; `hang`: no answer until the server ends; `endless`: chunks without end; `ranges`: whether Range is understood;
+    `secret`: the header Authorization that it wants, and `challenge` what it says without."""
 
     body: bytes = b""
     status: int = 200
@@ -38,6 +39,7 @@ class Page:
     endless: bool = False
     ranges: bool = True
     secret: str = ""
+    challenge: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         page = site.pages.get(self.path, Page(status=404))
         self.close_connection = True
         if page.secret and self.headers.get("Authorization") != page.secret:
-            page = Page(status=401)
+            page = Page(status=401, headers={"WWW-Authenticate": page.challenge} if page.challenge else {})
         if page.hang:
             site.over.wait(60.0)
         elif page.endless:

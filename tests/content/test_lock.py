@@ -19,6 +19,7 @@ from tests.spec_cases import RULES, snapshot
 
 CHARTS = "https://charts.example.com/stable"
 DIGEST = "sha256:" + "1" * 64
+OCI = "oci://ghcr.io/acme/web"
 CHART = {"repo": CHARTS, "name": "web", "version": "1.2.3"}
 URL = "https://example.com/m.yaml"
 ALLOWED = (ContentAllow(prefix="https://charts.example.com/"), ContentAllow(prefix=URL))
@@ -26,6 +27,10 @@ ALLOWED = (ContentAllow(prefix="https://charts.example.com/"), ContentAllow(pref
 
 def helm(**chart: Any) -> dict[str, Any]:
     return {"name": "front", "namespace": "web", "helm": {"chart": {**CHART, **chart}}}
+
+
+def oci(**chart: Any) -> dict[str, Any]:
+    return {"name": "front", "namespace": "web", "helm": {"chart": {"oci": OCI, "version": "1.2.3", **chart}}}
 
 
 def urls(**url: Any) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def wrong(pack: dict[str, Any], locked: dict[str, Locked] | None = None, rules: 
     return [one for one in found if one.code != "NID143"]
 
 
-@pytest.mark.parametrize("pack", [helm(), urls()])
+@pytest.mark.parametrize("pack", [helm(), urls(), oci()])
 def test_without_a_digest_and_an_entry_the_command_that_mends_it_is_told(pack: dict[str, Any]) -> None:
     (found,) = wrong(pack)
     assert (found.code, found.path) == ("NID193", "p.yaml")
@@ -57,6 +62,8 @@ def test_without_a_digest_and_an_entry_the_command_that_mends_it_is_told(pack: d
         (helm(), {f"{CHARTS} web 1.2.3": Locked(DIGEST, "1.2.3")}),
         (helm(version="1.x"), {f"{CHARTS} web 1.x": Locked(DIGEST, "1.2.3")}),
         (urls(), {URL: Locked(DIGEST)}),
+        (oci(digest=DIGEST), None),
+        (oci(version="1.x"), {f"{OCI} 1.x": Locked(DIGEST, "1.2.3")}),
     ],
 )
 def test_a_digest_or_an_entry_is_enough(pack: dict[str, Any], locked: dict[str, Locked] | None) -> None:
@@ -75,9 +82,12 @@ def test_a_range_needs_its_entry_and_takes_no_digest() -> None:
     [
         ({"repo": CHARTS, "digest": DIGEST}, "name and version of the chart"),
         ({"path": "charts/web", "version": "1.0.0"}, "version is of charts from elsewhere"),
-        ({"repo": CHARTS, "path": "charts/web"}, "expected exactly one of path, repo"),
-        ({"name": "web"}, "expected exactly one of path, repo"),
+        ({"repo": CHARTS, "path": "charts/web"}, "expected exactly one of path, repo, oci"),
+        ({"name": "web"}, "expected exactly one of path, repo, oci"),
         ({"repo": "charts.example.com"}, "not an address"),
+        ({"oci": "ghcr.io/acme/web", "version": "1.0.0"}, "not a chart in an OCI registry"),
+        ({"oci": OCI}, "version of the chart"),
+        ({"oci": OCI, "name": "web", "version": "1.0.0", "digest": DIGEST}, "name is of charts in a chart repository"),
     ],
 )
 def test_what_belongs_together(chart: dict[str, Any], told: str) -> None:
@@ -101,6 +111,13 @@ def test_only_what_the_operator_allows_may_be_named(address: str, told: str) -> 
     found = wrong(helm(repo=address, digest=DIGEST), rules=replace(RULES, content=ALLOWED))
     assert [one.code for one in found] == (["NID194"] if told else [])
     assert not told or told in found[0].message
+
+
+def test_a_registry_is_allowed_by_its_own_prefix() -> None:
+    only = (ContentAllow(prefix="oci://ghcr.io/acme/"),)
+    assert wrong(oci(digest=DIGEST), rules=replace(RULES, content=only)) == []
+    (found,) = wrong(oci(digest=DIGEST), rules=replace(RULES, content=(ContentAllow(prefix="https://ghcr.io/"),)))
+    assert found.code == "NID194"
 
 
 def test_http_is_refused_where_no_operator_is_known() -> None:

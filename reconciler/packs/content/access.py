@@ -21,12 +21,14 @@ def refused(message: str, hint: str = "") -> Stalled:
 
 
 class Way(Struct, frozen=True):
-    """How one address is asked: `anywhere` = its host may have any address, else a public one only."""
+    """How one address is asked: `anywhere` = its host may have any address, else a public one only; `home` = it is the place's own
+    host, which may see what is for it."""
 
     address: str
     anywhere: bool
     headers: dict[str, str]
     context: ssl.SSLContext | None
+    home: bool = False
 
 
 class Access(Struct, frozen=True):
@@ -52,7 +54,7 @@ def first(address: str, place: ContentAllow) -> Way:
     if not address.startswith("https://") and not (place.plain_http and addresses.local(host)):
         raise refused(f"{address}: content comes by https only", "plainHTTP is for addresses of this machine")
     context = None if address.startswith("http://") else _trusting(place.ca_file)
-    return Way(address, bool(place.prefix), _basic(place) if place.prefix else {}, context)
+    return Way(address, bool(place.prefix), _basic(place), context, True)
 
 
 def led(address: str, place: ContentAllow, *, fixed: bool) -> Way:
@@ -62,11 +64,12 @@ def led(address: str, place: ContentAllow, *, fixed: bool) -> Way:
     Raises Stalled(ContentRefused).
     """
     try:
-        there, home = addresses.origin(address), addresses.origin(place.prefix) if place.prefix else ""
+        there = addresses.origin(address)
     except ValueError:
         raise refused("an answer leads to what is no address") from None
-    if there == home:
-        below = addresses.allowed(address, (place,)) is not None or place.prefix.startswith("oci://")
+    if there == home(place):
+        folder = address.partition("?")[0]
+        below = addresses.allowed(folder, (place,)) is not None or place.prefix.startswith("oci://")
         way = first(address, place)
         return way if below else Way(address, way.anywhere, {}, way.context)
     if not address.startswith("https://"):
@@ -76,6 +79,12 @@ def led(address: str, place: ContentAllow, *, fixed: bool) -> Way:
         hint = "write the digest, or name the host in content.allow[].via"
         raise refused(f"an answer leads to another host, {addresses.host(address)}, for content without a digest", hint)
     return Way(address, named, {}, _trusting(place.ca_file if named else "", besides=True))
+
+
+def home(place: ContentAllow) -> str:
+    """The origin of the place itself, "" of nobody's."""
+    scheme = "http" if place.plain_http else "https"
+    return addresses.origin(f"{scheme}://{place.prefix.partition('://')[2]}") if place.prefix else ""
 
 
 def public(peer: str) -> bool:

@@ -49,7 +49,7 @@ class Answer(Struct, frozen=True):
 
 class Asked(Struct, frozen=True):
     """One question. `fixed`: the digest of the answer is known, so it may be led to another host; `most` bytes are taken.
-    `takes`: statuses that are answers here, besides 200."""
+    `takes`: statuses that are answers here, besides 200. `secret`: headers for the place's own host alone."""
 
     address: str
     place: ContentAllow
@@ -57,6 +57,7 @@ class Asked(Struct, frozen=True):
     fixed: bool = False
     headers: Mapping[str, str] = {}
     takes: frozenset[int] = frozenset()
+    secret: Mapping[str, str] = {}
 
 
 class Client:
@@ -98,7 +99,8 @@ class Client:
             parts = urlsplit(way.address)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             sent = {"User-Agent": AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **asked.headers}
-            connection.request("GET", target, headers=sent | way.headers, preload_content=False)
+            secret = {**way.headers, **asked.secret} if way.home else {}
+            connection.request("GET", target, headers=sent | secret, preload_content=False)
             response = connection.getresponse()
             answer = Answer(response.status, {name.lower(): value for name, value in response.headers.items()})
             if answer.status in _REDIRECT:

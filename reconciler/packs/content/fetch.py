@@ -1,14 +1,14 @@
 """Brings one piece of content into the store (K3)."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 from msgspec import Struct
 
 from reconciler.errors import Stalled, Unavailable
 from reconciler.model import ContentAllow, Remote
-from reconciler.packs.content import index
+from reconciler.packs.content import index, oci
 from reconciler.packs.content.access import Access, refused
 from reconciler.packs.content.client import Answer, Asked, Client, Put
 from reconciler.packs.content.store import Store, disk
@@ -31,12 +31,13 @@ class Means(Struct, frozen=True):
 
 
 class File(Struct, frozen=True):
-    """A file to fetch: `led` = an index named its address."""
+    """A file to fetch: `led` = an index named its address; `secret` are headers for the place's own host."""
 
     address: str
     led: bool
     place: ContentAllow
     progress: Progress
+    secret: Mapping[str, str] = {}
 
 
 def bring(remote: Remote, means: Means, progress: Progress) -> None:
@@ -44,6 +45,9 @@ def bring(remote: Remote, means: Means, progress: Progress) -> None:
 
     Raises Stalled(ContentRefused) where a human has to act, Retry and Unavailable otherwise.
     """
+    if remote.kind == "oci":
+        _bring_oci(remote, means, progress)
+        return
     place = means.access.place(remote.address)
     if means.store.has(remote.digest):
         return
@@ -51,6 +55,21 @@ def bring(remote: Remote, means: Means, progress: Progress) -> None:
     if remote.kind == "chart":
         led, address = True, find(remote, place, means.client).url
     take(remote.digest, File(address, led, place, progress), means)
+
+
+def _bring_oci(remote: Remote, means: Means, progress: Progress) -> None:
+    """The manifest is kept when its chart is here: what is stored is whole."""
+    registry = oci.Repository(remote.address, means.access, means.client)
+    manifest = oci.checked(registry.manifest(f"sha256:{remote.digest}", fixed=True), remote.digest, remote.address)
+    keep_oci(registry, manifest, remote.address, means, progress)
+
+
+def keep_oci(registry: oci.Repository, manifest: bytes, address: str, means: Means, progress: Progress) -> None:
+    """Fetch the chart of a manifest, and keep both. Raises as `bring`."""
+    digest = oci.chart_of(manifest, address)
+    file = File(registry.blob(digest), False, registry.place, progress, registry.secret)
+    take(digest, file, means)
+    means.store.put(manifest)
 
 
 def take(digest: str, file: File, means: Means) -> None:
@@ -111,7 +130,7 @@ def _fill(part: BinaryIO, file: File, client: Client) -> bool:
 
 def _attempt(part: BinaryIO, file: File, client: Client, start: int) -> None:
     headers = {"Range": f"bytes={start}-"} if start else {}
-    asked = Asked(file.address, file.place, LARGEST, True, headers, _RANGE if start else frozenset())
+    asked = Asked(file.address, file.place, LARGEST, True, headers, _RANGE if start else frozenset(), file.secret)
     ask = client.follow if file.led else client.ask
     answer = ask(asked, lambda answer: _into(part, answer, file.progress))
     if answer.status == 416 and answer.headers.get("content-range") != f"bytes */{start}":  # more is here than there is

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from reconciler.model import Remote, remote_of
+from reconciler.packs.content import oci
 from reconciler.packs.content.store import Store
 
 
@@ -11,7 +12,7 @@ def split(oids: Collection[str], store: Store) -> tuple[dict[str, bytes], list[R
     found, missing = {}, []
     for oid in oids:
         remote = remote_of(oid)
-        data = store.get(remote.digest)
+        data = _bytes(remote, store)
         if data is None:
             missing.append(remote)
         else:
@@ -21,5 +22,17 @@ def split(oids: Collection[str], store: Store) -> tuple[dict[str, bytes], list[R
 
 def use(oids: Collection[str], store: Store) -> None:
     """Note that layers name these: they are kept."""
-    for oid in oids:
-        store.used(remote_of(oid).digest)
+    for remote in map(remote_of, oids):
+        if store.unnoted(remote.digest):
+            manifest = store.get(remote.digest) if remote.kind == "oci" else None
+            store.used(remote.digest)
+            if manifest is not None:
+                store.used(oci.chart_of(manifest, remote.address))
+
+
+def _bytes(remote: Remote, store: Store) -> bytes | None:
+    """Of a chart in a registry, its archive: the manifest names it."""
+    found = store.get(remote.digest)
+    if found is None or remote.kind != "oci":
+        return found
+    return store.get(oci.chart_of(found, remote.address))

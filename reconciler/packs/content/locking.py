@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 
 from reconciler.model import ChartRef, ContentAllow, UrlRef
-from reconciler.packs.content import fetch
+from reconciler.packs.content import fetch, oci
 from reconciler.packs.content.access import refused
 from reconciler.packs.content.client import Asked
 from reconciler.packs.content.fetch import LARGEST, File, Means, Progress
@@ -18,12 +18,25 @@ def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress) -> Lock
     """What it is now. Raises Stalled(ContentRefused), Retry and Unavailable."""
     if isinstance(wanted, UrlRef):
         return Locked(_named(_content(wanted.url, means.access.place(wanted.url), means, led=False)))
+    if wanted.oci:
+        return _of_registry(wanted, means, progress)
     place = means.access.place(wanted.repo)
     found = chosen(wanted, fetch.listed(wanted.repo, wanted.name, place, means.client))
     if found.digest:
         fetch.take(found.digest, File(found.url, True, place, progress), means)
         return Locked(_named(found.digest), found.version)
     return Locked(_named(_content(found.url, place, means, led=True)), found.version)
+
+
+def _of_registry(wanted: ChartRef, means: Means, progress: Progress) -> Locked:
+    registry = oci.Repository(wanted.oci, means.access, means.client)
+    version = wanted.version
+    if not exact(version):
+        tags = (Version(one.replace("_", "+"), "", "") for one in registry.tags())
+        version = chosen(wanted, (one for one in tags if exact(one.version))).version
+    manifest = registry.manifest(oci.tag(version), fixed=False)
+    fetch.keep_oci(registry, manifest, wanted.oci, means, progress)
+    return Locked(_named(hashlib.sha256(manifest).hexdigest()), version)
 
 
 def chosen(wanted: ChartRef, versions: Iterable[Version]) -> Version:
@@ -41,7 +54,8 @@ def chosen(wanted: ChartRef, versions: Iterable[Version]) -> Version:
         if best is not None:
             return by_name[plain[best]]
     near = ", ".join(list(by_name)[-1:-6:-1])
-    raise refused(f"{wanted.repo}: no version {wanted.version} of {wanted.name}", f"there are {near}")
+    what = f"{wanted.oci or wanted.repo}: no version {wanted.version}{wanted.name and f' of {wanted.name}'}"
+    raise refused(what, f"there are {near}")
 
 
 def _content(address: str, place: ContentAllow, means: Means, *, led: bool) -> str:

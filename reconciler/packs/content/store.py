@@ -44,11 +44,14 @@ class Store:
         """Whether it is here, without reading it."""
         return self._place(digest).is_file()
 
+    def unnoted(self, digest: str) -> bool:
+        """Whether a use of it is to be noted."""
+        return time.time() - self._noted.get(digest, 0.0) > USED / 10
+
     def used(self, digest: str) -> None:
         """Content is in use: it stays."""
-        now = time.time()
-        if now - self._noted.get(digest, 0.0) > USED / 10:
-            self._noted[digest] = now
+        if self.unnoted(digest):
+            self._noted[digest] = time.time()
             with contextlib.suppress(OSError):
                 os.utime(self._place(digest))
 

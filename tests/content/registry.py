@@ -1,0 +1,83 @@
+"""An OCI registry as it is installed by distributions (`docker-registry`), and how a chart is pushed there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import socket
+import subprocess
+import urllib.request
+from pathlib import Path
+
+from tests.waiting import until
+
+PROGRAM = "docker-registry"
+LOGIN = "robot", "right"
+_HASHED = "robot:$2y$05$4dAVP/5XZS9XMghXMmfveeA2JouUoOIUGQvpxg.lyg6jX5Wm.zahq\n"  # bcrypt of LOGIN
+CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+CONFIG = "application/vnd.cncf.helm.config.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+class Registry:
+    """On a port of the loopback, by http; with `login` it wants LOGIN."""
+
+    def __init__(self, folder: Path, *, login: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        config = f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\nhttp: {{addr: '127.0.0.1:{self.port}'}}\n"
+        self._headers = {}
+        if login:
+            (folder / "htpasswd").write_text(_HASHED)
+            config += f"auth: {{htpasswd: {{realm: charts, path: {folder / 'htpasswd'}}}}}\n"
+            self._headers["Authorization"] = "Basic " + base64.b64encode(":".join(LOGIN).encode()).decode()
+        (folder / "config.yml").write_text(config)
+        words = [PROGRAM, "serve", str(folder / "config.yml")]
+        self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert until(self._answers), "the registry does not answer"
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def push(self, path: str, tag: str, archive: bytes) -> str:
+        """A chart, as `helm push` does it; the hex digest of its manifest."""
+        config = b"{}"
+        for blob in (config, archive):
+            self._blob(path, blob)
+        pieces = [
+            {"mediaType": kind, "digest": _named(one), "size": len(one)}
+            for kind, one in ((CONFIG, config), (CHART, archive))
+        ]
+        manifest = json.dumps(
+            {"schemaVersion": 2, "mediaType": MANIFEST, "config": pieces[0], "layers": pieces[1:]}
+        ).encode()
+        self._send("PUT", f"http://{self.host}/v2/{path}/manifests/{tag}", manifest, MANIFEST)
+        return hashlib.sha256(manifest).hexdigest()
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1.0).close()
+        except OSError:
+            return False
+        return True
+
+    def _blob(self, path: str, data: bytes) -> None:
+        begun = self._send("POST", f"http://{self.host}/v2/{path}/blobs/uploads/", b"")
+        joint = "&" if "?" in begun else "?"
+        self._send("PUT", f"{begun}{joint}digest={_named(data)}", data)
+
+    def _send(self, method: str, address: str, data: bytes, kind: str = "application/octet-stream") -> str:
+        asked = urllib.request.Request(address, data, {"Content-Type": kind, **self._headers}, method=method)
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return str(answer.headers.get("Location", ""))
+
+
+def _named(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
