@@ -11,11 +11,12 @@ from reconciler.model import DESTRUCTIVE, Bundle, Held, HostFacts, ObjectRef, Re
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
-    """What a pass knows besides its assignment: the host it works for, and the installation's salt, which hashes of secret values
-    are keyed by (P5)."""
+    """What a pass knows besides its assignment: the host it works for, the installation's salt, which hashes of secret values
+    are keyed by (P5), and the operator's grace period in seconds."""
 
     host: HostFacts
     salt: bytes = dataclasses.field(repr=False)
+    grace: float = 86400.0
 
 
 class Assignment(Struct, frozen=True):
@@ -57,7 +58,8 @@ class Outcome(Struct, frozen=True):
 
     `watch`: nested objects whose change should wake the cluster. `retry`: look again with backoff, or in `after`
     seconds; `soon`: what the pass waits for comes within a few seconds. `over`: the removal is done, proven for every
-    entry. `unanswered`: the nested API server did not answer.
+    entry. `due`: the grace period after its end is over, admission removes it (O6). `unanswered`: the nested API server did not
+    answer.
     """
 
     report: Report
@@ -68,4 +70,5 @@ class Outcome(Struct, frozen=True):
     after: float | None = None
     soon: bool = False
     over: bool = False
+    due: bool = False
     unanswered: bool = False

@@ -59,6 +59,7 @@ def compute(
     never_applied: bool,
     unreachable: str = "",
     asleep: str = "",
+    expired: bool = False,
 ) -> tuple[tuple[Condition, ...], str]:
     """Conditions Ready, Reconciling, Stalled (in this order) and the STATUS word.
 
@@ -66,13 +67,14 @@ def compute(
     none), `never_applied` that nothing of this cluster was ever applied, `unreachable` why the API server of a cluster
     that was up does not answer now ("" if it does): the state inside is not known, and Ready is Unknown. `asleep` is why
     the cluster sleeps ("" if it is awake): the layers inside wait until it wakes, which is no trouble (O4).
+    `expired`: it sleeps because its ttl ended, and its deletion comes next (O6).
     """
     looked_at = [one for one in layers if not (asleep and one.state == "Waiting")]
     state = _state(looked_at, results, held)
-    word, message = _word(state, layers, suspended, tombstone, invalid, never_applied, asleep)
+    word, message = _word(state, layers, suspended, tombstone, invalid, never_applied, asleep, expired)
     ready = _ready(word, message, state, layers)
     if asleep and word not in ("Suspended", "Deleting"):
-        ready = Condition("Ready", "False", "Asleep", asleep)
+        ready = Condition("Ready", "False", "Expired" if expired else "Asleep", asleep)
     elif unreachable and word not in ("Suspended", "Deleting"):
         ready = Condition("Ready", "Unknown", "Unreachable", unreachable)
     return (ready, _reconciling(word, message), _stalled(state, invalid, held)), word
@@ -137,6 +139,7 @@ def _word(
     invalid: str,
     never_applied: bool,
     asleep: str,
+    expired: bool,
 ) -> tuple[str, str]:
     """The first word that applies: decisions of people come first, then errors, then progress."""
     starting = "Provisioning" if never_applied else "Progressing"
@@ -144,6 +147,7 @@ def _word(
         ("Suspended", bool(suspended), suspended),
         ("Held", tombstone is not None and bool(state.held), _text(state.held)),
         ("Deleting", tombstone is not None, _deletion(state, tombstone)),
+        ("Expired", expired, asleep),
         ("Invalid", bool(invalid), invalid),
         ("Held", bool(state.held), _text(state.held)),
         ("Degraded", bool(state.failed), _text(state.failed, state.pruning)),

@@ -38,7 +38,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.operations import sleep
+from reconciler.operations import expiry, sleep
 from reconciler.plan import consent, hooks, mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
@@ -122,7 +122,7 @@ def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
     roles = {layer.name: layer.role for layer in bundle.layers}
     if report.word == "Ready":
         record = replace(record, applied=str(report.revision), slept=None)
-    if report.sleep.asleep:
+    if report.sleep is not None and report.sleep.asleep:
         return record  # no pod runs the versions of its engine layer
     rolled_out = any(roles[one.name] == "engine" and one.state == "Current" for one in report.layers)
     return replace(record, versions=bundle.versions) if rolled_out and bundle.versions != NO_VERSIONS else record
@@ -153,14 +153,16 @@ def _outcome(
     memory = Memory(settled, since, corrections(assignment.memory, done.results, now))
     soon = any(one.outcome == "waiting" and one.reason == str(ErrorClass.KIND_MISSING) for one in done.results)
     failing = any(one.outcome == "failed" and not one.stalls for one in done.results)
+    report = _report(assignment, gathered, plan, state, done, since, facts, now)
     return Outcome(
-        _report(assignment, gathered, plan, state, done, since, facts, now),
+        report,
         state,
         memory,
         done.watch,
         retry=_again(gathered, done),
         soon=soon and not failing,
         over=finished(assignment.bundle, gathered.entries, plan, done.results),
+        due=report.ending is not None and report.ending.due <= now,
         unanswered=any(target.nested for target in gathered.unreachable),
     )
 
@@ -204,6 +206,7 @@ def _report(
 ) -> Report:
     bundle, held = assignment.bundle, _held(plan)
     states = tuple(done.layers[layer.name] for layer in bundle.layers)
+    ending = expiry.ending(state.record, bundle, facts.grace, now)
     found, word = conditions.compute(
         states,
         done.results,
@@ -213,9 +216,10 @@ def _report(
         invalid=assignment.invalid,
         never_applied=not assignment.state.record.applied,
         unreachable="" if sleep.waking(state.record) else _unreachable(assignment, gathered, done, facts),
-        asleep=sleep.told(gathered.sleep),
+        asleep=ending.told if ending and ending.warned == expiry.OVER else sleep.told(gathered.sleep),
+        expired=ending is not None and ending.warned == expiry.OVER,
     )
-    turn = [gathered.sleep.until] if gathered.sleep.until is not None else []
+    turns = [*([gathered.sleep.until] if gathered.sleep.until is not None else []), *expiry.turns(ending, now)]
     slept = state.record.slept
     timeouts = [since[layer.name] + layer.timeout for layer in bundle.layers if layer.name in since]
     timeouts += [until + 1 for until in done.hooked.values()]
@@ -232,8 +236,9 @@ def _report(
         word,
         held,
         endpoint,
-        next_at=min([again, *(at for at in (*timeouts, *turn) if at > now)]),
+        next_at=min([again, *(at for at in (*timeouts, *turns) if at > now)]),
         sleep=gathered.sleep,
+        ending=ending,
         woke=now - slept.woken if slept is not None and slept.woken and word == "Ready" else 0.0,
     )
 

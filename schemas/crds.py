@@ -154,7 +154,7 @@ _CLUSTER_STATUS = _object(
     "What was last read back of the nested cluster.",
     {
         "status": _text(
-            "One word: Pending Provisioning Ready Progressing Degraded Waiting Held Suspended Asleep Deleting Invalid."
+            "One word: Pending Provisioning Ready Progressing Degraded Waiting Held Suspended Asleep Deleting Expired Invalid."
         ),
         "since": _text("Since when it has this status."),
         "revision": _object(
@@ -167,11 +167,13 @@ _CLUSTER_STATUS = _object(
             closed=False,
         ),
         "endpoint": _text("Where the API server is reached."),
+        "expiresAt": _text("When its ttl ends, and it sleeps until its deletion."),
+        "expiryWarning": _text("The last warning of that: day, hour or over."),
         "sleep": _object(
             "Whether it sleeps, and why; not there where nothing ever asks it to.",
             {
                 "asleep": {"type": "boolean", "description": "Whether it is to sleep."},
-                "by": _text("What decides: git, request or schedule."),
+                "by": _text("What decides: git, request, schedule or expiry."),
                 "why": _text("The same in words, with who asked."),
                 "since": _text("Since when, as far as it is known."),
                 "until": _text("Its next turn; not there where only a commit or a request ends it."),
@@ -273,6 +275,7 @@ _REQUEST_SPEC["x-kubernetes-validations"] = [
     _rule(
         "self.kind == 'approve' || (has(self.cluster) && size(self.cluster) > 0)", "all but approvals name one cluster"
     ),
+    _rule("self.kind != 'extend' || has(self.expires)", "to extend takes the new end"),
     _rule(
         "self.kind != 'approve' || (has(self.consent) && size(self.consent) == 64 && has(self.expires))",
         "an approval has the digest of what it approves, and an end",

@@ -25,8 +25,9 @@ from reconciler.model import (
     Sleeping,
     SleepTurn,
 )
-from reconciler.operations import Situation, schedule
+from reconciler.operations import Situation
 from reconciler.operations.sleep import decide
+from reconciler.spec import schedule
 
 TABLE = Path(__file__).with_name("sleep_turns.txt")
 HEAD = "now | zone | schedule | state | request | says"

@@ -34,9 +34,21 @@ def unresolved(given: Unresolved) -> Report:
     if given.invalid:
         return invalid(given.cluster, given.revision, given.invalid)
     why = given.held or Held("Unreadable", "its content cannot be read")
+    if why.reason == "Expired":
+        return gone(given.cluster, given.revision, why)
     if why.reason in ("BadRecord", "NewerFormat"):
         return failed(given.cluster, given.revision, Stalled(why.message, reason=why.reason))
     return held(given.cluster, given.revision, why)
+
+
+def gone(cluster: str, revision: Revision, why: Held) -> Report:
+    """The report of a cluster that expired and is removed, while its file is still in Git (O6)."""
+    found = (
+        Condition("Ready", "False", "Expired", why.message),
+        Condition("Reconciling", "False", "Expired", ""),
+        Condition("Stalled", "False", "NotStalled", ""),
+    )
+    return Report(cluster, revision, Plan(cluster, revision, ()), (), (), found, "Expired")
 
 
 def with_held(report: Report, held: Held | None) -> Report:

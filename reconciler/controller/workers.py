@@ -117,7 +117,7 @@ class Workers:
         resting = briefs.resting(given, now)
         if resting is not None:
             return Outcome(resting, save(given.state))
-        facts = Facts(self._registry.facts, self._tools.salt)
+        facts = Facts(self._registry.facts, self._tools.salt, self._registry.rules.grace)
         reader = beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
         outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
         if outcome.over:
@@ -141,11 +141,12 @@ class Workers:
         state, tombstone = outcome.state, bundle.tombstone
         if state is None or tombstone is None:
             return outcome
-        if tombstone.policy != "Retain" or not state.entries:
+        kept = state.entries if tombstone.policy == "Retain" else ()
+        if not kept and not tombstone.expired:
             self._tools.store.close(state)
             return replace(outcome, state=None)
         record = replace(state.record, tombstone=replace(tombstone, done=True))
-        entries = ledger.retire(state.entries, [(entry.target, entry.ref) for entry in state.entries])
+        entries = ledger.retire(kept, [(entry.target, entry.ref) for entry in kept])
         stored = self._tools.store.write(replace(state, record=record, entries=entries))
         self._registry.keep(stored)
         return replace(outcome, state=stored)
@@ -162,7 +163,8 @@ class Workers:
             self._queue.unanswered(key, outcome.unanswered)
             self._next(key, outcome)
             self._tell(given, outcome, seconds)
-            if isinstance(given, Assignment) and outcome.report.sleep.asleep:
+            sleep = outcome.report.sleep
+            if isinstance(given, Assignment) and sleep is not None and sleep.asleep:
                 self._tools.forget(given.bundle)  # watches and connections of what is shut down
             elif isinstance(given, Assignment) and outcome.memory is not None:
                 self._tools.watch(key, given.bundle, outcome.watch)
@@ -179,8 +181,9 @@ class Workers:
             self._queue.add_after(key, outcome.after)
         elif outcome.retry:
             self._queue.back_off(key, SOON if outcome.soon else FIRST)
-            if outcome.report.sleep.until is not None:
-                self._queue.add_after(key, max(0.1, outcome.report.sleep.until - self._tools.clock()))
+            sleep = outcome.report.sleep
+            if sleep is not None and sleep.until is not None:
+                self._queue.add_after(key, max(0.1, sleep.until - self._tools.clock()))
         else:
             self._queue.forget(key)
             if outcome.report.next_at is not None:
@@ -200,7 +203,7 @@ class Workers:
             else []
         )
         extra |= {"profiles": profiles} if profiles else {}
-        extra |= bodies.sleep(outcome.report.sleep)
+        extra |= bodies.operations(outcome.report)
         self._tools.reporter.cluster(outcome.report, source=given.source, path=path, seconds=seconds, extra=extra)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler import engine
-from reconciler.fleet import hosts, removal, rewritten
+from reconciler.fleet import expired, hosts, removal, rewritten
 from reconciler.fleet.situation import CLUSTER, PROFILE, Situation
 from reconciler.model import ClusterDocument, Content, Held, Record, Request, Rollout, Rules, Snapshot, Tombstone
 
@@ -32,7 +32,18 @@ def admit(
     held = taken | held
     tombstones, kept = removal.judge(situation, approved=followed)
     admitted |= {name: accepted[name] for name in kept if situation.accepted_document(name)}
-    return _rollout(situation, admitted, tombstones, held | kept)
+    return _rollout(situation, *_ended(situation, admitted, tombstones, held | kept))
+
+
+def _ended(
+    situation: Situation, admitted: dict[str, Content], tombstones: dict[str, Tombstone], held: dict[str, Held]
+) -> tuple[dict[str, Content], dict[str, Tombstone], dict[str, Held]]:
+    """The rollout without the clusters whose time is over (O6)."""
+    due, over = expired.due(situation), expired.over(situation)
+    unread = [name for name in expired.left(situation) if removal.unparsed(situation, name) is None]
+    left = {name: one for name, one in expired.left(situation).items() if name in unread}
+    admitted = {name: one for name, one in admitted.items() if name not in due and name not in over}
+    return admitted, {**left, **tombstones, **due}, {**held, **over}
 
 
 def _stand_still(situation: Situation, halted: Held) -> Rollout:
@@ -127,7 +138,7 @@ def _steps(situation: Situation, admitted: Mapping[str, Content]) -> dict[str, H
 def _rollout(
     situation: Situation, admitted: Mapping[str, Content], tombstones: Mapping[str, Tombstone], held: Mapping[str, Held]
 ) -> Rollout:
-    future = [one.due for one in tombstones.values() if one.due > situation.now]
+    future = [one.due for one in tombstones.values() if one.due > situation.now] + expired.times(situation)
     return Rollout(
         admitted=dict(sorted(admitted.items())),
         tombstones=dict(sorted(tombstones.items())),

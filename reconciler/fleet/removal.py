@@ -1,5 +1,6 @@
 """Clusters that are no longer in Git: which become tombstones, and which are held (AD2, V4, D1)."""
 
+from reconciler.fleet import expired
 from reconciler.fleet.approvals import approved, consent_of
 from reconciler.fleet.situation import Situation
 from reconciler.model import Consent, Held, Record, Tombstone
@@ -15,7 +16,8 @@ PROTECTED = Held(
 
 
 def judge(situation: Situation, *, approved: bool) -> tuple[dict[str, Tombstone], dict[str, Held]]:
-    """(tombstones, held) of the clusters missing from the tree; the held ones stay as accepted.
+    """(tombstones, held) of the clusters missing from the tree; the held ones stay as accepted. So do those that the revision
+    would end within a day, where it removes too much with them (O6).
 
     `approved`: the whole revision was approved already (S5).
     """
@@ -24,11 +26,13 @@ def judge(situation: Situation, *, approved: bool) -> tuple[dict[str, Tombstone]
     held: dict[str, Held] = {}
     for name in situation.missing:
         standing = situation.mine[name].tombstone
-        reason = _reason(situation, name) or _unparsed(situation, name) or (over if standing is None else None)
+        reason = _reason(situation, name) or unparsed(situation, name) or (over if standing is None else None)
         if reason is not None:
             held[name] = reason
         else:
             tombstones[name] = standing or _tombstone(situation, name)
+    if over is not None:
+        held |= dict.fromkeys(expired.hastened(situation), over)
     return tombstones, held
 
 
@@ -38,7 +42,7 @@ def continued(situation: Situation) -> dict[str, Tombstone]:
     return {
         name: tombstone
         for name, tombstone in standing.items()
-        if tombstone is not None and not tombstone.protect and _unparsed(situation, name) is None
+        if tombstone is not None and not tombstone.protect and unparsed(situation, name) is None
     }
 
 
@@ -53,8 +57,9 @@ def removal_of(record: Record) -> str:
 
 
 def consent(situation: Situation) -> Consent:
-    """What a human approves to permit this revision's removals; protected clusters are not in it."""
-    return consent_of(removal_of(situation.mine[name]) for name in _removable(situation))
+    """What a human approves to permit this revision's removals, and ends within a day; protected clusters are not in it."""
+    ends = [expired.end_of(situation.mine[name]) for name in expired.hastened(situation)]
+    return consent_of([*(removal_of(situation.mine[name]) for name in _removable(situation)), *ends])
 
 
 def _removable(situation: Situation) -> tuple[str, ...]:
@@ -71,9 +76,9 @@ def _reason(situation: Situation, name: str) -> Held | None:
     return PROTECTED if document.cluster.spec.deletion.protect else None
 
 
-def _unparsed(situation: Situation, name: str) -> Held | None:
+def unparsed(situation: Situation, name: str) -> Held | None:
     """V4: the missing cluster may be described in a file, or below a folder, that could not be read."""
-    path = situation.mine[name].path
+    path = situation.records[name].path
     for one in situation.unread:
         if one.path in ("", ".") or one.path.endswith((".yaml", ".yml")) or path.startswith(f"{one.path}/"):
             place = f"{one.path}:{one.line}: {one.message}"
@@ -82,19 +87,22 @@ def _unparsed(situation: Situation, name: str) -> Held | None:
 
 
 def _over_budget(situation: Situation) -> Held | None:
-    names, asked = fresh(situation), consent(situation)
+    gone, ends, asked = fresh(situation), expired.hastened(situation), consent(situation)
+    names = (*gone, *ends)
     budget = situation.rules.budget.clusters
-    last = not [name for name in situation.present if name not in situation.taken]
+    last = bool(gone) and not [name for name in situation.present if name not in situation.taken and name not in ends]
     hold = situation.rules.unreviewed == "Hold"
     if not names or not (hold or last or len(names) > budget):
         return None
-    if approved(asked, situation.requests, situation.trailers, situation.now, _removable(situation)):
+    about = (*_removable(situation), *ends)
+    if approved(asked, situation.requests, situation.trailers, situation.now, about):
         return None
+    does = " or ".join([*(["removes"] if gone else []), *(["ends within a day"] if ends else [])])
     if not last and len(names) <= budget:
-        told = f"removes what nobody reviewed (policy.unreviewed: Hold): {', '.join(names)}"
+        told = f"{does} what nobody reviewed (policy.unreviewed: Hold): {', '.join(names)}"
         return Held("Unreviewed", told, asked.digest, asked.items)
     why = "the last clusters of the source" if last else f"{len(names)} clusters in one revision, budget {budget}"
-    return Held("RemovalBudget", f"removes {why}: {', '.join(names)}", asked.digest, asked.items)
+    return Held("RemovalBudget", f"{does} {why}: {', '.join(names)}", asked.digest, asked.items)
 
 
 def _tombstone(situation: Situation, name: str) -> Tombstone:

@@ -89,7 +89,6 @@ from reconciler.model.fleet import Request as Request
 from reconciler.model.fleet import Revision as Revision
 from reconciler.model.fleet import Rollout as Rollout
 from reconciler.model.fleet import Rules as Rules
-from reconciler.model.fleet import Slept as Slept
 from reconciler.model.fleet import Snapshot as Snapshot
 from reconciler.model.fleet import Specs as Specs
 from reconciler.model.fleet import Tombstone as Tombstone
@@ -122,7 +121,11 @@ from reconciler.model.flow import Plan as Plan
 from reconciler.model.flow import Result as Result
 from reconciler.model.flow import Role as Role
 from reconciler.model.flow import Target as Target
-from reconciler.model.reports import AWAKE as AWAKE
+from reconciler.model.operations import AWAKE as AWAKE
+from reconciler.model.operations import Ending as Ending
+from reconciler.model.operations import Expiry as Expiry
+from reconciler.model.operations import Sleeping as Sleeping
+from reconciler.model.operations import Slept as Slept
 from reconciler.model.reports import Authored as Authored
 from reconciler.model.reports import Condition as Condition
 from reconciler.model.reports import Health as Health
@@ -130,7 +133,6 @@ from reconciler.model.reports import HealthStatus as HealthStatus
 from reconciler.model.reports import LayerStatus as LayerStatus
 from reconciler.model.reports import Link as Link
 from reconciler.model.reports import Report as Report
-from reconciler.model.reports import Sleeping as Sleeping
 from reconciler.model.reports import SourceReport as SourceReport
 from reconciler.model.reviews import ClusterReview as ClusterReview
 from reconciler.model.reviews import Review as Review

@@ -100,6 +100,7 @@ class PolicyConfig(Struct, frozen=True):
     dns_pattern: str = ""
     unreviewed: str = "Allow"
     reviewers: tuple[ReviewerRule, ...] = ()
+    max_ttl: str = msgspec.field(default="", name="maxTTL")
 
 
 class QuotaCeiling(Struct, frozen=True):

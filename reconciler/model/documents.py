@@ -235,6 +235,7 @@ class Deletion(Struct, frozen=True):
     policy: str = "Retain"
     protect: bool = False
     grace: str = ""
+    ttl: str = ""
 
 
 class ClusterSpec(Struct, frozen=True):

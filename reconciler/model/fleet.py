@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from reconciler.errors import printable
 from reconciler.model.config import Budget, Ceilings, ContentAllow, Defaults, ReviewerRule
 from reconciler.model.documents import ClusterProfile, NestedCluster
+from reconciler.model.operations import Expiry, Slept
 
 
 class Revision(Struct, frozen=True):
@@ -161,8 +162,8 @@ NO_VERSIONS = Versions()
 
 
 class Rules(Struct, frozen=True):
-    """What the operator decided, for every host. `engines` is ordered oldest to newest; `grace` in seconds; `ceilings` None:
-    not known, so nothing is judged by them, and likewise `content`."""
+    """What the operator decided, for every host. `engines` is ordered oldest to newest; `grace` and `max_ttl` (0: none) in
+    seconds; `ceilings` None: not known, so nothing is judged by them, and likewise `content`."""
 
     namespace_pattern: str
     engines: tuple[EngineChart, ...]
@@ -176,6 +177,7 @@ class Rules(Struct, frozen=True):
     unreviewed: str = "Allow"
     reviewers: tuple[ReviewerRule, ...] = ()
     content: tuple[ContentAllow, ...] | None = None
+    max_ttl: float = 0.0
 
 
 class HostFacts(Struct, frozen=True):
@@ -189,21 +191,15 @@ class HostFacts(Struct, frozen=True):
 
 
 class Tombstone(Struct, frozen=True):
-    """A cluster that is no longer in Git (D1). Nothing is deleted before `due`; `policy` and `protect` are those of its
-    accepted spec."""
+    """A cluster that is no longer in Git (D1), or that `expired` (O6). Nothing is deleted before `due`; `policy` and `protect` are
+    those of its accepted spec."""
 
     since: float
     due: float
     policy: str
     protect: bool
     done: bool = False
-
-
-class Slept(Struct, frozen=True):
-    """When a cluster was put to sleep and, once it was, woken (0: it sleeps), in seconds since the epoch (O5)."""
-
-    since: float
-    woken: float = 0.0
+    expired: bool = False
 
 
 class Ran(Struct, frozen=True):
@@ -237,11 +233,12 @@ class Record(Struct, frozen=True):
     versions: Versions = NO_VERSIONS
     hosts: tuple[str, ...] = ()
     slept: Slept | None = None
+    expiry: Expiry | None = None
     hooks: Mapping[str, Ran] = field(default_factory=dict)
 
 
 class Request(Struct, frozen=True):
-    """Something a human asked for (approve, suspend, resume, sleep, wake), kept as an object; `expires` 0 means never.
+    """Something a human asked for (approve, suspend, resume, sleep, wake, extend), kept as an object; `expires` 0 means never.
 
     `who` and `created` are the API server's own word, `name` and `uid` the object's. `old`: a ConfigMap of an earlier release.
     """

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from reconciler.model.fleet import Held, Revision, Violation
 from reconciler.model.flow import ObjectRef, Plan, Result
+from reconciler.model.operations import Ending, Sleeping
 
 HealthStatus = Literal["Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown"]
 
@@ -46,24 +47,6 @@ class Link(Struct, frozen=True):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-class Sleeping(Struct, frozen=True):
-    """Whether a cluster is to sleep, and why (O1). `by` what decides: git, request or schedule; `why` in words, who asked in them.
-
-    Times in seconds since the epoch: `since` where it is known, `until` the next turn (None: only a commit or a request ends
-    it). `ended`: how the newest request ended, "" where there is none, or it stands.
-    """
-
-    asleep: bool = False
-    by: str = ""
-    why: str = ""
-    since: float | None = None
-    until: float | None = None
-    ended: str = ""
-
-
-AWAKE = Sleeping()
-
-
 class LayerStatus(Struct, frozen=True):
     """One layer in a report: state is Current, InProgress, Failed, Waiting, Held, Unknown.
 
@@ -90,7 +73,8 @@ class Authored(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """What one pass over one cluster came to. `woke`: for a cluster that is Ready again, the seconds since it was woken (O5)."""
+    """What one pass over one cluster came to. `sleep` None: the pass did not look. `woke`: for a cluster that is Ready again, the
+    seconds since it was woken (O5); `ending` where it has an end (O6)."""
 
     cluster: str
     revision: Revision
@@ -103,8 +87,9 @@ class Report(Struct, frozen=True):
     endpoint: str = ""
     version: str = ""
     next_at: float | None = None
-    sleep: Sleeping = AWAKE
+    sleep: Sleeping | None = None
     woke: float = 0.0
+    ending: Ending | None = None
 
 
 class SourceReport(Struct, frozen=True):

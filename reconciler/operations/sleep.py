@@ -21,11 +21,11 @@ from reconciler.model import (
     Slept,
     replace,
 )
-from reconciler.operations import schedule
 from reconciler.operations.situation import Amendment, Situation
 from reconciler.plan import fields, paths
 from reconciler.plan.lines import stamp
 from reconciler.plan.mark import Key, ref_of
+from reconciler.spec import schedule
 
 KINDS = frozenset({"sleep", "wake"})
 PAUSED, REPLICAS, DATE = "loft.sh/paused", "loft.sh/paused-replicas", "loft.sh/paused-date"
@@ -35,10 +35,14 @@ TOLD = 86400.0  # seconds for which the end of a request is told
 
 
 def decide(situation: Situation) -> Sleeping:
-    """Whether the cluster is to sleep now: what Git says, else the newest request that stands, else its schedule (O1)."""
+    """Whether the cluster is to sleep now: for good where its ttl ended (O6), else what Git says, else the newest request that
+    stands, else its schedule (O1)."""
     bundle = situation.bundle
     if bundle.document is None or bundle.tombstone is not None:
         return AWAKE
+    expiry = situation.record.expiry
+    if expiry is not None and expiry.ends <= situation.now:
+        return Sleeping(True, "expiry", "because its ttl ended", expiry.ends)
     asks = bundle.document.cluster.spec.sleep or Sleep()
     if asks.state != "Auto":
         return Sleeping(asks.state == "Asleep", "git", f"by its file (spec.sleep.state: {asks.state})")

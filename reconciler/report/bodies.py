@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from reconciler.model import Authored, Held, LayerStatus, Link, Object, ObjectRef, Sleeping, Violation
-from reconciler.report.view import MESSAGE, SHOWN, ClusterView, ConditionView, PlanView, SourceView, stamp
+from reconciler.model import Authored, Held, LayerStatus, Link, Object, ObjectRef, Report, Sleeping, Violation
+from reconciler.report.view import LASTING, MESSAGE, SHOWN, ClusterView, ConditionView, PlanView, SourceView, stamp
 
 ITEMS = 500  # lines of a consent; a longer one is approved by its digest alone
 Body = tuple[dict[str, Any], dict[str, Any]]
@@ -35,8 +35,16 @@ def cluster(one: ClusterView) -> Body:
     return {"source": one.source, "file": one.file}, status
 
 
-def sleep(one: Sleeping) -> dict[str, object]:
-    """What the status says of a cluster's sleep, nothing of one that nobody asks to sleep."""
+def operations(report: Report) -> dict[str, object]:
+    """What the status says of a cluster's sleep and end; nothing of one that nobody asks to sleep and that lives for ever."""
+    ending = report.ending
+    told: dict[str, object] = {}
+    if ending is not None:
+        told = {"expiresAt": stamp(ending.at), **({"expiryWarning": ending.warned} if ending.warned else {})}
+    return {**told, **(_sleep(report.sleep) if report.sleep is not None else {})}
+
+
+def _sleep(one: Sleeping) -> dict[str, object]:
     if not one.by and not one.ended:
         return {}
     times = {"since": one.since, "until": one.until}
@@ -92,7 +100,7 @@ def read_cluster(item: Object) -> ClusterView:
         if held
         else None,
         endpoint=_text(status, "endpoint"),
-        extra={key: status[key] for key in ("versions", "profiles", "sleep") if key in status},
+        extra={key: status[key] for key in ("versions", "profiles", *LASTING) if key in status},
         authored=_read_authored(revision),
         seen=_text(status, "layersSeen"),
     )

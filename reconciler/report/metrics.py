@@ -115,7 +115,7 @@ class Metrics:
 
     def cluster(self, view: ClusterView, report: Report, seconds: float) -> None:
         self._ready.labels(view.cluster).set(view.word == "Ready")
-        self._asleep.labels(view.cluster).set(report.sleep.asleep)
+        self._asleep.labels(view.cluster).set(report.sleep is not None and report.sleep.asleep)
         self._passes.observe(seconds)
         if report.woke:
             self._wakes.observe(report.woke)

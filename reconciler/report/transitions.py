@@ -31,7 +31,13 @@ def between(before: ClusterView | None, after: Report) -> tuple[Transition, ...]
     After a restart `before` comes from the status object, so that nothing is reported twice.
     """
     known = before or ClusterView(after.cluster, "")
-    return (*_word(known, after), *_sleep(known, after), *_layers(known, after), *_objects(known, after))
+    return (
+        *_word(known, after),
+        *_sleep(known, after),
+        *_expiry(known, after),
+        *_layers(known, after),
+        *_objects(known, after),
+    )
 
 
 def _word(before: ClusterView, after: Report) -> Iterable[Transition]:
@@ -44,6 +50,8 @@ def _word(before: ClusterView, after: Report) -> Iterable[Transition]:
 
 def _sleep(before: ClusterView, after: Report) -> Iterable[Transition]:
     """A cluster is woken, or what somebody asked for has ended."""
+    if after.sleep is None:
+        return
     slept = before.extra.get("sleep")
     known = slept if isinstance(slept, dict) else {}
     cluster, revision = after.cluster, str(after.revision)
@@ -51,6 +59,15 @@ def _sleep(before: ClusterView, after: Report) -> Iterable[Transition]:
         yield Transition(cluster, revision, "Waking", f"{cluster} is woken {after.sleep.why}".rstrip())
     if after.sleep.ended and known.get("ended", "") != after.sleep.ended:
         yield Transition(cluster, revision, "RequestEnded", after.sleep.ended)
+
+
+def _expiry(before: ClusterView, after: Report) -> Iterable[Transition]:
+    """The warnings before a cluster ends, each told once; its end is its word (O6)."""
+    ending = after.ending
+    if ending is None or ending.warned in ("", "over", before.extra.get("expiryWarning")):
+        return
+    message = f"{ending.told}, in less than {'an hour' if ending.warned == 'hour' else 'a day'}; nidus extend keeps it"
+    yield Transition(after.cluster, str(after.revision), "Expires", message, warning=True)
 
 
 def _why(report: Report) -> str:
@@ -64,7 +81,7 @@ def _why(report: Report) -> str:
 def _layers(before: ClusterView, after: Report) -> Iterable[Transition]:
     told = {layer.name: layer.state for layer in before.layers}
     for layer in after.layers:
-        sleeps = after.sleep.asleep and layer.state == "Waiting"  # as all those inside do
+        sleeps = after.sleep is not None and after.sleep.asleep and layer.state == "Waiting"  # as all those inside do
         if told.get(layer.name) != layer.state and not sleeps:
             message = layer.message or f"layer {layer.name} is {layer.state}"
             yield Transition(

@@ -27,6 +27,7 @@ SHOWN = 50  # changes and held lines kept
 VIOLATIONS = 200
 CHANGING = 500  # clusters that one commit changed, by name
 TOLD = 1000  # outcomes remembered, so that one that lasts is reported once
+LASTING = ("sleep", "expiresAt", "expiryWarning")  # of `extra`: what stays where a pass did not look
 _QUIET = frozenset({"unchanged", "skip"})
 _FIRST = {"hold": 0, "delete": 1, "replace": 2}
 
@@ -140,7 +141,7 @@ def cluster(
         held=_held(report.held),
         plan=_plan(report),
         endpoint=report.endpoint,
-        extra=dict(extra),
+        extra={**(_lasting(before) if report.sleep is None and before is not None else {}), **extra},
         next_at=report.next_at,
         at=now,
         authored=authored or (before.authored if before and before.attempted == revision else None),
@@ -148,6 +149,11 @@ def cluster(
         since=before.since if before and before.word == report.word and before.since else stamp(now),
         told=frozenset(key for _, key in zip(range(TOLD), map(outcome, filter(lasts, report.results)), strict=False)),
     )
+
+
+def _lasting(before: ClusterView) -> dict[str, Any]:
+    """What is told of a cluster's sleep and end until a pass looks again."""
+    return {key: before.extra[key] for key in LASTING if key in before.extra}
 
 
 def word(found: ClusterView | None) -> tuple[str, str]:

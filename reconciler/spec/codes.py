@@ -65,6 +65,7 @@ class Code(StrEnum):
     CEILING_SYNC = "NID176"
     CEILING_REPLICAS = "NID177"
     CEILING_STORAGE = "NID178"
+    TTL = "NID179"
     OWNED = "NID180"
     SCHEDULE = "NID181"
     LITERAL = "NID182"
@@ -133,6 +134,7 @@ MEANING: dict[Code, str] = {
     Code.CEILING_ANNOTATION: "an annotation that does not begin as `ceilings.annotations` allows",
     Code.CEILING_SYNC: "a kind copied to the host that is not in `ceilings.syncToHost`",
     Code.CEILING_REPLICAS: "more control plane replicas than `ceilings.replicas`",
+    Code.TTL: "a ttl above `policy.maxTTL`, or of no time at all",
     Code.OWNED: "an object in a pack that has ownerReferences",
     Code.CEILING_STORAGE: "more storage of the control plane than `ceilings.storage`",
     Code.SCHEDULE: "a time of a schedule that never comes, or a time zone that nobody knows",

@@ -72,6 +72,7 @@ def rules(spec: ControllerSpec) -> Rules:
         unreviewed=spec.policy.unreviewed,
         reviewers=spec.policy.reviewers,
         content=spec.content.allow,
+        max_ttl=units.duration(spec.policy.max_ttl) if spec.policy.max_ttl else 0.0,
     )
 
 

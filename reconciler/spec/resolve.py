@@ -53,8 +53,12 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
     )
     suspend = document.cluster.spec.suspend
     reason = suspend.reason if suspend else ""
-    sleep = [document.cluster.spec.sleep] if document.cluster.spec.sleep else []
-    signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason, *sleep])
+    ttl = document.cluster.spec.deletion.ttl
+    operations = [
+        *([document.cluster.spec.sleep] if document.cluster.spec.sleep else []),
+        *([{"ttl": ttl}] if ttl else []),
+    ]
+    signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason, *operations])
     return Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
 
 

@@ -47,7 +47,7 @@ def check(
             yield where, code, message, hint
     yield from hosts.check(cluster, rules.dns_pattern)
     yield from ceilings.check(cluster, rules)
-    yield from turns.check(cluster)
+    yield from turns.check(cluster, rules)
     yield from _profiles(cluster, uses, rules, facts)
     yield from _steps(cluster, accepted.cluster if accepted else None, rules, running)
     if accepted is not None:

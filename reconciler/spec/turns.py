@@ -1,21 +1,36 @@
-"""Times of schedules: cron expressions and zones that a pattern cannot judge (O2)."""
+"""Times in a cluster's document that a pattern cannot judge: schedules and zones (O2), how long it lives (O6)."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from reconciler.model import NestedCluster
-from reconciler.operations import schedule
+from reconciler.model import NestedCluster, Rules
+from reconciler.spec import schedule, units
 from reconciler.spec.codes import Code
 
 
-def check(cluster: NestedCluster) -> Iterator[tuple[str, Code, str, str]]:
-    """(pointer, code, message, hint) of every mistake in the cluster's schedules."""
+def check(cluster: NestedCluster, rules: Rules) -> Iterator[tuple[str, Code, str, str]]:
+    """(pointer, code, message, hint) of every mistake in the cluster's schedules and its ttl."""
+    yield from _ttl(cluster.spec.deletion.ttl, rules)
     turns = cluster.spec.sleep.schedule if cluster.spec.sleep else ()
     for index, turn in enumerate(turns):
         place = f"/spec/sleep/schedule/{index}"
         yield from _time(f"{place}/sleep", turn.sleep)
         yield from _time(f"{place}/wake", turn.wake)
         yield from _zone(f"{place}/timezone", turn.timezone)
+
+
+def _ttl(ttl: str, rules: Rules) -> Iterator[tuple[str, Code, str, str]]:
+    seconds = units.duration(ttl) if ttl else None
+    if seconds == 0:
+        yield "/spec/deletion/ttl", Code.TTL, f"a ttl of {ttl} is no life at all", "leave it out, or give a longer one"
+    elif seconds is not None and rules.max_ttl and seconds > rules.max_ttl:
+        most = f"{rules.max_ttl / 3600:g}h"
+        yield (
+            "/spec/deletion/ttl",
+            Code.TTL,
+            f"{ttl} is longer than the controller's policy.maxTTL allows",
+            f"at most {most}",
+        )
 
 
 def _time(place: str, expression: str) -> Iterator[tuple[str, Code, str, str]]:

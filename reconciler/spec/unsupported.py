@@ -10,7 +10,6 @@ _CLUSTER = (
     "spec/access",
     "spec/backup",
     "spec/restoreFrom",
-    "spec/deletion/ttl",
 )
 _PROFILE = (
     "spec/variables/*/sensitive",

@@ -73,7 +73,7 @@ class Registry:
         `nonce` marks the objects of a cluster that has no record yet.
         """
         with self._lock:
-            found = self._clusters.take(cluster, self._requests, now, nonce)
+            found = self._clusters.take(cluster, self._requests, now, nonce, self.rules.max_ttl)
             return replace(found, consented=fleet.consented(self.rules)) if isinstance(found, Assignment) else found
 
     def permit(self, assignment: Assignment, wanted: Destructive, now: float) -> tuple[Permit, tuple[str, ...]]:
@@ -98,15 +98,17 @@ class Registry:
         with self._lock:
             source, cluster = done.source, outcome.report.cluster
             if isinstance(done, Assignment) and outcome.over:
-                return Wakes(gone=self._drop(done, keep_record=outcome.state is not None))
+                ended = done.bundle.tombstone is not None and done.bundle.tombstone.expired
+                gone = self._drop(done, keep_record=outcome.state is not None)
+                return Wakes(gone=gone, admit=source if ended else "")  # its file may still be there
             if not self._clusters.current(cluster, done.epoch):
                 return Wakes()
             released = self._gate.excuse(cluster)
             if outcome.memory is not None:
                 self._clusters.learn(cluster, outcome.memory)
             complete = outcome.report.word == "Ready" and self._gate.ready(cluster)
-            unsettled = self._admissions.unsettled(cluster)
-            return Wakes(released, complete=source if complete else "", admit=source if unsettled else "")
+            again = self._admissions.unsettled(cluster) or outcome.due
+            return Wakes(released, complete=source if complete else "", admit=source if again else "")
 
     # For sources
 

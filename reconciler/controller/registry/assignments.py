@@ -11,6 +11,7 @@ from reconciler.inventory.packing import Base
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
 from reconciler.model import Bundle, Content, Held, InventoryEntry, ObjectRef, Record, Request, Revision, replace
+from reconciler.operations import expiry
 from reconciler.spec import hosts, resolve
 
 
@@ -82,10 +83,11 @@ class Assignments:
         return (before.held, before.invalid) != (slot.held, slot.invalid)
 
     def take(
-        self, cluster: str, requests: tuple[Request, ...], now: float, nonce: str
+        self, cluster: str, requests: tuple[Request, ...], now: float, nonce: str, longest: float = 0.0
     ) -> Assignment | Unresolved | None:
         """Everything a pass needs, as one value; None where the cluster is not known. `nonce` is for a cluster without a
-        record; its first one is kept until a record is stored, so that a write whose answer was lost is known again."""
+        record; its first one is kept until a record is stored, so that a write whose answer was lost is known again. `longest`: how
+        long clusters may live by extensions, in seconds, 0 for no bound."""
         slot, state = self.slots.get(cluster), self.states.get(cluster)
         if slot is None:
             return None
@@ -94,9 +96,12 @@ class Assignments:
             return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state, slot.epoch)
         bundle = suspensions.awake(slot.bundle, now)
         current = state or State(self._births.setdefault(cluster, self._born(slot, bundle, now, nonce)))
+        record = expiry.recorded(
+            _record(current.record, slot, bundle), state.record if state else None, bundle, requests, longest, now
+        )
         return Assignment(
             bundle=bundle,
-            state=replace(current, record=_record(current.record, slot, bundle)),
+            state=replace(current, record=record),
             source=slot.source,
             stored=state,
             memory=slot.memory,

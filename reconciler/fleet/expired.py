@@ -1,0 +1,86 @@
+"""Clusters whose time is over while their file is in Git (O6), and documents that bring an end near (AD2)."""
+
+from collections.abc import Iterator
+
+from reconciler.fleet.situation import Situation
+from reconciler.model import ClusterDocument, Held, NestedCluster, Record, Tombstone
+from reconciler.operations import expiry
+from reconciler.plan.lines import stamp
+
+
+def hastened(situation: Situation) -> tuple[str, ...]:
+    """The clusters that this revision would end within a day, by a ttl that it sets or lowers."""
+    found = []
+    for name in situation.present:
+        record, after = situation.mine.get(name), situation.snapshot.specs.clusters.get(name)
+        if record is None or record.tombstone is not None or after is None:
+            continue
+        if expiry.hastened(record, situation.accepted_document(name), after, situation.now):
+            found.append(name)
+    return tuple(found)
+
+
+def end_of(record: Record) -> str:
+    """One such end as approved: (source, cluster, born)."""
+    return f"end {record.source}/{record.cluster} born {record.born:.3f} within a day"
+
+
+def due(situation: Situation) -> dict[str, Tombstone]:
+    """The removal of every cluster whose grace period after its end is over. Nobody moved its end, so it needs no approval."""
+    found = {}
+    for name, document, when in _ended(situation):
+        if _stays(document.cluster, situation.now) or when > situation.now:
+            continue
+        policy, standing = document.cluster.spec.deletion.policy, situation.mine[name].tombstone
+        fresh = Tombstone(situation.now, situation.now, policy, protect=False, expired=True)
+        found[name] = standing if standing is not None and standing.expired else fresh
+    return found
+
+
+def times(situation: Situation) -> list[float]:
+    """When the next grace periods are over."""
+    return [when for _, _, when in _ended(situation) if when > situation.now]
+
+
+def over(situation: Situation) -> dict[str, Held]:
+    """The clusters that expired and are gone, whose file is still there without a longer ttl: none of them is born again."""
+    found = {}
+    for name in situation.present:
+        record, after = situation.records.get(name), situation.snapshot.specs.clusters.get(name)
+        if record is None or record.source != situation.snapshot.source or not expiry.over(record):
+            continue
+        if after is not None and expiry.raised(record, after):
+            continue
+        ended = f" at {stamp(record.expiry.ends)}" if record.expiry else ""
+        told = f"its ttl ended{ended}, and it is removed; it is born again when its file leaves, or with a longer ttl"
+        found[name] = Held("Expired", told)
+    return found
+
+
+def left(situation: Situation) -> dict[str, Tombstone]:
+    """The end of records that stand for a file that left: nothing is deleted any more, and the name is free."""
+    found = {}
+    for name, record in situation.records.items():
+        if record.source == situation.snapshot.source and expiry.over(record) and name not in situation.present:
+            policy = record.tombstone.policy if record.tombstone else "Retain"
+            found[name] = Tombstone(situation.now, situation.now, policy, protect=False)
+    return found
+
+
+def _stays(cluster: NestedCluster, now: float) -> bool:
+    """Whether it is protected, or suspended by its file: then nothing is done to it."""
+    suspend = cluster.spec.suspend
+    suspended = suspend is not None and (not suspend.until or stamp(now) < suspend.until)
+    return cluster.spec.deletion.protect or suspended
+
+
+def _ended(situation: Situation) -> Iterator[tuple[str, ClusterDocument, float]]:
+    """(name, document, when its grace period is over) of the clusters with an end that are in the tree. A document of this revision
+    that changes the ttl counts from its admission on."""
+    for name in situation.present:
+        record, accepted = situation.mine.get(name), situation.accepted_document(name)
+        if record is None or record.expiry is None or accepted is None:
+            continue
+        document = situation.snapshot.specs.clusters.get(name, accepted)
+        if document.cluster.spec.deletion.ttl == accepted.cluster.spec.deletion.ttl:
+            yield name, document, record.expiry.ends + expiry.grace_of(document, situation.rules)

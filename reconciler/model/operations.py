@@ -1,0 +1,48 @@
+"""What operations know of a cluster: whether it sleeps, when it ends. Times in seconds since the epoch."""
+
+from msgspec import Struct
+
+
+class Sleeping(Struct, frozen=True):
+    """Whether a cluster is to sleep, and why (O1). `by` what decides: git, request, schedule or expiry; `why` in words, with who
+    asked.
+
+    `since` where it is known, `until` the next turn (None: only a commit or a request ends it). `ended`: how the newest request
+    ended, "" where there is none, or it stands.
+    """
+
+    asleep: bool = False
+    by: str = ""
+    why: str = ""
+    since: float | None = None
+    until: float | None = None
+    ended: str = ""
+
+
+AWAKE = Sleeping()
+
+
+class Slept(Struct, frozen=True):
+    """When a cluster was put to sleep and, once it was, woken (0: it sleeps) (O5)."""
+
+    since: float
+    woken: float = 0.0
+
+
+class Expiry(Struct, frozen=True):
+    """When a cluster ends (O6): its ttl in seconds, as it was counted last, and its end."""
+
+    ttl: float
+    ends: float
+
+
+class Ending(Struct, frozen=True):
+    """How far a cluster is on its way to its end: `warned` is the last warning that is due (day, hour, over), "" before the first.
+
+    `at` is when it ends, `due` when its deletion policy is carried out (infinite where it is protected); `told` says both.
+    """
+
+    at: float
+    due: float
+    warned: str = ""
+    told: str = ""

@@ -1,0 +1,110 @@
+"""Expiry: a cluster with a ttl ends that long after its birth, with warnings before (O6). Pure.
+
+Its end stands in its record. A ttl that is set or lowered later leaves a day from then on; one that is raised, and a request to
+extend, move the end further away, and nothing brings it nearer.
+"""
+
+from collections.abc import Iterable
+
+from reconciler.model import NO_VERSIONS, Bundle, ClusterDocument, Ending, Expiry, Record, Request, Rules, replace
+from reconciler.plan.lines import stamp
+from reconciler.spec.units import duration
+
+DAY, HOUR = 86400.0, 3600.0
+WARNINGS = (("hour", HOUR), ("day", DAY))
+OVER = "over"
+NEVER = float("inf")
+
+
+def ttl_of(document: ClusterDocument | None) -> float:
+    """The ttl of a cluster in seconds, 0 for none."""
+    text = document.cluster.spec.deletion.ttl if document is not None else ""
+    return duration(text) if text else 0.0
+
+
+def grace_of(document: ClusterDocument, rules: Rules) -> float:
+    """The seconds between the end of a cluster, or its leaving Git, and its deletion."""
+    grace = document.cluster.spec.deletion.grace
+    return duration(grace) if grace else rules.grace
+
+
+def hastened(record: Record, before: ClusterDocument | None, after: ClusterDocument, now: float) -> bool:
+    """Whether a new document brings the end of a cluster that exists to within a day: that counts as its removal (AD2)."""
+    known = ttl_of(before) if before is not None else (record.expiry.ttl if record.expiry else 0.0)
+    ttl = ttl_of(after)
+    return bool(ttl) and (not known or ttl < known) and record.born + ttl < now + DAY
+
+
+def recorded(
+    record: Record,
+    stored: Record | None,
+    bundle: Bundle,
+    requests: Iterable[Request],
+    longest: float,
+    now: float,
+) -> Record:
+    """The record with its end as of now. `stored`: as it was before, None of a new cluster; `longest`: seconds a cluster may
+    live by extensions, 0 for no bound."""
+    if bundle.tombstone is not None:
+        return record
+    if stored is not None and over(stored):
+        record = _reborn(record, stored, now)
+        stored = None
+    ttl = ttl_of(bundle.document)
+    if not ttl:
+        return replace(record, expiry=None) if record.expiry else record
+    ends = _ends(record, stored, ttl, now)
+    asked = [one.expires for one in requests if one.kind == "extend" and one.cluster == record.cluster]
+    bound = record.born + longest if longest else max([ends, *asked])
+    return replace(record, expiry=Expiry(ttl, max(ends, *(min(one, bound) for one in asked)) if asked else ends))
+
+
+def over(record: Record) -> bool:
+    """Whether the cluster expired and its removal is done: the record stands for its file, which may still be in Git."""
+    return record.tombstone is not None and record.tombstone.expired and record.tombstone.done
+
+
+def raised(record: Record, after: ClusterDocument) -> bool:
+    """Whether a document gives a longer life than the one that ended: the cluster may be born again."""
+    ttl = ttl_of(after)
+    return not ttl or record.expiry is None or ttl > record.expiry.ttl
+
+
+def ending(record: Record, bundle: Bundle, rules_grace: float, now: float) -> Ending | None:
+    """How far the cluster is on its way to its end, None where it has none."""
+    document = bundle.document
+    if record.expiry is None or document is None or bundle.tombstone is not None:
+        return None
+    ends, deletion = record.expiry.ends, document.cluster.spec.deletion
+    due = NEVER if deletion.protect else ends + (duration(deletion.grace) if deletion.grace else rules_grace)
+    if now < ends:
+        warned = next((name for name, before in WARNINGS if now >= ends - before), "")
+        return Ending(ends, due, warned, f"expires at {stamp(ends)} (deletion.ttl)")
+    goes = (
+        "it is protected and stays asleep"
+        if deletion.protect
+        else f"policy {deletion.policy} is carried out at {stamp(due)}"
+    )
+    return Ending(ends, due, OVER, f"its ttl ended at {stamp(ends)}; {goes}")
+
+
+def turns(one: Ending | None, now: float) -> list[float]:
+    """When to look again, in seconds since the epoch: warnings, the end, the deletion."""
+    times = [one.at - DAY, one.at - HOUR, one.at, one.due] if one is not None else []
+    return [at for at in times if now < at < NEVER]
+
+
+def _ends(record: Record, stored: Record | None, ttl: float, now: float) -> float:
+    plain, known = record.born + ttl, record.expiry
+    if stored is None:
+        return plain
+    if known is None or ttl < known.ttl:
+        return max(plain, now + DAY)
+    return known.ends if ttl == known.ttl else max(plain, known.ends)
+
+
+def _reborn(record: Record, stored: Record, now: float) -> Record:
+    """A new life under the old name. Where data was kept, it is of the versions that ran."""
+    kept = stored.tombstone is not None and stored.tombstone.policy == "Retain"
+    versions = stored.versions if kept else NO_VERSIONS
+    return replace(record, born=now, expiry=None, applied="", versions=versions, slept=None)
