@@ -19,11 +19,13 @@ from reconciler.model import (
     HostConfig,
     HostFacts,
     Limits,
+    Remote,
     Rules,
     SourceConfig,
     replace,
 )
 from reconciler.spec import config as configuration
+from reconciler.spec import content as elsewhere
 from reconciler.spec import semver, units
 
 LARGEST = units.size(Limits().file)  # bytes of the configuration file
@@ -225,6 +227,9 @@ def _engines(config: EngineConfig) -> tuple[tuple[EngineChart, ...], dict[str, b
 
 
 def _engine(version: EngineVersion, charts: dict[str, bytes]) -> EngineChart:
+    for remote in elsewhere.of_engine(version.chart, "", elsewhere.Elsewhere()):
+        if isinstance(remote, Remote):  # mistakes were told when the configuration was read
+            return EngineChart(version.version, remote.digest, ((str(remote), remote.oid),), version.image_digest)
     folder = Path(version.chart.path)
     if not _is_file(folder / "Chart.yaml"):
         raise UsageError(

@@ -39,6 +39,7 @@ from reconciler.model import (
     Target,
 )
 from reconciler.packs.content import Content
+from reconciler.packs.queue import Owner
 from reconciler.report import Reporter
 from reconciler.report.view import ConditionView
 from schemas import crds
@@ -315,7 +316,8 @@ class Fleet:
         seen = host.doubting(self.cache.doubt) if self.cache is not None else host
         targets: Any = _Targets(lambda target, namespace: self._target(target, bundle))
         renders: Any = Renders(self.git.blobs, self.content)
-        return watches.reader(bundle, seen, targets, renders, _NONE, FACTS, self.cache)
+        owner = Owner(source, bundle.cluster)
+        return watches.reader(bundle, seen, targets, renders, _NONE, FACTS, self.cache, owner)
 
     def _target(self, target: Target, bundle: Bundle) -> Client:
         if target.nested in self.bugs:

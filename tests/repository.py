@@ -75,17 +75,19 @@ class Renders:
         self._blobs, self._content = blobs, content
 
     def asks(self, layer: Layer, read: Any, owner: Any) -> bool:
-        found = self._files(layer)
+        found = self._files(layer, owner)
         return layer.kind == "helm" and apis.asked({path: found[oid] for path, oid in layer.files})
 
-    def render(self, layer: Layer, read: Any, *, api_versions: tuple[str, ...] = (), **more: Any) -> tuple[Object, ...]:
-        return render(layer, self._files(layer), api_versions)
+    def render(
+        self, layer: Layer, read: Any, *, api_versions: tuple[str, ...] = (), owner: Any = None, **more: Any
+    ) -> tuple[Object, ...]:
+        return render(layer, self._files(layer, owner), api_versions)
 
-    def _files(self, layer: Layer) -> Mapping[str, bytes]:
+    def _files(self, layer: Layer, owner: Any) -> Mapping[str, bytes]:
         elsewhere = [oid for _, oid in layer.files if oid.startswith(OID)]
         if not elsewhere or self._content is None:
             return self._blobs
-        return {**self._blobs, **self._content.read(elsewhere, layer.target.nested)}
+        return {**self._blobs, **self._content.read(elsewhere, owner.cluster)}
 
 
 def render(layer: Layer, blobs: Mapping[str, bytes], api_versions: tuple[str, ...] = ()) -> tuple[Object, ...]:

@@ -13,7 +13,14 @@ from reconciler.model import ControllerSpec, replace
 from reconciler.settings import Settings, content
 
 EVERY = 10.0  # seconds between two looks at the file
-TAKEN = ("policy", "ceilings", "deletion", "defaults", "engine")  # what needs no restart, by its name in the file
+TAKEN = (
+    "policy",
+    "ceilings",
+    "deletion",
+    "defaults",
+    "engine",
+    "content",
+)  # what needs no restart, by its name in the file
 
 
 class Verdict(Struct, frozen=True):

@@ -12,8 +12,12 @@ from reconciler.settings import CONTENT, Settings
 from reconciler.spec import units
 
 
+def means(settings: Settings) -> Means:
+    """What content is fetched with."""
+    config = settings.config.content
+    return Means(Store(settings.data / CONTENT, units.size(config.store)), Access(config.allow), Client())
+
+
 def opened(settings: Settings, wake: Callable[[str], None]) -> Background:
     """Content for passes and reviews. `wake` is called with a cluster whose content is here, or cannot come."""
-    config = settings.config.content
-    means = Means(Store(settings.data / CONTENT, units.size(config.store)), Access(config.allow), Client())
-    return Background(means, wake, lambda what, error: bugs.tell("content", error, what))
+    return Background(means(settings), wake, lambda what, error: bugs.tell("content", error, what))

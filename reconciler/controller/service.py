@@ -157,6 +157,7 @@ class Service:
         self.settings = self._configuration.settings
         if self.sources is not None and self.settings is not before:
             self.sources.govern(self.settings)
+            self.content.govern(contents.means(self.settings))
         if verdict is not None:
             self.reporter.configuration(verdict.reason, verdict.told, verdict.problem)
 

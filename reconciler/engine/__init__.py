@@ -21,7 +21,7 @@ from reconciler.engine.values import quota_of as quota_of
 from reconciler.engine.violations import toleration as toleration
 from reconciler.engine.violations import violations as violations
 from reconciler.engine.writes import ignore_rules
-from reconciler.model import ClusterDocument, HostFacts, Layer, NestedCluster, Object, Role, Rules, Target, replace
+from reconciler.model import OID, ClusterDocument, HostFacts, Layer, NestedCluster, Object, Role, Rules, Target, replace
 
 ENGINE_TIMEOUT = 600.0
 POLICIES_TIMEOUT = 120.0
@@ -69,11 +69,12 @@ def _engine(cluster: NestedCluster, target: Target, namespace: str, rules: Rules
         "hooks": "Refuse",
         "namespace": namespace,
     }
+    elsewhere = [path for path, oid in chart.files if oid.startswith(OID)]
     layer = Layer(
         name="engine",
         target=target,
         kind="helm",
-        spec=spec,
+        spec=spec | {"elsewhere": elsewhere, "version": chart.version} if elsewhere else spec,
         digest="",
         files=chart.files,
         namespace=namespace,

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from reconciler.model.documents import Isolation, Quota, Struct, Toleration
+from reconciler.model.documents import ChartRef, Isolation, Quota, Struct, Toleration
 
 
 class WebhookConfig(Struct, frozen=True):
@@ -59,8 +59,8 @@ class HostConfig(Struct, frozen=True):
     context: str = ""
 
 
-class EngineChartRef(Struct, frozen=True):
-    path: str
+class EngineChartRef(ChartRef, frozen=True):
+    pass
 
 
 class EngineVersion(Struct, frozen=True):

@@ -84,7 +84,7 @@ def _print(folder: str, values: Mapping[str, Any], job: Job) -> dict[str, str]:
     release = str(job.spec.get("release", ""))
     validate_release_name(release)
     with Chart.load(folder) as chart:
-        _check(chart, job.host_version)
+        _check(chart, job.host_version, str(job.spec.get("version", "")))
         options: dict[str, Any] = {
             "name": release,
             "namespace": job.namespace or _DEFAULT_NAMESPACE,
@@ -97,9 +97,12 @@ def _print(folder: str, values: Mapping[str, Any], job: Job) -> dict[str, str]:
         return printed | {path: rendered[path] for path in sorted(rendered)}
 
 
-def _check(chart: Chart, host_version: str) -> None:
-    """What Helm's install checks before it renders: type, dependencies and kubeVersion (the SDK's render does not)."""
+def _check(chart: Chart, host_version: str, version: str) -> None:
+    """What Helm's install checks before it renders: type, dependencies and kubeVersion (the SDK's render does not); and that a chart
+    from elsewhere is the `version` that it is taken for."""
     metadata = chart.metadata
+    if version and str(metadata.get("version")) != version:
+        raise Stalled(f"the chart is version {metadata.get('version')}, and not {version}", reason="ChartInvalid")
     if metadata.get("type", "application") not in ("application", ""):
         raise Stalled(f"chart {chart.name} is a {metadata['type']} chart: it has no objects", reason="ChartInvalid")
     present = {str(found.get("name")) for found in chart.dependencies}

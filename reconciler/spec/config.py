@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from reconciler.model import ControllerConfig, ControllerSpec, EngineChart, HostFacts, Limits, Rules, Violation
-from reconciler.spec import addresses, ceilings, marks, schema, semver, units, yaml
+from reconciler.model import ControllerConfig, ControllerSpec, EngineChart, HostFacts, Limits, Remote, Rules, Violation
+from reconciler.spec import addresses, ceilings, content, marks, schema, semver, units, yaml
 from reconciler.spec.codes import Code
 
 HOST = "local"
@@ -25,7 +25,11 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
     )
     if found is None:
         return None, _placed(data, path, [(where, code, message, hint) for where, message, hint, code in mistakes])
-    if told := _placed(data, path, [*ceilings.contradictions(found.spec), *_apps(found.spec), *_content(found.spec)]):
+    if told := _placed(
+        data,
+        path,
+        [*ceilings.contradictions(found.spec), *_apps(found.spec), *_content(found.spec), *_charts(found.spec)],
+    ):
         return None, told
     return found, ()
 
@@ -46,6 +50,19 @@ def _content(spec: ControllerSpec) -> Iterable[ceilings.Told]:
             yield f"{where}/plainHTTP", Code.WRONG_VALUE, "this is another machine", "remove it: content comes by https"
         elif one.prefix.startswith("http://") and not one.plain_http:
             yield f"{where}/prefix", Code.WRONG_VALUE, "http is not safe against changes on the way", "write https://"
+
+
+def _charts(spec: ControllerSpec) -> Iterable[ceilings.Told]:
+    known = content.Elsewhere(allowed=spec.content.allow)
+    for index, one in enumerate(spec.engine.versions):
+        where = f"/spec/engine/versions/{index}/chart"
+        found = list(content.of_engine(one.chart, where, known))
+        yield from (
+            (place, code, message, hint)
+            for place, code, message, hint in (each for each in found if not isinstance(each, Remote))
+        )
+        if content.is_remote(one.chart) and one.chart.version != one.version:
+            yield f"{where}/version", Code.WRONG_VALUE, "the chart has another version than the engine", one.version
 
 
 def _placed(data: bytes, path: str, wrong: Iterable[ceilings.Told]) -> tuple[Violation, ...]:

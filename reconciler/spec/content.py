@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from reconciler.model import ChartRef, ContentAllow, HelmPack, ManifestsPack, Pack, Remote, UrlRef
+from reconciler.model import ChartRef, ContentAllow, ManifestsPack, Pack, Remote, UrlRef
 from reconciler.spec import addresses, lock, semver
 from reconciler.spec.codes import Code
 
@@ -22,9 +22,8 @@ class Elsewhere(Struct, frozen=True):
     allowed: tuple[ContentAllow, ...] | None = None
 
 
-def of_chart(helm: HelmPack, place: str, known: Elsewhere) -> Found:
-    """The chart of a pack that has one from elsewhere, or its mistakes; `place` points at `chart`."""
-    chart = helm.chart
+def of_chart(chart: ChartRef, place: str, known: Elsewhere) -> Found:
+    """A chart from elsewhere, or its mistakes; nothing of one in the repository. `place` points at it."""
     if not is_remote(chart):
         for name in (name for name in _FIELDS if getattr(chart, name)):
             yield (
@@ -64,6 +63,14 @@ def _digest(chart: ChartRef, known: Elsewhere) -> lock.Locked | None:
         return lock.Locked(chart.digest, chart.version)
     entry = known.locked.get(lock.of_chart(chart))
     return entry if entry is not None and entry.version else None
+
+
+def of_engine(chart: ChartRef, place: str, known: Elsewhere) -> Found:
+    """The chart of an engine, or its mistakes: a configuration has no lock file."""
+    if chart.digest or not is_remote(chart):
+        yield from of_chart(chart, place, known)
+    else:
+        yield place, Code.UNLOCKED, "the chart has no digest", "write digest: sha256:..."
 
 
 def of_urls(manifests: ManifestsPack, place: str, known: Elsewhere) -> Found:

@@ -25,6 +25,7 @@ from reconciler.model import (
     Target,
     Tombstone,
     Versions,
+    remote_of,
     replace,
 )
 from reconciler.spec import files, order, semver, values, variables
@@ -156,13 +157,13 @@ def _layer(profile: ProfileDocument, pack: Pack, overrides: Mapping[str, Any], k
     """The layer of one pack, without its place among the others."""
     kind, spec = _parameters(profile.path, pack, overrides, known)
     read = profile.files.get(pack.name, ())
-    elsewhere = [path for path, oid in read if oid.startswith(OID)]
+    elsewhere = {path: remote_of(oid).version for path, oid in read if oid.startswith(OID)}
     reads_context = bool((pack.manifests and pack.manifests.files) or (pack.helm and pack.helm.values_files))
     return Layer(
         name=f"{profile.profile.metadata.name}/{pack.name}",
         target=Target(""),
         kind=kind,
-        spec=spec | {"elsewhere": elsewhere} if elsewhere else spec,
+        spec=spec | {"elsewhere": list(elsewhere), "version": "".join(elsewhere.values())} if elsewhere else spec,
         digest="",
         files=read,
         context=known if reads_context else {},

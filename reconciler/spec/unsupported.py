@@ -21,10 +21,6 @@ _CONFIG = (
     "spec/charts",
     "spec/policy/clusterScoped",
     "spec/ceilings/runtimeClasses",
-    "spec/engine/versions/*/chart/repo",
-    "spec/engine/versions/*/chart/oci",
-    "spec/engine/versions/*/chart/version",
-    "spec/engine/versions/*/chart/digest",
 )
 FIELDS: Final[dict[str, frozenset[str]]] = {
     "NestedCluster": frozenset(_CLUSTER),

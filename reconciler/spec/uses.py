@@ -59,7 +59,7 @@ def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, u
     if not helm.release_name and len(pack.name) > _RELEASE:
         message = f"a release name is at most {_RELEASE} characters"
         use.mistakes.append((f"{place}/name", Code.WRONG_VALUE, message, "set helm.releaseName"))
-    _taken(content.of_chart(helm, f"{place}/helm/chart", tree.elsewhere), use)
+    _taken(content.of_chart(helm.chart, f"{place}/helm/chart", tree.elsewhere), use)
     if not content.is_remote(helm.chart):
         _in_tree(document, helm.chart.path, f"{place}/helm/chart/path", tree, use)
     for position, file in enumerate(helm.values_files):

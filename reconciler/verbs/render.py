@@ -36,6 +36,13 @@ class Given:
     charts: Mapping[str, bytes]
     path: str
 
+    @property
+    def known_engine(self) -> bool:
+        """Whether the engine's chart is known, here or elsewhere."""
+        from reconciler.model import OID
+
+        return bool(self.charts) or any(oid.startswith(OID) for one in self.terms.rules.engines for _, oid in one.files)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the nested cluster")
@@ -63,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     given, salt = given_by(args.config, args.source), secrets.token_bytes(32)
     snapshot, read = _snapshot(Path(args.folder), given)
     bundle = bundle_of(args.name, snapshot, given)
-    layers = chosen(bundle, args.layer, known_engine=bool(given.charts))
+    layers = chosen(bundle, args.layer, known_engine=given.known_engine)
     with offline.renderer(1, offline.elsewhere(given.terms.content, offline=args.offline)) as renderer:
         made, broken, notes = rendered(bundle, layers, given, beside(given.charts, read), renderer)
     shown = [(one, _shown(one, salt)) for one in made]
@@ -188,7 +195,7 @@ def _notes(bundle: Bundle, given: Given, version: str) -> list[str]:
     notes = [f"the Kubernetes version of the host: charts of the host see {version}"]
     if not bundle.versions.kubernetes:
         notes[0] = f"the Kubernetes versions of the host and of {bundle.cluster}: charts see {version}"
-    if not given.charts:
+    if not given.known_engine:
         notes.append(
             "the engine's chart, namespaces and policies of the operator (--config): the engine's layer is left out"
         )

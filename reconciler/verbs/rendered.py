@@ -84,7 +84,7 @@ def _made(name: str, side: _Side, given: render.Given, renderer: Renderer) -> _M
         bundle = render.bundle_of(name, side.snapshot, given)
     except NidusError as error:
         return _Made(None, {}, {"bundle": error.told})
-    layers = render.chosen(bundle, "", known_engine=bool(given.charts))
+    layers = render.chosen(bundle, "", known_engine=given.known_engine)
     made, broken, notes = render.rendered(bundle, layers, given, side.read, renderer)
     objects = {
         (one.layer.target, mark.ref_of(item)): (one.layer.name, item)

@@ -26,8 +26,8 @@ from cryptography.x509.oid import NameOID
 @dataclass
 class Page:
     """What a path answers. `cut`: the connection ends after so many bytes of the whole file, once for each number; `length`: what is
-    declared instead; `hang`: no answer until the server ends; `endless`: chunks without end; `ranges`: whether Range is understood;
-    `secret`: the header Authorization that it wants, and `challenge` what it says without."""
+    declared instead; `hang`: no answer until the server ends, `after`: until this is set; `endless`: chunks without end; `ranges`:
+    whether Range is understood; `secret`: the header Authorization that it wants, and `challenge` what it says without."""
 
     body: bytes = b""
     status: int = 200
@@ -35,6 +35,7 @@ class Page:
     cut: list[int] = field(default_factory=list)
     length: int = -1
     hang: bool = False
+    after: threading.Event | None = None
     drip: bool = False
     endless: bool = False
     ranges: bool = True
@@ -118,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if page.secret and self.headers.get("Authorization") != page.secret:
             page = Page(status=401, headers={"WWW-Authenticate": page.challenge} if page.challenge else {})
+        if page.after is not None:
+            page.after.wait(60.0)
         if page.hang:
             site.over.wait(60.0)
         elif page.endless:

@@ -60,6 +60,14 @@ class Background:
         """As `Content.used`."""
         held.use(oids, self._means.store)
 
+    def govern(self, means: Means) -> None:
+        """Other rules count from the next attempt on, which is due at once."""
+        with self._moved:
+            self._means = means
+            for one in self._fetches.values():
+                one.due = time.monotonic()
+            self._moved.notify_all()
+
     def close(self) -> None:
         """Begin nothing more. What is under way ends with its process."""
         with self._moved:
