@@ -18,7 +18,16 @@ from reconciler.controller import sync_requests
 from reconciler.controller.service import Service
 from reconciler.errors import NidusError
 from reconciler.inventory.store import Store
-from reconciler.model import ControllerSpec, EngineConfig, HostConfig, LeaseConfig, ServerConfig, SourceConfig, replace
+from reconciler.model import (
+    ControllerSpec,
+    EngineConfig,
+    HostConfig,
+    LeaseConfig,
+    Prices,
+    ServerConfig,
+    SourceConfig,
+    replace,
+)
 from reconciler.settings import Settings
 from tests.memory.failures import REFUSED, Call, answer, on
 from tests.memory.http import Front
@@ -74,7 +83,9 @@ class House:
         self.threads: list[threading.Thread] = []
         self.errors: list[NidusError] = []
 
-    def service(self, name: str = "one", *, first: tuple[SourceConfig, ...] = (), **source: Any) -> Service:
+    def service(
+        self, name: str = "one", *, first: tuple[SourceConfig, ...] = (), prices: Prices | None = None, **source: Any
+    ) -> Service:
         """`first` are sources before the one of `work`."""
         spec = ControllerSpec(
             sources=(
@@ -86,6 +97,7 @@ class House:
             server=ServerConfig(internal="127.0.0.1:0", webhook="127.0.0.1:0"),
             lease=LeaseConfig(duration="10s"),
             workers=2,
+            prices=prices,
         )
         data = self.folder / name
         account = f"{NAMESPACE}:nidus"
@@ -444,3 +456,20 @@ def test_a_comparison_that_failed_is_tried_again(house: House) -> None:
 
 def source(house: House) -> dict[str, Any]:
     return dict(house.server.get("nidus.dev", "Source", NAMESPACE, "platform") or {})
+
+
+@pytest.mark.parametrize("prices", [None, Prices(cpu="1")])
+def test_usage_is_measured_where_prices_are_set_and_costs_nothing_elsewhere(
+    server: Server, house: "House", prices: Prices | None
+) -> None:
+    service = house.service(prices=prices)
+    house.start(service).join(20)
+    if prices:
+        sampler = service._rounds[-1]._work.__self__  # type: ignore[attr-defined]
+        assert until(lambda: sampler._cache.stale_since is None)
+        service._rounds[-1].ask()  # sooner than by itself
+        assert until(lambda: bool(sampler._meter.runs))
+    service.stop()
+    days = [one for one in server.objects("", "ConfigMap") if one["metadata"]["name"].startswith("nidus-usage-")]
+    claims = [call for call in server.log if call.kind == "PersistentVolumeClaim"]
+    assert bool(days) == bool(claims) == bool(prices)
