@@ -8,7 +8,7 @@ counts while it is bound, a Service while it is of type LoadBalancer. Of a quota
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -107,6 +107,11 @@ def of_pod(raw: bytes, engine: bool) -> Use | None:
         return None
     amounts = _amounts(_requested(pod.spec)) | ({ENGINE: 1} if engine else {})
     return _use(pod.metadata, amounts, engine)
+
+
+def requested(spec: Mapping[str, Any]) -> Amounts:
+    """What a pod with this spec asks for. Raises ValueError for a spec that is none."""
+    return {name: amount for name, amount in _amounts(_requested(msgspec.convert(spec, _PodSpec))).items() if amount}
 
 
 def of_claim(raw: bytes, engine: bool, classes: Collection[str]) -> Use | None:

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 NAMESPACE = "nidus-system"
 
 
-def add_arguments(parser: argparse.ArgumentParser, namespace: str = NAMESPACE) -> None:
-    """The flags of every command that talks to a host. `namespace` is the default, "" where a configuration file may say it."""
+def add_arguments(
+    parser: argparse.ArgumentParser, namespace: str = NAMESPACE, own: tuple[str, ...] = ("-n", "--namespace")
+) -> None:
+    """The flags of every command that talks to a host. `namespace` is the default, "" where a configuration file may say it; `own`
+    are the flags that name it."""
     told = namespace or f"what the file says, or {NAMESPACE}"
     parser.add_argument(
         "--kubeconfig", default="", help="the host's kubeconfig (default: KUBECONFIG, or the pod's own account)"
     )
     parser.add_argument("--context", default="", help="its context")
-    parser.add_argument("-n", "--namespace", default=namespace, help=f"the controller's namespace (default: {told})")
+    parser.add_argument(*own, default=namespace, help=f"the controller's namespace (default: {told})")
 
 
 def seconds(text: str) -> float:
