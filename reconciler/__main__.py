@@ -35,6 +35,7 @@ VERBS: dict[str, str] = {
     "sleep": "put one nested cluster to sleep: its pods go, its data and addresses stay",
     "wake": "wake a sleeping nested cluster",
     "extend": "let a nested cluster that expires live longer",
+    "rotate": "let a chart make up its passwords and certificates anew",
     "kubeconfig": "print a kubeconfig of one nested cluster, and serve its port-forward",
     "connect": "write a context of one nested cluster into your kubeconfig",
     "disconnect": "remove contexts that `nidus connect` wrote, and end their port-forwards",

@@ -182,7 +182,7 @@ class Fleet:
         name = f"request-{self.host.core.storage.version}"
         told = {"source": SOURCE, "cluster": cluster, "consent": consent, "items": list(items)}
         spec = {"kind": kind, "who": "tester"} | {key: value for key, value in told.items() if value}
-        if kind == "approve":
+        if kind in ("approve", "rotate"):
             spec["expires"] = datetime.fromtimestamp(START + self.now + STANDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         meta = {"name": name, "namespace": HOME}
         self.host.put({"apiVersion": requests.API, "kind": "Request", "metadata": meta, "spec": spec})

@@ -44,8 +44,8 @@ BROKEN: dict[str, tuple[dict[str, str], str, str]] = {  # files, what is told of
     "another result every time": (
         {TEMPLATE: CONFIG.format("{{ randAlphaNum 20 }}")},
         "the chart renders differently every time: data.a of ConfigMap a in front/templates/a.yaml",
-        "a template makes up a password, a certificate or a date: set the value it comes from, or name a Secret that exists in the "
-        "cluster (often existingSecret)",
+        "a template makes up a password, a certificate or a date: set the value it comes from, name a Secret that exists in the "
+        "cluster (often existingSecret), or keep what it makes up first: random: Freeze",
     ),
     "a hook": (
         {
@@ -157,3 +157,10 @@ def test_nothing_is_told_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
     progress(1, 3)
     progress.end()
     assert capsys.readouterr().err == ""
+
+
+def test_a_chart_that_asks_the_cluster_is_warned_of(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, {TEMPLATE: CONFIG.format('{{ (lookup "v1" "Secret" "web" "a") | toJson | quote }}')})
+    assert main(["validate", "-o", "json"]) == 0
+    (told,) = [one for one in json.loads(capsys.readouterr().out)["warnings"] if one["code"] == "NID195"]
+    assert (told["path"], told["line"]) == (TEMPLATE, 4)

@@ -69,6 +69,12 @@ def failed(layer: Layer, because: str) -> LayerStatus:
     return LayerStatus(layer.name, str(layer.target), "Failed", because)
 
 
+def of_result(layer: Layer, result: Result) -> LayerStatus:
+    """The layer of which nothing is applied because of this result."""
+    worst = _of_result(result)
+    return LayerStatus(layer.name, str(layer.target), worst.word, worst.message, ref=worst.ref)
+
+
 def unknown(layer: Layer, because: str) -> LayerStatus:
     """The layer could not be read; its earlier state may have changed."""
     return LayerStatus(layer.name, str(layer.target), "Unknown", because)

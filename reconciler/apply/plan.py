@@ -26,7 +26,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.plan import allocations, order
+from reconciler.plan import allocations, frozen, order
 
 WRITTEN = ledger.CONFIRMED | {"deleting"}
 Carry = Callable[[Change], Result]
@@ -79,6 +79,8 @@ def _sleeps(change: Change) -> bool:
 def _begun(run: "_Run", layer: Layer, results: list[Result]) -> Generator[Step, None, LayerStatus | None]:
     """The hooks before a layer's objects (K7): its state while they are not over. The chart's definitions come before them, as Helm has
     it."""
+    if frozen.freezes(layer) and (blocked := (yield from _stored(run, layer, results))):
+        return blocked
     due = hooks.changes(layer, run.plan, -1) if run.hooked else []
     if not due:
         return None
@@ -86,11 +88,18 @@ def _begun(run: "_Run", layer: Layer, results: list[Result]) -> Generator[Step, 
     return (yield from _hooked(run, due, layer, results))
 
 
+def _stored(run: "_Run", layer: Layer, results: list[Result]) -> Generator[Step, None, LayerStatus | None]:
+    """Stores what the layer's chart made up (K8); the layer's state where that is not done: then nothing of it is applied."""
+    first = len(results)
+    yield from _sent(run, [one for one in _own(run.plan, layer) if frozen.host_side(layer, one.target)], layer, results)
+    return next((standing.of_result(layer, one) for one in results[first:] if one.outcome in standing.BLOCKING), None)
+
+
 def _layer(run: "_Run", layer: Layer, results: list[Result], first: int) -> Generator[Step, None, LayerStatus]:
     """Sends the changes of a layer and, where it is then Current, its hooks after that. Returns its state. `first`: where its
     results begin."""
-    known = {one.change.ref for one in results[first:]}
-    yield from _sent(run, [one for one in _own(run.plan, layer) if one.ref not in known], layer, results)
+    known = {(one.change.target, one.change.ref) for one in results[first:]}
+    yield from _sent(run, [one for one in _own(run.plan, layer) if (one.target, one.ref) not in known], layer, results)
     done = [one for one in results[first:] if not one.change.hook]
     status, watch = standing.of(layer, done, run.assignment, run.gathered, run.facts, run.reader, run.now)
     yield Step(watch=watch)

@@ -1,25 +1,49 @@
 """Renders every layer of a cluster: objects with their namespaces settled and with our labels."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from reconciler.errors import Fetching, Retry, Stalled
+from msgspec import Struct
+
+from reconciler.errors import ApiError, Fetching, Retry, Stalled
 from reconciler.gather import scope
 from reconciler.gather.reader import Reader
 from reconciler.gather.scope import Scopes
-from reconciler.model import Bundle, Desired, Layer, Object
-from reconciler.plan import hooks, mark
+from reconciler.model import Bundle, Desired, Layer, Object, Request, replace
+from reconciler.plan import frozen, hooks, mark
+from reconciler.plan.frozen import Kept
 
 Rendered = list[tuple[Layer, tuple[Object, ...]]]
 
 
-def render(bundle: Bundle, reader: Reader) -> tuple[Rendered, dict[str, str], dict[str, str]]:
+class Frozen(Struct, frozen=True):
+    """What charts made up before (K8): how a layer is rendered with it, and what is to be stored of each. `kept` grows."""
+
+    bundle: Bundle
+    requests: tuple[Request, ...]
+    kept: dict[str, Kept]
+
+    def render(self, layer: Layer, reader: Reader) -> tuple[Object, ...]:
+        """Raises as `reader.render`; Fetching where it cannot be known what was made up: nothing is made up in its place."""
+        if not frozen.freezes(layer):
+            return reader.render(layer)
+        try:
+            live = reader.client(replace(layer.target, nested="")).get(frozen.ref(self.bundle, layer))
+        except ApiError as error:
+            raise Fetching(f"what its chart made up before cannot be read yet: {error.message}") from None
+        known = frozen.due(frozen.read(live), layer, self.requests)
+        objects, values = frozen.parted(reader.render(frozen.to_render(layer, known)))
+        self.kept[layer.name] = Kept(values, known.rotated)
+        return objects
+
+
+def render(bundle: Bundle, reader: Reader, made_up: Frozen) -> tuple[Rendered, dict[str, str], dict[str, str]]:
     """The rendered objects of every layer, why other layers could not be rendered, and for what content others wait (K3)."""
     rendered: Rendered = []
     broken: dict[str, str] = {}
     fetching: dict[str, str] = {}
     for layer in bundle.layers:
         try:
-            rendered.append((layer, reader.render(layer)))
+            rendered.append((layer, made_up.render(layer, reader)))
         except Fetching as error:
             fetching[layer.name] = error.message
         except (Stalled, Retry) as error:
@@ -33,9 +57,14 @@ def scopes(rendered: Rendered, reader: Reader) -> Scopes:
     return Scopes(lambda target, group, kind: reader.client(target).namespaced(group, kind), declared)
 
 
-def desired(bundle: Bundle, rendered: Rendered, known: Scopes, nonce: str) -> tuple[Desired, ...]:
-    """The layers as they will be sent. Objects whose scope is not known yet are listed apart and wait."""
-    return tuple(_desired(bundle, layer, objects, known, nonce) for layer, objects in rendered)
+def desired(
+    bundle: Bundle, rendered: Rendered, known: Scopes, nonce: str, kept: Mapping[str, Kept]
+) -> tuple[Desired, ...]:
+    """The layers as they will be sent, then the Secrets with what their charts made up. Objects whose scope is not known yet are listed
+    apart and wait."""
+    found = [_desired(bundle, layer, objects, known, nonce) for layer, objects in rendered]
+    stored = [frozen.desired(bundle, layer, kept[layer.name], nonce) for layer, _ in rendered if layer.name in kept]
+    return (*found, *stored)
 
 
 def _desired(bundle: Bundle, layer: Layer, objects: tuple[Object, ...], known: Scopes, nonce: str) -> Desired:

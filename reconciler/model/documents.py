@@ -51,6 +51,7 @@ class HelmPack(Struct, frozen=True):
     values: dict[str, Any] = {}
     values_files: tuple[str, ...] = ()
     hooks: str = "Run"
+    random: str = "Refuse"
 
 
 class UrlRef(Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import Any
 from helm_python import Chart, HelmError, _native, validate_release_name
 
 from reconciler.errors import Stalled
-from reconciler.packs import archives, charthooks, loader, schemas
+from reconciler.packs import archives, charthooks, freeze, loader, schemas
 from reconciler.packs.objects import Sourced
 from reconciler.packs.values import layered
 from reconciler.packs.wire import Job
@@ -26,8 +26,8 @@ _SHOWN = 5
 _UNFIT = "values don't meet the specifications of the schema"  # Helm's words
 _VALUES = "set it under helm.values of the pack, or under values of the cluster's use of the profile"
 _MADE_UP = (
-    "a template makes up a password, a certificate or a date: set the value it comes from, or name a Secret that exists in the "
-    "cluster (often existingSecret)"
+    "a template makes up a password, a certificate or a date: set the value it comes from, name a Secret that exists in the "
+    "cluster (often existingSecret), or keep what it makes up first: random: Freeze"
 )
 
 
@@ -42,14 +42,25 @@ def render(job: Job) -> list[Sourced]:
         _write(Path(folder), files)
         try:
             first = _print(folder, values, job)
-            second = _print(folder, values, job) if job.twice else first
+            second = _print(folder, values, job) if job.twice or job.spec.get("random") == "Freeze" else first
         except HelmError as error:
             raise _failed(error, folder) from None
     hooks = str(job.spec.get("hooks", "Refuse"))
     kept = _kept(first, hooks)
+    if job.spec.get("random") == "Freeze":
+        return _frozen(kept, _kept(second, hooks), job)
     if first != second and kept != (again := _kept(second, hooks)):
         raise _unlike(kept, again)
     return kept
+
+
+def _frozen(kept: list[Sourced], again: list[Sourced], job: Job) -> list[Sourced]:
+    """The documents with what was made up before. Where the job says what that is, the last one says what is to be stored."""
+    try:
+        documents, values = freeze.frozen_documents(kept, again, job.spec.get("frozen") or {})
+    except freeze.Unlike:
+        raise _unlike(kept, again) from None
+    return [*documents, freeze.document(values)] if "frozen" in job.spec else documents
 
 
 def _kept(printed: Mapping[str, str], hooks: str) -> list[Sourced]:

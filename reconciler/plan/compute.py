@@ -50,7 +50,8 @@ def compute(
     made = [_decide(one, bundle, salt, nonce) for one in wanted if one.layer.name not in unknown]
     kept = {one.key for one in wanted} | (set() if bundle.tombstone else hook_changes.keys(desired))
     made += [] if bundle.tombstone else _unplaced(desired, unknown)
-    known = frozenset(one.layer.name for one in desired if not one.unplaced) - unknown.keys()
+    unplaced = frozenset(one.layer.name for one in desired if one.unplaced)
+    known = frozenset(one.layer.name for one in desired) - unplaced - unknown.keys()
     gone = [entry for key, entry in sorted(listed.items()) if key not in kept]
     same = frozenset((one.key[0], one.seen.uid) for one in wanted if one.seen and one.seen.uid)
     gone, claimed = prune.claimed(bundle, gone)

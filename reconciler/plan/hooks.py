@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from reconciler.health.reading import condition, section
 from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, ObjectRef, Observed, Ran, Result, replace
-from reconciler.plan import once
+from reconciler.plan import frozen, once
 from reconciler.plan.mark import Key, domain, ours, ref_of
 
 EVENT, WEIGHT, POLICY = "helm.sh/hook", "helm.sh/hook-weight", "helm.sh/hook-delete-policy"
@@ -120,7 +120,8 @@ def advanced(ground: Ground, known: Mapping[str, Ran]) -> Mapping[str, Ran]:
     not be read stay as they were; what is known of layers that are no more goes."""
     if ground.bundle.tombstone is not None or not (known or concerned(ground.desired)):
         return known
-    desired = {one.layer.name: one for one in ground.desired if one.layer.name not in ground.dark}
+    own = [one for one in ground.desired if one.layer.name not in ground.dark and not frozen.is_stored(one)]
+    desired = {one.layer.name: one for one in own}
     found: dict[str, Ran] = {}
     for layer in ground.bundle.layers:
         one, before = desired.get(layer.name), known.get(layer.name)

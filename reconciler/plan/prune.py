@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model import TENANTS, Bundle, Change, InventoryEntry, ObjectRef, Observed, Target, Tombstone, replace
-from reconciler.plan import flags
+from reconciler.plan import flags, frozen
 from reconciler.plan.kinds import made_by_kubernetes
 from reconciler.plan.mark import ours
 from reconciler.plan.suspects import Key
@@ -33,7 +33,7 @@ def changes(
             yield replace(change, reason="SameObject")
         elif bundle.tombstone is not None:
             yield _buried(change, entry, seen, bundle, bundle.tombstone, nonce, now)
-        elif doubtful := [layer.name for layer in unknown if layer.target == entry.target]:
+        elif doubtful := [one.name for one in unknown if entry.target == one.target or entry.layer == one.name]:
             yield replace(change, reason="LayerUnknown", flags=_waits(entry, doubtful))
         elif entry.state == "retained":
             yield replace(change, reason="Retained")
@@ -111,9 +111,11 @@ def _buried(
 
 def retained(ref: ObjectRef, bundle: Bundle) -> bool:
     """Whether `Retain` keeps the object: the namespace, volumes and their claims, the engine's Service (it owns the
-    tenant's objects), the cluster's certificates and configuration."""
+    tenant's objects), the cluster's certificates and configuration, and what its charts made up."""
     if ref.group:
         return False
+    if frozen.is_kept(ref):
+        return True
     if ref.kind in ("Namespace", "PersistentVolumeClaim", "PersistentVolume"):
         return True
     name = bundle.cluster

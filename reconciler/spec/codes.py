@@ -71,6 +71,7 @@ class Code(StrEnum):
     LITERAL = "NID182"
     RENDER = "NID190"
     NO_NAMESPACE = "NID191"
+    LOOKUP = "NID195"
     LOCK = "NID192"
     UNLOCKED = "NID193"
     CONTENT_ADDRESS = "NID194"
@@ -141,6 +142,7 @@ MEANING: dict[Code, str] = {
     Code.LITERAL: "what looks like a private key, a token or a password stands in a file; told by `nidus validate`",
     Code.RENDER: "a pack that cannot be rendered; told by `nidus validate`",
     Code.NO_NAMESPACE: "a namespace that a pack puts objects into and nothing in the repository makes; a warning of `nidus validate`",
+    Code.LOOKUP: "a chart that asks the cluster while it is rendered, and gets no answer; a warning of `nidus validate`",
     Code.LOCK: "`nidus.lock.yaml` is not as `nidus lock` writes it",
     Code.UNLOCKED: "content from elsewhere without a digest: `nidus lock` finds it",
     Code.CONTENT_ADDRESS: "an address that `content.allow` does not cover, or that is not safe",

@@ -191,6 +191,7 @@ def _parameters(
         "valuesFiles": [files.beside(path, file) for file in helm.values_files],
         "overrides": variables.fill(overrides, known),
         "hooks": helm.hooks,
+        **({"random": helm.random} if helm.random != "Refuse" else {}),
     }
 
 

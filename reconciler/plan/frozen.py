@@ -1,0 +1,106 @@
+"""What a chart made up at its first rendering, kept in a Secret of the cluster's host namespace (K8). Pure.
+
+One Secret a layer, made, changed and removed by the ordinary pass like any object of ours. A nested layer is applied only after its
+Secret is stored, so what it holds is what runs. The engine of the cluster may write there: what is read is hostile input.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from reconciler.errors import Stalled
+from reconciler.model import Bundle, Desired, Layer, Object, ObjectRef, Request, Target, replace
+from reconciler.plan import mark
+
+PREFIX = "nidus-frozen-"
+KEY = "values"
+ROTATED = f"{mark.HOST}/rotated"
+LARGEST = 1 << 20  # bytes
+DOCUMENT = {"apiVersion": "nidus.dev/frozen", "kind": "Frozen"}
+"""The last document of a frozen render holds what was made up, in `values`; it is no object."""
+Values = Mapping[str, Any]
+_values = msgspec.json.Decoder(dict[str, str | list[str] | int | float | bool | None])
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+class Kept(Struct, frozen=True):
+    """What is stored of a layer, and for which request to rotate (its time in seconds since the epoch)."""
+
+    values: Values = field(default_factory=dict)
+    rotated: float = 0.0
+
+
+def freezes(layer: Layer) -> bool:
+    """Whether what the layer's chart makes up is kept."""
+    return layer.kind == "helm" and layer.spec.get("random") == "Freeze"
+
+
+def ref(bundle: Bundle, layer: Layer) -> ObjectRef:
+    return ObjectRef("", "Secret", bundle.namespace, PREFIX + mark.label(layer.name).lower())
+
+
+def is_kept(one: ObjectRef) -> bool:
+    """Whether it is such a Secret."""
+    return (one.group, one.kind) == ("", "Secret") and one.name.startswith(PREFIX)
+
+
+def read(live: Object | None) -> Kept:
+    """What a Secret holds, nothing where there is none. Raises Stalled where it cannot be read: nothing is made up in its place."""
+    if live is None:
+        return Kept()
+    name = live["metadata"]["name"]
+    try:
+        text = str(live["data"][KEY])
+        if len(text) > 2 * LARGEST:
+            raise ValueError("too large")
+        values = _values.decode(base64.b64decode(text, validate=True))
+        rotated = float((live["metadata"].get("annotations") or {}).get(ROTATED, 0))
+    except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+        hint = "nidus rotate makes everything anew once the Secret is deleted"
+        raise Stalled(f"Secret {name} cannot be read ({type(error).__name__})", reason="BadFrozen", hint=hint) from None
+    return Kept(values, rotated)
+
+
+def due(kept: Kept, layer: Layer, requests: Iterable[Request]) -> Kept:
+    """What is to be reused: nothing, where somebody asked to rotate the layer after what is stored was made."""
+    asked = [one.created for one in requests if one.kind == "rotate" and layer.name in one.items]
+    newest = max(asked, default=0.0)
+    return Kept({}, newest) if newest > kept.rotated else kept
+
+
+def to_render(layer: Layer, kept: Kept) -> Layer:
+    """The layer with what its render reuses; its digest tells renders apart."""
+    known = hashlib.sha256(_encoder.encode([kept.values, kept.rotated])).hexdigest()
+    return replace(layer, spec={**layer.spec, "frozen": kept.values}, digest=f"{layer.digest}:{known}")
+
+
+def parted(objects: tuple[Object, ...]) -> tuple[tuple[Object, ...], Values]:
+    """The objects of a frozen render, and what was made up."""
+    return objects[:-1], objects[-1]["values"]
+
+
+def desired(bundle: Bundle, layer: Layer, kept: Kept, nonce: str) -> Desired:
+    """The Secret of a layer, as an object of the host."""
+    host = replace(layer.target, nested="")
+    name = ref(bundle, layer)
+    metadata: dict[str, Any] = {"name": name.name, "namespace": name.namespace}
+    if kept.rotated:
+        metadata["annotations"] = {ROTATED: f"{kept.rotated:.0f}"}
+    data = {KEY: base64.b64encode(_encoder.encode(kept.values)).decode()}
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
+    marked = mark.mark(body, cluster=bundle.cluster, layer=layer.name, nonce=nonce, nested=False)
+    return Desired(replace(layer, target=host, ignore=(), drift="correct", gates=()), (marked,))
+
+
+def is_stored(one: Desired) -> bool:
+    """Whether it is what is stored of a layer, and not the layer itself."""
+    return freezes(one.layer) and not one.layer.target.nested
+
+
+def host_side(layer: Layer, target: Target) -> bool:
+    """Whether an object of a nested layer on this target has to be stored before the layer is applied."""
+    return bool(layer.target.nested) and not target.nested

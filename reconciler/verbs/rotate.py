@@ -1,0 +1,43 @@
+"""`nidus rotate NAME LAYER`: let a chart make up its passwords and certificates anew (K8)."""
+
+import argparse
+
+from reconciler.errors import UsageError, few
+from reconciler.verbs import connection, known
+
+EXAMPLES = (("team-a web-stack/redis", "what the chart of pack redis made up"),)
+LASTS = 86400.0  # seconds a request waits for its cluster
+SHOWN = 12  # layers that a hint names
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the nested cluster")
+    parser.add_argument("layer", metavar="LAYER", help="the layer: PROFILE/PACK, of a pack with helm.random: Freeze")
+    parser.add_argument("--reason", default="", help="why, for everybody who looks")
+    connection.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 once stored. Raises UsageError where the cluster has no such layer."""
+    from reconciler.verbs.asking import ask
+
+    client = connection.connect(args)
+    found = known.cluster(client, args.namespace, args.name)
+    status = found.get("status") or {}
+    names = sorted(str(one.get("name")) for one in status.get("layers") or ())
+    if args.layer not in names:
+        raise UsageError(f"{args.name} has no layer {args.layer}", hint=f"its layers: {few(names, SHOWN)}")
+    ask(
+        client,
+        args.namespace,
+        "rotate",
+        cluster=args.name,
+        items=(args.layer,),
+        reason=args.reason,
+        seconds=LASTS,
+    )
+    print(
+        f"what the chart of {args.layer} made up is made anew in {args.name}; nidus status {args.name} shows when it is Ready"
+    )
+    known.warn(client, args.namespace)
+    return 0
