@@ -13,7 +13,8 @@ from reconciler.spec import load
 
 
 class Baseline:
-    """The accepted contents of a source's clusters; `blobs` reads what they name, `missing` are clusters whose commit is not here."""
+    """The accepted contents of a source's clusters; `blobs` reads what they name, `missing` are clusters whose commit is not here, `known`
+    is what was read, for the next `load`."""
 
     def __init__(self, folder: Path, sub: str, limits: Limits, records: Collection[Record]) -> None:
         self._readers: list[Blobs] = []
@@ -24,7 +25,7 @@ class Baseline:
             return tree, read
 
         found = accepted.recall(records, at, load.NOTHING, limits)
-        self.accepted, self.missing = dict(found.contents), list(found.missing)
+        self.accepted, self.missing, self.known = dict(found.contents), list(found.missing), found.known
 
     def blobs(self, oids: Collection[str]) -> dict[str, bytes]:
         """Blobs of accepted commits. Raises Stalled("BlobMissing")."""
