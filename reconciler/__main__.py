@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "sync": "sync now: wake the controller, or do one sync if none runs",
     "status": "sources and nested clusters, at a glance",
     "why": "what keeps a nested cluster from being Ready, and what to do",
+    "history": "the last revisions of one nested cluster, by whom, and how long each took",
     "workloads": "what runs inside one nested cluster",
     "cost": "who pays for what: by cluster, team, label or namespace",
     "wait": "wait until nested clusters are Ready, and end at once where they cannot become so",

@@ -44,6 +44,7 @@ def test_a_restart_changes_nothing(cached: bool) -> None:
     fleet.push(files(pack("base", config_map("one"))))
     fleet.run()
     servers = {"host": fleet.host, **fleet.nested}
+    fleet.reporter.histories.close()  # what was noted of revisions is written at a stop
     before = {name: server.core.storage.snapshot().objects for name, server in servers.items()}
     fleet.restart()
     fleet.run(seconds=400.0)

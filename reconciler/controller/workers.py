@@ -204,7 +204,9 @@ class Workers:
         )
         extra |= {"profiles": profiles} if profiles else {}
         extra |= bodies.operations(outcome.report)
-        self._tools.reporter.cluster(outcome.report, source=given.source, path=path, seconds=seconds, extra=extra)
+        number = self._registry.merged(given.source, outcome.report.revision.commit)
+        told = {"source": given.source, "path": path}
+        self._tools.reporter.cluster(outcome.report, **told, seconds=seconds, extra=extra, number=number)
 
 
 class _Saving:

@@ -31,11 +31,13 @@ class Outbox(Generic[Key]):
         for thread in self._threads:
             thread.start()
 
-    def put(self, key: Key) -> None:
-        """Write the newest of `key` soon; several calls before it is written are one write. One that failed waits for its retry."""
+    def put(self, key: Key, after: float = 0.0) -> None:
+        """Write the newest of `key` soon, or `after` so many seconds; several calls before it is written are one write, when the first
+        asked for it. One that failed waits for its retry."""
         with self._changed:
+            at = time.monotonic() + after
             if key not in self._failures or key not in self._due:
-                self._due[key] = time.monotonic()
+                self._due[key] = min(at, self._due.get(key, at))
                 self._changed.notify()
 
     def waiting(self) -> int:

@@ -9,6 +9,7 @@ from reconciler.kube.client import Client
 from reconciler.model import Report, SourceReport, replace
 from reconciler.report import log, transitions, view
 from reconciler.report.events import Events
+from reconciler.report.histories import Histories
 from reconciler.report.metrics import Metrics
 from reconciler.report.statuses import Statuses
 from reconciler.report.transitions import Transition
@@ -21,6 +22,7 @@ class Reporter:
     def __init__(self, client: Client, namespace: str, instance: str) -> None:
         self.statuses = Statuses(client, namespace)
         self.metrics = Metrics(self.statuses.waiting)
+        self.histories = Histories(client, namespace)
         self._events = Events(client, namespace, instance, self.statuses.uid)
         self._lock = threading.Lock()
         self._told: dict[str, ClusterView] = {}
@@ -36,8 +38,18 @@ class Reporter:
             self._told = {one.cluster: one for one in clusters}
             self._read = {one.source: one for one in sources}
 
-    def cluster(self, report: Report, *, source: str, path: str, seconds: float, extra: Mapping[str, Any]) -> None:
-        """Report a pass. The report and its objects are not kept; the status is written in the background."""
+    def cluster(
+        self,
+        report: Report,
+        *,
+        source: str,
+        path: str,
+        seconds: float,
+        extra: Mapping[str, Any],
+        number: int = 0,
+    ) -> None:
+        """Report a pass. The report and its objects are not kept; the status is written in the background. `number`: the change
+        request that its revision merged, 0 for none."""
         with self._lock:
             before = self.clusters.get(report.cluster) or self._told.pop(report.cluster, None)
             read = self.sources.get(source)
@@ -46,6 +58,8 @@ class Reporter:
             after = view.cluster(report, before, source=source, file=path, extra=extra, now=now, authored=authored)
             self.clusters[report.cluster] = after
             self.statuses.cluster(after)  # in the order of the views; nothing is written here
+            stages = dict(read.stages) if read and read.revision == after.attempted else {}
+            self.histories.cluster(before, after, stages, number)
         for one in transitions.between(before, report):
             log.transition(one)
             self._events.transition(one)
@@ -76,6 +90,7 @@ class Reporter:
             ):
                 after = self.clusters[name] = replace(known, authored=read.authored)
                 self.statuses.cluster(after)
+                self.histories.cluster(known, after, {}, 0)
 
     def confined(self, held: Collection[str]) -> None:
         """What keeps the render workers from the network, of `packs.confine`'s names; nothing is rendered where nothing does."""
@@ -144,6 +159,7 @@ class Reporter:
             self.clusters.pop(cluster, None)
             self._told.pop(cluster, None)
             self.statuses.gone("NestedCluster", cluster)
+            self.histories.gone(cluster)
         self.metrics.gone(cluster)
 
     def keep(self, clusters: Collection[str], sources: Collection[str], read: Collection[str]) -> None:
@@ -161,6 +177,7 @@ class Reporter:
 
     def close(self) -> None:
         """Wait a few seconds for the last writes, then end."""
+        self.histories.close()
         self.statuses.close()
         self._events.close()
 

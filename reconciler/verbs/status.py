@@ -57,7 +57,7 @@ def _text(client: Client, args: argparse.Namespace) -> tuple[str, str]:
             raise error
         return error.told, found.version  # it may come
     if args.output in ("json", "yaml", "name"):
-        return _document(found, args), found.version
+        return _document(client, found, args), found.version
     return _tables(client, found, args), found.version
 
 
@@ -91,12 +91,24 @@ def _tables(client: Client, found: seen.Seen, args: argparse.Namespace) -> str:
     return "\n\n".join(filter(None, (head, sources, shown)))
 
 
-def _document(found: seen.Seen, args: argparse.Namespace) -> str:
+def _document(client: Client, found: seen.Seen, args: argparse.Namespace) -> str:
     items = [item for name, item in found.items.items() if args.name in ("", name)]
     if args.output == "name":
         return "\n".join(f"nestedcluster.nidus.dev/{item['metadata']['name']}" for item in items)
-    body = {"sources": [_plain(item) for item in found.roots.values()], "clusters": [_plain(item) for item in items]}
-    return table.document(body, args.output)
+    clusters = [_plain(item) for item in items]
+    if args.name:
+        _add_history(client, clusters[0], args)
+    return table.document(
+        {"sources": [_plain(item) for item in found.roots.values()], "clusters": clusters}, args.output
+    )
+
+
+def _add_history(client: Client, cluster: dict[str, Any], args: argparse.Namespace) -> None:
+    """The last revisions of the one cluster that is asked for, newest first, where this user may list ConfigMaps."""
+    from reconciler.inventory import history as kept
+    from reconciler.verbs import history
+
+    cluster["history"] = history.body(kept.seen(client, args.namespace, args.name).get(args.name, ())[::-1])
 
 
 def _plain(item: Object) -> dict[str, Any]:

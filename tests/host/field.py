@@ -128,10 +128,12 @@ class Field:
         self.until("no more writes", still)
 
     def writes(self, audit: Audit | None = None, *, events: bool = False) -> list[dict[str, Any]]:
-        """What the controller wrote on the host, Lease renewals apart, and Events unless they are asked for."""
+        """What the controller wrote on the host, Lease renewals apart, and Events and histories unless they are asked for."""
         found = (audit or self.account.audit).writes(self.account.user)
         passed = {"leases"} if events else {"leases", "events"}
-        return [event for event in found if event["objectRef"]["resource"] not in passed]
+        told = () if events else ("nidus-history-",)  # written a while after a revision is Ready
+        refs = [(event, event["objectRef"]) for event in found]
+        return [one for one, ref in refs if ref["resource"] not in passed and not ref.get("name", "").startswith(told)]
 
     def inside(self, cluster: str) -> Client:
         """An administrator's client of a nested cluster, straight to the plane, with what the engine's Secret says."""

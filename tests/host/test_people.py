@@ -146,6 +146,7 @@ def test_nobody_forges_a_record_or_a_request_of_before(
             ("nidus-inventory-a-1", {}),
             ("nidus-review-platform-1", {}),
             ("nidus-usage-2026-11-27-0", {}),
+            ("nidus-history-a", {}),
             ("harmless", {"nidus.dev/state": "record"}),
             ("harmless", {"nidus.dev/review": "record"}),
             ("nidus-request-suspend-a", {}),

@@ -61,9 +61,7 @@ class Registry:
         self._gate = PruneGate(rules)
         self._requests: tuple[Request, ...] = ()
         self._reviews: dict[str, dict[str, Reviewed]] = {}  # source -> tree of its path -> what was shown
-        self._merges: dict[
-            str, tuple[str, Reviewed | None, Request | None]
-        ] = {}  # source -> its commit, review, consent
+        self._merges: dict[str, tuple[str, Reviewed | None, Request | None]] = {}  # source -> commit, review, consent
 
     # For workers
 
@@ -143,6 +141,11 @@ class Registry:
         """The commit of a source that was admitted last, "" where none was since the start."""
         with self._lock:
             return self._merges.get(source, ("",))[0]
+
+    def merged(self, source: str, commit: str) -> int:
+        """The change request that a commit of a source merged as it was shown, 0 for none."""
+        known, review, _ = self._merges.get(source, ("", None, None))
+        return review.number if review is not None and known == commit else 0
 
     def unready(self, source: str, commit: str) -> tuple[str, ...] | None:
         """The clusters that a commit changed and that are not Ready since; None where it is not known, or newer ones changed them all."""
