@@ -144,3 +144,24 @@ def test_validate_tells_file_and_line_and_a_line_may_allow_it(
         ("profiles/front.yaml", 2, "NID182"),
         ("profiles/web/one.yaml", 4, "NID154"),
     ]
+
+
+def test_data_that_a_line_allows_is_rendered_and_what_a_variable_says_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {{name: {}}}\nstringData: {{a: '{}'}} # nidus: allow-literal\n"
+    given = {**FILES, "profiles/web/one.yaml": secret.format("one", "b")}
+    inline = '      manifests: {files: ["web/*.yaml"]}'
+    object_ = "{apiVersion: v1, kind: Secret, metadata: {name: two}, stringData: {a: b}} # nidus: allow-literal"
+    assert inline in given["profiles/web.yaml"]
+    listed = f"      manifests:\n        files: [web/*.yaml]\n        objects:\n          - {object_}"
+    given["profiles/web.yaml"] = given["profiles/web.yaml"].replace(inline, listed)
+    monkeypatch.chdir(tmp_path)
+    for text in ("b", "${{ variables.domain }}"):
+        given["profiles/web/one.yaml"] = secret.format("one", text)
+        for path, body in given.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(body)
+        code, out = main(["validate", "-o", "json"]), capsys.readouterr().out
+        assert code == (0 if text == "b" else 1), out
+    assert "a Secret with literal stringData" in out

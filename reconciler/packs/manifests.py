@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from reconciler.errors import Stalled
 from reconciler.packs import loader
-from reconciler.packs.documents import documents
+from reconciler.packs.documents import LIMITS, documents
 from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
-from reconciler.spec import manifests
+from reconciler.spec import manifests, yaml
 from reconciler.spec.codes import Code
 from reconciler.spec.scalars import OBJECTS
 
@@ -26,7 +26,7 @@ def render(job: Job) -> list[Sourced]:
     own = [path for path in job.files if path not in elsewhere]
     whole = inline + [found for path in own for found in documents(job, path, largest=OBJECTS)]
     if job.authored:
-        _judge(whole)
+        _judge(whole, job)
     return whole + [found for path in elsewhere for found in _foreign(path, job.files[path])]
 
 
@@ -37,8 +37,18 @@ def _foreign(path: str, data: bytes) -> list[Sourced]:
         raise Stalled(f"{path}: not UTF-8 text", reason="RenderFailed") from None
 
 
-def _judge(found: Iterable[Sourced]) -> None:
+def _judge(found: Iterable[Sourced], job: Job) -> None:
     for source, document in found:
         for _, code, message, hint in manifests.mistakes(document):
-            if code in _NEVER:
+            if code in _NEVER and not (code == Code.SECRET_DATA and _literal(source, job)):
                 raise Stalled(f"{source}: {message}", reason="ObjectRefused", hint=hint)
+
+
+def _literal(source: str, job: Job) -> bool:
+    """Whether the data of a Secret stands there as it is, without a reference: then it was judged with its file, whose line allows it
+    (K13)."""
+    path, _, line = source.rpartition(":")
+    if path not in job.files:
+        return source in job.spec.get("literal", ())
+    parsed = yaml.parse(job.files[path], path, LIMITS, largest=OBJECTS)
+    return any(manifests.has_literal_data(one.body) for one in parsed.documents if str(one.line) == line)

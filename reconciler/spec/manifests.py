@@ -116,6 +116,13 @@ def _object(body: Any) -> Iterator[Mistake]:
         )
 
 
+def has_literal_data(body: Any) -> bool:
+    """Whether a document, as it is written, has literal data of a Secret and no reference that hides more."""
+    found = [one for _, one in _objects(body)]
+    judged = any(code == Code.SECRET_DATA for _, code, _, _ in mistakes(body))
+    return judged and not any(variables.references(found))
+
+
 def _literal(values: Any) -> bool:
     """Whether data of a Secret holds more than references."""
     given = list(values.values()) if isinstance(values, Mapping) else [values]

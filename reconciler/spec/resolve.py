@@ -28,7 +28,7 @@ from reconciler.model import (
     remote_of,
     replace,
 )
-from reconciler.spec import files, order, semver, values, variables
+from reconciler.spec import files, manifests, order, semver, values, variables
 from reconciler.spec.entries import digest
 from reconciler.spec.quota import resource_quota
 from reconciler.spec.units import duration
@@ -182,7 +182,8 @@ def _parameters(
     """A pack's kind and its own parameters, references filled in."""
     if pack.helm is None:
         objects = pack.manifests.objects if pack.manifests else ()
-        return "manifests", {"objects": variables.fill(objects, known)}
+        literal = [f"objects[{at}]" for at, one in enumerate(objects) if manifests.has_literal_data(one)]
+        return "manifests", {"objects": variables.fill(objects, known), **({"literal": literal} if literal else {})}
     helm = pack.helm
     return "helm", {
         "release": helm.release_name or pack.name,
