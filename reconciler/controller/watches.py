@@ -9,6 +9,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from reconciler.controller.shared import Shared
 from reconciler.engine import readiness
 from reconciler.errors import ApiError, ErrorClass, NidusError, Retry
 from reconciler.gather import Reader
@@ -17,7 +18,7 @@ from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.reflector import EVERY, SILENCE, Seen
 from reconciler.kube.targets import ENGINE, Targets
-from reconciler.model import Bundle, HostFacts, Layer, Object, ObjectRef, Target
+from reconciler.model import Bundle, HostFacts, Layer, Object, ObjectRef, Target, replace
 from reconciler.packs import apis
 from reconciler.packs.blobs import Read
 from reconciler.packs.queue import Owner
@@ -174,6 +175,7 @@ class Watches:
             failed=_failed,
         )
         self._host = host.doubting(self._cache.doubt)  # an object that is gone is read again (R1)
+        self._shared = Shared(host, facts.share, woken, _failed)
         self._targets = Targets(host, inside=settings.inside, cached=self._cache.get, failed=_failed)
         self._source: Callable[[Object], None] = lambda item: None
         self._own: Callable[[ObjectRef, str], None] = lambda ref, version: None
@@ -193,6 +195,7 @@ class Watches:
             open_now, self._watches = self._watches, {}
         for _, end in open_now.values():
             end()
+        self._shared.stop()
         self._targets.forget_all()
 
     def stale(self) -> float:
@@ -224,6 +227,7 @@ class Watches:
 
     def watch(self, cluster: str, bundle: Bundle, refs: tuple[ObjectRef, ...]) -> None:
         """Wake the cluster when nested objects of these kinds change, for as long as a layer waits for them."""
+        self._shared.follow(bundle)
         kinds = frozenset((ref.group, ref.kind) for ref in refs)
         with self._lock:
             known = self._watches.get(cluster)
@@ -237,7 +241,7 @@ class Watches:
 
     def forget(self, bundle: Bundle) -> None:
         """Forget a cluster that no longer exists."""
-        self.watch(bundle.cluster, bundle, ())
+        self.watch(bundle.cluster, replace(bundle, layers=()), ())
         self._targets.forget(Target(self._facts.name, bundle.cluster))
 
     def _open(self, cluster: str, bundle: Bundle, kinds: frozenset[tuple[str, str]]) -> None:

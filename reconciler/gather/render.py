@@ -8,42 +8,53 @@ from reconciler.errors import ApiError, Fetching, Retry, Stalled
 from reconciler.gather import scope
 from reconciler.gather.reader import Reader
 from reconciler.gather.scope import Scopes
-from reconciler.model import Bundle, Desired, Layer, Object, Request, replace
-from reconciler.plan import frozen, hooks, mark
+from reconciler.model import Bundle, Desired, Layer, Object, ObjectRef, Request, replace
+from reconciler.plan import frozen, hooks, mark, sharing
 from reconciler.plan.frozen import Kept
 
 Rendered = list[tuple[Layer, tuple[Object, ...]]]
 
 
-class Frozen(Struct, frozen=True):
-    """What charts made up before (K8): how a layer is rendered with it, and what is to be stored of each. `kept` grows."""
+class Private(Struct, frozen=True):
+    """What layers are rendered with besides what Git says: what charts made up before (K8), and Secrets of namespace `share` (K11).
+    `kept`, what is to be stored of each layer, grows."""
 
     bundle: Bundle
     requests: tuple[Request, ...]
+    share: str
     kept: dict[str, Kept]
 
     def render(self, layer: Layer, reader: Reader) -> tuple[Object, ...]:
-        """Raises as `reader.render`; Fetching where it cannot be known what was made up: nothing is made up in its place."""
+        """Raises as `reader.render`; Fetching where a Secret cannot be read: nothing is made up in its place."""
+        if sharing.shares(layer):
+            refs = sharing.refs(layer, self.share)
+            held = {ref.name: sharing.held(ref, _read(ref, layer, reader), self.bundle) for ref in refs}
+            return reader.render(sharing.to_render(layer, held))
         if not frozen.freezes(layer):
             return reader.render(layer)
-        try:
-            live = reader.client(replace(layer.target, nested="")).get(frozen.ref(self.bundle, layer))
-        except ApiError as error:
-            raise Fetching(f"what its chart made up before cannot be read yet: {error.message}") from None
+        live = _read(frozen.ref(self.bundle, layer), layer, reader)
         known = frozen.due(frozen.read(live), layer, self.requests)
         objects, values = frozen.parted(reader.render(frozen.to_render(layer, known)))
         self.kept[layer.name] = Kept(values, known.rotated)
         return objects
 
 
-def render(bundle: Bundle, reader: Reader, made_up: Frozen) -> tuple[Rendered, dict[str, str], dict[str, str]]:
+def _read(ref: ObjectRef, layer: Layer, reader: Reader) -> Object | None:
+    """A Secret of the host. Raises Fetching where it cannot be read now: the layer waits."""
+    try:
+        return reader.client(replace(layer.target, nested="")).get(ref)
+    except ApiError as error:
+        raise Fetching(f"a Secret of the host cannot be read yet: {error.message}") from None
+
+
+def render(bundle: Bundle, reader: Reader, private: Private) -> tuple[Rendered, dict[str, str], dict[str, str]]:
     """The rendered objects of every layer, why other layers could not be rendered, and for what content others wait (K3)."""
     rendered: Rendered = []
     broken: dict[str, str] = {}
     fetching: dict[str, str] = {}
     for layer in bundle.layers:
         try:
-            rendered.append((layer, made_up.render(layer, reader)))
+            rendered.append((layer, private.render(layer, reader)))
         except Fetching as error:
             fetching[layer.name] = error.message
         except (Stalled, Retry) as error:

@@ -66,6 +66,7 @@ from reconciler.model.documents import Quota as Quota
 from reconciler.model.documents import Ready as Ready
 from reconciler.model.documents import Resources as Resources
 from reconciler.model.documents import Scheduling as Scheduling
+from reconciler.model.documents import SharedSecret as SharedSecret
 from reconciler.model.documents import Sleep as Sleep
 from reconciler.model.documents import SleepTurn as SleepTurn
 from reconciler.model.documents import Store as Store

@@ -171,6 +171,7 @@ class ControllerSpec(Struct, frozen=True):
     engine: EngineConfig
     host: HostConfig = HostConfig()
     namespace: str = "nidus-system"
+    share_namespace: str = "nidus-shared"
     namespace_pattern: str = "vcluster-{name}"
     files: str = ""
     defaults: Defaults = Defaults()

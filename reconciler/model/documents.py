@@ -90,12 +90,19 @@ class IgnoreRule(Struct, frozen=True):
     namespace: str = ""
 
 
+class SharedSecret(Struct, frozen=True):
+    source: str = msgspec.field(name="from")
+    to: str = ""
+    namespace: str = ""
+
+
 class Pack(Struct, frozen=True):
     name: str
     namespace: str = ""
     depends_on: tuple[str, ...] | None = None
     manifests: ManifestsPack | None = None
     helm: HelmPack | None = None
+    secrets: tuple[SharedSecret, ...] = ()
     ready: Ready = Ready()
     drift: str = "correct"
     ignore_differences: tuple[IgnoreRule, ...] = ()

@@ -182,12 +182,13 @@ class Rules(Struct, frozen=True):
 
 class HostFacts(Struct, frozen=True):
     """What is true of one host: its name, the Kubernetes version it runs, and on it the controller's own service account
-    (NAMESPACE:NAME, "" where not known) and namespace."""
+    (NAMESPACE:NAME, "" where not known) and namespace, and the namespace of Secrets that clusters may share."""
 
     name: str
     version: str = "v1.36.0"
     account: str = ""
     namespace: str = ""
+    share: str = "nidus-shared"
 
 
 class Tombstone(Struct, frozen=True):

@@ -10,4 +10,5 @@ from collections.abc import Mapping
 KINDS: Mapping[str, str] = {
     "manifests": "reconciler.packs.manifests",
     "helm": "reconciler.packs.helm",
+    "secrets": "reconciler.packs.secrets",
 }

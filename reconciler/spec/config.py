@@ -28,10 +28,22 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
     if told := _placed(
         data,
         path,
-        [*ceilings.contradictions(found.spec), *_apps(found.spec), *_content(found.spec), *_charts(found.spec)],
+        [
+            *ceilings.contradictions(found.spec),
+            *_own(found.spec),
+            *_apps(found.spec),
+            *_content(found.spec),
+            *_charts(found.spec),
+        ],
     ):
         return None, told
     return found, ()
+
+
+def _own(spec: ControllerSpec) -> Iterable[ceilings.Told]:
+    if spec.share_namespace == spec.namespace:
+        hint = "its own Secrets are nobody else's: name another one"
+        yield "/spec/shareNamespace", Code.WRONG_VALUE, "the namespace of the controller itself", hint
 
 
 def _apps(spec: ControllerSpec) -> Iterable[ceilings.Told]:
@@ -95,7 +107,7 @@ def rules(spec: ControllerSpec) -> Rules:
 
 def facts(spec: ControllerSpec) -> HostFacts:
     """What the configuration alone says of the host it is for."""
-    return HostFacts(HOST, namespace=spec.namespace)
+    return HostFacts(HOST, namespace=spec.namespace, share=spec.share_namespace)
 
 
 def anything() -> Rules:

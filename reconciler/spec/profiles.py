@@ -190,3 +190,4 @@ def _claims(item: Item, packs: tuple[Pack, ...], uses: Mapping[str, Use]) -> tup
 def _written(pack: Pack) -> Iterator[Claim]:
     for body in pack.manifests.objects if pack.manifests else ():
         yield from manifests.claims(body)
+    yield from (("", "Secret", one.namespace, one.to or one.source) for one in pack.secrets)

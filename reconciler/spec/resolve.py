@@ -180,6 +180,9 @@ def _parameters(
     path: str, pack: Pack, overrides: Mapping[str, Any], known: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
     """A pack's kind and its own parameters, references filled in."""
+    if pack.secrets:
+        copies = [{"from": one.source, "to": one.to, "namespace": one.namespace} for one in pack.secrets]
+        return "secrets", {"secrets": copies}
     if pack.helm is None:
         objects = pack.manifests.objects if pack.manifests else ()
         literal = [f"objects[{at}]" for at, one in enumerate(objects) if manifests.has_literal_data(one)]

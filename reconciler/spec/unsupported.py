@@ -14,10 +14,8 @@ _CLUSTER = (
 _PROFILE = (
     "spec/variables/*/sensitive",
     "spec/packs/*/kustomize",
-    "spec/packs/*/secrets",
 )
 _CONFIG = (
-    "spec/shareNamespace",
     "spec/charts",
     "spec/policy/clusterScoped",
     "spec/ceilings/runtimeClasses",

@@ -12,6 +12,7 @@ PAGE = "docs/security.md"
 ROLES = {
     ("controller", "the whole host"): ("ClusterRole", "nidus"),
     ("controller", "its own namespace"): ("Role", "nidus"),
+    ("controller", "the share namespace"): ("Role", "nidus-shared"),
     ("controller", "the host namespace of a cluster"): ("ClusterRole", "nidus-tenant"),
     ("engine", "its host namespace"): ("ClusterRole", "nidus-engine"),
     **{
