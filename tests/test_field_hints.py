@@ -127,7 +127,7 @@ def test_50_keys_of_vcluster_yaml_have_their_neighbour(pointer: str, hint: str) 
 def test_50_charts_from_elsewhere_are_told_the_way() -> None:
     packs = [
         {"name": "app", "helm": {"chart": {"path": "redis"}, "repo": "https://charts.example.com"}},
-        {"name": "k", "kustomize": {"path": "overlays/prod"}},
+        {"name": "k", "kustomize": "overlays/prod"},
         {"name": "both", "manifests": {"files": "m/*.yaml"}},
     ]
     found = {one.pointer: one.hint for one in snapshot({"p.yaml": profile(*packs)})[0].violations}
@@ -135,5 +135,5 @@ def test_50_charts_from_elsewhere_are_told_the_way() -> None:
         found["/spec/packs/0/helm/repo"]
         == "write it in chart: {repo: https://HOST/FOLDER, name: NAME, version: VERSION}"
     )
-    assert "kustomize build" in found["/spec/packs/1/kustomize"]
+    assert found["/spec/packs/1/kustomize"] == "write kustomize: {path: overlays/prod}"
     assert found["/spec/packs/2/manifests/files"] == 'write a list, such as ["m/*.yaml"]'

@@ -156,14 +156,13 @@ def test_documents_with_every_kind_of_field_are_sound_and_convert(kind: str) -> 
         ("NestedCluster", "/spec/controlPlane/store/members", 3, Code.UNSUPPORTED, "not supported in this version"),
         ("NestedCluster", "/kind", "Cluster", Code.KIND, "did you mean NestedCluster?"),
         ("NestedCluster", "/apiVersion", "nidus.dev/v2", Code.API_VERSION, "nidus.dev/v1alpha1"),
-        ("ClusterProfile", "/spec/packs/0/kustomize", {"path": "x"}, Code.UNSUPPORTED, "not supported in this version"),
         ("ClusterProfile", "/spec/variables/0/sensitive", True, Code.UNSUPPORTED, "not supported in this version"),
         (
             "ClusterProfile",
             "/spec/packs/0/helm",
             {"chart": {"path": "x"}},
             Code.MISSING_FIELD,
-            "exactly one of manifests, helm",
+            "exactly one of manifests, helm, secrets, kustomize",
         ),
         ("ClusterProfile", "/spec/packs/0/manifests", {}, Code.MISSING_FIELD, "at least one of files, urls, objects"),
         ("ClusterProfile", "/spec/version", "1.2", Code.WRONG_VALUE, "write 1.2.0"),
@@ -190,11 +189,6 @@ def mutated(kind: str, pointer: str, value: Any) -> dict[str, Any]:
 def test_all_mistakes_are_told_at_once_and_sorted() -> None:
     body = changed(changed(changed(CLUSTER, "/spec/x", 1), "/spec/quota/cpu", True), "/metadata/name", "A")
     assert [pointer for pointer, *_ in schema.check(body)] == ["/metadata/name", "/spec/quota/cpu", "/spec/x"]
-
-
-def test_a_field_not_built_yet_is_one_mistake_not_two() -> None:
-    body = changed(changed(PROFILE, "/spec/packs/0/manifests", ...), "/spec/packs/0/kustomize", {"path": "x"})
-    assert [one[3] for one in schema.check(body)] == [Code.UNSUPPORTED]
 
 
 SECRET = "hunter2-hunter2"

@@ -54,6 +54,7 @@ from reconciler.model.documents import HelmPack as HelmPack
 from reconciler.model.documents import IgnoreRule as IgnoreRule
 from reconciler.model.documents import Isolation as Isolation
 from reconciler.model.documents import KubernetesChoice as KubernetesChoice
+from reconciler.model.documents import KustomizePack as KustomizePack
 from reconciler.model.documents import ManifestsPack as ManifestsPack
 from reconciler.model.documents import Metadata as Metadata
 from reconciler.model.documents import NamespaceRef as NamespaceRef

@@ -65,6 +65,10 @@ class ManifestsPack(Struct, frozen=True):
     objects: tuple[dict[str, Any], ...] = ()
 
 
+class KustomizePack(Struct, frozen=True):
+    path: str
+
+
 class ConditionCheck(Struct, frozen=True):
     kind: str
     name: str
@@ -103,6 +107,7 @@ class Pack(Struct, frozen=True):
     manifests: ManifestsPack | None = None
     helm: HelmPack | None = None
     secrets: tuple[SharedSecret, ...] = ()
+    kustomize: KustomizePack | None = None
     ready: Ready = Ready()
     drift: str = "correct"
     ignore_differences: tuple[IgnoreRule, ...] = ()

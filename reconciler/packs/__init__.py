@@ -11,4 +11,5 @@ KINDS: Mapping[str, str] = {
     "manifests": "reconciler.packs.manifests",
     "helm": "reconciler.packs.helm",
     "secrets": "reconciler.packs.secrets",
+    "kustomize": "reconciler.packs.kustomize",
 }

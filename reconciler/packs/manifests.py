@@ -1,17 +1,12 @@
 """Pack kind `manifests`: plain Kubernetes objects, from files and from the profile itself."""
 
-from collections.abc import Iterable
-
 from reconciler.errors import Stalled
-from reconciler.packs import loader
+from reconciler.packs import judged, loader
 from reconciler.packs.documents import LIMITS, documents
 from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
 from reconciler.spec import manifests, yaml
-from reconciler.spec.codes import Code
 from reconciler.spec.scalars import OBJECTS
-
-_NEVER = frozenset({Code.SECRET_DATA, Code.POD_SECURITY_LABEL})
 
 
 def render(job: Job) -> list[Sourced]:
@@ -26,7 +21,7 @@ def render(job: Job) -> list[Sourced]:
     own = [path for path in job.files if path not in elsewhere]
     whole = inline + [found for path in own for found in documents(job, path, largest=OBJECTS)]
     if job.authored:
-        _judge(whole, job)
+        judged.judge(whole, lambda source: _literal(source, job))
     return whole + [found for path in elsewhere for found in _foreign(path, job.files[path])]
 
 
@@ -35,13 +30,6 @@ def _foreign(path: str, data: bytes) -> list[Sourced]:
         return [(path, document) for document in loader.load(data.decode("utf-8-sig"), path)]
     except UnicodeDecodeError:
         raise Stalled(f"{path}: not UTF-8 text", reason="RenderFailed") from None
-
-
-def _judge(found: Iterable[Sourced], job: Job) -> None:
-    for source, document in found:
-        for _, code, message, hint in manifests.mistakes(document):
-            if code in _NEVER and not (code == Code.SECRET_DATA and _literal(source, job)):
-                raise Stalled(f"{source}: {message}", reason="ObjectRefused", hint=hint)
 
 
 def _literal(source: str, job: Job) -> bool:

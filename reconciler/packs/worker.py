@@ -60,16 +60,22 @@ def _serve(link: socket.socket, kinds: Mapping[str, Render], confined: tuple[str
 
 def answer(job: Job, kinds: Mapping[str, Render]) -> Answer:
     """Renders one job; our own errors become an answer with their reason."""
-    began = time.process_time()
+    began = _used()
     try:
         objects = msgspec.Raw(msgspec.json.encode(collect(kinds[job.kind](job), job.namespace)))
-        return Answer(objects=objects, rss=_resident(), cpu=time.process_time() - began)
+        return Answer(objects=objects, rss=_resident(), cpu=_used() - began)
     except MemoryError:
         failed: NidusError = Stalled("the render needs too much memory", reason="RenderFailed")
     except NidusError as error:
         failed = error
-    spent = time.process_time() - began
+    spent = _used() - began
     return Answer(reason=failed.reason, message=failed.message, hint=failed.hint, rss=_resident(), cpu=spent)
+
+
+def _used() -> float:
+    """Seconds of processor time so far, those of processes that it started and that ended with them."""
+    below = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + below.ru_utime + below.ru_stime
 
 
 def _limit() -> None:

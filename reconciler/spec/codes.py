@@ -75,6 +75,7 @@ class Code(StrEnum):
     LOCK = "NID192"
     UNLOCKED = "NID193"
     CONTENT_ADDRESS = "NID194"
+    KUSTOMIZATION = "NID196"
 
 
 MEANING: dict[Code, str] = {
@@ -120,6 +121,7 @@ MEANING: dict[Code, str] = {
     Code.CLAIMED_TWICE: "two packs claim one object",
     Code.NOT_AN_OBJECT: "a document that is not a Kubernetes object",
     Code.NOT_A_CHART: "a folder without Chart.yaml",
+    Code.KUSTOMIZATION: "a kustomization that is not built: it is not there, or names what is remote or not allowed",
     Code.NO_PACK: "values for a pack the profile does not have, or that is no chart",
     Code.HOST: "a host this controller does not serve",
     Code.ENGINE: "a combination the engine does not accept",

@@ -40,7 +40,7 @@ _HERE: Mapping[tuple[str, str], str] = {
     ("spec/packs/helm/chart", ""): "write chart: {path: charts/NAME}",
     ("spec/packs/helm", "repo"): _PULL,
     ("spec/packs/helm", "version"): _PULL,
-    ("spec/packs", "kustomize"): "commit what `kustomize build` prints, and name the file under manifests.files",
+    ("spec/packs/kustomize", ""): "write kustomize: {path: overlays/prod}",
 }
 
 

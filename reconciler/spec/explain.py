@@ -135,12 +135,10 @@ def _enum(kind: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
     yield pointer(path), f"expected {_some('one of', allowed)}", hint, Code.WRONG_VALUE
 
 
-def _choice(kind: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
+def _choice(_: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
     if not isinstance(error.instance, dict):
         return  # told as a value of the wrong type
     names = [name for branch in error.validator_value for name in branch.get("required", [])]
-    if any(unsupported.field(kind, (*path, str(name))) for name in error.instance):
-        return  # told as a field that is not supported
     many = "exactly one of" if error.validator == "oneOf" else "at least one of"
     yield pointer(path), f"expected {many} {', '.join(names)}", "", Code.MISSING_FIELD
 

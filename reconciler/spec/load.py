@@ -166,7 +166,11 @@ def _view(
             kept[path, objects] = manifests.read(path, entry.oid, entry.data, limits, objects=objects)
         return kept[path, objects]
 
-    return Files(tree.files, sorted(tree.files), shape.charts, facts, shape.unread, pointers, elsewhere)
+    def data(path: str) -> bytes | None:
+        entry = read.get(path)
+        return entry.data if entry is not None else None
+
+    return Files(tree.files, sorted(tree.files), shape.charts, facts, shape.unread, pointers, elsewhere, data, limits)
 
 
 class _Named(Struct):

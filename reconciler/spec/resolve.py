@@ -183,6 +183,8 @@ def _parameters(
     if pack.secrets:
         copies = [{"from": one.source, "to": one.to, "namespace": one.namespace} for one in pack.secrets]
         return "secrets", {"secrets": copies}
+    if pack.kustomize is not None:
+        return "kustomize", {"path": files.beside(path, pack.kustomize.path)}
     if pack.helm is None:
         objects = pack.manifests.objects if pack.manifests else ()
         literal = [f"objects[{at}]" for at, one in enumerate(objects) if manifests.has_literal_data(one)]

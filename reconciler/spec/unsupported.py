@@ -11,10 +11,7 @@ _CLUSTER = (
     "spec/backup",
     "spec/restoreFrom",
 )
-_PROFILE = (
-    "spec/variables/*/sensitive",
-    "spec/packs/*/kustomize",
-)
+_PROFILE = ("spec/variables/*/sensitive",)
 _CONFIG = (
     "spec/charts",
     "spec/policy/clusterScoped",

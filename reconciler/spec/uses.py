@@ -5,8 +5,8 @@ from difflib import get_close_matches
 
 from msgspec import Struct, field
 
-from reconciler.model import HelmPack, Pack, Remote, Violation
-from reconciler.spec import charts, content, files, linear, manifests, unread
+from reconciler.model import HelmPack, Limits, Pack, Remote, Violation
+from reconciler.spec import charts, content, files, kustomize, linear, manifests, unread
 from reconciler.spec.codes import Code
 from reconciler.spec.content import Elsewhere, Found
 from reconciler.spec.explain import pointer
@@ -19,7 +19,7 @@ _RELEASE = 53
 class Files(Struct, frozen=True):
     """The tree, for profiles, and what is known of content from elsewhere. `facts(path, objects)` reads a YAML file once; None where it
     is in a chart. `unread` are the entries that may not be read, by path; `pointers` says of small files in charts (by oid) whether they
-    are LFS pointers."""
+    are LFS pointers. `data` gives the bytes of a YAML file outside charts."""
 
     oids: Mapping[str, str]
     ordered: list[str]
@@ -28,6 +28,8 @@ class Files(Struct, frozen=True):
     unread: Unread
     pointers: Mapping[str, bool]
     elsewhere: Elsewhere
+    data: Callable[[str], bytes | None]
+    limits: Limits
 
 
 class Use(Struct):
@@ -45,6 +47,8 @@ def of(document: str, index: int, pack: Pack, tree: Files) -> Use:
     place = f"/spec/packs/{index}"
     if pack.helm:
         _chart(document, pack, pack.helm, place, tree, use)
+    if pack.kustomize:
+        _kustomization(document, pack.kustomize.path, f"{place}/kustomize/path", tree, use)
     if pack.manifests:
         _taken(content.of_urls(pack.manifests, f"{place}/manifests/urls", tree.elsewhere), use)
         for position, pattern in enumerate(pack.manifests.files):
@@ -64,6 +68,20 @@ def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, u
         _in_tree(document, helm.chart.path, f"{place}/helm/chart/path", tree, use)
     for position, file in enumerate(helm.values_files):
         _named(document, file, f"{place}/helm/valuesFiles/{position}", tree, use)
+
+
+def _kustomization(document: str, path: str, place: str, tree: Files, use: Use) -> None:
+    """All files that the build needs."""
+    try:
+        folder = files.beside(document, path)
+    except ValueError as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
+        return
+    use.unread += unread.below(folder, tree.unread)
+    try:
+        use.paths += kustomize.read(folder, kustomize.Tree(tree.ordered, tree.oids, tree.data), tree.limits)
+    except kustomize.Refused as error:
+        use.mistakes.append((place, Code.KUSTOMIZATION, *error.mistake))
 
 
 def _taken(found: Found, use: Use) -> None:

@@ -20,7 +20,10 @@ from tests.house.documents import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = {
-    "requirements.txt": PROJECT["project"]["dependencies"],
+    "requirements.txt": [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["kustomize"],
+    ],
     "requirements-build.txt": PROJECT["build-system"]["requires"],
 }
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
