@@ -26,7 +26,7 @@ ODD = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  {}\n"
         ("domain: a.example.com", 'domain: a.b, replicas: "2"', 7, Code.VARIABLE_VALUE),
         ("domain: a.example.com", "domain: a.b, replicas: true", 7, Code.VARIABLE_VALUE),
         ("domain: a.example.com", "domain: a.b, nobody: 1", 7, Code.VARIABLE_UNKNOWN),
-        ("domain: a.example.com", "domain: {fromSecret: {name: a, key: b}}", 7, Code.UNSUPPORTED),
+        ("domain: a.example.com", "domain: {fromSecret: {name: a, key: b}}", 7, Code.VARIABLE_VALUE),
         ("domain: a.example.com", "replicas: 3", 7, Code.VARIABLE_MISSING),
         ("labels: {team: a}}\nspec", "labels: {x: a}}\nspec", 7, Code.VARIABLE_MISSING),
         ("front: {debug", "base: {debug", 7, Code.NO_PACK),

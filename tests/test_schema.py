@@ -156,7 +156,6 @@ def test_documents_with_every_kind_of_field_are_sound_and_convert(kind: str) -> 
         ("NestedCluster", "/spec/controlPlane/store/members", 3, Code.UNSUPPORTED, "not supported in this version"),
         ("NestedCluster", "/kind", "Cluster", Code.KIND, "did you mean NestedCluster?"),
         ("NestedCluster", "/apiVersion", "nidus.dev/v2", Code.API_VERSION, "nidus.dev/v1alpha1"),
-        ("ClusterProfile", "/spec/variables/0/sensitive", True, Code.UNSUPPORTED, "not supported in this version"),
         (
             "ClusterProfile",
             "/spec/packs/0/helm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from typing import Any
 
@@ -177,3 +178,118 @@ def test_a_change_wakes_the_clusters_that_copy_and_nobody_else() -> None:
         assert found._watch is None
     finally:
         found.stop()
+
+
+# Sensitive variables
+
+TOKEN = {"name": "token", "sensitive": True, "required": True}
+WHERE = {"fromSecret": {"name": "cosign", "key": "key"}}
+
+
+def with_variable(*objects: dict[str, Any], value: Any = None, **more: Any) -> dict[str, str]:
+    body = json.loads(profile(pack("app", *objects), pack("rest", config_map("rest"), dependsOn=[]), **more))
+    body["spec"]["variables"] = [TOKEN]
+    uses = [{"name": "web", "version": "1.x", "variables": {"token": value or WHERE}}]
+    return {"p.yaml": json.dumps(body), "a.yaml": cluster("a", profiles=uses)}
+
+
+def login(**more: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"}, **more}
+
+
+def variable(*objects: dict[str, Any], secret: dict[str, Any] | None) -> Fleet:
+    fleet = Fleet()
+    fleet.host.put(HOME)
+    if secret is not None:
+        fleet.host.put(secret)
+    fleet.push(with_variable(*objects))
+    fleet.run()
+    return fleet
+
+
+def test_a_sensitive_variable_fills_secrets_and_follows_its_rotation(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = {"plain": "${{ variables.token }}", "url": "https://x:${{ variables.token }}@example.com"}
+    fleet = variable(login(stringData=texts, data={"raw": "${{ variables.token }}"}), secret=shared("first-secret"))
+    assert fleet.word("a") == "Ready", fleet.layer("a", "web/app").message
+
+    def data() -> dict[str, str]:
+        found = fleet.nested["a"].get("", "Secret", "web", "login")["data"]
+        return {key: base64.b64decode(value).decode() for key, value in found.items()}
+
+    assert data() == {"plain": "first-secret", "url": "https://x:first-secret@example.com", "raw": "first-secret"}
+    before = fleet.nested["a"].core.storage.version
+    assert looked(fleet).nested["a"].core.storage.version == before
+    fleet.host.put(shared("second-secret"))
+    said = render_text.render(fleet.review(), Style(detail=True, creates=True))
+    assert looked(fleet) and data()["plain"] == "second-secret"
+    out = capsys.readouterr()
+    said += out.out + out.err + str(fleet.reporter.clusters) + str(fleet.host.objects("", "ConfigMap"))
+    assert "first-secret" not in said and "second-secret" not in said
+    assert "(sensitive, sha256:" in said
+
+
+@pytest.mark.parametrize("secret", [None, shared("one", allow="b"), shared("one", data={"other": "YQ=="})])
+def test_a_value_that_is_missing_or_denied_is_the_same_answer(secret: dict[str, Any] | None) -> None:
+    fleet = variable(login(stringData={"a": "${{ variables.token }}"}), secret=secret)
+    said = (
+        "NotShared: no Secret cosign with key key is shared with a; the operator makes it, or adds a to its annotation"
+    )
+    assert fleet.layer("a", "web/app").message == f"{said} nidus.dev/allow"
+    assert fleet.names("a") == ["rest"]
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        config_map("a", text="${{ variables.token }}"),
+        config_map("a", text="x \ue000cosign/key\ue001"),
+        login(metadata={"name": "login", "labels": {"a": "${{ variables.token }}"}}),
+        {"apiVersion": "v1", "kind": "List", "items": [config_map("a", text="${{ variables.token }}")]},
+    ],
+)
+def test_it_stands_in_the_data_of_a_secret_only(one: dict[str, Any]) -> None:
+    fleet = variable(one, secret=shared("one"))
+    assert "a sensitive variable stands outside the data of a Secret" in fleet.layer("a", "web/app").message
+    assert fleet.names("a") == ["rest"]
+
+
+def test_it_is_no_value_of_a_chart() -> None:
+    helm = {"chart": {"path": "chart"}, "values": {"a": "${{ variables.token }}"}}
+    given = with_variable()
+    body = json.loads(given["p.yaml"])
+    body["spec"]["packs"] = [{"name": "app", "namespace": "web", "helm": helm}]
+    fleet = Fleet()
+    fleet.push(
+        {
+            **given,
+            "p.yaml": json.dumps(body),
+            "chart/Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n",
+            "chart/templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\n",
+        }
+    )
+    fleet.run()
+    assert "a sensitive variable stands in the values of a chart" in fleet.layer("a", "web/app").message
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("hunter2", "variable token is sensitive: its value stands in no file"),
+        ({"fromSecret": {"name": "a"}}, "variable token is sensitive: its value stands in no file"),
+        ({"fromSecret": {"name": "A/b", "key": "k"}}, "variable token is sensitive: its value stands in no file"),
+    ],
+)
+def test_its_value_stands_in_no_file(value: Any, told: str) -> None:
+    found = snapshot(with_variable(value=value))[0].violations
+    assert [one.message for one in found if one.path == "a.yaml"] == [told]
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize("more", [{"default": "a"}, {"type": "integer"}, {"enum": ["a"]}, {"pattern": "a+"}])
+def test_a_declaration_tells_nothing_of_it(more: dict[str, Any]) -> None:
+    given = with_variable()
+    body = json.loads(given["p.yaml"])
+    body["spec"]["variables"] = [{"name": "token", "sensitive": True, **more}]
+    found = snapshot({**given, "p.yaml": json.dumps(body)})[0].violations
+    (name,) = more
+    assert f"a sensitive variable is a text that nobody sees: it has no {name}" in [one.message for one in found]

@@ -1,6 +1,7 @@
 """Renders every layer of a cluster: objects with their namespaces settled and with our labels."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from msgspec import Struct
 
@@ -26,10 +27,12 @@ class Private(Struct, frozen=True):
 
     def render(self, layer: Layer, reader: Reader) -> tuple[Object, ...]:
         """Raises as `reader.render`; Fetching where a Secret cannot be read: nothing is made up in its place."""
-        if sharing.shares(layer):
+        if sharing.copies(layer):
             refs = sharing.refs(layer, self.share)
             held = {ref.name: sharing.held(ref, _read(ref, layer, reader), self.bundle) for ref in refs}
             return reader.render(sharing.to_render(layer, held))
+        if sharing.shares(layer):
+            return sharing.filled(reader.render(layer), partial(self._value, layer, reader, {}))
         if not frozen.freezes(layer):
             return reader.render(layer)
         live = _read(frozen.ref(self.bundle, layer), layer, reader)
@@ -37,6 +40,12 @@ class Private(Struct, frozen=True):
         objects, values = frozen.parted(reader.render(frozen.to_render(layer, known)))
         self.kept[layer.name] = Kept(values, known.rotated)
         return objects
+
+    def _value(self, layer: Layer, reader: Reader, known: dict[str, Object | None], name: str, key: str) -> bytes:
+        """A key of a shared Secret, each Secret read once. Raises Stalled(NotShared)."""
+        if name not in known:
+            known[name] = _read(ObjectRef("", "Secret", self.share, name), layer, reader)
+        return sharing.key_of(known[name], name, key, self.bundle)
 
 
 def _read(ref: ObjectRef, layer: Layer, reader: Reader) -> Object | None:

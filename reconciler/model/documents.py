@@ -34,6 +34,7 @@ class Variable(Struct, frozen=True):
     minimum: float | UnsetType = UNSET
     maximum: float | UnsetType = UNSET
     immutable: bool = False
+    sensitive: bool = False
 
 
 class ChartRef(Struct, frozen=True):

@@ -18,13 +18,14 @@ from reconciler.packs import archives, charthooks, freeze, loader, schemas
 from reconciler.packs.objects import Sourced
 from reconciler.packs.values import layered
 from reconciler.packs.wire import Job
-from reconciler.plan import apart
+from reconciler.plan import apart, sensitive
 
 _DEFAULT_NAMESPACE = "default"
 _MESSAGE = 600
 _SHOWN = 5
 _UNFIT = "values don't meet the specifications of the schema"  # Helm's words
 _VALUES = "set it under helm.values of the pack, or under values of the cluster's use of the profile"
+_SENSITIVE = "put it into a Secret of a pack before, and name that Secret in the values (often existingSecret)"
 _MADE_UP = (
     "a template makes up a password, a certificate or a date: set the value it comes from, name a Secret that exists in the "
     "cluster (often existingSecret), or keep what it makes up first: random: Freeze"
@@ -38,6 +39,8 @@ def render(job: Job) -> list[Sourced]:
     """
     files = archives.repacked(_chart_files(job), schemas.check)
     values = layered(job)
+    if sensitive.outside(values):
+        raise Stalled("a sensitive variable stands in the values of a chart", reason="RenderFailed", hint=_SENSITIVE)
     with tempfile.TemporaryDirectory(prefix="nidus-chart-") as folder:
         _write(Path(folder), files)
         try:

@@ -5,8 +5,12 @@ from reconciler.packs import judged, loader
 from reconciler.packs.documents import LIMITS, documents
 from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
+from reconciler.plan import sensitive
 from reconciler.spec import manifests, yaml
 from reconciler.spec.scalars import OBJECTS
+
+MISPLACED = "a sensitive variable stands outside the data of a Secret"
+ONLY = "it may stand in data and stringData of a Secret only, where the server keeps it from others"
 
 
 def render(job: Job) -> list[Sourced]:
@@ -22,7 +26,11 @@ def render(job: Job) -> list[Sourced]:
     whole = inline + [found for path in own for found in documents(job, path, largest=OBJECTS)]
     if job.authored:
         judged.judge(whole, lambda source: _literal(source, job))
-    return whole + [found for path in elsewhere for found in _foreign(path, job.files[path])]
+    whole += [found for path in elsewhere for found in _foreign(path, job.files[path])]
+    misplaced = [source for source, document in whole if sensitive.misplaced(document)]
+    if misplaced:
+        raise Stalled(f"{misplaced[0]}: {MISPLACED}", reason="ObjectRefused", hint=ONLY)
+    return whole
 
 
 def _foreign(path: str, data: bytes) -> list[Sourced]:

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.model import Limits, Violation
+from reconciler.plan import sensitive
 from reconciler.spec import literals, marks, variables, yaml
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import capped, digest
@@ -126,7 +127,7 @@ def has_literal_data(body: Any) -> bool:
 def _literal(values: Any) -> bool:
     """Whether data of a Secret holds more than references."""
     given = list(values.values()) if isinstance(values, Mapping) else [values]
-    return bool(values) and not all(isinstance(one, str) and "${{" in one for one in given)
+    return bool(values) and not all(isinstance(one, str) and ("${{" in one or sensitive.OPEN in one) for one in given)
 
 
 def misshapen(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

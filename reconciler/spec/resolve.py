@@ -156,6 +156,8 @@ def _packs(
 def _layer(profile: ProfileDocument, pack: Pack, overrides: Mapping[str, Any], known: Mapping[str, Any]) -> Layer:
     """The layer of one pack, without its place among the others."""
     kind, spec = _parameters(profile.path, pack, overrides, known)
+    if kind == "manifests" and any(one.sensitive for one in profile.profile.spec.variables):
+        spec["sensitive"] = True
     read = profile.files.get(pack.name, ())
     elsewhere = {path: remote_of(oid).version for path, oid in read if oid.startswith(OID)}
     reads_context = bool((pack.manifests and pack.manifests.files) or (pack.helm and pack.helm.values_files))

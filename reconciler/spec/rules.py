@@ -15,6 +15,7 @@ from reconciler.model import (
     Variable,
     Versions,
 )
+from reconciler.plan import sensitive
 from reconciler.spec import ceilings, hosts, linear, manifests, turns, units, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.explain import pointer
@@ -108,8 +109,21 @@ def _variables(use: ProfileUse, profile: Profile, place: str) -> Iterator[Mistak
         if name not in declared:
             hint = f"declared: {', '.join(declared) or 'none'}"
             yield where, Code.VARIABLE_UNKNOWN, f"profile {use.name} has no variable {name[:60]}", hint
-        elif isinstance(value, dict) and "fromSecret" in value:
-            yield where, Code.UNSUPPORTED, "fromSecret is not supported in this version", "give the value itself"
+        elif declared[name].sensitive and sensitive.named(value) is None:
+            yield (
+                where,
+                Code.VARIABLE_VALUE,
+                f"variable {name} is sensitive: its value stands in no file",
+                sensitive.HOW,
+            )
+        elif not declared[name].sensitive and isinstance(value, dict) and sensitive.FROM in value:
+            hint = "declare it with sensitive: true in the profile, or give the value itself"
+            yield (
+                where,
+                Code.VARIABLE_VALUE,
+                f"variable {name} is not sensitive, so its value is read by everybody",
+                hint,
+            )
         elif why := _misfit(declared[name], value):
             hint = declared[name].description or values.example(declared[name].type)
             yield where, Code.VARIABLE_VALUE, f"variable {name} {why}", hint

@@ -11,7 +11,7 @@ _CLUSTER = (
     "spec/backup",
     "spec/restoreFrom",
 )
-_PROFILE = ("spec/variables/*/sensitive",)
+_PROFILE: tuple[str, ...] = ()
 _CONFIG = (
     "spec/charts",
     "spec/policy/clusterScoped",

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import UNSET
 
 from reconciler.model import Variable
+from reconciler.plan import sensitive
 from reconciler.spec import linear, semver, units
 
 Problem = tuple[str, str]
@@ -15,8 +16,9 @@ Problem = tuple[str, str]
 
 def effective(declared: Sequence[Variable], given: Mapping[str, Any]) -> dict[str, Any]:
     """Values by name: what the cluster gives, else the defaults; variables with neither are left out. Quantities are
-    texts, also where they were written as numbers."""
+    texts, also where they were written as numbers; of sensitive variables a mark stands for what they name."""
     found = {variable.name: variable.default for variable in declared if variable.default is not UNSET} | dict(given)
+    found |= {one.name: sensitive.mark(found[one.name]) for one in declared if one.sensitive and one.name in found}
     numeric = [variable.name for variable in declared if variable.type == "quantity" and variable.name in found]
     return found | {name: units.written(found[name]) for name in numeric}
 
@@ -24,6 +26,8 @@ def effective(declared: Sequence[Variable], given: Mapping[str, Any]) -> dict[st
 def misfit(variable: Variable, value: Any) -> str:
     """Why `value` does not fit this variable, "" if it does. The text does not contain the value. Raises
     linear.PatternError."""
+    if variable.sensitive:
+        return "" if sensitive.named(value) else "is sensitive, and may not stand in a file"
     expected = _TYPES[variable.type]
     if variable.type == "quantity":
         value = units.written(value)
@@ -47,6 +51,9 @@ def example(kind: str) -> str:
 
 def declaration(variable: Variable) -> Iterator[Problem]:
     """(field, message) of everything in a declaration that does not fit together."""
+    if variable.sensitive:
+        yield from _secret(variable)
+        return
     numeric = variable.type in ("integer", "number")
     for name, bound in (("minimum", variable.minimum), ("maximum", variable.maximum)):
         if bound is not UNSET and not numeric:
@@ -64,6 +71,13 @@ def declaration(variable: Variable) -> Iterator[Problem]:
         yield "default", "a required variable has no use for a default"
     if variable.default is not UNSET and (why := misfit(variable, variable.default)):
         yield "default", f"the default {why}"
+
+
+def _secret(variable: Variable) -> Iterator[Problem]:
+    bare = Variable(name=variable.name, sensitive=True)
+    for name in ("type", "default", "enum", "pattern", "minimum", "maximum"):
+        if getattr(variable, name) != getattr(bare, name):
+            yield name, f"a sensitive variable is a text that nobody sees: it has no {name}"
 
 
 def _allowed(variable: Variable) -> list[Any]:
