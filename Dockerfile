@@ -24,6 +24,7 @@ RUN python -m venv /opt/build \
  && /opt/nidus/bin/pip install --only-binary :all: --require-hashes -r requirements.txt
 COPY reconciler reconciler
 COPY webhook webhook
+COPY dashboard dashboard
 COPY schemas schemas
 COPY devhost devhost
 RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation -w /opt/dist . \

@@ -20,6 +20,7 @@ from reconciler.errors import NidusError
 from reconciler.inventory.store import Store
 from reconciler.model import (
     ControllerSpec,
+    DashboardConfig,
     EngineConfig,
     HostConfig,
     LeaseConfig,
@@ -84,7 +85,13 @@ class House:
         self.errors: list[NidusError] = []
 
     def service(
-        self, name: str = "one", *, first: tuple[SourceConfig, ...] = (), prices: Prices | None = None, **source: Any
+        self,
+        name: str = "one",
+        *,
+        first: tuple[SourceConfig, ...] = (),
+        prices: Prices | None = None,
+        server: ServerConfig | None = None,
+        **source: Any,
     ) -> Service:
         """`first` are sources before the one of `work`."""
         spec = ControllerSpec(
@@ -94,7 +101,7 @@ class House:
             ),
             engine=EngineConfig(versions=()),
             host=HostConfig(kubeconfig=str(self.kubeconfig)),
-            server=ServerConfig(internal="127.0.0.1:0", webhook="127.0.0.1:0"),
+            server=server or ServerConfig(internal="127.0.0.1:0", webhook="127.0.0.1:0"),
             lease=LeaseConfig(duration="10s"),
             workers=2,
             prices=prices,
@@ -473,3 +480,14 @@ def test_usage_is_measured_where_prices_are_set_and_costs_nothing_elsewhere(
     days = [one for one in server.objects("", "ConfigMap") if one["metadata"]["name"].startswith("nidus-usage-")]
     claims = [call for call in server.log if call.kind == "PersistentVolumeClaim"]
     assert bool(days) == bool(claims) == bool(prices)
+
+
+def test_the_dashboard_has_a_listener_of_its_own(house: "House") -> None:
+    wanted = ServerConfig(
+        internal="127.0.0.1:0", webhook="127.0.0.1:0", dashboard=DashboardConfig(address="127.0.0.1:0")
+    )
+    service = house.service(server=wanted)
+    house.start(service).join(20)
+    with urllib.request.urlopen(f"http://127.0.0.1:{service.ports['dashboard']}/", timeout=5) as found:
+        assert b"<h1>Clusters</h1>" in found.read() and "default-src 'none'" in found.headers["Content-Security-Policy"]
+    assert "dashboard" not in house.service("two").ports

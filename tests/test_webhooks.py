@@ -79,27 +79,29 @@ def test_only_a_push_to_its_branch_wakes_a_source(house: House, tmp_path: Path, 
     others = ("refs/heads/other", "refs/tags/main", "refs/heads/main2", "refs/heads/x/main", "refs/pull/1/head")
     for ref in others:
         if provider == "bitbucket-server" or not ref.startswith("refs/pull"):
-            assert deliver(service.webhook_port, Delivery("push", (ref,)), provider) == 200
+            assert deliver(service.ports["webhook"], Delivery("push", (ref,)), provider) == 200
     for told in (Delivery("change", number=7), Delivery("comment", number=7)):
-        assert deliver(service.webhook_port, told, provider) == 200  # no forge is configured to ask about them
+        assert deliver(service.ports["webhook"], told, provider) == 200  # no forge is configured to ask about them
     assert (mark(house), syncs(service)) == ("", 0)
-    assert deliver(service.webhook_port, MAIN, provider) == 202
+    assert deliver(service.ports["webhook"], MAIN, provider) == 202
     assert until(lambda: syncs(service) == 1) and mark(house)
 
 
 def test_a_branch_among_many_refs_wakes_its_source(house: House, tmp_path: Path) -> None:
     service = house.leads(webhook=configured(tmp_path))
-    assert deliver(service.webhook_port, Delivery("push", ("refs/tags/v1", "refs/heads/x", "refs/heads/main"))) == 202
+    assert (
+        deliver(service.ports["webhook"], Delivery("push", ("refs/tags/v1", "refs/heads/x", "refs/heads/main"))) == 202
+    )
     assert until(lambda: syncs(service) == 1)
 
 
 def test_the_log_says_what_became_of_each_delivery(house: House, tmp_path: Path) -> None:
     service = house.leads(webhook=configured(tmp_path))
     commit = house.work.commit({"README.md": "pushed\n"})
-    assert deliver(service.webhook_port, Delivery("push", ("refs/heads/other",))) == 200
-    assert deliver(service.webhook_port) == 202
-    assert deliver(service.webhook_port, X_Nidus_Signature="") == 202  # another field: no header has underscores
-    assert deliver(service.webhook_port, **{"X-Nidus-Signature": "sha256=" + "0" * 64}) == 401
+    assert deliver(service.ports["webhook"], Delivery("push", ("refs/heads/other",))) == 200
+    assert deliver(service.ports["webhook"]) == 202
+    assert deliver(service.ports["webhook"], X_Nidus_Signature="") == 202  # another field: no header has underscores
+    assert deliver(service.ports["webhook"], **{"X-Nidus-Signature": "sha256=" + "0" * 64}) == 401
     eventually(lambda: all(one["revision"] for one in log_of(service)["deliveries"][1:]))
     found = log_of(service)
     assert [(one["kind"], one["refs"], one["verdict"]) for one in found["deliveries"]] == [
@@ -120,7 +122,7 @@ def test_change_requests_are_marked_where_a_forge_can_be_asked(house: House, tmp
     service = house.leads(webhook=configured(tmp_path, "github"), forge=forge)
     marks = []
     for told in (Delivery("change", number=7), Delivery("comment", number=7)):
-        assert deliver(service.webhook_port, told, "github") == 202
+        assert deliver(service.ports["webhook"], told, "github") == 202
         found = house.server.get("nidus.dev", "Source", "nidus-system", "platform") or {}
         marks.append(int(found["metadata"]["annotations"]["nidus.dev/changes"]))
     assert 0 < marks[0] < marks[1]
@@ -149,7 +151,7 @@ def test_two_deliveries_that_differ_in_what_is_ignored_do_the_same(house: House,
             **FORGES["github"].sign(data, SECRET, 0.0),
         }
         before, known = syncs(service), service.reporter.generation("platform")
-        connection = http.client.HTTPConnection("127.0.0.1", service.webhook_port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", service.ports["webhook"], timeout=20)
         connection.request("POST", "/webhook/platform", data, head)
         answer = connection.getresponse()
         text = answer.read()
@@ -176,7 +178,7 @@ def test_a_route_without_a_good_secret_says_so(
     file = tmp_path / "short"
     file.write_text("short")
     service = house.leads(webhook=WebhookConfig("generic", (str(file),)))
-    assert deliver(service.webhook_port) == 404
+    assert deliver(service.ports["webhook"]) == 404
     problem = (
         f"no good secret: {file} has 5 bytes, at least 32 are needed; the route is closed, deliveries are answered 404"
     )
@@ -191,13 +193,13 @@ def test_nothing_of_a_stranger_is_in_the_log_of_the_process(
     service = house.leads(webhook=configured(tmp_path))
     capsys.readouterr()
     for number in range(30):
-        connection = http.client.HTTPConnection("127.0.0.1", service.webhook_port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", service.ports["webhook"], timeout=20)
         head = {"X-Nidus-Signature": f"STRANGER-{number}", "User-Agent": "STRANGER", "X-Forwarded-For": "STRANGER"}
         connection.request("POST", f"/webhook/{'platform' if number % 2 else 'STRANGER'}?STRANGER", b"STRANGER", head)
         assert connection.getresponse().status in (401, 404, 429)
         connection.close()
     for garbage in (b"STRANGER\r\n\r\n", b"POST /STRANGER HTTP/1.1\r\nContent-Length: STRANGER\r\n\r\n"):
-        with contextmanager(_connected)(service.webhook_port) as sock:
+        with contextmanager(_connected)(service.ports["webhook"]) as sock:
             sock.sendall(garbage)
             sock.recv(4096)
     out, err = capsys.readouterr()
@@ -223,7 +225,7 @@ def test_a_burst_of_deliveries_is_at_most_two_syncs(house: House, tmp_path: Path
         "platform"
     ].mirror._lock:  # a fetch that lasts: how fast this machine is makes no difference
         with ThreadPoolExecutor(16) as senders:
-            answers = list(senders.map(lambda _: deliver(service.webhook_port), range(count)))
+            answers = list(senders.map(lambda _: deliver(service.ports["webhook"]), range(count)))
         assert until(lambda: syncs(service) == 1)
     assert answers == [202] * count
     assert until(lambda: service.reporter.generation("platform") >= int(mark(house)))
@@ -262,7 +264,7 @@ def _replica(kubeconfig: str, folder: str, url: str, found: Any) -> None:
     service = Service(Settings(spec, RULES.engines, {}, Path(folder) / "data", "replica", False, "nidus-system:nidus"))
     threading.Thread(target=service.start, daemon=True).start()
     assert until(lambda: hasattr(service, "internal_port"), 60)
-    found.send(service.webhook_port)
+    found.send(service.ports["webhook"])
     signal.pause()
 
 

@@ -64,7 +64,7 @@ def create_app(views: Views, hosts: Collection[str]) -> Flask:
 
     @app.before_request
     def known() -> Response | None:
-        if not request.path.startswith("/api/") or _ours(request.headers.get("Host", ""), hosts):
+        if not request.path.startswith("/api/") or ours(request.headers.get("Host", ""), hosts):
             return None
         return Response(_MISDIRECTED, 421, mimetype="text/plain")
 
@@ -118,7 +118,7 @@ def _pages(views: Views) -> Mapping[str, Callable[..., Response]]:
     }
 
 
-def _ours(host: str, hosts: Collection[str]) -> bool:
+def ours(host: str, hosts: Collection[str]) -> bool:
     """Whether a Host header names one of `hosts` or a loopback address, with any port."""
     if not host_is_trusted(host):  # no name or address, or no port after it
         return False

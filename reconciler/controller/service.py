@@ -80,6 +80,7 @@ class Service:
         self.changes: ChangeLoops | None = None
         self._rounds, self._confined = tuple[Rounds, ...](), confinement.UNKNOWN
         self._configuration = Configuration(settings)
+        self.ports: dict[str, int] = {}  # of the listeners that are configured
         self.webhooks = listeners.webhooks(config.sources if listens else ())
 
     def start(self) -> None:
@@ -260,10 +261,11 @@ class Service:
         self._stops.append(internal.stop)
         self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)
         webhook = listeners.webhook(config, self.bare, self._marked, self._changed, self.webhooks)
-        if webhook is not None:
-            self._stops.append(webhook.stop)
-            self._signs += (Sign("webhook listener", LISTENER_STALL, webhook.silent),)
-            self.webhook_port = webhook.port
+        for name, one in (("webhook", webhook), ("dashboard", listeners.dashboard(views, config))):
+            if one is not None:
+                self._stops.append(one.stop)
+                self._signs += (Sign(f"{name} listener", LISTENER_STALL, one.silent),)
+                self.ports[name] = one.port
         self.internal_port = internal.port  # last: it says that all listen
         self._serving = True
 

@@ -143,9 +143,15 @@ class Limits(Struct, frozen=True):
     documents: int = 200
 
 
+class DashboardConfig(Struct, frozen=True):
+    address: str
+    auth: str = "none"
+
+
 class ServerConfig(Struct, frozen=True):
     webhook: str = "0.0.0.0:9292"
     internal: str = "127.0.0.1:9293"
+    dashboard: DashboardConfig | None = None
     hosts: tuple[str, ...] = ()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.house.documents import ROOT
 
-ROOMS = ("reconciler", "webhook", "schemas", "devhost", "bench", "tests")
+ROOMS = ("reconciler", "webhook", "dashboard", "schemas", "devhost", "bench", "tests")
 PREFIX = r"(?:AD|SEC-|[ABDFGHIKMOPRSTUVW])"
 ID = re.compile(rf"(?<![\w.-])({PREFIX})([0-9]{{1,2}})(?![\w-]|\.[0-9])")
 SPAN = re.compile(rf"(?<![\w.-])({PREFIX})([0-9]{{1,2}})(?:-| to )\1([0-9]{{1,2}})(?!\w)")
@@ -88,7 +88,7 @@ def strings(tree: ast.AST) -> Iterator[ast.Constant]:
             yield node
 
 
-@pytest.mark.parametrize("room", ["reconciler", "webhook", "schemas"])
+@pytest.mark.parametrize("room", ["reconciler", "webhook", "dashboard", "schemas"])
 def test_no_rule_id_is_in_a_text_of_the_product(room: str) -> None:
     found = {
         f"{file.relative_to(ROOT)}:{node.lineno}: {node.value}"

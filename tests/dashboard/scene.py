@@ -1,0 +1,55 @@
+"""Views as a controller has them, and the application over them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flask import Flask
+
+from dashboard.app import Views, create_app
+from reconciler.model import Authored, Held, LayerStatus, Violation
+from reconciler.report.view import ClusterView, ConditionView, PlanView, SourceView
+from webhook.server import serve
+
+NOW = 1_795_000_000.0
+SINCE = "2026-11-18T10:00:00.000Z"
+COMMIT = "main@sha1:0123456789abcdef0123456789abcdef01234567"
+HOSTS = frozenset({"localhost", "127.0.0.1"})
+
+
+def view(name: str, word: str = "Ready", message: str = "", **more: object) -> ClusterView:
+    ready = ConditionView("Ready", "True" if word == "Ready" else "False", word, message, SINCE)
+    layers = (LayerStatus("engine", "local", "Current", "", 5), LayerStatus("web", f"local/{name}", "Current", "", 2))
+    fields = {"source": "platform", "file": f"{name}.yaml", "attempted": COMMIT, "applied": COMMIT, "since": SINCE}
+    return ClusterView(name, word, conditions=(ready,), layers=layers, **{**fields, **more})  # type: ignore[arg-type]
+
+
+def held(name: str) -> ClusterView:
+    plan = PlanView(held=("- delete ConfigMap web/b  web/base: no longer in Git",))
+    by = Authored("Ada <ada@example.com>", "remove <b>", 1.0)
+    return view(name, "Held", held=Held("ObjectBudget", "1 object over the budget", "d" * 64), plan=plan, authored=by)
+
+
+class Known:
+    """What the controller knows; a test changes it."""
+
+    def __init__(self) -> None:
+        clusters = (view("calm"), held("stuck"), view("broken", "Degraded", "Deployment web/shop 0/1"))
+        self.clusters = {one.cluster: one for one in clusters}
+        wrong = Violation("clusters/x.yaml", 3, 1, "NID101", "unknown field")
+        self.sources = {"platform": SourceView("platform", violations=(wrong,), violation_count=1)}
+        self.waits = ""
+        self.now = NOW
+
+    def app(
+        self, trusted: Callable[[str], bool] = lambda host: host.rpartition(":")[0] in HOSTS or host in HOSTS
+    ) -> Flask:
+        views = Views(lambda: self.clusters, lambda: self.sources, lambda: self.waits)
+        return create_app(views, trusted, lambda: self.now)
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        one = serve(self.app(), "127.0.0.1:0")
+        try:
+            yield f"http://127.0.0.1:{one.port}"
+        finally:
+            one.stop()

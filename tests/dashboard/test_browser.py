@@ -1,0 +1,99 @@
+"""The dashboard in a real Chromium: it follows what changes, works without a script, breaks no rule of axe in light and dark, and
+fits a narrow screen (U9)."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.dashboard.scene import Known, view
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the package playwright")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="they need axe-playwright-python")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="the browser tests need a Chromium on the PATH")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def known() -> Known:
+    return Known()
+
+
+@pytest.fixture
+def site(known: Known) -> Iterator[str]:
+    with known.served() as url:
+        yield url
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page; what the browser complains of, refusals of the content policy among it, fails the test."""
+    context = chromium.new_context()
+    made = context.new_page()
+    told: list[str] = []
+    made.on("console", lambda message: told.append(message.text) if message.type in ("error", "warning") else None)
+    made.on("pageerror", lambda error: told.append(str(error)))
+    yield made
+    context.close()
+    assert [one for one in told if "404" not in one] == []
+
+
+def test_it_follows_what_changes(site: str, page: Any, known: Known) -> None:
+    page.goto(site)
+    page.wait_for_selector("text=Live")
+    page.focus("a:text('stuck')")
+    known.clusters["late"] = view("late", "Invalid", "late.yaml is wrong")
+    page.wait_for_selector("text=late.yaml is wrong", timeout=20_000)
+    assert page.evaluate("document.activeElement.textContent") == "stuck"  # whoever stood on a link stands on it
+
+
+def test_it_works_without_a_script(site: str, chromium: Any) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(site)
+    page.fill("input[name=name]", "calm")
+    page.click("button")
+    assert page.locator("text=1 of 3 clusters").count() == 1
+    page.click("section.all a:text('calm')")
+    assert page.locator("h1").inner_text().startswith("calm")
+    context.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/clusters/stuck"])
+def test_axe_finds_nothing(site: str, page: Any, path: str) -> None:
+    page.goto(site + path)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = axe.Axe().run(page, options={"runOnly": tags}).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], scheme
+
+
+@pytest.mark.parametrize("path", ["/", "/clusters/stuck"])
+def test_it_fits_a_narrow_screen(site: str, page: Any, path: str) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.goto(site + path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_everything_is_reached_by_the_keyboard(site: str, page: Any) -> None:
+    page.goto(site)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "stuck":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/clusters/stuck")
