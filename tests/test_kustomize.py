@@ -213,7 +213,6 @@ def program(folder: Path, script: str) -> list[str]:
     return [sys.executable, "-c", BUILD, str(file)]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines")
 def test_the_build_reaches_no_network_and_sees_nothing_of_ours(tmp_path: Path) -> None:
     told = tmp_path / "told"
     words = program(tmp_path, f"cat /proc/net/dev > {told}; env >> {told}; echo 'items: []'; echo 'kind: List'")

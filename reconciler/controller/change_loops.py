@@ -79,10 +79,11 @@ class ChangeLoops:
             rounds.start()
 
     def moved(self, cluster: str) -> None:
-        """An object of a cluster changed."""
-        changes = self._changes.get(self._registry.source_of(cluster))
-        if changes is not None:
-            changes.moved(cluster)
+        """An object of a cluster changed, or content for it is here. A cluster of no source yet may be of any change request."""
+        source = self._registry.source_of(cluster)
+        for name, changes in self._changes.items():
+            if source in ("", name):
+                changes.moved(cluster)
 
     def asked(self, source: str, generation: int = 0) -> None:
         """The branch of a source moved, or one of its change requests, which a webhook stored as `generation`: each counts once."""

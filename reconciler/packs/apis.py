@@ -1,6 +1,7 @@
 """What a chart may ask of `.Capabilities.APIVersions` (K6): the API versions and kinds of its target."""
 
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 
 _ASKED = b".APIVersions"
@@ -43,11 +44,32 @@ _UNTIL = {31: "flowcontrol.apiserver.k8s.io/v1beta3: FlowSchema PriorityLevelCon
 
 
 _PACKED = b"\x1f\x8b"  # gzip
+_UNPACKED = 64 << 20  # bytes of an archive that are looked at
+_BLOCK = 1 << 20
 
 
 def asked(files: Mapping[str, bytes]) -> bool:
-    """Whether a chart of these files, by path, may ask for API versions; a packed one may."""
-    return any(path.endswith(".tgz") or data.startswith(_PACKED) or _ASKED in data for path, data in files.items())
+    """Whether a chart of these files, by path, may ask for API versions; a packed subchart may. An archive of a whole chart is looked
+    through, not read."""
+    return any(path.endswith(".tgz") or _in_archive(data) or _ASKED in data for path, data in files.items())
+
+
+def _in_archive(data: bytes) -> bool:
+    """Whether an archive names API versions or has another in it, or cannot be looked through."""
+    if not data.startswith(_PACKED):
+        return False
+    unpacked, left, before = zlib.decompressobj(wbits=31), _UNPACKED, b""
+    try:
+        block = unpacked.decompress(data, _BLOCK)
+        while block:
+            seen = before + block
+            left -= len(block)
+            if left < 0 or _ASKED in seen or b".tgz" in seen:
+                return True
+            before, block = seen[-len(_ASKED) :], unpacked.decompress(unpacked.unconsumed_tail, _BLOCK)
+    except zlib.error:
+        return True
+    return bool(unpacked.unused_data) or not unpacked.eof
 
 
 def known(version: str) -> tuple[str, ...]:

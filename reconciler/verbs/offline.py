@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -77,12 +78,10 @@ def renderer(workers: int = 1, content: Content | None = None) -> Iterator[Rende
         opened.close()
 
 
-def elsewhere(config: ContentConfig | None, *, offline: bool = False) -> Direct:
+def elsewhere(config: ContentConfig | None, *, offline: bool = False) -> Content:
     """Content from elsewhere as a verb reads it: from the store in the user's cache folder, fetched first where it is not there.
     `config` None: no operator said what is allowed, so public addresses are."""
-    from reconciler.packs.content.direct import Direct
-
-    return Direct(means(config), offline=offline, progress=_Told())
+    return _Late(config, offline=offline)
 
 
 def means(config: ContentConfig | None) -> Means:
@@ -97,6 +96,27 @@ def means(config: ContentConfig | None) -> Means:
 
     store = Store(settings.content_folder(), units.size((config or ContentConfig()).store))
     return Means(store, Access(config.allow if config else None), Client())
+
+
+class _Late:
+    """Content that costs nothing until some layer names it: what fetches is loaded then."""
+
+    def __init__(self, config: ContentConfig | None, *, offline: bool) -> None:
+        self._config, self._offline = config, offline
+
+    def read(self, oids: Collection[str], cluster: str) -> dict[str, bytes]:
+        """As `Content.read`."""
+        return self._direct.read(oids, cluster)
+
+    def used(self, oids: Collection[str]) -> None:
+        """As `Content.used`."""
+        self._direct.used(oids)
+
+    @functools.cached_property
+    def _direct(self) -> Direct:
+        from reconciler.packs.content.direct import Direct
+
+        return Direct(means(self._config), offline=self._offline, progress=_Told())
 
 
 class _Told:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler.model import replace
+from reconciler.packs import apis
 from reconciler.packs.content.background import Background
 from reconciler.packs.content.client import Pace
 from tests.content.conftest import Allowed, Sites
@@ -151,3 +152,12 @@ def test_a_fleet_that_names_nothing_from_elsewhere_starts_no_thread(fleet: Fleet
     fleet.run()
     assert fleet.word("a") == "Ready"
     assert threading.active_count() == before
+
+
+def test_an_archive_is_looked_through_for_what_it_asks() -> None:
+    """Only a chart that asks depends on what its target serves (K6); what cannot be looked through may ask."""
+    quiet = packed(files={"README.md": "x" * (3 << 20)})
+    asks = packed(files={"templates/a.yaml": "{{ if .Capabilities.APIVersions.Has `v1` }}a: b{{ end }}"})
+    nested = packed(files={"charts/sub.tgz": "x"})
+    for data, found in ((quiet, False), (asks, True), (nested, True), (quiet[:100], True), (quiet + asks, True)):
+        assert apis.asked({"https://charts.example.com web 1.0.0": data}) is found
