@@ -1,5 +1,6 @@
 """An edit of the configuration file of a running controller: taken, refused with its mistakes, or told to wait for a restart."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from reconciler import settings
 from reconciler.controller.service import Service
 from reconciler.model import replace
+from tests.content.server import Site
 from tests.house.documents import ROOT
 from tests.memory.http import Front
 from tests.memory.server import Server
@@ -88,6 +90,12 @@ class Desk:
         found = self.house.server.objects("", "ResourceQuota", "vcluster-a")
         bounds = [one["spec"]["hard"][name] for one in found if name in one["spec"]["hard"]]
         return bounds[0] if bounds else None
+
+    def engine(self) -> str:
+        """What is told of cluster a's engine layer."""
+        found = self.house.server.get("nidus.dev", "NestedCluster", NAMESPACE, "a") or {}
+        layers = (found.get("status") or {}).get("layers") or []
+        return next((str(one.get("message", "")) for one in layers if one["name"] == "engine"), "")
 
     def mistakes(self) -> list[str]:
         return [one["code"] for one in self.source().get("violations") or ()]
@@ -204,3 +212,25 @@ def test_an_edit_of_the_config_map_reaches_the_file() -> None:
     (mount,) = (one for one in container["volumeMounts"] if one["name"] == config)
     assert "subPath" not in mount
     assert Path(container["args"][-1]).parent == Path(mount["mountPath"])
+
+
+def test_an_engines_chart_from_elsewhere_comes_without_a_restart(desk: Desk) -> None:
+    """Its prefix is allowed and its chart is named in one edit; the running controller fetches it beside its passes (K3)."""
+    site = Site()
+    try:
+        digest = site.chart("vcluster", "0.36.1")
+        chart = {"repo": f"{site.url}/charts", "name": "vcluster", "version": "0.36.1", "digest": f"sha256:{digest}"}
+        desk.spec["ceilings"] = {}
+        desk.write()
+        desk.service = desk.controller("one")
+        desk.lead()
+        assert until(lambda: desk.engine() == "the control plane does not exist yet")
+        site.pages["/charts/index.yaml"].after = free = threading.Event()
+        content = {"allow": [{"prefix": site.url, "plainHTTP": True}]}
+        desk.edit(engine={"versions": [{"version": "0.36.1", "chart": chart}]}, content=content)
+        assert until(lambda: desk.engine() == f"fetching {site.url}/charts vcluster 0.36.1")
+        free.set()
+        assert until(lambda: desk.house.server.get("", "ConfigMap", "vcluster-a", "made") is not None)
+        assert site.paths() == ["/charts/index.yaml", "/charts/vcluster-0.36.1.tgz"]
+    finally:
+        site.close()
