@@ -13,7 +13,7 @@ LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11
 demo: host
 	$(BIN)/nidus demo $(if $(ONCE),--once)
 
-test: host
+test: host .venv/s3/.installed
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadgroup
 
 test-core: $(VENV)/.installed
@@ -83,6 +83,13 @@ $(SUPPLY)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv/docs
 	.venv/docs/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	.venv/docs/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --group docs
+	@touch $@
+
+# The object store of the tests: moto needs an older python-dateutil than we have, so it lives apart.
+.venv/s3/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv/s3
+	.venv/s3/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv/s3/bin/pip install --quiet --disable-pip-version-check --group s3
 	@touch $@
 
 clean:

@@ -37,6 +37,8 @@ VERBS: dict[str, str] = {
     "wake": "wake a sleeping nested cluster",
     "extend": "let a nested cluster that expires live longer",
     "rotate": "let a chart make up its passwords and certificates anew",
+    "backup": "make a snapshot of one nested cluster now",
+    "backups": "the snapshots of one nested cluster",
     "kubeconfig": "print a kubeconfig of one nested cluster, and serve its port-forward",
     "connect": "write a context of one nested cluster into your kubeconfig",
     "disconnect": "remove contexts that `nidus connect` wrote, and end their port-forwards",

@@ -1,12 +1,13 @@
 """The input and the outcome of a pass, one value each."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from msgspec import Struct, field
 
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import DESTRUCTIVE, Bundle, Held, HostFacts, ObjectRef, Report, Request, Revision
+from reconciler.model import DESTRUCTIVE, Answer, Bundle, Errand, Held, HostFacts, ObjectRef, Report, Request, Revision
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Assignment(Struct, frozen=True):
 
     `state` is the record as it should be after this pass, with the inventory as it is stored; `stored` is what the
     server has (None: nothing yet). `memory` is what the last pass remembered; `held` and `invalid` come from admission;
-    `epoch` rises with each new bundle; `consented` are the actions that need a consent.
+    `epoch` rises with each new bundle; `consented` are the actions that need a consent; `answers` of errands, by the
+    snapshot they are about.
     """
 
     bundle: Bundle
@@ -37,6 +39,7 @@ class Assignment(Struct, frozen=True):
     invalid: str = ""
     epoch: int = 0
     consented: frozenset[str] = DESTRUCTIVE
+    answers: Mapping[str, Answer] = field(default_factory=dict)
 
 
 class Unresolved(Struct, frozen=True):
@@ -58,8 +61,8 @@ class Outcome(Struct, frozen=True):
 
     `watch`: nested objects whose change should wake the cluster. `retry`: look again with backoff, or in `after`
     seconds; `soon`: what the pass waits for comes within a few seconds. `over`: the removal is done, proven for every
-    entry. `due`: the grace period after its end is over, admission removes it (O6). `unanswered`: the nested API server did not
-    answer.
+    entry. `due`: the grace period after its end is over, admission removes it (O6). `errands`: what is to be done beside the
+    passes. `unanswered`: the nested API server did not answer.
     """
 
     report: Report
@@ -71,4 +74,5 @@ class Outcome(Struct, frozen=True):
     soon: bool = False
     over: bool = False
     due: bool = False
+    errands: tuple[Errand, ...] = ()
     unanswered: bool = False

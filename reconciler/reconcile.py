@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from reconciler import conditions
+from reconciler.apply import snapshots
 from reconciler.apply.finished import finished
 from reconciler.apply.plan import Step, carry_out
 from reconciler.assignment import Assignment, Facts, Outcome
@@ -93,6 +94,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     gathered, plan = look(assignment, facts, now, reader)
     permit = writer.permit(_destructive(assignment, plan))
     plan = guard(plan, permit, assignment.requests, now)
+    snapshots.cancel(assignment, facts, reader, now)
     intended = ledger.intend(gathered.entries, plan.changes)
     record = sleep.recorded(replace(assignment.state.record, hooks=gathered.ran), gathered.sleep, now)
     state = writer.save(replace(assignment.state, record=record, entries=intended))
@@ -106,6 +108,9 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
         state = writer.save(replace(state, record=record, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
     record = _proven(state.record, outcome.report, assignment.bundle)
+    if snapshots.concerned(assignment):
+        stepped = snapshots.stepped(assignment, record, outcome.report, facts, reader, now)
+        outcome, record = snapshots.told(outcome, stepped), replace(record, backups=stepped.backups)
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))
 
 

@@ -167,6 +167,35 @@ _CLUSTER_STATUS = _object(
             closed=False,
         ),
         "endpoint": _text("Where the API server is reached."),
+        "backups": _object(
+            "Its snapshots; not there where its file asks for none.",
+            {
+                "running": _text("The one under way, and how far it is."),
+                "problem": _text("Why none can be made or removed now."),
+                "next": _text("When the next one is due by schedule."),
+                "list": _list(
+                    "The newest ones, newest first.",
+                    _object(
+                        "One snapshot.",
+                        {
+                            "id": _text("Its name."),
+                            "time": _text("When it was begun."),
+                            "state": _text("Completed: read back whole. Failed: not to be used."),
+                            "url": _text("Where it is."),
+                            "size": _number("Bytes."),
+                            "keys": _number("Keys of the store in it."),
+                            "sha256": _text("Of the archive."),
+                            "why": _text("Why it failed."),
+                            "commit": _text("The commit accepted then."),
+                            "engine": _text("Version of the engine then."),
+                            "kubernetes": _text("Version of Kubernetes then."),
+                        },
+                        closed=False,
+                    ),
+                ),
+            },
+            closed=False,
+        ),
         "expiresAt": _text("When its ttl ends, and it sleeps until its deletion."),
         "expiryWarning": _text("The last warning of that: day, hour or over."),
         "sleep": _object(
@@ -275,7 +304,9 @@ _REQUEST_SPEC["x-kubernetes-validations"] = [
     _rule(
         "self.kind == 'approve' || (has(self.cluster) && size(self.cluster) > 0)", "all but approvals name one cluster"
     ),
-    _rule("self.kind != 'extend' || has(self.expires)", "to extend takes the new end"),
+    _rule(
+        "!(self.kind in ['extend', 'backup']) || has(self.expires)", "to extend takes the new end, and a backup an end"
+    ),
     _rule(
         "self.kind != 'approve' || (has(self.consent) && size(self.consent) == 64 && has(self.expires))",
         "an approval has the digest of what it approves, and an end",

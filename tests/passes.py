@@ -18,6 +18,7 @@ from typing import Any
 from reconciler import review
 from reconciler.controller import requests as rounds
 from reconciler.controller import watches
+from reconciler.controller.errands import Errands
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.controller.workers import Tools, Workers
@@ -75,9 +76,10 @@ class Fleet:
     `content` is the product's, of what comes from elsewhere.
     `cached`: passes read the host through the product's cache, which hears between passes what its watches say."""
 
-    def __init__(self, rules: Rules = RULES, *, cached: bool = False) -> None:
+    def __init__(self, rules: Rules = RULES, *, cached: bool = False, errands: Errands | None = None) -> None:
         self.rules = rules
         self.cached = cached
+        self.errands = errands
         self.now = 0.0
         self.host = Server("host", lambda: START + self.now)
         self.host.brief = True
@@ -129,6 +131,7 @@ class Fleet:
             lambda: f"{next(self._nonces):016x}",
             woken=self._woken,
             clock=lambda: START + self.now,
+            errands=self.errands,
         )
         self.workers = Workers(self.registry, self.queue, tools, 0)
         records = self.registry.records()

@@ -22,6 +22,7 @@ LOADED = "spec: {expose: {type: LoadBalancer, annotations: {%s}}}"
 TAINT = "spec: {scheduling: {tolerations: [%s]}}"
 REFUSED = "refused"
 QUOTA, REPLICAS = Code.CEILING_QUOTA, Code.CEILING_REPLICAS
+STORED = "{credentials: keys, location: {type: s3, bucket: b, endpoint: 'https://s3.example.com'}}"
 TABLE: dict[Code, list[tuple[Any, str, str]]] = {
     QUOTA: [
         ({}, "spec: {quota: {cpu: '100000'}}", ""),
@@ -203,6 +204,16 @@ TABLE: dict[Code, list[tuple[Any, str, str]]] = {
         ({"replicas": 3}, "spec: {controlPlane: {replicas: 1}}", ""),
         ({"replicas": 3}, "spec: {controlPlane: {replicas: 3, store: {type: etcd}}}", ""),
         ({"replicas": 3}, "spec: {controlPlane: {replicas: 4, store: {type: etcd}}}", "/spec/controlPlane/replicas"),
+    ],
+    Code.CEILING_BACKUP: [
+        ({}, "spec: {}", ""),
+        ({"backupEndpoints": ["https://s3.example.com"]}, f"spec: {{backup: {STORED}}}", ""),
+        ({}, f"spec: {{backup: {STORED}}}", "/spec/backup/location/endpoint"),
+        (
+            {"backupEndpoints": ["https://s3.example.com:9000", "http://s3.example.com"]},
+            f"spec: {{backup: {STORED}}}",
+            "/spec/backup/location/endpoint",
+        ),
     ],
     Code.CEILING_STORAGE: [
         ({}, "spec: {controlPlane: {store: {size: 999Ti}}}", ""),

@@ -10,6 +10,7 @@ from msgspec import Struct
 from reconciler.assignment import Assignment, Facts, Outcome, Unresolved
 from reconciler.controller import briefs
 from reconciler.controller.border import contained
+from reconciler.controller.errands import Errands
 from reconciler.controller.queue import FIRST, SOON, Queue, threads
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stopped
@@ -27,7 +28,7 @@ NO_VERSIONS: dict[str, str] = {"engine": "", "kubernetes": ""}
 class Tools(Struct, frozen=True):
     """What every pass uses. `reader` gives the reader of a bundle's pass, `watch` wakes a key when nested objects
     change, `forget` drops the client of a nested API server, `nonce` makes one, `woken` is called with what to wake
-    after a pass, `freed` with a name that is free again."""
+    after a pass, `freed` with a name that is free again; `errands` does what is done beside the passes."""
 
     store: Store
     reader: Callable[[Bundle, str], Reader]
@@ -39,6 +40,7 @@ class Tools(Struct, frozen=True):
     woken: Callable[[Wakes], None] = lambda wakes: None
     freed: Callable[[str], None] = lambda name: None
     clock: Callable[[], float] = time.time
+    errands: Errands | None = None
 
 
 class Workers:
@@ -119,7 +121,12 @@ class Workers:
             return Outcome(resting, save(given.state))
         facts = Facts(self._registry.facts, self._tools.salt, self._registry.rules.grace)
         reader = beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
+        errands = self._tools.errands
+        if errands is not None:
+            given = replace(given, answers=errands.take(given.bundle.cluster))
         outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
+        if errands is not None:
+            errands.ask(outcome.errands)
         if outcome.over:
             return self._closed(given.bundle, outcome)
         return replace(outcome, report=briefs.with_held(outcome.report, given.held))

@@ -9,6 +9,7 @@ ports and no addresses: some network plugins match no address block against a no
 import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from reconciler.engine.writes import MANAGED_BY
 from reconciler.model import Isolation, NestedCluster, Object
@@ -44,7 +45,7 @@ def network_policies(cluster: NestedCluster, isolation: Isolation, namespace: st
     outside = [{"namespaceSelector": _named(found.namespace)} for found in isolation.ingress_from]
     guarded = [
         _policy("nidus-default", namespace, {}, (), ()),
-        _policy("nidus-engine", namespace, _engine(name), _to_engine(cluster, outside, account), _from_engine()),
+        _policy("nidus-engine", namespace, _engine(name), _to_engine(cluster, outside, account), _from_engine(cluster)),
         _policy(
             "nidus-workload",
             namespace,
@@ -69,8 +70,18 @@ def _to_engine(cluster: NestedCluster, outside: Sequence[Rule], account: str) ->
     return ({"from": [{"podSelector": {}}, *controller, *outside], "ports": _tcp(API_PORT)},)
 
 
-def _from_engine() -> tuple[Rule, ...]:
-    return _dns(), {"to": [{"podSelector": {}}]}, {"ports": _tcp(*HOST_API_PORTS)}
+def _from_engine(cluster: NestedCluster) -> tuple[Rule, ...]:
+    """To its host's API server, whose address nobody knows, so by port; for snapshots to the port of their object store too."""
+    further = [port for port in _store_port(cluster) if port not in HOST_API_PORTS]
+    return _dns(), {"to": [{"podSelector": {}}]}, {"ports": _tcp(*HOST_API_PORTS, *further)}
+
+
+def _store_port(cluster: NestedCluster) -> tuple[int, ...]:
+    backup = cluster.spec.backup
+    if backup is None:
+        return ()
+    found = urlsplit(backup.location.endpoint)
+    return (found.port or (80 if found.scheme == "http" else 443),)
 
 
 def _store(name: str, namespace: str) -> Object:

@@ -13,7 +13,14 @@ from msgspec import Struct
 
 from reconciler.model import Request
 
-OVERRULING = {"suspend": "suspension", "resume": "suspension", "sleep": "sleep", "wake": "sleep", "extend": "end"}
+OVERRULING = {
+    "suspend": "suspension",
+    "resume": "suspension",
+    "sleep": "sleep",
+    "wake": "sleep",
+    "extend": "end",
+    "backup": "backup",
+}
 """Kinds of which the newest of a cluster counts -> what they are about."""
 KEPT = 86400.0  # seconds a request without effect is kept, to see what was asked
 EACH = 200  # requests of one person, but for the newest of each cluster

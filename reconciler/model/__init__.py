@@ -3,6 +3,12 @@
 `documents` and `config` are what people write, `fleet` what comes out of Git, `flow` what a pass works with.
 """
 
+from reconciler.model.backups import Answer as Answer
+from reconciler.model.backups import Archive as Archive
+from reconciler.model.backups import BackupRun as BackupRun
+from reconciler.model.backups import Backups as Backups
+from reconciler.model.backups import Errand as Errand
+from reconciler.model.backups import Keys as Keys
 from reconciler.model.changes import Approval as Approval
 from reconciler.model.changes import Basis as Basis
 from reconciler.model.changes import ChangeRecord as ChangeRecord
@@ -42,6 +48,7 @@ from reconciler.model.config import WebhookConfig as WebhookConfig
 from reconciler.model.content import OID as OID
 from reconciler.model.content import Remote as Remote
 from reconciler.model.content import remote_of as remote_of
+from reconciler.model.documents import Backup as Backup
 from reconciler.model.documents import ChartRef as ChartRef
 from reconciler.model.documents import Check as Check
 from reconciler.model.documents import ClusterProfile as ClusterProfile
@@ -56,6 +63,7 @@ from reconciler.model.documents import IgnoreRule as IgnoreRule
 from reconciler.model.documents import Isolation as Isolation
 from reconciler.model.documents import KubernetesChoice as KubernetesChoice
 from reconciler.model.documents import KustomizePack as KustomizePack
+from reconciler.model.documents import Location as Location
 from reconciler.model.documents import ManifestsPack as ManifestsPack
 from reconciler.model.documents import Metadata as Metadata
 from reconciler.model.documents import NamespaceRef as NamespaceRef
@@ -67,6 +75,7 @@ from reconciler.model.documents import ProfileUse as ProfileUse
 from reconciler.model.documents import Quota as Quota
 from reconciler.model.documents import Ready as Ready
 from reconciler.model.documents import Resources as Resources
+from reconciler.model.documents import Retention as Retention
 from reconciler.model.documents import Scheduling as Scheduling
 from reconciler.model.documents import SharedSecret as SharedSecret
 from reconciler.model.documents import Sleep as Sleep

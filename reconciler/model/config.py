@@ -118,6 +118,7 @@ class Ceilings(Struct, frozen=True):
     sync_to_host: tuple[str, ...] = ()
     replicas: int | UnsetType = UNSET
     storage: str = ""
+    backup_endpoints: tuple[str, ...] = ()
 
 
 class ContentAllow(Struct, frozen=True):

@@ -245,6 +245,27 @@ class Sleep(Struct, frozen=True):
     schedule: tuple[SleepTurn, ...] = ()
 
 
+class Location(Struct, frozen=True):
+    type: str
+    bucket: str
+    endpoint: str
+    region: str = "us-east-1"
+    prefix: str = ""
+
+
+class Retention(Struct, frozen=True):
+    keep: int = 7
+    period: str = ""
+
+
+class Backup(Struct, frozen=True):
+    location: Location
+    credentials: str
+    schedule: str = ""
+    timezone: str = "UTC"
+    retention: Retention = Retention()
+
+
 class Deletion(Struct, frozen=True):
     policy: str = "Retain"
     protect: bool = False
@@ -267,6 +288,7 @@ class ClusterSpec(Struct, frozen=True):
     namespaces: tuple[NestedNamespace, ...] = ()
     suspend: Suspend | None = None
     sleep: Sleep | None = None
+    backup: Backup | None = None
     deletion: Deletion = Deletion()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.errors import printable
+from reconciler.model.backups import Backups
 from reconciler.model.config import Budget, Ceilings, ContentAllow, Defaults, ReviewerRule
 from reconciler.model.documents import ClusterProfile, NestedCluster
 from reconciler.model.operations import Expiry, Slept
@@ -235,11 +236,12 @@ class Record(Struct, frozen=True):
     hosts: tuple[str, ...] = ()
     slept: Slept | None = None
     expiry: Expiry | None = None
+    backups: Backups | None = None
     hooks: Mapping[str, Ran] = field(default_factory=dict)
 
 
 class Request(Struct, frozen=True):
-    """Something a human asked for (approve, suspend, resume, sleep, wake, extend), kept as an object; `expires` 0 means never.
+    """Something a human asked for (approve, suspend, resume, sleep, wake, extend, backup), kept as an object; `expires` 0 means never.
 
     `who` and `created` are the API server's own word, `name` and `uid` the object's. `old`: a ConfigMap of an earlier release.
     """

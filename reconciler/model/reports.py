@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from reconciler.model.backups import Backups
 from reconciler.model.fleet import Held, Revision, Violation
 from reconciler.model.flow import ObjectRef, Plan, Result
 from reconciler.model.operations import Ending, Sleeping
@@ -90,6 +91,7 @@ class Report(Struct, frozen=True):
     sleep: Sleeping | None = None
     woke: float = 0.0
     ending: Ending | None = None
+    backups: Backups | None = None
 
 
 class SourceReport(Struct, frozen=True):

@@ -7,10 +7,23 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from reconciler.model import Authored, Held, LayerStatus, Link, Object, ObjectRef, Report, Sleeping, Violation
+from reconciler.model import (
+    Archive,
+    Authored,
+    Backups,
+    Held,
+    LayerStatus,
+    Link,
+    Object,
+    ObjectRef,
+    Report,
+    Sleeping,
+    Violation,
+)
 from reconciler.report.view import LASTING, MESSAGE, SHOWN, ClusterView, ConditionView, PlanView, SourceView, stamp
 
 ITEMS = 500  # lines of a consent; a longer one is approved by its digest alone
+LISTED = 50  # snapshots in a status
 Body = tuple[dict[str, Any], dict[str, Any]]
 
 
@@ -41,7 +54,24 @@ def operations(report: Report) -> dict[str, object]:
     told: dict[str, object] = {}
     if ending is not None:
         told = {"expiresAt": stamp(ending.at), **({"expiryWarning": ending.warned} if ending.warned else {})}
-    return {**told, **(_sleep(report.sleep) if report.sleep is not None else {})}
+    kept = {"backups": _backups(report.backups)} if report.backups is not None else {}
+    return {**told, **kept, **(_sleep(report.sleep) if report.sleep is not None else {})}
+
+
+def _backups(known: Backups) -> dict[str, object]:
+    run = known.running
+    shown: dict[str, object] = {"list": [_archive(one) for one in reversed(known.archives[-LISTED:])]}
+    running = {"running": f"{run.id}, {run.phase}, by {run.by}"} if run is not None else {}
+    return {**running, **({"problem": known.problem} if known.problem else {}), **shown}
+
+
+def _archive(one: Archive) -> dict[str, object]:
+    state = "Completed" if one.completed else "Failed"
+    url = f"{one.location.type}://{one.location.bucket}/{one.key}"
+    told = {"id": one.id, "time": stamp(one.at), "state": state, "url": url, "size": one.size, "keys": one.keys}
+    told |= {"sha256": one.sha256, "why": one.why, "commit": one.commit, "engine": one.engine}
+    told |= {"kubernetes": one.kubernetes}
+    return {key: value for key, value in told.items() if value}
 
 
 def _sleep(one: Sleeping) -> dict[str, object]:

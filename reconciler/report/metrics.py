@@ -55,6 +55,12 @@ class Metrics:
         self._asleep = Gauge(
             "nidus_cluster_asleep", "1 while the nested cluster sleeps", ["cluster"], registry=self.registry
         )
+        self._backup = Gauge(
+            "nidus_backup_completed_timestamp",
+            "When the newest whole snapshot was begun",
+            ["cluster"],
+            registry=self.registry,
+        )
         self._syncs = Counter(
             "nidus_source_syncs_total",
             "Syncs of a source, by what woke it",
@@ -91,6 +97,7 @@ class Metrics:
             self._transitions,
             self._ready,
             self._asleep,
+            self._backup,
             *self._used.values(),
         )
         self._leader = Gauge("nidus_leader", "1 while this process holds the Lease", registry=self.registry)
@@ -117,6 +124,9 @@ class Metrics:
         self._ready.labels(view.cluster).set(view.word == "Ready")
         self._asleep.labels(view.cluster).set(report.sleep is not None and report.sleep.asleep)
         self._passes.observe(seconds)
+        whole = [one.at for one in report.backups.archives if one.completed] if report.backups else []
+        if whole:
+            self._backup.labels(view.cluster).set(whole[-1])
         if report.woke:
             self._wakes.observe(report.woke)
         for result in report.results:

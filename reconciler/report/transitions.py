@@ -35,6 +35,7 @@ def between(before: ClusterView | None, after: Report) -> tuple[Transition, ...]
         *_word(known, after),
         *_sleep(known, after),
         *_expiry(known, after),
+        *_backups(known, after),
         *_layers(known, after),
         *_objects(known, after),
     )
@@ -68,6 +69,22 @@ def _expiry(before: ClusterView, after: Report) -> Iterable[Transition]:
         return
     message = f"{ending.told}, in less than {'an hour' if ending.warned == 'hour' else 'a day'}; nidus extend keeps it"
     yield Transition(after.cluster, str(after.revision), "Expires", message, warning=True)
+
+
+def _backups(before: ClusterView, after: Report) -> Iterable[Transition]:
+    """The snapshots that ended since, each told once."""
+    if after.backups is None:
+        return
+    shown = before.extra.get("backups")
+    listed = shown.get("list") if isinstance(shown, dict) else None
+    known = {one.get("id") for one in listed if isinstance(one, dict)} if isinstance(listed, list) else set()
+    for one in after.backups.archives if listed is not None else after.backups.archives[-1:]:
+        if one.id not in known:
+            told = (
+                f"snapshot {one.id}: {one.keys} keys, {one.size} bytes, read back whole" if one.completed else one.why
+            )
+            reason = "BackupCompleted" if one.completed else "BackupFailed"
+            yield Transition(after.cluster, str(after.revision), reason, told, warning=not one.completed)
 
 
 def _why(report: Report) -> str:

@@ -12,6 +12,7 @@ from reconciler import engine
 from reconciler.engine.overhead import ETCD_MEMBERS
 from reconciler.errors import few
 from reconciler.model import (
+    Backup,
     Ceilings,
     ControllerSpec,
     ControlPlane,
@@ -51,6 +52,15 @@ def check(cluster: NestedCluster, rules: Rules) -> Iterator[Told]:
         yield from _network_policy(ceilings)
     yield from _annotations(spec.expose.annotations, ceilings)
     yield from _synced(spec.sync.to_host, ceilings)
+    yield from _stores(spec.backup, ceilings)
+
+
+def _stores(backup: Backup | None, ceilings: Ceilings) -> Iterator[Told]:
+    if backup is not None and backup.location.endpoint not in ceilings.backup_endpoints:
+        asked = f"sends snapshots to {backup.location.endpoint[:100]}"
+        allowed = few(ceilings.backup_endpoints, _SHOWN) if ceilings.backup_endpoints else "none"
+        told = _told(asked, "backupEndpoints", allowed, "name one that it allows")
+        yield "/spec/backup/location/endpoint", Code.CEILING_BACKUP, *told
 
 
 def contradictions(spec: ControllerSpec) -> Iterator[Told]:

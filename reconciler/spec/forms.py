@@ -176,6 +176,7 @@ FORMS: Final[dict[str, Form]] = {
     "cron expression": Form(
         "not a time of a schedule: minute, hour, day of the month, month, day of the week", '"0 20 * * 1-5"', _nothing
     ),
+    "object store": Form("not the address of an object store", "https://s3.example.com", _nothing),
     "time zone": Form("not a time zone", "Europe/Berlin", _nothing),
     "name": Form(f"not a name: {_NAME}", "team-a", _names),
     "DNS name": Form(f"not a DNS name: parts of {_NAME}, between dots", "a.example.com", _hosts),

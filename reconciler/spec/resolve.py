@@ -59,6 +59,7 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
         *([document.cluster.spec.sleep] if document.cluster.spec.sleep else []),
         *([{"ttl": ttl}] if ttl else []),
     ]
+    operations += [document.cluster.spec.backup] if document.cluster.spec.backup else []
     signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason, *operations])
     return Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
 

@@ -39,6 +39,16 @@ def at(schedule: Sequence[SleepTurn], now: float) -> Turn:
     return Turn(asleep, since, _turns(entries, asleep, now))
 
 
+def last(expression: str, zone: str, now: float) -> float | None:
+    """The last time of a cron expression at or before `now`, None where there is none."""
+    return _last(expression, ZoneInfo(zone), now)
+
+
+def following(expression: str, zone: str, now: float) -> float | None:
+    """The next time after `now`."""
+    return next(_after(expression, ZoneInfo(zone), now), None)
+
+
 def wrong(expression: str) -> str:
     """Why this is not a time of a schedule, "" where it is one."""
     if len(expression.split()) != FIELDS:

@@ -11,12 +11,23 @@ from reconciler.spec.codes import Code
 def check(cluster: NestedCluster, rules: Rules) -> Iterator[tuple[str, Code, str, str]]:
     """(pointer, code, message, hint) of every mistake in the cluster's schedules and its ttl."""
     yield from _ttl(cluster.spec.deletion.ttl, rules)
+    yield from _backup(cluster)
     turns = cluster.spec.sleep.schedule if cluster.spec.sleep else ()
     for index, turn in enumerate(turns):
         place = f"/spec/sleep/schedule/{index}"
         yield from _time(f"{place}/sleep", turn.sleep)
         yield from _time(f"{place}/wake", turn.wake)
         yield from _zone(f"{place}/timezone", turn.timezone)
+
+
+def _backup(cluster: NestedCluster) -> Iterator[tuple[str, Code, str, str]]:
+    backup = cluster.spec.backup
+    if backup is not None and backup.schedule:
+        yield from _time("/spec/backup/schedule", backup.schedule)
+        yield from _zone("/spec/backup/timezone", backup.timezone)
+    if backup is not None and cluster.spec.control_plane.store.type == "etcd":
+        told = "the engine makes no snapshots of store etcd"
+        yield "/spec/backup", Code.ENGINE, told, "leave backup out, or make a cluster with store sqlite"
 
 
 def _ttl(ttl: str, rules: Rules) -> Iterator[tuple[str, Code, str, str]]:

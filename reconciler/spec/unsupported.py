@@ -8,7 +8,7 @@ _CLUSTER = (
     "spec/isolation/runtimeClass",
     "spec/sharedServices",
     "spec/access",
-    "spec/backup",
+    "spec/backup/beforeUpgrade",
     "spec/restoreFrom",
 )
 _PROFILE: tuple[str, ...] = ()
@@ -23,7 +23,10 @@ FIELDS: Final[dict[str, frozenset[str]]] = {
     "ControllerConfig": frozenset(_CONFIG),
 }
 VALUES: Final[dict[str, dict[str, frozenset[str]]]] = {
-    "NestedCluster": {"spec/expose/type": frozenset({"TLSRoute"})},
+    "NestedCluster": {
+        "spec/expose/type": frozenset({"TLSRoute"}),
+        "spec/backup/location/type": frozenset({"oci", "azure"}),
+    },
     "ClusterProfile": {},
     "ControllerConfig": {},
 }

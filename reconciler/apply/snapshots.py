@@ -1,0 +1,220 @@
+"""One step of a cluster's snapshots in a pass: ask the engine, look how far it is, copy its answer, remove the request (O7).
+
+What asks the engine is no desired object: it is made once, the engine changes it, and it ends. It is on record before it is made, carries
+no mark of ours, because an engine may not write what does, and goes by its UID. Archives are read and removed beside the passes.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from reconciler.archives import concealed
+from reconciler.assignment import Assignment, Facts, Outcome
+from reconciler.errors import ApiError, ErrorClass, LeaseLost, NidusError, Retry
+from reconciler.gather import Reader
+from reconciler.kube.client import Client
+from reconciler.model import (
+    Answer,
+    Archive,
+    Backup,
+    BackupRun,
+    Backups,
+    Errand,
+    Keys,
+    Object,
+    ObjectRef,
+    Record,
+    Report,
+    Target,
+    replace,
+)
+from reconciler.operations import Situation, backup
+
+CANCELLING = 60.0  # seconds for which the removal of a cluster waits for a snapshot under way
+NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
+
+
+class Ground(Struct, frozen=True):
+    """What a step works with. `up`: the control plane runs and answers."""
+
+    assignment: Assignment
+    record: Record
+    client: Client
+    up: bool
+    now: float
+
+    @property
+    def known(self) -> Backups:
+        return self.record.backups or Backups()
+
+
+class Stepped(Struct, frozen=True):
+    """What a step came to; `again` when to look, in seconds since the epoch."""
+
+    backups: Backups
+    errands: tuple[Errand, ...] = ()
+    again: float | None = None
+
+
+def concerned(assignment: Assignment) -> bool:
+    """Whether anything is to be done at all."""
+    known = assignment.state.record.backups
+    return backup.of(assignment.bundle) is not None or (known is not None and known.running is not None)
+
+
+def stepped(
+    assignment: Assignment, record: Record, report: Report, facts: Facts, reader: Reader, now: float
+) -> Stepped:
+    """One step after a pass. What fails there is told and tried again."""
+    asleep = report.sleep is not None and report.sleep.asleep
+    engine = next((one.name for one in assignment.bundle.layers if one.role == "engine"), "")
+    up = any(one.name == engine and one.state == "Current" for one in report.layers) and not asleep
+    try:
+        return step(Ground(assignment, record, reader.client(Target(facts.host.name)), up, now))
+    except LeaseLost:
+        raise
+    except NidusError as error:
+        return Stepped(replace(record.backups or Backups(), problem=error.told), again=now + 60.0)
+
+
+def told(outcome: Outcome, done: Stepped) -> Outcome:
+    """The outcome of a pass with that of its step."""
+    times = [at for at in (outcome.report.next_at, done.again) if at is not None]
+    report = replace(outcome.report, backups=done.backups, next_at=min(times, default=None))
+    return replace(outcome, report=report, errands=done.errands)
+
+
+def cancel(assignment: Assignment, facts: Facts, reader: Reader, now: float) -> None:
+    """Before the engine of a removed cluster goes, what it makes a snapshot for is taken back (D2). Raises Retry while it is not."""
+    tombstone, known = assignment.bundle.tombstone, assignment.state.record.backups
+    if tombstone is None or known is None or known.running is None or now > tombstone.due + CANCELLING:
+        return
+    client, namespace = reader.client(Target(facts.host.name)), assignment.bundle.namespace
+    if client.get(ObjectRef("", "Namespace", "", namespace)) is None:
+        return
+    ground = Ground(assignment, assignment.state.record, client, False, now)
+    _removed(ground, known.running)
+    if any(client.get(ref) is not None for ref in backup.refs_of(known.running, assignment.bundle)):
+        raise Retry("waits until the engine has cancelled the snapshot under way", reason="SnapshotUnderWay", after=2.0)
+
+
+def step(ground: Ground) -> Stepped:
+    """One step. Raises ApiError where the host refuses it; the next pass does it."""
+    asks, known = backup.of(ground.assignment.bundle), ground.known
+    if asks is None:
+        return _stopped(ground, known)
+    keys = backup.keys_of(ground.client.get(_secret(ground, asks)))
+    if keys is None:
+        told = NO_KEYS.format(asks.credentials, ground.assignment.bundle.namespace)
+        return Stepped(replace(known, problem=told), again=ground.now + 60.0)
+    known = _answered(ground, replace(known, problem=""), asks, keys)
+    begun = _begun(ground, known, asks)
+    if begun.running is not None:
+        return _under_way(ground, begun, asks, keys)
+    errands = tuple(_errand(ground, one, "remove", keys) for one in backup.surplus(begun, asks, ground.now))
+    return Stepped(begun, errands, backup.next_at(asks, ground.now))
+
+
+def _secret(ground: Ground, asks: Backup) -> ObjectRef:
+    return ObjectRef("", "Secret", ground.assignment.bundle.namespace, asks.credentials)
+
+
+def _stopped(ground: Ground, known: Backups) -> Stepped:
+    """Snapshots left the document: what is under way is taken back, what was made stays where it is."""
+    if known.running is not None:
+        _removed(ground, known.running)
+    return Stepped(replace(known, running=None, problem=""))
+
+
+def _answered(ground: Ground, known: Backups, asks: Backup, keys: Keys) -> Backups:
+    """With what was done beside the passes since the last one."""
+    for name, answer in ground.assignment.answers.items():
+        run = known.running
+        if answer.does == "read" and run is not None and run.id == name and run.phase == "reading":
+            known = _read(known, run, asks, ground.record, answer)
+        elif answer.does == "remove" and not answer.why:  # what retention took
+            known = replace(known, archives=tuple(one for one in known.archives if one.id != name))
+        elif answer.does == "remove":
+            known = replace(known, problem=f"snapshot {name} could not be removed: {concealed(answer.why, keys)}")
+    return known
+
+
+def _read(known: Backups, run: BackupRun, asks: Backup, record: Record, answer: Answer) -> Backups:
+    fields: dict[str, Any] = {"completed": not answer.why, "why": answer.why}
+    fields |= {"size": answer.size, "keys": answer.keys, "sha256": answer.sha256}
+    return backup.ended(known, run, asks.location, record, **fields)
+
+
+def _begun(ground: Ground, known: Backups, asks: Backup) -> Backups:
+    if known.running is not None or not ground.up:
+        return known
+    assignment = ground.assignment
+    record = replace(ground.record, backups=known)
+    run = backup.due(Situation(assignment.bundle, record, assignment.requests, ground.now), asks)
+    return known if run is None else replace(known, running=run, handled=ground.now)
+
+
+def _under_way(ground: Ground, known: Backups, asks: Backup, keys: Keys) -> Stepped:
+    run = known.running
+    assert run is not None
+    soon = ground.now + backup.LOOK
+    if run.phase == "noted" and ground.record.backups is not None and ground.record.backups.running == run:
+        return Stepped(replace(known, running=_sent(ground, run, asks, keys)), again=soon)
+    if run.phase == "noted":
+        return Stepped(known, again=ground.now)  # it is on record first
+    if run.phase == "reading":
+        _removed(ground, run)  # its answer is on record
+        return Stepped(known, (_errand(ground, _archive(run, asks), "read", keys),), ground.now + 60.0)
+    return _looked(ground, known, run, asks, keys)
+
+
+def _sent(ground: Ground, run: BackupRun, asks: Backup, keys: Keys) -> BackupRun:
+    """The request at the engine: the Secret first. One that is there already is ours of a pass that was cut."""
+    bundle = ground.assignment.bundle
+    uid = ""
+    for one in backup.request_of(run, bundle, asks.location, keys, ground.record.versions):
+        uid = _made(ground.client, one)
+    return replace(run, phase="sent", uid=uid)
+
+
+def _made(client: Client, one: Object) -> str:
+    try:
+        return str(client.create(one)["metadata"]["uid"])
+    except ApiError as error:
+        if error.kind is not ErrorClass.RACED:
+            raise
+    ref = ObjectRef("", str(one["kind"]), one["metadata"]["namespace"], one["metadata"]["name"])
+    there = client.get(ref)
+    return str(there["metadata"]["uid"]) if there is not None else ""
+
+
+def _looked(ground: Ground, known: Backups, run: BackupRun, asks: Backup, keys: Keys) -> Stepped:
+    _, ref = backup.refs_of(run, ground.assignment.bundle)
+    live = ground.client.get(ref)
+    phase, message = backup.answer_of(live) if live is not None else ("Failed", "its request is gone")
+    if phase == "Completed":
+        return Stepped(replace(known, running=replace(run, phase="reading")), again=ground.now)
+    late = ground.now - run.at > backup.LONGEST
+    if phase in backup.ENDED or late:
+        why = message or (f"the engine took longer than {backup.LONGEST:.0f} s" if late else f"the engine says {phase}")
+        _removed(ground, run)
+        over = backup.ended(known, run, asks.location, ground.record, completed=False, why=concealed(why, keys))
+        return Stepped(over, again=ground.now)
+    return Stepped(known, again=ground.now + backup.LOOK)
+
+
+def _removed(ground: Ground, run: BackupRun) -> None:
+    """Our objects of a request go: each by the UID it has, the ConfigMap only if it is the one we made."""
+    for ref in backup.refs_of(run, ground.assignment.bundle):
+        live = ground.client.get(ref)
+        uid = str(live["metadata"]["uid"]) if live is not None else ""
+        if uid and (ref.kind != "ConfigMap" or run.uid in ("", uid)):
+            ground.client.delete(ref, uid)
+
+
+def _archive(run: BackupRun, asks: Backup) -> Archive:
+    return Archive(run.id, run.key, asks.location, run.at, completed=False)
+
+
+def _errand(ground: Ground, one: Archive, does: Any, keys: Keys) -> Errand:
+    return Errand(ground.assignment.bundle.cluster, one.id, does, one.location, one.key, keys)

@@ -1,0 +1,62 @@
+"""What is done at object stores beside the passes: a pass never waits for the network (O7)."""
+
+import queue
+import threading
+from collections.abc import Callable
+
+from reconciler import archives
+from reconciler.controller.border import contained
+from reconciler.errors import NidusError
+from reconciler.model import Answer, Errand
+
+AT_ONCE = 2  # errands of all clusters
+Key = tuple[str, str, str]
+
+
+class Errands:
+    """Each errand is done once, however often a pass asks for it, until its answer was taken. `woken` is called with the cluster of
+    one that ended. Its threads begin with the first errand and end with the process."""
+
+    def __init__(self, woken: Callable[[str], None], run: Callable[[Errand], Answer] = archives.run) -> None:
+        self._woken, self._run = woken, run
+        self._lock = threading.Lock()
+        self._under_way: set[Key] = set()
+        self._answers: dict[str, dict[str, Answer]] = {}
+        self._waiting: queue.SimpleQueue[Errand] = queue.SimpleQueue()
+        self._threads = 0
+
+    def ask(self, errands: tuple[Errand, ...]) -> None:
+        for one in errands:
+            with self._lock:
+                if _key(one) in self._under_way or one.id in self._answers.get(one.cluster, {}):
+                    continue
+                self._under_way.add(_key(one))
+                begin, self._threads = self._threads < AT_ONCE, min(AT_ONCE, self._threads + 1)
+            self._waiting.put(one)
+            if begin:
+                threading.Thread(target=self._work, name="errand", daemon=True).start()
+
+    def take(self, cluster: str) -> dict[str, Answer]:
+        """The answers for a cluster, by the snapshot they are about; they are given once."""
+        with self._lock:
+            return self._answers.pop(cluster, {})
+
+    def _work(self) -> None:
+        while True:
+            self._do(self._waiting.get())
+
+    def _do(self, one: Errand) -> None:
+        answer = Answer(one.does, "a bug, told in the log")
+        try:
+            with contained("errand", one.cluster):
+                answer = self._run(one)
+        except NidusError:
+            pass
+        with self._lock:
+            self._under_way.discard(_key(one))
+            self._answers.setdefault(one.cluster, {})[one.id] = answer
+        self._woken(one.cluster)
+
+
+def _key(one: Errand) -> Key:
+    return one.cluster, one.id, one.does

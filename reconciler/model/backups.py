@@ -1,0 +1,81 @@
+"""Snapshots of a cluster's store: what is under way, what there is, and what is done beside the passes (O7)."""
+
+import dataclasses
+from typing import Literal
+
+from msgspec import Struct
+
+from reconciler.model.documents import Location
+
+
+class BackupRun(Struct, frozen=True):
+    """A snapshot under way. `phase`: noted (on record, not sent yet), sent (the engine has it), reading (the archive is read back).
+
+    `at` in seconds since the epoch; `key` names the archive in its bucket; `uid` is that of the request's ConfigMap.
+    """
+
+    id: str
+    key: str
+    at: float
+    by: str
+    phase: Literal["noted", "sent", "reading"] = "noted"
+    uid: str = ""
+
+
+class Archive(Struct, frozen=True):
+    """A snapshot that ended. Only one that was read back whole is `completed`: `size` in bytes, `keys` in it, `sha256` in hex. `why` it
+    failed else. The versions and the commit are those of its time."""
+
+    id: str
+    key: str
+    location: Location
+    at: float
+    completed: bool
+    why: str = ""
+    size: int = 0
+    keys: int = 0
+    sha256: str = ""
+    engine: str = ""
+    kubernetes: str = ""
+    commit: str = ""
+
+
+class Backups(Struct, frozen=True):
+    """What is on record of a cluster's snapshots: the one under way, those that ended, oldest first; `handled`: up to when requests
+    and schedule are answered, in seconds since the epoch; `problem`: why none can be made or removed now."""
+
+    running: BackupRun | None = None
+    archives: tuple[Archive, ...] = ()
+    handled: float = 0.0
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Keys:
+    """The credentials of an object store."""
+
+    access: str
+    secret: str = dataclasses.field(repr=False)
+    token: str = dataclasses.field(default="", repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Errand:
+    """Something to do at an object store, for a cluster's snapshot `id`."""
+
+    cluster: str
+    id: str
+    does: Literal["read", "remove"]
+    location: Location
+    key: str
+    keys: Keys
+
+
+class Answer(Struct, frozen=True):
+    """How an errand ended: `why` it failed, "" where it did not."""
+
+    does: str
+    why: str = ""
+    size: int = 0
+    keys: int = 0
+    sha256: str = ""

@@ -1,0 +1,108 @@
+"""Archives of snapshots are read back whole, from a real S3 server on the loopback: what is cut, damaged or too large is none (O7)."""
+
+import gzip
+import io
+import tarfile
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reconciler import archives
+from reconciler.model import Errand, Keys, Location, replace
+from tests.object_store import ObjectStore, archive
+
+KEYS = Keys("access-key", "secret-key-0123456789")
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    made = ObjectStore("backups")
+    yield made
+    made.close()
+
+
+def errand(store: ObjectStore, key: str, does: Any = "read") -> Errand:
+    return Errand("a", "1", does, Location("s3", "backups", store.url), key, KEYS)
+
+
+def read(store: ObjectStore, data: bytes) -> archives.Answer:
+    store.put("k", data)
+    return archives.run(errand(store, "k"))
+
+
+def test_a_whole_archive_is_counted(store: ObjectStore) -> None:
+    data = archive({f"/registry/configmaps/a/{number}": b"x" * number for number in range(700)})
+    found = read(store, data)
+    assert (found.why, found.keys, found.size) == ("", 700, len(data))
+    assert len(found.sha256) == 64
+
+
+@pytest.mark.parametrize("left", [0.0, 0.3, 0.9, 0.999])
+def test_a_cut_archive_is_none(store: ObjectStore, left: float) -> None:
+    data = archive({f"/registry/{number}": bytes(100) for number in range(500)})
+    assert "cut short" in read(store, data[: int(len(data) * left)]).why
+
+
+def test_a_tar_that_was_cut_and_then_closed_cleanly_is_none(store: ObjectStore) -> None:
+    """What an engine does that fails to list its store: the gzip ends as it should (vCluster before 0.37)."""
+    plain = gzip.decompress(archive({f"/registry/{number}": bytes(900) for number in range(50)}))
+    assert "cut short" in read(store, gzip.compress(plain[:20_000])).why
+
+
+WRONG: dict[str, bytes] = {
+    "no gzip": b"<html>not found</html>",
+    "no tar": gzip.compress(b"hello" * 1000),
+    "no key": archive({}),
+    "a flipped byte": archive({"/registry/a": b"a" * 5000})[:-6] + b"\0\0\0\0\0\0",
+}
+
+
+@pytest.mark.parametrize("name", sorted(WRONG))
+def test_what_is_no_snapshot_is_none(store: ObjectStore, name: str) -> None:
+    assert read(store, WRONG[name]).why != ""
+
+
+def test_long_names_and_large_sizes_are_read_by_their_headers() -> None:
+    found = archives.counted([archive({f"/registry/{'a' * 300}/{n}": b"1" for n in range(3)})])
+    assert found.keys == 3
+
+
+def test_what_unpacks_to_too_much_is_refused_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "LARGEST", 64 << 20)
+    data = archive({"/registry/a": bytes(200 << 20)})
+    tracemalloc.start()
+    with pytest.raises(Exception, match="unpacks to more"):
+        archives.counted([data])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_what_is_not_there_is_told_and_no_credential_with_it(store: ObjectStore) -> None:
+    found = archives.run(errand(store, "missing"))
+    assert found.why and KEYS.secret not in found.why and KEYS.access not in found.why
+    assert archives.concealed(f"403 for {KEYS.access} {KEYS.secret}", KEYS) == "403 for (credential) (credential)"
+    assert KEYS.secret not in repr(errand(store, "k"))
+
+
+def test_a_store_that_is_not_there_is_told(store: ObjectStore) -> None:
+    away = replace(errand(store, "k").location, endpoint="http://127.0.0.1:9")
+    found = archives.run(Errand("a", "1", "read", away, "k", KEYS))
+    assert found.why
+
+
+def test_removing_twice_is_well(store: ObjectStore) -> None:
+    store.put("k", b"1")
+    assert archives.run(errand(store, "k", "remove")).why == ""
+    assert store.names() == []
+    assert archives.run(errand(store, "k", "remove")).why == ""
+
+
+def test_the_reader_is_held_to_tarfile() -> None:
+    data = archive({f"/registry/{'n' * (number % 240)}/{number}": bytes(number * 7 % 2000) for number in range(400)})
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as opened:
+        files = [one for one in opened if one.isfile() and not one.name.lstrip("/").startswith("vcluster/snapshot/")]
+    pieces = [data[at : at + 777] for at in range(0, len(data), 777)]
+    assert archives.counted(pieces).keys == len(files) == 400

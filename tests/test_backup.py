@@ -1,0 +1,343 @@
+"""Snapshots in whole passes: asked of the engine as it expects, read back from a real object store, kept and removed (O7, O10)."""
+
+import base64
+import queue
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from reconciler.controller.errands import Errands
+from reconciler.inventory import requests
+from reconciler.model import Backups, Ceilings, replace
+from tests.object_store import ObjectStore, archive
+from tests.passes import HOME, RULES, START, Fleet, cluster, config_map, pack, profile
+
+LABEL = "vcluster.loft.sh/snapshot-request"
+FINALIZER = "vcluster.loft.sh/snapshot-controller"
+SECRET = "very-secret-0123456789"
+HOUR, DAY = 3600.0, 86400.0
+HOME_A = "vcluster-a"
+WHOLE = {f"/registry/configmaps/web/{number}": b"data" for number in range(12)}
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    made = ObjectStore("backups")
+    yield made
+    made.close()
+
+
+class Engine:
+    """The engine's part of the contract, as it is told: it reads the request, uploads, and says how that ended."""
+
+    def __init__(self, fleet: Fleet, store: ObjectStore) -> None:
+        self.fleet, self.store = fleet, store
+
+    def request(self) -> dict[str, Any]:
+        found = [one for one in self.fleet.host.objects("", "ConfigMap", HOME_A) if LABEL in _labels(one)]
+        assert len(found) == 1
+        return found[0]
+
+    def options(self) -> dict[str, Any]:
+        secret = self.fleet.host.get("", "Secret", HOME_A, self.request()["metadata"]["name"])
+        assert secret is not None
+        found: dict[str, Any] = msgspec.json.decode(base64.b64decode(secret["data"]["snapshotOptions"]))
+        return found
+
+    def says(self, phase: str, message: str = "", *, holds: bool = False) -> None:
+        live = self.request()
+        asked = msgspec.json.decode(live["data"]["snapshotRequest"])
+        asked["status"] = {"phase": phase, **({"error": {"message": message}} if message else {})}
+        data = {"snapshotRequest": msgspec.json.encode(asked).decode()}
+        metadata = {**live["metadata"], "finalizers": [FINALIZER] if holds else []}
+        self.fleet.host.put({**live, "metadata": metadata, "data": data}, manager="vcluster")
+
+    def completes(self, data: bytes | None = None) -> None:
+        options = self.options()
+        if data != b"":
+            self.store.put(options["s3"]["key"], archive(WHOLE) if data is None else data)
+        self.says("Completed")
+        self.fleet.host.delete("", "Secret", HOME_A, self.request()["metadata"]["name"])
+
+
+def _labels(one: dict[str, Any]) -> dict[str, str]:
+    return dict(one["metadata"].get("labels") or {})
+
+
+class Scene:
+    """A Ready cluster with credentials in its host namespace. `ended` has the cluster of each errand that ended."""
+
+    def __init__(self, store: ObjectStore, **backup: Any) -> None:
+        for name in store.names():
+            store.remove(name)
+        self.store, self.backup = store, backup
+        self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        ceilings = Ceilings(backup_endpoints=(store.url,))
+        self.fleet = Fleet(replace(RULES, ceilings=ceilings), errands=Errands(self.ended.put))
+        self.engine = Engine(self.fleet, store)
+        self.push()
+        self.fleet.run()
+        data = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": SECRET}
+        meta = {"name": "keys", "namespace": HOME_A}
+        self.fleet.host.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
+
+    def push(self, **more: Any) -> None:
+        location = {"type": "s3", "bucket": "backups", "endpoint": self.store.url, "prefix": "teams"}
+        backup = {"location": location, "credentials": "keys", **self.backup}
+        packs = profile(pack("base", config_map("greeting", text="one")))
+        self.fleet.push({"p.yaml": packs, "a.yaml": cluster("a", backup=backup, **more)})
+
+    def ask(self) -> None:
+        """`nidus backup a`."""
+        end = datetime.fromtimestamp(START + self.fleet.now + DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        spec = {"kind": "backup", "who": "ann", "cluster": "a", "expires": end}
+        meta = {"name": f"backup-{self.fleet.now}", "namespace": HOME}
+        self.fleet.host.put({"apiVersion": requests.API, "kind": "Request", "metadata": meta, "spec": spec})
+        self.fleet.unheard = True
+        self.look()
+
+    def look(self, seconds: float = 3.0) -> None:
+        self.fleet.queue.add("a")
+        self.fleet.run(seconds=seconds)
+
+    def settle(self) -> None:
+        """An errand ended; the pass that it wakes."""
+        self.fleet.queue.add(self.ended.get(timeout=60))
+        self.fleet.run(seconds=3.0)
+
+    @property
+    def known(self) -> Backups:
+        state = self.fleet.state("a")
+        assert state is not None and state.record.backups is not None
+        return state.record.backups
+
+    @property
+    def told(self) -> dict[str, Any]:
+        found: Any = self.fleet.reporter.clusters["a"].extra["backups"]
+        return dict(found)
+
+    def made(self, data: bytes | None = None) -> None:
+        """One snapshot from asking to its end."""
+        self.fleet.now += 61.0
+        self.ask()
+        self.engine.completes(data)
+        self.look(10.0)
+        self.settle()
+
+    def requests(self) -> list[str]:
+        """What is left of requests for snapshots."""
+        kinds = ("Secret", "ConfigMap")
+        found = [one for kind in kinds for one in self.fleet.host.objects("", kind, HOME_A) if LABEL in _labels(one)]
+        return [one["kind"] for one in found]
+
+
+@pytest.fixture
+def scene(store: ObjectStore) -> Iterator[Scene]:
+    made = Scene(store)
+    yield made
+    made.fleet.close()
+
+
+def test_it_is_asked_as_the_engine_expects(scene: Scene) -> None:
+    scene.ask()
+    asked, options = scene.engine.request(), scene.engine.options()
+    name = asked["metadata"]["name"]
+    assert name.startswith("a-snapshot-request-")
+    labels = {LABEL: "", "vcluster.loft.sh/vcluster-namespace": HOME_A, "vcluster.loft.sh/vcluster-name": "a"}
+    assert _labels(asked) == labels
+    secret = scene.fleet.host.get("", "Secret", HOME_A, name)
+    assert secret is not None and _labels(secret) == labels
+    assert int(secret["metadata"]["resourceVersion"]) < int(asked["metadata"]["resourceVersion"])
+    body = msgspec.json.decode(asked["data"]["snapshotRequest"])
+    assert body["metadata"]["name"] == name and body["status"] == {}
+    assert body["spec"]["url"] == f"s3://backups/{options['s3']['key']}"
+    assert options["s3"]["key"].startswith("teams/a/")
+    assert (options["type"], options["s3"]["secret-access-key"], options["s3"]["force-path-style"]) == (
+        "s3",
+        SECRET,
+        True,
+    )
+    assert (options["release"]["releaseName"], options["release"]["releaseNamespace"]) == ("a", HOME_A)
+    assert msgspec.json.decode(base64.b64decode(options["release"]["values"]))["controlPlane"]
+
+
+def test_completed_counts_once_it_was_read_back(scene: Scene) -> None:
+    scene.ask()
+    assert scene.told["running"].endswith("sent, by request of ann")
+    scene.engine.completes()
+    scene.look(10.0)
+    assert "list" in scene.told and scene.told["list"] == []
+    assert scene.requests() == []
+    scene.settle()
+    (one,) = scene.known.archives
+    assert (one.completed, one.keys, one.engine, one.kubernetes) == (True, 12, "0.36.1", "v1.36.0")
+    assert scene.store.names() == [one.key] and len(one.sha256) == 64
+    shown = scene.told["list"][0]
+    assert (shown["state"], shown["keys"], shown["id"]) == ("Completed", 12, one.id)
+    assert one.commit and one.commit[:7] in one.id
+    assert "nidus_backup_completed_timestamp{" in scene.fleet.reporter.metrics.text().decode()
+
+
+@pytest.mark.parametrize("left", [0, 100])
+def test_completed_by_its_word_and_cut_at_the_store_failed(scene: Scene, left: int) -> None:
+    scene.made(archive(WHOLE)[:left] if left else b"")
+    (one,) = scene.known.archives
+    assert (one.completed, one.keys) == (False, 0) and one.why
+    assert scene.told["list"][0]["state"] == "Failed"
+
+
+@pytest.mark.parametrize("phase", ["Failed", "PartiallyFailed", "Canceled"])
+def test_what_the_engine_could_not_make_failed(scene: Scene, phase: str) -> None:
+    scene.ask()
+    scene.engine.says(phase, f"denied for {SECRET}")
+    scene.look(10.0)
+    (one,) = scene.known.archives
+    assert (one.completed, one.why) == (False, "denied for (credential)")
+    assert scene.requests() == []
+
+
+def test_one_that_hangs_is_given_up_and_the_next_is_another(scene: Scene) -> None:
+    scene.ask()
+    scene.engine.says("CreatingEtcdBackup")
+    scene.fleet.now += HOUR + 60
+    scene.look(10.0)
+    assert "took longer" in scene.known.archives[0].why
+    scene.made()
+    assert [one.completed for one in scene.known.archives] == [False, True]
+    assert len({one.key for one in scene.known.archives}) == 2
+
+
+def test_no_secret_is_told_anywhere(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.made()
+    scene.fleet.close()
+    kept = [one for kind in ("ConfigMap",) for one in scene.fleet.host.objects("", kind)]
+    kept += scene.fleet.host.objects("nidus.dev", "NestedCluster") + scene.fleet.host.objects("events.k8s.io", "Event")
+    assert SECRET not in str(kept)
+    printed = capsys.readouterr()
+    assert SECRET not in printed.out + printed.err
+
+
+def test_a_second_look_makes_no_second_snapshot(scene: Scene) -> None:
+    scene.made()
+    before = scene.known
+    for _ in range(3):
+        scene.look()
+    scene.fleet.restart()
+    scene.look()
+    assert (scene.known, scene.requests()) == (before, [])
+
+
+def test_a_process_that_ends_in_between_goes_on(scene: Scene) -> None:
+    scene.ask()
+    scene.fleet.restart()
+    scene.look()
+    scene.engine.completes()
+    scene.look(10.0)
+    scene.ended.get(timeout=60)  # its answer dies with the process
+    scene.fleet.errands = Errands(scene.ended.put)
+    scene.fleet.restart()
+    scene.look(10.0)
+    scene.settle()
+    assert [one.completed for one in scene.known.archives] == [True]
+
+
+def test_retention_removes_what_the_record_lists_and_nothing_else(store: ObjectStore) -> None:
+    scene = Scene(store, retention={"keep": 2})
+    store.put("teams/a/20200101T000000-foreign.tar.gz", b"of somebody else")
+    for _ in range(3):
+        scene.made()
+    first = scene.known.archives[0]
+    scene.settle()
+    assert [one.id for one in scene.known.archives if one.completed] == [one.id for one in scene.known.archives]
+    assert len(scene.known.archives) == 2
+    assert first.key not in store.names() and "teams/a/20200101T000000-foreign.tar.gz" in store.names()
+    scene.fleet.close()
+
+
+def test_old_ones_go_and_the_newest_whole_one_stays(store: ObjectStore) -> None:
+    scene = Scene(store, retention={"keep": 9, "period": "2d"})
+    scene.made()
+    scene.made()
+    scene.fleet.now += 5 * DAY
+    scene.look(10.0)
+    scene.settle()
+    assert len(scene.known.archives) == 1
+    assert store.names() == [scene.known.archives[0].key]
+    scene.fleet.close()
+
+
+def at_schedule(store: ObjectStore) -> Scene:
+    when = datetime.fromtimestamp(START + 2 * HOUR + 60, UTC)
+    return Scene(store, schedule=f"{when.minute} {when.hour} * * *")
+
+
+def test_its_schedule_makes_one(store: ObjectStore) -> None:
+    scene = at_schedule(store)
+    assert scene.known.running is None
+    scene.fleet.now = 2 * HOUR + 120
+    scene.look()
+    assert scene.told["running"].endswith("by schedule")
+    scene.engine.completes()
+    scene.look(10.0)
+    scene.settle()
+    assert [one.completed for one in scene.known.archives] == [True]
+    scene.fleet.close()
+
+
+def test_one_missed_by_sleep_is_made_once_after_waking(store: ObjectStore) -> None:
+    scene = at_schedule(store)
+    scene.push(sleep={"state": "Asleep"})
+    scene.fleet.run()
+    scene.fleet.now = 3 * HOUR
+    scene.look()
+    assert (scene.fleet.word("a"), scene.known.running, scene.requests()) == ("Asleep", None, [])
+    scene.push()
+    scene.fleet.run()
+    scene.look()
+    assert scene.told["running"].endswith("by schedule")
+    scene.engine.completes()
+    scene.look(10.0)
+    scene.settle()
+    scene.look()
+    assert len(scene.known.archives) == 1
+    scene.fleet.close()
+
+
+def test_without_credentials_it_is_said(scene: Scene) -> None:
+    scene.fleet.host.delete("", "Secret", HOME_A, "keys")
+    scene.ask()
+    assert scene.told["problem"] == ("Secret keys in vcluster-a has no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    assert scene.fleet.word("a") == "Ready"
+
+
+def test_an_object_store_that_the_operator_does_not_list_is_a_mistake(scene: Scene) -> None:
+    scene.backup["location"] = {"type": "s3", "bucket": "backups", "endpoint": "http://169.254.169.254"}
+    scene.push()
+    scene.fleet.run()
+    assert scene.fleet.word("a") == "Invalid"
+    assert "NID183" in scene.fleet.condition("a", "Stalled").message
+
+
+def test_store_etcd_has_no_snapshots(scene: Scene) -> None:
+    scene.push(controlPlane={"store": {"type": "etcd"}})
+    scene.fleet.run()
+    assert "no snapshots of store etcd" in str(scene.fleet.condition("a", "Stalled").message)
+
+
+def test_before_a_removed_engine_goes_its_snapshot_is_taken_back(scene: Scene) -> None:
+    """Else the engine's own finalizer would keep the namespace for ever (D2, D5)."""
+    scene.push(deletion={"policy": "Delete", "grace": "0s"})
+    scene.fleet.run()
+    scene.ask()
+    scene.engine.says("CreatingEtcdBackup", holds=True)
+    packs = profile(pack("base", config_map("greeting", text="one")))
+    scene.fleet.push({"p.yaml": packs, "b.yaml": cluster("b")})
+    scene.fleet.run(seconds=1.0)
+    assert scene.fleet.host.get("apps", "StatefulSet", HOME_A, "a") is not None
+    assert "deletionTimestamp" in scene.engine.request()["metadata"]
+    scene.engine.says("Canceled")
+    scene.fleet.run()
+    assert scene.fleet.host.get("", "Namespace", "", HOME_A) is None
