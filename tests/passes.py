@@ -325,7 +325,8 @@ class Fleet:
     def _target(self, target: Target, bundle: Bundle) -> Client:
         if target.nested in self.bugs:
             raise RuntimeError("a bug")
-        runs = self.host.get("apps", "StatefulSet", bundle.namespace, bundle.cluster) is not None
+        engine = self.host.get("apps", "StatefulSet", bundle.namespace, bundle.cluster)
+        runs = engine is not None and engine["spec"].get("replicas", 1) > 0
         if target.nested not in self.nested or target.nested in self.down or not runs:
             raise ApiError(ErrorClass.TRANSIENT, f"{target.nested} refused the connection")
         return self._client(self.nested[target.nested])

@@ -313,6 +313,10 @@ def forwards() -> set[threading.Thread]:
     return {one for one in threading.enumerate() if one.name.startswith("forward-")}
 
 
+def watching() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if one.name.startswith(f"watch-{TARGET}")}
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -336,7 +340,9 @@ def test_a_bug_met_by_a_nested_watch_is_told_and_the_watch_goes_on(
         assert str(TARGET) in what
         assert isinstance(error, KeyError)
         eventually(lambda: woken.qsize() > 1)
+        assert watching()
         stop()
+        eventually(lambda: not watching())  # it ends with its cluster
         targets.forget_all()
 
 

@@ -40,7 +40,8 @@ WATCHES = ANY | {"closed": CLOSED, "silent": SILENT}
 EVERY_FORM = frozenset(WRITES | LISTS | WATCHES)
 EVERY_VERB = {
     ("get", "host"), ("list", "host"), ("watch", "host"), ("discover", "host"), ("apply", "host"), ("create", "host"),
-    ("replace", "host"), ("get", "nested"), ("discover", "nested"), ("apply", "nested"), ("delete", "nested"),
+    ("replace", "host"), ("get", "nested"), ("list", "nested"), ("watch", "nested"), ("discover", "nested"), ("apply", "nested"),
+    ("delete", "host"), ("delete", "nested"),
 }  # fmt: skip
 
 

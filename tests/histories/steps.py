@@ -13,7 +13,7 @@ MAPS = ("one", "two", "three", "four", "five")
 ZONE = {"apiVersion": "zones.example/v1", "kind": "Zone", "metadata": {"name": "eu"}, "spec": {"region": "north"}}
 KINDS = (
     "value", "value", "map", "map", "cluster", "cluster", "pack", "broken", "edit", "delete", "restart", "kill", "kill",
-    "time", "approve", "suspend", "outage", "versions",
+    "time", "approve", "suspend", "outage", "versions", "sleep", "wake",
 )  # fmt: skip
 
 Step = tuple[str, Any]
@@ -73,6 +73,8 @@ def _step(kind: str, rng: random.Random, wanted: Wanted) -> list[Step]:
             return [("push", (files, None)), ("run", rng.randint(0, 10)), _push(wanted)]
         case "edit" | "delete":
             return [(kind, (rng.choice((*NAMES, "z")), rng.choice(("keep", *MAPS))))]
+        case "sleep" | "wake":
+            return [(kind, rng.choice((*NAMES, "z")))]
         case "suspend":
             name = rng.choice((*NAMES, "z"))
             return [("suspend", name), ("run", rng.randint(0, 10)), ("resume", name)]

@@ -95,6 +95,7 @@ class Story:
         self.fleet.deaf.clear()
         for name in sorted(self.fleet.registry.names()):
             self.fleet.ask("resume", name)
+            self.fleet.ask("wake", name)
         if self.fleet.rules is not self.rules:
             self.versions(0)
 
@@ -147,6 +148,12 @@ class Story:
 
     def resume(self, name: str) -> None:
         self._alive(lambda: self.fleet.ask("resume", name))
+
+    def sleep(self, name: str) -> None:
+        self._alive(lambda: self.fleet.ask("sleep", name))
+
+    def wake(self, name: str) -> None:
+        self._alive(lambda: self.fleet.ask("wake", name))
 
     def time(self, seconds: int) -> None:
         self.fleet.now += seconds
