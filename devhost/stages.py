@@ -55,6 +55,13 @@ def documents() -> list[Stage]:
             [_IS_RUNNING, _OF_A_JOB, _behaves("NotIn", "crash-looping", "never-ready")],
             _COMPLETED,
         ),
+        # An engine makes the pods of its tenants itself: on the host only a label says that a Job inside asked for one.
+        _stage(
+            "pod-complete-inside",
+            "Pod",
+            [_IS_RUNNING, _OF_A_JOB_INSIDE, _behaves("NotIn", "crash-looping", "never-ready")],
+            _COMPLETED,
+        ),
         _body("pod-delete", "Pod", [_rule(".metadata.deletionTimestamp", "Exists")], {"delete": True}),
     ]
 
@@ -97,6 +104,7 @@ def _asked_delay() -> dict[str, Any]:
 _IS_PENDING = _rule(".status.phase", "In", "Pending")
 _IS_RUNNING = _rule(".status.phase", "In", "Running")
 _OF_A_JOB = _rule(".metadata.ownerReferences.[].kind", "In", "Job")
+_OF_A_JOB_INSIDE = _rule('.metadata.labels["batch.kubernetes.io/job-name"]', "Exists")
 
 _NODE_CONDITIONS = """\
 conditions:

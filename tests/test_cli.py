@@ -123,7 +123,7 @@ def test_every_verb_has_examples_and_exit_codes(verb: str) -> None:
 def test_words_that_stand_for_others_are_in_capitals(verb: str) -> None:
     """`NAME` is to be replaced, `name` would be typed as it is."""
     usage_ = nidus(verb, "--help").stdout.partition("\n\n")[0]
-    words = re.sub(r"\[-.*?\]|\{.*?\}", "", usage_.partition(f"nidus {verb}")[2], flags=re.DOTALL)
+    words = re.sub(r"\[-.*?\]|\{.*?\}|--[a-z]+ ", "", usage_.partition(f"nidus {verb}")[2], flags=re.DOTALL)
     assert words == words.upper()
 
 

@@ -113,7 +113,7 @@ EFFECTS: dict[str, tuple[ClusterSpec, ClusterSpec]] = {
         )
     },
 }
-NOT_THE_ENGINES = {"description", "host", "profiles", "namespaces", "suspend", "deletion"}
+NOT_THE_ENGINES = {"description", "host", "profiles", "namespaces", "suspend", "sleep", "deletion"}
 
 
 def leaves(kind: Any, prefix: str) -> set[str]:

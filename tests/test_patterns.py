@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 SECONDS = 1.0  # of processor time for one string of 100 KB: a linear pattern takes a few milliseconds
 SIZES = (20_000, 100_000)
 BUILT = {
+    "reconciler/packs/content/index.py": "of an escaped name and a number of spaces",
     "reconciler/packs/documents.py": "of an escaped name",
     "reconciler/kube/shape.py": "of a name of its own",
     "reconciler/source/answers.py": "of the rows beside it, which are tried",

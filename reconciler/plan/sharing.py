@@ -19,9 +19,9 @@ from reconciler.plan.mark import HOST
 
 ALLOW = f"{HOST}/allow"
 _TYPES = frozenset({"bootstrap.kubernetes.io/token", "kubernetes.io/service-account-token"})
-_EXPRESSION = re.compile(r"\s*(?P<key>[A-Za-z0-9./_-]+)\s+(?P<sign>in|notin)\s*\((?P<values>[A-Za-z0-9._,\s-]*)\)\s*")
-_EQUAL = re.compile(r"\s*(?P<key>[A-Za-z0-9./_-]+)\s*(?P<sign>==|=|!=)\s*(?P<value>[A-Za-z0-9._-]*)\s*")
-_NAME = re.compile(r"\s*[a-z]([-a-z0-9]*[a-z0-9])?\s*")
+_EXPRESSION = re.compile(r"(?P<key>[A-Za-z0-9./_-]+)\s+(?P<sign>in|notin)\s*\((?P<values>[A-Za-z0-9._,\s-]*)\)")
+_EQUAL = re.compile(r"(?P<key>[A-Za-z0-9./_-]+)\s*(?P<sign>==|=|!=)\s*(?P<value>[A-Za-z0-9._-]*)")
+_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
@@ -72,7 +72,7 @@ def allowed(annotation: str, cluster: str, labels: Mapping[str, str]) -> bool:
     if not parts:
         return False
     if all(_NAME.fullmatch(part) for part in parts):
-        return cluster in (part.strip() for part in parts)
+        return cluster in parts
     return all(_matches(part, labels) for part in parts)
 
 
@@ -117,8 +117,15 @@ def _allow(live: Object) -> str:
 
 
 def _parts(annotation: str) -> list[str]:
-    """Split at commas outside parentheses."""
-    return [part for part in re.split(r",(?![^()]*\))", annotation) if part.strip()]
+    """Split at commas outside parentheses, without the spaces around."""
+    parts, depth = [""], 0
+    for one in annotation:
+        depth += (one == "(") - (one == ")")
+        if one == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += one
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _matches(part: str, labels: Mapping[str, str]) -> bool:

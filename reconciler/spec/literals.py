@@ -82,9 +82,12 @@ def _private(text: str) -> bool:
     return b"PRIVATE KEY" in base64.b64decode(head)
 
 
+_KINDS = tuple(map(re.compile, ("[a-z]", "[A-Z]", "[0-9]")))
+
+
 def _made_up(value: str) -> bool:
     """Whether a value is mixed as a generator mixes: of three kinds of characters, and without a pattern."""
-    kinds = sum(re.search(one, value) is not None for one in ("[a-z]", "[A-Z]", "[0-9]"))
+    kinds = sum(one.search(value) is not None for one in _KINDS)
     size = len(value)
     bits = -sum(count / size * math.log2(count / size) for count in Counter(value).values())
     return kinds == 3 and bits >= _MIXED and not ("/" in value and "." in value)  # a path

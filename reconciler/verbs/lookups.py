@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reconciler.model import Snapshot, Violation
     from reconciler.packs.blobs import Read
 
-CALL = re.compile(rb"\{\{[^}]*?\blookup\s+[\"'(.$]")
+CALL = re.compile(rb"\{\{[^{}]*?\blookup\s+[\"'(.$]")
 HINT = "where it keeps a password by that, helm.random: Freeze keeps it (docs/tasks/secrets.md)"
 
 

@@ -63,7 +63,7 @@ def mistakes(
 
 def _parted(errors: list[Failed]) -> tuple[list[Failed], list[Failed]]:
     """Those that are mistakes, and those whose content was not fetched."""
-    from reconciler.packs.content.direct import ABSENT
+    from reconciler.packs.content import ABSENT
 
     absent = [one for one in errors if one[1].reason == ABSENT]
     return [one for one in errors if one not in absent], absent

@@ -1,9 +1,11 @@
 """The content store: whole files only, one folder for many processes, and a limit (K3)."""
 
+import fcntl
 import hashlib
 import multiprocessing
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -64,6 +66,26 @@ def test_processes_share_it(tmp_path: Path) -> None:
         one.join()
         assert one.exitcode == 0
     assert store.get(name) == b"shared" * 1000
+
+
+def test_a_part_that_is_kept_while_another_process_waits_for_it_is_not_written_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opened before it was moved into the store, locked after that."""
+    data, lock, first = b"shared" * 1000, fcntl.flock, [True]
+
+    def late(part: BinaryIO, how: int) -> None:
+        if first.pop():
+            monkeypatch.setattr(fcntl, "flock", lock)
+            Store(tmp_path, 1 << 20).put(data)
+        lock(part, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    store = Store(tmp_path, 1 << 20)
+    with store.part(digest(data)) as part:
+        part.truncate(0)
+        part.flush()
+        assert store.get(digest(data)) == data
 
 
 def _puts_often(folder: Path) -> None:

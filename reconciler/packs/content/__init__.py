@@ -7,6 +7,9 @@ the passes and `direct` at once, for verbs.
 from collections.abc import Collection
 from typing import Protocol
 
+ABSENT = "ContentAbsent"
+"""The reason of content that is not in the store and was not fetched."""
+
 
 class Content(Protocol):
     """Where a renderer gets content from elsewhere. `cluster` is whom it is for, "" for nobody in particular."""

@@ -7,11 +7,9 @@ from collections.abc import Callable, Collection
 
 from reconciler.errors import Fetching, NidusError, Stalled
 from reconciler.model import Remote
-from reconciler.packs.content import held
+from reconciler.packs.content import ABSENT, held
 from reconciler.packs.content.fetch import Means, bring
 
-ABSENT = "ContentAbsent"
-"""The reason of content that is not in the store and was not fetched."""
 _OTHERS = 60.0  # seconds another process is waited for
 _LOOK = 0.2
 

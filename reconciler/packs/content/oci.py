@@ -21,7 +21,7 @@ CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 _MANIFEST_SIZE, _TOKEN_SIZE, _LIST_SIZE = 1 << 20, 1 << 16, 4 << 20  # bytes
 _PAGE, _PAGES = 1000, 20
 _CHALLENGED = frozenset({401})
-_PARAMETER = re.compile(r'([a-z]+)="([^"\\]{0,2048})"', re.ASCII)
+_PARAMETER = re.compile(r'(?<![a-z])([a-z]{1,32})="([^"\\]{0,2048})"', re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 

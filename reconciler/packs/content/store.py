@@ -64,8 +64,7 @@ class Store:
         place = self._folder / "parts" / digest
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("ab+") as part:
-                fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with _locked(place) as part:
                 part.seek(0, os.SEEK_END)
                 yield part
         except BlockingIOError:
@@ -129,6 +128,23 @@ class Store:
 
     def _place(self, digest: str) -> Path:
         return self._folder / "sha256" / digest
+
+
+def _locked(place: Path) -> BinaryIO:
+    """The part, locked. What was moved to its place in the store between opening and locking is no part any more: nobody may write it.
+
+    Raises BlockingIOError where another process holds it."""
+    while True:
+        part = place.open("ab+")
+        try:
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(part.fileno()), place.stat()):
+                    return part
+        except BaseException:
+            part.close()
+            raise
+        part.close()
 
 
 def _digest(part: BinaryIO) -> tuple[str, int]:
