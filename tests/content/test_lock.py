@@ -308,6 +308,7 @@ def test_entries_that_nothing_names_go_but_not_on_doubt(here: Path, tls: Path, c
     (here / "p.yaml").write_text("apiVersion: nidus.dev/v1alpha1\nkind: ClusterProfile\nmetadata: {name: [}\n")
     assert main(["lock"]) == 0
     assert list(pinned(here)) == ["https://a/b 1.0.0"]
+    assert "documents have mistakes" in capsys.readouterr().err
     (here / "p.yaml").unlink()
     assert main(["lock"]) == 0
     assert pinned(here) == {}
