@@ -130,6 +130,7 @@ REFUSED = {
     "no path": ("resources: [1]\n", "an item of resources is a path"),
     "no mapping": ("patches: [a.yaml]\n", "an item of patches is a mapping"),
     "no YAML": ("resources: [\n", "kustomization.yaml:"),
+    "what is too large": ("resources: []\n" + "#" * (257 << 10), "larger than 256 KiB"),
     "aliases": ("a: &a [x]\nresources: *a\n", "kustomization.yaml:1:"),
 }
 

@@ -8,6 +8,7 @@ from reconciler.model import Limits
 from reconciler.spec import files, yaml
 
 NAMES = ("kustomization.yaml", "kustomization.yml")
+_LARGEST = 256 << 10  # bytes of one kustomization: what was read of the last ones is kept
 _MANY = 100  # kustomizations that one pack may lead to
 _EITHER = ("resources", "bases", "components")  # files, or folders with a kustomization
 _FILES = ("crds", "configurations", "patchesStrategicMerge")
@@ -83,13 +84,15 @@ def _body(place: str, tree: Tree, limits: Limits) -> Mapping[str, Any]:
     data = tree.data(place)
     if data is None:
         raise Refused(f"{place} lies in a chart", "move it out of the chart's folder")
+    if len(data) > _LARGEST:
+        raise Refused(f"{place}: larger than {_LARGEST >> 10} KiB", "write patches and resources as files of their own")
     body = _parsed(data, place, limits)
     if isinstance(body, Refused):
         raise body
     return body
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=128)
 def _parsed(data: bytes, place: str, limits: Limits) -> Mapping[str, Any] | Refused:
     parsed = yaml.parse(data, place, limits)
     if parsed.violations:

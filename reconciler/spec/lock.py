@@ -47,7 +47,7 @@ def of_url(url: UrlRef) -> str:
     return url.url
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=8)
 def read(data: bytes, limits: Limits) -> tuple[Entries, tuple[Violation, ...]]:
     """The entries of the file, and its mistakes; with a mistake it has no entries."""
     parsed = yaml.parse(data, FILE, limits)

@@ -169,6 +169,16 @@ def test_an_index_may_name_another_host_as_a_redirect_may(sites: Sites, allowed:
     assert bring(remote, allowed(site, via=(other.host,))) == packed()
 
 
+def test_an_index_that_names_a_registry_is_told_so(sites: Sites, allowed: Allowed) -> None:
+    site = sites()
+    digest = site.chart()
+    site.pages["/charts/index.yaml"].body = site.pages["/charts/index.yaml"].body.replace(
+        b"web-1.0.0.tgz", b"oci://registry.example.com/charts/web:1.0.0"
+    )
+    told = refusal(Remote("chart", f"{site.url}/charts", digest, "web", "1.0.0"), allowed(site))
+    assert "lies in a registry, at oci://registry.example.com/charts/web:1.0.0; write chart: {oci:" in told
+
+
 def test_without_a_digest_another_host_is_asked_only_where_via_names_it(sites: Sites, allowed: Allowed) -> None:
     site, other = sites(), sites()
     site.put("/m.yaml", status=302, headers={"Location": other.put("/m.yaml", BODY)})

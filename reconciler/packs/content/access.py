@@ -63,6 +63,10 @@ def led(address: str, place: ContentAllow, *, fixed: bool) -> Way:
     On another host: by https, without credentials, to a host that `via` names, or to a public address where the digest is known.
     Raises Stalled(ContentRefused).
     """
+    if address.startswith("oci://") and addresses.plain(address.rpartition(":")[0]):
+        raise refused(
+            f"the chart lies in a registry, at {address}", "write chart: {oci: oci://HOST/PATH, version: VERSION}"
+        )
     try:
         there = addresses.origin(address)
     except ValueError:
