@@ -96,7 +96,8 @@ def troubles(sources: Iterable[SourceView], now: float) -> Iterable[tuple[str, s
         if one.violation_count:
             first = one.violations[0] if one.violations else None
             where = f", first {first.path}:{first.line}: {first.message}" if first else ""
-            yield one.source, f"{one.violation_count} mistakes{where}"
+            many = "mistake" if one.violation_count == 1 else "mistakes"
+            yield one.source, f"{one.violation_count} {many}{where}"
         if one.held:
             yield one.source, f"held: {one.held.message}"
         if one.configuration:

@@ -86,7 +86,7 @@ def test_what_is_wrong_says_what_to_do(server: Server) -> None:
 
 def test_mistakes_in_a_repository_are_named(server: Server) -> None:
     source(server, violations=(Violation("a.yaml", 3, 4, "NID122", "unknown field qouta"),), violation_count=1)
-    assert found(server)["source platform"] == ("wrong", "1 mistakes; the first: a.yaml:3: unknown field qouta")
+    assert found(server)["source platform"] == ("wrong", "1 mistake; the first: a.yaml:3: unknown field qouta")
 
 
 def test_kinds_that_are_not_there_or_of_another_version(server: Server) -> None:
