@@ -22,7 +22,7 @@ from tests.waiting import eventually
 
 NAMESPACE = "nidus-system"
 CRDS = Path(__file__).parent.parent / "deploy" / "crds"
-NOTED = on("create", "replace", kind="ConfigMap")
+NOTED = on("apply", kind="ConfigMap")
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def test_a_revision_is_noted_once_it_is_ready(server: Server, reporter: Reporter
 def test_a_write_that_fails_notes_it_once(server: Server, reporter: Reporter, failure: Any) -> None:
     told(reporter, 1)
     eventually(lambda: len(kept(server)) == 1)
-    server.fail(failure, on("replace", kind="ConfigMap"))
+    server.fail(failure, on("apply", kind="ConfigMap"))
     told(reporter, 2)
     told(reporter, 3, "Degraded")
     eventually(lambda: len(kept(server)) == 3)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from reconciler.controller.sampler import WRITTEN, Clock, Sampler
+from reconciler.errors import NidusError
 from reconciler.inventory import usage as kept
 from reconciler.kube.shape import Head
 from reconciler.model import ObjectRef, Prices
@@ -286,3 +287,28 @@ def test_one_day_that_cannot_be_written_stops_no_other(scene: Scene) -> None:
 def test_an_object_of_another_shape_asks_for_nothing(scene: Scene, raw: bytes) -> None:
     sampler = Sampler(client(scene.server), NAMESPACE, lambda: PRICES, lambda: {}, scene.metrics)
     assert sampler._slim(Head(ObjectRef("", "Pod", HOME, "odd"), "u", "1", SYNCED), raw) == b""
+
+
+def test_a_write_that_failed_is_tried_again_within_minutes(scene: Scene) -> None:
+    scene.server.put(pod("shop", "1"))
+    sampler = scene.begin()
+    scene.knows(sampler, 1)
+    scene.server.fail(answer(403), on("create", kind="ConfigMap"))
+    scene.hands.pass_(WRITTEN + 1)
+    with pytest.raises(NidusError):
+        sampler.work()
+    scene.hands.pass_(61)
+    sampler.work()
+    assert sum(day.seen for day in scene.days()) == (WRITTEN + 62) * 1000
+
+
+def test_a_team_that_changes_leaves_no_series_behind() -> None:
+    metrics = Metrics()
+    for team in ("a", "b", "c"):
+        metrics.used(Day("2026-11-26", HOUR, accounts={"x": Account({"team": team}, {"": {"controlPlane": HOUR}})}))
+    lines = [
+        line
+        for line in metrics.text().decode().splitlines()
+        if line.startswith("nidus_usage_control_plane_seconds_total")
+    ]
+    assert lines == ['nidus_usage_control_plane_seconds_total{cluster="x",team="c"} 3600.0']

@@ -120,8 +120,9 @@ class Sampler:
             self._settle_at = now + SETTLED
             self._settle()
         if now >= self._write_at:
-            self._write_at = now + WRITTEN
+            self._write_at = now + SETTLED  # where it fails
             self._write()
+            self._write_at = now + WRITTEN
 
     def end(self) -> None:
         """Stop watching, and write what was measured until now, as far as that is possible."""

@@ -66,11 +66,9 @@ def add(client: Client, namespace: str, cluster: str, more: Iterable[Passage]) -
     }
     data = {"format": "1", "revisions": deflated(msgspec.json.encode(found))}
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-    if item is None:
-        client.create(body)
-    else:
+    if item is not None:
         metadata["resourceVersion"] = item["metadata"]["resourceVersion"]
-        client.replace(body)
+    client.apply(body, force=True)
 
 
 def forget(client: Client, namespace: str, cluster: str) -> None:

@@ -1,4 +1,5 @@
-"""Prometheus metrics. Labels never come from the repository, except the names of clusters and sources."""
+"""Prometheus metrics. Labels never come from the repository, except the names of clusters and sources, and of each cluster the
+newest `team`."""
 
 from collections.abc import Callable, Collection
 
@@ -89,6 +90,7 @@ class Metrics:
         self._measured = Counter(
             "nidus_usage_measured_seconds", "Time in which usage was measured", registry=self.registry
         )
+        self._teams: dict[str, str] = {}
         self._used = {
             name: Counter(f"nidus_usage_{metric}", told, ["cluster", "team"], registry=self.registry)
             for name, (metric, _, told) in USED.items()
@@ -138,6 +140,11 @@ class Metrics:
         self._measured.inc(day.seen / 1e3)
         for cluster, account in day.accounts.items():
             team = account.labels.get("team", "")
+            if (
+                self._teams.setdefault(cluster, team) != team
+            ):  # of one cluster one series each, however often a commit changes this
+                self._forget(cluster)
+                self._teams[cluster] = team
             for uses in account.uses.values():
                 for name, integral in uses.items():
                     kind = name if name in USED else items.STORAGE
@@ -145,7 +152,12 @@ class Metrics:
 
     def gone(self, cluster: str) -> None:
         """Remove the series of a cluster that no longer exists, so that labels do not grow for ever."""
+        self._teams.pop(cluster, None)
         for metric in self._cluster_labels:
+            metric.remove_by_labels({"cluster": cluster})
+
+    def _forget(self, cluster: str) -> None:
+        for metric in self._used.values():
             metric.remove_by_labels({"cluster": cluster})
 
     def source(self, view: SourceView) -> None:

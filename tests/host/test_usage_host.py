@@ -9,7 +9,9 @@ import pytest
 from devhost.account import Account
 from devhost.hosting import TestHost
 from reconciler.controller.sampler import Sampler
+from reconciler.inventory import history
 from reconciler.inventory import usage as kept
+from reconciler.inventory.history import Passage
 from reconciler.kube import edge
 from reconciler.kube.client import Client
 from reconciler.model import HostConfig, Prices
@@ -59,3 +61,13 @@ def _today() -> list[str]:
     import time
 
     return [days.name_of(int(time.time()) // 86_400)]
+
+
+def test_revisions_are_noted(account: Account, client: Client) -> None:
+    for number in range(3):
+        history.add(client, account.namespace, "a", [Passage(f"main@sha1:{number}", 1.0, ready=float(number))])
+    history.add(client, account.namespace, "a", [Passage("main@sha1:0", 1.0), Passage("main@sha1:2")])
+    kept_now = history.read(client, account.namespace)["a"]
+    assert [one.revision[-1] for one in kept_now] == ["0", "1", "2", "0", "2"]
+    history.forget(client, account.namespace, "a")
+    assert history.read(client, account.namespace) == {}
