@@ -341,3 +341,27 @@ def test_before_a_removed_engine_goes_its_snapshot_is_taken_back(scene: Scene) -
     scene.engine.says("Canceled")
     scene.fleet.run()
     assert scene.fleet.host.get("", "Namespace", "", HOME_A) is None
+
+
+def test_what_an_engine_held_and_left_does_not_keep_the_namespace(scene: Scene) -> None:
+    """It ended, or is hostile: its finalizer goes once none of its pods is left, and no other finalizer does (D5)."""
+    scene.push(deletion={"policy": "Delete", "grace": "0s"})
+    scene.fleet.run()
+    for name, holds in (("theirs", FINALIZER), ("other", "example.com/mine")):
+        meta = {"name": name, "namespace": HOME_A, "labels": {LABEL: ""}, "finalizers": [holds]}
+        scene.fleet.host.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}, manager="vcluster")
+    pod = {"name": "a-0", "namespace": HOME_A, "labels": {"app": "vcluster", "release": "a"}}
+    spec = {"containers": [{"name": "c", "image": "c"}]}
+    scene.fleet.host.put({"apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": spec})
+    packs = profile(pack("base", config_map("greeting", text="one")))
+    scene.fleet.push({"p.yaml": packs, "b.yaml": cluster("b")})
+    scene.fleet.run(seconds=5.0)
+    assert held(scene) == {"theirs", "other"}
+    scene.fleet.host.delete("", "Pod", HOME_A, "a-0")
+    scene.fleet.run()
+    assert held(scene) == {"other"}
+
+
+def held(scene: Scene) -> set[str]:
+    found = scene.fleet.host.objects("", "ConfigMap", HOME_A)
+    return {one["metadata"]["name"] for one in found if one["metadata"].get("finalizers")}

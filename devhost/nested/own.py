@@ -53,6 +53,11 @@ class Own:
         if ended is not None:
             plane.end(ended, self._programs)
 
+    def inside(self, engine: Engine) -> tuple[Client, str] | None:
+        """A client of it, and what the names of its namespaces begin with; None while it does not run."""
+        running = self._planes.get(engine)
+        return (running.client, "") if running is not None else None
+
     def alive(self, engine: Engine) -> bool:
         """Tell whether all its processes run."""
         return engine in self._planes and plane.alive(self._planes[engine], self._programs)

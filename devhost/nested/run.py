@@ -14,6 +14,7 @@ from devhost.nested.engines import Engines
 from devhost.nested.own import Own
 from devhost.nested.real import Real
 from devhost.nested.shared import Shared
+from devhost.nested.snapshots import Snapshots
 from devhost.ports import free_port
 from devhost.programs import Programs
 from devhost.state import Host, replace
@@ -29,10 +30,15 @@ def start(host: Host, programs: Programs, admin: Client, stop: threading.Event) 
     vcluster = real.binary()
     if host.wish.nested == "own" and vcluster is not None:
         engines.start(Real(host, programs, engines, admin, vcluster))
-    elif host.wish.nested == "shared":
-        engines.start(Shared(host, programs, engines, as_engine, shared_port(host)))
-    else:
-        engines.start(Own(host, programs, engines, admin, as_engine))
+        return
+    shared = host.wish.nested == "shared"
+    backing: Shared | Own = (
+        Shared(host, programs, engines, as_engine, shared_port(host))
+        if shared
+        else Own(host, programs, engines, admin, as_engine)
+    )
+    engines.start(backing)
+    Snapshots(admin, as_engine, backing.inside, host.folder / "nested" / "snapshots", stop).start()
 
 
 def client(host: Host) -> Client:

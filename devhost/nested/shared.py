@@ -63,6 +63,10 @@ class Shared:
         self._by_name.pop(engine.name, None)
         self._engines.outer.unsubscribe(engine)
 
+    def inside(self, engine: Engine) -> tuple[Client, str] | None:
+        """A client of it, and what the names of its namespaces begin with; None while it does not run."""
+        return (self._plane.client, f"{engine.name}-") if self._by_name.get(engine.name) == engine else None
+
     def alive(self, engine: Engine) -> bool:
         """The plane runs for all, and is started again without its engines' pods."""
         return True

@@ -181,13 +181,13 @@ def _taken_over(change: Change, client: Client, live: Object) -> Object:
     and controllers that write status change it: on a conflict the object is read again, a few times."""
     for _ in range(TRIES - 1):
         try:
-            return client.hand_over(change.ref, live, handover.handed_over(live, change.strays))
+            return client.rewrite(change.ref, live, {"managedFields": handover.handed_over(live, change.strays)})
         except ApiError as error:
             fresh = client.get(change.ref) if error.kind == ErrorClass.RACED else None
             if fresh is None or fresh["metadata"]["uid"] != live["metadata"]["uid"]:
                 raise
             live = fresh
-    return client.hand_over(change.ref, live, handover.handed_over(live, change.strays))
+    return client.rewrite(change.ref, live, {"managedFields": handover.handed_over(live, change.strays)})
 
 
 def _replace(change: Change, client: Client, ground: Ground) -> Result:

@@ -10,6 +10,7 @@ from reconciler.apply import hooks, side_by_side
 from reconciler.apply import layers as standing
 from reconciler.apply.object import WRITING, Ground, execute, stand
 from reconciler.assignment import Assignment, Facts
+from reconciler.engine.leftovers import HOLDS
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather import Gathered, Reader, leftovers
 from reconciler.inventory import ledger
@@ -26,7 +27,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.plan import allocations, frozen, order
+from reconciler.plan import allocations, frozen, mark, order
 
 WRITTEN = ledger.CONFIRMED | {"deleting"}
 Carry = Callable[[Change], Result]
@@ -268,10 +269,15 @@ def _bury(
 
 
 def _left(assignment: Assignment, facts: Facts, reader: Reader) -> list[Result]:
-    """The pods of the engine that are still there, or that they could not be listed."""
+    """The pods of the engine that are still there, or that they could not be listed. What it held goes once they are gone (D5)."""
     host = Target(facts.host.name)
     try:
-        found = leftovers.left(assignment.bundle, reader.client(host))
+        client = reader.client(host)
+        held = leftovers.held(assignment.bundle, client)
+        found = leftovers.left(assignment.bundle, client, all_of_it=bool(held))
+        for one in held if not found else ():
+            left = [other for other in one["metadata"]["finalizers"] if other != HOLDS]
+            client.rewrite(mark.ref_of(one), one, {"finalizers": left})
     except NidusError as error:
         change = Change("skip", host, ObjectRef("", "Pod", assignment.bundle.namespace, "*"), leftovers.LAYER)
         return [Result(change, "failed", error=error.message, reason=error.reason)]

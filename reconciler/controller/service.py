@@ -23,7 +23,6 @@ from reconciler.controller import (
 from reconciler.controller.change_loops import ChangeLoops
 from reconciler.controller.checks import Checks, Remembered
 from reconciler.controller.configuration import Configuration
-from reconciler.controller.errands import Errands
 from reconciler.controller.leadership import LEASE, Lease
 from reconciler.controller.liveness import Sign
 from reconciler.controller.queue import Queue
@@ -164,16 +163,8 @@ class Service:
             self.reporter.configuration(verdict.reason, verdict.told, verdict.problem)
 
     def _tools(self, store: Store, watches: Watches, sources: Sources, salted: bytes) -> Tools:
-        given = (
-            store,
-            watches.reader,
-            self.reporter,
-            salted,
-            watches.watch,
-            watches.forget,
-            lambda: secrets.token_hex(8),
-        )
-        return Tools(*given, sources.woken, sources.freed, errands=Errands(self.queue.add))
+        given = (store, watches.reader, self.reporter, salted, watches.watch, watches.forget)
+        return Tools(*given, lambda: secrets.token_hex(8), sources.woken, sources.freed)
 
     def _made_checks(self, store: Store, sources: Sources) -> Checks:
         def hear() -> None:

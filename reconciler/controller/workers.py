@@ -28,7 +28,8 @@ NO_VERSIONS: dict[str, str] = {"engine": "", "kubernetes": ""}
 class Tools(Struct, frozen=True):
     """What every pass uses. `reader` gives the reader of a bundle's pass, `watch` wakes a key when nested objects
     change, `forget` drops the client of a nested API server, `nonce` makes one, `woken` is called with what to wake
-    after a pass, `freed` with a name that is free again; `errands` does what is done beside the passes."""
+    after a pass, `freed` with a name that is free again; `errands` does what is done beside
+    the passes (None: of the workers' own)."""
 
     store: Store
     reader: Callable[[Bundle, str], Reader]
@@ -48,6 +49,7 @@ class Workers:
 
     def __init__(self, registry: Registry, queue: Queue, tools: Tools, count: int) -> None:
         self._registry, self._queue, self._tools = registry, queue, tools
+        self._errands = tools.errands or Errands(queue.add)
         self._beats = {number: time.monotonic() for number in range(threads(count))}
         self._threads = [
             threading.Thread(target=self._run, args=(n,), name=f"worker-{n}", daemon=True) for n in self._beats
@@ -121,12 +123,9 @@ class Workers:
             return Outcome(resting, save(given.state))
         facts = Facts(self._registry.facts, self._tools.salt, self._registry.rules.grace)
         reader = beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
-        errands = self._tools.errands
-        if errands is not None:
-            given = replace(given, answers=errands.take(given.bundle.cluster))
+        given = replace(given, answers=self._errands.take(given.bundle.cluster))
         outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
-        if errands is not None:
-            errands.ask(outcome.errands)
+        self._errands.ask(outcome.errands)
         if outcome.over:
             return self._closed(given.bundle, outcome)
         return replace(outcome, report=briefs.with_held(outcome.report, given.held))

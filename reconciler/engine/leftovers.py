@@ -38,6 +38,16 @@ def kept(cluster: NestedCluster, namespace: str) -> tuple[ObjectRef, ...]:
     )
 
 
+REQUESTS = "vcluster.loft.sh/snapshot-request"
+HOLDS = "vcluster.loft.sh/snapshot-controller"
+"""The label of what asks an engine for a snapshot, and the finalizer that it puts on it."""
+
+
+def asked(namespace: str) -> Selector:
+    """Requests for snapshots; their finalizer outlives an engine that goes."""
+    return Selector("", "ConfigMap", namespace, REQUESTS)
+
+
 def pods(name: str, namespace: str) -> Selector:
     """Synced pods, which go on running without a control plane."""
     return Selector("", "Pod", namespace, f"{MANAGED_BY}={name}")

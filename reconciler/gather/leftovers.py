@@ -63,10 +63,17 @@ def claims(bundle: Bundle, entries: Sequence[InventoryEntry], reader: Reader, ho
     return [InventoryEntry(host, ref, LAYER, uid, "claimed") for ref, uid in found if (host, ref) not in known]
 
 
-def left(bundle: Bundle, client: Client) -> tuple[ObjectRef, ...]:
-    """The pods of the engine and of its tenant that are still there."""
+def held(bundle: Bundle, client: Client) -> list[Object]:
+    """Requests for snapshots with the engine's finalizer, which would keep the namespace for ever once the engine is gone (D5)."""
+    found = _selected(leftovers.asked(bundle.namespace), client)
+    return [one for one in found if leftovers.HOLDS in (one["metadata"].get("finalizers") or ())]
+
+
+def left(bundle: Bundle, client: Client, *, all_of_it: bool = False) -> tuple[ObjectRef, ...]:
+    """The pods of the engine and of its tenant that are still there; of one whose namespace goes, only where `all_of_it` is asked for:
+    the engine's."""
     if not _due(bundle):
-        return ()
+        return tuple(map(mark.ref_of, _engine(bundle, client))) if all_of_it else ()
     return tuple(mark.ref_of(pod) for pod in (*_engine(bundle, client), *_synced(bundle, client)))
 
 

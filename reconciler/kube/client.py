@@ -4,7 +4,7 @@ Every call has a deadline; nothing is retried inside; every write calls `fence` 
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -235,12 +235,11 @@ class Client:
         call = Call("apply", "PATCH", path, query, msgspec.json.encode(whole), APPLY, ref=ref, resource=resource.plural)
         return shape.decoded(self._write(call)[1], asked("apply", resource, ref))
 
-    def hand_over(self, ref: ObjectRef, live: Object, managed: Sequence[Object]) -> Object:
-        """Change the owners of fields, and no value: RACED unless the object is the same and as it was read."""
+    def rewrite(self, ref: ObjectRef, live: Object, metadata: Object) -> Object:
+        """Change fields of the metadata (owners, finalizers), and no value: RACED unless the object is the same and as it was read."""
         resource = self.resource(ref.group, ref.kind, str(live["apiVersion"]).rpartition("/")[2])
         known = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
-        body = {"metadata": {**known, "managedFields": list(managed)}}
-        query = {"fieldManager": MANAGER}
+        body, query = {"metadata": {**known, **metadata}}, {"fieldManager": MANAGER}
         call = Call("patch", "PATCH", path_of(resource, ref), query, body, MERGE, ref=ref, resource=resource.plural)
         return shape.decoded(self._write(call)[1], asked("patch", resource, ref))
 

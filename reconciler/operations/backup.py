@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from reconciler.engine.leftovers import REQUESTS as LABEL
 from reconciler.errors import one_line
 from reconciler.model import (
     Archive,
@@ -34,7 +35,6 @@ from reconciler.spec.units import duration
 LONGEST = 3600.0  # seconds a snapshot may take at the engine
 LOOK = 5.0  # seconds between two looks at one under way
 FAILURES = 10  # failed ones that are kept
-LABEL = "vcluster.loft.sh/snapshot-request"
 ACCESS, SECRET, TOKEN = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 ENDED = frozenset({"Failed", "PartiallyFailed", "Canceled", "Deleted"})
 

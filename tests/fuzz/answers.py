@@ -34,7 +34,7 @@ VERBS: Mapping[str, Callable[[Client], object]] = {
     "create": lambda client: client.create(WANTED),
     "replace": lambda client: client.replace(LIVE),
     "status": lambda client: client.patch_status(REF, {"apiVersion": "v1", "kind": "ConfigMap", "status": {}}),
-    "hand over": lambda client: client.hand_over(REF, LIVE, []),
+    "hand over": lambda client: client.rewrite(REF, LIVE, {"managedFields": []}),
     "delete": lambda client: client.delete(REF, "u1"),
     "version": lambda client: client.version(),
     "ready": lambda client: client.readyz(),

@@ -163,6 +163,16 @@ def test_it_keeps_nothing_from_being_deleted(engine: Client, tenant: str) -> Non
     engine.create(made("v1", "ConfigMap", tenant))
     with pytest.raises(ApiError, match="adds no finalizer"):
         engine.patch("v1", "ConfigMap", "one", tenant, {"metadata": {"finalizers": ["kubernetes.io/never"]}})
+    snapshots = "vcluster.loft.sh/snapshot-controller"  # of its requests for snapshots, which others make
+    with pytest.raises(ApiError, match="adds no finalizer"):
+        engine.patch("v1", "ConfigMap", "one", tenant, {"metadata": {"finalizers": [snapshots, "example.com/never"]}})
+    with pytest.raises(ApiError, match="adds no finalizer"):
+        engine.patch("v1", "ConfigMap", "one", tenant, {"metadata": {"finalizers": [snapshots]}})
+    marked = {"vcluster.loft.sh/snapshot-request": ""}  # by which nidus finds it again
+    engine.patch("v1", "ConfigMap", "one", tenant, {"metadata": {"finalizers": [snapshots], "labels": marked}})
+    with pytest.raises(ApiError, match="adds no finalizer"):
+        engine.patch("v1", "ConfigMap", "one", tenant, {"metadata": {"labels": dict.fromkeys(marked)}})
+    engine.patch("v1", "ConfigMap", "one", tenant, {"metadata": {"finalizers": []}})
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     engine.create(made("v1", "PersistentVolumeClaim", tenant, spec=claim))  # the admission of Kubernetes adds one
     engine.patch("v1", "PersistentVolumeClaim", "one", tenant, {"metadata": {"labels": {"a": "b"}}})
