@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reconciler.errors import ApiError, ErrorClass, printable
-from reconciler.verbs import connection, known, overview, seen, table, usage
+from reconciler.verbs import connection, known, mistakes, overview, seen, table, usage
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
@@ -190,7 +190,10 @@ def _source(name: str, one: SourceView, now: float) -> Finding:
         first = one.violations[0] if one.violations else None
         told = f"; the first: {first.path}:{first.line}: {first.message}" if first else ""
         return Finding(
-            f"source {name}", WRONG, f"{one.violation_count} mistakes{told}", "nidus validate in its repository"
+            f"source {name}",
+            WRONG,
+            f"{mistakes.count(one.violation_count, 'mistake')}{told}",
+            "nidus validate in its repository",
         )
     return Finding(f"source {name}", WELL, f"{table.short(one.revision) or 'not read yet'}, {one.accepted} clusters")
 
