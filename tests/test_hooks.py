@@ -296,6 +296,34 @@ def test_a_fleet_without_hooks_records_nothing_of_them() -> None:
     assert one.fleet.state("a").record.hooks == {}
 
 
+def test_hooks_of_which_none_runs_now_are_not_read_again() -> None:
+    one = Cluster(hook("up", "pre-upgrade"), hook("going", "pre-delete"))
+    assert (one.fleet.word("a"), one.fleet.state("a").record.hooks[LAYER].over) == ("Ready", True)
+    asked: list[str] = []
+    one.fleet.nested["a"].choosers.append(lambda call: asked.append(call.kind))
+    one.look()
+    assert "ConfigMap" in asked and "Job" not in asked
+    one.push(hook("up", "pre-upgrade"), hook("going", "pre-delete"), values="2")
+    assert (one.layer.state, one.names()) == ("InProgress", ["app", "next", "up"])
+
+
+def test_a_hook_of_an_earlier_run_that_a_finalizer_holds_is_waited_for() -> None:
+    jobs = hook("up", "pre-upgrade")
+    jobs["metadata"]["finalizers"] = ["example.com/held"]
+    one = Cluster(jobs)
+    one.push(jobs, values="2")
+    one.end("up")
+    one.push(jobs, values="3")
+    assert (one.layer.state, one.fleet.word("a")) == ("InProgress", "Progressing")
+    server = one.fleet.nested["a"]
+    held = server.get("batch", "Job", "web", "up")
+    assert "deletionTimestamp" in held["metadata"]
+    server.put({**held, "metadata": {**held["metadata"], "finalizers": []}}, manager="somebody")
+    one.look()
+    one.end("up")
+    assert (one.fleet.word("a"), server.get("", "ConfigMap", "web", "app")["data"]) == ("Ready", {"text": "3"})
+
+
 def test_a_process_killed_at_any_write_runs_each_hook_once() -> None:
     for deadly in range(1, 60):
         life = Life(deadly)

@@ -92,7 +92,9 @@ def _open(layer: Layer, result: Result, way: tuple[Link, ...]) -> Open | None:
             return None
         told = (causes.told(way) if way else "") or health.compute(result.live).message
         return replace(_at(layer, result, told or "runs", way), until=hooks.deadline(result.live, layer.timeout))
-    return _at(layer, result, result.error or result.reason or change.reason, way)
+    if result.outcome == "deleting":
+        return _at(layer, result, "the object of an earlier run is being deleted")
+    return _at(layer, result, result.error or change.detail or change.reason, way)
 
 
 def _at(layer: Layer, result: Result, told: str, way: tuple[Link, ...] = ()) -> Open:

@@ -196,8 +196,8 @@ def _over(ran: Ran | None, layer: Layer) -> bool:
 
 
 def _current(one: Desired, known: Ran | None, ground: Ground) -> Ran | None:
-    """The run of the layer's digest, None where nothing is to run. A layer is installed once all hooks of an install ran; until then
-    a later digest is installed, too."""
+    """The run of the layer's digest, None for a layer without hooks; where none of them runs now it is over at once. A layer is installed
+    once all hooks of an install ran; until then a later digest is installed, too."""
     layer = one.layer
     if not one.hooks or (known is not None and known.digest == layer.digest):
         return known if one.hooks else None
@@ -206,8 +206,7 @@ def _current(one: Desired, known: Ran | None, ground: Ground) -> Ran | None:
     else:
         installed = any(entry.layer == layer.name and entry.state == "owned" for entry in ground.entries.values())
     run = hashlib.sha256(f"{layer.name} {layer.digest} {ground.now}".encode()).hexdigest()[:12]
-    ran = Ran(layer.digest, "upgrade" if installed else "install", run)
-    return ran if any(phases(one, ran)) else None
+    return Ran(layer.digest, "upgrade" if installed else "install", run)
 
 
 def _seen(one: Desired, ran: Ran, ground: Ground) -> Ran:
