@@ -3,10 +3,13 @@
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.errors import ApiError, Stalled
 from reconciler.inventory import usage as kept
@@ -251,3 +254,42 @@ def test_wrong_words_say_what_is_right(asked: Callable[..., str], words: list[st
     with pytest.raises(Stalled) as told:
         asked(*words)
     assert told.value.hint.startswith("--")
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("add"), st.sampled_from("xy"), st.integers(1, 9)),
+            st.tuples(st.just("write"), st.sampled_from((None, LOST, REFUSED, answer(409), answer(500), answer(403)))),
+            st.tuples(st.just("restart")),
+        ),
+        max_size=20,
+    )
+)
+def test_whatever_fails_and_restarts_what_is_stored_is_what_was_written(steps: list[tuple[Any, ...]]) -> None:
+    """Of a process that ends only what it had not written is missing, and the time of that too: `seen` tells how much was measured."""
+    server = Server()
+    server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    stored, unwritten, session = Counter[str](), Counter[str](), 0
+    day = begun(server, "s0")
+    for what, *given_ in [*steps, ("write", None)]:
+        if what == "add":
+            cluster, many = given_
+            day.add(measured(many, cluster))
+            unwritten[cluster] += many
+            unwritten["seen"] += 1
+        elif what == "restart":
+            session += 1
+            day, unwritten = begun(server, f"s{session}"), Counter[str]()
+        else:
+            server.heal()
+            if given_[0]:
+                server.fail(given_[0], on("create", "replace", kind="ConfigMap"))
+            try:
+                day.write(PRICES, over=False)
+            except ApiError:
+                continue
+            stored, unwritten = stored + unwritten, Counter[str]()
+    server.heal()
+    assert Counter({name: int(cores(server, name)) for name in "xy"}) == Counter({name: stored[name] for name in "xy"})
+    assert sum(one.seen for one in read(server).days) == stored["seen"] * HOUR
