@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.__main__ import main
 from reconciler.packs.freeze import Unlike, frozen_documents
 from reconciler.plan import render_json, render_text
 from reconciler.plan.lines import Style
 from tests import repository
 from tests.histories.failing import Killed
 from tests.memory.failures import Call, Failure
+from tests.memory.http import Front
 from tests.passes import Fleet, cluster, profile
 
 LAYER = "web/app"
@@ -110,6 +114,24 @@ def test_it_is_rotated_once_for_each_request(fleet: Fleet) -> None:
     fleet.now += 5
     fleet.ask("rotate", "a", items=("web/another",))
     assert secret(ran(fleet)) == second
+
+
+def test_rotate_knows_the_layers_of_a_cluster(fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.close()  # every status is written
+    with Front(fleet.host) as front:
+        named = {"name": "m", "cluster": {"server": front.url}}
+        context = {"name": "m", "context": {"cluster": "m", "user": "m"}}
+        config = {
+            "clusters": [named],
+            "contexts": [context],
+            "users": [{"name": "m", "user": {}}],
+            "current-context": "m",
+        }
+        (tmp_path / "kubeconfig").write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **config}))
+        assert main(["rotate", "a", "web/ap", "--kubeconfig", str(tmp_path / "kubeconfig")]) == 64
+    told = capsys.readouterr().err
+    assert "error: a has no layer web/ap" in told
+    assert LAYER in told.partition("hint: ")[2]
 
 
 def test_nothing_made_up_is_in_a_plan_a_log_a_status_or_a_record(
