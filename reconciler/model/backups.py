@@ -59,8 +59,7 @@ class Keys:
     token: str = dataclasses.field(default="", repr=False)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Errand:
+class Errand(Struct, frozen=True):
     """Something to do at an object store, for a cluster's snapshot `id`."""
 
     cluster: str

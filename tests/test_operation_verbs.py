@@ -1,0 +1,94 @@
+"""`nidus sleep`, `wake`, `extend`, `backup` and `backups`: what they ask for, and what they say where it would have no effect."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from reconciler.__main__ import main
+from tests.memory.server import Server
+from tests.test_wrong_targets import NAMESPACE, installed, reached, server
+
+__all__ = ["installed", "reached", "server"]
+LATER = "2036-12-01T07:00:00Z"
+Caught = pytest.CaptureFixture[str]
+
+
+def stands(server: Server, status: Mapping[str, Any]) -> None:
+    live = server.get("nidus.dev", "NestedCluster", NAMESPACE, "team-b")
+    assert live is not None
+    server.put({**live, "status": dict(status)}, subresource="status")
+
+
+def asked(server: Server) -> dict[str, Any]:
+    (one,) = server.objects("nidus.dev", "Request", NAMESPACE)
+    return dict(one["spec"])
+
+
+def in_seconds(spec: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(spec["expires"]).timestamp() - time.time()
+
+
+@pytest.mark.parametrize("kind", ["sleep", "wake"])
+def test_a_request_with_its_end(installed: Server, reached: list[str], kind: str) -> None:
+    assert main([kind, "team-b", "--for", "2h", "--reason", "release", *reached]) == 0
+    spec = asked(installed)
+    assert (spec["kind"], spec["cluster"], spec["reason"]) == (kind, "team-b", "release")
+    assert in_seconds(spec) == pytest.approx(7200, abs=60)
+
+
+def test_without_an_end_it_stands(installed: Server, reached: list[str], capsys: Caught) -> None:
+    assert main(["sleep", "team-b", *reached]) == 0
+    assert "expires" not in asked(installed)
+    assert capsys.readouterr().out == "nested cluster team-b goes to sleep; nidus wake team-b ends that\n"
+
+
+def test_what_git_decides_is_said(installed: Server, reached: list[str], capsys: Caught) -> None:
+    sleep = {"asleep": False, "by": "git", "why": "by its file (spec.sleep.state: Awake)"}
+    stands(installed, {"status": "Ready", "sleep": sleep})
+    assert main(["sleep", "team-b", *reached]) == 0
+    assert "but its file decides: it is awake by its file" in capsys.readouterr().out
+    assert main(["wake", "team-b", *reached]) == 0
+    assert "but its file" not in capsys.readouterr().out
+
+
+def test_an_end_that_is_past_is_refused(installed: Server, reached: list[str], capsys: Caught) -> None:
+    assert main(["wake", "team-b", "--until", "2020-01-01T00:00:00Z", *reached]) != 0
+    assert "--until is past" in capsys.readouterr().err
+    assert installed.objects("nidus.dev", "Request", NAMESPACE) == []
+
+
+def test_the_end_is_moved_from_where_it_is(installed: Server, reached: list[str]) -> None:
+    end = datetime.fromtimestamp(time.time() + 3600, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    stands(installed, {"status": "Ready", "expiresAt": end})
+    assert main(["extend", "team-b", "--for", "24h", *reached]) == 0
+    assert in_seconds(asked(installed)) == pytest.approx(25 * 3600, abs=60)
+
+
+def test_what_has_no_end_is_not_extended(installed: Server, reached: list[str], capsys: Caught) -> None:
+    assert main(["extend", "team-b", "--for", "24h", *reached]) == 1
+    assert "team-b does not expire" in capsys.readouterr().err
+
+
+def test_a_snapshot_needs_a_place(installed: Server, reached: list[str], capsys: Caught) -> None:
+    assert main(["backup", "team-b", *reached]) == 1
+    assert "spec.backup in its file says where they go" in capsys.readouterr().err
+    stands(installed, {"status": "Asleep", "backups": {"list": []}})
+    assert main(["backup", "team-b", *reached]) == 0
+    assert "is made, once it wakes;" in capsys.readouterr().out
+    assert (asked(installed)["kind"], in_seconds(asked(installed)) > 3600) == ("backup", True)
+
+
+def test_snapshots_are_listed_with_what_is_wrong(installed: Server, reached: list[str], capsys: Caught) -> None:
+    assert main(["backups", "team-b", *reached]) == 0
+    assert capsys.readouterr().out == "nested cluster team-b has no snapshot\n"
+    one = {"id": "20261127T020000-abc", "state": "Failed", "why": "cut \x1b short"}
+    stands(installed, {"status": "Ready", "backups": {"list": [one], "running": "x, sent", "problem": "no Secret"}})
+    assert main(["backups", "team-b", *reached]) == 0
+    shown = capsys.readouterr().out
+    assert "20261127T020000-abc" in shown and "\x1b" not in shown
+    assert "running: x, sent\nproblem: no Secret\n" in shown
+    assert main(["backups", "team-b", "-o", "json", *reached]) == 0
+    assert '"problem": "no Secret"' in capsys.readouterr().out
