@@ -16,6 +16,7 @@ _BOUNDS = {
     "maxLength": "at most {} characters",
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
+    "maxProperties": "at most {} entries",
 }
 
 

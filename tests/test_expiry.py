@@ -275,6 +275,19 @@ def test_a_ttl_set_on_a_running_cluster_warns_for_a_day_first(fleet: Fleet, ttl:
     assert len(told(fleet)) == 2
 
 
+def test_a_ttl_that_is_lowered_again_and_again_is_no_way_around_the_longest_life(fleet: Fleet) -> None:
+    fleet.rules = replace(RULES, max_ttl=72 * HOUR)
+    fleet.registry.govern(fleet.rules)
+    fleet.push(files("az", ttl="72h"))
+    fleet.run()
+    end = ends(fleet)
+    fleet.now += 2.5 * DAY
+    for less in (1, 2, 3):
+        fleet.push(files("az", ttl=f"{72 * 60 - less}m"))
+        fleet.run()
+        assert ends(fleet) <= end
+
+
 def test_the_day_counts_from_the_admission_also_after_a_restart(fleet: Fleet) -> None:
     standing(fleet)
     now = fleet.now = 50 * HOUR

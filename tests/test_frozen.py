@@ -134,6 +134,26 @@ def test_rotate_knows_the_layers_of_a_cluster(fleet: Fleet, tmp_path: Path, caps
     assert LAYER in told.partition("hint: ")[2]
 
 
+def test_a_rotation_is_of_the_cluster_that_was_named(fleet: Fleet) -> None:
+    fleet.push(files() | {"b.yaml": cluster("b")})
+    first = secret(ran(fleet))
+    fleet.now += 5
+    fleet.ask("rotate", "b", items=(LAYER,))
+    fleet.queue.add("a")
+    assert secret(ran(fleet)) == first
+
+
+@pytest.mark.parametrize("forged", ["nan", "inf", "-inf", "99999999999"])
+def test_a_time_that_cannot_be_does_not_keep_a_rotation_away(fleet: Fleet, forged: str) -> None:
+    first, stored = secret(fleet), fleet.host.get("", "Secret", "vcluster-a", STORED)
+    assert stored
+    notes = {"nidus.dev/rotated": forged}
+    fleet.host.put({**stored, "metadata": {**stored["metadata"], "annotations": notes}}, manager="somebody")
+    fleet.now += 5
+    fleet.ask("rotate", "a", items=(LAYER,))
+    assert secret(ran(fleet))["password"] != first["password"]
+
+
 def test_nothing_made_up_is_in_a_plan_a_log_a_status_or_a_record(
     fleet: Fleet, capsys: pytest.CaptureFixture[str]
 ) -> None:

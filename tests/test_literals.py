@@ -3,12 +3,16 @@
 import base64
 import hashlib
 import json
+import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 from reconciler.__main__ import main
-from reconciler.spec import literals
+from reconciler.model import Limits
+from reconciler.spec import literals, manifests
 from tests.spec_cases import FILES
 
 
@@ -165,3 +169,33 @@ def test_data_that_a_line_allows_is_rendered_and_what_a_variable_says_is_not(
         code, out = main(["validate", "-o", "json"]), capsys.readouterr().out
         assert code == (0 if text == "b" else 1), out
     assert "a Secret with literal stringData" in out
+
+
+def splits(data: bytes) -> int:
+    """How often some text is split into lines while a file is read."""
+    count = 0
+
+    def seen(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "c_call" and argument.__name__ == "splitlines"
+
+    sys.setprofile(seen)
+    try:
+        manifests.read("s.yaml", "1", data, Limits(), objects=True)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("said", ["", " # nidus: allow-literal"])
+def test_a_file_is_looked_through_once_however_many_secrets_it_holds(said: str) -> None:
+    one = "  - {apiVersion: v1, kind: Secret, metadata: {name: s%d}, data: {a: YQ==}}" + said + "\n"
+    head = "apiVersion: v1\nkind: SecretList\nitems:\n# nidus: allow-literal\n"
+    few, many = (splits((head + "".join(one % number for number in range(count))).encode()) for count in (2, 40))
+    assert few == many
+
+
+def test_all_of_an_allowed_text_block_is_allowed() -> None:
+    key = "-----BEGIN PRIVATE" + " KEY-----"
+    block = ["a: | # nidus: allow-literal", f"  {key}", "", f"    {key}", f"  {key}", f"b: {key}"]
+    assert [one.line for one in literals.found("a.yaml", "\n".join(block).encode())] == [6]

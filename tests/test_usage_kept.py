@@ -293,3 +293,14 @@ def test_whatever_fails_and_restarts_what_is_stored_is_what_was_written(steps: l
     server.heal()
     assert Counter({name: int(cores(server, name)) for name in "xy"}) == Counter({name: stored[name] for name in "xy"})
     assert sum(one.seen for one in read(server).days) == stored["seen"] * HOUR
+
+
+def test_labels_of_one_cluster_take_no_room_from_others(server: Server) -> None:
+    day = begun(server)
+    large = {f"key-{number}": "x" * 60 for number in range(6000)}  # more than the schema lets through
+    accounts = {name: Account(large if name < "d" else {}, {"web": {"cpu": 1}}) for name in "abcxyz"}
+    day.add(Day(TODAY, 1, accounts=accounts))
+    day.write(Prices(), over=False)
+    parts = [one for one in server.objects("", "ConfigMap") if one["metadata"]["name"].startswith(kept.PREFIX)]
+    assert len(parts) == 4
+    assert {name for part in read(server).days for name in part.accounts} == accounts.keys()

@@ -18,12 +18,13 @@ Rendered = list[tuple[Layer, tuple[Object, ...]]]
 
 class Private(Struct, frozen=True):
     """What layers are rendered with besides what Git says: what charts made up before (K8), and Secrets of namespace `share` (K11).
-    `kept`, what is to be stored of each layer, grows."""
+    `requests` are those of the cluster; `kept`, what is to be stored of each layer, grows; `now` in seconds since the epoch."""
 
     bundle: Bundle
     requests: tuple[Request, ...]
     share: str
     kept: dict[str, Kept]
+    now: float
 
     def render(self, layer: Layer, reader: Reader) -> tuple[Object, ...]:
         """Raises as `reader.render`; Fetching where a Secret cannot be read: nothing is made up in its place."""
@@ -36,7 +37,7 @@ class Private(Struct, frozen=True):
         if not frozen.freezes(layer):
             return reader.render(layer)
         live = _read(frozen.ref(self.bundle, layer), layer, reader)
-        known = frozen.due(frozen.read(live), layer, self.requests)
+        known = frozen.due(frozen.read(live, self.now), layer, self.requests)
         objects, values = frozen.parted(reader.render(frozen.to_render(layer, known)))
         self.kept[layer.name] = Kept(values, known.rotated)
         return objects

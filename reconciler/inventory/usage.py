@@ -1,4 +1,5 @@
-"""Days of usage as ConfigMaps of the controller's namespace (U4): one a day, and further ones for more than EACH clusters.
+"""Days of usage as ConfigMaps of the controller's namespace (U4): one a day, and further ones for more than EACH clusters, or where their
+labels need more room.
 
 A write says what stood before this process and what this process measured, together. Both stay known until the day is over, so
 writing again after a lost answer changes nothing, and what another process wrote meanwhile is taken as what stood before.
@@ -22,6 +23,7 @@ LABEL: Final = "nidus.dev/usage"  # its value is the month
 PREFIX: Final = "nidus-usage-"
 DAYS: Final = 400  # days that are kept
 EACH: Final = 1000  # clusters in one ConfigMap, about 200 bytes each
+LABELS: Final = 256 << 10  # bytes of their labels in one ConfigMap; no compression is counted on
 UNPACKED: Final = 64 << 20  # bytes; what unpacks to more was not written by us
 TRIES: Final = 4
 READ_BACK: Final = frozenset({ErrorClass.RACED, ErrorClass.AMBIGUOUS, ErrorClass.ABSENT})
@@ -82,13 +84,19 @@ class KeptDay:
         for number, one in enumerate(parts):
             for name in one.before.accounts:
                 self._where.setdefault(name, number)
-        count = sum(1 for number in self._where.values() if number == len(parts) - 1)
+        last = [name for name, number in self._where.items() if number == len(parts) - 1]
+        count, size = len(last), sum(map(self._labels, last))
         for name in sorted(self._own.accounts.keys() - self._where.keys()):
-            if count >= EACH:
+            count, size = count + 1, size + self._labels(name)
+            if count > EACH or (count > 1 and size > LABELS):
                 parts.append(_Part(Day(self.day)))
-                count = 0
+                count, size = 1, self._labels(name)
             self._where[name] = len(parts) - 1
-            count += 1
+
+    def _labels(self, name: str) -> int:
+        """Bytes of a cluster's labels, as they are or were."""
+        one = self._own.accounts.get(name)
+        return len(_encoder.encode(one.labels)) if one is not None else 0
 
     def _put(self, number: int, prices: Prices) -> None:
         assert self._parts is not None

@@ -53,7 +53,7 @@ def recorded(
     ttl = ttl_of(bundle.document)
     if not ttl:
         return replace(record, expiry=None) if record.expiry else record
-    ends = _ends(record, stored, ttl, now)
+    ends = _ends(record, stored, ttl, longest, now)
     asked = [one.expires for one in requests if one.kind == "extend" and one.cluster == record.cluster]
     bound = record.born + longest if longest else max([ends, *asked])
     return replace(record, expiry=Expiry(ttl, max(ends, *(min(one, bound) for one in asked)) if asked else ends))
@@ -94,12 +94,15 @@ def turns(one: Ending | None, now: float) -> list[float]:
     return [at for at in times if now < at < NEVER]
 
 
-def _ends(record: Record, stored: Record | None, ttl: float, now: float) -> float:
+def _ends(record: Record, stored: Record | None, ttl: float, longest: float, now: float) -> float:
     plain, known = record.born + ttl, record.expiry
     if stored is None:
         return plain
-    if known is None or ttl < known.ttl:
+    if known is None:
         return max(plain, now + DAY)
+    if ttl < known.ttl:
+        latest = max(record.born + longest, known.ends) if longest else NEVER
+        return min(max(plain, now + DAY), latest)  # a ttl that is lowered each day is no way around the longest life
     return known.ends if ttl == known.ttl else max(plain, known.ends)
 
 

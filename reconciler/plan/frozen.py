@@ -48,8 +48,9 @@ def is_kept(one: ObjectRef) -> bool:
     return (one.group, one.kind) == ("", "Secret") and one.name.startswith(PREFIX)
 
 
-def read(live: Object | None) -> Kept:
-    """What a Secret holds, nothing where there is none. Raises Stalled where it cannot be read: nothing is made up in its place."""
+def read(live: Object | None, now: float) -> Kept:
+    """What a Secret holds, nothing where there is none; a rotation of later than `now` is none. Raises Stalled where it cannot be read:
+    nothing is made up in its place."""
     if live is None:
         return Kept()
     name = live["metadata"]["name"]
@@ -62,11 +63,12 @@ def read(live: Object | None) -> Kept:
     except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
         hint = "nidus rotate makes everything anew once the Secret is deleted"
         raise Stalled(f"Secret {name} cannot be read ({type(error).__name__})", reason="BadFrozen", hint=hint) from None
-    return Kept(values, rotated)
+    return Kept(values, rotated if 0.0 <= rotated <= now else 0.0)
 
 
 def due(kept: Kept, layer: Layer, requests: Iterable[Request]) -> Kept:
-    """What is to be reused: nothing, where somebody asked to rotate the layer after what is stored was made."""
+    """What is to be reused: nothing, where somebody asked to rotate the layer after what is stored was made. `requests` are those of its
+    cluster."""
     asked = [one.created for one in requests if one.kind == "rotate" and layer.name in one.items]
     newest = max(asked, default=0.0)
     return Kept({}, newest) if newest > kept.rotated else kept

@@ -180,6 +180,7 @@ _RULES = {
     "maximum": "larger than {}",
     "minItems": "fewer than {} items",
     "maxItems": "more than {} items",
+    "maxProperties": "more than {} entries",
     "const": "expected {}",
     "enum": "expected one of {}",
 }

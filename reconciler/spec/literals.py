@@ -8,7 +8,7 @@ import base64
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reconciler.model import Violation
 from reconciler.spec.codes import Code
@@ -29,14 +29,14 @@ _PATTERNS = {
     "a key of Stripe": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
     "a token of npm": r"\bnpm_[A-Za-z0-9]{36}\b",
     "a token of PyPI": r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{20,}",
-    "a signed token (JWT)": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+    "a signed token (JWT)": r"(?<![\w-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
     "a key of SendGrid": r"\bSG\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{40,}",
     "a token of Vault": r"\bhv[sbr]\.[A-Za-z0-9_-]{24,}",
     "a token of DigitalOcean": r"\bdo[opr]_v1_[0-9a-f]{64}\b",
     "a token of Docker Hub": r"\bdckr_pat_[A-Za-z0-9_-]{20,}",
     "a key of Azure": r"\bAccountKey=[A-Za-z0-9+/]{60,}={0,2}",
     "a token of Hugging Face": r"\bhf_[A-Za-z]{30,}",
-    "a key of an AI service": r"\bsk-(?:proj-|ant-[a-z0-9]+-)?(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{32,}",
+    "a key of an AI service": r"(?<![\w-])sk-(?:proj-|ant-[a-z0-9]+-)?(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{32,}",
     "a password in an address": r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@'\"${}<>]+:(?![$<{*]|\s)(?:[^\s:/@'\"${}<>]{3,})@",
 }
 _MARKED = re.compile("|".join(f"(?P<p{index}>{one})" for index, one in enumerate(_PATTERNS.values())))
@@ -50,18 +50,36 @@ _FIELD = re.compile(
 
 def found(path: str, data: bytes) -> Iterator[Violation]:
     """A mistake for each line of a file that holds one; never what it holds."""
-    lines = data.decode(errors="replace").splitlines()
-    for number, text in enumerate(lines, 1):
-        line = text[:LONGEST]
-        what, column = _in(line)
-        if what and not _allowed(lines, number - 1):
+    around: list[
+        tuple[int, bool]
+    ] = []  # the lines that this one is below: their indent, and whether what they begin is allowed
+    for number, text in enumerate(data.decode(errors="replace").splitlines(), 1):
+        indent = len(text) - len(text.lstrip(" "))
+        if indent == len(text):
+            continue
+        while around and around[-1][0] >= indent:
+            around.pop()
+        inside, own = bool(around) and around[-1][1], ALLOWED.search(text) is not None
+        around.append((indent, inside or (own and _begins_text(text))))
+        what, column = ("", 0) if inside or own else _in(text[:LONGEST])
+        if what:
             yield Violation(path, number, column + 1, Code.LITERAL, f"what looks like {what}", hint=HINT)
 
 
-def excused(one: Violation, data: bytes) -> bool:
-    """Whether a mistake in a file is literal data of a Secret, and its line says that it may stand there."""
-    lines = data.decode(errors="replace").splitlines() if one.code == Code.SECRET_DATA else []
-    return 0 < one.line <= len(lines) and ALLOWED.search(lines[one.line - 1]) is not None
+def standing(mistakes: Iterable[Violation], data: bytes) -> Iterator[Violation]:
+    """The mistakes of a file without literal data of Secrets whose line says that it may stand there."""
+    allowed: frozenset[int] | None = None
+    for one in mistakes:
+        if one.code == Code.SECRET_DATA:
+            allowed = _allowed(data) if allowed is None else allowed
+        if one.code != Code.SECRET_DATA or one.line not in (allowed or ()):
+            yield one
+
+
+def _allowed(data: bytes) -> frozenset[int]:
+    """The lines that say so."""
+    lines = data.decode(errors="replace").splitlines() if b"allow-literal" in data else []
+    return frozenset(number for number, line in enumerate(lines, 1) if ALLOWED.search(line))
 
 
 def _in(line: str) -> tuple[str, int]:
@@ -93,17 +111,6 @@ def _made_up(value: str) -> bool:
     return kinds == 3 and bits >= _MIXED and not ("/" in value and "." in value)  # a path
 
 
-def _allowed(lines: list[str], index: int) -> bool:
-    """Whether the line, or the line that begins the text block it is in, is allowed."""
-    if ALLOWED.search(lines[index]):
-        return True
-    indent = _indent(lines[index])
-    while index and (not lines[index].strip() or _indent(lines[index]) >= indent):
-        index -= 1
-    return bool(ALLOWED.search(lines[index])) and lines[index].split("#")[0].rstrip().endswith(
-        ("|", ">", "|-", ">-", "|+", ">+")
-    )
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))
+def _begins_text(line: str) -> bool:
+    """Whether a text block begins with this line."""
+    return line.split("#")[0].rstrip().endswith(("|", ">", "|-", ">-", "|+", ">+"))

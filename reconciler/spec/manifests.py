@@ -43,7 +43,7 @@ def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> 
         Violation(path, *marks.find(places[index], pointer(where)), code, message, pointer(where), hint)
         for index, (where, code, message, hint) in found
     )
-    violations = capped(one for one in told if not literals.excused(one, data))
+    violations = capped(literals.standing(told, data))
     references = tuple((name, *marks.find(places[index], pointer(where))) for index, (where, name) in named)
     return Facts(oid, digest(bodies), _claimed(parsed) if objects else {}, references, violations)
 

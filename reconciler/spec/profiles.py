@@ -39,7 +39,7 @@ def check(item: Item, tree: Files) -> Profile:
     spec = item.spec.spec
     used = {pack.name: uses.of(item.path, index, pack, tree) for index, pack in enumerate(spec.packs)}
     mistakes = (item.violation(*mistake) for mistake in _mistakes(item.spec, used))
-    told = [one for one in mistakes if not literals.excused(one, item.data)]
+    told = list(literals.standing(mistakes, item.data))
     claims, twice = _claims(item, spec.packs, used)
     in_files = [
         violation for use in used.values() for path, facts in use.facts for violation in _in_file(item, path, facts)
