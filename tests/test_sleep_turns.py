@@ -157,7 +157,9 @@ def test_every_minute_of_a_change_of_clocks_agrees_with_the_one_before(zone: str
         datetime(2026, 10, 24, tzinfo=UTC),
         datetime(2026, 4, 4, tzinfo=UTC),
     ):
-        looks = [schedule.at(wanted, (day + timedelta(minutes=15 * step)).timestamp()) for step in range(4 * 72)]
+        times = [(day + timedelta(minutes=15 * step)).timestamp() for step in range(4 * 72)]
+        looks = [schedule.at(wanted, now) for now in times]
+        assert all(one.until is not None and one.until > now for one, now in zip(looks, times, strict=True))
         turned = [step for step in range(1, len(looks)) if looks[step].asleep is not looks[step - 1].asleep]
         assert len(turned) in (4, 6), (zone, day, turned)  # both at one moment, where their half hour is skipped
 
