@@ -18,7 +18,7 @@ from reconciler.spec import addresses
 T = TypeVar("T")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
-_MANIFEST_SIZE, _TOKEN_SIZE, _LIST_SIZE = 1 << 20, 1 << 16, 4 << 20  # bytes
+MANIFEST_SIZE, _TOKEN_SIZE, _LIST_SIZE = 1 << 20, 1 << 16, 4 << 20  # bytes
 _PAGE, _PAGES = 1000, 20
 _CHALLENGED = frozenset({401})
 _PARAMETER = re.compile(r'(?<![a-z])([a-z]{1,32})="([^"\\]{0,2048})"', re.ASCII)
@@ -56,7 +56,7 @@ class Repository:
 
     def manifest(self, reference: str, *, fixed: bool) -> bytes:
         """The manifest of a tag or a digest. Raises as `fetch.bring`."""
-        return self._get(f"manifests/{reference}", _MANIFEST_SIZE, fixed=fixed)
+        return self._get(f"manifests/{reference}", MANIFEST_SIZE, fixed=fixed)
 
     def blob(self, digest: str) -> str:
         """The address of a blob, by its hex digest."""

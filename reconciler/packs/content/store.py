@@ -44,6 +44,12 @@ class Store:
         """Whether it is here, without reading it."""
         return self._place(digest).is_file()
 
+    def size(self, digest: str) -> int:
+        """Its bytes, 0 where it is not here, without reading it."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._place(digest).stat().st_size
+        return 0
+
     def unnoted(self, digest: str) -> bool:
         """Whether a use of it is to be noted."""
         return time.time() - self._noted.get(digest, 0.0) > USED / 10
