@@ -180,7 +180,7 @@ def test_blobs_that_lie_elsewhere_come_without_a_token(sites: Sites, tls: Path, 
 
 
 def test_a_login_never_goes_to_another_giver_of_tokens(sites: Sites, tls: Path, tmp_path: Path) -> None:
-    """Not even to one that `via` names; one that has an entry of its own sees what stands there."""
+    """Not even to one that `via` names; one that has an entry of its own as well sees what stands there."""
     fake, giver = Fake(sites()), sites()
     challenge, path = tokens(giver)
     fake.wants("Bearer t0ken", challenge)
@@ -194,7 +194,22 @@ def test_a_login_never_goes_to_another_giver_of_tokens(sites: Sites, tls: Path, 
     giver.pages[path].secret = access.basic("other", "login")
     (tmp_path / "o").mkdir()
     entry = ContentAllow(prefix=f"{giver.url}/token", ca_file=own.ca_file, **login(tmp_path / "o", "other", "login"))  # type: ignore[arg-type]
-    assert bring(fake.remote, means(tmp_path / "entry", own, entry)) == packed()
+    both = fake.place(tls, via=(giver.host,), **login(tmp_path))
+    assert bring(fake.remote, means(tmp_path / "entry", both, entry)) == packed()
+
+
+def test_a_registry_gets_no_token_made_with_the_login_of_another(sites: Sites, tls: Path, tmp_path: Path) -> None:
+    """Its challenge names the giver of tokens of another registry, which has an entry with a login."""
+    evil, giver = Fake(sites(plain=True)), sites(plain=True)
+    challenge, path = tokens(giver, secret=access.basic("robot", "right"))
+    evil.wants("Bearer t0ken", challenge)
+    places = (
+        ContentAllow(prefix=f"oci://{evil.site.host}/", plain_http=True),
+        ContentAllow(prefix=f"{giver.url}/token", plain_http=True, **login(tmp_path)),  # type: ignore[arg-type]
+    )
+    refusal(evil.remote, means(tmp_path, *places))
+    assert giver.asked == []
+    assert ["authorization" in one.headers for one in evil.site.asked] == [False]
 
 
 @pytest.mark.parametrize(

@@ -78,11 +78,16 @@ def led(address: str, place: ContentAllow, *, fixed: bool) -> Way:
         return way if below else Way(address, way.anywhere, {}, way.context)
     if not address.startswith("https://"):
         raise refused(f"an answer leads to {there}, and another host is asked by https only")
-    named = addresses.host(address) in {addresses.host(f"https://{one}") for one in place.via}
-    if not named and not fixed:
+    via = named(address, place)
+    if not via and not fixed:
         hint = "write the digest, or name the host in content.allow[].via"
         raise refused(f"an answer leads to another host, {addresses.host(address)}, for content without a digest", hint)
-    return Way(address, named, {}, _trusting(place.ca_file if named else "", besides=True))
+    return Way(address, via, {}, _trusting(place.ca_file if via else "", besides=True))
+
+
+def named(address: str, place: ContentAllow) -> bool:
+    """Whether `via` of a place names the host of an address. Raises ValueError for a port that is none."""
+    return addresses.host(address) in {addresses.host(f"https://{one}") for one in place.via}
 
 
 def home(place: ContentAllow) -> str:

@@ -120,11 +120,11 @@ class Repository:
         return token
 
     def _keeper(self, realm: str) -> ContentAllow | None:
-        """Whose credentials the giver of tokens may see: the registry's own, if it is the registry; else those that the operator gave for
-        that very address; None for nobody's."""
+        """Whose credentials the giver of tokens may see: the registry's own, if it is the registry; those that the operator gave for that
+        very address, if this registry's `via` names its host, for the token goes to this registry; None for nobody's."""
         if addresses.origin(realm) == access.home(self.place):
             return self.place
-        return addresses.allowed(realm, self._rules.allow or ())
+        return addresses.allowed(realm, self._rules.allow or ()) if access.named(realm, self.place) else None
 
 
 def chart_of(manifest: bytes, address: str) -> str:
