@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.verbs.render import given_by
 
     given = given_by(args.config, args.source)
+    place = _inside(Path(args.folder), given.path)
     wanted = _wanted(Path(args.folder), given.path, given.terms)
     means = offline.means(given.terms.content)
     found: dict[str, Locked] = {}
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         print("note: documents have mistakes, so no entry is dropped: nidus validate", file=sys.stderr)
     for line in _moves(wanted, found | kept):
         print(printable(line))
-    _write(Path(args.folder) / given.path / lock.FILE, lock.text(found | kept))
+    _write(place, lock.text(found | kept))
     print(f"{lock.FILE}: {len(found | kept)} locked")
     return usage.FAILED if failed else usage.DONE
 
@@ -125,12 +127,24 @@ def _apart(before: Locked, now: Locked) -> str:
 
 
 def _write(file: Path, text: bytes) -> None:
-    """Replaced as a whole, and not touched where nothing changed."""
+    """Replaced as a whole, through no link, and not touched where nothing changed."""
+    fresh = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
         if file.is_file() and file.read_bytes() == text:
             return
-        fresh = file.with_name(f".{file.name}.new")
-        fresh.write_bytes(text)
+        with fresh.open("xb") as written:  # never what somebody else put there
+            written.write(text)
         fresh.replace(file)
     except OSError as error:
+        fresh.unlink(missing_ok=True)
         raise UsageError(f"{file}: {error.strerror or error}", hint="nidus lock FOLDER") from error
+
+
+def _inside(folder: Path, path: str) -> Path:
+    """The place of the file, below the folder also where the path holds links."""
+    from reconciler.spec import lock
+
+    found = folder / path
+    if not found.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{found}: a link leads out of {folder}", hint="nidus lock FOLDER")
+    return found / lock.FILE

@@ -303,6 +303,29 @@ def test_what_cannot_be_found_leaves_the_rest(here: Path, tls: Path, sites: Site
     assert list(pinned(here)) == [f"{repo} web 1.2.3"]
 
 
+def test_lock_writes_through_no_link(here: Path, tls: Path, sites: Sites, capsys: Printed) -> None:
+    """Of a checkout that somebody else wrote: neither the file beside, nor the file itself, nor a folder above."""
+    outside = here.parent / "outside"
+    outside.mkdir()
+    mine = outside / "mine"
+    mine.write_text("mine")
+    for name in (f".{lock.FILE}.new", lock.FILE):
+        (here / name).symlink_to(mine)
+    given = serves(here, tls, sites())
+    main(["lock", "--config", given])
+    (here / lock.FILE).unlink()
+    assert main(["lock", "--config", given]) == 0
+    assert pinned(here) == {}
+    config = yaml.safe_load(Path(given).read_text())
+    config["spec"]["sources"][0]["path"] = "clusters"
+    Path(given).write_text(yaml.safe_dump(config))
+    (here / "clusters").symlink_to(outside)
+    assert main(["lock", "--config", given]) != 0
+    assert "a link leads out of" in capsys.readouterr().err
+    assert [(one.name, one.read_text()) for one in outside.iterdir()] == [("mine", "mine")]
+    assert sorted(one.name for one in here.iterdir()) == sorted([f".{lock.FILE}.new", lock.FILE, "clusters"])
+
+
 def test_entries_that_nothing_names_go_but_not_on_doubt(here: Path, tls: Path, capsys: Printed) -> None:
     (here / lock.FILE).write_bytes(lock.text({"https://a/b 1.0.0": Locked(DIGEST)}))
     (here / "p.yaml").write_text("apiVersion: nidus.dev/v1alpha1\nkind: ClusterProfile\nmetadata: {name: [}\n")
