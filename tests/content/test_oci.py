@@ -201,7 +201,7 @@ def test_a_login_never_goes_to_another_giver_of_tokens(sites: Sites, tls: Path, 
 def test_a_registry_gets_no_token_made_with_the_login_of_another(sites: Sites, tls: Path, tmp_path: Path) -> None:
     """Its challenge names the giver of tokens of another registry, which has an entry with a login."""
     evil, giver = Fake(sites(plain=True)), sites(plain=True)
-    challenge, path = tokens(giver, secret=access.basic("robot", "right"))
+    challenge, _ = tokens(giver, secret=access.basic("robot", "right"))
     evil.wants("Bearer t0ken", challenge)
     places = (
         ContentAllow(prefix=f"oci://{evil.site.host}/", plain_http=True),
