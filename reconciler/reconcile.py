@@ -22,7 +22,6 @@ from reconciler.inventory import ledger
 from reconciler.inventory.store import State
 from reconciler.memory import Memory, contended, corrections
 from reconciler.model import (
-    DESTRUCTIVE,
     NO_VERSIONS,
     PRUNING_WAITS,
     Bundle,
@@ -134,8 +133,7 @@ def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
 
 
 def _destructive(assignment: Assignment, plan: Plan) -> Destructive:
-    refs = tuple(one.ref for one in plan.changes if one.action in DESTRUCTIVE and consent.needed(one))
-    return Destructive(plan.cluster, plan.consent, refs, len(assignment.state.entries))
+    return Destructive(plan.cluster, plan.consent, consent.destroyed(plan.changes), len(assignment.state.entries))
 
 
 def _done(steps: Sequence[Step]) -> Done:

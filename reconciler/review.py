@@ -13,7 +13,6 @@ from reconciler.gather.creates import tried
 from reconciler.inventory.store import State
 from reconciler.inventory.suspensions import awake, suspension
 from reconciler.model import (
-    DESTRUCTIVE,
     NO_VERSIONS,
     Bundle,
     ClusterReview,
@@ -21,7 +20,6 @@ from reconciler.model import (
     Destructive,
     Held,
     HostFacts,
-    ObjectRef,
     Permit,
     Plan,
     Record,
@@ -32,6 +30,7 @@ from reconciler.model import (
     Snapshot,
     replace,
 )
+from reconciler.plan import consent
 from reconciler.plan.guard import guard
 from reconciler.plan.shown import with_creates
 from reconciler.reconcile import look
@@ -193,7 +192,9 @@ def _guarded(one: ClusterReview, permit: Permit, rollout: Rollout, standing: Sta
 
 def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, rules: Rules, now: float) -> Permit:
     wanted = [
-        Destructive(plan.cluster, plan.consent, _refs(plan), _size(standing.states.get(plan.cluster)))
+        Destructive(
+            plan.cluster, plan.consent, consent.destroyed(plan.changes), _size(standing.states.get(plan.cluster))
+        )
         for plan in plans
         if plan.consent.items
     ]
@@ -202,7 +203,3 @@ def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, rules
 
 def _size(state: State | None) -> int:
     return len(state.entries) if state else 0
-
-
-def _refs(plan: Plan) -> tuple[ObjectRef, ...]:
-    return tuple(change.ref for change in plan.changes if change.action in DESTRUCTIVE)

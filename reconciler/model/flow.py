@@ -173,7 +173,8 @@ class Change:
     `desired` is the object to send for create, configure, adopt and replace; `strays` are the paths whose ownership has to be
     taken first, so that sending the object removes them; `after` are objects to be deleted that hold an allocation this one needs;
     they are deleted before it where the server requires that. `guard`: it guards a tenant, and is put back every time.
-    `hook`: the event that the object is a hook of; `turn`: when, among a layer's hooks, before (< 0) or after (> 0) its objects.
+    `hook`: the event that the object is a hook of; `turn`: when, among a layer's hooks, before (< 0) or after (> 0) its objects;
+    `ran`: a run of a hook of ours made the object that goes.
     """
 
     action: Action
@@ -193,6 +194,7 @@ class Change:
     guard: bool = False
     hook: str = ""
     turn: int = 0
+    ran: bool = False
 
     @property
     def why(self) -> str:

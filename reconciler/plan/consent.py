@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from reconciler.model import DESTRUCTIVE, TENANTS, Change, Consent
+from reconciler.model import DESTRUCTIVE, TENANTS, Change, Consent, ObjectRef
 
 PRECIOUS = frozenset({"CustomResourceDefinition", "Namespace", "PersistentVolume", "PersistentVolumeClaim"})
 
@@ -18,8 +18,14 @@ def of(changes: Iterable[Change], actions: frozenset[str] = DESTRUCTIVE) -> Cons
 
 def needed(change: Change) -> bool:
     """Whether a change that destroys needs a consent. Pods that go because their cluster sleeps need none: the engine makes them
-    again (O3). What a chart's hook made goes by the chart's own word (K7), unless it may hold data or other objects."""
-    return change.reason != TENANTS and (not change.hook or change.ref.kind in PRECIOUS)
+    again (O3). What a run of a chart's hook made goes by the chart's own word (K7), unless it may hold data or other objects; what
+    was no hook before goes like any other."""
+    return change.reason != TENANTS and (not change.ran or change.ref.kind in PRECIOUS)
+
+
+def destroyed(changes: Iterable[Change]) -> tuple[ObjectRef, ...]:
+    """What counts for a cluster's budget: the objects that changes with a need of consent delete or replace."""
+    return tuple(one.ref for one in changes if one.action in DESTRUCTIVE and needed(one))
 
 
 def line(change: Change) -> str:

@@ -6,7 +6,7 @@ Hooks of later turns are in the plan for whoever reads it; a pass sends them whe
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model import Change, Desired, ObjectRef, Observed, Ran, replace
-from reconciler.plan import hooks
+from reconciler.plan import flags, hooks
 from reconciler.plan.hooks import BEFORE, BROKE, DEFINITION, DONE, FAILED, SUCCEEDED, Ground, Hook
 from reconciler.plan.mark import Key, ours, ref_of
 from reconciler.plan.request import request
@@ -18,6 +18,7 @@ RAN = "HookRan"
 OBSTRUCTED = "HookExists"
 ONCE_MORE = "HookLater"
 OBSTACLE = f"an earlier run left it, and its helm.sh/hook-delete-policy does not say {BEFORE}: delete it in the cluster"
+NO_HOOK = "no hook made what is there"
 
 
 def changes(ground: Ground, known: Mapping[str, Ran]) -> list[Change]:
@@ -108,18 +109,30 @@ def _open(change: Change, one: Desired, hook: Hook, ran: Ran, ground: Ground) ->
     change = replace(change, uid=seen.uid, desired=body, detail=told)
     if "deletionTimestamp" in seen.live["metadata"]:
         return replace(change, action="skip", reason="Terminating", desired=None)
-    return _again(change, hook, seen, ran)
+    return _again(change, hook, seen, ran, ground)
 
 
-def _again(change: Change, hook: Hook, seen: Observed, ran: Ran) -> Change:
-    """The change of a hook whose object is there: it runs, or an earlier run left it."""
+def _again(change: Change, hook: Hook, seen: Observed, ran: Ran, ground: Ground) -> Change:
+    """The change of a hook whose object is there: it runs, an earlier run left it, or no hook made it."""
     if hooks.of_run(seen, hook, ran):
         return replace(change, reason=RUNNING)
     if _kind(hook.ref) == DEFINITION:
         return replace(change, action="configure", reason=HOOK)
+    if BEFORE in hook.policies and hooks.of_any_run(seen):
+        return replace(
+            change, action="replace", reason=HOOK, detail=f"{change.detail}; made anew for this run", ran=True
+        )
     if BEFORE in hook.policies:
-        return replace(change, action="replace", reason=HOOK, detail=f"{change.detail}; made anew for this run")
+        return _no_hook(change, seen, ground)
     return replace(change, action="skip", reason=OBSTRUCTED, detail=OBSTACLE, flags=(OBSTACLE,), desired=None)
+
+
+def _no_hook(change: Change, seen: Observed, ground: Ground) -> Change:
+    """The change of a hook whose place an object of the pack has that was no hook: it is replaced where any other object would be (P4)."""
+    turned = flags.replaced(change, seen.live or {}, ground.bundle)
+    if turned.action == "replace":
+        return replace(turned, reason=HOOK, detail=f"{change.detail}; {NO_HOOK}")
+    return replace(turned, reason=OBSTRUCTED, detail=f"{NO_HOOK}, and it {turned.detail}")
 
 
 def _goes(hook: Hook, policy: str, ran: Ran, key: Key, ground: Ground) -> bool:
@@ -140,7 +153,8 @@ def _deleted(change: Change, step: str, seen: Observed) -> Change:
         if step == DONE
         else step.removeprefix(BROKE)
     )
-    return replace(change, action="delete", uid=seen.uid, reason=RAN if step == DONE else BROKEN, detail=told)
+    change = replace(change, uid=seen.uid, ran=hooks.of_any_run(seen))
+    return replace(change, action="delete", reason=RAN if step == DONE else BROKEN, detail=told)
 
 
 def _left(change: Change, ground: Ground) -> Change:

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from reconciler.health.reading import condition, section
 from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, ObjectRef, Observed, Ran, Result, replace
-from reconciler.plan import frozen, once
-from reconciler.plan.mark import Key, domain, ours, ref_of
+from reconciler.plan import fields, frozen, once, paths
+from reconciler.plan.mark import RUN, Key, domain, ours, ref_of
 
 EVENT, WEIGHT, POLICY = "helm.sh/hook", "helm.sh/hook-weight", "helm.sh/hook-delete-policy"
 BEFORE, SUCCEEDED, FAILED = "before-hook-creation", "hook-succeeded", "hook-failed"
@@ -145,14 +145,21 @@ def recorded(known: Mapping[str, Ran], desired: Sequence[Desired], results: Sequ
 def stamp(hook: Hook, ran: Ran, *, nested: bool) -> Object:
     """The object as it is applied: it says which run it belongs to."""
     metadata = hook.obj["metadata"]
-    notes = {**(metadata.get("annotations") or {}), f"{domain(nested)}/hook": f"{ran.run} {hook.event}"}
+    notes = {**(metadata.get("annotations") or {}), f"{domain(nested)}/{RUN}": f"{ran.run} {hook.event}"}
     return {**hook.obj, "metadata": {**metadata, "annotations": notes}}
 
 
 def of_run(seen: Observed, hook: Hook, ran: Ran) -> bool:
     """Whether the live object was made for this run of this hook."""
     notes = section(seen.live or {}, "metadata", "annotations")
-    return notes.get(f"{domain(bool(seen.target.nested))}/hook") == f"{ran.run} {hook.event}"
+    return notes.get(f"{domain(bool(seen.target.nested))}/{RUN}") == f"{ran.run} {hook.event}"
+
+
+def of_any_run(seen: Observed) -> bool:
+    """Whether a run of a hook of ours made the live object: its annotation stands as we applied it. The next apply as an ordinary
+    object removes it."""
+    note = paths.child("metadata.annotations", f"{domain(bool(seen.target.nested))}/{RUN}")
+    return seen.live is not None and note in fields.managed(seen.live)
 
 
 def verdict(ref: ObjectRef, live: Object, timeout: float, now: float) -> tuple[str, str]:

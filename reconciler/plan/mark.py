@@ -18,6 +18,7 @@ Key = tuple[Target, ObjectRef]
 MANAGED_BY = "app.kubernetes.io/managed-by"
 HOST = "nidus.dev"
 INSIDE = "inside.nidus.dev"
+RUN = "hook"  # the annotation that says which run of a hook made an object (K7)
 LABEL = re.compile(r"[^A-Za-z0-9_.-]+")
 REFS = 8192  # names kept: a pass asks for each about ten times, and one value for all makes every look into a mapping cheap
 
@@ -28,14 +29,15 @@ def domain(nested: bool) -> str:
 
 
 def mark(obj: Object, *, cluster: str, layer: str, nonce: str, nested: bool) -> Object:
-    """A copy that carries our marks. A Secret's `stringData` becomes `data`, as the server would make it: only then do its
-    field paths stay comparable."""
+    """A copy that carries our marks, and not the one of hooks, which only a run gives. A Secret's `stringData` becomes `data`, as the
+    server would make it: only then do its field paths stay comparable."""
     where = domain(nested)
     metadata = obj["metadata"]
     ours = {f"{where}/cluster": cluster, f"{where}/layer": label(layer)}
     managed_by = {f"{INSIDE}/managed-by": "nidus"} if nested else {MANAGED_BY: "nidus"}
     labels = {**(metadata.get("labels") or {}), **managed_by, **ours}
     annotations = {**(metadata.get("annotations") or {}), f"{where}/nonce": nonce}
+    annotations.pop(f"{where}/{RUN}", None)
     marked = {**obj, "metadata": {**metadata, "labels": labels, "annotations": annotations}}
     if obj["kind"] == "Secret" and obj["apiVersion"] == "v1" and "stringData" in obj:
         marked["data"] = {**(obj.get("data") or {}), **_encoded(marked.pop("stringData") or {})}
