@@ -67,11 +67,12 @@ def _again(path: str, data: bytes, look: Look, depth: int, left: list[int]) -> b
 
 
 def _members(path: str, data: bytes, left: list[int]) -> Iterator[tuple[str, bytes]]:
-    """The files of one archive; sizes are counted as they are read."""
+    """The files of one archive; sizes are counted as they are read. A sparse file would be larger than what holds it."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(_unzipped(path, data, left)), mode="r:") as archive:
+        whole = _unzipped(path, data, left)
+        with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as archive:
             for member in archive:
-                if member.isreg():
+                if member.isreg() and not member.issparse() and member.size <= len(whole):
                     found = archive.extractfile(member)
                     yield _name(path, member.name), found.read() if found else b""
                 elif not member.isdir():

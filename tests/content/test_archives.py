@@ -33,6 +33,29 @@ def many(made: tarfile.TarFile) -> None:
         put(made, f"web/{number}")
 
 
+def sparse(made: tarfile.TarFile) -> None:
+    """An old GNU sparse file of 300 MiB in one block: nothing of it is stored."""
+    put(made, "web/big", kind=tarfile.GNUTYPE_SPARSE)
+    block = bytearray(made.fileobj.getvalue()[-512:])  # type: ignore[union-attr]
+    for at, text in (
+        (386, b"%011o\0" % (300 << 20)),
+        (398, bytes(12)),
+        (483, b"%011o\0" % (300 << 20)),
+        (148, b" " * 8),
+    ):
+        block[at : at + len(text)] = text
+    block[148:156] = b"%06o\0 " % sum(block)
+    made.fileobj.seek(-512, io.SEEK_END)  # type: ignore[union-attr]
+    made.fileobj.write(block)  # type: ignore[union-attr]
+
+
+def sparse_by_pax(made: tarfile.TarFile) -> None:
+    member = tarfile.TarInfo("web/big")
+    member.pax_headers = {"GNU.sparse.size": str(300 << 20), "GNU.sparse.map": f"{300 << 20},0"}
+    made.fileobj.write(member.tobuf(tarfile.PAX_FORMAT))  # type: ignore[union-attr]
+    made.offset = made.fileobj.tell()  # type: ignore[union-attr]
+
+
 HOSTILE: dict[str, tuple[Entries, str]] = {
     "a path out of it": (lambda made: put(made, "web/../../etc/passwd"), "odd name"),
     "a path from the root": (lambda made: put(made, "/etc/passwd"), "odd name"),
@@ -40,6 +63,8 @@ HOSTILE: dict[str, tuple[Entries, str]] = {
     "a symbolic link": (lambda made: put(made, "web/values.yaml", kind=tarfile.SYMTYPE, link="/etc/passwd"), "no file"),
     "a hard link": (lambda made: put(made, "web/values.yaml", kind=tarfile.LNKTYPE, link="web/Chart.yaml"), "no file"),
     "a device": (lambda made: put(made, "web/null", kind=tarfile.CHRTYPE), "no file"),
+    "a sparse file": (sparse, "no file"),
+    "a sparse file of another form": (sparse_by_pax, "no file"),
     "more than fits": (lambda made: put(made, "web/big", bytes(65 << 20)), "too large"),
     "too many files": (many, "more than 10000 files"),
 }
