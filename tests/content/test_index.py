@@ -1,5 +1,7 @@
 """The index of a chart repository: one chart is found in it without parsing the rest, and nothing in it is believed (K1)."""
 
+import tracemalloc
+
 import pytest
 
 from reconciler.errors import Stalled
@@ -49,6 +51,43 @@ WRONG = (
         b"entries:\n  web:\n  - &a [*a]\n", b"entries:\n  web:\n" + b"  - [\n" * 1000, b"entries:\n  web:\n" + b"  - a\n" * 1_500_000,
         INDEX.encode().replace(b"  web:\n", b"  aXb:\n"),
 )  # fmt: skip
+
+
+HOSTILE = {
+    "of other charts": b'{"entries": {"web": [{"version": "1.0.0", "urls": ["a.tgz"]}], "x": [%s[]]}}',
+    "of many charts": b'{"entries": {%s "web": [{"version": "1.0.0", "urls": ["a.tgz"]}]}}',
+    "of the chart": b'{"entries": {"web": [%s{"version": "1.0.0", "urls": ["a.tgz"]}]}}',
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_an_index_in_json_takes_no_more_memory_than_its_bytes(case: str) -> None:
+    """Of 6 MiB of it, all of which is made into objects nobody needs."""
+    many = b"".join(b'"%06d": [],' % number for number in range(500_000))
+    data = HOSTILE[case] % (many if case == "of many charts" else b"[]," * (2 << 20))
+    tracemalloc.start()
+    try:
+        if case == "of the chart":
+            with pytest.raises(Stalled, match="not JSON of the usual form"):
+                versions(data, "web", REPO)
+        else:
+            assert versions(data, "web", REPO) == [Version("1.0.0", f"{REPO}/a.tgz", "")]
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_an_index_in_json_says_of_one_chart_is_bounded() -> None:
+    data = b'{"entries": {"web": [{"version": "1.0.0", "urls": ["a.tgz"]}%s]}}' % (b" " * (8 << 20))
+    with pytest.raises(Stalled, match="more than 8 MiB of web"):
+        versions(data, "web", REPO)
+
+
+@pytest.mark.parametrize("url", ["http://[", "https://[::1", "//[x]/"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    data = b'{"entries": {"web": [{"version": "1.0.0", "urls": ["%s"]}]}}' % url.encode()
+    with pytest.raises(Stalled, match="leads to what is no address"):
+        versions(data, "web", REPO)
 
 
 @pytest.mark.parametrize("data", WRONG, ids=range(len(WRONG)))

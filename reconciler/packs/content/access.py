@@ -4,6 +4,7 @@ import base64
 import ssl
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from urllib.parse import urljoin
 
 from msgspec import Struct
 
@@ -83,6 +84,14 @@ def led(address: str, place: ContentAllow, *, fixed: bool) -> Way:
         hint = "write the digest, or name the host in content.allow[].via"
         raise refused(f"an answer leads to another host, {addresses.host(address)}, for content without a digest", hint)
     return Way(address, via, {}, _trusting(place.ca_file if via else "", besides=True))
+
+
+def joined(address: str, reference: str) -> str:
+    """Where an answer of `address` leads (RFC 3986, 5.2). Raises Stalled(ContentRefused) for what is no address."""
+    try:
+        return urljoin(address, reference)
+    except ValueError:
+        raise refused("an answer leads to what is no address") from None
 
 
 def named(address: str, place: ContentAllow) -> bool:

@@ -4,7 +4,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -85,7 +85,7 @@ class Client:
             answer = self._once(asked, way, put, ends - time.monotonic())
             if answer.status not in _REDIRECT:
                 return answer
-            target = urljoin(way.address, answer.headers.get("location", ""))
+            target = access.joined(way.address, answer.headers.get("location", ""))
             way = access.led(target, asked.place, fixed=asked.fixed)
         raise refused(f"{asked.address}: more than {REDIRECTS} redirects")
 

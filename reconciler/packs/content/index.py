@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urljoin
 
 import msgspec
 from msgspec import Struct
 
 from reconciler.packs import loader
-from reconciler.packs.content.access import refused
+from reconciler.packs.content.access import joined, refused
 
 LARGEST = 64 << 20  # bytes of an index
 _ONE = 8 << 20  # bytes of what it says of one chart
@@ -24,7 +23,13 @@ class Version(Struct, frozen=True):
     digest: str
 
 
-def versions(data: bytes, name: str, repo: str) -> list[Version]:
+class _Entry(Struct):
+    version: str = ""
+    urls: list[str] = []
+    digest: str | None = None
+
+
+def versions(data: bytes | bytearray, name: str, repo: str) -> list[Version]:
     """The versions of a chart in the index of the repository at `repo`. Raises Stalled(ContentRefused) where it has none.
 
     Indexes of tens of MiB are usual, and parsing such a file takes many seconds: only the lines of the one chart are parsed.
@@ -35,30 +40,42 @@ def versions(data: bytes, name: str, repo: str) -> list[Version]:
     return found
 
 
-def _entries(data: bytes, name: str, repo: str) -> Any:
-    if data.lstrip()[:1] == b"{":
-        try:
-            whole = msgspec.json.decode(data)
-        except (msgspec.DecodeError, RecursionError):
-            raise refused(f"{repo}: the index is not JSON") from None
-        entries = whole.get("entries") if isinstance(whole, dict) else None
-        return entries.get(name) if isinstance(entries, dict) else None
-    block = _block(data, name)
-    if len(block) > _ONE:
-        raise refused(f"{repo}: the index says more than {_ONE >> 20} MiB of {name}")
+def _entries(data: bytes | bytearray, name: str, repo: str) -> Any:
+    if re.match(rb"\s*\{", data):
+        return _of_json(data, name, repo)
+    block = _bounded(_block(data, name), name, repo)
     return next(iter(loader.load(block.decode("utf-8", "replace"), f"{repo}/index.yaml")), None)
 
 
-def _block(data: bytes, name: str) -> bytes:
+def _of_json(data: bytes | bytearray, name: str, repo: str) -> Any:
+    """What is said of all other charts is passed over, and not made into objects."""
+    entries = msgspec.defstruct("_Entries", [("one", msgspec.Raw, msgspec.Raw(b"[]"))], rename={"one": name})
+    index = msgspec.defstruct("_Index", [("entries", entries)])
+    try:
+        block = _bounded(msgspec.json.decode(data, type=index).entries.one, name, repo)  # type: ignore[attr-defined]
+        return msgspec.to_builtins(msgspec.json.decode(block, type=list[_Entry]))
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise refused(f"{repo}: the index is not JSON of the usual form") from None
+
+
+def _bounded(block: Any, name: str, repo: str) -> Any:
+    if len(memoryview(block)) > _ONE:
+        raise refused(f"{repo}: the index says more than {_ONE >> 20} MiB of {name}")
+    return block
+
+
+def _block(data: bytes | bytearray, name: str) -> bytes | bytearray:
     """The lines below the chart's name, below `entries:`."""
-    start = re.search(rb"^entries:[ \t]*\r?\n", data, re.MULTILINE)
-    body = data[start.end() :] if start else b""
-    indent = len(body) - len(body.lstrip(b" "))
-    key = re.search(rb"^ {%d}(['\"]?)%s\1:[ \t]*\r?\n" % (indent, re.escape(name.encode())), body, re.MULTILINE)
-    if key is None or not indent:
+    start = re.search(rb"^entries:[ \t]*\r?\n( *)", data, re.MULTILINE)
+    indent = len(start[1]) if start else 0
+    if start is None or not indent:
         return b""
-    end = re.compile(rb"^ {0,%d}[^ \r\n-]|^ {0,%d}-" % (indent, indent - 1), re.MULTILINE).search(body, key.end())
-    return body[key.end() : end.start() if end else len(body)]
+    line = rb"^ {%d}(['\"]?)%s\1:[ \t]*\r?\n" % (indent, re.escape(name.encode()))
+    key = re.compile(line, re.MULTILINE).search(data, start.start(1))
+    if key is None:
+        return b""
+    end = re.compile(rb"^ {0,%d}[^ \r\n-]|^ {0,%d}-" % (indent, indent - 1), re.MULTILINE).search(data, key.end())
+    return data[key.end() : end.start() if end else len(data)]
 
 
 def _versions(entries: Any, repo: str) -> Iterator[Version]:
@@ -67,4 +84,4 @@ def _versions(entries: Any, repo: str) -> Iterator[Version]:
         first = urls[0] if isinstance(urls, list) and urls else None
         if isinstance(one, Mapping) and isinstance(one.get("version"), str) and isinstance(first, str):
             digest = _SHA.fullmatch(str(one.get("digest") or ""))
-            yield Version(one["version"], urljoin(repo.rstrip("/") + "/", first), digest[2] if digest else "")
+            yield Version(one["version"], joined(repo.rstrip("/") + "/", first), digest[2] if digest else "")

@@ -98,7 +98,7 @@ class Store:
             place.unlink(missing_ok=True)
             raise disk(error) if isinstance(error, OSError) else error from error
 
-    def put(self, content: bytes) -> str:
+    def put(self, content: bytes | bytearray) -> str:
         """Keep bytes that were read otherwise; their digest."""
         digest = hashlib.sha256(content).hexdigest()
         if not self.has(digest):
