@@ -1,7 +1,10 @@
 """Fetching one piece of content over real sockets: what may be asked, what breaks off, what is refused (K1-K3)."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -84,6 +87,32 @@ def test_parts_of_two_files_are_not_one(sites: Sites, allowed: Allowed) -> None:
     assert bring(remote, means) == BODY
 
 
+def test_a_file_that_changes_whenever_it_is_read_fails(sites: Sites, allowed: Allowed) -> None:
+    """Each connection breaks off: the halves are never of what was asked for, which is a failure and no success without content."""
+    site = sites()
+    remote = url(site.put("/m.yaml", bytes(len(BODY)), cut=[1000, len(BODY), 1000, len(BODY)]))
+    assert "it changes while it is read" in refusal(remote, allowed(site), Unavailable)
+    assert [one.headers.get("range") for one in site.asked] == [None, "bytes=1000-"] * 2
+
+
+def test_what_somebody_else_left_is_read_over_the_second_time(
+    sites: Sites, allowed: Allowed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both times bytes of another file stand in the part."""
+    site = sites()
+    remote, means = url(site.put("/m.yaml", BODY)), allowed(site)
+    part = type(means.store).part
+
+    @contextlib.contextmanager
+    def left(self: Store, *of: str) -> Iterator[BinaryIO]:
+        with part(self, *of) as file:
+            file.write(b"of another file")
+            yield file
+
+    monkeypatch.setattr(Store, "part", left)
+    assert bring(remote, means) == BODY
+
+
 def test_a_whole_part_that_was_not_kept_is_kept(sites: Sites, allowed: Allowed) -> None:
     site = sites()
     site.put("/m.yaml", BODY, status=416, headers={"Content-Range": f"bytes */{len(BODY)}"}, ranges=False)
@@ -143,7 +172,9 @@ def test_a_redirect_to_an_address_inside_a_network_is_refused_before_a_byte_is_s
     assert inside.asked == []
 
 
-@pytest.mark.parametrize("location", ["http://127.0.0.1:1/x", "ftp://a/x", "file:///etc/passwd", "https://a:99999/x"])
+@pytest.mark.parametrize(
+    "location", ["http://127.0.0.1:1/x", "ftp://a/x", "file:///etc/passwd", "https://a:99999/x", "http://["]
+)
 def test_a_redirect_to_anything_but_https_is_refused(location: str, sites: Sites, allowed: Allowed) -> None:
     site = sites()
     site.put("/m.yaml", status=301, headers={"Location": location})

@@ -74,14 +74,17 @@ def keep_oci(registry: oci.Repository, manifest: bytes, address: str, means: Mea
 
 def take(digest: str, file: File, means: Means) -> None:
     """Fetch a file whose digest is known, unless it is here. Raises as `bring`."""
-    if not means.store.has(digest) and not _brought(digest, file, means):
-        _brought(digest, file, means)
+    if means.store.has(digest) or _brought(digest, file, means) or _brought(digest, file, means, anew=True):
+        return
+    raise Unavailable(f"{file.address}: it changes while it is read", reason="ContentUnreachable")
 
 
-def _brought(digest: str, file: File, means: Means) -> bool:
-    """Whether the file is kept. False where it was put together of parts that do not fit: it may have changed in between. Raises as
-    `bring`."""
+def _brought(digest: str, file: File, means: Means, *, anew: bool = False) -> bool:
+    """Whether the file is kept. False where it was put together of parts that do not fit: it may have changed in between. `anew`: from
+    its first byte. Raises as `bring`."""
     with means.store.part(digest) as part:
+        if anew:
+            part.truncate(0)
         joined = _fill(part, file, means.client)
         try:
             means.store.keep(digest, part)
@@ -106,11 +109,11 @@ def listed(repo: str, name: str, place: ContentAllow, client: Client) -> list[in
     return index.versions(whole(Asked(address, place, index.LARGEST), client), name, repo)
 
 
-def whole(asked: Asked, client: Client, *, led: bool = False) -> bytes:
+def whole(asked: Asked, client: Client, *, led: bool = False) -> bytearray:
     """An answer in memory; `led` as of a `File`. Raises as `bring`."""
     found = bytearray()
     (client.follow if led else client.ask)(asked, lambda answer: found.extend)
-    return bytes(found)
+    return found
 
 
 def _fill(part: BinaryIO, file: File, client: Client) -> bool:
