@@ -130,13 +130,28 @@ def test_the_tenants_pods_wait_for_the_engine_to_go(fleet: Fleet) -> None:
     assert (named(fleet), fleet.word("a")) == ([], "Asleep")
 
 
-def test_pods_of_others_are_left_alone(fleet: Fleet) -> None:
+def test_no_pod_of_its_namespace_stays_whatever_its_labels(fleet: Fleet) -> None:
+    """What an engine's account makes without the engine's label would run on and cost nothing."""
     standing(fleet)
-    pod(fleet, "stranger", {"app": "stranger"})
+    for number, labels in enumerate(({}, {"app": "miner"}, {"vcluster.loft.sh/managed-by": "b"}, {"app": "vcluster"})):
+        pod(fleet, f"odd-{number}", labels)
+    put_to_sleep(fleet)
+    assert (named(fleet), fleet.word("a")) == ([], "Asleep")
+
+
+def test_a_tenants_pod_with_the_labels_of_the_engine_keeps_no_cluster_awake(fleet: Fleet) -> None:
+    """The engine copies a tenant's labels to the host."""
+    standing(fleet)
+    pod(fleet, "copied", {"app": "vcluster", "release": "a", "vcluster.loft.sh/managed-by": "a"})
+    put_to_sleep(fleet)
+    assert (named(fleet), fleet.word("a")) == ([], "Asleep")
+
+
+def test_pods_of_other_namespaces_are_left_alone(fleet: Fleet) -> None:
+    standing(fleet)
     fleet.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
     pod(fleet, "far", {"vcluster.loft.sh/managed-by": "a"}, "other")
     put_to_sleep(fleet)
-    assert named(fleet) == ["stranger"]
     assert [one["metadata"]["name"] for one in fleet.host.objects("", "Pod", "other")] == ["far"]
 
 

@@ -48,14 +48,19 @@ def asked(namespace: str) -> Selector:
     return Selector("", "ConfigMap", namespace, REQUESTS)
 
 
-def pods(name: str, namespace: str) -> Selector:
-    """Synced pods, which go on running without a control plane."""
-    return Selector("", "Pod", namespace, f"{MANAGED_BY}={name}")
+def planes(name: str, namespace: str) -> Selector:
+    """The pods of the control plane and its store. A tenant's labels are copied to the host, so synced pods are none of them."""
+    return Selector("", "Pod", namespace, f"release={name},app in (vcluster,vcluster-etcd),!{MANAGED_BY}")
+
+
+def pods(namespace: str) -> Selector:
+    """All pods, once those of the control plane are gone: synced ones go on running without it, and labels prove nothing of others."""
+    return Selector("", "Pod", namespace, "")
 
 
 def selectors(name: str, namespace: str) -> tuple[Selector, ...]:
-    """Synced pods, and the engine's one cluster-scoped kind (D4)."""
+    """The pods that go on running, and the engine's one cluster-scoped kind (D4)."""
     return (
-        pods(name, namespace),
+        pods(namespace),
         Selector("scheduling.k8s.io", "PriorityClass", "", f"{MANAGED_BY}={namespace}-x-{name}"),
     )

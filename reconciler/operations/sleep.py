@@ -108,7 +108,7 @@ def amend(situation: Situation, desired: tuple[Desired, ...], observed: Mapping[
     turned = replace(engine, layer=layer, objects=objects)
     amended = tuple(turned if one is engine else one for one in desired)
     stands_still = all(one is None or readiness.replicas(one) == 0 for one in live.values())
-    pods = leftovers.pods(bundle.cluster, bundle.namespace)
+    pods = leftovers.pods(bundle.namespace)
     return Amendment(amended, (pods,) if asleep and stands_still else ())
 
 

@@ -180,3 +180,22 @@ def test_what_the_kubelet_says_of_a_pod_is_not_the_engines_to_say(fenced: Client
         assert "readiness gates" in sent_until_refused(fenced, "PATCH", path, {**said, "status": status})
     gate = {"status": {"conditions": [{"type": "example.com/gate", "status": "True"}]}}
     fenced.patch("v1", "Pod", "one", tenant, gate, subresource="status")
+
+
+LABEL = "vcluster.loft.sh/managed-by"
+
+
+def test_a_pod_has_the_label_of_its_engine(almighty: Client, fenced: Client, tenant: str) -> None:
+    """Without it, a pod would run while its cluster sleeps, and nobody would be charged for it."""
+    body = pod(tenant, schedulerName="nobody")
+    for labels in (None, {"app": "vcluster"}, {LABEL: "other"}, {LABEL: ""}):
+        odd = {**body, "metadata": {**body["metadata"], "labels": labels}}
+        assert "is labelled vcluster.loft.sh/managed-by" in refused(fenced, odd)
+    fenced.create(body)
+    for subresource in ("", "status"):
+        for value in (None, "other"):
+            with pytest.raises(ApiError, match="by that it sleeps and is counted"):
+                fenced.patch(
+                    "v1", "Pod", "one", tenant, {"metadata": {"labels": {LABEL: value}}}, subresource=subresource
+                )
+    fenced.patch("v1", "Pod", "one", tenant, {"metadata": {"labels": {"a": "b"}}})

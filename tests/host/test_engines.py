@@ -206,7 +206,8 @@ def fenced(empty_host: TestHost, account: Account, engine: Client, tenant: str) 
 
 def pod(space: str, **spec: Any) -> Body:
     """A pod as the engine copies one to the host."""
-    labels = {"vcluster.loft.sh/managed-by": "a", "vcluster.loft.sh/namespace": "default"}
+    cluster = f"{space.removeprefix('vcluster-').rpartition('-')[0]}-a"
+    labels = {"vcluster.loft.sh/managed-by": cluster, "vcluster.loft.sh/namespace": "default"}
     rest = {"containers": [PODS], "automountServiceAccountToken": False, "enableServiceLinks": False}
     body = made("v1", "Pod", space, spec={**rest, **spec})
     body["metadata"]["labels"] = labels
