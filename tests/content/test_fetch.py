@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -117,7 +118,7 @@ def test_a_whole_part_that_was_not_kept_is_kept(sites: Sites, allowed: Allowed) 
     site = sites()
     site.put("/m.yaml", BODY, status=416, headers={"Content-Range": f"bytes */{len(BODY)}"}, ranges=False)
     means = allowed(site)
-    with means.store.part(SHA) as part:
+    with means.store.part(SHA, f"{site.url}/m.yaml") as part:
         part.write(BODY)
     assert bring(url(f"{site.url}/m.yaml"), means) == BODY
 
@@ -179,6 +180,22 @@ def test_a_redirect_to_anything_but_https_is_refused(location: str, sites: Sites
     site = sites()
     site.put("/m.yaml", status=301, headers={"Location": location})
     assert "leads to" in refusal(url(f"{site.url}/m.yaml"), allowed(site))
+
+
+def test_what_listens_inside_a_network_cannot_be_told_apart(sites: Sites, allowed: Allowed) -> None:
+    """A port that is open and one that is not: nothing connects, and the author reads the same of both."""
+    forge = sites()
+    with socket.create_server(("127.0.0.1", 0)) as inside, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [inside.getsockname()[1], other.getsockname()[1]]
+        other.close()
+        told = set()
+        for port in ports:
+            forge.put("/m.yaml", status=302, headers={"Location": f"https://127.0.0.1:{port}/"})
+            told.add(refusal(url(f"{forge.url}/m.yaml"), allowed(forge)))
+        assert len(told) == 1 and "inside a network" in told.pop()
+        inside.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            inside.accept()
 
 
 def test_redirects_end(sites: Sites, allowed: Allowed) -> None:

@@ -1,5 +1,7 @@
 """The one HTTP client of content: every request has a deadline, every answer a limit, every redirect is judged (K1, K3, M17)."""
 
+import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -8,7 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, IncompleteRead, NameResolutionError, ProtocolError
+from urllib3.exceptions import HTTPError, IncompleteRead, NameResolutionError, NewConnectionError, ProtocolError
 
 from reconciler.deadline import Deadline
 from reconciler.errors import NidusError, Stalled, Unavailable
@@ -24,6 +26,7 @@ REDIRECTS = 3
 CHUNK = 1 << 16
 LONGEST = 3600.0  # seconds a server may ask us to wait
 AGENT = "nidus"
+_ADDRESSES = 3  # of one name, one after the other
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
 
 Put = Callable[[bytes], None]
@@ -156,15 +159,21 @@ def _connection(way: Way, pace: Pace) -> HTTPConnection:
 
 
 class _Public(HTTPSConnection):
-    """Speaks to public addresses only, judged on what was connected to and before a byte is sent: a name may mean another address
-    every time it is asked for."""
+    """Speaks to public addresses only. All addresses of the name are judged before one is connected to, and that very one is connected
+    to: a name may mean another address every time it is asked for, and what is inside the network must not be told apart."""
 
-    def _new_conn(self) -> object:  # type: ignore[override]
-        found = super()._new_conn()
-        if not access.public(found.getpeername()[0]):
-            found.close()
+    def _new_conn(self) -> socket.socket:
+        try:
+            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise NameResolutionError(self.host, self, socket.gaierror(str(error))) from None
+        places = [str(one[4][0]) for one in found]
+        if not all(map(access.public, places)):
             raise refused(f"{self.host} is an address inside a network", "name the host in content.allow[].via")
-        return found
+        for place in places[:_ADDRESSES]:
+            with contextlib.suppress(OSError):
+                return socket.create_connection((place, self.port), self.timeout)
+        raise NewConnectionError(self, "no address of it answers")
 
 
 class _Request(Deadline):
