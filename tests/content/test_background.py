@@ -1,6 +1,7 @@
 """Fetching beside the passes: nobody waits, everybody is woken, and what fails is tried again (K3)."""
 
 import queue
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from reconciler.packs.content.client import Pace
 from reconciler.packs.content.fetch import Means
 from tests.content.conftest import Allowed, Sites
 from tests.content.test_fetch import BODY, SHA, url
+from tests.waiting import until
 
 Woken = queue.Queue[str]
 
@@ -67,6 +69,35 @@ def test_a_server_that_never_answers_holds_nobody_else_up(desk: Desk, sites: Sit
     assert content.read([remote.oid], "b")[remote.oid] == BODY
     assert told(content, lost[0]) == f"fetching {dead.url}/0"
     assert len(dead.asked) <= 1  # one request at a time for a host
+
+
+def test_many_addresses_of_one_cluster_hold_no_other_up(desk: Desk, sites: Sites, allowed: Allowed) -> None:
+    """At one host, which is asked for one thing at a time: the other cluster's is next."""
+    site, gate = sites(), threading.Event()
+    content = desk.open(allowed(site, pace=Pace(5.0, 60.0, 60.0)))
+    for number in range(9):
+        told(content, url(site.put(f"/{number}", after=gate), f"{number:064}"), "greedy")
+    assert until(lambda: len(site.asked) == 1)
+    told(content, url(site.put("/m.yaml", BODY)), "other")
+    gate.set()
+    while desk.woken.get(timeout=5.0) != "other":
+        pass
+    assert site.paths().index("/m.yaml") == 1
+
+
+def test_what_another_process_fetches_is_no_failure(desk: Desk, sites: Sites, allowed: Allowed) -> None:
+    site = sites()
+    means = allowed(site)
+    remote = url(site.put("/m.yaml", BODY))
+    content = desk.open(means)
+    with means.store.part(SHA, remote.address):
+        told(content, remote)
+        one = content._fetches[remote.oid]
+        assert until(lambda: one.due > one.wanted)
+        assert told(content, remote) == f"fetching {site.url}/m.yaml"
+        assert one.attempts == 0
+    assert desk.woken.get(timeout=5.0) == "a"
+    assert content.read([remote.oid], "a") == {remote.oid: BODY}
 
 
 def test_what_fails_is_told_and_tried_again(desk: Desk, sites: Sites, allowed: Allowed) -> None:

@@ -41,6 +41,33 @@ def test_what_nobody_used_lately_goes_for_new_content_and_the_oldest_first(tmp_p
     assert store.get(third) == b"3" * 100
 
 
+def test_parts_count_and_go_first_unless_somebody_fills_them(tmp_path: Path) -> None:
+    store = Store(tmp_path, 400)
+    kept = old(store, tmp_path, b"1" * 100, 3 * USED)
+    for number in range(9):
+        with store.part(digest(b"%d" % number), "https://charts.example.com") as part:
+            part.write(b"2" * 100)  # and it breaks off
+    sizes = [one.stat().st_size for one in (tmp_path / "parts").iterdir()]
+    assert sum(sizes) <= 400
+    with store.part(digest(b"filled")) as part:
+        part.write(b"3" * 100)
+        part.flush()
+        fresh = store.put(b"4" * 100)
+        assert Path(part.name).exists()
+    assert store.has(kept) and store.has(fresh)
+
+
+def test_one_content_of_two_addresses_is_fetched_by_both(tmp_path: Path) -> None:
+    store, data = Store(tmp_path, 1000), b"of both"
+    with (
+        store.part(digest(data), "https://slow.example.com"),
+        store.part(digest(data), "https://a.example.com") as part,
+    ):
+        part.write(data)
+        store.keep(digest(data), part)
+    assert store.get(digest(data)) == data
+
+
 def test_what_is_not_what_its_name_says_is_not_given(tmp_path: Path) -> None:
     store = Store(tmp_path, 1000)
     name = store.put(b"right")

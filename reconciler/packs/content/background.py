@@ -35,7 +35,8 @@ class _Fetch:
 
 
 class Background:
-    """Threads that fetch what renders ask for, one at a time from each host. They start with the first content that is asked for.
+    """Threads that fetch what renders ask for, one at a time from each host; clusters take turns. They start with the first content that
+    is asked for.
 
     `wake` is called with a cluster whose content is here, or cannot come; `bug` with what no error of ours explains.
     """
@@ -45,6 +46,7 @@ class Background:
         self._moved = threading.Condition()
         self._fetches: dict[str, _Fetch] = {}
         self._busy: set[str] = set()
+        self._turns: dict[str, float] = {}
         self._threads: list[threading.Thread] = []
         self._closed = False
 
@@ -100,22 +102,40 @@ class Background:
             self._over(one, failure)
 
     def _taken(self) -> _Fetch | None:
-        """The fetch that is due first, of a host that no thread asks; None at the end."""
+        """The next fetch that is due, of a host that no thread asks; None at the end. Of several that of the cluster whose last turn is
+        longest ago, so that many addresses of one cluster hold up no other."""
         with self._moved:
             while not self._closed:
                 now = time.monotonic()
                 self._fetches = {oid: one for oid, one in self._fetches.items() if now - one.wanted < FORGOTTEN}
                 free = [one for one in self._fetches.values() if _host(one) not in self._busy]
-                first = min(free, key=lambda one: one.due, default=None)
-                if first is not None and first.due <= now:
-                    self._busy.add(_host(first))
-                    return first
-                self._moved.wait(first.due - now if first is not None else None)
+                due = [one for one in free if one.due <= now]
+                if due:
+                    return self._begun(min(due, key=lambda one: (self._turn(one), one.due)), now)
+                self._moved.wait(min((one.due - now for one in free), default=None))
         return None
+
+    def _begun(self, one: _Fetch, now: float) -> _Fetch:
+        self._busy.add(_host(one))
+        asking = {cluster for other in self._fetches.values() for cluster in other.clusters}
+        self._turns = {name: at for name, at in self._turns.items() if name in asking} | dict.fromkeys(
+            one.clusters, now
+        )
+        return one
+
+    def _turn(self, one: _Fetch) -> float:
+        """When the last fetch began of the cluster that waits longest for it."""
+        return min((self._turns.get(name, 0.0) for name in one.clusters), default=0.0)
 
     def _over(self, one: _Fetch, failure: NidusError | None) -> None:
         with self._moved:
             self._busy.discard(_host(one))
+            if isinstance(
+                failure, Fetching
+            ):  # somebody else brings it: that is no failure, and no reason for longer pauses
+                one.due = time.monotonic() + (failure.after or FIRST)
+                self._moved.notify_all()
+                return
             news = failure is None or one.failure is None or failure.message != one.failure.message
             one.failure, one.size, one.attempts = failure, 0, one.attempts + 1
             if failure is None:

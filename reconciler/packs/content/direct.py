@@ -39,7 +39,7 @@ class Direct:
     def bring(self, remote: Remote) -> None:
         """Fetch one piece, whatever `offline` says. Raises Stalled."""
         with self._lock:
-            lock = self._locks[remote.digest]
+            lock = self._locks[remote.oid]
         with lock:
             ends = time.monotonic() + _OTHERS
             while not self._brought(remote, ends):

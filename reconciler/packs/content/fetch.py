@@ -82,7 +82,7 @@ def take(digest: str, file: File, means: Means) -> None:
 def _brought(digest: str, file: File, means: Means, *, anew: bool = False) -> bool:
     """Whether the file is kept. False where it was put together of parts that do not fit: it may have changed in between. `anew`: from
     its first byte. Raises as `bring`."""
-    with means.store.part(digest) as part:
+    with means.store.part(digest, file.address) as part:
         if anew:
             part.truncate(0)
         joined = _fill(part, file, means.client)

@@ -12,9 +12,10 @@ from typing import BinaryIO
 from reconciler.errors import Fetching, NidusError, Unavailable
 from reconciler.packs.content.access import refused
 
+_BLOCK = 1 << 20
+
 USED = 3600.0
 """Seconds after its last use in which content is not removed for other content; uses are noted at most every tenth of it."""
-_BLOCK = 1 << 20
 
 
 class Store:
@@ -62,14 +63,16 @@ class Store:
                 os.utime(self._place(digest))
 
     @contextlib.contextmanager
-    def part(self, digest: str) -> Iterator[BinaryIO]:
-        """The part of some content that is here, to be filled; it stands at its end. What was read stays for the next attempt.
+    def part(self, digest: str, address: str = "") -> Iterator[BinaryIO]:
+        """The part that is here of some content from an address, to be filled; it stands at its end. What was read stays for the next
+        attempt. A server that is slow or wrong holds up nobody who fetches the same content elsewhere.
 
-        Raises Fetching where another process fills it, Unavailable where the disk fails.
+        Raises Fetching where another process fills it, Unavailable where the disk fails or the store is full of what is in use.
         """
-        place = self._folder / "parts" / digest
+        place = self._folder / "parts" / f"{digest}.{hashlib.sha256(address.encode()).hexdigest()[:32]}"
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
+            self._make_room()
             with _locked(place) as part:
                 part.seek(0, os.SEEK_END)
                 yield part
@@ -84,13 +87,13 @@ class Store:
         place = Path(part.name)
         try:
             part.flush()
-            found, size = _digest(part)
+            found = _digest(part)
             if found != digest:
                 raise refused(
                     f"the content has the digest sha256:{found[:12]}..., and not sha256:{digest[:12]}...",
                     "what stands there was changed: look why, then run `nidus lock --upgrade`",
                 )
-            self._make_room(size)
+            self._make_room()
             os.fsync(part.fileno())
             self._place(digest).parent.mkdir(parents=True, exist_ok=True)
             place.rename(self._place(digest))
@@ -108,29 +111,28 @@ class Store:
                 self.keep(digest, part)
         return digest
 
-    def _make_room(self, size: int) -> None:
-        """Remove what was used longest ago until `size` bytes fit."""
+    def _make_room(self) -> None:
+        """Remove what is beyond the limit: first parts that nobody fills, then what was used longest ago."""
         kept = sorted(self._kept())
-        left = self._limit - sum(length for _, length, _ in kept) - size
-        for at, length, place in kept:
+        left = self._limit - sum(length for _, _, length, _ in kept)
+        for whole, at, length, place in kept:
             if left >= 0:
                 return
-            if time.time() - at > USED:
+            if time.time() - at > USED if whole else _left(place):
                 place.unlink(missing_ok=True)
                 left += length
         if left < 0:
             told = f"the content store is full: {self._limit >> 20} MiB are in use"
             raise Unavailable(told, reason="ContentStoreFull", hint="spec.content.store", after=60.0)
 
-    def _kept(self) -> Iterator[tuple[float, int, Path]]:
-        """When it was used last, its size and its place, of every content and of every part that nobody fills any more."""
+    def _kept(self) -> Iterator[tuple[bool, float, int, Path]]:
+        """Whether it is whole, when it was used last, its size and its place, of every content and of every part."""
         for folder in ("sha256", "parts"):
             with contextlib.suppress(FileNotFoundError):
                 for entry in os.scandir(self._folder / folder):
                     with contextlib.suppress(FileNotFoundError):
                         status = entry.stat()
-                        if folder == "sha256" or time.time() - status.st_mtime > USED:
-                            yield status.st_mtime, status.st_size, Path(entry.path)
+                        yield folder == "sha256", status.st_mtime, status.st_size, Path(entry.path)
 
     def _place(self, digest: str) -> Path:
         return self._folder / "sha256" / digest
@@ -153,13 +155,22 @@ def _locked(place: Path) -> BinaryIO:
         part.close()
 
 
-def _digest(part: BinaryIO) -> tuple[str, int]:
+def _left(place: Path) -> bool:
+    """Whether nobody fills the part."""
+    try:
+        with place.open("ab") as part:
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except BlockingIOError:
+        return False
+
+
+def _digest(part: BinaryIO) -> str:
     part.seek(0)
-    found, size = hashlib.sha256(), 0
+    found = hashlib.sha256()
     while block := part.read(_BLOCK):
         found.update(block)
-        size += len(block)
-    return found.hexdigest(), size
+    return found.hexdigest()
 
 
 def disk(error: OSError) -> Unavailable:
