@@ -132,7 +132,7 @@ class ContentAllow(Struct, frozen=True):
 
 class ContentConfig(Struct, frozen=True):
     allow: tuple[ContentAllow, ...] = ()
-    store: str = "2Gi"
+    store: str = "1Gi"
 
 
 class Limits(Struct, frozen=True):
