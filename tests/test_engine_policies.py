@@ -12,7 +12,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.engine import overhead, policy_objects, quantity
-from reconciler.engine.network import PRIVATE, PRIVATE_6
 from reconciler.engine.policies import host_namespace
 from reconciler.model import (
     ClusterSpec,
@@ -33,6 +32,7 @@ from reconciler.model import (
     ToHost,
     Toleration,
 )
+from reconciler.model.networks import PRIVATE, PRIVATE_6
 from reconciler.spec import units
 
 CHART = EngineChart("0.36.1", "d", ())

@@ -6,33 +6,16 @@ metadata service; the control plane also reaches API servers, whose addresses ar
 ports and no addresses: some network plugins match no address block against a node. Metadata services answer at port 80.
 """
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.engine.writes import MANAGED_BY
 from reconciler.model import Isolation, NestedCluster, Object
+from reconciler.model.networks import PRIVATE, PRIVATE_6
 
 API_PORT = 8443
 HOST_API_PORTS = (443, 6443, 8443)
-PRIVATE = (
-    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
-    "168.63.129.16/32",  # Azure: the platform's own address, outside the private ranges
-    "192.0.0.0/24",  # IETF protocol assignments; Oracle's metadata at 192.0.0.192
-    "198.18.0.0/15",  # benchmarks of networks (RFC 2544), in use inside clouds
-)
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
-PRIVATE_6 = (
-    *("::1/128", "fc00::/7", "fe80::/10"),
-    "fec0::/10",  # site-local, RFC 3879
-    "2002::/16",  # 6to4, RFC 7526: holds an IPv4 address
-    "64:ff9b:1::/48",  # NAT64 of a site's own choice, RFC 8215
-    *(
-        str(ipaddress.IPv6Network((int(NAT64[0]) + int(block[0]), NAT64.prefixlen + block.prefixlen)))
-        for block in map(ipaddress.IPv4Network, PRIVATE)
-    ),
-)
 NODE_DNS = "169.254.20.10/32"
 
 Rule = Mapping[str, Any]

@@ -327,6 +327,8 @@ def test_what_a_status_means(status: int, kind: type[NidusError], sites: Sites, 
         ("1.1.1.1", True), ("2606:4700::1111", True), ("127.0.0.1", False), ("10.1.2.3", False), ("169.254.169.254", False),
         ("192.168.0.1", False), ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False), ("::1", False), ("fe80::1%eth0", False),
         ("fd00::1", False), ("::ffff:10.0.0.1", False), ("64:ff9b::10.0.0.1", False), ("64:ff9b::1.1.1.1", True), ("2002:a00:1::", False),
+        ("64:ff9b:1::a9fe:a9fe", False), ("168.63.129.16", False), ("192.0.0.192", False), ("fec0::1", False), ("::169.254.169.254", False),
+        ("::ffff:0:10.0.0.1", False), ("5f00::1", False), ("64:ff9b::168.63.129.16", False), ("::ffff:8.8.8.8", True),
     ],
 )  # fmt: skip
 def test_which_addresses_are_public(address: str, public: bool) -> None:

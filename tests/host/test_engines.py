@@ -14,8 +14,8 @@ from devhost.account import Account
 from devhost.api import ApiError, Client
 from devhost.hosting import TestHost
 from reconciler.engine.counts import counts
-from reconciler.engine.network import PRIVATE
 from reconciler.model import Metadata, NestedCluster, Quota, replace
+from reconciler.model.networks import PRIVATE
 from tests.host.test_admission import (
     RBAC,
     SECONDS,

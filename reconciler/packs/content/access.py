@@ -9,10 +9,9 @@ from urllib.parse import urljoin
 from msgspec import Struct
 
 from reconciler.errors import Stalled
-from reconciler.model import ContentAllow
+from reconciler.model import ContentAllow, networks
 from reconciler.spec import addresses
 
-_WRAPPED = IPv6Address("64:ff9b::")  # NAT64 (RFC 6052): the IPv4 address is the low half
 _LOW = 0xFFFFFFFF
 
 
@@ -109,11 +108,12 @@ def public(peer: str) -> bool:
     """Whether an address that was connected to is one of the public network, also inside an address that wraps it."""
     found = ip_address(peer.partition("%")[0])
     inner = _inner(found) if isinstance(found, IPv6Address) else None
-    return all(one.is_global and not one.is_multicast for one in (found, inner) if one is not None)
+    both = [one for one in (found, inner) if one is not None]
+    return all(one.is_global and not one.is_multicast and not networks.private(one) for one in both)
 
 
 def _inner(found: IPv6Address) -> IPv4Address | None:
-    if int(found) >> 32 == int(_WRAPPED) >> 32:
+    if found in networks.NAT64:
         return IPv4Address(int(found) & _LOW)
     return found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
 
