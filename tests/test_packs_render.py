@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.errors import Retry, Stalled
 from reconciler.model import Layer, Target
+from reconciler.packs import charthooks
 from reconciler.packs.queue import Owner
 from reconciler.packs.render import Renderer
 
@@ -142,6 +143,23 @@ def test_hooks_are_refused_with_a_list_or_left_out(renderer: Renderer) -> None:
     assert refused.reason == "HooksRefused" and "Job migrate (pre-install, pre-upgrade)" in refused.message
     (found,) = objects(renderer, chart({"a.yaml": CONFIG % "a", "h.yaml": hook}, {"hooks": "Ignore"}))
     assert found["metadata"]["name"] == "a"
+
+
+def hooked(number: int, event: str) -> str:
+    """A template of so many hooks."""
+    notes = f"{{annotations: {{helm.sh/hook: {event}}}, name: h{{{{ $i }}}}}}"
+    return f"{{{{ range $i := until {number} }}}}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {notes}\n{{{{ end }}}}\n"
+
+
+def test_more_hooks_than_can_be_run_are_refused(renderer: Renderer) -> None:
+    """What becomes of each is kept in the record of its cluster."""
+    most, run = charthooks.MOST, {"hooks": "Run"}
+    assert len(objects(renderer, chart({"h.yaml": hooked(most, "post-install")}, run))) == most
+    many = {"a.yaml": CONFIG % "a", "h.yaml": hooked(most + 1, "post-install")}
+    refused = refusal(renderer, chart(many, run))
+    assert (refused.reason, f"has {most + 1} hooks" in refused.message) == ("HooksRefused", True)
+    assert len(objects(renderer, chart(many, {"hooks": "Ignore"}))) == 1
+    assert len(objects(renderer, chart({"a.yaml": CONFIG % "a", "h.yaml": hooked(most + 1, "test")}, run))) == 1
 
 
 def test_a_random_chart_is_refused_every_time(renderer: Renderer) -> None:
