@@ -13,9 +13,11 @@ from reconciler.spec import units
 
 
 def means(settings: Settings) -> Means:
-    """What content is fetched with."""
+    """What content is fetched with. Of several sources one may use a half of the store."""
     config = settings.config.content
-    return Means(Store(settings.data / CONTENT, units.size(config.store)), Access(config.allow), Client())
+    limit = units.size(config.store)
+    share = limit // 2 if len(settings.config.sources) > 1 else 0
+    return Means(Store(settings.data / CONTENT, limit), Access(config.allow), Client(), share)
 
 
 def opened(settings: Settings, wake: Callable[[str], None]) -> Background:

@@ -87,7 +87,7 @@ class Renderer:
         RenderQuarantined after too many hung or crashed; what `read` and `Content.read` raise.
         """
         owner = owner or Owner("", layer.target.nested or "")
-        self._use(layer)
+        self._use(layer, owner)
         key = _Key(layer.digest, host_version, api_versions, self._backend)
         found = self._results.get(key)
         if found is None:
@@ -102,8 +102,9 @@ class Renderer:
         if layer.digest not in self._asking:
             if len(self._asking) >= _KNOWN:
                 self._asking.clear()
-            cluster = owner.cluster if owner else layer.target.nested
-            self._asking[layer.digest] = apis.asked(self._files(layer, read, cluster))
+            owner = owner or Owner("", layer.target.nested or "")
+            self._use(layer, owner)
+            self._asking[layer.digest] = apis.asked(self._files(layer, read, owner.cluster))
         return self._asking[layer.digest]
 
     def confinement(self) -> tuple[str, ...]:
@@ -156,9 +157,9 @@ class Renderer:
             blobs = blobs | self._content.read(elsewhere, cluster)
         return {path: blobs[oid] for path, oid in layer.files}
 
-    def _use(self, layer: Layer) -> None:
+    def _use(self, layer: Layer, owner: Owner) -> None:
         if self._content is not None and (elsewhere := _elsewhere(layer)):
-            self._content.used(elsewhere)
+            self._content.used(elsewhere, owner.source)
 
     def _job(self, key: _Key, layer: Layer, files: dict[str, bytes]) -> Job:
         spec: dict[str, Any] = dict(layer.spec)

@@ -108,9 +108,9 @@ class _Late:
         """As `Content.read`."""
         return self._direct.read(oids, cluster)
 
-    def used(self, oids: Collection[str]) -> None:
+    def used(self, oids: Collection[str], source: str) -> None:
         """As `Content.used`."""
-        self._direct.used(oids)
+        self._direct.used(oids, source)
 
     @functools.cached_property
     def _direct(self) -> Direct:

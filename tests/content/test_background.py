@@ -1,9 +1,11 @@
 """Fetching beside the passes: nobody waits, everybody is woken, and what fails is tried again (K3)."""
 
+import hashlib
 import queue
 import threading
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from reconciler.errors import Fetching, Stalled
@@ -98,6 +100,29 @@ def test_what_another_process_fetches_is_no_failure(desk: Desk, sites: Sites, al
         assert one.attempts == 0
     assert desk.woken.get(timeout=5.0) == "a"
     assert content.read([remote.oid], "a") == {remote.oid: BODY}
+
+
+def test_one_source_of_several_cannot_fill_the_store(desk: Desk, sites: Sites, allowed: Allowed) -> None:
+    """It gets no more than its share, and another source still gets what it names."""
+    site = sites()
+    means = msgspec.structs.replace(allowed(site, limit=1000), share=500)
+    content = desk.open(means)
+    bodies = [bytes([number]) * 100 for number in range(7)]
+    remotes = [url(site.put(f"/{n}", body), hashlib.sha256(body).hexdigest()) for n, body in enumerate(bodies)]
+    for one in remotes[:6]:
+        content.used([one.oid], "greedy")
+        told(content, one, "a")
+        assert desk.woken.get(timeout=5.0) == "a"
+    assert "its source uses 0 MiB of the content store, which is its share" in told(content, remotes[5], "a")
+    assert [means.store.has(one.digest) for one in remotes[:6]] == [True] * 5 + [False]
+    content.used([remotes[6].oid], "other")
+    told(content, remotes[6], "b")
+    assert desk.woken.get(timeout=5.0) == "b"
+    assert content.read([remotes[6].oid], "b") == {remotes[6].oid: bodies[6]}
+    content.used([remotes[5].oid], "other")  # who names it as well has room
+    content.govern(means)
+    assert desk.woken.get(timeout=5.0) == "a"
+    assert content.read([remotes[5].oid], "a") == {remotes[5].oid: bodies[5]}
 
 
 def test_what_fails_is_told_and_tried_again(desk: Desk, sites: Sites, allowed: Allowed) -> None:

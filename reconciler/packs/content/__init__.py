@@ -18,6 +18,6 @@ class Content(Protocol):
         """The bytes by `Remote.oid`. Raises Fetching where some are not here yet, Stalled(ContentRefused) where they cannot come."""
         ...
 
-    def used(self, oids: Collection[str]) -> None:
-        """A layer that is applied names these: they are kept."""
+    def used(self, oids: Collection[str], source: str) -> None:
+        """A layer of this source names these: they are kept."""
         ...

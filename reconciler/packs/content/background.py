@@ -9,6 +9,7 @@ from reconciler.errors import Fetching, NidusError, Retry, Stalled
 from reconciler.model import Remote
 from reconciler.packs.content import held
 from reconciler.packs.content.fetch import Means, bring
+from reconciler.packs.content.shares import Shares
 from reconciler.spec import addresses
 
 THREADS = 8
@@ -46,6 +47,7 @@ class Background:
         self._moved = threading.Condition()
         self._fetches: dict[str, _Fetch] = {}
         self._busy: set[str] = set()
+        self._shares = Shares()
         self._turns: dict[str, float] = {}
         self._threads: list[threading.Thread] = []
         self._closed = False
@@ -58,9 +60,11 @@ class Background:
             raise failure
         return found
 
-    def used(self, oids: Collection[str]) -> None:
+    def used(self, oids: Collection[str], source: str) -> None:
         """As `Content.used`."""
         held.use(oids, self._means.store)
+        if self._means.share:
+            self._shares.note(source, oids, self._means.store)
 
     def govern(self, means: Means) -> None:
         """Other rules count from the next attempt on, which is due at once."""
@@ -92,7 +96,10 @@ class Background:
     def _run(self) -> None:
         while (one := self._taken()) is not None:
             try:
-                bring(one.remote, self._means, one.went_on)
+                means = self._means
+                if means.share:
+                    self._shares.check(one.remote.digest, means.share, means.store)
+                bring(one.remote, means, one.went_on)
                 failure = None
             except NidusError as error:
                 failure = error

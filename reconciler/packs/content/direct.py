@@ -32,7 +32,7 @@ class Direct:
             self.bring(remote)
         return found | held.split([one.oid for one in missing], self._means.store)[0]
 
-    def used(self, oids: Collection[str]) -> None:
+    def used(self, oids: Collection[str], source: str) -> None:
         """As `Content.used`."""
         held.use(oids, self._means.store)
 

@@ -23,11 +23,12 @@ Progress = Callable[[int], None]
 
 
 class Means(Struct, frozen=True):
-    """What content is fetched with."""
+    """What content is fetched with. `share`: bytes of the store that one source may use, 0 for all of it."""
 
     store: Store
     access: Access
     client: Client
+    share: int = 0
 
 
 class File(Struct, frozen=True):

@@ -15,12 +15,12 @@ def split(oids: Collection[str], store: Store) -> tuple[dict[str, bytes], list[R
     Raises Stalled(ContentRefused) where the files are more than LARGEST bytes together, each counted as often as it is named, and
     before one is read; Unavailable where the disk fails.
     """
-    digests = {oid: _digest(remote_of(oid), store) for oid in oids}
+    digests = {oid: digest(remote_of(oid), store) for oid in oids}
     if sum(map(store.size, filter(None, digests.values()))) > LARGEST:
         told = f"the content of one layer is larger than {LARGEST >> 20} MiB together"
         raise refused(told, "make several packs of it")
-    bodies = {digest: store.get(digest) for digest in set(filter(None, digests.values()))}
-    found = {oid: data for oid, digest in digests.items() if (data := bodies.get(digest)) is not None}
+    bodies = {one: store.get(one) for one in set(filter(None, digests.values()))}
+    found = {oid: data for oid, one in digests.items() if (data := bodies.get(one)) is not None}
     return found, [remote_of(oid) for oid in digests if oid not in found]
 
 
@@ -28,11 +28,11 @@ def use(oids: Collection[str], store: Store) -> None:
     """Note that layers name these: they are kept."""
     for remote in map(remote_of, oids):
         if store.unnoted(remote.digest):
-            for digest in filter(None, {remote.digest, _digest(remote, store)}):
-                store.used(digest)
+            for one in filter(None, {remote.digest, digest(remote, store)}):
+                store.used(one)
 
 
-def _digest(remote: Remote, store: Store) -> str:
+def digest(remote: Remote, store: Store) -> str:
     """The digest of the file; of a chart in a registry that of its archive, "" where the manifest that names it is not here."""
     if remote.kind != "oci":
         return remote.digest
