@@ -159,8 +159,8 @@ def pushed(house: House, tmp_path: Path) -> tuple[Service, str]:
     """A controller that took a delivery and read what it announced."""
     service = house.leads(webhook=configured(tmp_path))
     commit = house.work.commit({"README.md": "pushed\n"})
-    assert deliver(service.webhook_port) == 202
-    assert deliver(service.webhook_port, Delivery("change", number=7)) == 200
+    assert deliver(service.ports["webhook"]) == 202
+    assert deliver(service.ports["webhook"], Delivery("change", number=7)) == 200
     assert until(lambda: commit in service.reporter.sources["platform"].revision)
     return service, commit
 
