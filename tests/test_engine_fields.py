@@ -113,7 +113,7 @@ EFFECTS: dict[str, tuple[ClusterSpec, ClusterSpec]] = {
         )
     },
 }
-NOT_THE_ENGINES = {"description", "host", "profiles", "namespaces", "suspend", "sleep", "deletion"}
+NOT_THE_ENGINES = {"description", "host", "profiles", "namespaces", "suspend", "sleep", "backup", "deletion"}
 
 
 def leaves(kind: Any, prefix: str) -> set[str]:

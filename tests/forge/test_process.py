@@ -69,7 +69,7 @@ def test_what_a_webhook_announces_is_planned_at_once(
 ) -> None:
     service = leading(house, forge)
     number = opened(house, forge)
-    url = f"http://127.0.0.1:{service.ports["webhook"]}/webhook/platform"
+    url = f"http://127.0.0.1:{service.ports['webhook']}/webhook/platform"
     flags = ["--forge", "github", "--url", url, "--secret-file", str(house.folder / "secret")]
     assert main(["webhook", "send", *flags, "--change", str(number)]) == 0
     eventually(lambda: bool(forge.state.ours(number)))
