@@ -14,7 +14,7 @@ from reconciler.packs.freeze import Unlike, frozen_documents
 from reconciler.plan import render_json, render_text
 from reconciler.plan.lines import Style
 from tests import repository
-from tests.histories.failing import Killed
+from tests.histories.failing import Killed, in_background
 from tests.memory.failures import Call, Failure
 from tests.memory.http import Front
 from tests.passes import Fleet, cluster, profile
@@ -204,7 +204,7 @@ def test_a_process_killed_at_any_write_keeps_what_it_applied() -> None:
         fleet, left, seen = Fleet(), [deadly], set[str]()
 
         def kill(call: Call, fleet: Fleet = fleet, left: list[int] = left) -> Failure | None:
-            if call.writes and call.kind not in ("Event", "NestedCluster", "Source") and "a" in fleet.nested:
+            if call.writes and not in_background(call) and "a" in fleet.nested:
                 left[0] -= 1
                 if left[0] == 0:
                     raise Killed

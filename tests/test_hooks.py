@@ -9,7 +9,7 @@ import yaml
 
 from reconciler.plan import render_text
 from reconciler.plan.lines import Style
-from tests.histories.failing import Killed
+from tests.histories.failing import Killed, in_background
 from tests.memory.failures import Call, Failure
 from tests.passes import Fleet, cluster, profile
 
@@ -376,7 +376,7 @@ class Life:
         self.fleet.queue.add("a")
 
     def _kill(self, call: Call) -> Failure | None:
-        if call.writes and call.kind not in ("Event", "NestedCluster", "Source") and "a" in self.fleet.nested:
+        if call.writes and not in_background(call) and "a" in self.fleet.nested:
             self.left -= 1
             if self.left == 0:
                 raise Killed

@@ -49,6 +49,11 @@ EVERY_VERB = {
 }  # fmt: skip
 
 
+def in_background(call: Call) -> bool:
+    """Whether a thread of its own sends it, whenever it comes to it."""
+    return call.kind in BACKGROUND or call.name.startswith("nidus-history-")
+
+
 class Killed(BaseException):
     """The process is gone in the middle of a request."""
 
@@ -63,7 +68,7 @@ class Failing:
         self._dead = False
 
     def __call__(self, call: Call) -> Failure | None:
-        if call.kind in BACKGROUND or call.name.startswith("nidus-history-"):
+        if in_background(call):
             return None
         drawn = self._drawn(call)
         if self._dead or (self.deadly and (drawn >> 32) % self.deadly == 0):
