@@ -53,6 +53,11 @@ def planes(name: str, namespace: str) -> Selector:
     return Selector("", "Pod", namespace, f"release={name},app in (vcluster,vcluster-etcd),!{MANAGED_BY}")
 
 
+def synced(name: str, namespace: str) -> Selector:
+    """The tenant's pods, by the engine's label: of a cluster that is removed nothing else goes."""
+    return Selector("", "Pod", namespace, f"{MANAGED_BY}={name}")
+
+
 def pods(namespace: str) -> Selector:
     """All pods, once those of the control plane are gone: synced ones go on running without it, and labels prove nothing of others."""
     return Selector("", "Pod", namespace, "")

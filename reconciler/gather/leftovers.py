@@ -1,6 +1,6 @@
 """What the engine leaves on the host when its workload is deleted or sleeps (D2, O3): pods, which go on running without a control
 plane. Those of a tenant are told from others by a label of the engine; a pod without it runs and costs all the same, so all pods of the
-cluster's own namespace go.
+cluster's own namespace go when it sleeps.
 
 Of a removed cluster they are deleted one by one only under policy Retain: Delete removes them with the namespace, Orphan
 leaves everything. Volume claims stay.
@@ -60,7 +60,7 @@ def claims(bundle: Bundle, entries: Sequence[InventoryEntry], reader: Reader, ho
     if not _is_ours(bundle, entries, client, host) or _engine(bundle, client):
         return []
     known = {(entry.target, entry.ref) for entry in entries}
-    found = [(mark.ref_of(pod), str(pod["metadata"]["uid"])) for pod in _pods(bundle, client)]
+    found = [(mark.ref_of(pod), str(pod["metadata"]["uid"])) for pod in _synced(bundle, client)]
     return [InventoryEntry(host, ref, LAYER, uid, "claimed") for ref, uid in found if (host, ref) not in known]
 
 
@@ -75,7 +75,7 @@ def left(bundle: Bundle, client: Client, *, all_of_it: bool = False) -> tuple[Ob
     the engine's."""
     if not _due(bundle):
         return tuple(map(mark.ref_of, _engine(bundle, client))) if all_of_it else ()
-    return tuple(map(mark.ref_of, _pods(bundle, client)))
+    return tuple(mark.ref_of(pod) for pod in (*_engine(bundle, client), *_synced(bundle, client)))
 
 
 def _due(bundle: Bundle) -> bool:
@@ -97,8 +97,8 @@ def _engine(bundle: Bundle, client: Client) -> list[Object]:
     return _selected(leftovers.planes(bundle.cluster, bundle.namespace), client)
 
 
-def _pods(bundle: Bundle, client: Client) -> list[Object]:
-    return _selected(leftovers.pods(bundle.namespace), client)
+def _synced(bundle: Bundle, client: Client) -> list[Object]:
+    return _selected(leftovers.synced(bundle.cluster, bundle.namespace), client)
 
 
 def _selected(one: Selector, client: Client) -> list[Object]:
