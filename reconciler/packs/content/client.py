@@ -104,15 +104,14 @@ class Client:
             sent = {"User-Agent": AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **asked.headers}
             secret = {**way.headers, **asked.secret} if way.home else {}
             connection.request("GET", target, headers=sent | secret, preload_content=False)
-            response = connection.getresponse()
-            answer = Answer(response.status, {name.lower(): value for name, value in response.headers.items()})
-            if answer.status in _REDIRECT:
-                response.close()
-            elif answer.status == 200 or answer.status in asked.takes:
-                _body(response, asked, put(answer))
-            else:
-                response.close()
-                raise failure(asked.address, answer)
+            with contextlib.closing(
+                connection.getresponse()
+            ) as response:  # or its socket stays open as long as somebody holds it
+                answer = Answer(response.status, {name.lower(): value for name, value in response.headers.items()})
+                if answer.status == 200 or answer.status in asked.takes:
+                    _body(response, asked, put(answer))
+                elif answer.status not in _REDIRECT:
+                    raise failure(asked.address, answer)
         return answer
 
 
@@ -121,12 +120,10 @@ def _body(response: object, asked: Asked, put: Put) -> None:
     left = asked.most
     length = response.headers.get("content-length", "")  # type: ignore[attr-defined]
     if length.isdigit() and int(length) > left:
-        response.close()  # type: ignore[attr-defined]
         raise _large(asked)
     while chunk := response.read(CHUNK, decode_content=False):  # type: ignore[attr-defined]
         left -= len(chunk)
         if left < 0:
-            response.close()  # type: ignore[attr-defined]
             raise _large(asked)
         put(chunk)
 
