@@ -12,6 +12,7 @@ import pytest
 from reconciler.controller.errands import Errands
 from reconciler.inventory import requests
 from reconciler.model import Backups, Ceilings, replace
+from tests.memory.failures import Call, Failure, answer
 from tests.object_store import ObjectStore, archive
 from tests.passes import HOME, RULES, START, Fleet, cluster, config_map, pack, profile
 
@@ -360,6 +361,24 @@ def test_what_an_engine_held_and_left_does_not_keep_the_namespace(scene: Scene) 
     scene.fleet.host.delete("", "Pod", HOME_A, "a-0")
     scene.fleet.run()
     assert held(scene) == {"other"}
+
+
+def test_nothing_is_asked_of_its_namespace_once_our_rights_there_are_gone(scene: Scene) -> None:
+    """They go with the policies, before the namespace."""
+    host = scene.fleet.host
+
+    def denies(call: Call) -> Failure | None:
+        asks = (call.verb, call.kind, call.namespace) == ("list", "ConfigMap", HOME_A)
+        bound = host.get("rbac.authorization.k8s.io", "RoleBinding", HOME_A, "nidus-tenant")
+        return answer(403) if asks and bound is None else None
+
+    scene.push(deletion={"policy": "Delete", "grace": "0s"})
+    scene.fleet.run()
+    host.choosers.append(denies)
+    packs = profile(pack("base", config_map("greeting", text="one")))
+    scene.fleet.push({"p.yaml": packs, "b.yaml": cluster("b")})
+    scene.fleet.run()
+    assert host.get("", "Namespace", "", HOME_A) is None
 
 
 def held(scene: Scene) -> set[str]:

@@ -2,6 +2,7 @@
 its namespace (A4, D2)."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 from msgspec import Struct, field
@@ -259,7 +260,8 @@ def _bury(
     results: list[Result] = list(going)
     for layer, group in groupby(changes, key=lambda change: change.layer):
         if layer != leftovers.LAYER and _all_gone(results):
-            left = _left(assignment, facts, reader)
+            deleted = {one.change.ref for one in results if one.outcome == "deleted"}
+            left = _left(assignment, facts, reader, may_read=leftovers.bound(assignment.state.entries, deleted))
             results += left
             yield Step(tuple(left))
         ready = layer == leftovers.LAYER or _all_gone(results)
@@ -268,23 +270,22 @@ def _bury(
             yield Step((results[-1],))
 
 
-def _left(assignment: Assignment, facts: Facts, reader: Reader) -> list[Result]:
+def _left(assignment: Assignment, facts: Facts, reader: Reader, *, may_read: bool) -> list[Result]:
     """The pods of the engine that are still there, or that they could not be listed. What it held goes once they are gone (D5)."""
     host = Target(facts.host.name)
     try:
         client = reader.client(host)
-        held = leftovers.held(assignment.bundle, client)
+        held = leftovers.held(assignment.bundle, client) if may_read else []
         found = leftovers.left(assignment.bundle, client, all_of_it=bool(held))
         for one in held if not found else ():
-            left = [other for other in one["metadata"]["finalizers"] if other != HOLDS]
-            client.rewrite(mark.ref_of(one), one, {"finalizers": left})
+            client.rewrite(
+                mark.ref_of(one), one, {"finalizers": [x for x in one["metadata"]["finalizers"] if x != HOLDS]}
+            )
     except NidusError as error:
         change = Change("skip", host, ObjectRef("", "Pod", assignment.bundle.namespace, "*"), leftovers.LAYER)
         return [Result(change, "failed", error=error.message, reason=error.reason)]
-    changes = [Change("skip", host, ref, leftovers.LAYER, reason="LeftByEngine") for ref in found]
-    return [
-        Result(change, "waiting", error="is being deleted with the engine", reason="LeftByEngine") for change in changes
-    ]
+    going = partial(Result, outcome="waiting", error="is being deleted with the engine", reason="LeftByEngine")
+    return [going(Change("skip", host, ref, leftovers.LAYER, reason="LeftByEngine")) for ref in found]
 
 
 def _all_gone(results: Sequence[Result]) -> bool:

@@ -6,12 +6,13 @@ Of a removed cluster they are deleted one by one only under policy Retain: Delet
 leaves everything. Volume claims stay.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
 from reconciler.engine import leftovers
 from reconciler.engine.leftovers import Selector
+from reconciler.engine.policies import TENANT_ROLE
 from reconciler.gather.reader import Reader
 from reconciler.kube.client import Client
 from reconciler.model import Bundle, InventoryEntry, Object, ObjectRef, Observed, Target
@@ -68,6 +69,11 @@ def held(bundle: Bundle, client: Client) -> list[Object]:
     """Requests for snapshots with the engine's finalizer, which would keep the namespace for ever once the engine is gone (D5)."""
     found = _selected(leftovers.asked(bundle.namespace), client)
     return [one for one in found if leftovers.HOLDS in (one["metadata"].get("finalizers") or ())]
+
+
+def bound(entries: Sequence[InventoryEntry], deleted: Collection[ObjectRef]) -> bool:
+    """Whether our own rights in the namespace still stand; they go with the policies, after what the engine held."""
+    return any(one.ref.name == TENANT_ROLE and one.ref not in deleted for one in entries)
 
 
 def left(bundle: Bundle, client: Client, *, all_of_it: bool = False) -> tuple[ObjectRef, ...]:
