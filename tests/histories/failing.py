@@ -26,11 +26,7 @@ from tests.memory.failures import (
 )
 
 ONE_IN, WRITES_IN = 20, 8
-BACKGROUND = (
-    "Event",
-    "NestedCluster",
-    "Source",
-)  # written, as histories are, by threads of their own, whenever those come to it
+BACKGROUND = ("Event", "NestedCluster", "Source")  # written by threads of their own, as histories are
 ANY: dict[str, Failure] = {
     "refused": REFUSED,
     "timeout": TIMEOUT,

@@ -125,9 +125,8 @@ class Background:
     def _begun(self, one: _Fetch, now: float) -> _Fetch:
         self._busy.add(_host(one))
         asking = {cluster for other in self._fetches.values() for cluster in other.clusters}
-        self._turns = {name: at for name, at in self._turns.items() if name in asking} | dict.fromkeys(
-            one.clusters, now
-        )
+        known = {name: at for name, at in self._turns.items() if name in asking}
+        self._turns = known | dict.fromkeys(one.clusters, now)
         return one
 
     def _turn(self, one: _Fetch) -> float:
@@ -137,9 +136,7 @@ class Background:
     def _over(self, one: _Fetch, failure: NidusError | None) -> None:
         with self._moved:
             self._busy.discard(_host(one))
-            if isinstance(
-                failure, Fetching
-            ):  # somebody else brings it: that is no failure, and no reason for longer pauses
+            if isinstance(failure, Fetching):  # somebody else brings it: no failure, and no reason for longer pauses
                 one.due = time.monotonic() + (failure.after or FIRST)
                 self._moved.notify_all()
                 return
