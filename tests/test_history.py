@@ -3,11 +3,9 @@
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler.inventory import history
 from reconciler.inventory.history import KEPT, Passage
@@ -17,11 +15,10 @@ from reconciler.verbs import connection, status
 from reconciler.verbs import history as verb
 from tests.memory.failures import LOST, answer, on
 from tests.memory.server import Server
-from tests.shell import client
+from tests.shell import client, installed
 from tests.waiting import eventually
 
 NAMESPACE = "nidus-system"
-CRDS = Path(__file__).parent.parent / "deploy" / "crds"
 NOTED = on("apply", kind="ConfigMap")
 
 
@@ -32,11 +29,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Server:
-    made = Server()
-    made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for file in sorted(CRDS.glob("*.yaml")):
-        made.put(yaml.safe_load(file.read_text()))
-    return made
+    return installed(NAMESPACE)
 
 
 @pytest.fixture

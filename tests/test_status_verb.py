@@ -14,7 +14,7 @@ from reconciler.report.view import ClusterView, ConditionView
 from reconciler.verbs import overview, status
 from tests.memory.failures import answer, on
 from tests.memory.server import Server
-from tests.shell import client
+from tests.shell import client, installed
 
 NAMESPACE = "nidus-system"
 AT = "2026-11-26T10:00:00.000Z"
@@ -23,15 +23,7 @@ NOW = datetime.fromisoformat(AT).timestamp() + 7 * 60 + 5
 
 @pytest.fixture
 def server() -> Server:
-    from pathlib import Path
-
-    import yaml
-
-    made = Server()
-    made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for file in sorted((Path(__file__).parent.parent / "deploy" / "crds").glob("*.yaml")):
-        made.put(yaml.safe_load(file.read_text()))
-    return made
+    return installed(NAMESPACE)
 
 
 def lease(server: Server, holder: str, renewed: float, since: float = 7200.0) -> None:

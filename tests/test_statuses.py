@@ -6,11 +6,9 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler.model import (
     Change,
@@ -30,12 +28,11 @@ from reconciler.report import Reporter
 from tests import waiting
 from tests.memory.failures import LOST, REFUSED, answer, on
 from tests.memory.server import Server
-from tests.shell import client
+from tests.shell import client, installed
 
 until = partial(waiting.until, seconds=5.0)
 
 NAMESPACE = "nidus-system"
-CRDS = Path(__file__).parent.parent / "deploy" / "crds"
 REVISION = Revision("main", "c" * 40)
 READY = (Condition("Ready", "True", "Ready", "1 layers are Current"), Condition("Stalled", "False", "NotStalled", ""))
 URL = {"url": "https://git.example.com/a", "branch": "main", "path": "."}
@@ -43,11 +40,7 @@ URL = {"url": "https://git.example.com/a", "branch": "main", "path": "."}
 
 @pytest.fixture
 def server() -> Server:
-    made = Server()
-    made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for file in sorted(CRDS.glob("*.yaml")):
-        made.put(yaml.safe_load(file.read_text()))
-    return made
+    return installed(NAMESPACE)
 
 
 @pytest.fixture
