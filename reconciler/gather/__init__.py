@@ -16,7 +16,7 @@ from reconciler.gather.observe import observe
 from reconciler.gather.reader import Key as Key
 from reconciler.gather.reader import Reader as Reader
 from reconciler.gather.reader import beating as beating
-from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed, Ran, Sleeping, Target
+from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed, Ran, Sleeping, Target, replace
 from reconciler.operations import Situation, amend
 from reconciler.operations.sleep import decide, later
 from reconciler.plan import hooks
@@ -55,6 +55,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     bundle, record, host = assignment.bundle, assignment.state.record, Target(facts.host.name)
     situation = Situation(bundle, record, assignment.requests, now)
     sleeping = decide(situation)
+    situation = replace(situation, sleeping=sleeping)
     own = tuple(one for one in assignment.requests if one.expires > now and one.cluster == bundle.cluster)
     private = rendering.Private(bundle, own, facts.host.share, {}, now)
     rendered, broken, fetching = rendering.render(bundle, reader, private)

@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from reconciler.errors import ApiError, ErrorClass, Retry, Stalled
+from reconciler.errors import ApiError, Retry, Stalled
 from reconciler.inventory.packing import deflated, inflated
+from reconciler.inventory.store import READ_BACK
 from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef, Prices
 from reconciler.usage import days
@@ -26,7 +27,6 @@ EACH: Final = 1000  # clusters in one ConfigMap, about 200 bytes each
 LABELS: Final = 256 << 10  # bytes of their labels in one ConfigMap; no compression is counted on
 UNPACKED: Final = 64 << 20  # bytes; what unpacks to more was not written by us
 TRIES: Final = 4
-READ_BACK: Final = frozenset({ErrorClass.RACED, ErrorClass.AMBIGUOUS, ErrorClass.ABSENT})
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Day)
 

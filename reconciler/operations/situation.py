@@ -5,17 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from reconciler.engine.leftovers import Selector
-from reconciler.model import Bundle, Desired, Observed, Record, Request
+from reconciler.model import AWAKE, Bundle, Desired, Observed, Record, Request, Sleeping
 from reconciler.plan.mark import Key
 
 
 class Situation(Struct, frozen=True):
-    """One cluster at one moment (`now` in seconds since the epoch), with the requests of all clusters, oldest first."""
+    """One cluster at one moment (`now` in seconds since the epoch), with the requests of all clusters, oldest first; `sleeping`: what
+    `sleep.decide` says of it."""
 
     bundle: Bundle
     record: Record
     requests: Sequence[Request]
     now: float
+    sleeping: Sleeping = AWAKE
 
 
 class Amendment(Struct, frozen=True):

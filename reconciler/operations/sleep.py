@@ -93,7 +93,7 @@ def waking(record: Record) -> bool:
 
 def amend(situation: Situation, desired: tuple[Desired, ...], observed: Mapping[Key, Observed]) -> Amendment:
     """The engine's workloads with no replicas while the cluster sleeps, and the tenant's pods absent once they have none."""
-    bundle, asleep = situation.bundle, decide(situation).asleep
+    bundle, asleep = situation.bundle, situation.sleeping.asleep
     engine = next((one for one in desired if one.layer.role == "engine"), None)
     if engine is None:
         return Amendment(desired)
