@@ -89,6 +89,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @named
+def test_a_table_and_a_list_begin_after_an_empty_line(page: Path) -> None:
+    """The site's generator takes them for words of the paragraph before otherwise."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for paragraph in re.findall(r"^(?![|#<]|[-*] )\S.*\n(?:\|.*|[-*] .*)$", text, re.MULTILINE):
+        raise AssertionError(f"{page.name}: an empty line is missing in: {paragraph}")
+
+
+@named
 def test_every_target_is_in_the_makefile(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for line in commands(page):
