@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import Stalled
-from reconciler.packs.objects import collect
+from reconciler.packs.objects import collect, without
 from reconciler.plan import mark
 
 SECRET = {"apiVersion": "v1", "kind": "Secret"}
@@ -40,3 +40,22 @@ def test_metadata_of_another_type_is_refused(body: dict[str, Any]) -> None:
 def test_what_charts_leave_empty_passes(body: dict[str, Any]) -> None:
     (found,) = collect([("a.yaml:1", body)], "web")
     assert mark.mark(found, cluster="c", layer="l", nonce="n", nested=True)["metadata"]["labels"]
+
+
+def left(*names: str, **entry: str) -> list[str]:
+    """What is left of Secrets `names`, each in a namespace of its name, where `entry` is excluded."""
+    objects = [{**SECRET, "metadata": {"name": name, "namespace": name}} for name in names]
+    one = {"kind": "Secret", "name": "", "namespace": "", **entry}
+    return [found["metadata"]["name"] for found in without(objects, [one])]
+
+
+def test_what_the_pack_excludes_is_left_out() -> None:
+    assert left("a", "b", name="a") == ["b"]
+    assert left("a", "b", name="a", namespace="a") == ["b"]
+
+
+@pytest.mark.parametrize("entry", [{"name": "c"}, {"name": "a", "namespace": "b"}, {"name": "a", "kind": "ConfigMap"}])
+def test_an_exclusion_that_meets_nothing_is_refused(entry: dict[str, str]) -> None:
+    with pytest.raises(Stalled, match=f"the pack has no {entry.get('kind', 'Secret')} {entry['name']}") as error:
+        left("a", "b", **entry)
+    assert error.value.hint

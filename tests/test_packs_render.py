@@ -75,6 +75,17 @@ def test_manifests_from_profile_and_files(renderer: Renderer) -> None:
     ]
 
 
+def test_every_kind_of_pack_leaves_out_what_it_excludes(renderer: Renderer) -> None:
+    two, exclude = CONFIG % "a" + "---\n" + CONFIG % "b", [{"kind": "ConfigMap", "name": "a", "namespace": ""}]
+    plain, helm = (
+        layer("manifests", {"exclude": exclude}, {"m.yaml": two}),
+        chart({"a.yaml": two}, {"exclude": exclude}),
+    )
+    assert [[found["metadata"]["name"] for found in objects(renderer, one)] for one in (plain, helm)] == [["b"], ["b"]]
+    refused = refusal(renderer, layer("manifests", {"exclude": exclude}, {"m.yaml": CONFIG % "b"}))
+    assert refused.reason == "RenderFailed" and "no ConfigMap a" in refused.message
+
+
 def test_what_the_operator_let_in_is_not_limited_again(renderer: Renderer) -> None:
     """Limits are the operator's, judged when the source is read; a worker had its own, which nobody could raise."""
     text = "---\n".join(CONFIG % f"c{number}" for number in range(201))

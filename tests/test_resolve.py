@@ -75,12 +75,14 @@ def test_every_field_of_a_pack_reaches_its_layer() -> None:
       ready: {timeout: 90s, checks: [{crd: a.example.io}]}
       drift: report
       ignoreDifferences: [{kind: Deployment, pointers: [/spec/replicas]}]
+      exclude: [{kind: Secret, name: key}]
       prune: false
       dependsOn: []
 """
     found = layer(bundle({**FILES, "profiles/web.yaml": PROFILE + extra}), "web/front")
     assert (found.timeout, found.drift, found.prune, found.depends_on) == (90.0, "report", False, ("namespaces",))
     assert found.gates[0].crd == "a.example.io" and found.ignore[0].pointers == ("/spec/replicas",)
+    assert found.spec["exclude"] == [{"kind": "Secret", "name": "key", "namespace": ""}]
 
 
 OTHER = """\

@@ -82,6 +82,7 @@ PROFILE: dict[str, Any] = {
                     "checks": [{"crd": "a.example.io"}, {"condition": {"kind": "Job", "name": "j", "type": "Done"}}],
                 },
                 "drift": "report",
+                "exclude": [{"kind": "Secret", "name": "key"}],
                 "ignoreDifferences": [{"kind": "Job", "pointers": ["/spec/x"]}],
                 "prune": False,
             },

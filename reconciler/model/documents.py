@@ -95,6 +95,12 @@ class IgnoreRule(Struct, frozen=True):
     namespace: str = ""
 
 
+class Excluded(Struct, frozen=True):
+    kind: str
+    name: str
+    namespace: str = ""
+
+
 class SharedSecret(Struct, frozen=True):
     source: str = msgspec.field(name="from")
     to: str = ""
@@ -111,6 +117,7 @@ class Pack(Struct, frozen=True):
     kustomize: KustomizePack | None = None
     ready: Ready = Ready()
     drift: str = "correct"
+    exclude: tuple[Excluded, ...] = ()
     ignore_differences: tuple[IgnoreRule, ...] = ()
     prune: bool = True
 

@@ -1,6 +1,6 @@
 """From documents to the objects of a layer: lists are flattened, every object has a name, and none occurs twice."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.errors import Stalled
@@ -26,6 +26,29 @@ def collect(documents: Iterable[Sourced], namespace: str) -> list[dict[str, Any]
             claimed[key] = source
             objects.append(found)
     return objects
+
+
+def without(objects: list[dict[str, Any]], left_out: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """The objects but those that the pack's `exclude` names (kind, name, and namespace where it is not "").
+
+    Raises Stalled: RenderFailed for an entry that no object answers to: the object would come with a later version unseen.
+    """
+    for one in left_out:
+        kept = [found for found in objects if not _named(found, one)]
+        if len(kept) == len(objects):
+            place = f" in namespace {one['namespace']}" if one["namespace"] else ""
+            message = f"exclude: the pack has no {one['kind']} {one['name']}{place}"
+            raise Stalled(
+                message, reason="RenderFailed", hint="take the entry out of `exclude`; `nidus render` shows the objects"
+            )
+        objects = kept
+    return objects
+
+
+def _named(found: Mapping[str, Any], one: Mapping[str, str]) -> bool:
+    metadata = found["metadata"]
+    named = (found["kind"], metadata["name"]) == (one["kind"], one["name"])
+    return named and one["namespace"] in ("", metadata.get("namespace"))
 
 
 def _identity(found: dict[str, Any], namespace: str) -> tuple[str, str, str, str]:

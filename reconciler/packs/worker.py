@@ -18,7 +18,7 @@ import msgspec
 
 from reconciler.errors import NidusError, Stalled
 from reconciler.packs import KINDS, confine
-from reconciler.packs.objects import Sourced, collect
+from reconciler.packs.objects import Sourced, collect, without
 from reconciler.packs.wire import Answer, Job, TooBig, receive, send
 
 ADDRESS_SPACE = 3 << 30
@@ -62,8 +62,8 @@ def answer(job: Job, kinds: Mapping[str, Render]) -> Answer:
     """Renders one job; our own errors become an answer with their reason."""
     began = _used()
     try:
-        objects = msgspec.Raw(msgspec.json.encode(collect(kinds[job.kind](job), job.namespace)))
-        return Answer(objects=objects, rss=_resident(), cpu=_used() - began)
+        objects = without(collect(kinds[job.kind](job), job.namespace), job.spec.get("exclude", ()))
+        return Answer(objects=msgspec.Raw(msgspec.json.encode(objects)), rss=_resident(), cpu=_used() - began)
     except MemoryError:
         failed: NidusError = Stalled("the render needs too much memory", reason="RenderFailed")
     except NidusError as error:
