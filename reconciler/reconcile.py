@@ -94,7 +94,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     permit = writer.permit(_destructive(assignment, plan))
     plan = guard(plan, permit, assignment.requests, now)
     snapshots.cancel(assignment, facts, reader, now)
-    intended = ledger.intend(gathered.entries, plan.changes)
+    intended = ledger.intend(gathered.entries, plan.changes, facts.salt)
     record = sleep.recorded(replace(assignment.state.record, hooks=gathered.ran), gathered.sleep, now)
     state = writer.save(replace(assignment.state, record=record, entries=intended))
     steps: list[Step] = []

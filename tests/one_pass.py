@@ -44,7 +44,7 @@ def run(client: Client, objects: Sequence[Any], entries: Entries = (), target: T
     of = bundle(one)
     seen, _ = dry_run(desired, observe(of, desired, entries, reader).objects, entries, {}, reader)
     todo = compute(of, desired, seen, entries, salt=SALT, unknown={}, nonce=NONCE)
-    entries = ledger.intend(entries, todo.changes)
+    entries = ledger.intend(entries, todo.changes, b"")
     known = {(entry.target, entry.ref): entry for entry in entries}
     results = []
     for change in todo.changes:

@@ -183,6 +183,68 @@ def test_what_cannot_be_read_is_not_made_up_anew(fleet: Fleet) -> None:
     assert fleet.word("a") == "Ready"
 
 
+CHOSEN = {
+    "ConfigMap /app/metadata/annotations/made": ["chosen"],
+    "Secret /login/stringData/file": ["chosen"],
+    "Secret /login/stringData/password": ["chosen"],
+}
+
+
+def forged(**metadata: Any) -> dict[str, Any]:
+    """A Secret with what somebody else would like a chart to have made up."""
+    values = base64.b64encode(json.dumps(CHOSEN).encode()).decode()
+    where = {"name": STORED, "namespace": "vcluster-a"}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {**where, **metadata}, "data": {"values": values}}
+
+
+MARKS = {"app.kubernetes.io/managed-by": "nidus", "nidus.dev/cluster": "a", "nidus.dev/layer": "web.app"}
+OURS = {"labels": MARKS, "annotations": {"nidus.dev/nonce": "0000000000000001"}}
+
+
+@pytest.mark.parametrize("metadata", [{}, OURS], ids=["plain", "with our marks"])
+def test_nobody_chooses_a_password_by_a_secret_made_before_ours(metadata: dict[str, Any]) -> None:
+    forget()
+    fleet = Fleet()
+    nothing = profile({"name": "none", "namespace": "web", "manifests": {"objects": []}})
+    fleet.push({"a.yaml": cluster("a"), "p.yaml": nothing})
+    fleet.run()
+    fleet.host.put(forged(**metadata), manager="nidus")
+    fleet.push(files())
+    fleet.run()
+    assert fleet.layer("a", LAYER).state == "Held"
+    assert fleet.nested["a"].get("", "Secret", "web", "login") is None
+    fleet.host.delete("", "Secret", "vcluster-a", STORED)
+    assert "chosen" not in secret(ran(fleet)).values()
+    assert fleet.word("a") == "Ready"
+
+
+@pytest.mark.parametrize("metadata", [{}, OURS], ids=["plain", "with our marks"])
+def test_nobody_chooses_a_password_while_ours_cannot_be_made(metadata: dict[str, Any]) -> None:
+    forget()
+    fleet = Fleet()
+    fleet.host.choosers.append(
+        lambda call: Failure("answer", 403, "Forbidden") if call.name == STORED and call.writes else None
+    )
+    fleet.push(files())
+    fleet.run()
+    fleet.host.heal()
+    fleet.host.put(forged(**metadata), manager="nidus")
+    ran(fleet)
+    made = fleet.nested["a"].get("", "Secret", "web", "login")
+    assert "chosen" not in (secret(fleet).values() if made else ())
+    assert bool(made) == bool(metadata)  # one with our marks is taken as ours of a pass that was cut, and written anew
+
+
+def test_nobody_chooses_a_password_by_a_secret_in_the_place_of_ours(fleet: Fleet) -> None:
+    first, stored = secret(fleet), fleet.host.get("", "Secret", "vcluster-a", STORED)
+    assert stored
+    kept = {key: stored["metadata"][key] for key in ("labels", "annotations")}
+    fleet.host.delete("", "Secret", "vcluster-a", STORED)
+    fleet.host.put(forged(**kept), manager="nidus")
+    assert secret(ran(fleet)) == first
+    assert fleet.layer("a", LAYER).state == "Held"
+
+
 def test_nothing_is_applied_before_it_is_stored() -> None:
     def refused(call: Call) -> Failure | None:
         return Failure("answer", 403, "Forbidden") if call.name == STORED and call.writes else None

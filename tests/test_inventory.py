@@ -30,13 +30,13 @@ def plan(*changes: Change) -> Plan:
 
 
 def test_a_create_is_entered_before_it_is_sent() -> None:
-    intended = ledger.intend((), [change("create", "b"), change("create", "a"), change("hold", "c")])
+    intended = ledger.intend((), [change("create", "b"), change("create", "a"), change("hold", "c")], b"")
     assert [(one.ref.name, one.state, one.uid) for one in intended] == [("a", "intended", ""), ("b", "intended", "")]
 
 
 def test_what_is_known_is_not_entered_anew() -> None:
     known = (entry("a", fields=("data.x",)),)
-    assert ledger.intend(known, [change("configure", "a")]) == known
+    assert ledger.intend(known, [change("configure", "a")], b"") == known
 
 
 @pytest.mark.parametrize("action", ["create", "replace"])
@@ -44,12 +44,12 @@ def test_what_is_known_is_not_entered_anew() -> None:
 def test_what_is_made_again_is_intended_and_keeps_its_uid(action: Any, state: Any) -> None:
     """A lost answer leaves the object with that UID or a new one with our nonce; a stale read may have missed the old one."""
     known = (entry("a", state, fields=("data.x",)),)
-    assert ledger.intend(known, [change(action, "a")]) == (entry("a", "intended", fields=("data.x",)),)
+    assert ledger.intend(known, [change(action, "a")], b"") == (entry("a", "intended", fields=("data.x",)),)
 
 
 def test_a_delete_is_marked_and_stays_until_it_is_seen_gone() -> None:
     doomed = change("delete", "a", uid="u1")
-    marked = ledger.intend((entry("a"),), [doomed])
+    marked = ledger.intend((entry("a"),), [doomed], b"")
     assert marked[0].state == "deleting"
     for outcome in ("deleting", "failed", "waiting"):
         assert ledger.confirm(marked, plan(doomed), [Result(doomed, outcome)]) == marked

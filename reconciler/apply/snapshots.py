@@ -191,7 +191,8 @@ def _made(client: Client, one: Object) -> str:
 def _looked(ground: Ground, known: Backups, run: BackupRun, asks: Backup, keys: Keys) -> Stepped:
     _, ref = backup.refs_of(run, ground.assignment.bundle)
     live = ground.client.get(ref)
-    phase, message = backup.answer_of(live) if live is not None else ("Failed", "its request is gone")
+    gone = live is None or run.uid not in ("", live["metadata"]["uid"])
+    phase, message = backup.answer_of(live) if live is not None and not gone else ("Failed", "its request is gone")
     if phase == "Completed":
         return Stepped(replace(known, running=replace(run, phase="reading")), again=ground.now)
     late = ground.now - run.at > backup.LONGEST

@@ -57,7 +57,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     sleeping = decide(situation)
     situation = replace(situation, sleeping=sleeping)
     own = tuple(one for one in assignment.requests if one.expires > now and one.cluster == bundle.cluster)
-    private = rendering.Private(bundle, own, facts.host.share, {}, now)
+    private = rendering.Private(bundle, assignment.state, facts.salt, own, facts.host.share, {}, now)
     rendered, broken, fetching = rendering.render(bundle, reader, private)
     known = rendering.scopes(rendered, reader)
     desired = rendering.desired(bundle, rendered, known, record.nonce, private.kept)

@@ -9,7 +9,8 @@ from reconciler.errors import ApiError, Fetching, Retry, Stalled
 from reconciler.gather import scope
 from reconciler.gather.reader import Reader
 from reconciler.gather.scope import Scopes
-from reconciler.model import Bundle, Desired, Layer, Object, ObjectRef, Request, replace
+from reconciler.inventory.packing import State
+from reconciler.model import Bundle, Desired, Layer, Object, ObjectRef, Observed, Request, replace
 from reconciler.plan import frozen, hooks, mark, sharing
 from reconciler.plan.frozen import Kept
 
@@ -18,9 +19,12 @@ Rendered = list[tuple[Layer, tuple[Object, ...]]]
 
 class Private(Struct, frozen=True):
     """What layers are rendered with besides what Git says: what charts made up before (K8), and Secrets of namespace `share` (K11).
-    `requests` are those of the cluster; `kept`, what is to be stored of each layer, grows; `now` in seconds since the epoch."""
+    `requests` are those of the cluster; `kept`, what is to be stored of each layer, grows; `now` in seconds since the epoch. `state`
+    and `salt` tell which Secrets are ours."""
 
     bundle: Bundle
+    state: State
+    salt: bytes
     requests: tuple[Request, ...]
     share: str
     kept: dict[str, Kept]
@@ -36,11 +40,19 @@ class Private(Struct, frozen=True):
             return sharing.filled(reader.render(layer), partial(self._value, layer, reader, {}))
         if not frozen.freezes(layer):
             return reader.render(layer)
-        live = _read(frozen.ref(self.bundle, layer), layer, reader)
-        known = frozen.due(frozen.read(live, self.now), layer, self.requests)
+        known = frozen.due(frozen.read(self._stored(layer, reader), self.now), layer, self.requests)
         objects, values = frozen.parted(reader.render(frozen.to_render(layer, known)))
         self.kept[layer.name] = Kept(values, known.rotated)
         return objects
+
+    def _stored(self, layer: Layer, reader: Reader) -> Object | None:
+        """The Secret with what the layer's chart made up; None where that is not what we stored. The plan then holds it, and the layer
+        with it, or writes it anew."""
+        host, ref = replace(layer.target, nested=""), frozen.ref(self.bundle, layer)
+        live = _read(ref, layer, reader)
+        entry = next((one for one in self.state.entries if (one.target, one.ref) == (host, ref)), None)
+        seen, nonce = Observed(host, ref, live), self.state.record.nonce
+        return live if frozen.is_believed(entry, seen, self.bundle.cluster, nonce, self.salt) else None
 
     def _value(self, layer: Layer, reader: Reader, known: dict[str, Object | None], name: str, key: str) -> bytes:
         """A key of a shared Secret, each Secret read once. Raises Stalled(NotShared)."""

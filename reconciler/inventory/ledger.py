@@ -4,7 +4,7 @@ Pure."""
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.model import DESTRUCTIVE, Change, EntryState, InventoryEntry, ObjectRef, Plan, Result, Target, replace
-from reconciler.plan import once
+from reconciler.plan import frozen, once
 
 Key = tuple[Target, ObjectRef]
 Entries = tuple[InventoryEntry, ...]
@@ -12,16 +12,17 @@ SETTLED = frozenset({"Gone", "NotOwner", "Kept"})
 CONFIRMED = frozenset({"created", "configured", "adopted", "replaced"})
 
 
-def intend(entries: Entries, changes: Iterable[Change]) -> Entries:
+def intend(entries: Entries, changes: Iterable[Change], salt: bytes) -> Entries:
     """The entries to save before the changes are sent: `intended` for every create and replace, `deleting` for every
     delete. A known entry keeps its UID: if the answer is lost, the object with that UID or one with our nonce is ours
-    (A6). An entry found by a selector keeps its state: the object was never ours (D4)."""
+    (A6). An entry found by a selector keeps its state: the object was never ours (D4). `salt` hashes what a Secret is to hold."""
     known = {(entry.target, entry.ref): entry for entry in entries}
     for change in changes:
         key = (change.target, change.ref)
         if change.action in ("create", "replace"):
             new = InventoryEntry(change.target, change.ref, change.layer, "", "intended")
-            known[key] = replace(known.get(key, new), state="intended")
+            entry = known.get(key, new)
+            known[key] = replace(entry, state="intended", once=frozen.proof(change.desired, salt) or entry.once)
         elif change.action in DESTRUCTIVE and key in known and known[key].state != "claimed":
             known[key] = replace(known[key], state="deleting")
     return _sorted(known.values())

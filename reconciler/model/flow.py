@@ -137,7 +137,7 @@ class Observed(Struct, frozen=True):
 
 class InventoryEntry(Struct, frozen=True):
     """One object we made or are about to make (A3); `fields` are those of our last confirmed apply, sorted; `once` marks a Job
-    that is removed when it has ended (`plan.once`)."""
+    that is removed when it has ended (`plan.once`), or a Secret that is about to be made (`plan.frozen.proof`)."""
 
     target: Target
     ref: ObjectRef

@@ -13,8 +13,20 @@ import msgspec
 from msgspec import Struct, field
 
 from reconciler.errors import Stalled
-from reconciler.model import Bundle, Desired, Layer, Object, ObjectRef, Request, Target, replace
+from reconciler.model import (
+    Bundle,
+    Desired,
+    InventoryEntry,
+    Layer,
+    Object,
+    ObjectRef,
+    Observed,
+    Request,
+    Target,
+    replace,
+)
 from reconciler.plan import mark
+from reconciler.plan.redact import mask
 
 PREFIX = "nidus-frozen-"
 KEY = "values"
@@ -46,6 +58,23 @@ def ref(bundle: Bundle, layer: Layer) -> ObjectRef:
 def is_kept(one: ObjectRef) -> bool:
     """Whether it is such a Secret."""
     return (one.group, one.kind) == ("", "Secret") and one.name.startswith(PREFIX)
+
+
+def proof(obj: Object | None, salt: bytes) -> str:
+    """What the inventory keeps of such a Secret before it is made, so that it is known again; "" for every other object."""
+    if obj is None or not is_kept(mark.ref_of(obj)):
+        return ""
+    return str(mask(obj.get("data"), salt))
+
+
+def is_believed(entry: InventoryEntry | None, seen: Observed, cluster: str, nonce: str, salt: bytes) -> bool:
+    """Whether what a Secret holds is what we stored (A3): whoever made another would choose passwords. Our marks can be read and
+    written by the engine, so one whose UID was never confirmed is known by what was to be in it; marks count alone where the inventory
+    came from a backup (`ledger.united`)."""
+    if entry is None or seen.live is None or not mark.ours(entry, seen, cluster, nonce):
+        return False
+    restored = not entry.uid and bool(entry.fields)
+    return entry.uid == seen.uid or restored or entry.once == proof(seen.live, salt)
 
 
 def read(live: Object | None, now: float) -> Kept:
