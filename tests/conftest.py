@@ -72,3 +72,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if not any(name in reason for name in GIVEN):
             report.outcome, report.longrepr = "failed", f"NIDUS_REQUIRE=all: {reason}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many hostile inputs were tried, over all processes of the run."""
+    told = [dict(one.user_properties) for one in terminalreporter.getreports("passed")]
+    tried = [one["fuzz"] for one in told if "fuzz" in one]
+    if tried:
+        cases, seconds = sum(int(one[0]) for one in tried), sum(float(one[1]) for one in tried)
+        terminalreporter.write_line(f"fuzz: {cases} cases on {len(tried)} surfaces, {seconds:.0f} s of processor time")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ApiError, Stalled
 from reconciler.inventory import usage as kept
+from reconciler.inventory.packing import deflated
 from reconciler.inventory.usage import KeptDay
 from reconciler.model import Prices
 from reconciler.usage import days, items
@@ -117,6 +118,9 @@ def test_a_deleted_day_is_written_again(server: Server) -> None:
         {"format": "2"},
         {"parts": "-1"},
         {"parts": "many"},
+        {"day": deflated(b'{"day":"2026-11-26","prices":{"cpu":"1/0"}}')},
+        {"day": deflated(b'{"day":"2026-11-26","prices":{"currency":"\\u001b[2J"}}')},
+        {"day": deflated(b'{"day":"2026-11-26","seen":-1}')},
         None,
     ],
 )

@@ -171,12 +171,9 @@ def unpacked(item: Object) -> _Stored:
             raise Stalled(
                 f"ConfigMap {name} is of a newer version", reason="NewerFormat", hint="run the version that wrote it"
             )
-        found = _Stored(_decoder.decode(inflated(data["day"], UNPACKED)), int(data["parts"]), str(data["session"]))
-        if (
-            days.number_of(found.day.day) < 0
-            or not name.startswith(f"{PREFIX}{found.day.day}-")
-            or not 1 <= found.parts <= 1000
-        ):
+        day = days.checked(_decoder.decode(inflated(data["day"], UNPACKED)))
+        found = _Stored(day, int(data["parts"]), str(data["session"]))
+        if not name.startswith(f"{PREFIX}{found.day.day}-") or not 1 <= found.parts <= 1000:
             raise ValueError("it is of another day")
     except (KeyError, ValueError, TypeError, zlib.error, msgspec.MsgspecError) as error:
         told = (

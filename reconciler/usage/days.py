@@ -14,6 +14,8 @@ Uses = Mapping[str, Mapping[str, int]]
 
 _EPOCH = date(1970, 1, 1)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_PRICE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?", re.ASCII)
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 class Account(Struct, frozen=True, rename={"labels": "l", "uses": "u"}, omit_defaults=True):
@@ -67,6 +69,22 @@ def _added(one: Account, more: Account) -> Account:
         for name, integral in rows.items():
             kept[name] = kept.get(name, 0) + integral
     return Account(more.labels or one.labels, uses)
+
+
+def checked(day: Day) -> Day:
+    """A day as it was stored. Raises ValueError where it cannot have been written by us: a day or prices that are none (as the schema
+    of the configuration has them), or less than nothing measured."""
+    number_of(day.day)
+    prices = day.prices
+    each = (prices.cpu, prices.memory, prices.storage, prices.gpu, prices.load_balancer, prices.control_plane)
+    if not _CURRENCY.fullmatch(prices.currency) or not all(
+        map(_PRICE.fullmatch, (*each, *prices.storage_classes.values()))
+    ):
+        raise ValueError("no prices")
+    measured = (one for account in day.accounts.values() for uses in account.uses.values() for one in uses.values())
+    if day.seen < 0 or any(one < 0 for one in measured):
+        raise ValueError("less than nothing was measured")
+    return day
 
 
 def name_of(day: int) -> str:

@@ -1,11 +1,24 @@
 """Whatever comes from outside: no exception but our own, no case over its processor time, and no memory kept (H2, A8, V1, W3)."""
 
 import os
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
-from tests.fuzz import answers, configurations, deliveries, harness, objects, repositories, stored
+from tests.fuzz import (
+    answers,
+    configurations,
+    content,
+    deliveries,
+    harness,
+    hooked,
+    kept,
+    objects,
+    pages,
+    repositories,
+    stored,
+)
 from tests.fuzz.harness import Surfaces
 
 SURFACES: Surfaces = {
@@ -19,8 +32,16 @@ SURFACES: Surfaces = {
     "repositories": (repositories.repositories, 20_000),
     "deliveries": (deliveries.deliveries, 14_000),
     "configurations": (configurations.configurations, 20_000),
+    "indexes": (content.indexes, 10_000),
+    "registries": (content.registries, 20_000),
+    "archives": (content.packed, 10_000),
+    "hooks": (hooked.hooked, 10_000),
+    "usages": (kept.usages, 20_000),
+    "snapshots": (kept.snapshots, 20_000),
+    "pages": (pages.pages, 10_000),
 }
 SHORT = 400  # cases of a surface in an ordinary run
+FEWEST, TOGETHER = 10_000, 200_000  # cases that the long test promises: of each surface, and of all
 REPLAYED = os.environ.get("NIDUS_FUZZ", "")
 
 
@@ -31,12 +52,18 @@ def test_a_surface_holds(name: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", SURFACES)
-def test_a_surface_holds_for_longer(name: str) -> None:
+def test_a_surface_holds_for_longer(name: str, record_property: Callable[[str, object], None]) -> None:
     make, cases = SURFACES[name]
     shares = harness.run(make, name, range(SHORT, SHORT + cases))
     seconds, slowest = sum(one.seconds for one in shares), max(one.slowest for one in shares)
     print(f"{name}: {cases} cases, {seconds:.1f} s of processor time, the slowest {slowest:.3f} s")
+    record_property("fuzz", (cases, seconds))
     assert not harness.wrong(shares)
+
+
+def test_the_long_test_tries_enough() -> None:
+    cases = [each for _, each in SURFACES.values()]
+    assert min(cases) >= FEWEST and sum(cases) >= TOGETHER
 
 
 if REPLAYED:
