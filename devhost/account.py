@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Final
 import yaml
 
 from devhost import certs
-from devhost.api import Access, Client, Object
+from devhost.api import Access, ApiError, Client, Object
 from devhost.audit import Audit
 from devhost.certs import Pair
 from devhost.errors import HostError
@@ -26,6 +27,7 @@ from devhost.hosting import TestHost
 SYSTEM: Final = "nidus-system"
 SHARED: Final = "nidus-shared"
 TOKEN_SECONDS: Final = 3600
+FORBIDDEN: Final = 403
 _PER_TEST: Final = ("ClusterRoleBinding", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy")
 
 
@@ -46,17 +48,30 @@ class Account:
     audit: Audit
 
     def close(self) -> None:
-        """Delete the test's namespaces, its clusters' included, and its bindings; the host does the rest by itself."""
+        """Delete the test's bindings and namespaces, its clusters' included; the host does the rest by itself."""
         admin = self.hosted.client
-        for one in admin.list("v1", "Namespace")["items"]:
-            name = one["metadata"]["name"]
-            if name in (self.namespace, self.shared) or name.startswith(f"vcluster-{self.name}"):
-                admin.delete("v1", "Namespace", name)
         for kind in _PER_TEST:
             for one in admin.list(_API[kind], kind)["items"]:
                 if one["metadata"]["name"].endswith(f"-{self.name}"):
                     admin.delete(_API[kind], kind, one["metadata"]["name"])
+        for one in admin.list("v1", "Namespace")["items"]:
+            name = one["metadata"]["name"]
+            if name in (self.namespace, self.shared) or name.startswith(f"vcluster-{self.name}"):
+                self._delete(name)
         self.client.close()
+
+    def _delete(self, namespace: str) -> None:
+        """The API server forgets a policy that is gone a moment later: until then it keeps the namespace."""
+        for _ in range(100):
+            try:
+                self.hosted.client.delete("v1", "Namespace", namespace)
+            except ApiError as error:
+                if error.status != FORBIDDEN:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+        raise HostError(f"namespace {namespace} is still kept")
 
 
 def open_account(hosted: TestHost, manifests: Path) -> Account:

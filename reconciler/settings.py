@@ -31,7 +31,7 @@ from reconciler.spec import semver, units
 LARGEST = units.size(Limits().file)  # bytes of the configuration file
 SHOWN = 20  # mistakes of it that are told: a running controller writes them into status objects and Events
 CONTENT = "content"  # the store of content from elsewhere, below the data folder
-FILES = Path("/etc/nidus")  # where deploy/controller.yaml mounts what is read
+FILES = Path("/etc/nidus")  # where deploy/chart mounts what is read
 
 
 @dataclass(frozen=True, slots=True)

@@ -372,7 +372,11 @@ def _definition(kind: str, plural: str, spec: Json, status: Json | None, columns
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "nidus"}},
+        "metadata": {
+            "name": f"{plural}.{GROUP}",
+            "annotations": {"helm.sh/resource-policy": "keep"},
+            "labels": {"app.kubernetes.io/part-of": "nidus", "nidus.dev/kept": "true"},
+        },
         "spec": {"group": GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
     }
 

@@ -1,17 +1,16 @@
 """spec.ceilings: every ceiling, inside, at, above and absent; what was accepted stays."""
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 import schemas
 from reconciler import fleet
 from reconciler.model import Ceilings, Defaults, Isolation, Quota, Rules, Snapshot, replace
 from reconciler.spec import config, resolve
 from reconciler.spec.codes import MEANING, Code
+from tests import installed
 from tests.fleets import NOW, record
 from tests.spec_cases import FACTS, RULES, edited, snapshot
 from tests.test_validate import CONFIG
@@ -328,8 +327,7 @@ def test_without_ceilings_lists_and_switches_refuse() -> None:
 
 
 def test_the_deployed_example_is_sound_and_limits_every_cluster() -> None:
-    documents = yaml.safe_load_all((Path(__file__).parents[1] / "deploy" / "controller.yaml").read_text())
-    (text,) = [one["data"]["nidus.yaml"] for one in documents if one["kind"] == "ConfigMap"]
+    (text,) = [one["data"]["nidus.yaml"] for one in installed.of("ConfigMap")]
     found, violations = config.read(text.encode(), "nidus.yaml")
     assert found and violations == ()
     assert found.spec.ceilings.quota.required

@@ -11,8 +11,8 @@ import yaml
 from reconciler import settings
 from reconciler.controller.service import Service
 from reconciler.model import replace
+from tests import installed
 from tests.content.server import Site
-from tests.house.documents import ROOT
 from tests.memory.http import Front
 from tests.memory.server import Server
 from tests.test_service import NAMESPACE, House, metric, server
@@ -205,8 +205,7 @@ def test_a_lost_file_is_refused_too(desk: Desk) -> None:
 
 def test_an_edit_of_the_config_map_reaches_the_file() -> None:
     """The kubelet never renews a file that is mounted by subPath."""
-    documents = yaml.safe_load_all((ROOT / "deploy/controller.yaml").read_text())
-    pod = next(one for one in documents if one["kind"] == "Deployment")["spec"]["template"]["spec"]
+    (pod,) = (one["spec"]["template"]["spec"] for one in installed.of("Deployment"))
     (container,) = pod["containers"]
     (config,) = (one["name"] for one in pod["volumes"] if "configMap" in one)
     (mount,) = (one for one in container["volumeMounts"] if one["name"] == config)

@@ -34,6 +34,7 @@ from reconciler.model import (
 )
 from reconciler.model.networks import PRIVATE, PRIVATE_6
 from reconciler.spec import units
+from tests import installed
 
 CHART = EngineChart("0.36.1", "d", ())
 RULES = Rules("vcluster-{name}", (CHART,), ("v1.36.0",))
@@ -296,8 +297,7 @@ def _holds(peer: dict[str, Any], address: str) -> bool:
 
 
 def shipped() -> dict[str, Any]:
-    text = (Path(__file__).parents[1] / "deploy/controller.yaml").read_text()
-    (found,) = [one["spec"] for one in yaml.safe_load_all(text) if one["kind"] == "NetworkPolicy"]
+    (found,) = [one["spec"] for one in installed.of("NetworkPolicy")]
     return dict(found)
 
 

@@ -21,7 +21,7 @@ _MISDIRECTED = (
     "These reports answer to localhost and the names of the controller's own Service only; "
     "other names are listed in spec.server.hosts.\n"
 )
-SERVICE = "nidus-internal"  # as in deploy/controller.yaml
+SERVICE = "nidus-internal"  # as in deploy/chart
 
 
 class Process(Struct, frozen=True):

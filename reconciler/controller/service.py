@@ -46,7 +46,7 @@ SYNC_STALL = 900.0  # seconds one sync of a source may take: several commands of
 LISTENER_STALL = 60.0  # seconds the loop of a listener may not move: it never works for a request itself
 STALE = 300.0  # seconds without a watch on the host before a leader says so
 GRACE = 20.0  # seconds a stop gives the passes under way (H2)
-LAST = 45.0  # seconds a stop may take in all: less than the terminationGracePeriodSeconds of deploy/controller.yaml
+LAST = 45.0  # seconds a stop may take in all: less than the terminationGracePeriodSeconds of deploy/chart
 
 
 class Service:

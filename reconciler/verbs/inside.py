@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.kube.client import Client
 
 T = TypeVar("T")
-PORT = 9293  # of the internal listener, as in deploy/controller.yaml
+PORT = 9293  # of the internal listener, as in deploy/chart
 LARGEST = 64 << 20  # bytes of one answer
 SECONDS = 20.0
 

@@ -21,7 +21,7 @@ EXAMPLES = (
     ("--cluster team-a --since 1h", "what it did with one nested cluster"),
     ("--file controller.log", "a file; - is standard input"),
 )
-PODS = "app.kubernetes.io/name=nidus"  # as in deploy/controller.yaml
+PODS = "app.kubernetes.io/name=nidus"  # as in deploy/chart
 LONGEST = 1 << 20  # characters of one line
 
 

@@ -12,6 +12,7 @@ from devhost.account import Account
 from devhost.api import Access, ApiError, Client
 from devhost.hosting import TestHost
 from reconciler.spec import schema
+from tests import installed
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
@@ -271,7 +272,7 @@ def restricted(empty_host: TestHost, account: Account) -> Iterator[str]:
 
 
 def test_the_controllers_pod_is_admitted_as_restricted(empty_host: TestHost, restricted: str) -> None:
-    objects = list(yaml.safe_load_all((DEPLOY / "controller.yaml").read_text()))
+    objects = installed.of("ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service")
     assert all(one["metadata"]["namespace"] == "nidus-system" for one in objects)
     for one in objects:
         empty_host.client.create({**one, "metadata": {**one["metadata"], "namespace": restricted}})
@@ -287,9 +288,7 @@ def test_the_controllers_pod_is_admitted_as_restricted(empty_host: TestHost, res
 
 
 def test_the_example_configuration_is_valid() -> None:
-    (config,) = [
-        one for one in yaml.safe_load_all((DEPLOY / "controller.yaml").read_text()) if one["kind"] == "ConfigMap"
-    ]
+    (config,) = installed.of("ConfigMap")
     assert schema.check(yaml.safe_load(config["data"]["nidus.yaml"])) == []
 
 

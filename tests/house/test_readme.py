@@ -42,7 +42,7 @@ def calls(lines: Iterable[str]) -> list[list[str]]:
     """The words after `nidus` of every call in these lines, up to what ends a command; [...] and | of synopses left out."""
     found = []
     for line in lines:
-        for call in re.findall(r"(?:^|[\s(/])nidus ([a-z].*)", line):
+        for call in re.findall(r"(?:^|(?<!helm install)(?<!helm upgrade)[\s(/])nidus ([a-z].*)", line):
             plain = re.sub(r"[\[\]]", " ", re.split(r"[)&;>#]| \| ", call)[0]).split("  ")[0]
             found.append(shlex.split(plain.replace("\\|", " ").replace("|", " "), posix=True))
     return [words for words in found if words]

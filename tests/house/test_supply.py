@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests import installed
 from tests.house.documents import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -135,11 +135,7 @@ def test_the_image_runs_without_privileges_shell_or_a_writable_root() -> None:
     assert re.findall(r"^USER (.*)$", last, re.MULTILINE) == ["65532:65532"]
     for line in re.findall(r"^(?:ENTRYPOINT|CMD) (.*)$", last, re.MULTILINE):
         assert not {"sh", "bash", "-c"} & {Path(word).name for word in json.loads(line)}
-    (pod,) = [
-        one["spec"]["template"]["spec"]
-        for one in yaml.safe_load_all((ROOT / "deploy" / "controller.yaml").read_text())
-        if one["kind"] == "Deployment"
-    ]
+    (pod,) = [one["spec"]["template"]["spec"] for one in installed.of("Deployment")]
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] == 65532
     assert container["securityContext"]["readOnlyRootFilesystem"]
@@ -149,9 +145,7 @@ def test_the_image_runs_without_privileges_shell_or_a_writable_root() -> None:
 
 def test_a_rolling_update_and_a_drain_of_its_node_leave_a_controller_running() -> None:
     """A standby is ready, so the update goes on to the end; the budget lets one of the two go."""
-    documents = [one for one in yaml.safe_load_all((ROOT / "deploy" / "controller.yaml").read_text()) if one]
-    (deployment,) = [one["spec"] for one in documents if one["kind"] == "Deployment"]
-    (budget,) = [one["spec"] for one in documents if one["kind"] == "PodDisruptionBudget"]
+    deployment, budget = (one["spec"] for one in reversed(installed.of("Deployment", "PodDisruptionBudget")))
     assert deployment["replicas"] == 2
     assert deployment["strategy"] == {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     assert budget == {"maxUnavailable": 1, "selector": deployment["selector"]}
