@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from reconciler.errors import short
 from reconciler.report import view, why
 from reconciler.report.view import ClusterView, ConditionView, SourceView
 
@@ -107,12 +108,6 @@ def troubles(sources: Iterable[SourceView], now: float) -> Iterable[tuple[str, s
 def conditions(found: Sequence[ConditionView], now: float) -> list[tuple[ConditionView, str]]:
     """Conditions with their ages."""
     return [(one, ago(one.since, now)) for one in found]
-
-
-def short(revision: str) -> str:
-    """main@sha1:0123456789abcdef... as main@0123456."""
-    branch, mark, commit = revision.partition("@sha1:")
-    return f"{branch}@{commit[:7]}" if mark else revision
 
 
 def ago(since: str, now: float) -> str:

@@ -41,6 +41,12 @@ def few(names: Sequence[str], most: int) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+def short(revision: str) -> str:
+    """A revision as people read it: main@sha1:0123456789abcdef... -> main@sha1:0123456"""
+    head, mark, commit = revision.partition("@sha1:")
+    return f"{head}{mark}{commit[:7]}" if mark else revision
+
+
 class NidusError(Exception):
     """Base of all our errors. `message` is safe to show: it is printable, and contains no secret and no server's
     body."""

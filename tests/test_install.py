@@ -183,3 +183,17 @@ def test_the_quota_is_that_of_the_file() -> None:
     quota = ("ResourceQuota", install.NAMESPACE, "nidus-requests")
     assert quota not in rendered({})
     assert rendered({"requests": {"quota": 2000}})[quota] == yaml.safe_load((install.DEPLOY / "quota.yaml").read_text())
+
+
+def test_the_dashboard_has_a_service_where_it_is_configured() -> None:
+    def ways(values: dict[str, Any]) -> tuple[set[str], int]:
+        found = rendered(values)
+        services = {name for kind, _, name in found if kind == "Service"}
+        (policy,) = (one for (kind, _, _), one in found.items() if kind == "NetworkPolicy")
+        return services, len(policy["spec"]["ingress"])
+
+    closed = ways({})
+    wanted = {"address": "0.0.0.0:9294", "auth": "kubernetes", "url": "https://nidus.example.com"}
+    server = {"webhook": "0.0.0.0:9292", "internal": "0.0.0.0:9293", "dashboard": wanted}
+    opened = ways({"config": {"server": server}})
+    assert opened == (closed[0] | {"nidus-dashboard"}, closed[1] + 1)

@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from dashboard import app as pages
 from reconciler.controller import http, sync_requests
 from reconciler.controller.sync_requests import Marker
 from reconciler.errors import NidusError, UsageError
@@ -32,20 +31,6 @@ def internal(views: http.Views, config: ControllerSpec) -> Served:
         raise UsageError(
             f"cannot listen on {config.server.internal}: {error.strerror}", hint="spec.server.internal"
         ) from error
-
-
-def dashboard(views: http.Views, config: ControllerSpec) -> Served | None:
-    """Serve the dashboard, where it is configured. Raises UsageError for an address that cannot be used."""
-    wanted = config.server.dashboard
-    if wanted is None:
-        return None
-    names, reporter = http.names(config.namespace, config.server.hosts), views.reporter
-    shown = pages.Views(reporter.clusters.copy, reporter.sources.copy, lambda: views.process().waits)
-    try:
-        return serve(pages.create_app(shown, lambda host: http.ours(host, names)), wanted.address)
-    except OSError as error:
-        told = f"cannot listen on {wanted.address}: {error.strerror}"
-        raise UsageError(told, hint="spec.server.dashboard.address") from error
 
 
 class Hook(Struct, frozen=True):

@@ -12,6 +12,7 @@ from reconciler.controller import (
     configuration,
     confinement,
     contents,
+    dashboard,
     http,
     listeners,
     liveness,
@@ -261,7 +262,7 @@ class Service:
         self._stops.append(internal.stop)
         self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)
         webhook = listeners.webhook(config, self.bare, self._marked, self._changed, self.webhooks)
-        for name, one in (("webhook", webhook), ("dashboard", listeners.dashboard(views, config))):
+        for name, one in (("webhook", webhook), ("dashboard", dashboard.served(views, config, self.bare))):
             if one is not None:
                 self._stops.append(one.stop)
                 self._signs += (Sign(f"{name} listener", LISTENER_STALL, one.silent),)

@@ -39,6 +39,7 @@ from reconciler.model.config import LeaseConfig as LeaseConfig
 from reconciler.model.config import Limits as Limits
 from reconciler.model.config import PolicyConfig as PolicyConfig
 from reconciler.model.config import Prices as Prices
+from reconciler.model.config import ProxyConfig as ProxyConfig
 from reconciler.model.config import QuotaCeiling as QuotaCeiling
 from reconciler.model.config import ReviewConfig as ReviewConfig
 from reconciler.model.config import ReviewerRule as ReviewerRule
@@ -148,4 +149,5 @@ from reconciler.model.reports import Report as Report
 from reconciler.model.reports import SourceReport as SourceReport
 from reconciler.model.reviews import ClusterReview as ClusterReview
 from reconciler.model.reviews import Review as Review
+from reconciler.model.users import UserInfo as UserInfo
 from reconciler.model.values import replace as replace

@@ -144,9 +144,17 @@ class Limits(Struct, frozen=True):
     documents: int = 200
 
 
+class ProxyConfig(Struct, frozen=True):
+    addresses: tuple[str, ...]
+    user_header: str = "X-Forwarded-User"
+    groups_header: str = "X-Forwarded-Groups"
+
+
 class DashboardConfig(Struct, frozen=True):
     address: str
     auth: str = "none"
+    url: str = ""
+    proxy: ProxyConfig | None = None
 
 
 class ServerConfig(Struct, frozen=True):

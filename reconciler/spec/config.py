@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.model import ControllerConfig, ControllerSpec, EngineChart, HostFacts, Limits, Remote, Rules, Violation
-from reconciler.spec import addresses, ceilings, content, marks, schema, semver, units, yaml
+from reconciler.spec import addresses, ceilings, content, dashboard, marks, schema, semver, units, yaml
 from reconciler.spec.codes import Code
 
 HOST = "local"
@@ -34,7 +34,7 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
             *_apps(found.spec),
             *_content(found.spec),
             *_charts(found.spec),
-            *_dashboard(found.spec),
+            *dashboard.wrong(found.spec),
         ],
     ):
         return None, told
@@ -63,18 +63,6 @@ def _content(spec: ControllerSpec) -> Iterable[ceilings.Told]:
             yield f"{where}/plainHTTP", Code.WRONG_VALUE, "this is another machine", "remove it: content comes by https"
         elif one.prefix.startswith("http://") and not one.plain_http:
             yield f"{where}/prefix", Code.WRONG_VALUE, "http is not safe against changes on the way", "write https://"
-
-
-def _dashboard(spec: ControllerSpec) -> Iterable[ceilings.Told]:
-    wanted = spec.server.dashboard
-    if wanted is not None and not addresses.local(wanted.address.rpartition(":")[0].strip("[]")):
-        told = "without sign-in everybody who reaches this address sees the dashboard"
-        yield (
-            "/spec/server/dashboard/address",
-            Code.WRONG_VALUE,
-            told,
-            "write 127.0.0.1:9294, and reach it by a port-forward",
-        )
 
 
 def _charts(spec: ControllerSpec) -> Iterable[ceilings.Told]:

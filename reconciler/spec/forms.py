@@ -208,6 +208,10 @@ FORMS: Final[dict[str, Form]] = {
     "path": Form("not a path: letters, digits, spaces and _ . @ + = - between slashes", "charts/web", _paths),
     "path pattern": Form("not a path or pattern: letters, digits, * ? and _ . @ + = -", "web/*.yaml", _paths),
     "absolute path": Form("not a path from the root", "/etc/nidus", _nothing),
+    "origin": Form(
+        "not a scheme and a host: https:// and a name, and nothing after it", "https://nidus.example.com", _nothing
+    ),
+    "header": Form("not the name of a header", "X-Forwarded-User", _nothing),
     "API": Form("not the address of an API: https:// and a host", "https://api.github.com", _nothing),
     "repository": Form("not a repository on a forge: its owner and its name", "acme/platform", _nothing),
     "branch": Form("not a branch", "main or release/1.2", _nothing),

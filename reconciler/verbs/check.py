@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from reconciler.errors import ApiError, ErrorClass, printable
+from reconciler.errors import ApiError, ErrorClass, printable, short
 from reconciler.verbs import connection, known, mistakes, overview, seen, table, usage
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _source(name: str, one: SourceView, now: float) -> Finding:
             f"{mistakes.count(one.violation_count, 'mistake')}{told}",
             "nidus validate in its repository",
         )
-    return Finding(f"source {name}", WELL, f"{table.short(one.revision) or 'not read yet'}, {one.accepted} clusters")
+    return Finding(f"source {name}", WELL, f"{short(one.revision) or 'not read yet'}, {one.accepted} clusters")
 
 
 def _rendering(found: seen.Seen) -> Finding:

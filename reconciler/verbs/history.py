@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from reconciler.errors import short
 from reconciler.verbs import connection, known, table
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _cells(one: Passage, now: float) -> Sequence[str]:
     admitted = f"{table.age(now - one.admitted)} ago" if one.admitted else "-"
     reviewed = f"#{one.number}" if one.number else "-"
     took = (_took(one.admitted, one.applied), _took(one.admitted, one.ready))
-    return (table.short(one.revision), admitted, *took, reviewed, one.author or "-", one.subject or "-")
+    return (short(one.revision), admitted, *took, reviewed, one.author or "-", one.subject or "-")
 
 
 def _took(begin: float, end: float) -> str:

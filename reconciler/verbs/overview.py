@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from reconciler.errors import short
 from reconciler.verbs import seen, table
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def sources(views: Iterable[SourceView], now: float, width: int = 0) -> str:
     rows, notes = [], []
     for one in views:
         state = one.error.partition(":")[0] or (_count(one.violation_count, "error") if one.violation_count else "ok")
-        rows.append((one.source, table.short(one.revision), str(one.accepted), state, one.trigger))
+        rows.append((one.source, short(one.revision), str(one.accepted), state, one.trigger))
         notes += _notes(one, now)
     text = table.render(SOURCE, rows)
     return "\n".join([text, *(table.wrapped(note, width, indent=2) for note in notes)])
@@ -48,7 +49,7 @@ def detail(one: ClusterView, now: float, width: int = 0) -> str:
     shown = [table.with_message(LAYER, rows, width, [each.state for each in one.layers])] if rows else []
     lines = [f"the layers are shown as they were {seen.ago(one.seen, now)} ago"] if rows and one.seen else []
     lines += [_condition(each, now) for each in one.conditions]
-    lines += [f"commit: {table.short(one.attempted)} by {by.author}: {by.subject}"] if (by := one.authored) else []
+    lines += [f"commit: {short(one.attempted)} by {by.author}: {by.subject}"] if (by := one.authored) else []
     profiles = _profiles(one)
     lines += [f"profiles: {', '.join(profiles)}"] if profiles else []
     lines += [f"held: {line}" for line in one.plan.held]
@@ -77,7 +78,7 @@ def _row(one: ClusterView, made: str, now: float, wide: bool) -> Sequence[str]:
     version = str(versions.get("kubernetes") or "") if isinstance(versions, Mapping) else ""
     since, age = seen.ago(one.since, now), seen.ago(made, now)
     more = (", ".join(_profiles(one)), one.endpoint, one.file) if wide else ()
-    return (one.cluster, "local", version, ready, one.word or "Pending", since, table.short(one.applied), age, *more)
+    return (one.cluster, "local", version, ready, one.word or "Pending", since, short(one.applied), age, *more)
 
 
 def _profiles(one: ClusterView) -> list[str]:

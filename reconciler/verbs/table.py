@@ -70,12 +70,6 @@ def document(body: Mapping[str, Any], form: str) -> str:
     return json.dumps(body, indent=2)
 
 
-def short(revision: str) -> str:
-    """main@sha1:0123456789abcdef... -> main@sha1:0123456"""
-    head, mark, commit = revision.partition("@sha1:")
-    return f"{head}{mark}{commit[:7]}" if mark else revision
-
-
 def columns() -> int:
     """The width of the terminal, or 0 where output is no terminal: what programs read is not wrapped."""
     import shutil

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.errors import printable
+from reconciler.errors import printable, short
 from reconciler.verbs import connection, known, seen, table, usage
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def judge(name: str, one: ClusterView | None, word: str = "Ready") -> Verdict:
     said = why.of(one, None)
     text = f"{name} {one.word}" + (f": {said.message}" if said.message else "")
     if one.word == word:
-        return Verdict(True, True, text if word != "Ready" else f"{name} Ready at {table.short(one.applied)}")
+        return Verdict(True, True, text if word != "Ready" else f"{name} Ready at {short(one.applied)}")
     stalled = any(each.type == "Stalled" and each.status == "True" for each in one.conditions)
     if word in ("Ready", GONE) and (stalled or one.word in ("Held", "Invalid", "Suspended", "Asleep")):
         advice = said.advice or (f"nidus why {name} tells more",)

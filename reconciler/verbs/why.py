@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from reconciler.errors import short
 from reconciler.verbs import connection, known, seen, table
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def _commit(told: Why, now: float) -> Iterator[str]:
     if told.attempted:
         by = told.authored
         written = f" by {by.author}, {table.age(now - by.at)} ago: {by.subject}" if by else ""
-        yield table.short(told.attempted) + written
+        yield short(told.attempted) + written
     if told.applied != told.attempted:
-        yield f"{table.short(told.applied)} is applied" if told.applied else "none is wholly applied yet"
+        yield f"{short(told.applied)} is applied" if told.applied else "none is wholly applied yet"
 
 
 def _layer(layer: LayerStatus, now: float) -> Iterator[Line]:

@@ -1,13 +1,18 @@
 """Views as a controller has them, and the application over them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flask import Flask
 
-from dashboard.app import Views, create_app
+from dashboard.app import create_app
+from dashboard.door import Access, Door, Proxy
+from dashboard.site import Views
+from reconciler.controller.rights import Rights
 from reconciler.model import Authored, Held, LayerStatus, Violation
 from reconciler.report.view import ClusterView, ConditionView, PlanView, SourceView
+from tests.memory.server import Server
+from tests.shell import client
 from webhook.server import serve
 
 NOW = 1_795_000_000.0
@@ -40,16 +45,38 @@ class Known:
         self.waits = ""
         self.now = NOW
 
-    def app(
-        self, trusted: Callable[[str], bool] = lambda host: host.rpartition(":")[0] in HOSTS or host in HOSTS
-    ) -> Flask:
+    def app(self, door: Door | None = None) -> Flask:
         views = Views(lambda: self.clusters, lambda: self.sources, lambda: self.waits)
-        return create_app(views, trusted, lambda: self.now)
+        return create_app(views, door or Door(trusted), lambda: self.now)
 
     @contextmanager
-    def served(self) -> Iterator[str]:
-        one = serve(self.app(), "127.0.0.1:0")
+    def served(self, door: Door | None = None) -> Iterator[str]:
+        one = serve(self.app(door), "127.0.0.1:0")
         try:
             yield f"http://127.0.0.1:{one.port}"
         finally:
             one.stop()
+
+
+def trusted(host: str) -> bool:
+    return host.rpartition(":")[0] in HOSTS or host in HOSTS
+
+
+TOKENS = {name: f"{name}-token-0123456789abcdef" for name in ("ada", "tom", "eve")}
+"""ada may do everything, tom gets one cluster, eve nothing."""
+VERBS = ("get", "approve", "suspend", "resume", "sync", "sleep", "wake", "extend", "backup")
+
+
+def home() -> Server:
+    """A server that knows them."""
+    made = Server()
+    made.tokens = {token: {"username": name, "groups": ["people"]} for name, token in TOKENS.items()}
+    made.rights = {*(("ada", verb, "") for verb in VERBS), ("tom", "get", "calm")}
+    return made
+
+
+def door(server: Server, auth: str = "kubernetes", url: str = "", proxy: Proxy | None = None) -> Door:
+    """A door whose people the API server knows."""
+    rights = Rights(client(server), "nidus-system")
+    key = lambda: b"k" * 32  # noqa: E731
+    return Door(trusted, url, Access(auth, rights.holder, rights.may, rights.seen, key, proxy or Proxy()))

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from dashboard import pages
-from dashboard.app import HEADERS
+from dashboard.door import HEADERS
 from tests.dashboard.scene import NOW, Known, view
 
 EVIL = "<script>alert(1)</script>\"'{{7*7}}\x1b[31m"
@@ -38,7 +38,7 @@ def test_what_needs_somebody_comes_first(browser: FlaskClient) -> None:
         < first.index(">broken<")
     )
     assert ">calm<" not in first and ">calm<" in rest
-    assert "1 object over the budget" in first and "main@0123456" in first
+    assert "1 object over the budget" in first and "main@sha1:0123456" in first
 
 
 def test_a_cluster(browser: FlaskClient) -> None:

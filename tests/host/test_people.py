@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import yaml
 from devhost.account import Account
 from devhost.api import ApiError, Client, path_of
 from devhost.hosting import TestHost
-from reconciler.model import replace
+from reconciler.controller.rights import Rights
+from reconciler.kube import edge
+from reconciler.model import HostConfig, UserInfo, replace
 from tests.host.test_admission import RBAC, SECONDS, Body, granted_all, made, refused
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
@@ -214,3 +217,35 @@ def test_operators_ask_for_a_sync_and_mark_no_webhook(
     seen = empty_host.client.get("nidus.dev/v1alpha1", "Source", "one", account.namespace)
     assert seen is not None
     assert seen["metadata"]["annotations"] == {"nidus.dev/requested": "7", "nidus.dev/resync": "8"}
+
+
+def test_the_dashboard_knows_people_by_their_tokens_and_rights(
+    empty_host: TestHost, account: Account, definitions: None
+) -> None:
+    """As the controller's own account: whose token one is, and what RBAC gives them, on one cluster and on all."""
+    name = f"dash-{account.name}"
+    token = _token(empty_host, account, name)
+    who = f"system:serviceaccount:{account.namespace}:{name}"
+    grant(empty_host, account, who, {"kind": "Role", "name": "nidus-operator"})
+    with closing(edge.host(HostConfig(kubeconfig=str(account.kubeconfig)))) as client:
+        rights = Rights(client, account.namespace, clock=lambda: float("inf"))  # nothing is remembered
+        found = rights.holder(token)
+        assert found is not None and found.name == who and "system:authenticated" in found.groups
+        assert rights.holder(token[:-8] + "AAAAAAAA") is None
+        deadline = time.monotonic() + SECONDS
+        while not rights.may(found, "sync"):
+            assert time.monotonic() < deadline, "the role is not in force"
+        assert all(rights.may(found, verb, "team-a") for verb in ("get", "approve", "suspend", "backup", "sync"))
+        assert not rights.may(found, "delete", "team-a") and not rights.may(found, "escalate")
+        assert rights.seen(found, ["a", "b"]) == {"a", "b"} == rights.seen(found, ["a", "b"], "sources")
+        assert rights.seen(UserInfo("nobody", groups=("system:authenticated",)), ["a", "b"]) == frozenset()
+
+
+def _token(host: TestHost, account: Account, name: str) -> str:
+    """A token of a service account of its own."""
+    host.client.create(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": account.namespace}}
+    )
+    path = f"{path_of('v1', 'ServiceAccount', account.namespace)}/{name}/token"
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    return str(host.client.request("POST", path, body)["status"]["token"])

@@ -31,7 +31,7 @@ ATTEMPTS = {
 }
 NOBODY = "nobody-has-this-name"
 VERSIONS = {"nidus.dev": "v1alpha1", "autoscaling": "v2"}
-CLUSTER_WIDE = {"nodes", "persistentvolumes", "clusterroles"}
+CLUSTER_WIDE = {"nodes", "persistentvolumes", "clusterroles", "tokenreviews", "subjectaccessreviews"}
 MORE = {"nodes", "persistentvolumes", "users", "serviceaccounts/token", "pods/exec", "jobs.batch", "daemonsets.apps"}
 Rights = dict[tuple[str, str], frozenset[str]]  # (resource, name) -> verbs
 TABLE = rows(marked("docs/security.md", "rights"))

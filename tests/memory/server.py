@@ -46,6 +46,9 @@ class Server:
         self.forbidden: set[tuple[str, str]] = (
             set()
         )  # (verb, plural) that reviews of access deny; requests are answered
+        self.tokens: dict[str, dict[str, Any]] = {}  # token -> the user that a TokenReview tells
+        self.rights: set[tuple[str, str, str]] = set()
+        """(user or group, verb, name, "" = all) that SubjectAccessReviews allow"""
         self.logs: dict[tuple[str, str], bytes] = {}  # (namespace, pod) -> what its log is
         self.brief = False  # whether watches end when everything is said
         self._count = 0
@@ -190,9 +193,21 @@ class Server:
             case "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
                 asked = json.loads(body)["spec"]["resourceAttributes"]
                 return _ok({"status": {"allowed": (asked["verb"], asked["resource"]) not in self.forbidden}}, 201)
+            case "/apis/authentication.k8s.io/v1/tokenreviews":
+                user = self.tokens.get(json.loads(body)["spec"]["token"])
+                return _ok({"status": {"authenticated": True, "user": user} if user else {"error": "invalid"}}, 201)
+            case "/apis/authorization.k8s.io/v1/subjectaccessreviews":
+                return _ok({"status": {"allowed": self._allows(json.loads(body)["spec"])}}, 201)
             case "/api" | "/apis":
                 return _ok(kinds.discovery(self.core.kinds(), core=found == "/api"))
         raise refusal.unknown_path()
+
+    def _allows(self, spec: Mapping[str, Any]) -> bool:
+        asked = spec["resourceAttributes"]
+        who = {spec["user"], *spec.get("groups", ())}
+        return any(
+            one in who and verb == asked["verb"] and name in ("", asked.get("name")) for one, verb, name in self.rights
+        )
 
     def _object(self, ask: Ask) -> Response:
         match ask.verb:

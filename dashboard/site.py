@@ -1,0 +1,120 @@
+"""The pages, each for one reader: what somebody may not get is not there for them (U8)."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from flask import Response, abort, redirect, render_template, request
+from msgspec import Struct
+from werkzeug.wrappers import Response as Answer
+
+from dashboard import pages
+from dashboard.pages import Choice
+from dashboard.signin import SignIn
+from reconciler.errors import NidusError, short
+from reconciler.model import UserInfo
+from reconciler.report.view import ClusterView, SourceView
+
+_Each = TypeVar("_Each")
+LONGEST: Final = 100  # characters of a word in a question
+PLACE: Final = re.compile(r"/(?:[A-Za-z0-9._~%?=&-][A-Za-z0-9._~%?=&/-]{0,400})?", re.ASCII)
+
+
+class Views(Struct, frozen=True):
+    """What the controller knows: clusters and sources by name. `waits`: what this process waits for, "" where it does its work."""
+
+    clusters: Callable[[], Mapping[str, ClusterView]]
+    sources: Callable[[], Mapping[str, SourceView]]
+    waits: Callable[[], str]
+
+
+class Site:
+    """The pages over `views`. Each takes who reads it."""
+
+    def __init__(self, views: Views, people: SignIn, clock: Callable[[], float]) -> None:
+        self._views, self._people, self._clock = views, people, clock
+        self.pages: Mapping[str, Callable[..., Answer]] = {"/": self.overview, "/clusters/<name>": self.cluster}
+
+    def overview(self, who: UserInfo) -> Answer:
+        found = pages.overview(self._clusters(who), self._sources(who), _choice(), self._clock())
+        return self._page(who, "overview.html", found=found)
+
+    def cluster(self, who: UserInfo, name: str) -> Answer:
+        one = self._views.clusters().get(name)
+        if one is None or not self._people.access.seen(who, [name], "nestedclusters"):
+            abort(404)
+        now = self._clock()
+        ages = {layer.name: pages.ago(layer.since, now) for layer in one.layers}
+        given = {"row": pages.row(one, now), "conditions": pages.conditions(one.conditions, now), "ages": ages}
+        return self._page(who, "cluster.html", one=one, attempted=short(one.attempted), **given)
+
+    def missing(self, who: UserInfo) -> Answer:
+        answer = self._page(who, "missing.html")
+        answer.status_code = 404
+        return answer
+
+    def silent(self, error: NidusError) -> Answer:
+        """Somebody who had to be asked did not answer. Its words are not shown: they may hold what was asked."""
+        return Response(render_template("silent.html", reason=error.reason), 503, {"Retry-After": "5"})
+
+    # Sign-in
+
+    def sign_in(self, wrong: str = "", status: int = 200) -> Answer:
+        here = _place(request.values.get("next", "/"))
+        elsewhere = request.headers.get("Sec-Fetch-Site") == "cross-site"
+        text = render_template("signin.html", wrong=wrong, here=here, elsewhere=elsewhere)
+        return Response(text, status)
+
+    def enter(self) -> Answer:
+        """Sign in by the form."""
+        answer = redirect(_place(request.form.get("next", "/")), 303)
+        wrong = self._people.enter(request, answer, request.form.get("token", ""))
+        return self.sign_in(wrong, 401) if wrong else answer
+
+    def leave(self, who: UserInfo) -> Answer:
+        """Sign out."""
+        self._proven(who)
+        answer = redirect("/sign-in", 303)
+        self._people.leave(request, answer)
+        return answer
+
+    # Parts
+
+    def _clusters(self, who: UserInfo) -> Mapping[str, ClusterView]:
+        return self._shown(who, self._views.clusters(), "nestedclusters")
+
+    def _sources(self, who: UserInfo) -> Mapping[str, SourceView]:
+        return self._shown(who, self._views.sources(), "sources")
+
+    def _shown(self, who: UserInfo, known: Mapping[str, _Each], kind: str) -> Mapping[str, _Each]:
+        """What of a kind somebody may get."""
+        seen = self._people.access.seen(who, known.keys(), kind)
+        return known if len(seen) == len(known) else {name: one for name, one in known.items() if name in seen}
+
+    def _proven(self, who: UserInfo) -> None:
+        """Refuse a form that is not of a page that this reader was given."""
+        if not self._people.proves(request, who, request.form.get("proof", "")):
+            abort(403)
+
+    def _page(self, who: UserInfo, template: str, **given: Any) -> Response:
+        """A page with the digest of its text, so that one that did not change is not sent again."""
+        signed = {"who": who.name, "leaves": self._people.access.auth == "kubernetes"}
+        proof = self._people.proof(request, who) if who.name else ""
+        text = render_template(template, waits=self._views.waits(), proof=proof, **signed, **given)
+        answer = Response(text, mimetype="text/html")
+        answer.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
+        answer.make_conditional(request)
+        return answer
+
+
+def _choice() -> Choice:
+    """What the question of a page chooses."""
+    told = {name: request.args.get(name, "")[:LONGEST] for name in ("name", "word", "source")}
+    page = request.args.get("page", "1")
+    return Choice(**told, page=int(page) if page.isdecimal() and len(page) < 6 else 1)
+
+
+def _place(given: str) -> str:
+    """Where somebody goes after they signed in: a page of ours, whatever a link says."""
+    return given if PLACE.fullmatch(given) else "/"

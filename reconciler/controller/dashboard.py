@@ -1,0 +1,43 @@
+"""The dashboard's listener (U7, U8), and what its pages ask of the controller. A replica that does not lead serves it too."""
+
+from functools import cache, partial
+
+from dashboard.app import create_app
+from dashboard.door import Access, Door, Proxy
+from dashboard.site import Views
+from reconciler.controller import http
+from reconciler.controller.rights import Rights
+from reconciler.errors import UsageError
+from reconciler.inventory.salt import salt
+from reconciler.kube.client import Client
+from reconciler.model import ControllerSpec, DashboardConfig
+from webhook.server import Served, serve
+
+
+def served(views: http.Views, config: ControllerSpec, client: Client) -> Served | None:
+    """Serve the dashboard, where it is configured. `client` is one without the Lease's fence. Raises UsageError for an address that
+    cannot be used."""
+    wanted = config.server.dashboard
+    if wanted is None:
+        return None
+    reporter = views.reporter
+    shown = Views(reporter.clusters.copy, reporter.sources.copy, lambda: views.process().waits)
+    try:
+        return serve(create_app(shown, _door(wanted, config, client)), wanted.address)
+    except OSError as error:
+        told = f"cannot listen on {wanted.address}: {error.strerror}"
+        raise UsageError(told, hint="spec.server.dashboard.address") from error
+
+
+def _door(wanted: DashboardConfig, config: ControllerSpec, client: Client) -> Door:
+    names = http.names(config.namespace, config.server.hosts)
+    return Door(lambda host: http.ours(host, names), wanted.url.lower(), _access(wanted, config.namespace, client))
+
+
+def _access(wanted: DashboardConfig, namespace: str, client: Client) -> Access:
+    if wanted.auth == "none":
+        return Access()
+    rights, proxy = Rights(client, namespace), Proxy()
+    if wanted.proxy is not None:
+        proxy = Proxy(wanted.proxy.addresses, wanted.proxy.user_header, wanted.proxy.groups_header)
+    return Access(wanted.auth, rights.holder, rights.may, rights.seen, cache(partial(salt, client, namespace)), proxy)
