@@ -41,6 +41,9 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
 
     for rule, view in site.pages.items():
         app.add_url_rule(rule, view.__name__, _signed(people, view))
+    if door.access.auth != "none":
+        for rule, view in site.forms.items():
+            app.add_url_rule(rule, view.__name__, _signed(people, view), methods=["POST"])
     if door.access.auth == "kubernetes":
         app.add_url_rule("/sign-in", "sign_in", site.sign_in)
         app.add_url_rule("/sign-in", "enter", site.enter, methods=["POST"])

@@ -118,6 +118,11 @@ def ago(since: str, now: float) -> str:
         return ""
 
 
+def ahead(until: float, now: float) -> str:
+    """How long until a time, as an age; "" where there is none."""
+    return age(until - now) if until else ""
+
+
 def age(seconds: float) -> str:
     """now, 5m, 3h or 2d: no finer than a minute, so that a page is the same for a minute."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):

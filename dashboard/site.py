@@ -2,18 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from flask import Response, abort, redirect, render_template, request
 from msgspec import Struct
 from werkzeug.wrappers import Response as Answer
 
-from dashboard import pages
+from dashboard import actions, pages
+from dashboard.actions import ACTIONS, Action, Ask
 from dashboard.pages import Choice
 from dashboard.signin import SignIn
-from reconciler.errors import NidusError, short
-from reconciler.model import UserInfo
+from reconciler.errors import NidusError, Stalled, short
+from reconciler.model import Request, UserInfo
 from reconciler.report.view import ClusterView, SourceView
 
 _Each = TypeVar("_Each")
@@ -27,6 +28,8 @@ class Views(Struct, frozen=True):
     clusters: Callable[[], Mapping[str, ClusterView]]
     sources: Callable[[], Mapping[str, SourceView]]
     waits: Callable[[], str]
+    ask: Callable[[UserInfo, Ask], None] = lambda who, ask: None
+    asked: Callable[[str], Sequence[Request]] = lambda cluster: ()
 
 
 class Site:
@@ -35,19 +38,37 @@ class Site:
     def __init__(self, views: Views, people: SignIn, clock: Callable[[], float]) -> None:
         self._views, self._people, self._clock = views, people, clock
         self.pages: Mapping[str, Callable[..., Answer]] = {"/": self.overview, "/clusters/<name>": self.cluster}
+        self.forms: Mapping[str, Callable[..., Answer]] = {"/clusters/<name>/<verb>": self.act}
 
     def overview(self, who: UserInfo) -> Answer:
         found = pages.overview(self._clusters(who), self._sources(who), _choice(), self._clock())
         return self._page(who, "overview.html", found=found)
 
     def cluster(self, who: UserInfo, name: str) -> Answer:
-        one = self._views.clusters().get(name)
-        if one is None or not self._people.access.seen(who, [name], "nestedclusters"):
-            abort(404)
-        now = self._clock()
+        one, now = self._cluster(who, name), self._clock()
         ages = {layer.name: pages.ago(layer.since, now) for layer in one.layers}
         given = {"row": pages.row(one, now), "conditions": pages.conditions(one.conditions, now), "ages": ages}
-        return self._page(who, "cluster.html", one=one, attempted=short(one.attempted), **given)
+        given |= {"actions": self._actions(who, one), "times": actions.TIMES, "asked": self._asked(name, now)}
+        done = ACTIONS.get(request.args.get("done", ""))
+        return self._page(who, "cluster.html", one=one, done=done, attempted=short(one.attempted), **given)
+
+    def act(self, who: UserInfo, name: str, verb: str) -> Answer:
+        """Ask for something of a cluster."""
+        self._proven(who)
+        one = self._cluster(who, name)
+        if verb not in ACTIONS:
+            abort(404)
+        if not self._people.access.may(who, verb, name):
+            return self.refused(f"You have no right to {verb} nested cluster {name}.", 403)
+        try:
+            self._views.ask(who, actions.made(verb, one, request.form, self._clock()))
+        except Stalled as error:
+            return self.refused(error.told, 409)
+        return redirect(f"/clusters/{name}?done={verb}", 303)
+
+    def refused(self, told: str, status: int) -> Answer:
+        """Something that somebody asked for is not done."""
+        return Response(render_template("refused.html", told=told, back=request.path.rpartition("/")[0]), status)
 
     def missing(self, who: UserInfo) -> Answer:
         answer = self._page(who, "missing.html")
@@ -81,6 +102,26 @@ class Site:
 
     # Parts
 
+    def _cluster(self, who: UserInfo, name: str) -> ClusterView:
+        one = self._views.clusters().get(name)
+        if one is None or not self._people.access.seen(who, [name], "nestedclusters"):
+            abort(404)
+        return one
+
+    def _actions(self, who: UserInfo, one: ClusterView) -> Mapping[str, Action]:
+        """What this reader may ask for of a cluster as it is."""
+        may = self._people.access.may
+        return {
+            verb: each
+            for verb, each in ACTIONS.items()
+            if who.name and each.offered(one) and may(who, verb, one.cluster)
+        }
+
+    def _asked(self, name: str, now: float) -> list[tuple[Request, str, str]]:
+        """What stands of a cluster: the request, how long ago it was made, and when it ends."""
+        found = [one for one in self._views.asked(name) if not one.expires or one.expires > now]
+        return [(one, pages.age(now - one.created), pages.ahead(one.expires, now)) for one in found]
+
     def _clusters(self, who: UserInfo) -> Mapping[str, ClusterView]:
         return self._shown(who, self._views.clusters(), "nestedclusters")
 
@@ -95,7 +136,7 @@ class Site:
     def _proven(self, who: UserInfo) -> None:
         """Refuse a form that is not of a page that this reader was given."""
         if not self._people.proves(request, who, request.form.get("proof", "")):
-            abort(403)
+            abort(Response("This form is of an old page, or of another reader. Open the page again.\n", 403))
 
     def _page(self, who: UserInfo, template: str, **given: Any) -> Response:
         """A page with the digest of its text, so that one that did not change is not sent again."""

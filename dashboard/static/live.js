@@ -22,12 +22,12 @@ async function look() {
   say("Live");
 }
 
-// Whether the content was taken: not while somebody fills in the form. Who stands on a link stays on it.
+// Whether the content was taken: not while somebody fills in a form or has one open. Who stands on a link stays on it.
 function take(page) {
   const here = document.getElementById("content");
   const fresh = page.getElementById("content");
   const active = document.activeElement;
-  if (!fresh || active.closest("form")) return false;
+  if (!fresh || active.closest("form") || here.querySelector("details[open]")) return false;
   if (here.innerHTML === fresh.innerHTML) return true;
   const link = here.contains(active) ? active.getAttribute("href") : null;
   here.replaceChildren(...fresh.childNodes);

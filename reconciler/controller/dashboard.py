@@ -1,27 +1,32 @@
 """The dashboard's listener (U7, U8), and what its pages ask of the controller. A replica that does not lead serves it too."""
 
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 
 from dashboard.app import create_app
 from dashboard.door import Access, Door, Proxy
 from dashboard.site import Views
 from reconciler.controller import http
+from reconciler.controller.actions import Actions
 from reconciler.controller.rights import Rights
 from reconciler.errors import UsageError
 from reconciler.inventory.salt import salt
 from reconciler.kube.client import Client
-from reconciler.model import ControllerSpec, DashboardConfig
+from reconciler.model import ControllerSpec, DashboardConfig, Request
 from webhook.server import Served, serve
 
 
-def served(views: http.Views, config: ControllerSpec, client: Client) -> Served | None:
-    """Serve the dashboard, where it is configured. `client` is one without the Lease's fence. Raises UsageError for an address that
-    cannot be used."""
+def served(
+    views: http.Views, config: ControllerSpec, client: Client, standing: Callable[[], Iterable[Request]]
+) -> Served | None:
+    """Serve the dashboard, where it is configured. `client` is one without the Lease's fence, `standing` the requests that stand.
+    Raises UsageError for an address that cannot be used."""
     wanted = config.server.dashboard
     if wanted is None:
         return None
     reporter = views.reporter
-    shown = Views(reporter.clusters.copy, reporter.sources.copy, lambda: views.process().waits)
+    actions, waits = Actions(client, config.namespace, standing), lambda: views.process().waits
+    shown = Views(reporter.clusters.copy, reporter.sources.copy, waits, actions.ask, actions.asked)
     try:
         return serve(create_app(shown, _door(wanted, config, client)), wanted.address)
     except OSError as error:

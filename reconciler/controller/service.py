@@ -58,8 +58,7 @@ class Service:
         self.settings = settings
         self._pace = pace
         self._listens = listens
-        self._leading = False
-        self._serving = self._ended = False
+        self._leading = self._serving = self._ended = False
         config = settings.config
         self._stop = threading.Event()
         self._stops: list[Callable[[], None]] = []
@@ -262,7 +261,8 @@ class Service:
         self._stops.append(internal.stop)
         self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)
         webhook = listeners.webhook(config, self.bare, self._marked, self._changed, self.webhooks)
-        for name, one in (("webhook", webhook), ("dashboard", dashboard.served(views, config, self.bare))):
+        shown = dashboard.served(views, config, self.bare, lambda: self.registry.requests() if self.workers else ())
+        for name, one in (("webhook", webhook), ("dashboard", shown)):
             if one is not None:
                 self._stops.append(one.stop)
                 self._signs += (Sign(f"{name} listener", LISTENER_STALL, one.silent),)

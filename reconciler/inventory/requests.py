@@ -3,7 +3,9 @@
 ConfigMaps `nidus-request-*` of earlier releases are still read and removed, and never written.
 """
 
+import hashlib
 import math
+import re
 from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -109,6 +111,12 @@ def write(client: Client, namespace: str, request: Request) -> None:
         spec["expires"] = _instant(request.expires)
     metadata = {"name": request.name, "namespace": namespace}
     client.create({"apiVersion": API, "kind": "Request", "metadata": metadata, "spec": spec})
+
+
+def name(kind: str, subject: str, now: float) -> str:
+    """The name of a request that is made now: what it is about and when. `subject`: a digest, or SOURCE/CLUSTER."""
+    digest = subject if re.fullmatch("[0-9a-f]{64}", subject) else hashlib.sha256(subject.encode()).hexdigest()
+    return f"{kind}-{digest[:16]}-{int(now * 1000):x}"
 
 
 def fits(items: Iterable[str]) -> bool:

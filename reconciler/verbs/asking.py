@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,6 @@ def ask(
     from reconciler.model import Request
 
     now = time.time()
-    subject = consent[:16] or hashlib.sha256(f"{source}/{cluster}".encode()).hexdigest()[:16]
     request = Request(
         kind,
         source,
@@ -40,7 +38,7 @@ def ask(
         consent,
         items,
         reason,
-        name=f"{kind}-{subject}-{int(now * 1000):x}",
+        name=requests.name(kind, consent or f"{source}/{cluster}", now),
     )
     requests.write(client, namespace, request)
     return request

@@ -8,11 +8,12 @@ from flask import Flask
 from dashboard.app import create_app
 from dashboard.door import Access, Door, Proxy
 from dashboard.site import Views
+from reconciler.controller.actions import Actions
 from reconciler.controller.rights import Rights
-from reconciler.model import Authored, Held, LayerStatus, Violation
+from reconciler.model import Authored, Held, LayerStatus, Violation, replace
 from reconciler.report.view import ClusterView, ConditionView, PlanView, SourceView
 from tests.memory.server import Server
-from tests.shell import client
+from tests.shell import client, installed
 from webhook.server import serve
 
 NOW = 1_795_000_000.0
@@ -44,9 +45,12 @@ class Known:
         self.sources = {"platform": SourceView("platform", violations=(wrong,), violation_count=1)}
         self.waits = ""
         self.now = NOW
+        self.actions: Actions | None = None
 
     def app(self, door: Door | None = None) -> Flask:
         views = Views(lambda: self.clusters, lambda: self.sources, lambda: self.waits)
+        if self.actions is not None:
+            views = replace(views, ask=self.actions.ask, asked=self.actions.asked)
         return create_app(views, door or Door(trusted), lambda: self.now)
 
     @contextmanager
@@ -69,7 +73,7 @@ VERBS = ("get", "approve", "suspend", "resume", "sync", "sleep", "wake", "extend
 
 def home() -> Server:
     """A server that knows them."""
-    made = Server()
+    made = installed("nidus-system")
     made.tokens = {token: {"username": name, "groups": ["people"]} for name, token in TOKENS.items()}
     made.rights = {*(("ada", verb, "") for verb in VERBS), ("tom", "get", "calm")}
     return made

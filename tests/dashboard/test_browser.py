@@ -3,11 +3,16 @@ fits a narrow screen (U9)."""
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from flask import Flask
 
-from tests.dashboard.scene import Known, view
+from reconciler.controller.actions import Actions
+from tests.dashboard.scene import TOKENS, Known, door, home, view
+from tests.shell import client
+from webhook.server import serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the package playwright")
@@ -83,6 +88,74 @@ def test_it_fits_a_narrow_screen(site: str, page: Any, path: str) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
     page.goto(site + path)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_signing_in_and_asking(chromium: Any, script: bool) -> None:
+    """With a script and without one: sign in, look, ask for something in one's own name, sign out."""
+    server, known = home(), Known()
+    known.actions = Actions(client(server), "nidus-system", tuple)
+    context = chromium.new_context(java_script_enabled=script)
+    page = context.new_page()
+    with known.served(door(server)) as url:
+        page.goto(f"{url}/clusters/calm")
+        page.fill("input[name=token]", TOKENS["ada"])
+        page.click("button:text('Sign in')")
+        page.click("summary:text('Suspend')")
+        page.fill("details[open] input[name=reason]", "database moves")
+        page.select_option("details[open] select", "8h")
+        page.click("details[open] button")
+        page.wait_for_selector("text=Asked for in your name: Suspend")
+        (asked,) = server.objects("nidus.dev", "Request", "nidus-system")
+        assert (asked["spec"]["kind"], asked["spec"]["who"], asked["spec"]["reason"]) == (
+            "suspend",
+            "ada",
+            "database moves",
+        )
+        (cookie,) = context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        page.click("button:text('Sign out')")
+        page.wait_for_selector("h1:text('Sign in')")
+        assert context.cookies() == []
+    context.close()
+
+
+def test_a_form_on_another_site_does_nothing(chromium: Any) -> None:
+    """Somebody who is signed in opens a page of another site, which sends our form: their cookie stays at home, and the form is refused."""
+    server, known = home(), Known()
+    known.actions = Actions(client(server), "nidus-system", tuple)
+    context = chromium.new_context()
+    page = context.new_page()
+    with known.served(door(server)) as url, evil(f"{url}/clusters/calm/suspend") as other:
+        page.goto(f"{url}/sign-in")
+        page.fill("input[name=token]", TOKENS["ada"])
+        page.click("button:text('Sign in')")
+        page.wait_for_selector("h1:text('Clusters')")
+        page.goto(other)
+        with page.expect_response(f"{url}/clusters/calm/suspend") as sent:
+            page.click("button")
+        assert sent.value.status == 403 and "cookie" not in sent.value.request.all_headers()
+        page.goto(other)
+        assert (
+            page.evaluate(f"fetch('{url}/', {{credentials: 'include'}}).then(() => 'read', () => 'refused')")
+            == "refused"
+        )
+    assert server.objects("nidus.dev", "Request", "nidus-system") == []
+    context.close()
+
+
+@contextmanager
+def evil(target: str) -> Iterator[str]:
+    """A page under another name, with a form that leads to us."""
+    app = Flask("evil")
+    app.add_url_rule(
+        "/", "page", lambda: f"<form method=post action='{target}'><input name=reason><button>x</button></form>"
+    )
+    one = serve(app, "127.0.0.2:0")
+    try:
+        yield f"http://127.0.0.2:{one.port}/"
+    finally:
+        one.stop()
 
 
 def test_everything_is_reached_by_the_keyboard(site: str, page: Any) -> None:

@@ -1,0 +1,38 @@
+"""What people ask for in the dashboard, written as the verbs write it: a request in their name, or the mark of a source (U8, A9, W3)."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from dashboard.actions import Ask
+from reconciler.controller import sync_requests
+from reconciler.errors import Stalled
+from reconciler.inventory import requests
+from reconciler.kube.client import Client
+from reconciler.model import Request, UserInfo
+
+
+class Actions:
+    """Writes into one namespace, that of the controller, whose own account it uses: whether somebody may was asked before. `standing`:
+    the requests that stand, oldest first."""
+
+    def __init__(self, client: Client, namespace: str, standing: Callable[[], Iterable[Request]]) -> None:
+        self._client, self._namespace, self._standing = client, namespace, standing
+
+    def ask(self, who: UserInfo, ask: Ask) -> None:
+        """Store it. Raises ApiError, and Stalled with a sentence for whoever asked."""
+        if ask.verb == "sync":
+            sync_requests.rise(self._client, self._namespace, ask.source, sync_requests.RESYNC)
+            return
+        now = time.time()
+        if ask.verb == "resume" and requests.suspended(self._standing(), ask.cluster, now) is None:
+            raise Stalled("It is not suspended by a request: a suspend in its file ends by a commit.")
+        items = ask.items if requests.fits(ask.items) else ()  # the digest alone approves
+        asked = Request(
+            ask.verb, ask.source, ask.cluster, who.name, now, now + ask.seconds if ask.seconds else 0.0, ask.consent, items,
+            ask.reason, requests.name(ask.verb, ask.consent or f"{ask.source}/{ask.cluster}", now),
+        )  # fmt: skip
+        requests.write(self._client, self._namespace, asked)
+
+    def asked(self, cluster: str) -> list[Request]:
+        """What stands for one cluster, newest first."""
+        return [one for one in self._standing() if one.cluster == cluster][::-1]
