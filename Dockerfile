@@ -27,8 +27,10 @@ COPY webhook webhook
 COPY dashboard dashboard
 COPY schemas schemas
 COPY devhost devhost
+COPY deploy deploy
+COPY sample-repo sample-repo
 RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation -w /opt/dist . \
- && /opt/nidus/bin/pip install --no-index --no-deps /opt/dist/nidus-*.whl \
+ && /opt/nidus/bin/pip install --no-index --no-deps /opt/dist/nidus_gitops-*.whl \
  && /opt/nidus/bin/pip check \
  && /opt/nidus/bin/pip uninstall -y pip \
  # Helm's library lies in its package three times; the versioned file is the one that is loaded.

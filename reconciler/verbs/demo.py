@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 READY_SECONDS = 240.0
 QUIET_SECONDS = 4.0  # the longest pause between two lines while a person waits
 APPLIED_SECONDS = 60.0
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(".nidus/demo")
 
 
@@ -50,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         from devhost import demofolder
         from devhost.errors import HostError
     except ModuleNotFoundError as error:
-        raise Stalled(f"nidus demo needs the package {error.name}: install nidus[host]") from error
+        raise Stalled(f"nidus demo needs the package {error.name}: install nidus-gitops[host]") from error
     try:
         folder = (args.dir or FOLDER).absolute()
         with demofolder.taken(folder, exactly=args.dir is not None) as place, ExitStack() as ends:
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _story(folder: Path, once: bool, ends: ExitStack) -> int:
-    from devhost import demofolder, lifecycle, stage
+    from devhost import assets, demofolder, lifecycle, stage
     from devhost.nested.run import client
 
     _say(f"Starting a Kubernetes control plane on this machine, in {folder}")
@@ -75,21 +74,19 @@ def _story(folder: Path, once: bool, ends: ExitStack) -> int:
     admin = client(host)
     ends.callback(admin.close)
     _say("Installing the CRDs, roles and the controller's account")
-    stage.install(admin, ROOT / "deploy")
+    stage.install(admin, assets.folder("deploy"))
     account = stage.sign_in(host, admin, folder / "controller.kubeconfig")
     _say("Filling a bare repository from sample-repo/ and pushing; its post-receive hook signs and calls the webhook")
-    set_ = stage.set_up(
-        folder / "stage",
-        ROOT / "sample-repo",
-        {"policy": {"profileVersions": "Mutable", "dnsPattern": stage.DNS_PATTERN}},
-    )
+    sample = assets.folder("sample-repo")
+    policy = {"profileVersions": "Mutable", "dnsPattern": stage.DNS_PATTERN}
+    set_ = stage.set_up(folder / "stage", sample, {"policy": policy})
     schemas.write(set_.folder / "schemas", schemas.KINDS)  # where the first lines of the sample's files look for them
     demofolder.note(set_.folder, set_.repository.git("rev-parse", "HEAD").strip())
     demofolder.let_commit(set_.repository.work)
     controller = stage.start(set_, account)
     ends.callback(_end, controller)
     controller.wait_ready()
-    if not _all_ready(controller, len(list((ROOT / "sample-repo" / "clusters").glob("*.yaml")))):
+    if not _all_ready(controller, len(list((sample / "clusters").glob("*.yaml")))):
         print(
             f"not everything became Ready within {READY_SECONDS:.0f} s; the controller's log: {controller.log}",
             file=sys.stderr,

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         from devhost import command
         from devhost.errors import HostError
     except ModuleNotFoundError as error:
-        print(f"nidus host needs the package {error.name}: install nidus[host]", file=sys.stderr)
+        print(f"nidus host needs the package {error.name}: install nidus-gitops[host]", file=sys.stderr)
         return 1
     try:
         return command.VERBS[args.host_verb](args)
