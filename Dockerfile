@@ -41,7 +41,7 @@ FROM base
 # The controller and its probes start no shell; git starts ssh by one, and ssh needs a user it can name. What could fetch or
 # build, or change its user, is taken out.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates git openssh-client tini \
+ && apt-get install -y --no-install-recommends ca-certificates git gnupg openssh-client tini \
  && rm -rf /var/lib/apt/lists/* \
  && python -m pip uninstall -y pip \
  && groupadd --gid 65532 nidus \

@@ -163,6 +163,8 @@ def _named(spec: ControllerSpec) -> Iterator[tuple[str, str]]:
         keys = {"tokenFile": forge.token_file, "caFile": forge.ca_file} if forge else {}
         keys |= {"app.keyFile": forge.app.key_file} if forge and forge.app else {}
         yield from ((f"source {source.name}: forge.{key}", name) for key, name in keys.items() if name)
+        if source.verify:
+            yield f"source {source.name}: verify.keysFolder", source.verify.keys_folder
         for name in source.webhook.secret_files if source.webhook else ():
             yield f"source {source.name}: webhook.secretFiles", name
     for index, one in enumerate(spec.content.allow):

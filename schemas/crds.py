@@ -124,6 +124,7 @@ _CAUSE = _object(
 _AUTHORED = {
     "author": _text("Who wrote the commit, as the commit says."),
     "subject": _text("Its first line."),
+    "signer": _text("Who signed it, where the source verifies that."),
     "written": _text("When it was written, as the commit says."),
 }
 _LAYERS = _list(

@@ -83,7 +83,7 @@ def by_uv(tools: Path, wheel: Path, place: Path) -> Path:
 def test_the_wheel_holds_every_file_and_no_test(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     packages = ("reconciler", "webhook", "dashboard", "schemas", "devhost")
-    wanted = {name for name in run("git", "ls-files", *packages, cwd=ROOT).splitlines()}
+    wanted = set(run("git", "ls-files", *packages, cwd=ROOT).splitlines())
     wanted |= {
         f"devhost/assets/{name}" for name in run("git", "ls-files", "deploy", "sample-repo", cwd=ROOT).splitlines()
     }

@@ -13,6 +13,7 @@ from reconciler.controller import border
 from reconciler.controller.trigger import Trigger, Woken
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.model import (
+    Authored,
     Content,
     Held,
     HostFacts,
@@ -83,6 +84,7 @@ class Source:
         self._due: float | None = None
         self._served = served
         self._began = 0.0
+        self._verified, self._signer = "", ""
 
     def govern(self, rules: Rules) -> None:
         """Let other rules of the operator count from the next sync on."""
@@ -147,7 +149,15 @@ class Source:
         revision = self.mirror.fetch()
         self._fetched = time.time()
         stages.append(("fetched", self._fetched))
+        self._verify(revision.commit)
         self._follow(revision, woken, stages)
+
+    def _verify(self, commit: str) -> None:
+        """Raises Stalled where the source asks for signatures and this commit has none that counts: nothing of it is read (K14)."""
+        if self.config.verify and commit != self._verified:
+            since = self._verified or self._accepted_commit(commit)
+            self._signer = self.mirror.signer(commit, since)
+            self._verified = commit
 
     def read(self, oids: Collection[str]) -> dict[str, bytes]:
         return self.mirror.read(oids)
@@ -251,9 +261,13 @@ class Source:
                 fetched=self._fetched,
                 error=error,
                 generation=self._served,
-                authored=self.mirror.authored(snapshot.revision.commit) if snapshot else None,
+                authored=self._authored(snapshot.revision.commit) if snapshot else None,
             )
         )
+
+    def _authored(self, commit: str) -> Authored | None:
+        found = self.mirror.authored(commit)
+        return replace(found, signer=self._signer) if found and commit == self._verified else found
 
     def _pause(self) -> float:
         if self._failures:

@@ -45,6 +45,7 @@ from reconciler.model.config import ReviewConfig as ReviewConfig
 from reconciler.model.config import ReviewerRule as ReviewerRule
 from reconciler.model.config import ServerConfig as ServerConfig
 from reconciler.model.config import SourceConfig as SourceConfig
+from reconciler.model.config import VerifyConfig as VerifyConfig
 from reconciler.model.config import WebhookConfig as WebhookConfig
 from reconciler.model.content import OID as OID
 from reconciler.model.content import Remote as Remote

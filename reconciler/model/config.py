@@ -43,6 +43,13 @@ class Credentials(Struct, frozen=True):
     known_hosts_file: str = ""
 
 
+class VerifyConfig(Struct, frozen=True):
+    """Whose signatures commits need. `mode`: HEAD, the newest commit; Range, also all between it and the one verified before."""
+
+    keys_folder: str
+    mode: str = "HEAD"
+
+
 class SourceConfig(Struct, frozen=True):
     name: str
     url: str
@@ -52,6 +59,7 @@ class SourceConfig(Struct, frozen=True):
     webhook: WebhookConfig | None = None
     credentials: Credentials = Credentials()
     forge: ForgeConfig | None = None
+    verify: VerifyConfig | None = None
 
 
 class HostConfig(Struct, frozen=True):

@@ -66,11 +66,13 @@ class LayerStatus(Struct, frozen=True):
 
 
 class Authored(Struct, frozen=True):
-    """Who wrote a commit: NAME <ADDRESS>, its first line, and when (seconds since the epoch), as the commit itself says."""
+    """Who wrote a commit: NAME <ADDRESS>, its first line, and when (seconds since the epoch), as the commit itself says; who signed it,
+    where the source verifies that."""
 
     author: str
     subject: str
     at: float
+    signer: str = ""
 
 
 class Report(Struct, frozen=True):

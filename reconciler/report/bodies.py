@@ -32,7 +32,7 @@ def cluster(one: ClusterView) -> Body:
     revision = {
         "attempted": one.attempted,
         **({"applied": one.applied} if one.applied else {}),
-        **_authored(one.authored),
+        **authored(one.authored),
     }
     status: dict[str, Any] = {
         "status": one.word,
@@ -102,7 +102,7 @@ def source(one: SourceView) -> Body:
         **({"fetched": stamp(one.fetched)} if one.error and one.fetched else {}),
         **({"renderWorkers": one.confined} if one.confined else {}),
         **({"configuration": one.configuration[:MESSAGE]} if one.configuration else {}),
-        **({"commit": _authored(one.authored)} if one.authored else {}),
+        **({"commit": authored(one.authored)} if one.authored else {}),
         **({"changing": list(one.changing)} if one.changing else {}),
     }
     if one.held:
@@ -204,14 +204,19 @@ def _read_violation(one: Mapping[str, Any]) -> Violation:
     return Violation(_text(one, "file"), line, column, _text(one, "code"), _text(one, "message"))
 
 
-def _authored(one: Authored | None) -> dict[str, str]:
+def authored(one: Authored | None) -> dict[str, str]:
     """Who wrote a commit; the fields go beside its name."""
-    return {"author": one.author, "subject": one.subject, "written": stamp(one.at)} if one else {}
+    if one is None:
+        return {}
+    signed = {"signer": one.signer} if one.signer else {}
+    return {"author": one.author, "subject": one.subject, "written": stamp(one.at), **signed}
 
 
 def _read_authored(one: Mapping[str, Any]) -> Authored | None:
     author = _text(one, "author")
-    return Authored(author, _text(one, "subject"), _seconds(one.get("written"))) if author else None
+    if not author:
+        return None
+    return Authored(author, _text(one, "subject"), _seconds(one.get("written")), _text(one, "signer"))
 
 
 def _condition(one: ConditionView) -> dict[str, str]:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from reconciler.model import Authored, LayerStatus
 from reconciler.report import bodies
-from reconciler.report.view import ClusterView, SourceView, stamp
+from reconciler.report.view import ClusterView, SourceView
 
 BLOCKING = ("Failed", "InProgress", "Held", "Unknown")
 
@@ -71,8 +71,7 @@ def message(cluster: ClusterView) -> str:
 
 def body(why: Why) -> dict[str, Any]:
     """The explanation as a JSON value; what is not known is left out."""
-    written = {"written": stamp(why.authored.at)} if why.authored else {}
-    commit = {"author": why.authored.author, "subject": why.authored.subject, **written} if why.authored else {}
+    commit = bodies.authored(why.authored)
     layers = [bodies.layer(one) for one in (*why.blocked, *why.waiting)]
     source = (
         {"name": why.source.source, "revision": why.source.revision, "error": why.source.error} if why.source else {}

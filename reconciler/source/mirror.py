@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 
 from reconciler.errors import Stalled, Unavailable
 from reconciler.model import Authored, Limits, Revision, SourceConfig, Tree, replace
-from reconciler.source import environment, fetching, runner, storage, trees
+from reconciler.source import environment, fetching, runner, signatures, storage, trees
 from reconciler.source.address import oid, parse
 from reconciler.source.answers import Damaged, check, refuse
 from reconciler.source.history import LONGEST, authored, trailers
@@ -101,6 +101,13 @@ class Mirror:
     def authored(self, commit: str) -> Authored | None:
         """Who wrote a commit; None where that cannot be read, or the commit object is over 64 KiB."""
         return self._healing(lambda: self._authored(oid(commit)))
+
+    def signer(self, commit: str, since: str | None) -> str:
+        """Who signed a commit, "" where the source asks for no signature (K14). `since` is the commit verified before.
+
+        Raises Stalled("CommitUntrusted") where it may not be admitted, Stalled("KeysUnreadable").
+        """
+        return self._healing(lambda: self._signer(oid(commit), since and oid(since)))
 
     def pin(self, commits: Mapping[str, str]) -> frozenset[str]:
         """Keeps these commits (cluster -> commit), also after the branch was rewritten (S8), and no others.
@@ -213,6 +220,13 @@ class Mirror:
         if info is None or info.kind != "commit" or info.size > LONGEST:
             return None
         return authored(self._reader.contents([commit], "commit").get(commit, b""))
+
+    def _signer(self, commit: str, since: str | None) -> str:
+        verify = self._place.config.verify
+        if verify is None:
+            return ""
+        known = since is not None and self._reader.info([since])[0] is not None
+        return signatures.signer(self._place, verify, commit, since if known else None)
 
     def _pin(self, commits: Mapping[str, str]) -> frozenset[str]:
         wanted = sorted(set(commits.values()))

@@ -1,7 +1,7 @@
 """A mirror's folder, address and limits, and how git is run in it."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -35,8 +35,18 @@ class Place:
         return f"+refs/heads/{self.address.branch}:{self.ref}"
 
 
-def git(place: Place, arguments: Sequence[str], *, network: bool = False, stdin: bytes = b"") -> runner.Answer:
-    """One command; with `network` it may talk to the remote. Raises Unavailable("Timeout") at the deadline."""
+def git(
+    place: Place,
+    arguments: Sequence[str],
+    *,
+    network: bool = False,
+    stdin: bytes = b"",
+    extra: Mapping[str, str] | None = None,
+) -> runner.Answer:
+    """One command; with `network` it may talk to the remote, with `extra` it has more variables.
+
+    Raises Unavailable("Timeout") at the deadline.
+    """
     if network:
         env = environment.network(place.folder, place.address, place.config.credentials)
     else:
@@ -45,7 +55,7 @@ def git(place: Place, arguments: Sequence[str], *, network: bool = False, stdin:
     return runner.run(
         place.folder,
         arguments,
-        env,
+        {**env, **(extra or {})},
         deadline=place.deadline,
         written=place.bounds.pack,
         output=output,

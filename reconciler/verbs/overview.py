@@ -49,7 +49,9 @@ def detail(one: ClusterView, now: float, width: int = 0) -> str:
     shown = [table.with_message(LAYER, rows, width, [each.state for each in one.layers])] if rows else []
     lines = [f"the layers are shown as they were {seen.ago(one.seen, now)} ago"] if rows and one.seen else []
     lines += [_condition(each, now) for each in one.conditions]
-    lines += [f"commit: {short(one.attempted)} by {by.author}: {by.subject}"] if (by := one.authored) else []
+    if by := one.authored:
+        signed = f", signed by {by.signer}" if by.signer else ""
+        lines.append(f"commit: {short(one.attempted)} by {by.author}{signed}: {by.subject}")
     profiles = _profiles(one)
     lines += [f"profiles: {', '.join(profiles)}"] if profiles else []
     lines += [f"held: {line}" for line in one.plan.held]

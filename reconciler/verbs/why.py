@@ -75,7 +75,8 @@ def _commit(told: Why, now: float) -> Iterator[str]:
     """The commit that is attempted, who wrote it, and the one applied where that is another."""
     if told.attempted:
         by = told.authored
-        written = f" by {by.author}, {table.age(now - by.at)} ago: {by.subject}" if by else ""
+        signed = f", signed by {by.signer}" if by and by.signer else ""
+        written = f" by {by.author}{signed}, {table.age(now - by.at)} ago: {by.subject}" if by else ""
         yield short(told.attempted) + written
     if told.applied != told.attempted:
         yield f"{short(told.applied)} is applied" if told.applied else "none is wholly applied yet"
