@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -165,12 +166,16 @@ def _in_krl(home: Path, keys: list[SshKey], revoked: bytes) -> Iterator[SshKey]:
 
 
 def _run(home: Path, *words: str) -> "subprocess.CompletedProcess[bytes]":
-    env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "GNUPGHOME": str(home), "LC_ALL": "C"}
-    try:
-        return subprocess.run(words, env=env, cwd=home, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
-    except FileNotFoundError:
+    program = shutil.which(words[0])
+    if program is None:
         package = {"gpg": "gnupg", "ssh-keygen": "openssh-client"}[words[0]]
-        raise _unreadable(f"{words[0]} is not installed (package {package})") from None
+        raise _unreadable(f"{words[0]} is not installed (package {package})")
+    env = {"PATH": os.defpath, "HOME": str(home), "GNUPGHOME": str(home), "LC_ALL": "C"}
+    command = (program, *words[1:])
+    try:
+        return subprocess.run(
+            command, env=env, cwd=home, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
+        )
     except subprocess.TimeoutExpired:
         raise _unreadable(f"{words[0]} did not end within {SECONDS:.0f} s") from None
 
