@@ -58,6 +58,7 @@ from tests.turns import Turns
 HOME = "nidus-system"
 SOURCE = "platform"
 START = float(int(time.time()))  # whole seconds, as objects carry them
+SOON = 0.01  # seconds until a status that could not be written is tried again
 STANDS = 30 * 86400.0  # seconds that an approval stands
 FACTS = HostFacts("local", account="nidus-system:nidus", namespace=HOME)
 RULES = Rules(
@@ -102,7 +103,7 @@ class Fleet:
     def start(self) -> None:
         """Begin as a new process does: with what the host remembers."""
         self.clients: dict[int, tuple[Server, int, Client]] = {}
-        self.unheard = self._stale = False
+        self.unheard = self._stale = self._read = False
         client = self._client(self.host)
         self.queue = Queue(lambda: self.now)
         self.store = Store(client, HOME)
@@ -110,7 +111,7 @@ class Fleet:
         whole = partial(watches.whole, self.registry.lists, ())
         self.turns = Turns(client, self.host, self._changed, whole, lambda: self.now) if self.cached else None
         self.cache = self.turns.cache if self.turns is not None else None
-        self.reporter = Reporter(client, HOME, "test")
+        self.reporter = Reporter(client, HOME, "test", first=SOON)
         try:
             self._begin(client)
         except BaseException:
@@ -172,7 +173,7 @@ class Fleet:
 
     def admit(self) -> None:
         """The newest commit is read and admitted (once more)."""
-        self._stale = False
+        self._stale, self._read = False, True
         newest = self.git.read(self.git.newest, self.rules, running=self.registry.running(SOURCE))
         rollout, changed = self.registry.revise(newest, START + self.now)
         self.held = rollout.held
@@ -240,6 +241,10 @@ class Fleet:
 
     def _woken(self, wakes: Wakes) -> None:
         self._stale = self._stale or bool(wakes.admit)
+
+    def sweep(self) -> None:
+        """As `Sources.sweep`."""
+        self.reporter.keep(self.registry.shown(), {SOURCE}, {SOURCE} if self._read else ())
 
     def _admit_again(self) -> None:
         self._stale = True

@@ -60,7 +60,7 @@ class Between(Registry):
     """The registry; what a test chose happens once in another thread's place, after a visit of the sources."""
 
     after_revise: Callable[[], None] = staticmethod(lambda: None)
-    after_known: Callable[[], None] = staticmethod(lambda: None)
+    after_shown: Callable[[], None] = staticmethod(lambda: None)
 
     def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
         found = super().revise(snapshot, now)
@@ -68,9 +68,9 @@ class Between(Registry):
         then()
         return found
 
-    def known(self) -> set[str]:
-        found = super().known()
-        then, self.after_known = self.after_known, lambda: None
+    def shown(self) -> set[str]:
+        found = super().shown()
+        then, self.after_shown = self.after_shown, lambda: None
         then()
         return found
 
@@ -150,12 +150,12 @@ def test_a_cluster_never_accepted_goes_with_its_file(
     reporter.cluster(
         briefs.invalid("team-b", Revision("main", "c"), "line 1"), source="second", path="x", seconds=0, extra={}
     )
-    assert reporter.statuses.settle(5)
+    assert reporter.statuses.settle(60)
     assert set(reporter.statuses.names("NestedCluster")) == {"team-b"}
     work.commit({}, gone=("clusters/team-b.yaml",))
     step(sources)
     assert registry.names() == ["team-a"]
-    assert reporter.statuses.settle(5)
+    assert reporter.statuses.settle(60)
     assert reporter.statuses.names("NestedCluster") == {}
 
 
@@ -183,7 +183,7 @@ def test_a_status_follows_a_file_that_moved_without_a_pass(
     reporter.cluster(done, source="second", path="clusters/team-a.yaml", seconds=0, extra={})
     work.commit({"teams/a.yaml": FILES["clusters/team-a.yaml"]}, gone=("clusters/team-a.yaml",))
     step(sources)
-    assert reporter.statuses.settle(5)
+    assert reporter.statuses.settle(60)
     assert reporter.statuses.names("NestedCluster")["team-a"]["file"] == "teams/a.yaml"
 
 
@@ -214,11 +214,11 @@ def test_what_was_read_during_a_sweep_keeps_its_status(
     """Another source's sync sweeps while this one is read for the first time."""
     said = briefs.invalid("team-a", Revision("main", "c"), "line 1")
     reporter.cluster(said, source="second", path="x", seconds=0, extra={})
-    assert reporter.statuses.settle(5)
-    registry.after_known = lambda: sources.following["second"].step(sources.following["second"].wake.take())
+    assert reporter.statuses.settle(60)
+    registry.after_shown = lambda: sources.following["second"].step(sources.following["second"].wake.take())
     sources.sweep()
     assert registry.names() == ["team-a"]
-    assert reporter.statuses.settle(5)
+    assert reporter.statuses.settle(60)
     assert set(reporter.statuses.names("NestedCluster")) == {"team-a"}
 
 

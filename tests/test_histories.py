@@ -20,9 +20,9 @@ from tests.histories import story
 from tests.histories.failing import EVERY_FORM, EVERY_VERB
 from tests.histories.steps import steps
 
-EACH = 50  # histories of one share
-SHARES = 4  # of `make test`, so that workers can split them
-ALL = 1000  # of `make test-long`
+EACH = 20  # histories of one share
+SHARES = 3  # of `make test`, so that workers can split them
+ALL = 600  # of `make test-long`
 Played = tuple[list[str], Counter[tuple[str, str, str]]]
 
 

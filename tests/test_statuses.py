@@ -5,7 +5,6 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -25,14 +24,13 @@ from reconciler.model import (
     replace,
 )
 from reconciler.report import Reporter
-from tests import waiting
 from tests.memory.failures import LOST, REFUSED, answer, on
 from tests.memory.server import Server
 from tests.shell import client, installed
-
-until = partial(waiting.until, seconds=5.0)
+from tests.waiting import until
 
 NAMESPACE = "nidus-system"
+SOON = 0.05  # seconds until a status that could not be written is tried again
 REVISION = Revision("main", "c" * 40)
 READY = (Condition("Ready", "True", "Ready", "1 layers are Current"), Condition("Stalled", "False", "NotStalled", ""))
 URL = {"url": "https://git.example.com/a", "branch": "main", "path": "."}
@@ -45,7 +43,7 @@ def server() -> Server:
 
 @pytest.fixture
 def reporter(server: Server) -> Iterator[Reporter]:
-    made = Reporter(client(server), NAMESPACE, "test")
+    made = Reporter(client(server), NAMESPACE, "test", SOON)
     yield made
     made.close()
 
@@ -112,18 +110,18 @@ def test_what_turns_back_during_a_write_is_written_too(server: Server) -> None:
         if during and threading.current_thread().name.startswith("status"):
             during.pop()()
 
-    made = Reporter(client(server, fence), NAMESPACE, "test")
+    made = Reporter(client(server, fence), NAMESPACE, "test", SOON)
     tell(made, report())
-    assert made.statuses.settle(5)
+    assert made.statuses.settle(60)
     during.append(lambda: tell(made, report()))
     tell(made, report(word="Degraded"))
-    assert made.statuses.settle(5)
+    assert made.statuses.settle(60)
     made.close()
     assert (word(server), during) == ("Ready", [])
 
 
 def test_nothing_is_lost_when_the_process_stops_at_once(server: Server) -> None:
-    made = Reporter(client(server), NAMESPACE, "test")
+    made = Reporter(client(server), NAMESPACE, "test", SOON)
     server.fail(answer(500), on("apply", kind="NestedCluster"))
     tell(made, report())
     made.close()
@@ -142,7 +140,7 @@ def test_a_failed_removal_is_tried_until_it_worked(server: Server, reporter: Rep
 def test_what_a_killed_process_left_is_removed(server: Server) -> None:
     """The record goes first, the status object after it: kill -9 in between."""
     for name in ("gone", "recorded", "unread"):
-        made = Reporter(client(server), NAMESPACE, "test")
+        made = Reporter(client(server), NAMESPACE, "test", SOON)
         tell(made, report(name), source="other" if name == "unread" else "platform")
         made.close()
     server.put(
@@ -153,7 +151,7 @@ def test_what_a_killed_process_left_is_removed(server: Server) -> None:
             "spec": {"source": "platform", "file": "x"},
         }
     )
-    later = Reporter(client(server), NAMESPACE, "test")
+    later = Reporter(client(server), NAMESPACE, "test", SOON)
     later.load()
     later.keep({"recorded"}, {"platform", "other"}, {"platform"})
     later.close()
@@ -210,17 +208,17 @@ class Between:
 
 def test_what_is_written_during_a_list_is_believed_more_than_the_list(server: Server) -> None:
     between = Between()
-    made = Reporter(client(server, guard=between), NAMESPACE, "test")
+    made = Reporter(client(server, guard=between), NAMESPACE, "test", SOON)
     tell(made, report())
-    assert made.statuses.settle(5)
+    assert made.statuses.settle(60)
 
     def written() -> None:
         tell(made, report(word="Degraded"))
-        assert made.statuses.settle(5)
+        assert made.statuses.settle(60)
 
     between.then, between.at = written, between.count + 2  # the clusters are listed, the sources not yet
     made.statuses.compare(wholly=True)
-    assert made.statuses.settle(5)
+    assert made.statuses.settle(60)
     writes = [call for call in server.log if call.writes and call.subresource == "status"]
     made.close()
     assert (word(server), len(writes)) == ("Degraded", 2)
@@ -261,13 +259,13 @@ def test_the_status_object_follows_a_moved_file_and_another_url(server: Server, 
 
 
 def test_a_condition_that_did_not_turn_keeps_its_time_over_a_restart(server: Server) -> None:
-    first = Reporter(client(server), NAMESPACE, "test")
+    first = Reporter(client(server), NAMESPACE, "test", SOON)
     tell(first, report())
     assert until(lambda: word(server) == "Ready")
     first.close()
     before = shown(server)["status"]
     server.log.clear()
-    second = Reporter(client(server), NAMESPACE, "test")
+    second = Reporter(client(server), NAMESPACE, "test", SOON)
     _load(second)
     turned = (Condition("Ready", "True", "Ready", "2 layers are Current"), replace(READY[1], status="True"))
     tell(second, report(conditions=turned))
@@ -282,13 +280,13 @@ def test_a_condition_that_did_not_turn_keeps_its_time_over_a_restart(server: Ser
 def test_a_stage_keeps_its_first_time_over_a_restart(server: Server) -> None:
     """The commit was Ready before the restart: a start writes nothing, and the stages are in order."""
     stages = (("seen", 100.0), ("fetched", 101.0), ("validated", 102.0), ("admitted", 103.0))
-    first = Reporter(client(server), NAMESPACE, "test")
+    first = Reporter(client(server), NAMESPACE, "test", SOON)
     first.source(SourceReport("platform", REVISION, trigger="webhook", stages=stages), URL)
     first.stage("platform", "ready", 104.0)
     first.close()
     before = shown(server, "platform", "Source")["status"]
     server.log.clear()
-    second = Reporter(client(server), NAMESPACE, "test")
+    second = Reporter(client(server), NAMESPACE, "test", SOON)
     second.load()
     second.source(SourceReport("platform", REVISION, trigger="start", stages=(("seen", 200.0),)), URL)
     second.stage("platform", "ready", 201.0)
@@ -308,7 +306,7 @@ def test_a_status_of_another_form_is_no_obstacle(server: Server) -> None:
         head = {"apiVersion": "nidus.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}}
         server.put({**head, "spec": {}})
         server.apply({**head, "status": {"generation": -1, "stages": {"fetched": "noon"}}}, subresource="status")
-    made = Reporter(client(server), NAMESPACE, "test")
+    made = Reporter(client(server), NAMESPACE, "test", SOON)
     _load(made)
     tell(made, report())
     made.source(SourceReport("platform", REVISION, trigger="start"), URL)
@@ -351,17 +349,17 @@ def test_one_write_that_hangs_holds_no_other() -> None:
 
     def write(key: str) -> None:
         if key == "slow":
-            assert free.wait(10)
+            assert free.wait(60)
         else:
             written.set()
 
     outbox: Outbox[str] = Outbox("test", write, threads=2)
     outbox.put("slow")
     outbox.put("fast")
-    assert written.wait(5)
+    assert written.wait(60)
     assert outbox.waiting() == 1
     free.set()
-    assert outbox.settle(5)
+    assert outbox.settle(60)
     outbox.close(1)
 
 
@@ -377,7 +375,7 @@ def test_a_bug_of_one_write_ends_no_thread(capsys: pytest.CaptureFixture[str]) -
 
     outbox: Outbox[str] = Outbox("status", write, threads=1, first=0.01)
     outbox.put("a")
-    assert outbox.settle(5)
+    assert outbox.settle(60)
     outbox.close(1)
     assert tries == ["a"] * 3
     assert capsys.readouterr().err.count('"event": "Bug"') == 2
@@ -402,7 +400,7 @@ def test_a_source_that_cannot_be_fetched_says_since_when(server: Server, reporte
 
 
 def test_a_source_says_what_keeps_the_render_workers_from_the_network(server: Server) -> None:
-    first = Reporter(client(server), NAMESPACE, "test")
+    first = Reporter(client(server), NAMESPACE, "test", SOON)
     first.source(SourceReport("platform", REVISION, trigger="start"), URL)
     assert until(lambda: bool(shown(server, "platform", "Source").get("status")))
     first.confined(("system-call filter",))
@@ -411,7 +409,7 @@ def test_a_source_says_what_keeps_the_render_workers_from_the_network(server: Se
     assert b'nidus_render_workers_confined{by="system-call filter"} 1.0' in first.metrics.text()
     first.close()
     server.log.clear()
-    second = Reporter(client(server), NAMESPACE, "test")
+    second = Reporter(client(server), NAMESPACE, "test", SOON)
     second.load()
     second.source(SourceReport("platform", REVISION, trigger="start"), URL)  # before it is known again
     second.confined(("system-call filter",))

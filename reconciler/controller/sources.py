@@ -208,7 +208,7 @@ class Sources:
         read = [
             name for name, source in self.following.items() if source.followed
         ]  # first: a source read later says more
-        self._reporter.keep(self._registry.known(), self.following.keys(), read)
+        self._reporter.keep(self._registry.shown(), self.following.keys(), read)
 
     def _recalled(self, source: str, found: Recalled) -> None:
         """Accepted contents were read again from the pinned commits (S8). A cluster whose content cannot be read stays

@@ -16,7 +16,7 @@ FIRST, LAST = 1.0, 60.0  # seconds until a failed write is tried again, doubling
 
 class Outbox(Generic[Key]):
     """`write` writes the newest value of a key and raises where that fails; it is called from `threads` threads of this
-    object."""
+    object. `first`: seconds until the first retry."""
 
     def __init__(self, name: str, write: Callable[[Key], None], *, threads: int, first: float = FIRST) -> None:
         self._name, self._write, self._first = name, write, first
@@ -25,6 +25,7 @@ class Outbox(Generic[Key]):
         self._failures: dict[Key, int] = {}
         self._busy: set[Key] = set()
         self._closing = False
+        self._jitter = random.Random()
         self._threads = [
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True) for number in range(threads)
         ]
@@ -71,7 +72,7 @@ class Outbox(Generic[Key]):
                 self._busy.discard(key)
                 if failed:
                     count = self._failures[key] = self._failures.get(key, 0) + 1
-                    pause = min(LAST, self._first * 2.0 ** min(count - 1, 10)) * random.uniform(0.8, 1.2)
+                    pause = min(LAST, self._first * 2.0 ** min(count - 1, 10)) * self._jitter.uniform(0.8, 1.2)
                     self._due[key] = time.monotonic() + pause
                 else:
                     self._failures.pop(key, None)

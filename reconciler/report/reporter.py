@@ -11,16 +11,18 @@ from reconciler.report import log, transitions, view
 from reconciler.report.events import Events
 from reconciler.report.histories import Histories
 from reconciler.report.metrics import Metrics
+from reconciler.report.outbox import FIRST
 from reconciler.report.statuses import Statuses
 from reconciler.report.transitions import Transition
 from reconciler.report.view import ClusterView, SourceView
 
 
 class Reporter:
-    """Holds the last view of each cluster and source: `clusters` and `sources` by name. Nothing here waits for the API server."""
+    """Holds the last view of each cluster and source: `clusters` and `sources` by name. Nothing here waits for the API server.
+    `first`: seconds until a status that could not be written is tried again."""
 
-    def __init__(self, client: Client, namespace: str, instance: str) -> None:
-        self.statuses = Statuses(client, namespace)
+    def __init__(self, client: Client, namespace: str, instance: str, first: float = FIRST) -> None:
+        self.statuses = Statuses(client, namespace, first)
         self.metrics = Metrics(self.statuses.waiting)
         self.histories = Histories(client, namespace)
         self._events = Events(client, namespace, instance, self.statuses.uid)

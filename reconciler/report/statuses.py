@@ -15,7 +15,7 @@ from reconciler.kube.client import Client
 from reconciler.kube.shape import Head
 from reconciler.model import Object, ObjectRef
 from reconciler.report import bodies, log
-from reconciler.report.outbox import Outbox
+from reconciler.report.outbox import FIRST, Outbox
 from reconciler.report.view import ClusterView, SourceView
 
 API = "nidus.dev/v1alpha1"
@@ -35,9 +35,10 @@ class Body(Struct, frozen=True):
 
 
 class Statuses:
-    """The wanted content of the status objects, their known content, and the writes between the two."""
+    """The wanted content of the status objects, their known content, and the writes between the two; `first`: seconds until one that
+    failed is tried again."""
 
-    def __init__(self, client: Client, namespace: str) -> None:
+    def __init__(self, client: Client, namespace: str, first: float = FIRST) -> None:
         self._client = client
         self._namespace = namespace
         self._lock = threading.Lock()
@@ -47,7 +48,7 @@ class Statuses:
         self._uids: dict[Key, str] = {}
         self._moved: dict[Key, int] = {}
         self._turn = 0
-        self._outbox: Outbox[Key] = Outbox("status", self._write, threads=THREADS)
+        self._outbox: Outbox[Key] = Outbox("status", self._write, threads=THREADS, first=first)
 
     def said(self, cluster: str) -> Mapping[str, Any]:
         """The status of a cluster as it is known on the server."""

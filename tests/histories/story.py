@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from reconciler.model import Budget, replace
+from reconciler.report import bodies, log
 from tests.histories.failing import Failing, Killed
 from tests.histories.steps import Files, Step
 from tests.histories.watchman import Watchman
@@ -16,6 +17,7 @@ from tests.passes import HOME, RULES, Fleet
 
 FREE = replace(RULES, budget=Budget(clusters=100, objects_percent=100, objects_minimum=1000))
 STRICT = replace(RULES, budget=Budget(clusters=1, objects_percent=0, objects_minimum=0))
+WRITTEN = 60.0  # seconds until every status is written
 OLDER = ("v1.35.0",)
 Met = Counter[tuple[str, str, str]]
 KINDS = (
@@ -127,6 +129,7 @@ class Story:
             if not self.approve(0):
                 break
         self.watchman.look()
+        self.written()
 
     def idle(self) -> None:
         """Time passes: everything is looked at once more."""
@@ -193,6 +196,16 @@ class Story:
         self.failing.deadly = 0
 
     # Parts
+
+    def written(self) -> None:
+        """The status objects say what is known of each cluster, and there are no others."""
+        self.fleet.sweep()
+        assert self.fleet.reporter.statuses.settle(WRITTEN), "statuses are not written"
+        known = {name: log.shown(bodies.cluster(one)[1]) for name, one in self.fleet.reporter.clusters.items()}
+        found = {
+            one["metadata"]["name"]: one.get("status") for one in self.fleet.host.objects("nidus.dev", "NestedCluster")
+        }
+        assert found == known, f"the status objects say {found}, not {known}"
 
     def _meet(self) -> None:
         """Nested servers that are new fail too, and hold something of somebody else."""

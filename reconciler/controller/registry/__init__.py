@@ -34,9 +34,8 @@ from reconciler.model import (
 
 
 class Wakes(Struct, frozen=True):
-    """What to wake at the end of a pass: clusters whose deletions are permitted now, a source whose revision is Ready
-    everywhere, a source that should admit its tree again because other versions run now. `gone`: the cluster no longer
-    exists."""
+    """What to wake at the end of a pass: clusters whose deletions are permitted now, a source whose revision is Ready everywhere, a source
+    that should admit its tree again because other versions run now. `gone`: the cluster no longer exists."""
 
     clusters: tuple[str, ...] = ()
     gone: bool = False
@@ -66,10 +65,8 @@ class Registry:
     # For workers
 
     def take(self, cluster: str, now: float, nonce: str) -> Assignment | Unresolved | None:
-        """Everything a pass over the cluster needs, as it is now; None where the cluster is not known (any more).
-
-        `nonce` marks the objects of a cluster that has no record yet.
-        """
+        """Everything a pass over the cluster needs, as it is now; None where the cluster is not known (any more). `nonce` marks the
+        objects of a cluster that has no record yet."""
         with self._lock:
             found = self._clusters.take(cluster, self._requests, now, nonce, self.rules.max_ttl)
             return replace(found, consented=fleet.consented(self.rules)) if isinstance(found, Assignment) else found
@@ -237,6 +234,11 @@ class Registry:
         with self._lock:
             return {*self._clusters.slots, *self._clusters.states, *self._admissions.unreadable}
 
+    def shown(self) -> set[str]:
+        """Every cluster that has a status object: the known ones but those whose removal is over, whose record may stay (D2)."""
+        with self._lock:
+            return {*self._clusters.slots, *self._clusters.standing(), *self._admissions.unreadable}
+
     def worked_on(self, cluster: str) -> bool:
         """Whether passes of this cluster write its record."""
         with self._lock:
@@ -244,8 +246,7 @@ class Registry:
             return slot is not None and slot.bundle is not None
 
     def doubt(self, cluster: str, seen: State) -> State | None:
-        """The record of a cluster is not stored as `seen` says: its state is written again. Returns the state to write;
-        None where another was kept since."""
+        """The record is not stored as `seen` says: it is written again. Returns the state to write; None where another was kept since."""
         with self._lock:
             return self._clusters.doubt(cluster, seen)
 
@@ -287,8 +288,7 @@ class Registry:
         return bundle is not None and not bundle.suspend and bundle.tombstone is None
 
     def _drop(self, done: Assignment, *, keep_record: bool) -> bool:
-        """A removal is over: forget the cluster. Returns whether Git still has no file of it: the file may have come
-        back meanwhile."""
+        """A removal is over: forget the cluster. Returns whether Git still has no file of it: it may have come back meanwhile."""
         cluster = done.bundle.cluster
         if not keep_record:
             self._clusters.forget(cluster)

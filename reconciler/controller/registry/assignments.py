@@ -146,6 +146,11 @@ class Assignments:
         self._listed.pop(cluster, None)
         self._doubted.pop(cluster, None)
 
+    def standing(self) -> set[str]:
+        """The clusters that have a record and whose removal is not over."""
+        tombstones = {name: state.record.tombstone for name, state in self.states.items()}
+        return {name for name, tombstone in tombstones.items() if tombstone is None or not tombstone.done}
+
     def drop(self, cluster: str) -> None:
         """Nothing is to be done for the cluster any more. Its state, if there is one, stays."""
         self.slots.pop(cluster, None)
