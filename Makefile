@@ -8,6 +8,9 @@ SBOM    = dist/nidus-$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconcile
 LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
           --constraints constraints.txt --custom-compile-command 'make lock'
 
+# Python keeps what it compiled: hundreds of processes of a run would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-core test-long check bench docs site host lock audit sbom clean
 
 demo: host
@@ -20,7 +23,7 @@ test-core: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "core and not long" -q
 
 test-long: host
-	$(BIN)/python -m pytest -m long -n $(JOBS) --dist loadgroup --timeout=900
+	$(BIN)/python -m pytest -m "long or hypothesis" --hypothesis-profile=long -n $(JOBS) --dist loadgroup --timeout=900
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -10,22 +10,26 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.examples import FEW, LONG
+
 pytest_plugins = ["devhost.fixtures"]
 
 PURE = {"fleet", "spec", "usage", "operations", "engine", "plan", "conditions", "health", "model", "errors"}
 BESIDES = {"bench", "devhost", "socket", "subprocess", "threading", "webhook"}
+TESTS = Path(__file__).parent
 IMPORT = re.compile(r"^(?:from|import) ([\w.]+)(?: import (\w+))?", re.MULTILINE)
 
 # A busy machine fails no test: no deadline, no complaint about slow data. An ordinary run draws the same examples each time; a failure
-# prints what repeats it. `pytest --hypothesis-profile=explore` looks for new ones.
+# prints what repeats it. `make test-long` draws more, and `pytest --hypothesis-profile=explore` looks for new ones.
 settings.register_profile(
     "same",
     deadline=None,
     derandomize=True,
     print_blob=True,
-    max_examples=50,
+    max_examples=FEW,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("long", settings.get_profile("same"), max_examples=LONG)
 settings.register_profile("explore", settings.get_profile("same"), derandomize=False, max_examples=1000)
 settings.load_profile("same")
 
@@ -53,10 +57,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @cache
 def is_core(file: Path) -> bool:
-    """Whether a test module imports pure rooms and nothing else of the product, and starts nothing."""
-    found = [(name.split("."), what) for name, what in IMPORT.findall(file.read_text())]
-    rooms = {name[1] if len(name) > 1 else what for name, what in found if name[0] == "reconciler"}
-    return bool(rooms) and rooms <= PURE and not {name[0] for name, _ in found} & BESIDES
+    """Whether a test module, with what it imports of tests/, imports pure rooms and nothing else of the product, and starts nothing."""
+    found, rooms = imported(file), {name for name in imported(file) if name.startswith("reconciler.")}
+    return bool(rooms) and rooms <= {f"reconciler.{one}" for one in PURE} and not found & BESIDES
+
+
+@cache
+def imported(file: Path) -> frozenset[str]:
+    """The rooms `reconciler.ROOM` and the other packages that a module of tests/ imports, itself or by another module of tests/."""
+    found, seen, left = set[str](), set[Path](), [file]
+    while left:
+        seen.add(one := left.pop())
+        for name, what in IMPORT.findall(one.read_text()):
+            first, *rest = name.split(".")
+            if first == "tests":
+                places = (TESTS.joinpath(*rest), TESTS.joinpath(*rest, what))
+                modules = {place for path in places for place in (path.with_suffix(".py"), path / "__init__.py")}
+                left += [place for place in modules if place.is_file() and place not in seen]
+            else:
+                found.add(f"reconciler.{rest[0] if rest else what}" if first == "reconciler" else first)
+    return frozenset(found)
 
 
 # Where everything a test may need was installed (`.ci/run`), a skip is a failure: NIDUS_REQUIRE=all. What nobody may fetch, the official

@@ -190,7 +190,7 @@ def test_a_standby_leads_with_the_newest_file(desk: Desk) -> None:
     desk.write()
     desk.service.interrupt()
     desk.service.stop()
-    thread.join(20)
+    thread.join(60)
     assert other.registry.rules.grace == 10800
 
 

@@ -132,7 +132,7 @@ def test_it_is_shown_newest_first(
     told(reporter, 1, review=7)
     told(reporter, 2)
     eventually(lambda: len(kept(server)) == 2)
-    reporter.statuses._outbox.settle(10)
+    reporter.statuses._outbox.settle(60)
     args = argparse.Namespace(name="a", output="table", namespace=NAMESPACE, watch=False)
     assert verb.run(args) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.plan import conflict, drift, handover, paths, strays
@@ -14,6 +14,7 @@ from reconciler.plan.diff import diff
 from reconciler.plan.fields import Owners, leaves, managed, managers, owned, scaled
 from reconciler.plan.suspects import lost
 from reconciler.plan.walk import satisfied
+from tests.examples import examples
 from tests.server_model import config_map, tree
 
 JSON = st.recursive(
@@ -44,7 +45,7 @@ PATH = st.text(max_size=20) | st.sampled_from(
 POINTER = st.text("/~01ab²", max_size=8) | st.sampled_from(
     ["", "/", "/data/a", "/data/²", "/spec/99999999999999999999", "/-"]
 )
-SOME = settings(max_examples=150, deadline=None)
+SOME = examples(40)
 
 
 def thing(body: dict[str, Any], fields: Any = None) -> dict[str, Any]:

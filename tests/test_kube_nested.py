@@ -336,7 +336,7 @@ def test_a_bug_met_by_a_nested_watch_is_told_and_the_watch_goes_on(
         targets = Targets(client, inside=False, failed=lambda what, error: told.put((what, error)))
         stop = targets.nested_watch(TARGET, NAMESPACE, [("", "ConfigMap")], wake)
         assert stop is not None
-        what, error = told.get(timeout=20)
+        what, error = told.get(timeout=60)
         assert str(TARGET) in what
         assert isinstance(error, KeyError)
         eventually(lambda: woken.qsize() > 1)

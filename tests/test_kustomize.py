@@ -229,7 +229,7 @@ def test_the_build_ends_with_its_worker(tmp_path: Path) -> None:
     worker = subprocess.Popen(program(tmp_path, f"echo $$ > {number}; exec sleep 60"))
     assert until(lambda: number.exists() and number.read_text().endswith("\n"))
     worker.kill()
-    worker.wait(10)
+    worker.wait(60)
     build = Path("/proc") / number.read_text().strip() / "stat"
     assert until(lambda: not build.exists() or build.read_text().split()[2] == "Z")
 

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import Limits, Revision, replace
 from reconciler.spec import load, resolve
+from tests.examples import examples
 from tests.spec_cases import CLUSTER, FACTS, FILES, PROFILE, RULES, edited, snapshot, told, tree
 
 SECOND = CLUSTER.replace("team-a", "team-b")
@@ -199,7 +200,7 @@ _EDITS = [
 ]
 
 
-@settings(max_examples=40)
+@examples(14)
 @given(
     st.lists(st.sets(st.sampled_from(range(len(_EDITS)))), min_size=1, max_size=5), st.randoms(use_true_random=False)
 )
@@ -246,7 +247,7 @@ _PIECES = [
 ]
 
 
-@settings(max_examples=40)
+@examples(14)
 @given(st.sampled_from(sorted(path for path in FILES if not path.startswith("charts"))), st.data())
 def test_no_edit_of_any_file_crashes_it_and_every_mistake_has_a_place(path: str, data: st.DataObject) -> None:
     text = FILES[path]

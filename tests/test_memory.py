@@ -186,11 +186,11 @@ def test_the_cache_follows_a_server_in_memory(server: Server, kube: Client) -> N
     cache.start()
     assert cache.wait_synced(10)
     server.put(labelled(x="1"))
-    assert seen.get(timeout=10) == ("a", False)
+    assert seen.get(timeout=60) == ("a", False)
     for watch in server.watches():
         watch.close()
     server.delete("", "ConfigMap", "default", "a")
-    assert seen.get(timeout=10) == ("a", True)
+    assert seen.get(timeout=60) == ("a", True)
     cache.stop()
 
 

@@ -3,10 +3,11 @@
 import copy
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import shell
+from tests.examples import examples
 from tests.memory.server import Server
 from tests.one_pass import Entries, live, run
 
@@ -66,7 +67,7 @@ class History:
         return dict(live(self.client, config_map({}))["data"])
 
 
-@settings(max_examples=120, deadline=None)
+@examples(40)
 @given(DATA, st.lists(STEP, max_size=8))
 def test_every_history_ends_as_git_says(first: dict[str, str], steps: list[Any]) -> None:
     history = History(first)
@@ -99,7 +100,7 @@ def service(ports: list[int], *, by: str = "git") -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "conf", "namespace": "web"}, "spec": spec}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(20)
 @given(PORTS, st.lists(st.tuples(st.sampled_from(["commit", "edit", "look"]), PORTS), max_size=6))
 def test_ports_end_as_git_says_whoever_edits_them(first: list[int], steps: list[tuple[str, list[int]]]) -> None:
     server = Server("", clock=lambda: 1_700_000_000.0)

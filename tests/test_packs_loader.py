@@ -5,12 +5,13 @@ from typing import Any
 import helm_python
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import Stalled
 from reconciler.packs import loader
 from reconciler.packs.objects import collect
+from tests.examples import examples
 
 SCALARS = """yes|Yes|y|On|oN|off|N|true|TRUE|~|null|NULL|1|-1|+1|012|0o12|09|0x1F|0b11|1_000|1__0|_1|.5|1.|1.0|1.50|1e3|1E-2|-0
 0.10|1e400|2020-01-01|2020-01-01T00:00:00Z|1:20|1:20.5|12345678901234567890|123456789012345678901234567890|=|a b|v1.2|1.2.3|.|+|0x|0x_1
@@ -53,7 +54,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(st.dictionaries(TEXT, VALUES, min_size=1, max_size=4), st.booleans())
 def test_any_document_is_read_as_helm_reads_it(value: dict[str, Any], flow: bool) -> None:
     """PyYAML's writer leaves plain what other readers take for numbers: both must then take it for the same."""

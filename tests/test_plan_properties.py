@@ -5,7 +5,7 @@ import json
 import random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import Desired, Plan
@@ -15,6 +15,7 @@ from reconciler.plan.diff import diff
 from reconciler.plan.lines import Style
 from reconciler.plan.mark import ref_of
 from reconciler.plan.shown import with_creates
+from tests.examples import examples
 from tests.reviews import review
 from tests.server_model import HOST, NONCE, SALT, Server, bundle, config_map, execute, layer, observe, plan, wanted
 
@@ -70,7 +71,7 @@ def quiet(todo: Plan) -> bool:
     return all(change.action == "unchanged" for change in todo.changes)
 
 
-@settings(max_examples=30)
+@examples(12)
 @given(st.lists(st.tuples(OBJECTS, OBJECTS, OBJECTS), min_size=1, max_size=4))
 def test_after_a_plan_is_applied_nothing_is_left_to_do(commits: list[tuple[list[Any], list[Any], list[Any]]]) -> None:
     server, inventory = Server(), []
@@ -92,7 +93,7 @@ def shown(todo: Plan) -> str:
     return render_text.render(review(todo), Style(detail=True, creates=True))
 
 
-@settings(max_examples=30)
+@examples(12)
 @given(OBJECTS, OBJECTS, OBJECTS, OBJECTS, st.randoms(use_true_random=False))
 def test_a_plan_does_not_depend_on_order(
     old: list[Any], base: list[Any], top: list[Any], on_host: list[Any], chance: random.Random
@@ -114,7 +115,7 @@ def test_a_plan_does_not_depend_on_order(
     assert json.dumps(render_json.render(review(again))) == json.dumps(render_json.render(review(first)))
 
 
-@settings(max_examples=30)
+@examples(12)
 @given(SECRET_VALUE, SECRET_VALUE)
 def test_secrets_appear_in_no_rendering(old: str, new: str) -> None:
     server = Server()
@@ -129,7 +130,7 @@ def test_secrets_appear_in_no_rendering(old: str, new: str) -> None:
             assert not any(spelled in text for text in texts)
 
 
-@settings(max_examples=30)
+@examples(12)
 @given(OBJECTS, OBJECTS, st.integers(20, 60))
 def test_a_plan_cannot_move_the_cursor_or_leave_the_screen(old: list[Any], new: list[Any], width: int) -> None:
     server = Server()

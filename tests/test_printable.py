@@ -105,7 +105,7 @@ def test_status_objects_are_printable(sign: str) -> None:
     found = (Condition("Ready", "False", "Degraded", sign),)
     report = Report("a", REVISION, Plan("a", REVISION, ()), (), (), found, "Degraded", held)
     statuses.cluster(view.cluster(report, None, source="platform", file=sign, extra={}, now=1.0))
-    assert statuses.settle(10.0)
+    assert statuses.settle(60.0)
     statuses.close()
     for kind in ("Source", "NestedCluster"):
         (item,), _ = client.list("nidus.dev", kind, namespace="default")

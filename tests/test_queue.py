@@ -82,7 +82,7 @@ def test_closing_lets_nobody_wait() -> None:
     waiting = threading.Thread(target=lambda: found.append(queue.take(30.0)))
     waiting.start()
     queue.close()
-    waiting.join(5.0)
+    waiting.join(60.0)
     assert found == [None] and queue.closed
     queue.add("a")
     assert queue.take(0.0) is None
@@ -191,7 +191,7 @@ def test_somebody_who_waits_for_a_key_learns_that_others_are_held() -> None:
     waiting = threading.Thread(target=lambda: found.append(queue.take(30.0)))
     waiting.start()
     held.add("hung")
-    waiting.join(10.0)
+    waiting.join(60.0)
     assert found == ["alive"]
 
 

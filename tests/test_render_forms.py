@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -31,6 +31,7 @@ from reconciler.model import (
 )
 from reconciler.plan import render_json, render_markdown, render_text, shown, summary
 from reconciler.plan.lines import SYMBOLS, Style
+from tests.examples import examples
 from tests.reviews import AT, review
 
 REVISION = Revision("main", "4f2a1c9" * 5 + "abcde")
@@ -117,7 +118,7 @@ def outside(markdown: str) -> _Outside:
     return found
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(REVIEW)
 def test_text_markdown_and_json_agree(given_: Review) -> None:
     text = render_text.render(given_, Style(detail=True))
@@ -138,13 +139,13 @@ def test_text_markdown_and_json_agree(given_: Review) -> None:
         assert sums[action] == sum(line[:4] == f"{symbol:<3} " for line in markdown.splitlines())
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(REVIEW)
 def test_json_is_what_the_schema_says(given_: Review) -> None:
     jsonschema.validate(render_json.render(given_), schemas.load("Plan"))
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(REVIEW)
 def test_nothing_leaves_its_place_in_markdown(given_: Review) -> None:
     found = outside(render_markdown.render(given_, Style(creates=True)))
@@ -153,7 +154,7 @@ def test_nothing_leaves_its_place_in_markdown(given_: Review) -> None:
     assert re.fullmatch(r"[a-z0-9,\s]*", found.text), found.text
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(REVIEW, st.integers(20, 100))
 def test_nothing_controls_the_terminal_or_leaves_it(given_: Review, width: int) -> None:
     text = render_text.render(given_, Style(creates=True, width=width))

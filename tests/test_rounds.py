@@ -24,7 +24,7 @@ def test_many_calls_are_one_round() -> None:
     for _ in range(400):
         made.ask()
     made.start()
-    assert done.wait(5)
+    assert done.wait(60)
     stop.set()
     assert made.end(5)
     assert len(rounds) == 1
@@ -39,17 +39,17 @@ def test_a_call_during_a_round_is_one_more() -> None:
         if len(rounds) == 2:
             again.set()
         begun.set()
-        assert go.wait(5)
+        assert go.wait(60)
 
     made = Rounds("test", work, stop, every=None)
     made.start()
     made.ask()
-    assert begun.wait(5)
+    assert begun.wait(60)
     assert made.silent() > 0
     for _ in range(10):
         made.ask()
     go.set()
-    assert again.wait(5)
+    assert again.wait(60)
     stop.set()
     assert made.end(5)
     assert len(rounds) == 2
@@ -68,7 +68,7 @@ def test_a_round_that_failed_is_done_again_by_itself(error: Exception, capsys: p
     made = Rounds("test", work, stop, every=None, first=0.01)
     made.start()
     made.ask()
-    assert done.wait(5)
+    assert done.wait(60)
     stop.set()
     assert made.end(5)
     told = capsys.readouterr().err

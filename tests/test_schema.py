@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import schemas
 from reconciler.model import ClusterProfile, ControllerConfig, NestedCluster
 from reconciler.spec import explain, schema
 from reconciler.spec.codes import Code
+from tests.examples import examples
 
 CLUSTER: dict[str, Any] = {
     "apiVersion": "nidus.dev/v1alpha1",
@@ -234,7 +235,7 @@ def pointers(node: Any, path: str = "") -> list[str]:
     return found
 
 
-@settings(max_examples=150)
+@examples(40)
 @given(st.sampled_from(schemas.KINDS), st.data())
 def test_both_engines_agree(kind: str, data: st.DataObject) -> None:
     """The verdict of jsonschema-rs is that of jsonschema, and what passes both is what the model takes (V2)."""

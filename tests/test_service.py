@@ -140,7 +140,7 @@ class House:
             service.interrupt()
             service.stop()
         for thread in self.threads:
-            thread.join(10)
+            thread.join(60)
 
     def holder(self) -> str:
         lease = self.server.get("coordination.k8s.io", "Lease", NAMESPACE, "nidus") or {}
@@ -149,7 +149,7 @@ class House:
 
 def get(service: Service, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{service.internal_port}{path}", timeout=5) as found:
+        with urllib.request.urlopen(f"http://127.0.0.1:{service.internal_port}{path}", timeout=60) as found:
             return found.status, found.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -231,7 +231,7 @@ def test_a_stop_during_a_sync_ends_git_and_gives_the_lease_back(house: House) ->
     assert until(lambda: source.silent() > 0 and bool(gits(house.folder)))
     stopping = threading.Thread(target=service.stop)
     stopping.start()
-    stopping.join(10)
+    stopping.join(60)
     left, holder = gits(house.folder), house.holder()
     for git in left:
         os.kill(git, 9)  # else this test would wait for it at its end
@@ -255,7 +255,7 @@ def test_a_source_whose_fetch_hangs_keeps_no_other_from_reading(house: House) ->
     found: list[dict[str, bytes]] = []
     reading = threading.Thread(target=lambda: found.append(service.sources.read("platform", [oid])), daemon=True)
     reading.start()
-    reading.join(10)
+    reading.join(60)
     assert source.silent() > 0
     assert found == [{oid: PLAIN["README.md"].encode()}]
 
@@ -488,6 +488,6 @@ def test_the_dashboard_has_a_listener_of_its_own(house: "House") -> None:
     )
     service = house.service(server=wanted)
     house.start(service).join(20)
-    with urllib.request.urlopen(f"http://127.0.0.1:{service.ports['dashboard']}/", timeout=5) as found:
+    with urllib.request.urlopen(f"http://127.0.0.1:{service.ports['dashboard']}/", timeout=60) as found:
         assert b"<h1>Clusters</h1>" in found.read() and "default-src 'none'" in found.headers["Content-Security-Policy"]
     assert "dashboard" not in house.service("two").ports

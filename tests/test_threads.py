@@ -25,7 +25,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.ExceptHook
 
 
 def joined(thread: threading.Thread) -> None:
-    thread.join(20.0)
+    thread.join(60.0)
     assert not thread.is_alive()
 
 
@@ -100,7 +100,7 @@ def test_a_bug_in_a_listeners_loop_is_logged_and_it_goes_on(caplog: pytest.LogCa
     thread = threading.Thread(target=listener.run)
     thread.start()
     try:
-        with socket.create_connection(port.getsockname(), timeout=20.0) as client:
+        with socket.create_connection(port.getsockname(), timeout=60.0) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert client.recv(12) == b"HTTP/1.1 404"
     finally:

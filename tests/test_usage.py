@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import Prices
@@ -19,6 +19,7 @@ from reconciler.usage import days, focus, items, report, uses
 from reconciler.usage.days import Account, Charged, Day
 from reconciler.usage.meter import DAY, OTHERS, OWNERS, Measured, Meter, Moment
 from reconciler.usage.uses import Use
+from tests.examples import examples
 
 HOUR = items.HOUR
 GI = 1 << 30
@@ -361,7 +362,7 @@ FURTHER = {
 }  # fmt: skip
 
 
-@settings(max_examples=15)
+@examples(8)
 @given(st.lists(Days, max_size=4, unique_by=lambda one: one.day))
 def test_rows_of_focus_follow_the_rules_of_their_columns(found: list[Day]) -> None:
     assert {*focus.COLUMNS} == {*MANDATORY, *FURTHER}

@@ -38,7 +38,7 @@ def configured(folder: Path, provider: str = "generic") -> WebhookConfig:
 def deliver(port: int, told: Delivery = MAIN, provider: str = "generic", **headers: str) -> int:
     """The status code of the answer; 0 where none came."""
     head, body = FORGES[provider].compose(told)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("POST", "/webhook/platform", body, head | FORGES[provider].sign(body, SECRET, 0.0) | headers)
         return connection.getresponse().status
@@ -151,7 +151,7 @@ def test_two_deliveries_that_differ_in_what_is_ignored_do_the_same(house: House,
             **FORGES["github"].sign(data, SECRET, 0.0),
         }
         before, known = syncs(service), service.reporter.generation("platform")
-        connection = http.client.HTTPConnection("127.0.0.1", service.ports["webhook"], timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", service.ports["webhook"], timeout=60)
         connection.request("POST", "/webhook/platform", data, head)
         answer = connection.getresponse()
         text = answer.read()
@@ -193,7 +193,7 @@ def test_nothing_of_a_stranger_is_in_the_log_of_the_process(
     service = house.leads(webhook=configured(tmp_path))
     capsys.readouterr()
     for number in range(30):
-        connection = http.client.HTTPConnection("127.0.0.1", service.ports["webhook"], timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", service.ports["webhook"], timeout=60)
         head = {"X-Nidus-Signature": f"STRANGER-{number}", "User-Agent": "STRANGER", "X-Forwarded-For": "STRANGER"}
         connection.request("POST", f"/webhook/{'platform' if number % 2 else 'STRANGER'}?STRANGER", b"STRANGER", head)
         assert connection.getresponse().status in (401, 404, 429)
@@ -209,7 +209,7 @@ def test_nothing_of_a_stranger_is_in_the_log_of_the_process(
 def _connected(port: int) -> Iterator[Any]:
     import socket
 
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         yield sock
 
 
@@ -282,7 +282,7 @@ def replica(house: House, folder: Path) -> Iterator[Replica]:
         yield Replica(process, ours.recv())
     finally:
         process.kill()
-        process.join(20)
+        process.join(60)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_a_kill_anywhere_loses_no_accepted_delivery(
             if failure is None or call.verb != "apply" or call.kind != "Source" or call.subresource:
                 return None
             os.kill(other.process.pid, signal.SIGKILL)
-            other.process.join(20)
+            other.process.join(60)
             return failure
 
         house.server.choosers.append(kill)

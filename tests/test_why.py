@@ -45,7 +45,7 @@ def pushed(fleet: Fleet, *packs: Mapping[str, Any], **spec: Any) -> None:
 
 def told(fleet: Fleet, form: str = "tree") -> str:
     """What `nidus why a` prints; ages differ from run to run."""
-    assert fleet.reporter.statuses.settle(10.0)
+    assert fleet.reporter.statuses.settle(60.0)
     text = why.text(client(fleet.host), HOME, "a", form)
     return re.sub(r"\b\d+[smhd]\b", "AGE", text)
 
@@ -140,7 +140,7 @@ def test_layers_are_shown_while_suspended_as_they_were(fleet: Fleet) -> None:
 def ended(
     fleet: Fleet, capsys: pytest.CaptureFixture[str], word: str = "Ready", timeout: float = 1.0
 ) -> tuple[int, str]:
-    assert fleet.reporter.statuses.settle(10.0)
+    assert fleet.reporter.statuses.settle(60.0)
     code = wait.follow(client(fleet.host), HOME, ["a"], timeout, word)
     return code, re.sub(r"\b\d+[smhd]\b", "AGE", capsys.readouterr().out).splitlines()[-1]
 
@@ -170,7 +170,7 @@ def test_a_wait_outlives_a_server_that_does_not_answer(
 ) -> None:
     monkeypatch.setattr(seen, "PAUSE", 0.0)
     pushed(fleet, pack("base", config_map("one")))
-    assert fleet.reporter.statuses.settle(10.0)
+    assert fleet.reporter.statuses.settle(60.0)
     fleet.host.fail(answer(503), on("list", kind="NestedCluster"))
     assert wait.follow(client(fleet.host), HOME, ["a"], 600.0) == 0
     out, err = capsys.readouterr()
@@ -203,7 +203,7 @@ def source(host: Server, generation: int, revision: str, *changing: str, error: 
 
 def synced(fleet: Fleet, capsys: pytest.CaptureFixture[str], timeout: float = 0.2) -> tuple[int, str]:
     """What `nidus sync --wait` says once it asked for generation 7."""
-    assert fleet.reporter.statuses.settle(10.0)
+    assert fleet.reporter.statuses.settle(60.0)
     args = argparse.Namespace(namespace=HOME, name="", timeout=timeout)
     code = sync._followed(client(fleet.host), args, {"platform": 7})
     return code, re.sub(r"\b\d+[smhd]\b", "AGE", capsys.readouterr().out).strip()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def until(check: Callable[[], bool], seconds: float = 10.0) -> bool:
+def until(check: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether `check` becomes true in time."""
     ends = time.monotonic() + seconds
     while not check():
@@ -14,6 +14,6 @@ def until(check: Callable[[], bool], seconds: float = 10.0) -> bool:
     return True
 
 
-def eventually(check: Callable[[], bool], seconds: float = 20.0) -> None:
+def eventually(check: Callable[[], bool], seconds: float = 60.0) -> None:
     """Fails where `check` does not become true in time."""
     assert until(check, seconds), "not in time"

@@ -59,7 +59,7 @@ class Registry:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def _answers(self) -> bool:
         try:
@@ -75,7 +75,7 @@ class Registry:
 
     def _send(self, method: str, address: str, data: bytes, kind: str = "application/octet-stream") -> str:
         asked = urllib.request.Request(address, data, {"Content-Type": kind, **self._headers}, method=method)
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return str(answer.headers.get("Location", ""))
 
 

@@ -89,7 +89,7 @@ class Site:
         self.over.set()
         self._http.shutdown()
         self._http.server_close()
-        self._thread.join(5.0)
+        self._thread.join(60.0)
 
 
 class _Http(ThreadingHTTPServer):

@@ -53,7 +53,7 @@ def test_everybody_who_waits_is_woken_when_it_is_there(desk: Desk, sites: Sites,
     site = sites()
     content, remote = desk.open(allowed(site)), url(site.put("/m.yaml", BODY))
     assert told(content, remote).startswith(f"fetching {site.url}/m.yaml")
-    assert desk.woken.get(timeout=5.0) == "a"
+    assert desk.woken.get(timeout=60.0) == "a"
     assert content.read([remote.oid], "b") == {remote.oid: BODY}
     assert site.paths() == ["/m.yaml"]
 
@@ -67,7 +67,7 @@ def test_a_server_that_never_answers_holds_nobody_else_up(desk: Desk, sites: Sit
         told(content, one)
     remote = url(site.put("/m.yaml", BODY))
     told(content, remote, "b")
-    assert desk.woken.get(timeout=5.0) == "b"
+    assert desk.woken.get(timeout=60.0) == "b"
     assert content.read([remote.oid], "b")[remote.oid] == BODY
     assert told(content, lost[0]) == f"fetching {dead.url}/0"
     assert len(dead.asked) <= 1  # one request at a time for a host
@@ -82,7 +82,7 @@ def test_many_addresses_of_one_cluster_hold_no_other_up(desk: Desk, sites: Sites
     assert until(lambda: len(site.asked) == 1)
     told(content, url(site.put("/m.yaml", BODY)), "other")
     gate.set()
-    while desk.woken.get(timeout=5.0) != "other":
+    while desk.woken.get(timeout=60.0) != "other":
         pass
     assert site.paths().index("/m.yaml") == 1
 
@@ -98,7 +98,7 @@ def test_what_another_process_fetches_is_no_failure(desk: Desk, sites: Sites, al
         assert until(lambda: one.due > one.wanted)
         assert told(content, remote) == f"fetching {site.url}/m.yaml"
         assert one.attempts == 0
-    assert desk.woken.get(timeout=5.0) == "a"
+    assert desk.woken.get(timeout=60.0) == "a"
     assert content.read([remote.oid], "a") == {remote.oid: BODY}
 
 
@@ -112,16 +112,16 @@ def test_one_source_of_several_cannot_fill_the_store(desk: Desk, sites: Sites, a
     for one in remotes[:6]:
         content.used([one.oid], "greedy")
         told(content, one, "a")
-        assert desk.woken.get(timeout=5.0) == "a"
+        assert desk.woken.get(timeout=60.0) == "a"
     assert "its source uses 0 MiB of the content store, which is its share" in told(content, remotes[5], "a")
     assert [means.store.has(one.digest) for one in remotes[:6]] == [True] * 5 + [False]
     content.used([remotes[6].oid], "other")
     told(content, remotes[6], "b")
-    assert desk.woken.get(timeout=5.0) == "b"
+    assert desk.woken.get(timeout=60.0) == "b"
     assert content.read([remotes[6].oid], "b") == {remotes[6].oid: bodies[6]}
     content.used([remotes[5].oid], "other")  # who names it as well has room
     content.govern(means)
-    assert desk.woken.get(timeout=5.0) == "a"
+    assert desk.woken.get(timeout=60.0) == "a"
     assert content.read([remotes[5].oid], "a") == {remotes[5].oid: bodies[5]}
 
 
@@ -129,10 +129,10 @@ def test_what_fails_is_told_and_tried_again(desk: Desk, sites: Sites, allowed: A
     site = sites()
     content, remote = desk.open(allowed(site)), url(site.put("/m.yaml", status=503))
     told(content, remote)
-    assert desk.woken.get(timeout=5.0) == "a"
+    assert desk.woken.get(timeout=60.0) == "a"
     assert "the last attempt failed" in told(content, remote) and "(503)" in told(content, remote)
     site.put("/m.yaml", BODY)
-    assert desk.woken.get(timeout=5.0) == "a"
+    assert desk.woken.get(timeout=60.0) == "a"
     assert content.read([remote.oid], "a")[remote.oid] == BODY
 
 
@@ -140,12 +140,12 @@ def test_what_is_refused_stalls_and_goes_on_when_it_is_mended(desk: Desk, sites:
     site = sites()
     content, remote = desk.open(allowed(site)), url(site.put("/m.yaml", b"changed"))
     told(content, remote)
-    assert desk.woken.get(timeout=5.0) == "a"
+    assert desk.woken.get(timeout=60.0) == "a"
     with pytest.raises(Stalled, match="and not sha256") as refused:
         content.read([remote.oid], "a")
     assert refused.value.reason == "ContentRefused"
     site.put("/m.yaml", BODY)
-    assert desk.woken.get(timeout=5.0) == "a"
+    assert desk.woken.get(timeout=60.0) == "a"
     assert content.read([remote.oid], "a")[remote.oid] == BODY
 
 
@@ -157,11 +157,11 @@ def test_a_bug_is_its_own_contents_failure(
     content, remote = desk.open(means), url(site.put("/m.yaml", BODY))
     monkeypatch.setattr(type(means.store), "keep", lambda *_: 1 / 0)
     told(content, remote)
-    assert desk.woken.get(timeout=5.0) == "a"
+    assert desk.woken.get(timeout=60.0) == "a"
     assert "a bug of ours" in told(content, remote) and "ZeroDivision" not in told(content, remote)
     assert "division by zero" in desk.bugs[0]
     monkeypatch.undo()
-    assert desk.woken.get(timeout=5.0) == "a"
+    assert desk.woken.get(timeout=60.0) == "a"
 
 
 def test_what_is_stored_goes_on_while_its_server_is_down(desk: Desk, sites: Sites, allowed: Allowed) -> None:

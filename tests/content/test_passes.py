@@ -35,7 +35,7 @@ class Desk:
 
     def heard(self) -> None:
         """One wake comes, and is worked on."""
-        self.fleet.queue.add(self.woken.get(timeout=5.0))
+        self.fleet.queue.add(self.woken.get(timeout=60.0))
         self.fleet.run()
 
 

@@ -21,7 +21,7 @@ class Forward:
         self._socket = websocket.create_connection(
             f"{access.server.replace('https', 'wss')}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}",
             subprotocols=[PROTOCOL],
-            timeout=10,
+            timeout=60,
             sslopt={"ca_certs": str(access.ca), "certfile": str(access.certificate), "keyfile": str(access.key)},
         )
         for channel in (DATA, ERROR):

@@ -100,7 +100,7 @@ def test_validating_admission_policy_refuses(kubectl: Kubectl, namespace: str) -
             return "that name is taken" in str(error)
 
     try:
-        assert until(tried, 20)
+        assert until(tried, 60)
     finally:
         kubectl("delete", f"validatingadmissionpolicy/{namespace}", f"validatingadmissionpolicybinding/{namespace}")
 
@@ -134,7 +134,7 @@ def aggregated(host: Host) -> dict[str, object]:
     context.load_cert_chain(host.pki / "admin.crt", host.pki / "admin.key")
     kinds = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
     asked = urllib.request.Request(f"{host.server}/apis", headers={"Accept": kinds})
-    with urllib.request.urlopen(asked, context=context, timeout=10) as answer:
+    with urllib.request.urlopen(asked, context=context, timeout=60) as answer:
         body: dict[str, object] = json.load(answer)
     return body
 

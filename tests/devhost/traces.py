@@ -36,7 +36,7 @@ def mounts(folder: Path) -> list[str]:
     return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(folder) in line]
 
 
-def until(is_true: Callable[[], bool], seconds: float = 10.0) -> bool:
+def until(is_true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait for `is_true`; return whether it came."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

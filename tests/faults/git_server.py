@@ -51,7 +51,7 @@ class GitServer:
         self.quiet.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 class _Handler(BaseHTTPRequestHandler):

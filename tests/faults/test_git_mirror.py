@@ -184,7 +184,7 @@ def test_killed_reader_is_started_again(place: Place) -> None:
     process = mirror._reader._process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     oid = tree.files["clusters/1.yaml"]
     assert mirror.read([oid])[oid].startswith(b"name: c1")
 
@@ -202,7 +202,7 @@ def test_kill_at_any_moment_of_a_fetch_leaves_a_mirror_that_works(place: Place) 
         )  # fmt: skip
         threading.Event().wait(delay / 100)
         os.killpg(fetching.pid, signal.SIGKILL)
-        fetching.wait(10)
+        fetching.wait(60)
         mirror = place.open()
         assert mirror.fetch().commit == expected
         assert len(whole(mirror, expected)) == 100

@@ -102,7 +102,7 @@ def test_a_deletion_that_no_watch_told(lab: Lab) -> None:
     def lose_it() -> None:
         with lab.proxy.swallowed(is_deletion(quota, where)) as lost:
             lab.admin.delete("v1", "ResourceQuota", quota, where)
-            assert lost.over.wait(20)
+            assert lost.over.wait(60)
 
     def stands() -> bool:
         return lab.admin.get("v1", "ResourceQuota", quota, where) is not None

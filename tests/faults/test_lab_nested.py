@@ -1,7 +1,6 @@
 """Nested API servers that hang, answer rubbish or refuse what is inside, on the running product (faults-found.md 3, 4, 12)."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -31,28 +30,42 @@ RUBBISH: dict[str, bytes] = {
     "metadata a list": b'{"kind":"ConfigMap","apiVersion":"v1","metadata":[]}',
     "no uid": b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"greeting","resourceVersion":"1"}}',
     "no UTF-8": b'{"kind":"\xff\xfe"}',
+    "null": b"null",
+    "another object": b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"other","namespace":"kube-system",'
+    b'"uid":"u","resourceVersion":"1"}}',
+    "a Status that says Failure": b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","code":403}',
 }
+WRITTEN: dict[str, bytes] = {
+    "an apply answered with an empty object": b"{}",
+    "an apply answered without a uid": RUBBISH["no uid"],
+}
+"""What only a write meets: lists and dry-runs before it are answered well."""
 
 
 def asks_of_objects(one: Request) -> bool:
     return "/configmaps" in one.path or "/namespaces" in one.path
 
 
+def writes_objects(one: Request) -> bool:
+    return one.method == "PATCH" and asks_of_objects(one) and "dryRun" not in one.query
+
+
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_rubbish_from_a_nested_server(lab: Lab) -> None:
-    """Lab 3: whatever it answers is its own cluster's failure: the process lives, the other is applied, nothing is deleted inside."""
+    """Lab 3: 18 kinds, each its own cluster's failure: the process lives, the other is applied, nothing is deleted inside."""
     hurt, fine = standing(lab, "a", "b")
     assert lab.controller
+    kinds = [(asks_of_objects, *one) for one in RUBBISH.items()] + [(writes_objects, *one) for one in WRITTEN.items()]
     with lab.nested(hurt) as nested:
-        for number, (what, body) in enumerate(RUBBISH.items()):
-            with nested.fault(asks_of_objects, rewrites(lambda _, body=body: body)) as fault:
+        for number, (asks, what, body) in enumerate(kinds):
+            with nested.fault(asks, rewrites(lambda _, body=body: body)) as fault:
                 commit = change(lab, f"rubbish {number}", "a", "b")
                 lab.until(f"{what} was answered", lambda fault=fault: fault.hits)
                 lab.until(f"the other is applied beside {what}", lambda commit=commit: lab.applied(fine, commit))
                 assert lab.lives, what
         lab.heal("3: rubbish is over", lambda: lab.applied(hurt, commit) and lab.word(hurt) == "Ready", SOON)
-        assert greeting(lab, hurt) == f"rubbish {len(RUBBISH) - 1}"
+        assert greeting(lab, hurt) == f"rubbish {len(kinds) - 1}"
         inside = [one for one in nested_deletes(lab, hurt) if one]
     assert "Bug" not in {line["event"] for line in lab.controller.lines()}
     assert inside == [] and deletes(lab) == []
@@ -93,7 +106,7 @@ def test_what_inside_refused_is_looked_at_again(lab: Lab) -> None:
     lab.until("the webhook refuses", lambda: refuses(lab, name))
     commit = change(lab, "two")
     lab.until("it is told", lambda: lab.word(name) not in ("Ready", "") and commit in str(lab.status(name)))
-    time.sleep(5)  # some failures, so that the pauses have grown
+    lab.until("some passes failed, so that the pauses have grown", lambda: failures(lab) > 3)
     inside.delete(hook["apiVersion"], hook["kind"], hook["metadata"]["name"])
     lab.heal("12: dead webhook removed", lambda: lab.applied(name, commit) and lab.word(name) == "Ready")
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full", "namespace": space}}
@@ -105,6 +118,13 @@ def test_what_inside_refused_is_looked_at_again(lab: Lab) -> None:
     lab.until("it is told", lambda: "quota" in json.dumps(lab.status(name)))
     inside.apply({**quota, "spec": {"hard": {"count/configmaps": "50"}}})
     lab.heal("12: full quota raised", lambda: lab.applied(name, commit) and lab.word(name) == "Ready")
+
+
+def failures(lab: Lab) -> float:
+    """Changes that failed since the controller started."""
+    assert lab.controller
+    lines = lab.controller.get("/metrics").splitlines()
+    return sum(float(one.split()[-1]) for one in lines if one.startswith('nidus_changes_total{outcome="failed"}'))
 
 
 def dead_webhook(name: str, space: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Forge:
         self.over.set()
         self._http.shutdown()
         self._http.server_close()
-        self._thread.join(5.0)
+        self._thread.join(60.0)
 
     def fail(self, status: int, **more: Any) -> Failure:
         self.failures.append(Failure(status, **more))

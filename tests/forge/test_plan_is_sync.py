@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from reconciler.model import ObjectRef, Review, Target
 from tests.documents import cluster, config_map, crd, pack, profile
+from tests.examples import examples
 from tests.forge.scene import Scene
 from tests.histories.steps import ZONE
 from tests.histories.story import KINDS
@@ -32,8 +32,7 @@ SEEN = {"create": "create", "configure": "configure", "adopt": "configure", "del
 """An action of a plan, and what is to be seen of it afterwards."""
 ALL = (*KINDS, ("", "ResourceQuota"))
 NAMES = ("one", "two", "three", "four", "five")
-FEW = settings(max_examples=8)
-MANY = settings(max_examples=30)
+FEW = examples(5)
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,9 @@ def unborn(review: Review) -> set[str]:
     return {one.cluster for one in review.clusters if one.later}
 
 
-def the_same(before: Repo, after: Repo, hands: Hands) -> None:
+@FEW
+@given(REPOS, REPOS, HANDS)
+def test_a_plan_is_what_the_sync_does(before: Repo, after: Repo, hands: Hands) -> None:
     with merged(before, after, early=hands) as (scene, review, _):
         stood = world(scene.fleet)
         synced(scene)
@@ -203,19 +204,7 @@ def the_same(before: Repo, after: Repo, hands: Hands) -> None:
 
 @FEW
 @given(REPOS, REPOS, HANDS)
-def test_a_plan_is_what_the_sync_does(before: Repo, after: Repo, hands: Hands) -> None:
-    the_same(before, after, hands)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-@MANY
-@given(REPOS, REPOS, HANDS)
-def test_many_times_a_plan_is_what_the_sync_does(before: Repo, after: Repo, hands: Hands) -> None:
-    the_same(before, after, hands)
-
-
-def nothing_unseen(before: Repo, after: Repo, hands: Hands) -> None:
+def test_what_moved_after_the_plan_is_never_destroyed_unseen(before: Repo, after: Repo, hands: Hands) -> None:
     with merged(before, after, late=hands) as (scene, review, foreign):
         stood = world(scene.fleet)
         synced(scene)
@@ -224,19 +213,3 @@ def nothing_unseen(before: Repo, after: Repo, hands: Hands) -> None:
         taken = {one for _, one in did if one in foreign}
         assert taken <= {one for _, one in planned(review, ("adopt",))}
         event("held" if any(one.held for one in scene.fleet.reporter.clusters.values()) else "all went on")
-
-
-@FEW
-@given(REPOS, REPOS, HANDS)
-def test_what_moved_after_the_plan_is_never_destroyed_unseen(before: Repo, after: Repo, hands: Hands) -> None:
-    nothing_unseen(before, after, hands)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-@MANY
-@given(REPOS, REPOS, HANDS)
-def test_many_times_what_moved_after_the_plan_is_never_destroyed_unseen(
-    before: Repo, after: Repo, hands: Hands
-) -> None:
-    nothing_unseen(before, after, hands)

@@ -38,7 +38,7 @@ def test_the_api_server_goes_and_comes_back(lone_field: Field) -> None:
     host = field.account.hosted.host
     faults.kill(host, faults.SERVER)
     assert deliver(field, field.stage.webhook) == 503
-    assert controller.process.wait(20) == 70
+    assert controller.process.wait(60) == 70
     field.controller = controller = start_only(field)
     field.until("the successor stores no mark either", lambda: deliver(field, field.stage.webhook) == 503)
     one_cluster(field, text="two")

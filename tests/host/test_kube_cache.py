@@ -51,7 +51,7 @@ def following(client: Client, account: Account) -> Iterator[tuple[Cache, Changes
         cache.stop()
 
 
-def until(changes: Changes, name: str, deleted: bool = False, seconds: float = 20.0) -> Seen:
+def until(changes: Changes, name: str, deleted: bool = False, seconds: float = 60.0) -> Seen:
     """The next change of `name`."""
     ends = time.monotonic() + seconds
     while True:
@@ -60,7 +60,7 @@ def until(changes: Changes, name: str, deleted: bool = False, seconds: float = 2
             return seen
 
 
-def eventually(check: Callable[[], bool], seconds: float = 20.0) -> bool:
+def eventually(check: Callable[[], bool], seconds: float = 60.0) -> bool:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         if check():

@@ -195,11 +195,11 @@ def test_a_watch_wakes_until_it_is_stopped(reach: Targets, monkeypatch: pytest.M
         TARGET, NAMESPACE, [("", "ConfigMap")], lambda: woken.put(time.monotonic()), labels="waits=yes"
     )
     assert stop is not None
-    woken.get(timeout=10)
+    woken.get(timeout=60)
     meta = {"name": "watched", "namespace": "default", "labels": {"waits": "yes"}}
     inside.apply({**CONFIG, "metadata": meta}, force=True)
-    first = woken.get(timeout=10)
-    while woken.get(timeout=10) < first + 1.5:  # only one opened again can wake so late
+    first = woken.get(timeout=60)
+    while woken.get(timeout=60) < first + 1.5:  # only one opened again can wake so late
         pass
     stop()
     _soon(lambda: not _threads(str(TARGET)))

@@ -95,7 +95,7 @@ def test_only_the_leader_writes_and_another_takes_over(shared_field: Field) -> N
         field.until("the standby leads", standby.leads, 30)
         since = field.account.audit.now()
         leader.process.send_signal(signal.SIGCONT)
-        assert leader.process.wait(10) == 70
+        assert leader.process.wait(60) == 70
         one_cluster(field, text="two")
         commit = field.push("after the change of hands")  # its hook finds nobody: the dead leader's webhook
         assert deliver(field, standby.stage.webhook) == 202
@@ -108,7 +108,7 @@ def test_only_the_leader_writes_and_another_takes_over(shared_field: Field) -> N
 
 
 def answers(controller: stage.Controller, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", controller.stage.internal, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", controller.stage.internal, timeout=60)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -125,7 +125,7 @@ def deliver(field: Field, port: int, ref: str = "refs/heads/main") -> int:
     key = (field.stage.folder / "webhook-secret").read_bytes().strip()
     signature = "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()
     headers = {"Content-Type": "application/json", "X-GitHub-Event": "push", "X-Hub-Signature-256": signature}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("POST", "/webhook/platform", body, headers)
         return connection.getresponse().status

@@ -128,7 +128,7 @@ def may(client: Client, namespace: str, group: str, resource: str, verb: str, na
     return bool(client.request("POST", path, body)["status"]["allowed"])
 
 
-def wait_until(holds: Any, seconds: float = 10.0) -> None:
+def wait_until(holds: Any, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "the API server did not take the binding over in time"

@@ -45,9 +45,9 @@ def test_suspended_by_a_request(shared_field: Field) -> None:
 def test_a_suspension_ends_by_itself(shared_field: Field) -> None:
     field = shared_field
     name, _ = standing(field, "kept")
-    nidus(field, "suspend", name, "--for", "6s")
-    field.wait(name, "Suspended", 5)
-    field.wait(name, "Ready", 20)
+    nidus(field, "suspend", name, "--for", "15s")
+    field.wait(name, "Suspended")
+    field.wait(name, "Ready")
 
 
 @pytest.mark.long

@@ -28,7 +28,7 @@ class Front:
         self._server.close()
         self._http.shutdown()
         self._http.server_close()
-        self._thread.join(5.0)
+        self._thread.join(60.0)
 
     def __enter__(self) -> "Front":
         return self

@@ -29,7 +29,7 @@ def port() -> Iterator[int]:
 
 
 def post(port: int, body: bytes, path: str = "/webhook/n") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     signature = "sha256=" + hmac.new(SECRET, body, hashlib.sha256).hexdigest()
     connection.request("POST", path, body, {"X-Nidus-Signature": signature})
     response = connection.getresponse()
@@ -56,7 +56,7 @@ def test_too_large_is_413(port: int) -> None:
 def test_garbage_does_not_stop_the_next_delivery(port: int, request_bytes: bytes) -> None:
     answer = b""
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as sender,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as sender,
         contextlib.suppress(ConnectionResetError, BrokenPipeError),  # closed before it read all: what it may do
     ):
         sender.sendall(request_bytes)
@@ -83,22 +83,22 @@ def test_stop_frees_the_port_and_lets_an_answer_finish() -> None:
 
     def mark(source: str, delivery: Delivery) -> int:
         entered.set()
-        return release.wait(20)
+        return release.wait(60)
 
     served = serve(create_app({"n": Route("n", "generic", lambda: (SECRET,))}, mark), "127.0.0.1:0")
     port = served.port
     answers: list[tuple[int, bytes]] = []
     sender = threading.Thread(target=lambda: answers.append(post(port, BODY)))
     sender.start()
-    assert entered.wait(20)
+    assert entered.wait(60)
     stopper = threading.Thread(target=served.stop)
     stopper.start()
     release.set()
-    stopper.join(20)
-    sender.join(20)
+    stopper.join(60)
+    sender.join(60)
     assert answers == [(202, b"accepted\n")]
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", port), timeout=60)
 
 
 def test_an_address_in_use_is_an_error(port: int) -> None:
