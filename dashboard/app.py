@@ -9,9 +9,10 @@ from flask import Flask, Response, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard.door import HEADERS, Door, refusal
+from dashboard.more import More
 from dashboard.signin import SignIn
 from dashboard.site import Site, Views
-from reconciler.errors import NidusError
+from reconciler.errors import NidusError, short
 
 FORM = 16 << 10  # bytes of a form: a token, or a reason
 
@@ -23,8 +24,10 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
     app.config["MAX_CONTENT_LENGTH"] = FORM
     app.url_map.merge_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters["short"] = short
     people = SignIn(door, clock)
     site = Site(views, people, clock)
+    more = More(site)
 
     @app.before_request
     def known() -> Response | None:
@@ -39,10 +42,10 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
             answer.headers["Cache-Control"] = "private, no-store"
         return answer
 
-    for rule, view in site.pages.items():
+    for rule, view in {**site.pages, **more.pages}.items():
         app.add_url_rule(rule, view.__name__, _signed(people, view))
     if door.access.auth != "none":
-        for rule, view in site.forms.items():
+        for rule, view in {**site.forms, **more.forms}.items():
             app.add_url_rule(rule, view.__name__, _signed(people, view), methods=["POST"])
     if door.access.auth == "kubernetes":
         app.add_url_rule("/sign-in", "sign_in", site.sign_in)

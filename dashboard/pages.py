@@ -26,6 +26,18 @@ class Row(Struct, frozen=True):
     message: str
 
 
+class Came(Struct, frozen=True):
+    """One revision of a cluster; times in seconds since the epoch, 0 where it did not come so far or that is not known."""
+
+    revision: str
+    admitted: float = 0.0
+    applied: float = 0.0
+    ready: float = 0.0
+    author: str = ""
+    subject: str = ""
+    number: int = 0
+
+
 class Choice(Struct, frozen=True):
     """What is chosen of all clusters: part of a name, a word, a source, a page from 1."""
 
@@ -108,6 +120,26 @@ def troubles(sources: Iterable[SourceView], now: float) -> Iterable[tuple[str, s
 def conditions(found: Sequence[ConditionView], now: float) -> list[tuple[ConditionView, str]]:
     """Conditions with their ages."""
     return [(one, ago(one.since, now)) for one in found]
+
+
+def history(found: Sequence[Came], now: float) -> list[tuple[str, str, str, str, str, str, str]]:
+    """Rows of a table: revision, how long ago it was admitted, what it took to be applied and Ready, change request, author, subject."""
+    return [
+        (
+            short(one.revision), age(now - one.admitted) if one.admitted else "", took(one.admitted, one.applied),
+            took(one.admitted, one.ready), f"#{one.number}" if one.number else "", one.author, one.subject,
+        )
+        for one in found
+    ]  # fmt: skip
+
+
+def took(begin: float, end: float) -> str:
+    """What something took, as 4.2 s or an age; "" where it did not end."""
+    if not end:
+        return ""
+    if not begin or end < begin:
+        return "yes"
+    return f"{end - begin:.1f} s" if end - begin < 60 else age(end - begin)
 
 
 def ago(since: str, now: float) -> str:

@@ -2,66 +2,78 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from flask import Response, abort, redirect, render_template, request
 from msgspec import Struct
 from werkzeug.wrappers import Response as Answer
 
-from dashboard import actions, pages
+from dashboard import actions, costs, graph, pages
 from dashboard.actions import ACTIONS, Action, Ask
-from dashboard.pages import Choice
+from dashboard.costs import Spent
+from dashboard.pages import Came, Choice
 from dashboard.signin import SignIn
 from reconciler.errors import NidusError, Stalled, short
 from reconciler.model import Request, UserInfo
 from reconciler.report.view import ClusterView, SourceView
 
 _Each = TypeVar("_Each")
+SHOWN: Final = 20  # revisions of a cluster; `nidus history` has them all
 LONGEST: Final = 100  # characters of a word in a question
 PLACE: Final = re.compile(r"/(?:[A-Za-z0-9._~%?=&-][A-Za-z0-9._~%?=&/-]{0,400})?", re.ASCII)
 
 
 class Views(Struct, frozen=True):
-    """What the controller knows: clusters and sources by name. `waits`: what this process waits for, "" where it does its work."""
+    """What the controller knows: clusters and sources by name. `waits`: what this process waits for, "" where it does its work. `ask`
+    stores what somebody asks for, `asked` is what stands of a cluster. `webhooks`, `changes` and `change` are those of the JSON API;
+    `history` of a cluster, newest first, and what a month cost: both are read from the API server and may raise NidusError."""
 
     clusters: Callable[[], Mapping[str, ClusterView]]
     sources: Callable[[], Mapping[str, SourceView]]
     waits: Callable[[], str]
     ask: Callable[[UserInfo, Ask], None] = lambda who, ask: None
     asked: Callable[[str], Sequence[Request]] = lambda cluster: ()
+    webhooks: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    changes: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    change: Callable[[str, int], Mapping[str, Any] | None] = lambda source, number: None
+    history: Callable[[str], Sequence[Came]] = lambda cluster: ()
+    spent: Callable[[str], Spent] = lambda month: Spent(month, {}, {})
 
 
 class Site:
     """The pages over `views`. Each takes who reads it."""
 
     def __init__(self, views: Views, people: SignIn, clock: Callable[[], float]) -> None:
-        self._views, self._people, self._clock = views, people, clock
+        self.views, self._people, self.clock = views, people, clock
         self.pages: Mapping[str, Callable[..., Answer]] = {"/": self.overview, "/clusters/<name>": self.cluster}
         self.forms: Mapping[str, Callable[..., Answer]] = {"/clusters/<name>/<verb>": self.act}
 
     def overview(self, who: UserInfo) -> Answer:
-        found = pages.overview(self._clusters(who), self._sources(who), _choice(), self._clock())
-        return self._page(who, "overview.html", found=found)
+        found = pages.overview(self._clusters(who), self.sources(who), _choice(), self.clock())
+        return self.page(who, "overview.html", found=found)
 
     def cluster(self, who: UserInfo, name: str) -> Answer:
-        one, now = self._cluster(who, name), self._clock()
+        one, now = self._cluster(who, name), self.clock()
         ages = {layer.name: pages.ago(layer.since, now) for layer in one.layers}
         given = {"row": pages.row(one, now), "conditions": pages.conditions(one.conditions, now), "ages": ages}
         given |= {"actions": self._actions(who, one), "times": actions.TIMES, "asked": self._asked(name, now)}
+        given |= {"graph": graph.of(one.layers), "wide": (graph.WIDE, graph.HIGH)}
+        given |= self._read(name, now)
         done = ACTIONS.get(request.args.get("done", ""))
-        return self._page(who, "cluster.html", one=one, done=done, attempted=short(one.attempted), **given)
+        return self.page(who, "cluster.html", one=one, done=done, attempted=short(one.attempted), **given)
 
     def act(self, who: UserInfo, name: str, verb: str) -> Answer:
         """Ask for something of a cluster."""
-        self._proven(who)
+        self.proven(who)
         one = self._cluster(who, name)
         if verb not in ACTIONS:
             abort(404)
         if not self._people.access.may(who, verb, name):
             return self.refused(f"You have no right to {verb} nested cluster {name}.", 403)
         try:
-            self._views.ask(who, actions.made(verb, one, request.form, self._clock()))
+            self.views.ask(who, actions.made(verb, one, request.form, self.clock()))
         except Stalled as error:
             return self.refused(error.told, 409)
         return redirect(f"/clusters/{name}?done={verb}", 303)
@@ -71,7 +83,7 @@ class Site:
         return Response(render_template("refused.html", told=told, back=request.path.rpartition("/")[0]), status)
 
     def missing(self, who: UserInfo) -> Answer:
-        answer = self._page(who, "missing.html")
+        answer = self.page(who, "missing.html")
         answer.status_code = 404
         return answer
 
@@ -95,7 +107,7 @@ class Site:
 
     def leave(self, who: UserInfo) -> Answer:
         """Sign out."""
-        self._proven(who)
+        self.proven(who)
         answer = redirect("/sign-in", 303)
         self._people.leave(request, answer)
         return answer
@@ -103,10 +115,18 @@ class Site:
     # Parts
 
     def _cluster(self, who: UserInfo, name: str) -> ClusterView:
-        one = self._views.clusters().get(name)
-        if one is None or not self._people.access.seen(who, [name], "nestedclusters"):
+        one = self.views.clusters().get(name)
+        if one is None or not self.visible(who, [name]):
             abort(404)
         return one
+
+    def visible(self, who: UserInfo, names: Collection[str], kind: str = "nestedclusters") -> frozenset[str]:
+        """Which of these somebody may get."""
+        return self._people.access.seen(who, names, kind)
+
+    def may(self, who: UserInfo, verb: str, name: str = "") -> bool:
+        """Whether somebody may do this to a cluster, or to all."""
+        return self._people.access.may(who, verb, name)
 
     def _actions(self, who: UserInfo, one: ClusterView) -> Mapping[str, Action]:
         """What this reader may ask for of a cluster as it is."""
@@ -119,30 +139,43 @@ class Site:
 
     def _asked(self, name: str, now: float) -> list[tuple[Request, str, str]]:
         """What stands of a cluster: the request, how long ago it was made, and when it ends."""
-        found = [one for one in self._views.asked(name) if not one.expires or one.expires > now]
+        found = [one for one in self.views.asked(name) if not one.expires or one.expires > now]
         return [(one, pages.age(now - one.created), pages.ahead(one.expires, now)) for one in found]
 
-    def _clusters(self, who: UserInfo) -> Mapping[str, ClusterView]:
-        return self._shown(who, self._views.clusters(), "nestedclusters")
+    def _read(self, name: str, now: float) -> dict[str, Any]:
+        """What is read from the API server for a page. Where it does not answer, the page says so and shows the rest."""
+        try:
+            history = pages.history(self.views.history(name)[:SHOWN], now)
+            return {"history": history, "bills": self._bills(name, now), "unread": ""}
+        except NidusError as error:
+            return {"history": (), "bills": (), "unread": error.reason}
 
-    def _sources(self, who: UserInfo) -> Mapping[str, SourceView]:
-        return self._shown(who, self._views.sources(), "sources")
+    def _bills(self, name: str, now: float) -> tuple[costs.Bill, ...]:
+        """What a cluster cost this month."""
+        found = self.views.spent(time.strftime("%Y-%m", time.gmtime(now)))
+        return costs.bills(found, name.__eq__, now) if name in costs.clusters(found) else ()
+
+    def _clusters(self, who: UserInfo) -> Mapping[str, ClusterView]:
+        return self._shown(who, self.views.clusters(), "nestedclusters")
+
+    def sources(self, who: UserInfo) -> Mapping[str, SourceView]:
+        return self._shown(who, self.views.sources(), "sources")
 
     def _shown(self, who: UserInfo, known: Mapping[str, _Each], kind: str) -> Mapping[str, _Each]:
         """What of a kind somebody may get."""
         seen = self._people.access.seen(who, known.keys(), kind)
         return known if len(seen) == len(known) else {name: one for name, one in known.items() if name in seen}
 
-    def _proven(self, who: UserInfo) -> None:
+    def proven(self, who: UserInfo) -> None:
         """Refuse a form that is not of a page that this reader was given."""
         if not self._people.proves(request, who, request.form.get("proof", "")):
             abort(Response("This form is of an old page, or of another reader. Open the page again.\n", 403))
 
-    def _page(self, who: UserInfo, template: str, **given: Any) -> Response:
+    def page(self, who: UserInfo, template: str, **given: Any) -> Response:
         """A page with the digest of its text, so that one that did not change is not sent again."""
         signed = {"who": who.name, "leaves": self._people.access.auth == "kubernetes"}
         proof = self._people.proof(request, who) if who.name else ""
-        text = render_template(template, waits=self._views.waits(), proof=proof, **signed, **given)
+        text = render_template(template, waits=self.views.waits(), proof=proof, **signed, **given)
         answer = Response(text, mimetype="text/html")
         answer.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
         answer.make_conditional(request)

@@ -208,7 +208,7 @@ def _report(
     now: float,
 ) -> Report:
     bundle, held = assignment.bundle, _held(plan)
-    states = tuple(done.layers[layer.name] for layer in bundle.layers)
+    states = tuple(replace(done.layers[layer.name], depends_on=layer.depends_on) for layer in bundle.layers)
     ending = expiry.ending(state.record, bundle, facts.grace, now)
     found, word = conditions.compute(
         states,

@@ -8,6 +8,7 @@ from dashboard.door import Access, Door, Proxy
 from dashboard.site import Views
 from reconciler.controller import http
 from reconciler.controller.actions import Actions
+from reconciler.controller.lookups import Lookups
 from reconciler.controller.rights import Rights
 from reconciler.errors import UsageError
 from reconciler.inventory.salt import salt
@@ -26,7 +27,11 @@ def served(
         return None
     reporter = views.reporter
     actions, waits = Actions(client, config.namespace, standing), lambda: views.process().waits
-    shown = Views(reporter.clusters.copy, reporter.sources.copy, waits, actions.ask, actions.asked)
+    kept = Lookups(client, config.namespace)
+    shown = Views(
+        reporter.clusters.copy, reporter.sources.copy, waits, actions.ask, actions.asked, views.webhooks, views.changes,
+        views.change, kept.history, kept.spent,
+    )  # fmt: skip
     try:
         return serve(create_app(shown, _door(wanted, config, client)), wanted.address)
     except OSError as error:

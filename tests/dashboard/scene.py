@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flask import Flask
 
+from dashboard import costs
 from dashboard.app import create_app
 from dashboard.door import Access, Door, Proxy
+from dashboard.pages import Came
 from dashboard.site import Views
 from reconciler.controller.actions import Actions
 from reconciler.controller.rights import Rights
 from reconciler.model import Authored, Held, LayerStatus, Violation, replace
 from reconciler.report.view import ClusterView, ConditionView, PlanView, SourceView
+from reconciler.usage import days
+from reconciler.usage.days import Day
 from tests.memory.server import Server
 from tests.shell import client, installed
 from webhook.server import serve
@@ -25,8 +30,15 @@ HOSTS = frozenset({"localhost", "127.0.0.1"})
 def view(name: str, word: str = "Ready", message: str = "", **more: object) -> ClusterView:
     ready = ConditionView("Ready", "True" if word == "Ready" else "False", word, message, SINCE)
     layers = (LayerStatus("engine", "local", "Current", "", 5), LayerStatus("web", f"local/{name}", "Current", "", 2))
-    fields = {"source": "platform", "file": f"{name}.yaml", "attempted": COMMIT, "applied": COMMIT, "since": SINCE}
-    return ClusterView(name, word, conditions=(ready,), layers=layers, **{**fields, **more})  # type: ignore[arg-type]
+    fields = {
+        "layers": layers,
+        "source": "platform",
+        "file": f"{name}.yaml",
+        "attempted": COMMIT,
+        "applied": COMMIT,
+        "since": SINCE,
+    }
+    return ClusterView(name, word, conditions=(ready,), **{**fields, **more})  # type: ignore[arg-type]
 
 
 def held(name: str) -> ClusterView:
@@ -46,12 +58,33 @@ class Known:
         self.waits = ""
         self.now = NOW
         self.actions: Actions | None = None
+        self.webhooks: list[dict[str, Any]] = []
+        self.changes: list[dict[str, Any]] = []
+        self.plans: dict[tuple[str, int], dict[str, Any]] = {}
+        self.histories: dict[str, list[Came]] = {}
+        self.days: list[Day] = []
 
     def app(self, door: Door | None = None) -> Flask:
-        views = Views(lambda: self.clusters, lambda: self.sources, lambda: self.waits)
+        views = Views(
+            lambda: self.clusters,
+            lambda: self.sources,
+            lambda: self.waits,
+            webhooks=lambda: self.webhooks,
+            changes=lambda: self.changes,
+            change=lambda source, number: self.plans.get((source, number)),
+            history=lambda name: self.history(name),
+            spent=lambda month: self.spent(month),
+        )
         if self.actions is not None:
             views = replace(views, ask=self.actions.ask, asked=self.actions.asked)
         return create_app(views, door or Door(trusted), lambda: self.now)
+
+    def history(self, name: str) -> list[Came]:
+        return self.histories.get(name, [])
+
+    def spent(self, month: str) -> costs.Spent:
+        days.span(month)
+        return costs.spent(month, [one for one in self.days if days.month(one.day) == month])
 
     @contextmanager
     def served(self, door: Door | None = None) -> Iterator[str]:

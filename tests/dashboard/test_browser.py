@@ -11,6 +11,8 @@ from flask import Flask
 
 from reconciler.controller.actions import Actions
 from tests.dashboard.scene import TOKENS, Known, door, home, view
+from tests.dashboard.scenery import fill
+from tests.dashboard.test_more import PAGES
 from tests.shell import client
 from webhook.server import serve
 
@@ -73,8 +75,9 @@ def test_it_works_without_a_script(site: str, chromium: Any) -> None:
     context.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/clusters/stuck"])
-def test_axe_finds_nothing(site: str, page: Any, path: str) -> None:
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing(site: str, page: Any, known: Known, path: str) -> None:
+    fill(known)
     page.goto(site + path)
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     for scheme in ("light", "dark"):
@@ -83,8 +86,9 @@ def test_axe_finds_nothing(site: str, page: Any, path: str) -> None:
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], scheme
 
 
-@pytest.mark.parametrize("path", ["/", "/clusters/stuck"])
-def test_it_fits_a_narrow_screen(site: str, page: Any, path: str) -> None:
+@pytest.mark.parametrize("path", PAGES)
+def test_it_fits_a_narrow_screen(site: str, page: Any, known: Known, path: str) -> None:
+    fill(known)
     page.set_viewport_size({"width": 320, "height": 640})
     page.goto(site + path)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320

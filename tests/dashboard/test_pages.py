@@ -33,7 +33,7 @@ def test_what_needs_somebody_comes_first(browser: FlaskClient) -> None:
     shown = text(browser)
     first, rest = shown.split('id="all"')
     assert (
-        first.index("platform</strong>: 1 mistake, first clusters/x.yaml:3")
+        first.index("platform</a>: 1 mistake, first clusters/x.yaml:3")
         < first.index(">stuck<")
         < first.index(">broken<")
     )
