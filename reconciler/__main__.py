@@ -39,6 +39,7 @@ VERBS: dict[str, str] = {
     "rotate": "let a chart make up its passwords and certificates anew",
     "backup": "make a snapshot of one nested cluster now",
     "backups": "the snapshots of one nested cluster",
+    "restore": "put a snapshot in the place of what a nested cluster holds, once approved",
     "kubeconfig": "print a kubeconfig of one nested cluster, and serve its port-forward",
     "connect": "write a context of one nested cluster into your kubeconfig",
     "disconnect": "remove contexts that `nidus connect` wrote, and end their port-forwards",

@@ -7,7 +7,19 @@ from msgspec import Struct, field
 
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import DESTRUCTIVE, Answer, Bundle, Errand, Held, HostFacts, ObjectRef, Report, Request, Revision
+from reconciler.model import (
+    DESTRUCTIVE,
+    Answer,
+    Archive,
+    Bundle,
+    Errand,
+    Held,
+    HostFacts,
+    ObjectRef,
+    Report,
+    Request,
+    Revision,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,7 +38,7 @@ class Assignment(Struct, frozen=True):
     `state` is the record as it should be after this pass, with the inventory as it is stored; `stored` is what the
     server has (None: nothing yet). `memory` is what the last pass remembered; `held` and `invalid` come from admission;
     `epoch` rises with each new bundle; `consented` are the actions that need a consent; `answers` of errands, by the
-    snapshot they are about.
+    snapshot they are about; `archive`: what is on record of the snapshot that it is to begin with.
     """
 
     bundle: Bundle
@@ -40,6 +52,7 @@ class Assignment(Struct, frozen=True):
     epoch: int = 0
     consented: frozenset[str] = DESTRUCTIVE
     answers: Mapping[str, Answer] = field(default_factory=dict)
+    archive: Archive | None = None
 
 
 class Unresolved(Struct, frozen=True):

@@ -60,6 +60,7 @@ def compute(
     unreachable: str = "",
     asleep: str = "",
     expired: bool = False,
+    restoring: str = "",
 ) -> tuple[tuple[Condition, ...], str]:
     """Conditions Ready, Reconciling, Stalled (in this order) and the STATUS word.
 
@@ -67,13 +68,18 @@ def compute(
     none), `never_applied` that nothing of this cluster was ever applied, `unreachable` why the API server of a cluster
     that was up does not answer now ("" if it does): the state inside is not known, and Ready is Unknown. `asleep` is why
     the cluster sleeps ("" if it is awake): the layers inside wait until it wakes, which is no trouble (O4).
-    `expired`: it sleeps because its ttl ended, and its deletion comes next (O6).
+    `expired`: it sleeps because its ttl ended, and its deletion comes next (O6); `restoring`: how far its restore is, for which it
+    sleeps or wakes (O9).
     """
     looked_at = [one for one in layers if not (asleep and one.state == "Waiting")]
     state = _state(looked_at, results, held)
     word, message = _word(state, layers, suspended, tombstone, invalid, never_applied, asleep, expired)
+    if restoring and word in (_MOVING - {"Deleting"}) | {"Asleep"}:
+        word, message = "Provisioning" if never_applied else "Progressing", restoring
     ready = _ready(word, message, state, layers)
-    if asleep and word not in ("Suspended", "Deleting"):
+    if restoring and word not in ("Suspended", "Deleting", "Ready"):
+        ready = Condition("Ready", "False", "Restoring", restoring)
+    elif asleep and word not in ("Suspended", "Deleting"):
         ready = Condition("Ready", "False", "Expired" if expired else "Asleep", asleep)
     elif unreachable and word not in ("Suspended", "Deleting"):
         ready = Condition("Ready", "Unknown", "Unreachable", unreachable)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from reconciler import conditions
-from reconciler.apply import snapshots
+from reconciler.apply import restores, snapshots
 from reconciler.apply.finished import finished
 from reconciler.apply.plan import Step, carry_out
 from reconciler.assignment import Assignment, Facts, Outcome
@@ -38,7 +38,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.operations import expiry, sleep
+from reconciler.operations import expiry, restore, sleep
 from reconciler.plan import consent, hooks, mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
@@ -110,6 +110,9 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     if snapshots.concerned(assignment):
         stepped = snapshots.stepped(assignment, record, outcome.report, facts, reader, now)
         outcome, record = snapshots.told(outcome, stepped), replace(record, backups=stepped.backups)
+    if restores.concerned(assignment):
+        moved = restores.stepped(assignment, record, outcome.report, facts, reader, now)
+        outcome, record = restores.told(outcome, moved), restore.afterwards(record, moved.restores, other=moved.other)
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))
 
 
@@ -207,7 +210,8 @@ def _report(
     facts: Facts,
     now: float,
 ) -> Report:
-    bundle, held = assignment.bundle, _held(plan)
+    bundle = assignment.bundle
+    held = _held(plan) or restore.waits(state.record, bundle)
     states = tuple(replace(done.layers[layer.name], depends_on=layer.depends_on) for layer in bundle.layers)
     ending = expiry.ending(state.record, bundle, facts.grace, now)
     found, word = conditions.compute(
@@ -220,6 +224,7 @@ def _report(
         never_applied=not assignment.state.record.applied,
         unreachable="" if sleep.waking(state.record) else _unreachable(assignment, gathered, done, facts),
         asleep=ending.told if ending and ending.warned == expiry.OVER else sleep.told(gathered.sleep),
+        restoring=restore.told(state.record),
         expired=ending is not None and ending.warned == expiry.OVER,
     )
     turns = [*([gathered.sleep.until] if gathered.sleep.until is not None else []), *expiry.turns(ending, now)]
@@ -242,6 +247,7 @@ def _report(
         next_at=min([again, *(at for at in (*timeouts, *turns) if at > now)]),
         sleep=gathered.sleep,
         ending=ending,
+        restores=state.record.restores,
         woke=now - slept.woken if slept is not None and slept.woken and word == "Ready" else 0.0,
     )
 

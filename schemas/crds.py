@@ -197,6 +197,26 @@ _CLUSTER_STATUS = _object(
             },
             closed=False,
         ),
+        "restore": _object(
+            "Its restores; not there where nobody asked for one.",
+            {
+                "running": _text("The one under way, and how far it is."),
+                "problem": _text("Why it does not go on now."),
+                "last": _object(
+                    "The last one that ended.",
+                    {
+                        "id": _text("Its name."),
+                        "snapshot": _text("What was restored."),
+                        "time": _text("When it ended."),
+                        "state": _text("Completed, or Failed: then the data is that of before, where there was some."),
+                        "why": _text("Why it failed."),
+                        "keys": _number("Keys in the archive."),
+                    },
+                    closed=False,
+                ),
+            },
+            closed=False,
+        ),
         "expiresAt": _text("When its ttl ends, and it sleeps until its deletion."),
         "expiryWarning": _text("The last warning of that: day, hour or over."),
         "sleep": _object(
@@ -306,7 +326,8 @@ _REQUEST_SPEC["x-kubernetes-validations"] = [
         "self.kind == 'approve' || (has(self.cluster) && size(self.cluster) > 0)", "all but approvals name one cluster"
     ),
     _rule(
-        "!(self.kind in ['extend', 'backup']) || has(self.expires)", "to extend takes the new end, and a backup an end"
+        "!(self.kind in ['extend', 'backup', 'restore']) || has(self.expires)",
+        "to extend takes the new end, a backup and a restore an end",
     ),
     _rule(
         "self.kind != 'approve' || (has(self.consent) && size(self.consent) == 64 && has(self.expires))",

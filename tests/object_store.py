@@ -41,6 +41,9 @@ class ObjectStore:
     def put(self, key: str, data: bytes) -> None:
         self._request("PUT", f"/{self._bucket}/{key}", data)
 
+    def get(self, key: str) -> bytes:
+        return self._request("GET", f"/{self._bucket}/{key}")
+
     def remove(self, key: str) -> None:
         self._request("DELETE", f"/{self._bucket}/{key}")
 

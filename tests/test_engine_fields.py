@@ -113,7 +113,17 @@ EFFECTS: dict[str, tuple[ClusterSpec, ClusterSpec]] = {
         )
     },
 }
-NOT_THE_ENGINES = {"description", "host", "profiles", "namespaces", "suspend", "sleep", "backup", "deletion"}
+NOT_THE_ENGINES = {
+    "description",
+    "host",
+    "profiles",
+    "namespaces",
+    "suspend",
+    "sleep",
+    "backup",
+    "restoreFrom",
+    "deletion",
+}
 
 
 def leaves(kind: Any, prefix: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""`nidus sleep`, `wake`, `extend`, `backup` and `backups`: what they ask for, and what they say where it would have no effect."""
+"""Verbs of the second day (`nidus sleep`, `backup` ...): what they ask for, and what they say where it would have no effect."""
 
 import time
 from collections.abc import Mapping
@@ -92,3 +92,17 @@ def test_snapshots_are_listed_with_what_is_wrong(installed: Server, reached: lis
     assert "running: x, sent\nproblem: no Secret\n" in shown
     assert main(["backups", "team-b", "-o", "json", *reached]) == 0
     assert '"problem": "no Secret"' in capsys.readouterr().out
+
+
+def test_a_whole_snapshot_is_asked_for(installed: Server, reached: list[str], capsys: Caught) -> None:
+    told = [
+        {"id": "20261126T020000-1a2b3c4", "state": "Completed"},
+        {"id": "20261127T020000-1a2b3c4", "state": "Failed"},
+    ]
+    stands(installed, {"status": "Ready", "backups": {"list": told}})
+    assert main(["restore", "team-b", "20261127T020000-1a2b3c4", *reached]) == 64
+    assert "whole ones: 20261126T020000-1a2b3c4" in capsys.readouterr().err
+    assert main(["restore", "team-b", "20261126T020000-1a2b3c4", *reached]) == 0
+    spec = asked(installed)
+    assert (spec["kind"], spec["items"], in_seconds(spec) > 3600) == ("restore", ["20261126T020000-1a2b3c4"], True)
+    assert "nidus status team-b shows the digest to approve" in capsys.readouterr().out

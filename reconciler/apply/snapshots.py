@@ -8,9 +8,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from reconciler.apply.single import made
 from reconciler.archives import concealed
 from reconciler.assignment import Assignment, Facts, Outcome
-from reconciler.errors import ApiError, ErrorClass, LeaseLost, NidusError, Retry
+from reconciler.errors import LeaseLost, NidusError, Retry
 from reconciler.gather import Reader
 from reconciler.kube.client import Client
 from reconciler.model import (
@@ -21,7 +22,6 @@ from reconciler.model import (
     Backups,
     Errand,
     Keys,
-    Object,
     ObjectRef,
     Record,
     Report,
@@ -173,19 +173,8 @@ def _sent(ground: Ground, run: BackupRun, asks: Backup, keys: Keys) -> BackupRun
     bundle = ground.assignment.bundle
     uid = ""
     for one in backup.request_of(run, bundle, asks.location, keys, ground.record.versions):
-        uid = _made(ground.client, one)
+        uid = made(ground.client, one)
     return replace(run, phase="sent", uid=uid)
-
-
-def _made(client: Client, one: Object) -> str:
-    try:
-        return str(client.create(one)["metadata"]["uid"])
-    except ApiError as error:
-        if error.kind is not ErrorClass.RACED:
-            raise
-    ref = ObjectRef("", str(one["kind"]), one["metadata"]["namespace"], one["metadata"]["name"])
-    there = client.get(ref)
-    return str(there["metadata"]["uid"]) if there is not None else ""
 
 
 def _looked(ground: Ground, known: Backups, run: BackupRun, asks: Backup, keys: Keys) -> Stepped:

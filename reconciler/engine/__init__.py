@@ -49,12 +49,13 @@ def policy_objects(cluster: NestedCluster, namespace: str, rules: Rules, facts: 
     """The objects that limit the tenant and must exist before the engine starts: quota, limits, network policies, role
     bindings."""
     share, isolation = quota_of(cluster, rules), isolation_of(cluster, rules)
+    stores = rules.ceilings.backup_endpoints if rules.ceilings is not None else ()
     limits = limit_range(share, namespace)
     return (
         *([limits] if limits else []),
         *(found for found in [quota(cluster, share, namespace)] if found),
         counts(cluster, share, namespace),
-        *(network_policies(cluster, isolation, namespace, facts.account) if isolation.network_policy else ()),
+        *(network_policies(cluster, isolation, namespace, facts.account, stores) if isolation.network_policy else ()),
         *role_bindings(cluster, namespace, facts.account),
     )
 

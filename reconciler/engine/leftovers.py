@@ -9,12 +9,13 @@ from reconciler.model import NestedCluster, ObjectRef
 
 
 class Selector(Struct, frozen=True):
-    """Objects of one kind by label; `namespace` "" = cluster-scoped."""
+    """Objects of one kind by label, without those named in `but`; `namespace` "" = cluster-scoped."""
 
     group: str
     kind: str
     namespace: str
     labels: str
+    but: tuple[str, ...] = ()
 
 
 def claims(cluster: NestedCluster, namespace: str) -> tuple[ObjectRef, ...]:
@@ -58,9 +59,9 @@ def synced(name: str, namespace: str) -> Selector:
     return Selector("", "Pod", namespace, f"{MANAGED_BY}={name}")
 
 
-def pods(namespace: str) -> Selector:
-    """All pods, once those of the control plane are gone: synced ones go on running without it, and labels prove nothing of others."""
-    return Selector("", "Pod", namespace, "")
+def pods(namespace: str, but: tuple[str, ...] = ()) -> Selector:
+    """All pods but ours, once those of the control plane are gone: synced ones go on running without it, and labels prove nothing."""
+    return Selector("", "Pod", namespace, "", but)
 
 
 def selectors(name: str, namespace: str) -> tuple[Selector, ...]:

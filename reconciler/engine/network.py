@@ -16,13 +16,17 @@ from reconciler.model.networks import PRIVATE, PRIVATE_6
 
 API_PORT = 8443
 HOST_API_PORTS = (443, 6443, 8443)
+RESTORES = "vcluster-snapshot"  # the label `app` of the pods that restore
 NODE_DNS = "169.254.20.10/32"
 
 Rule = Mapping[str, Any]
 
 
-def network_policies(cluster: NestedCluster, isolation: Isolation, namespace: str, account: str) -> tuple[Object, ...]:
-    """Default deny, then one policy for each kind of pod in the namespace."""
+def network_policies(
+    cluster: NestedCluster, isolation: Isolation, namespace: str, account: str, stores: Sequence[str] = ()
+) -> tuple[Object, ...]:
+    """Default deny, then one policy for each kind of pod in the namespace. `stores`: the object stores that the operator lists, one of
+    which a snapshot of another cluster lies in."""
     name = cluster.metadata.name
     engine, workload = _peer(_engine(name)), _peer(_workload(name))
     outside = [{"namespaceSelector": _named(found.namespace)} for found in isolation.ingress_from]
@@ -37,6 +41,10 @@ def network_policies(cluster: NestedCluster, isolation: Isolation, namespace: st
             (_dns(), {"to": [workload]}, {"to": [engine], "ports": _tcp(API_PORT)}, _internet()),
         ),
     ]
+    ports = {*_store_port(cluster), *_read_ports(cluster, stores)}
+    if ports:
+        restores = {"app": RESTORES, "release": name}
+        guarded.append(_policy("nidus-restore", namespace, restores, (), (_dns(), {"ports": _tcp(*sorted(ports))})))
     if cluster.spec.control_plane.store.type == "etcd":
         guarded.append(_store(name, namespace))
     return tuple(guarded)
@@ -63,8 +71,20 @@ def _store_port(cluster: NestedCluster) -> tuple[int, ...]:
     backup = cluster.spec.backup
     if backup is None:
         return ()
-    found = urlsplit(backup.location.endpoint)
-    return (found.port or (80 if found.scheme == "http" else 443),)
+    return (_port(backup.location.endpoint),)
+
+
+def _read_ports(cluster: NestedCluster, stores: Sequence[str]) -> tuple[int, ...]:
+    """Of where the snapshot lies that it begins with."""
+    asks = cluster.spec.restore_from
+    if asks is None:
+        return ()
+    return (_port(asks.url),) if asks.url else tuple(map(_port, stores))
+
+
+def _port(address: str) -> int:
+    found = urlsplit(address)
+    return found.port or (80 if found.scheme == "http" else 443)
 
 
 def _store(name: str, namespace: str) -> Object:

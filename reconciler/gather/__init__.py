@@ -18,8 +18,10 @@ from reconciler.gather.reader import Reader as Reader
 from reconciler.gather.reader import beating as beating
 from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed, Ran, Sleeping, Target, replace
 from reconciler.operations import Situation, amend
+from reconciler.operations.restore import running, taken_over
 from reconciler.operations.sleep import decide, later
 from reconciler.plan import hooks
+from reconciler.plan.mark import ref_of
 
 
 class Gathered(Struct, frozen=True):
@@ -53,7 +55,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     """Read all that the plan of one cluster needs, and amend what is desired. Raises NidusError only where the leftovers of an
     engine cannot be listed."""
     bundle, record, host = assignment.bundle, assignment.state.record, Target(facts.host.name)
-    situation = Situation(bundle, record, assignment.requests, now)
+    situation, run = Situation(bundle, record, assignment.requests, now), running(record)
     sleeping = decide(situation)
     situation = replace(situation, sleeping=sleeping)
     own = tuple(one for one in assignment.requests if one.expires > now and one.cluster == bundle.cluster)
@@ -67,6 +69,9 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     amended = amend(situation, desired, seen.objects)
     desired, absent = amended.desired, leftovers.absent(bundle, amended.absent, entries, reader, host)
     entries = (*entries, *absent.claims(entries))
+    if run is not None:
+        at = {(one.layer.target, ref_of(item)): one.layer.name for one in desired for item in one.objects}
+        entries = taken_over(run, entries, seen.objects, at)
     objects = {**seen.objects, **{(one.target, one.ref): one for one in absent.found}}
     observed, silent = dry_run(desired, objects, entries, assignment.memory.settled, reader)
     unreachable = {**seen.unreachable, **silent}

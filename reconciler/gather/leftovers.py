@@ -108,4 +108,5 @@ def _synced(bundle: Bundle, client: Client) -> list[Object]:
 
 
 def _selected(one: Selector, client: Client) -> list[Object]:
-    return client.list(one.group, one.kind, namespace=one.namespace, labels=one.labels)[0]
+    found = client.list(one.group, one.kind, namespace=one.namespace, labels=one.labels)[0]
+    return [item for item in found if item["metadata"]["name"] not in one.but] if one.but else found

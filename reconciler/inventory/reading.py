@@ -20,6 +20,7 @@ OVERRULING = {
     "wake": "sleep",
     "extend": "end",
     "backup": "backup",
+    "restore": "restore",
 }
 """Kinds of which the newest of a cluster counts -> what they are about."""
 KEPT = 86400.0  # seconds a request without effect is kept, to see what was asked

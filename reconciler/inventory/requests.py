@@ -25,7 +25,7 @@ LABEL = "nidus.dev/request"  # of the ConfigMaps
 PREFIX = "nidus-request-"  # of their names
 LONGEST = 366 * 86400.0  # seconds a request may stand
 LARGEST = 1 << 20  # characters of a ConfigMap's request
-KINDS = ("approve", "suspend", "resume", "sleep", "wake", "extend", "rotate", "backup")
+KINDS = ("approve", "suspend", "resume", "sleep", "wake", "extend", "rotate", "backup", "restore")
 ITEMS = 500  # lines of a consent
 LINE = 1024  # characters of one, of a reason, and of a user's name
 TOGETHER = 65536  # bytes of all lines of a consent
@@ -36,7 +36,7 @@ _Name = Annotated[str, msgspec.Meta(max_length=NAME)]
 
 
 class _Told(msgspec.Struct):
-    kind: Literal["approve", "suspend", "resume", "sleep", "wake", "extend", "rotate", "backup"]
+    kind: Literal["approve", "suspend", "resume", "sleep", "wake", "extend", "rotate", "backup", "restore"]
     who: _Text
     source: _Name = ""
     cluster: _Name = ""
@@ -168,7 +168,7 @@ def _expiry(told: _Spec | _Old) -> float:
 def _stands(kind: str, created: float, expires: float) -> bool:
     """Whether it stood for some time and not for longer than a year; only what stops a cluster may be without an end."""
     if not expires:
-        return kind in OVERRULING and kind not in ("extend", "backup")
+        return kind in OVERRULING and kind not in ("extend", "backup", "restore")
     return math.isfinite(expires) and created < expires <= created + LONGEST
 
 

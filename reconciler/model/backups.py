@@ -5,7 +5,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from reconciler.model.documents import Location
+from reconciler.model.life import Location
+
+Phase = Literal["reading", "held", "stopping", "restoring", "restored", "waking"]
 
 
 class BackupRun(Struct, frozen=True):
@@ -46,6 +48,57 @@ class Backups(Struct, frozen=True):
 
     running: BackupRun | None = None
     archives: tuple[Archive, ...] = ()
+    handled: float = 0.0
+    problem: str = ""
+
+
+class Restore(Struct, frozen=True):
+    """A restore under way (O9): of `snapshot` (its id, or its address) from `location` and `key`, with the credentials of a Secret.
+
+    `phase`: reading (the archive is read back), held (waits for an approval), stopping (the engine goes), restoring (a pod writes
+    the store), restored (that pod goes), waking. `fresh`: the cluster has no data that could be lost; `clone`: into another cluster
+    than the snapshot's; `back`: it goes back to the data of before, because of `why`. `at` and `since` (of the phase) in seconds
+    since the epoch; `uid` is that of the pod; `ends`: until when it may be approved.
+    """
+
+    id: str
+    snapshot: str
+    location: Location
+    key: str
+    credentials: str
+    by: str
+    at: float
+    since: float
+    phase: Phase = "reading"
+    fresh: bool = False
+    clone: bool = False
+    back: bool = False
+    why: str = ""
+    uid: str = ""
+    sha256: str = ""
+    size: int = 0
+    keys: int = 0
+    ends: float = 0.0
+    request: str = ""
+
+
+class Restored(Struct, frozen=True):
+    """A restore that ended at `at` (seconds since the epoch): whole, or not, and then `why`."""
+
+    id: str
+    snapshot: str
+    at: float
+    whole: bool
+    why: str = ""
+    keys: int = 0
+
+
+class Restores(Struct, frozen=True):
+    """What is on record of a cluster's restores: the one under way and the last one that ended; `handled`: up to when requests are
+    answered, in seconds since the epoch; `problem`: why the one under way does not go on now."""
+
+    running: Restore | None = None
+    last: Restored | None = None
     handled: float = 0.0
     problem: str = ""
 

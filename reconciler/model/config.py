@@ -3,7 +3,8 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from reconciler.model.documents import ChartRef, Isolation, Quota, Struct, Toleration
+from reconciler.model.documents import ChartRef, Isolation, Quota, Toleration
+from reconciler.model.form import Struct
 
 
 class WebhookConfig(Struct, frozen=True):

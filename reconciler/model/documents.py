@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-
-class Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Base of all documents: immutable, camelCase outside, closed."""
+from reconciler.model.form import Struct
+from reconciler.model.life import Backup, Deletion, RestoreFrom, Sleep, Suspend
 
 
 class Metadata(Struct, frozen=True):
@@ -236,50 +235,6 @@ class NestedNamespace(Struct, frozen=True):
     quota: Quota | None = None
 
 
-class Suspend(Struct, frozen=True):
-    reason: str
-    until: str = ""
-
-
-class SleepTurn(Struct, frozen=True):
-    sleep: str
-    wake: str
-    timezone: str = "UTC"
-
-
-class Sleep(Struct, frozen=True):
-    state: str = "Auto"
-    schedule: tuple[SleepTurn, ...] = ()
-
-
-class Location(Struct, frozen=True):
-    type: str
-    bucket: str
-    endpoint: str
-    region: str = "us-east-1"
-    prefix: str = ""
-
-
-class Retention(Struct, frozen=True):
-    keep: int = 7
-    period: str = ""
-
-
-class Backup(Struct, frozen=True):
-    location: Location
-    credentials: str
-    schedule: str = ""
-    timezone: str = "UTC"
-    retention: Retention = Retention()
-
-
-class Deletion(Struct, frozen=True):
-    policy: str = "Retain"
-    protect: bool = False
-    grace: str = ""
-    ttl: str = ""
-
-
 class ClusterSpec(Struct, frozen=True):
     description: str = ""
     host: str = ""
@@ -296,6 +251,7 @@ class ClusterSpec(Struct, frozen=True):
     suspend: Suspend | None = None
     sleep: Sleep | None = None
     backup: Backup | None = None
+    restore_from: RestoreFrom | None = None
     deletion: Deletion = Deletion()
 
 

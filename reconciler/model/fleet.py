@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.errors import printable
-from reconciler.model.backups import Backups
+from reconciler.model.backups import Backups, Restores
 from reconciler.model.config import Budget, Ceilings, ContentAllow, Defaults, ReviewerRule
 from reconciler.model.documents import ClusterProfile, NestedCluster
 from reconciler.model.operations import Expiry, Slept
@@ -238,10 +238,11 @@ class Record(Struct, frozen=True):
     expiry: Expiry | None = None
     backups: Backups | None = None
     hooks: Mapping[str, Ran] = field(default_factory=dict)
+    restores: Restores | None = None
 
 
 class Request(Struct, frozen=True):
-    """Something a human asked for (approve, suspend, resume, sleep, wake, extend, backup), kept as an object; `expires` 0 means never.
+    """Something a human asked for (`inventory.requests.KINDS`), kept as an object; `expires` 0 means never.
 
     `who` and `created` are the API server's own word, `name` and `uid` the object's. `old`: a ConfigMap of an earlier release.
     """

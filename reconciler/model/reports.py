@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from reconciler.model.backups import Backups
+from reconciler.model.backups import Backups, Restores
 from reconciler.model.fleet import Held, Revision, Violation
 from reconciler.model.flow import ObjectRef, Plan, Result
 from reconciler.model.operations import Ending, Sleeping
@@ -95,6 +95,7 @@ class Report(Struct, frozen=True):
     woke: float = 0.0
     ending: Ending | None = None
     backups: Backups | None = None
+    restores: Restores | None = None
 
 
 class SourceReport(Struct, frozen=True):

@@ -21,6 +21,7 @@ from reconciler.model import (
     Slept,
     replace,
 )
+from reconciler.operations import restore, restore_pod
 from reconciler.operations.situation import Amendment, Situation
 from reconciler.plan import fields, paths
 from reconciler.plan.lines import stamp
@@ -29,17 +30,21 @@ from reconciler.spec import schedule
 
 KINDS = frozenset({"sleep", "wake"})
 PAUSED, REPLICAS, DATE = "loft.sh/paused", "loft.sh/paused-replicas", "loft.sh/paused-date"
-NOTES = (PAUSED, REPLICAS, DATE)
+RESTORING = "loft.sh/restoring"
+NOTES = (PAUSED, REPLICAS, DATE, RESTORING)
 _NOTES = "metadata.annotations"
 TOLD = 86400.0  # seconds for which the end of a request is told
 
 
 def decide(situation: Situation) -> Sleeping:
-    """Whether the cluster is to sleep now: for good where its ttl ended (O6), else what Git says, else the newest request that
-    stands, else its schedule (O1)."""
+    """Whether the cluster is to sleep now: while its store is restored (O9), for good where its ttl ended (O6), else what Git says,
+    else the newest request that stands, else its schedule (O1)."""
     bundle = situation.bundle
     if bundle.document is None or bundle.tombstone is not None:
         return AWAKE
+    restoring = restore.decide(bundle, situation.record)
+    if restoring is not None:
+        return restoring
     expiry = situation.record.expiry
     if expiry is not None and expiry.ends <= situation.now:
         return Sleeping(True, "expiry", "because its ttl ended", expiry.ends)
@@ -101,14 +106,13 @@ def amend(situation: Situation, desired: tuple[Desired, ...], observed: Mapping[
     if not asleep and not any(_noted(one) for one in live.values()):
         return Amendment(desired)
     objects = tuple(
-        _turned(item, live[ref_of(item)], situation.now, asleep=asleep) if _rolls_out(item) else item
-        for item in engine.objects
+        _turned(item, live[ref_of(item)], situation) if _rolls_out(item) else item for item in engine.objects
     )
     layer = replace(engine.layer, ignore=tuple(_heeding(engine.layer.ignore)))
     turned = replace(engine, layer=layer, objects=objects)
     amended = tuple(turned if one is engine else one for one in desired)
     stands_still = all(one is None or readiness.replicas(one) == 0 for one in live.values())
-    pods = leftovers.pods(bundle.namespace)
+    pods = leftovers.pods(bundle.namespace, restore_pod.names(situation.record, bundle))
     return Amendment(amended, (pods,) if asleep and stands_still else ())
 
 
@@ -148,16 +152,17 @@ def _noted(live: Object | None) -> Mapping[str, str]:
     return {key: str(annotations[key]) for key in NOTES if key in annotations}
 
 
-def _turned(item: Object, live: Object | None, now: float, *, asleep: bool) -> Object:
+def _turned(item: Object, live: Object | None, situation: Situation) -> Object:
     """A workload of the engine paused as the engine's command does it, or without the annotations that would say so.
 
     Those that somebody else wrote have to become ours first: what was never ours, no apply removes.
     """
     metadata, spec, before = item["metadata"], item.get("spec") or {}, _noted(live)
-    if asleep:
+    if situation.sleeping.asleep:
         since = before.get(DATE) if before.get(PAUSED) == "true" else None
-        date = one_line(since, 64) if since else stamp(now)
+        date = one_line(since, 64) if since else stamp(situation.now)
         notes = {PAUSED: "true", REPLICAS: str(spec.get("replicas", 1)), DATE: date}
+        notes |= {RESTORING: "true"} if situation.sleeping.by == "restore" else {}
         spec = {**spec, "replicas": 0}
     else:
         mine = frozenset(fields.managed(live or {}))

@@ -17,6 +17,7 @@ from reconciler.model import (
     Object,
     ObjectRef,
     Report,
+    Restores,
     Sleeping,
     Violation,
 )
@@ -55,6 +56,7 @@ def operations(report: Report) -> dict[str, object]:
     if ending is not None:
         told = {"expiresAt": stamp(ending.at), **({"expiryWarning": ending.warned} if ending.warned else {})}
     kept = {"backups": _backups(report.backups)} if report.backups is not None else {}
+    kept |= {"restore": _restores(report.restores)} if report.restores is not None else {}
     return {**told, **kept, **(_sleep(report.sleep) if report.sleep is not None else {})}
 
 
@@ -63,6 +65,18 @@ def _backups(known: Backups) -> dict[str, object]:
     shown: dict[str, object] = {"list": [_archive(one) for one in reversed(known.archives[-LISTED:])]}
     running = {"running": f"{run.id}, {run.phase}, by {run.by}"} if run is not None else {}
     return {**running, **({"problem": known.problem} if known.problem else {}), **shown}
+
+
+def _restores(known: Restores) -> dict[str, object]:
+    run, last = known.running, known.last
+    does = f"{run.phase}{', back to the data of before' if run.back else ''}, by {run.by}" if run is not None else ""
+    shown: dict[str, object] = {"running": f"{run.snapshot}, {does}"} if run is not None else {}
+    shown |= {"problem": known.problem} if known.problem else {}
+    if last is not None:
+        state = "Completed" if last.whole else "Failed"
+        told = {"id": last.id, "snapshot": last.snapshot, "time": stamp(last.at), "state": state, "why": last.why}
+        shown["last"] = {key: value for key, value in (told | {"keys": last.keys}).items() if value}
+    return shown
 
 
 def _archive(one: Archive) -> dict[str, object]:

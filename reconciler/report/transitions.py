@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from reconciler.model import Change, Report
+from reconciler.plan.lines import stamp
 from reconciler.report import view
 from reconciler.report.view import ClusterView
 
@@ -36,6 +37,7 @@ def between(before: ClusterView | None, after: Report) -> tuple[Transition, ...]
         *_sleep(known, after),
         *_expiry(known, after),
         *_backups(known, after),
+        *_restores(known, after),
         *_layers(known, after),
         *_objects(known, after),
     )
@@ -85,6 +87,22 @@ def _backups(before: ClusterView, after: Report) -> Iterable[Transition]:
             )
             reason = "BackupCompleted" if one.completed else "BackupFailed"
             yield Transition(after.cluster, str(after.revision), reason, told, warning=not one.completed)
+
+
+def _restores(before: ClusterView, after: Report) -> Iterable[Transition]:
+    """A restore that ended, told once."""
+    last = after.restores.last if after.restores is not None else None
+    shown = before.extra.get("restore")
+    known = shown.get("last") if isinstance(shown, dict) else None
+    if last is None or (isinstance(known, dict) and known.get("time") == stamp(last.at)):
+        return
+    told = (
+        f"snapshot {last.snapshot} is restored"
+        if last.whole
+        else f"snapshot {last.snapshot} is not restored: {last.why}"
+    )
+    reason = "RestoreCompleted" if last.whole else "RestoreFailed"
+    yield Transition(after.cluster, str(after.revision), reason, told, warning=not last.whole)
 
 
 def _why(report: Report) -> str:

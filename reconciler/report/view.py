@@ -27,7 +27,13 @@ SHOWN = 50  # changes and held lines kept
 VIOLATIONS = 200
 CHANGING = 500  # clusters that one commit changed, by name
 TOLD = 1000  # outcomes remembered, so that one that lasts is reported once
-LASTING = ("backups", "sleep", "expiresAt", "expiryWarning")  # of `extra`: what stays where a pass did not look
+LASTING = (
+    "backups",
+    "restore",
+    "sleep",
+    "expiresAt",
+    "expiryWarning",
+)  # of `extra`: what stays where a pass did not look
 _QUIET = frozenset({"unchanged", "skip"})
 _FIRST = {"hold": 0, "delete": 1, "replace": 2}
 

@@ -19,6 +19,7 @@ from reconciler.model import (
     NestedCluster,
     Quota,
     QuotaCeiling,
+    RestoreFrom,
     Rules,
     Scheduling,
     ToHost,
@@ -53,6 +54,7 @@ def check(cluster: NestedCluster, rules: Rules) -> Iterator[Told]:
     yield from _annotations(spec.expose.annotations, ceilings)
     yield from _synced(spec.sync.to_host, ceilings)
     yield from _stores(spec.backup, ceilings)
+    yield from _read(spec.restore_from, ceilings)
 
 
 def _stores(backup: Backup | None, ceilings: Ceilings) -> Iterator[Told]:
@@ -61,6 +63,17 @@ def _stores(backup: Backup | None, ceilings: Ceilings) -> Iterator[Told]:
         allowed = few(ceilings.backup_endpoints, _SHOWN) if ceilings.backup_endpoints else "none"
         told = _told(asked, "backupEndpoints", allowed, "name one that it allows")
         yield "/spec/backup/location/endpoint", Code.CEILING_BACKUP, *told
+
+
+def _read(asks: RestoreFrom | None, ceilings: Ceilings) -> Iterator[Told]:
+    """The store of an address; one of a cluster's own snapshots was judged when it was made."""
+    if asks is None or not asks.url:
+        return
+    endpoint = "/".join(asks.url.split("/")[:3])
+    if endpoint not in ceilings.backup_endpoints:
+        allowed = few(ceilings.backup_endpoints, _SHOWN) if ceilings.backup_endpoints else "none"
+        told = _told(f"reads a snapshot from {endpoint[:100]}", "backupEndpoints", allowed, "name one that it allows")
+        yield "/spec/restoreFrom/url", Code.CEILING_BACKUP, *told
 
 
 def contradictions(spec: ControllerSpec) -> Iterator[Told]:

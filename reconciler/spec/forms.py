@@ -177,6 +177,8 @@ FORMS: Final[dict[str, Form]] = {
         "not a time of a schedule: minute, hour, day of the month, month, day of the week", '"0 20 * * 1-5"', _nothing
     ),
     "object store": Form("not the address of an object store", "https://s3.example.com", _nothing),
+    "snapshot": Form("not the id of a snapshot, as nidus backups lists it", "20261126T020000-1a2b3c4", _nothing),
+    "archive": Form("not the address of an archive", "https://s3.example.com/backups/team-a/one.tar.gz", _nothing),
     "time zone": Form("not a time zone", "Europe/Berlin", _nothing),
     "name": Form(f"not a name: {_NAME}", "team-a", _names),
     "DNS name": Form(f"not a DNS name: parts of {_NAME}, between dots", "a.example.com", _hosts),

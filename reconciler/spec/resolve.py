@@ -60,6 +60,7 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
         *([{"ttl": ttl}] if ttl else []),
     ]
     operations += [document.cluster.spec.backup] if document.cluster.spec.backup else []
+    operations += [document.cluster.spec.restore_from] if document.cluster.spec.restore_from else []
     signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason, *operations])
     return Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
 

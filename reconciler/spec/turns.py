@@ -12,6 +12,7 @@ def check(cluster: NestedCluster, rules: Rules) -> Iterator[tuple[str, Code, str
     """(pointer, code, message, hint) of every mistake in the cluster's schedules and its ttl."""
     yield from _ttl(cluster.spec.deletion.ttl, rules)
     yield from _backup(cluster)
+    yield from _restore(cluster)
     turns = cluster.spec.sleep.schedule if cluster.spec.sleep else ()
     for index, turn in enumerate(turns):
         place = f"/spec/sleep/schedule/{index}"
@@ -28,6 +29,18 @@ def _backup(cluster: NestedCluster) -> Iterator[tuple[str, Code, str, str]]:
     if backup is not None and cluster.spec.control_plane.store.type == "etcd":
         told = "the engine makes no snapshots of store etcd"
         yield "/spec/backup", Code.ENGINE, told, "leave backup out, or make a cluster with store sqlite"
+
+
+def _restore(cluster: NestedCluster) -> Iterator[tuple[str, Code, str, str]]:
+    asks = cluster.spec.restore_from
+    if asks is None:
+        return
+    if cluster.spec.control_plane.store.type == "etcd":
+        told = "the engine restores no store etcd"
+        yield "/spec/restoreFrom", Code.ENGINE, told, "leave restoreFrom out, or make a cluster with store sqlite"
+    if bool(asks.url) == bool(asks.cluster) or bool(asks.cluster) != bool(asks.id):
+        told = "a snapshot is named by cluster and id, or by its url"
+        yield "/spec/restoreFrom", Code.ENGINE, told, "give cluster and id, as nidus backups lists them, or url alone"
 
 
 def _ttl(ttl: str, rules: Rules) -> Iterator[tuple[str, Code, str, str]]:

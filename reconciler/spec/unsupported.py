@@ -9,7 +9,6 @@ _CLUSTER = (
     "spec/sharedServices",
     "spec/access",
     "spec/backup/beforeUpgrade",
-    "spec/restoreFrom",
 )
 _PROFILE: tuple[str, ...] = ()
 _CONFIG = (

@@ -205,6 +205,29 @@ def test_a_workload_takes_nothing_of_its_node(
         assert why in refused(
             almighty, {**wanted, "kind": "Deployment", "spec": without(wanted["spec"], "serviceName")}
         )
+        assert why in refused(almighty, restoring(tenant, spec))
+
+
+def test_the_only_pod_it_makes_restores_its_cluster(almighty: Client, account: Account, tenant: str) -> None:
+    spec = workload(tenant)["spec"]["template"]["spec"]
+    for label, value in (("app", "vcluster"), ("nidus.dev/cluster", "other")):
+        wanted = restoring(tenant, spec)
+        wanted["metadata"]["labels"][label] = value
+        assert "the one pod that nidus makes" in refused(almighty, wanted)
+    assert "the one pod that nidus makes" in refused(almighty, restoring(tenant, spec | {"restartPolicy": "Always"}))
+    other = almighty.create(restoring(tenant, spec))
+    assert "never writes this kind here" in refused(
+        almighty, other | {"metadata": other["metadata"] | {"labels": {}}}, "PATCH"
+    )
+
+
+def test_the_only_claim_it_makes_is_that_of_the_store(almighty: Client, account: Account, tenant: str) -> None:
+    name = f"data-{account.name}-a-0"
+    storage = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    for more in ({"volumeName": "of-somebody"}, {"storageClassName": ""}, {"selector": {"matchLabels": {"a": "b"}}}):
+        assert "the one claim that nidus makes" in refused(almighty, claim(tenant, name, storage | more))
+    assert "the one claim that nidus makes" in refused(almighty, claim(tenant, "other", storage))
+    almighty.create(claim(tenant, name, storage))
 
 
 def test_kinds_it_has_no_business_with(almighty: Client, account: Account, tenant: str) -> None:
@@ -212,7 +235,8 @@ def test_kinds_it_has_no_business_with(almighty: Client, account: Account, tenan
     pod = made("v1", "Pod", tenant, spec=template["spec"])
     job = made("batch/v1", "Job", tenant, spec={"template": {"spec": template["spec"] | {"restartPolicy": "Never"}}})
     role = made(f"{RBAC}/v1", "Role", tenant, rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}])
-    for body in (pod, job, role):
+    assert "the one pod that nidus makes" in refused(almighty, pod)
+    for body in (job, role):
         assert "never writes this kind here" in refused(almighty, body)
     everywhere = {**binding(account, tenant, "nidus-tenant"), "kind": "ClusterRoleBinding"}
     everywhere["metadata"] = {"name": "eve"}
@@ -350,6 +374,18 @@ def workload(space: str) -> Body:
     template = {"metadata": {"labels": labels}, "spec": pod}
     spec = {"replicas": 0, "serviceName": "one", "selector": {"matchLabels": labels}, "template": template}
     return made("apps/v1", "StatefulSet", space, spec=spec)
+
+
+def restoring(space: str, spec: Body) -> Body:
+    """The pod of a restore."""
+    pod = made("v1", "Pod", space, spec={"restartPolicy": "Never", **spec})
+    cluster = space.removeprefix("vcluster-").rpartition("-")[0] + "-a"
+    return pod | {"metadata": pod["metadata"] | {"labels": {"app": "vcluster-snapshot", "nidus.dev/cluster": cluster}}}
+
+
+def claim(space: str, name: str, spec: Body) -> Body:
+    body = made("v1", "PersistentVolumeClaim", space, spec=spec)
+    return body | {"metadata": body["metadata"] | {"name": name}}
 
 
 def made(api: str, kind: str, space: str, **more: Any) -> Body:

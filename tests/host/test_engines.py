@@ -486,7 +486,7 @@ def test_a_network_policy_opens_nothing_outside(fenced: Client, tenant: str) -> 
     fenced.create(egress(tenant, [{"to": [{"podSelector": {"matchLabels": {"a": "b"}}}]}, {"to": everywhere + more}]))
 
 
-@pytest.mark.parametrize("name", ["nidus-default", "nidus-engine", "nidus-workload", "nidus-store"])
+@pytest.mark.parametrize("name", ["nidus-default", "nidus-engine", "nidus-workload", "nidus-store", "nidus-restore"])
 def test_the_names_of_what_guards_the_tenant_are_kept(fenced: Client, tenant: str, name: str) -> None:
     """A policy of the engine under that name would be somebody else's object to Nidus, which takes over nothing."""
     body = egress(tenant, [{"to": [{"podSelector": {}}]}])

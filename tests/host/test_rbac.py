@@ -71,8 +71,8 @@ TENANT_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
     ("", "services", WRITES),
     ("", "serviceaccounts", WRITES),
     ("", "configmaps", WRITES),
-    ("", "persistentvolumeclaims", ("patch", "delete")),
-    ("", "pods", ("delete",)),
+    ("", "persistentvolumeclaims", ("create", "patch", "delete")),
+    ("", "pods", ("create", "delete")),
     ("", "pods/portforward", ("create", "get")),
     ("apps", "statefulsets", WRITES),
     ("apps", "deployments", WRITES),
@@ -82,7 +82,7 @@ TENANT_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 TENANT_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     ("", "secrets", ("list", "watch", "deletecollection")),
-    ("", "pods", ("create", "patch")),
+    ("", "pods", ("patch", "update")),
     ("", "pods/exec", ("create", "get")),
     ("", "serviceaccounts/token", ("create",)),
     (RBAC, "roles", ("create", "patch", "escalate")),

@@ -10,8 +10,19 @@ from reconciler.inventory import suspensions
 from reconciler.inventory.packing import Base
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
-from reconciler.model import Bundle, Content, Held, InventoryEntry, ObjectRef, Record, Request, Revision, replace
-from reconciler.operations import expiry
+from reconciler.model import (
+    Archive,
+    Bundle,
+    Content,
+    Held,
+    InventoryEntry,
+    ObjectRef,
+    Record,
+    Request,
+    Revision,
+    replace,
+)
+from reconciler.operations import expiry, restore
 from reconciler.spec import hosts, resolve
 
 
@@ -109,7 +120,15 @@ class Assignments:
             held=slot.held,
             invalid=slot.invalid,
             epoch=slot.epoch,
+            archive=self._archive(bundle),
         )
+
+    def _archive(self, bundle: Bundle) -> Archive | None:
+        """What is on record of the snapshot that a new cluster is to begin with."""
+        asks = restore.source_of(bundle)
+        state = self.states.get(asks.cluster) if asks is not None else None
+        known = state.record.backups if state is not None else None
+        return next((one for one in known.archives if asks and one.id == asks.id), None) if known is not None else None
 
     def current(self, cluster: str, epoch: int) -> bool:
         """Whether what a pass was given is still what the cluster should be."""

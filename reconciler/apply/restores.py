@@ -1,0 +1,311 @@
+"""One step of a restore in a pass (O9): read the archive back, wait for an approval, and then, while the engine stands still, run the
+pod that writes its store; back to the data of before where that fails.
+
+Each phase is on record before anything is done in it, and what is done in one is found again by its name, so a process may end
+anywhere. No phase needs the one before it to have been seen: the pods, the claim and the volume say what is there.
+"""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from reconciler.apply.single import gone, made
+from reconciler.archives import concealed
+from reconciler.assignment import Assignment, Facts, Outcome
+from reconciler.engine import leftovers, readiness
+from reconciler.errors import LeaseLost, NidusError
+from reconciler.gather import Reader
+from reconciler.health.reading import section
+from reconciler.kube.client import Client
+from reconciler.model import (
+    Errand,
+    Keys,
+    Object,
+    ObjectRef,
+    Record,
+    Report,
+    Restore,
+    Restored,
+    Restores,
+    Target,
+    replace,
+)
+from reconciler.operations import backup, restore, restore_pod
+
+NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
+
+
+class Ground(Struct, frozen=True):
+    """What a step works with. `up`: the control plane answers; `word` that of the pass."""
+
+    assignment: Assignment
+    record: Record
+    client: Client
+    up: bool
+    word: str
+    now: float
+
+    @property
+    def known(self) -> Restores:
+        return self.record.restores or Restores()
+
+
+class Stepped(Struct, frozen=True):
+    """What a step came to; `again` when to look, in seconds since the epoch; `other`: the engine gets other data."""
+
+    restores: Restores
+    again: float | None = None
+    errands: tuple[Errand, ...] = ()
+    other: bool = False
+
+
+def concerned(assignment: Assignment) -> bool:
+    """Whether anything is to be done at all."""
+    record, bundle = assignment.state.record, assignment.bundle
+    if restore.running(record) is not None or restore.undecided(bundle, record):
+        return True
+    after = record.restores.handled if record.restores is not None else record.born
+    return restore.asked(assignment.requests, bundle.cluster, after) is not None
+
+
+def stepped(
+    assignment: Assignment, record: Record, report: Report, facts: Facts, reader: Reader, now: float
+) -> Stepped:
+    """One step after a pass. What fails there is told and tried again."""
+    engine = next((one.name for one in assignment.bundle.layers if one.role == "engine"), "")
+    asleep = report.sleep is not None and report.sleep.asleep
+    up = any(one.name == engine and one.state == "Current" for one in report.layers) and not asleep
+    try:
+        ground = Ground(assignment, record, reader.client(Target(facts.host.name)), up, report.word, now)
+        return step(ground)
+    except LeaseLost:
+        raise
+    except (NidusError, ValueError) as error:
+        told = error.told if isinstance(error, NidusError) else str(error)
+        known = record.restores or Restores()
+        return Stepped(replace(known, problem=told), again=now + 30.0)
+
+
+def told(outcome: Outcome, done: Stepped) -> Outcome:
+    """The outcome of a pass with that of its step."""
+    times = [at for at in (outcome.report.next_at, done.again) if at is not None]
+    report = replace(outcome.report, restores=done.restores, next_at=min(times, default=None))
+    return replace(outcome, report=report, errands=(*outcome.errands, *done.errands))
+
+
+def step(ground: Ground) -> Stepped:
+    """One step. Raises NidusError where the host refuses it; the next pass does it."""
+    run = restore.running(ground.record)
+    if ground.assignment.bundle.tombstone is not None or ground.assignment.bundle.document is None:
+        return _abandoned(ground, run)
+    if run is None:
+        return _begun(ground)
+    if run.fresh and restore.source_of(ground.assignment.bundle) is None and run.phase != "waking":
+        return _left(ground, run)
+    return _PHASES[run.phase](ground, run)
+
+
+def _abandoned(ground: Ground, run: Restore | None) -> Stepped:
+    """The cluster is removed: no pod of a restore outlives that. Where its volume stays, the restore goes on once it is back."""
+    if run is not None and run.phase in restore.STILL:
+        gone(ground.client, restore_pod.refs(run, ground.assignment.bundle))
+    return Stepped(ground.known)
+
+
+def _left(ground: Ground, run: Restore) -> Stepped:
+    """restoreFrom left the document before it was done: the cluster begins empty."""
+    if not gone(ground.client, restore_pod.refs(run, ground.assignment.bundle)):
+        return Stepped(ground.known, again=ground.now + restore.LOOK)
+    return Stepped(restore.ended(ground.known, run, ground.now, whole=False, why="it left the file"), again=ground.now)
+
+
+def _begun(ground: Ground) -> Stepped:
+    """Answer a request, or what the document of a new cluster says."""
+    bundle, known = ground.assignment.bundle, ground.known
+    asks = restore.source_of(bundle)
+    if asks is not None and ground.record.restores is None:
+        if ground.record.applied or ground.client.get(restore_pod.claim_ref(bundle)) is not None:
+            why = "restoreFrom is for a cluster without data, and this one has some"
+            last = Restored("", asks.url or asks.id, ground.now, False, why)
+            return Stepped(replace(known, last=last, handled=ground.now), again=ground.now)
+        found = restore.afresh(asks, ground.assignment.archive, bundle, ground.now)
+        if isinstance(found, str):
+            return Stepped(Restores(problem=found), again=ground.now + 60.0)
+        return Stepped(replace(known, running=found, handled=ground.now, problem=""), again=ground.now)
+    request = restore.asked(ground.assignment.requests, bundle.cluster, known.handled or ground.record.born)
+    if request is None:
+        return Stepped(known)
+    found = restore.in_place(request, ground.record, backup.of(bundle), ground.now)
+    if isinstance(found, str):
+        wanted = request.items[0] if request.items else ""
+        last = Restored("", wanted[:253], ground.now, False, found)
+        return Stepped(replace(known, last=last, handled=request.created), again=ground.now)
+    return Stepped(replace(known, running=found, handled=request.created, problem=""), again=ground.now)
+
+
+def _reading(ground: Ground, run: Restore) -> Stepped:
+    """The archive is read back whole before anything is touched."""
+    keys = _keys(ground, run)
+    if keys is None:
+        return _unread(ground, run, NO_KEYS.format(run.credentials, ground.assignment.bundle.namespace))
+    answer = ground.assignment.answers.get(run.id)
+    if answer is None:
+        if ground.now < run.since:
+            return Stepped(ground.known, again=run.since)
+        asks = Errand(ground.assignment.bundle.cluster, run.id, "read", run.location, run.key, keys)
+        return Stepped(ground.known, ground.now + 60.0, (asks,))
+    why = concealed(answer.why, keys)
+    if not why and run.sha256 and answer.sha256 != run.sha256:
+        why = "the archive is not the one that was made: its SHA-256 is another"
+    if why:
+        return _unread(ground, run, why)
+    read = replace(run, sha256=answer.sha256, keys=answer.keys, size=answer.size)
+    return _on(ground, restore.moved(read, "stopping" if run.fresh else "held", ground.now))
+
+
+def _unread(ground: Ground, run: Restore, why: str) -> Stepped:
+    """Nothing was touched: a new cluster tries again, else that is its end."""
+    if run.fresh:
+        later = replace(run, since=ground.now + 60.0)
+        return Stepped(replace(ground.known, running=later, problem=why), again=ground.now + 60.0)
+    return Stepped(restore.ended(ground.known, run, ground.now, whole=False, why=why), again=ground.now)
+
+
+def _held(ground: Ground, run: Restore) -> Stepped:
+    what = restore.held(run, ground.assignment.bundle)
+    busy = ground.record.backups is not None and ground.record.backups.running is not None
+    if restore.approved(what, ground.assignment.requests, ground.assignment.bundle.cluster, ground.now):
+        if not busy:
+            return _on(ground, restore.moved(run, "stopping", ground.now))
+        return Stepped(replace(ground.known, problem="waits for the snapshot under way"), ground.now + restore.LOOK)
+    if ground.now >= run.ends:
+        return Stepped(
+            restore.ended(ground.known, run, ground.now, whole=False, why="nobody approved it in time"), ground.now
+        )
+    return Stepped(replace(ground.known, problem=""), run.ends)
+
+
+def _stopping(ground: Ground, run: Restore) -> Stepped:
+    """Until no pod of the engine and no other pod of this restore is left; then the claim, where there is none."""
+    bundle, client = ground.assignment.bundle, ground.client
+    if not gone(client, restore_pod.refs(run, bundle)) or ground.now < run.since or not _still(ground):
+        return Stepped(ground.known, again=max(run.since, ground.now + restore.LOOK))
+    if client.get(restore_pod.claim_ref(bundle)) is None:
+        made(client, restore_pod.claim(bundle, _engine(ground)))
+    return _on(ground, restore.moved(run, "restoring", ground.now))
+
+
+def _restoring(ground: Ground, run: Restore) -> Stepped:
+    bundle, client = ground.assignment.bundle, ground.client
+    live = client.get(restore_pod.pod_ref(run, bundle))
+    if live is None and run.uid:
+        return _failed(ground, run, "its pod is gone")
+    late = ground.now - run.since > restore.LONGEST
+    if live is None:
+        return (
+            _failed(ground, run, f"its pod could not be made for {restore.LONGEST:.0f} s")
+            if late
+            else _sent(ground, run)
+        )
+    end, why = restore_pod.verdict(live)
+    if end == "done":
+        return _on(ground, restore.moved(run, "restored", ground.now))
+    if end == "failed" or late:
+        keys = _keys(ground, run)
+        why = why or f"its pod took longer than {restore.LONGEST:.0f} s"
+        return _failed(ground, run, concealed(why, keys) if keys else why, untouched=restore_pod.untouched(live))
+    known = replace(ground.known, problem=restore_pod.waits(live), running=replace(run, uid=_uid(live)))
+    return Stepped(known, again=ground.now + restore.LOOK)
+
+
+def _sent(ground: Ground, run: Restore) -> Stepped:
+    """Make the pod: once, while nothing of the engine runs."""
+    bundle, client = ground.assignment.bundle, ground.client
+    if not _still(ground):
+        return Stepped(ground.known, again=ground.now + restore.LOOK)
+    if not run.back:
+        keys = _keys(ground, run)
+        if keys is None:
+            return _failed(ground, run, NO_KEYS.format(run.credentials, bundle.namespace), untouched=True)
+        made(client, restore_pod.secret(run, bundle, keys))
+    uid = made(client, restore_pod.pod(run, bundle, _engine(ground)))
+    known = replace(ground.known, running=replace(run, uid=uid), problem="")
+    return Stepped(known, again=ground.now + restore.LOOK)
+
+
+def _failed(ground: Ground, run: Restore, why: str, *, untouched: bool = False) -> Stepped:
+    """What the pod did counts for nothing: back to the data of before. The way back itself is tried until it is done."""
+    if run.back:
+        known = replace(ground.known, problem=why, running=restore.moved(run, "stopping", ground.now + 60.0))
+        return Stepped(known, again=ground.now + 60.0)
+    if untouched and not run.fresh:
+        return _on(ground, restore.moved(run, "restored", ground.now, why))
+    return _on(ground, restore.backwards(run, why, ground.now), problem=why if run.fresh else "")
+
+
+def _restored(ground: Ground, run: Restore) -> Stepped:
+    """The engine is let go only when no pod of the restore is left: two would write one store."""
+    if not gone(ground.client, restore_pod.refs(run, ground.assignment.bundle)):
+        return Stepped(ground.known, again=ground.now + restore.LOOK)
+    return _on(ground, restore.moved(run, "waking", ground.now), other=True)
+
+
+def _waking(ground: Ground, run: Restore) -> Stepped:
+    """Until the cluster is Ready again. A control plane that does not come up with what was restored goes back."""
+    waited = ground.now - run.since
+    if run.back and (ground.up or waited > restore.READY):
+        why = run.why if ground.up else f"{run.why}; its data of before is back, and its control plane does not come up"
+        return Stepped(restore.ended(ground.known, run, ground.now, whole=False, why=why), again=ground.now)
+    if ground.word == "Ready" or (ground.up and waited > restore.READY):
+        return Stepped(restore.ended(ground.known, run, ground.now, whole=True), again=ground.now)
+    if not ground.up and not run.fresh and waited > restore.COMES_UP:
+        why = f"its control plane did not come up within {restore.COMES_UP:.0f} s"
+        return _on(ground, restore.backwards(run, why, ground.now))
+    return Stepped(ground.known, again=ground.now + restore.LOOK)
+
+
+_PHASES: dict[str, Callable[[Ground, Restore], Stepped]] = {
+    "reading": _reading,
+    "held": _held,
+    "stopping": _stopping,
+    "restoring": _restoring,
+    "restored": _restored,
+    "waking": _waking,
+}
+
+
+def _on(ground: Ground, run: Restore, *, problem: str = "", other: bool = False) -> Stepped:
+    """The next phase, looked at as soon as it is on record."""
+    known = replace(ground.known, running=run, problem=problem)
+    return Stepped(known, again=max(ground.now, run.since), other=other)
+
+
+def _still(ground: Ground) -> bool:
+    """Whether the engine has no pods and is to have none, as the host says now."""
+    bundle = ground.assignment.bundle
+    live = ground.client.get(_workload(ground))
+    if live is None or readiness.replicas(live) or section(live, "status").get("replicas"):
+        return False
+    one = leftovers.planes(bundle.cluster, bundle.namespace)
+    return not ground.client.list(one.group, one.kind, namespace=one.namespace, labels=one.labels)[0]
+
+
+def _engine(ground: Ground) -> Object:
+    live = ground.client.get(_workload(ground))
+    if live is None:
+        raise ValueError("the engine's StatefulSet is not there")
+    return live
+
+
+def _workload(ground: Ground) -> ObjectRef:
+    bundle = ground.assignment.bundle
+    return ObjectRef("apps", "StatefulSet", bundle.namespace, bundle.cluster)
+
+
+def _keys(ground: Ground, run: Restore) -> Keys | None:
+    ref = ObjectRef("", "Secret", ground.assignment.bundle.namespace, run.credentials)
+    return backup.keys_of(ground.client.get(ref))
+
+
+def _uid(live: Object) -> str:
+    return str(live["metadata"].get("uid", ""))

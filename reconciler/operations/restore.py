@@ -1,0 +1,213 @@
+"""Restores: what asks for one, whether it may go on, and what it tells (O9). Pure.
+
+In place it destroys what is there, so it is held until somebody approves it, and the data of before is kept on the same volume until
+the cluster is Ready again. `restoreFrom` is for a cluster that has no data yet. The engine stands still meanwhile.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from reconciler.engine import versions
+from reconciler.model import (
+    NO_VERSIONS,
+    Archive,
+    Backup,
+    Bundle,
+    Held,
+    InventoryEntry,
+    Location,
+    Observed,
+    Record,
+    Request,
+    Restore,
+    Restored,
+    RestoreFrom,
+    Restores,
+    Sleeping,
+    Versions,
+    replace,
+)
+from reconciler.model.backups import Phase
+from reconciler.plan import consent, fields
+from reconciler.plan.mark import INSIDE, Key
+
+LONGEST = 3600.0  # seconds that the pod may take
+COMES_UP = 900.0  # seconds within which the control plane answers with the data that was restored
+READY = 3600.0  # seconds for which its layers are waited for before the restore counts as ended
+LOOK = 5.0  # seconds between two looks at one under way
+AGAIN = 300.0  # seconds before another try of one that nothing can be lost by
+STILL = frozenset({"stopping", "restoring", "restored"})
+"""Phases in which the engine has no pods."""
+
+
+def source_of(bundle: Bundle) -> RestoreFrom | None:
+    """What the cluster's document says that it begins with; nothing of a cluster that is removed."""
+    living = bundle.document is not None and bundle.tombstone is None
+    return bundle.document.cluster.spec.restore_from if living and bundle.document else None
+
+
+def running(record: Record) -> Restore | None:
+    """The restore under way."""
+    return record.restores.running if record.restores is not None else None
+
+
+def undecided(bundle: Bundle, record: Record) -> bool:
+    """Whether a new cluster is to begin with a snapshot, and nobody looked yet whether it has data."""
+    return source_of(bundle) is not None and record.restores is None
+
+
+def decide(bundle: Bundle, record: Record) -> Sleeping | None:
+    """What a restore says of the cluster's sleep, None where it says nothing."""
+    run = running(record)
+    if run is None:
+        new = not record.applied and record.versions == NO_VERSIONS
+        return (
+            Sleeping(True, "restore", "before it begins with a snapshot") if new and undecided(bundle, record) else None
+        )
+    why = f"while snapshot {run.snapshot} is restored"
+    if run.phase == "waking":
+        return Sleeping(False, "restore", why)
+    return Sleeping(True, "restore", why, run.at) if run.phase in STILL or run.fresh else None
+
+
+def told(record: Record) -> str:
+    """How far a restore is, as one sentence; "" where there is none that stops the cluster."""
+    run, problem = running(record), record.restores.problem if record.restores else ""
+    if run is None or (run.phase in ("reading", "held") and not run.fresh):
+        return ""
+    does = "goes back to the data of before" if run.back else f"restores snapshot {run.snapshot}"
+    because = f" because {run.why}" if run.back and run.why else ""
+    return f"{does}{because}, {run.phase}" + (f": {problem}" if problem else "")
+
+
+def asked(requests: Sequence[Request], cluster: str, after: float) -> Request | None:
+    """The newest request to restore that is not answered yet."""
+    found = None
+    for one in requests:
+        if one.kind == "restore" and one.cluster == cluster and one.created > after:
+            found = one
+    return found
+
+
+def in_place(request: Request, record: Record, asks: Backup | None, now: float) -> Restore | str:
+    """The restore that somebody asks for, or why there is none."""
+    wanted = request.items[0] if request.items else ""
+    known = record.backups.archives if record.backups is not None else ()
+    one = next((each for each in known if each.id == wanted), None)
+    if asks is None:
+        return "its file asks for no snapshots (spec.backup), so there are no credentials to read one"
+    if one is None or not one.completed:
+        return f"there is no whole snapshot {wanted[:100]} of it"
+    if why := skew(one, record.versions):
+        return why
+    run = _run(one.id, one.location, one.key, asks.credentials, f"request of {request.who}", now)
+    return replace(run, sha256=one.sha256, ends=request.expires, request=request.name)
+
+
+def afresh(asks: RestoreFrom, archive: Archive | None, bundle: Bundle, now: float) -> Restore | str:
+    """The restore that a new cluster begins with, or why it cannot begin. `archive`: what is on record of the snapshot it names."""
+    if asks.url:
+        location, key = located(asks)
+        run = _run(asks.url, location, key, asks.credentials, "its file", now)
+        return replace(run, fresh=True, clone=True)
+    if archive is None or not archive.completed:
+        return f"cluster {asks.cluster} has no whole snapshot {asks.id} on record"
+    if why := skew(archive, bundle.versions):
+        return why
+    run = _run(archive.id, archive.location, archive.key, asks.credentials, "its file", now)
+    return replace(run, fresh=True, clone=asks.cluster != bundle.cluster, sha256=archive.sha256)
+
+
+def located(asks: RestoreFrom) -> tuple[Location, str]:
+    """The store and the name of an archive that a document names by address: ENDPOINT/BUCKET/KEY."""
+    scheme, _, rest = asks.url.partition("://")
+    host, _, path = rest.partition("/")
+    bucket, _, key = path.partition("/")
+    return Location("s3", bucket, f"{scheme}://{host}", asks.region), key
+
+
+def skew(one: Archive, runs: Versions) -> str:
+    """Why a snapshot does not fit the version of Kubernetes that reads it, "" where it does or nobody knows."""
+    if not one.kubernetes or not runs.kubernetes:
+        return ""
+    why = versions.step(one.kubernetes, runs.kubernetes)
+    return f"snapshot {one.id} is of Kubernetes {one.kubernetes}, and {why}" if why else ""
+
+
+def held(run: Restore, bundle: Bundle) -> Held:
+    """What a restore in place waits for: the approval of this one restore."""
+    items = (f"{bundle.cluster} {run.id} replaced by snapshot {run.snapshot} sha256 {run.sha256[:16]}",)
+    message = f"restore of snapshot {run.snapshot} ({run.keys} keys) replaces everything inside, asked for by {run.by}"
+    return Held("Restore", message, consent.digest(items), items)
+
+
+def waits(record: Record, bundle: Bundle) -> Held | None:
+    """What the restore under way waits for."""
+    run = running(record)
+    return held(run, bundle) if run is not None and run.phase == "held" else None
+
+
+def approved(what: Held, requests: Sequence[Request], cluster: str, now: float) -> bool:
+    """Whether somebody approved exactly this restore."""
+    return any(
+        one.kind == "approve"
+        and one.cluster in ("", cluster)
+        and (not one.expires or now < one.expires)
+        and (one.consent == what.consent or frozenset(what.items) <= frozenset(one.items))
+        for one in requests
+    )
+
+
+def moved(run: Restore, phase: Phase, now: float, why: str = "") -> Restore:
+    """The restore in another phase, from `now` on; `why`: because it failed, so that it goes back to the data of before."""
+    back = run.back or bool(why and not run.fresh)
+    return replace(run, phase=phase, since=now, uid="", back=back, why=run.why or why)
+
+
+def backwards(run: Restore, why: str, now: float) -> Restore:
+    """The restore that failed after the engine stopped: back to the data of before, or another try where there was none."""
+    if run.fresh:
+        return moved(run, "stopping", now + AGAIN)
+    return moved(run, "stopping", now, why)
+
+
+def ended(known: Restores, run: Restore, now: float, *, whole: bool, why: str = "") -> Restores:
+    """The record once a restore ended."""
+    return replace(known, running=None, problem="", last=Restored(run.id, run.snapshot, now, whole, why, run.keys))
+
+
+def afterwards(record: Record, known: Restores, *, other: bool) -> Record:
+    """The record after a step. Where the engine gets `other` data, what ran of charts' hooks is not known any more."""
+    return replace(record, restores=known, hooks={} if other else record.hooks)
+
+
+def taken_over(
+    run: Restore | None,
+    entries: tuple[InventoryEntry, ...],
+    observed: Mapping[Key, Observed],
+    layers: Mapping[Key, str],
+) -> tuple[InventoryEntry, ...]:
+    """The inventory while a cluster wakes with other data: objects inside it that carry our marks, whatever cluster they were made for,
+    are ours under the UID they have now. `layers`: the layer of each desired object."""
+    if run is None or run.phase != "waking":
+        return entries
+    found = {(one.target, one.ref): one for one in entries}
+    for key, seen in observed.items():
+        entry = found.get(key)
+        if not key[0].nested or seen.live is None or (entry is not None and entry.uid == seen.uid):
+            continue
+        name = layers.get(key) or (entry.layer if entry is not None else "")
+        if name and _made_by_us(seen):
+            found[key] = InventoryEntry(*key, name, seen.uid, "owned", tuple(sorted(fields.managed(seen.live))))
+    return tuple(sorted(found.values(), key=lambda one: (one.target, one.ref)))
+
+
+def _made_by_us(seen: Observed) -> bool:
+    metadata = (seen.live or {}).get("metadata", {})
+    applied = any(one.get("manager") == "nidus" for one in metadata.get("managedFields") or ())
+    return applied and (metadata.get("labels") or {}).get(f"{INSIDE}/managed-by") == "nidus"
+
+
+def _run(snapshot: str, location: Location, key: str, credentials: str, by: str, now: float) -> Restore:
+    at = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dt%H%M%S")
+    return Restore(at, snapshot, location, key, credentials, by, now, now)
