@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 2
+# more than two cores: tests of hosts wait for most of their time
+JOBS   ?= 3
 SUPPLY := .venv/supply
 SBOM    = dist/nidus-$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconciler/__init__.py).cdx.json
 LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

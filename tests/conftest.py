@@ -3,13 +3,15 @@
 import os
 import re
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from devhost import hosting, lifecycle
+from devhost.hosting import TestHost
 from tests.examples import FEW, LONG
 
 pytest_plugins = ["devhost.fixtures"]
@@ -53,6 +55,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_core(item.path):
             item.add_marker(pytest.mark.core)
+        if has_own(item) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def has_own(item: pytest.Item) -> bool:
+    """Whether it uses a fixture of its module: one worker makes that and runs all of them."""
+    found = getattr(item, "_fixtureinfo", None)
+    return found is not None and any(one.scope == "module" for many in found.name2fixturedefs.values() for one in many)
+
+
+@pytest.fixture(scope="session")
+def spare_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestHost]:
+    """A host of group `spare_host` alone, whose tests break it, pause parts of it and leave things on it, one after the other."""
+    folder = tmp_path_factory.mktemp("spare") / "host"
+    yield hosting.start(folder, nodes=1, nested="none")
+    lifecycle.down(folder)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A bare host (no nested control planes) for the tests of the host itself."""
+"""The session's host without nested control planes, and what runs kubectl on it, for the tests of the host itself."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from devhost import lifecycle, tools
+from devhost import tools
+from devhost.hosting import TestHost
 from devhost.state import Host
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="session")
-def bare_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+@pytest.fixture
+def bare_host(empty_host: TestHost) -> Host:
     """A running host of three nodes, for tests that keep to namespaces of their own."""
-    folder = tmp_path_factory.mktemp("bare") / "host"
-    yield lifecycle.up(folder, nested="none", tied=True)
-    lifecycle.down(folder)
+    return empty_host.host
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def namespace(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]
     """A namespace of the test's own, with its default service account."""
     name = request.node.name.replace("_", "-").replace("[", "-").replace("]", "").lower()[:60]
     kubectl("create", "namespace", name)
-    kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=20s")
+    kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=60s")
     yield name
     kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 

@@ -12,7 +12,7 @@ from devhost.state import Host
 from tests.devhost.conftest import Kubectl
 from tests.devhost.traces import until
 
-pytestmark = [pytest.mark.host, pytest.mark.xdist_group("bare host")]
+pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
 
 def config_map(name: str, **metadata: object) -> str:
@@ -22,7 +22,7 @@ def config_map(name: str, **metadata: object) -> str:
 
 def test_server_side_apply_then_wait(kubectl: Kubectl, namespace: str) -> None:
     kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=config_map("settings"))
-    kubectl("wait", "-n", namespace, "configmap/settings", "--for=jsonpath={.data.a}=1", "--timeout=10s")
+    kubectl("wait", "-n", namespace, "configmap/settings", "--for=jsonpath={.data.a}=1", "--timeout=60s")
     shown = kubectl("get", "configmap/settings", "-n", namespace, "-o", "json", "--show-managed-fields").stdout
     assert [entry["operation"] for entry in json.loads(shown)["metadata"]["managedFields"]] == ["Apply"]
 
@@ -56,7 +56,7 @@ def test_namespace_with_content_is_deleted(kubectl: Kubectl, namespace: str) -> 
 
 def test_quota_refuses(kubectl: Kubectl, namespace: str) -> None:
     kubectl("create", "quota", "small", "--hard=configmaps=2", "-n", namespace)
-    kubectl("wait", "quota/small", "--for=jsonpath={.status.hard.configmaps}=2", "-n", namespace, "--timeout=10s")
+    kubectl("wait", "quota/small", "--for=jsonpath={.status.hard.configmaps}=2", "-n", namespace, "--timeout=60s")
     kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=config_map("one"))
     refused = kubectl("apply", "--server-side", "-n", namespace, "-f", "-", input=config_map("two"), fails=True)
     assert "exceeded quota: small" in refused.stderr

@@ -2,26 +2,24 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devhost import faults, hosting, lifecycle
+from devhost import faults
 from devhost.api import ApiError, Client
 from devhost.hosting import TestHost
 
-pytestmark = [pytest.mark.host, pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.host, pytest.mark.xdist_group("spare_host")]
 Fresh = Callable[..., TestHost]
 
 
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestHost]:
+@pytest.fixture
+def broken(spare_host: TestHost) -> TestHost:
     """One host for all faults: each test leaves it running; the storage is lost last."""
-    folder = tmp_path_factory.mktemp("faults") / "host"
-    yield hosting.start(folder, nodes=1, nested="none")
-    lifecycle.down(folder)
+    return spare_host
 
 
 def config_map(name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from devhost.stages import BEHAVIOUR, DELAY, READINESS
 from tests.devhost.conftest import Kubectl
 from tests.devhost.traces import until
 
-pytestmark = [pytest.mark.host, pytest.mark.xdist_group("bare host")]
+pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
 
 def make_pod(kubectl: Kubectl, namespace: str, **annotations: str) -> None:
@@ -34,27 +34,27 @@ def is_ready(kubectl: Kubectl, namespace: str) -> str:
 
 def test_plain_pod_is_ready_and_goes(kubectl: Kubectl, namespace: str) -> None:
     make_pod(kubectl, namespace)
-    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=10s")
+    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
     seen = status(kubectl, namespace)
     assert seen["podIP"] and seen["initContainerStatuses"][0]["state"]["terminated"]["reason"] == "Completed"
-    kubectl("delete", "pod/p", "-n", namespace, "--timeout=10s")
+    kubectl("delete", "pod/p", "-n", namespace, "--timeout=60s")
 
 
 def test_slow_pod_is_ready_after_its_delay(kubectl: Kubectl, namespace: str) -> None:
     make_pod(kubectl, namespace, behaviour="slow", delay="2s")
     kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=1s", fails=True)
-    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=10s")
+    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
 
 
 def test_never_ready_pod_runs_only(kubectl: Kubectl, namespace: str) -> None:
     make_pod(kubectl, namespace, behaviour="never-ready")
-    kubectl("wait", "pod/p", "--for=jsonpath={.status.phase}=Running", "-n", namespace, "--timeout=10s")
+    kubectl("wait", "pod/p", "--for=jsonpath={.status.phase}=Running", "-n", namespace, "--timeout=60s")
     assert is_ready(kubectl, namespace) == "False"
 
 
 def test_crash_looping_pod_restarts_again_and_again(kubectl: Kubectl, namespace: str) -> None:
     make_pod(kubectl, namespace, behaviour="crash-looping")
-    kubectl("wait", "pod/p", "--for=condition=Ready=False", "-n", namespace, "--timeout=10s")
+    kubectl("wait", "pod/p", "--for=condition=Ready=False", "-n", namespace, "--timeout=60s")
 
     def restarted() -> bool:
         container = status(kubectl, namespace)["containerStatuses"][0]
@@ -66,16 +66,16 @@ def test_crash_looping_pod_restarts_again_and_again(kubectl: Kubectl, namespace:
 
 def test_external_pod_is_left_alone_but_for_its_deletion(kubectl: Kubectl, namespace: str) -> None:
     make_pod(kubectl, namespace, readiness="external")
-    kubectl("wait", "pod/p", "--for=condition=PodScheduled", "-n", namespace, "--timeout=10s")
+    kubectl("wait", "pod/p", "--for=condition=PodScheduled", "-n", namespace, "--timeout=60s")
     kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=1s", fails=True)
-    kubectl("delete", "pod/p", "-n", namespace, "--timeout=10s")
+    kubectl("delete", "pod/p", "-n", namespace, "--timeout=60s")
 
 
 def test_conditions_taken_away_come_back(kubectl: Kubectl, namespace: str) -> None:
     """The engine's syncer copies a pod's status; what it read may be older than what the node wrote meanwhile."""
     make_pod(kubectl, namespace)
-    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=10s")
+    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
     scheduled = [one for one in status(kubectl, namespace)["conditions"] if one["type"] == "PodScheduled"]
     body = json.dumps({"status": {"conditions": scheduled}})
     kubectl("patch", "pod/p", "-n", namespace, "--subresource=status", "--type=merge", f"--patch={body}")
-    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=10s")
+    kubectl("wait", "pod/p", "--for=condition=Ready", "-n", namespace, "--timeout=60s")

@@ -55,6 +55,7 @@ class GitServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    disable_nagle_algorithm = True  # else a body waits 40 ms for the acknowledgement of its head
     server_state: ClassVar[GitServer]
     timeout = 30
 

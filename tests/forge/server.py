@@ -101,6 +101,8 @@ class _Http(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    disable_nagle_algorithm = True  # else a body waits 40 ms for the acknowledgement of its head
+
     def answer(self) -> None:
         forge: Forge = self.server.forge  # type: ignore[attr-defined]
         parts = urlsplit(self.path)

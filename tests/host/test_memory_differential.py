@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devhost import faults, hosting, lifecycle
+from devhost import faults
 from devhost.api import path_of as path
 from devhost.hosting import TestHost
 from tests.host import made_up
@@ -18,7 +18,7 @@ from tests.host.made_up import CRDS, GROUP, history
 from tests.memory import facts
 from tests.memory.server import Server
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.xdist_group("spare_host")]
 SERVED_SECONDS = 30.0
 HISTORIES, LENGTH = 160, 16  # 2,560 calls
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -84,16 +84,11 @@ def _some(make: Callable[[str], Sequence[Step]], kept: Sequence[int], name: str)
 
 
 @pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
-    folder = tmp_path_factory.mktemp("differential") / "host"
-    host = hosting.start(folder, nodes=1, nested="none")
-    try:
-        with faults.paused(host.host, "kube-controller-manager"):
-            made = Sides(host)
-            yield made
-            made.real.close()
-    finally:
-        lifecycle.down(folder)
+def sides(spare_host: TestHost) -> Iterator[Sides]:
+    with faults.paused(spare_host.host, "kube-controller-manager"):
+        made = Sides(spare_host)
+        yield made
+        made.real.close()
 
 
 def test_both_servers_answer_alike(sides: Sides) -> None:

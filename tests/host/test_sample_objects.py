@@ -11,13 +11,13 @@ from devhost.hosting import TestHost
 from reconciler.packs.render import Renderer
 from tests.house.test_sample_repo import CLUSTERS, bundle, objects
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.xdist_group("spare_host")]
 
 CLUSTER_SCOPED = ("Namespace", "CustomResourceDefinition")
 
 
-def test_every_object_is_accepted(fresh_host: Callable[..., TestHost]) -> None:
-    client = fresh_host().client
+def test_every_object_is_accepted(spare_host: TestHost) -> None:
+    client = spare_host.client
     renderer = Renderer(1)
     try:
         for name in CLUSTERS:

@@ -1,7 +1,9 @@
 """What the documentation says, taken apart for the tests that hold it to the code."""
 
+import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +16,12 @@ PAGES = tuple(
         ]
     )
 )
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    """A module of ours, read once a process."""
+    return ast.parse(file.read_text())
 
 
 def marked(page: str, name: str) -> str:

@@ -3,19 +3,21 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from reconciler.errors import ErrorClass
 from reconciler.source import answers
-from tests.house.documents import ROOT
+from tests.house.documents import ROOT, parsed
 
 WORD = re.compile(r"[A-Z][a-z]+(?:[A-Z]?[a-z]+)*")
 # functions whose argument of this number is a reason; any argument called `reason` is one too
 PLACES = {"Health": 1, "Held": 0, "_hold": 0, "Condition": 2, "waiting": 0, "spelled": 1, "_short": 0}
 
 
+@cache
 def all_of_them() -> set[str]:
     """Reasons of errors, healths, conditions, holds, changes and results."""
-    trees = [ast.parse(file.read_text()) for file in sorted((ROOT / "reconciler").rglob("*.py"))]
+    trees = [parsed(file) for file in sorted((ROOT / "reconciler").rglob("*.py"))]
     named = {name: value for tree in trees for name, value in _constants(tree)}
     rows = {reason for _, _, reason, _, _ in answers._ROWS}
     given = {reason for tree in trees for node in ast.walk(tree) for reason in _given(node, named)}
@@ -24,7 +26,7 @@ def all_of_them() -> set[str]:
 
 def logged() -> set[str]:
     """The names of the controller's own lines in the log."""
-    trees = [ast.parse(file.read_text()) for file in sorted((ROOT / "reconciler").rglob("*.py"))]
+    trees = [parsed(file) for file in sorted((ROOT / "reconciler").rglob("*.py"))]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node) == "line"]
     return {word for call in calls for word in _words(call.args[0] if call.args else None, {})}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler import packs
-from tests.house.documents import ROOT, marked, quoted, rows
+from tests.house.documents import ROOT, marked, parsed, quoted, rows
 
 RECONCILER = ROOT / "reconciler"
 CORE = ("fleet", "spec", "usage", "engine", "operations", "plan", "conditions", "health", "model", "errors")
@@ -26,7 +26,7 @@ def modules(*rooms: str) -> list[Path]:
 
 def imports(file: Path) -> Iterator[str]:
     """Every module the file imports, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -43,7 +43,7 @@ def contracts() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("file", modules(*CORE), ids=lambda file: file.relative_to(RECONCILER).as_posix())
 def test_the_core_has_no_clock_and_no_chance(file: Path) -> None:
     assert not {name.split(".")[0] for name in imports(file)} & CHANCE
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS:
             assert node.args, f"{file}:{node.lineno}: a clock"
 
@@ -58,7 +58,7 @@ def test_only_the_demo_and_the_host_verb_know_the_embedded_host() -> None:
 def test_only_the_settings_read_the_environment() -> None:
     readers = set()
     for file in RECONCILER.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv"):
                 readers.add(file.relative_to(RECONCILER).as_posix())
     assert readers == {"settings.py"}

@@ -16,7 +16,7 @@ from reconciler.plan import lines
 from reconciler.report.metrics import Metrics
 from reconciler.spec.codes import MEANING
 from tests.house import reasons
-from tests.house.documents import ROOT, marked, quoted, rows
+from tests.house.documents import ROOT, marked, parsed, quoted, rows
 from webhook.answers import ANSWERS
 from webhook.app import LIMIT
 from webhook.attempts import EVERY, SIZE
@@ -115,7 +115,7 @@ def held_reasons() -> set[str]:
     """The first argument, where it is a literal, of every `Held(...)` and of the helper that makes one in `fleet.release`."""
     found = set()
     for file in RECONCILER.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Held", "_hold"):
                 first = node.args[0] if node.args else None
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):

@@ -1,6 +1,7 @@
 """No test races: what another thread or process does is waited for long enough for a busy machine, and a bound is no measure."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def short(tree: ast.AST) -> Iterator[tuple[int, float]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             yield from defaults(node)
+        if isinstance(node, ast.Constant) and (told := FLAG.fullmatch(str(node.value))) and 1 < int(told[1]) < LEAST:
+            yield node.lineno, float(told[1])
         if not isinstance(node, ast.Call) or is_pause(node):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -36,6 +39,7 @@ def short(tree: ast.AST) -> Iterator[tuple[int, float]]:
             yield from ((node.lineno, one) for one in numbers(given) if 1 <= one < LEAST)
 
 
+FLAG = re.compile(r"--timeout=(\d+)s")
 BOUNDS = {True: ("seconds", "timeout"), False: ("timeout",)}
 
 
