@@ -12,6 +12,8 @@ import yaml
 
 from devhost import components, layout, pki, ports, probe, stages, tools
 from devhost.errors import HostError
+from devhost.node import place
+from devhost.node import settings as node_settings
 from devhost.pins import ETCD, KUBERNETES, KWOK
 from devhost.programs import Program, Programs
 from devhost.state import Host, Wish, read, replace
@@ -63,8 +65,8 @@ def nodes(host: Host, programs: Programs, documents: Sequence[dict[str, Any]], f
     """Make the nodes and start kwok with our stages, `documents` and `flags`; return once pods can be scheduled."""
     config = host.folder / "kwok.yaml"
     replace(config, yaml.safe_dump_all([*stages.documents(), *documents]).encode())
-    for number in range(host.wish.nodes):
-        _make_node(host, f"node-{number}")
+    for name in _fake_nodes(host):
+        _make_node(host, name)
     programs.start(_kwok(host, config, flags))
     await_program(host, programs, "the nodes to be ready", lambda: _nodes_ready(host))
     await_program(
@@ -73,6 +75,13 @@ def nodes(host: Host, programs: Programs, documents: Sequence[dict[str, Any]], f
         "the default service account",
         lambda: _answers(host, "/api/v1/namespaces/default/serviceaccounts/default"),
     )
+
+
+def fetch(host: Host, path: str) -> dict[str, Any]:
+    """Return the object at `path` as the administrator sees it; empty when it is not there. Raises OSError."""
+    status, body = probe.ask(host.ports["kube-apiserver"], host.pki, path)
+    found: dict[str, Any] = json.loads(body) if status == 200 else {}
+    return found
 
 
 def await_api_server(host: Host) -> None:
@@ -173,8 +182,9 @@ def _apiserver(host: Host) -> Program:
         ca=host.pki / "etcd-ca.crt",
     )
     log = components.audit(_policy(host.folder), layout.audit_log(host.folder)) if host.wish.audit else []
+    node = node_settings.apiserver_flags(host.folder) if host.wish.node else []
     argv = components.apiserver(
-        host.tools["kube-apiserver"], pki=host.pki, port=host.ports["kube-apiserver"], store=store, extra=log
+        host.tools["kube-apiserver"], pki=host.pki, port=host.ports["kube-apiserver"], store=store, extra=[*log, *node]
     )
     return _program(host, "kube-apiserver", argv, KUBERNETES)
 
@@ -210,6 +220,8 @@ def _answers(host: Host, path: str) -> bool:
 
 def _make_node(host: Host, name: str) -> None:
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+    if host.wish.node:
+        labels[place.FAKE] = "true"
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
     status, body = probe.ask(host.ports["kube-apiserver"], host.pki, "/api/v1/nodes", node)
     if status not in (201, 409):  # 409: the folder was kept from an earlier start
@@ -217,9 +229,13 @@ def _make_node(host: Host, name: str) -> None:
 
 
 def _nodes_ready(host: Host) -> bool:
-    status, body = probe.ask(host.ports["kube-apiserver"], host.pki, "/api/v1/nodes")
-    items: list[dict[str, Any]] = json.loads(body)["items"] if status == 200 else []
-    return len(items) >= host.wish.nodes and all(map(_takes_pods, items))
+    items: list[dict[str, Any]] = fetch(host, "/api/v1/nodes").get("items", [])
+    ready = {one["metadata"]["name"] for one in items if _takes_pods(one)}
+    return ready.issuperset(_fake_nodes(host))
+
+
+def _fake_nodes(host: Host) -> list[str]:
+    return [f"node-{number}" for number in range(host.wish.nodes)]
 
 
 def _takes_pods(node: dict[str, Any]) -> bool:

@@ -14,22 +14,24 @@ from devhost import layout, lifecycle
 from devhost.build import build
 from devhost.errors import HostError
 from devhost.lifecycle import ProcessStatus
-from devhost.pins import BUILDS, NEEDED
+from devhost.node import images, needs, oci
+from devhost.pins import NEEDED, REAL_NODE, SYNCER
 from devhost.progress import named, printed
 from devhost.state import Host
 
 
 def host_build(args: argparse.Namespace) -> int:
     """Build what is missing."""
-    names = [one.name for one in BUILDS] if args.syncer else NEEDED
-    made = build(names, printed)
+    made = build((*_builds(args), *(SYNCER if args.syncer else ())), printed)
     print("\n".join(map(str, made)) if made else "every tool is there")
     return 0
 
 
 def host_up(args: argparse.Namespace) -> int:
     """Start the host and say how to reach it; in the foreground, stay until a signal and take it down then."""
-    build(NEEDED, printed)
+    if args.node:
+        needs.require()
+    build(_builds(args), printed)
     if not args.foreground:
         _up(args)
         return 0
@@ -70,12 +72,26 @@ def host_kubeconfig(args: argparse.Namespace) -> int:
     return 0
 
 
+def host_image(args: argparse.Namespace) -> int:
+    """Put an image made of a folder onto the real node."""
+    config = oci.Config(
+        entrypoint=tuple(args.entrypoint),
+        environment=(oci.PATH_VARIABLE, *args.env),
+        user=args.user,
+        folder=args.workdir,
+    )
+    digest = images.load(_folder(args), args.name, oci.folder_entries(args.source), config)
+    print(f"{oci.full_name(args.name)}@{digest}")
+    return 0
+
+
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "build": host_build,
     "up": host_up,
     "down": host_down,
     "status": host_status,
     "kubeconfig": host_kubeconfig,
+    "image": host_image,
 }
 
 
@@ -94,7 +110,7 @@ def _cells(row: ProcessStatus) -> tuple[str, ...]:
 
 
 def _up(args: argparse.Namespace) -> Host:
-    wish = {"nodes": args.nodes, "nested": args.nested, "audit": args.audit}
+    wish = {"nodes": args.nodes, "nested": args.nested, "node": args.node, "audit": args.audit}
     host = lifecycle.up(_folder(args), **wish, tied=args.foreground, progress=named)
     named("")
     print(f"ready at {host.server}\nexport KUBECONFIG={host.kubeconfig}", flush=True)
@@ -106,6 +122,10 @@ def _watch(host: Host) -> None:
     while lifecycle.find(host.folder) is not None:
         time.sleep(1.0)
     raise HostError(f"the host in {host.folder} ended; its logs are in {layout.logs(host.folder)}")
+
+
+def _builds(args: argparse.Namespace) -> tuple[str, ...]:
+    return (*NEEDED, *(REAL_NODE if args.node else ()))
 
 
 def _folder(args: argparse.Namespace) -> Path:

@@ -60,6 +60,11 @@ def log(folder: Path, name: str) -> Path:
     return logs(folder) / f"{name}.log"
 
 
+def claims(folder: Path) -> Path:
+    """The data of each claim, under the claim's uid."""
+    return folder / "nested" / "storage"
+
+
 def audit_log(folder: Path) -> Path:
     """The API server's audit log, one JSON event a line."""
     return folder / "audit" / "audit.log"

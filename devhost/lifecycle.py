@@ -18,6 +18,7 @@ import msgspec
 
 from devhost import bringup, claims, control, layout, procfs, tools
 from devhost.errors import HostError
+from devhost.node import start as real
 from devhost.state import Host, State, Wish, read
 
 STOP_SECONDS = 20.0
@@ -43,6 +44,7 @@ def up(
     *,
     nodes: int = 3,
     nested: str = "own",
+    node: str = "",
     audit: Sequence[str] = (),
     extra_flags: Mapping[str, Sequence[str]] | None = None,
     tied: bool = False,
@@ -50,15 +52,17 @@ def up(
 ) -> Host:
     """Return the host of `folder`, started unless it runs already (then as it was asked for at first).
 
-    `nested`, `audit` and `extra_flags` are as in state.Wish. A `tied` host ends when the calling process does, however.
+    `nested`, `node`, `audit` and `extra_flags` are as in state.Wish. A `tied` host ends when the calling process does, however.
     `progress` hears each step. Raises HostError when it cannot be started.
     """
     if platform.system() != "Linux":
         raise HostError("the embedded host runs on Linux alone: its processes are tied to their parent by the kernel")
     flags = {name: tuple(values) for name, values in (extra_flags or {}).items()}
-    wish = Wish(nodes, nested, tuple(audit), flags)
+    wish = Wish(nodes, nested, node, tuple(audit), flags)
     for program in bringup.PROGRAMS:
         tools.find(program)
+    if wish.node:
+        real.require()
     with claims.sole_starter(folder, claims.claim):
         _await_end_of_killed(folder)
         host = find(folder)
@@ -93,6 +97,8 @@ def down(folder: Path, keep: bool = False) -> bool:
         if state is not None:
             _await_children(state)
         _reap(supervisor)
+        if state is not None and state.host.wish.node:
+            real.clean(state.host.folder)
         if not keep:
             claims.remove(folder)
     return True

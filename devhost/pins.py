@@ -12,6 +12,7 @@ ETCD = "3.7.1"
 KWOK = "0.8.0"
 KINE = "0.16.4"
 HELM = "3.22.0"
+COREDNS = "1.14.7"
 
 GO = "1.26"
 """Oldest Go that builds these tools without fetching a toolchain."""
@@ -34,6 +35,12 @@ class Build:
 
 _KUBERNETES_VERSION = "k8s.io/component-base/version."
 
+_KUBERNETES_STAMPS = (
+    f"{_KUBERNETES_VERSION}gitVersion=v{KUBERNETES}",
+    f"{_KUBERNETES_VERSION}gitMajor={KUBERNETES.split('.')[0]}",
+    f"{_KUBERNETES_VERSION}gitMinor={KUBERNETES.split('.')[1]}",
+)
+
 BUILDS: tuple[Build, ...] = (
     Build(
         name="kubernetes",
@@ -41,11 +48,7 @@ BUILDS: tuple[Build, ...] = (
         module="k8s.io/kubernetes",
         package=".",
         programs=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
-        stamps=(
-            f"{_KUBERNETES_VERSION}gitVersion=v{KUBERNETES}",
-            f"{_KUBERNETES_VERSION}gitMajor={KUBERNETES.split('.')[0]}",
-            f"{_KUBERNETES_VERSION}gitMinor={KUBERNETES.split('.')[1]}",
-        ),
+        stamps=_KUBERNETES_STAMPS,
     ),
     Build("etcd", ETCD, "go.etcd.io/etcd/server/v3", ".", ("etcd",)),
     Build(
@@ -72,10 +75,18 @@ BUILDS: tuple[Build, ...] = (
         programs=("helm",),
         stamps=(f"helm.sh/helm/v3/internal/version.version=v{HELM}",),
     ),
+    Build("node", KUBERNETES, "k8s.io/kubernetes", ".", ("kubelet", "kube-proxy"), _KUBERNETES_STAMPS),
+    Build("coredns", COREDNS, "github.com/coredns/coredns", ".", ("coredns",)),
 )
 
 NEEDED = ("kubernetes", "etcd", "kwok")
-"""Builds every host needs; kine and helm serve the real syncer only and are built when asked for."""
+"""Builds every host needs; the others are built when asked for."""
+
+SYNCER = ("kine", "helm")
+"""Builds that the real syncer needs besides."""
+
+REAL_NODE = ("node", "coredns")
+"""Builds that a real node needs besides."""
 
 
 def build_of(program: str) -> Build:

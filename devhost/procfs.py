@@ -34,6 +34,14 @@ def lives(pid: int, born: int) -> bool:
     return seen is not None and seen.born == born and seen.state != "exited"
 
 
+def children(pid: int) -> list[int]:
+    """Return the pids of the children of the main thread of `pid`; none when it is not there."""
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
+
+
 def _resident(status: str) -> int:
     for line in status.splitlines():
         if line.startswith("VmRSS:"):

@@ -11,8 +11,10 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +22,16 @@ from devhost import procfs, reins
 from devhost.errors import HostError
 from devhost.state import Process
 
+RELAY_SECONDS = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run: `name` is unique; `log` takes its output; `address` and `version` are for `status` alone."""
+    """What to run: `name` is unique; `log` takes its output; `address` and `version` are for `status` alone.
+
+    The command of a `relayed` one starts the program proper as its only child, waits for it and ends as it does: the child's is
+    the pid, and takes the signals.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -31,13 +39,21 @@ class Program:
     address: str = ""
     version: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    relayed: bool = False
 
 
 @dataclass(slots=True)
 class _Child:
     program: Program
     process: subprocess.Popen[bytes]
+    pid: int
     born: int
+
+    def send(self, number: int) -> None:
+        """Send signal `number` to the program, if it runs."""
+        if self.process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 class Programs:
@@ -61,17 +77,19 @@ class Programs:
         started: Future[_Child] = Future()
         self._starts.put((program, started))
         child = started.result(timeout=30)
+        if program.relayed:
+            _find_proper(child)
         with self._lock:
             self._children[program.name] = child
         self._changed()
-        return child.process.pid
+        return child.pid
 
     def stop(self, name: str, grace: float = 3.0) -> None:
         """End `name` (SIGTERM, after `grace` seconds SIGKILL), wait for it and forget it; unknown names are ended already."""
         with self._lock:
             child = self._children.pop(name, None)
         if child is not None:
-            _end(child.process, grace)
+            _end(child, grace)
             self._changed()
 
     def signal(self, name: str, number: int) -> None:
@@ -79,7 +97,7 @@ class Programs:
         child = self._child(name)
         if child.process.poll() is not None:
             raise HostError(f"{name} does not run")
-        child.process.send_signal(number)
+        child.send(number)
         if number == signal.SIGKILL:
             child.process.wait()
         self._changed()
@@ -87,14 +105,14 @@ class Programs:
     def restart(self, name: str, grace: float = 3.0) -> int:
         """End `name` if it runs and start it again with the same command line; return the new pid."""
         child = self._child(name)
-        _end(child.process, grace)
+        _end(child, grace)
         return self.start(child.program)
 
     def pid(self, name: str) -> int | None:
         """Return the pid of `name`; None when it is unknown or has ended."""
         with self._lock:
             child = self._children.get(name)
-        return child.process.pid if child is not None and child.process.poll() is None else None
+        return child.pid if child is not None and child.process.poll() is None else None
 
     def names(self) -> tuple[str, ...]:
         """Return the names in the table, in order of their start; those that ended by themselves stay in it."""
@@ -106,8 +124,7 @@ class Programs:
         with self._lock:
             children = tuple(self._children.values())
         return tuple(
-            Process(one.program.name, one.process.pid, one.born, one.program.address, one.program.version)
-            for one in children
+            Process(one.program.name, one.pid, one.born, one.program.address, one.program.version) for one in children
         )
 
     def serve(self) -> None:
@@ -141,7 +158,7 @@ class Programs:
     def signal_quietly(self, name: str, number: int) -> None:
         """Send signal `number` to `name` if it runs."""
         if self.pid(name) is not None:
-            self._child(name).process.send_signal(number)
+            self._child(name).send(number)
 
     def _child(self, name: str) -> _Child:
         with self._lock:
@@ -164,15 +181,30 @@ def _spawn(program: Program) -> _Child:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **program.env}
         )
-    seen = procfs.look(process.pid)
-    return _Child(program, process, seen.born if seen else 0)
+    return _Child(program, process, process.pid, _born(process.pid))
 
 
-def _end(process: subprocess.Popen[bytes], grace: float) -> None:
-    process.send_signal(signal.SIGCONT)  # a paused process would take no SIGTERM
-    process.terminate()
+def _find_proper(child: _Child) -> None:
+    """Let `child` be the program that its process relays, once that is started; the process itself when it ends before."""
+    deadline = time.monotonic() + RELAY_SECONDS
+    while child.process.poll() is None and time.monotonic() < deadline:
+        only = procfs.children(child.process.pid)
+        if only:
+            child.pid, child.born = only[0], _born(only[0])
+            return
+        time.sleep(0.02)
+
+
+def _born(pid: int) -> int:
+    seen = procfs.look(pid)
+    return seen.born if seen else 0
+
+
+def _end(child: _Child, grace: float) -> None:
+    child.send(signal.SIGCONT)  # a paused process would take no SIGTERM
+    child.send(signal.SIGTERM)
     try:
-        process.wait(timeout=grace)
+        child.process.wait(timeout=grace)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        child.process.kill()
+        child.process.wait()

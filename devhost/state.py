@@ -16,12 +16,13 @@ from devhost import layout
 class Wish:
     """What `up` was asked for.
 
-    `nested` is own, shared or none; `audit` are user names, or system:serviceaccount:* or system:serviceaccount:NS:*;
-    `extra_flags` are added to a component's command line, by its name.
+    `nested` is own, shared or none; `node` is `real` for a real node besides, or empty; `audit` are user names, or
+    system:serviceaccount:* or system:serviceaccount:NS:*; `extra_flags` are added to a component's command line, by its name.
     """
 
     nodes: int = 3
     nested: str = "own"
+    node: str = ""
     audit: tuple[str, ...] = ()
     extra_flags: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 

@@ -22,6 +22,7 @@ import msgspec
 
 from devhost import actors, bringup, claims, control, layout, state
 from devhost.errors import HostError
+from devhost.node import start as real
 from devhost.programs import Programs
 from devhost.state import Host, State, Wish
 
@@ -47,7 +48,7 @@ class Supervisor:
             self.programs.serve()
         finally:
             self.stopping.set()
-            self.programs.end_all(first_gently=("etcd",))
+            self.programs.end_all(first_gently=("etcd", real.KEEPER))
         return 0 if self.ready else 1
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -60,9 +61,14 @@ class Supervisor:
             host = self.host = bringup.prepare(self.folder, self.wish, os.getpid())
             self.write_state()
             control.listen(self.folder, self.programs)
-            bringup.control_plane(host, self.programs, lambda step: tell({"step": step}))
-            tell({"step": "make the nodes"})
+            if host.wish.node:
+                real.prepare(host)
+                real.separate(host, self.programs)
+            bringup.control_plane(host, self.programs, say)
+            say("make the nodes")
             self.inhabit(host)
+            if host.wish.node:
+                real.populate(host, self.programs, say)
             self.ready = True
             self.write_state()
             tell({"ready": True})
@@ -106,6 +112,11 @@ def tell(event: dict[str, Any]) -> None:
     """Tell whoever started us; they may have gone."""
     with contextlib.suppress(OSError):
         print(json.dumps(event), flush=True)
+
+
+def say(step: str) -> None:
+    """Tell of a step of the start."""
+    tell({"step": step})
 
 
 def main() -> int:

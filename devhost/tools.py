@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from devhost.errors import HostError
-from devhost.pins import Build, build_of
+from devhost.pins import REAL_NODE, Build, build_of
 
 SOURCES = Path(__file__).parent / "go"
 
 _ASK_VERSION = {
     "kubectl": ("version", "--client"),
     "helm": ("version", "--short"),
+    "coredns": ("-version",),
 }
 _VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)")
 
@@ -32,7 +33,8 @@ def find(program: str) -> Path:
     found = locate(program)
     if found is None:
         build = build_of(program)
-        raise HostError(f"{program} {build.version} is not built yet: run `nidus host build`")
+        asked = " --node real" if build.name in REAL_NODE else ""
+        raise HostError(f"{program} {build.version} is not built yet: run `nidus host build{asked}`")
     return found
 
 

@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import Any
 
+from devhost import layout
+from devhost.node import settings
 from devhost.programs import Programs
 from devhost.state import Host
 
@@ -31,7 +33,8 @@ def kwok_documents(host: Host) -> list[dict[str, Any]]:
 
 def kwok_flags(host: Host) -> list[str]:
     """Flags for kwok."""
-    return ["--enable-crds=ClusterPortForward"] if host.wish.nested == "own" else []
+    forwards = ["--enable-crds=ClusterPortForward"] if host.wish.nested == "own" else []
+    return forwards + (settings.kwok_flags() if host.wish.node else [])
 
 
 def settled(host: Host) -> bool:
@@ -47,12 +50,11 @@ def settled(host: Host) -> bool:
 def run(host: Host, programs: Programs, stop: threading.Event) -> None:
     """Start every actor; return when `stop` is set."""
     from devhost.actors import addresses, volumes
-    from devhost.nested import own
     from devhost.nested import run as nested
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(threadName)s: %(message)s")
     client = nested.client(host)
-    volumes.start(client, own.data(host), stop)
+    volumes.start(client, layout.claims(host.folder), stop, mounted=bool(host.wish.node))
     addresses.start(client, stop)
     if host.wish.nested != "none":
         nested.start(host, programs, client, stop)

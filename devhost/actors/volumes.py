@@ -31,10 +31,13 @@ def storage_class() -> Object:
     }
 
 
-def start(client: Client, data: Path, stop: threading.Event) -> None:
-    """Follow claims and volumes; the data of the claim with uid U lives in `data`/U."""
+def start(client: Client, data: Path, stop: threading.Event, mounted: bool = False) -> None:
+    """Follow claims and volumes; the data of the claim with uid U lives in `data`/U, made with the volume where it is `mounted`.
+
+    A folder that pods mount may be written to by all of them: a hostPath knows no owner (fsGroup) of its own.
+    """
     claims: Workers[tuple[str, str]] = Workers(
-        "claim", lambda key: _claim(client, followed.items.get(key)), stop
+        "claim", lambda key: _claim(client, data if mounted else None, followed.items.get(key)), stop
     ).start()
     volumes: Workers[tuple[str, str]] = Workers(
         "volume", lambda key: _volume(client, data, released.items.get(key)), stop
@@ -50,17 +53,20 @@ def volume_name(uid: str) -> str:
     return f"pvc-{uid}"
 
 
-def _claim(client: Client, claim: Object | None) -> None:
+def _claim(client: Client, data: Path | None, claim: Object | None) -> None:
     if claim is None or claim["metadata"].get("deletionTimestamp"):
         return
     if claim["spec"].get("volumeName"):
         _grow(client, claim)
     elif claim["metadata"].get("annotations", {}).get("volume.kubernetes.io/storage-provisioner") == PROVISIONER:
-        _provide(client, claim)
+        _provide(client, data, claim)
 
 
-def _provide(client: Client, claim: Object) -> None:
+def _provide(client: Client, data: Path | None, claim: Object) -> None:
     meta = claim["metadata"]
+    if data is not None:
+        (data / meta["uid"]).mkdir(exist_ok=True)
+        (data / meta["uid"]).chmod(0o777)
     try:
         client.create(
             _new_volume(meta, claim["spec"], _reclaim_policy(client, claim["spec"].get("storageClassName", "")))

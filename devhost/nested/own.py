@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
+from devhost import layout
 from devhost.api import ApiError, Client, Object
 from devhost.errors import HostError
 from devhost.nested import contract, inside, kubelet, plane
@@ -34,7 +34,7 @@ class Own:
         """Start plane and syncer, and leave on the host what the product looks for."""
         engine, client = tenancy.engine, self._host_of(tenancy.engine)
         names = contract.certificate_names(engine, tenancy.config, tenancy.service)
-        keys, storage = _keys(client, tenancy), data(self._host) / self._engines.data_uid(tenancy, pods)
+        keys, storage = _keys(client, tenancy), layout.claims(self._host.folder) / self._engines.data_uid(tenancy, pods)
         flags = list(map(str, value(tenancy.config, "controlPlane.distro.k8s.apiServer.extraArgs", ())))
         title = f"nested/{engine.namespace}/{engine.name}"
         started = plane.start(self._host, self._programs, title, storage, keys, names, flags)
@@ -82,11 +82,6 @@ class Own:
         )
         self._engines.outer.subscribe(engine, syncer.host_changed)
         syncer.start()
-
-
-def data(host: Host) -> Path:
-    """The folder in which each claim's data lies under the claim's uid."""
-    return host.folder / "nested" / "storage"
 
 
 def _keys(client: Client, tenancy: Tenancy) -> Keys:

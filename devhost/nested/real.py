@@ -24,7 +24,6 @@ from devhost.following import LOG
 from devhost.nested import contract, kubelet
 from devhost.nested.contract import Engine
 from devhost.nested.engines import Engines
-from devhost.nested.own import data
 from devhost.nested.translate import Tenancy
 from devhost.ports import free_port
 from devhost.programs import Program, Programs
@@ -87,7 +86,7 @@ class Real:
         engine, port = tenancy.engine, free_port()
         name = f"nested/{engine.namespace}/{engine.name}/vcluster"
         folder = self._host.folder / "nested" / engine.namespace / engine.name
-        storage = data(self._host) / self._engines.data_uid(tenancy, pods)
+        storage = layout.claims(self._host.folder) / self._engines.data_uid(tenancy, pods)
         storage.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._furnish(folder / "pod", tenancy, port)
         (folder / "root").mkdir(mode=0o700, exist_ok=True)
