@@ -1,11 +1,12 @@
 """The plans of a revision against the live clusters, without any write access, by the same planner that a sync uses
 (P6, B1)."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct, field
 
-from reconciler import fleet
+from reconciler import engine, fleet
 from reconciler.assignment import Assignment, Facts
 from reconciler.errors import NidusError, Stalled
 from reconciler.gather import Gathered, Reader
@@ -62,7 +63,7 @@ class Base(Struct, frozen=True):
 
 def base(snapshot: Snapshot, standing: Standing, rules: Rules, facts: HostFacts, now: float) -> Base:
     """The base that a change request is compared with: what concerns a cluster in the same way there is no part of the change."""
-    bundles, rollout = _meant(snapshot, standing, rules, facts, now)
+    bundles, _, rollout = _meant(snapshot, standing, rules, facts, now)
     return Base({one.cluster: _digest(one) for one in bundles}, rollout.held)
 
 
@@ -84,7 +85,8 @@ def review(
     A cluster that could not be read is in it, with the reason, and so is one that waits as a whole: nothing that was not looked
     at is left out as unchanged.
     """
-    bundles, rollout = _meant(snapshot, standing, rules, facts, now)
+    whole = every or against is not None
+    bundles, left_out, rollout = _meant(snapshot, standing, rules, facts, now, None if whole else named)
     changed = [one for one in bundles if every or one.cluster in named or _moves(one, standing, against)]
     consented = fleet.consented(rules)
     given = [replace(_given(bundle, snapshot.source, standing, facts, now), consented=consented) for bundle in changed]
@@ -97,9 +99,17 @@ def review(
     known = against.held if against else {}
     fresh = {name: why for name, why in rollout.held.items() if name not in looked and known.get(name) != why}
     waiting = {name: ClusterReview(name, held=why) for name, why in fresh.items()}
-    same = sum(bundle.cluster not in looked and bundle.cluster not in waiting for bundle in bundles)
+    same = {*left_out, *(one.cluster for one in bundles)}
     found = sorted([*looked.values(), *map(_unseen, waiting.values())], key=lambda one: one.cluster)
-    return Review(snapshot.source, snapshot.revision, facts.name, now, tuple(found), snapshot.violations, same)
+    return Review(
+        snapshot.source,
+        snapshot.revision,
+        facts.name,
+        now,
+        tuple(found),
+        snapshot.violations,
+        len(same - looked.keys() - waiting.keys()),
+    )
 
 
 def _unseen(one: ClusterReview) -> ClusterReview:
@@ -110,31 +120,60 @@ def _unseen(one: ClusterReview) -> ClusterReview:
     return replace(one, held=None, unseen=_CANNOT.get(held.reason, "{}").format(f"{held.reason}: {held.message}"))
 
 
-def _bundles(
+def _unmoved(
     rollout: Rollout, standing: Standing, records: Mapping[str, Record], rules: Rules, facts: HostFacts
+) -> Iterator[str]:
+    """Clusters whose bundle would be made from the very inputs that the one on record was made from, so that it need not be made."""
+    terms, running = resolve.terms(rules, facts), fleet.all_running(records, standing.accepted, rules)
+    for name, content in rollout.admitted.items():
+        record = records.get(name)
+        if record is None or not record.inputs or record.tombstone is not None:
+            continue
+        choice = engine.choose(content.specs.clusters[name].cluster, rules, running[name])
+        with suppress(Stalled):
+            if resolve.inputs(name, content, terms, choice.versions) == record.inputs:
+                yield name
+
+
+def _bundles(
+    rollout: Rollout,
+    standing: Standing,
+    records: Mapping[str, Record],
+    rules: Rules,
+    facts: HostFacts,
+    without: Collection[str],
 ) -> tuple[list[Bundle], dict[str, Held]]:
     """The bundles of the admitted clusters by name, and why some have none."""
     running = fleet.all_running(records, standing.accepted, rules)
     bundles, held = [], {}
     for name, content in sorted(rollout.admitted.items()):
         try:
-            bundles.append(resolve.bundle(name, content, rules, facts, running.get(name, NO_VERSIONS)))
+            if name not in without:
+                bundles.append(resolve.bundle(name, content, rules, facts, running.get(name, NO_VERSIONS)))
         except Stalled as error:
             held[name] = Held(error.reason, error.told, stalls=True)
     return bundles, held
 
 
 def _meant(
-    snapshot: Snapshot, standing: Standing, rules: Rules, facts: HostFacts, now: float
-) -> tuple[list[Bundle], Rollout]:
-    """The bundle of every cluster that the revision may change or remove, and what it admits and holds."""
+    snapshot: Snapshot,
+    standing: Standing,
+    rules: Rules,
+    facts: HostFacts,
+    now: float,
+    named: Collection[str] | None = None,
+) -> tuple[list[Bundle], set[str], Rollout]:
+    """The bundle of every cluster that the revision may change or remove, and what it admits and holds. Those that cannot differ from
+    what is on record are given by name alone, but for those `named`; None: of all there is a bundle."""
     records = {name: state.record for name, state in standing.states.items()}
     rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, rules, now)
     rollout = fleet.withheld(rollout, standing.unreadable)
-    bundles, held = _bundles(rollout, standing, records, rules, facts)
+    given = (rollout, standing, records, rules, facts)
+    without = set() if named is None else {*_unmoved(*given)} - {*named}
+    bundles, held = _bundles(*given, without)
     for name, tombstone in sorted(rollout.tombstones.items()):
         bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, rules))
-    return bundles, replace(rollout, held={**held, **rollout.held})
+    return bundles, without, replace(rollout, held={**held, **rollout.held})
 
 
 def _digest(bundle: Bundle) -> str:

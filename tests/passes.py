@@ -289,14 +289,14 @@ class Fleet:
         """The plans of `review`, by cluster."""
         return {one.cluster: one.plan for one in self.review().clusters if one.plan}
 
-    def review(self) -> Review:
-        """What `nidus plan --all` computes of the newest commit."""
+    def review(self, *, every: bool = True) -> Review:
+        """What `nidus plan --all` computes of the newest commit, or without `every` what `nidus plan` does."""
         snapshot = self.git.read(self.git.newest, self.rules, running=self.registry.running(SOURCE))
         states = dict(self.store.load().states)
         commits = {name: state.record.commit for name, state in states.items()}
         accepted = {name: self.git.accepted(one) for name, one in commits.items() if one in self.git.commits}
         standing = review.Standing(states, accepted, (), b"salt")
-        return review.review(snapshot, standing, self.rules, FACTS, self.reader, START + self.now, every=True)
+        return review.review(snapshot, standing, self.rules, FACTS, self.reader, START + self.now, every=every)
 
     def state(self, name: str) -> State | None:
         """What the host remembers of a cluster."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.model import ClusterReview
+from reconciler.model import ClusterReview, Defaults, Quota, replace
 from reconciler.plan import render_text, summary
 from reconciler.plan.lines import Style
 from tests.memory.failures import answer, on
@@ -85,6 +85,34 @@ def test_a_held_deletion_says_why_and_what_approves_it(fleet: Fleet) -> None:
     assert sums.changes["hold"] == 6 and sums.held == 0 and sums.waits and not sums.failed
     text = render_text.render(fleet.review(), Style())
     assert text.count("nidus approve") == 1 and "held: a destroys 6 of" in text
+
+
+def moved(fleet: Fleet) -> list[str]:
+    found = fleet.review(every=False)
+    assert found.same == 2 - len(found.clusters)
+    return [each.cluster for each in found.clusters]
+
+
+def test_what_is_made_from_the_same_inputs_as_before_is_not_made_again(fleet: Fleet) -> None:
+    """And whatever else a bundle is made from counts as an input: documents, files of packs, the operator's rules."""
+    files = {**FILES, "b.yaml": cluster("b")}
+    fleet.push(files)
+    fleet.run()
+    assert all(state.record.inputs for state in fleet.store.load().states.values())
+    assert moved(fleet) == []
+    fleet.git.commit(
+        {**files, "a.yaml": cluster(description="what people read"), "c/b.yaml": files["b.yaml"], "b.yaml": ""}
+    )
+    assert moved(fleet) == []  # no bundle differs, though the first document has to be looked at
+    fleet.git.commit({**files, "a.yaml": cluster(suspend={"reason": "for a day"})})
+    assert moved(fleet) == ["a"]
+    fleet.git.commit({**files, "web.yaml": profile(pack("base", config_map("two")))})
+    assert moved(fleet) == ["a", "b"]
+    fleet.git.commit(files)
+    assert moved(fleet) == []
+    quota = Quota(cpu="2", memory="2Gi")
+    fleet.rules = replace(fleet.rules, defaults=Defaults(quota=quota))
+    assert moved(fleet) == ["a", "b"]
 
 
 def test_a_suspended_cluster_is_said(fleet: Fleet) -> None:

@@ -1,5 +1,6 @@
 """A folder as it lies on disk, with Git and without (validate and plan)."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -46,6 +47,55 @@ def test_deleted_and_detached_and_empty(work: Work) -> None:
     revision, tree, _ = read(work.folder, "", Limits())
     assert revision == Revision("HEAD", commit, dirty=True)
     assert list(tree.files) == ["b.yaml"]
+
+
+def test_what_was_not_touched_is_as_git_has_it_and_all_else_as_it_lies_on_disk(work: Work) -> None:
+    names = ("same", "edited", "staged", "gone", "assumed", "skipped", "executable", "fleet/same")
+    work.commit(dict.fromkeys(names, "1\n"))
+    for name in ("edited", "assumed", "skipped", "staged", "untracked", "intended"):
+        (work.folder / name).write_text(f"{name}\n")
+    work.git("add", "staged")
+    (work.folder / "staged").write_text("and edited\n")
+    work.git("add", "--intent-to-add", "intended")
+    work.git("update-index", "--assume-unchanged", "assumed")
+    work.git("update-index", "--skip-worktree", "skipped")
+    (work.folder / "executable").chmod(0o755)
+    (work.folder / "gone").unlink()
+    (work.folder / "link").symlink_to("same")
+    _, tree, blobs = read(work.folder, "", Limits())
+    there = {
+        str(one.relative_to(work.folder)) for one in work.folder.rglob("*") if one.is_file() and not one.is_symlink()
+    }
+    assert set(tree.files) == {one for one in there if not one.startswith(".git/")}
+    found = blobs(tree.files.values())
+    assert {name: found[oid] for name, oid in tree.files.items()} == {
+        name: (work.folder / name).read_bytes() for name in tree.files
+    }
+    assert [one.path for one in tree.violations] == ["link"]
+    assert list(read(work.folder, "fleet", Limits())[1].files) == ["same"]
+
+
+def test_a_file_that_a_filter_changed_on_disk_is_what_a_commit_holds(work: Work) -> None:
+    work.commit({"a.yaml": "a\nb\n"})
+    work.git("config", "core.autocrlf", "true")
+    (work.folder / "a.yaml").unlink()
+    work.git("checkout", "--", "a.yaml")
+    assert (work.folder / "a.yaml").read_bytes() == b"a\r\nb\r\n"
+    revision, tree, blobs = read(work.folder, "", Limits())
+    assert not revision.dirty
+    assert blobs(tree.files.values()) == {work.git("rev-parse", "HEAD:a.yaml"): b"a\nb\n"}
+
+
+def test_a_conflict_is_read_once_as_it_lies_on_disk(work: Work) -> None:
+    work.commit({"a.yaml": "1\n"})
+    work.git("checkout", "-q", "-b", "other")
+    work.commit({"a.yaml": "2\n"})
+    work.git("checkout", "-q", "main")
+    work.commit({"a.yaml": "3\n"})
+    with contextlib.suppress(AssertionError):
+        work.git("merge", "-q", "other")
+    _, tree, blobs = read(work.folder, "", Limits())
+    assert b"<<<<<<<" in blobs(tree.files.values())[tree.files["a.yaml"]]
 
 
 def test_plain_folder(tmp_path: Path) -> None:

@@ -218,7 +218,8 @@ class Ran(Struct, frozen=True):
 class Record(Struct, frozen=True):
     """What is stored of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
-    accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer."""
+    accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer; `inputs` is the digest of
+    what `bundle` was made from."""
 
     source: str
     cluster: str
@@ -239,6 +240,7 @@ class Record(Struct, frozen=True):
     backups: Backups | None = None
     hooks: Mapping[str, Ran] = field(default_factory=dict)
     restores: Restores | None = None
+    inputs: str = ""
 
 
 class Request(Struct, frozen=True):

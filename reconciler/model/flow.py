@@ -85,7 +85,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
 
 class Bundle(Struct, frozen=True):
     """What one nested cluster should be, before rendering. Layers are in dependency order: a layer stands after all it depends on.
-    `versions` are those its engine layer asks for, "" of a cluster that is being removed."""
+    `versions` are those its engine layer asks for, "" of a cluster that is being removed; `inputs` the digest of all it was made from, ""
+    where nobody asked for it."""
 
     cluster: str
     namespace: str
@@ -96,6 +97,7 @@ class Bundle(Struct, frozen=True):
     tombstone: Tombstone | None = None
     suspend: str = ""
     versions: Versions = NO_VERSIONS
+    inputs: str = ""
 
 
 # Plan

@@ -15,7 +15,10 @@ from reconciler.errors import Stalled, Unavailable
 from reconciler.model import Limits, Revision, Tree
 from reconciler.source import trees
 from reconciler.source.address import inside
+from reconciler.source.address import oid as checked
 
+ADDED = (b"", "")
+"""Mode and blob of a file that Git cannot tell: it has to be read."""
 Blobs = Callable[[Collection[str]], dict[str, bytes]]
 _DEADLINE = 30.0
 _ENV = {
@@ -34,8 +37,10 @@ _SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "
 def read(path: Path, sub: str, limits: Limits) -> tuple[Revision, Tree, Blobs]:
     """What is in `path`/`sub` now: tracked and untracked files, without what .gitignore leaves out.
 
-    The revision is that of HEAD, dirty when anything below `sub` differs from it; without Git it is empty and dirty. The blobs are held in
-    memory. Raises Stalled("PathMissing"), Stalled("TooBig"), UsageError for a `sub` that leads out of the folder, Unavailable (disk).
+    The revision is that of HEAD, dirty when anything below `sub` differs from it; without Git it is empty and dirty. Files that Git
+    knows to be as they were added are not read: they are what a commit would hold, also where a filter changed them on disk. Other
+    blobs are held in memory. Raises Stalled("PathMissing"), Stalled("TooBig"), UsageError for a `sub` that leads out of the folder,
+    Unavailable (disk); and when blobs are read, Stalled("BlobMissing").
     """
     root = path / inside(sub)
     if not root.is_dir():
@@ -44,22 +49,38 @@ def read(path: Path, sub: str, limits: Limits) -> tuple[Revision, Tree, Blobs]:
     blobs: dict[str, bytes] = {}
     try:
         names = _tracked(root)
-        entries = (_entry(root, name, bounds, blobs) for name in (_walked(root) if names is None else names))
-        found = trees.tree("", entries, bounds)
+        listed = dict.fromkeys(_walked(root), ADDED) if names is None else names
+        place = os.fsencode(root)
+        entries = (_entry(place, name, added, bounds, blobs) for name, added in listed.items())
+        found = trees.tree("", filter(None, entries), bounds)
     except OSError as error:
         raise Unavailable(f"the folder cannot be read: {error.strerror}", reason="DiskFailed") from error
     oid = sha256("\n".join(f"{name} {blob}" for name, blob in found.files.items()).encode()).hexdigest()
     tree = Tree(oid, found.files, found.sizes, found.violations)
-    return _revision(root), tree, lambda oids: {oid: blobs[oid] for oid in oids}
+
+    def read_blobs(oids: Collection[str]) -> dict[str, bytes]:
+        stored = [oid for oid in oids if oid not in blobs]
+        found = objects(root, stored) if stored else {}
+        return {oid: found[oid] if oid in found else blobs[oid] for oid in oids}
+
+    return _revision(root), tree, read_blobs
 
 
-def _tracked(root: Path) -> list[bytes] | None:
-    """The files Git would commit, sorted; None where there is no Git."""
-    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", ".")
-    if listed is None:
+def _tracked(root: Path) -> dict[bytes, tuple[bytes, str]] | None:
+    """The files Git would commit, sorted, with mode and blob of those that are as they were added; None where there is no Git."""
+    listed = git(root, "ls-files", "-z", "-s", "-v", "--cached", "--", ".")
+    others = git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", ".")
+    differ = git(root, "diff-files", "-z", "--name-only", "--relative", "--ignore-submodules=all", "--", ".")
+    if listed is None or others is None or differ is None:
         return None
-    names = sorted(set(listed.split(b"\0")) - {b""})
-    return [name.rstrip(b"/") for name in names if os.path.lexists(os.path.join(os.fsencode(root), name))]  # noqa: PTH118 (bytes)
+    changed = set(differ.split(b"\0"))
+    found = dict.fromkeys((name.rstrip(b"/") for name in others.split(b"\0") if name), ADDED)
+    for line in listed.split(b"\0")[:-1]:
+        head, _, name = line.partition(b"\t")
+        flag, mode, oid, stage = head.split()
+        is_known = flag == b"H" and stage == b"0" and name not in changed and mode != b"160000"
+        found[name] = (mode, oid.decode()) if is_known else ADDED
+    return {name: found[name] for name in sorted(found)}
 
 
 def ignored(path: Path, folders: Sequence[str]) -> list[str]:
@@ -85,11 +106,18 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _entry(root: Path, name: bytes, bounds: trees.Bounds, blobs: dict[str, bytes]) -> trees.Entry:
-    """One file as Git would list it. A file that is too large, or no regular file, is not read."""
-    place = Path(os.fsdecode(os.path.join(os.fsencode(root), name)))  # noqa: PTH118
-    status = place.lstat()
-    mode = _mode(status.st_mode)
+def _entry(
+    root: bytes, name: bytes, added: tuple[bytes, str], bounds: trees.Bounds, blobs: dict[str, bytes]
+) -> trees.Entry | None:
+    """One file as Git would list it, None where it is gone. A file that is too large, or no regular file, is not read."""
+    path = os.path.join(root, name)  # noqa: PTH118 (bytes)
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if added != ADDED:
+        return trees.Entry(added[0], b"blob", added[1], status.st_size, name)
+    mode, place = _mode(status.st_mode), Path(os.fsdecode(path))
     entry = trees.Entry(mode, b"commit" if mode == b"160000" else b"blob", "", status.st_size, name)
     if trees.violation(entry, bounds) is not None:
         return entry
@@ -114,6 +142,22 @@ def _revision(root: Path) -> Revision:
     branch = git(root, "symbolic-ref", "--quiet", "--short", "HEAD") or b"HEAD"
     status = git(root, "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=all", "--", ".")
     return Revision(branch.decode("utf-8", "replace").strip(), commit.decode().strip(), dirty=status != b"")
+
+
+def objects(root: Path, oids: Collection[str]) -> dict[str, bytes]:
+    """Blobs of the repository around `root`. Raises Stalled("BlobMissing"), and for what is no object id."""
+    wanted = [checked(one) for one in oids]
+    raw = git(root, "cat-file", "--batch", given="".join(f"{one}\n" for one in wanted).encode()) or b""
+    found, at = {}, 0
+    for one in wanted:
+        head = raw[at : raw.find(b"\n", at)]
+        words = head.split()
+        if len(words) != 3 or words[1] != b"blob":
+            raise Stalled(f"blob {one[:12]} is not in this repository", reason="BlobMissing")
+        begin = at + len(head) + 1
+        at = begin + int(words[2]) + 1
+        found[one] = raw[begin : at - 1]
+    return found
 
 
 def git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:

@@ -1,7 +1,6 @@
 """Reads an older commit of a work tree from its object database, for `plan` to compare with (P6). Nothing is fetched or
 checked out."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 from reconciler.errors import Stalled, UsageError, printable
@@ -9,7 +8,7 @@ from reconciler.model import Limits, Revision, Tree
 from reconciler.source import trees
 from reconciler.source.address import inside
 from reconciler.source.address import oid as checked
-from reconciler.source.folder import Blobs, git
+from reconciler.source.folder import Blobs, git, objects
 
 
 def read(path: Path, sub: str, commit: str, limits: Limits) -> tuple[Tree, Blobs]:
@@ -27,7 +26,7 @@ def read(path: Path, sub: str, commit: str, limits: Limits) -> tuple[Tree, Blobs
     if found is None or raw is None:
         raise Stalled(f"commit {commit[:12]} is not in this repository", reason="CommitMissing", hint="git fetch")
     tree = trees.tree(found.decode().strip(), trees.listing(raw), trees.bounds(limits))
-    return tree, lambda oids: _blobs(root, oids)
+    return tree, lambda oids: objects(root, oids)
 
 
 def revision(path: Path, name: str) -> Revision:
@@ -57,18 +56,3 @@ def common(path: Path, name: str, commit: str) -> Revision:
 def descends(path: Path, old: str, new: str) -> bool:
     """Whether `new` is `old` or came after it (S5). An `old` that is not there is no ancestor."""
     return git(path, "merge-base", "--is-ancestor", checked(old), checked(new)) is not None
-
-
-def _blobs(root: Path, oids: Collection[str]) -> dict[str, bytes]:
-    wanted = [checked(one) for one in oids]
-    raw = git(root, "cat-file", "--batch", given="".join(f"{one}\n" for one in wanted).encode()) or b""
-    found, at = {}, 0
-    for one in wanted:
-        head = raw[at : raw.find(b"\n", at)]
-        words = head.split()
-        if len(words) != 3 or words[1] != b"blob":
-            raise Stalled(f"blob {one[:12]} is not in this repository", reason="BlobMissing")
-        begin = at + len(head) + 1
-        at = begin + int(words[2]) + 1
-        found[one] = raw[begin : at - 1]
-    return found

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler import engine
+from reconciler import __version__, engine
 from reconciler.errors import Stalled
 from reconciler.model import (
     NO_VERSIONS,
     OID,
+    Budget,
     Bundle,
     ClusterDocument,
     Content,
@@ -63,6 +64,23 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
     operations += [document.cluster.spec.restore_from] if document.cluster.spec.restore_from else []
     signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason, *operations])
     return Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
+
+
+def terms(rules: Rules, facts: HostFacts) -> str:
+    """The digest of what bundles are made from besides documents: what the operator decided about their content, the host, and our own
+    version."""
+    about = replace(
+        rules, budget=Budget(), grace=0.0, profile_versions="", unreviewed="", reviewers=(), content=None, max_ttl=0.0
+    )
+    return digest([__version__, about, facts])
+
+
+def inputs(name: str, content: Content, terms: str, versions: Versions) -> str:
+    """The digest of all that `bundle` makes a cluster's bundle from, much cheaper than the bundle: equal ones give equal bundles.
+    `versions` are those chosen. Raises as `digests`."""
+    document = content.specs.clusters[name]
+    used = [_profile(use, content.specs) for use in document.cluster.spec.profiles]
+    return digest([terms, name, document.digest, versions, [(one.path, one.digest) for one in used]])
 
 
 def packs(name: str, content: Content, rules: Rules, facts: HostFacts) -> list[tuple[Layer, ProfileDocument]]:

@@ -27,6 +27,7 @@ class Admissions:
 
     def __init__(self, rules: Rules, facts: HostFacts, clusters: Assignments, unreadable: Mapping[str, Held]) -> None:
         self._rules, self._facts, self._clusters = rules, facts, clusters
+        self._terms = resolve.terms(rules, facts)
         self.contents: dict[str, Content] = {}
         self.unreadable = dict(unreadable)
         self._judged: dict[str, dict[str, Versions]] = {}  # source -> versions that ran then
@@ -34,7 +35,7 @@ class Admissions:
 
     def govern(self, rules: Rules) -> None:
         """Other rules count from now on: every bundle is made anew when its source is admitted."""
-        self._rules = rules
+        self._rules, self._terms = rules, resolve.terms(rules, self._facts)
         self._outdated = set(self._clusters.slots)
 
     def records(self) -> dict[str, Record]:
@@ -112,6 +113,7 @@ class Admissions:
             return standing, choice.held
         try:
             bundle = resolve.bundle(name, content, self._rules, self._facts, runs)
+            bundle = replace(bundle, inputs=resolve.inputs(name, content, self._terms, choice.versions))
             self._outdated.discard(name)
             return self._dated(bundle, standing), choice.held
         except Stalled as error:

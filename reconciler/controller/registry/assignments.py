@@ -192,6 +192,7 @@ def _record(record: Record, slot: Slot, bundle: Bundle) -> Record:
         commit=bundle.revision.commit,
         digests=resolve.digests(bundle.cluster, slot.content) if slot.content else record.digests,
         bundle=bundle.digest,
+        inputs=bundle.inputs,
         tombstone=None,
         hosts=hosts.sorted_names(bundle.document.cluster),
     )
