@@ -106,7 +106,19 @@ def test_every_target_is_in_the_makefile(page: Path) -> None:
 
 @named
 def test_every_file_named_in_code_exists(page: Path) -> None:
-    folders = {"reconciler", "webhook", "schemas", "devhost", "deploy", "tests", "bench", "docs", "sample-repo", ".ci"}
+    folders = {
+        "reconciler",
+        "webhook",
+        "schemas",
+        "devhost",
+        "deploy",
+        "tests",
+        "bench",
+        "docs",
+        "sample-repo",
+        "examples",
+        ".ci",
+    }
     path = re.compile(r"(?<![\w./:-])([\w.-]+/[\w./*<>-]*[\w/*>])")
     for line in commands(page):
         for name in path.findall(line):
