@@ -21,7 +21,7 @@ from devhost.hosting import TestHost
 from reconciler.__main__ import main
 from tests.content.server import Site
 from tests.host.field import ROOT, Field, opened
-from tests.host.promises import nidus
+from tests.host.promises import digest, nidus
 from tests.tekton.releases import BASE, HELD, releases
 
 EXAMPLE = ROOT / "examples" / "tekton"
@@ -145,12 +145,14 @@ def test_the_page_line_by_line_and_its_packs_one_after_the_other(own: Field, sit
     written = {one["objectRef"]["resource"] for one in own.writes()[before:]}
     assert written <= {"sources"}  # which says that it was asked
 
-    # Its file goes, and so does everything.
+    # Its file goes, and so does everything; being the last cluster of its source it is held first.
     file = own.stage.repository.work / "clusters" / "tekton-demo.yaml"
     file.write_text(file.read_text().replace("grace: 1h", "grace: 1s"))
     own.wait_read(own.push("a short grace"))
     own.remove("clusters/tekton-demo.yaml")
     own.push("the end")
+    own.wait(name, "Held")
+    nidus(own, "approve", digest(own, name))
     own.until("all is gone", lambda: own.admin.get("v1", "Namespace", f"vcluster-{name}") is None, seconds=120)
 
 
