@@ -77,7 +77,7 @@ def compute(
     if restoring and word in (_MOVING - {"Deleting"}) | {"Asleep"}:
         word, message = "Provisioning" if never_applied else "Progressing", restoring
     ready = _ready(word, message, state, layers)
-    if restoring and word not in ("Suspended", "Deleting", "Ready"):
+    if restoring and ready.status != "True" and word not in ("Suspended", "Deleting"):
         ready = Condition("Ready", "False", "Restoring", restoring)
     elif asleep and word not in ("Suspended", "Deleting"):
         ready = Condition("Ready", "False", "Expired" if expired else "Asleep", asleep)

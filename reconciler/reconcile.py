@@ -38,7 +38,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.operations import expiry, restore, sleep
+from reconciler.operations import expiry, restore, sleep, upgrade
 from reconciler.plan import consent, hooks, mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
@@ -108,7 +108,9 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
     record = _proven(state.record, outcome.report, assignment.bundle)
     if snapshots.concerned(assignment):
-        stepped = snapshots.stepped(assignment, record, outcome.report, facts, reader, now)
+        stepped = snapshots.stepped(
+            assignment, record, facts, reader, now, up=_up(assignment, gathered, outcome.report)
+        )
         outcome, record = snapshots.told(outcome, stepped), replace(record, backups=stepped.backups)
     if restores.concerned(assignment):
         moved = restores.stepped(assignment, record, outcome.report, facts, reader, now)
@@ -129,7 +131,7 @@ def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
     roles = {layer.name: layer.role for layer in bundle.layers}
     if report.word == "Ready":
         record = replace(record, applied=str(report.revision), slept=None)
-    if report.sleep is not None and report.sleep.asleep:
+    if (report.sleep is not None and report.sleep.asleep) or upgrade.pending(bundle, record):
         return record  # no pod runs the versions of its engine layer
     rolled_out = any(roles[one.name] == "engine" and one.state == "Current" for one in report.layers)
     return replace(record, versions=bundle.versions) if rolled_out and bundle.versions != NO_VERSIONS else record
@@ -211,7 +213,7 @@ def _report(
     now: float,
 ) -> Report:
     bundle = assignment.bundle
-    held = _held(plan) or restore.waits(state.record, bundle)
+    held = _held(plan) or restore.waits(state.record, bundle) or _unsaved(assignment, gathered, state)
     states = tuple(replace(done.layers[layer.name], depends_on=layer.depends_on) for layer in bundle.layers)
     ending = expiry.ending(state.record, bundle, facts.grace, now)
     found, word = conditions.compute(
@@ -269,6 +271,26 @@ def _held(plan: Plan) -> Held | None:
         return None
     message = f"{len(changes)} held: {changes[0].ref}: {conditions.way(changes[0].why)}"
     return Held(changes[0].reason, message, plan.consent.digest, plan.consent.items)
+
+
+def _up(assignment: Assignment, gathered: Gathered, report: Report) -> bool:
+    """Whether a snapshot can be made: the control plane answers, and is neither asleep nor restored."""
+    run = restore.running(assignment.state.record)
+    if gathered.sleep.asleep or (run is not None and run.phase not in ("reading", "held")):
+        return False
+    engine = next((one.name for one in assignment.bundle.layers if one.role == "engine"), "")
+    return _answers(assignment, gathered) or any(one.name == engine and one.state == "Current" for one in report.layers)
+
+
+def _answers(assignment: Assignment, gathered: Gathered) -> bool:
+    """Whether an engine that waits for a snapshot before its upgrade answers."""
+    silent = {target.nested for target in (*gathered.down, *gathered.unreachable)}
+    return bool(gathered.upgrade) and assignment.bundle.cluster not in silent
+
+
+def _unsaved(assignment: Assignment, gathered: Gathered, state: State) -> Held | None:
+    up = _answers(assignment, gathered) or not gathered.upgrade
+    return upgrade.held(assignment.bundle, state.record, up=up, asleep=gathered.sleep.asleep)
 
 
 def _service(assignment: Assignment, gathered: Gathered, facts: Facts) -> Object | None:

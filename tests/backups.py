@@ -2,6 +2,7 @@
 
 import base64
 import queue
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,7 +62,7 @@ def labels(one: dict[str, Any]) -> dict[str, str]:
 class Scene:
     """A Ready cluster with credentials in its host namespace. `ended` has the cluster of each errand that ended."""
 
-    def __init__(self, store: ObjectStore, **backup: Any) -> None:
+    def __init__(self, store: ObjectStore, spec: Mapping[str, Any] | None = None, **backup: Any) -> None:
         for name in store.names():
             store.remove(name)
         self.store, self.backup = store, backup
@@ -69,7 +70,7 @@ class Scene:
         ceilings = Ceilings(backup_endpoints=(store.url,))
         self.fleet = Fleet(replace(RULES, ceilings=ceilings), errands=Errands(self.ended.put))
         self.engine = Engine(self.fleet, store)
-        self.push()
+        self.push(**(spec or {}))
         self.fleet.run()
         data = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": SECRET}
         meta = {"name": "keys", "namespace": HOME_A}

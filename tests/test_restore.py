@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,8 +29,8 @@ def store() -> Iterator[ObjectStore]:
 class Story:
     """A cluster with a whole snapshot, and something that was lost since: ConfigMap `precious`, while `later` is new."""
 
-    def __init__(self, store: ObjectStore, *, fault: str = "") -> None:
-        self.scene = scene = Scene(store)
+    def __init__(self, store: ObjectStore, *, fault: str = "", spec: Mapping[str, Any] | None = None) -> None:
+        self.scene = scene = Scene(store, spec)
         self.disk = Disk(scene)
         self.disk.claim()
         self.put("precious", "kept")
@@ -242,6 +242,23 @@ def test_a_control_plane_that_does_not_come_up_gets_its_data_of_before(story: St
     story.go()
     unharmed(story)
     assert "did not come up" in story.last["why"]
+
+
+def test_a_change_of_versions_waits_beside_it(store: ObjectStore) -> None:
+    """It could not be saved before, so it is held; what is restored runs as before."""
+    story = Story(store, spec={"kubernetes": {"version": "v1.35.0"}})
+    story.scene.fleet.now += 3700.0
+    story.scene.push(kubernetes={"version": "v1.36.0"})
+    story.scene.fleet.run(seconds=3.0)
+    story.scene.look()
+    story.scene.engine.says("Failed", "broken")
+    story.scene.look(10.0)
+    story.restored()
+    assert (story.last["state"], story.names()) == ("Completed", {"precious"})
+    story.go(3)
+    engine = story.scene.fleet.host.get("apps", "StatefulSet", HOME_A, "a")
+    assert "v1.35.0" in str(engine) and story.scene.fleet.word("a") == "Held"
+    story.scene.fleet.close()
 
 
 def test_an_archive_that_was_cut_since_is_found_before_anything_stops(story: Story) -> None:

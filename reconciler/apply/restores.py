@@ -36,13 +36,13 @@ NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
 
 
 class Ground(Struct, frozen=True):
-    """What a step works with. `up`: the control plane answers; `word` that of the pass."""
+    """What a step works with. `up`: the control plane answers; `ready`: every layer is Current."""
 
     assignment: Assignment
     record: Record
     client: Client
     up: bool
-    word: str
+    ready: bool
     now: float
 
     @property
@@ -75,9 +75,9 @@ def stepped(
     engine = next((one.name for one in assignment.bundle.layers if one.role == "engine"), "")
     asleep = report.sleep is not None and report.sleep.asleep
     up = any(one.name == engine and one.state == "Current" for one in report.layers) and not asleep
+    ready = any(one.type == "Ready" and one.status == "True" for one in report.conditions)
     try:
-        ground = Ground(assignment, record, reader.client(Target(facts.host.name)), up, report.word, now)
-        return step(ground)
+        return step(Ground(assignment, record, reader.client(Target(facts.host.name)), up, ready, now))
     except LeaseLost:
         raise
     except (NidusError, ValueError) as error:
@@ -256,7 +256,7 @@ def _waking(ground: Ground, run: Restore) -> Stepped:
     if run.back and (ground.up or waited > restore.READY):
         why = run.why if ground.up else f"{run.why}; its data of before is back, and its control plane does not come up"
         return Stepped(restore.ended(ground.known, run, ground.now, whole=False, why=why), again=ground.now)
-    if ground.word == "Ready" or (ground.up and waited > restore.READY):
+    if ground.ready or (ground.up and waited > restore.READY):
         return Stepped(restore.ended(ground.known, run, ground.now, whole=True), again=ground.now)
     if not ground.up and not run.fresh and waited > restore.COMES_UP:
         why = f"its control plane did not come up within {restore.COMES_UP:.0f} s"

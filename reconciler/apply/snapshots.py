@@ -24,11 +24,10 @@ from reconciler.model import (
     Keys,
     ObjectRef,
     Record,
-    Report,
     Target,
     replace,
 )
-from reconciler.operations import Situation, backup
+from reconciler.operations import Situation, backup, upgrade
 
 CANCELLING = 60.0  # seconds for which the removal of a cluster waits for a snapshot under way
 NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
@@ -62,13 +61,8 @@ def concerned(assignment: Assignment) -> bool:
     return backup.of(assignment.bundle) is not None or (known is not None and known.running is not None)
 
 
-def stepped(
-    assignment: Assignment, record: Record, report: Report, facts: Facts, reader: Reader, now: float
-) -> Stepped:
-    """One step after a pass. What fails there is told and tried again."""
-    asleep = report.sleep is not None and report.sleep.asleep
-    engine = next((one.name for one in assignment.bundle.layers if one.role == "engine"), "")
-    up = any(one.name == engine and one.state == "Current" for one in report.layers) and not asleep
+def stepped(assignment: Assignment, record: Record, facts: Facts, reader: Reader, now: float, *, up: bool) -> Stepped:
+    """One step after a pass; `up`: the control plane answers. What fails there is told and tried again."""
     try:
         return step(Ground(assignment, record, reader.client(Target(facts.host.name)), up, now))
     except LeaseLost:
@@ -100,9 +94,14 @@ def cancel(assignment: Assignment, facts: Facts, reader: Reader, now: float) -> 
 
 def step(ground: Ground) -> Stepped:
     """One step. Raises ApiError where the host refuses it; the next pass does it."""
-    asks, known = backup.of(ground.assignment.bundle), ground.known
+    asks = backup.of(ground.assignment.bundle)
+    known = upgrade.decided(
+        ground.known, ground.assignment.bundle, ground.record, ground.assignment.requests, ground.now
+    )
     if asks is None:
         return _stopped(ground, known)
+    if known.cleared != ground.known.cleared:
+        return Stepped(known, again=ground.now)
     keys = backup.keys_of(ground.client.get(_secret(ground, asks)))
     if keys is None:
         told = NO_KEYS.format(asks.credentials, ground.assignment.bundle.namespace)
@@ -150,7 +149,11 @@ def _begun(ground: Ground, known: Backups, asks: Backup) -> Backups:
         return known
     assignment = ground.assignment
     record = replace(ground.record, backups=known)
-    run = backup.due(Situation(assignment.bundle, record, assignment.requests, ground.now), asks)
+    situation = Situation(assignment.bundle, record, assignment.requests, ground.now)
+    wanted = upgrade.pending(assignment.bundle, record)
+    if wanted and known.tried != wanted:
+        return replace(known, running=backup.before(situation, asks, wanted), tried=wanted)
+    run = backup.due(situation, asks)
     return known if run is None else replace(known, running=run, handled=ground.now)
 
 

@@ -17,7 +17,7 @@ from reconciler.gather.reader import Key as Key
 from reconciler.gather.reader import Reader as Reader
 from reconciler.gather.reader import beating as beating
 from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed, Ran, Sleeping, Target, replace
-from reconciler.operations import Situation, amend
+from reconciler.operations import Situation, amend, upgrade
 from reconciler.operations.restore import running, taken_over
 from reconciler.operations.sleep import decide, later
 from reconciler.plan import hooks
@@ -29,7 +29,7 @@ class Gathered(Struct, frozen=True):
     answer; `down`: nested targets whose control plane is not up. `entries`: the inventory under the objects' real names, with
     what the engine of a removed or sleeping cluster left. `sleep`: whether it is to sleep; `absent`: what must go for that,
     `staying` the pods of its engine that still run. `ran`: what ran of each layer's hooks, with what was observed now (K7).
-    `fetching`: layer -> the content from elsewhere that it waits for."""
+    `fetching`: layer -> the content from elsewhere that it waits for. `upgrade`: what a change of the engine's versions waits for."""
 
     desired: tuple[Desired, ...]
     observed: Mapping[Key, Observed]
@@ -42,6 +42,7 @@ class Gathered(Struct, frozen=True):
     staying: tuple[ObjectRef, ...] = ()
     ran: Mapping[str, Ran] = field(default_factory=dict)
     fetching: Mapping[str, str] = field(default_factory=dict)
+    upgrade: str = ""
 
     @property
     def dark(self) -> dict[str, str]:
@@ -66,6 +67,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     entries = scope.settled(assignment.state.entries, known)
     entries = (*entries, *leftovers.claims(bundle, entries, reader, host))
     seen = observe(bundle, desired, entries, reader, later(sleeping), hooks.pending(desired, record.hooks))
+    later_on = upgrade.stops(situation, desired, seen.objects)
     amended = amend(situation, desired, seen.objects)
     desired, absent = amended.desired, leftovers.absent(bundle, amended.absent, entries, reader, host)
     entries = (*entries, *absent.claims(entries))
@@ -77,5 +79,15 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     unreachable = {**seen.unreachable, **silent}
     goes = frozenset((one.target, one.ref) for one in absent.found)
     return Gathered(
-        desired, observed, broken, unreachable, seen.down, entries, sleeping, goes, absent.staying, fetching=fetching
+        desired,
+        observed,
+        broken,
+        unreachable,
+        seen.down,
+        entries,
+        sleeping,
+        goes,
+        absent.staying,
+        fetching=fetching,
+        upgrade=later_on,
     )

@@ -44,12 +44,15 @@ class Archive(Struct, frozen=True):
 
 class Backups(Struct, frozen=True):
     """What is on record of a cluster's snapshots: the one under way, those that ended, oldest first; `handled`: up to when requests
-    and schedule are answered, in seconds since the epoch; `problem`: why none can be made or removed now."""
+    and schedule are answered, in seconds since the epoch; `problem`: why none can be made or removed now. `tried`: the versions that one
+    was begun before, `cleared`: those that nothing waits for any more (O8)."""
 
     running: BackupRun | None = None
     archives: tuple[Archive, ...] = ()
     handled: float = 0.0
     problem: str = ""
+    tried: str = ""
+    cleared: str = ""
 
 
 class Restore(Struct, frozen=True):

@@ -38,6 +38,7 @@ class Backup(Struct, frozen=True):
     schedule: str = ""
     timezone: str = "UTC"
     retention: Retention = Retention()
+    before_upgrade: bool = True
 
 
 class RestoreFrom(Struct, frozen=True):

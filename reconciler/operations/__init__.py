@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from reconciler.engine.leftovers import Selector
 from reconciler.model import Desired, Observed
-from reconciler.operations import sleep
+from reconciler.operations import sleep, upgrade
 from reconciler.operations.situation import Amend as Amend
 from reconciler.operations.situation import Amendment as Amendment
 from reconciler.operations.situation import Situation as Situation
 from reconciler.plan.mark import Key
 
-OPERATIONS: Mapping[str, Amend] = {"sleep": sleep.amend}
+OPERATIONS: Mapping[str, Amend] = {"sleep": sleep.amend, "backup": upgrade.amend}
 """Field of a cluster's spec -> its operation, in the order in which they amend."""
 
 

@@ -57,6 +57,11 @@ def due(situation: Situation, asks: Backup) -> BackupRun | None:
     return _run(situation, asks, "schedule")
 
 
+def before(situation: Situation, asks: Backup, versions: str) -> BackupRun:
+    """The snapshot before a change of versions (O8)."""
+    return _run(situation, asks, f"the change to {versions}")
+
+
 def next_at(asks: Backup, now: float) -> float | None:
     """The next time of the schedule."""
     return schedule.following(asks.schedule, asks.timezone, now) if asks.schedule else None

@@ -8,7 +8,6 @@ _CLUSTER = (
     "spec/isolation/runtimeClass",
     "spec/sharedServices",
     "spec/access",
-    "spec/backup/beforeUpgrade",
 )
 _PROFILE: tuple[str, ...] = ()
 _CONFIG = (
