@@ -42,7 +42,7 @@ class More:
             name: [text for each, text in pages.troubles([one], now) if each == name] for name, one in found.items()
         }
         ages = {name: pages.age(now - one.fetched) if one.fetched else "" for name, one in found.items()}
-        return self._site.page(who, "sources.html", found=found, told=told, ages=ages)
+        return self._site.page(who, "sources.html", topic="", found=found, told=told, ages=ages)
 
     def source(self, who: UserInfo, name: str) -> Answer:
         one, now = self._source(who, name), self._site.clock()
@@ -54,7 +54,7 @@ class More:
         may = {verb for verb in ("sync", "approve") if who.name and self._site.may(who, verb)}
         given = {"fetched": pages.age(now - one.fetched) if one.fetched else "", "done": request.args.get("done", "")}
         return self._site.page(
-            who, "source.html", one=one, hook=hook, deliveries=deliveries, stages=stages, may=may,
+            who, "source.html", topic=f"sources/{name}", one=one, hook=hook, deliveries=deliveries, stages=stages, may=may,
             changing=self._site.visible(who, one.changing), **given,
         )  # fmt: skip
 

@@ -3,16 +3,18 @@
 import hashlib
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from flask import Response, abort, redirect, render_template, request
-from msgspec import Struct
+from markupsafe import Markup
+from msgspec import Struct, field
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import actions, costs, graph, pages
 from dashboard.actions import ACTIONS, Action, Ask
 from dashboard.costs import Spent
+from dashboard.feed import TOPIC, Feed
 from dashboard.pages import Came, Choice
 from dashboard.signin import SignIn
 from reconciler.errors import NidusError, Stalled, short
@@ -20,6 +22,9 @@ from reconciler.model import Request, UserInfo
 from reconciler.report.view import ClusterView, SourceView
 
 _Each = TypeVar("_Each")
+STREAM: Final = "webhook.stream"  # where the listener looks for an answer without an end
+KINDS: Final = {"clusters": "nestedclusters", "sources": "sources"}
+DRAWN: Final = 32  # overviews that are kept
 SHOWN: Final = 20  # revisions of a cluster; `nidus history` has them all
 LONGEST: Final = 100  # characters of a word in a question
 PLACE: Final = re.compile(r"/(?:[A-Za-z0-9._~%?=&-][A-Za-z0-9._~%?=&/-]{0,400})?", re.ASCII)
@@ -27,14 +32,16 @@ PLACE: Final = re.compile(r"/(?:[A-Za-z0-9._~%?=&-][A-Za-z0-9._~%?=&/-]{0,400})?
 
 class Views(Struct, frozen=True):
     """What the controller knows: clusters and sources by name. `waits`: what this process waits for, "" where it does its work. `ask`
-    stores what somebody asks for, `asked` is what stands of a cluster. `webhooks`, `changes` and `change` are those of the JSON API;
-    `history` of a cluster, newest first, and what a month cost: both are read from the API server and may raise NidusError."""
+    stores what somebody asks for, `asked` is what stands of a cluster; `feed` numbers the changes of clusters and sources. `webhooks`,
+    `changes` and `change` are those of the JSON API; `history` of a cluster, newest first, and what a month cost: both are read from the
+    API server and may raise NidusError."""
 
     clusters: Callable[[], Mapping[str, ClusterView]]
     sources: Callable[[], Mapping[str, SourceView]]
     waits: Callable[[], str]
     ask: Callable[[UserInfo, Ask], None] = lambda who, ask: None
     asked: Callable[[str], Sequence[Request]] = lambda cluster: ()
+    feed: Feed = field(default_factory=Feed)
     webhooks: Callable[[], Sequence[Mapping[str, Any]]] = tuple
     changes: Callable[[], Sequence[Mapping[str, Any]]] = tuple
     change: Callable[[str, int], Mapping[str, Any] | None] = lambda source, number: None
@@ -47,12 +54,40 @@ class Site:
 
     def __init__(self, views: Views, people: SignIn, clock: Callable[[], float]) -> None:
         self.views, self._people, self.clock = views, people, clock
-        self.pages: Mapping[str, Callable[..., Answer]] = {"/": self.overview, "/clusters/<name>": self.cluster}
+        self._drawn: dict[Hashable, Markup] = {}
+        self.pages: Mapping[str, Callable[..., Answer]] = {
+            "/": self.overview,
+            "/clusters/<name>": self.cluster,
+            "/events": self.events,
+        }
         self.forms: Mapping[str, Callable[..., Answer]] = {"/clusters/<name>/<verb>": self.act}
 
     def overview(self, who: UserInfo) -> Answer:
-        found = pages.overview(self._clusters(who), self.sources(who), _choice(), self.clock())
-        return self.page(who, "overview.html", found=found)
+        number = self.views.feed.newest()  # before what it numbers is read: else old content would have a new number
+        clusters, sources, choice, now = self._clusters(who), self.sources(who), _choice(), self.clock()
+        key = (tuple(clusters), tuple(sources), choice, number, int(now // 60))
+        if (
+            key not in self._drawn
+        ):  # the same for all who see the same: one change is drawn once for hundreds of readers
+            if len(self._drawn) >= DRAWN:
+                self._drawn.clear()
+            found = pages.overview(clusters, sources, choice, now)
+            self._drawn[key] = Markup(render_template("clusters.html", found=found))
+        return self.page(who, "overview.html", topic="", body=self._drawn[key])
+
+    def events(self, who: UserInfo) -> Answer:
+        """Tell a page of changes, as they come."""
+        topic = request.args.get("topic", "")
+        kind, _, name = topic.partition("/")
+        if not TOPIC.fullmatch(topic) or (name and not self.visible(who, [name], KINDS[kind])):
+            abort(404)
+        streams = request.environ.get(STREAM)  # a list, where the listener can send an answer without an end
+        seen = request.headers.get("Last-Event-ID", "")
+        following = None if streams is None else self.views.feed.follow(topic, seen)
+        if streams is None or following is None:
+            return Response("Too many pages are open. This one asks every few seconds.\n", 503, {"Retry-After": "60"})
+        streams.append(following)
+        return Response(b"", mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     def cluster(self, who: UserInfo, name: str) -> Answer:
         one, now = self._cluster(who, name), self.clock()
@@ -62,7 +97,9 @@ class Site:
         given |= {"graph": graph.of(one.layers), "wide": (graph.WIDE, graph.HIGH)}
         given |= self._read(name, now)
         done = ACTIONS.get(request.args.get("done", ""))
-        return self.page(who, "cluster.html", one=one, done=done, attempted=short(one.attempted), **given)
+        return self.page(
+            who, "cluster.html", topic=f"clusters/{name}", one=one, done=done, attempted=short(one.attempted), **given
+        )
 
     def act(self, who: UserInfo, name: str, verb: str) -> Answer:
         """Ask for something of a cluster."""

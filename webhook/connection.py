@@ -16,10 +16,11 @@ from werkzeug.wrappers import Response
 from webhook.bounds import Bounds
 from webhook.early import refusal
 from webhook.exchange import Exchange, Gone, Refused
-from webhook.rooms import Link, Room, Stage
+from webhook.rooms import Link, Room, Stage, Stream
 
 _T = TypeVar("_T")
 _RESET = struct.pack("ii", 1, 0)
+STREAM = "webhook.stream"  # in the WSGI environment: a list, for the stream that an application answers with
 _FREE = 64 << 10  # bytes of a body or an answer that are not counted: the number of connections bounds them
 _log = logging.getLogger(__name__)
 
@@ -44,8 +45,11 @@ async def carry(desk: Desk, sock: socket.socket, address: str, link: Link) -> No
         exchange = Exchange(sock, address, desk.bounds.header_size)
         response = await _response(desk, exchange, link)
         link.enter(Stage.SENDS)
-        async with asyncio.timeout(desk.bounds.answer):
-            await exchange.answer(response)
+        if link.stream is not None:
+            await exchange.follow(response, link.stream.pieces(), desk.bounds.answer)
+        else:
+            async with asyncio.timeout(desk.bounds.answer):
+                await exchange.answer(response)
         finished = True
         async with asyncio.timeout(desk.bounds.goodbye):
             await exchange.goodbye()
@@ -53,6 +57,8 @@ async def carry(desk: Desk, sock: socket.socket, address: str, link: Link) -> No
         pass
     finally:
         desk.memory.leave(link)
+        if link.stream is not None:
+            link.stream.close()
         if not finished:  # what the client has not read is dropped
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
@@ -81,7 +87,11 @@ async def _answered(desk: Desk, exchange: Exchange, link: Link) -> Response:
     await _within(desk.bounds.queue, desk.turns.acquire(), 503)
     try:
         link.enter(Stage.RUNS)
-        response = await _run(desk, desk.threads, environ)
+        streams = environ[STREAM] = list[Stream]()
+        try:
+            response = await _run(desk, desk.threads, environ)
+        finally:
+            link.stream = streams[0] if streams else None
         await _counted(desk, link, len(response.get_data()))
         return response
     finally:

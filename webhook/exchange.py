@@ -8,6 +8,7 @@ import contextlib
 import io
 import socket
 import sys
+from collections.abc import AsyncIterator
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -83,6 +84,35 @@ class Exchange:
         else:  # not copied
             await self._send(first)
             await self._send(rest)
+
+    async def follow(self, response: Response, pieces: AsyncIterator[bytes], seconds: float) -> None:
+        """Send an answer that has no end, each piece within that many seconds, until there are no more or the client leaves."""
+        sending = self._loop.create_task(self._pieces(response, pieces, seconds))
+        leaving = self._loop.create_task(self._left())
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                raise Gone
+            await sending
+        finally:
+            sending.cancel()
+            leaving.cancel()
+            await asyncio.wait({sending, leaving})
+
+    async def _pieces(self, response: Response, pieces: AsyncIterator[bytes], seconds: float) -> None:
+        headers = [(name, value) for name, value in response.headers if name.lower() not in _NOT_TOLD]
+        headers += [("Connection", "close"), ("Date", formatdate(usegmt=True))]
+        head = h11.Response(status_code=response.status_code, headers=headers, reason=_reason(response.status_code))
+        await self._send(self._http.send(head) or b"")
+        async for piece in pieces:
+            async with asyncio.timeout(seconds):
+                await self._send(self._http.send(h11.Data(data=piece)) or b"")
+        await self._send(self._http.send(h11.EndOfMessage()) or b"")
+
+    async def _left(self) -> None:
+        """Return when the client closed its side, or sends what nobody asked for."""
+        with contextlib.suppress(OSError):
+            await self._loop.sock_recv(self._sock, _PIECE)
 
     async def goodbye(self) -> None:
         """Close our side, and read what the client still sends: closing with unread bytes would reset the connection and

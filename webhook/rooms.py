@@ -5,9 +5,10 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Protocol
 
 
 class Stage(IntEnum):
@@ -19,15 +20,24 @@ class Stage(IntEnum):
     RUNS = 3
 
 
+class Stream(Protocol):
+    """An answer without an end: pieces as they come. `close` is called once, whatever became of it."""
+
+    def pieces(self) -> AsyncIterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(eq=False, slots=True)
 class Link:
-    """One connection: its sender, the stage it is in and since when (seconds of the monotonic clock), and what ends it once
-    it has begun."""
+    """One connection: its sender, the stage it is in and since when (seconds of the monotonic clock), what ends it once
+    it has begun, and its stream where the application gave it one."""
 
     sender: str
     end: Callable[[], object] = lambda: None
     stage: Stage = Stage.RECEIVES
     since: float = field(default_factory=time.monotonic)
+    stream: Stream | None = None
 
     def enter(self, stage: Stage) -> None:
         """Begin the next stage."""

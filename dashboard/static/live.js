@@ -1,8 +1,15 @@
-// Keeps the page as it is on the server: asks every few seconds for the same page, and takes its content where that changed.
+// Keeps the page as it is on the server. The server says when something changed (server-sent events), and the page asks for itself then;
+// where it is not told, it asks every few seconds. Content is taken where it changed.
 const EVERY = 5000;
+const TOLD = 60000; // ages of a page grow by the minute
 const LATE = 20000;
 const told = document.getElementById("live");
+const topic = document.getElementById("content").dataset.topic;
 let tag = "";
+let events = null;
+let timer = 0;
+let asking = false;
+let again = false;
 
 function say(text) {
   if (told.textContent !== text) told.textContent = text;
@@ -36,15 +43,45 @@ function take(page) {
   return true;
 }
 
+// One question at a time; what is said meanwhile is asked about afterwards.
 async function follow() {
-  if (!document.hidden) {
+  if (asking) {
+    again = true;
+    return;
+  }
+  clearTimeout(timer);
+  asking = true;
+  do {
+    again = false;
     try {
-      await look();
+      if (!document.hidden) await look();
     } catch {
       say("No answer: this page may be old");
     }
-  }
-  setTimeout(follow, EVERY);
+  } while (again);
+  asking = false;
+  timer = setTimeout(follow, events !== null && events.readyState === EventSource.OPEN ? TOLD : EVERY);
 }
 
+function listen() {
+  if (topic === undefined || document.hidden || events !== null) return;
+  events = new EventSource(`/events?topic=${encodeURIComponent(topic)}`);
+  events.onmessage = follow;
+  events.onerror = follow;
+}
+
+function rest() {
+  events?.close();
+  events = null;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) rest();
+  else {
+    listen();
+    follow();
+  }
+});
+addEventListener("pagehide", rest);
+listen();
 follow();

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from functools import cache, partial
+from typing import Final
 
 from dashboard.app import create_app
 from dashboard.door import Access, Door, Proxy
+from dashboard.feed import Feed
 from dashboard.site import Views
 from reconciler.controller import http
 from reconciler.controller.actions import Actions
@@ -14,7 +16,11 @@ from reconciler.errors import UsageError
 from reconciler.inventory.salt import salt
 from reconciler.kube.client import Client
 from reconciler.model import ControllerSpec, DashboardConfig, Request
+from webhook.bounds import Bounds
 from webhook.server import Served, serve
+
+BOUNDS: Final = Bounds(threads=2)
+"""Two threads, of which each holds the interpreter for a few milliseconds: readers wait for each other, and nobody waits for them."""
 
 
 def served(
@@ -27,13 +33,15 @@ def served(
         return None
     reporter = views.reporter
     actions, waits = Actions(client, config.namespace, standing), lambda: views.process().waits
+    feed = Feed()
+    reporter.heard = feed.changed
     kept = Lookups(client, config.namespace)
     shown = Views(
-        reporter.clusters.copy, reporter.sources.copy, waits, actions.ask, actions.asked, views.webhooks, views.changes,
+        reporter.clusters.copy, reporter.sources.copy, waits, actions.ask, actions.asked, feed, views.webhooks, views.changes,
         views.change, kept.history, kept.spent,
     )  # fmt: skip
     try:
-        return serve(create_app(shown, _door(wanted, config, client)), wanted.address)
+        return serve(create_app(shown, _door(wanted, config, client)), wanted.address, bounds=BOUNDS)
     except OSError as error:
         told = f"cannot listen on {wanted.address}: {error.strerror}"
         raise UsageError(told, hint="spec.server.dashboard.address") from error

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from reconciler.kube.client import Client
@@ -32,6 +32,8 @@ class Reporter:
         self.clusters: dict[str, ClusterView] = {}
         self.sources: dict[str, SourceView] = {}
         self._confined = self._configuration = ""
+        self.heard: Callable[[str], None] | None = None
+        """Told of each cluster and source whose view changed, as clusters/NAME or sources/NAME; returns at once"""
 
     def load(self) -> None:
         """Read the status objects of the process before, so that nothing is reported twice. Raises ApiError."""
@@ -58,8 +60,7 @@ class Reporter:
             authored = read.authored if read and read.revision == str(report.revision) else None
             now = time.time()
             after = view.cluster(report, before, source=source, file=path, extra=extra, now=now, authored=authored)
-            self.clusters[report.cluster] = after
-            self.statuses.cluster(after)  # in the order of the views; nothing is written here
+            self._keep(before, after)
             stages = dict(read.stages) if read and read.revision == after.attempted else {}
             self.histories.cluster(before, after, stages, number)
         for one in transitions.between(before, report):
@@ -74,8 +75,7 @@ class Reporter:
             before = self.sources.get(report.source)
             after = view.source(report, before or self._read.get(report.source), spec)
             after = replace(after, confined=self._confined or after.confined, configuration=self._configuration)
-            self.sources[report.source] = after
-            self.statuses.source(after)
+            self._note(after)
             self._sign(after)
         self.metrics.source(after)
         if before is None or (before.revision, before.error, before.held) != (after.revision, after.error, after.held):
@@ -83,33 +83,31 @@ class Reporter:
 
     def _sign(self, read: SourceView) -> None:
         """Say who wrote the revision of clusters whose pass was quicker than the report of their source."""
-        for name, known in self.clusters.items():
+        for known in list(self.clusters.values()):
             if (
                 known.source == read.source
                 and known.attempted == read.revision
                 and known.authored is None
                 and read.authored
             ):
-                after = self.clusters[name] = replace(known, authored=read.authored)
-                self.statuses.cluster(after)
+                after = replace(known, authored=read.authored)
+                self._keep(known, after)
                 self.histories.cluster(known, after, {}, 0)
 
     def confined(self, held: Collection[str]) -> None:
         """What keeps the render workers from the network, of `packs.confine`'s names; nothing is rendered where nothing does."""
         with self._lock:
             self._confined = " and ".join(held) or "none"
-            for name, known in self.sources.items():
-                after = self.sources[name] = replace(known, confined=self._confined)
-                self.statuses.source(after)
+            for known in list(self.sources.values()):
+                self._note(replace(known, confined=self._confined))
         self.metrics.confined(held)
 
     def configuration(self, reason: str, told: str, problem: str) -> None:
         """What became of an edit of the controller's configuration. `problem`: why the file is not in force as a whole, "" where it is."""
         with self._lock:
             self._configuration = problem
-            for name, known in self.sources.items():
-                after = self.sources[name] = replace(known, configuration=problem)
-                self.statuses.source(after)
+            for known in list(self.sources.values()):
+                self._note(replace(known, configuration=problem))
         log.line(reason, message=told, level="error" if problem else "info")
         self._events.transition(Transition("", "", reason, told, warning=bool(problem)))
         self.metrics.configuration(not problem)
@@ -125,8 +123,7 @@ class Reporter:
             known = self.clusters.get(cluster)
             if known is None or (known.source, known.file) == (source, file):
                 return
-            after = self.clusters[cluster] = replace(known, source=source, file=file)
-            self.statuses.cluster(after)
+            self._keep(known, replace(known, source=source, file=file))
 
     def stage(self, source: str, name: str, at: float) -> None:
         """One more stage of the commit a source was read at (T3), told once; `at` in seconds since the epoch."""
@@ -134,8 +131,7 @@ class Reporter:
             known = self.sources.get(source)
             if known is None or (after := view.staged(known, name, at)) is known:
                 return
-            self.sources[source] = after
-            self.statuses.source(after)
+            self._note(after)
         self.metrics.stage(name, at - dict(known.stages).get("seen", at))
 
     def applied(self, cluster: str) -> str:
@@ -163,6 +159,8 @@ class Reporter:
             self.statuses.gone("NestedCluster", cluster)
             self.histories.gone(cluster)
         self.metrics.gone(cluster)
+        if self.heard is not None:
+            self.heard(f"clusters/{cluster}")
 
     def keep(self, clusters: Collection[str], sources: Collection[str], read: Collection[str]) -> None:
         """Delete the status objects of clusters and sources that no longer exist: no record and no source names them.
@@ -176,6 +174,20 @@ class Reporter:
                 self.gone(name)
         for name in self.statuses.names("Source").keys() - set(sources):
             self.statuses.gone("Source", name)
+
+    def _keep(self, before: ClusterView | None, after: ClusterView) -> None:
+        """The view of a cluster from now on. Statuses are in the order of the views; nothing is written here."""
+        self.clusters[after.cluster] = after
+        self.statuses.cluster(after)
+        if self.heard is not None and (before is None or replace(before, at=after.at, next_at=after.next_at) != after):
+            self.heard(f"clusters/{after.cluster}")
+
+    def _note(self, after: SourceView) -> None:
+        """The view of a source from now on."""
+        self.sources[after.source] = after
+        self.statuses.source(after)
+        if self.heard is not None:
+            self.heard(f"sources/{after.source}")
 
     def close(self) -> None:
         """Wait a few seconds for the last writes, then end."""

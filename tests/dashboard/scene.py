@@ -9,6 +9,7 @@ from flask import Flask
 from dashboard import costs
 from dashboard.app import create_app
 from dashboard.door import Access, Door, Proxy
+from dashboard.feed import Feed
 from dashboard.pages import Came
 from dashboard.site import Views
 from reconciler.controller.actions import Actions
@@ -58,17 +59,24 @@ class Known:
         self.waits = ""
         self.now = NOW
         self.actions: Actions | None = None
+        self.feed = Feed()
         self.webhooks: list[dict[str, Any]] = []
         self.changes: list[dict[str, Any]] = []
         self.plans: dict[tuple[str, int], dict[str, Any]] = {}
         self.histories: dict[str, list[Came]] = {}
         self.days: list[Day] = []
 
+    def put(self, one: ClusterView) -> None:
+        """Change a cluster, and say so."""
+        self.clusters[one.cluster] = one
+        self.feed.changed(f"clusters/{one.cluster}")
+
     def app(self, door: Door | None = None) -> Flask:
         views = Views(
             lambda: self.clusters,
             lambda: self.sources,
             lambda: self.waits,
+            feed=self.feed,
             webhooks=lambda: self.webhooks,
             changes=lambda: self.changes,
             change=lambda source, number: self.plans.get((source, number)),

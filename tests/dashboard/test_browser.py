@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from dashboard.feed import Feed
 from reconciler.controller.actions import Actions
 from tests.dashboard.scene import TOKENS, Known, door, home, view
 from tests.dashboard.scenery import fill
 from tests.dashboard.test_more import PAGES
 from tests.shell import client
+from tests.waiting import until
 from webhook.server import serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
@@ -58,9 +60,34 @@ def test_it_follows_what_changes(site: str, page: Any, known: Known) -> None:
     page.goto(site)
     page.wait_for_selector("text=Live")
     page.focus("a:text('stuck')")
-    known.clusters["late"] = view("late", "Invalid", "late.yaml is wrong")
+    known.put(view("late", "Invalid", "late.yaml is wrong"))
     page.wait_for_selector("text=late.yaml is wrong", timeout=20_000)
     assert page.evaluate("document.activeElement.textContent") == "stuck"  # whoever stood on a link stands on it
+
+
+def test_it_follows_by_asking_where_it_is_not_told(chromium: Any, known: Known) -> None:
+    known.feed = Feed(most=0)
+    page = chromium.new_page()
+    with known.served() as url, page.expect_response(lambda one: "/events" in one.url) as refused:
+        page.goto(url)
+        assert refused.value.status == 503
+        page.wait_for_selector("text=Live")
+        known.clusters["late"] = view("late", "Invalid", "late.yaml is wrong")
+        page.wait_for_selector("text=late.yaml is wrong", timeout=20_000)
+    page.close()
+
+
+def test_a_page_is_told_again_after_its_connection_broke(site: str, page: Any, known: Known) -> None:
+    """What changed while nobody was told is seen as soon as it is connected again."""
+    page.goto(f"{site}/clusters/calm")
+    page.wait_for_selector("text=Live")
+    assert until(lambda: known.feed.count() == 1)
+    page.evaluate("dispatchEvent(new Event('pagehide'))")  # ends its connection, as a network that breaks does
+    assert until(lambda: known.feed.count() == 0)
+    known.put(view("calm", "Degraded", "it broke meanwhile"))
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_selector("text=it broke meanwhile", timeout=20_000)
+    assert until(lambda: known.feed.count() == 1)
 
 
 def test_it_works_without_a_script(site: str, chromium: Any) -> None:

@@ -92,7 +92,7 @@ def test_a_page_that_did_not_change_is_not_sent_again(known: Known, browser: Fla
     tag = {"If-None-Match": first.headers["ETag"]}
     known.now += 10
     assert browser.get("/", headers=tag).status_code == 304
-    known.clusters["calm"] = view("calm", "Held")
+    known.put(view("calm", "Held"))
     assert browser.get("/", headers=tag).status_code == 200
 
 
