@@ -20,7 +20,7 @@ from tests.memory.server import Server
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("spare_host")]
 SERVED_SECONDS = 30.0
-HISTORIES, LENGTH = 160, 16  # 2,560 calls
+LENGTH = 16  # calls of a history
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
@@ -91,8 +91,9 @@ def sides(spare_host: TestHost) -> Iterator[Sides]:
         made.real.close()
 
 
-def test_both_servers_answer_alike(sides: Sides) -> None:
-    for number in range(HISTORIES):
+@pytest.mark.parametrize("histories", [60, pytest.param(160, marks=pytest.mark.long)])
+def test_both_servers_answer_alike(sides: Sides, histories: int) -> None:
+    for number in range(histories):
 
         def make(name: str, number: int = number) -> Sequence[Step]:
             return history(random.Random(f"memory-{number}"), name, LENGTH)
