@@ -3,16 +3,21 @@
 import argparse
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from reconciler.__main__ import main
 from reconciler.errors import ApiError
 from reconciler.report import bodies
 from reconciler.report.view import SourceView
 from reconciler.verbs import seen, sync, wait, why
+from tests.answering import kubeconfig
 from tests.documents import cluster, config_map, pack, profile
 from tests.memory.failures import answer, on
+from tests.memory.http import Front
 from tests.memory.server import Server
 from tests.passes import HOME, START, Fleet
 from tests.shell import client
@@ -183,6 +188,26 @@ def test_a_wait_outlives_a_server_that_does_not_answer(
 def test_a_cluster_that_is_gone(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = ended(fleet, capsys, "Gone")
     assert (code, text) == (0, "a is gone (after AGE)")
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_a_wait_tells_programs_in_one_document(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str
+) -> None:
+    pushed(fleet, pack("base", config_map("one")))
+    assert fleet.reporter.statuses.settle(60.0)
+    with Front(fleet.host) as front:
+        where = ["-o", form, "--kubeconfig", str(kubeconfig(tmp_path, front.url)), "-n", HOME]
+        assert main(["wait", "a", *where]) == 0
+        good = yaml.safe_load(capsys.readouterr().out)
+        assert main(["wait", "a", "--for", "Held", "--timeout", "1s", *where]) == 1
+        bad = yaml.safe_load(capsys.readouterr().out)
+    assert (good["for"], good["ok"], good["clusters"][0]["status"]) == ("Ready", True, "Ready")
+    assert good["clusters"][0]["message"].startswith("a Ready at ")
+    assert (bad["ok"], bad["clusters"]) == (
+        False,
+        [{"name": "a", "status": "Ready", "ok": False, "over": False, "message": "a Ready"}],
+    )
 
 
 def test_ages_of_a_hostile_status_say_nothing() -> None:

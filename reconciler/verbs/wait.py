@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ EXAMPLES = (
     ("team-a", "until team-a is Ready"),
     ("--all --timeout 15m", "until every nested cluster is"),
     ("team-a --for Gone", "until its removal is over"),
+    ("--all -o json", "for programs: how each ended, in one document"),
 )
 
 
@@ -34,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=connection.seconds, default="10m", metavar="TIME", help="at most this (default: %(default)s)"
     )
+    forms = ("text", "json", "yaml")
+    parser.add_argument("-o", "--output", choices=forms, default="text", help="how to print (default: text)")
     connection.add_arguments(parser)
 
 
@@ -50,16 +53,22 @@ def run(args: argparse.Namespace) -> int:
         if name not in found.clusters:
             raise known.missing(name, args.namespace, sorted(found.clusters))
     known.warn(client, args.namespace)
-    return follow(client, args.namespace, names, args.timeout, args.word)
+    if args.output == "text":
+        return follow(client, args.namespace, names, args.timeout, args.word)
+    ended = _followed(client, args.namespace, names, args.timeout, args.word, lambda found, name: True, _progress)
+    print(table.document(_document(ended, args.word), args.output))
+    return _code(ended)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a cluster stands to what is waited for: `done` once nothing more is to be waited for, `well` where that is good."""
+    """How a cluster stands to what is waited for: `done` once nothing more is to be waited for, `well` where that is good; `word` is its
+    status."""
 
     done: bool
     well: bool
     text: str
+    word: str = ""
 
 
 def follow(
@@ -72,9 +81,26 @@ def follow(
 ) -> int:
     """Print each cluster's end as it comes, progress on a terminal, and return the exit code. A cluster is judged once `fresh` says
     that what is seen of it is new enough."""
+    ended = _followed(client, namespace, names, timeout, word, fresh, lambda text: print(printable(text), flush=True))
+    open_ = [one.text for one in ended.values() if not one.done]
+    if open_:
+        print(printable(f"not {word} within {table.age(timeout)}: {'; '.join(open_)}"))
+    return _code(ended)
+
+
+def _followed(
+    client: Client,
+    namespace: str,
+    names: Collection[str],
+    timeout: float,
+    word: str,
+    fresh: Callable[[seen.Seen, str], bool],
+    tell: Callable[[str], None],
+) -> dict[str, Verdict]:
+    """How each ended, or how it stood when the time was over; `tell` is given each end as it comes."""
     began = time.monotonic()
     ended: dict[str, Verdict] = {}
-    told: dict[str, str] = {}
+    told: dict[str, Verdict] = {}
     while len(ended) < len(names):
         left = timeout - (time.monotonic() - began)
         with seen.patiently():
@@ -83,17 +109,28 @@ def follow(
                 one = judge(name, found.clusters.get(name), word)
                 if one.done and fresh(found, name):
                     ended[name] = one
-                    print(printable(f"{one.text} (after {table.age(time.monotonic() - began)})"), flush=True)
-                elif told.get(name) != one.text:
-                    told[name] = one.text
+                    tell(f"{one.text} (after {table.age(time.monotonic() - began)})")
+                elif name not in told or told[name].text != one.text:
+                    told[name] = Verdict(False, False, one.text, one.word)
                     _progress(one.text)
             if left > 0 and len(ended) < len(names):
                 seen.wait(client, namespace, found.version, min(left, PAUSE))
-        if left <= 0 and len(ended) < len(names):
-            open_ = [told.get(name, name) for name in names if name not in ended]
-            print(printable(f"not {word} within {table.age(timeout)}: {'; '.join(open_)}"))
-            return usage.FAILED
+        if left <= 0:
+            break
+    return {name: ended.get(name) or told.get(name, Verdict(False, False, name)) for name in names}
+
+
+def _code(ended: Mapping[str, Verdict]) -> int:
     return usage.DONE if all(one.well for one in ended.values()) else usage.FAILED
+
+
+def _document(ended: Mapping[str, Verdict], word: str) -> dict[str, object]:
+    """For programs. `ok`: as it was waited for; `over` false: not in time."""
+    clusters = [
+        {"name": name, "status": one.word, "ok": one.well, "over": one.done, "message": one.text}
+        for name, one in ended.items()
+    ]
+    return {"for": word, "ok": all(one.well for one in ended.values()), "clusters": clusters}
 
 
 PAUSE = 10.0  # seconds after which is looked again, whatever the watch says
@@ -105,16 +142,21 @@ def judge(name: str, one: ClusterView | None, word: str = "Ready") -> Verdict:
     from reconciler.report import why
 
     if one is None:
-        return Verdict(word == GONE, word == GONE, f"{name} is gone" if word == GONE else f"{name} is not there yet")
+        awaited = word == GONE
+        return (
+            Verdict(awaited, awaited, f"{name} is gone", GONE)
+            if awaited
+            else Verdict(False, False, f"{name} is not there yet")
+        )
     said = why.of(one, None)
     text = f"{name} {one.word}" + (f": {said.message}" if said.message else "")
     if one.word == word:
-        return Verdict(True, True, text if word != "Ready" else f"{name} Ready at {short(one.applied)}")
+        return Verdict(True, True, text if word != "Ready" else f"{name} Ready at {short(one.applied)}", one.word)
     stalled = any(each.type == "Stalled" and each.status == "True" for each in one.conditions)
     if word in ("Ready", GONE) and (stalled or one.word in ("Held", "Invalid", "Suspended", "Asleep")):
         advice = said.advice or (f"nidus why {name} tells more",)
-        return Verdict(True, False, f"{text}; {'; '.join(advice)}")
-    return Verdict(False, False, text)
+        return Verdict(True, False, f"{text}; {'; '.join(advice)}", one.word)
+    return Verdict(False, False, text, one.word)
 
 
 def _progress(text: str) -> None:
