@@ -54,6 +54,7 @@ class Closed:
     def record(self, source: str) -> ChangeRecord:
         """What is to be known of it after a restart."""
         found = replace(self.one.record(source), closed=self.at, who=self.who, handed=self.handed, used=self.used)
+        found = replace(found, stages=self.stages)
         return replace(found, followed=self.followed, basis=self.one.basis if self.review is not None else None)
 
 
@@ -77,7 +78,7 @@ class Merges:
         """Take up what an earlier process knew."""
         one = recalled(record)
         given = (record.who, False, record.handed, record.used, record.followed)
-        self._closed[record.change.number] = Closed(one, record.closed, one.reviewed, *given)
+        self._closed[record.change.number] = Closed(one, record.closed, one.reviewed, *given, stages=record.stages)
 
     def closed(self, one: Open, now: float) -> None:
         """Remember what a change request showed when it was closed: the branch may have been read before or after that."""

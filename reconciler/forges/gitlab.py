@@ -84,7 +84,10 @@ class Member(msgspec.Struct):
 
 
 class ApprovedBy(msgspec.Struct):
+    """`approved_at`: GitLab 18 and later."""
+
     user: User
+    approved_at: datetime | None = None
 
 
 class Approvals(msgspec.Struct):
@@ -145,13 +148,15 @@ class Gitlab(Struct, frozen=True):
     def approvals(self, change: ChangeRequest) -> tuple[Approval, ...]:
         """GitLab does not say for which head somebody approved: it is the newest one that was there before."""
         found = self.http.get(Approvals, self._path(f"merge_requests/{change.number}/approvals")).approved_by
-        if not found:
+        last = {one.user.id: one.approved_at.timestamp() for one in found if one.approved_at is not None}
+        if len(last) < len(found):  # an older GitLab tells when somebody approved in its notes alone
+            last = {
+                one.author.id: one.created_at.timestamp()
+                for one in self._notes(change.number)
+                if one.system and one.body == APPROVED
+            } | last
+        if not last:
             return ()
-        last = {
-            one.author.id: one.created_at.timestamp()
-            for one in self._notes(change.number)
-            if one.system and one.body == APPROVED
-        }
         heads = sorted((one.created_at.timestamp(), one.head_commit_sha) for one in self._versions(change.number))
         return tuple(
             Approval(one.user.person, _head(heads, last[one.user.id]), last[one.user.id])

@@ -1,5 +1,6 @@
 """Change requests of a forge: pull requests of GitHub, Gitea and Forgejo, merge requests of GitLab."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct, field
@@ -118,7 +119,8 @@ class ChangeRecord(Struct, frozen=True):
     head that somebody who may write asked a plan for, `heard` the id of the last comment that was followed, `statuses` how many its
     head has and `status` the last one. `closed` is when it was seen closed, 0 while it is open. `who` approved what it showed, "" where
     nobody did; that was `handed` to its merge, and is `used` up once the branch has moved on. `followed`: nidus/sync is told of its
-    merge. `approved` are the names that the comment shows. Times in seconds since the epoch.
+    merge. `approved` are the names that the comment shows; `stages` when its merge was seen, admitted and Ready. Times in seconds since
+    the epoch.
     """
 
     source: str
@@ -136,3 +138,4 @@ class ChangeRecord(Struct, frozen=True):
     used: bool = False
     followed: bool = False
     approved: tuple[str, ...] = ()
+    stages: Mapping[str, float] = field(default_factory=dict)

@@ -52,8 +52,10 @@ def versions(state: State, asked: Asked, number: str) -> Any:
 
 
 def approvals(state: State, asked: Asked, number: str) -> Any:
-    last = {one.by: one.verdict for one in state.reviews[_change(state, number).number] if one.verdict != "COMMENTED"}
-    return {"approved_by": [{"user": _user(by)} for by, verdict in last.items() if verdict == "APPROVED"]}
+    last = {one.by: one for one in state.reviews[_change(state, number).number] if one.verdict != "COMMENTED"}
+    given = [one for one in last.values() if one.verdict == "APPROVED"]
+    times = [{"approved_at": instant(one.at)} if state.dates_approvals else {} for one in given]
+    return {"approved_by": [{"user": _user(one.by), **at} for one, at in zip(given, times, strict=True)]}
 
 
 def notes(state: State, asked: Asked, number: str) -> Any:

@@ -26,7 +26,7 @@ class Scene:
     """`work` is the repository, `forge` where its change requests are, `fleet` what runs; `files` are those of the branch."""
 
     def __init__(self, folder: Path, files: Mapping[str, str], provider: str = "github") -> None:
-        self.folder, self.files = folder, dict(files)
+        self.folder, self.files, self.seen = folder, dict(files), START + 100.0
         self.work, self.forge, self.fleet = Work(folder / "work"), Forge(provider), Fleet()
         self.token = folder / "token"
         self.token.write_text(self.forge.state.token)
@@ -59,6 +59,7 @@ class Scene:
     def restart(self) -> None:
         """The process is killed, and another one begins with what the host remembers. It has not read the branch yet."""
         self.fleet.start()
+        self.seen += 3600.0
         self.made()
 
     def word(self, name: str) -> tuple[str, str]:
@@ -70,8 +71,8 @@ class Scene:
         return [*found, *self.fleet.held.values()]
 
     def stages(self, commit: str) -> dict[str, float]:
-        """As a source tells it: seen two seconds before it is admitted."""
-        return {"seen": START + 100.0, "admitted": START + 102.0}
+        """As a source tells it: seen two seconds before it is admitted, by each process anew."""
+        return {"seen": self.seen, "admitted": self.seen + 2.0}
 
     def ask(self, request: Request) -> None:
         """As the running process stores it; its watch hears of it."""

@@ -71,6 +71,7 @@ class State:
     bot: Account = Account(1, "nidus-bot")
     app: Any = None
     page: str = "https://forge.example.com/acme/platform"  # where people look at the repository
+    dates_approvals: bool = False  # whether its answer about approvals says when (a newer GitLab)
     now: float = START
     people: dict[str, Account] = field(default_factory=dict)
     may: dict[str, str] = field(default_factory=dict)

@@ -117,6 +117,24 @@ def test_approvals_name_the_head_they_were_given_for(forge: Forge, client: forge
     assert client.approvals(client.change(number)) == ()
 
 
+@pytest.mark.parametrize("dated", [False, True])
+def test_gitlab_tells_when_somebody_approved_in_its_notes_and_lately_in_its_answer(
+    forge: Forge, client: forges.Forge, dated: bool
+) -> None:
+    number = forge.state.open(HEAD)
+    forge.state.review(number, "bob")
+    forge.state.dates_approvals = dated
+    if dated:
+        forge.state.notes[number].clear()
+    if forge.provider == "gitlab":
+        (found,) = client.approvals(client.change(number))
+        assert (found.head, found.at) == (HEAD, forge.state.reviews[number][-1].at)
+        forge.state.pushed(number, NEXT)
+        assert [one.head for one in client.approvals(client.change(number))] == [HEAD]
+        forge.state.notes[number].clear()
+        assert bool(client.approvals(client.change(number))) is dated  # when it was is not known: it counts for nothing
+
+
 # Forges that misbehave
 
 

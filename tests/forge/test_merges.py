@@ -1,5 +1,6 @@
 """From a plan to its merge: what was shown and approved goes on, everything else is held as without a review."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -358,6 +359,24 @@ def test_a_merge_is_told_of_after_a_restart_too(scene: Scene) -> None:
     scene.look()
     assert f"Merged as {commit[:12]}: Every cluster" in scene.ours(number)
     assert scene.synced(commit)[-1].startswith("success")
+
+
+def test_the_times_of_a_merge_outlive_a_restart(scene: Scene) -> None:
+    number = planned(scene)
+    scene.merge(number)
+    settled(scene)
+    scene.look()
+    seen = re.search("Push seen at [^;.]+", scene.ours(number))
+    found = scene.fleet.reporter.clusters["a"].held
+    assert seen is not None and found is not None
+    scene.fleet.now += 1000.0
+    scene.restart()
+    scene.admit()
+    scene.forge.state.say(number, "bob", f"/nidus approve {found.consent}")
+    settled(scene)
+    scene.look()
+    assert "Every cluster that it changed is Ready" in scene.ours(number)
+    assert f"{seen[0]}; applied from 2 s later; Ready " in scene.ours(number)
 
 
 # A controller that is killed
