@@ -71,7 +71,7 @@ def quiet(todo: Plan) -> bool:
     return all(change.action == "unchanged" for change in todo.changes)
 
 
-@examples(12)
+@examples(8)
 @given(st.lists(st.tuples(OBJECTS, OBJECTS, OBJECTS), min_size=1, max_size=4))
 def test_after_a_plan_is_applied_nothing_is_left_to_do(commits: list[tuple[list[Any], list[Any], list[Any]]]) -> None:
     server, inventory = Server(), []
@@ -93,7 +93,7 @@ def shown(todo: Plan) -> str:
     return render_text.render(review(todo), Style(detail=True, creates=True))
 
 
-@examples(12)
+@examples(8)
 @given(OBJECTS, OBJECTS, OBJECTS, OBJECTS, st.randoms(use_true_random=False))
 def test_a_plan_does_not_depend_on_order(
     old: list[Any], base: list[Any], top: list[Any], on_host: list[Any], chance: random.Random
@@ -115,7 +115,7 @@ def test_a_plan_does_not_depend_on_order(
     assert json.dumps(render_json.render(review(again))) == json.dumps(render_json.render(review(first)))
 
 
-@examples(12)
+@examples(8)
 @given(SECRET_VALUE, SECRET_VALUE)
 def test_secrets_appear_in_no_rendering(old: str, new: str) -> None:
     server = Server()
@@ -130,7 +130,7 @@ def test_secrets_appear_in_no_rendering(old: str, new: str) -> None:
             assert not any(spelled in text for text in texts)
 
 
-@examples(12)
+@examples(8)
 @given(OBJECTS, OBJECTS, st.integers(20, 60))
 def test_a_plan_cannot_move_the_cursor_or_leave_the_screen(old: list[Any], new: list[Any], width: int) -> None:
     server = Server()

@@ -118,7 +118,7 @@ def outside(markdown: str) -> _Outside:
     return found
 
 
-@examples(20)
+@examples(12)
 @given(REVIEW)
 def test_text_markdown_and_json_agree(given_: Review) -> None:
     text = render_text.render(given_, Style(detail=True))
@@ -139,13 +139,13 @@ def test_text_markdown_and_json_agree(given_: Review) -> None:
         assert sums[action] == sum(line[:4] == f"{symbol:<3} " for line in markdown.splitlines())
 
 
-@examples(20)
+@examples(12)
 @given(REVIEW)
 def test_json_is_what_the_schema_says(given_: Review) -> None:
     jsonschema.validate(render_json.render(given_), schemas.load("Plan"))
 
 
-@examples(20)
+@examples(12)
 @given(REVIEW)
 def test_nothing_leaves_its_place_in_markdown(given_: Review) -> None:
     found = outside(render_markdown.render(given_, Style(creates=True)))
@@ -154,7 +154,7 @@ def test_nothing_leaves_its_place_in_markdown(given_: Review) -> None:
     assert re.fullmatch(r"[a-z0-9,\s]*", found.text), found.text
 
 
-@examples(20)
+@examples(12)
 @given(REVIEW, st.integers(20, 100))
 def test_nothing_controls_the_terminal_or_leaves_it(given_: Review, width: int) -> None:
     text = render_text.render(given_, Style(creates=True, width=width))

@@ -108,7 +108,7 @@ asked = st.builds(
 asks = st.builds(Sleep, st.sampled_from(("Auto", "Auto", "Awake", "Asleep")), st.lists(entry, max_size=3).map(tuple))
 
 
-@examples(20)
+@examples(12)
 @given(asks, st.lists(asked, max_size=2), moments, st.floats(0.0, 1.0))
 def test_nothing_turns_before_its_time(wanted: Sleep, requests: list[Request], now: float, part: float) -> None:
     """Between a look and the turn it names, every look says the same: nothing flaps, and a pass at that turn misses none."""
@@ -121,7 +121,7 @@ def test_nothing_turns_before_its_time(wanted: Sleep, requests: list[Request], n
     assert (later.asleep, later.by, later.until) == (found.asleep, found.by, found.until)
 
 
-@examples(14)
+@examples(8)
 @given(st.lists(entry, min_size=1, max_size=3).map(tuple), moments, st.integers(1, 20 * 86400))
 def test_a_turn_that_was_missed_is_made_up_once(wanted: tuple[SleepTurn, ...], now: float, away: int) -> None:
     """Whoever looks again after some time finds what whoever followed every turn has: nothing is counted."""
@@ -136,7 +136,7 @@ def test_a_turn_that_was_missed_is_made_up_once(wanted: tuple[SleepTurn, ...], n
     assert schedule.at(wanted, now + away).asleep is found.asleep
 
 
-@examples(14)
+@examples(8)
 @given(asks, asked, moments)
 def test_git_overrules_a_request_and_a_request_the_schedule(wanted: Sleep, one: Request, now: float) -> None:
     found = decide(situation(wanted, (one,), now))
