@@ -44,7 +44,7 @@ docs: $(VENV)/.installed
 # The pages as a site, in build/site. It fails on a broken link or anchor, and on a page that would ask another host for anything.
 site: .venv/docs/.installed
 	rm -rf build/pages build/site && mkdir -p build/pages
-	git ls-files -z '*.md' deploy .pre-commit-hooks.yaml LICENSE | xargs -0 cp --parents -t build/pages
+	git ls-files -z '*.md' 'docs/pictures/*.png' deploy .pre-commit-hooks.yaml LICENSE | xargs -0 cp --parents -t build/pages
 	.venv/docs/bin/mkdocs build
 	! grep -rEn '<(script|link|img|iframe|source)[^>]+(src|href)="?(https?:)?//' --include='*.html' build/site
 	! grep -rEn '^(<p>)?(\||[-*] [^ ])' --include='*.html' build/site # a table or list that lacks the empty line before it

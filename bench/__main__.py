@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from bench.report import Size, keep, show
 
-NAMES = ("start", "load", "plan", "push", "throughput", "rollout", "noop", "hanging", "hostile", "webhook")
+NAMES = ("start", "load", "plan", "push", "throughput", "rollout", "noop", "hanging", "hostile", "webhook", "dashboard")
 
 
 def main(words: Sequence[str] | None = None) -> int:

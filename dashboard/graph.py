@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from reconciler.model import LayerStatus
 
-WIDE, HIGH, GAP, ROW = 150, 44, 46, 14
+WIDE, HIGH, GAP, ROW = 132, 44, 30, 14
 MOST: Final = 60  # layers; with more a table says it better
-TEXT: Final = 18  # characters of a name in its box
+TEXT: Final = 17  # characters of a name in its box
 
 
 class Box(Struct, frozen=True):

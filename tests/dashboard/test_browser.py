@@ -1,9 +1,11 @@
 """The dashboard in a real Chromium: it follows what changes, works without a script, breaks no rule of axe in light and dark, and
 fits a narrow screen (U9)."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from flask import Flask
 
 from dashboard.feed import Feed
 from reconciler.controller.actions import Actions
+from tests.dashboard import pictures
 from tests.dashboard.scene import TOKENS, Known, door, home, view
 from tests.dashboard.scenery import fill
 from tests.dashboard.test_more import PAGES
@@ -187,6 +190,17 @@ def evil(target: str) -> Iterator[str]:
         yield f"http://127.0.0.2:{one.port}/"
     finally:
         one.stop()
+
+
+def test_the_pictures_of_the_readme_can_be_made(chromium: Any, tmp_path: Path) -> None:
+    pictures.make(chromium, tmp_path)
+    made = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    kept = {one.name: one.read_bytes() for one in pictures.FOLDER.iterdir()}
+    assert made.keys() == kept.keys() == {f"{name}.png" for name in pictures.SHOWN}
+    named = re.findall(r"\(docs/pictures/([a-z]+\.png)\)", (pictures.FOLDER.parents[1] / "README.md").read_text())
+    assert set(named) == kept.keys()
+    for one in (*made.values(), *kept.values()):
+        assert one.startswith(b"\x89PNG") and len(one) < 120_000
 
 
 def test_everything_is_reached_by_the_keyboard(site: str, page: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as command
-from bench import deliveries, documents, load, looping, report, start
+from bench import dashboard, deliveries, documents, load, looping, report, start
 from bench.report import Outcome, Row, Size
 from reconciler.model import Limits, Tree
 from reconciler.source.folder import read
@@ -74,6 +74,12 @@ def test_start_measures_every_command() -> None:
     figures = {row.what: row.value for row in start.run(TINY).rows}
     assert min(figures.values()) > 0
     assert {"python -c pass", "nidus --help", "nidus validate (empty folder)", "nidus plan (start)"} <= figures.keys()
+
+
+def test_the_dashboard_is_measured_with_viewers_who_look() -> None:
+    figures = {row.what: row.value for row in dashboard.run(TINY).rows}
+    assert 0 < figures["overview"] < dashboard.PAGE
+    assert figures["pages that 300 viewers got meanwhile"] > 0 < figures["webhook p99, 300 viewers"]
 
 
 @pytest.mark.parametrize(
