@@ -12,7 +12,7 @@ from msgspec import UNSET
 from reconciler.engine import choice
 from reconciler.engine.overhead import ETCD_MEMBERS, ETCD_RESOURCES
 from reconciler.errors import Stalled
-from reconciler.model import EngineChart, Isolation, NestedCluster, Quota, Rules, Scheduling, Toleration
+from reconciler.model import EngineChart, Isolation, NestedCluster, Oidc, Quota, Rules, Scheduling, Toleration
 
 USER = 12345
 POD_SECURITY: dict[str, Any] = {
@@ -80,6 +80,7 @@ def _control_plane(cluster: NestedCluster, namespace: str, rules: Rules) -> dict
             "k8s": {
                 "image": {"tag": kubernetes_of(cluster, rules)},
                 "securityContext": CONTAINER_SECURITY,
+                **({"apiServer": {"extraArgs": _oidc(spec.access.oidc)}} if spec.access.oidc is not None else {}),
             }
         },
         "statefulSet": _stateful_set(cluster, rules),
@@ -89,6 +90,18 @@ def _control_plane(cluster: NestedCluster, namespace: str, rules: Rules) -> dict
         **({"backingStore": {"etcd": {"deploy": _etcd(cluster)}}} if spec.control_plane.store.type == "etcd" else {}),
         **({"advanced": {"podDisruptionBudget": _BUDGET}} if spec.control_plane.replicas > 1 else {}),
     }
+
+
+def _oidc(one: Oidc) -> list[str]:
+    """The API server's arguments. Names from elsewhere get a prefix: a group `system:masters` of an issuer would be every right."""
+    return [
+        f"--oidc-issuer-url={one.issuer}",
+        f"--oidc-client-id={one.client_id}",
+        f"--oidc-username-claim={one.username_claim}",
+        "--oidc-username-prefix=oidc:",
+        *([f"--oidc-groups-claim={one.groups_claim}"] if one.groups_claim else []),
+        "--oidc-groups-prefix=oidc:",
+    ]
 
 
 _BUDGET = {"enabled": True, "maxUnavailable": 1}

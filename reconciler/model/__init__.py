@@ -3,6 +3,11 @@
 `documents` and `config` are what people write, `fleet` what comes out of Git, `flow` what a pass works with.
 """
 
+from reconciler.model.access import Access as Access
+from reconciler.model.access import AccessRole as AccessRole
+from reconciler.model.access import AccessSubject as AccessSubject
+from reconciler.model.access import Oidc as Oidc
+from reconciler.model.access import RbacEntry as RbacEntry
 from reconciler.model.backups import Answer as Answer
 from reconciler.model.backups import Archive as Archive
 from reconciler.model.backups import BackupRun as BackupRun

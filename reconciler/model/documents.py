@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from reconciler.model.access import Access
 from reconciler.model.form import Struct
 from reconciler.model.life import Backup, Deletion, RestoreFrom, Sleep, Suspend
 
@@ -252,6 +253,7 @@ class ClusterSpec(Struct, frozen=True):
     sleep: Sleep | None = None
     backup: Backup | None = None
     restore_from: RestoreFrom | None = None
+    access: Access = Access()
     deletion: Deletion = Deletion()
 
 

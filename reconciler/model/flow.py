@@ -27,7 +27,7 @@ Outcome = Literal[
     "failed",
     "waiting",
 ]
-Role = Literal["namespace", "policies", "engine", "namespaces", "pack"]
+Role = Literal["namespace", "policies", "engine", "namespaces", "access", "pack"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
 GUARDS: frozenset[str] = frozenset({"namespace", "policies"})  # roles of the layers that guard a tenant
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})

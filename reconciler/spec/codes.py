@@ -56,6 +56,7 @@ class Code(StrEnum):
     EXPOSE_HOST = "NID163"
     RESERVED_NAMESPACE = "NID164"
     HOST_TAKEN = "NID165"
+    ACCESS = "NID166"
     CEILING_QUOTA = "NID170"
     CEILING_PRIORITY_CLASS = "NID171"
     CEILING_TOLERATION = "NID172"
@@ -130,6 +131,7 @@ MEANING: dict[Code, str] = {
     Code.EXPOSE_HOST: "a host name outside the controller's DNS pattern, or no host name at all",
     Code.RESERVED_NAMESPACE: "a host namespace that belongs to Kubernetes or to the controller",
     Code.HOST_TAKEN: "a host name that another cluster has",
+    Code.ACCESS: "an entry of `access.rbac` that Kubernetes would refuse",
     Code.CEILING_QUOTA: "a quota, or resources of the control plane, above `ceilings.quota`",
     Code.CEILING_PRIORITY_CLASS: "a priority class that is not in `ceilings.priorityClasses`",
     Code.CEILING_TOLERATION: "a toleration that no entry of `ceilings.tolerations` covers",

@@ -179,6 +179,12 @@ FORMS: Final[dict[str, Form]] = {
     "object store": Form("not the address of an object store", "https://s3.example.com", _nothing),
     "snapshot": Form("not the id of a snapshot, as nidus backups lists it", "20261126T020000-1a2b3c4", _nothing),
     "archive": Form("not the address of an archive", "https://s3.example.com/backups/team-a/one.tar.gz", _nothing),
+    "role name": Form("not the name of a role", "admin or system:aggregate-to-view", _nothing),
+    "user or group": Form("not a user or a group: no { } and no control characters", "team-a", _nothing),
+    "issuer": Form(
+        "not the address of an issuer: https://, a host and a path", "https://login.example.com/realms/a", _nothing
+    ),
+    "claim": Form("not a claim's name", "email", _nothing),
     "time zone": Form("not a time zone", "Europe/Berlin", _nothing),
     "name": Form(f"not a name: {_NAME}", "team-a", _names),
     "DNS name": Form(f"not a DNS name: parts of {_NAME}, between dots", "a.example.com", _hosts),

@@ -29,7 +29,7 @@ from reconciler.model import (
     remote_of,
     replace,
 )
-from reconciler.spec import files, manifests, order, semver, values, variables
+from reconciler.spec import access, files, manifests, order, semver, values, variables
 from reconciler.spec.entries import digest
 from reconciler.spec.quota import resource_quota
 from reconciler.spec.units import duration
@@ -139,6 +139,11 @@ def _nested(cluster: NestedCluster, specs: Specs, namespace: str, host: str) -> 
         made = _packs(cluster, use, profile, target, (base, after), (namespace, host))
         layers += made
         after = order.last({layer.name: layer.depends_on for layer in made}) or after
+    found = access.bindings(cluster.spec.access.rbac)
+    if found:
+        layers.append(
+            _sealed(Layer(access.LAYER, target, "manifests", {"objects": found}, "", depends_on=base, role="access"))
+        )
     return layers
 
 

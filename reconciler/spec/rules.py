@@ -16,7 +16,7 @@ from reconciler.model import (
     Versions,
 )
 from reconciler.plan import sensitive
-from reconciler.spec import ceilings, hosts, linear, manifests, turns, units, values, variables
+from reconciler.spec import access, ceilings, hosts, linear, manifests, turns, units, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.explain import pointer
 from reconciler.spec.profiles import Profile, meaningless
@@ -49,6 +49,7 @@ def check(
     yield from hosts.check(cluster, rules.dns_pattern)
     yield from ceilings.check(cluster, rules)
     yield from turns.check(cluster, rules)
+    yield from access.check(cluster)
     yield from _profiles(cluster, uses, rules, facts)
     yield from _steps(cluster, accepted.cluster if accepted else None, rules, running)
     if accepted is not None:

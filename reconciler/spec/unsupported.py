@@ -7,7 +7,7 @@ _CLUSTER = (
     "spec/expose/gateway",
     "spec/isolation/runtimeClass",
     "spec/sharedServices",
-    "spec/access",
+    "spec/access/kubeconfigs",
 )
 _PROFILE: tuple[str, ...] = ()
 _CONFIG = (
