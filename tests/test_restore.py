@@ -450,6 +450,10 @@ def test_without_it_in_the_file_the_cluster_begins_empty(story: Story) -> None:
     copy = Copy(story, cluster="a", id="20200101T000000-0000000")
     copy.go(3)
     assert "has no whole snapshot" in copy.told["problem"]
+    story.scene.fleet.restart()
+    copy.go(3)
+    engine = story.scene.fleet.host.get("apps", "StatefulSet", "vcluster-b", "b")
+    assert engine is not None and engine["spec"]["replicas"] == 0  # it never begins empty by itself
     story.scene.fleet.push(
         {"p.yaml": profile(pack("base", config_map("greeting", text="one"))), "b.yaml": cluster("b")}
     )

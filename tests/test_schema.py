@@ -153,7 +153,7 @@ def test_documents_with_every_kind_of_field_are_sound_and_convert(kind: str) -> 
         ("NestedCluster", "/metadata/name", "tеam", Code.WRONG_VALUE, "not a name"),  # a Cyrillic letter
         ("NestedCluster", "/metadata/labels/a b", "x", Code.WRONG_VALUE, "not a label's name"),
         ("NestedCluster", "/spec/expose/annotations/metallb.io~1x", "{{ .Values }}", Code.WRONG_VALUE, ""),
-        ("NestedCluster", "/spec/access", {}, Code.UNSUPPORTED, "not supported in this version"),
+        ("NestedCluster", "/spec/sharedServices", [], Code.UNSUPPORTED, "not supported in this version"),
         ("NestedCluster", "/spec/expose/type", "TLSRoute", Code.UNSUPPORTED, "not supported in this version"),
         ("NestedCluster", "/spec/controlPlane/store/members", 3, Code.UNSUPPORTED, "not supported in this version"),
         ("NestedCluster", "/kind", "Cluster", Code.KIND, "did you mean NestedCluster?"),

@@ -123,7 +123,7 @@ def _begun(ground: Ground) -> Stepped:
     """Answer a request, or what the document of a new cluster says."""
     bundle, known = ground.assignment.bundle, ground.known
     asks = restore.source_of(bundle)
-    if asks is not None and ground.record.restores is None:
+    if asks is not None and restore.undecided(bundle, ground.record):
         if ground.record.applied or ground.client.get(restore_pod.claim_ref(bundle)) is not None:
             why = "restoreFrom is for a cluster without data, and this one has some"
             last = Restored("", asks.url or asks.id, ground.now, False, why)
@@ -207,6 +207,8 @@ def _restoring(ground: Ground, run: Restore) -> Stepped:
             if late
             else _sent(ground, run)
         )
+    if not restore_pod.ours(live):
+        raise ValueError(f"somebody else made pod {live['metadata']['name']}")
     end, why = restore_pod.verdict(live)
     if end == "done":
         return _on(ground, restore.moved(run, "restored", ground.now))

@@ -53,7 +53,8 @@ def running(record: Record) -> Restore | None:
 
 def undecided(bundle: Bundle, record: Record) -> bool:
     """Whether a new cluster is to begin with a snapshot, and nobody looked yet whether it has data."""
-    return source_of(bundle) is not None and record.restores is None
+    known = record.restores or Restores()
+    return source_of(bundle) is not None and known.running is None and known.last is None
 
 
 def decide(bundle: Bundle, record: Record) -> Sleeping | None:

@@ -137,6 +137,11 @@ def verdict(live: Object) -> tuple[str, str]:
     return "failed", one_line(status.get("message") or status.get("reason") or "its pod failed", 200)
 
 
+def ours(live: Object) -> bool:
+    """Whether we made the pod: no engine may write our labels."""
+    return section(live, "metadata", "labels").get(mark.MANAGED_BY) == "nidus"
+
+
 def waits(live: Object) -> str:
     """Why the pod does not run yet, "" where nothing says so."""
     status = section(live, "status")
