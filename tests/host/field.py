@@ -16,6 +16,7 @@ from devhost import lifecycle, stage
 from devhost.account import Account
 from devhost.api import Access, Client
 from devhost.audit import Audit
+from devhost.hosting import TestHost
 
 ROOT = Path(__file__).resolve().parents[2]
 API = "nidus.dev/v1alpha1"
@@ -137,26 +138,7 @@ class Field:
 
     def inside(self, cluster: str) -> Client:
         """An administrator's client of a nested cluster, straight to the plane, with what the engine's Secret says."""
-        namespace = f"vcluster-{cluster}"
-        secret = self.admin.get("v1", "Secret", f"vc-{cluster}", namespace)
-        assert secret, f"no Secret vc-{cluster}"
-        folder = self.stage.folder / "inside" / cluster
-        folder.mkdir(parents=True, exist_ok=True)
-        for key in ("certificate-authority", "client-certificate", "client-key"):
-            (folder / key).write_bytes(base64.b64decode(secret["data"][key]))
-        own = f"nested/{namespace}/{cluster}"
-        names = (f"{own}/kube-apiserver", f"{own}/vcluster", "nested/shared/kube-apiserver")
-        running = lifecycle.status(self.account.hosted.folder)
-        address = next(one.address for one in running if one.component in names)
-        client = Client(
-            Access(
-                f"https://{address.removeprefix('https://')}",
-                folder / "certificate-authority",
-                folder / "client-certificate",
-                folder / "client-key",
-                tls_name=f"{cluster}.{namespace}",
-            )
-        )
+        client = inside(self.account.hosted, cluster, self.stage.folder)
         self.clients.append(client)
         return client
 
@@ -202,3 +184,19 @@ def config_map(name: str, namespace: str = "${{ cluster.name }}-web", **data: st
 
 def namespace(name: str = "${{ cluster.name }}-web") -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def inside(hosted: TestHost, cluster: str, around: Path) -> Client:
+    """An administrator's client of a nested cluster; its files lie below `around`."""
+    namespace = f"vcluster-{cluster}"
+    secret = hosted.client.get("v1", "Secret", f"vc-{cluster}", namespace)
+    assert secret, f"no Secret vc-{cluster}"
+    folder = around / "inside" / cluster
+    folder.mkdir(parents=True, exist_ok=True)
+    for key in ("certificate-authority", "client-certificate", "client-key"):
+        (folder / key).write_bytes(base64.b64decode(secret["data"][key]))
+    own = f"nested/{namespace}/{cluster}"
+    names = (f"{own}/kube-apiserver", f"{own}/vcluster", "nested/shared/kube-apiserver")
+    address = next(one.address for one in lifecycle.status(hosted.folder) if one.component in names)
+    files = (folder / "certificate-authority", folder / "client-certificate", folder / "client-key")
+    return Client(Access(f"https://{address.removeprefix('https://')}", *files, tls_name=f"{cluster}.{namespace}"))
