@@ -51,7 +51,7 @@ class Services:
             while True:
                 near, _ = self._listening.accept()
                 with contextlib.suppress(OSError, StopIteration):
-                    far = socket.create_connection(self._plane(), timeout=10)
+                    far = socket.create_connection(self._plane(), timeout=60)
                     far.settimeout(None)
                     for source, sink in ((near, far), (far, near)):
                         threading.Thread(target=_carry, args=(source, sink), daemon=True).start()
@@ -122,7 +122,7 @@ class Pod:
         """What the kubelet's probe is answered; 0 where nothing is."""
         asked = self.container[probe]["httpGet"]
         try:
-            with urllib.request.urlopen(f"http://{self.listens[asked['port']]}{asked['path']}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.listens[asked['port']]}{asked['path']}", timeout=30) as answer:
                 return int(answer.status)
         except OSError:
             return 0

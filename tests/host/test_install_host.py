@@ -154,10 +154,10 @@ def _looked(one: pod.Pod) -> bool:
     import json
     import urllib.request
 
-    with urllib.request.urlopen(f"http://{one.listens['internal']}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{one.listens['internal']}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     passes = next((float(line.split()[1]) for line in lines if line.startswith("nidus_pass_seconds_count")), 0.0)
-    with urllib.request.urlopen(f"http://{one.listens['internal']}/api/v1/clusters", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{one.listens['internal']}/api/v1/clusters", timeout=30) as answer:
         words = {cluster["name"]: cluster["status"] for cluster in json.load(answer)["clusters"]}
     return passes >= 1 and words == {"dev": "Ready"}
 
