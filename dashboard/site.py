@@ -32,7 +32,8 @@ PLACE: Final = re.compile(r"/(?:[A-Za-z0-9._~%?=&-][A-Za-z0-9._~%?=&/-]{0,400})?
 
 class Views(Struct, frozen=True):
     """What the controller knows: clusters and sources by name. `waits`: what this process waits for, "" where it does its work. `ask`
-    stores what somebody asks for, `asked` is what stands of a cluster; `feed` numbers the changes of clusters and sources. `webhooks`,
+    stores what somebody asks for, `asked` is what stands of a cluster; `feed` numbers the changes of clusters and sources, where this
+    replica is told of them (`live`); `number` is that of what is shown. `webhooks`,
     `changes` and `change` are those of the JSON API; `history` of a cluster, newest first, and what a month cost: both are read from the
     API server and may raise NidusError."""
 
@@ -42,6 +43,8 @@ class Views(Struct, frozen=True):
     ask: Callable[[UserInfo, Ask], None] = lambda who, ask: None
     asked: Callable[[str], Sequence[Request]] = lambda cluster: ()
     feed: Feed = field(default_factory=Feed)
+    number: Callable[[], int] | None = None
+    live: Callable[[], bool] = lambda: True
     webhooks: Callable[[], Sequence[Mapping[str, Any]]] = tuple
     changes: Callable[[], Sequence[Mapping[str, Any]]] = tuple
     change: Callable[[str, int], Mapping[str, Any] | None] = lambda source, number: None
@@ -63,7 +66,9 @@ class Site:
         self.forms: Mapping[str, Callable[..., Answer]] = {"/clusters/<name>/<verb>": self.act}
 
     def overview(self, who: UserInfo) -> Answer:
-        number = self.views.feed.newest()  # before what it numbers is read: else old content would have a new number
+        number = (
+            self.views.number or self.views.feed.newest
+        )()  # before what it numbers is read: else old content would have a new number
         clusters, sources, choice, now = self._clusters(who), self.sources(who), _choice(), self.clock()
         key = (tuple(clusters), tuple(sources), choice, number, int(now // 60))
         if (
@@ -83,7 +88,7 @@ class Site:
             abort(404)
         streams = request.environ.get(STREAM)  # a list, where the listener can send an answer without an end
         seen = request.headers.get("Last-Event-ID", "")
-        following = None if streams is None else self.views.feed.follow(topic, seen)
+        following = self.views.feed.follow(topic, seen) if streams is not None and self.views.live() else None
         if streams is None or following is None:
             return Response("Too many pages are open. This one asks every few seconds.\n", 503, {"Retry-After": "60"})
         streams.append(following)

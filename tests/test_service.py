@@ -484,6 +484,25 @@ def test_usage_is_measured_where_prices_are_set_and_costs_nothing_elsewhere(
     assert bool(days) == bool(claims) == bool(prices)
 
 
+def test_the_dashboard_of_a_replica_that_does_not_lead_shows_what_the_leading_one_wrote(house: "House") -> None:
+    record(house.server, "a")
+    house.leads()
+    assert until(lambda: bool((house.server.get("nidus.dev", "NestedCluster", NAMESPACE, "a") or {}).get("status")))
+    wanted = ServerConfig(
+        internal="127.0.0.1:0", webhook="127.0.0.1:0", dashboard=DashboardConfig(address="127.0.0.1:0")
+    )
+    standby = house.service("two", server=wanted)
+    house.start(standby)
+    url = f"http://127.0.0.1:{standby.ports['dashboard']}"
+    with urllib.request.urlopen(f"{url}/", timeout=5) as found:
+        shown = found.read().decode()
+    assert ">a</a>" in shown and "This replica does not lead" in shown and "/sources/platform" in shown
+    with urllib.request.urlopen(f"{url}/clusters/a", timeout=5) as found:
+        assert b"<h1>a " in found.read()
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        urllib.request.urlopen(f"{url}/events?topic=", timeout=5)
+
+
 def test_the_dashboard_has_a_listener_of_its_own(house: "House") -> None:
     wanted = ServerConfig(
         internal="127.0.0.1:0", webhook="127.0.0.1:0", dashboard=DashboardConfig(address="127.0.0.1:0")

@@ -19,6 +19,7 @@ from reconciler.model import ControllerSpec, DashboardConfig, Request
 from webhook.bounds import Bounds
 from webhook.server import Served, serve
 
+READS: Final = 5.0  # seconds that a page waits for one answer of the API server
 BOUNDS: Final = Bounds(threads=2)
 """Two threads, of which each holds the interpreter for a few milliseconds: readers wait for each other, and nobody waits for them."""
 
@@ -31,20 +32,39 @@ def served(
     wanted = config.server.dashboard
     if wanted is None:
         return None
-    reporter = views.reporter
-    actions, waits = Actions(client, config.namespace, standing), lambda: views.process().waits
-    feed = Feed()
-    reporter.heard = feed.changed
-    kept = Lookups(client, config.namespace)
-    shown = Views(
-        reporter.clusters.copy, reporter.sources.copy, waits, actions.ask, actions.asked, feed, views.webhooks, views.changes,
-        views.change, kept.history, kept.spent,
-    )  # fmt: skip
+    client = client.within(READS)
+    shown = _views(views, client, config.namespace, standing)
     try:
         return serve(create_app(shown, _door(wanted, config, client)), wanted.address, bounds=BOUNDS)
     except OSError as error:
         told = f"cannot listen on {wanted.address}: {error.strerror}"
         raise UsageError(told, hint="spec.server.dashboard.address") from error
+
+
+def _views(views: http.Views, client: Client, namespace: str, standing: Callable[[], Iterable[Request]]) -> Views:
+    """What the pages show: of a replica that leads what it knows, of another one what that wrote."""
+    reporter, kept, feed = views.reporter, Lookups(client, namespace), Feed()
+    reporter.heard = feed.changed
+
+    def leads() -> bool:
+        return views.process().leader
+
+    actions = Actions(client, namespace, lambda: standing() if leads() else kept.fleet().requests)
+    return Views(
+        lambda: reporter.known()[0] if leads() else kept.fleet().clusters,
+        lambda: reporter.known()[1] if leads() else kept.fleet().sources,
+        lambda: views.process().waits,
+        actions.ask,
+        actions.asked,
+        feed,
+        lambda: feed.newest() if leads() else kept.fleet().number,
+        leads,
+        views.webhooks,
+        views.changes,
+        views.change,
+        kept.history,
+        kept.spent,
+    )
 
 
 def _door(wanted: DashboardConfig, config: ControllerSpec, client: Client) -> Door:

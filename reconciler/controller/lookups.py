@@ -1,21 +1,37 @@
-"""What pages of the dashboard read from the home cluster, on demand and remembered for a while: histories and usage (U2, U4)."""
+"""What pages of the dashboard read from the home cluster, on demand and remembered for a while: histories and usage (U2, U4), and on a
+replica that does not lead the statuses (T1)."""
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from dashboard import costs
 from dashboard.costs import Spent
 from dashboard.pages import Came
-from reconciler.inventory import history, usage
+from reconciler.inventory import history, requests, usage
 from reconciler.kube.client import Client
+from reconciler.model import Request
+from reconciler.report import bodies
+from reconciler.report.view import ClusterView, SourceView
 from reconciler.usage import days
 
 KEPT: Final = 100  # answers of each kind
 HISTORY: Final = 10.0  # seconds: a revision is written within 20
+FLEET: Final = 3.0  # seconds
 USAGE: Final = 300.0  # seconds: days are written every 600
 _T = TypeVar("_T")
+
+
+class Fleet(Struct, frozen=True):
+    """What status objects and requests say, for a replica that does not lead. `number` rises with each reading."""
+
+    number: int
+    clusters: Mapping[str, ClusterView]
+    sources: Mapping[str, SourceView]
+    requests: tuple[Request, ...]
 
 
 class Lookups:
@@ -27,6 +43,8 @@ class Lookups:
         self._lock = threading.Lock()
         self._histories: dict[str, tuple[float, Sequence[Came]]] = {}
         self._months: dict[str, tuple[float, Spent]] = {}
+        self._fleets: dict[str, tuple[float, Fleet]] = {}
+        self._readings = 0
 
     def history(self, cluster: str) -> Sequence[Came]:
         """The revisions of a cluster, newest first."""
@@ -36,6 +54,10 @@ class Lookups:
         """What clusters cost in a month. Raises ValueError for a text that is none."""
         days.span(month)
         return self._kept(self._months, month, USAGE, self._spent)
+
+    def fleet(self) -> Fleet:
+        """What the leading replica wrote, as it was a few seconds ago at most. Read only where somebody looks."""
+        return self._kept(self._fleets, "", FLEET, self._fleet)
 
     def _kept(self, known: dict[str, tuple[float, _T]], key: str, lasts: float, read: Callable[[str], _T]) -> _T:
         with self._lock:
@@ -53,6 +75,16 @@ class Lookups:
             Came(one.revision, one.admitted, one.applied, one.ready, one.author, one.subject, one.number)
             for one in reversed(found)
         ]
+
+    def _fleet(self, _: str) -> Fleet:
+        listed = [
+            self._client.list("nidus.dev", kind, namespace=self._namespace)[0] for kind in ("NestedCluster", "Source")
+        ]
+        clusters, sources = map(bodies.read_cluster, listed[0]), map(bodies.read_source, listed[1])
+        known = {one.cluster: one for one in clusters}
+        asked = requests.load(self._client, self._namespace, known, time.time()).standing
+        self._readings += 1
+        return Fleet(self._readings, known, {one.source: one for one in sources}, tuple(asked))
 
     def _spent(self, month: str) -> Spent:
         found = usage.read(self._client, self._namespace, lambda day: days.month(day) == month, [month])

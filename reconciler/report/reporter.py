@@ -146,6 +146,11 @@ class Reporter:
             known = self.sources.get(source) or self._read.get(source)
             return known.generation if known else 0
 
+    def known(self) -> tuple[dict[str, ClusterView], dict[str, SourceView]]:
+        """The last views of all clusters and sources, from this process or the one before."""
+        with self._lock:
+            return {**self._told, **self.clusters}, {**self._read, **self.sources}
+
     def told(self, cluster: str) -> ClusterView | None:
         """The last view of a cluster, from this process or the one before."""
         with self._lock:

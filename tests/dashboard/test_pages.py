@@ -97,8 +97,10 @@ def test_a_page_that_did_not_change_is_not_sent_again(known: Known, browser: Fla
 
 
 def test_a_standby_says_what_it_waits_for(known: Known, browser: FlaskClient) -> None:
-    known.clusters, known.waits = {}, "the Lease"
-    assert "it waits for the Lease" in text(browser)
+    known.waits = "the Lease"
+    assert "This replica does not lead" in text(browser)
+    known.waits = "not read yet: platform"
+    assert "it waits for not read yet: platform" in text(browser)
 
 
 def test_a_thousand_clusters_are_small_pages(known: Known, browser: FlaskClient) -> None:
