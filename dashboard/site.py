@@ -18,7 +18,7 @@ from dashboard.feed import TOPIC, Feed
 from dashboard.pages import Came, Choice
 from dashboard.signin import SignIn
 from reconciler.errors import NidusError, Stalled, short
-from reconciler.model import Request, UserInfo
+from reconciler.model import Request, UserInfo, replace
 from reconciler.report.view import ClusterView, SourceView
 
 _Each = TypeVar("_Each")
@@ -32,10 +32,9 @@ PLACE: Final = re.compile(r"/(?:[A-Za-z0-9._~%?=&-][A-Za-z0-9._~%?=&/-]{0,400})?
 
 class Views(Struct, frozen=True):
     """What the controller knows: clusters and sources by name. `waits`: what this process waits for, "" where it does its work. `ask`
-    stores what somebody asks for, `asked` is what stands of a cluster; `feed` numbers the changes of clusters and sources, where this
-    replica is told of them (`live`); `number` is that of what is shown. `webhooks`,
-    `changes` and `change` are those of the JSON API; `history` of a cluster, newest first, and what a month cost: both are read from the
-    API server and may raise NidusError."""
+    stores what somebody asks for, `asked` is what stands of a cluster. `feed` numbers the changes of clusters and sources, where this
+    replica is told of them (`live`); `number` is that of what is shown, where it is another. `webhooks`, `changes` and `change` are those
+    of the JSON API. `history` of a cluster, newest first, and what a month cost are read from the API server and may raise NidusError."""
 
     clusters: Callable[[], Mapping[str, ClusterView]]
     sources: Callable[[], Mapping[str, SourceView]]
@@ -66,19 +65,17 @@ class Site:
         self.forms: Mapping[str, Callable[..., Answer]] = {"/clusters/<name>/<verb>": self.act}
 
     def overview(self, who: UserInfo) -> Answer:
-        number = (
-            self.views.number or self.views.feed.newest
-        )()  # before what it numbers is read: else old content would have a new number
+        # the number is read before what it numbers: else old content would have a new number
+        number = self.views.feed.newest() if self.views.number is None else self.views.number()
         clusters, sources, choice, now = self._clusters(who), self.sources(who), _choice(), self.clock()
         key = (tuple(clusters), tuple(sources), choice, number, int(now // 60))
-        if (
-            key not in self._drawn
-        ):  # the same for all who see the same: one change is drawn once for hundreds of readers
+        body = self._drawn.get(key)
+        if body is None:  # the same for all who see the same: one change is drawn once for hundreds of readers
             if len(self._drawn) >= DRAWN:
                 self._drawn.clear()
             found = pages.overview(clusters, sources, choice, now)
-            self._drawn[key] = Markup(render_template("clusters.html", found=found))
-        return self.page(who, "overview.html", topic="", body=self._drawn[key])
+            body = self._drawn[key] = Markup(render_template("clusters.html", found=found))
+        return self.page(who, "overview.html", topic="", body=body)
 
     def events(self, who: UserInfo) -> Answer:
         """Tell a page of changes, as they come."""
@@ -86,7 +83,8 @@ class Site:
         kind, _, name = topic.partition("/")
         if not TOPIC.fullmatch(topic) or (name and not self.visible(who, [name], KINDS[kind])):
             abort(404)
-        streams = request.environ.get(STREAM)  # a list, where the listener can send an answer without an end
+        # a list, where the listener can send an answer without an end
+        streams = request.environ.get(STREAM) if request.method == "GET" else None
         seen = request.headers.get("Last-Event-ID", "")
         following = self.views.feed.follow(topic, seen) if streams is not None and self.views.live() else None
         if streams is None or following is None:
@@ -112,10 +110,12 @@ class Site:
         one = self._cluster(who, name)
         if verb not in ACTIONS:
             abort(404)
-        if not self._people.access.may(who, verb, name):
-            return self.refused(f"You have no right to {verb} nested cluster {name}.", 403)
+        scope = self._scope(verb, one)
+        if not self.may(who, verb, scope):
+            about = f"nested cluster {scope}" if scope else "all nested clusters, which this concerns"
+            return self.refused(f"You have no right to {verb} {about}.", 403)
         try:
-            self.views.ask(who, actions.made(verb, one, request.form, self.clock()))
+            self.views.ask(who, replace(actions.made(verb, one, request.form, self.clock()), cluster=scope))
         except Stalled as error:
             return self.refused(error.told, 409)
         return redirect(f"/clusters/{name}?done={verb}", 303)
@@ -172,12 +172,20 @@ class Site:
 
     def _actions(self, who: UserInfo, one: ClusterView) -> Mapping[str, Action]:
         """What this reader may ask for of a cluster as it is."""
-        may = self._people.access.may
-        return {
-            verb: each
-            for verb, each in ACTIONS.items()
-            if who.name and each.offered(one) and may(who, verb, one.cluster)
-        }
+        if not who.name:
+            return {}
+        offered = {verb: each for verb, each in ACTIONS.items() if each.offered(one)}
+        return {verb: each for verb, each in offered.items() if self.may(who, verb, self._scope(verb, one))}
+
+    def _scope(self, verb: str, one: ClusterView) -> str:
+        """The cluster that a right to a verb is asked for; "" for an approval of a set that concerns several, as the verb of the command
+        line stores it: it takes the right on all of them."""
+        if verb != "approve" or one.held is None:
+            return one.cluster
+        held = [each.held for each in self.views.clusters().values()]
+        held += [each.held for each in self.views.sources().values()]
+        several = sum(each is not None and each.consent == one.held.consent for each in held) > 1
+        return "" if several else one.cluster
 
     def _asked(self, name: str, now: float) -> list[tuple[Request, str, str]]:
         """What stands of a cluster: the request, how long ago it was made, and when it ends."""

@@ -494,13 +494,13 @@ def test_the_dashboard_of_a_replica_that_does_not_lead_shows_what_the_leading_on
     standby = house.service("two", server=wanted)
     house.start(standby)
     url = f"http://127.0.0.1:{standby.ports['dashboard']}"
-    with urllib.request.urlopen(f"{url}/", timeout=5) as found:
+    with urllib.request.urlopen(f"{url}/", timeout=30) as found:
         shown = found.read().decode()
     assert ">a</a>" in shown and "This replica does not lead" in shown and "/sources/platform" in shown
-    with urllib.request.urlopen(f"{url}/clusters/a", timeout=5) as found:
+    with urllib.request.urlopen(f"{url}/clusters/a", timeout=30) as found:
         assert b"<h1>a " in found.read()
     with pytest.raises(urllib.error.HTTPError, match="503"):
-        urllib.request.urlopen(f"{url}/events?topic=", timeout=5)
+        urllib.request.urlopen(f"{url}/events?topic=", timeout=30)
 
 
 def test_the_dashboard_has_a_listener_of_its_own(house: "House") -> None:

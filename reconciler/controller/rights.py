@@ -15,6 +15,9 @@ from reconciler.model import UserInfo
 GROUP: Final = "nidus.dev"
 CLUSTERS: Final = "nestedclusters"
 LASTS: Final = 30.0  # seconds an answer counts: as long as a right that was taken away may last
+DENIED: Final = (
+    300.0  # seconds a cluster stays unseen: of many, one by one is asked about for whoever may get only some
+)
 KEPT: Final = 50_000  # answers
 TOKENS_AT_ONCE: Final = 4  # reviews: whoever tries many tokens holds up nobody but others who sign in
 AT_ONCE: Final = 8  # questions about rights
@@ -63,8 +66,9 @@ class Rights:
         if self._clock() < until:
             return known
         found = review.another_may(self._client, who, verb, GROUP, resource, self._namespace, name)
+        lasts = DENIED if verb == "get" and name and not found else LASTS
         with self._lock:
-            _bounded(self._answers)[key] = (self._clock() + LASTS, found)
+            _bounded(self._answers)[key] = (self._clock() + lasts, found)
         return found
 
     def seen(self, who: UserInfo, names: Collection[str], resource: str = CLUSTERS) -> frozenset[str]:

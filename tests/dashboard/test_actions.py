@@ -98,6 +98,22 @@ def test_an_approval_is_of_what_was_seen(desk: Desk) -> None:
     assert desk.do("stuck", "approve", consent="d" * 64).status_code == 409
 
 
+def test_an_approval_of_several_clusters_takes_the_right_on_all(desk: Desk) -> None:
+    """As `nidus approve` stores it: a request that names no cluster."""
+    hold = Held("RemovalBudget", "removes 2 clusters: one, two", "d" * 64, ("remove one", "remove two"))
+    for name in ("one", "two"):
+        desk.known.clusters[name] = view(name, "Held", held=hold)
+    desk.server.rights |= {("tom", "get", "one"), ("tom", "approve", "one"), ("tom", "suspend", "one")}
+    desk.enter("tom")
+    assert "Approve exactly this" not in desk.page("one")
+    refused = desk.do("one", "approve", consent="d" * 64)
+    assert refused.status_code == 403 and "all nested clusters" in refused.get_data(as_text=True)
+    desk.enter("ada")
+    assert desk.do("one", "approve", consent="d" * 64).status_code == 303
+    (item,) = desk.written()
+    assert "cluster" not in item["spec"] and item["spec"]["items"] == ["remove one", "remove two"]
+
+
 def test_a_sync_marks_the_source(desk: Desk) -> None:
     source = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source"}
     desk.server.put(

@@ -23,7 +23,7 @@ from webhook.app import Route, create_app
 from webhook.forges import FORGES, Delivery
 from webhook.server import serve
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Stream:
@@ -107,6 +107,14 @@ def test_an_id_of_somebody_else_is_none(known: Known, url: str, last: str) -> No
 def test_other_topics_there_are_none(url: str, topic: str) -> None:
     with following(url, topic) as one:
         assert one.status == 404
+
+
+def test_a_head_is_no_follower(known: Known, url: str) -> None:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
+    connection.request("HEAD", "/events?topic=")
+    assert connection.getresponse().status == 503 and known.feed.count() == 0
+    connection.close()
 
 
 def test_there_are_so_many_and_whoever_leaves_makes_room(known: Known) -> None:
