@@ -42,7 +42,7 @@ EVERY_FORM = frozenset(WRITES | LISTS | WATCHES)
 EVERY_VERB = {
     ("get", "host"), ("list", "host"), ("watch", "host"), ("discover", "host"), ("apply", "host"), ("create", "host"),
     ("replace", "host"), ("get", "nested"), ("list", "nested"), ("watch", "nested"), ("discover", "nested"), ("apply", "nested"),
-    ("delete", "host"), ("delete", "nested"), ("apply", "status"), ("get", "status"), ("delete", "status"),
+    ("delete", "host"), ("delete", "nested"), ("apply", "status"), ("list", "status"),
 }  # fmt: skip
 
 
