@@ -10,7 +10,7 @@ import asyncio
 import http.client
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from multiprocessing import get_context
 from threading import Event, Thread
@@ -69,6 +69,7 @@ def run(size: Size) -> Outcome:
         with _viewers(fleet, dash.port, VIEWERS if size.rounds > 1 else 5):
             began, before = time.monotonic(), fleet.asked
             crowded = _beside(hook.port, ASKED if size.rounds > 1 else 5)
+            _until("the viewers did not look", lambda: fleet.asked > before)  # a few answers take less than CHANGES
             rate = (fleet.asked - before) / (time.monotonic() - began)
     rows = [
         Row("overview, drawn anew, CPU p50", percentile(drawn, 0.5) * 1000, "ms", 200),
@@ -177,11 +178,7 @@ def _viewers(fleet: Fleet, port: int, count: int) -> Iterator[None]:
     other, over = get_context("spawn").Process(target=_look, args=(port, count), daemon=True), Event()
     changing = Thread(target=_changes, args=(fleet, over), daemon=True)
     other.start()
-    deadline = time.monotonic() + 60
-    while fleet.feed.count() < min(count, 200):
-        if time.monotonic() > deadline:
-            raise SystemExit("the viewers did not come: this run measures nothing")
-        time.sleep(0.1)
+    _until("the viewers did not come", lambda: fleet.feed.count() >= min(count, 200))
     changing.start()
     try:
         yield
@@ -190,6 +187,14 @@ def _viewers(fleet: Fleet, port: int, count: int) -> Iterator[None]:
         changing.join()
         other.terminate()
         other.join()
+
+
+def _until(otherwise: str, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{otherwise}: this run measures nothing")
+        time.sleep(0.1)
 
 
 def _changes(fleet: Fleet, over: Event) -> None:
