@@ -14,6 +14,7 @@ from reconciler.inventory import requests
 from tests.backups import DAY, HOME_A, SECRET, Scene
 from tests.histories.failing import Killed, in_background
 from tests.memory.failures import Call, Failure
+from tests.memory.server import Server
 from tests.object_store import ObjectStore
 from tests.passes import HOME, START, cluster, config_map, pack, profile
 from tests.restoring import CLAIM, Disk, listed, packed, pod
@@ -288,6 +289,17 @@ def test_without_credentials_or_a_store_nothing_stops(story: Story) -> None:
     assert "has no AWS_ACCESS_KEY_ID" in story.last["why"]
 
 
+def test_a_store_that_is_down_stops_nothing() -> None:
+    store = ObjectStore("backups")
+    story = Story(store)
+    store.close()
+    story.until_held()
+    story.scene.look()
+    unharmed(story)
+    assert story.disk.ran == [] and SECRET not in story.last["why"]
+    story.scene.fleet.close()
+
+
 def test_an_archive_that_is_gone_is_told(story: Story) -> None:
     story.scene.store.remove(story.scene.known.archives[0].key)
     story.until_held()
@@ -466,7 +478,25 @@ def test_a_store_that_the_operator_does_not_list_is_a_mistake(story: Story) -> N
     assert "NID183" in str(story.scene.fleet.git.read(story.scene.fleet.git.newest, story.scene.fleet.rules).violations)
 
 
-@pytest.mark.parametrize("fault", ["", "killed"])
+class Mortal(Story):
+    """A story during which the process ends before its `until`th write."""
+
+    until = 0
+
+    def _again(self) -> None:
+        self.scene.ended = queue.SimpleQueue()
+        self.scene.fleet.errands = Errands(self.scene.ended.put)
+        self.scene.fleet.restart()
+
+    def _kill(self, call: Call) -> Failure | None:
+        if call.writes and not in_background(call):
+            self.until -= 1
+            if self.until == 0:
+                raise Killed
+        return None
+
+
+@pytest.mark.parametrize("fault", ["", pytest.param("killed", marks=pytest.mark.long)])
 def test_killed_at_any_write_it_comes_to_one_of_both(store: ObjectStore, fault: str) -> None:
     life = Life(store, fault)
     for deadly in range(1, 60):
@@ -477,12 +507,60 @@ def test_killed_at_any_write_it_comes_to_one_of_both(store: ObjectStore, fault: 
     raise AssertionError("the story does not end")
 
 
-class Life(Story):
+@pytest.mark.long
+@pytest.mark.parametrize("fault", ["", "killed"])
+def test_a_copy_killed_at_any_write_becomes_one(store: ObjectStore, fault: str) -> None:
+    life = CopyLife(store)
+    for deadly in range(1, 60):
+        life.live(deadly, fault)
+        if life.until > 0:
+            assert deadly > 6
+            return
+    raise AssertionError("the story does not end")
+
+
+class CopyLife(Mortal):
+    """The beginning of a copy, lived again and again; each time the process ends before its `deadly`th write."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        super().__init__(store)
+        self.copy = Copy(self, cluster="a", id=self.id)
+        self.copy.go(2)
+        self.copy.keys()
+        fleet = self.scene.fleet
+        fleet.now += 60.0
+        self.began = fleet.host.snapshot(), fleet.now
+        fleet.host.choosers.append(self._kill)
+
+    def live(self, deadly: int, fault: str) -> None:
+        fleet, disk = self.scene.fleet, self.copy.disk
+        self.until, disk.fault, disk.ran = 0, fault, []
+        fleet.host.restore(self.began[0])
+        fleet.nested["b"] = Server("b", lambda: START + fleet.now)
+        fleet.now = self.began[1]
+        self._again()
+        self.until = deadly
+        for _ in range(60):
+            try:
+                self.copy.go(1)
+            except Killed:
+                self._again()
+            if disk.ran:
+                disk.fault = ""
+            fleet.now += 30.0 if disk.ran else 0.0
+            if "b" in fleet.reporter.clusters and fleet.word("b") == "Ready":
+                break
+        assert fleet.word("b") == "Ready", deadly
+        assert fleet.nested["b"].get("", "ConfigMap", "default", "precious") is not None, deadly
+        assert self.names() == {"later"}
+
+
+class Life(Mortal):
     """A restore, lived again and again from the same beginning; each time the process ends before its `deadly`th write."""
 
     def __init__(self, store: ObjectStore, fault: str) -> None:
         super().__init__(store)
-        self.meant, self.until = fault, 0
+        self.meant = fault
         fleet = self.scene.fleet
         self.began = fleet.host.snapshot(), fleet.nested["a"].snapshot(), fleet.now
         fleet.host.choosers.append(self._kill)
@@ -523,15 +601,3 @@ class Life(Story):
             act()
         except Killed:
             self._again()
-
-    def _again(self) -> None:
-        self.scene.ended = queue.SimpleQueue()
-        self.scene.fleet.errands = Errands(self.scene.ended.put)
-        self.scene.fleet.restart()
-
-    def _kill(self, call: Call) -> Failure | None:
-        if call.writes and not in_background(call):
-            self.until -= 1
-            if self.until == 0:
-                raise Killed
-        return None
