@@ -473,6 +473,23 @@ def test_without_it_in_the_file_the_cluster_begins_empty(story: Story) -> None:
     assert story.scene.fleet.word("b") == "Ready"
 
 
+def test_what_a_pod_half_wrote_goes_when_it_leaves_the_file(story: Story) -> None:
+    copy = Copy(story, cluster="a", id=story.id)
+    copy.go(2)
+    copy.keys()
+    copy.disk.fault = "killed"
+    story.scene.fleet.now += 60.0
+    copy.go(6)
+    assert copy.disk.ran
+    story.scene.fleet.push(
+        {"p.yaml": profile(pack("base", config_map("greeting", text="one"))), "b.yaml": cluster("b")}
+    )
+    story.scene.fleet.nested["b"] = Server("b", lambda: START + story.scene.fleet.now)  # what a new volume is
+    copy.go(6)
+    assert story.scene.fleet.host.get("", "PersistentVolumeClaim", "vcluster-b", CLAIM.format("b")) is None
+    assert story.scene.fleet.word("b") == "Ready"
+
+
 def test_a_store_that_the_operator_does_not_list_is_a_mistake(story: Story) -> None:
     Copy(story, url="http://169.254.169.254/backups/a.tar.gz")
     assert "NID183" in str(story.scene.fleet.git.read(story.scene.fleet.git.newest, story.scene.fleet.rules).violations)

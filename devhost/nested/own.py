@@ -10,6 +10,7 @@ from devhost.errors import HostError
 from devhost.nested import contract, inside, kubelet, plane
 from devhost.nested.contract import Engine, Keys, value
 from devhost.nested.engines import Engines, announce
+from devhost.nested.keys import Pair, Store
 from devhost.nested.plane import Names, Plane
 from devhost.nested.syncer import Syncer
 from devhost.nested.translate import Tenancy
@@ -57,6 +58,17 @@ class Own:
         """A client of it, and what the names of its namespaces begin with; None while it does not run."""
         running = self._planes.get(engine)
         return (running.client, "") if running is not None else None
+
+    def keys(self, engine: Engine) -> list[Pair]:
+        """Every key of its store. Raises HostError while it does not run."""
+        running = self._planes.get(engine)
+        if running is None:
+            raise HostError(f"{engine} does not run")
+        store = Store(running.store, running.folder / "pki")
+        try:
+            return list(store.read())
+        finally:
+            store.close()
 
     def alive(self, engine: Engine) -> bool:
         """Tell whether all its processes run."""

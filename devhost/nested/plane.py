@@ -39,7 +39,7 @@ _CONTROLLERS_OFF: Final = (
 
 @dataclass(slots=True)
 class Plane:
-    """A running plane: `title` prefixes its programs' names; `admin` is the client certificate handed out."""
+    """A running plane: `title` prefixes its programs' names; `admin` is the client certificate handed out; `store` its etcd's port."""
 
     title: str
     folder: Path
@@ -47,6 +47,7 @@ class Plane:
     keys: Keys
     admin: Pair
     client: Client
+    store: int
     stop: threading.Event = field(default_factory=threading.Event)
 
     def program(self, component: str) -> str:
@@ -71,8 +72,8 @@ def start(
     """
     folder = host.folder / title
     chosen = free_ports((SERVER, STORE, "etcd-peer")) | ({SERVER: port} if port else {})
-    admin = _write_pki(folder / "pki", keys, names, chosen[SERVER])
-    plane = Plane(title, folder, chosen[SERVER], keys, admin, _client(folder / "pki", chosen[SERVER]))
+    admin = write_pki(folder / "pki", keys, names, chosen[SERVER])
+    plane = Plane(title, folder, chosen[SERVER], keys, admin, _client(folder / "pki", chosen[SERVER]), chosen[STORE])
     try:
         programs.start(_etcd(host, plane, storage, chosen))
         programs.start(_server(host, plane, chosen, flags))
@@ -128,7 +129,8 @@ def _client(pki: Path, port: int) -> Client:
     return Client(access)
 
 
-def _write_pki(pki: Path, keys: Keys, names: Names, port: int) -> Pair:
+def write_pki(pki: Path, keys: Keys, names: Names, port: int) -> Pair:
+    """Write the certificates of a plane and the kubeconfig of its controllers; returns the administrator's."""
     pki.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(pki, "ca", keys.ca)
     _write(pki, "serving", certs.issue(keys.ca, "kube-apiserver", dns=names[0], ips=names[1]))

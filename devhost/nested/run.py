@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable
+from functools import partial
 
-from devhost import stages
+from devhost import layout, stages
 from devhost.api import Access, Client, Object
-from devhost.nested import real
+from devhost.nested import filling, real
 from devhost.nested.contract import Engine
 from devhost.nested.engines import Engines
 from devhost.nested.own import Own
 from devhost.nested.real import Real
+from devhost.nested.restores import Restores
 from devhost.nested.shared import Shared
 from devhost.nested.snapshots import Snapshots
 from devhost.ports import free_port
@@ -38,7 +40,11 @@ def start(host: Host, programs: Programs, admin: Client, stop: threading.Event) 
         else Own(host, programs, engines, admin, as_engine)
     )
     engines.start(backing)
-    Snapshots(admin, as_engine, backing.inside, host.folder / "nested" / "snapshots", stop).start()
+    keys = backing.keys if isinstance(backing, Own) else None
+    Snapshots(admin, as_engine, backing.inside, host.folder / "nested" / "snapshots", stop, keys).start()
+    if keys is not None:  # a shared plane has one store for all
+        fill = partial(filling.fill, host, programs)
+        Restores(admin, layout.claims(host.folder), fill, host.folder / "nested" / "restores", stop).start()
 
 
 def client(host: Host) -> Client:

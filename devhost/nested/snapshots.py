@@ -21,6 +21,7 @@ from devhost.api import Client, Object
 from devhost.errors import HostError
 from devhost.following import Reflector, Workers, key_of
 from devhost.nested.contract import Engine
+from devhost.nested.keys import Pair
 
 LABEL: Final = "vcluster.loft.sh/snapshot-request"
 NAME: Final = "vcluster.loft.sh/vcluster-name"
@@ -36,11 +37,18 @@ Inside = Callable[[Engine], "tuple[Client, str] | None"]
 
 
 class Snapshots:
-    """Answers the requests of all engines that run."""
+    """Answers the requests of all engines that run. `keys`: those of an engine's store; without it some kinds of objects are told."""
 
     def __init__(
-        self, host: Client, host_of: Callable[[Engine], Client], inside: Inside, faults: Path, stop: threading.Event
+        self,
+        host: Client,
+        host_of: Callable[[Engine], Client],
+        inside: Inside,
+        faults: Path,
+        stop: threading.Event,
+        keys: Callable[[Engine], list[Pair]] | None = None,
     ) -> None:
+        self._keys = keys
         self._host_of, self._inside, self._faults = host_of, inside, faults
         self._began: dict[Key, float] = {}
         self._workers: Workers[Key] = Workers("snapshot", self._answer, stop)
@@ -69,7 +77,7 @@ class Snapshots:
             return None
         if phase in ENDED:
             return self._expired(host, live)
-        return self._made(host, nested, live, asked)
+        return self._made(host, engine, nested, live, asked)
 
     def _expired(self, host: Client, live: Object) -> float | None:
         made = datetime.fromisoformat(live["metadata"]["creationTimestamp"])
@@ -79,7 +87,7 @@ class Snapshots:
         host.delete("v1", "ConfigMap", live["metadata"]["name"], live["metadata"]["namespace"])
         return None
 
-    def _made(self, host: Client, nested: tuple[Client, str], live: Object, asked: Any) -> float | None:
+    def _made(self, host: Client, engine: Engine, nested: tuple[Client, str], live: Object, asked: Any) -> float | None:
         namespace, name = key_of(live)
         secret = host.get("v1", "Secret", name, namespace)
         if secret is None:
@@ -92,8 +100,9 @@ class Snapshots:
             return 1.0
         if fault == "fail":
             return self._over(host, live, asked, "Failed", "the store cannot be listed")
-        data = _archive(*nested)
         try:
+            pairs = self._keys(engine) if self._keys is not None else _objects(*nested)
+            data = _archive(pairs)
             _upload(json.loads(base64.b64decode(secret["data"]["snapshotOptions"])), data, cut=fault == "cut")
         except Exception as error:  # of the client of the object store: as the engine does, it says so
             return self._over(host, live, asked, "Failed", f"upload: {error}"[:500])
@@ -118,14 +127,20 @@ def _write(host: Client, live: Object, asked: Any, finalizers: list[str]) -> Obj
     return host.replace({**fresh, "metadata": metadata, "data": data})
 
 
-def _archive(client: Client, prefix: str) -> bytes:
-    made = io.BytesIO()
-    files = {"/vcluster/snapshot/release": b"{}", "/vcluster/snapshot/request/v1beta1": b"{}"}
+def _objects(client: Client, prefix: str) -> list[Pair]:
+    found: list[Pair] = []
     for plural, kind in KINDS:
         for item in client.list("v1", kind)["items"]:
             namespace, name = key_of(item)
             if namespace.startswith(prefix):
-                files[f"/registry/{plural}/{namespace}/{name}"] = json.dumps(item).encode()
+                found.append((f"/registry/{plural}/{namespace}/{name}".encode(), json.dumps(item).encode()))
+    return found
+
+
+def _archive(pairs: list[Pair]) -> bytes:
+    made = io.BytesIO()
+    files = {"/vcluster/snapshot/release": b"{}", "/vcluster/snapshot/request/v1beta1": b"{}"}
+    files |= {key.decode(): value for key, value in pairs}
     with tarfile.open(fileobj=made, mode="w:gz", format=tarfile.GNU_FORMAT) as opened:
         for path, data in files.items():
             info = tarfile.TarInfo(path)
@@ -134,13 +149,25 @@ def _archive(client: Client, prefix: str) -> bytes:
     return made.getvalue()
 
 
+def fetched(options: Any) -> bytes:
+    """The archive that options name."""
+    import obstore
+
+    return bytes(obstore.get(_store(options["s3"]), options["s3"]["key"]).bytes())
+
+
 def _upload(options: Any, data: bytes, *, cut: bool) -> None:
     import obstore
-    from obstore.store import S3Store
 
     s3 = options["s3"]
+    obstore.put(_store(s3), s3["key"], data[: len(data) // 2] if cut else data)
+
+
+def _store(s3: Any) -> Any:
+    from obstore.store import S3Store
+
     allowed: Any = {"allow_http": True}
-    store = S3Store(
+    return S3Store(
         s3["bucket"],
         endpoint=s3["url"],
         region=s3["region"],
@@ -149,4 +176,3 @@ def _upload(options: Any, data: bytes, *, cut: bool) -> None:
         virtual_hosted_style_request=not s3["force-path-style"],
         client_options=allowed,
     )
-    obstore.put(store, s3["key"], data[: len(data) // 2] if cut else data)

@@ -113,8 +113,10 @@ def _abandoned(ground: Ground, run: Restore | None) -> Stepped:
 
 
 def _left(ground: Ground, run: Restore) -> Stepped:
-    """restoreFrom left the document before it was done: the cluster begins empty."""
-    if not gone(ground.client, restore_pod.refs(run, ground.assignment.bundle)):
+    """restoreFrom left the document before it was done: the cluster begins empty. What a pod may have written goes with the claim that was
+    made for it."""
+    bundle = ground.assignment.bundle
+    if not gone(ground.client, (*restore_pod.refs(run, bundle), restore_pod.claim_ref(bundle))):
         return Stepped(ground.known, again=ground.now + restore.LOOK)
     return Stepped(restore.ended(ground.known, run, ground.now, whole=False, why="it left the file"), again=ground.now)
 
