@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 # more than two cores: tests of hosts wait for most of their time
 JOBS   ?= 3
 SUPPLY := .venv/supply
+HELM   ?= helm
 SBOM    = dist/nidus-$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconciler/__init__.py).cdx.json
 LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
           --constraints constraints.txt --custom-compile-command 'make lock'
@@ -12,7 +13,7 @@ LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11
 # Python keeps what it compiled: hundreds of processes of a run would compile the same modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-core test-long check bench docs site host lock audit sbom clean
+.PHONY: demo test test-core test-long check bench docs site host lock audit sbom dist version clean
 
 demo: host
 	$(BIN)/nidus demo $(if $(ONCE),--once)
@@ -66,6 +67,18 @@ sbom: $(SUPPLY)/.installed
 	build/image/bin/pip uninstall --quiet -y pip setuptools
 	mkdir -p dist
 	$(SUPPLY)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM) build/image
+
+# What a release carries, in dist/: wheel, chart and install.yaml that name IMAGE (NAME@sha256:DIGEST), bill of materials, checksums.
+dist: $(VENV)/.installed
+	rm -rf dist build/wheel
+	$(MAKE) sbom
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/pip install --quiet --only-binary :all: --require-hashes -r requirements-build.txt
+	build/wheel/bin/pip wheel --quiet --no-deps --no-build-isolation -w dist .
+	PYTHONPATH=. $(BIN)/python .ci/dist.py "$(IMAGE)" "$(HELM)"
+
+version:
+	@sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconciler/__init__.py
 
 # The embedded host's tools: built once a machine, then found in the cache.
 host: $(VENV)/.installed

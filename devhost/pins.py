@@ -12,6 +12,7 @@ ETCD = "3.7.1"
 KWOK = "0.8.0"
 KINE = "0.16.4"
 HELM = "3.22.0"
+ACTIONLINT = "1.7.12"
 COREDNS = "1.14.7"
 
 GO = "1.26"
@@ -77,6 +78,14 @@ BUILDS: tuple[Build, ...] = (
     ),
     Build("node", KUBERNETES, "k8s.io/kubernetes", ".", ("kubelet", "kube-proxy"), _KUBERNETES_STAMPS),
     Build("coredns", COREDNS, "github.com/coredns/coredns", ".", ("coredns",)),
+    Build(
+        name="actionlint",
+        version=ACTIONLINT,
+        module="github.com/rhysd/actionlint",
+        package="github.com/rhysd/actionlint/cmd/actionlint",
+        programs=("actionlint",),
+        stamps=(f"github.com/rhysd/actionlint.version={ACTIONLINT}",),
+    ),
 )
 
 NEEDED = ("kubernetes", "etcd", "kwok")

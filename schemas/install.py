@@ -57,11 +57,11 @@ def chart() -> dict[Path, str]:
     }
 
 
-def installed() -> str:
-    """The text of install.yaml: the chart as it stands in its folder, rendered; namespaces and CRDs first, the Deployment last."""
+def installed(folder: Path = CHART) -> str:
+    """The text of install.yaml: the chart in that folder, rendered; namespaces and CRDs first, the Deployment last."""
     from helm_python import Chart
 
-    with Chart.load(CHART) as loaded:
+    with Chart.load(folder) as loaded:
         printed = loaded.render(INSTALL, name=RELEASE, namespace=NAMESPACE)
     texts = [one for name, text in sorted(printed.items()) if name.endswith(".yaml") for one in _split(text)]
     return HEADER.format("chart, rbac.yaml or crds") + "---\n".join(sorted(texts, key=_rank))

@@ -9,6 +9,7 @@ import yaml
 
 from devhost import faults
 from devhost.account import Account, open_account
+from devhost.api import ApiError
 from devhost.hosting import AUDITED, TestHost
 from tests.host.field import ROOT, Field, config_map, namespace, opened, profile
 from tests.host.test_input_repository import deletes, drift_is_corrected, standing
@@ -77,8 +78,12 @@ def test_definitions_removed_and_installed_again(lone_field: Field) -> None:
     controller = field.start()
     field.wait(name)
     before = uids(field, name)
+    with pytest.raises(ApiError, match="nidus-kept"):
+        field.admin.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", "sources.nidus.dev")
+    admission = "admissionregistration.k8s.io/v1"
+    field.admin.delete(admission, "ValidatingAdmissionPolicyBinding", f"nidus-kept-{field.account.name}")
     for crd in ("nestedclusters.nidus.dev", "sources.nidus.dev"):
-        field.admin.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd)
+        field.until(f"{crd} may go", lambda crd=crd: deleted(field, crd))
         field.until(f"{crd} is gone", lambda crd=crd: not definition(field, crd))
     field.quiet()
     assert controller.process.poll() is None
@@ -92,13 +97,20 @@ def test_definitions_removed_and_installed_again(lone_field: Field) -> None:
     assert deletes(field) == []
 
 
+def deleted(field: Field, crd: str) -> bool:
+    """False while the API server still knows the policy that keeps it."""
+    try:
+        field.admin.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd)
+    except ApiError:
+        return False
+    return True
+
+
 def definition(field: Field, name: str) -> Any:
     return field.admin.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
 
 
 def served(field: Field) -> bool:
-    from devhost.api import ApiError
-
     try:
         field.admin.list("nidus.dev/v1alpha1", "NestedCluster")
     except ApiError:
