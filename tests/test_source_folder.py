@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import pytest
 
 from reconciler.errors import Stalled, Unavailable, UsageError
 from reconciler.model import Limits, Revision
+from reconciler.source import past
 from reconciler.source.folder import read
 from tests.test_source_mirror import Work
 
@@ -133,6 +135,24 @@ def test_configuration_of_the_folder_starts_nothing(work: Work, tmp_path: Path) 
     (work.folder / "a").write_text("2")
     assert read(work.folder, "", Limits())[0].dirty
     assert not trap.exists()
+
+
+def test_a_folder_that_looks_like_a_repository_of_its_own_is_none(work: Work, tmp_path: Path) -> None:
+    """A change can bring such files: git itself takes them for a bare repository, with their configuration and their branches."""
+    work.commit({"fleet/a.yaml": "1", "fleet/.gitattributes": "* filter=x\n"})
+    inner, trap = Work(tmp_path / "inner"), tmp_path / "trap"
+    forged = inner.commit({"a.yaml": "forged", ".gitattributes": "* filter=x\n"})
+    shutil.copytree(inner.folder / ".git", work.folder / "fleet", dirs_exist_ok=True)
+    filtered = f'[filter "x"]\n\tclean = "touch {trap}; cat"\n'
+    (work.folder / "fleet" / "config").write_text(f"[core]\n\tbare = false\n\tworktree = .\n{filtered}")
+    commit = work.commit({"fleet/b.yaml": "2"})
+    (work.folder / "fleet" / "a.yaml").write_text("changed")
+    revision, tree, _ = read(work.folder, "fleet", Limits())
+    assert (revision.commit, revision.dirty, trap.exists()) == (commit, True, False)
+    assert "b.yaml" in tree.files
+    with pytest.raises(UsageError):
+        past.revision(work.folder / "fleet", forged)
+    assert past.revision(work.folder / "fleet", "main").commit == commit
 
 
 def test_reading_a_folder_loads_no_gitpython() -> None:

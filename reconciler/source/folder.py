@@ -7,7 +7,8 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha1, sha256
 from pathlib import Path
 
@@ -30,7 +31,7 @@ _ENV = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "none",
 }
-# The folder's own configuration may name programs; these are the ones reading it would start.
+# A person's own configuration may name programs: those that reading starts are left out, but for filters, which say what a commit holds.
 _SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "submodule.recurse=false")
 
 
@@ -161,15 +162,34 @@ def objects(root: Path, oids: Collection[str]) -> dict[str, bytes]:
 
 
 def git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
-    """What git prints, None when it refuses (no repository, another owner's) or is not installed."""
+    """What git prints for the work tree around `root`, None when it refuses (no repository, another owner's) or is not installed.
+
+    The repository is the one of the nearest `.git`. Git itself would take a folder that looks like a bare one first: its files, the
+    configuration among them, come with any change.
+    """
+    top = next((one for one in (root.absolute(), *root.absolute().parents) if os.path.lexists(one / ".git")), None)
+    found = _git_dir(top, os.lstat(top / ".git").st_ino) if top else None
+    if top is None or found is None:
+        return None
+    return _run(root, arguments, given, {"GIT_DIR": found, "GIT_WORK_TREE": str(top)})
+
+
+@lru_cache(64)
+def _git_dir(top: Path, _inode: int) -> str | None:
+    """Where the repository of this work tree is, None where git refuses it: asked where `.git` lies, it judges the owner too."""
+    found = _run(top, ("rev-parse", "--absolute-git-dir"), b"", {})
+    return None if found is None else os.fsdecode(found.removesuffix(b"\n"))
+
+
+def _run(folder: Path, arguments: Sequence[str], given: bytes, where: Mapping[str, str]) -> bytes | None:
     git = shutil.which("git")
     if git is None:
         return None
     try:
         done = subprocess.run(
             [git, *_SAFE, *arguments],
-            cwd=root,
-            env=_ENV,
+            cwd=folder,
+            env={**_ENV, **where},
             input=given,
             capture_output=True,
             timeout=_DEADLINE,
