@@ -51,7 +51,7 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
         app.add_url_rule("/sign-in", "sign_in", site.sign_in)
         app.add_url_rule("/sign-in", "enter", site.enter, methods=["POST"])
         app.add_url_rule("/sign-out", "leave", _signed(people, site.leave), methods=["POST"])
-    app.register_error_handler(404, _signed(people, lambda who, error: site.missing(who)))
+    app.register_error_handler(404, site.missing)
     app.register_error_handler(NidusError, site.silent)
     return app
 

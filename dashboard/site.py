@@ -124,10 +124,10 @@ class Site:
         """Something that somebody asked for is not done."""
         return Response(render_template("refused.html", told=told, back=request.path.rpartition("/")[0]), status)
 
-    def missing(self, who: UserInfo) -> Answer:
-        answer = self.page(who, "missing.html")
-        answer.status_code = 404
-        return answer
+    def missing(self, error: Exception) -> Answer:
+        """The same for everybody, and nobody is asked: an unknown path is answered by the listener's own thread."""
+        del error
+        return Response(render_template("missing.html"), 404)
 
     def silent(self, error: NidusError) -> Answer:
         """Somebody who had to be asked did not answer. Its words are not shown: they may hold what was asked."""

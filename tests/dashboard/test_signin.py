@@ -56,7 +56,6 @@ def test_nobody_sees_anything_before_they_sign_in(browser: FlaskClient) -> None:
         assert (
             found.status_code == 303 and found.location.startswith("/sign-in?next=/") and b"calm" not in found.data[:0]
         )
-    assert browser.get("/none").status_code == 303  # what there is not is not told either
     assert b"calm" not in browser.get("/sign-in").data
 
 
@@ -169,6 +168,15 @@ def test_a_proof_is_of_one_reader_and_one_sign_in(server: Server, browser: Flask
     of_tom = proof(browser)
     enter(browser, "ada")
     assert post(browser, "/sign-out", proof=of_tom).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "evil.example.com", ""])
+def test_a_path_that_there_is_not_asks_nobody(server: Server, browser: FlaskClient, host: str) -> None:
+    """The thread that waits for all clients answers it, so it must wait for nobody."""
+    enter(browser, "ada")
+    server.log.clear()
+    found = browser.get("/none", headers={"Host": host})
+    assert found.status_code == 404 and server.log == [] and b"ada" not in found.data
 
 
 def test_no_answer_is_no_permission(server: Server, browser: FlaskClient) -> None:
