@@ -223,7 +223,7 @@ _CLUSTER_STATUS = _object(
             "Whether it sleeps, and why; not there where nothing ever asks it to.",
             {
                 "asleep": {"type": "boolean", "description": "Whether it is to sleep."},
-                "by": _text("What decides: git, request, schedule or expiry."),
+                "by": _text("What decides: git, request, schedule, expiry or restore."),
                 "why": _text("The same in words, with who asked."),
                 "since": _text("Since when, as far as it is known."),
                 "until": _text("Its next turn; not there where only a commit or a request ends it."),

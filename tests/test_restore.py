@@ -13,7 +13,7 @@ from reconciler.controller.errands import Errands
 from reconciler.inventory import requests
 from tests.backups import DAY, HOME_A, SECRET, Scene
 from tests.histories.failing import Killed, in_background
-from tests.memory.failures import Call, Failure
+from tests.memory.failures import Call, Failure, answer
 from tests.memory.server import Server
 from tests.object_store import ObjectStore
 from tests.passes import HOME, START, cluster, config_map, pack, profile
@@ -228,6 +228,20 @@ def test_a_pod_that_never_ends_is_given_up(story: Story) -> None:
     story.go(20)
     assert "took longer" in story.last["why"]
     assert story.names() == {"later"} and story.scene.fleet.word("a") == "Ready"
+
+
+def test_a_host_that_refuses_the_pod_gets_its_cluster_back(story: Story) -> None:
+    """As one whose rights are of an older release."""
+
+    def refuses(call: Call) -> Failure | None:
+        return answer(403) if (call.verb, call.kind) == ("create", "Pod") else None
+
+    story.scene.fleet.host.choosers.append(refuses)
+    story.until_held()
+    story.scene.fleet.ask("approve", "a", *_consent(story))
+    story.go(20, 30.0)
+    unharmed(story)
+    assert "its pod could not be made" in story.last["why"] and story.disk.ran == []
 
 
 def test_a_control_plane_that_does_not_come_up_gets_its_data_of_before(story: Story) -> None:

@@ -202,13 +202,9 @@ def _restoring(ground: Ground, run: Restore) -> Stepped:
     live = client.get(restore_pod.pod_ref(run, bundle))
     if live is None and run.uid:
         return _failed(ground, run, "its pod is gone")
-    late = ground.now - run.since > restore.LONGEST
     if live is None:
-        return (
-            _failed(ground, run, f"its pod could not be made for {restore.LONGEST:.0f} s")
-            if late
-            else _sent(ground, run)
-        )
+        return _sent(ground, run) if ground.now - run.since < restore.MADE else _unmade(ground, run)
+    late = ground.now - run.since > restore.LONGEST
     if not restore_pod.ours(live):
         raise ValueError(f"somebody else made pod {live['metadata']['name']}")
     end, why = restore_pod.verdict(live)
@@ -235,6 +231,12 @@ def _sent(ground: Ground, run: Restore) -> Stepped:
     uid = made(client, restore_pod.pod(run, bundle, _engine(ground)))
     known = replace(ground.known, running=replace(run, uid=uid), problem="")
     return Stepped(known, again=ground.now + restore.LOOK)
+
+
+def _unmade(ground: Ground, run: Restore) -> Stepped:
+    """The host refuses the pod, as where deploy/rbac.yaml is of an older release: nothing was written."""
+    why = f"its pod could not be made for {restore.MADE:.0f} s: {ground.known.problem}".rstrip(": ")
+    return _failed(ground, run, why, untouched=True)
 
 
 def _failed(ground: Ground, run: Restore, why: str, *, untouched: bool = False) -> Stepped:

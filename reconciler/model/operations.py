@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class Sleeping(Struct, frozen=True):
-    """Whether a cluster is to sleep, and why (O1). `by` what decides: git, request, schedule or expiry; `why` in words, with who
+    """Whether a cluster is to sleep, and why (O1). `by` what decides: git, request, schedule, expiry or restore; `why` in words, with who
     asked.
 
     `since` where it is known, `until` the next turn (None: only a commit or a request ends it). `ended`: how the newest request

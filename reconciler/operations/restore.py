@@ -32,6 +32,7 @@ from reconciler.plan import consent, fields
 from reconciler.plan.mark import INSIDE, Key
 
 LONGEST = 3600.0  # seconds that the pod may take
+MADE = 300.0  # seconds within which the host lets the pod be made
 COMES_UP = 900.0  # seconds within which the control plane answers with the data that was restored
 READY = 3600.0  # seconds for which its layers are waited for before the restore counts as ended
 LOOK = 5.0  # seconds between two looks at one under way
