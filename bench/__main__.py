@@ -10,7 +10,20 @@ from dataclasses import fields
 
 from bench.report import Size, keep, show
 
-NAMES = ("start", "load", "plan", "push", "throughput", "rollout", "noop", "hanging", "hostile", "webhook", "dashboard")
+NAMES = (
+    "start",
+    "load",
+    "plan",
+    "push",
+    "throughput",
+    "rollout",
+    "noop",
+    "hanging",
+    "hostile",
+    "replays",
+    "webhook",
+    "dashboard",
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:

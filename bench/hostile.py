@@ -65,7 +65,7 @@ class Run:
     made: scene.Scene
     healthy: int
     other: staging.Stage
-    proxy: FaultProxy
+    proxy: FaultProxy | None
     looping: range
     slow: range
     pushes: int
@@ -110,7 +110,7 @@ def _phases(one: Run) -> dict[str, Phase]:
     for name, ways in attacks.items():
         if name == TOGETHER:
             _anew(one)
-        phases[name] = _phase(one, ways)
+        phases[name] = measured(one, ways)
         print(f"  {name}: {', '.join(f'{seconds:.2f}' for seconds in phases[name].taken)} s", flush=True)
     return phases
 
@@ -121,7 +121,7 @@ def _anew(one: Run) -> None:
     one.made.await_ready()
 
 
-def _phase(one: Run, attacks: tuple[Attack, ...]) -> Phase:
+def measured(one: Run, attacks: tuple[Attack, ...]) -> Phase:
     """Pushes of the healthy source, one after another, from the moment on in which the attacks have begun."""
     phase, pid = Phase(), one.made.controller.process.pid
     with ExitStack() as under_way:
@@ -188,6 +188,7 @@ def _slow_servers(one: Run, phase: Phase) -> Iterator[None]:
                 before_nested(secret, ca, plane, one.made.stage.folder / "proxies" / str(next(one.stamps)))
             )
             held.enter_context(proxy.fault(lambda request: True, trickles(PAUSE)))
+            assert one.proxy is not None
             held.enter_context(one.proxy.led(namespace, proxy))
         held.enter_context(_pushing(one, one.slow, 0))
         yield
