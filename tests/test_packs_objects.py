@@ -45,7 +45,7 @@ def test_what_charts_leave_empty_passes(body: dict[str, Any]) -> None:
 def left(*names: str, **entry: str) -> list[str]:
     """What is left of Secrets `names`, each in a namespace of its name, where `entry` is excluded."""
     objects = [{**SECRET, "metadata": {"name": name, "namespace": name}} for name in names]
-    one = {"kind": "Secret", "name": "", "namespace": "", **entry}
+    one = {"group": "", "kind": "Secret", "name": "", "namespace": "", **entry}
     return [found["metadata"]["name"] for found in without(objects, [one])]
 
 
@@ -54,8 +54,30 @@ def test_what_the_pack_excludes_is_left_out() -> None:
     assert left("a", "b", name="a", namespace="a") == ["b"]
 
 
-@pytest.mark.parametrize("entry", [{"name": "c"}, {"name": "a", "namespace": "b"}, {"name": "a", "kind": "ConfigMap"}])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"name": "c"},
+        {"name": "a", "namespace": "b"},
+        {"name": "a", "kind": "ConfigMap"},
+        {"name": "a", "group": "x.io"},
+    ],
+)
 def test_an_exclusion_that_meets_nothing_is_refused(entry: dict[str, str]) -> None:
-    with pytest.raises(Stalled, match=f"the pack has no {entry.get('kind', 'Secret')} {entry['name']}") as error:
+    with pytest.raises(Stalled, match="exclude: the pack has no ") as error:
         left("a", "b", **entry)
     assert error.value.hint
+
+
+def test_an_exclusion_means_one_object() -> None:
+    """Two kinds of one name in different groups, or one name in two namespaces: nobody guesses."""
+    with pytest.raises(Stalled, match="exclude: 2 objects are Service web"):
+        without(SERVICES, [{"group": "", "kind": "Service", "namespace": "", "name": "web"}])
+    kept = without(SERVICES, [{"group": "x.io", "kind": "Service", "namespace": "", "name": "web"}])
+    assert [found["apiVersion"] for found in kept] == ["v1"]
+
+
+SERVICES = [
+    {"apiVersion": version, "kind": "Service", "metadata": {"name": "web", "namespace": "a"}}
+    for version in ("v1", "x.io/v1")
+]

@@ -76,7 +76,10 @@ def test_manifests_from_profile_and_files(renderer: Renderer) -> None:
 
 
 def test_every_kind_of_pack_leaves_out_what_it_excludes(renderer: Renderer) -> None:
-    two, exclude = CONFIG % "a" + "---\n" + CONFIG % "b", [{"kind": "ConfigMap", "name": "a", "namespace": ""}]
+    two, exclude = (
+        CONFIG % "a" + "---\n" + CONFIG % "b",
+        [{"group": "", "kind": "ConfigMap", "name": "a", "namespace": ""}],
+    )
     plain, helm = (
         layer("manifests", {"exclude": exclude}, {"m.yaml": two}),
         chart({"a.yaml": two}, {"exclude": exclude}),

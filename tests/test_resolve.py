@@ -82,7 +82,7 @@ def test_every_field_of_a_pack_reaches_its_layer() -> None:
     found = layer(bundle({**FILES, "profiles/web.yaml": PROFILE + extra}), "web/front")
     assert (found.timeout, found.drift, found.prune, found.depends_on) == (90.0, "report", False, ("namespaces",))
     assert found.gates[0].crd == "a.example.io" and found.ignore[0].pointers == ("/spec/replicas",)
-    assert found.spec["exclude"] == [{"kind": "Secret", "name": "key", "namespace": ""}]
+    assert found.spec["exclude"] == [{"group": "", "kind": "Secret", "namespace": "", "name": "key"}]
 
 
 OTHER = """\

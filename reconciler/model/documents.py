@@ -99,6 +99,7 @@ class Excluded(Struct, frozen=True):
     kind: str
     name: str
     namespace: str = ""
+    group: str = ""
 
 
 class SharedSecret(Struct, frozen=True):

@@ -29,26 +29,37 @@ def collect(documents: Iterable[Sourced], namespace: str) -> list[dict[str, Any]
 
 
 def without(objects: list[dict[str, Any]], left_out: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """The objects but those that the pack's `exclude` names (kind, name, and namespace where it is not "").
+    """The objects but those that the pack's `exclude` names (kind, name, and group and namespace where they are not "").
 
-    Raises Stalled: RenderFailed for an entry that no object answers to: the object would come with a later version unseen.
+    Raises Stalled: RenderFailed for an entry that no object answers to, because its object would come with a later version unseen, and
+    for one that several answer to.
     """
     for one in left_out:
-        kept = [found for found in objects if not _named(found, one)]
-        if len(kept) == len(objects):
-            place = f" in namespace {one['namespace']}" if one["namespace"] else ""
-            message = f"exclude: the pack has no {one['kind']} {one['name']}{place}"
-            raise Stalled(
-                message, reason="RenderFailed", hint="take the entry out of `exclude`; `nidus render` shows the objects"
-            )
-        objects = kept
+        met = [found for found in objects if _named(found, one)]
+        if len(met) != 1:
+            raise _unclear(one, len(met))
+        objects = [found for found in objects if found is not met[0]]
     return objects
+
+
+def _unclear(one: Mapping[str, str], count: int) -> Stalled:
+    called = f"{'.'.join(filter(None, (one['kind'], one['group'])))} {one['name']}"
+    place = f" in namespace {one['namespace']}" if one["namespace"] else ""
+    many = f"{count} objects are {called}{place}"
+    message = many if count else f"the pack has no {called}{place}"
+    hint = (
+        "say which: its group and its namespace"
+        if count
+        else "take the entry out of `exclude`; `nidus render` shows the objects"
+    )
+    return Stalled(f"exclude: {message}", reason="RenderFailed", hint=hint)
 
 
 def _named(found: Mapping[str, Any], one: Mapping[str, str]) -> bool:
     metadata = found["metadata"]
     named = (found["kind"], metadata["name"]) == (one["kind"], one["name"])
-    return named and one["namespace"] in ("", metadata.get("namespace"))
+    group = found["apiVersion"].rpartition("/")[0]
+    return named and one["namespace"] in ("", metadata.get("namespace")) and one["group"] in ("", group)
 
 
 def _identity(found: dict[str, Any], namespace: str) -> tuple[str, str, str, str]:

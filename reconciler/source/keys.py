@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -120,8 +121,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     try:
         names = sorted(one.name for one in os.scandir(folder) if not one.name.startswith("."))
         for name in [one for one in names if one.endswith((".asc", ".sshpub")) or one == _REVOKED]:
-            with (folder / name).open("rb") as file:
-                found[name] = file.read(BYTES + 1)
+            found[name] = _bytes(folder / name)
             if len(found) > FILES or sum(map(len, found.values())) > BYTES:
                 raise _unreadable(f"{folder} holds more than {FILES} files or {BYTES >> 20} MiB")
     except OSError as error:
@@ -129,6 +129,14 @@ def _files(folder: Path) -> dict[str, bytes]:
     if not found.keys() - {_REVOKED}:
         raise _unreadable(f"{folder} holds no key")
     return found
+
+
+def _bytes(path: Path) -> bytes:
+    """At most `BYTES` and one more. Nothing is waited for: a named pipe has no writer."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise _unreadable(f"{path} is no file")
+        return file.read(BYTES + 1)
 
 
 def _import(home: Path, files: dict[str, bytes]) -> None:
@@ -155,14 +163,15 @@ def _ended(home: Path, keys: list[SshKey], revoked: bytes) -> dict[str, str]:
 def _in_krl(home: Path, keys: list[SshKey], revoked: bytes) -> Iterator[SshKey]:
     """Those of the keys that a list in OpenSSH's own form names (ssh-keygen -k)."""
     (home / _REVOKED).write_bytes(revoked)
-    for number, key in enumerate(keys):
-        file = home / f"{number}.pub"
+    files = [home / f"{number}.pub" for number in range(len(keys))]
+    for file, key in zip(files, keys, strict=True):
         file.write_text(f"{key.type} {key.key}\n")
-        done = _run(home, "ssh-keygen", "-Q", "-f", str(home / _REVOKED), str(file))
-        if done.returncode and b"REVOKED" not in done.stdout:
-            raise _unreadable(f"ssh-keygen cannot read {_REVOKED}")
-        if done.returncode:
-            yield key
+    told = (
+        _run(home, "ssh-keygen", "-Q", "-f", str(home / _REVOKED), *map(str, files)).stdout.splitlines() if keys else []
+    )
+    if len(told) != len(keys):
+        raise _unreadable(f"ssh-keygen cannot read {_REVOKED}")
+    return (key for key, line in zip(keys, told, strict=True) if not line.endswith(b": ok"))
 
 
 def _run(home: Path, *words: str) -> "subprocess.CompletedProcess[bytes]":

@@ -225,8 +225,9 @@ class Mirror:
         verify = self._place.config.verify
         if verify is None:
             return ""
-        known = since is not None and self._reader.info([since])[0] is not None
-        return signatures.signer(self._place, verify, commit, since if known else None)
+        if verify.mode == "Range" and since is not None and self._reader.info([since])[0] is None:
+            raise signatures.lost(since)
+        return signatures.signer(self._place, verify, commit, since)
 
     def _pin(self, commits: Mapping[str, str]) -> frozenset[str]:
         wanted = sorted(set(commits.values()))

@@ -23,6 +23,7 @@ _WRONG = {
 }
 """What git's `%G?` says of a commit that is not admitted (git-log(1), PRETTY FORMATS)."""
 _NO_KIND = "bad/incompatible signature"
+_HEAD = "verify.mode HEAD admits the newest one by its own signature; Range can be set again then"
 _HINT = "sign it (git commit --amend -S) and push, or add the key to verify.keysFolder; until then what was admitted before counts"
 
 
@@ -41,14 +42,21 @@ def signer(place: Place, verify: VerifyConfig, head: str, since: str | None) -> 
     return dict(seen)[head]
 
 
+def lost(since: str) -> Stalled:
+    """Why nothing is admitted in mode Range where the repository does not hold the commit verified last: what came after cannot be told."""
+    message = (
+        f"commit {since[:12]}, which was verified last, is not in the repository any more: the branch was rewritten"
+    )
+    return Stalled(message, reason="CommitUntrusted", hint=_HEAD)
+
+
 def _commits(place: Place, head: str, since: str) -> list[str]:
     """`head` first, then what came between."""
     words = ("rev-list", f"--max-count={LONGEST + 1}", head, f"^{since}", "--")
     found = check(git(place, words), "listing commits").decode().split()
     if len(found) > LONGEST:
         message = f"there are more than {LONGEST} commits after {since[:12]}, which was verified last"
-        hint = "verify.mode HEAD admits the newest one by its own signature; Range can be set again then"
-        raise Stalled(message, reason="CommitUntrusted", hint=hint)
+        raise Stalled(message, reason="CommitUntrusted", hint=_HEAD)
     return [head, *(commit for commit in found if commit != head)]
 
 

@@ -184,7 +184,9 @@ def _layer(profile: ProfileDocument, pack: Pack, overrides: Mapping[str, Any], k
     if kind == "manifests" and any(one.sensitive for one in profile.profile.spec.variables):
         spec["sensitive"] = True
     if pack.exclude:
-        spec["exclude"] = [{"kind": one.kind, "name": one.name, "namespace": one.namespace} for one in pack.exclude]
+        spec["exclude"] = [
+            {"group": one.group, "kind": one.kind, "namespace": one.namespace, "name": one.name} for one in pack.exclude
+        ]
     read = profile.files.get(pack.name, ())
     elsewhere = {path: remote_of(oid).version for path, oid in read if oid.startswith(OID)}
     reads_context = bool((pack.manifests and pack.manifests.files) or (pack.helm and pack.helm.values_files))
