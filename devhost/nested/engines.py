@@ -43,6 +43,9 @@ class Backing(Protocol):
     def reach(self, engine: Engine, pod: Object) -> None:
         """Open the way to the port of one of its pods."""
 
+    def port(self, engine: Engine) -> int:
+        """The port on the machine's loopback that its pods' port stands for, while it runs."""
+
     probed: bool
     """Whether ready() has something to find out; if not, engines are looked at only when their pods change."""
 
@@ -58,10 +61,17 @@ class _Run:
 
 
 class Engines:
-    """Keeps what runs in step with the engine's pods on the host."""
+    """Keeps what runs in step with the engine's pods on the host; `locate` hears of each pod's address what port it stands for."""
 
-    def __init__(self, admin: Client, host_of: Callable[[Engine], Client], stop: threading.Event, threads: int) -> None:
-        self._admin, self._host_of = admin, host_of
+    def __init__(
+        self,
+        admin: Client,
+        host_of: Callable[[Engine], Client],
+        stop: threading.Event,
+        threads: int,
+        locate: Callable[[str, int], None] = lambda address, port: None,
+    ) -> None:
+        self._admin, self._host_of, self._locate = admin, host_of, locate
         self._runs: dict[Engine, _Run] = {}
         self._addresses = itertools.count(1)
         self._backing: Backing | None = None
@@ -109,7 +119,7 @@ class Engines:
         elif run is not None and not backing.alive(engine):
             LOG.info("%s ended by itself and is started again", engine)
             restarts = run.restarts + 1
-            self._report(pods, ready=False, restarts=restarts)
+            self._report(engine, pods, ready=False, restarts=restarts)
             self._stop(backing, engine, run)
             run = None
         if not pods:
@@ -155,19 +165,21 @@ class Engines:
         tenancy = self.tenancy(engine)
         run.failures = 0 if tenancy and backing.ready(tenancy) else run.failures + 1
         if run.failures == 0:
-            self._report(pods, ready=True, restarts=run.restarts)
+            self._report(engine, pods, ready=True, restarts=run.restarts)
         elif run.failures >= min(_threshold(pod) for pod in pods.values()):
-            self._report(pods, ready=False, restarts=run.restarts)
+            self._report(engine, pods, ready=False, restarts=run.restarts)
         return PROBE_SECONDS if backing.probed else None
 
-    def _report(self, pods: dict[str, Object], *, ready: bool, restarts: int) -> None:
+    def _report(self, engine: Engine, pods: dict[str, Object], *, ready: bool, restarts: int) -> None:
         for pod in pods.values():
             if kubelet.is_ready(pod) != ready or not pod.get("status", {}).get("podIP"):
-                self._report_one(pod, ready, restarts)
+                self._report_one(engine, pod, ready, restarts)
 
-    def _report_one(self, pod: Object, ready: bool, restarts: int) -> None:
+    def _report_one(self, engine: Engine, pod: Object, ready: bool, restarts: int) -> None:
         meta, now = pod["metadata"], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         address = pod.get("status", {}).get("podIP") or self._address()
+        if ready and self._backing is not None:
+            self._locate(address, self._backing.port(engine))
         wanted = kubelet.status(pod, ready=ready, address=address, now=now, restarts=restarts)
         body = {"metadata": {"uid": meta["uid"]}, "status": wanted}
         self._admin.patch("v1", "Pod", meta["name"], meta["namespace"], body, subresource="status", form="strategic")

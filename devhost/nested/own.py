@@ -87,6 +87,10 @@ class Own:
         """Let port-forwards to the pod end at the plane."""
         self._admin.apply(kubelet.forward(pod, self._planes[engine].port))
 
+    def port(self, engine: Engine) -> int:
+        """The plane's."""
+        return self._planes[engine].port
+
     def _sync(self, tenancy: Tenancy, started: Plane) -> None:
         engine = tenancy.engine
         syncer = Syncer(

@@ -126,6 +126,10 @@ class Real:
         """Let port-forwards to the pod end at the engine's proxy."""
         self._admin.apply(kubelet.forward(pod, self._running[engine].port))
 
+    def port(self, engine: Engine) -> int:
+        """The port of the engine's proxy."""
+        return self._running[engine].port
+
     def _await_ready(self, tenancy: Tenancy) -> None:
         end = time.monotonic() + START_SECONDS
         while not self.ready(tenancy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from devhost.nested.real import Real
 from devhost.nested.restores import Restores
 from devhost.nested.shared import Shared
 from devhost.nested.snapshots import Snapshots
+from devhost.node import place
 from devhost.ports import free_port
 from devhost.programs import Programs
 from devhost.state import Host, replace
@@ -28,7 +30,8 @@ THREADS = 12
 def start(host: Host, programs: Programs, admin: Client, stop: threading.Event) -> None:
     """Follow the engine's pods from now on."""
     as_engine = clients(host)
-    engines = Engines(admin, as_engine, stop, THREADS)
+    known = [functools.partial(place.locate, host.folder)] if host.wish.node else []
+    engines = Engines(admin, as_engine, stop, THREADS, *known)
     vcluster = real.binary()
     if host.wish.nested == "own" and vcluster is not None:
         engines.start(Real(host, programs, engines, admin, vcluster))

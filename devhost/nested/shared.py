@@ -78,6 +78,10 @@ class Shared:
     def reach(self, engine: Engine, pod: Object) -> None:
         """Nothing to open: kwok was told at its start that every engine's port is the shared plane's."""
 
+    def port(self, engine: Engine) -> int:
+        """The shared plane's."""
+        return self._plane.port
+
     def _nurse(self, programs: Programs) -> None:
         while not self._plane.stop.wait(PROBE_SECONDS):
             if not plane.alive(self._plane, programs):

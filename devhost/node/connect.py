@@ -1,6 +1,7 @@
 """Joins a node's network and the API server outside: `python -m devhost.node.connect HOLDER PORT EGRESS`.
 
-Inside, PORT of the node's address and of its loopback leads to the API server's PORT on the machine's. Outside, the socket EGRESS
+Inside, PORT of the node's address and of its loopback leads to the API server's PORT on the machine's, and an engine's address to
+the nested control plane that runs there. Outside, the socket EGRESS
 takes what the API server connects to (EgressSelectorConfiguration, HTTP CONNECT): addresses of nodes, pods and Services of the
 node's network are dialled inside, all others on the machine. No link joins the two networks: a socket belongs to the
 network in which it was made, whoever holds it. Ends with the holder, or it would keep the network alive. Standard library alone.
@@ -13,6 +14,7 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from devhost.node import place, spaces
@@ -56,16 +58,36 @@ async def serve(holder: int, port: int, egress: Path) -> None:
     network = Network(holder)
     egress.unlink(missing_ok=True)
 
-    async def to_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _to_server(port, (reader, writer))
-
-    async def from_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _connect(network, (reader, writer))
-
-    for address in ("127.0.0.1", place.ADDRESS):
+    connections = Connections()
+    to_server = connections.each(lambda client: _to_server(port, client))
+    from_server = connections.each(lambda client: _connect(network, client))
+    to_engine = connections.each(lambda client: _to_engine(egress.parent / "engines", client))
+    servers = [
         await asyncio.start_server(to_server, sock=network.listen(address, port))
-    await asyncio.start_unix_server(from_server, os.path.relpath(egress), limit=LIMIT)
+        for address in ("127.0.0.1", place.ADDRESS)
+    ]
+    servers.append(await asyncio.start_server(to_engine, sock=network.listen("0.0.0.0", place.ENGINE_PORT)))
+    servers.append(await asyncio.start_unix_server(from_server, os.path.relpath(egress), limit=LIMIT))
     await _end_of(holder)
+    for one in servers:
+        one.close()
+
+
+class Connections:
+    """The tasks of connections that are open. An event loop keeps weak references alone: without this one they are collected."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncio.Task[None]] = set()
+
+    def each(self, serve: Callable[[Streams], Coroutine[None, None, None]]) -> Callable[..., None]:
+        """Return what takes the streams of a new connection and lets `serve` have them, in a task that is kept."""
+
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.get_running_loop().create_task(serve((reader, writer)))
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
+
+        return begin
 
 
 async def _end_of(holder: int) -> None:
@@ -112,6 +134,17 @@ def _is_inside(host: str) -> bool:
     except ValueError:
         return False
     return any(address in network for network in INSIDE)
+
+
+async def _to_engine(known: Path, client: Streams) -> None:
+    """Lead a connection to an engine's address, which this node takes for its own, to the port that stands for it."""
+    address = client[1].get_extra_info("sockname")[0]
+    try:
+        port = int((known / address).read_text())
+    except (OSError, ValueError):
+        await _close(client[1])
+        return
+    await _to_server(port, client)
 
 
 async def _to_server(port: int, client: Streams) -> None:

@@ -70,17 +70,17 @@ def base() -> Iterator[Entry]:
 
 def programs(paths: Iterable[str]) -> Iterator[Entry]:
     """Yield these programs of the machine, each where it lies there, and the libraries they load, each once."""
-    files = dict.fromkeys(paths)
-    for path in [*files]:
-        files.update(dict.fromkeys(libraries(path)))
-    for path in files:
+    files = list(dict.fromkeys(paths))
+    for path in [*files, *libraries(*files)]:
         yield Entry(path, 0o755, Path(path).resolve())
 
 
-def libraries(program: str) -> list[str]:
-    """Return the shared libraries and the loader of `program`; none for a static one, or for a script."""
-    answer = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
-    return _LIBRARY.findall(answer)
+def libraries(*paths: str) -> list[str]:
+    """Return the shared libraries and the loaders of programs or libraries, each once; none for static ones and scripts."""
+    if not paths:
+        return []
+    answer = subprocess.run(["ldd", *paths], capture_output=True, text=True, check=False).stdout
+    return list(dict.fromkeys(_LIBRARY.findall(answer)))
 
 
 def _coredns(binary: Path) -> Iterator[Entry]:

@@ -30,9 +30,10 @@ link set node1 up
 addr add {place.ADDRESS}/24 dev node0
 link set node0 up
 route add {place.SERVICE_CIDR} dev node0 src {place.ADDRESS}
+route add local {place.ENGINE_CIDR} dev lo
 """
-"""The node's address needs a link other than lo. There is no way out of this network: the one route is to Services, whose packets
-kube-proxy turns around before they leave."""
+"""The node's address needs a link other than lo. There is no way out of this network: one route is to Services, whose packets
+kube-proxy turns around before they leave, the other takes the addresses of engines for the node's own, where connect.py listens."""
 
 
 def arrange(host: Path, data: Path) -> None:

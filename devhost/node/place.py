@@ -19,6 +19,9 @@ ADDRESS: Final = "10.200.0.1"
 SERVICE_CIDR: Final = "10.96.0.0/16"
 POD_CIDR: Final = "10.245.0.0/24"
 """Apart from kwok's, which gives its pods addresses of 10.244.0.0/16."""
+ENGINE_CIDR: Final = "10.243.0.0/16"
+ENGINE_PORT: Final = 8443
+"""Where a nested control plane seems to be: the address and the port of its engine's pod, on a fake node."""
 DNS_ADDRESS: Final = "10.96.0.10"
 SOCKET: Final = "/run/containerd/containerd.sock"
 VOLUMES: Final = "/var/lib/devhost"
@@ -38,6 +41,11 @@ def holder(host: Path) -> Path:
 def egress(host: Path) -> Path:
     """The socket by which the API server reaches what is in the node's network."""
     return folder(host) / "egress.sock"
+
+
+def locate(host: Path, address: str, port: int) -> None:
+    """Write down that the engine with this address listens on `port` of the machine's loopback: connect.py leads there."""
+    (folder(host) / "engines" / address).write_text(str(port))
 
 
 def cgroup(host: Path) -> str:

@@ -17,7 +17,7 @@ from devhost.programs import Program, Programs
 from devhost.state import Host, replace
 
 PROGRAMS: Final = ("kubelet", "kube-proxy", "coredns")
-FOLDERS: Final = ("cni", "opt", "pod-logs", "registries", "tmp", "volume-plugins")
+FOLDERS: Final = ("cni", "engines", "opt", "pod-logs", "registries", "tmp", "volume-plugins")
 KEEPER: Final = "node-keeper"
 CONTAINERD: Final = "containerd"
 

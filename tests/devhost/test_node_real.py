@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +14,9 @@ from typing import Any
 import pytest
 
 from devhost import layout, lifecycle, tools
-from devhost.node import place, settings
+from devhost.node import place, settings, start
 from devhost.state import Host
-from tests.devhost import real_node
+from tests.devhost import real_node, traces
 from tests.devhost.conftest import Command
 from tests.devhost.real_node import pod
 
@@ -179,3 +181,24 @@ def test_an_image_of_a_folder_runs(
         run(body)
         wait(kubectl, f"pod/{name}", "jsonpath={.status.phase}=Succeeded")
         assert kubectl("logs", name).startswith("CoreDNS-")
+
+
+def test_a_node_whose_namespaces_ended_comes_back_with_its_pods(
+    kubectl: Kubectl, run: Callable[..., None], real_host: Host
+) -> None:
+    run(pod("returning", "sleep", "infinity"))
+    wait(kubectl, "pod/returning", "condition=Ready")
+    [keeper] = [row.pid for row in lifecycle.status(real_host.folder) if row.component == start.KEEPER]
+    os.kill(keeper, signal.SIGKILL)
+    assert traces.until(
+        lambda: ended(real_host) == {start.KEEPER, "node-connect", "containerd", "kubelet", "kube-proxy"}
+    )
+    lifecycle.up(real_host.folder)
+    assert ended(real_host) == set()
+    wait(kubectl, "pod/returning", "jsonpath={.status.containerStatuses[0].restartCount}=1")
+    wait(kubectl, "pod/returning", "condition=Ready")
+
+
+def ended(host: Host) -> set[str]:
+    """The processes of the host that do not run."""
+    return {row.component for row in lifecycle.status(host.folder) if row.state == "exited"}
