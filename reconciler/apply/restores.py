@@ -7,21 +7,14 @@ anywhere. No phase needs the one before it to have been seen: the pods, the clai
 
 from collections.abc import Callable
 
-from msgspec import Struct
-
+from reconciler.apply.restore_ground import Ground, Stepped, engine_of, keys_of, on, still, uid_of
 from reconciler.apply.single import gone, made
 from reconciler.archives import concealed
 from reconciler.assignment import Assignment, Facts, Outcome
-from reconciler.engine import leftovers, readiness
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather import Reader
-from reconciler.health.reading import section
-from reconciler.kube.client import Client
 from reconciler.model import (
     Errand,
-    Keys,
-    Object,
-    ObjectRef,
     Record,
     Report,
     Restore,
@@ -33,30 +26,6 @@ from reconciler.model import (
 from reconciler.operations import backup, restore, restore_pod
 
 NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
-
-
-class Ground(Struct, frozen=True):
-    """What a step works with. `up`: the control plane answers; `ready`: every layer is Current."""
-
-    assignment: Assignment
-    record: Record
-    client: Client
-    up: bool
-    ready: bool
-    now: float
-
-    @property
-    def known(self) -> Restores:
-        return self.record.restores or Restores()
-
-
-class Stepped(Struct, frozen=True):
-    """What a step came to; `again` when to look, in seconds since the epoch; `other`: the engine gets other data."""
-
-    restores: Restores
-    again: float | None = None
-    errands: tuple[Errand, ...] = ()
-    other: bool = False
 
 
 def concerned(assignment: Assignment) -> bool:
@@ -147,7 +116,7 @@ def _begun(ground: Ground) -> Stepped:
 
 def _reading(ground: Ground, run: Restore) -> Stepped:
     """The archive is read back whole before anything is touched."""
-    keys = _keys(ground, run)
+    keys = keys_of(ground, run)
     if keys is None:
         return _unread(ground, run, NO_KEYS.format(run.credentials, ground.assignment.bundle.namespace))
     answer = ground.assignment.answers.get(run.id)
@@ -162,7 +131,7 @@ def _reading(ground: Ground, run: Restore) -> Stepped:
     if why:
         return _unread(ground, run, why)
     read = replace(run, sha256=answer.sha256, keys=answer.keys, size=answer.size)
-    return _on(ground, restore.moved(read, "stopping" if run.fresh else "held", ground.now))
+    return on(ground, restore.moved(read, "stopping" if run.fresh else "held", ground.now))
 
 
 def _unread(ground: Ground, run: Restore, why: str) -> Stepped:
@@ -178,7 +147,7 @@ def _held(ground: Ground, run: Restore) -> Stepped:
     busy = ground.record.backups is not None and ground.record.backups.running is not None
     if restore.approved(what, ground.assignment.requests, ground.assignment.bundle.cluster, ground.now):
         if not busy:
-            return _on(ground, restore.moved(run, "stopping", ground.now))
+            return on(ground, restore.moved(run, "stopping", ground.now))
         return Stepped(replace(ground.known, problem="waits for the snapshot under way"), ground.now + restore.LOOK)
     if ground.now >= run.ends:
         return Stepped(
@@ -190,11 +159,11 @@ def _held(ground: Ground, run: Restore) -> Stepped:
 def _stopping(ground: Ground, run: Restore) -> Stepped:
     """Until no pod of the engine and no other pod of this restore is left; then the claim, where there is none."""
     bundle, client = ground.assignment.bundle, ground.client
-    if not gone(client, restore_pod.refs(run, bundle)) or ground.now < run.since or not _still(ground):
+    if not gone(client, restore_pod.refs(run, bundle)) or ground.now < run.since or not still(ground):
         return Stepped(ground.known, again=max(run.since, ground.now + restore.LOOK))
     if client.get(restore_pod.claim_ref(bundle)) is None:
-        made(client, restore_pod.claim(bundle, _engine(ground)))
-    return _on(ground, restore.moved(run, "restoring", ground.now))
+        made(client, restore_pod.claim(bundle, engine_of(ground)))
+    return on(ground, restore.moved(run, "restoring", ground.now))
 
 
 def _restoring(ground: Ground, run: Restore) -> Stepped:
@@ -209,26 +178,26 @@ def _restoring(ground: Ground, run: Restore) -> Stepped:
         raise ValueError(f"somebody else made pod {live['metadata']['name']}")
     end, why = restore_pod.verdict(live)
     if end == "done":
-        return _on(ground, restore.moved(run, "restored", ground.now))
+        return on(ground, restore.moved(run, "restored", ground.now))
     if end == "failed" or late:
-        keys = _keys(ground, run)
+        keys = keys_of(ground, run)
         why = why or f"its pod took longer than {restore.LONGEST:.0f} s"
         return _failed(ground, run, concealed(why, keys) if keys else why, untouched=restore_pod.untouched(live))
-    known = replace(ground.known, problem=restore_pod.waits(live), running=replace(run, uid=_uid(live)))
+    known = replace(ground.known, problem=restore_pod.waits(live), running=replace(run, uid=uid_of(live)))
     return Stepped(known, again=ground.now + restore.LOOK)
 
 
 def _sent(ground: Ground, run: Restore) -> Stepped:
     """Make the pod: once, while nothing of the engine runs."""
     bundle, client = ground.assignment.bundle, ground.client
-    if not _still(ground):
+    if not still(ground):
         return Stepped(ground.known, again=ground.now + restore.LOOK)
     if not run.back:
-        keys = _keys(ground, run)
+        keys = keys_of(ground, run)
         if keys is None:
             return _failed(ground, run, NO_KEYS.format(run.credentials, bundle.namespace), untouched=True)
         made(client, restore_pod.secret(run, bundle, keys))
-    uid = made(client, restore_pod.pod(run, bundle, _engine(ground)))
+    uid = made(client, restore_pod.pod(run, bundle, engine_of(ground)))
     known = replace(ground.known, running=replace(run, uid=uid), problem="")
     return Stepped(known, again=ground.now + restore.LOOK)
 
@@ -245,15 +214,15 @@ def _failed(ground: Ground, run: Restore, why: str, *, untouched: bool = False) 
         known = replace(ground.known, problem=why, running=restore.moved(run, "stopping", ground.now + 60.0))
         return Stepped(known, again=ground.now + 60.0)
     if untouched and not run.fresh:
-        return _on(ground, restore.moved(run, "restored", ground.now, why))
-    return _on(ground, restore.backwards(run, why, ground.now), problem=why if run.fresh else "")
+        return on(ground, restore.moved(run, "restored", ground.now, why))
+    return on(ground, restore.backwards(run, why, ground.now), problem=why if run.fresh else "")
 
 
 def _restored(ground: Ground, run: Restore) -> Stepped:
     """The engine is let go only when no pod of the restore is left: two would write one store."""
     if not gone(ground.client, restore_pod.refs(run, ground.assignment.bundle)):
         return Stepped(ground.known, again=ground.now + restore.LOOK)
-    return _on(ground, restore.moved(run, "waking", ground.now), other=True)
+    return on(ground, restore.moved(run, "waking", ground.now), other=True)
 
 
 def _waking(ground: Ground, run: Restore) -> Stepped:
@@ -266,7 +235,7 @@ def _waking(ground: Ground, run: Restore) -> Stepped:
         return Stepped(restore.ended(ground.known, run, ground.now, whole=True), again=ground.now)
     if not ground.up and not run.fresh and waited > restore.COMES_UP:
         why = f"its control plane did not come up within {restore.COMES_UP:.0f} s"
-        return _on(ground, restore.backwards(run, why, ground.now))
+        return on(ground, restore.backwards(run, why, ground.now))
     return Stepped(ground.known, again=ground.now + restore.LOOK)
 
 
@@ -278,40 +247,3 @@ _PHASES: dict[str, Callable[[Ground, Restore], Stepped]] = {
     "restored": _restored,
     "waking": _waking,
 }
-
-
-def _on(ground: Ground, run: Restore, *, problem: str = "", other: bool = False) -> Stepped:
-    """The next phase, looked at as soon as it is on record."""
-    known = replace(ground.known, running=run, problem=problem)
-    return Stepped(known, again=max(ground.now, run.since), other=other)
-
-
-def _still(ground: Ground) -> bool:
-    """Whether the engine has no pods and is to have none, as the host says now."""
-    bundle = ground.assignment.bundle
-    live = ground.client.get(_workload(ground))
-    if live is None or readiness.replicas(live) or section(live, "status").get("replicas"):
-        return False
-    one = leftovers.planes(bundle.cluster, bundle.namespace)
-    return not ground.client.list(one.group, one.kind, namespace=one.namespace, labels=one.labels)[0]
-
-
-def _engine(ground: Ground) -> Object:
-    live = ground.client.get(_workload(ground))
-    if live is None:
-        raise ValueError("the engine's StatefulSet is not there")
-    return live
-
-
-def _workload(ground: Ground) -> ObjectRef:
-    bundle = ground.assignment.bundle
-    return ObjectRef("apps", "StatefulSet", bundle.namespace, bundle.cluster)
-
-
-def _keys(ground: Ground, run: Restore) -> Keys | None:
-    ref = ObjectRef("", "Secret", ground.assignment.bundle.namespace, run.credentials)
-    return backup.keys_of(ground.client.get(ref))
-
-
-def _uid(live: Object) -> str:
-    return str(live["metadata"].get("uid", ""))
