@@ -40,11 +40,12 @@ def namespace(pid: int, kind: str) -> int:
 
 
 def born(pid: int) -> str:
-    """Return when `pid` was started, in clock ticks since boot; empty when it is not there."""
+    """Return when `pid` was started, in clock ticks since boot; empty when it is not there, or ended and nobody has taken note."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
+    return "" if fields[0] in ("Z", "X") else fields[19]
 
 
 def holder(file: Path, seconds: float = 0.0) -> int:
