@@ -1,11 +1,16 @@
 """The transitions between two reports: each once, with the reason (T2)."""
 
+import pytest
+
 from reconciler.model import (
+    Archive,
+    Backups,
     Change,
     Condition,
     FieldChange,
     Held,
     LayerStatus,
+    Location,
     ObjectRef,
     Owner,
     Plan,
@@ -15,7 +20,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.report import view
+from reconciler.report import bodies, view
 from reconciler.report.transitions import between
 
 REVISION = Revision("main", "c")
@@ -76,3 +81,21 @@ def test_a_lasting_failure_is_told_once() -> None:
     failed = replace(BASE, results=(result("failed", "denied", "Denied"),))
     assert told(BASE, failed) == [("Denied", "ConfigMap/ns/x failed: denied", True)]
     assert told(failed, failed) == []
+
+
+@pytest.mark.parametrize("gone", [0, 30, 90])
+@pytest.mark.parametrize("kept", [1, bodies.LISTED, bodies.LISTED + 1, 200])
+def test_a_snapshot_is_told_once_however_many_are_kept(kept: int, gone: int) -> None:
+    """A status shows the newest ones only; retention removes the oldest ones, and a failed one between them may go too."""
+
+    def have(first: int, last: int) -> Report:
+        made = [Archive(f"s{at}", f"k{at}", Location("s3", "b", ""), float(at), True) for at in range(first, last)]
+        return replace(BASE, backups=Backups(archives=tuple(made)))
+
+    def seen(before: Report, after: Report) -> list[str]:
+        known = view.cluster(before, None, source="s", file="f", extra=bodies.operations(before), now=1.0)
+        return [one.message.partition(":")[0] for one in between(known, after)]
+
+    before, gone = have(0, kept), min(gone, kept - 1)
+    assert seen(before, have(gone, kept)) == []
+    assert seen(before, have(gone, kept + 2)) == [f"snapshot s{kept}", f"snapshot s{kept + 1}"]

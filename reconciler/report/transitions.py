@@ -1,10 +1,10 @@
 """What changed between two reports of one cluster (T2). Pure, so that Events, metrics and the log say the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from reconciler.model import Change, Report
+from reconciler.model import Archive, Change, Report
 from reconciler.plan.lines import stamp
 from reconciler.report import view
 from reconciler.report.view import ClusterView
@@ -79,14 +79,19 @@ def _backups(before: ClusterView, after: Report) -> Iterable[Transition]:
         return
     shown = before.extra.get("backups")
     listed = shown.get("list") if isinstance(shown, dict) else None
-    known = {one.get("id") for one in listed if isinstance(one, dict)} if isinstance(listed, list) else set()
-    for one in after.backups.archives if listed is not None else after.backups.archives[-1:]:
-        if one.id not in known:
-            told = (
-                f"snapshot {one.id}: {one.keys} keys, {one.size} bytes, read back whole" if one.completed else one.why
-            )
-            reason = "BackupCompleted" if one.completed else "BackupFailed"
-            yield Transition(after.cluster, str(after.revision), reason, told, warning=not one.completed)
+    archives = after.backups.archives
+    for one in _since(archives, listed) if isinstance(listed, list) else archives[-1:]:
+        told = f"snapshot {one.id}: {one.keys} keys, {one.size} bytes, read back whole" if one.completed else one.why
+        reason = "BackupCompleted" if one.completed else "BackupFailed"
+        yield Transition(after.cluster, str(after.revision), reason, told, warning=not one.completed)
+
+
+def _since(archives: Sequence[Archive], listed: Sequence[object]) -> Iterable[Archive]:
+    """The archives, oldest first, that ended after those of a list: it shows only the newest ones, so that what stands before its
+    oldest was told before."""
+    known = {one.get("id") for one in listed if isinstance(one, dict)}
+    oldest = next((place for place, one in enumerate(archives) if one.id in known), 0)
+    return [one for one in archives[oldest:] if one.id not in known]
 
 
 def _restores(before: ClusterView, after: Report) -> Iterable[Transition]:
