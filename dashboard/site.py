@@ -19,6 +19,7 @@ from dashboard.pages import Came, Choice
 from dashboard.signin import SignIn
 from reconciler.errors import NidusError, Stalled, short
 from reconciler.model import Request, UserInfo, replace
+from reconciler.plan.consent import whom
 from reconciler.report.view import ClusterView, SourceView
 
 _Each = TypeVar("_Each")
@@ -180,12 +181,7 @@ class Site:
     def _scope(self, verb: str, one: ClusterView) -> str:
         """The cluster that a right to a verb is asked for; "" for an approval of a set that concerns several, as the verb of the command
         line stores it: it takes the right on all of them."""
-        if verb != "approve" or one.held is None:
-            return one.cluster
-        held = [each.held for each in self.views.clusters().values()]
-        held += [each.held for each in self.views.sources().values()]
-        several = sum(each is not None and each.consent == one.held.consent for each in held) > 1
-        return "" if several else one.cluster
+        return whom(one.held, one.cluster) if verb == "approve" and one.held is not None else one.cluster
 
     def _asked(self, name: str, now: float) -> list[tuple[Request, str, str]]:
         """What stands of a cluster: the request, how long ago it was made, and when it ends."""

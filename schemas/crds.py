@@ -80,6 +80,7 @@ _HELD = _object(
         "message": _text("What waits."),
         "digest": _text("For `nidus approve`."),
         "items": _list("What the digest stands for, unless it is too long.", _text("One removal.")),
+        "clusters": _list("Those it concerns.", _text("One cluster.")),
     },
 )
 _CONDITIONS = _list(
@@ -240,6 +241,7 @@ _CLUSTER_STATUS = _object(
                 "held": _list("Changes that wait, with the reason.", _text("One change.")),
                 "digest": _text("Approves them, for `nidus approve`."),
                 "items": _list("What the digest stands for, unless it is too long.", _text("One change.")),
+                "clusters": _list("Those it concerns; there where it may span several.", _text("One cluster.")),
             },
             closed=False,
         ),

@@ -3,6 +3,7 @@
 import pytest
 
 from reconciler.model import Budget, Deletion, Tombstone, Violation, replace
+from reconciler.plan.consent import whom
 from tests.fleets import (
     DAY,
     NEW,
@@ -103,6 +104,25 @@ def test_an_approval_for_one_cluster_is_of_what_concerns_it_alone() -> None:
     for cluster_of, gone in (("a", {"a"}), ("b", set[str]()), ("", {"a"})):
         request = replace(approve(held.consent), cluster=cluster_of)
         assert set(admit(snapshot(), before, known, (request,)).tombstones) == gone
+
+
+@pytest.mark.parametrize("descends", [True, False])
+@pytest.mark.parametrize("unread", [(), (Violation("other", 1, 1, "NID1", "a symlink"),)])
+@pytest.mark.parametrize("names", ["a", "ab", "abc"])
+def test_what_a_hold_says_whom_it_concerns_approves_it(
+    names: str, unread: tuple[Violation, ...], descends: bool
+) -> None:
+    """Whoever reads one hold alone, on the page of one cluster, can approve it, whatever the others show."""
+    before, known = accepted(*(cluster(name) for name in names)), records(*names)
+    known |= {name: replace(one, path=f"other/{name}.yaml") for name, one in known.items() if name != "a"}
+    found = snapshot(violations=unread, descends=descends)
+    held = {name: one for name, one in admit(found, before, known).held.items() if one.consent}
+    for name, one in held.items():
+        asked = replace(approve(one.consent, one.items), cluster=whom(one, name))
+        assert asked.cluster == (name if names == "a" else "")
+        followed = admit(found, before, known, (asked,))
+        assert "a" in followed.tombstones and not any(left.consent for left in followed.held.values())
+    assert "a" in held
 
 
 def test_a_wider_approval_covers_fewer_removals() -> None:

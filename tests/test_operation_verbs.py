@@ -106,3 +106,14 @@ def test_a_whole_snapshot_is_asked_for(installed: Server, reached: list[str], ca
     spec = asked(installed)
     assert (spec["kind"], spec["items"], in_seconds(spec) > 3600) == ("restore", ["20261126T020000-1a2b3c4"], True)
     assert "nidus status team-b shows the digest to approve" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("about", [[], ["team-b"], ["team-a", "team-b"]])
+def test_an_approval_names_the_cluster_where_it_is_the_only_one(
+    installed: Server, reached: list[str], about: list[str]
+) -> None:
+    """Also where the other clusters show another reason, so that no second status has the digest."""
+    plan = {"held": ["removes clusters"], "reason": "RemovalBudget", "digest": "d" * 64, "items": ["remove team-b"]}
+    stands(installed, {"status": "Held", "plan": {**plan, "clusters": about}})
+    assert main(["approve", "d" * 64, *reached]) == 0
+    assert asked(installed).get("cluster", "") == ("" if len(about) > 1 else "team-b")

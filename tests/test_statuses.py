@@ -23,7 +23,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.report import Reporter
+from reconciler.report import Reporter, bodies
 from tests.memory.failures import LOST, REFUSED, answer, on
 from tests.memory.server import Server
 from tests.shell import client, installed
@@ -383,11 +383,13 @@ def test_a_bug_of_one_write_ends_no_thread(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_hold_is_shown_with_what_approves_it(server: Server, reporter: Reporter) -> None:
     change = Change("hold", Target("local", "a"), ObjectRef("", "ConfigMap", "web", "x"), "web", reason="Budget")
-    held = Held("Budget", "1 object would go", "d" * 64, ("line",))
+    held = Held("Budget", "1 object would go", "d" * 64, ("line",), about=("a", "b"))
     tell(reporter, report(word="Held", held=held, plan=Plan("a", REVISION, (change,))))
     assert until(lambda: word(server) == "Held")
     plan = shown(server)["status"]["plan"]
-    assert plan == {"held": ["ConfigMap/web/x: Budget"], "digest": "d" * 64, "items": ["line"]}
+    assert plan == {"held": ["ConfigMap/web/x: Budget"], "digest": "d" * 64, "items": ["line"], "clusters": ["a", "b"]}
+    read = bodies.read_cluster(shown(server)).held
+    assert read is not None and (read.consent, read.items, read.about) == (held.consent, held.items, held.about)
 
 
 def test_a_source_that_cannot_be_fetched_says_since_when(server: Server, reporter: Reporter) -> None:

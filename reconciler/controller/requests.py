@@ -9,6 +9,7 @@ from reconciler.errors import few
 from reconciler.inventory import requests
 from reconciler.kube.client import Client
 from reconciler.model import Request
+from reconciler.plan import consent
 
 EVERY = 3600.0  # seconds between two rounds without an event: requests expire
 AT_ONCE = 500  # requests deleted in one round; their deletion asks for another one
@@ -51,4 +52,4 @@ def left_out(left: Mapping[str, int]) -> str:
 
 def _speak(new: Iterable[Request], now: float) -> bool:
     """Whether one of them is an approval that has not expired: it may approve what admission holds."""
-    return any(one.kind == "approve" and (not one.expires or one.expires > now) for one in new)
+    return any(consent.stands(one, now) for one in new)

@@ -26,17 +26,7 @@ def approved(
     now: float,
     clusters: Collection[str],
 ) -> bool:
-    """Whether the set is empty, named by a trailer, or within what an unexpired request approved.
-
-    `clusters` are those that the set destroys something of. A request that names a cluster approves nothing of another: whoever
-    may approve for one cluster has no say in a set that spans several.
-    """
+    """Whether the set is empty, named by a trailer, or within what an unexpired request approved (`consent.approved`)."""
     if not consent.items or any(key.lower() == TRAILER and value.strip() == consent.digest for key, value in trailers):
         return True
-    return any(
-        one.kind == "approve"
-        and (not one.cluster or set(clusters) == {one.cluster})
-        and (one.expires == 0 or now < one.expires)
-        and (one.consent == consent.digest or consents.within(consent, one.items))
-        for one in requests
-    )
+    return consents.approved(consent, requests, now, clusters)

@@ -100,9 +100,9 @@ def _over_budget(situation: Situation) -> Held | None:
     does = " or ".join([*(["removes"] if gone else []), *(["ends within a day"] if ends else [])])
     if not last and len(names) <= budget:
         told = f"{does} what nobody reviewed (policy.unreviewed: Hold): {', '.join(names)}"
-        return Held("Unreviewed", told, asked.digest, asked.items)
+        return Held("Unreviewed", told, asked.digest, asked.items, about=about)
     why = "the last clusters of the source" if last else f"{len(names)} clusters in one revision, budget {budget}"
-    return Held("RemovalBudget", f"{does} {why}: {', '.join(names)}", asked.digest, asked.items)
+    return Held("RemovalBudget", f"{does} {why}: {', '.join(names)}", asked.digest, asked.items, about=about)
 
 
 def _tombstone(situation: Situation, name: str) -> Tombstone:

@@ -20,10 +20,11 @@ def judge(situation: Situation) -> tuple[Held | None, bool]:
     asked = consent_of([*removed, *_losses(situation)])
     if not asked.items:
         return None, False
-    if approved(asked, situation.requests, situation.trailers, situation.now, ()):  # as a whole: for no one cluster
+    about = tuple(sorted({*situation.mine, *situation.present}))  # the revision is followed as a whole
+    if approved(asked, situation.requests, situation.trailers, situation.now, about):
         return None, True
     message = f"the history was rewritten and would destroy: {'; '.join(asked.items)}"
-    return Held("HistoryRewritten", message, asked.digest, asked.items), False
+    return Held("HistoryRewritten", message, asked.digest, asked.items, about=about), False
 
 
 def _losses(situation: Situation) -> Iterator[str]:

@@ -267,7 +267,8 @@ class Held(Struct, frozen=True):
     """Why something of a cluster waits for a human, and the digest that approves it ("" where it cannot be approved).
 
     `stalls`: only a commit or the operator can end it, so condition Stalled is True. `waits_for`: the names, of clusters
-    or hosts, that other clusters have; once one is free, the cluster may be admitted.
+    or hosts, that other clusters have; once one is free, the cluster may be admitted. `about`: the clusters that the digest concerns,
+    where it is of a set that may span several; () where it is of the cluster's own.
     """
 
     reason: str
@@ -276,6 +277,7 @@ class Held(Struct, frozen=True):
     items: tuple[str, ...] = ()
     stalls: bool = False
     waits_for: frozenset[str] = frozenset()
+    about: tuple[str, ...] = ()
 
 
 class Rollout(Struct, frozen=True):

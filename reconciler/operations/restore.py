@@ -13,6 +13,7 @@ from reconciler.model import (
     Archive,
     Backup,
     Bundle,
+    Consent,
     Held,
     InventoryEntry,
     Location,
@@ -151,13 +152,7 @@ def waits(record: Record, bundle: Bundle) -> Held | None:
 
 def approved(what: Held, requests: Sequence[Request], cluster: str, now: float) -> bool:
     """Whether somebody approved exactly this restore."""
-    return any(
-        one.kind == "approve"
-        and one.cluster in ("", cluster)
-        and (not one.expires or now < one.expires)
-        and (one.consent == what.consent or frozenset(what.items) <= frozenset(one.items))
-        for one in requests
-    )
+    return consent.approved(Consent(what.items, what.consent), requests, now, (cluster,))
 
 
 def moved(run: Restore, phase: Phase, now: float, why: str = "") -> Restore:

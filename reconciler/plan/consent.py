@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
-from reconciler.model import DESTRUCTIVE, TENANTS, Change, Consent, ObjectRef
+from reconciler.model import DESTRUCTIVE, TENANTS, Change, Consent, Held, ObjectRef, Request
 
 PRECIOUS = frozenset({"CustomResourceDefinition", "Namespace", "PersistentVolume", "PersistentVolumeClaim"})
 
@@ -43,3 +43,27 @@ def digest(items: Iterable[str]) -> str:
 def within(consent: Consent, approved_items: Iterable[str]) -> bool:
     """Whether everything to be destroyed was approved."""
     return frozenset(consent.items) <= frozenset(approved_items)
+
+
+def approved(consent: Consent, requests: Sequence[Request], now: float, clusters: Collection[str]) -> bool:
+    """Whether a set is within what a request approved that stands at `now`, in seconds.
+
+    `clusters` are those that the set concerns. A request that names a cluster approves nothing of another: whoever may approve for
+    one cluster has no say in a set that spans several.
+    """
+    return any(
+        stands(one, now)
+        and (not one.cluster or set(clusters) == {one.cluster})
+        and (one.consent == consent.digest or within(consent, one.items))
+        for one in requests
+    )
+
+
+def stands(request: Request, now: float) -> bool:
+    """Whether a request is an approval that has not expired."""
+    return request.kind == "approve" and (not request.expires or now < request.expires)
+
+
+def whom(held: Held, cluster: str) -> str:
+    """What an approval of a hold that stands on a cluster has to name: that cluster, or "" for a set that concerns others too."""
+    return cluster if set(held.about) <= {cluster} else ""

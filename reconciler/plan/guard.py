@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reconciler.model import Change, Held, Permit, Plan, Request, replace
-from reconciler.plan.consent import line, within
+from reconciler.plan.consent import approved, line
 
 CHANGED = "PlanChanged"
 TOLD = {
@@ -21,7 +21,9 @@ def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -
     """The plan as it may be executed. What its consent names stays if the permit releases its digest or a request
     covers it; otherwise all of them become hold, with what they would do, and so do changes that
     need an allocation they would free. `now` in seconds; the consent stays as it is."""
-    if not plan.consent.items or plan.consent.digest in permit.released or _approved(plan, requests, now):
+    if not plan.consent.items or plan.consent.digest in permit.released:
+        return plan
+    if approved(plan.consent, requests, now, (plan.cluster,)):
         return plan
     named = frozenset(plan.consent.items)
     doomed = {(one.target, one.ref) for one in plan.changes if line(one) in named}
@@ -29,16 +31,6 @@ def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -
     stays = [line(one) in named or not doomed.isdisjoint(one.after) for one in plan.changes]
     changes = zip(plan.changes, stays, strict=True)
     return replace(plan, changes=tuple(_hold(one, held) if waits else one for one, waits in changes))
-
-
-def _approved(plan: Plan, requests: Sequence[Request], now: float) -> bool:
-    return any(
-        one.kind == "approve"
-        and one.cluster in ("", plan.cluster)
-        and (one.expires == 0 or now < one.expires)
-        and (one.consent == plan.consent.digest or within(plan.consent, one.items))
-        for one in requests
-    )
 
 
 def _hold(change: Change, held: Held) -> Change:

@@ -140,9 +140,7 @@ def read_cluster(item: Object) -> ClusterView:
         conditions=tuple(_read_condition(one) for one in _mappings(status.get("conditions"))),
         layers=tuple(_read_layer(one) for one in _mappings(status.get("layers"))),
         plan=PlanView(held=held),
-        held=Held(_text(plan, "reason"), "; ".join(held), _text(plan, "digest"), _strings(plan.get("items")))
-        if held
-        else None,
+        held=_read_held(plan, "; ".join(held)) if held else None,
         endpoint=_text(status, "endpoint"),
         extra={key: status[key] for key in ("versions", "profiles", *LASTING) if key in status},
         authored=_read_authored(revision),
@@ -170,7 +168,7 @@ def read_source(item: Object) -> SourceView:
         stages=tuple(sorted(stages, key=lambda one: one[1])),
         fetched=_seconds(status.get("fetched")) or dict(stages).get("fetched", 0.0),
         error=_text(status, "error"),
-        held=Held(_text(held, "reason"), _text(held, "message"), _text(held, "digest")) if held else None,
+        held=_read_held(held, _text(held, "message")) if held else None,
         confined=_text(status, "renderWorkers"),
         configuration=_text(status, "configuration"),
         authored=_read_authored(_mapping(status.get("commit"))),
@@ -244,8 +242,14 @@ def _read_condition(one: Mapping[str, Any]) -> ConditionView:
 
 
 def _consent(held: Held) -> dict[str, Any]:
-    """What approves a hold: its digest and its items, so that a set that became smaller is still approved (P7)."""
-    return {"digest": held.consent, **({"items": list(held.items)} if 0 < len(held.items) <= ITEMS else {})}
+    """What approves a hold: its digest, its items, so that a set that became smaller is still approved (P7), and whom it concerns."""
+    items = {"items": list(held.items)} if 0 < len(held.items) <= ITEMS else {}
+    return {"digest": held.consent, **items, **({"clusters": list(held.about[:ITEMS])} if held.about else {})}
+
+
+def _read_held(one: Mapping[str, Any], message: str) -> Held:
+    items, about = _strings(one.get("items")), _strings(one.get("clusters"))
+    return Held(_text(one, "reason"), message, _text(one, "digest"), items, about=about)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -247,7 +247,7 @@ def _layer(one: LayerStatus, before: LayerStatus | None, now: str) -> LayerStatu
 
 
 def _held(held: Held | None) -> Held | None:
-    return Held(held.reason, held.message[:MESSAGE], held.consent, held.items) if held else None
+    return Held(held.reason, held.message[:MESSAGE], held.consent, held.items, about=held.about) if held else None
 
 
 def _plan(report: Report) -> PlanView:

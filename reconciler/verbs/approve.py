@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
         wrong = f"{digest} is short for several digests" if matches else f"nothing held has the digest {digest}"
         there = sorted({found.digest for found in (matches or held)})
         raise Stalled(wrong, hint=known.instead(digest, there) if there else "nothing is held")
-    one, clusters = matches[0], {found.cluster for found in matches}
-    cluster = one.cluster if len(clusters) == 1 else ""  # what spans several is approved for all
+    one, clusters = matches[0], {name for found in matches for name in found.about or (found.cluster,)}
+    cluster = clusters.pop() if len(clusters) == 1 else ""  # what spans several is approved for all
     items = one.items if fits(one.items) else ()  # the digest alone approves
     ask(client, args.namespace, "approve", consent=one.digest, items=items, cluster=cluster, seconds=args.lasts)
     print(f"approved {one.digest[:12]} for {table.age(args.lasts)}: {one.message}")
@@ -71,6 +71,7 @@ class _Hold:
     items: tuple[str, ...]
     cluster: str
     message: str
+    about: tuple[str, ...]
 
 
 def _held(client: Client, namespace: str) -> list[_Hold]:
@@ -86,4 +87,5 @@ def _held(client: Client, namespace: str) -> list[_Hold]:
 
 
 def _hold(held: Mapping[str, Any], cluster: str, message: str) -> _Hold:
-    return _Hold(str(held.get("digest", "")), tuple(held.get("items", ())), cluster, message)
+    about = tuple(held.get("clusters", ()))
+    return _Hold(str(held.get("digest", "")), tuple(held.get("items", ())), cluster, message, about)

@@ -100,9 +100,10 @@ def test_an_approval_is_of_what_was_seen(desk: Desk) -> None:
 
 def test_an_approval_of_several_clusters_takes_the_right_on_all(desk: Desk) -> None:
     """As `nidus approve` stores it: a request that names no cluster."""
-    hold = Held("RemovalBudget", "removes 2 clusters: one, two", "d" * 64, ("remove one", "remove two"))
-    for name in ("one", "two"):
-        desk.known.clusters[name] = view(name, "Held", held=hold)
+    about = ("one", "two")
+    hold = Held("RemovalBudget", "removes 2 clusters: one, two", "d" * 64, ("remove one", "remove two"), about=about)
+    desk.known.clusters["one"] = view("one", "Held", held=hold)
+    desk.known.clusters["two"] = view("two", "Held", held=Held("Unparsed", "its file cannot be read"))
     desk.server.rights |= {("tom", "get", "one"), ("tom", "approve", "one"), ("tom", "suspend", "one")}
     desk.enter("tom")
     assert "Approve exactly this" not in desk.page("one")
@@ -112,6 +113,18 @@ def test_an_approval_of_several_clusters_takes_the_right_on_all(desk: Desk) -> N
     assert desk.do("one", "approve", consent="d" * 64).status_code == 303
     (item,) = desk.written()
     assert "cluster" not in item["spec"] and item["spec"]["items"] == ["remove one", "remove two"]
+
+
+def test_an_approval_of_the_last_cluster_takes_the_right_on_it_alone(desk: Desk) -> None:
+    hold = Held("RemovalBudget", "the last cluster of the source: one", "d" * 64, ("remove one",), about=("one",))
+    desk.known.clusters["one"] = view("one", "Held", held=hold)
+    desk.known.sources["platform"] = replace(desk.known.sources["platform"], held=hold)
+    desk.server.rights |= {("tom", "get", "one"), ("tom", "approve", "one")}
+    desk.enter("tom")
+    assert "Approve exactly this" in desk.page("one")
+    assert desk.do("one", "approve", consent="d" * 64).status_code == 303
+    (item,) = desk.written()
+    assert item["spec"]["cluster"] == "one"
 
 
 def test_a_sync_marks_the_source(desk: Desk) -> None:
