@@ -22,7 +22,7 @@ from tests.histories.steps import steps
 
 EACH = 20  # histories of one share
 SHARES = 3  # of `make test`, so that workers can split them
-ALL = 600  # of `make test-long`
+ALL = 1000  # of `make test-long`
 Played = tuple[list[str], Counter[tuple[str, str, str]]]
 
 
@@ -49,7 +49,8 @@ def test_a_disturbed_history_ends_as_an_undisturbed_one(share: int) -> None:
 
 
 @pytest.mark.long
-def test_many_histories_end_as_undisturbed_ones() -> None:
+@pytest.mark.timeout(900)
+def test_a_thousand_histories_end_as_undisturbed_ones() -> None:
     """On every processor."""
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=quiet) as pool:
         judge(pool.map(played, range(0, ALL, EACH)), EVERY_VERB)
