@@ -79,7 +79,11 @@ def test_a_hostile_archive_is_refused(case: str) -> None:
     assert refused.value.message.startswith("https://charts.example.com web 1.0.0: ")
 
 
-@pytest.mark.parametrize("data", [b"", b"text", packed()[:200], gzip.compress(b"no tar"), packed(files={})[:-4]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"text", packed()[:200], gzip.compress(b"no tar"), packed(files={})[:-4]],
+    ids=["empty", "text", "cut", "no tar", "cut at its end"],
+)
 def test_what_is_no_archive_of_a_chart_is_refused(data: bytes) -> None:
     with pytest.raises(Stalled) as refused:
         archives.unpacked("web", data)
