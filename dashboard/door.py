@@ -43,9 +43,10 @@ class Proxy(Struct, frozen=True):
 
 
 class Access(Struct, frozen=True):
-    """How people sign in (`auth`: none, kubernetes or proxy), and what the API server says of them. `holder`: whose token one is.
-    `may`: whether somebody may do a verb to a cluster, "" for all. `seen`: which objects of a kind (plural) somebody may get. `key`: what
-    cookies are sealed with, the same in all replicas. Each may raise NidusError where nobody answered."""
+    """How people sign in (`auth`: none, kubernetes or proxy), and what the API server says of them. `holder`: whose token one is, of
+    somebody who signed in with it; `enter`: the same for somebody who signs in with it now, from an address. `may`: whether somebody
+    may do a verb to a cluster, "" for all. `seen`: which objects of a kind (plural) somebody may get. `key`: what cookies are sealed
+    with, the same in all replicas. Each may raise NidusError where nobody answered."""
 
     auth: str = "none"
     holder: Callable[[str], UserInfo | None] = lambda token: None
@@ -53,6 +54,7 @@ class Access(Struct, frozen=True):
     seen: Callable[[UserInfo, Collection[str], str], frozenset[str]] = lambda who, names, kind: frozenset(names)
     key: Callable[[], bytes] = bytes
     proxy: Proxy = Proxy()
+    enter: Callable[[str, str], UserInfo | None] = lambda token, address: None
 
 
 class Door(Struct, frozen=True):

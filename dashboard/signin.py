@@ -45,7 +45,7 @@ class SignIn:
     def enter(self, asked: Request, answer: Response, token: str) -> str:
         """Sign somebody in on this answer. Returns why not, "" where they are in. Raises NidusError."""
         token = token.strip()
-        if not TOKEN.fullmatch(token) or self.access.holder(token) is None:
+        if not TOKEN.fullmatch(token) or self.access.enter(token, asked.remote_addr or "") is None:
             return "The API server knows nobody by this token. It may have ended."
         origin = self._origin(asked)
         value = sealing.sealed(token, origin, self.access.key())

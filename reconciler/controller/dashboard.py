@@ -12,14 +12,19 @@ from reconciler.controller import http
 from reconciler.controller.actions import Actions
 from reconciler.controller.lookups import Lookups
 from reconciler.controller.rights import Rights
-from reconciler.errors import UsageError
+from reconciler.errors import Unavailable, UsageError
 from reconciler.inventory.salt import salt
 from reconciler.kube.client import Client
-from reconciler.model import ControllerSpec, DashboardConfig, Request
+from reconciler.model import ControllerSpec, DashboardConfig, Request, UserInfo
+from webhook.attempts import Attempts
 from webhook.bounds import Bounds
 from webhook.server import Served, serve
 
 READS: Final = 5.0  # seconds that a page waits for one answer of the API server
+FAILURES: Final = (
+    30  # tokens of nobody from one address, at once; behind a server in front, all people have one address
+)
+EVERY: Final = 0.5  # seconds for one more
 BOUNDS: Final = Bounds(threads=2)
 """Two threads, of which each holds the interpreter for a few milliseconds: readers wait for each other, and nobody waits for them."""
 
@@ -78,4 +83,20 @@ def _access(wanted: DashboardConfig, namespace: str, client: Client) -> Access:
     rights, proxy = Rights(client, namespace), Proxy()
     if wanted.proxy is not None:
         proxy = Proxy(wanted.proxy.addresses, wanted.proxy.user_header, wanted.proxy.groups_header)
-    return Access(wanted.auth, rights.holder, rights.may, rights.seen, cache(partial(salt, client, namespace)), proxy)
+    return access(wanted.auth, rights, cache(partial(salt, client, namespace)), proxy)
+
+
+def access(auth: str, rights: Rights, key: Callable[[], bytes], proxy: Proxy) -> Access:
+    """How people sign in, with what an API server says of them."""
+    enter = partial(_entered, rights, Attempts(FAILURES, EVERY))
+    return Access(auth, rights.holder, rights.may, rights.seen, key, proxy, enter)
+
+
+def _entered(rights: Rights, failures: Attempts, token: str, address: str) -> UserInfo | None:
+    """Whose token it is. Raises Unavailable, and asks nobody, where too many from this address were nobody's."""
+    if failures.wait(address):
+        raise Unavailable("too many tokens from your address were nobody's")
+    found = rights.enter(token)
+    if found is None:
+        failures.failed(address)
+    return found

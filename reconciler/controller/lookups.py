@@ -1,16 +1,16 @@
 """What pages of the dashboard read from the home cluster, on demand and remembered for a while: histories and usage (U2, U4), and on a
 replica that does not lead the statuses (T1)."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from msgspec import Struct
 
 from dashboard import costs
 from dashboard.costs import Spent
 from dashboard.pages import Came
+from reconciler.controller.answers import Answers
 from reconciler.inventory import history, requests, usage
 from reconciler.kube.client import Client
 from reconciler.model import Request
@@ -22,7 +22,6 @@ KEPT: Final = 100  # answers of each kind
 HISTORY: Final = 10.0  # seconds: a revision is written within 20
 FLEET: Final = 3.0  # seconds
 USAGE: Final = 300.0  # seconds: days are written every 600
-_T = TypeVar("_T")
 
 
 class Fleet(Struct, frozen=True):
@@ -36,38 +35,27 @@ class Fleet(Struct, frozen=True):
 
 class Lookups:
     """Reads one namespace, that of the controller. Every call may raise ApiError. Thread-safe; of several who ask for one thing at once,
-    one reads."""
+    one reads, and nobody waits for what another reads."""
 
     def __init__(self, client: Client, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client, self._namespace, self._clock = client, namespace, clock
-        self._lock = threading.Lock()
-        self._histories: dict[str, tuple[float, Sequence[Came]]] = {}
-        self._months: dict[str, tuple[float, Spent]] = {}
-        self._fleets: dict[str, tuple[float, Fleet]] = {}
+        self._client, self._namespace = client, namespace
+        self._histories: Answers[Sequence[Came]] = Answers(clock, KEPT, KEPT)
+        self._months: Answers[Spent] = Answers(clock, KEPT, KEPT)
+        self._fleets: Answers[Fleet] = Answers(clock, 1, 1)
         self._readings = 0
 
     def history(self, cluster: str) -> Sequence[Came]:
         """The revisions of a cluster, newest first."""
-        return self._kept(self._histories, cluster, HISTORY, self._history)
+        return self._histories.find("", cluster, lambda: (self._history(cluster), HISTORY))
 
     def spent(self, month: str) -> Spent:
         """What clusters cost in a month. Raises ValueError for a text that is none."""
         days.span(month)
-        return self._kept(self._months, month, USAGE, self._spent)
+        return self._months.find("", month, lambda: (self._spent(month), USAGE))
 
     def fleet(self) -> Fleet:
         """What the leading replica wrote, as it was a few seconds ago at most. Read only where somebody looks."""
-        return self._kept(self._fleets, "", FLEET, self._fleet)
-
-    def _kept(self, known: dict[str, tuple[float, _T]], key: str, lasts: float, read: Callable[[str], _T]) -> _T:
-        with self._lock:
-            at, found = known.get(key, (0.0, None))
-            if found is None or self._clock() >= at + lasts:
-                found = read(key)
-                if len(known) >= KEPT:
-                    known.clear()
-                known[key] = (self._clock(), found)
-            return found
+        return self._fleets.find("", "", lambda: (self._fleet(), FLEET))
 
     def _history(self, cluster: str) -> Sequence[Came]:
         found = history.read(self._client, self._namespace, cluster).get(cluster, ())
@@ -76,7 +64,7 @@ class Lookups:
             for one in reversed(found)
         ]
 
-    def _fleet(self, _: str) -> Fleet:
+    def _fleet(self) -> Fleet:
         listed = [
             self._client.list("nidus.dev", kind, namespace=self._namespace)[0] for kind in ("NestedCluster", "Source")
         ]

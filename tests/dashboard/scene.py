@@ -8,11 +8,12 @@ from flask import Flask
 
 from dashboard import costs
 from dashboard.app import create_app
-from dashboard.door import Access, Door, Proxy
+from dashboard.door import Door, Proxy
 from dashboard.feed import Feed
 from dashboard.pages import Came
 from dashboard.site import Views
 from reconciler.controller.actions import Actions
+from reconciler.controller.dashboard import access
 from reconciler.controller.rights import Rights
 from reconciler.model import Authored, Held, LayerStatus, Violation, replace
 from reconciler.report.view import ClusterView, ConditionView, PlanView, SourceView
@@ -124,4 +125,4 @@ def door(server: Server, auth: str = "kubernetes", url: str = "", proxy: Proxy |
     """A door whose people the API server knows."""
     rights = Rights(client(server), "nidus-system")
     key = lambda: b"k" * 32  # noqa: E731
-    return Door(trusted, url, Access(auth, rights.holder, rights.may, rights.seen, key, proxy or Proxy()))
+    return Door(trusted, url, access(auth, rights, key, proxy or Proxy()))
