@@ -22,6 +22,7 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+REPEATED: Final = "webhook.repeated"  # where the listener says which headers came more than once
 PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -31,6 +32,10 @@ class Proxy(Struct, frozen=True):
     addresses: tuple[str, ...] = ()
     user: str = "X-Forwarded-User"
     groups: str = "X-Forwarded-Groups"
+
+    def keys(self) -> frozenset[str]:
+        """Its headers as the environment of a request names them."""
+        return frozenset(f"HTTP_{one.upper().replace('-', '_')}" for one in (self.user, self.groups))
 
     def came(self, address: str) -> bool:
         """Whether a request is from the proxy. `address` is that of the other end of the connection."""
@@ -81,6 +86,8 @@ def refusal(door: Door, asked: Request) -> tuple[str, int] | None:
         return "The dashboard answers to its own names only; others are listed in spec.server.hosts.\n", 421
     if door.access.auth == "proxy" and not door.access.proxy.came(asked.remote_addr or ""):
         return "The dashboard answers to its proxy only; its addresses stand in spec.server.dashboard.proxy.\n", 403
+    if door.access.auth == "proxy" and door.access.proxy.keys() & asked.environ.get(REPEATED, frozenset()):
+        return "A header that says who somebody is came twice; the proxy must remove it from what browsers send.\n", 400
     if asked.method == "POST" and not _from_us(asked.headers, origin):
         return "This form did not come from a page of the dashboard. Open the page again.\n", 403
     return None

@@ -42,11 +42,13 @@ class More:
             name: [text for each, text in pages.troubles([one], now) if each == name] for name, one in found.items()
         }
         ages = {name: pages.age(now - one.fetched) if one.fetched else "" for name, one in found.items()}
-        return self._site.page(who, "sources.html", topic="", found=found, told=told, ages=ages)
+        whole = {name for name in found if self._site.whole(who, name)}
+        return self._site.page(who, "sources.html", topic="", found=found, told=told, ages=ages, whole=whole)
 
     def source(self, who: UserInfo, name: str) -> Answer:
-        one, now = self._source(who, name), self._site.clock()
-        hook = next((each for each in self._site.views.webhooks() if each["source"] == name), None)
+        one, now, whole = self._source(who, name), self._site.clock(), self._site.whole(who, name)
+        one = one if whole else pages.withheld(one)
+        hook = next((each for each in self._site.views.webhooks() if whole and each["source"] == name), None)
         deliveries = [
             (pages.ago(str(each["at"]), now), each) for each in (hook["deliveries"] if hook else [])[-DELIVERIES:][::-1]
         ]
@@ -55,7 +57,7 @@ class More:
         given = {"fetched": pages.age(now - one.fetched) if one.fetched else "", "done": request.args.get("done", "")}
         return self._site.page(
             who, "source.html", topic=f"sources/{name}", one=one, hook=hook, deliveries=deliveries, stages=stages, may=may,
-            changing=self._site.visible(who, one.changing), **given,
+            changing=self._site.visible(who, one.changing), whole=whole, **given,
         )  # fmt: skip
 
     def act_on_source(self, who: UserInfo, name: str, verb: str) -> Answer:

@@ -7,10 +7,14 @@ from typing import Final
 from msgspec import Struct
 
 from reconciler.errors import short
+from reconciler.model import replace
 from reconciler.report import view, why
 from reconciler.report.view import ClusterView, ConditionView, SourceView
 
 EACH: Final = 100  # clusters on one page
+WITHHELD: Final = (
+    "Something in this source needs somebody. What it is, is shown to whoever may get all of its clusters."
+)
 ORDER: Final = ("Held", "Degraded", "Invalid", "Expired", "Waiting", "Deleting")
 """Words that want somebody, the most urgent first."""
 
@@ -115,6 +119,16 @@ def troubles(sources: Iterable[SourceView], now: float) -> Iterable[tuple[str, s
             yield one.source, f"held: {one.held.message}"
         if one.configuration:
             yield one.source, one.configuration
+
+
+def withheld(one: SourceView) -> SourceView:
+    """A source for somebody who may not get all of its clusters: nothing that may name another one, or count them."""
+    told = [one.configuration] if one.configuration else []
+    told += [WITHHELD] if one.held or one.violation_count else []
+    return replace(
+        one, accepted=0, rejected=0, violations=(), violation_count=0, held=None, authored=None, stages=(),
+        configuration=" ".join(told),
+    )  # fmt: skip
 
 
 def conditions(found: Sequence[ConditionView], now: float) -> list[tuple[ConditionView, str]]:

@@ -69,7 +69,8 @@ class Site:
         # the number is read before what it numbers: else old content would have a new number
         number = self.views.feed.newest() if self.views.number is None else self.views.number()
         clusters, sources, choice, now = self._clusters(who), self.sources(who), _choice(), self.clock()
-        key = (tuple(clusters), tuple(sources), choice, number, int(now // 60))
+        told = tuple(pages.troubles(sources.values(), now))  # not the same for all who may get a source
+        key = (tuple(clusters), tuple(sources), told, choice, number, int(now // 60))
         body = self._drawn.get(key)
         if body is None:  # the same for all who see the same: one change is drawn once for hundreds of readers
             if len(self._drawn) >= DRAWN:
@@ -112,8 +113,11 @@ class Site:
         if verb not in ACTIONS:
             abort(404)
         scope = self._scope(verb, one)
-        if not self.may(who, verb, scope):
+        if not self._allowed(who, verb, one):
             about = f"nested cluster {scope}" if scope else "all nested clusters, which this concerns"
+            about = (
+                f"all nested clusters of source {one.source}, which are synced together" if verb == "sync" else about
+            )
             return self.refused(f"You have no right to {verb} {about}.", 403)
         try:
             self.views.ask(who, replace(actions.made(verb, one, request.form, self.clock()), cluster=scope))
@@ -176,7 +180,23 @@ class Site:
         if not who.name:
             return {}
         offered = {verb: each for verb, each in ACTIONS.items() if each.offered(one)}
-        return {verb: each for verb, each in offered.items() if self.may(who, verb, self._scope(verb, one))}
+        return {verb: each for verb, each in offered.items() if self._allowed(who, verb, one)}
+
+    def _allowed(self, who: UserInfo, verb: str, one: ClusterView) -> bool:
+        """Whether somebody may ask for this: a sync is one of the whole source, so it takes the right on all of its clusters."""
+        if verb == "sync":
+            return self.may(who, verb) or all(self.may(who, verb, each) for each in self._members(one.source))
+        return self.may(who, verb, self._scope(verb, one))
+
+    def whole(self, who: UserInfo, source: str) -> bool:
+        """Whether somebody may get all clusters of a source: what is told of it may name each of them."""
+        if not who.name or self.may(who, "get"):
+            return True
+        members = self._members(source)
+        return bool(members) and len(self.visible(who, members)) == len(members)
+
+    def _members(self, source: str) -> list[str]:
+        return sorted(name for name, one in self.views.clusters().items() if one.source == source)
 
     def _scope(self, verb: str, one: ClusterView) -> str:
         """The cluster that a right to a verb is asked for; "" for an approval of a set that concerns several, as the verb of the command
@@ -205,7 +225,9 @@ class Site:
         return self._shown(who, self.views.clusters(), "nestedclusters")
 
     def sources(self, who: UserInfo) -> Mapping[str, SourceView]:
-        return self._shown(who, self.views.sources(), "sources")
+        """Those that somebody may get, as far as they are told of them."""
+        found = self._shown(who, self.views.sources(), "sources")
+        return {name: one if self.whole(who, name) else pages.withheld(one) for name, one in found.items()}
 
     def _shown(self, who: UserInfo, known: Mapping[str, _Each], kind: str) -> Mapping[str, _Each]:
         """What of a kind somebody may get."""

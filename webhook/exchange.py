@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 
 _PIECE = 1 << 16
 HEADERS = 100
+REPEATED = "webhook.repeated"  # in the environment: the headers that came more than once, which it holds as one
 _REST = 4 << 20  # bytes of a refused body that are read and thrown away, so that the answer is not lost to a reset
 _NOT_TOLD = frozenset({"connection", "transfer-encoding", "content-length", "date"})
 
@@ -159,12 +160,15 @@ def _environ(request: h11.Request, address: str) -> dict[str, Any]:
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
+        REPEATED: frozenset[str](),
     }
     for name, value in request.headers:
         if b"_" not in name:
             key = name.decode("ascii").upper().replace("-", "_")
             key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
             text = value.decode("latin-1")
+            if key in environ:
+                environ[REPEATED] |= {key}
             environ[key] = f"{environ[key]},{text}" if key in environ else text
     return environ
 

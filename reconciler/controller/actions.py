@@ -2,13 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from dashboard.actions import Ask
 from reconciler.controller import sync_requests
 from reconciler.errors import Stalled
 from reconciler.inventory import requests
 from reconciler.kube.client import Client
-from reconciler.model import Request, UserInfo
+from reconciler.model import ObjectRef, Request, UserInfo
+
+FLOOR: Final = (
+    10.0  # seconds between two syncs of a source that are asked for in the dashboard: each compares all objects
+)
 
 
 class Actions:
@@ -21,7 +26,7 @@ class Actions:
     def ask(self, who: UserInfo, ask: Ask) -> None:
         """Store it. Raises ApiError, and Stalled with a sentence for whoever asked."""
         if ask.verb == "sync":
-            sync_requests.rise(self._client, self._namespace, ask.source, sync_requests.RESYNC)
+            self._sync(ask.source)
             return
         now = time.time()
         if ask.verb == "resume" and requests.suspended(self._standing(), ask.cluster, now) is None:
@@ -32,6 +37,15 @@ class Actions:
             ask.reason, requests.name(ask.verb, ask.consent or f"{ask.source}/{ask.cluster}", now),
         )  # fmt: skip
         requests.write(self._client, self._namespace, asked)
+
+    def _sync(self, source: str) -> None:
+        found, now = self._client.get(ObjectRef("nidus.dev", "Source", self._namespace, source)), time.time_ns()
+        since = (now - sync_requests.read(found, sync_requests.RESYNC, now)) / 1e9 if found else FLOOR
+        if since < FLOOR:
+            raise Stalled(
+                f"A sync of this source was asked for a moment ago. Another one may be after {FLOOR:.0f} seconds."
+            )
+        sync_requests.rise(self._client, self._namespace, source, sync_requests.RESYNC)
 
     def asked(self, cluster: str) -> list[Request]:
         """What stands for one cluster, newest first."""

@@ -138,7 +138,24 @@ def test_a_sync_marks_the_source(desk: Desk) -> None:
     )
     assert desk.do("calm", "sync").status_code == 303
     (item,) = desk.server.objects("nidus.dev", "Source", NAMESPACE)
-    assert int(item["metadata"]["annotations"][sync_requests.RESYNC]) > 0 and desk.written() == []
+    mark = item["metadata"]["annotations"][sync_requests.RESYNC]
+    assert int(mark) > 0 and desk.written() == []
+    assert desk.do("calm", "sync").status_code == 409  # each compares all objects
+    (item,) = desk.server.objects("nidus.dev", "Source", NAMESPACE)
+    assert item["metadata"]["annotations"][sync_requests.RESYNC] == mark
+
+
+def test_a_sync_takes_the_right_on_all_clusters_of_its_source(desk: Desk) -> None:
+    desk.server.rights |= {("tom", "sync", "calm")}
+    desk.known.clusters["alone"] = view("alone", source="elsewhere")
+    desk.enter("tom")
+    assert "/clusters/calm/sync" not in desk.page("calm")
+    refused = desk.do("calm", "sync")
+    assert refused.status_code == 403 and "all nested clusters of source platform" in refused.get_data(as_text=True)
+    assert desk.server.objects("nidus.dev", "Source", NAMESPACE) == []
+    desk.server.rights |= {("eve", verb, name) for verb in ("get", "sync") for name in ("calm", "stuck", "broken")}
+    desk.enter("eve")
+    assert "/clusters/calm/sync" in desk.page("calm") and desk.do("calm", "sync").status_code == 303
 
 
 @pytest.mark.parametrize("verb", sorted(ACTIONS))

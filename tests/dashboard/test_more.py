@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 from flask.testing import FlaskClient
 
-from dashboard import costs, graph
+from dashboard import costs, graph, pages
 from dashboard.pages import Came
 from reconciler.controller.actions import Actions
 from reconciler.controller.lookups import Lookups
@@ -74,6 +74,23 @@ def test_of_a_source_a_reader_sees_only_their_own_clusters(browser: FlaskClient,
     assert 'href="/clusters/search"' in shown and "payments" not in shown
     assert browser.get("/changes/platform/42").status_code == 404  # a plan tells of all clusters
     assert "#42" not in text(browser, "/changes")
+
+
+def test_what_a_source_tells_of_all_its_clusters_is_for_who_may_get_them(
+    known: Known, browser: FlaskClient, server: Server
+) -> None:
+    hold = Held("MassDeletion", "would remove payments", "a" * 64, ("payments delete Namespace/x",))
+    known.sources["platform"] = replace(known.sources["platform"], held=hold)
+    theirs = ("would remove payments", "landing.yaml", "Remove the old flags", "8 accepted", "3 refused", "1 mistake")
+    server.rights |= {("eve", "get", "platform"), ("eve", "get", "search")}
+    for who, sees in (("ada", True), ("eve", False), ("ada", True)):  # what is drawn for one is not shown to another
+        enter(browser, who)
+        shown = {path: text(browser, path) for path in ("/", "/sources", "/sources/platform")}
+        assert {told: any(told in page for page in shown.values()) for told in theirs} == dict.fromkeys(theirs, sees)
+        assert all((pages.WITHHELD in page) is not sees for page in shown.values())
+        assert ("payments" in "".join(shown.values())) is sees
+    server.rights |= {("tom", "get", name) for name in ("platform", *known.clusters)}
+    assert "would remove payments" in text(enter(browser, "tom"), "/sources/platform")  # all of them, one by one
 
 
 def test_who_may_not_get_a_source_sees_none(browser: FlaskClient) -> None:

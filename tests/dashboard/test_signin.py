@@ -1,6 +1,7 @@
 """Sign-in: who somebody is, and what there is for them. Real forms; the people and rights are those of an API server in memory."""
 
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -235,3 +236,16 @@ def test_a_proxy_names_nobody_of_kubernetes_itself(behind: FlaskClient, name: st
 def test_a_proxy_gives_no_group_of_kubernetes_itself(behind: FlaskClient, server: Server) -> None:
     server.rights.add(("system:masters", "get", ""))
     assert b"0 of 0 clusters" in by(behind, X_Forwarded_User="eve", X_Forwarded_Groups="system:masters").data
+
+
+@pytest.mark.parametrize("twice", ["X-Forwarded-User: ada", "x-forwarded-groups: people", ""])
+def test_a_header_of_the_proxy_that_came_twice_is_refused(server: Server, twice: str) -> None:
+    """The one of a browser beside that of the proxy: over a real socket, since the environment holds both as one."""
+    with Known().served(door(server, "proxy", proxy=Proxy(("127.0.0.1",)))) as url:
+        host = url.removeprefix("http://")
+        name, _, port = host.partition(":")
+        lines = ["GET / HTTP/1.1", f"Host: {host}", "X-Forwarded-User: ada", "X-Forwarded-Groups: people", twice]
+        with socket.create_connection((name, int(port)), timeout=60) as sock:
+            sock.sendall("\r\n".join([*filter(None, lines), "", ""]).encode())
+            found = sock.makefile("rb").read()
+        assert found.startswith(b"HTTP/1.1 400" if twice else b"HTTP/1.1 200")
