@@ -37,8 +37,8 @@ class Assignment(Struct, frozen=True):
 
     `state` is the record as it should be after this pass, with the inventory as it is stored; `stored` is what the
     server has (None: nothing yet). `memory` is what the last pass remembered; `held` and `invalid` come from admission;
-    `epoch` rises with each new bundle; `consented` are the actions that need a consent; `answers` of errands, by the
-    snapshot they are about; `archive`: what is on record of the snapshot that it is to begin with.
+    `epoch` rises with each new bundle; `consented` are the actions that need a consent; `answers` of errands, by
+    (snapshot, what was done); `archive`: what is on record of the snapshot that it is to begin with.
     """
 
     bundle: Bundle
@@ -51,7 +51,7 @@ class Assignment(Struct, frozen=True):
     invalid: str = ""
     epoch: int = 0
     consented: frozenset[str] = DESTRUCTIVE
-    answers: Mapping[str, Answer] = field(default_factory=dict)
+    answers: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
     archive: Archive | None = None
 
 
@@ -75,7 +75,7 @@ class Outcome(Struct, frozen=True):
     `watch`: nested objects whose change should wake the cluster. `retry`: look again with backoff, or in `after`
     seconds; `soon`: what the pass waits for comes within a few seconds. `over`: the removal is done, proven for every
     entry. `due`: the grace period after its end is over, admission removes it (O6). `errands`: what is to be done beside the
-    passes. `unanswered`: the nested API server did not answer.
+    passes; `answered`: the answers whose outcome `state` has. `unanswered`: the nested API server did not answer.
     """
 
     report: Report
@@ -88,4 +88,5 @@ class Outcome(Struct, frozen=True):
     over: bool = False
     due: bool = False
     errands: tuple[Errand, ...] = ()
+    answered: tuple[tuple[str, str], ...] = ()
     unanswered: bool = False

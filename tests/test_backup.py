@@ -1,14 +1,17 @@
 """Snapshots in whole passes: asked of the engine as it expects, read back from a real object store, kept and removed (O7, O10)."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
+from reconciler import archives
 from reconciler.controller.errands import Errands
+from reconciler.model import Answer, Errand
 from tests.backups import DAY, FINALIZER, HOME_A, HOUR, LABEL, SECRET, WHOLE, Scene, labels
+from tests.histories.failing import in_background
 from tests.memory.failures import Call, Failure, answer
 from tests.object_store import ObjectStore, archive
 from tests.passes import START, cluster, config_map, pack, profile
@@ -129,6 +132,38 @@ def test_a_process_that_ends_in_between_goes_on(scene: Scene) -> None:
     scene.look(10.0)
     scene.settle()
     assert [one.completed for one in scene.known.archives] == [True]
+
+
+MET: dict[str, Callable[[Call], bool]] = {
+    "nothing can be read": lambda call: call.verb in ("get", "list"),
+    "nothing can be saved": lambda call: call.writes and not in_background(call),
+    "the keys cannot be read": lambda call: (call.kind, call.name) == ("Secret", "keys"),
+}
+
+
+@pytest.mark.parametrize("met", MET)
+def test_an_archive_is_read_once_whatever_the_pass_after_it_met(store: ObjectStore, met: str) -> None:
+    """Its answer is not lost where a pass fails, or ends before it comes to the snapshot: an archive may be large."""
+    scene, ran = Scene(store), list[str]()
+
+    def run(one: Errand) -> Answer:
+        ran.append(one.does)
+        return archives.run(one)
+
+    scene.fleet.errands = Errands(scene.ended.put, run)
+    scene.fleet.restart()
+    scene.ask()
+    scene.engine.completes()
+    scene.look(10.0)
+    rule = scene.fleet.host.fail(answer(503), MET[met], times=None)
+    scene.settle()
+    scene.fleet.host.heal(rule)
+    assert scene.known.archives == ()
+    scene.fleet.now += 600.0
+    scene.look(10.0)
+    assert [one.completed for one in scene.known.archives] == [True] and ran == ["read"]
+    assert scene.fleet.errands.answers("a") == {}
+    scene.fleet.close()
 
 
 def test_retention_removes_what_the_record_lists_and_nothing_else(store: ObjectStore) -> None:

@@ -26,12 +26,14 @@ class Ground(Struct, frozen=True):
 
 
 class Stepped(Struct, frozen=True):
-    """What a step came to; `again` when to look, in seconds since the epoch; `other`: the engine gets other data."""
+    """What a step came to; `again` when to look, in seconds since the epoch; `other`: the engine gets other data;
+    `answered`: the answers that `restores` has the outcome of."""
 
     restores: Restores
     again: float | None = None
     errands: tuple[Errand, ...] = ()
     other: bool = False
+    answered: tuple[tuple[str, str], ...] = ()
 
 
 def on(ground: Ground, run: Restore, *, problem: str = "", other: bool = False) -> Stepped:

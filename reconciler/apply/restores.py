@@ -14,7 +14,9 @@ from reconciler.assignment import Assignment, Facts, Outcome
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather import Reader
 from reconciler.model import (
+    Answer,
     Errand,
+    Keys,
     Record,
     Report,
     Restore,
@@ -59,7 +61,8 @@ def told(outcome: Outcome, done: Stepped) -> Outcome:
     """The outcome of a pass with that of its step."""
     times = [at for at in (outcome.report.next_at, done.again) if at is not None]
     report = replace(outcome.report, restores=done.restores, next_at=min(times, default=None))
-    return replace(outcome, report=report, errands=(*outcome.errands, *done.errands))
+    errands, answered = (*outcome.errands, *done.errands), (*outcome.answered, *done.answered)
+    return replace(outcome, report=report, errands=errands, answered=answered)
 
 
 def step(ground: Ground) -> Stepped:
@@ -119,12 +122,16 @@ def _reading(ground: Ground, run: Restore) -> Stepped:
     keys = keys_of(ground, run)
     if keys is None:
         return _unread(ground, run, NO_KEYS.format(run.credentials, ground.assignment.bundle.namespace))
-    answer = ground.assignment.answers.get(run.id)
+    answer = ground.assignment.answers.get((run.id, "read"))
     if answer is None:
         if ground.now < run.since:
             return Stepped(ground.known, again=run.since)
         asks = Errand(ground.assignment.bundle.cluster, run.id, "read", run.location, run.key, keys)
         return Stepped(ground.known, ground.now + 60.0, (asks,))
+    return replace(_read(ground, run, answer, keys), answered=((run.id, "read"),))
+
+
+def _read(ground: Ground, run: Restore, answer: Answer, keys: Keys) -> Stepped:
     why = concealed(answer.why, keys)
     if not why and run.sha256 and answer.sha256 != run.sha256:
         why = "the archive is not the one that was made: its SHA-256 is another"

@@ -27,7 +27,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.operations import Situation, backup, upgrade
+from reconciler.operations import Situation, backup, restore, upgrade
 
 CANCELLING = 60.0  # seconds for which the removal of a cluster waits for a snapshot under way
 NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
@@ -48,11 +48,12 @@ class Ground(Struct, frozen=True):
 
 
 class Stepped(Struct, frozen=True):
-    """What a step came to; `again` when to look, in seconds since the epoch."""
+    """What a step came to; `again` when to look, in seconds since the epoch; `answered`: the answers that `backups` has the outcome of."""
 
     backups: Backups
     errands: tuple[Errand, ...] = ()
     again: float | None = None
+    answered: tuple[tuple[str, str], ...] = ()
 
 
 def concerned(assignment: Assignment) -> bool:
@@ -75,7 +76,7 @@ def told(outcome: Outcome, done: Stepped) -> Outcome:
     """The outcome of a pass with that of its step."""
     times = [at for at in (outcome.report.next_at, done.again) if at is not None]
     report = replace(outcome.report, backups=done.backups, next_at=min(times, default=None))
-    return replace(outcome, report=report, errands=done.errands)
+    return replace(outcome, report=report, errands=done.errands, answered=done.answered)
 
 
 def cancel(assignment: Assignment, facts: Facts, reader: Reader, now: float) -> None:
@@ -106,12 +107,12 @@ def step(ground: Ground) -> Stepped:
     if keys is None:
         told = NO_KEYS.format(asks.credentials, ground.assignment.bundle.namespace)
         return Stepped(replace(known, problem=told), again=ground.now + 60.0)
-    known = _answered(ground, replace(known, problem=""), asks, keys)
+    known, answered = _answered(ground, replace(known, problem=""), asks, keys), _concerns(ground)
     begun = _begun(ground, known, asks)
     if begun.running is not None:
-        return _under_way(ground, begun, asks, keys)
+        return replace(_under_way(ground, begun, asks, keys), answered=answered)
     errands = tuple(_errand(ground, one, "remove", keys) for one in backup.surplus(begun, asks, ground.now))
-    return Stepped(begun, errands, backup.next_at(asks, ground.now))
+    return Stepped(begun, errands, backup.next_at(asks, ground.now), answered)
 
 
 def _secret(ground: Ground, asks: Backup) -> ObjectRef:
@@ -122,20 +123,27 @@ def _stopped(ground: Ground, known: Backups) -> Stepped:
     """Snapshots left the document: what is under way is taken back, what was made stays where it is."""
     if known.running is not None:
         _removed(ground, known.running)
-    return Stepped(replace(known, running=None, problem=""))
+    return Stepped(replace(known, running=None, problem=""), answered=_concerns(ground))
 
 
 def _answered(ground: Ground, known: Backups, asks: Backup, keys: Keys) -> Backups:
     """With what was done beside the passes since the last one."""
-    for name, answer in ground.assignment.answers.items():
+    for name, does in _concerns(ground):
+        answer = ground.assignment.answers[name, does]
         run = known.running
-        if answer.does == "read" and run is not None and run.id == name and run.phase == "reading":
+        if does == "read" and run is not None and run.id == name and run.phase == "reading":
             known = _read(known, run, asks, ground.record, answer)
-        elif answer.does == "remove" and not answer.why:  # what retention took
+        elif does == "remove" and not answer.why:  # what retention took
             known = replace(known, archives=tuple(one for one in known.archives if one.id != name))
-        elif answer.does == "remove":
+        elif does == "remove":
             known = replace(known, problem=f"snapshot {name} could not be removed: {concealed(answer.why, keys)}")
     return known
+
+
+def _concerns(ground: Ground) -> tuple[tuple[str, str], ...]:
+    """The answers that are no restore's, also those that nothing waits for any more."""
+    run = restore.running(ground.record)
+    return tuple(one for one in ground.assignment.answers if run is None or one[0] != run.id)
 
 
 def _read(known: Backups, run: BackupRun, asks: Backup, record: Record, answer: Answer) -> Backups:

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from reconciler import archives
 from reconciler.controller.border import contained
@@ -10,25 +10,25 @@ from reconciler.errors import NidusError
 from reconciler.model import Answer, Errand
 
 AT_ONCE = 2  # errands of all clusters
-Key = tuple[str, str, str]
+Key = tuple[str, str, str]  # cluster, snapshot, what is done
 
 
 class Errands:
-    """Each errand is done once, however often a pass asks for it, until its answer was taken. `woken` is called with the cluster of
-    one that ended. Its threads begin with the first errand and end with the process."""
+    """Each errand is done once, however often a pass asks for it, until what it came to is on record. `woken` is called with the
+    cluster of one that ended. Its threads begin with the first errand and end with the process."""
 
     def __init__(self, woken: Callable[[str], None], run: Callable[[Errand], Answer] = archives.run) -> None:
         self._woken, self._run = woken, run
         self._lock = threading.Lock()
         self._under_way: set[Key] = set()
-        self._answers: dict[str, dict[str, Answer]] = {}
+        self._answers: dict[str, dict[tuple[str, str], Answer]] = {}
         self._waiting: queue.SimpleQueue[Errand] = queue.SimpleQueue()
         self._threads = 0
 
     def ask(self, errands: tuple[Errand, ...]) -> None:
         for one in errands:
             with self._lock:
-                if _key(one) in self._under_way or one.id in self._answers.get(one.cluster, {}):
+                if _key(one) in self._under_way or (one.id, one.does) in self._answers.get(one.cluster, {}):
                     continue
                 self._under_way.add(_key(one))
                 begin, self._threads = self._threads < AT_ONCE, min(AT_ONCE, self._threads + 1)
@@ -36,10 +36,24 @@ class Errands:
             if begin:
                 threading.Thread(target=self._work, name="errand", daemon=True).start()
 
-    def take(self, cluster: str) -> dict[str, Answer]:
-        """The answers for a cluster, by the snapshot they are about; they are given once."""
+    def answers(self, cluster: str) -> dict[tuple[str, str], Answer]:
+        """The answers for a cluster, by (snapshot, what was done). A pass may end before it comes to them: they stay until `settled`."""
         with self._lock:
-            return self._answers.pop(cluster, {})
+            return dict(self._answers.get(cluster, {}))
+
+    def settled(self, cluster: str, answered: Iterable[tuple[str, str]]) -> None:
+        """What these answers came to is on record: they are not given again."""
+        with self._lock:
+            left = self._answers.get(cluster, {})
+            for one in answered:
+                left.pop(one, None)
+            if not left:
+                self._answers.pop(cluster, None)
+
+    def forget(self, cluster: str) -> None:
+        """The cluster is over."""
+        with self._lock:
+            self._answers.pop(cluster, None)
 
     def _work(self) -> None:
         while True:
@@ -54,7 +68,7 @@ class Errands:
             pass
         with self._lock:
             self._under_way.discard(_key(one))
-            self._answers.setdefault(one.cluster, {})[one.id] = answer
+            self._answers.setdefault(one.cluster, {})[one.id, one.does] = answer
         self._woken(one.cluster)
 
 

@@ -123,10 +123,12 @@ class Workers:
             return Outcome(resting, save(given.state))
         facts = Facts(self._registry.facts, self._tools.salt, self._registry.rules.grace)
         reader = beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
-        given = replace(given, answers=self._errands.take(given.bundle.cluster))
+        given = replace(given, answers=self._errands.answers(given.bundle.cluster))
         outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
+        self._errands.settled(given.bundle.cluster, outcome.answered)
         self._errands.ask(outcome.errands)
         if outcome.over:
+            self._errands.forget(given.bundle.cluster)
             return self._closed(given.bundle, outcome)
         return replace(outcome, report=briefs.with_held(outcome.report, given.held))
 
