@@ -11,6 +11,8 @@ import pytest
 
 from reconciler.controller.errands import Errands
 from reconciler.inventory import requests
+from reconciler.model import Request, Restores, replace
+from reconciler.operations import restore
 from tests.backups import DAY, HOME_A, SECRET, Scene
 from tests.histories.failing import Killed, in_background
 from tests.memory.failures import Call, Failure, answer
@@ -326,6 +328,18 @@ def test_what_is_not_on_record_is_not_restored(story: Story) -> None:
     story.scene.look()
     assert "there is no whole snapshot" in story.last["why"]
     assert story.names() == {"later"}
+
+
+def test_a_request_for_the_one_of_this_name_before_concerns_nothing(story: Story) -> None:
+    """The same answer where a restore is on record and where none is: a step that has nothing to do would be made in every pass."""
+    state = story.scene.fleet.state("a")
+    assert state is not None
+    old = Request("restore", "", "a", "ann", state.record.born - 1.0, items=(story.id,))
+    new = replace(old, created=state.record.born + 1.0)
+    for known in (None, Restores(), Restores(problem="no"), Restores(handled=state.record.born - 5.0)):
+        record = replace(state.record, restores=known)
+        assert restore.asked([old], record) is None and restore.asked([new, old], record) == new
+    assert restore.asked([new], replace(state.record, restores=Restores(handled=new.created))) is None
 
 
 def test_nobody_approves_and_it_ends(story: Story) -> None:

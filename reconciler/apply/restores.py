@@ -35,8 +35,7 @@ def concerned(assignment: Assignment) -> bool:
     record, bundle = assignment.state.record, assignment.bundle
     if restore.running(record) is not None or restore.undecided(bundle, record):
         return True
-    after = record.restores.handled if record.restores is not None else record.born
-    return restore.asked(assignment.requests, bundle.cluster, after) is not None
+    return restore.asked(assignment.requests, record) is not None
 
 
 def stepped(
@@ -106,7 +105,7 @@ def _begun(ground: Ground) -> Stepped:
         if isinstance(found, str):
             return Stepped(Restores(problem=found), again=ground.now + 60.0)
         return Stepped(replace(known, running=found, handled=ground.now, problem=""), again=ground.now)
-    request = restore.asked(ground.assignment.requests, bundle.cluster, known.handled or ground.record.born)
+    request = restore.asked(ground.assignment.requests, ground.record)
     if request is None:
         return Stepped(known)
     found = restore.in_place(request, ground.record, backup.of(bundle), ground.now)

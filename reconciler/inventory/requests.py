@@ -19,6 +19,7 @@ from reconciler.kube import shape
 from reconciler.kube.client import Client
 from reconciler.kube.shape import Head
 from reconciler.model import Object, ObjectRef, Request
+from reconciler.operations.situation import newest
 
 API = "nidus.dev/v1alpha1"
 LABEL = "nidus.dev/request"  # of the ConfigMaps
@@ -136,10 +137,7 @@ def remove(client: Client, namespace: str, spent: Spent) -> None:
 
 def suspended(requests: Iterable[Request], cluster: str, now: float) -> Request | None:
     """The suspension in effect: the newest suspend, unless a resume is newer or it expired. `requests` oldest first."""
-    found = None
-    for request in requests:
-        if request.cluster == cluster and request.kind in ("suspend", "resume"):
-            found = request
+    found = newest(requests, ("suspend", "resume"), cluster)
     stands = found is not None and found.kind == "suspend" and (not found.expires or found.expires > now)
     return found if stands else None
 

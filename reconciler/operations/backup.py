@@ -4,7 +4,7 @@ The engine's own contract (vCluster 0.36, api pkg/snapshot): a Secret with the o
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,15 +23,15 @@ from reconciler.model import (
     Object,
     ObjectRef,
     Record,
-    Request,
     Versions,
     replace,
 )
-from reconciler.operations.situation import Situation
+from reconciler.operations.situation import Situation, newest
 from reconciler.plan.lines import stamp
 from reconciler.spec import schedule
 from reconciler.spec.units import duration
 
+KINDS = frozenset({"backup"})
 LONGEST = 3600.0  # seconds a snapshot may take at the engine
 LOOK = 5.0  # seconds between two looks at one under way
 FAILURES = 10  # failed ones that are kept
@@ -48,7 +48,7 @@ def due(situation: Situation, asks: Backup) -> BackupRun | None:
     """The snapshot that is to be made now: because somebody asked for it, or by schedule. One that was missed, because the cluster slept
     or nobody was there, is made up once."""
     known = situation.record.backups or Backups()
-    asked = _newest(situation.requests, situation.record.cluster, known.handled)
+    asked = newest(situation.requests, KINDS, situation.record.cluster, known.handled)
     if asked is not None:
         return _run(situation, asks, f"request of {asked.who}")
     last = schedule.last(asks.schedule, asks.timezone, situation.now) if asks.schedule else None
@@ -150,14 +150,6 @@ def _run(situation: Situation, asks: Backup, by: str) -> BackupRun:
     found = f"{at}-{situation.record.commit[:7] or 'none'}"
     prefix = f"{asks.location.prefix.strip('/')}/" if asks.location.prefix.strip("/") else ""
     return BackupRun(found, f"{prefix}{situation.record.cluster}/{found}.tar.gz", situation.now, by)
-
-
-def _newest(requests: Sequence[Request], cluster: str, after: float) -> Request | None:
-    found = None
-    for one in requests:
-        if one.kind == "backup" and one.cluster == cluster and one.created > after:
-            found = one
-    return found
 
 
 def _options(run: BackupRun, bundle: Bundle, location: Location, keys: Keys, versions: Versions) -> Mapping[str, Any]:

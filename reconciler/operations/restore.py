@@ -29,9 +29,11 @@ from reconciler.model import (
     replace,
 )
 from reconciler.model.backups import Phase
+from reconciler.operations.situation import newest
 from reconciler.plan import consent, fields
 from reconciler.plan.mark import INSIDE, Key
 
+KINDS = frozenset({"restore"})
 LONGEST = 3600.0  # seconds that the pod may take
 MADE = 300.0  # seconds within which the host lets the pod be made
 COMES_UP = 900.0  # seconds within which the control plane answers with the data that was restored
@@ -83,13 +85,10 @@ def told(record: Record) -> str:
     return f"{does}{because}, {run.phase}" + (f": {problem}" if problem else "")
 
 
-def asked(requests: Sequence[Request], cluster: str, after: float) -> Request | None:
-    """The newest request to restore that is not answered yet."""
-    found = None
-    for one in requests:
-        if one.kind == "restore" and one.cluster == cluster and one.created > after:
-            found = one
-    return found
+def asked(requests: Sequence[Request], record: Record) -> Request | None:
+    """The newest request to restore that is not answered yet; none of before the cluster was born."""
+    handled = record.restores.handled if record.restores is not None else 0.0
+    return newest(requests, KINDS, record.cluster, max(handled, record.born))
 
 
 def in_place(request: Request, record: Record, asks: Backup | None, now: float) -> Restore | str:

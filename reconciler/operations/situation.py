@@ -1,6 +1,7 @@
 """What an operation decides from, and what it answers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import inf
 
 from msgspec import Struct
 
@@ -18,6 +19,16 @@ class Situation(Struct, frozen=True):
     requests: Sequence[Request]
     now: float
     sleeping: Sleeping = AWAKE
+
+
+def newest(requests: Iterable[Request], kinds: Collection[str], cluster: str, after: float = -inf) -> Request | None:
+    """The newest request of these kinds that concerns a cluster and was made after a time, in seconds since the epoch. `requests` oldest
+    first."""
+    found = None
+    for one in requests:
+        if one.kind in kinds and one.cluster == cluster and one.created > after:
+            found = one
+    return found
 
 
 class Amendment(Struct, frozen=True):

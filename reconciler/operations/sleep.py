@@ -22,7 +22,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.operations import restore, restore_pod
-from reconciler.operations.situation import Amendment, Situation
+from reconciler.operations.situation import Amendment, Situation, newest
 from reconciler.plan import fields, paths
 from reconciler.plan.lines import stamp
 from reconciler.plan.mark import Key, ref_of
@@ -51,7 +51,7 @@ def decide(situation: Situation) -> Sleeping:
     asks = bundle.document.cluster.spec.sleep or Sleep()
     if asks.state != "Auto":
         return Sleeping(asks.state == "Asleep", "git", f"by its file (spec.sleep.state: {asks.state})")
-    asked = _newest(situation)
+    asked = newest(situation.requests, KINDS, bundle.cluster)
     ends = _ends(asked, asks) if asked is not None else None
     if asked is not None and (ends is None or situation.now < ends):
         because = f": {asked.reason}" if asked.reason else ""
@@ -114,14 +114,6 @@ def amend(situation: Situation, desired: tuple[Desired, ...], observed: Mapping[
     stands_still = all(one is None or readiness.replicas(one) == 0 for one in live.values())
     pods = leftovers.pods(bundle.namespace, restore_pod.names(situation.record, bundle))
     return Amendment(amended, (pods,) if asleep and stands_still else ())
-
-
-def _newest(situation: Situation) -> Request | None:
-    found = None
-    for one in situation.requests:
-        if one.kind in KINDS and one.cluster == situation.bundle.cluster:
-            found = one
-    return found
 
 
 def _ends(asked: Request, asks: Sleep) -> float | None:
