@@ -30,7 +30,7 @@ def run(errand: Errand) -> Answer:
     try:
         return _read(errand) if errand.does == "read" else _remove(errand)
     except _Unsound as error:
-        return Answer(errand.does, str(error))
+        return Answer(errand.does, str(error), unsound=True)
     except Exception as error:  # of a library over a network: any of them is that one's failure
         return Answer(errand.does, concealed(one_line(f"{type(error).__name__}: {error}", 300), errand.keys))
 

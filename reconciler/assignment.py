@@ -38,7 +38,8 @@ class Assignment(Struct, frozen=True):
     `state` is the record as it should be after this pass, with the inventory as it is stored; `stored` is what the
     server has (None: nothing yet). `memory` is what the last pass remembered; `held` and `invalid` come from admission;
     `epoch` rises with each new bundle; `consented` are the actions that need a consent; `answers` of errands, by
-    (snapshot, what was done); `archive`: what is on record of the snapshot that it is to begin with.
+    (snapshot, what was done); `archive`: what is on record of the snapshot that it is to begin with, and
+    `owner`: whose data that is, where it is a cluster of another source.
     """
 
     bundle: Bundle
@@ -53,6 +54,7 @@ class Assignment(Struct, frozen=True):
     consented: frozenset[str] = DESTRUCTIVE
     answers: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
     archive: Archive | None = None
+    owner: str = ""
 
 
 class Unresolved(Struct, frozen=True):

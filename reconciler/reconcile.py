@@ -114,7 +114,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
         outcome, record = snapshots.told(outcome, stepped), replace(record, backups=stepped.backups)
     if restores.concerned(assignment):
         moved = restores.stepped(assignment, record, outcome.report, facts, reader, now)
-        outcome, record = restores.told(outcome, moved), restore.afterwards(record, moved.restores, other=moved.other)
+        outcome, record = restores.told(outcome, moved), restore.afterwards(record, moved.restores, moved.hooks)
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))
 
 

@@ -75,8 +75,16 @@ class Story:
         for _ in range(turns):
             self.scene.fleet.queue.add("a")
             self.scene.fleet.run(seconds=seconds)
+            self.beside()
             self.scene.fleet.now += seconds
             self.disk.kubelet()
+
+    def beside(self) -> None:
+        """What is done beside the passes ends."""
+        errands = self.scene.fleet.errands
+        assert errands is not None
+        while errands._under_way:
+            self.scene.fleet.queue.add(self.scene.ended.get(timeout=60))
 
     def restored(self) -> None:
         self.until_held()

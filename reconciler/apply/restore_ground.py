@@ -1,12 +1,14 @@
 """What a step of a restore works with, what it comes to, and what the host says meanwhile (O9)."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from reconciler.assignment import Assignment
 from reconciler.engine import leftovers, readiness
 from reconciler.health.reading import section
 from reconciler.kube.client import Client
-from reconciler.model import Errand, Keys, Object, ObjectRef, Record, Restore, Restores, replace
+from reconciler.model import Errand, Keys, Object, ObjectRef, Ran, Record, Restore, Restores, replace
 from reconciler.operations import backup
 
 
@@ -26,20 +28,21 @@ class Ground(Struct, frozen=True):
 
 
 class Stepped(Struct, frozen=True):
-    """What a step came to; `again` when to look, in seconds since the epoch; `other`: the engine gets other data;
+    """What a step came to; `again` when to look, in seconds since the epoch; `hooks`: what ran of charts' hooks in
+    the data that the engine gets, None where that is on record;
     `answered`: the answers that `restores` has the outcome of."""
 
     restores: Restores
     again: float | None = None
     errands: tuple[Errand, ...] = ()
-    other: bool = False
+    hooks: Mapping[str, Ran] | None = None
     answered: tuple[tuple[str, str], ...] = ()
 
 
-def on(ground: Ground, run: Restore, *, problem: str = "", other: bool = False) -> Stepped:
+def on(ground: Ground, run: Restore, *, problem: str = "", hooks: Mapping[str, Ran] | None = None) -> Stepped:
     """The next phase, looked at as soon as it is on record."""
     known = replace(ground.known, running=run, problem=problem)
-    return Stepped(known, again=max(ground.now, run.since), other=other)
+    return Stepped(known, again=max(ground.now, run.since), hooks=hooks)
 
 
 def still(ground: Ground) -> bool:

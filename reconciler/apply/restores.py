@@ -8,15 +8,13 @@ anywhere. No phase needs the one before it to have been seen: the pods, the clai
 from collections.abc import Callable
 
 from reconciler.apply.restore_ground import Ground, Stepped, engine_of, keys_of, on, still, uid_of
+from reconciler.apply.restore_reads import NO_KEYS, answered, comparing, reading
 from reconciler.apply.single import gone, made
 from reconciler.archives import concealed
 from reconciler.assignment import Assignment, Facts, Outcome
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather import Reader
 from reconciler.model import (
-    Answer,
-    Errand,
-    Keys,
     Record,
     Report,
     Restore,
@@ -26,8 +24,6 @@ from reconciler.model import (
     replace,
 )
 from reconciler.operations import backup, restore, restore_pod
-
-NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
 
 
 def concerned(assignment: Assignment) -> bool:
@@ -73,7 +69,8 @@ def step(ground: Ground) -> Stepped:
         return _begun(ground)
     if run.fresh and restore.source_of(ground.assignment.bundle) is None and run.phase != "waking":
         return _left(ground, run)
-    return _PHASES[run.phase](ground, run)
+    done, answer = _PHASES[run.phase](ground, run), (f"{run.id}-{run.phase}", "read")
+    return replace(done, answered=(answer,)) if answer in ground.assignment.answers else done
 
 
 def _abandoned(ground: Ground, run: Restore | None) -> Stepped:
@@ -102,6 +99,7 @@ def _begun(ground: Ground) -> Stepped:
             last = Restored("", asks.url or asks.id, ground.now, False, why)
             return Stepped(replace(known, last=last, handled=ground.now), again=ground.now)
         found = restore.afresh(asks, ground.assignment.archive, bundle, ground.now)
+        found = replace(found, owner=ground.assignment.owner) if not isinstance(found, str) else found
         if isinstance(found, str):
             return Stepped(Restores(problem=found), again=ground.now + 60.0)
         return Stepped(replace(known, running=found, handled=ground.now, problem=""), again=ground.now)
@@ -116,45 +114,16 @@ def _begun(ground: Ground) -> Stepped:
     return Stepped(replace(known, running=found, handled=request.created, problem=""), again=ground.now)
 
 
-def _reading(ground: Ground, run: Restore) -> Stepped:
-    """The archive is read back whole before anything is touched."""
-    keys = keys_of(ground, run)
-    if keys is None:
-        return _unread(ground, run, NO_KEYS.format(run.credentials, ground.assignment.bundle.namespace))
-    answer = ground.assignment.answers.get((run.id, "read"))
-    if answer is None:
-        if ground.now < run.since:
-            return Stepped(ground.known, again=run.since)
-        asks = Errand(ground.assignment.bundle.cluster, run.id, "read", run.location, run.key, keys)
-        return Stepped(ground.known, ground.now + 60.0, (asks,))
-    return replace(_read(ground, run, answer, keys), answered=((run.id, "read"),))
-
-
-def _read(ground: Ground, run: Restore, answer: Answer, keys: Keys) -> Stepped:
-    why = concealed(answer.why, keys)
-    if not why and run.sha256 and answer.sha256 != run.sha256:
-        why = "the archive is not the one that was made: its SHA-256 is another"
-    if why:
-        return _unread(ground, run, why)
-    read = replace(run, sha256=answer.sha256, keys=answer.keys, size=answer.size)
-    return on(ground, restore.moved(read, "stopping" if run.fresh else "held", ground.now))
-
-
-def _unread(ground: Ground, run: Restore, why: str) -> Stepped:
-    """Nothing was touched: a new cluster tries again, else that is its end."""
-    if run.fresh:
-        later = replace(run, since=ground.now + 60.0)
-        return Stepped(replace(ground.known, running=later, problem=why), again=ground.now + 60.0)
-    return Stepped(restore.ended(ground.known, run, ground.now, whole=False, why=why), again=ground.now)
-
-
 def _held(ground: Ground, run: Restore) -> Stepped:
     what = restore.held(run, ground.assignment.bundle)
     busy = ground.record.backups is not None and ground.record.backups.running is not None
-    if restore.approved(what, ground.assignment.requests, ground.assignment.bundle.cluster, ground.now):
+    cluster = "" if run.owner else ground.assignment.bundle.cluster
+    if restore.approved(what, ground.assignment.requests, cluster, ground.now):
         if not busy:
-            return on(ground, restore.moved(run, "stopping", ground.now))
+            return on(ground, restore.moved(run, "comparing", ground.now))
         return Stepped(replace(ground.known, problem="waits for the snapshot under way"), ground.now + restore.LOOK)
+    if run.fresh:
+        return Stepped(replace(ground.known, problem=""))
     if ground.now >= run.ends:
         return Stepped(
             restore.ended(ground.known, run, ground.now, whole=False, why="nobody approved it in time"), ground.now
@@ -184,7 +153,7 @@ def _restoring(ground: Ground, run: Restore) -> Stepped:
         raise ValueError(f"somebody else made pod {live['metadata']['name']}")
     end, why = restore_pod.verdict(live)
     if end == "done":
-        return on(ground, restore.moved(run, "restored", ground.now))
+        return on(ground, restore.moved(run, "restored" if run.back else "proving", ground.now))
     if end == "failed" or late:
         keys = keys_of(ground, run)
         why = why or f"its pod took longer than {restore.LONGEST:.0f} s"
@@ -221,14 +190,32 @@ def _failed(ground: Ground, run: Restore, why: str, *, untouched: bool = False) 
         return Stepped(known, again=ground.now + 60.0)
     if untouched and not run.fresh:
         return on(ground, restore.moved(run, "restored", ground.now, why))
+    if run.fresh:
+        gone(ground.client, restore_pod.refs(run, ground.assignment.bundle))
     return on(ground, restore.backwards(run, why, ground.now), problem=why if run.fresh else "")
 
 
+def _proving(ground: Ground, run: Restore) -> Stepped:
+    """What the pod restored counts only where the archive is the same after it as before."""
+    found, late = answered(ground, run), ground.now - run.since > restore.PROVEN
+    if isinstance(found, Stepped):
+        return (
+            _failed(ground, run, f"its archive could not be read again for {restore.PROVEN:.0f} s") if late else found
+        )
+    if not found.why:
+        return on(ground, restore.moved(run, "restored", ground.now))
+    if found.unsound or late:
+        return _failed(ground, run, f"what its pod restored is not proven: {found.why}")
+    return Stepped(replace(ground.known, problem=found.why), again=ground.now + 30.0)
+
+
 def _restored(ground: Ground, run: Restore) -> Stepped:
-    """The engine is let go only when no pod of the restore is left: two would write one store."""
+    """The engine is let go only when no pod of the restore is left: two would write one store. In other data no hook of a chart ran; in
+    that of before, those on record did."""
     if not gone(ground.client, restore_pod.refs(run, ground.assignment.bundle)):
         return Stepped(ground.known, again=ground.now + restore.LOOK)
-    return on(ground, restore.moved(run, "waking", ground.now), other=True)
+    kept = replace(run, hooks=ground.record.hooks) if not run.back else run
+    return on(ground, restore.moved(kept, "waking", ground.now), hooks=run.hooks if run.back else {})
 
 
 def _waking(ground: Ground, run: Restore) -> Stepped:
@@ -246,10 +233,12 @@ def _waking(ground: Ground, run: Restore) -> Stepped:
 
 
 _PHASES: dict[str, Callable[[Ground, Restore], Stepped]] = {
-    "reading": _reading,
+    "reading": reading,
     "held": _held,
+    "comparing": comparing,
     "stopping": _stopping,
     "restoring": _restoring,
+    "proving": _proving,
     "restored": _restored,
     "waking": _waking,
 }

@@ -98,7 +98,6 @@ from reconciler.model.fleet import EngineChart as EngineChart
 from reconciler.model.fleet import Held as Held
 from reconciler.model.fleet import HostFacts as HostFacts
 from reconciler.model.fleet import ProfileDocument as ProfileDocument
-from reconciler.model.fleet import Ran as Ran
 from reconciler.model.fleet import Record as Record
 from reconciler.model.fleet import Request as Request
 from reconciler.model.fleet import Revision as Revision
@@ -147,6 +146,7 @@ from reconciler.model.life import Suspend as Suspend
 from reconciler.model.operations import AWAKE as AWAKE
 from reconciler.model.operations import Ending as Ending
 from reconciler.model.operations import Expiry as Expiry
+from reconciler.model.operations import Ran as Ran
 from reconciler.model.operations import Sleeping as Sleeping
 from reconciler.model.operations import Slept as Slept
 from reconciler.model.reports import Authored as Authored

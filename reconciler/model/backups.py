@@ -1,13 +1,15 @@
 """Snapshots of a cluster's store: what is under way, what there is, and what is done beside the passes (O7)."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
 
 from reconciler.model.life import Location
+from reconciler.model.operations import Ran
 
-Phase = Literal["reading", "held", "stopping", "restoring", "restored", "waking"]
+Phase = Literal["reading", "held", "comparing", "stopping", "restoring", "proving", "restored", "waking"]
 
 
 class BackupRun(Struct, frozen=True):
@@ -58,8 +60,11 @@ class Backups(Struct, frozen=True):
 class Restore(Struct, frozen=True):
     """A restore under way (O9): of `snapshot` (its id, or its address) from `location` and `key`, with the credentials of a Secret.
 
-    `phase`: reading (the archive is read back), held (waits for an approval), stopping (the engine goes), restoring (a pod writes
-    the store), restored (that pod goes), waking. `fresh`: the cluster has no data that could be lost; `clone`: into another cluster
+    `phase`: reading (the archive is read back), held (waits for an approval), comparing (it is read again), stopping (the engine
+    goes), restoring (a pod writes the store), proving (the archive is read once more), restored (that pod goes), waking. `sha256` is
+    that on record or of the first reading, and every reading must have it. `owner`: whose data it is, where it is a cluster of
+    another source; `hooks`: what ran of charts' hooks in the data of before, once other data took its place. `fresh`: the cluster has
+    no data that could be lost; `clone`: into another cluster
     than the snapshot's; `back`: it goes back to the data of before, because of `why`. `at` and `since` (of the phase) in seconds
     since the epoch; `uid` is that of the pod; `ends`: until when it may be approved.
     """
@@ -83,6 +88,8 @@ class Restore(Struct, frozen=True):
     keys: int = 0
     ends: float = 0.0
     request: str = ""
+    owner: str = ""
+    hooks: Mapping[str, Ran] | None = None
 
 
 class Restored(Struct, frozen=True):
@@ -127,10 +134,11 @@ class Errand(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """How an errand ended: `why` it failed, "" where it did not."""
+    """How an errand ended: `why` it failed, "" where it did not. `unsound`: the archive itself is at fault, and stays so."""
 
     does: str
     why: str = ""
     size: int = 0
     keys: int = 0
     sha256: str = ""
+    unsound: bool = False

@@ -13,7 +13,7 @@ from reconciler.errors import printable
 from reconciler.model.backups import Backups, Restores
 from reconciler.model.config import Budget, Ceilings, ContentAllow, Defaults, ReviewerRule
 from reconciler.model.documents import ClusterProfile, NestedCluster
-from reconciler.model.operations import Expiry, Slept
+from reconciler.model.operations import Expiry, Ran, Slept
 
 
 class Revision(Struct, frozen=True):
@@ -202,17 +202,6 @@ class Tombstone(Struct, frozen=True):
     protect: bool
     done: bool = False
     expired: bool = False
-
-
-class Ran(Struct, frozen=True):
-    """What ran of a layer's hooks for one `digest` of the layer (K7). `event` is install or upgrade; `run` marks the objects of this
-    run; `over`: all of them ran, and `steps` (hook -> what became of it) are forgotten."""
-
-    digest: str
-    event: str
-    run: str
-    over: bool = False
-    steps: Mapping[str, str] = field(default_factory=dict)
 
 
 class Record(Struct, frozen=True):

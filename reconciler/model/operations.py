@@ -1,6 +1,8 @@
 """What operations know of a cluster: whether it sleeps, when it ends. Times in seconds since the epoch."""
 
-from msgspec import Struct
+from collections.abc import Mapping
+
+from msgspec import Struct, field
 
 
 class Sleeping(Struct, frozen=True):
@@ -46,3 +48,14 @@ class Ending(Struct, frozen=True):
     due: float
     warned: str = ""
     told: str = ""
+
+
+class Ran(Struct, frozen=True):
+    """What ran of a layer's hooks for one `digest` of the layer (K7). `event` is install or upgrade; `run` marks the objects of this
+    run; `over`: all of them ran, and `steps` (hook -> what became of it) are forgotten."""
+
+    digest: str
+    event: str
+    run: str
+    over: bool = False
+    steps: Mapping[str, str] = field(default_factory=dict)

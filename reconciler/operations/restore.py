@@ -4,8 +4,9 @@ In place it destroys what is there, so it is held until somebody approves it, an
 the cluster is Ready again. `restoreFrom` is for a cluster that has no data yet. The engine stands still meanwhile.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 from reconciler.engine import versions
 from reconciler.model import (
@@ -18,6 +19,7 @@ from reconciler.model import (
     InventoryEntry,
     Location,
     Observed,
+    Ran,
     Record,
     Request,
     Restore,
@@ -36,11 +38,12 @@ from reconciler.plan.mark import INSIDE, Key
 KINDS = frozenset({"restore"})
 LONGEST = 3600.0  # seconds that the pod may take
 MADE = 300.0  # seconds within which the host lets the pod be made
+PROVEN = 1800.0  # seconds within which the archive is read once more, after the pod
 COMES_UP = 900.0  # seconds within which the control plane answers with the data that was restored
 READY = 3600.0  # seconds for which its layers are waited for before the restore counts as ended
 LOOK = 5.0  # seconds between two looks at one under way
 AGAIN = 300.0  # seconds before another try of one that nothing can be lost by
-STILL = frozenset({"stopping", "restoring", "restored"})
+STILL = frozenset({"stopping", "restoring", "proving", "restored"})
 """Phases in which the engine has no pods."""
 
 
@@ -78,7 +81,7 @@ def decide(bundle: Bundle, record: Record) -> Sleeping | None:
 def told(record: Record) -> str:
     """How far a restore is, as one sentence; "" where there is none that stops the cluster."""
     run, problem = running(record), record.restores.problem if record.restores else ""
-    if run is None or (run.phase in ("reading", "held") and not run.fresh):
+    if run is None or (run.phase in ("reading", "held", "comparing") and not run.fresh):
         return ""
     does = "goes back to the data of before" if run.back else f"restores snapshot {run.snapshot}"
     because = f" because {run.why}" if run.back and run.why else ""
@@ -120,6 +123,30 @@ def afresh(asks: RestoreFrom, archive: Archive | None, bundle: Bundle, now: floa
     return replace(run, fresh=True, clone=asks.cluster != bundle.cluster, sha256=archive.sha256)
 
 
+def whose(asks: RestoreFrom, source: str, records: Iterable[Record]) -> str:
+    """Whose data a new cluster of `source` is to begin with, "" where it is that of its own source. An archive that `url` names is
+    looked for by bucket and key alone: one store may have several addresses. One that is on nobody's record is nobody's."""
+    found = sorted((one.source, one.cluster) for one in records if _holds(one, asks))
+    others = [f"cluster {cluster} of source {other}" for other, cluster in found if other != source]
+    return " and ".join(others[:3])
+
+
+def _holds(record: Record, asks: RestoreFrom) -> bool:
+    if not asks.url:
+        return record.cluster == asks.cluster
+    known, (location, key) = record.backups, located(asks)
+    if known is None:
+        return False
+    held = {(one.location.bucket, _plain(one.key)) for one in known.archives}
+    key = _plain(key)
+    under_way = known.running is not None and key == _plain(known.running.key)
+    return (location.bucket, key) in held or under_way
+
+
+def _plain(key: str) -> str:
+    return "/".join(part for part in unquote(key).split("/") if part)
+
+
 def located(asks: RestoreFrom) -> tuple[Location, str]:
     """The store and the name of an archive that a document names by address: ENDPOINT/BUCKET/KEY."""
     scheme, _, rest = asks.url.partition("://")
@@ -136,8 +163,24 @@ def skew(one: Archive, runs: Versions) -> str:
     return f"snapshot {one.id} is of Kubernetes {one.kubernetes}, and {why}" if why else ""
 
 
+def after_reading(run: Restore) -> Phase:
+    """What destroys data, and what shows that of others, waits for an approval."""
+    return "held" if run.owner or not run.fresh else "stopping"
+
+
 def held(run: Restore, bundle: Bundle) -> Held:
-    """What a restore in place waits for: the approval of this one restore."""
+    """What a restore waits for: the approval of this one restore. Data of a cluster of another source is for who may approve all."""
+    if run.owner:
+        told = f"snapshot {run.snapshot} ({run.keys} keys) holds the data of {run.owner}, with its Secrets"
+        begins = f"{bundle.cluster} {run.id} begins with snapshot {run.snapshot} of {run.owner}"
+        items = (f"{begins} sha256 {run.sha256[:16]}",)
+        return Held(
+            "RestoreOthers",
+            f"{told}: who may approve for all clusters decides",
+            consent.digest(items),
+            items,
+            about=(bundle.cluster, run.owner),
+        )
     items = (f"{bundle.cluster} {run.id} replaced by snapshot {run.snapshot} sha256 {run.sha256[:16]}",)
     message = f"restore of snapshot {run.snapshot} ({run.keys} keys) replaces everything inside, asked for by {run.by}"
     return Held("Restore", message, consent.digest(items), items)
@@ -163,7 +206,7 @@ def moved(run: Restore, phase: Phase, now: float, why: str = "") -> Restore:
 def backwards(run: Restore, why: str, now: float) -> Restore:
     """The restore that failed after the engine stopped: back to the data of before, or another try where there was none."""
     if run.fresh:
-        return moved(run, "stopping", now + AGAIN)
+        return moved(run, "reading", now + AGAIN)
     return moved(run, "stopping", now, why)
 
 
@@ -172,9 +215,9 @@ def ended(known: Restores, run: Restore, now: float, *, whole: bool, why: str = 
     return replace(known, running=None, problem="", last=Restored(run.id, run.snapshot, now, whole, why, run.keys))
 
 
-def afterwards(record: Record, known: Restores, *, other: bool) -> Record:
-    """The record after a step. Where the engine gets `other` data, what ran of charts' hooks is not known any more."""
-    return replace(record, restores=known, hooks={} if other else record.hooks)
+def afterwards(record: Record, known: Restores, hooks: Mapping[str, Ran] | None) -> Record:
+    """The record after a step. `hooks`: what ran of charts' hooks in the data that the engine gets, None where that stays."""
+    return replace(record, restores=known, hooks=record.hooks if hooks is None else hooks)
 
 
 def taken_over(

@@ -121,7 +121,14 @@ class Assignments:
             invalid=slot.invalid,
             epoch=slot.epoch,
             archive=self._archive(bundle),
+            owner=self._owner(slot, bundle, record),
         )
+
+    def _owner(self, slot: Slot, bundle: Bundle, record: Record) -> str:
+        asks = restore.source_of(bundle)
+        if asks is None or not restore.undecided(bundle, record):
+            return ""
+        return restore.whose(asks, slot.source, (one.record for one in self.states.values()))
 
     def _archive(self, bundle: Bundle) -> Archive | None:
         """What is on record of the snapshot that a new cluster is to begin with."""

@@ -1,0 +1,57 @@
+"""The archive of a restore is read whole and compared (O9): before anybody approves, before anything stops, and once its pod is done.
+
+The pod reads it by itself and compares nothing. So what it restored counts only once the archive proves to be still the same.
+"""
+
+from reconciler.apply.restore_ground import Ground, Stepped, keys_of, on
+from reconciler.archives import concealed
+from reconciler.model import Answer, Errand, Restore, replace
+from reconciler.operations import backup, restore
+
+NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
+
+OTHER = "the archive is not the one on record: its SHA-256 is another"
+
+
+def reading(ground: Ground, run: Restore) -> Stepped:
+    """The archive is read back whole before anything is touched. Its SHA-256 is on record from then on."""
+    found = answered(ground, run)
+    if isinstance(found, Stepped):
+        return found
+    if found.why:
+        return _unread(ground, run, found.why)
+    read = replace(run, sha256=found.sha256, keys=found.keys, size=found.size)
+    return on(ground, restore.moved(read, restore.after_reading(read), ground.now))
+
+
+def comparing(ground: Ground, run: Restore) -> Stepped:
+    """It was approved, maybe long after it was read: the archive must still be the same."""
+    found = answered(ground, run)
+    if isinstance(found, Stepped):
+        return found
+    return _unread(ground, run, found.why) if found.why else on(ground, restore.moved(run, "stopping", ground.now))
+
+
+def answered(ground: Ground, run: Restore) -> Answer | Stepped:
+    """What the archive is now, or the step that asks for it. One with another SHA-256 than that on record is unsound."""
+    keys = keys_of(ground, run)
+    if keys is None:
+        return Answer("read", NO_KEYS.format(run.credentials, ground.assignment.bundle.namespace))
+    name = f"{run.id}-{run.phase}"
+    found = ground.assignment.answers.get((name, "read"))
+    if found is None and ground.now < run.since:
+        return Stepped(ground.known, again=run.since)
+    if found is None:
+        asks = Errand(ground.assignment.bundle.cluster, name, "read", run.location, run.key, keys)
+        return Stepped(ground.known, ground.now + 60.0, (asks,))
+    if not found.why and run.sha256 and found.sha256 != run.sha256:
+        return replace(found, why=OTHER, unsound=True)
+    return replace(found, why=concealed(found.why, keys))
+
+
+def _unread(ground: Ground, run: Restore, why: str) -> Stepped:
+    """Nothing was touched: a new cluster tries again, else that is its end."""
+    if run.fresh:
+        later = replace(run, phase="reading", since=ground.now + 60.0)
+        return Stepped(replace(ground.known, running=later, problem=why), again=ground.now + 60.0)
+    return Stepped(restore.ended(ground.known, run, ground.now, whole=False, why=why), again=ground.now)
