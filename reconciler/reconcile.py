@@ -4,12 +4,11 @@ Create, change, delete, review and drift are this same pass with other inputs. T
 delete.
 """
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from reconciler import conditions
+from reconciler import conditions, jitter
 from reconciler.apply import restores, snapshots
 from reconciler.apply.finished import finished
 from reconciler.apply.plan import Step, carry_out
@@ -233,7 +232,7 @@ def _report(
     slept = state.record.slept
     timeouts = [since[layer.name] + layer.timeout for layer in bundle.layers if layer.name in since]
     timeouts += [until + 1 for until in done.hooked.values()]
-    again = now + LOOK_AGAIN * random.uniform(1 - JITTER, 1 + JITTER)
+    again = now + LOOK_AGAIN * jitter.between(1 - JITTER, 1 + JITTER)
     service = _service(assignment, gathered, facts)
     endpoint = readiness.endpoint(bundle.document.cluster, bundle.namespace, service) if bundle.document else ""
     return Report(

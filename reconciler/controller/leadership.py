@@ -6,7 +6,6 @@ duration after our last successful renewal began, so that a running write ends b
 F17).
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from reconciler import jitter
 from reconciler.errors import ApiError, ErrorClass, LeaseLost
 from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef
@@ -93,7 +93,7 @@ class Lease:
             if self.holder and self.holder != told:
                 told = self.holder
                 waiting(told)
-            pause = self._duration / 7 * random.uniform(0.8, 1.2)
+            pause = self._duration / 7 * jitter.between(0.8, 1.2)
             self._stopped.wait(pause if ends is None else min(pause, max(ends - self._clock(), 0.01)))
         return False
 

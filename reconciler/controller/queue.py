@@ -10,12 +10,12 @@ for its API server or for a render counts as none of them.
 """
 
 import heapq
-import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 
+from reconciler import jitter
 from reconciler.controller.lane import Lane
 
 FIRST, LAST = 1.0, 300.0  # seconds; A5
@@ -93,7 +93,7 @@ class Queue:
                 failures = self._failures.get(key, 0)
                 self._failures[key] = failures + 1
                 longest = SOONER if now - self._failing.setdefault(key, now) < EARLY else LAST
-                self._retry[key] = now + min(longest, first * 2.0 ** min(failures, 20)) * random.uniform(0.8, 1.2)
+                self._retry[key] = now + min(longest, first * 2.0 ** min(failures, 20)) * jitter.between(0.8, 1.2)
             pause = self._retry[key] - now
         self.add_after(key, pause)
         return pause

@@ -1,10 +1,10 @@
 """A loop in one thread that repeats its work: when asked, after an interval, and soon after a failure."""
 
-import random
 import threading
 import time
 from collections.abc import Callable
 
+from reconciler import jitter
 from reconciler.controller import border
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.report import log
@@ -81,8 +81,8 @@ class Rounds:
 
     def _pause(self) -> float | None:
         if self._failures:
-            return min(LAST, self._first * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.8, 1.2)
-        return None if self._every is None else self._every * random.uniform(0.8, 1.2)
+            return min(LAST, self._first * 2.0 ** min(self._failures - 1, 10)) * jitter.between(0.8, 1.2)
+        return None if self._every is None else self._every * jitter.between(0.8, 1.2)
 
     def _calm(self) -> None:
         """Wait for the end of a burst."""

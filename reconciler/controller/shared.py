@@ -1,9 +1,9 @@
 """One watch of the share namespace, while any cluster copies Secrets from it: a rotation rolls out at once (K11)."""
 
-import random
 import threading
 from collections.abc import Callable
 
+from reconciler import jitter
 from reconciler.kube.client import Client
 from reconciler.kube.nested_watch import NestedWatch
 from reconciler.kube.reflector import SILENCE
@@ -53,7 +53,7 @@ class Shared:
             self._woken(name)
 
     def _opened(self) -> Watch:
-        seconds = int(SECONDS * random.uniform(0.8, 1.0))
+        seconds = int(SECONDS * jitter.between(0.8, 1.0))
         return self._host.watch(
             "", "Secret", since="", namespace=self._namespace, seconds=seconds, silence=SILENCE, partial=True
         )

@@ -1,14 +1,13 @@
 """One thread a source: it waits for a wake, fetches, reads, validates and hands on the whole snapshot or nothing (S3,
 S4)."""
 
-import random
 import threading
 import time
 from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
-from reconciler import fleet
+from reconciler import fleet, jitter
 from reconciler.controller import border
 from reconciler.controller.trigger import Trigger, Woken
 from reconciler.errors import LeaseLost, NidusError
@@ -272,8 +271,8 @@ class Source:
     def _pause(self) -> float:
         if self._failures:
             doubled = RETRY_FIRST * 2.0 ** min(self._failures - 1, 20)
-            return min(RETRY_LAST, self._interval, doubled) * random.uniform(0.8, 1.2)
-        pause = self._interval * random.uniform(1 - JITTER, 1 + JITTER)
+            return min(RETRY_LAST, self._interval, doubled) * jitter.between(0.8, 1.2)
+        pause = self._interval * jitter.between(1 - JITTER, 1 + JITTER)
         return pause if self._due is None else min(pause, max(1.0, self._due - time.time()))
 
 

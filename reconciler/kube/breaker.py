@@ -1,10 +1,10 @@
 """A breaker per target (A7): after two transport failures nothing is sent until a pause is over, then one probe decides."""
 
-import random
 import threading
 import time
 from collections.abc import Callable
 
+from reconciler import jitter
 from reconciler.errors import ApiError, ErrorClass
 
 FAILURES = 2
@@ -69,4 +69,4 @@ class Breaker:
             self._failure = (self._failure or failure) if failure else ""
             if self._failures >= FAILURES:
                 pause = min(LONGEST, PAUSE * 2 ** min(self._failures - FAILURES, 10))
-                self._until = self._clock() + pause * random.uniform(0.8, 1.2)
+                self._until = self._clock() + pause * jitter.between(0.8, 1.2)

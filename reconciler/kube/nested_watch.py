@@ -1,11 +1,11 @@
 """A watch of a nested cluster for a layer that waits (R1): it stores nothing and only wakes, until it is stopped."""
 
-import random
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from reconciler import jitter
 from reconciler.errors import NidusError
 from reconciler.kube.watch import Watch
 
@@ -57,7 +57,7 @@ class NestedWatch:
                 except Exception as error:  # bugs are reported and must not end this thread
                     self._failed(f"watching {self._name}", error)
                 pause = PAUSE if time.monotonic() - began > LASTED else min(LONGEST, pause * 2)
-                self._stopped.wait(pause / 2 * random.uniform(0.8, 1.2))
+                self._stopped.wait(pause / 2 * jitter.between(0.8, 1.2))
         finally:
             self._over()
 

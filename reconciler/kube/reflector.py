@@ -4,7 +4,6 @@ Only the head of an event is decoded; the object stays encoded, where the sink k
 the metadata of the whole selection is listed and compared, and objects that differ are read.
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from reconciler import jitter
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import shape
 from reconciler.kube.client import Client
@@ -163,7 +163,7 @@ class Reflector:
             if after:
                 self._stopped.wait(after)  # the server asked for it, so nobody's request ends it
             elif pause > PAUSE:
-                self._rest(pause / 2 * random.uniform(0.5, 1.5))
+                self._rest(pause / 2 * jitter.between(0.5, 1.5))
 
     def _lost(self, everything: bool) -> None:
         """Events may have been missed: compare before going on, or list anew."""
@@ -192,7 +192,7 @@ class Reflector:
             since=self._version,
             namespace=wanted.namespace,
             labels=wanted.selector,
-            seconds=max(1, int(min(SECONDS * random.uniform(0.8, 1.0), left))),
+            seconds=max(1, int(min(SECONDS * jitter.between(0.8, 1.0), left))),
             silence=max(0.05, min(self._silence, left)),
             partial=not wanted.bodies,
         )
@@ -250,7 +250,7 @@ class Reflector:
     def _sure(self, version: str) -> None:
         """The selection is known as of `version`. The first comparison comes at a random earlier time, so that the
         selections are not listed together."""
-        share = random.uniform(0.8, 1.2) if self.synced.is_set() else random.uniform(0.2, 1.0)
+        share = jitter.between(0.8, 1.2) if self.synced.is_set() else jitter.between(0.2, 1.0)
         self._version = version
         self._check_at = self._clock() + self._every * share
 

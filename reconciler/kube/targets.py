@@ -1,11 +1,11 @@
 """The clients of every target: the host, and each nested cluster with its Secret, its connection and its breaker (A7,
 A8)."""
 
-import random
 import threading
 import weakref
 from collections.abc import Callable, Collection, Sequence
 
+from reconciler import jitter
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import edge
 from reconciler.kube.breaker import Breaker
@@ -205,7 +205,7 @@ class _Guard:
 
 def _opened(client: Client, group: str, kind: str, labels: str) -> Watch:
     """A watch that begins with all existing objects, so that changes since the caller's read are not lost."""
-    seconds = int(WATCH_SECONDS * random.uniform(0.8, 1.0))
+    seconds = int(WATCH_SECONDS * jitter.between(0.8, 1.0))
     return client.watch(group, kind, since="", labels=labels, seconds=seconds, silence=SILENCE)
 
 

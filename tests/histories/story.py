@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from reconciler import jitter
 from reconciler.model import Budget, replace
 from reconciler.report import bodies, log
 from tests.histories.failing import Failing, Killed
@@ -62,7 +62,7 @@ class Story:
     """One history on one fleet; `failing`: how it is disturbed. `end` is what stands when all has settled, `last` after a restart."""
 
     def __init__(self, seed: int, failing: Failing | None) -> None:
-        random.seed(seed)  # the jitter of the product
+        jitter.SOURCE.seed(seed)
         self.rules = FREE if seed % 2 else STRICT
         self.fleet = Fleet(self.rules, cached=seed % 4 != 3)
         self.failing = failing
