@@ -4,8 +4,9 @@ What is read was written by the engine of a tenant: it is unpacked step by step 
 """
 
 import hashlib
+import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -14,11 +15,16 @@ from reconciler.model import Answer, Errand, Keys
 
 STEP = 1 << 20  # bytes unpacked at once
 LARGEST = 16 << 30  # bytes of an archive, unpacked
-MOST = 20_000_000  # entries
+MOST = 5_000_000  # entries
+LEAST = (
+    4  # bytes of the packed archive for an entry: what is made of as good as nothing keeps a processor busy for long
+)
+FREE = 100_000  # entries that are not judged by that
 BLOCK = 512  # bytes of a header of tar
 OWN = b"vcluster/snapshot/"  # entries of the engine's own about the snapshot, which are no keys
 FILES = (b"0", b"\0")  # types of entries that are files
 DEADLINE = "900s"  # one request
+WHOLE = 3600.0  # seconds of a reading
 
 
 class _Unsound(Exception):
@@ -50,6 +56,7 @@ def counted(chunks: Iterable[bytes]) -> Answer:
         for chunk in chunks:
             digest.update(chunk)
             size += len(chunk)
+            tar.may = FREE + size // LEAST
             while chunk:
                 if unpacking.eof:
                     unpacking = zlib.decompressobj(31)
@@ -70,6 +77,8 @@ class _Tar:
     def __init__(self) -> None:
         self.keys, self._entries, self._zeros, self._skip, self._all = 0, 0, 0, 0, 0
         self._head = b""
+        self.may = MOST
+        """How many entries there may be by now."""
 
     @property
     def ended(self) -> bool:
@@ -99,7 +108,7 @@ class _Tar:
             self._zeros += 1
             return
         self._zeros, self._entries = 0, self._entries + 1
-        if self._entries > MOST or sum(head[:148]) + 256 + sum(head[156:]) != _octal(head[148:156]):
+        if self._entries > min(MOST, self.may) or sum(head[:148]) + 256 + sum(head[156:]) != _octal(head[148:156]):
             raise _Unsound("the archive is damaged: it is no tar")
         self._skip = -(-_size(head[124:136]) // BLOCK) * BLOCK
         if head[156:157] in FILES and not head.lstrip(b"/").startswith(OWN):
@@ -121,7 +130,16 @@ def _read(errand: Errand) -> Answer:
     import obstore
 
     found = obstore.get(_store(errand), errand.key)
-    return counted(bytes(chunk) for chunk in found.stream(min_chunk_size=STEP))
+    return counted(_in_time(bytes(chunk) for chunk in found.stream(min_chunk_size=STEP)))
+
+
+def _in_time(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Raises TimeoutError once it takes longer than `WHOLE`."""
+    ends = time.monotonic() + WHOLE
+    for chunk in chunks:
+        if time.monotonic() > ends:
+            raise TimeoutError(f"not read within {WHOLE:.0f} s")
+        yield chunk
 
 
 def _remove(errand: Errand) -> Answer:

@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import queue
 import tarfile
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 
 from reconciler import archives
-from reconciler.model import Errand, Keys, Location, replace
+from reconciler.controller.errands import Errands
+from reconciler.model import Answer, Errand, Keys, Location, replace
 from tests.object_store import ObjectStore, archive
 
 KEYS = Keys("access-key", "secret-key-0123456789")
@@ -80,6 +83,28 @@ def test_what_unpacks_to_too_much_is_refused_in_little_memory(monkeypatch: pytes
     assert peak < 16 << 20
 
 
+def test_an_archive_made_of_nothing_is_refused_before_all_of_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few hundred kilobytes may unpack to a hundred thousands of empty entries, each of which costs."""
+    monkeypatch.setattr(archives, "FREE", 100)
+    names = {f"/registry/{number}": b"" for number in range(20_000)}
+    with pytest.raises(Exception, match="it is no tar"):
+        archives.counted([same(len(names))])
+    assert archives.counted([archive(names)]).keys == len(names)
+
+
+def same(count: int) -> bytes:
+    """An archive of one empty entry, so many times."""
+    plain = gzip.decompress(archive({"/registry/a": b""}))
+    at = plain.index(b"registry/a") // 512 * 512
+    return gzip.compress(plain[at : at + 512] * count + bytes(1024))
+
+
+def test_a_reading_without_end_ends(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put("k", archive({"/registry/a": b"1"}))
+    monkeypatch.setattr(archives, "WHOLE", -1.0)
+    assert "not read within" in archives.run(errand(store, "k")).why
+
+
 def test_what_is_not_there_is_told_and_no_credential_with_it(store: ObjectStore) -> None:
     found = archives.run(errand(store, "missing"))
     assert found.why and KEYS.secret not in found.why and KEYS.access not in found.why
@@ -106,3 +131,21 @@ def test_the_reader_is_held_to_tarfile() -> None:
         files = [one for one in opened if one.isfile() and not one.name.lstrip("/").startswith("vcluster/snapshot/")]
     pieces = [data[at : at + 777] for at in range(0, len(data), 777)]
     assert archives.counted(pieces).keys == len(files) == 400
+
+
+def test_one_cluster_at_a_time_is_at_the_stores_with_one_errand(store: ObjectStore) -> None:
+    """One that reads for ever, again and again, leaves a thread to the others."""
+    held, over, seen = threading.Event(), threading.Event(), queue.SimpleQueue[str]()
+
+    def run(one: Errand) -> Answer:
+        seen.put(f"{one.cluster}{one.id}")
+        if one.cluster == "a":
+            held.wait(60)
+        return Answer(one.does)
+
+    errands = Errands(lambda cluster: over.set() if cluster == "b" else None, run)
+    errands.ask(tuple(replace(errand(store, "k"), id=name) for name in ("1", "2")))
+    errands.ask((replace(errand(store, "k"), cluster="b"),))
+    assert over.wait(60)
+    held.set()
+    assert {seen.get(timeout=60) for _ in range(3)} == {"a1", "b1", "a2"}

@@ -10,6 +10,7 @@ from reconciler.operations import backup, restore
 
 NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
 
+SOON = 60.0  # seconds until an archive that could not be read is asked for again, at first
 OTHER = "the archive is not the one on record: its SHA-256 is another"
 
 
@@ -52,6 +53,6 @@ def answered(ground: Ground, run: Restore) -> Answer | Stepped:
 def _unread(ground: Ground, run: Restore, why: str) -> Stepped:
     """Nothing was touched: a new cluster tries again, else that is its end."""
     if run.fresh:
-        later = replace(run, phase="reading", since=ground.now + 60.0)
-        return Stepped(replace(ground.known, running=later, problem=why), again=ground.now + 60.0)
+        later = replace(run, phase="reading", since=ground.now + restore.pause(run, ground.now, SOON))
+        return Stepped(replace(ground.known, running=later, problem=why), again=later.since)
     return Stepped(restore.ended(ground.known, run, ground.now, whole=False, why=why), again=ground.now)

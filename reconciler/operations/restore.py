@@ -43,6 +43,7 @@ COMES_UP = 900.0  # seconds within which the control plane answers with the data
 READY = 3600.0  # seconds for which its layers are waited for before the restore counts as ended
 LOOK = 5.0  # seconds between two looks at one under way
 AGAIN = 300.0  # seconds before another try of one that nothing can be lost by
+LONGEST = 3600.0  # seconds between two of them
 STILL = frozenset({"stopping", "restoring", "proving", "restored"})
 """Phases in which the engine has no pods."""
 
@@ -203,10 +204,15 @@ def moved(run: Restore, phase: Phase, now: float, why: str = "") -> Restore:
     return replace(run, phase=phase, since=now, uid="", back=back, why=run.why or why)
 
 
+def pause(run: Restore, now: float, least: float) -> float:
+    """Seconds until a new cluster tries again: as long as it has tried, but `least` at least and an hour at most."""
+    return min(max(now - run.at, least), LONGEST)
+
+
 def backwards(run: Restore, why: str, now: float) -> Restore:
     """The restore that failed after the engine stopped: back to the data of before, or another try where there was none."""
     if run.fresh:
-        return moved(run, "reading", now + AGAIN)
+        return moved(run, "reading", now + pause(run, now, AGAIN))
     return moved(run, "stopping", now, why)
 
 
