@@ -71,6 +71,19 @@ def test_completed_counts_once_it_was_read_back(scene: Scene) -> None:
     assert "nidus_backup_completed_timestamp{" in scene.fleet.reporter.metrics.text().decode()
 
 
+def test_one_under_way_is_read_where_it_was_sent(scene: Scene) -> None:
+    """A commit moves the bucket meanwhile: the one under way was promised to the old one."""
+    scene.ask()
+    scene.backup["location"] = {"type": "s3", "bucket": "elsewhere", "endpoint": scene.store.url}
+    scene.push()
+    scene.fleet.run()
+    scene.engine.completes()
+    scene.look(10.0)
+    scene.settle()
+    (one,) = scene.known.archives
+    assert (one.completed, one.location.bucket) == (True, "backups")
+
+
 @pytest.mark.parametrize("left", [0, 100])
 def test_completed_by_its_word_and_cut_at_the_store_failed(scene: Scene, left: int) -> None:
     scene.made(archive(WHOLE)[:left] if left else b"")

@@ -22,6 +22,7 @@ from reconciler.model import (
     Backups,
     Errand,
     Keys,
+    Location,
     ObjectRef,
     Record,
     Target,
@@ -149,7 +150,7 @@ def _concerns(ground: Ground) -> tuple[tuple[str, str], ...]:
 def _read(known: Backups, run: BackupRun, asks: Backup, record: Record, answer: Answer) -> Backups:
     fields: dict[str, Any] = {"completed": not answer.why, "why": answer.why}
     fields |= {"size": answer.size, "keys": answer.keys, "sha256": answer.sha256}
-    return backup.ended(known, run, asks.location, record, **fields)
+    return backup.ended(known, run, _place(run, asks), record, **fields)
 
 
 def _begun(ground: Ground, known: Backups, asks: Backup) -> Backups:
@@ -183,7 +184,7 @@ def _sent(ground: Ground, run: BackupRun, asks: Backup, keys: Keys) -> BackupRun
     """The request at the engine: the Secret first. One that is there already is ours of a pass that was cut."""
     bundle = ground.assignment.bundle
     uid = ""
-    for one in backup.request_of(run, bundle, asks.location, keys, ground.record.versions):
+    for one in backup.request_of(run, bundle, _place(run, asks), keys, ground.record.versions):
         uid = made(ground.client, one)
     return replace(run, phase="sent", uid=uid)
 
@@ -199,7 +200,7 @@ def _looked(ground: Ground, known: Backups, run: BackupRun, asks: Backup, keys: 
     if phase in backup.ENDED or late:
         why = message or (f"the engine took longer than {backup.LONGEST:.0f} s" if late else f"the engine says {phase}")
         _removed(ground, run)
-        over = backup.ended(known, run, asks.location, ground.record, completed=False, why=concealed(why, keys))
+        over = backup.ended(known, run, _place(run, asks), ground.record, completed=False, why=concealed(why, keys))
         return Stepped(over, again=ground.now)
     return Stepped(known, again=ground.now + backup.LOOK)
 
@@ -213,8 +214,13 @@ def _removed(ground: Ground, run: BackupRun) -> None:
             ground.client.delete(ref, uid)
 
 
+def _place(run: BackupRun, asks: Backup) -> Location:
+    """Where its archive lies, whatever the document says by now."""
+    return run.location or asks.location
+
+
 def _archive(run: BackupRun, asks: Backup) -> Archive:
-    return Archive(run.id, run.key, asks.location, run.at, completed=False)
+    return Archive(run.id, run.key, _place(run, asks), run.at, completed=False)
 
 
 def _errand(ground: Ground, one: Archive, does: Any, keys: Keys) -> Errand:

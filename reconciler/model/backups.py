@@ -15,7 +15,8 @@ Phase = Literal["reading", "held", "comparing", "stopping", "restoring", "provin
 class BackupRun(Struct, frozen=True):
     """A snapshot under way. `phase`: noted (on record, not sent yet), sent (the engine has it), reading (the archive is read back).
 
-    `at` in seconds since the epoch; `key` names the archive in its bucket; `uid` is that of the request's ConfigMap.
+    `at` in seconds since the epoch; `key` names the archive at `location` (None on records of before: that of the document); `uid` is
+    that of the request's ConfigMap.
     """
 
     id: str
@@ -24,6 +25,7 @@ class BackupRun(Struct, frozen=True):
     by: str
     phase: Literal["noted", "sent", "reading"] = "noted"
     uid: str = ""
+    location: Location | None = None
 
 
 class Archive(Struct, frozen=True):

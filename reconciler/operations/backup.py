@@ -149,7 +149,8 @@ def _run(situation: Situation, asks: Backup, by: str) -> BackupRun:
     at = datetime.fromtimestamp(situation.now, UTC).strftime("%Y%m%dT%H%M%S")
     found = f"{at}-{situation.record.commit[:7] or 'none'}"
     prefix = f"{asks.location.prefix.strip('/')}/" if asks.location.prefix.strip("/") else ""
-    return BackupRun(found, f"{prefix}{situation.record.cluster}/{found}.tar.gz", situation.now, by)
+    key = f"{prefix}{situation.record.cluster}/{found}.tar.gz"
+    return BackupRun(found, key, situation.now, by, location=asks.location)
 
 
 def _options(run: BackupRun, bundle: Bundle, location: Location, keys: Keys, versions: Versions) -> Mapping[str, Any]:
