@@ -41,10 +41,19 @@ def few(names: Sequence[str], most: int) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+def parted(revision: str) -> tuple[str, str, str]:
+    """Branch, mark and commit of a revision: main@sha1:0123 -> ("main", "@sha1:", "0123"); (revision, "", "") of what is none."""
+    head, mark, rest = revision.rpartition("@")
+    form, colon, commit = rest.partition(":")
+    return (
+        (head, f"{mark}{form}{colon}", commit) if mark and form in ("sha1", "sha256") and colon else (revision, "", "")
+    )
+
+
 def short(revision: str) -> str:
     """A revision as people read it: main@sha1:0123456789abcdef... -> main@sha1:0123456"""
-    head, mark, commit = revision.partition("@sha1:")
-    return f"{head}{mark}{commit[:7]}" if mark else revision
+    head, mark, commit = parted(revision)
+    return f"{head}{mark}{commit[:7]}"
 
 
 class NidusError(Exception):

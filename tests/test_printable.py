@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.__main__ import main
 from reconciler.apply.object import Ground, execute
-from reconciler.errors import LINE, Stalled, one_line
+from reconciler.errors import LINE, Stalled, one_line, short
 from reconciler.kube.client import Client
 from reconciler.kube.transport import Transport
 from reconciler.model import Change, Condition, Held, Plan, Report, Revision, SourceReport, Target, Violation
@@ -169,3 +169,18 @@ def test_an_error_of_the_command_line_prints_what_prints(sign: str, capsys: pyte
     assert main(["validate", f"/nowhere/{sign}"]) == 64
     told = capsys.readouterr()
     assert quiet(told.out) and quiet(told.err)
+
+
+@pytest.mark.parametrize(
+    ("revision", "shown"),
+    [
+        ("main@sha1:" + "0123456789" * 4, "main@sha1:0123456"),
+        ("a@b@sha256:" + "01234567" * 8, "a@b@sha256:0123456"),
+        ("main", "main"),
+        ("main@sha1", "main@sha1"),
+        ("main@other:0123456789", "main@other:0123456789"),
+        ("", ""),
+    ],
+)
+def test_a_revision_is_shown_by_its_first_digits(revision: str, shown: str) -> None:
+    assert short(revision) == shown

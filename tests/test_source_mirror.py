@@ -27,9 +27,9 @@ ENV = {
 class Work:
     """A repository people push to, with its work tree."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, form: str = "sha1") -> None:
         self.folder = folder
-        self.git("init", "-q", "-b", "main", ".")
+        self.git("init", "-q", "-b", "main", f"--object-format={form}", ".")
 
     def git(self, *arguments: str, stdin: bytes = b"") -> str:
         self.folder.mkdir(exist_ok=True)
@@ -251,3 +251,31 @@ def test_who_reads_from_a_closed_mirror_is_told_that_the_controller_stops(mirror
     with pytest.raises(Retry) as stopped:
         mirror.fetch()
     assert stopped.value.reason == "Stopping"
+
+
+def test_a_repository_of_the_other_object_format(tmp_path: Path) -> None:
+    """SHA-256 (K15). Opened again it is not cloned again; one that becomes another is a new clone, and after that as before."""
+    work = Work(tmp_path / "work", "sha256")
+    first = work.commit({"clusters/a.yaml": "a: 1\n"})
+    opened = Mirror.open(config(work), tmp_path / "mirror", limits=Limits())
+    found = opened.fetch()
+    assert (found.commit, str(found)) == (first, f"main@sha256:{first}")
+    blob = opened.tree(first).files["clusters/a.yaml"]
+    assert opened.read([blob]) == {blob: b"a: 1\n"}
+    opened.close()
+    made = (tmp_path / "mirror").stat().st_ino
+    opened = Mirror.open(config(work), tmp_path / "mirror", limits=Limits())
+    second = work.commit({"clusters/b.yaml": "b: 1\n"})
+    assert opened.fetch().commit == second and opened.descends(first, second)
+    assert (tmp_path / "mirror").stat().st_ino == made
+    opened.close()
+
+
+def test_a_repository_that_gets_another_object_format_is_cloned_anew(tmp_path: Path) -> None:
+    Work(tmp_path / "work").commit({"a": "1"})
+    opened = Mirror.open(SourceConfig(name="s", url=str(tmp_path / "work")), tmp_path / "mirror", limits=Limits())
+    before = opened.fetch().commit
+    (tmp_path / "work").rename(tmp_path / "old")
+    after = Work(tmp_path / "work", "sha256").commit({"a": "2"})
+    assert opened.fetch().commit == after != before
+    opened.close()

@@ -32,7 +32,8 @@ class Revision(Struct, frozen=True):
         return self._shown(self.commit[:7])
 
     def _shown(self, commit: str) -> str:
-        return (f"{self.branch}@sha1:{commit}" if commit else "") + ("+dirty" if self.dirty else "")
+        form = "sha256" if len(self.commit) == 64 else "sha1"
+        return (f"{self.branch}@{form}:{commit}" if commit else "") + ("+dirty" if self.dirty else "")
 
 
 class Tree(Struct, frozen=True):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from reconciler.errors import printable
+from reconciler.errors import parted, printable
 from reconciler.report.transitions import Transition
 
 _lock = threading.Lock()
@@ -33,7 +33,7 @@ def readable(entry: Mapping[str, Any]) -> str:
     about = [told.pop(key) for key in ("cluster", "source", "layer") if key in told]
     if told.get("object", "") in message:
         told.pop("object", None)
-    head, _, short = told.get("revision", "").partition("@sha1:")
+    head, _, short = parted(told.get("revision", ""))
     told |= {"revision": f"{head}@{short[:7]}"} if short else {}
     rest = " ".join(f"{key}={value}" for key, value in told.items())
     mark = "" if level == "info" else f" {level.upper()}"

@@ -12,7 +12,10 @@ from reconciler.source.runner import Answer
 
 
 class Damaged(Exception):
-    """The mirror itself is broken: `mirror` sets it aside and clones again (S7). Never raised outside this package."""
+    """The mirror itself is broken: `mirror` sets it aside and clones again (S7). `form`: the object format that the remote has, where
+    the mirror is of another. Never raised outside this package."""
+
+    form = ""
 
 
 _DAMAGED = re.compile(
@@ -20,6 +23,8 @@ _DAMAGED = re.compile(
     r"did not send all necessary objects|invalid sha1 pointer|bad (?:signature|index)|loose object|"
     r"not a git repository: '|unable to resolve reference|packfile .{0,200} (?:cannot|does not)|bad config|bad tree object"
 )
+
+_FORMAT = re.compile(r"mismatched algorithms: client \w{4,8}; server (sha1|sha256)\b")
 
 # (pattern, stalls, reason, message, hint); the first that matches wins.
 _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
@@ -125,8 +130,11 @@ def refuse(stderr: str, doing: str) -> NoReturn:
     for pattern, stalls, reason, message, hint in _ROWS:
         if pattern.search(stderr):
             raise _error(stalls, f"{doing}: {message}{_detail(stderr)}", reason, hint)
-    if _DAMAGED.search(stderr):
-        raise Damaged(_detail(stderr))
+    damaged = Damaged(_detail(stderr))
+    if found := _FORMAT.search(stderr):
+        damaged.form = found[1]
+    if damaged.form or _DAMAGED.search(stderr):
+        raise damaged
     raise Unavailable(f"{doing} failed{_detail(stderr)}", reason="GitFailed")
 
 

@@ -280,10 +280,7 @@ class Mirror:
             raise Unavailable(f"the mirror is broken: {why}", reason="MirrorBroken", after=_REPLACE_AGAIN) from why
         fresh = storage.fresh(place.folder)
         try:
-            storage.create(fresh, place.deadline)
-            self._place = replace(place, folder=fresh)
-            self._fetch()
-            self._reader.close()
+            self._clone(fresh, why.form)
             storage.replace(place.folder)
         except Damaged as error:
             raise Unavailable(f"the mirror is broken and a new one too: {error}", reason="MirrorBroken") from error
@@ -294,3 +291,17 @@ class Mirror:
             self._place = place
             shutil.rmtree(fresh, ignore_errors=True)
         self._last, self._pins = None, None
+
+    def _clone(self, fresh: Path, form: str) -> None:
+        """The whole branch in a new folder, in the remote's object format."""
+        storage.create(fresh, self._place.deadline, form)
+        self._place = replace(self._place, folder=fresh)
+        try:
+            self._fetch()
+        except Damaged as error:
+            if error.form in ("", form):
+                raise
+            self._reader.close()
+            storage.create(fresh, self._place.deadline, error.form)
+            self._fetch()
+        self._reader.close()

@@ -48,12 +48,13 @@ def prepare(folder: Path, deadline: float) -> None:
         raise Unavailable(f"the mirror's folder cannot be used: {error.strerror}", reason="DiskFailed") from error
 
 
-def create(folder: Path, deadline: float) -> None:
-    """An empty bare repository without template, hooks or description."""
+def create(folder: Path, deadline: float, form: str = "") -> None:
+    """An empty bare repository without template, hooks or description. `form`: its object format, git's default where ""."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     (folder / "gitconfig").write_text(_GITCONFIG)
-    arguments = ("init", "--quiet", "--bare", "--template=", "--initial-branch=unborn")
+    wanted = (f"--object-format={form}",) if form else ()
+    arguments = ("init", "--quiet", "--bare", "--template=", "--initial-branch=unborn", *wanted)
     answer = run(folder, arguments, reading(folder), deadline=deadline, written=1 << 20, output=1 << 16)
     check(answer, "creating the mirror")
 

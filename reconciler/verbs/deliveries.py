@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reconciler.errors import Stalled, printable
+from reconciler.errors import Stalled, parted, printable
 from reconciler.verbs import inside, table
 from webhook.deliveries import Sync, revision_of
 
@@ -109,7 +109,7 @@ def _notes(webhooks: Sequence[Webhook], unread: Sequence[str]) -> list[str]:
 
 def _row(source: str, one: Entry) -> tuple[str, ...]:
     what = f"#{one.number}" if one.number else ", ".join(one.refs) + (f" and {one.more} more" if one.more else "")
-    head, _, commit = one.revision.partition("@sha1:")
+    head, _, commit = parted(one.revision)
     return one.at, source, one.kind or "-", what or "-", one.verdict, f"{head}@{commit[:7]}" if commit else "-"
 
 

@@ -23,7 +23,9 @@ EXAMPLES = (
 )
 REPORTER = "nidus.dev/nidus"
 NEWEST = 100
-_COMMIT = re.compile(r"(@sha1:[0-9a-f]{7})[0-9a-f]{33}\b")  # a whole name, of which people need the beginning
+_COMMIT = re.compile(
+    r"(@sha(?:1|256):[0-9a-f]{7})[0-9a-f]{33,57}\b"
+)  # a whole name, of which people need the beginning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
