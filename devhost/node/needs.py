@@ -37,6 +37,17 @@ def require() -> None:
         )
 
 
+def require_short(folder: Path) -> None:
+    """Raise HostError where the node's files lie so deep that the kubelet's longest socket (`kubelet/pod-resources/NUMBER`) has no
+    room: the kernel takes 107 bytes."""
+    most = 107 - len("/kubelet/pod-resources/") - 10
+    length = len(os.fsencode(folder))
+    if length > most:
+        raise HostError(
+            f"a real node needs a folder of a shorter name: {folder} has {length - most} characters too many"
+        )
+
+
 def lacking(is_root: bool, path: str, plugin_folders: Sequence[Path]) -> list[str]:
     """Return what is missing where programs are looked for in `path` and network plugins in `plugin_folders`; each once."""
     packages = [package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None]

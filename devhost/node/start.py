@@ -32,6 +32,7 @@ def require() -> None:
 def prepare(host: Host) -> None:
     """Write every file of the node; before the API server starts, which reads one of them."""
     folder = place.folder(host.folder)
+    needs.require_short(folder)
     for name in FOLDERS:
         (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.claims(host.folder).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from devhost.errors import HostError
+from devhost.node import needs
 from devhost.node.needs import PLUGINS, PROGRAMS, lacking
 from tests.devhost.conftest import Command
 
@@ -29,6 +33,12 @@ def test_one_missing_program_names_its_package(tmp_path: Path) -> None:
 def test_each_package_is_named_once_after_root(tmp_path: Path) -> None:
     packages = ["the package containerd", "the package nftables", "the package containernetworking-plugins"]
     assert lacking(False, *machine(tmp_path, ("containerd", "ctr", "nft", "ptp"))) == ["root", *packages]
+
+
+def test_a_folder_that_is_too_deep_for_sockets_is_said() -> None:
+    needs.require_short(Path("/" + "a" * 73))
+    with pytest.raises(HostError, match="has 1 characters too many"):
+        needs.require_short(Path("/" + "a" * 74))
 
 
 def test_command_says_it_and_makes_nothing(command: Command, tmp_path: Path) -> None:
