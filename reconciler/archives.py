@@ -16,9 +16,7 @@ from reconciler.model import Answer, Errand, Keys
 STEP = 1 << 20  # bytes unpacked at once
 LARGEST = 16 << 30  # bytes of an archive, unpacked
 MOST = 5_000_000  # entries
-LEAST = (
-    4  # bytes of the packed archive for an entry: what is made of as good as nothing keeps a processor busy for long
-)
+LEAST = 4  # bytes of the packed archive for an entry: one made of as good as nothing costs for long
 FREE = 100_000  # entries that are not judged by that
 BLOCK = 512  # bytes of a header of tar
 OWN = b"vcluster/snapshot/"  # entries of the engine's own about the snapshot, which are no keys

@@ -45,9 +45,9 @@ def parted(revision: str) -> tuple[str, str, str]:
     """Branch, mark and commit of a revision: main@sha1:0123 -> ("main", "@sha1:", "0123"); (revision, "", "") of what is none."""
     head, mark, rest = revision.rpartition("@")
     form, colon, commit = rest.partition(":")
-    return (
-        (head, f"{mark}{form}{colon}", commit) if mark and form in ("sha1", "sha256") and colon else (revision, "", "")
-    )
+    if mark and colon and form in ("sha1", "sha256"):
+        return head, f"{mark}{form}{colon}", commit
+    return revision, "", ""
 
 
 def short(revision: str) -> str:
