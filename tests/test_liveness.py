@@ -49,25 +49,3 @@ def test_a_stop_that_takes_too_long_says_what_it_waits_for(seconds: float, takes
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (code, said)
     assert ('File "<string>", line 5' in done.stderr) is (code == 1)
-
-
-ELSEWHERE = """
-import signal, threading, time
-from reconciler.verbs import run
-ended = threading.Event()
-signal.signal(signal.SIGTERM, lambda number, frame: ended.set())
-
-def other() -> None:
-    time.sleep(0.5)
-    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
-    time.sleep(300)
-
-threading.Thread(target=other, daemon=True).start()
-run.rest(ended)
-print("ended", flush=True)
-"""
-
-
-def test_a_signal_that_another_thread_takes_ends_the_process() -> None:
-    done = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout) == (0, "ended\n")

@@ -138,9 +138,10 @@ class House:
         self.server.heal()
         for service in self.services:
             service.interrupt()
-            service.stop()
-        for thread in self.threads:
+        for thread in self.threads:  # as in `nidus run`, nothing is stopped while it starts
             thread.join(60)
+        for service in self.services:
+            service.stop()
 
     def holder(self) -> str:
         lease = self.server.get("coordination.k8s.io", "Lease", NAMESPACE, "nidus") or {}

@@ -85,8 +85,9 @@ class Lease:
         ends, told = None if wait is None else self._clock() + wait, ""
         while not self._stopped.is_set():
             if self._tried():
-                self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+                thread.start()
+                self._thread = thread  # only now: `release` may come at any moment and joins it
                 return True
             if ends is not None and self._clock() >= ends:
                 return False

@@ -175,7 +175,7 @@ class Service:
         return Checks(Remembered(store, self.registry, self.queue, self.reporter, sources), hear, self._stop)
 
     def interrupt(self) -> None:
-        """Stop waiting for the Lease; safe in a signal handler."""
+        """Stop waiting for the Lease. Not for a signal's handler: it takes locks."""
         self._stop.set()
         if not self._leading:
             self.lease.release()

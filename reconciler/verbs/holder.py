@@ -1,19 +1,18 @@
 """The process that holds one forward in the background: `python -m reconciler.verbs.holder FORWARD PORT`.
 
-It ends at SIGTERM, and by itself once the kubeconfig it was started for no longer names it.
+It ends at SIGTERM or SIGINT, and by itself once the kubeconfig it was started for no longer names it.
 """
 
 import fcntl
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from reconciler.errors import NidusError, Stalled
-from reconciler.verbs import access, contexts
+from reconciler.verbs import access, contexts, signals
 from reconciler.verbs.forwards import Wanted
 
 LOOK_SECONDS = 30.0
@@ -23,7 +22,7 @@ def main(words: Sequence[str]) -> int:
     """Hold the forward that `words` describe; "ready" on standard output once it listens, else why not."""
     wanted, port = Wanted(**json.loads(words[0])), int(words[1])
     over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    signals.on_end(over.set)
     try:
         _hold(wanted, port, over)
     except (NidusError, OSError) as error:

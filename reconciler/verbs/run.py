@@ -4,7 +4,7 @@ import argparse
 import sys
 import threading
 
-from reconciler.verbs import connection, known
+from reconciler.verbs import connection, known, signals
 
 EXAMPLES = (("--config nidus.yaml", "as deployed"), ("--repo /srv/platform.git", "quick start, one repository"))
 
@@ -27,8 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start, wait for SIGTERM or SIGINT, stop within the grace period (H2). Exit code 0 after a stop, 1 where it could not start."""
-    import signal
-
     from reconciler.controller.service import Service
 
     told = connection.configured(args, repo=args.repo, branch=args.branch, path=args.path)
@@ -37,23 +35,15 @@ def run(args: argparse.Namespace) -> int:
     ended = threading.Event()
     service = Service(told)
 
-    def end(number: int, frame: object) -> None:
+    def end() -> None:
         ended.set()
         service.interrupt()
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    signals.on_end(end)
     try:
         with known.installed():
             service.start()
-        rest(ended)
+        ended.wait()
     finally:
         service.stop()
     return 0
-
-
-def rest(ended: threading.Event) -> None:
-    """Wait until a signal's handler sets `ended`. Handlers run in this, the main thread, which a signal that another thread takes
-    does not wake: so it wakes by itself."""
-    while not ended.wait(1.0):
-        pass
