@@ -76,7 +76,7 @@ def look(folder: Path) -> Traces:
         mounts=frozenset(line.partition(" - ")[0].split(" ", 4)[4] for line in traces.mounts(folder)),
         links=_said("ip", "-o", "link"),
         rules=_said("nft", "list", "ruleset"),
-        groups=frozenset(groups()),
+        groups=frozenset(groups(place.cgroup(folder))),
         settings=tuple(settings()),
     )
 
@@ -103,11 +103,13 @@ def _namespaces(pid: str) -> set[str]:
         return set()
 
 
-def groups() -> set[str]:
-    """Return the control groups that look like a node's or a pod's."""
-    return {
-        str(one) for one in Path("/sys/fs/cgroup").rglob("*") if re.search("nidus-|kubepods", one.name) and one.is_dir()
-    }
+def groups(own: str) -> set[str]:
+    """Return the control groups that look like a node's or a pod's, but those of other hosts' nodes: `own` is the name of this one's."""
+    found = (
+        one for one in Path("/sys/fs/cgroup").rglob("*") if re.search("nidus-|kubepods", one.name) and one.is_dir()
+    )
+    others = re.compile(rf"/(?!{own}(?:/|$))nidus-[0-9a-f]{{12}}(?:/|$)")
+    return {str(one) for one in found if not others.search(str(one))}
 
 
 def settings() -> list[tuple[str, str]]:
