@@ -34,7 +34,7 @@ class Work:
     def git(self, *arguments: str, stdin: bytes = b"") -> str:
         self.folder.mkdir(exist_ok=True)
         done = subprocess.run(
-            ["git", *arguments], cwd=self.folder, env=ENV, input=stdin, capture_output=True, timeout=60
+            ["git", *arguments], cwd=self.folder, env=ENV, input=stdin, capture_output=True, timeout=300
         )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
