@@ -1,8 +1,9 @@
 """The plans of a revision against the live clusters, without any write access, by the same planner that a sync uses
 (P6, B1)."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 
 from msgspec import Struct, field
 
@@ -29,6 +30,7 @@ from reconciler.model import (
     Rollout,
     Rules,
     Snapshot,
+    Versions,
     replace,
 )
 from reconciler.plan import consent
@@ -41,6 +43,7 @@ _CANNOT = {
     "Invalid": "its documents have mistakes",
     fleet.UNREADABLE.reason: "its accepted commit is not in this repository: git fetch",
 }
+_REMOVED = "removed"
 UNBORN = "0" * 16  # the nonce of a cluster that has no record yet: no object has it
 
 
@@ -55,16 +58,34 @@ class Standing(Struct, frozen=True):
 
 
 class Base(Struct, frozen=True):
-    """What another revision would have: the digest of each cluster's bundle, and what is held there."""
+    """What another revision means for each cluster: `inputs` is the digest of all that its bundle is made from, "" where that cannot be
+    said, and `held` what is held there. `made` makes a bundle: it is called for those alone whose inputs differ."""
 
-    digests: Mapping[str, str] = field(default_factory=dict)
-    held: Mapping[str, Held] = field(default_factory=dict)
+    inputs: Mapping[str, str]
+    held: Mapping[str, Held]
+    made: Callable[[str], Bundle | Held]
+
+    def digest(self, cluster: str) -> str:
+        """Of the cluster's bundle, "" where there is none."""
+        found = self.made(cluster) if cluster in self.inputs else None
+        return _digest(found) if isinstance(found, Bundle) else ""
+
+    def why(self, cluster: str) -> Held | None:
+        """Why the cluster is held there, or has no bundle."""
+        found = self.made(cluster) if cluster in self.inputs and cluster not in self.held else self.held.get(cluster)
+        return found if isinstance(found, Held) else None
 
 
 def base(snapshot: Snapshot, standing: Standing, rules: Rules, facts: HostFacts, now: float) -> Base:
     """The base that a change request is compared with: what concerns a cluster in the same way there is no part of the change."""
-    bundles, _, rollout = _meant(snapshot, standing, rules, facts, now)
-    return Base({one.cluster: _digest(one) for one in bundles}, rollout.held)
+    meant = _meant(snapshot, standing, rules, facts, now)
+    return Base(meant.inputs, meant.rollout.held, cache(meant.made))
+
+
+def moved(one: Base, other: Base) -> frozenset[str]:
+    """The clusters whose bundles differ."""
+    names = {name for name in {*one.inputs, *other.inputs} if not _same(name, one.inputs, other.inputs)}
+    return frozenset(name for name in names if one.digest(name) != other.digest(name))
 
 
 def review(
@@ -85,8 +106,10 @@ def review(
     A cluster that could not be read is in it, with the reason, and so is one that waits as a whole: nothing that was not looked
     at is left out as unchanged.
     """
-    whole = every or against is not None
-    bundles, left_out, rollout = _meant(snapshot, standing, rules, facts, now, None if whole else named)
+    meant = _meant(snapshot, standing, rules, facts, now)
+    left_out = frozenset() if every else _unmoved(meant, standing, against) - {*named}
+    bundles, held = _bundles(meant, left_out)
+    rollout = replace(meant.rollout, held={**held, **meant.rollout.held})
     changed = [one for one in bundles if every or one.cluster in named or _moves(one, standing, against)]
     consented = fleet.consented(rules)
     given = [replace(_given(bundle, snapshot.source, standing, facts, now), consented=consented) for bundle in changed]
@@ -96,8 +119,8 @@ def review(
     for bundle in changed:
         told = suspension(awake(bundle, now), standing.requests, now)
         looked[bundle.cluster] = replace(looked[bundle.cluster], suspended=told)
-    known = against.held if against else {}
-    fresh = {name: why for name, why in rollout.held.items() if name not in looked and known.get(name) != why}
+    unseen = {name: why for name, why in rollout.held.items() if name not in looked}
+    fresh = {name: why for name, why in unseen.items() if against is None or against.why(name) != why}
     waiting = {name: ClusterReview(name, held=why) for name, why in fresh.items()}
     same = {*left_out, *(one.cluster for one in bundles)}
     found = sorted([*looked.values(), *map(_unseen, waiting.values())], key=lambda one: one.cluster)
@@ -120,70 +143,76 @@ def _unseen(one: ClusterReview) -> ClusterReview:
     return replace(one, held=None, unseen=_CANNOT.get(held.reason, "{}").format(f"{held.reason}: {held.message}"))
 
 
-def _unmoved(
-    rollout: Rollout, standing: Standing, records: Mapping[str, Record], rules: Rules, facts: HostFacts
-) -> Iterator[str]:
-    """Clusters whose bundle would be made from the very inputs that the one on record was made from, so that it need not be made."""
-    terms, running = resolve.terms(rules, facts), fleet.all_running(records, standing.accepted, rules)
-    for name, content in rollout.admitted.items():
-        record = records.get(name)
-        if record is None or not record.inputs or record.tombstone is not None:
-            continue
-        choice = engine.choose(content.specs.clusters[name].cluster, rules, running[name])
-        with suppress(Stalled):
-            if resolve.inputs(name, content, terms, choice.versions) == record.inputs:
-                yield name
+class _Meant(Struct, frozen=True):
+    """What a revision may do, and what each cluster that it admits or removes is made from."""
+
+    rollout: Rollout
+    inputs: Mapping[str, str]
+    made: Callable[[str], Bundle | Held]
 
 
-def _bundles(
-    rollout: Rollout,
-    standing: Standing,
-    records: Mapping[str, Record],
-    rules: Rules,
-    facts: HostFacts,
-    without: Collection[str],
-) -> tuple[list[Bundle], dict[str, Held]]:
-    """The bundles of the admitted clusters by name, and why some have none."""
-    running = fleet.all_running(records, standing.accepted, rules)
-    bundles, held = [], {}
-    for name, content in sorted(rollout.admitted.items()):
-        try:
-            if name not in without:
-                bundles.append(resolve.bundle(name, content, rules, facts, running.get(name, NO_VERSIONS)))
-        except Stalled as error:
-            held[name] = Held(error.reason, error.told, stalls=True)
-    return bundles, held
-
-
-def _meant(
-    snapshot: Snapshot,
-    standing: Standing,
-    rules: Rules,
-    facts: HostFacts,
-    now: float,
-    named: Collection[str] | None = None,
-) -> tuple[list[Bundle], set[str], Rollout]:
-    """The bundle of every cluster that the revision may change or remove, and what it admits and holds. Those that cannot differ from
-    what is on record are given by name alone, but for those `named`; None: of all there is a bundle."""
+def _meant(snapshot: Snapshot, standing: Standing, rules: Rules, facts: HostFacts, now: float) -> _Meant:
+    """No bundle is made yet: inputs cost a tenth of it (`resolve.inputs`)."""
     records = {name: state.record for name, state in standing.states.items()}
     rollout = fleet.admit(snapshot, standing.accepted, records, standing.requests, rules, now)
     rollout = fleet.withheld(rollout, standing.unreadable)
-    given = (rollout, standing, records, rules, facts)
-    without = set() if named is None else {*_unmoved(*given)} - {*named}
-    bundles, held = _bundles(*given, without)
-    for name, tombstone in sorted(rollout.tombstones.items()):
-        bundles.append(resolve.tombstone(records[name], standing.accepted.get(name), tombstone, rules))
-    return bundles, without, replace(rollout, held={**held, **rollout.held})
+    running = fleet.all_running(records, standing.accepted, rules)
+
+    def made(name: str) -> Bundle | Held:
+        if name in rollout.tombstones:
+            return resolve.tombstone(records[name], standing.accepted.get(name), rollout.tombstones[name], rules)
+        try:
+            return resolve.bundle(name, rollout.admitted[name], rules, facts, running.get(name, NO_VERSIONS))
+        except Stalled as error:
+            return Held(error.reason, error.told, stalls=True)
+
+    inputs = _inputs(rollout, running, rules, resolve.terms(rules, facts))
+    return _Meant(rollout, {**inputs, **dict.fromkeys(rollout.tombstones, _REMOVED)}, made)
+
+
+def _inputs(rollout: Rollout, running: Mapping[str, Versions], rules: Rules, terms: str) -> dict[str, str]:
+    """Of every admitted cluster."""
+    found = dict.fromkeys(rollout.admitted, "")
+    for name, content in rollout.admitted.items():
+        choice = engine.choose(content.specs.clusters[name].cluster, rules, running.get(name, NO_VERSIONS))
+        with suppress(Stalled):
+            found[name] = resolve.inputs(name, content, terms, choice.versions)
+    return found
+
+
+def _unmoved(meant: _Meant, standing: Standing, against: Base | None) -> frozenset[str]:
+    """Clusters whose bundle would be made from the very inputs that the other one was made from, so that it need not be made: that of
+    the base, or that on record. Inputs count the product's version: where the record is another version's, every bundle is made and
+    compared."""
+    if against is None:
+        records = ((name, standing.states[name].record) for name in meant.inputs if name in standing.states)
+        known = {name: record.inputs for name, record in records if record.tombstone is None}
+    else:
+        known = dict(against.inputs)
+    return frozenset(name for name in meant.inputs if _same(name, meant.inputs, known))
+
+
+def _same(name: str, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return one.get(name, "") == other.get(name, "") != ""
+
+
+def _bundles(meant: _Meant, without: Collection[str]) -> tuple[list[Bundle], dict[str, Held]]:
+    """The bundles of the clusters by name, removals last, and why some have none."""
+    gone = meant.rollout.tombstones
+    names = [*sorted(meant.inputs.keys() - gone.keys()), *sorted(gone)]
+    found = {name: meant.made(name) for name in names if name not in without}
+    bundles = [one for one in found.values() if isinstance(one, Bundle)]
+    return bundles, {name: one for name, one in found.items() if isinstance(one, Held)}
 
 
 def _digest(bundle: Bundle) -> str:
     """Of a removal there is one in all revisions, whenever it began."""
-    return "removed" if bundle.tombstone else bundle.digest
+    return _REMOVED if bundle.tombstone else bundle.digest
 
 
 def _moves(bundle: Bundle, standing: Standing, against: Base | None) -> bool:
     if against is not None:
-        return against.digests.get(bundle.cluster) != _digest(bundle)
+        return against.digest(bundle.cluster) != _digest(bundle)
     state = standing.states.get(bundle.cluster)
     record = state.record if state else None
     return record is None or record.bundle != bundle.digest or bundle.tombstone != record.tombstone

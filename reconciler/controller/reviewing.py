@@ -94,9 +94,7 @@ class Reviewer:
 
     def moved(self, old: Revision, new: Revision) -> frozenset[str]:
         """The clusters whose bundles differ between two commits of the branch."""
-        one, other = (self._compared(self._snapshot_of(each)) for each in (old, new))
-        names = {*one.digests, *other.digests}
-        return frozenset(name for name in names if one.digests.get(name) != other.digests.get(name))
+        return review.moved(*(self._compared(self._snapshot_of(each)) for each in (old, new)))
 
     def shown(self, reviews: Iterable[Reviewed]) -> None:
         """All plans that are shown: a commit of the branch with the tree of one is as planned (B5)."""
