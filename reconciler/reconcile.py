@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from reconciler import conditions, jitter
-from reconciler.apply import restores, snapshots
+from reconciler import conditions, jitter, operations
+from reconciler.apply import after, snapshots
 from reconciler.apply.finished import finished
 from reconciler.apply.plan import Step, carry_out
+from reconciler.apply.steps import Ground, Stepped
 from reconciler.assignment import Assignment, Facts, Outcome
 from reconciler.engine import readiness
 from reconciler.errors import ErrorClass
@@ -37,7 +38,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.operations import expiry, restore, sleep, upgrade
+from reconciler.operations import Situation, backup, expiry, restore, sleep, upgrade
 from reconciler.plan import consent, hooks, mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
@@ -92,7 +93,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     gathered, plan = look(assignment, facts, now, reader)
     permit = writer.permit(_destructive(assignment, plan))
     plan = guard(plan, permit, assignment.requests, now)
-    snapshots.cancel(assignment, facts, reader, now)
+    snapshots.cancel(assignment, Target(facts.host.name), reader, now)
     intended = ledger.intend(gathered.entries, plan.changes, facts.salt)
     record = sleep.recorded(replace(assignment.state.record, hooks=gathered.ran), gathered.sleep, now)
     state = writer.save(replace(assignment.state, record=record, entries=intended))
@@ -106,15 +107,23 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
         state = writer.save(replace(state, record=record, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
     record = _proven(state.record, outcome.report, assignment.bundle)
-    if snapshots.concerned(assignment):
-        stepped = snapshots.stepped(
-            assignment, record, facts, reader, now, up=_up(assignment, gathered, outcome.report)
-        )
-        outcome, record = snapshots.told(outcome, stepped), replace(record, backups=stepped.backups)
-    if restores.concerned(assignment):
-        moved = restores.stepped(assignment, record, outcome.report, facts, reader, now)
-        outcome, record = restores.told(outcome, moved), restore.afterwards(record, moved.restores, moved.hooks)
+    host, answers = Target(facts.host.name), _answers(assignment, gathered)
+    done_on_host = after.steps(Ground(assignment, record, outcome.report, reader, host, answers, now))
+    outcome, record = _with(outcome, done_on_host, assignment), done_on_host.record
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))
+
+
+def _with(outcome: Outcome, done: Stepped, assignment: Assignment) -> Outcome:
+    """The outcome of a pass with what operations did on the host."""
+    times = [at for at in (outcome.report.next_at, done.again) if at is not None]
+    snapshots = backup.concerned(assignment.bundle, assignment.state.record)
+    report = replace(
+        outcome.report,
+        backups=done.record.backups if snapshots else None,
+        restores=done.record.restores,
+        next_at=min(times, default=None),
+    )
+    return replace(outcome, report=report, errands=done.errands, answered=done.answered)
 
 
 def _ground(assignment: Assignment, gathered: Gathered, now: float) -> hooks.Ground:
@@ -212,9 +221,11 @@ def _report(
     now: float,
 ) -> Report:
     bundle = assignment.bundle
-    held = _held(plan) or restore.waits(state.record, bundle) or _unsaved(assignment, gathered, state)
+    up = _answers(assignment, gathered) or not gathered.upgrade
+    situation = Situation(bundle, state.record, assignment.requests, now, gathered.sleep, up, facts.grace)
+    held = _held(plan) or operations.held(situation)
     states = tuple(replace(done.layers[layer.name], depends_on=layer.depends_on) for layer in bundle.layers)
-    ending = expiry.ending(state.record, bundle, facts.grace, now)
+    ending = expiry.ending(situation)
     found, word = conditions.compute(
         states,
         done.results,
@@ -228,7 +239,6 @@ def _report(
         restoring=restore.told(state.record),
         expired=ending is not None and ending.warned == expiry.OVER,
     )
-    turns = [*([gathered.sleep.until] if gathered.sleep.until is not None else []), *expiry.turns(ending, now)]
     slept = state.record.slept
     timeouts = [since[layer.name] + layer.timeout for layer in bundle.layers if layer.name in since]
     timeouts += [until + 1 for until in done.hooked.values()]
@@ -245,10 +255,9 @@ def _report(
         word,
         held,
         endpoint,
-        next_at=min([again, *(at for at in (*timeouts, *turns) if at > now)]),
+        next_at=min([again, *(at for at in (*timeouts, *operations.turns(situation)) if at > now)]),
         sleep=gathered.sleep,
         ending=ending,
-        restores=state.record.restores,
         woke=now - slept.woken if slept is not None and slept.woken and word == "Ready" else 0.0,
     )
 
@@ -272,24 +281,10 @@ def _held(plan: Plan) -> Held | None:
     return Held(changes[0].reason, message, plan.consent.digest, plan.consent.items)
 
 
-def _up(assignment: Assignment, gathered: Gathered, report: Report) -> bool:
-    """Whether a snapshot can be made: the control plane answers, and is neither asleep nor restored."""
-    run = restore.running(assignment.state.record)
-    if gathered.sleep.asleep or (run is not None and run.phase not in ("reading", "held")):
-        return False
-    engine = next((one.name for one in assignment.bundle.layers if one.role == "engine"), "")
-    return _answers(assignment, gathered) or any(one.name == engine and one.state == "Current" for one in report.layers)
-
-
 def _answers(assignment: Assignment, gathered: Gathered) -> bool:
     """Whether an engine that waits for a snapshot before its upgrade answers."""
     silent = {target.nested for target in (*gathered.down, *gathered.unreachable)}
     return bool(gathered.upgrade) and assignment.bundle.cluster not in silent
-
-
-def _unsaved(assignment: Assignment, gathered: Gathered, state: State) -> Held | None:
-    up = _answers(assignment, gathered) or not gathered.upgrade
-    return upgrade.held(assignment.bundle, state.record, up=up, asleep=gathered.sleep.asleep)
 
 
 def _service(assignment: Assignment, gathered: Gathered, facts: Facts) -> Object | None:

@@ -25,8 +25,7 @@ from reconciler.model import (
     Sleeping,
     SleepTurn,
 )
-from reconciler.operations import Situation
-from reconciler.operations.sleep import decide
+from reconciler.operations import Situation, decide
 from reconciler.spec import schedule
 from tests.examples import examples
 

@@ -63,11 +63,13 @@ def _judged(result: Result, layer: Layer, reader: Reader, now: float) -> tuple[R
     if change.reason != RUNNING or live is None or result.outcome != "unchanged":
         return result, ()
     way = _way(layer, result, reader)
-    found, why = hooks.verdict(change.ref, live, layer.timeout, now)
-    if found != hooks.BROKE:
+    found = hooks.verdict(change.ref, live, layer.timeout, now)
+    if found.state is not hooks.State.BROKE:
         return result, way
-    told = ": ".join(filter(None, (why, causes.told(way) if way else "", "" if way else health.compute(live).message)))
-    return replace(result, outcome="failed", error=told or "it failed", reason=BROKEN, stalls=not why), way
+    told = ": ".join(
+        filter(None, (found.why, causes.told(way) if way else "", "" if way else health.compute(live).message))
+    )
+    return replace(result, outcome="failed", error=told or "it failed", reason=BROKEN, stalls=not found.why), way
 
 
 def _way(layer: Layer, result: Result, reader: Reader) -> tuple[Link, ...]:

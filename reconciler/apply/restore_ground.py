@@ -1,79 +1,51 @@
-"""What a step of a restore works with, what it comes to, and what the host says meanwhile (O9)."""
+"""What the phases of a restore come to, and what the host says of the engine meanwhile (O9)."""
 
-from collections.abc import Mapping
-
-from msgspec import Struct
-
-from reconciler.assignment import Assignment
+from reconciler.apply.steps import Ground, Stepped
 from reconciler.engine import leftovers, readiness
+from reconciler.errors import Retry
 from reconciler.health.reading import section
-from reconciler.kube.client import Client
-from reconciler.model import Errand, Keys, Object, ObjectRef, Ran, Record, Restore, Restores, replace
-from reconciler.operations import backup
+from reconciler.model import Object, ObjectRef, Restore, replace
+from reconciler.operations import restore, restore_pod
 
 
-class Ground(Struct, frozen=True):
-    """What a step works with. `up`: the control plane answers; `ready`: every layer is Current."""
-
-    assignment: Assignment
-    record: Record
-    client: Client
-    up: bool
-    ready: bool
-    now: float
-
-    @property
-    def known(self) -> Restores:
-        return self.record.restores or Restores()
+def on(ground: Ground, run: Restore, *, why: str = "") -> Stepped:
+    """The next phase, looked at as soon as it is on record; `why` the last one did not end well."""
+    known = replace(restore.known(ground.record), running=run, problem=why)
+    return Stepped(replace(ground.record, restores=known), max(ground.now, run.since))
 
 
-class Stepped(Struct, frozen=True):
-    """What a step came to; `again` when to look, in seconds since the epoch; `hooks`: what ran of charts' hooks in
-    the data that the engine gets, None where that is on record;
-    `answered`: the answers that `restores` has the outcome of."""
-
-    restores: Restores
-    again: float | None = None
-    errands: tuple[Errand, ...] = ()
-    hooks: Mapping[str, Ran] | None = None
-    answered: tuple[tuple[str, str], ...] = ()
+def waits(ground: Ground, again: float | None = None) -> Stepped:
+    """The same phase, looked at again."""
+    return Stepped(ground.record, ground.now + restore.LOOK if again is None else again)
 
 
-def on(ground: Ground, run: Restore, *, problem: str = "", hooks: Mapping[str, Ran] | None = None) -> Stepped:
-    """The next phase, looked at as soon as it is on record."""
-    known = replace(ground.known, running=run, problem=problem)
-    return Stepped(known, again=max(ground.now, run.since), hooks=hooks)
+def problem(ground: Ground, why: str, again: float | None) -> Stepped:
+    """The same phase, with why it does not go on."""
+    return Stepped(restore.troubled(ground.record, why), again)
+
+
+def ended(ground: Ground, run: Restore, why: str, *, whole: bool = False) -> Stepped:
+    """The restore is over: whole, or not, and then why."""
+    known = restore.ended(ground.record, run, ground.now, whole=whole, why=why)
+    return Stepped(replace(ground.record, restores=known), ground.now)
 
 
 def still(ground: Ground) -> bool:
     """Whether the engine has no pods and is to have none, as the host says now."""
-    bundle = ground.assignment.bundle
-    live = ground.client.get(_workload(ground))
+    live = _workload(ground)
     if live is None or readiness.replicas(live) or section(live, "status").get("replicas"):
         return False
-    one = leftovers.planes(bundle.cluster, bundle.namespace)
+    one = leftovers.planes(ground.bundle.cluster, ground.bundle.namespace)
     return not ground.client.list(one.group, one.kind, namespace=one.namespace, labels=one.labels)[0]
 
 
-def engine_of(ground: Ground) -> Object:
-    """The engine's live StatefulSet. Raises ValueError where it is not there."""
-    live = ground.client.get(_workload(ground))
-    if live is None:
-        raise ValueError("the engine's StatefulSet is not there")
-    return live
+def engine_of(ground: Ground) -> restore_pod.Engine:
+    """The parts of the engine's live StatefulSet. Raises Retry where it has them not."""
+    found = restore_pod.engine(_workload(ground))
+    if isinstance(found, str):
+        raise Retry(found)
+    return found
 
 
-def _workload(ground: Ground) -> ObjectRef:
-    bundle = ground.assignment.bundle
-    return ObjectRef("apps", "StatefulSet", bundle.namespace, bundle.cluster)
-
-
-def keys_of(ground: Ground, run: Restore) -> Keys | None:
-    """The credentials of the archive, None where the Secret has none."""
-    ref = ObjectRef("", "Secret", ground.assignment.bundle.namespace, run.credentials)
-    return backup.keys_of(ground.client.get(ref))
-
-
-def uid_of(live: Object) -> str:
-    """The UID of a live object."""
-    return str(live["metadata"].get("uid", ""))
+def _workload(ground: Ground) -> Object | None:
+    return ground.client.get(ObjectRef("apps", "StatefulSet", ground.bundle.namespace, ground.bundle.cluster))

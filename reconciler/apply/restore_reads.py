@@ -3,12 +3,11 @@
 The pod reads it by itself and compares nothing. So what it restored counts only once the archive proves to be still the same.
 """
 
-from reconciler.apply.restore_ground import Ground, Stepped, keys_of, on
+from reconciler.apply.restore_ground import ended, on, waits
+from reconciler.apply.steps import Ground, Stepped, keys_of, no_keys
 from reconciler.archives import concealed
 from reconciler.model import Answer, Errand, Restore, replace
-from reconciler.operations import backup, restore
-
-NO_KEYS = "Secret {} in {} has no " + f"{backup.ACCESS} and {backup.SECRET}"
+from reconciler.operations import restore
 
 SOON = 60.0  # seconds until an archive that could not be read is asked for again, at first
 OTHER = "the archive is not the one on record: its SHA-256 is another"
@@ -35,16 +34,16 @@ def comparing(ground: Ground, run: Restore) -> Stepped:
 
 def answered(ground: Ground, run: Restore) -> Answer | Stepped:
     """What the archive is now, or the step that asks for it. One with another SHA-256 than that on record is unsound."""
-    keys = keys_of(ground, run)
+    keys = keys_of(ground, run.credentials)
     if keys is None:
-        return Answer("read", NO_KEYS.format(run.credentials, ground.assignment.bundle.namespace))
-    name = f"{run.id}-{run.phase}"
+        return Answer("read", no_keys(ground, run.credentials))
+    name = restore.reading(run)
     found = ground.assignment.answers.get((name, "read"))
     if found is None and ground.now < run.since:
-        return Stepped(ground.known, again=run.since)
+        return waits(ground, run.since)
     if found is None:
-        asks = Errand(ground.assignment.bundle.cluster, name, "read", run.location, run.key, keys)
-        return Stepped(ground.known, ground.now + 60.0, (asks,))
+        asks = Errand(ground.bundle.cluster, name, "read", run.location, run.key, keys)
+        return Stepped(ground.record, ground.now + 60.0, (asks,))
     if not found.why and run.sha256 and found.sha256 != run.sha256:
         return replace(found, why=OTHER, unsound=True)
     return replace(found, why=concealed(found.why, keys))
@@ -52,7 +51,6 @@ def answered(ground: Ground, run: Restore) -> Answer | Stepped:
 
 def _unread(ground: Ground, run: Restore, why: str) -> Stepped:
     """Nothing was touched: a new cluster tries again, else that is its end."""
-    if run.fresh:
-        later = replace(run, phase="reading", since=ground.now + restore.pause(run, ground.now, SOON))
-        return Stepped(replace(ground.known, running=later, problem=why), again=later.since)
-    return Stepped(restore.ended(ground.known, run, ground.now, whole=False, why=why), again=ground.now)
+    if not run.fresh:
+        return ended(ground, run, why)
+    return on(ground, restore.moved(run, "reading", ground.now + restore.pause(run, ground.now, SOON)), why=why)

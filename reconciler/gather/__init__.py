@@ -17,9 +17,9 @@ from reconciler.gather.reader import Key as Key
 from reconciler.gather.reader import Reader as Reader
 from reconciler.gather.reader import beating as beating
 from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed, Ran, Sleeping, Target, replace
-from reconciler.operations import Situation, amend, upgrade
+from reconciler.operations import Situation, amend, decide
 from reconciler.operations.restore import running, taken_over
-from reconciler.operations.sleep import decide, later
+from reconciler.operations.sleep import later
 from reconciler.plan import hooks
 from reconciler.plan.mark import ref_of
 
@@ -67,7 +67,6 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     entries = scope.settled(assignment.state.entries, known)
     entries = (*entries, *leftovers.claims(bundle, entries, reader, host))
     seen = observe(bundle, desired, entries, reader, later(sleeping), hooks.pending(desired, record.hooks))
-    later_on = upgrade.stops(situation, desired, seen.objects)
     amended = amend(situation, desired, seen.objects)
     desired, absent = amended.desired, leftovers.absent(bundle, amended.absent, entries, reader, host)
     entries = (*entries, *absent.claims(entries))
@@ -89,5 +88,5 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
         goes,
         absent.staying,
         fetching=fetching,
-        upgrade=later_on,
+        upgrade=amended.stops,
     )

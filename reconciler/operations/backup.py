@@ -44,15 +44,47 @@ def of(bundle: Bundle) -> Backup | None:
     return bundle.document.cluster.spec.backup if bundle.document is not None and bundle.tombstone is None else None
 
 
+def known(record: Record) -> Backups:
+    """What is on record of its snapshots."""
+    return record.backups or Backups()
+
+
+def running(record: Record) -> BackupRun | None:
+    """The snapshot under way."""
+    return known(record).running
+
+
+def concerned(bundle: Bundle, record: Record) -> bool:
+    """Whether anything is to be done at all."""
+    return of(bundle) is not None or running(record) is not None
+
+
+def troubled(record: Record, why: str) -> Record:
+    """The record with why no snapshot can be made or removed now."""
+    return replace(record, backups=replace(known(record), problem=why))
+
+
+def turns(situation: Situation) -> tuple[float, ...]:
+    """The next time of the schedule."""
+    asks = of(situation.bundle)
+    at = schedule.following(asks.schedule, asks.timezone, situation.now) if asks and asks.schedule else None
+    return (at,) if at is not None else ()
+
+
+def place(run: BackupRun, asks: Backup) -> Location:
+    """Where its archive lies, whatever the document says by now."""
+    return run.location or asks.location
+
+
 def due(situation: Situation, asks: Backup) -> BackupRun | None:
     """The snapshot that is to be made now: because somebody asked for it, or by schedule. One that was missed, because the cluster slept
     or nobody was there, is made up once."""
-    known = situation.record.backups or Backups()
-    asked = newest(situation.requests, KINDS, situation.record.cluster, known.handled)
+    handled = known(situation.record).handled
+    asked = newest(situation.requests, KINDS, situation.record.cluster, handled)
     if asked is not None:
         return _run(situation, asks, f"request of {asked.who}")
     last = schedule.last(asks.schedule, asks.timezone, situation.now) if asks.schedule else None
-    if last is None or last <= max(known.handled, situation.record.born):
+    if last is None or last <= max(handled, situation.record.born):
         return None
     return _run(situation, asks, "schedule")
 
@@ -60,11 +92,6 @@ def due(situation: Situation, asks: Backup) -> BackupRun | None:
 def before(situation: Situation, asks: Backup, versions: str) -> BackupRun:
     """The snapshot before a change of versions (O8)."""
     return _run(situation, asks, f"the change to {versions}")
-
-
-def next_at(asks: Backup, now: float) -> float | None:
-    """The next time of the schedule."""
-    return schedule.following(asks.schedule, asks.timezone, now) if asks.schedule else None
 
 
 def keys_of(secret: Object | None) -> Keys | None:
@@ -126,6 +153,21 @@ def answer_of(config: Object) -> tuple[str, str]:
     return one_line(status.get("phase"), 40), one_line(error.get("message") if isinstance(error, dict) else "", 300)
 
 
+def options(location: Location, key: str, keys: Keys) -> dict[str, Any]:
+    """An archive in the engine's options (api pkg/snapshot/options.go), with the credentials."""
+    s3 = {
+        "bucket": location.bucket,
+        "key": key,
+        "region": location.region,
+        "url": location.endpoint,
+        "force-path-style": True,
+        "access-key-id": keys.access,
+        "secret-access-key": keys.secret,
+        **({"session-token": keys.token} if keys.token else {}),
+    }
+    return {"type": location.type, "s3": s3}
+
+
 def ended(known: Backups, run: BackupRun, location: Location, record: Record, **fields: Any) -> Backups:
     """The record once the snapshot under way ended. Of failed ones the newest are kept."""
     commit, runs = record.commit, record.versions
@@ -157,16 +199,6 @@ def _options(run: BackupRun, bundle: Bundle, location: Location, keys: Keys, ver
     values: Mapping[str, Any] = next(
         (layer.spec.get("values", {}) for layer in bundle.layers if layer.role == "engine"), {}
     )
-    s3 = {
-        "bucket": location.bucket,
-        "key": run.key,
-        "region": location.region,
-        "url": location.endpoint,
-        "force-path-style": True,
-        "access-key-id": keys.access,
-        "secret-access-key": keys.secret,
-        **({"session-token": keys.token} if keys.token else {}),
-    }
     release = {
         "releaseName": bundle.cluster,
         "releaseNamespace": bundle.namespace,
@@ -174,7 +206,7 @@ def _options(run: BackupRun, bundle: Bundle, location: Location, keys: Keys, ver
         "chartVersion": versions.engine,
         "values": base64.b64encode(_json(values).encode()).decode(),
     }
-    return {"type": location.type, "s3": s3, "release": release}
+    return {**options(location, run.key, keys), "release": release}
 
 
 def _json(value: Any) -> str:

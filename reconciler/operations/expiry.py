@@ -6,7 +6,19 @@ extend, move the end further away, and nothing brings it nearer.
 
 from collections.abc import Iterable
 
-from reconciler.model import NO_VERSIONS, Bundle, ClusterDocument, Ending, Expiry, Record, Request, Rules, replace
+from reconciler.model import (
+    NO_VERSIONS,
+    Bundle,
+    ClusterDocument,
+    Ending,
+    Expiry,
+    Record,
+    Request,
+    Rules,
+    Sleeping,
+    replace,
+)
+from reconciler.operations.situation import Situation
 from reconciler.plan.lines import stamp
 from reconciler.spec.units import duration
 
@@ -70,13 +82,21 @@ def raised(record: Record, after: ClusterDocument) -> bool:
     return not ttl or record.expiry is None or ttl > record.expiry.ttl
 
 
-def ending(record: Record, bundle: Bundle, rules_grace: float, now: float) -> Ending | None:
+def decide(situation: Situation) -> Sleeping | None:
+    """For good where its ttl ended (O6)."""
+    expiry = situation.record.expiry
+    ended = expiry is not None and expiry.ends <= situation.now
+    return Sleeping(True, "expiry", "because its ttl ended", expiry.ends) if expiry and ended else None
+
+
+def ending(situation: Situation) -> Ending | None:
     """How far the cluster is on its way to its end, None where it has none."""
+    expiry, bundle, now = situation.record.expiry, situation.bundle, situation.now
     document = bundle.document
-    if record.expiry is None or document is None or bundle.tombstone is not None:
+    if expiry is None or document is None or bundle.tombstone is not None:
         return None
-    ends, deletion = record.expiry.ends, document.cluster.spec.deletion
-    due = NEVER if deletion.protect else ends + (duration(deletion.grace) if deletion.grace else rules_grace)
+    ends, deletion = expiry.ends, document.cluster.spec.deletion
+    due = NEVER if deletion.protect else ends + (duration(deletion.grace) if deletion.grace else situation.grace)
     if now < ends:
         warned = next((name for name, before in WARNINGS if now >= ends - before), "")
         return Ending(ends, due, warned, f"expires at {stamp(ends)} (deletion.ttl)")
@@ -88,10 +108,10 @@ def ending(record: Record, bundle: Bundle, rules_grace: float, now: float) -> En
     return Ending(ends, due, OVER, f"its ttl ended at {stamp(ends)}; {goes}")
 
 
-def turns(one: Ending | None, now: float) -> list[float]:
-    """When to look again, in seconds since the epoch: warnings, the end, the deletion."""
-    times = [one.at - DAY, one.at - HOUR, one.at, one.due] if one is not None else []
-    return [at for at in times if now < at < NEVER]
+def turns(situation: Situation) -> list[float]:
+    """Its warnings, its end, its deletion."""
+    one = ending(situation)
+    return [at for at in (one.at - DAY, one.at - HOUR, one.at, one.due) if at < NEVER] if one is not None else []
 
 
 def _ends(record: Record, stored: Record | None, ttl: float, longest: float, now: float) -> float:

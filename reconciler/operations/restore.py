@@ -19,7 +19,6 @@ from reconciler.model import (
     InventoryEntry,
     Location,
     Observed,
-    Ran,
     Record,
     Request,
     Restore,
@@ -31,12 +30,13 @@ from reconciler.model import (
     replace,
 )
 from reconciler.model.backups import Phase
-from reconciler.operations.situation import newest
+from reconciler.operations import backup
+from reconciler.operations.situation import Situation, newest
 from reconciler.plan import consent, fields
 from reconciler.plan.mark import INSIDE, Key
 
 KINDS = frozenset({"restore"})
-LONGEST = 3600.0  # seconds that the pod may take
+POD = 3600.0  # seconds that the pod may take
 MADE = 300.0  # seconds within which the host lets the pod be made
 PROVEN = 1800.0  # seconds within which the archive is read once more, after the pod
 COMES_UP = 900.0  # seconds within which the control plane answers with the data that was restored
@@ -54,19 +54,41 @@ def source_of(bundle: Bundle) -> RestoreFrom | None:
     return bundle.document.cluster.spec.restore_from if living and bundle.document else None
 
 
+def known(record: Record) -> Restores:
+    """What is on record of its restores."""
+    return record.restores or Restores()
+
+
 def running(record: Record) -> Restore | None:
     """The restore under way."""
-    return record.restores.running if record.restores is not None else None
+    return known(record).running
+
+
+def troubled(record: Record, why: str) -> Record:
+    """The record with why the restore does not go on now."""
+    return replace(record, restores=replace(known(record), problem=why))
+
+
+def reading(run: Restore) -> str:
+    """The name of the errand that reads its archive in the phase it is in."""
+    return f"{run.id}-{run.phase}"
+
+
+def owns(record: Record, name: str) -> bool:
+    """Whether an errand of this name reads for the restore under way."""
+    run = running(record)
+    return run is not None and name.startswith(f"{run.id}-")
 
 
 def undecided(bundle: Bundle, record: Record) -> bool:
     """Whether a new cluster is to begin with a snapshot, and nobody looked yet whether it has data."""
-    known = record.restores or Restores()
-    return source_of(bundle) is not None and known.running is None and known.last is None
+    there = known(record)
+    return source_of(bundle) is not None and there.running is None and there.last is None
 
 
-def decide(bundle: Bundle, record: Record) -> Sleeping | None:
+def decide(situation: Situation) -> Sleeping | None:
     """What a restore says of the cluster's sleep, None where it says nothing."""
+    bundle, record = situation.bundle, situation.record
     run = running(record)
     if run is None:
         new = not record.applied and record.versions == NO_VERSIONS
@@ -81,7 +103,7 @@ def decide(bundle: Bundle, record: Record) -> Sleeping | None:
 
 def told(record: Record) -> str:
     """How far a restore is, as one sentence; "" where there is none that stops the cluster."""
-    run, problem = running(record), record.restores.problem if record.restores else ""
+    run, problem = running(record), known(record).problem
     if run is None or (run.phase in ("reading", "held", "comparing") and not run.fresh):
         return ""
     does = "goes back to the data of before" if run.back else f"restores snapshot {run.snapshot}"
@@ -91,15 +113,13 @@ def told(record: Record) -> str:
 
 def asked(requests: Sequence[Request], record: Record) -> Request | None:
     """The newest request to restore that is not answered yet; none of before the cluster was born."""
-    handled = record.restores.handled if record.restores is not None else 0.0
-    return newest(requests, KINDS, record.cluster, max(handled, record.born))
+    return newest(requests, KINDS, record.cluster, max(known(record).handled, record.born))
 
 
 def in_place(request: Request, record: Record, asks: Backup | None, now: float) -> Restore | str:
     """The restore that somebody asks for, or why there is none."""
     wanted = request.items[0] if request.items else ""
-    known = record.backups.archives if record.backups is not None else ()
-    one = next((each for each in known if each.id == wanted), None)
+    one = next((each for each in backup.known(record).archives if each.id == wanted), None)
     if asks is None:
         return "its file asks for no snapshots (spec.backup), so there are no credentials to read one"
     if one is None or not one.completed:
@@ -135,12 +155,10 @@ def whose(asks: RestoreFrom, source: str, records: Iterable[Record]) -> str:
 def _holds(record: Record, asks: RestoreFrom) -> bool:
     if not asks.url:
         return record.cluster == asks.cluster
-    known, (location, key) = record.backups, located(asks)
-    if known is None:
-        return False
-    held = {(one.location.bucket, _plain(one.key)) for one in known.archives}
+    there, (location, key) = backup.known(record), located(asks)
+    held = {(one.location.bucket, _plain(one.key)) for one in there.archives}
     key = _plain(key)
-    under_way = known.running is not None and key == _plain(known.running.key)
+    under_way = there.running is not None and key == _plain(there.running.key)
     return (location.bucket, key) in held or under_way
 
 
@@ -187,10 +205,10 @@ def held(run: Restore, bundle: Bundle) -> Held:
     return Held("Restore", message, consent.digest(items), items)
 
 
-def waits(record: Record, bundle: Bundle) -> Held | None:
+def waits(situation: Situation) -> Held | None:
     """What the restore under way waits for."""
-    run = running(record)
-    return held(run, bundle) if run is not None and run.phase == "held" else None
+    run = running(situation.record)
+    return held(run, situation.bundle) if run is not None and run.phase == "held" else None
 
 
 def approved(what: Held, requests: Sequence[Request], cluster: str, now: float) -> bool:
@@ -216,14 +234,10 @@ def backwards(run: Restore, why: str, now: float) -> Restore:
     return moved(run, "stopping", now, why)
 
 
-def ended(known: Restores, run: Restore, now: float, *, whole: bool, why: str = "") -> Restores:
-    """The record once a restore ended."""
-    return replace(known, running=None, problem="", last=Restored(run.id, run.snapshot, now, whole, why, run.keys))
-
-
-def afterwards(record: Record, known: Restores, hooks: Mapping[str, Ran] | None) -> Record:
-    """The record after a step. `hooks`: what ran of charts' hooks in the data that the engine gets, None where that stays."""
-    return replace(record, restores=known, hooks=record.hooks if hooks is None else hooks)
+def ended(record: Record, run: Restore, now: float, *, whole: bool, why: str = "") -> Restores:
+    """What is on record once a restore ended."""
+    last = Restored(run.id, run.snapshot, now, whole, why, run.keys)
+    return replace(known(record), running=None, problem="", last=last)
 
 
 def taken_over(
@@ -239,12 +253,18 @@ def taken_over(
     found = {(one.target, one.ref): one for one in entries}
     for key, seen in observed.items():
         entry = found.get(key)
-        if not key[0].nested or seen.live is None or (entry is not None and entry.uid == seen.uid):
-            continue
         name = layers.get(key) or (entry.layer if entry is not None else "")
-        if name and _made_by_us(seen):
-            found[key] = InventoryEntry(*key, name, seen.uid, "owned", tuple(sorted(fields.managed(seen.live))))
+        if name and _replaced(seen, entry):
+            owned = tuple(sorted(fields.managed(seen.live or {})))
+            found[key] = InventoryEntry(*key, name, seen.uid, "owned", owned)
     return tuple(sorted(found.values(), key=lambda one: (one.target, one.ref)))
+
+
+def _replaced(seen: Observed, entry: InventoryEntry | None) -> bool:
+    """Whether it is another object inside than the one on record, and was made by us."""
+    if not seen.target.nested or seen.live is None or (entry is not None and entry.uid == seen.uid):
+        return False
+    return _made_by_us(seen)
 
 
 def _made_by_us(seen: Observed) -> bool:

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.engine.network import RESTORES
 from reconciler.errors import one_line
 from reconciler.health.reading import rows, section
 from reconciler.model import Bundle, Keys, Object, ObjectRef, Record, Restore
+from reconciler.operations import backup
 from reconciler.plan import mark
 
 OPTIONS, ENV = "options", "VCLUSTER_STORAGE_OPTIONS"
@@ -58,34 +60,38 @@ def claim_ref(bundle: Bundle) -> ObjectRef:
 
 def secret(run: Restore, bundle: Bundle, keys: Keys) -> Object:
     """The options of the engine's command, which hold the credentials."""
-    where = run.location
-    s3 = {
-        "bucket": where.bucket,
-        "key": run.key,
-        "region": where.region,
-        "url": where.endpoint,
-        "force-path-style": True,
-        "access-key-id": keys.access,
-        "secret-access-key": keys.secret,
-        **({"session-token": keys.token} if keys.token else {}),
-    }
-    options = base64.b64encode(msgspec.json.encode({"type": where.type, "s3": s3}, order="deterministic"))
+    options = base64.b64encode(msgspec.json.encode(backup.options(run.location, run.key, keys), order="deterministic"))
     name = f"{bundle.cluster}-restore-{run.id}"
     data = {OPTIONS: base64.b64encode(options).decode()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": _meta(name, bundle), "type": "Opaque", "data": data}
 
 
-def pod(run: Restore, bundle: Bundle, engine: Object) -> Object:
-    """The pod that writes the store from the archive, or that copies the one of before back. `engine`: its live StatefulSet.
+class Engine(Struct, frozen=True):
+    """The parts of the engine's live StatefulSet that the pod and the claim are made from; `path`: where its volume is mounted."""
 
-    Raises ValueError where that has no such template as the engine's chart makes.
-    """
-    template = section(engine, "spec", "template", "spec")
-    syncer = next((one for one in rows(template, "containers") if one.get("name") == "syncer"), None)
-    data = next((one for one in rows(syncer or {}, "volumeMounts") if one.get("name") == "data"), None)
-    if syncer is None or data is None:
-        raise ValueError("the engine's StatefulSet has no container syncer with a volume data")
-    path = str(data["mountPath"])
+    template: Object
+    syncer: Object
+    path: str
+    claim: Object
+    labels: Mapping[str, str]
+
+
+def engine(live: Object | None) -> Engine | str:
+    """The parts of a live StatefulSet, or what it lacks of those that the engine's chart makes."""
+    template = section(live or {}, "spec", "template", "spec")
+    syncer = next((one for one in rows(template, "containers") if one.get("name") == "syncer"), {})
+    path = next((one.get("mountPath") for one in rows(syncer, "volumeMounts") if one.get("name") == "data"), "")
+    claim = next(iter(rows(section(live or {}, "spec"), "volumeClaimTemplates")), None)
+    if live is None:
+        return "the engine's StatefulSet is not there"
+    if not path or claim is None:
+        return "the engine's StatefulSet has no container syncer with a volume data that it claims"
+    return Engine(template, syncer, str(path), claim, section(live, "spec", "selector", "matchLabels"))
+
+
+def pod(run: Restore, bundle: Bundle, engine: Engine) -> Object:
+    """The pod that writes the store from the archive, or that copies the one of before back."""
+    template, syncer, path = engine.template, engine.syncer, engine.path
     keep = _shell("keep", KEEP, path, run, syncer)
     spec: dict[str, Any] = {key: template[key] for key in _COPIED if key in template}
     spec |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "enableServiceLinks": False}
@@ -106,15 +112,12 @@ def pod(run: Restore, bundle: Bundle, engine: Object) -> Object:
     }
 
 
-def claim(bundle: Bundle, engine: Object) -> Object:
-    """The claim as the StatefulSet would make it. Raises ValueError where it has no template of it."""
-    found = next((one for one in rows(section(engine, "spec"), "volumeClaimTemplates")), None)
-    if found is None:
-        raise ValueError("the engine's StatefulSet makes no volume claim")
-    labels = {**section(engine, "spec", "selector", "matchLabels"), **section(found, "metadata", "labels")}
+def claim(bundle: Bundle, engine: Engine) -> Object:
+    """The claim as the StatefulSet would make it."""
     ref = claim_ref(bundle)
+    labels = {**engine.labels, **section(engine.claim, "metadata", "labels")}
     metadata = {"name": ref.name, "namespace": ref.namespace, "labels": labels}
-    return {"apiVersion": "v1", "kind": ref.kind, "metadata": metadata, "spec": section(found, "spec")}
+    return {"apiVersion": "v1", "kind": ref.kind, "metadata": metadata, "spec": section(engine.claim, "spec")}
 
 
 def verdict(live: Object) -> tuple[str, str]:

@@ -12,13 +12,15 @@ from reconciler.plan.mark import Key
 
 class Situation(Struct, frozen=True):
     """One cluster at one moment (`now` in seconds since the epoch), with the requests of all clusters, oldest first; `sleeping`: what
-    `sleep.decide` says of it."""
+    `decide` says of it; `up`: its control plane answers; `grace`: the operator's grace period, in seconds."""
 
     bundle: Bundle
     record: Record
     requests: Sequence[Request]
     now: float
     sleeping: Sleeping = AWAKE
+    up: bool = True
+    grace: float = 0.0
 
 
 def newest(requests: Iterable[Request], kinds: Collection[str], cluster: str, after: float = -inf) -> Request | None:
@@ -32,10 +34,12 @@ def newest(requests: Iterable[Request], kinds: Collection[str], cluster: str, af
 
 
 class Amendment(Struct, frozen=True):
-    """What is desired after an operation. `absent`: what must not be there, expanded to objects with their UIDs when observed (D4)."""
+    """What is desired after an operation. `absent`: what must not be there, expanded to objects with their UIDs when observed (D4);
+    `stops`: why the engine's layer is not applied now."""
 
     desired: tuple[Desired, ...]
     absent: tuple[Selector, ...] = ()
+    stops: str = ""
 
 
 Amend = Callable[[Situation, tuple[Desired, ...], Mapping[Key, Observed]], Amendment]

@@ -21,7 +21,7 @@ from reconciler.model import (
     Slept,
     replace,
 )
-from reconciler.operations import restore, restore_pod
+from reconciler.operations import restore_pod
 from reconciler.operations.situation import Amendment, Situation, newest
 from reconciler.plan import fields, paths
 from reconciler.plan.lines import stamp
@@ -36,33 +36,25 @@ _NOTES = "metadata.annotations"
 TOLD = 86400.0  # seconds for which the end of a request is told
 
 
-def decide(situation: Situation) -> Sleeping:
-    """Whether the cluster is to sleep now: while its store is restored (O9), for good where its ttl ended (O6), else what Git says,
-    else the newest request that stands, else its schedule (O1)."""
+def decide(situation: Situation) -> Sleeping | None:
+    """What Git says of sleep, else the newest request that stands, else the schedule (O1)."""
     bundle = situation.bundle
-    if bundle.document is None or bundle.tombstone is not None:
-        return AWAKE
-    restoring = restore.decide(bundle, situation.record)
-    if restoring is not None:
-        return restoring
-    expiry = situation.record.expiry
-    if expiry is not None and expiry.ends <= situation.now:
-        return Sleeping(True, "expiry", "because its ttl ended", expiry.ends)
-    asks = bundle.document.cluster.spec.sleep or Sleep()
+    asks = (bundle.document.cluster.spec.sleep if bundle.document is not None else None) or Sleep()
     if asks.state != "Auto":
         return Sleeping(asks.state == "Asleep", "git", f"by its file (spec.sleep.state: {asks.state})")
     asked = newest(situation.requests, KINDS, bundle.cluster)
-    ends = _ends(asked, asks) if asked is not None else None
-    if asked is not None and (ends is None or situation.now < ends):
-        because = f": {asked.reason}" if asked.reason else ""
-        return Sleeping(
-            asked.kind == "sleep", "request", f"by request of {asked.who}{because}", asked.created, until=ends
-        )
-    ended = _ended(asked, ends, situation.now) if asked is not None and ends is not None else ""
-    if not asks.schedule:
-        return replace(AWAKE, ended=ended) if ended else AWAKE
-    turn = schedule.at(asks.schedule, situation.now)
-    return Sleeping(turn.asleep, "schedule", "by its schedule", turn.since, turn.until, ended)
+    if asked is None:
+        return _scheduled(asks, situation.now)
+    ends = _ends(asked, asks)
+    if ends is None or situation.now < ends:
+        return _requested(asked, ends)
+    return replace(_scheduled(asks, situation.now), ended=_ended(asked, ends, situation.now))
+
+
+def turns(situation: Situation) -> tuple[float, ...]:
+    """The next turn."""
+    until = situation.sleeping.until
+    return (until,) if until is not None else ()
 
 
 def later(sleeping: Sleeping) -> str:
@@ -114,6 +106,19 @@ def amend(situation: Situation, desired: tuple[Desired, ...], observed: Mapping[
     stands_still = all(one is None or readiness.replicas(one) == 0 for one in live.values())
     pods = leftovers.pods(bundle.namespace, restore_pod.names(situation.record, bundle))
     return Amendment(amended, (pods,) if asleep and stands_still else ())
+
+
+def _requested(asked: Request, ends: float | None) -> Sleeping:
+    because = f": {asked.reason}" if asked.reason else ""
+    why = f"by request of {asked.who}{because}"
+    return Sleeping(asked.kind == "sleep", "request", why, asked.created, until=ends)
+
+
+def _scheduled(asks: Sleep, now: float) -> Sleeping:
+    if not asks.schedule:
+        return AWAKE
+    turn = schedule.at(asks.schedule, now)
+    return Sleeping(turn.asleep, "schedule", "by its schedule", turn.since, turn.until)
 
 
 def _ends(asked: Request, asks: Sleep) -> float | None:

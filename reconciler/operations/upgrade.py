@@ -35,17 +35,8 @@ def pending(bundle: Bundle, record: Record) -> str:
     asks, runs = backup.of(bundle), record.versions
     if asks is None or not asks.before_upgrade or NO_VERSIONS in (runs, bundle.versions) or runs == bundle.versions:
         return ""
-    known, wanted = record.backups or Backups(), _spelt(bundle.versions)
-    return "" if known.cleared == wanted else wanted
-
-
-def stops(situation: Situation, desired: Sequence[Desired], observed: Mapping[Key, Observed]) -> str:
-    """Why the engine's layer is not applied now, "" where it may be: as it was, where it has no pods or is to have none."""
-    wanted = pending(situation.bundle, situation.record)
-    engine = next((one for one in desired if one.layer.role == "engine"), None)
-    if not wanted or engine is None or _rests(situation) or not _runs(engine, observed):
-        return ""
-    return f"waits for a snapshot before the change to {wanted}"
+    wanted = _spelt(bundle.versions)
+    return "" if backup.known(record).cleared == wanted else wanted
 
 
 def decided(known: Backups, bundle: Bundle, record: Record, requests: Sequence[Request], now: float) -> Backups:
@@ -60,18 +51,18 @@ def decided(known: Backups, bundle: Bundle, record: Record, requests: Sequence[R
     return known
 
 
-def held(bundle: Bundle, record: Record, *, up: bool, asleep: bool) -> Held | None:
+def held(situation: Situation) -> Held | None:
     """Why a change of versions waits for a human: no snapshot could be made before it."""
-    wanted, known = pending(bundle, record), record.backups or Backups()
-    if not wanted or asleep or known.running is not None:
+    bundle, record = situation.bundle, situation.record
+    wanted, known = pending(bundle, record), backup.known(record)
+    if not wanted or situation.sleeping.asleep or known.running is not None:
         return None
     tried = known.tried == wanted
     failed = next((one.why for one in reversed(known.archives) if not one.completed), "") if tried else ""
-    why = known.problem or failed or ("" if up or tried else DOWN)
+    why = known.problem or failed or ("" if situation.up or tried else DOWN)
     if not why:
         return None
-    what = approval(bundle, record)
-    return replace(what, message=f"no snapshot could be made before the change to {wanted}: {why}")
+    return replace(approval(bundle, record), message=f"no snapshot could be made before the change to {wanted}: {why}")
 
 
 def approval(bundle: Bundle, record: Record) -> Held:
@@ -81,12 +72,14 @@ def approval(bundle: Bundle, record: Record) -> Held:
 
 
 def amend(situation: Situation, desired: tuple[Desired, ...], observed: Mapping[Key, Observed]) -> Amendment:
-    """An engine without pods comes up as it was, falls asleep as it was, and is restored as it was: its snapshot needs it awake."""
+    """A change of versions waits. An engine without pods comes up as it was, falls asleep as it was, and is restored as it was: its
+    snapshot needs it awake."""
     engine = next((one for one in desired if one.layer.role == "engine"), None)
-    if engine is None or not pending(situation.bundle, situation.record):
+    wanted = pending(situation.bundle, situation.record)
+    if engine is None or not wanted:
         return Amendment(desired)
     if _runs(engine, observed) and not _rests(situation):
-        return Amendment(desired)
+        return Amendment(desired, stops=f"waits for a snapshot before the change to {wanted}")
     before = replace(engine, objects=tuple(_before(item, _live(engine, item, observed)) for item in engine.objects))
     return Amendment(tuple(before if one is engine else one for one in desired))
 

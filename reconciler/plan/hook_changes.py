@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model import Change, Desired, ObjectRef, Observed, Ran, replace
 from reconciler.plan import flags, hooks
-from reconciler.plan.hooks import BEFORE, BROKE, DEFINITION, DONE, FAILED, SUCCEEDED, Ground, Hook
+from reconciler.plan.hooks import BEFORE, DEFINITION, DONE, FAILED, SUCCEEDED, Ground, Hook, Stage, State
 from reconciler.plan.mark import Key, ours, ref_of
 from reconciler.plan.request import request
 
@@ -57,20 +57,18 @@ def _phase(one: Desired, phase: Sequence[Hook], ran: Ran | None, ground: Ground,
     """The hooks of one phase that are open, then the deletions of those that ran, the last one first, as Helm has them."""
     if ran is None:
         return
-    steps = [DONE if ran.over else _state(one, hook, ran, ground) for hook in phase]
-    broken = next((at for at, step in enumerate(steps) if step.startswith(BROKE)), None)
+    stages = [DONE if ran.over else _stage(one, hook, ran, ground) for hook in phase]
+    broken = next((at for at, stage in enumerate(stages) if stage.state is State.BROKE), None)
     end, first = len(phase), 1 if sign > 0 else -2 * len(phase)
-    ended = range(end) if all(step == DONE for step in steps) else range((-1 if broken is None else broken) + 1)
+    ended = range(end) if all(stage == DONE for stage in stages) else range((-1 if broken is None else broken) + 1)
     for at, hook in enumerate(phase[: end if broken is None else broken + 1]):
-        if steps[at] != DONE and not (
-            steps[at].startswith(BROKE) and _goes(hook, FAILED, ran, _key(one, hook), ground)
-        ):
+        if stages[at] != DONE and not (at == broken and _goes(hook, FAILED, ran, _key(one, hook), ground)):
             yield _open(_blank(one, hook, first + at), one, hook, ran, ground)
     for at in ended:
-        policy = SUCCEEDED if steps[at] == DONE else FAILED
+        policy = SUCCEEDED if stages[at] == DONE else FAILED
         if _goes(phase[at], policy, ran, _key(one, phase[at]), ground):
             change = _blank(one, phase[at], first + 2 * end - 1 - at)
-            yield _deleted(change, steps[at], ground.observed[change.target, change.ref])
+            yield _deleted(change, stages[at], ground.observed[change.target, change.ref])
 
 
 def _blank(one: Desired, hook: Hook, turn: int) -> Change:
@@ -81,24 +79,24 @@ def _key(one: Desired, hook: Hook) -> Key:
     return one.layer.target, hook.ref
 
 
-def _state(one: Desired, hook: Hook, ran: Ran, ground: Ground) -> str:
+def _stage(one: Desired, hook: Hook, ran: Ran, ground: Ground) -> Stage:
     """What the record says of a hook, or else that it is seen to have failed."""
-    step = ran.steps.get(hook.key, "")
-    seen = ground.observed.get(_key(one, hook))
-    if step.startswith((DONE, BROKE)) or seen is None or seen.live is None or not hooks.of_run(seen, hook, ran):
-        return step
-    found, why = hooks.verdict(hook.ref, seen.live, one.layer.timeout, ground.now)
-    return BROKE + why if found == BROKE else step
+    known, seen = hooks.stage(ran, hook), ground.observed.get(_key(one, hook))
+    ended = known.state in (State.DONE, State.BROKE)
+    if ended or seen is None or seen.live is None or not hooks.of_run(seen, hook, ran):
+        return known
+    found = hooks.verdict(hook.ref, seen.live, one.layer.timeout, ground.now)
+    return found if found.state is State.BROKE else known
 
 
 def _open(change: Change, one: Desired, hook: Hook, ran: Ran, ground: Ground) -> Change:
     """The change of a hook that has not ended well."""
     seen = ground.observed.get((change.target, change.ref))
-    step = ran.steps.get(hook.key, "")
+    known = hooks.stage(ran, hook)
     body = request(hooks.stamp(hook, ran, nested=bool(change.target.nested)), one.layer, None)
     told = f"{hook.event} hook, weight {hook.weight}"
-    if step.startswith(BROKE):
-        return replace(change, action="skip", reason=BROKEN, detail=step.removeprefix(BROKE))
+    if known.state is State.BROKE:
+        return replace(change, action="skip", reason=BROKEN, detail=known.why)
     if seen is None:
         return replace(change, action="skip", reason="NotObserved")
     if seen.live is None:
@@ -141,20 +139,17 @@ def _goes(hook: Hook, policy: str, ran: Ran, key: Key, ground: Ground) -> bool:
     seen = ground.observed.get(key)
     if seen is None or seen.live is None or policy not in hook.policies or _kind(hook.ref) == DEFINITION:
         return False
-    if policy == FAILED and not ran.steps.get(hook.key, "").startswith(BROKE):
+    if policy == FAILED and hooks.stage(ran, hook).state is not State.BROKE:
         return False
     there = "deletionTimestamp" not in seen.live["metadata"] and hooks.of_run(seen, hook, ran)
     return there and ours(ground.entries.get(key), seen, ground.bundle.cluster, ground.nonce)
 
 
-def _deleted(change: Change, step: str, seen: Observed) -> Change:
-    told = (
-        f"{change.hook} hook that ran, as its helm.sh/hook-delete-policy says"
-        if step == DONE
-        else step.removeprefix(BROKE)
-    )
+def _deleted(change: Change, stage: Stage, seen: Observed) -> Change:
+    done = stage == DONE
+    told = f"{change.hook} hook that ran, as its helm.sh/hook-delete-policy says" if done else stage.why
     change = replace(change, uid=seen.uid, ran=hooks.of_any_run(seen))
-    return replace(change, action="delete", reason=RAN if step == DONE else BROKEN, detail=told)
+    return replace(change, action="delete", reason=RAN if done else BROKEN, detail=told)
 
 
 def _left(change: Change, ground: Ground) -> Change:

@@ -8,6 +8,7 @@ object says of itself (its UID and the annotation `hook`) is read back where the
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -18,7 +19,6 @@ from reconciler.plan.mark import RUN, Key, domain, ours, ref_of
 
 EVENT, WEIGHT, POLICY = "helm.sh/hook", "helm.sh/hook-weight", "helm.sh/hook-delete-policy"
 BEFORE, SUCCEEDED, FAILED = "before-hook-creation", "hook-succeeded", "hook-failed"
-DONE, BEGUN, BROKE = "done", "begun", "failed: "
 EXPIRED = "it failed, and its ttlSecondsAfterFinished removed it"
 DEFINITION = ("apiextensions.k8s.io", "CustomResourceDefinition")
 _WAITED = frozenset({("batch", "Job"), ("", "Pod")})
@@ -31,6 +31,35 @@ _KINDS = """
 """
 _ORDER = {kind: index for index, kind in enumerate(_KINDS.split())}
 """Helm's order of kinds (pkg/release/util/kind_sorter.go, InstallOrder); others come last, by name."""
+
+
+class State(StrEnum):
+    """What became of a hook; OPEN: nothing is known of it."""
+
+    OPEN = ""
+    BEGUN = "begun"
+    DONE = "done"
+    BROKE = "failed"
+
+
+class Stage(Struct, frozen=True):
+    """What became of a hook and, where it failed, why."""
+
+    state: State = State.OPEN
+    why: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it stands on record."""
+        return f"{self.state}: {self.why}" if self.state is State.BROKE else str(self.state)
+
+
+_STATES = {str(one): one for one in State}
+OPEN, BEGUN, DONE = Stage(), Stage(State.BEGUN), Stage(State.DONE)
+
+
+def broke(why: str) -> Stage:
+    return Stage(State.BROKE, why)
 
 
 class Hook(Struct, frozen=True):
@@ -137,8 +166,8 @@ def recorded(known: Mapping[str, Ran], desired: Sequence[Desired], results: Sequ
     for result in results:
         change = result.change
         ran = found.get(change.layer)
-        if change.hook and ran is not None and not ran.over and (step := _step(result, desired)):
-            found[change.layer] = replace(ran, steps={**ran.steps, f"{change.hook} {change.ref}": step})
+        if change.hook and ran is not None and not ran.over and (step := _step(result, desired)) != OPEN:
+            found[change.layer] = replace(ran, steps={**ran.steps, f"{change.hook} {change.ref}": step.text})
     return found
 
 
@@ -162,19 +191,23 @@ def of_any_run(seen: Observed) -> bool:
     return seen.live is not None and note in fields.managed(seen.live)
 
 
-def verdict(ref: ObjectRef, live: Object, timeout: float, now: float) -> tuple[str, str]:
-    """What became of a hook that is there: DONE, BEGUN, or BROKE with the reason. Only a hook that failed by itself
-    cannot end well any more."""
+def stage(ran: Ran, hook: Hook) -> Stage:
+    """What the record says of a hook. What this version does not know, it does not say."""
+    word, _, why = ran.steps.get(hook.key, "").partition(": ")
+    state = _STATES.get(word)
+    return Stage(state, why) if state else OPEN
+
+
+def verdict(ref: ObjectRef, live: Object, timeout: float, now: float) -> Stage:
+    """What became of a hook that is there. Only one that failed by itself, so without a reason of ours, cannot end well any more."""
     if not waited(ref):
-        return DONE, ""
+        return DONE
     status = section(live, "status")
     if condition(live, "Complete").get("status") == "True" or status.get("phase") == "Succeeded":
-        return DONE, ""
-    failed = condition(live, "Failed")
-    if failed.get("status") == "True" or status.get("phase") == "Failed":
-        return BROKE, ""
-    late = now > deadline(live, timeout)
-    return (BROKE, f"not complete after {timeout:.0f} s") if late else (BEGUN, "")
+        return DONE
+    if condition(live, "Failed").get("status") == "True" or status.get("phase") == "Failed":
+        return broke("")
+    return broke(f"not complete after {timeout:.0f} s") if now > deadline(live, timeout) else BEGUN
 
 
 def deadline(live: Object, timeout: float) -> float:
@@ -220,34 +253,42 @@ def _seen(one: Desired, ran: Ran, ground: Ground) -> Ran:
     if ran.over:
         return ran
     hooks = [hook for phase in phases(one, ran) for hook in phase]
-    steps = dict(ran.steps)
+    known = {hook.key: stage(ran, hook) for hook in hooks}
     for hook in hooks:
-        step = "" if steps.get(hook.key, BEGUN) != BEGUN else _found(hook, ran, (one.layer.target, hook.ref), ground)
-        steps |= {hook.key: step} if step else {}
-    over = all(steps.get(hook.key) == DONE for hook in hooks)
-    return replace(ran, steps={}, over=True) if over else replace(ran, steps=steps)
+        if known[hook.key].state in (State.OPEN, State.BEGUN):
+            found = _found(hook, ran, (one.layer.target, hook.ref), ground)
+            known |= {hook.key: found} if found != OPEN else {}
+    if all(each == DONE for each in known.values()):
+        return replace(ran, steps={}, over=True)
+    told = {key: each.text for key, each in known.items() if each != OPEN}
+    return replace(ran, steps={**ran.steps, **told})
 
 
-def _found(hook: Hook, ran: Ran, key: Key, ground: Ground) -> str:
-    """What an observation says of a hook, "" for nothing. One that was begun and that its ttl removed has ended."""
+def _found(hook: Hook, ran: Ran, key: Key, ground: Ground) -> Stage:
+    """What an observation says of a hook. One that was begun and that its ttl removed has ended."""
     seen, entry = ground.observed.get(key), ground.entries.get(key)
     if seen is None or seen.unknown:
-        return ""
+        return OPEN
     if seen.live is None:
-        ended = entry.once if entry is not None and ran.steps.get(hook.key) == BEGUN else ""
-        return ended and (BROKE + EXPIRED if ended.endswith(once.FAILED) else DONE)
+        return _expired(entry) if entry is not None and stage(ran, hook) == BEGUN else OPEN
     if not ours(entry, seen, ground.bundle.cluster, ground.nonce) or not of_run(seen, hook, ran):
-        return ""
-    return DONE if verdict(hook.ref, seen.live, 0.0, 0.0)[0] == DONE else BEGUN
+        return OPEN
+    return DONE if verdict(hook.ref, seen.live, 0.0, 0.0) == DONE else BEGUN
 
 
-def _step(result: Result, desired: Sequence[Desired]) -> str:
-    """What the record says of a hook after a result, "" where that is nothing new. A failure is kept where the hook is deleted for it."""
+def _expired(entry: InventoryEntry) -> Stage:
+    if not entry.once:
+        return OPEN
+    return broke(EXPIRED) if entry.once.endswith(once.FAILED) else DONE
+
+
+def _step(result: Result, desired: Sequence[Desired]) -> Stage:
+    """What the record says of a hook after a result, OPEN where that is nothing new. A failure is kept where the hook is deleted for it."""
     change = result.change
     if result.outcome in ("created", "configured", "replaced"):
         return BEGUN if waited(change.ref) else DONE
     if result.reason != "HookFailed" or result.outcome != "failed":
-        return ""
+        return OPEN
     hooks = (one.hooks for one in desired if one.layer.name == change.layer)
     policies = [hook.policies for objects in hooks for hook in of(objects, change.hook) if hook.ref == change.ref]
-    return BROKE + result.error[:500] if any(FAILED in one for one in policies) else ""
+    return broke(result.error[:500]) if any(FAILED in one for one in policies) else OPEN

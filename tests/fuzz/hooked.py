@@ -32,7 +32,7 @@ POLICIES = (hooks.BEFORE, hooks.SUCCEEDED, hooks.FAILED, "x", "")
 WEIGHTS = ("0", "-5", "10", "1e9", "²", "9" * 400, " 3 ", "")
 CONDITIONS = ("Complete", "Failed", "Suspended")
 JOB: dict[str, Any] = {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "m", "image": "m:1"}]}}}
-STATES = ("", hooks.DONE, hooks.BEGUN, f"{hooks.BROKE}m", "x")
+STATES = ("", hooks.DONE.text, hooks.BEGUN.text, hooks.broke("m").text, "x")
 
 
 def hooked() -> Case:

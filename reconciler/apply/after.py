@@ -1,0 +1,23 @@
+"""What operations do on the host after a pass, beside its plan: a step of each that is concerned."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.apply import restores, snapshots
+from reconciler.apply.steps import Ground, Machine, Stepped, step
+from reconciler.model import replace
+
+MACHINES: Mapping[str, Machine[Any]] = {"backup": snapshots.MACHINE, "restore": restores.MACHINE}
+"""Operation -> its steps, in the order in which they are done."""
+
+
+def steps(ground: Ground) -> Stepped:
+    """A step of each. The record of one is what the next begins with."""
+    done = Stepped(ground.record)
+    for machine in MACHINES.values():
+        if machine.concerned(ground.assignment):
+            one = step(machine, replace(ground, record=done.record))
+            times = [at for at in (done.again, one.again) if at is not None]
+            errands, answered = (*done.errands, *one.errands), (*done.answered, *one.answered)
+            done = Stepped(one.record, min(times, default=None), errands, answered)
+    return done
