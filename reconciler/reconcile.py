@@ -201,12 +201,10 @@ def _stamps(gathered: Gathered, results: Sequence[Result]) -> dict[Key, str]:
     """The pairs that a dry-run found equal, so that the next pass needs no dry-run for them (P3)."""
     quiet = {(result.change.target, result.change.ref) for result in results if result.outcome == "unchanged"}
     stamps = {}
-    for one in gathered.desired:
-        for item in one.objects:
-            key = (one.layer.target, mark.ref_of(item))
-            seen = gathered.observed.get(key)
-            if key in quiet and seen and seen.live and seen.merged:
-                stamps[key] = suspects.digest(suspects.request(item, one.layer, seen.live, seen.driven), seen.live)
+    for key, (layer, item) in suspects.firsts(gathered.desired).items():
+        seen = gathered.observed.get(key)
+        if key in quiet and seen and seen.live and seen.merged:
+            stamps[key] = suspects.digest(suspects.request(item, layer, seen.live, seen.driven), seen.live)
     return stamps
 
 

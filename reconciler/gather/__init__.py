@@ -20,8 +20,7 @@ from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed
 from reconciler.operations import Situation, amend, decide
 from reconciler.operations.restore import running, taken_over
 from reconciler.operations.sleep import later
-from reconciler.plan import hooks
-from reconciler.plan.mark import ref_of
+from reconciler.plan import hooks, suspects
 
 
 class Gathered(Struct, frozen=True):
@@ -63,6 +62,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     private = rendering.Private(bundle, assignment.state, facts.salt, own, facts.host.share, {}, now)
     rendered, broken, fetching = rendering.render(bundle, reader, private)
     known = rendering.scopes(rendered, reader)
+    rendered, twice = rendering.distinct(rendered, known)
     desired = rendering.desired(bundle, rendered, known, record.nonce, private.kept)
     entries = scope.settled(assignment.state.entries, known)
     entries = (*entries, *leftovers.claims(bundle, entries, reader, host))
@@ -71,7 +71,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     desired, absent = amended.desired, leftovers.absent(bundle, amended.absent, entries, reader, host)
     entries = (*entries, *absent.claims(entries))
     if run is not None:
-        at = {(one.layer.target, ref_of(item)): one.layer.name for one in desired for item in one.objects}
+        at = {key: layer.name for key, (layer, _) in suspects.firsts(desired).items()}
         entries = taken_over(run, entries, seen.objects, at)
     objects = {**seen.objects, **{(one.target, one.ref): one for one in absent.found}}
     observed, silent = dry_run(desired, objects, entries, assignment.memory.settled, reader)
@@ -80,7 +80,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     return Gathered(
         desired,
         observed,
-        broken,
+        {**broken, **twice},
         unreachable,
         seen.down,
         entries,

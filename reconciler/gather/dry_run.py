@@ -7,7 +7,7 @@ from reconciler.gather.reader import Key, Reader
 from reconciler.kube.client import Client
 from reconciler.kube.sending import send
 from reconciler.model import GUARDS, Desired, InventoryEntry, Object, Observed, Target, replace
-from reconciler.plan import mark, suspects
+from reconciler.plan import suspects
 
 SILENT = frozenset({ErrorClass.TRANSIENT, ErrorClass.UNAUTHENTICATED})  # no answer about the object at all
 
@@ -21,7 +21,7 @@ def dry_run(
 ) -> tuple[dict[Key, Observed], dict[Target, str]]:
     """The observations with the dry-run answer for each object that may differ; and the targets that stopped
     answering."""
-    by_key = {(one.layer.target, mark.ref_of(item)): (one.layer, item) for one in desired for item in one.objects}
+    by_key = suspects.firsts(desired)
     answers, silent = dict(observed), dict[Target, str]()
     for key in suspects.suspects(desired, observed, entries, settled):
         layer, item = by_key[key]

@@ -11,7 +11,7 @@ from reconciler.gather.reader import Reader
 from reconciler.gather.scope import Scopes
 from reconciler.inventory.packing import State
 from reconciler.model import Bundle, Desired, Layer, Object, ObjectRef, Observed, Request, replace
-from reconciler.plan import frozen, hooks, mark, sharing
+from reconciler.plan import frozen, hooks, kinds, mark, sharing
 from reconciler.plan.frozen import Kept
 
 Rendered = list[tuple[Layer, tuple[Object, ...]]]
@@ -88,6 +88,32 @@ def scopes(rendered: Rendered, reader: Reader) -> Scopes:
     """The scopes of this pass: asked of the targets, or declared by the CRDs among what was rendered."""
     declared = scope.declared((layer.target, objects) for layer, objects in rendered)
     return Scopes(lambda target, group, kind: reader.client(target).namespaced(group, kind), declared)
+
+
+def distinct(rendered: Rendered, known: Scopes) -> tuple[Rendered, dict[str, str]]:
+    """The layers whose objects are all different ones, and why the others are broken: what their kinds' scope makes one object is named
+    twice. Kinds of Kubernetes are judged when they are rendered."""
+    found = {layer.name: _twice(layer, objects, known) for layer, objects in rendered}
+    broken = {
+        name: f"ObjectClaimedTwice: {ref} is named twice: {kinds.shared(ref.kind)}"
+        for name, ref in found.items()
+        if ref is not None
+    }
+    return [(layer, objects) for layer, objects in rendered if layer.name not in broken], broken
+
+
+def _twice(layer: Layer, objects: Iterable[Object], known: Scopes) -> ObjectRef | None:
+    """The first object of a cluster-scoped kind, none of Kubernetes' own, that the layer names a second time."""
+    met: set[ObjectRef] = set()
+    for ref in map(mark.ref_of, objects):
+        kind = (ref.group, ref.kind)
+        if kind in kinds.NAMESPACED or known.namespaced(layer.target, kind) is not False:
+            continue
+        ref = replace(ref, namespace="")
+        if ref in met:
+            return ref
+        met.add(ref)
+    return None
 
 
 def desired(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.errors import Stalled
+from reconciler.plan import kinds
 from reconciler.spec import manifests
 from reconciler.spec.manifests import GENERATED, OWNED
 
@@ -22,7 +23,7 @@ def collect(documents: Iterable[Sourced], namespace: str) -> list[dict[str, Any]
         for found in _flat(source, document):
             key = _identity(found, namespace)
             if key in claimed:
-                raise _twice(key, claimed[key], source)
+                raise _twice(found, claimed[key], source)
             claimed[key] = source
             objects.append(found)
     return objects
@@ -65,12 +66,8 @@ def _named(found: Mapping[str, Any], one: Mapping[str, str]) -> bool:
 def _identity(found: dict[str, Any], namespace: str) -> tuple[str, str, str, str]:
     """Group, kind, namespace and name, whatever the version."""
     metadata = found["metadata"]
-    return (
-        found["apiVersion"].rpartition("/")[0],
-        found["kind"],
-        metadata.get("namespace") or namespace,
-        metadata["name"],
-    )
+    kind = found["apiVersion"].rpartition("/")[0], found["kind"]
+    return (*kind, kinds.home(kind, metadata.get("namespace", ""), namespace), metadata["name"])
 
 
 def _flat(source: str, document: Any) -> Iterator[dict[str, Any]]:
@@ -111,7 +108,10 @@ def _invalid(source: str, what: str, hint: str = "") -> Stalled:
     return Stalled(f"{source}: {what}", reason="ObjectInvalid", hint=hint)
 
 
-def _twice(key: tuple[str, str, str, str], first: str, second: str) -> Stalled:
-    group, kind, _, name = key
+def _twice(found: dict[str, Any], first: str, second: str) -> Stalled:
+    group, kind, namespace, name = _identity(found, found["metadata"].get("namespace", ""))
     places = f"in {first} and in {second}" if first != second else f"twice in {first}"
-    return Stalled(f"{'.'.join(filter(None, (kind, group)))} {name} is {places}", reason="ObjectClaimedTwice")
+    hint = kinds.shared(kind) if found["metadata"].get("namespace") and not namespace else ""
+    return Stalled(
+        f"{'.'.join(filter(None, (kind, group)))} {name} is {places}", reason="ObjectClaimedTwice", hint=hint
+    )

@@ -57,6 +57,17 @@ NAMESPACED: Mapping[tuple[str, str], bool] = {**_rows(_CLUSTER, False), **_rows(
 _NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 
 
+def home(kind: tuple[str, str], own: str, default: str) -> str:
+    """The namespace that sets an object of this (group, kind) apart from others of its name: its own, else `default`; "" where the
+    kind is one of Kubernetes' without namespaces."""
+    return "" if NAMESPACED.get(kind) is False else own or default
+
+
+def shared(kind: str) -> str:
+    """Why two objects of one name are one object of this kind."""
+    return f"{kind} has no namespaces: metadata.namespace does not set two objects apart"
+
+
 def made_by_kubernetes(ref: ObjectRef) -> bool:
     """Whether every cluster has this object without anybody asking for it."""
     if (ref.group, ref.kind) == ("", "Namespace"):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from reconciler.model import MISSING, Desired, InventoryEntry, Object, ObjectRef, Observed, Target
+from reconciler.model import MISSING, Desired, InventoryEntry, Layer, Object, ObjectRef, Observed, Target
 from reconciler.plan import paths
 from reconciler.plan.fields import owned
 from reconciler.plan.mark import entries_of, ref_of
@@ -28,26 +28,34 @@ def suspects(
     Objects to be created, foreign ones and those being deleted are never suspects: `compute` needs no dry-run for them.
     """
     entries = entries_of(inventory, observed)
-    found: dict[Key, None] = {}
+    found = []
+    for key, (layer, obj) in firsts(desired).items():
+        seen, entry = observed.get(key), entries.get(key)
+        if (
+            seen is None
+            or seen.live is None
+            or seen.unknown
+            or seen.unserved
+            or entry is None
+            or not candidate(entry, seen.live)
+        ):
+            continue
+        asked = request(obj, layer, seen.live, seen.driven)
+        if key in settled and settled[key] == digest(asked, seen.live):
+            continue
+        if differs(asked, seen.live, entry.fields):
+            found.append(key)
+    return tuple(found)
+
+
+def firsts(desired: Sequence[Desired]) -> dict[Key, tuple[Layer, Object]]:
+    """Every desired object with its layer. Of one that two layers name, the first has it, as `compute` plans it; what the second
+    would make of it is asked of no server."""
+    found: dict[Key, tuple[Layer, Object]] = {}
     for one in desired:
         for obj in one.objects:
-            key = (one.layer.target, ref_of(obj))
-            seen, entry = observed.get(key), entries.get(key)
-            if (
-                seen is None
-                or seen.live is None
-                or seen.unknown
-                or seen.unserved
-                or entry is None
-                or not candidate(entry, seen.live)
-            ):
-                continue
-            asked = request(obj, one.layer, seen.live, seen.driven)
-            if key in settled and settled[key] == digest(asked, seen.live):
-                continue
-            if differs(asked, seen.live, entry.fields):
-                found[key] = None
-    return tuple(found)
+            found.setdefault((one.layer.target, ref_of(obj)), (one.layer, obj))
+    return found
 
 
 def candidate(entry: InventoryEntry, live: Object) -> bool:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from msgspec import Struct
 
 from reconciler.model import ClusterProfile, Pack, ProfileDocument, Violation, replace
-from reconciler.plan import request
+from reconciler.plan import kinds, request
 from reconciler.spec import literals, manifests, order, uses, values, variables
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import Item, capped, digest
@@ -179,7 +179,8 @@ def _claims(item: Item, packs: tuple[Pack, ...], uses: Mapping[str, Use]) -> tup
         own = [(claim, item.path, item.line) for claim in _written(pack)]
         own += [(claim, path, line) for path, facts in uses[pack.name].facts for claim, line in facts.claims.items()]
         for (group, kind, namespace, name), path, line in own:
-            claim, place = (group, kind, namespace or pack.namespace, name), f"{path}:{line} (pack {pack.name})"
+            home = kinds.home((group, kind), namespace, pack.namespace)
+            claim, place = (group, kind, home, name), f"{path}:{line} (pack {pack.name})"
             if claim in found:
                 message = f"{kind} {name} is claimed by {found[claim]} and {place}"
                 twice.append(item.violation(f"/spec/packs/{index}", Code.CLAIMED_TWICE, message))
