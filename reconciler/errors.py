@@ -14,7 +14,7 @@ Waiting and held are outcomes (`model.Result`), validation problems are values (
 Any other exception is a bug: it is logged with its traceback.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 LINE = 1000  # characters of one message
@@ -153,3 +153,11 @@ class ApiError(NidusError):
     def stalls(self) -> bool:
         """Whether only a commit or a human can change the answer."""
         return self.kind in STALLS
+
+
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The word of `known` that is most like `word`, "" where none is; `cutoff` is how alike it must be, of 1."""
+    from difflib import get_close_matches  # a start that has nothing to say about a word goes without
+
+    found = get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return found[0] if found else ""

@@ -2,7 +2,6 @@
 where an exec plugin is missing or fails."""
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -114,9 +113,11 @@ def _check_plugin(one: User) -> None:
     plugin = one.told.get("exec")
     if not plugin:
         return
+    from shutil import which  # brings compressors: most kubeconfigs name no plugin
+
     command = str(plugin.get("command", "")) if isinstance(plugin, dict) else ""
     beside = Path(one.file).expanduser().parent / command if os.sep in command else None
-    if not command or shutil.which(str(beside) if beside else command) is None:
+    if not command or which(str(beside) if beside else command) is None:
         hint = one_line(plugin.get("installHint"), 300) if isinstance(plugin, dict) else ""
         message = f"the exec plugin {command or 'without a command'} of user {one.name} in {one.file} is not there"
         raise UsageError(message, hint=hint or "install it, or put it on the PATH")

@@ -9,7 +9,6 @@ import base64
 import binascii
 import re
 import ssl
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,7 +67,9 @@ def context(found: Credentials) -> ssl.SSLContext:
 
 def _show(made: ssl.SSLContext, found: Credentials) -> None:
     # ssl takes certificates from files only: one of mode 0600 that lives for this call.
-    with tempfile.NamedTemporaryFile(prefix="nidus-") as file:
+    from tempfile import NamedTemporaryFile  # brings compressors: a start without a request goes without
+
+    with NamedTemporaryFile(prefix="nidus-") as file:
         file.write(f"{found.certificate}\n{found.key}\n".encode())
         file.flush()
         made.load_cert_chain(file.name, password=_never)

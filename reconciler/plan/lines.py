@@ -4,7 +4,6 @@ print the same lines.
 Text from a repository or a live object is made printable here, so that it cannot control a terminal.
 """
 
-import difflib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -222,7 +221,9 @@ def _is_text(value: Any) -> bool:
 
 def _compared(before: str, after: str) -> Iterator[str]:
     """A unified difference of two texts, one line of context, without its file header."""
-    found = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+    from difflib import unified_diff  # most plans have no texts of several lines
+
+    found = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
     for index, text in enumerate(found):
         if index > 1 and not text.startswith("@@"):
             yield f"{text[0]} {printable(text[1:])}"

@@ -1,9 +1,8 @@
 """Why a branch cannot be fetched: the repository, and the branches that are there."""
 
 import re
-from difflib import get_close_matches
 
-from reconciler.errors import NidusError, Stalled, few, printable
+from reconciler.errors import NidusError, Stalled, closest, few, printable
 from reconciler.source.place import Place, git
 
 _SHOWN = 10
@@ -24,8 +23,8 @@ def _hint(wanted: str, there: list[str] | None) -> str:
         return f"check {field}"
     if not there:
         return "the repository has no branch yet: push one"
-    close = get_close_matches(wanted, there, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
+    close = closest(wanted, there)
+    meant = f"did you mean {close}? " if close else ""
     return printable(f"{meant}{field}; there are: {few(there, _SHOWN)}")
 
 

@@ -4,9 +4,7 @@ Same rules for names, kinds and sizes as a commit of the mirror (S1); GitPython 
 """
 
 import os
-import shutil
 import stat
-import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha1, sha256
@@ -182,7 +180,12 @@ def _git_dir(top: Path, _inode: int) -> str | None:
 
 
 def _run(folder: Path, arguments: Sequence[str], given: bytes, where: Mapping[str, str]) -> bytes | None:
-    git = shutil.which("git")
+    import subprocess
+    from shutil import (
+        which,  # brings compressors, and subprocess signals and threads: a folder outside of Git goes without
+    )
+
+    git = which("git")
     if git is None:
         return None
     try:

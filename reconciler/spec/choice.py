@@ -3,8 +3,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from difflib import get_close_matches
 
+from reconciler.errors import closest
 from reconciler.model import Rules
 from reconciler.spec import semver
 from reconciler.spec.codes import Code
@@ -46,8 +46,8 @@ def _answer(
     rules: Rules,
 ) -> Found:
     if not all_versions:
-        close = get_close_matches(name, {known for known, _ in checked}, n=1)
-        hint = f"did you mean {close[0]}?" if close else _there_are(checked)
+        close = closest(name, {known for known, _ in checked})
+        hint = f"did you mean {close}?" if close else _there_are(checked)
         return Code.NO_PROFILE, f"no profile {name}", hint
     readable = {version for version in all_versions if semver.is_version(version)}
     try:

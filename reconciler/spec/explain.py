@@ -3,11 +3,11 @@ for failing documents only."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 import schemas
+from reconciler.errors import closest
 from reconciler.spec import elsewhere, forms, linear, unsupported
 from reconciler.spec.codes import Code
 
@@ -90,8 +90,8 @@ def _instead(path: tuple[str | int, ...], name: str, known: Mapping[str, Any]) -
         return f"remove it: {why}"
     if known_elsewhere := elsewhere.hint(path, name):
         return known_elsewhere
-    close = get_close_matches(name, known, n=1) or [one for one in known if one.lower() == name.lower()]
-    return f"did you mean {close[0]}?" if close else _some("known here:", sorted(known))
+    close = closest(name, known) or next((one for one in known if one.lower() == name.lower()), "")
+    return f"did you mean {close}?" if close else _some("known here:", sorted(known))
 
 
 def _missing(_: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
@@ -130,8 +130,8 @@ def _enum(kind: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
     if unsupported.value(kind, path, error.instance):
         yield pointer(path), f"{error.instance} is {_NOT_BUILT}", _some("one of", allowed), Code.UNSUPPORTED
         return
-    close = get_close_matches(str(error.instance), allowed, n=1)
-    hint = f"did you mean {close[0]}?" if close else ""
+    close = closest(str(error.instance), allowed)
+    hint = f"did you mean {close}?" if close else ""
     yield pointer(path), f"expected {_some('one of', allowed)}", hint, Code.WRONG_VALUE
 
 

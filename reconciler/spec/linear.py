@@ -1,8 +1,10 @@
 """Regular expressions that come from outside, matched in linear time by the engine of jsonschema-rs (V2)."""
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from jsonschema_rs import Draft7Validator, RegexOptions, ValidationError
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft7Validator
 
 
 class PatternError(ValueError):
@@ -21,7 +23,9 @@ def found(pattern: str, text: str) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _compiled(pattern: str) -> Draft7Validator:
+def _compiled(pattern: str) -> "Draft7Validator":
+    from jsonschema_rs import Draft7Validator, RegexOptions, ValidationError  # as in spec.schema
+
     try:
         return Draft7Validator({"pattern": pattern}, pattern_options=RegexOptions(), offline=True)
     except (ValidationError, ValueError) as error:

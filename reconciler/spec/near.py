@@ -4,10 +4,10 @@ They are warned of, not refused: other projects have a ClusterProfile too.
 """
 
 from collections.abc import Iterator, Mapping
-from difflib import SequenceMatcher
 from typing import Any
 
 import schemas
+from reconciler.errors import closest
 from reconciler.model import Limits, Violation
 from reconciler.spec import marks, schema, yaml
 from reconciler.spec.codes import Code
@@ -35,7 +35,7 @@ def _meant(body: Mapping[str, Any]) -> bool:
     """Whether the group is none, or like ours: a kind of another project has its own group."""
     group = str(body.get("apiVersion", "")).partition("/")[0].lower()
     ours = schemas.API_VERSION.partition("/")[0]
-    return "." not in group or "nidus" in group or SequenceMatcher(None, group, ours).ratio() >= _CLOSE
+    return "." not in group or "nidus" in group or closest(group, [ours], _CLOSE) != ""
 
 
 def _why(body: Mapping[str, Any]) -> str:

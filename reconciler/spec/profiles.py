@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 
 from msgspec import Struct
 
+from reconciler.errors import closest
 from reconciler.model import ClusterProfile, Pack, ProfileDocument, Violation, replace
 from reconciler.plan import kinds, request
 from reconciler.spec import literals, manifests, order, uses, values, variables
@@ -134,8 +134,8 @@ def meaningless(name: str, profile: ClusterProfile) -> str:
 
 def _meant(name: str, profile: ClusterProfile) -> str:
     """What to write instead of a reference that means nothing."""
-    close = get_close_matches(name, [*_PLAIN, *(f"variables.{one.name}" for one in profile.spec.variables)], n=1)
-    return f"did you mean {close[0]}?" if close else _KNOWN
+    close = closest(name, [*_PLAIN, *(f"variables.{one.name}" for one in profile.spec.variables)])
+    return f"did you mean {close}?" if close else _KNOWN
 
 
 def _inline(pack: Pack) -> Iterator[tuple[tuple[str | int, ...], str]]:

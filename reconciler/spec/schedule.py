@@ -7,12 +7,14 @@ import heapq
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from typing import TYPE_CHECKING
 
-from cronsim import CronSim, CronSimError
 from msgspec import Struct
 
 from reconciler.model import SleepTurn
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 FOLD = timedelta(hours=3)  # longer than any hour that comes twice
 STEPS = 5000  # times that are looked at for the next turn; a schedule that turns later than that turns never
@@ -41,20 +43,22 @@ def at(schedule: Sequence[SleepTurn], now: float) -> Turn:
 
 def last(expression: str, zone: str, now: float) -> float | None:
     """The last time of a cron expression at or before `now`, None where there is none."""
-    return _last(expression, ZoneInfo(zone), now)
+    return _last(expression, _zone(zone), now)
 
 
 def following(expression: str, zone: str, now: float) -> float | None:
     """The next time after `now`."""
-    return next(_after(expression, ZoneInfo(zone), now), None)
+    return next(_after(expression, _zone(zone), now), None)
 
 
 def wrong(expression: str) -> str:
     """Why this is not a time of a schedule, "" where it is one."""
+    from cronsim import CronSimError
+
     if len(expression.split()) != FIELDS:
         return "it has not five fields"
     try:
-        next(CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC)))
+        next(_moments(expression, datetime(2026, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:
         field = str(error).removeprefix("Bad ")
         return f"its {field} is none" if field else "it never comes"
@@ -64,20 +68,22 @@ def wrong(expression: str) -> str:
 @cache
 def zones() -> frozenset[str]:
     """The names of the time zones, as IANA has them."""
+    from zoneinfo import available_timezones
+
     return frozenset(available_timezones())
 
 
 class _Entry(Struct, frozen=True):
     """One entry at a moment: its last and its next times."""
 
-    zone: ZoneInfo
+    zone: "ZoneInfo"
     of: SleepTurn
     slept: float | None
     woke: float | None
 
     @classmethod
     def around(cls, one: SleepTurn, now: float) -> "_Entry":
-        zone = ZoneInfo(one.timezone)
+        zone = _zone(one.timezone)
         return cls(zone, one, _last(one.sleep, zone, now), _last(one.wake, zone, now))
 
     @property
@@ -111,24 +117,40 @@ def _times(index: int, one: _Entry, now: float) -> Iterator[tuple[float, bool, i
     yield from heapq.merge(sleeps, wakes)
 
 
-def _last(expression: str, zone: ZoneInfo, now: float) -> float | None:
+def _last(expression: str, zone: "ZoneInfo", now: float) -> float | None:
     """The last time at or before `now`. Read forwards from one some hours earlier: backwards, an hour that comes twice would
     hide the time that was in its first half."""
     found = None
     start = datetime.fromtimestamp(now, zone) - FOLD
     try:
-        start = next(CronSim(expression, start, reverse=True))
+        start = next(_moments(expression, start, reverse=True))
         found = start.timestamp()
     except StopIteration:
         pass
-    for when in CronSim(expression, start):
+    for when in _moments(expression, start):
         if when.timestamp() > now:
             break
         found = when.timestamp()
     return found
 
 
-def _after(expression: str, zone: ZoneInfo, now: float) -> Iterator[float]:
-    for when in CronSim(expression, datetime.fromtimestamp(now, zone)):
+def _after(expression: str, zone: "ZoneInfo", now: float) -> Iterator[float]:
+    for when in _moments(expression, datetime.fromtimestamp(now, zone)):
         if when.timestamp() > now:
             yield when.timestamp()
+
+
+# Zones and expressions are read by modules that bring others; a start that meets no schedule goes without.
+
+
+def _zone(name: str) -> "ZoneInfo":
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
+
+
+def _moments(expression: str, start: datetime, *, reverse: bool = False) -> Iterator[datetime]:
+    """The times of a cron expression after `start`, or before it. Raises CronSimError."""
+    from cronsim import CronSim
+
+    return CronSim(expression, start, reverse=reverse)

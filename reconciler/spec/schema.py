@@ -7,16 +7,18 @@ message. Messages never contain values of the document, which may be secret.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from jsonschema_rs import Draft7Validator, RegexOptions
 
 import schemas
+from reconciler.errors import closest
 from reconciler.spec import explain, units
 from reconciler.spec.codes import Code
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft7Validator
 
 Mistake = tuple[str, str, str, Code]
 T = TypeVar("T")
@@ -98,8 +100,13 @@ def is_spec(body: Mapping[str, Any]) -> bool:
 
 
 @cache
-def verdict(kind: str) -> Draft7Validator:
+def verdict(kind: str) -> "Draft7Validator":
     """The compiled schema of a kind."""
+    from jsonschema_rs import (  # brings the e-mail package: a start without documents goes without
+        Draft7Validator,
+        RegexOptions,
+    )
+
     return Draft7Validator(schemas.load(kind), offline=True, pattern_options=RegexOptions(), validate_formats=False)
 
 
@@ -111,8 +118,8 @@ def _envelope(body: Mapping[str, Any]) -> list[Mistake]:
     if "kind" not in body:
         return [("", "the field kind is missing", f"one of {', '.join(schemas.KINDS)}", Code.MISSING_FIELD)]
     if kind not in schemas.KINDS:
-        close = get_close_matches(str(kind), schemas.KINDS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(schemas.KINDS)}"
+        close = closest(str(kind), schemas.KINDS)
+        hint = f"did you mean {close}?" if close else f"one of {', '.join(schemas.KINDS)}"
         return [("/kind", "a kind this version does not know", hint, Code.KIND)]
     return []
 

@@ -1,8 +1,8 @@
 """Times in a cluster's document that a pattern cannot judge: schedules and zones (O2), how long it lives (O6)."""
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
+from reconciler.errors import closest
 from reconciler.model import NestedCluster, Rules
 from reconciler.spec import schedule, units
 from reconciler.spec.codes import Code
@@ -66,5 +66,5 @@ def _time(place: str, expression: str) -> Iterator[tuple[str, Code, str, str]]:
 def _zone(place: str, name: str) -> Iterator[tuple[str, Code, str, str]]:
     if name in schedule.zones():
         return
-    near = get_close_matches(name, schedule.zones(), 1)
-    yield place, Code.SCHEDULE, f"no time zone {name[:64]}", f"write {near[0]}" if near else "such as Europe/Berlin"
+    near = closest(name, schedule.zones())
+    yield place, Code.SCHEDULE, f"no time zone {name[:64]}", f"write {near}" if near else "such as Europe/Berlin"

@@ -1,10 +1,10 @@
 """The files that each pack of a profile reads, found in the tree, and what comes from elsewhere (K2)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 
 from msgspec import Struct, field
 
+from reconciler.errors import closest
 from reconciler.model import HelmPack, Limits, Pack, Remote, Violation
 from reconciler.spec import charts, content, files, kustomize, linear, manifests, unread
 from reconciler.spec.codes import Code
@@ -118,8 +118,8 @@ def _charted(document: str, folder: str, place: str, tree: Files, use: Use) -> N
 def _no_chart(document: str, folder: str, exists: bool, others: Iterable[str]) -> tuple[str, str]:
     """Message and hint where a pack names a folder that is no chart."""
     message = f"{folder or '.'} has no Chart.yaml" if exists else f"there is no folder {folder}"
-    close = get_close_matches(folder, list(others), n=1)
-    return message, f"did you mean {files.named(document, close[0])}?" if close else "paths are relative to this file"
+    close = closest(folder, others)
+    return message, f"did you mean {files.named(document, close)}?" if close else "paths are relative to this file"
 
 
 def _named(document: str, file: str, place: str, tree: Files, use: Use) -> None:

@@ -10,7 +10,6 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,6 +109,13 @@ def _packs(snapshot: Snapshot, rules: Rules, facts: HostFacts) -> list[_Pack]:
 def _tried(
     packs: Sequence[_Pack], renderer: Renderer, read: Read, workers: int, progress: Callable[[int, int], None]
 ) -> list[tuple[_Pack, Stalled | spaces.Spaces]]:
+    from concurrent.futures import (  # brings logging: nothing to render goes without
+        FIRST_COMPLETED,
+        Future,
+        ThreadPoolExecutor,
+        wait,
+    )
+
     def attempt(pack: _Pack) -> Stalled | spaces.Spaces:
         try:
             made = renderer.render(pack.layer, read, host_version=pack.version)

@@ -8,6 +8,8 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+from reconciler.errors import closest
+
 TYPE_CHECKING = False  # every start of a verb imports this module: `typing` would be a tenth of `nidus --help`
 if TYPE_CHECKING:
     from typing import Any, Final, NoReturn
@@ -62,10 +64,8 @@ class Parser(argparse.ArgumentParser):
 
 def close(word: str, known: Iterable[str]) -> str:
     """ "did you mean ...?" where one of `known` is like `word`, else ""."""
-    from difflib import get_close_matches
-
-    found = get_close_matches(word.lower(), list(known), n=1)
-    return f"did you mean {found[0]}?" if found else ""
+    found = closest(word.lower(), known)
+    return f"did you mean {found}?" if found else ""
 
 
 def explain(parser: argparse.ArgumentParser, examples: Sequence[tuple[str, str]], more: Mapping[int, str]) -> None:
