@@ -63,8 +63,7 @@ class Scene:
     """A Ready cluster with credentials in its host namespace. `ended` has the cluster of each errand that ended."""
 
     def __init__(self, store: ObjectStore, spec: Mapping[str, Any] | None = None, **backup: Any) -> None:
-        for name in store.names():
-            store.remove(name)
+        store.empty()
         self.store, self.backup = store, backup
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         ceilings = Ceilings(backup_endpoints=(store.url,))

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from devhost import hosting, lifecycle
 from devhost.hosting import TestHost
 from tests.examples import FEW, LONG
+from tests.object_store import ObjectStore
 
 pytest_plugins = ["devhost.fixtures"]
 
@@ -55,7 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_core(item.path):
             item.add_marker(pytest.mark.core)
-        if has_own(item) and not item.get_closest_marker("xdist_group"):
+        if item.get_closest_marker("xdist_group"):
+            continue
+        if "object_store" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("object_store"))
+        elif has_own(item):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
@@ -71,6 +76,21 @@ def spare_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestHost]:
     folder = tmp_path_factory.mktemp("spare") / "host"
     yield hosting.start(folder, nodes=1, nested="none")
     lifecycle.down(folder)
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """The server behind `store`; one worker starts it and runs all tests that use it."""
+    made = ObjectStore("backups")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(object_store: ObjectStore) -> ObjectStore:
+    """A real S3 server whose bucket `backups` is empty."""
+    object_store.empty()
+    return object_store
 
 
 @cache

@@ -51,6 +51,10 @@ class ObjectStore:
         """The keys in the bucket, sorted."""
         return sorted(re.findall(r"<Key>([^<]+)</Key>", self._request("GET", f"/{self._bucket}?list-type=2").decode()))
 
+    def empty(self) -> None:
+        for key in self.names():
+            self.remove(key)
+
     def close(self) -> None:
         self._process.stdin.close()
         self._process.stdout.close()

@@ -6,7 +6,6 @@ import queue
 import tarfile
 import threading
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from reconciler.model import Answer, Errand, Keys, Location, replace
 from tests.object_store import ObjectStore, archive
 
 KEYS = Keys("access-key", "secret-key-0123456789")
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    made = ObjectStore("backups")
-    yield made
-    made.close()
 
 
 def errand(store: ObjectStore, key: str, does: Any = "read") -> Errand:

@@ -17,13 +17,6 @@ from tests.object_store import ObjectStore, archive
 from tests.passes import START, cluster, config_map, pack, profile
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    made = ObjectStore("backups")
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def scene(store: ObjectStore) -> Iterator[Scene]:
     made = Scene(store)

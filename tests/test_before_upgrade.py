@@ -13,13 +13,6 @@ from tests.object_store import ObjectStore
 OLD, NEW = "v1.35.0", "v1.36.0"
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    made = ObjectStore("backups")
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def scene(store: ObjectStore) -> Iterator[Scene]:
     made = Scene(store, {"kubernetes": {"version": OLD}})

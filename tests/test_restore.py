@@ -22,13 +22,6 @@ from tests.passes import HOME, START, cluster, config_map, pack, profile
 from tests.restoring import CLAIM, Disk, listed, packed, pod
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    made = ObjectStore("backups")
-    yield made
-    made.close()
-
-
 class Story:
     """A cluster with a whole snapshot, and something that was lost since: ConfigMap `precious`, while `later` is new."""
 
@@ -549,10 +542,13 @@ class Mortal(Story):
         return None
 
 
-@pytest.mark.parametrize("fault", ["", pytest.param("killed", marks=pytest.mark.long)])
-def test_killed_at_any_write_it_comes_to_one_of_both(store: ObjectStore, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "every"),
+    [("", 3), pytest.param("", 1, marks=pytest.mark.long), pytest.param("killed", 1, marks=pytest.mark.long)],
+)
+def test_killed_at_any_write_it_comes_to_one_of_both(store: ObjectStore, fault: str, every: int) -> None:
     life = Life(store, fault)
-    for deadly in range(1, 60):
+    for deadly in range(1, 60, every):
         life.live(deadly)
         if life.until > 0:
             assert deadly > 8

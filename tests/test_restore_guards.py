@@ -18,13 +18,6 @@ from tests.test_hooks import files, hook
 from tests.test_restore import Copy, Story, unharmed
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    made = ObjectStore("backups")
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def story(store: ObjectStore) -> Iterator[Story]:
     made = Story(store)

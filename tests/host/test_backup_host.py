@@ -6,36 +6,20 @@ from typing import Any
 
 import pytest
 
-from devhost import stage
 from devhost.account import Account
 from devhost.hosting import TestHost
-from tests.host.field import Field, opened
+from tests.host.field import Field
 from tests.host.promises import nidus, standing
+from tests.host.stores import SECRET, backed, backup, credentials, fault
 from tests.object_store import ObjectStore
 
 pytestmark = [pytest.mark.host, pytest.mark.long]
-SECRET = "secret-of-the-store-0123456789"
-
-
-@pytest.fixture
-def store() -> Iterator[ObjectStore]:
-    made = ObjectStore("backups")
-    yield made
-    made.close()
 
 
 @pytest.fixture
 def field(shared_host: TestHost, account: Account, tmp_path: Path, store: ObjectStore) -> Iterator[Field]:
-    ceilings = {**stage.CEILINGS, "backupEndpoints": [store.url]}
-    made = opened(account, tmp_path / "stage", {"ceilings": ceilings})
-    yield made
-    fault(made, "")
-    made.end()
-
-
-def fault(field: Field, what: str) -> None:
-    """What goes wrong at the engine from now on."""
-    (field.account.hosted.folder / "nested" / "snapshots").write_text(what)
+    with backed(account, tmp_path / "stage", store) as made:
+        yield made
 
 
 def listed(field: Field, name: str) -> list[dict[str, Any]]:
@@ -43,12 +27,9 @@ def listed(field: Field, name: str) -> list[dict[str, Any]]:
 
 
 def test_snapshots_of_a_cluster(field: Field, store: ObjectStore) -> None:
-    location = {"type": "s3", "bucket": "backups", "endpoint": store.url}
-    name, _ = standing(field, "kept", backup={"location": location, "credentials": "keys"})
+    name, _ = standing(field, "kept", backup=backup(store))
     home = f"vcluster-{name}"
-    data = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": SECRET}
-    meta = {"name": "keys", "namespace": home}
-    field.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
+    credentials(field, home)
 
     nidus(field, "backup", name)
     field.until("a whole snapshot", lambda: [one["state"] for one in listed(field, name)] == ["Completed"], 60)
@@ -59,7 +40,7 @@ def test_snapshots_of_a_cluster(field: Field, store: ObjectStore) -> None:
 
     for what, why in (("cut", "cut short"), ("fail", "cannot be listed")):
         before = len(listed(field, name))
-        fault(field, what)
+        fault(field, "snapshots", what)
         nidus(field, "backup", name)
         field.until(f"one that failed: {what}", lambda before=before: len(listed(field, name)) > before, 60)
         newest = listed(field, name)[0]
@@ -68,7 +49,7 @@ def test_snapshots_of_a_cluster(field: Field, store: ObjectStore) -> None:
     assert field.controller is not None
     assert SECRET not in str(field.status(name)) + field.controller.tail(10_000)
 
-    fault(field, "hang")
+    fault(field, "snapshots", "hang")
     nidus(field, "backup", name)
     field.until("the engine holds a request", lambda: held(field, home), 60)
 

@@ -9,25 +9,21 @@ from typing import Any
 import pytest
 import yaml
 
-from devhost.account import Account
+from devhost.account import Account, open_account
 from devhost.api import ApiError, Client, path_of
 from devhost.hosting import TestHost
 from reconciler.controller.rights import Rights
 from reconciler.kube import edge
 from reconciler.model import HostConfig, UserInfo, replace
-from tests.host.test_admission import RBAC, SECONDS, Body, granted_all, made, refused
+from tests.host.test_admission import RBAC, SECONDS, Body, account, almighty, made, refused
 
+__all__ = ["account", "almighty"]
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 
 
-@pytest.fixture
-def almighty(empty_host: TestHost, account: Account) -> Client:
-    return granted_all(empty_host, account)
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def definitions(empty_host: TestHost) -> None:
     """The kinds of deploy/crds/ are served."""
     for file in sorted(CRDS.glob("*.yaml")):
@@ -45,7 +41,7 @@ def _served(client: Client) -> bool:
         return False
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def operator(empty_host: TestHost, account: Account, definitions: None) -> Iterator[Client]:
     """Somebody with Role nidus-operator."""
     who = f"operator-{account.name}"
@@ -113,8 +109,9 @@ def test_a_request_needs_the_right_to_its_verb_on_its_cluster(
         },
     ]
     role = made(f"{RBAC}/v1", "Role", account.namespace, rules=may)
+    role["metadata"]["name"] = "owners"
     empty_host.client.create(role)
-    grant(empty_host, account, who, {"kind": "Role", "name": "one"})
+    grant(empty_host, account, who, {"kind": "Role", "name": "owners"})
     with Client(replace(empty_host.client.access, act_as=who)) as owner:
         until_allowed(owner, asked(account, who, "suspend"))
         until_allowed(owner, asked(account, who, "approve"))
@@ -140,8 +137,10 @@ def test_nobody_forges_a_record_or_a_request_of_before(
     """Whoever may write ConfigMaps in the controller's namespace: what the controller believes must not come from there."""
     who = f"writer-{account.name}"
     rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}
-    empty_host.client.create(made(f"{RBAC}/v1", "Role", account.namespace, rules=[rule]))
-    grant(empty_host, account, who, {"kind": "Role", "name": "one"})
+    role = made(f"{RBAC}/v1", "Role", account.namespace, rules=[rule])
+    role["metadata"]["name"] = "writers"
+    empty_host.client.create(role)
+    grant(empty_host, account, who, {"kind": "Role", "name": "writers"})
     with Client(replace(empty_host.client.access, act_as=who)) as writer:
         until_allowed(writer, made("v1", "ConfigMap", account.namespace))
         for name, labels in (
@@ -179,6 +178,7 @@ def test_a_request_can_be_removed_when_it_is_spent(account: Account, operator: C
 def test_the_items_of_a_request_are_bounded_together(account: Account, operator: Client) -> None:
     """The controller holds all requests in memory."""
     long = asked(account, f"operator-{account.name}", "approve")
+    long["metadata"]["name"] = "long"
     for items in (["a" * 1024] * 500, ["\u00e4" * 100] * 350):
         long["spec"]["items"] = items
         assert "too long together" in refused(operator, long)
@@ -219,10 +219,19 @@ def test_operators_ask_for_a_sync_and_mark_no_webhook(
     assert seen["metadata"]["annotations"] == {"nidus.dev/requested": "7", "nidus.dev/resync": "8"}
 
 
+@pytest.fixture
+def as_shipped(empty_host: TestHost, rbac_manifests: Path) -> Iterator[Account]:
+    """An account with no more rights than the manifests give."""
+    opened = open_account(empty_host, rbac_manifests)
+    yield opened
+    opened.close()
+
+
 def test_the_dashboard_knows_people_by_their_tokens_and_rights(
-    empty_host: TestHost, account: Account, definitions: None
+    empty_host: TestHost, as_shipped: Account, definitions: None
 ) -> None:
     """As the controller's own account: whose token one is, and what RBAC gives them, on one cluster and on all."""
+    account = as_shipped
     name = f"dash-{account.name}"
     token = _token(empty_host, account, name)
     who = f"system:serviceaccount:{account.namespace}:{name}"

@@ -1,5 +1,6 @@
 """What the shipped roles allow and refuse, asked of a real API server as the accounts themselves (A9)."""
 
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ from devhost.api import Access, ApiError, Client
 from devhost.hosting import TestHost
 from reconciler.spec import schema
 from tests import installed
+from tests.host.test_admission import account
 
+__all__ = ["account"]
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -92,7 +95,7 @@ TENANT_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
 @pytest.fixture
 def tenant(empty_host: TestHost, account: Account) -> str:
     """A host namespace the controller made and bound itself in, with nothing but its own rights."""
-    name = f"vcluster-{account.name}-a"
+    name = f"vcluster-{account.name}-{secrets.token_hex(3)}"
     labels = {
         "app.kubernetes.io/managed-by": "nidus",
         "nidus.dev/cluster": "a",

@@ -7,44 +7,22 @@ from typing import Any
 
 import pytest
 
-from devhost import stage
 from devhost.account import Account
 from devhost.api import Client
 from devhost.hosting import TestHost
-from tests.host.field import Field, opened
+from tests.host.field import Field
 from tests.host.promises import digest, nidus, standing, write_cluster
+from tests.host.stores import SECRET, backed, backup, credentials, fault
 from tests.object_store import ObjectStore
 
 pytestmark = [pytest.mark.host, pytest.mark.long]
-SECRET = "secret-of-the-store-0123456789"
 MANY = 2000
 
 
 @pytest.fixture
-def store() -> Iterator[ObjectStore]:
-    made = ObjectStore("backups")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def field(host: TestHost, account: Account, tmp_path: Path, store: ObjectStore) -> Iterator[Field]:
-    ceilings = {**stage.CEILINGS, "backupEndpoints": [store.url]}
-    made = opened(account, tmp_path / "stage", {"ceilings": ceilings})
-    yield made
-    fault(made, "")
-    made.end()
-
-
-def fault(field: Field, what: str) -> None:
-    """What goes wrong at the engine's restores from now on."""
-    (field.account.hosted.folder / "nested" / "restores").write_text(what)
-
-
-def credentials(field: Field, namespace: str) -> None:
-    data = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": SECRET}
-    meta = {"name": "keys", "namespace": namespace}
-    field.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
+    with backed(account, tmp_path / "stage", store) as made:
+        yield made
 
 
 def listed(inside: Client) -> dict[tuple[str, str], Any]:
@@ -72,9 +50,7 @@ def restored(field: Field, name: str, snapshot: str, seconds: float = 240.0) -> 
 
 
 def test_everything_is_back_and_a_copy_has_it_too(field: Field, store: ObjectStore) -> None:
-    location = {"type": "s3", "bucket": "backups", "endpoint": store.url}
-    backup = {"location": location, "credentials": "keys"}
-    name, inside = standing(field, "kept", backup=backup)
+    name, inside = standing(field, "kept", backup=backup(store))
     credentials(field, f"vcluster-{name}")
     for number in range(MANY):
         meta = {"name": f"one-{number}", "namespace": "default"}
@@ -90,13 +66,13 @@ def test_everything_is_back_and_a_copy_has_it_too(field: Field, store: ObjectSto
         inside.delete("v1", "ConfigMap", f"one-{number}", "default")
     inside.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "later", "namespace": "default"}})
 
-    fault(field, "killed")
+    fault(field, "restores", "killed")
     ended = restored(field, name, snapshot["id"])
     assert (ended["state"], "killed" in ended["why"]) == ("Failed", True)
     after = listed(field.inside(name))
     assert ("Secret", "later") in after and ("ConfigMap", "one-0") not in after
 
-    fault(field, "")
+    fault(field, "restores", "")
     ended = restored(field, name, snapshot["id"])
     assert ended["state"] == "Completed", ended
     assert listed(field.inside(name)) == before
