@@ -84,7 +84,7 @@ class Member(msgspec.Struct):
 
 
 class ApprovedBy(msgspec.Struct):
-    """`approved_at`: GitLab 18 and later."""
+    """`approved_at`: when it was given (lib/api/entities/approvals.rb of GitLab); older ones do not say."""
 
     user: User
     approved_at: datetime | None = None

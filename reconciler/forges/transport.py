@@ -4,7 +4,7 @@ checked before anybody reads it (B9)."""
 import re
 import ssl
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
@@ -61,10 +61,13 @@ class Answer(Struct, frozen=True):
     headers: Mapping[str, str]
     body: bytes
 
-    @property
-    def more(self) -> bool:
-        """Whether the forge says that a list has another page. Its address is never followed."""
-        return 'rel="next"' in self.headers.get("link", "")
+    def more(self, seen: int, here: int) -> bool:
+        """Whether the forge says that a list has another page, after `seen` items of it, of which `here` are of this one. Its address is
+        never followed. Gitea and Forgejo say of some lists, reviews among them, only how many items there are in all."""
+        if "link" in self.headers:
+            return 'rel="next"' in self.headers["link"]
+        total = _number(self.headers.get("x-total-count", ""))
+        return total is not None and here > 0 and seen < total
 
 
 class Issuer(Protocol):
@@ -107,16 +110,25 @@ class Transport(Struct, frozen=True):
     def pages(self, kind: type[T], path: str, size: tuple[str, int], **query: str | int) -> Iterator[T]:
         """Every item of a list, page by page; `size` is how the number of items of a page is called, and that number. Raises
         Stalled("ForgeAnswer") for a list of more than PAGES pages, or that takes longer than LISTING: a part is not the list."""
-        ends = time.monotonic() + LISTING
+        ends, seen = time.monotonic() + LISTING, 0
         for page in range(1, PAGES + 1):
-            if not (yield from self._page(kind, (path, query, ends), size, page)):
+            items, more = self._page(kind, (path, query, ends), size, page, seen)
+            yield from items
+            seen += len(items)
+            if not more:
                 return
         raise Stalled(f"the forge lists more than {PAGES} pages", reason="ForgeAnswer")
 
     def _page(
-        self, kind: type[T], asked: tuple[str, Mapping[str, str | int], float], size: tuple[str, int], page: int
-    ) -> Generator[T, None, bool]:
-        """The items of one page, and whether there are more. Anybody may write texts so long that a page of them is too large."""
+        self,
+        kind: type[T],
+        asked: tuple[str, Mapping[str, str | int], float],
+        size: tuple[str, int],
+        page: int,
+        seen: int,
+    ) -> tuple[list[T], bool]:
+        """The items of one page after `seen` others, and whether there are more. Anybody may write texts so long that a page of them is too
+        large."""
         (path, query, ends), (name, count) = asked, size
         if time.monotonic() > ends:
             raise Stalled(f"a list of the forge takes longer than {LISTING:g} s", reason="ForgeAnswer")
@@ -126,12 +138,26 @@ class Transport(Struct, frozen=True):
             if count not in SMALLER:
                 raise
         else:
-            yield from decoded(answer.body, list[kind])  # type: ignore[valid-type]
-            return answer.more
-        parts, more = count // SMALLER[count], True
+            items = decoded(answer.body, list[kind])  # type: ignore[valid-type]
+            return items, answer.more(seen + len(items), len(items))
+        return self._parts(kind, asked, size, page, seen)
+
+    def _parts(
+        self,
+        kind: type[T],
+        asked: tuple[str, Mapping[str, str | int], float],
+        size: tuple[str, int],
+        page: int,
+        seen: int,
+    ) -> tuple[list[T], bool]:
+        """The same page, asked for in smaller ones."""
+        name, count = size
+        parts, found, more = count // SMALLER[count], list[T](), True
         for number in range((page - 1) * parts + 1, page * parts + 1):
-            more = more and (yield from self._page(kind, asked, (name, SMALLER[count]), number))
-        return more
+            if more:
+                items, more = self._page(kind, asked, (name, SMALLER[count]), number, seen + len(found))
+                found += items
+        return found, more
 
     def made(self, kind: type[T], path: str, body: Any) -> T:
         """What a POST made, as a `kind`."""

@@ -104,6 +104,7 @@ def _paged(asked: Asked, kind: str, *allowed: str) -> None:
         asked.paged("per_page", 30, 100, *allowed)
     else:
         asked.paged("limit", 30, 50, *allowed)
+        asked.counted = True
 
 
 def _change(state: State, number: str) -> Change:
@@ -138,6 +139,7 @@ def comments(state: State, asked: Asked, kind: str, number: str) -> Any:
     _change(state, number)
     if kind == "github":
         _paged(asked, kind)
+    asked.counted = kind == "gitea"  # which gives all of them, whatever page is asked for
     return [_comment(note) for note in state.notes[int(number)] if not note.system]
 
 
@@ -171,6 +173,7 @@ def react(state: State, asked: Asked, kind: str, comment: str) -> Any:
 def reviews(state: State, asked: Asked, kind: str, number: str) -> Any:
     _change(state, number)
     _paged(asked, kind)
+    asked.linked = kind == "github"  # Gitea only counts them
     return [_review(one, kind) for one in state.reviews[int(number)]]
 
 
@@ -187,6 +190,8 @@ def status(state: State, asked: Asked, kind: str, commit: str) -> Any:
 
 
 def permission(state: State, asked: Asked, kind: str, name: str) -> Any:
+    if kind == "gitea" and not state.administers and name.lower() != state.bot.name.lower():
+        raise Refused(403, "repo admins can query all repo permissions, collaborators can query only their own")
     account = state.account(name)
     if account is None:
         raise Refused(404, "Not Found")

@@ -81,8 +81,8 @@ class Forge:
     def _page(self, asked: Asked, found: list[Any]) -> tuple[int, dict[str, str], bytes, float]:
         page, size = asked.page, asked.size
         shown = found[(page - 1) * size : page * size] if size else found
-        headers = {}
-        if size and page * size < len(found):
+        headers = {"X-Total-Count": str(len(found))} if asked.counted else {}
+        if asked.linked and size and page * size < len(found):
             query = urlencode({**asked.query, "page": page + 1})
             headers["Link"] = f'<http://elsewhere.invalid{asked.path}?{query}>; rel="next"'
         return 200, headers, json.dumps(shown).encode(), 0.0

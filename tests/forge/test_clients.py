@@ -201,6 +201,31 @@ def test_a_commit_of_another_form_reaches_no_command(forge: Forge, client: forge
     assert raised(client).reason == "ForgeAnswer"
 
 
+def test_an_approval_withdrawn_on_a_later_page_does_not_count(forge: Forge, client: forges.Forge) -> None:
+    """Gitea gives no address of a next page for reviews, only how many there are."""
+    if forge.provider == "gitlab":  # tells who approves now, without those who did before
+        return
+    number = forge.state.open(HEAD)
+    forge.state.review(number, "bob")
+    for _ in range(120):
+        forge.state.review(number, "eve", "COMMENTED")
+    assert [one.by.name for one in client.approvals(client.change(number))] == ["bob"]
+    forge.state.review(number, "bob", "CHANGES_REQUESTED")
+    assert client.approvals(client.change(number)) == ()
+
+
+def test_gitea_tells_who_may_write_to_administrators_alone(forge: Forge, client: forges.Forge) -> None:
+    """Nobody counts as one who may write because that could not be asked."""
+    forge.state.administers = False
+    who = forge.state.person("ada")
+    if forge.provider != "gitea":
+        assert client.can_write(Person(who.id, who.name))
+        return
+    with pytest.raises(Stalled) as error:
+        client.can_write(Person(who.id, who.name))
+    assert reason(error) == "ForgeRefused"
+
+
 def test_a_list_without_an_end_is_an_error(forge: Forge, client: forges.Forge) -> None:
     forge.fail(200, body=b"[]", headers={"Link": '<x>; rel="next"'})
     with pytest.raises(Stalled) as error:

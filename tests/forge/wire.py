@@ -16,7 +16,8 @@ class Refused(Exception):
 
 @dataclass
 class Asked:
-    """`page` and `size` are set by whoever answers with a list; size 0 means that the list has no pages."""
+    """`page` and `size` are set by whoever answers with a list; size 0 means that the list has no pages. `counted`: the answer says how
+    many items there are in all, `linked`: the address of the next page."""
 
     method: str
     path: str
@@ -25,6 +26,8 @@ class Asked:
     body: Any = None
     page: int = 1
     size: int = field(default=0)
+    counted: bool = False
+    linked: bool = True
 
     def paged(self, name: str, usual: int, most: int, *allowed: str) -> None:
         """This list has pages of at most `most`; nothing but `allowed` may be asked for besides."""
