@@ -33,7 +33,7 @@ from reconciler.model import (
     Versions,
     replace,
 )
-from reconciler.plan import consent
+from reconciler.plan import behind, consent
 from reconciler.plan.guard import guard
 from reconciler.plan.shown import with_creates
 from reconciler.reconcile import look
@@ -117,8 +117,9 @@ def review(
     permit = _permit([one.plan for one in seen if one.plan], standing, snapshot, rules, now)
     looked = {one.cluster: _guarded(one, permit, rollout, standing, now) for one in seen}
     for bundle in changed:
-        told = suspension(awake(bundle, now), standing.requests, now)
-        looked[bundle.cluster] = replace(looked[bundle.cluster], suspended=told)
+        one, told = looked[bundle.cluster], suspension(awake(bundle, now), standing.requests, now)
+        waits = behind.layers(bundle.layers, one.plan) if one.plan else {}
+        looked[bundle.cluster] = replace(one, suspended=told, behind=waits)
     unseen = {name: why for name, why in rollout.held.items() if name not in looked}
     fresh = {name: why for name, why in unseen.items() if against is None or against.why(name) != why}
     waiting = {name: ClusterReview(name, held=why) for name, why in fresh.items()}

@@ -35,7 +35,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.packs.render import Renderer
-from reconciler.plan import render_json, render_markdown, render_text
+from reconciler.plan import behind, render_json, render_markdown, render_text
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
 from reconciler.plan.lines import Style
@@ -114,7 +114,10 @@ def _reviewed(
     if held:
         todo = guard(todo, Permit(held={bundle.cluster: held}), [], float(more.get("now", 0)))
     down = {one.layer.name for one in desired if str(one.layer.target) in more.get("down", ())}
-    return ClusterReview(bundle.cluster, with_creates(todo, SALT), held, bundle.tombstone, frozenset(down))
+    waits = behind.layers(bundle.layers, todo)
+    return ClusterReview(
+        bundle.cluster, with_creates(todo, SALT), held, bundle.tombstone, frozenset(down), behind=waits
+    )
 
 
 def _plan(

@@ -64,6 +64,7 @@ CHANGE = st.builds(
 )
 CONSENT = st.just(Consent()) | st.just(Consent(("one",), "d" * 64))
 UNKNOWN = st.dictionaries(TEXT, TEXT, max_size=3)
+BEHIND = st.dictionaries(TEXT, st.lists(TEXT, min_size=1, max_size=2).map(tuple), max_size=2)
 HELD = st.builds(Held, TEXT, TEXT, st.sampled_from(["", "e" * 64]))
 PLAN = st.builds(Plan, TEXT, st.just(REVISION), st.lists(CHANGE, max_size=6).map(tuple), CONSENT, UNKNOWN)
 
@@ -74,8 +75,9 @@ def clusters(draw: st.DrawFn) -> ClusterReview:
     later = draw(st.sets(st.sampled_from(sorted(plan.unknown)))) if plan and plan.unknown else set[str]()
     unseen = "" if plan else draw(TEXT.filter(bool))
     stone = draw(st.none() | st.just(Tombstone(AT, AT + 60, "Delete", False)))
+    behind = draw(BEHIND) if plan else {}
     return ClusterReview(
-        draw(TEXT), plan, draw(st.none() | HELD), stone, frozenset(later), unseen, draw(st.just("") | TEXT)
+        draw(TEXT), plan, draw(st.none() | HELD), stone, frozenset(later), unseen, draw(st.just("") | TEXT), behind
     )
 
 

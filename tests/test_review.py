@@ -87,6 +87,38 @@ def test_a_held_deletion_says_why_and_what_approves_it(fleet: Fleet) -> None:
     assert text.count("nidus approve") == 1 and "held: a destroys 6 of" in text
 
 
+def test_only_what_is_held_while_layers_are_applied_keeps_others_waiting(fleet: Fleet) -> None:
+    """A held deletion keeps no update waiting; an object that is not ours does, and the plan says whom."""
+
+    def files(text: str, *names: str) -> dict[str, str]:
+        base = pack("base", *(config_map(name) for name in names))
+        rest = pack("rest", config_map("rest", text=text), dependsOn=["base"])
+        return {"a.yaml": cluster(), "web.yaml": profile(base, rest)}
+
+    many = [f"n{number}" for number in range(8)]
+    fleet.push(files("1", *many))
+    fleet.run()
+    fleet.git.commit(files("2", "n0"))
+    found = one(fleet)
+    assert found.held and not found.behind
+    fleet.push(files("2", "n0"))
+    fleet.run()
+    assert fleet.word("a") == "Held" and len(fleet.names("a")) >= len(many)
+    assert fleet.layer("a", "web/base").state == fleet.layer("a", "web/rest").state == "Current"
+    server = fleet.nested["a"]
+    server.put({**config_map("theirs"), "metadata": {"name": "theirs", "namespace": "web"}}, manager="them")
+    fleet.git.commit(files("3", "n0", "theirs"))
+    assert one(fleet).behind == {"web/rest": ("web/base",)}
+    assert "  web/rest waits for what is held of web/base" in render_text.render(fleet.review(), Style())
+    fleet.push(files("3", "n0", "theirs"))
+    fleet.run()
+    assert (fleet.layer("a", "web/rest").state, fleet.layer("a", "web/rest").message) == (
+        "Waiting",
+        "waits for web/base",
+    )
+    assert server.get("", "ConfigMap", "web", "rest")["data"] == {"text": "2"}  # type: ignore[index]
+
+
 def moved(fleet: Fleet) -> list[str]:
     found = fleet.review(every=False)
     assert found.same == 2 - len(found.clusters)

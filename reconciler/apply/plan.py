@@ -28,7 +28,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.plan import allocations, frozen, mark, order
+from reconciler.plan import allocations, behind, frozen, mark, order
 
 WRITTEN = ledger.CONFIRMED | {"deleting"}
 Carry = Callable[[Change], Result]
@@ -111,7 +111,7 @@ def _layer(run: "_Run", layer: Layer, results: list[Result], first: int) -> Gene
 
 
 def _own(plan: Plan, layer: Layer) -> list[Change]:
-    return [one for one in plan.changes if one.layer == layer.name and one.action != "delete" and not one.hook]
+    return [one for one in plan.changes if one.layer == layer.name and not behind.prunes(one) and not one.hook]
 
 
 def _sent(run: "_Run", changes: list[Change], layer: Layer, results: list[Result]) -> Iterator[Step]:
@@ -220,9 +220,10 @@ def _with_room(done: Sequence[Result], plan: Plan, before: Sequence[Result], car
 
 
 def _rest(assignment: Assignment, plan: Plan, carry: Carry) -> list[Result]:
-    """Results for objects that belong to no layer any more and are not deleted, with the reason."""
+    """Results for objects that belong to no layer any more, and for held deletions: with the reason why they stay."""
     names = {layer.name for layer in assignment.bundle.layers}
-    return [carry(change) for change in plan.changes if change.layer not in names and change.action != "delete"]
+    stays = (one for one in plan.changes if one.layer not in names or behind.prunes(one))
+    return [carry(change) for change in stays if change.action != "delete"]
 
 
 def _ending(run: "_Run", results: Sequence[Result], waits: str) -> Iterator[Step]:

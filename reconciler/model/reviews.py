@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from reconciler.model.fleet import Held, Revision, Tombstone, Violation
 from reconciler.model.flow import Plan
@@ -13,7 +13,7 @@ class ClusterReview(Struct, frozen=True):
 
     `plan` None: there is none, `held` or `unseen` says why. `unseen`: why the cluster was not looked at, "" where it was.
     `later`: those of the plan's unknown layers that wait for a control plane which does not exist yet; that is no failure.
-    `suspended`: why a sync leaves the cluster alone, "" where it does not.
+    `suspended`: why a sync leaves the cluster alone, "" where it does not. `behind`: layers that wait for held ones before them.
     """
 
     cluster: str
@@ -23,6 +23,7 @@ class ClusterReview(Struct, frozen=True):
     later: frozenset[str] = frozenset()
     unseen: str = ""
     suspended: str = ""
+    behind: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def failed(self) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ Text from a repository or a live object is made printable here, so that it canno
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -92,6 +92,7 @@ def lines(one: ClusterReview, style: Style) -> Iterator[Line]:
         yield Line(f"  not looked at: {printable(one.unseen)}", about="unknown", fit="wrap")
     if one.plan:
         yield from _plan(one, one.plan, style)
+        yield from _behind(one.behind, one.plan)
 
 
 def instant(seconds: float) -> str:
@@ -130,6 +131,20 @@ def _plan(one: ClusterReview, plan: Plan, style: Style) -> Iterator[Line]:
         yield Line("  no changes")
     if plan.consent.digest and not one.tombstone and any(_waits(change) for change in shown):
         yield _approval(plan.consent.digest)
+
+
+def _behind(behind: Mapping[str, tuple[str, ...]], plan: Plan) -> Iterator[Line]:
+    """The layers that wait for held ones, those with the same ones on one line; deletions wait for all layers."""
+    reasons: dict[tuple[str, ...], list[str]] = {}
+    for layer, held in behind.items():
+        reasons.setdefault(held, []).append(layer)
+    for held, layers in reasons.items():
+        what = "what is held of " + ", ".join(held)
+        yield Line(
+            printable(f"  {', '.join(layers)} {'wait' if layers[1:] else 'waits'} for {what}"), about="hold", fit="wrap"
+        )
+    if behind and any(one.action == "delete" and not one.hook for one in plan.changes):
+        yield Line("  deletions wait until these layers are applied", about="hold", fit="wrap")
 
 
 def _waits(change: Change) -> bool:

@@ -52,6 +52,9 @@ def _cluster(one: ClusterReview) -> dict[str, Any]:
         **({"suspended": one.suspended} if one.suspended else {}),
         **({"unseen": one.unseen} if one.unseen else {}),
         **(_plan(one.plan, one.later) if one.plan else {}),
+        **(
+            {"behind": [{"layer": name, "held": list(held)} for name, held in one.behind.items()]} if one.behind else {}
+        ),
     }
 
 

@@ -39,7 +39,9 @@ def only(review: Review, clusters: Collection[str] = (), layer: str = "") -> Rev
 
 def _has(one: ClusterReview, layer: str) -> bool:
     """One without a plan may have the layer: it stays, with why it was not planned."""
-    return one.plan is None or layer in one.plan.unknown or any(change.layer == layer for change in one.plan.changes)
+    if one.plan is None or layer in one.plan.unknown or layer in one.behind:
+        return True
+    return any(change.layer == layer for change in one.plan.changes)
 
 
 def _layer(one: ClusterReview, layer: str) -> ClusterReview:
@@ -47,4 +49,6 @@ def _layer(one: ClusterReview, layer: str) -> ClusterReview:
         return one
     changes = tuple(change for change in one.plan.changes if change.layer == layer)
     unknown = {name: why for name, why in one.plan.unknown.items() if name == layer}
-    return replace(one, plan=replace(one.plan, changes=changes, unknown=unknown), later=one.later & {layer})
+    behind = {name: held for name, held in one.behind.items() if name == layer}
+    plan = replace(one.plan, changes=changes, unknown=unknown)
+    return replace(one, plan=plan, later=one.later & {layer}, behind=behind)

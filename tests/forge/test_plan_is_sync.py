@@ -182,6 +182,17 @@ def unborn(review: Review) -> set[str]:
     return {one.cluster for one in review.clusters if one.later}
 
 
+def waiting(review: Review) -> set[Place]:
+    """What the plan says is held, or waits for what is held: the layers behind it, and then all deletions."""
+    return {
+        place(change.target, change.ref)
+        for one in review.clusters
+        if one.plan
+        for change in one.plan.changes
+        if change.action == "hold" or change.layer in one.behind or (one.behind and change.action == "delete")
+    }
+
+
 @FEW
 @given(REPOS, REPOS, HANDS)
 def test_a_plan_is_what_the_sync_does(before: Repo, after: Repo, hands: Hands) -> None:
@@ -197,7 +208,8 @@ def test_a_plan_is_what_the_sync_does(before: Repo, after: Repo, hands: Hands) -
         assert outside <= {"delete"}
         said = {(what, one) for what, one in planned(review) if cluster_of(one) not in removed(review)}
         assert did - going <= said
-        assert {cluster_of(one) for _, one in said - did} <= held.keys()  # the layers behind what is held wait
+        assert {cluster_of(one) for _, one in said - did} <= held.keys()
+        assert {one for _, one in said - did} <= waiting(review)
         assert removed(review) == before.clusters.keys() - after.clusters.keys()
         event(f"{len(removed(review))} removed, {len(unborn(review))} made")
 
