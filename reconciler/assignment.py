@@ -39,7 +39,8 @@ class Assignment(Struct, frozen=True):
     server has (None: nothing yet). `memory` is what the last pass remembered; `held` and `invalid` come from admission;
     `epoch` rises with each new bundle; `consented` are the actions that need a consent; `answers` of errands, by
     (snapshot, what was done); `archive`: what is on record of the snapshot that it is to begin with, and
-    `owner`: whose data that is, where it is a cluster of another source.
+    `owner`: whose data that is, where it is a cluster of another source; `awaited`: archives that restores of any cluster are under
+    way with, by bucket and key.
     """
 
     bundle: Bundle
@@ -55,6 +56,7 @@ class Assignment(Struct, frozen=True):
     answers: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
     archive: Archive | None = None
     owner: str = ""
+    awaited: frozenset[tuple[str, str]] = frozenset()
 
 
 class Unresolved(Struct, frozen=True):

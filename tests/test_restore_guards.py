@@ -191,3 +191,22 @@ def test_no_hook_runs_again_in_the_data_of_before(hooked: Hooked) -> None:
     assert hooked.last["state"] == "Failed"
     hooked.go(3)
     assert (hooked.made(), hooked.hooks()) == (hooked.uid, hooked.ran)
+
+
+def test_retention_keeps_the_archive_that_a_held_restore_waits_for(store: ObjectStore) -> None:
+    """A newer snapshot is made meanwhile, and one is kept: that of the restore goes only once it is over."""
+    story = Story(store)
+    scene = story.scene
+    scene.backup["retention"] = {"keep": 1}
+    scene.push()
+    story.until_held()
+    scene.made()
+    scene.look(10.0)
+    story.beside()
+    assert scene.known.archives[0].id == story.id and len(scene.store.names()) == 2
+    story.approve()
+    assert story.last["state"] == "Completed"
+    story.go(2)
+    (left,) = scene.known.archives
+    assert left.id != story.id and scene.store.names() == [left.key]
+    scene.fleet.close()

@@ -76,7 +76,7 @@ def _begin(ground: Ground) -> Stepped:
         return _kept(ground, run, ground.now)
     if known.problem:  # the store refused a removal just now
         return _kept(ground, known, ground.now + REFUSED)
-    surplus = backup.surplus(known, asks, ground.now)
+    surplus = backup.surplus(known, asks, ground.now, ground.assignment.awaited)
     return _kept(ground, known, None, *(_errand(ground, one, "remove", keys) for one in surplus))
 
 

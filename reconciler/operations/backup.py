@@ -4,7 +4,7 @@ The engine's own contract (vCluster 0.36, api pkg/snapshot): a Secret with the o
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -179,12 +179,14 @@ def ended(known: Backups, run: BackupRun, location: Location, record: Record, **
     return replace(known, running=None, archives=tuple(each for each in archives if each.id not in failed))
 
 
-def surplus(known: Backups, asks: Backup, now: float) -> tuple[Archive, ...]:
-    """The archives that retention removes, oldest first: beyond `keep`, or older than `period`; never the newest one."""
+def surplus(known: Backups, asks: Backup, now: float, awaited: Container[tuple[str, str]] = ()) -> tuple[Archive, ...]:
+    """The archives that retention removes, oldest first: beyond `keep`, or older than `period`; never the newest one, and none that a
+    restore under way is `awaited` of, by bucket and key."""
     whole = [one for one in known.archives if one.completed]
     period = duration(asks.retention.period) if asks.retention.period else None
     old = [one for one in whole[:-1] if period is not None and one.at < now - period]
-    return tuple(one for one in whole if one in old or one in whole[: -asks.retention.keep])
+    goes = [one for one in whole if one in old or one in whole[: -asks.retention.keep]]
+    return tuple(one for one in goes if (one.location.bucket, one.key) not in awaited)
 
 
 def _run(situation: Situation, asks: Backup, by: str) -> BackupRun:

@@ -152,6 +152,12 @@ def whose(asks: RestoreFrom, source: str, records: Iterable[Record]) -> str:
     return " and ".join(others[:3])
 
 
+def awaited(records: Iterable[Record]) -> frozenset[tuple[str, str]]:
+    """The archives, by bucket and key, of all restores that are under way, also of those that wait for an approval."""
+    runs = (running(one) for one in records if one.restores is not None)
+    return frozenset((run.location.bucket, run.key) for run in runs if run is not None)
+
+
 def _holds(record: Record, asks: RestoreFrom) -> bool:
     if not asks.url:
         return record.cluster == asks.cluster

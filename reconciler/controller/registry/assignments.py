@@ -122,6 +122,7 @@ class Assignments:
             epoch=slot.epoch,
             archive=self._archive(bundle),
             owner=self._owner(slot, bundle, record),
+            awaited=restore.awaited(one.record for one in self.states.values()) if record.backups else frozenset(),
         )
 
     def _owner(self, slot: Slot, bundle: Bundle, record: Record) -> str:
