@@ -165,6 +165,8 @@ def _named(spec: ControllerSpec) -> Iterator[tuple[str, str]]:
         yield from ((f"source {source.name}: forge.{key}", name) for key, name in keys.items() if name)
         if source.verify:
             yield f"source {source.name}: verify.keysFolder", source.verify.keys_folder
+        if source.decryption:
+            yield f"source {source.name}: decryption.keysFolder", source.decryption.keys_folder
         for name in source.webhook.secret_files if source.webhook else ():
             yield f"source {source.name}: webhook.secretFiles", name
     for index, one in enumerate(spec.content.allow):

@@ -41,6 +41,7 @@ from reconciler.model import (
 )
 from reconciler.packs.content import Content
 from reconciler.packs.queue import Owner
+from reconciler.packs.render import Renderer
 from reconciler.report import Reporter
 from reconciler.report.view import ConditionView
 from schemas import crds
@@ -74,7 +75,7 @@ class Fleet:
     """One controller without threads of its own. `host` and `nested` are its servers; `down`: nested clusters that nobody can
     connect to, `bugs`: those whose passes meet an error that is none of ours, `deaf`: those whose watch has gone silent,
     `forgotten`: those whose connections, breaker and watches the process was told to drop.
-    `content` is the product's, of what comes from elsewhere.
+    `content` is the product's, of what comes from elsewhere; `renderer` too, where the tests' own does not do.
     `cached`: passes read the host through the product's cache, which hears between passes what its watches say."""
 
     def __init__(self, rules: Rules = RULES, *, cached: bool = False, errands: Errands | None = None) -> None:
@@ -93,6 +94,7 @@ class Fleet:
         self.forgotten: list[str] = []
         self.unwatchable: set[str] = set()
         self.content: Content | None = None
+        self.renderer: Renderer | None = None
         self._quotas: set[tuple[str, str]] = set()
         self._nonces = itertools.count(1)
         self._install()
@@ -323,9 +325,12 @@ class Fleet:
         host = self._client(self.host)
         seen = host.doubting(self.cache.doubt) if self.cache is not None else host
         targets: Any = _Targets(lambda target, namespace: self._target(target, bundle))
-        renders: Any = Renders(self.git.blobs, self.content)
+        renders: Any = self.renderer or Renders(self.git.blobs, self.content)
         owner = Owner(source, bundle.cluster)
-        return watches.reader(bundle, seen, targets, renders, _NONE, FACTS, self.cache, owner)
+        return watches.reader(bundle, seen, targets, renders, self._blobs, FACTS, self.cache, owner)
+
+    def _blobs(self, oids: Collection[str]) -> dict[str, bytes]:
+        return {oid: self.git.blobs[oid] for oid in oids}
 
     def _target(self, target: Target, bundle: Bundle) -> Client:
         if target.nested in self.bugs:
@@ -361,7 +366,3 @@ class _Targets:
     """What `watches.reader` uses of kube.targets.Targets."""
 
     client: Callable[[Target, str], Client]
-
-
-_NONE: Any = None
-"""What reads files for the renderer of `watches.reader`: the fleet renders in this process."""

@@ -129,7 +129,7 @@ def test_no_source_is_said() -> None:
 # Files of credentials
 
 
-KEYS = ("tokenFile", "caFile", "sshKeyFile", "knownHostsFile", "secretFiles")
+KEYS = ("tokenFile", "caFile", "sshKeyFile", "knownHostsFile", "secretFiles", "keysFolder", "decryption")
 
 
 def naming(file: Path, key: str, name: object, files: object = "") -> str:
@@ -137,6 +137,8 @@ def naming(file: Path, key: str, name: object, files: object = "") -> str:
     part = f"credentials: {{{key}: {name}}}"
     if key == "secretFiles":
         part = f"webhook: {{provider: github, secretFiles: [{name}]}}"
+    if key in ("keysFolder", "decryption"):
+        part = f"{'verify' if key == 'keysFolder' else key}: {{keysFolder: {name}}}"
     text = file.read_text().replace("url: /srv/p.git}", f"url: /srv/p.git, {part}}}")
     file.write_text(text + (f"  files: {files}\n" if files else ""))
     return str(file)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from reconciler import forges
+from reconciler.controller import contents
 from reconciler.controller.changes import Changes
 from reconciler.controller.opened import Open
 from reconciler.controller.registry import Registry
@@ -66,7 +67,7 @@ class ChangeLoops:
         records = self._records.load()
         for source in self._settings.config.sources:
             if source.forge is not None:
-                self._renderer = self._renderer or Renderer(workers=1, content=self._content)
+                self._renderer = self._renderer or contents.review_renderer(self._settings, self._content)
                 self._changes[source.name] = changes = self._made(source, source.forge, self._renderer)
                 changes.recall(records[source.name])
 

@@ -37,7 +37,6 @@ from reconciler.inventory.salt import salt
 from reconciler.inventory.store import Store
 from reconciler.kube import edge
 from reconciler.model import Object
-from reconciler.packs.render import Renderer
 from reconciler.report import Reporter, log
 from reconciler.settings import Settings
 from reconciler.spec import units
@@ -73,7 +72,7 @@ class Service:
         of = lambda cluster: self.registry.source_of(cluster)  # noqa: E731
         self.queue = Queue(workers=config.workers, held=self._held, source=of, several=len(config.sources) > 1)
         self.content = contents.opened(settings, self._woken)
-        self.renderer = Renderer(workers=2, content=self.content)
+        self.renderer = contents.renderer(settings, self.content)
         self.sources: Sources | None = None
         self.watches: Watches | None = None
         self.workers: Workers | None = None

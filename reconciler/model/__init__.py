@@ -36,6 +36,7 @@ from reconciler.model.config import ControllerConfig as ControllerConfig
 from reconciler.model.config import ControllerSpec as ControllerSpec
 from reconciler.model.config import Credentials as Credentials
 from reconciler.model.config import DashboardConfig as DashboardConfig
+from reconciler.model.config import DecryptionConfig as DecryptionConfig
 from reconciler.model.config import Defaults as Defaults
 from reconciler.model.config import DeletionConfig as DeletionConfig
 from reconciler.model.config import EngineChartRef as EngineChartRef

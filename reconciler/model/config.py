@@ -51,6 +51,12 @@ class VerifyConfig(Struct, frozen=True):
     mode: str = "HEAD"
 
 
+class DecryptionConfig(Struct, frozen=True):
+    """Where the age keys of a source are (K12)."""
+
+    keys_folder: str
+
+
 class SourceConfig(Struct, frozen=True):
     name: str
     url: str
@@ -61,6 +67,7 @@ class SourceConfig(Struct, frozen=True):
     credentials: Credentials = Credentials()
     forge: ForgeConfig | None = None
     verify: VerifyConfig | None = None
+    decryption: DecryptionConfig | None = None
 
 
 class HostConfig(Struct, frozen=True):

@@ -3,11 +3,15 @@
 import re
 from typing import Any
 
+from msgspec import Struct
+
 from reconciler.errors import Stalled
-from reconciler.model import Limits, Violation
+from reconciler.model import Document, Limits, Violation
+from reconciler.packs import sops
 from reconciler.packs.objects import Sourced
+from reconciler.packs.sops import Clear
 from reconciler.packs.wire import Job
-from reconciler.spec import yaml
+from reconciler.spec import encrypted, yaml
 from reconciler.spec.scalars import EXACT
 from reconciler.spec.variables import UnknownVariable, fill
 
@@ -18,10 +22,18 @@ LIMITS = Limits(file="1Ti", depth=100, nodes=_EVERYTHING, documents=_EVERYTHING)
 _SHOWN = 5
 
 
-def documents(job: Job, path: str, *, largest: int = EXACT) -> list[Sourced]:
-    """The documents of one file of the layer, each with `path:line` as its source; whole numbers up to `largest`.
+class File(Struct, frozen=True):
+    """The documents of one file, each with `path:line` as its source, and what their encrypted leaves say (K12), which is not filled in
+    yet: those who ask decide where it may stand."""
 
-    Raises Stalled(RenderFailed) naming file, line and column of every mistake.
+    documents: list[Sourced]
+    clear: Clear
+
+
+def read(job: Job, path: str, *, largest: int = EXACT) -> File:
+    """One file of the layer; whole numbers up to `largest`.
+
+    Raises Stalled: RenderFailed naming file, line and column of every mistake, DecryptionFailed.
     """
     data = job.files.get(path)
     if data is None:
@@ -29,12 +41,15 @@ def documents(job: Job, path: str, *, largest: int = EXACT) -> list[Sourced]:
     parsed = yaml.parse(data, path, LIMITS, largest=largest)
     if parsed.violations:
         raise Stalled("; ".join(_sentence(found) for found in parsed.violations[:_SHOWN]), reason="RenderFailed")
-    return [(f"{path}:{found.line}", _filled(job, path, data, found.line, found.body)) for found in parsed.documents]
+    clear = sops.opened(path, [found.body for found in parsed.documents], job.keys)
+    return File([(f"{path}:{one.line}", _filled(job, path, data, one)) for one in parsed.documents], clear)
 
 
-def _filled(job: Job, path: str, data: bytes, start: int, body: Any) -> Any:
+def _filled(job: Job, path: str, data: bytes, found: Document) -> Any:
+    """With variables filled in, which never happens inside of what was encrypted."""
+    start = found.line
     try:
-        return fill(body, job.context)
+        return fill(encrypted.bare(found.body), job.context)
     except UnknownVariable as error:
         line = _line_of(data.decode(), str(error.name), start)
         raise Stalled(f"{path}:{line}: {error.name} is not known here", reason="RenderFailed") from None

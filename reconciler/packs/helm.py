@@ -14,7 +14,7 @@ from typing import Any
 from helm_python import Chart, HelmError, _native, validate_release_name
 
 from reconciler.errors import Stalled
-from reconciler.packs import archives, charthooks, freeze, loader, schemas
+from reconciler.packs import archives, charthooks, freeze, loader, schemas, sealed
 from reconciler.packs.objects import Sourced
 from reconciler.packs.values import layered
 from reconciler.packs.wire import Job
@@ -35,12 +35,21 @@ _MADE_UP = (
 def render(job: Job) -> list[Sourced]:
     """The chart's CRDs, then its objects and the hooks that are run, each with the file it comes from; no notes, no tests.
 
-    Raises Stalled: RenderFailed, ChartInvalid, HooksRefused (lists them), NonDeterministicChart, KubeVersionUnsupported.
+    Raises Stalled: RenderFailed, ChartInvalid, HooksRefused (lists them), NonDeterministicChart, KubeVersionUnsupported,
+    DecryptionFailed, ObjectRefused.
     """
     files = archives.repacked(_chart_files(job), schemas.check)
     values = layered(job)
-    if sensitive.outside(values):
+    if sensitive.outside(values.tree):
         raise Stalled("a sensitive variable stands in the values of a chart", reason="RenderFailed", hint=_SENSITIVE)
+    with sealed.hidden(values.secret):
+        found = _rendered(files, values.tree, job)
+    sealed.judge(found, values.secret)
+    return found
+
+
+def _rendered(files: Mapping[str, bytes], values: Mapping[str, Any], job: Job) -> list[Sourced]:
+    """Twice where it is to be told what a chart makes up."""
     with tempfile.TemporaryDirectory(prefix="nidus-chart-") as folder:
         _write(Path(folder), files)
         try:

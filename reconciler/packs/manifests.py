@@ -1,8 +1,8 @@
 """Pack kind `manifests`: plain Kubernetes objects, from files and from the profile itself."""
 
 from reconciler.errors import Stalled
-from reconciler.packs import judged, loader
-from reconciler.packs.documents import LIMITS, documents
+from reconciler.packs import judged, loader, sops
+from reconciler.packs.documents import LIMITS, read
 from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
 from reconciler.plan import sensitive
@@ -17,20 +17,21 @@ def render(job: Job) -> list[Sourced]:
     """The objects the profile spells out, then those of its files in the order the layer names them, then those from elsewhere, which
     are read as Helm reads YAML, and in which nothing is filled in.
 
-    Raises Stalled: RenderFailed naming file, line and column; ObjectRefused for what no repository may say, judged again here
-    because references are filled in only now: one may have hidden the kind of an object.
+    Raises Stalled: RenderFailed naming file, line and column; DecryptionFailed; ObjectRefused for what no repository may
+    say, judged again here because references are filled in only now: one may have hidden the kind of an object.
     """
     inline = [(f"objects[{index}]", found) for index, found in enumerate(job.spec.get("objects", ()))]
     elsewhere = job.spec.get("elsewhere", ())
-    own = [path for path in job.files if path not in elsewhere]
-    whole = inline + [found for path in own for found in documents(job, path, largest=OBJECTS)]
+    own = [read(job, path, largest=OBJECTS) for path in job.files if path not in elsewhere]
+    whole = inline + [found for file in own for found in file.documents]
+    clear = {source: file.clear for file in own if file.clear for source, _ in file.documents}
     if job.authored:
-        judged.judge(whole, lambda source: _literal(source, job))
+        judged.judge(whole, lambda source: source in clear or _literal(source, job))
     whole += [found for path in elsewhere for found in _foreign(path, job.files[path])]
     misplaced = [source for source, document in whole if sensitive.misplaced(document)]
     if misplaced:
         raise Stalled(f"{misplaced[0]}: {MISPLACED}", reason="ObjectRefused", hint=ONLY)
-    return whole
+    return [(source, sops.filled_secrets(document, clear.get(source, {}))) for source, document in whole]
 
 
 def _foreign(path: str, data: bytes) -> list[Sourced]:

@@ -5,9 +5,10 @@ from typing import Any
 
 from reconciler.errors import Stalled
 from reconciler.plan import kinds
-from reconciler.spec import manifests
+from reconciler.spec import encrypted, manifests
 from reconciler.spec.manifests import GENERATED, OWNED
 
+_ENCRYPTED = "what is encrypted is read from files of a pack `manifests` and from valuesFiles"
 Sourced = tuple[str, Any]
 """Where a document comes from (a file, or a place in the pack), and the document."""
 
@@ -85,6 +86,8 @@ def _sane(source: str, document: Any) -> dict[str, Any]:
     for key in ("apiVersion", "kind"):
         if not isinstance(document.get(key), str) or not document[key]:
             raise _invalid(source, f"has no {key}")
+    if encrypted.is_encrypted(document):
+        raise _invalid(source, "is encrypted with SOPS", _ENCRYPTED)
     metadata = document.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if not isinstance(metadata, dict) or not isinstance(name, str) or not name:

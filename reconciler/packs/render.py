@@ -6,7 +6,7 @@ import importlib.metadata
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -14,13 +14,15 @@ from msgspec import Struct
 
 from reconciler.errors import NidusError, Retry, Stalled
 from reconciler.model import OID, Layer, Object
-from reconciler.packs import apis
+from reconciler.packs import apis, keys
 from reconciler.packs.blobs import Read
 from reconciler.packs.content import Content
+from reconciler.packs.keys import Keys
 from reconciler.packs.pool import Pool
 from reconciler.packs.process import Ended
 from reconciler.packs.queue import Owner, Standing
 from reconciler.packs.wire import Job
+from reconciler.spec import encrypted
 
 HELD = 1.0
 """Seconds after which a render that is asked for holds its pass up."""
@@ -44,7 +46,7 @@ class Renderer:
     `memory` bytes; `cache` bounds the kept results in bytes. A render that hung or crashed is not tried again for five
     minutes, so that a hostile chart affects its own cluster only. Workers reach no network; where the platform
     cannot confine them nothing is rendered, except with `confined` False: a person rendering their own repository.
-    `content` gives what layers name from elsewhere.
+    `content` gives what layers name from elsewhere, `keys` the age keys of a source: what they decrypt is rendered anew each time.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class Renderer:
         cache: int = 64 << 20,
         confined: bool = True,
         content: Content | None = None,
+        keys: Keys = keys.none,
     ) -> None:
+        self._keys = keys
         self._content = content
         self._seconds = seconds
         self._cpu = cpu
@@ -83,16 +87,20 @@ class Renderer:
         `read` gives the bytes of blobs by oid and is asked only when the result is not kept. Each call returns objects
         of its own. `owner` defaults to the layer's cluster. Raises Stalled: RenderFailed, ObjectInvalid, ObjectClaimedTwice,
         ChartInvalid, HooksRefused, NonDeterministicChart, KubeVersionUnsupported, RenderTimeout, RenderCrashed,
-        RenderNotConfined; Retry when the worker was ended from outside, when none became free in time or could be started,
-        RenderQuarantined after too many hung or crashed; what `read` and `Content.read` raise.
+        RenderNotConfined, DecryptionFailed; Retry when the worker was ended from outside, when none became free in time or could be
+        started, RenderQuarantined after too many hung or crashed; what `read`, `Content.read` and `keys` raise.
         """
         owner = owner or Owner("", layer.target.nested or "")
         self._use(layer, owner)
         key = _Key(layer.digest, host_version, api_versions, self._backend)
         found = self._results.get(key)
         if found is None:
-            found = self._render(key, layer, read, owner)
-            self._results.put(key, found)
+            self._results.raise_quarantined(key)
+            self._standing.raise_spent(owner)
+            files = self._files(layer, read, owner.cluster)
+            keys = self._keys(owner.source, layer.kind) if _encrypted(layer, files) else ()
+            found = self._render(key, self._job(key, layer, files, keys), owner)
+            self._results.put(key, found, keep=not keys)
         return tuple(msgspec.json.decode(found))
 
     def asks(self, layer: Layer, read: Read, owner: Owner | None = None) -> bool:
@@ -125,10 +133,7 @@ class Renderer:
         """Ends all workers; renders under way raise Retry."""
         self._pool.close()
 
-    def _render(self, key: _Key, layer: Layer, read: Read, owner: Owner) -> bytes:
-        self._results.raise_quarantined(key)
-        self._standing.raise_spent(owner)
-        job = self._job(key, layer, self._files(layer, read, owner.cluster))
+    def _render(self, key: _Key, job: Job, owner: Owner) -> bytes:
         try:
             with self._under_way.of(owner.cluster):
                 answer = self._pool.ask(job, self._seconds, owner=owner)
@@ -161,7 +166,7 @@ class Renderer:
         if self._content is not None and (elsewhere := _elsewhere(layer)):
             self._content.used(elsewhere, owner.source)
 
-    def _job(self, key: _Key, layer: Layer, files: dict[str, bytes]) -> Job:
+    def _job(self, key: _Key, layer: Layer, files: dict[str, bytes], keys: tuple[str, ...]) -> Job:
         spec: dict[str, Any] = dict(layer.spec)
         return Job(
             kind=layer.kind,
@@ -174,7 +179,17 @@ class Renderer:
             twice=layer.kind == "helm" and self._results.first(layer.digest),
             cpu=self._cpu,
             authored=layer.role == "pack",
+            keys=keys,
         )
+
+
+def _encrypted(layer: Layer, files: Mapping[str, bytes]) -> bool:
+    """Whether files that people wrote, and that are read as YAML, hold what SOPS encrypted."""
+    elsewhere = layer.spec.get("elsewhere", ())
+    named = (
+        layer.spec.get("valuesFiles", ()) if layer.kind == "helm" else [one for one in files if one not in elsewhere]
+    )
+    return layer.kind in ("helm", "manifests") and any(encrypted.MARK in files.get(one, b"") for one in named)
 
 
 def _elsewhere(layer: Layer) -> list[str]:
@@ -219,13 +234,16 @@ class _Results:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def put(self, key: _Key, found: bytes) -> None:
+    def put(self, key: _Key, found: bytes, *, keep: bool) -> None:
+        """A result that holds what was encrypted is not kept: only that there was one."""
         with self._lock:
-            self._size += len(found) - len(self._kept.pop(key, b""))
-            self._kept[key] = found
             self._seen[key.digest] = None
             if len(self._seen) > _KNOWN:
                 self._seen.popitem(last=False)
+            if not keep:
+                return
+            self._size += len(found) - len(self._kept.pop(key, b""))
+            self._kept[key] = found
             while self._size > self._limit and self._kept:
                 self._size -= len(self._kept.popitem(last=False)[1])
 

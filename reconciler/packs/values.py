@@ -3,25 +3,38 @@
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from reconciler.errors import Stalled
-from reconciler.packs.documents import documents
+from reconciler.packs import sops
+from reconciler.packs.documents import read
 from reconciler.packs.wire import Job
 
 
-def layered(job: Job) -> dict[str, Any]:
+class Values(Struct, frozen=True):
+    """The values, and what of them was encrypted (K12)."""
+
+    tree: dict[str, Any]
+    secret: frozenset[str]
+
+
+def layered(job: Job) -> Values:
     """`valuesFiles` in order < `values` < `overrides`. The chart's own values are below them all; Helm adds them.
 
-    Raises Stalled(RenderFailed) for a file that is not one map.
+    Raises Stalled: RenderFailed for a file that is not one map, DecryptionFailed.
     """
     merged: Mapping[str, Any] = {}
+    secret: set[str] = set()
     for path in job.spec.get("valuesFiles", ()):
-        for source, values in documents(job, path):
+        file = read(job, path)
+        secret |= {str(one) for one in file.clear.values()}
+        for source, values in file.documents:
             if not isinstance(values, Mapping):
                 raise Stalled(f"{source}: values are a map", reason="RenderFailed")
-            merged = merge(merged, values)
+            merged = merge(merged, sops.filled(values, file.clear))
     for key in ("values", "overrides"):
         merged = merge(merged, job.spec.get(key) or {})
-    return dict(merged)
+    return Values(dict(merged), frozenset(secret))
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Job(msgspec.Struct, frozen=True):
 
     `host_version` and `api_versions` are those of the API server the objects are meant for; `twice` asks for a second
     render to compare with; `cpu` is the processor time allowed, in seconds. `authored`: from the repository, not of our making.
+    `keys` are age identities, where files of the layer are encrypted (K12).
     """
 
     kind: str
@@ -31,6 +32,11 @@ class Job(msgspec.Struct, frozen=True):
     twice: bool = False
     cpu: int = 20
     authored: bool = False
+    keys: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without what it carries: keys, and what people wrote."""
+        return f"Job({self.kind}, {len(self.files)} files)"
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -78,6 +78,7 @@ class Code(StrEnum):
     UNLOCKED = "NID193"
     CONTENT_ADDRESS = "NID194"
     KUSTOMIZATION = "NID196"
+    ENCRYPTED = "NID197"
 
 
 MEANING: dict[Code, str] = {
@@ -149,6 +150,7 @@ MEANING: dict[Code, str] = {
     Code.RENDER: "a pack that cannot be rendered; told by `nidus validate`",
     Code.NO_NAMESPACE: "a namespace that a pack puts objects into and nothing in the repository makes; a warning of `nidus validate`",
     Code.LOOKUP: "a chart that asks the cluster while it is rendered, and gets no answer; a warning of `nidus validate`",
+    Code.ENCRYPTED: "a document that SOPS encrypted in a way that is not read here",
     Code.LOCK: "`nidus.lock.yaml` is not as `nidus lock` writes it",
     Code.UNLOCKED: "content from elsewhere without a digest: `nidus lock` finds it",
     Code.CONTENT_ADDRESS: "an address that `content.allow` does not cover, or that is not safe",

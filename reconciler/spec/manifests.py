@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from reconciler.model import Limits, Violation
 from reconciler.plan import sensitive
-from reconciler.spec import literals, marks, variables, yaml
+from reconciler.spec import encrypted, literals, marks, variables, yaml
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import capped, digest
 from reconciler.spec.explain import pointer
@@ -37,6 +37,7 @@ def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> 
     found = [
         (index, one) for index, body in enumerate(bodies) for one in (mistakes(body) if objects else _values(body))
     ]
+    found += [(index, one) for index, body in enumerate(bodies) for one in encrypted.mistakes(body, objects)]
     named = [(index, one) for index, body in enumerate(bodies) for one in variables.references(body)]
     places = marks.read(data) if found or named else []
     told = (
@@ -54,8 +55,9 @@ def _claimed(parsed: yaml.Parsed) -> dict[Claim, int]:
 
 def mistakes(body: Any) -> Iterator[Mistake]:
     """Mistakes of one object or a list: content that must not be in a repository."""
+    sealed = encrypted.is_encrypted(body)
     for path, one in _objects(body):
-        yield from ((path + where, code, message, hint) for where, code, message, hint in _object(one))
+        yield from ((path + where, code, message, hint) for where, code, message, hint in _object(one, sealed))
 
 
 def claims(body: Any) -> Iterator[Claim]:
@@ -91,7 +93,7 @@ def _sound(body: Any) -> bool:
     return all(isinstance(text, str) and text for text in texts)
 
 
-def _object(body: Any) -> Iterator[Mistake]:
+def _object(body: Any, sealed: bool) -> Iterator[Mistake]:
     if not _sound(body):
         yield _unsound(body)
         return
@@ -102,7 +104,7 @@ def _object(body: Any) -> Iterator[Mistake]:
             yield where, Code.NOT_AN_OBJECT, message, "the server would refuse it"
     if body["kind"] == "Secret" and body["apiVersion"] == "v1":
         for name in ("data", "stringData"):
-            if _literal(body.get(name)):
+            if _literal(body.get(name), sealed):
                 yield (name,), Code.SECRET_DATA, f"a Secret with literal {name}", KEEP_OUT
     labels = body["metadata"].get("labels")
     if body["kind"] == "Namespace" and isinstance(labels, Mapping):
@@ -124,10 +126,16 @@ def has_literal_data(body: Any) -> bool:
     return judged and not any(variables.references(found))
 
 
-def _literal(values: Any) -> bool:
-    """Whether data of a Secret holds more than references."""
+def _literal(values: Any, sealed: bool) -> bool:
+    """Whether data of a Secret holds more than references and, in a `sealed` document, encrypted values; SOPS leaves empty ones."""
     given = list(values.values()) if isinstance(values, Mapping) else [values]
-    return bool(values) and not all(isinstance(one, str) and ("${{" in one or sensitive.OPEN in one) for one in given)
+    return bool(values) and not all(
+        _refers(one) or (sealed and (one == "" or encrypted.is_value(one))) for one in given
+    )
+
+
+def _refers(value: Any) -> bool:
+    return isinstance(value, str) and ("${{" in value or sensitive.OPEN in value)
 
 
 def misshapen(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

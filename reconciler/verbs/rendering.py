@@ -61,10 +61,11 @@ def mistakes(
 
 
 def _parted(errors: list[Failed]) -> tuple[list[Failed], list[Failed]]:
-    """Those that are mistakes, and those whose content was not fetched."""
+    """Those that are mistakes, and those whose content was not fetched, or whose keys are the controller's."""
+    from reconciler.packs import keys
     from reconciler.packs.content import ABSENT
 
-    absent = [one for one in errors if one[1].reason == ABSENT]
+    absent = [one for one in errors if one[1].reason in (ABSENT, keys.KEYS_ABSENT)]
     return [one for one in errors if one not in absent], absent
 
 

@@ -23,6 +23,7 @@ LOCKS = {
     "requirements.txt": [
         *PROJECT["project"]["dependencies"],
         *PROJECT["project"]["optional-dependencies"]["kustomize"],
+        *PROJECT["project"]["optional-dependencies"]["sops"],
     ],
     "requirements-build.txt": PROJECT["build-system"]["requires"],
 }

@@ -1,0 +1,78 @@
+"""What a chart makes of encrypted values (K12): they may come into the data of Secrets, and into nothing that anybody is shown."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from reconciler.errors import Stalled
+from reconciler.packs.objects import Sourced
+
+SHORTEST = 6
+"""Characters of a value that is looked for: shorter ones, such as a number of a port, stand everywhere."""
+_ONLY = "let the chart put it into a Secret, or write it as plain value"
+_PLACE = re.compile(r"[\w./-]{1,200}\.(?:ya?ml|tpl|txt|json):\d+(?::\d+)?")
+_UNSHOWN = "what went wrong is not shown, because values are encrypted"
+_FIX = "render it with other values in their place, to see it"
+
+
+def judge(found: Iterable[Sourced], secret: Iterable[str]) -> None:
+    """Raises Stalled(ObjectRefused) where one of the values stands outside the data of Secrets; names the place, never the value."""
+    wanted = _parts(secret)
+    if not wanted:
+        return
+    for source, document in found:
+        place = next((where for where, text in _shown(document) if any(one in text for one in wanted)), None)
+        if place is not None:
+            what = f"{source}: an encrypted value stands in {place or 'its keys'}, outside the data of a Secret"
+            raise Stalled(what, reason="ObjectRefused", hint=_ONLY)
+
+
+@contextmanager
+def hidden(secret: Iterable[str]) -> Iterator[None]:
+    """Where values are encrypted, a failed render tells its place only: Helm and charts put values into their messages, in any form."""
+    try:
+        yield
+    except Stalled as error:
+        if not secret or error.reason not in ("RenderFailed", "ObjectInvalid"):
+            raise
+        where = _PLACE.search(error.message)
+        told = f"{where[0]}: {_UNSHOWN}" if where and not _mentions(where[0], secret) else _UNSHOWN
+        raise Stalled(told, reason=error.reason, hint=_FIX) from None
+
+
+def _mentions(text: str, secret: Iterable[str]) -> bool:
+    return any(one in text for one in _parts(secret))
+
+
+def _parts(secret: Iterable[str]) -> frozenset[str]:
+    """The lines of the values: a chart may indent them."""
+    lines = (line.strip() for one in secret for line in one.splitlines())
+    return frozenset(line for line in lines if len(line) >= SHORTEST)
+
+
+def _shown(document: Any) -> Iterator[tuple[str, str]]:
+    """(place, text) of all keys and texts of a document that are no data of a Secret."""
+    if isinstance(document, Mapping) and isinstance(document.get("items"), list) and _is_list(document):
+        for one in document["items"]:
+            yield from _shown(one)
+        document = {key: one for key, one in document.items() if key != "items"}
+    elif isinstance(document, Mapping) and (document.get("apiVersion"), document.get("kind")) == ("v1", "Secret"):
+        document = {key: one for key, one in document.items() if key not in ("data", "stringData")}
+    yield from _texts(document, "")
+
+
+def _is_list(document: Mapping[str, Any]) -> bool:
+    return str(document.get("kind", "")).endswith("List")
+
+
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield place, str(key)
+            yield from _texts(one, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one, f"{place}[]")
+    elif value is not None:
+        yield place, str(value)
