@@ -44,12 +44,10 @@ class MemoryHost(ForwardingHost):
 
 def furnished(memory: Memory, *nested: NestedServer, endpoint: str = "") -> None:
     """Put what a controller and engines would have: records, status objects, Secrets, Pods."""
-    from yaml import safe_load
+    from tests import installed
 
-    from tests.house.documents import ROOT
-
-    for file in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
-        memory.apply(safe_load(file.read_text()))
+    for one in installed.kinds():
+        memory.apply(one)
     memory.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
     for one in nested:
         name, namespace = one.secret["metadata"]["name"].removeprefix("vc-"), one.secret["metadata"]["namespace"]

@@ -1,4 +1,4 @@
-"""The objects of deploy/install.yaml, read once a process."""
+"""The objects of deploy/install.yaml and deploy/crds, read once a process."""
 
 import copy
 from functools import cache
@@ -19,6 +19,17 @@ def read(text: str) -> list[dict[str, Any]]:
 def of(*kinds: str) -> list[dict[str, Any]]:
     """Those of these kinds, in the file's order, the caller's own."""
     return [copy.deepcopy(one) for one in _all() if one["kind"] in kinds]
+
+
+def kinds() -> list[dict[str, Any]]:
+    """The definitions of our kinds, the caller's own."""
+    return copy.deepcopy(_kinds())
+
+
+@cache
+def _kinds() -> list[dict[str, Any]]:
+    files = sorted((ROOT / "deploy" / "crds").glob("*.yaml"))
+    return [one for file in files for one in read(file.read_text(encoding="utf-8"))]
 
 
 @cache

@@ -1,18 +1,15 @@
 """The product's client over a server in memory."""
 
 from collections.abc import Callable
-from pathlib import Path
-
-import yaml
 
 from reconciler.kube.client import Client, no_fence
 from reconciler.kube.transport import Guard, Transport
 from reconciler.kube.transport import Limits as Patience
+from tests.installed import kinds
 from tests.memory.api import Api
 from tests.memory.server import Server
 
 DEADLINE = 10.0
-CRDS = Path(__file__).parents[1] / "deploy" / "crds"
 
 
 def client(
@@ -26,6 +23,6 @@ def installed(namespace: str) -> Server:
     """A server in memory with our kinds and the controller's namespace."""
     made = Server()
     made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    for file in sorted(CRDS.glob("*.yaml")):
-        made.put(yaml.safe_load(file.read_text()))
+    for one in kinds():
+        made.put(one)
     return made

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
 from reconciler.assignment import Assignment, Outcome
 from reconciler.controller import briefs
@@ -29,12 +28,12 @@ from reconciler.model import (
 from reconciler.report import Reporter
 from reconciler.settings import Settings
 from reconciler.spec import resolve
+from tests import installed
 from tests.memory.server import Server
 from tests.shell import client
 from tests.spec_cases import CLUSTER, FACTS, FILES, RULES, snapshot
 from tests.test_source_mirror import Work
 
-CRDS = Path(__file__).parent.parent / "deploy" / "crds"
 NAMESPACE = "nidus-system"
 
 
@@ -42,8 +41,8 @@ NAMESPACE = "nidus-system"
 def reporter() -> Iterator[Reporter]:
     server = Server()
     server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for file in sorted(CRDS.glob("*.yaml")):
-        server.put(yaml.safe_load(file.read_text()))
+    for one in installed.kinds():
+        server.put(one)
     made = Reporter(client(server), NAMESPACE, "test")
     yield made
     made.close()

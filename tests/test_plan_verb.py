@@ -13,6 +13,7 @@ from reconciler.__main__ import main
 from reconciler.inventory import salt
 from reconciler.inventory.store import State, Store
 from reconciler.model import Record
+from tests import installed
 from tests.documents import cluster, config_map, pack, profile
 from tests.memory.http import Front
 from tests.memory.server import Server
@@ -37,8 +38,8 @@ def server() -> Server:
     made = Server()
     made.brief = True
     made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for file in sorted((Path(__file__).parents[1] / "deploy" / "crds").glob("*.yaml")):
-        made.put(yaml.safe_load(file.read_text()))
+    for one in installed.kinds():
+        made.put(one)
     salt.salt(client(made), NAMESPACE)
     return made
 

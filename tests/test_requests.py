@@ -5,12 +5,10 @@ import time
 import tracemalloc
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +23,7 @@ from reconciler.kube import review
 from reconciler.model import Object, Request
 from reconciler.verbs import resume
 from reconciler.verbs.asking import ask
+from tests import installed
 from tests.fleets import record
 from tests.memory.failures import answer, on
 from tests.memory.server import USER, Server
@@ -33,7 +32,6 @@ from tests.spec_cases import FACTS, RULES
 
 NAMESPACE = "nidus-system"
 DIGEST = "d" * 64
-CRDS = Path(__file__).parents[1] / "deploy" / "crds"
 
 VICTIM = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nidus", "namespace": NAMESPACE}}
 
@@ -52,8 +50,8 @@ class Home:
         self.back = 0.0  # seconds that its clock is behind
         self.host = Server(clock=lambda: time.time() - self.back)
         self.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        for file in sorted(CRDS.glob("*.yaml")):
-            self.host.put(yaml.safe_load(file.read_text()))
+        for one in installed.kinds():
+            self.host.put(one)
         self.client = client(self.host)
         states = {name: State(record(name)) for name in CLUSTERS}
         self.registry, self.queue = Registry(RULES, FACTS, states), Queue()

@@ -30,6 +30,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.settings import Settings
+from tests import installed
 from tests.memory.failures import REFUSED, Call, answer, on
 from tests.memory.http import Front
 from tests.memory.server import Server
@@ -38,7 +39,6 @@ from tests.test_source_mirror import Work
 from tests.waiting import until
 
 NAMESPACE = "nidus-system"
-CRDS = Path(__file__).parent.parent / "deploy" / "crds"
 PLAIN = {"README.md": "nothing of ours yet\n"}
 RECORD = (
     '{"source":"platform","cluster":"NAME","host":"local","path":"clusters/NAME.yaml","branch":"main","commit":"",'
@@ -50,8 +50,8 @@ RECORD = (
 def server() -> Iterator[Server]:
     made = Server(clock=time.time)
     made.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for file in sorted(CRDS.glob("*.yaml")):
-        made.put(yaml.safe_load(file.read_text()))
+    for one in installed.kinds():
+        made.put(one)
     yield made
 
 

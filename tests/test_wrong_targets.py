@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from reconciler import settings
 from reconciler.__main__ import main
 from reconciler.errors import UsageError
 from reconciler.kube import kubeconfig
 from tests.documents import cluster
+from tests.installed import kinds
 from tests.memory.http import Front
 from tests.memory.server import Server
 from tests.test_source_mirror import Work
@@ -46,8 +46,8 @@ def server() -> Server:
 
 @pytest.fixture
 def installed(server: Server) -> Server:
-    for file in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
-        server.put(yaml.safe_load(file.read_text()))
+    for one in kinds():
+        server.put(one)
     for kind, name, spec in (("Source", "platform", {}), ("NestedCluster", "team-b", {"source": "platform"})):
         server.put({**OURS, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec})
     return server

@@ -19,11 +19,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from reconciler.errors import NidusError, Stalled
 from reconciler.model import Layer, Target
 from reconciler.packs.render import Renderer
+from tests import installed
 from tests.memory.http import Front
 from tests.memory.server import Server
 
@@ -231,8 +231,8 @@ print("exit code", main(["plan", *sys.argv[1:]]))
 @pytest.mark.parametrize("denied", ["", "namespaces filters"])
 def test_a_person_renders_their_own_repository_and_is_told_where_nothing_confines(public: Path, denied: str) -> None:
     server = Server()
-    for file in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
-        server.put(yaml.safe_load(file.read_text()))
+    for one in installed.kinds():
+        server.put(one)
     server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "nidus-system"}})
     repository, kubeconfig = public / "repository", public / "kubeconfig"
     repository.mkdir()

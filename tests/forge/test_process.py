@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from reconciler.__main__ import main
 from reconciler.controller import sync_requests
 from reconciler.controller.service import Service
 from reconciler.model import ForgeConfig, ReviewConfig, WebhookConfig
+from tests import installed
 from tests.forge.server import Forge
 from tests.memory.http import Front
 from tests.memory.server import Server
 from tests.shell import client
-from tests.test_service import CRDS, NAMESPACE, House
+from tests.test_service import NAMESPACE, House
 from tests.waiting import eventually
 
 
@@ -31,8 +31,8 @@ def forge() -> Iterator[Forge]:
 def house(tmp_path: Path) -> Iterator[House]:
     server = Server(clock=time.time)
     server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for file in sorted(CRDS.glob("*.yaml")):
-        server.put(yaml.safe_load(file.read_text()))
+    for one in installed.kinds():
+        server.put(one)
     with Front(server) as front:
         made = House(server, front.url, tmp_path)
         yield made
