@@ -296,6 +296,19 @@ def test_a_stage_keeps_its_first_time_over_a_restart(server: Server) -> None:
     assert {call.verb for call in server.log if call.kind == "Source"} == {"list"}
 
 
+def test_a_delivery_heard_of_after_a_start_read_its_commit_is_when_it_was_seen(server: Server) -> None:
+    reporter = Reporter(client(server), NAMESPACE, "test", SOON)
+    read = (("seen", 200.0), ("fetched", 201.0), ("validated", 202.0), ("admitted", 203.0))
+    reporter.source(SourceReport("platform", REVISION, trigger="start", stages=read), URL)
+    heard = (("seen", 100.0), ("fetched", 204.0))
+    reporter.source(SourceReport("platform", REVISION, trigger="webhook", stages=heard), URL)
+    assert reporter.sources["platform"].stages == (("seen", 100.0), *read[1:])
+    again = (("seen", 300.0), ("fetched", 301.0), ("validated", 302.0), ("admitted", 303.0))
+    reporter.source(SourceReport("platform", REVISION, trigger="sync", stages=again), URL)
+    assert reporter.sources["platform"].stages == again
+    reporter.close()
+
+
 def _load(reporter: Any) -> None:
     (reporter.load if hasattr(reporter, "load") else reporter.statuses.load)()
 

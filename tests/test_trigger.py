@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 
 from reconciler.controller.trigger import QUIET, Trigger
@@ -23,6 +24,19 @@ def test_a_mark_heard_of_before_is_no_news() -> None:
     wake.up("sync", forced=True, resync=4)
     taken = wake.take()
     assert (taken.trigger, taken.forced, taken.generation) == ("poll", False, 5)
+
+
+def test_a_delivery_counts_from_when_it_was_stored() -> None:
+    """Also where another process took it, which was killed; and whatever another clock says."""
+    wake, now = Trigger(), time.time()
+    wake.up("start")
+    wake.up("webhook", generation=int((now - 300.0) * 1e9))
+    assert abs(wake.take().at - (now - 300.0)) < 1e-3
+    wake.up("webhook", generation=int((now + 30.0) * 1e9))
+    assert now <= wake.take().at <= time.time()
+    wake = Trigger()
+    wake.up("webhook", generation=5)
+    assert now <= wake.take().at <= time.time()
 
 
 def test_a_failed_sync_keeps_what_was_asked_for() -> None:

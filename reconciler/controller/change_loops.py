@@ -175,4 +175,6 @@ def _told(source: str, one: Open) -> dict[str, Any]:
         "consent": one.planned.consent.digest if one.planned is not None else "",
         "planned": stamp(one.planned_at) if one.planned_at else "",
         "clusters": sorted(one.touches),
+        "signer": one.planned.signer if one.planned is not None else "",
+        "unsigned": one.planned.unsigned if one.planned is not None else "",
     }

@@ -103,7 +103,7 @@ class Merges:
                 continue
             commit = one.one.change.merged
             found = self._branch.progress(commit)
-            one.stages = {**self._branch.stages(commit), **one.stages}
+            one.stages = _first(one.stages, self._branch.stages(commit))
             if found is not None and found[0] == "success":
                 one.stages = {**one.stages, "ready": now}
             if found is not None and found != one.last and one.told < STATUSES:
@@ -122,3 +122,8 @@ class Merges:
                 one.handed = one.handed or one.given
         recent = [(number, one) for number, one in self._closed.items() if now - one.at < KEPT]
         self._closed = dict(recent[-MOST:])
+
+
+def _first(known: Mapping[str, float], now: Mapping[str, float]) -> Mapping[str, float]:
+    """Of each stage the first time: a process that begins anew may read the commit before it hears of its delivery."""
+    return {name: min(times[name] for times in (known, now) if name in times) for name in {**known, **now}}

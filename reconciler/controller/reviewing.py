@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from reconciler import fleet, review
 from reconciler.controller.registry import Registry
-from reconciler.errors import few
+from reconciler.errors import Stalled, few
 from reconciler.gather import Reader, beating
 from reconciler.inventory.reviews import Reviews
 from reconciler.model import (
@@ -77,7 +77,7 @@ class Reviewer:
             return Planned(change, base.commit, conflicts=merged.conflicts or ("?",))
         before = self._snapshot_of(base)
         after = self._snapshot(Revision(f"#{change.number}", change.head), merged.tree, base.commit)
-        planned = Planned(change, base.commit, after.oid)
+        planned = self._signed(Planned(change, base.commit, after.oid))
         if not trusted:
             return replace(planned, differences=declared.differences(before.specs, after.specs))
         found = self._reviewed(before, after, alive)
@@ -86,6 +86,13 @@ class Reviewer:
         needed = fleet.approvals(self._tools.registry.rules.reviewers, paths, destroys=bool(consent.items))
         settings = declared.settings(before.specs, after.specs)
         return replace(planned, review=found, consent=consent, needed=needed, settings=settings, root=self.mirror.root)
+
+    def _signed(self, planned: Planned) -> Planned:
+        """With who signed its head, as the branch is verified (K14). Range asks for a signature of every commit that the merge brings."""
+        try:
+            return replace(planned, signer=self.mirror.signer(planned.change.head, planned.base))
+        except Stalled as error:
+            return replace(planned, unsigned=error.message)
 
     def tree(self, change: ChangeRequest, base: Revision) -> str:
         """The tree of the source's path that a merge would give now, "" where it conflicts."""

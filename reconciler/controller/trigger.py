@@ -8,6 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 QUIET = 0.25  # seconds without another sync request after which a burst is over
+OLDEST = 7 * 86400.0  # seconds that a sync request may be old for its time to count
 STORM = 2  # sync requests waiting for one sync that count as a burst
 
 
@@ -56,8 +57,9 @@ class Trigger:
         with self._lock:
             if (generation or resync) and generation <= self.generation and resync <= self.resync:
                 return
-            if not self._trigger:
-                self._trigger, self._at = trigger, time.time()
+            since = _since(max(generation, resync), time.time())
+            self._at = min(self._at, since) if self._trigger else since
+            self._trigger = self._trigger or trigger
             self._forced = self._forced or forced
             self._again = self._again or again or forced
             self._recall = self._recall or recall
@@ -98,3 +100,10 @@ class Trigger:
     def _raining(self) -> bool:
         with self._lock:
             return self._marks >= STORM and self._clock() - self._last < QUIET
+
+
+def _since(generation: int, now: float) -> float:
+    """When something was asked for: a sync request is the time at which it was stored, in nanoseconds, and outlives the process that took
+    it. One that another clock made, later than now or very old, counts from now."""
+    at = generation / 1e9
+    return at if now - OLDEST < at < now else now

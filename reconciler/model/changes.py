@@ -74,7 +74,8 @@ class Planned(Struct, frozen=True):
     `review` None: it was not planned, because of `conflicts` (files) or a `problem`, or because its author may not write
     (`differences` of its documents then); `consent` is all that the plans of all clusters would destroy or take over; `needed` is
     how many people have to approve it, `approved` who did, by name; `settings` are the versions and
-    quotas of clusters that differ, and `root` is the source's path in the repository.
+    quotas of clusters that differ, and `root` is the source's path in the repository. Where the source verifies commits (K14), `signer`
+    signed the head, or `unsigned` says why a merge of it as it is would not be admitted.
     """
 
     change: ChangeRequest
@@ -89,6 +90,8 @@ class Planned(Struct, frozen=True):
     approved: tuple[str, ...] = ()
     settings: tuple[Difference, ...] = ()
     root: str = ""
+    signer: str = ""
+    unsigned: str = ""
 
 
 class Reviewed(Struct, frozen=True):

@@ -120,6 +120,11 @@ def _top(planned: Planned) -> Iterator[str]:
     review = planned.review
     if review is not None:
         yield "\n".join(_table(review, planned))
+    if planned.unsigned:
+        yield (
+            f"This source admits only commits that keys of its folder have signed: {code(printable(planned.unsigned))}. "
+            "A merge that leaves this commit the newest one, or with `verify.mode: Range` brings it at all, is not admitted."
+        )
     if planned.consent.items:
         yield (
             f"What it destroys goes on after the merge if {_people(planned.needed)} who may write, other than the author, "
@@ -198,7 +203,9 @@ def _difference(one: Difference) -> Block:
 
 def _foot(planned: Planned, before: str) -> Iterator[str]:
     change = planned.change
-    yield f"Head {code(change.head[:SHORT])}, merged into {code(printable(change.base))} at {code(planned.base[:SHORT])}."
+    signed = f", signed by {code(printable(planned.signer))}" if planned.signer else ""
+    branch = f"{code(printable(change.base))} at {code(planned.base[:SHORT])}"
+    yield f"Head {code(change.head[:SHORT])}{signed}, merged into {branch}."
     if planned.review is not None and planned.review.at:
         yield f"Compared with host {code(printable(planned.review.host))} at {instant(planned.review.at)}."
     if planned.consent.digest:

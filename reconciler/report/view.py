@@ -172,12 +172,15 @@ def word(found: ClusterView | None) -> tuple[str, str]:
 
 
 def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, Any]) -> SourceView:
-    """The view of a sync. After a restart the stages of the same commit stay as they were."""
+    """The view of a sync. Where nothing was read anew, and after a restart, the stages of the same commit stay as they were; it was seen
+    when that was asked for first."""
     known = before or SourceView(report.source)
     revision = str(report.revision) if report.revision else known.revision
     story = (report.trigger, report.stages)
     if report.trigger == "start" and revision == known.revision and known.stages:
         story = (known.trigger, known.stages)
+    elif revision == known.revision and not report.error and "admitted" not in dict(report.stages):
+        story = (report.trigger, _first(known.stages, report.stages))
     return SourceView(
         source=report.source,
         url=str(spec.get("url", "")),
@@ -199,6 +202,13 @@ def source(report: SourceReport, before: SourceView | None, spec: Mapping[str, A
         authored=report.authored if report.revision else known.authored,
         changing=report.changing[:CHANGING],
     )
+
+
+def _first(known: tuple[tuple[str, float], ...], more: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
+    found = {**dict(more), **dict(known)} if known else dict(more)
+    seen = [at for name, at in (*known, *more) if name == "seen"]
+    found |= {"seen": min(seen)} if seen else {}
+    return tuple(sorted(found.items(), key=lambda one: one[1]))
 
 
 def staged(known: SourceView, name: str, at: float) -> SourceView:

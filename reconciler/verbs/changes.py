@@ -24,7 +24,8 @@ EXAMPLES = (
 
 
 class Told(msgspec.Struct, frozen=True):
-    """One open change request; `planned` is RFC 3339, "" where it was not planned yet."""
+    """One open change request; `planned` is RFC 3339, "" where it was not planned yet. Where the source verifies commits, `signer`
+    signed the head, or `unsigned` says what is wrong with it."""
 
     source: str
     number: int
@@ -35,6 +36,8 @@ class Told(msgspec.Struct, frozen=True):
     consent: str
     planned: str
     clusters: tuple[str, ...]
+    signer: str = ""
+    unsigned: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -60,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     elif not found:
         print("no open change request")
     else:
-        print(table.with_message(HEADER, [_row(one) for one in found], table.columns()))
+        verified = any(one.signer or one.unsigned for one in found)
+        header = (*HEADER[:-1], "SIGNER", HEADER[-1]) if verified else HEADER
+        print(table.with_message(header, [_row(one, verified=verified) for one in found], table.columns()))
     return usage.DONE
 
 
@@ -71,5 +76,8 @@ def asked(args: argparse.Namespace, path: str, kind: type[T]) -> Sequence[T]:
     return inside.of_pods(connection.connect(args), args.namespace or connection.NAMESPACE, args.port, path, kind)[0]
 
 
-def _row(one: Told) -> tuple[str, ...]:
-    return one.source, f"#{one.number}", one.author, one.head[:7], one.state, few(one.clusters, 3), one.verdict
+def _row(one: Told, *, verified: bool) -> tuple[str, ...]:
+    """The last column is the longest. `verified`: with who signed the head."""
+    first = one.source, f"#{one.number}", one.author, one.head[:7], one.state, few(one.clusters, 3)
+    signed = (one.signer or ("not trusted" if one.unsigned else ""),) if verified else ()
+    return *first, *signed, one.verdict

@@ -58,6 +58,7 @@ def fill(known: Known) -> Known:
         {
             "source": "platform", "number": 42, "author": "grace", "head": "89abcdef" * 5, "state": "pending", "consent": "c" * 64,
             "verdict": "1 cluster changes, 1 object is deleted", "planned": stamp(NOW - 120), "clusters": ["payments"],
+            "signer": "ada@example.com", "unsigned": "",
         }
     ]  # fmt: skip
     known.plans = {("platform", 42): {"text": PLAN}}

@@ -11,7 +11,7 @@ from reconciler.controller.reviewing import Reviewer, Tools
 from reconciler.forges import FORGES
 from reconciler.inventory import requests
 from reconciler.inventory.reviews import Reviews
-from reconciler.model import Held, Limits, Request, ReviewConfig, SourceConfig
+from reconciler.model import Held, Limits, Request, ReviewConfig, SourceConfig, VerifyConfig
 from reconciler.report import view
 from reconciler.source.changes import ChangesMirror
 from tests.forge.server import Forge
@@ -25,6 +25,8 @@ OWNER = f"{HOME}/{SOURCE}"
 class Scene:
     """`work` is the repository, `forge` where its change requests are, `fleet` what runs; `files` are those of the branch."""
 
+    verify: VerifyConfig | None = None
+
     def __init__(self, folder: Path, files: Mapping[str, str], provider: str = "github") -> None:
         self.folder, self.files, self.seen = folder, dict(files), START + 100.0
         self.work, self.forge, self.fleet = Work(folder / "work"), Forge(provider), Fleet()
@@ -37,7 +39,7 @@ class Scene:
 
     def made(self, **review: object) -> Changes:
         """The loop of a process that begins now."""
-        source = SourceConfig(name=SOURCE, url=str(self.work.folder))
+        source = SourceConfig(name=SOURCE, url=str(self.work.folder), verify=self.verify)
         for mirror in self.mirrors:
             mirror.close()
         mirror = ChangesMirror.open(source, self.folder / "mirror", limits=Limits())

@@ -10,6 +10,7 @@ from reconciler.assignment import Assignment
 from reconciler.errors import Unavailable
 from reconciler.inventory import reviews
 from reconciler.model import Consent, Destructive, ObjectRef, replace
+from reconciler.plan.lines import instant
 from tests.forge.scene import Scene
 from tests.passes import HOME, RULES, cluster, config_map, pack, profile
 
@@ -377,6 +378,21 @@ def test_the_times_of_a_merge_outlive_a_restart(scene: Scene) -> None:
     scene.look()
     assert "Every cluster that it changed is Ready" in scene.ours(number)
     assert f"{seen[0]}; applied from 2 s later; Ready " in scene.ours(number)
+
+
+def test_a_delivery_that_a_killed_process_took_is_when_the_push_was_seen(scene: Scene) -> None:
+    """The next process reads the commit before it hears of the delivery."""
+    number = planned(scene)
+    scene.forge.state.review(number, "bob")
+    scene.merge(number, admitted=False)
+    seen = scene.seen
+    scene.restart()
+    scene.admit()
+    scene.look()
+    scene.seen = seen
+    settled(scene)
+    scene.look()
+    assert f"Push seen at {instant(seen)}; applied from 2 s later" in scene.ours(number)
 
 
 # A controller that is killed
