@@ -19,6 +19,7 @@ from reconciler.source.address import oid as checked
 ADDED = (b"", "")
 """Mode and blob of a file that Git cannot tell: it has to be read."""
 Blobs = Callable[[Collection[str]], dict[str, bytes]]
+SAFE = 100  # folders of a person's configuration that are looked at
 _DEADLINE = 30.0
 _ENV = {
     "PATH": os.defpath,
@@ -174,9 +175,23 @@ def git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
 
 @lru_cache(64)
 def _git_dir(top: Path, _inode: int) -> str | None:
-    """Where the repository of this work tree is, None where git refuses it: asked where `.git` lies, it judges the owner too."""
-    found = _run(top, ("rev-parse", "--absolute-git-dir"), b"", {})
+    """Where the repository of this work tree is, None where git refuses it: asked where `.git` lies, it judges the owner too. Folders of
+    other owners that a person calls safe are read: in a pipeline's container the work tree is often of another user."""
+    command = ("rev-parse", "--absolute-git-dir")
+    found = _run(top, command, b"", {})
+    if found is None and (safe := _safe()):
+        found = _run(top, (*safe, *command), b"", {})
     return None if found is None else os.fsdecode(found.removesuffix(b"\n"))
+
+
+@lru_cache(1)
+def _safe() -> tuple[str, ...]:
+    """What a person's own configuration says of folders (`safe.directory`), as words for git; nothing else of it counts."""
+    home = {"HOME": str(Path.home())}
+    listed = _run(Path("/"), ("config", "--global", "--null", "--get-all", "safe.directory"), b"", home) or b""
+    return tuple(
+        word for name in listed.split(b"\0")[:-1][-SAFE:] for word in ("-c", f"safe.directory={os.fsdecode(name)}")
+    )
 
 
 def _run(folder: Path, arguments: Sequence[str], given: bytes, where: Mapping[str, str]) -> bytes | None:
