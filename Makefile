@@ -80,9 +80,10 @@ dist: $(VENV)/.installed
 version:
 	@sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconciler/__init__.py
 
-# The embedded host's tools: built once a machine, then found in the cache.
+# The embedded host's tools: built once a machine, or fetched with TOOLS=download, then found in the cache.
 host: $(VENV)/.installed
-	$(BIN)/nidus host build
+	$(if $(filter-out download,$(TOOLS)),$(error TOOLS=$(TOOLS): write TOOLS=download, or nothing to build them))
+	$(BIN)/nidus host build $(if $(TOOLS),--download)
 
 # The stamp is renewed when a dependency changes; the editable install needs nothing for a changed source file.
 $(VENV)/.installed: pyproject.toml constraints.txt

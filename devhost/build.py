@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devhost import golang, reins, tools
+from devhost.download import download
 from devhost.errors import HostError
 from devhost.pins import BUILDS, NEEDED, Build
 from devhost.progress import Progress, silent, step
@@ -33,10 +34,13 @@ _CAUSES = (
 )
 
 
-def build(names: Sequence[str] = NEEDED, progress: Progress | None = None, force: bool = False) -> list[Path]:
+def build(
+    names: Sequence[str] = NEEDED, progress: Progress | None = None, force: bool = False, released: bool = False
+) -> list[Path]:
     """Make sure that each build in `names` (see pins.BUILDS) is ready; return the folders made now.
 
-    Tools found on the machine are not built again unless `force`. Raises HostError when one cannot be built.
+    Tools found on the machine are not built again unless `force`. `released`: what is published as a binary is fetched instead of
+    built. Raises HostError when one cannot be had.
     """
     told = progress or silent
     wanted = [one for one in BUILDS if one.name in names]
@@ -47,12 +51,15 @@ def build(names: Sequence[str] = NEEDED, progress: Progress | None = None, force
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with _sole_builder(cache, told):
-            return _build_each([one for one in missing if force or not tools.is_ready(one)], told)
+            fetched = download(missing, told) if released else []
+            return [*fetched, *_build_each([one for one in missing if force or not tools.is_ready(one)], told)]
     except OSError as error:
         raise HostError(f"the tools cannot be built in {cache}: {error.strerror or error}") from error
 
 
 def _build_each(missing: Sequence[Build], progress: Progress) -> list[Path]:
+    if not missing:
+        return []
     cache = tools.cache()
     _require_room(cache)
     with step("find a Go compiler", progress):

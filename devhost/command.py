@@ -21,8 +21,8 @@ from devhost.state import Host
 
 
 def host_build(args: argparse.Namespace) -> int:
-    """Build what is missing."""
-    made = build((*_builds(args), *(SYNCER if args.syncer else ())), printed)
+    """Build what is missing, or fetch what is released of it."""
+    made = build((*_builds(args), *(SYNCER if args.syncer else ())), printed, released=args.download)
     print("\n".join(map(str, made)) if made else "every tool is there")
     return 0
 

@@ -14,6 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="host_verb", required=True, metavar="VERB")
     build = verbs.add_parser("build", help="build the tools that are not on this machine yet")
     build.add_argument("--syncer", action="store_true", help="build kine and helm too, which the real syncer needs")
+    build.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch released binaries instead of building them, where they are published",
+    )
     _with_node(build, "build what a real node needs too")
     up = _with_folder(
         verbs.add_parser("up", help="start the host, building its tools first; does nothing when it runs")
