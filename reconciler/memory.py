@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from reconciler.model import Change, ObjectRef, Plan, Result, Target, replace
+from reconciler.model import Change, LayerStatus, ObjectRef, Plan, Result, Target, replace
 
 Key = tuple[Target, ObjectRef]
 OFTEN = 5  # corrections of one object within the window; after that they are held
 WINDOW = 600.0  # seconds
 PUT_BACK = frozenset({"Drift", "Deleted", "Claimed"})
 DONE = frozenset({"configured", "created"})
+SOON = 15.0  # seconds until pods are looked at again, at least
+SHARE = 0.25  # of the time for which their layer has not been Current
 
 
 class Memory(Struct, frozen=True):
@@ -28,6 +30,15 @@ def contended(plan: Plan, memory: Memory, now: float) -> Plan:
     if not memory.put_back:
         return plan
     return replace(plan, changes=tuple(_yielding(change, memory, now) for change in plan.changes))
+
+
+def looks(memory: Memory, layers: Mapping[str, LayerStatus], since: Mapping[str, float], now: float) -> list[float]:
+    """When pods are to be looked at again although nothing may tell of them: only what a layer applies is watched, and only until it
+    is Current. While it is not, a dozen times in twenty minutes, then more seldom; once it is, one more time, since a container that
+    ends at once may have counted as ready for a moment. `since`: when each layer that is not Current became so."""
+    waiting = [now - since[name] for name, one in layers.items() if one.causes and name in since]
+    turned = any(name in layers and layers[name].state == "Current" for name in memory.since)
+    return [*(now + max(SOON, waited * SHARE) for waited in waiting), *([now + SOON] if turned else [])]
 
 
 def corrections(memory: Memory, results: Sequence[Result], now: float) -> dict[Key, tuple[float, ...]]:

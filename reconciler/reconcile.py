@@ -20,7 +20,7 @@ from reconciler.gather import Gathered, Reader, gather
 from reconciler.gather.reader import Key
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
-from reconciler.memory import Memory, contended, corrections
+from reconciler.memory import Memory, contended, corrections, looks
 from reconciler.model import (
     NO_VERSIONS,
     PRUNING_WAITS,
@@ -240,6 +240,7 @@ def _report(
     slept = state.record.slept
     timeouts = [since[layer.name] + layer.timeout for layer in bundle.layers if layer.name in since]
     timeouts += [until + 1 for until in done.hooked.values()]
+    timeouts += looks(assignment.memory, done.layers, since, now)
     again = now + LOOK_AGAIN * jitter.between(1 - JITTER, 1 + JITTER)
     service = _service(assignment, gathered, facts)
     endpoint = readiness.endpoint(bundle.document.cluster, bundle.namespace, service) if bundle.document else ""

@@ -11,6 +11,7 @@ import yaml
 
 from reconciler.__main__ import main
 from reconciler.errors import ApiError
+from reconciler.memory import SOON
 from reconciler.report import bodies
 from reconciler.report.view import SourceView
 from reconciler.verbs import seen, sync, wait, why
@@ -99,6 +100,38 @@ def test_a_crash_loop_is_told_down_to_the_pod(fleet: Fleet) -> None:
         "  unknown     the state of source platform: there is no such Source",
     ]
     assert '"restarts": 5' in told(fleet, "json") and "restarts: 5" in told(fleet, "yaml")
+
+
+def test_what_happens_below_an_object_is_seen_although_nothing_tells_of_it(fleet: Fleet) -> None:
+    """A container that ends at once: its Deployment says the same before and after."""
+    pushed(fleet, pack("base", SHOP))
+    crash(fleet.nested["a"])
+    fleet.run(seconds=SOON)
+    assert "CrashLoopBackOff" in told(fleet)
+
+
+def test_a_container_that_was_ready_for_a_moment_is_looked_at_again(fleet: Fleet) -> None:
+    """Nothing tells of what happens inside once a layer is Current."""
+    pushed(fleet, pack("base", SHOP))
+    nested = fleet.nested["a"]
+    (live,) = nested.objects("apps", "Deployment", "web")
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+    nested.put({**live, "status": {"observedGeneration": 1, **counts}}, subresource="status")
+    fleet.queue.add("a")
+    fleet.run(seconds=1.0)
+    assert fleet.word("a") == "Ready"
+    crash(nested)
+    fleet.run(seconds=SOON)
+    assert fleet.word("a") != "Ready" and "CrashLoopBackOff" in told(fleet)
+
+
+def test_what_stays_as_it_is_is_read_ever_more_seldom(fleet: Fleet) -> None:
+    pushed(fleet, pack("base", SHOP))
+    crash(fleet.nested["a"])
+    fleet.nested["a"].log.clear()
+    fleet.run(passes=200, seconds=1200.0)
+    reads = [call for call in fleet.nested["a"].log if call.verb == "list" and call.kind == "ReplicaSet"]
+    assert 5 < len(reads) <= 20
 
 
 def test_nothing_is_read_below_what_is_current(fleet: Fleet) -> None:
