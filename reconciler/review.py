@@ -33,6 +33,7 @@ from reconciler.model import (
     Versions,
     replace,
 )
+from reconciler.operations.situation import since
 from reconciler.plan import behind, consent
 from reconciler.plan.guard import guard
 from reconciler.plan.shown import with_creates
@@ -116,8 +117,9 @@ def review(
     seen = [_look(one, standing, facts, reader, now) for one in given]
     permit = _permit([one.plan for one in seen if one.plan], standing, snapshot, rules, now)
     looked = {one.cluster: _guarded(one, permit, rollout, standing, now) for one in seen}
-    for bundle in changed:
-        one, told = looked[bundle.cluster], suspension(awake(bundle, now), standing.requests, now)
+    for each in given:
+        bundle = each.bundle
+        one, told = looked[bundle.cluster], suspension(awake(bundle, now), each.requests, now)
         waits = behind.layers(bundle.layers, one.plan) if one.plan else {}
         looked[bundle.cluster] = replace(one, suspended=told, behind=waits)
     unseen = {name: why for name, why in rollout.held.items() if name not in looked}
@@ -224,7 +226,7 @@ def _given(bundle: Bundle, source: str, standing: Standing, facts: HostFacts, no
     revision = bundle.revision
     born = Record(source, bundle.cluster, facts.name, "", revision.branch, revision.commit, {}, UNBORN, now)
     state = standing.states.get(bundle.cluster) or State(born)
-    return Assignment(bundle, state, source, requests=standing.requests)
+    return Assignment(bundle, state, source, requests=since(standing.requests, state.begun))
 
 
 def _look(

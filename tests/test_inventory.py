@@ -86,7 +86,7 @@ def request(kind: str, cluster: str, created: float, expires: float = 0.0) -> Re
 def test_spent_requests() -> None:
     """Expired for a day, or overruled by a newer one for the same cluster; an approval is never overruled."""
     now = 10 * DAY
-    reading = Reading({"a", "b"}, now)
+    reading = Reading({"a": 0.0, "b": 0.0}, now)
     for number, one in enumerate(
         (
             request("suspend", "a", 1.0),

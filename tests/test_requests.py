@@ -3,7 +3,7 @@
 import json
 import time
 import tracemalloc
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -85,7 +85,7 @@ def after(**time_: float) -> str:
     return (datetime.now(UTC) + timedelta(**time_)).isoformat()
 
 
-CLUSTERS = {"team-a", "team-b"}
+CLUSTERS = {"team-a": 0.0, "team-b": 0.0}
 
 
 def load(home: Home) -> tuple[Request, ...]:
@@ -232,7 +232,7 @@ def asked(number: int, kind: str = "approve", who: str = "eve", cluster: str = "
     return Request(kind, "", cluster, who, NOW - 1000 + number, **given)
 
 
-def read(several: Iterable[Request], known: Collection[str] = CLUSTERS, now: float = NOW) -> Read:
+def read(several: Iterable[Request], known: Mapping[str, float] = CLUSTERS, now: float = NOW) -> Read:
     made = Reading(known, now)
     for one in several:
         made.take(one, int(one.created))
@@ -283,8 +283,8 @@ def test_suspensions_of_clusters_are_never_crowded_out() -> None:
     """Those of clusters that nobody has are: otherwise made-up names could fill the place of approvals for good."""
     names = {f"c{number:04}" for number in range(2000)}
     several = [asked(at, "suspend", cluster=name) for at, name in enumerate(sorted(names))]
-    assert len(read(several, names).standing) == 2000
-    found = read(several, set())
+    assert len(read(several, dict.fromkeys(names, 0.0)).standing) == 2000
+    found = read(several, {})
     assert [one.cluster for one in found.standing] == sorted(names)[-reading.EACH :]
     assert found.left == {"eve": 2000 - reading.EACH}
 

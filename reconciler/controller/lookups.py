@@ -70,7 +70,7 @@ class Lookups:
         ]
         clusters, sources = map(bodies.read_cluster, listed[0]), map(bodies.read_source, listed[1])
         known = {one.cluster: one for one in clusters}
-        asked = requests.load(self._client, self._namespace, known, time.time()).standing
+        asked = requests.load(self._client, self._namespace, dict.fromkeys(known, 0.0), time.time()).standing
         self._readings += 1
         return Fleet(self._readings, known, {one.source: one for one in sources}, tuple(asked))
 

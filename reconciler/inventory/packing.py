@@ -6,8 +6,10 @@ its shards are named by the digest of their joint content, so that an unfinished
 
 import base64
 import hashlib
+import math
 import zlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ from reconciler.model import InventoryEntry, Object, Record
 LABEL = "nidus.dev/state"
 OWNER = "nidus.dev/record-of"
 RECORD = "nidus-record-"
+APART = 60.0  # seconds that the clock of the API server may be from ours
 SHARD_BYTES = 512 * 1024
 UNPACKED_BYTES = 256 << 20  # an inventory of a million objects; what unpacks to more was not written by us
 MEND = "restore the ConfigMap from a backup; the controller then reads it by itself"
@@ -28,11 +31,13 @@ _record = msgspec.json.Decoder(Record)
 
 
 class Base(Struct, frozen=True):
-    """The stored object of a state: the record's resourceVersion, the digest of its data, whether it had shards."""
+    """The stored object of a state: the record's resourceVersion, the digest of its data, whether it had shards, and when the API server
+    made it, in seconds since the epoch, 0 where that is not known."""
 
     version: str
     digest: str
     sharded: bool = False
+    made: float = 0.0
 
 
 class State(Struct, frozen=True):
@@ -41,6 +46,13 @@ class State(Struct, frozen=True):
     record: Record
     entries: tuple[InventoryEntry, ...] = ()
     base: Base | None = None
+
+    @property
+    def begun(self) -> float:
+        """When the cluster began by the clock of the API server, in whole seconds since the epoch, as it tells times: requests of before
+        were made for another one of its name. By our own clock where the record was made for an earlier life."""
+        made = self.base.made if self.base is not None else 0.0
+        return made if abs(made - self.record.born) <= APART else math.floor(self.record.born)
 
 
 class Packed(Struct, frozen=True):
@@ -91,8 +103,8 @@ def unpack(head: Object, shards: Mapping[str, Object]) -> State:
 
 def base(head: Object) -> Base:
     """The base of a state, from the record's ConfigMap as it was read or as a write returned it."""
-    data = _data(head)
-    return Base(str(head["metadata"]["resourceVersion"]), digest(data), str(data.get("shards", "1")) != "1")
+    data, metadata = _data(head), head["metadata"]
+    return Base(str(metadata["resourceVersion"]), digest(data), str(data.get("shards", "1")) != "1", _made(metadata))
 
 
 def damaged(name: str, how: str) -> Stalled:
@@ -127,6 +139,13 @@ def cluster_of(head: Object) -> str:
 def digest(data: Mapping[str, Any]) -> str:
     """A digest of a record's data, to compare it without its metadata."""
     return hashlib.sha256(_encoder.encode(dict(data))).hexdigest()
+
+
+def _made(metadata: Mapping[str, Any]) -> float:
+    try:
+        return datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return 0.0
 
 
 def _data(item: Object) -> Mapping[str, Any]:

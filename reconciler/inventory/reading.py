@@ -1,12 +1,12 @@
 """Which requests stand, in bounded memory however many there are (A9). Pure.
 
 Of each cluster the newest suspend or resume stands, and the newest sleep or wake. Of approvals, and of requests for clusters
-that do not exist, the newest of each person stand, so that nobody takes the place of others. What has no effect is spent: it
-may be deleted.
+that do not exist, the newest of each person stand, so that nobody takes the place of others. What was asked of an earlier cluster of
+a name stands for none. What has no effect is spent: it may be deleted.
 """
 
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -57,9 +57,10 @@ class _Row:
 
 
 class Reading:
-    """Takes requests one after another, in any order. `known` are the clusters there are, `now` in seconds."""
+    """Takes requests one after another, in any order. `known`: when each cluster began (`State.begun`), 0 where that is not known; `now`
+    in seconds."""
 
-    def __init__(self, known: Container[str], now: float) -> None:
+    def __init__(self, known: Mapping[str, float], now: float) -> None:
         self._known, self._now = known, now
         self._newest: dict[tuple[str, str], _Row] = {}
         self._replaced: set[tuple[str, str]] = set()
@@ -73,6 +74,8 @@ class Reading:
         row = _Row(request.created, version, request.name, request)
         if request.expires and request.expires + KEPT < self._now:
             self._spend(request)
+        elif request.created < self._known.get(request.cluster, 0.0):
+            self._outlived(row)
         elif request.kind in OVERRULING and request.cluster in self._known:
             self._overrule(row)
         elif request.kind in OVERRULING or not request.expires or request.expires > self._now:
@@ -98,6 +101,11 @@ class Reading:
             self._replaced.add(about)
             self._spend(min(known, row).request)
         self._newest[about] = max(known or row, row)
+
+    def _outlived(self, row: _Row) -> None:
+        """It was made for an earlier cluster of this name."""
+        if row.created + KEPT < self._now:
+            self._spend(row.request)
 
     def _bound(self, row: _Row) -> None:
         self._bounded.append(row)

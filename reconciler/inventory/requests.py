@@ -6,7 +6,7 @@ ConfigMaps `nidus-request-*` of earlier releases are still read and removed, and
 import hashlib
 import math
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -54,10 +54,10 @@ class _Old(_Told):
     expires: float = 0.0  # seconds since the epoch
 
 
-def load(client: Client, namespace: str, known: Container[str], now: float, *, old: bool = True) -> Read:
+def load(client: Client, namespace: str, known: Mapping[str, float], now: float, *, old: bool = True) -> Read:
     """What the requests say at `now`, read one by one: memory grows with what stands and not with what there is.
 
-    `known` are the clusters there are. Without `old` only objects of kind Request are read. Raises ApiError.
+    `known`: when each cluster began, 0 where that is not known. Without `old` only objects of kind Request are read. Raises ApiError.
     """
     reading = Reading(known, now)
     client.raw_list("nidus.dev", "Request", namespace=namespace, kept=partial(_taken, reading, "Request"))

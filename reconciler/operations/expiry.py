@@ -55,13 +55,10 @@ def recorded(
     longest: float,
     now: float,
 ) -> Record:
-    """The record with its end as of now. `stored`: as it was before, None of a new cluster; `longest`: seconds a cluster may
-    live by extensions, 0 for no bound."""
+    """The record with its end as of now. `stored`: as it was before, None of a new cluster or of one that is born again; `requests` of its
+    own life; `longest`: seconds a cluster may live by extensions, 0 for no bound."""
     if bundle.tombstone is not None:
         return record
-    if stored is not None and over(stored):
-        record = _reborn(record, stored, now)
-        stored = None
     ttl = ttl_of(bundle.document)
     if not ttl:
         return replace(record, expiry=None) if record.expiry else record
@@ -126,7 +123,7 @@ def _ends(record: Record, stored: Record | None, ttl: float, longest: float, now
     return known.ends if ttl == known.ttl else max(plain, known.ends)
 
 
-def _reborn(record: Record, stored: Record, now: float) -> Record:
+def reborn(record: Record, stored: Record, now: float) -> Record:
     """A new life under the old name. Where data was kept, it is of the versions that ran."""
     kept = stored.tombstone is not None and stored.tombstone.policy == "Retain"
     versions = stored.versions if kept else NO_VERSIONS

@@ -112,8 +112,8 @@ def told(record: Record) -> str:
 
 
 def asked(requests: Sequence[Request], record: Record) -> Request | None:
-    """The newest request to restore that is not answered yet; none of before the cluster was born."""
-    return newest(requests, KINDS, record.cluster, max(known(record).handled, record.born))
+    """The newest request to restore that is not answered yet."""
+    return newest(requests, KINDS, record.cluster, known(record).handled)
 
 
 def in_place(request: Request, record: Record, asks: Backup | None, now: float) -> Restore | str:

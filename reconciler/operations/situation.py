@@ -33,6 +33,12 @@ def newest(requests: Iterable[Request], kinds: Collection[str], cluster: str, af
     return found
 
 
+def since(requests: Iterable[Request], begun: float) -> tuple[Request, ...]:
+    """What was asked for since a cluster began (`State.begun`). What was asked for before is about an earlier one of its name: it neither
+    stops the new one nor does anything to it."""
+    return tuple(one for one in requests if one.created >= begun)
+
+
 class Amendment(Struct, frozen=True):
     """What is desired after an operation. `absent`: what must not be there, expanded to objects with their UIDs when observed (D4);
     `stops`: why the engine's layer is not applied now."""

@@ -222,7 +222,7 @@ def _reviewed(
 
     namespace = told.config.namespace
     unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
-    known = {*loaded.states, *loaded.unreadable}
+    known = dict.fromkeys(loaded.unreadable, 0.0) | {name: one.begun for name, one in loaded.states.items()}
     with installed("Request"):
         asked = requests.load(client, namespace, known, time.time())
     salted = seen(client, namespace)

@@ -43,7 +43,7 @@ def suspended(client: Client, namespace: str, cluster: str) -> bool:
     from reconciler.model import ObjectRef
 
     def asked(*, old: bool) -> bool:
-        found = requests.load(client, namespace, {cluster}, time.time(), old=old).standing
+        found = requests.load(client, namespace, {cluster: 0.0}, time.time(), old=old).standing
         return requests.suspended(found, cluster, time.time()) is not None
 
     try:

@@ -102,7 +102,7 @@ def read_record(draw: Random, told: Any) -> None:
 
 
 def read_request(draw: Random, told: Any) -> None:
-    reading = Reading({"a"}, 1e9)
+    reading = Reading({"a": 0.0}, 1e9)
     for version in range(draw.randint(1, 3)):
         one = requests.parse(told)
         if one is not None:

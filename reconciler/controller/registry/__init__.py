@@ -229,10 +229,11 @@ class Registry:
         with self._lock:
             return sorted(name for name, slot in self._clusters.slots.items() if source in ("", slot.source))
 
-    def known(self) -> set[str]:
-        """Every cluster that has a record or work to do, or whose record cannot be read."""
+    def known(self) -> dict[str, float]:
+        """Every cluster that has a record or work to do, or whose record cannot be read, and when it began, 0 where that is not known."""
         with self._lock:
-            return {*self._clusters.slots, *self._clusters.states, *self._admissions.unreadable}
+            found = dict.fromkeys([*self._clusters.slots, *self._admissions.unreadable], 0.0)
+            return found | {name: one.begun for name, one in self._clusters.states.items()}
 
     def shown(self) -> set[str]:
         """Every cluster that has a status object: the known ones but those whose removal is over, whose record may stay (D2)."""

@@ -23,6 +23,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.operations import expiry, restore
+from reconciler.operations.situation import since
 from reconciler.spec import hosts, resolve
 
 
@@ -107,16 +108,18 @@ class Assignments:
             return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state, slot.epoch)
         bundle = suspensions.awake(slot.bundle, now)
         current = state or State(self._births.setdefault(cluster, self._born(slot, bundle, now, nonce)))
-        record = expiry.recorded(
-            _record(current.record, slot, bundle), state.record if state else None, bundle, requests, longest, now
-        )
+        record, before = _record(current.record, slot, bundle), state.record if state else None
+        if before is not None and bundle.tombstone is None and expiry.over(before):
+            record, before = expiry.reborn(record, before, now), None
+        own = since(requests, replace(current, record=record).begun)
+        record = expiry.recorded(record, before, bundle, own, longest, now)
         return Assignment(
             bundle=bundle,
             state=replace(current, record=record),
             source=slot.source,
             stored=state,
             memory=slot.memory,
-            requests=requests,
+            requests=own,
             held=slot.held,
             invalid=slot.invalid,
             epoch=slot.epoch,
