@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler.controller import pace
 from reconciler.controller.requests import heard
-from reconciler.controller.rounds import Rounds
+from reconciler.controller.rounds import QUIET, Rounds
 from reconciler.errors import Retry
 from reconciler.inventory.requests import API
 from tests import shell
@@ -28,6 +29,34 @@ def test_many_calls_are_one_round() -> None:
     stop.set()
     assert made.end(5)
     assert len(rounds) == 1
+
+
+def test_rounds_that_are_asked_for_without_end_come_at_their_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are saved up, and then one in so many seconds, however often somebody asks."""
+    monkeypatch.setattr(pace, "AT_ONCE", 2)
+    rounds, now = list[float](), [0.0]
+
+    class Turns(threading.Event):
+        """What is waited for at the pace is counted, not waited for."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout is None or timeout <= QUIET:
+                return super().wait(timeout)
+            now[0] += timeout
+            return self.is_set()
+
+    def work() -> None:
+        rounds.append(now[0])
+        if len(rounds) == 5:
+            stop.set()
+        made.ask()
+
+    stop = Turns()
+    made = Rounds("test", work, stop, every=None, pace=pace.Pace(lambda: now[0]))
+    made.ask()
+    made.start()
+    assert made.end(60)
+    assert rounds == [0.0, 0.0, pace.EVERY, 2 * pace.EVERY, 3 * pace.EVERY]
 
 
 def test_a_call_during_a_round_is_one_more() -> None:

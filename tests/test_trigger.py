@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from reconciler.controller.pace import AT_ONCE, EVERY
 from reconciler.controller.trigger import QUIET, Trigger
 
 
@@ -109,3 +110,57 @@ def test_an_end_is_not_delayed_by_a_burst() -> None:
     wake.up("webhook", generation=2)
     wake.wait(10.0, pauses, longest=2.0)
     assert pauses.now < QUIET
+
+
+def test_what_people_ask_for_costs_no_more_however_often_they_ask() -> None:
+    """A thousand sync requests in a minute: as many whole looks as are saved up, and then one in so many seconds. Every one is
+    answered, and none before a look that began after it."""
+    pauses, looks, served = Pauses(), 0, 0
+    wake = Trigger(clock=lambda: pauses.now)
+    for mark in range(1, 1001):
+        wake.up("sync", forced=True, resync=mark)
+        pauses.now += 0.06
+        taken = wake.take()
+        looks += taken.forced
+        assert taken.generation == mark if taken.forced else taken.generation == served
+        served = taken.generation
+    assert AT_ONCE <= looks <= AT_ONCE + 60.0 / EVERY
+    wake.up("sync", forced=True, resync=1001)
+    assert not wake.take().forced
+    pauses.now += EVERY
+    wake.wait(60.0, pauses, longest=2.0)
+    taken = wake.take()
+    assert (taken.trigger, taken.forced, taken.generation) == ("sync", True, 1001)
+    assert not wake.take().forced
+
+
+def test_a_push_waits_for_no_sync_that_is_asked_for() -> None:
+    pauses = Pauses()
+    wake = Trigger(clock=lambda: pauses.now)
+    for mark in range(1, 100):
+        wake.up("sync", forced=True, resync=mark)
+        wake.take()
+    wake.up("webhook", generation=200)
+    wake.wait(60.0, pauses, longest=2.0)
+    taken = wake.take()
+    assert (pauses.now, taken.trigger, taken.forced, taken.again, taken.generation) == (
+        0.0,
+        "webhook",
+        False,
+        False,
+        10,
+    )
+    pauses.now += EVERY
+    assert wake.take().generation == 200
+
+
+def test_the_answer_never_goes_back() -> None:
+    pauses = Pauses()
+    wake = Trigger(clock=lambda: pauses.now)
+    for mark in range(1, AT_ONCE + 1):
+        wake.up("sync", forced=True, resync=mark)
+        wake.take()
+    wake.up("webhook", generation=500)
+    assert wake.take().generation == 500
+    wake.up("sync", forced=True, resync=100)  # written by hand, below a webhook's
+    assert wake.take().generation == 500

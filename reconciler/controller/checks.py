@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from reconciler.controller import requests, verify
 from reconciler.controller.own_objects import OwnObjects
+from reconciler.controller.pace import Pace
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
 from reconciler.controller.rounds import Rounds
@@ -55,7 +56,7 @@ class Checks:
     def __init__(self, remembered: Remembered, hear: Callable[[], None], stop: threading.Event) -> None:
         self._remembered, self._stop = remembered, stop
         self._own = OwnObjects(remembered.version)
-        self.requests = Rounds("requests", hear, stop, every=requests.EVERY)
+        self.requests = Rounds("requests", hear, stop, every=requests.EVERY, pace=Pace())
         self.records = Rounds("records", self._read, stop, every=verify.AGAIN)
         self.compare = Rounds("compare", self._compare, stop, every=verify.EVERY)
         self._noticed = Rounds("noticed", self._differing, stop, every=None)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from reconciler import jitter
 from reconciler.controller import border
+from reconciler.controller.pace import Pace
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.report import log
 
@@ -18,13 +19,20 @@ class Rounds:
     """Calls `work` in a thread of its own, from `start` until `stop` is set. What `work` raises is logged, and the work
     is tried again.
 
-    `every` seconds, with jitter, pass at most between two rounds; None: only when asked.
+    `every` seconds, with jitter, pass at most between two rounds; None: only when asked. `pace`: how soon one follows another.
     """
 
     def __init__(
-        self, name: str, work: Callable[[], None], stop: threading.Event, *, every: float | None, first: float = FIRST
+        self,
+        name: str,
+        work: Callable[[], None],
+        stop: threading.Event,
+        *,
+        every: float | None,
+        first: float = FIRST,
+        pace: Pace | None = None,
     ) -> None:
-        self.name = name
+        self.name, self._pace = name, pace
         self._work, self._stop, self._every, self._first = work, stop, every, first
         self._asked = threading.Event()
         self._last = 0.0
@@ -60,6 +68,9 @@ class Rounds:
         while not self._stop.is_set():
             self._asked.wait(self._pause())
             self._calm()
+            if self._pace is not None:
+                self._stop.wait(self._pace.wait())
+                self._pace.spend()
             if self._stop.is_set():
                 return
             self._asked.clear()

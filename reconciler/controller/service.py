@@ -213,6 +213,7 @@ class Service:
     # Wakes
 
     def _refreshed(self) -> bool:
+        self.checks.compare.ask()
         return self.watches is None or self.watches.refresh()
 
     def _held(self, cluster: str) -> bool:
@@ -229,11 +230,10 @@ class Service:
             self.checks.requests.ask()
 
     def _noticed(self, item: Object) -> None:
-        """A source object changed. `nidus sync` lists everything anew."""
         with border.dropped("listener"):
             self.reporter.statuses.hear(item)
-            if self.sources is not None and self.sources.noticed(item):
-                self.checks.compare.ask()
+            if self.sources is not None:
+                self.sources.noticed(item)
             generation = sync_requests.read(item, sync_requests.CHANGES, time.time_ns())
             self._changed(str(item["metadata"]["name"]), generation)
 

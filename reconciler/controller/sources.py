@@ -125,21 +125,18 @@ class Sources:
         if source is not None:
             source.wake.up("webhook", generation=generation)
 
-    def noticed(self, item: Object) -> bool:
-        """A source object changed: a sync request by a webhook of any replica, or by `nidus sync` (W3). Returns whether
-        it was `nidus sync`."""
+    def noticed(self, item: Object) -> None:
+        """A source object changed: a sync request by a webhook of any replica, or by `nidus sync` (W3)."""
         source = self.following.get(str(item["metadata"]["name"]))
         if source is None:
-            return False
+            return
         now = time.time_ns()
         resync = sync_requests.read(item, sync_requests.RESYNC, now)
-        anew = resync > source.wake.resync
-        if anew:
+        if resync > source.wake.resync:
             source.wake.up("sync", forced=True, resync=resync)
         requested = sync_requests.read(item, sync_requests.REQUESTED, now)
         if requested > source.wake.generation:
             source.wake.up("webhook", generation=requested)
-        return anew
 
     def astray(self) -> None:
         """Wake sources that were read and have a record of a cluster without an assignment: its last pass ended after

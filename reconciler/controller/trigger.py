@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from reconciler.controller.pace import Pace
+
 QUIET = 0.25  # seconds without another sync request after which a burst is over
 OLDEST = 7 * 86400.0  # seconds that a sync request may be old for its time to count
 STORM = 2  # sync requests waiting for one sync that count as a burst
@@ -31,7 +33,8 @@ class Trigger:
     `served` is the first value of both.
 
     `again` admits the same tree again, because a time has come or requests changed; `forced` also checks every cluster
-    (S2). `clock` gives seconds that never go back.
+    (S2), at the `Pace` of what people ask for: a sync request beyond it waits, and holds up no other wake. `clock` gives seconds that
+    never go back.
     """
 
     def __init__(self, served: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,6 +45,9 @@ class Trigger:
         self._trigger, self._at = "", 0.0
         self._forced = self._again = self._recall = False
         self._marks, self._last = 0, -math.inf
+        self._pace = Pace(clock)
+        self._late = 0  # the first sync request that waits for it
+        self._answered = served
 
     def up(
         self,
@@ -57,6 +63,11 @@ class Trigger:
         with self._lock:
             if (generation or resync) and generation <= self.generation and resync <= self.resync:
                 return
+            if forced and not (self._forced and self._event.is_set()):
+                if self._pace.wait():
+                    self._late, self.resync = self._late or resync, max(self.resync, resync)
+                    return
+                self._pace.spend()
             since = _since(max(generation, resync), time.time())
             self._at = min(self._at, since) if self._trigger else since
             self._trigger = self._trigger or trigger
@@ -80,6 +91,8 @@ class Trigger:
     def wait(self, seconds: float, stop: threading.Event, longest: float) -> None:
         """Wait at most `seconds` for a wake. During a burst of sync requests, wait for its end, at most `longest`
         seconds more."""
+        with self._lock:
+            seconds = min(seconds, self._pace.wait()) if self._late else seconds
         self._event.wait(seconds)
         ends = self._clock() + longest
         while self._raining() and self._clock() < ends:
@@ -89,13 +102,26 @@ class Trigger:
     def take(self) -> Woken:
         """Take everything that was asked for until now, as one wake."""
         with self._lock:
+            self._catch_up()
             generation = max(self.generation, self.resync)
+            if self._late:  # it is not answered by this wake, nor is any after it
+                generation = max(self._answered, min(generation, self._late - 1))
+            self._answered = generation
             trigger, at = self._trigger or "poll", self._at or time.time()
             taken = Woken(trigger, at, self._forced, self._again, generation, self._recall)
             self._trigger, self._at, self._marks = "", 0.0, 0
             self._forced = self._again = self._recall = False
             self._event.clear()
             return taken
+
+    def _catch_up(self) -> None:
+        """The sync request that waits goes with this wake, where it may be by now or another does the same."""
+        if self._late and not self._forced and not self._pace.wait():
+            self._pace.spend()
+            self._forced = self._again = True
+            self._trigger = self._trigger or "sync"
+        if self._forced:
+            self._late = 0
 
     def _raining(self) -> bool:
         with self._lock:
