@@ -1,4 +1,4 @@
-"""Object stores: reads a snapshot back whole, and removes one (O7). The only importer of obstore.
+"""Archives at object stores: reads a snapshot back whole, and removes one (O7).
 
 What is read was written by the engine of a tenant: it is unpacked step by step in memory of fixed size, and bounded.
 """
@@ -6,12 +6,13 @@ What is read was written by the engine of a tenant: it is unpacked step by step 
 import hashlib
 import time
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterable
+from contextlib import closing, suppress
 
+from reconciler import stores
 from reconciler.errors import one_line
 from reconciler.model import Answer, Errand, Keys
+from reconciler.stores import Failed, Refused
 
 STEP = 1 << 20  # bytes unpacked at once
 LARGEST = 16 << 30  # bytes of an archive, unpacked
@@ -21,8 +22,8 @@ FREE = 100_000  # entries that are not judged by that
 BLOCK = 512  # bytes of a header of tar
 OWN = b"vcluster/snapshot/"  # entries of the engine's own about the snapshot, which are no keys
 FILES = (b"0", b"\0")  # types of entries that are files
-DEADLINE = "900s"  # one request
-WHOLE = 3600.0  # seconds of a reading
+TRIES = (0.0, 0.5, 1.5)  # seconds before each, where a store fails
+WHOLE = 3600.0  # seconds of all of them
 
 
 class _Unsound(Exception):
@@ -32,9 +33,11 @@ class _Unsound(Exception):
 def run(errand: Errand) -> Answer:
     """Do an errand; whatever fails is in its answer, without the credentials."""
     try:
-        return _read(errand) if errand.does == "read" else _remove(errand)
+        return _tried(errand)
     except _Unsound as error:
         return Answer(errand.does, str(error), unsound=True)
+    except (Refused, Failed, FileNotFoundError) as error:
+        return Answer(errand.does, concealed(str(error), errand.keys))
     except Exception as error:  # of a library over a network: any of them is that one's failure
         return Answer(errand.does, concealed(one_line(f"{type(error).__name__}: {error}", 300), errand.keys))
 
@@ -124,50 +127,23 @@ def _octal(field: bytes) -> int:
     return int(text or b"0", 8)
 
 
-def _read(errand: Errand) -> Answer:
-    import obstore
-
-    found = obstore.get(_store(errand), errand.key)
-    return counted(_in_time(bytes(chunk) for chunk in found.stream(min_chunk_size=STEP)))
-
-
-def _in_time(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Raises TimeoutError once it takes longer than `WHOLE`."""
+def _tried(errand: Errand) -> Answer:
+    """The answer of the first try that does not fail. Raises as `stores.read`, and _Unsound."""
     ends = time.monotonic() + WHOLE
-    for chunk in chunks:
-        if time.monotonic() > ends:
-            raise TimeoutError(f"not read within {WHOLE:.0f} s")
-        yield chunk
+    for pause in TRIES[:-1]:
+        time.sleep(pause)
+        with suppress(Failed):
+            return _done(errand, ends)
+    time.sleep(TRIES[-1])
+    return _done(errand, ends)
 
 
-def _remove(errand: Errand) -> Answer:
-    import obstore
-
-    with suppress(FileNotFoundError):
-        obstore.delete(_store(errand), errand.key)
+def _done(errand: Errand, ends: float) -> Answer:
+    seconds = ends - time.monotonic()
+    if seconds <= 0:
+        raise Failed(f"the archive was not read within {WHOLE:.0f} s")
+    if errand.does == "read":
+        with closing(stores.read(errand, seconds)) as chunks:
+            return counted(chunks)
+    stores.remove(errand, seconds)
     return Answer("remove")
-
-
-def _store(errand: Errand) -> Any:
-    from obstore.store import S3Store
-
-    where, keys = errand.location, errand.keys
-    options: Any = {"allow_http": True, "timeout": DEADLINE, "connect_timeout": "10s"}
-    token: Any = {"session_token": keys.token} if keys.token else {}
-    return S3Store(
-        where.bucket,
-        endpoint=where.endpoint,
-        region=where.region,
-        access_key_id=keys.access,
-        secret_access_key=keys.secret,
-        virtual_hosted_style_request=False,
-        client_options=options,
-        retry_config={"max_retries": 2, "backoff": {}, "retry_timeout": _seconds(60)},
-        **token,
-    )
-
-
-def _seconds(count: int) -> Any:
-    from datetime import timedelta
-
-    return timedelta(seconds=count)

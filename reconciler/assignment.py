@@ -40,7 +40,7 @@ class Assignment(Struct, frozen=True):
     `epoch` rises with each new bundle; `consented` are the actions that need a consent; `answers` of errands, by
     (snapshot, what was done); `archive`: what is on record of the snapshot that it is to begin with, and
     `owner`: whose data that is, where it is a cluster of another source; `awaited`: archives that restores of any cluster are under
-    way with, by bucket and key.
+    way with, by bucket and key; `stores`: what `ceilings.backupEndpoints` allows now, None where nobody says.
     """
 
     bundle: Bundle
@@ -57,6 +57,7 @@ class Assignment(Struct, frozen=True):
     archive: Archive | None = None
     owner: str = ""
     awaited: frozenset[tuple[str, str]] = frozenset()
+    stores: tuple[str, ...] | None = None
 
 
 class Unresolved(Struct, frozen=True):

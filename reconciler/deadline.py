@@ -1,10 +1,13 @@
 """Ends an HTTP request at its deadline, however slowly bytes come (M17)."""
 
 import socket
+import ssl
 import threading
 from contextlib import suppress
+from http.client import HTTPException
 
 from urllib3.connection import HTTPConnection
+from urllib3.exceptions import IncompleteRead, NameResolutionError, ProtocolError
 
 
 class Deadline:
@@ -36,3 +39,17 @@ class Deadline:
         self._late.set()
         with suppress(OSError, AttributeError):
             (self.sock or self.connection.sock).shutdown(socket.SHUT_RDWR)
+
+
+def broken(error: Exception) -> str:
+    """Why a request has no whole answer, without an address and without a word of what came."""
+    found = error.__cause__ if not isinstance(error, ssl.SSLError | OSError) and error.__cause__ else error
+    if isinstance(found, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {found.verify_message}"
+    if isinstance(error, NameResolutionError):
+        return "the name of its host cannot be resolved"
+    if isinstance(found, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ProtocolError | IncompleteRead | HTTPException):
+        return "the connection ended before the answer did"
+    return f"cannot be reached ({type(error).__name__})"

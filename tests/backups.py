@@ -71,7 +71,11 @@ class Scene:
         self.engine = Engine(self.fleet, store)
         self.push(**(spec or {}))
         self.fleet.run()
-        data = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": SECRET}
+        self.keys()
+
+    def keys(self, secret: str = SECRET) -> None:
+        """The credentials of the cluster, from now on."""
+        data = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": secret}
         meta = {"name": "keys", "namespace": HOME_A}
         self.fleet.host.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data})
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import io
+import json
 import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +19,18 @@ import urllib3
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / ".venv" / "s3"
-SERVES = """
-import sys, threading
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
-"""
+SERVER = Path(__file__).with_name("store_server.py")
+KEYS = {"access": "very-secret-0123456789", "access-key": "secret-key-0123456789"}
+"""Access key -> secret key, as tests of the product use them."""
 
 
 class ObjectStore:
-    """One bucket, served at `url` by a process of its own until `close`."""
+    """One bucket, served at `url` by a process of its own until `close`, to whom signs with a key of `KEYS`."""
 
     def __init__(self, bucket: str) -> None:
         self._bucket = bucket
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        command = [str(_installed()), "-c", SERVES]
+        command = [str(_installed()), str(SERVER), json.dumps(KEYS)]
         self._process: Any = subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload]
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
         self._request("PUT", f"/{bucket}")
@@ -54,6 +51,16 @@ class ObjectStore:
     def empty(self) -> None:
         for key in self.names():
             self.remove(key)
+
+    @contextmanager
+    def fault(self, **told: Any) -> Iterator[None]:
+        """Meanwhile every answer to others than the test has this `status` (`503 Slow Down`), `headers`, `body` and `length` (that is
+        declared); after so many `times` the store is well again."""
+        self._request("PUT", "/-/fault", json.dumps(told).encode())
+        try:
+            yield
+        finally:
+            self._request("PUT", "/-/fault", b"{}")
 
     def close(self) -> None:
         self._process.stdin.close()

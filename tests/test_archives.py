@@ -1,11 +1,17 @@
 """Archives of snapshots are read back whole, from a real S3 server on the loopback: what is cut, damaged or too large is none (O7)."""
 
+import contextlib
 import gzip
 import io
+import itertools
 import queue
+import socket
 import tarfile
 import threading
 import tracemalloc
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from typing import Any
 
 import pytest
@@ -141,3 +147,120 @@ def test_one_cluster_at_a_time_is_at_the_stores_with_one_errand(store: ObjectSto
     assert over.wait(60)
     held.set()
     assert {seen.get(timeout=60) for _ in range(3)} == {"a1", "b1", "a2"}
+
+
+# What a store may do to whoever reads from it
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[str, list[str]]]:
+    """A server inside the network that nobody is to reach, and what it was asked."""
+    asked: list[str] = []
+
+    class Inside(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(archive({"/registry/a": b"1"}))
+
+        do_DELETE = do_GET  # noqa: N815
+
+        def log_message(self, *told: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Inside) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
+)
+@pytest.mark.parametrize("does", ["read", "remove"])
+def test_a_redirect_of_a_store_is_not_followed(
+    store: ObjectStore, elsewhere: tuple[str, list[str]], does: str, status: str
+) -> None:
+    url, asked = elsewhere
+    body = "<Error><Code>PermanentRedirect</Code></Error>"
+    with store.fault(status=status, headers={"Location": f"{url}/latest/meta-data"}, body=body):
+        found = archives.run(errand(store, "k", does))
+    assert "answers with another address" in found.why and "write its own endpoint and region" in found.why
+    assert asked == [] and url not in found.why
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        (Keys("access-kez", KEYS.secret), "InvalidAccessKeyId"),
+        (Keys(KEYS.access, "secret-kez-0123456789"), "SignatureDoesNotMatch"),
+    ],
+)
+@pytest.mark.parametrize("does", ["read", "remove"])
+def test_wrong_keys_are_told_in_one_sentence_without_them(store: ObjectStore, does: str, keys: Keys, code: str) -> None:
+    store.put("k", archive({"/registry/a": b"1"}))
+    found = archives.run(replace(errand(store, "k", does), keys=keys))
+    told = f"the object store refuses the credentials (403 {code}): they are wrong, have ended, or lack a right"
+    assert (found.why, found.unsound) == (told, False)
+    assert store.names() == ["k"]
+
+
+def test_a_store_that_fails_now_and_then_is_asked_again(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "TRIES", (0.0, 0.0, 0.0))
+    store.put("k", archive({"/registry/a": b"1"}))
+    with store.fault(status="503 Slow Down", body="<Error><Code>SlowDown</Code></Error>", times=2):
+        assert archives.run(errand(store, "k")).keys == 1
+    with store.fault(status="503 Slow Down", body="<Error><Code>SlowDown</Code></Error>"):
+        assert archives.run(errand(store, "k")).why == "the object store fails (503 SlowDown)"
+
+
+def test_a_body_that_breaks_off_is_no_archive(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "TRIES", (0.0, 0.0))
+    with store.fault(status="200 OK", body="x" * 10, length=1000):
+        why = archives.run(errand(store, "k")).why
+    assert why in (
+        "the object store: the connection ended before the answer did",
+        "the archive is damaged: it is no gzip",
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<Code>",
+        "<Code>a\x1b[2J</Code>",
+        f"<Code>{'A' * 5000}</Code>",
+        "x" * 200_000 + "<Code>Late</Code>",
+        "<Code>access-key</Code>",
+    ],
+)
+def test_no_word_of_a_refusal_is_told_but_its_code(store: ObjectStore, body: str) -> None:
+    with store.fault(status="400 Bad Request", body=body):
+        assert archives.run(errand(store, "k")).why == "the object store refuses the request (400)"
+
+
+def test_an_answer_that_never_ends_ends(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that sends a byte now and then holds no thread beyond the time of a reading."""
+    monkeypatch.setattr(archives, "WHOLE", 1.0)
+    monkeypatch.setattr(archives, "TRIES", (0.0,))
+    over, data = threading.Event(), archive({"/registry/a": Random(1).randbytes(10_000)})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                for at in itertools.takewhile(lambda _: not over.wait(0.05), range(len(data))):
+                    connection.sendall(data[at : at + 1])
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        away = replace(errand(store, "k").location, endpoint=f"http://127.0.0.1:{server.getsockname()[1]}")
+        found = archives.run(replace(errand(store, "k"), location=away))
+        over.set()
+        thread.join()
+    assert found.why == "the archive was not read within 1 s"

@@ -240,6 +240,17 @@ def test_without_credentials_it_is_said(scene: Scene) -> None:
     assert scene.fleet.word("a") == "Ready"
 
 
+def test_wrong_credentials_are_said_without_them(scene: Scene) -> None:
+    """An engine may have other rights than they give us: what nobody could read back is no snapshot."""
+    scene.keys("wrong-secret-0123456789")
+    scene.made()
+    (one,) = scene.known.archives
+    told = "the object store refuses the credentials (403 SignatureDoesNotMatch): they are wrong, have ended, or lack a right"
+    assert (one.completed, one.why) == (False, told)
+    assert "wrong-secret" not in str(scene.told) and told in str(scene.told)
+    assert scene.fleet.word("a") == "Ready"
+
+
 def test_an_object_store_that_the_operator_does_not_list_is_a_mistake(scene: Scene) -> None:
     scene.backup["location"] = {"type": "s3", "bucket": "backups", "endpoint": "http://169.254.169.254"}
     scene.push()

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.controller.errands import Errands
 from reconciler.inventory import requests
-from reconciler.model import Request, Restores, replace
+from reconciler.model import Ceilings, Request, Restores, replace
 from reconciler.operations import restore
 from tests.backups import DAY, HOME_A, SECRET, Scene
 from tests.histories.failing import Killed, in_background
@@ -304,6 +304,33 @@ def test_without_credentials_or_a_store_nothing_stops(story: Story) -> None:
     story.scene.look()
     unharmed(story)
     assert "has no AWS_ACCESS_KEY_ID" in story.last["why"]
+
+
+def test_wrong_credentials_stop_nothing_and_are_said_without_them(story: Story) -> None:
+    story.scene.keys("wrong-secret-0123456789")
+    story.until_held()
+    story.scene.look()
+    unharmed(story)
+    assert "refuses the credentials (403 SignatureDoesNotMatch)" in story.last["why"]
+    assert "wrong-secret" not in str(story.told)
+
+
+def test_an_archive_is_not_read_from_a_store_that_the_operator_took_back(story: Story) -> None:
+    """It was made when the ceilings allowed its store."""
+    story.scene.fleet.registry.govern(replace(story.scene.fleet.rules, ceilings=Ceilings()))
+    story.ask()
+    story.scene.look()
+    unharmed(story)
+    told = f"its store {story.scene.store.url} is not one that the operator allows now (ceilings.backupEndpoints)"
+    assert story.last["why"] == told and story.disk.ran == []
+
+
+def test_nor_once_it_was_approved(story: Story) -> None:
+    story.until_held()
+    story.scene.fleet.registry.govern(replace(story.scene.fleet.rules, ceilings=Ceilings()))
+    story.approve()
+    unharmed(story)
+    assert "is not one that the operator allows now" in story.last["why"] and story.disk.ran == []
 
 
 def test_a_store_that_is_down_stops_nothing() -> None:

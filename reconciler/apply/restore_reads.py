@@ -9,6 +9,7 @@ from reconciler.archives import concealed
 from reconciler.model import Answer, Errand, Restore, replace
 from reconciler.operations import restore
 
+NOT_ALLOWED = "its store {} is not one that the operator allows now (ceilings.backupEndpoints)"
 SOON = 60.0  # seconds until an archive that could not be read is asked for again, at first
 OTHER = "the archive is not the one on record: its SHA-256 is another"
 
@@ -33,7 +34,11 @@ def comparing(ground: Ground, run: Restore) -> Stepped:
 
 
 def answered(ground: Ground, run: Restore) -> Answer | Stepped:
-    """What the archive is now, or the step that asks for it. One with another SHA-256 than that on record is unsound."""
+    """What the archive is now, or the step that asks for it. One with another SHA-256 than that on record is unsound. Its store is
+    judged each time: the archive may be older than what the operator allows by now."""
+    allowed = ground.assignment.stores
+    if allowed is not None and run.location.endpoint not in allowed:
+        return Answer("read", NOT_ALLOWED.format(run.location.endpoint), unsound=True)
     keys = keys_of(ground, run.credentials)
     if keys is None:
         return Answer("read", no_keys(ground, run.credentials))

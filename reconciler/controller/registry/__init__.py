@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from reconciler import fleet
 from reconciler.assignment import Assignment, Outcome, Unresolved
 from reconciler.controller.registry.admissions import Admissions
 from reconciler.controller.registry.assignments import Assignments
@@ -29,7 +28,6 @@ from reconciler.model import (
     Rules,
     Snapshot,
     Versions,
-    replace,
 )
 
 
@@ -68,8 +66,7 @@ class Registry:
         """Everything a pass over the cluster needs, as it is now; None where the cluster is not known (any more). `nonce` marks the
         objects of a cluster that has no record yet."""
         with self._lock:
-            found = self._clusters.take(cluster, self._requests, now, nonce, self.rules.max_ttl)
-            return replace(found, consented=fleet.consented(self.rules)) if isinstance(found, Assignment) else found
+            return self._clusters.take(cluster, self._requests, now, nonce, self.rules)
 
     def permit(self, assignment: Assignment, wanted: Destructive, now: float) -> tuple[Permit, tuple[str, ...]]:
         """Which deletions and replacements of the cluster are permitted, and which other clusters this report may have

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from reconciler import fleet
 from reconciler.assignment import Assignment, Unresolved
 from reconciler.inventory import suspensions
 from reconciler.inventory.packing import Base
@@ -20,6 +21,7 @@ from reconciler.model import (
     Record,
     Request,
     Revision,
+    Rules,
     replace,
 )
 from reconciler.operations import expiry, restore
@@ -95,11 +97,10 @@ class Assignments:
         return (before.held, before.invalid) != (slot.held, slot.invalid)
 
     def take(
-        self, cluster: str, requests: tuple[Request, ...], now: float, nonce: str, longest: float = 0.0
+        self, cluster: str, requests: tuple[Request, ...], now: float, nonce: str, rules: Rules
     ) -> Assignment | Unresolved | None:
         """Everything a pass needs, as one value; None where the cluster is not known. `nonce` is for a cluster without a
-        record; its first one is kept until a record is stored, so that a write whose answer was lost is known again. `longest`: how
-        long clusters may live by extensions, in seconds, 0 for no bound."""
+        record; its first one is kept until a record is stored, so that a write whose answer was lost is known again."""
         slot, state = self.slots.get(cluster), self.states.get(cluster)
         if slot is None:
             return None
@@ -112,7 +113,7 @@ class Assignments:
         if before is not None and bundle.tombstone is None and expiry.over(before):
             record, before = expiry.reborn(record, before, now), None
         own = since(requests, replace(current, record=record).begun)
-        record = expiry.recorded(record, before, bundle, own, longest, now)
+        record = expiry.recorded(record, before, bundle, own, rules.max_ttl, now)
         return Assignment(
             bundle=bundle,
             state=replace(current, record=record),
@@ -123,6 +124,8 @@ class Assignments:
             held=slot.held,
             invalid=slot.invalid,
             epoch=slot.epoch,
+            consented=fleet.consented(rules),
+            stores=rules.ceilings.backup_endpoints if rules.ceilings is not None else None,
             archive=self._archive(bundle),
             owner=self._owner(slot, bundle, record),
             awaited=restore.awaited(one.record for one in self.states.values()) if record.backups else frozenset(),

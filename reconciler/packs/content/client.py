@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
@@ -10,9 +9,9 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, IncompleteRead, NameResolutionError, NewConnectionError, ProtocolError
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
-from reconciler.deadline import Deadline
+from reconciler.deadline import Deadline, broken
 from reconciler.errors import NidusError, Stalled, Unavailable
 from reconciler.model import ContentAllow
 from reconciler.packs.content import access
@@ -189,20 +188,7 @@ class _Request(Deadline):
         if self.late:
             raise self._unreachable(f"no whole answer within {self.seconds:.0f} s") from None
         if isinstance(error, HTTPError | HTTPException | OSError | ValueError):
-            raise self._unreachable(_why(error)) from None
+            raise self._unreachable(broken(error)) from None
 
     def _unreachable(self, why: str) -> Unavailable:
         return Unavailable(f"{self._address}: {why}", reason="ContentUnreachable")
-
-
-def _why(error: Exception) -> str:
-    found = error.__cause__ if not isinstance(error, ssl.SSLError | OSError) and error.__cause__ else error
-    if isinstance(found, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {found.verify_message}"
-    if isinstance(error, NameResolutionError):
-        return "the name of its host cannot be resolved"
-    if isinstance(found, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ProtocolError | IncompleteRead | HTTPException):
-        return "the connection ended before the answer did"
-    return f"cannot be reached ({type(error).__name__})"
