@@ -5,6 +5,9 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+
+from reconciler.controller import pace
 from reconciler.controller.pace import AT_ONCE, EVERY
 from reconciler.controller.trigger import QUIET, Trigger
 
@@ -152,6 +155,22 @@ def test_a_push_waits_for_no_sync_that_is_asked_for() -> None:
     )
     pauses.now += EVERY
     assert wake.take().generation == 200
+
+
+def test_a_sync_that_comes_while_the_source_waits_is_done_at_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source may wait for its next look at Git, ten minutes later."""
+    monkeypatch.setattr(pace, "AT_ONCE", 1)
+    monkeypatch.setattr(pace, "EVERY", 0.3)
+    wake, stop = Trigger(), threading.Event()
+    wake.up("sync", forced=True, resync=1)
+    assert wake.take().forced
+    waiting = threading.Thread(target=wake.wait, args=(600.0, stop, 1.0))
+    waiting.start()
+    wake.up("sync", forced=True, resync=2)
+    waiting.join(60)
+    assert not waiting.is_alive()
+    taken = wake.take()
+    assert (taken.forced, taken.generation) == (True, 2)
 
 
 def test_the_answer_never_goes_back() -> None:

@@ -66,6 +66,7 @@ class Trigger:
             if forced and not (self._forced and self._event.is_set()):
                 if self._pace.wait():
                     self._late, self.resync = self._late or resync, max(self.resync, resync)
+                    self._event.set()  # whoever waits learns until when
                     return
                 self._pace.spend()
             since = _since(max(generation, resync), time.time())
@@ -91,9 +92,10 @@ class Trigger:
     def wait(self, seconds: float, stop: threading.Event, longest: float) -> None:
         """Wait at most `seconds` for a wake. During a burst of sync requests, wait for its end, at most `longest`
         seconds more."""
-        with self._lock:
-            seconds = min(seconds, self._pace.wait()) if self._late else seconds
+        until = self._clock() + seconds
         self._event.wait(seconds)
+        while (pause := min(self._early(), until - self._clock())) > 0:
+            self._event.wait(pause)
         ends = self._clock() + longest
         while self._raining() and self._clock() < ends:
             if stop.wait(QUIET / 2):
@@ -113,6 +115,14 @@ class Trigger:
             self._forced = self._again = self._recall = False
             self._event.clear()
             return taken
+
+    def _early(self) -> float:
+        """Seconds until the sync request that waits may be answered, where it alone woke."""
+        with self._lock:
+            pause = self._pace.wait() if self._late and not self._trigger else 0.0
+            if pause:
+                self._event.clear()
+            return pause
 
     def _catch_up(self) -> None:
         """The sync request that waits goes with this wake, where it may be by now or another does the same."""
