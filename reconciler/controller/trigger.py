@@ -93,8 +93,7 @@ class Trigger:
         """Wait at most `seconds` for a wake. During a burst of sync requests, wait for its end, at most `longest`
         seconds more."""
         until = self._clock() + seconds
-        self._event.wait(seconds)
-        while (pause := min(self._early(), until - self._clock())) > 0:
+        while (pause := min(self._pause(), until - self._clock())) > 0:
             self._event.wait(pause)
         ends = self._clock() + longest
         while self._raining() and self._clock() < ends:
@@ -116,13 +115,13 @@ class Trigger:
             self._event.clear()
             return taken
 
-    def _early(self) -> float:
-        """Seconds until the sync request that waits may be answered, where it alone woke."""
+    def _pause(self) -> float:
+        """Seconds until there is something to take, unless more is asked for meanwhile."""
         with self._lock:
-            pause = self._pace.wait() if self._late and not self._trigger else 0.0
-            if pause:
-                self._event.clear()
-            return pause
+            if self._trigger:
+                return 0.0
+            self._event.clear()
+            return self._pace.wait() if self._late else math.inf
 
     def _catch_up(self) -> None:
         """The sync request that waits goes with this wake, where it may be by now or another does the same."""
