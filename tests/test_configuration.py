@@ -68,7 +68,7 @@ class Desk:
         return made
 
     def lead(self) -> None:
-        self.house.start(self.service).join(20)
+        self.house.start(self.service).join(60)
         assert self.house.errors == []
         assert until(lambda: self.service.sources is not None and not self.service.sources.unread())
 

@@ -129,7 +129,7 @@ class House:
     def leads(self, name: str = "one", **source: Any) -> Service:
         """A controller that leads and has read its source."""
         made = self.service(name, **source)
-        self.start(made).join(20)
+        self.start(made).join(60)
         assert self.errors == []
         assert until(lambda: made.sources is not None and not made.sources.unread())
         return made
@@ -474,7 +474,7 @@ def test_usage_is_measured_where_prices_are_set_and_costs_nothing_elsewhere(
     server: Server, house: "House", prices: Prices | None
 ) -> None:
     service = house.service(prices=prices)
-    house.start(service).join(20)
+    house.start(service).join(60)
     if prices:
         sampler = service._rounds[-1]._work.__self__  # type: ignore[attr-defined]
         assert until(lambda: sampler._cache.stale_since is None)
@@ -510,7 +510,7 @@ def test_the_dashboard_has_a_listener_of_its_own(house: "House") -> None:
         internal="127.0.0.1:0", webhook="127.0.0.1:0", dashboard=DashboardConfig(address="127.0.0.1:0")
     )
     service = house.service(server=wanted)
-    house.start(service).join(20)
+    house.start(service).join(60)
     with urllib.request.urlopen(f"http://127.0.0.1:{service.ports['dashboard']}/", timeout=60) as found:
         assert b"<h1>Clusters</h1>" in found.read() and "default-src 'none'" in found.headers["Content-Security-Policy"]
     assert "dashboard" not in house.service("two").ports

@@ -14,7 +14,7 @@ from reconciler.model import Limits, SourceConfig
 from reconciler.source.mirror import Mirror
 from tests.test_source_mirror import ENV, Work
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Woken:

@@ -253,7 +253,7 @@ def test_the_whole_process_group_is_killed_at_the_deadline(place: Place) -> None
             deadline=0.5, written=1 << 20, output=1000,
         )  # fmt: skip
     assert caught.value.reason == "Timeout"
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while marker in _processes() and time.monotonic() < end:
         time.sleep(0.01)
     assert marker not in _processes()

@@ -32,7 +32,7 @@ SEEN = {"create": "create", "configure": "configure", "adopt": "configure", "del
 """An action of a plan, and what is to be seen of it afterwards."""
 ALL = (*KINDS, ("", "ResourceQuota"))
 NAMES = ("one", "two", "three", "four", "five")
-FEW = examples(5)
+FEW = examples(3)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ Ref = tuple[str, str, str, str]
 
 def apply(account: Account, obj: Any) -> Ref:
     """Applies as the account; a binding made a moment ago takes a moment to be believed."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             account.client.apply(obj)

@@ -11,7 +11,8 @@ from devhost import faults
 from devhost.account import Account, open_account
 from devhost.api import ApiError
 from devhost.hosting import AUDITED, TestHost
-from tests.host.field import ROOT, Field, config_map, namespace, opened, profile
+from tests import installed
+from tests.host.field import Field, config_map, namespace, opened, profile
 from tests.host.test_input_repository import deletes, drift_is_corrected, standing
 from tests.host.test_process_life import deliver, greeting, one_cluster
 
@@ -87,8 +88,8 @@ def test_definitions_removed_and_installed_again(lone_field: Field) -> None:
         field.until(f"{crd} is gone", lambda crd=crd: not definition(field, crd))
     field.quiet()
     assert controller.process.poll() is None
-    for file in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
-        field.admin.apply(yaml.safe_load(file.read_text()))
+    for one in installed.kinds():
+        field.admin.apply(one)
     field.until("they are served", lambda: served(field))
     one_cluster(field, text="two")
     commit = field.push("afterwards")

@@ -222,7 +222,7 @@ def test_a_kind_made_later_is_found(admin: Client, account: Account) -> None:
 
 def _soon(act: Any) -> Any:
     """Discovery and the new path follow a CRD within moments; the caller's retry is played here."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while True:
         try:
             return act()

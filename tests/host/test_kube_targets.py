@@ -223,7 +223,7 @@ def test_a_listener_lets_others_in(client: Client, admin: Client) -> None:
     assert secret is not None
     ca = base64.b64decode(secret["data"]["certificate-authority"]).decode()
     trust = ssl.create_default_context(cadata=ca)
-    link = http.client.HTTPSConnection(*listener.address, context=trust, timeout=10)
+    link = http.client.HTTPSConnection(*listener.address, context=trust, timeout=60)
     assert listener.idle_since < float("inf")
     link.request("GET", "/version")
     answer = link.getresponse()

@@ -91,7 +91,7 @@ def sides(spare_host: TestHost) -> Iterator[Sides]:
         made.real.close()
 
 
-@pytest.mark.parametrize("histories", [60, pytest.param(160, marks=pytest.mark.long)])
+@pytest.mark.parametrize("histories", [30, pytest.param(160, marks=pytest.mark.long)])
 def test_both_servers_answer_alike(sides: Sides, histories: int) -> None:
     for number in range(histories):
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from devhost.account import Account, open_account
 from devhost.api import ApiError, Client, path_of
@@ -15,19 +14,18 @@ from devhost.hosting import TestHost
 from reconciler.controller.rights import Rights
 from reconciler.kube import edge
 from reconciler.model import HostConfig, UserInfo, replace
+from tests import installed
 from tests.host.test_admission import RBAC, SECONDS, Body, account, almighty, made, refused
 
 __all__ = ["account", "almighty"]
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
-CRDS = Path(__file__).parents[2] / "deploy" / "crds"
-
 
 @pytest.fixture(scope="module")
 def definitions(empty_host: TestHost) -> None:
     """The kinds of deploy/crds/ are served."""
-    for file in sorted(CRDS.glob("*.yaml")):
-        empty_host.client.apply(yaml.safe_load(file.read_text()))
+    for one in installed.kinds():
+        empty_host.client.apply(one)
     deadline = time.monotonic() + SECONDS
     while not _served(empty_host.client):
         assert time.monotonic() < deadline, "the definitions are not served"

@@ -79,14 +79,14 @@ def test_canaries_never_show(shared_field: Field) -> None:
     field.write("profiles/bad.yaml", profile("bad", "1.0.0", [{"name": "x", "manifests": {"objects": [literal]}}]))
     planned = [
         nidus(field, "plan", str(field.stage.repository.work), "--config", str(field.stage.config), "--all", *form)
-        for form in ((), ("--detail",), ("-o", "json"))
+        for form in (("--detail",), ("-o", "json"))
     ]
     assert "login" in planned[0].stdout and "profiles/bad.yaml" in planned[0].stderr
     validated = nidus_validate(field)
     field.start()
     commit = field.push("with a secret in a file")
     field.wait_read(commit)
-    shown = [nidus(field, "status", *form) for form in ((), (name,), ("-o", "json"), ("-o", "yaml"), ("-o", "wide"))]
+    shown = [nidus(field, "status", *form) for form in ((name,), ("-o", "json"), ("-o", "wide"))]
     secret = field.admin.get("v1", "Secret", f"vc-{name}", f"vcluster-{name}")
     assert secret
     said = everywhere(field) + validated + "".join(one.stdout + one.stderr for one in planned + shown)

@@ -35,7 +35,7 @@ def test_a_namespace_of_somebody_else_is_no_home(shared_field: Field) -> None:
     assert field.admin.list("apps/v1", "StatefulSet", f"vcluster-{name}")["items"] == []
 
 
-@pytest.mark.parametrize("system", ["kube-system", "default"])
+@pytest.mark.parametrize("system", ["kube-system", pytest.param("default", marks=pytest.mark.long)])
 def test_a_system_namespace_is_no_home(shared_host: TestHost, account: Account, tmp_path: Path, system: str) -> None:
     """Not even a configuration that leads there makes it one."""
     field = opened(

@@ -18,15 +18,6 @@ def _simple(field: Field, suffix: str = "a", greeting: str = "hello") -> str:
     return name
 
 
-def test_push_becomes_software_inside(shared_field: Field) -> None:
-    name = _simple(shared_field)
-    shared_field.push()
-    shared_field.start()
-    shared_field.wait(name)
-    found = shared_field.inside(name).get("v1", "ConfigMap", "greeting", f"{name}-web")
-    assert found and found["data"] == {"text": "hello"}
-
-
 @pytest.mark.long
 def test_a_plane_of_its_own_is_noticed_when_it_answers(own_field: Field) -> None:
     """A lone cluster whose control plane takes seconds to start: nothing else on the host would wake it (A4)."""
@@ -42,6 +33,8 @@ def test_second_sync_writes_nothing(shared_field: Field) -> None:
     shared_field.push()
     controller = shared_field.start()
     shared_field.wait(name)
+    found = shared_field.inside(name).get("v1", "ConfigMap", "greeting", f"{name}-web")
+    assert found and found["data"] == {"text": "hello"}
     shared_field.quiet()
     controller.stop()
 

@@ -1,6 +1,7 @@
 """No test races: what another thread or process does is waited for long enough for a busy machine, and a bound is no measure."""
 
 import ast
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,42 +21,63 @@ WAITS = {
     "join",
     "settle",
 }
-ASKS = {"get", "urlopen", "create_connection", "HTTPConnection", "communicate", "acquire", "partial", "run", "result"}
+ASKS = {
+    *("get", "urlopen", "create_connection", "HTTPConnection", "HTTPSConnection"),
+    *("communicate", "acquire", "partial", "run", "result"),
+}
 
 
-def short(tree: ast.AST) -> Iterator[tuple[int, float]]:
+def short(tree: ast.Module) -> Iterator[tuple[int, float]]:
     """Line and seconds of each wait for another thread or process that ends too soon."""
+    named, pauses = constants(tree), set[ast.AST]()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            yield from defaults(node)
-        if isinstance(node, ast.Constant) and (told := FLAG.fullmatch(str(node.value))) and 1 < int(told[1]) < LEAST:
-            yield node.lineno, float(told[1])
-        if not isinstance(node, ast.Call) or is_pause(node):
-            continue
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        given = [one.value for one in node.keywords if one.arg in BOUNDS[name in WAITS]]
-        given += node.args[-1:] if name in WAITS else []
-        if name in WAITS | ASKS:
-            yield from ((node.lineno, one) for one in numbers(given) if 1 <= one < LEAST)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            pauses.add(node.operand)  # that something does not happen is not waited for
+        yield from ((node.lineno, one) for one in bounds(node, named, pauses) if 1 <= one < LEAST)
+
+
+def bounds(node: ast.AST, named: dict[str, float], pauses: set[ast.AST]) -> list[float]:
+    """The seconds after which what is waited for at this node is given up."""
+    if (
+        isinstance(node, ast.FunctionDef) and node.name in WAITS
+    ):  # what a function of the tests for waiting has by itself
+        return numbers(node.args.defaults, named)
+    if isinstance(node, ast.Constant) and (told := FLAG.fullmatch(str(node.value))):
+        return [float(told[1])] if told[1] != "1" else []  # `kubectl wait` of what is not to come
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and ast.unparse(node.left) == "time.monotonic()":
+        return numbers([node.right], named)
+    if not isinstance(node, ast.Call) or node in pauses or is_pause(node):
+        return []
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    given = [one.value for one in node.keywords if one.arg in BOUNDS[name in WAITS]]
+    given += node.args[-1:] if name in WAITS or name == "acquire" else []
+    return numbers(given, named) if name in WAITS | ASKS else []
+
+
+def constants(tree: ast.Module) -> dict[str, float]:
+    """The numbers that a module gives names to."""
+    found = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+    return {ast.unparse(one.targets[0]): value for one in found for value in numbers([one.value], {})}
 
 
 FLAG = re.compile(r"--timeout=(\d+)s")
 BOUNDS = {True: ("seconds", "timeout"), False: ("timeout",)}
 
 
-def defaults(node: ast.FunctionDef) -> Iterator[tuple[int, float]]:
-    """The bound that a function of the tests for waiting has by itself."""
-    if node.name in WAITS:
-        yield from ((node.lineno, one) for one in numbers(node.args.defaults) if 1 <= one < LEAST)
-
-
-def numbers(nodes: list[ast.expr]) -> list[float]:
-    return [one.value for one in nodes if isinstance(one, ast.Constant) and type(one.value) in (int, float)]
+def numbers(nodes: list[ast.expr], named: dict[str, float]) -> list[float]:
+    """What the expressions are that are numbers, names of numbers, or products of the two."""
+    found = []
+    for node in nodes:
+        parts = [node.left, node.right] if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) else [node]
+        values = [named.get(part.id) if isinstance(part, ast.Name) else getattr(part, "value", None) for part in parts]
+        if all(type(one) in (int, float) for one in values):
+            found.append(math.prod(values))
+    return found
 
 
 def is_pause(node: ast.Call) -> bool:
     """`threading.Event().wait(0.1)`: nobody else knows the event."""
-    return isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call)
+    return isinstance(node.func, ast.Attribute) and node.func.attr == "wait" and isinstance(node.func.value, ast.Call)
 
 
 def test_waits_are_long_enough() -> None:
@@ -71,6 +93,9 @@ def test_a_short_wait_is_found() -> None:
         "until(check, seconds=2.0)",
         "box.get(timeout=5.0)",
         "def until(check, seconds=10.0): ...",
+        "ends = time.monotonic() + 20",
+        "SHORT = 2.0\nassert lease.acquire(SHORT * 2)",
+        "pool.submit(act).result(timeout=10)",
     ):
         assert len(list(short(ast.parse(text)))) == 1, text
     for text in (
@@ -79,6 +104,8 @@ def test_a_short_wait_is_found() -> None:
         "over.wait(0.05)",
         "until(check)",
         "box.get('a', 3)",
+        "LONG = 60.0\nassert done.wait(LONG)",
+        "assert not lost.wait(2)",
     ):
         assert list(short(ast.parse(text))) == [], text
 
