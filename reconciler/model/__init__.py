@@ -78,6 +78,7 @@ from reconciler.model.documents import NamespaceRef as NamespaceRef
 from reconciler.model.documents import NestedCluster as NestedCluster
 from reconciler.model.documents import NestedNamespace as NestedNamespace
 from reconciler.model.documents import Pack as Pack
+from reconciler.model.documents import PackChart as PackChart
 from reconciler.model.documents import ProfileSpec as ProfileSpec
 from reconciler.model.documents import ProfileUse as ProfileUse
 from reconciler.model.documents import Quota as Quota

@@ -12,11 +12,11 @@ class Remote(Struct, frozen=True, array_like=True):
     """Where content is, and what it must be.
 
     `kind` "url": the bytes at `address`. "chart": version `version` of the chart `name` in the repository at `address`, as its
-    index says. "oci": the chart in the OCI repository `address` (oci://HOST/PATH). `digest` is the hex SHA-256 of the bytes, for "oci"
-    that of the manifest; "" where nobody has said it yet.
+    index says. "oci": the chart in the OCI repository `address` (oci://HOST/PATH). "signature": signatures of a chart there (K4).
+    `digest` is the hex SHA-256 of the bytes, for "oci" and "signature" that of the manifest; "" where nobody has said it yet.
     """
 
-    kind: Literal["url", "chart", "oci"]
+    kind: Literal["url", "chart", "oci", "signature"]
     address: str
     digest: str = ""
     name: str = ""

@@ -37,6 +37,12 @@ class Variable(Struct, frozen=True):
     sensitive: bool = False
 
 
+class ChartVerify(Struct, frozen=True):
+    """Who must have signed a chart (K4). `cosign_key`: the file of a public key."""
+
+    cosign_key: str
+
+
 class ChartRef(Struct, frozen=True):
     path: str = ""
     repo: str = ""
@@ -46,8 +52,14 @@ class ChartRef(Struct, frozen=True):
     digest: str = ""
 
 
+class PackChart(ChartRef, frozen=True):
+    """The chart of a pack."""
+
+    verify: ChartVerify | None = None
+
+
 class HelmPack(Struct, frozen=True):
-    chart: ChartRef
+    chart: PackChart
     release_name: str = ""
     values: dict[str, Any] = {}
     values_files: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from typing import Any
 from helm_python import Chart, HelmError, _native, validate_release_name
 
 from reconciler.errors import Stalled
-from reconciler.packs import archives, charthooks, freeze, loader, schemas, sealed
+from reconciler.packs import archives, charthooks, freeze, loader, schemas, sealed, signed
 from reconciler.packs.objects import Sourced
 from reconciler.packs.values import layered
 from reconciler.packs.wire import Job
@@ -36,8 +36,9 @@ def render(job: Job) -> list[Sourced]:
     """The chart's CRDs, then its objects and the hooks that are run, each with the file it comes from; no notes, no tests.
 
     Raises Stalled: RenderFailed, ChartInvalid, HooksRefused (lists them), NonDeterministicChart, KubeVersionUnsupported,
-    DecryptionFailed, ObjectRefused.
+    DecryptionFailed, ObjectRefused, ChartUntrusted.
     """
+    _verify(job)
     files = archives.repacked(_chart_files(job), schemas.check)
     values = layered(job)
     if sensitive.outside(values.tree):
@@ -78,6 +79,13 @@ def _frozen(kept: list[Sourced], again: list[Sourced], job: Job) -> list[Sourced
 def _kept(printed: Mapping[str, str], hooks: str) -> list[Sourced]:
     """What of a render becomes objects. Only that is compared for determinism (K8)."""
     return list(charthooks.kept(_documents(printed), hooks))
+
+
+def _verify(job: Job) -> None:
+    """Before anything of the chart is read. Raises Stalled(ChartUntrusted)."""
+    if key := job.spec.get("cosignKey"):
+        _, signature = job.spec["elsewhere"]
+        signed.check(job.files[signature], job.spec["chartDigest"], job.files[key], job.spec["elsewhere"][0])
 
 
 def _chart_files(job: Job) -> dict[str, bytes]:

@@ -5,13 +5,13 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from reconciler.model import ChartRef, ContentAllow, ManifestsPack, Pack, Remote, UrlRef
+from reconciler.model import ChartRef, ContentAllow, ManifestsPack, Pack, PackChart, Remote, UrlRef
 from reconciler.spec import addresses, lock, semver
 from reconciler.spec.codes import Code
 
 Mistake = tuple[str, Code, str, str]
 Found = Iterator[Remote | Mistake]
-_FIELDS = ("name", "version", "digest")
+_FIELDS = ("name", "version", "digest", "verify")
 
 
 class Elsewhere(Struct, frozen=True):
@@ -25,7 +25,7 @@ class Elsewhere(Struct, frozen=True):
 def of_chart(chart: ChartRef, place: str, known: Elsewhere) -> Found:
     """A chart from elsewhere, or its mistakes; nothing of one in the repository. `place` points at it."""
     if not is_remote(chart):
-        for name in (name for name in _FIELDS if getattr(chart, name)):
+        for name in (name for name in _FIELDS if getattr(chart, name, None)):
             yield (
                 f"{place}/{name}",
                 Code.WRONG_VALUE,
@@ -55,6 +55,21 @@ def of_chart(chart: ChartRef, place: str, known: Elsewhere) -> Found:
         return
     kind: Literal["oci", "chart"] = "oci" if chart.oci else "chart"
     yield Remote(kind, chart.oci or chart.repo, found.digest.removeprefix("sha256:"), chart.name, found.version)
+    if isinstance(chart, PackChart) and chart.verify:
+        yield from _signature(chart, found, place, known)
+
+
+def _signature(chart: ChartRef, found: lock.Locked, place: str, known: Elsewhere) -> Found:
+    """What is to be fetched to verify the chart, after the chart itself."""
+    entry = known.locked.get(lock.of_chart(chart))
+    if not chart.oci:
+        what = "signatures by a key of cosign are of charts in an OCI registry"
+        yield f"{place}/verify/cosignKey", Code.WRONG_VALUE, what, "write oci in place of repo, or remove verify"
+    elif entry is None or not entry.signature or entry.digest != found.digest:
+        what = f"chart {chart.oci} {chart.version} has no digest of its signature in {lock.FILE}"
+        yield f"{place}/verify", Code.UNLOCKED, what, "run `nidus lock` and commit its file"
+    else:
+        yield Remote("signature", chart.oci, entry.signature.removeprefix("sha256:"), "signature")
 
 
 def _digest(chart: ChartRef, known: Elsewhere) -> lock.Locked | None:
@@ -80,9 +95,9 @@ def of_urls(manifests: ManifestsPack, place: str, known: Elsewhere) -> Found:
 
 
 def named(packs: Iterable[Pack]) -> Iterator[tuple[str, ChartRef | UrlRef]]:
-    """What packs take from elsewhere without saying its digest, by its name in the lock file."""
+    """What packs take from elsewhere without saying its digest, or that of its signature, by its name in the lock file."""
     for pack in packs:
-        if pack.helm and is_remote(pack.helm.chart) and not pack.helm.chart.digest:
+        if pack.helm and is_remote(pack.helm.chart) and (not pack.helm.chart.digest or pack.helm.chart.verify):
             yield lock.of_chart(pack.helm.chart), pack.helm.chart
         for url in pack.manifests.urls if pack.manifests else ():
             if not url.sha256:

@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Struct
@@ -23,10 +23,12 @@ _Key = Annotated[str, msgspec.Meta(max_length=2048)]
 
 
 class Locked(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`digest`: "sha256:" and 64 digits; `version`: what the version of a chart, which may be a range, came to; "" for an address."""
+    """`digest`: "sha256:" and 64 digits; `version`: what the version of a chart, which may be a range, came to; "" for an address;
+    `signature`: the digest of the manifest of its signature, where one is asked for (K4)."""
 
     digest: _Digest
     version: _Text = ""
+    signature: _Digest | Literal[""] = ""
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +72,8 @@ def text(entries: Entries) -> bytes:
 
 def _told(one: Locked) -> str:
     version = f"version: {json.dumps(one.version)}, " if one.version else ""
-    return f"{{{version}digest: {json.dumps(one.digest)}}}"
+    signature = f", signature: {json.dumps(one.signature)}" if one.signature else ""
+    return f"{{{version}digest: {json.dumps(one.digest)}{signature}}}"
 
 
 def _wrong(what: str) -> Violation:

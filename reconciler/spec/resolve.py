@@ -188,7 +188,10 @@ def _layer(profile: ProfileDocument, pack: Pack, overrides: Mapping[str, Any], k
             {"group": one.group, "kind": one.kind, "namespace": one.namespace, "name": one.name} for one in pack.exclude
         ]
     read = profile.files.get(pack.name, ())
-    elsewhere = {path: remote_of(oid).version for path, oid in read if oid.startswith(OID)}
+    remote = {path: remote_of(oid) for path, oid in read if oid.startswith(OID)}
+    elsewhere = {path: one.version for path, one in remote.items()}
+    if "cosignKey" in spec:
+        spec["chartDigest"] = "".join(one.digest for one in remote.values() if one.kind == "oci")
     reads_context = bool((pack.manifests and pack.manifests.files) or (pack.helm and pack.helm.values_files))
     return Layer(
         name=f"{profile.profile.metadata.name}/{pack.name}",
@@ -229,6 +232,7 @@ def _parameters(
         "overrides": variables.fill(overrides, known),
         "hooks": helm.hooks,
         **({"random": helm.random} if helm.random != "Refuse" else {}),
+        **({"cosignKey": files.beside(path, helm.chart.verify.cosign_key)} if helm.chart.verify else {}),
     }
 
 

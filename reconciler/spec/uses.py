@@ -66,6 +66,8 @@ def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, u
     _taken(content.of_chart(helm.chart, f"{place}/helm/chart", tree.elsewhere), use)
     if not content.is_remote(helm.chart):
         _in_tree(document, helm.chart.path, f"{place}/helm/chart/path", tree, use)
+    if helm.chart.verify:
+        _key(document, helm.chart.verify.cosign_key, f"{place}/helm/chart/verify/cosignKey", tree, use)
     for position, file in enumerate(helm.values_files):
         _named(document, file, f"{place}/helm/valuesFiles/{position}", tree, use)
 
@@ -142,6 +144,21 @@ def _named(document: str, file: str, place: str, tree: Files, use: Use) -> None:
     facts = tree.facts(path, False) if files.is_yaml(path) else None
     if facts:
         use.facts.append((path, facts))
+
+
+def _key(document: str, file: str, place: str, tree: Files, use: Use) -> None:
+    """The public key that a chart is verified with."""
+    try:
+        path = files.beside(document, file)
+    except ValueError as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
+        return
+    use.unread += unread.at(path, tree.unread)
+    if path in tree.oids:
+        use.paths.append(path)
+    elif path not in tree.unread:
+        told = files.meant(document, file, tree.oids, tree.ordered)
+        use.mistakes.append((place, Code.NO_FILE, f"{path} is not there", told))
 
 
 def _pattern(document: str, pattern: str, place: str, tree: Files, use: Use) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,11 @@ from reconciler.errors import NidusError, UsageError, printable
 from reconciler.verbs import offline, usage
 
 if TYPE_CHECKING:
-    from reconciler.model import ChartRef, UrlRef
+    from reconciler.model import ChartRef, Tree, UrlRef
+    from reconciler.packs.blobs import Read
     from reconciler.packs.content.fetch import Means
     from reconciler.spec.lock import Locked
+    from reconciler.spec.profiles import Profile
 
 EXAMPLES = (
     ("", "this folder"),
@@ -27,11 +29,21 @@ EXAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What documents name without a digest, by its name in the file; the entries so far; `whole`: every document could be read."""
+    """What documents name without a digest, by its name in the file; the entries so far; `whole`: every document could be read; `keys`:
+    what charts are verified with."""
 
     named: Mapping[str, ChartRef | UrlRef]
     before: Mapping[str, Locked]
     whole: bool
+    keys: Mapping[str, bytes]
+
+    def stands(self, key: str) -> Locked | None:
+        """The entry of before, where it says all that is asked for."""
+        known, one = self.before.get(key), self.named[key]
+        if known is None or (key in self.keys and not known.signature):
+            return None
+        digest = getattr(one, "digest", "")
+        return known if not digest or digest == known.digest else None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,16 +73,16 @@ def run(args: argparse.Namespace) -> int:
     found: dict[str, Locked] = {}
     failed = False
     for key, one in sorted(wanted.named.items()):
-        known = wanted.before.get(key)
+        known = wanted.stands(key)
         if known is not None and not args.upgrade:
             found[key] = known
             continue
         try:
-            found[key] = _resolved(one, means, upgrade=args.upgrade)
+            found[key] = _resolved(one, means, wanted.keys.get(key, b""), upgrade=args.upgrade)
         except NidusError as error:
             failed = True
             print(printable(f"error: {key}: {error.told}"), file=sys.stderr)
-            found |= {key: known} if known is not None else {}
+            found |= {key: wanted.before[key]} if key in wanted.before else {}
     kept = {} if wanted.whole else {key: one for key, one in wanted.before.items() if key not in found}
     if not wanted.whole:
         print("note: documents have mistakes, so no entry is dropped: nidus validate", file=sys.stderr)
@@ -95,10 +107,23 @@ def _wanted(folder: Path, path: str, terms: offline.Terms) -> _Wanted:
         raise UsageError(f"{lock.FILE}: {wrong[0].message}", hint="mend it, or remove it and run nidus lock again")
     before = lock.read(blobs[tree.files[lock.FILE]], terms.limits)[0] if lock.FILE in tree.files else {}
     broken = {one.code for one in snapshot.violations} - {Code.UNLOCKED, Code.BROKEN_PROFILE}
-    return _Wanted(dict(content.named(packs)), before, not broken)
+    return _Wanted(dict(content.named(packs)), before, not broken, dict(_keys(known.profiles.values(), tree, read)))
 
 
-def _resolved(one: ChartRef | UrlRef, means: Means, *, upgrade: bool) -> Locked:
+def _keys(profiles: Iterable[Profile], tree: Tree, read: Read) -> Iterator[tuple[str, bytes]]:
+    """The public key that each chart is verified with, by the chart's name in the file."""
+    from reconciler.spec import files, lock
+
+    for one in profiles:
+        for pack in one.document.profile.spec.packs:
+            if pack.helm is None or pack.helm.chart.verify is None:
+                continue
+            path = files.beside(one.document.path, pack.helm.chart.verify.cosign_key)
+            if path in tree.files:
+                yield lock.of_chart(pack.helm.chart), read([tree.files[path]])[tree.files[path]]
+
+
+def _resolved(one: ChartRef | UrlRef, means: Means, key: bytes, *, upgrade: bool) -> Locked:
     from reconciler.errors import Stalled
     from reconciler.model import UrlRef
     from reconciler.packs.content import locking
@@ -106,7 +131,7 @@ def _resolved(one: ChartRef | UrlRef, means: Means, *, upgrade: bool) -> Locked:
 
     if not isinstance(one, UrlRef) and not exact(one.version) and not upgrade:
         raise Stalled("a range is resolved by --upgrade only", hint="nidus lock --upgrade")
-    return locking.resolve(one, means, lambda size: None)
+    return locking.resolve(one, means, lambda size: None, key)
 
 
 def _moves(wanted: _Wanted, found: Mapping[str, Locked]) -> Iterator[str]:

@@ -57,6 +57,29 @@ class Registry:
         self._send("PUT", f"http://{self.host}/v2/{path}/manifests/{tag}", manifest, MANIFEST)
         return hashlib.sha256(manifest).hexdigest()
 
+    def attach(self, path: str, reference: str, layers: list[tuple[str, dict[str, str], bytes]]) -> str:
+        """A manifest of these layers (kind, annotations, bytes) at a tag; the hex digest of it."""
+        config = b"{}"
+        for blob in (config, *(data for _, _, data in layers)):
+            self._blob(path, blob)
+        pieces = [
+            {"mediaType": kind, "digest": _named(data), "size": len(data), "annotations": notes}
+            for kind, notes, data in layers
+        ]
+        named = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": _named(config), "size": len(config)}
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": named, "layers": pieces}).encode()
+        self._send("PUT", f"http://{self.host}/v2/{path}/manifests/{reference}", manifest, MANIFEST)
+        return hashlib.sha256(manifest).hexdigest()
+
+    def index(self, path: str, reference: str, named: list[tuple[str, str]]) -> None:
+        """What refers to something (kind, hex digest), at the tag of registries without an API for it."""
+        found = [
+            {"mediaType": MANIFEST, "digest": f"sha256:{one}", "artifactType": kind, "size": 1} for kind, one in named
+        ]
+        kind = "application/vnd.oci.image.index.v1+json"
+        body = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": found}).encode()
+        self._send("PUT", f"http://{self.host}/v2/{path}/manifests/{reference}", body, kind)
+
     def close(self) -> None:
         self._process.terminate()
         self._process.wait(60)

@@ -1,8 +1,11 @@
 """Content from elsewhere as repositories, registries and object stores may answer: indexes, manifests, tokens, archives."""
 
+import base64
+import contextlib
 import gzip
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Callable
 from random import Random
@@ -14,9 +17,11 @@ from reconciler import archives as snapshots
 from reconciler.errors import NidusError
 from reconciler.model import ContentAllow
 from reconciler.packs import archives as charts
+from reconciler.packs import signed
 from reconciler.packs.content import index, oci
 from reconciler.packs.content.access import Access
 from reconciler.packs.content.client import Answer, Asked, Put
+from tests.content import signing
 from tests.fuzz import values
 from tests.fuzz.harness import Case
 
@@ -138,6 +143,40 @@ def packed() -> Case:
             assert snapshots.counted(pieces).keys > 0
         except snapshots._Unsound as error:
             assert str(error).isprintable()
+
+    return case
+
+
+def signatures() -> Case:
+    """Manifests of signatures and what they name: whatever is changed, only what the key signed counts."""
+    key, digest = signing.made(), "1" * 64
+    public = signing.public(key)
+    layers = [sign(key, one) for one in (digest, "2" * 64) for sign in (signing.simple, signing.bundle)]
+    true = {layers[0][2], base64.b64decode(json.loads(layers[1][2])["dsseEnvelope"]["payload"])}
+
+    def case(draw: Random) -> None:
+        chosen = draw.sample(layers, draw.randint(0, 3))
+        pieces: Any = [{"mediaType": kind, "annotations": notes} for kind, notes, _ in chosen]
+        manifest: Any = {"layers": pieces}
+        data = [one for _, _, one in chosen]
+        if draw.random() < 0.5:
+            manifest = values.change(draw, manifest)
+        if data and draw.random() < 0.7:
+            at = draw.randrange(len(data))
+            data[at] = values.damage(draw, data[at])
+        whole = signed.packed([values.encoded(manifest), *data])
+        try:
+            signed.check(values.damage(draw, whole) if draw.random() < 0.2 else whole, digest, public, OCI)
+        except NidusError as error:
+            told(error)
+        else:
+            assert true & {*data, *map(said, data)}
+
+    def said(data: bytes) -> bytes:
+        """What the statement of a bundle says; another part of the bundle may be damaged."""
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return base64.b64decode(json.loads(data.decode(errors="replace"))["dsseEnvelope"]["payload"])
+        return b""
 
     return case
 

@@ -1,7 +1,7 @@
 """Brings one piece of content into the store (K3)."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -46,7 +46,7 @@ def bring(remote: Remote, means: Means, progress: Progress) -> None:
 
     Raises Stalled(ContentRefused) where a human has to act, Retry and Unavailable otherwise.
     """
-    if remote.kind == "oci":
+    if remote.kind in ("oci", "signature"):
         _bring_oci(remote, means, progress)
         return
     place = means.access.place(remote.address)
@@ -59,17 +59,18 @@ def bring(remote: Remote, means: Means, progress: Progress) -> None:
 
 
 def _bring_oci(remote: Remote, means: Means, progress: Progress) -> None:
-    """The manifest is kept when its chart is here: what is stored is whole."""
+    """The manifest is kept when what it names is here: what is stored is whole."""
     registry = oci.Repository(remote.address, means.access, means.client)
     manifest = oci.checked(registry.manifest(f"sha256:{remote.digest}", fixed=True), remote.digest, remote.address)
-    keep_oci(registry, manifest, remote.address, means, progress)
+    of_chart = remote.kind == "oci"
+    named = [oci.chart_of(manifest, remote.address)] if of_chart else oci.signatures_of(manifest, remote.address)
+    keep_oci(registry, manifest, named, means, progress)
 
 
-def keep_oci(registry: oci.Repository, manifest: bytes, address: str, means: Means, progress: Progress) -> None:
-    """Fetch the chart of a manifest, and keep both. Raises as `bring`."""
-    digest = oci.chart_of(manifest, address)
-    file = File(registry.blob(digest), False, registry.place, progress, registry.secret)
-    take(digest, file, means)
+def keep_oci(registry: oci.Repository, manifest: bytes, named: Iterable[str], means: Means, progress: Progress) -> None:
+    """Fetch what a manifest names, by hex digest, and keep both. Raises as `bring`."""
+    for digest in named:
+        take(digest, File(registry.blob(digest), False, registry.place, progress, registry.secret), means)
     means.store.put(manifest)
 
 

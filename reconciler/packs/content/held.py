@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from reconciler.model import Remote, remote_of
+from reconciler.packs import signed
 from reconciler.packs.content import oci
 from reconciler.packs.content.access import refused
 from reconciler.packs.content.fetch import LARGEST
@@ -15,28 +16,43 @@ def split(oids: Collection[str], store: Store) -> tuple[dict[str, bytes], list[R
     Raises Stalled(ContentRefused) where the files are more than LARGEST bytes together, each counted as often as it is named, and
     before one is read; Unavailable where the disk fails.
     """
-    digests = {oid: digest(remote_of(oid), store) for oid in oids}
-    if sum(map(store.size, filter(None, digests.values()))) > LARGEST:
+    needed = {oid: parts(remote_of(oid), store) for oid in oids}
+    if sum(store.size(one) for each in needed.values() for one in each) > LARGEST:
         told = f"the content of one layer is larger than {LARGEST >> 20} MiB together"
         raise refused(told, "make several packs of it")
-    bodies = {one: store.get(one) for one in set(filter(None, digests.values()))}
-    found = {oid: data for oid, one in digests.items() if (data := bodies.get(one)) is not None}
-    return found, [remote_of(oid) for oid in digests if oid not in found]
+    bodies = {one: store.get(one) for one in {one for each in needed.values() for one in each}}
+    found = {
+        oid: data for oid, each in needed.items() if (data := _joined(oid, [bodies[one] for one in each])) is not None
+    }
+    return found, [remote_of(oid) for oid in needed if oid not in found]
+
+
+def _joined(oid: str, bodies: list[bytes | None]) -> bytes | None:
+    """The bytes as a render gets them: of a signature all its parts. None where some are not here."""
+    whole = [one for one in bodies if one is not None]
+    if not whole or len(whole) < len(bodies):
+        return None
+    return signed.packed(whole) if remote_of(oid).kind == "signature" else whole[0]
 
 
 def use(oids: Collection[str], store: Store) -> None:
     """Note that layers name these: they are kept."""
     for remote in map(remote_of, oids):
         if store.unnoted(remote.digest):
-            for one in filter(None, {remote.digest, digest(remote, store)}):
+            for one in {remote.digest, *parts(remote, store)}:
                 store.used(one)
 
 
-def digest(remote: Remote, store: Store) -> str:
-    """The digest of the file; of a chart in a registry that of its archive, "" where the manifest that names it is not here."""
-    if remote.kind != "oci":
-        return remote.digest
+def parts(remote: Remote, store: Store) -> tuple[str, ...]:
+    """The digests of the files; of a chart in a registry that of its archive, of signatures those of their manifest and of what it names.
+    Nothing where the manifest is not here."""
+    if remote.kind not in ("oci", "signature"):
+        return (remote.digest,)
     if store.size(remote.digest) > oci.MANIFEST_SIZE:
         raise refused(f"{remote.address}: what has this digest is no manifest")
     manifest = store.get(remote.digest)
-    return oci.chart_of(manifest, remote.address) if manifest is not None else ""
+    if manifest is None:
+        return ()
+    if remote.kind == "oci":
+        return (oci.chart_of(manifest, remote.address),)
+    return (remote.digest, *oci.signatures_of(manifest, remote.address))

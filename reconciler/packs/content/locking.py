@@ -3,7 +3,9 @@
 import hashlib
 from collections.abc import Iterable
 
+from reconciler.errors import Stalled
 from reconciler.model import ChartRef, ContentAllow, UrlRef
+from reconciler.packs import signed
 from reconciler.packs.content import fetch, oci
 from reconciler.packs.content.access import refused
 from reconciler.packs.content.client import Asked
@@ -14,12 +16,13 @@ from reconciler.spec.content import exact
 from reconciler.spec.lock import Locked
 
 
-def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress) -> Locked:
-    """What it is now. Raises Stalled(ContentRefused), Retry and Unavailable."""
+def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, key: bytes = b"") -> Locked:
+    """What it is now; of a chart with `key` also the signature by it. Raises Stalled: ContentRefused, ChartUntrusted; Retry and
+    Unavailable."""
     if isinstance(wanted, UrlRef):
         return Locked(_named(_content(wanted.url, means.access.place(wanted.url), means, led=False)))
     if wanted.oci:
-        return _of_registry(wanted, means, progress)
+        return _of_registry(wanted, means, progress, key)
     place = means.access.place(wanted.repo)
     found = chosen(wanted, fetch.listed(wanted.repo, wanted.name, place, means.client))
     if found.digest:
@@ -28,15 +31,35 @@ def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress) -> Lock
     return Locked(_named(_content(found.url, place, means, led=True)), found.version)
 
 
-def _of_registry(wanted: ChartRef, means: Means, progress: Progress) -> Locked:
+def _of_registry(wanted: ChartRef, means: Means, progress: Progress, key: bytes) -> Locked:
     registry = oci.Repository(wanted.oci, means.access, means.client)
     version = wanted.version
     if not exact(version):
         tags = (Version(one.replace("_", "+"), "", "") for one in registry.tags())
         version = chosen(wanted, (one for one in tags if exact(one.version))).version
-    manifest = registry.manifest(oci.tag(version), fixed=False)
-    fetch.keep_oci(registry, manifest, wanted.oci, means, progress)
-    return Locked(_named(hashlib.sha256(manifest).hexdigest()), version)
+    manifest = registry.manifest(wanted.digest or oci.tag(version), fixed=bool(wanted.digest))
+    if wanted.digest:
+        oci.checked(manifest, wanted.digest.removeprefix("sha256:"), wanted.oci)
+    fetch.keep_oci(registry, manifest, [oci.chart_of(manifest, wanted.oci)], means, progress)
+    digest = hashlib.sha256(manifest).hexdigest()
+    signature = _named(_signature(registry, digest, wanted, means, key)) if key else ""
+    return Locked(_named(digest), version, signature)
+
+
+def _signature(registry: oci.Repository, digest: str, wanted: ChartRef, means: Means, key: bytes) -> str:
+    """The hex digest of the first manifest that holds a signature by the key. Raises Stalled(ChartUntrusted)."""
+    failed = signed.untrusted(str(wanted.oci), "nobody signed it")
+    for manifest in registry.signatures(digest):
+        named = oci.signatures_of(manifest, wanted.oci)
+        fetch.keep_oci(registry, manifest, named, means, lambda size: None)
+        parts = [manifest, *(means.store.get(one) or b"" for one in named)]
+        try:
+            signed.check(signed.packed(parts), digest, key, wanted.oci)
+        except Stalled as error:
+            failed = error
+            continue
+        return hashlib.sha256(manifest).hexdigest()
+    raise failed
 
 
 def chosen(wanted: ChartRef, versions: Iterable[Version]) -> Version:

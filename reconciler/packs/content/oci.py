@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -18,9 +18,13 @@ from reconciler.spec import addresses
 T = TypeVar("T")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+INDEX = "application/vnd.oci.image.index.v1+json"
+BUNDLE = "application/vnd.dev.sigstore.bundle"
+SIGNATURES = 8
+"""Signatures of one chart that are looked at."""
 MANIFEST_SIZE, _TOKEN_SIZE, _LIST_SIZE = 1 << 20, 1 << 16, 4 << 20  # bytes
 _PAGE, _PAGES = 1000, 20
-_CHALLENGED = frozenset({401})
+_CHALLENGED, _ABSENT = frozenset({401}), frozenset({404})
 _PARAMETER = re.compile(r'(?<![a-z])([a-z]{1,32})="([^"\\]{0,2048})"', re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
@@ -33,6 +37,15 @@ class _Piece(Struct):
 
 class _Manifest(Struct):
     layers: list[_Piece] = []
+
+
+class _Described(Struct):
+    digest: str = ""
+    artifactType: str = ""  # noqa: N815
+
+
+class _Index(Struct):
+    manifests: list[_Described] = []
 
 
 class _Tags(Struct):
@@ -73,15 +86,30 @@ class Repository:
             found += page
         raise refused(f"{self._base}: more than {_PAGES * _PAGE} tags", "write the version and not a range")
 
-    def _get(self, path: str, most: int, *, fixed: bool) -> bytes:
+    def signatures(self, digest: str) -> Iterator[bytes]:
+        """The manifests of the signatures of what has this hex digest, as cosign leaves them: by a tag, or as what refers to it (OCI
+        distribution 1.1, with its tag where a registry has no referrers). Raises as `fetch.bring`."""
+        tagged = self._get(f"manifests/sha256-{digest}.sig", MANIFEST_SIZE, fixed=False, absent=True)
+        if tagged:
+            yield tagged
+        index = self._get(f"referrers/sha256:{digest}", _LIST_SIZE, fixed=False, absent=True)
+        index = index or self._get(f"manifests/sha256-{digest}", _LIST_SIZE, fixed=False, absent=True)
+        named = _decoded(index, _Index, self._base).manifests if index else []
+        bundles = [one.digest for one in named if one.artifactType.startswith(BUNDLE) and _DIGEST.fullmatch(one.digest)]
+        for one in bundles[:SIGNATURES]:
+            yield checked(self.manifest(one, fixed=True), one.removeprefix("sha256:"), self._base)
+
+    def _get(self, path: str, most: int, *, fixed: bool, absent: bool = False) -> bytes:
+        """An answer; with `absent` b"" where there is none."""
         found = bytearray()
 
         def put(answer: Answer) -> Put:
             return found.extend if answer.status == 200 else (lambda chunk: None)
 
         def asked() -> Asked:
-            accept, address = {"Accept": MANIFEST}, f"{self._base}/{path}"
-            return Asked(address, self.place, most, fixed, accept, _CHALLENGED, self.secret)
+            accept, address = {"Accept": f"{MANIFEST}, {INDEX}"}, f"{self._base}/{path}"
+            takes = _CHALLENGED | _ABSENT if absent else _CHALLENGED
+            return Asked(address, self.place, most, fixed, accept, takes, self.secret)
 
         answer = self._client.ask(asked(), put)
         if answer.status == 401 and not self.secret:
@@ -142,6 +170,15 @@ def checked(manifest: bytes, digest: str, address: str) -> bytes:
     if found != digest:
         raise refused(f"{address}: the manifest has the digest sha256:{found[:12]}..., and not sha256:{digest[:12]}...")
     return manifest
+
+
+def signatures_of(manifest: bytes, address: str) -> list[str]:
+    """The hex digests of what a manifest of signatures names. Raises Stalled(ContentRefused) where that is too much, or nothing."""
+    named = [_DIGEST.fullmatch(one.digest) for one in _decoded(manifest, _Manifest, address).layers]
+    found = [one[1] for one in named if one]
+    if not found or len(found) > SIGNATURES or len(found) < len(named):
+        raise refused(f"{address}: what is there is no signature, or more than {SIGNATURES} of them")
+    return found
 
 
 def tag(version: str) -> str:

@@ -24,7 +24,7 @@ class Shares:
             known = self._named.get(source, {})
             fresh = [oid for oid in oids if now - known.get(remote_of(oid).digest, -USED) > USED / 10]
         for remote in map(remote_of, fresh):
-            digests = dict.fromkeys(filter(None, (remote.digest, held.digest(remote, store))), now)
+            digests = dict.fromkeys((remote.digest, *held.parts(remote, store)), now)
             with self._lock:
                 self._named.setdefault(source, {}).update(digests)
 

@@ -1,0 +1,230 @@
+"""Charts are verified before anything of them is read (K4): good, other key, other digest, none, tampered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.errors import Stalled
+from reconciler.model import ChartRef, Layer, Limits, replace
+from reconciler.packs import signed
+from reconciler.packs.blobs import Read
+from reconciler.packs.content import locking
+from reconciler.packs.content.direct import Direct
+from reconciler.packs.content.fetch import Means
+from reconciler.packs.render import Renderer
+from reconciler.spec import lock, resolve
+from reconciler.spec.lock import Locked
+from tests.content import registry, signing
+from tests.content.registry import Registry
+from tests.content.server import packed
+from tests.content.test_lock import OCI, helm, oci, wrong
+from tests.content.test_oci import local, means
+from tests.documents import cluster, profile
+from tests.spec_cases import FACTS, RULES, snapshot, tree
+
+real = pytest.mark.skipif(shutil.which(registry.PROGRAM) is None, reason="docker-registry is not installed")
+ANYWHERE = replace(RULES, content=None)
+DIGEST, OTHER = "1" * 64, "2" * 64
+OURS, THEIRS = signing.made(), signing.made()
+Layers = list[signing.Layer]
+
+
+def file(layers: Layers) -> bytes:
+    """Signatures as a render gets them."""
+    pieces = [{"mediaType": kind, "digest": f"sha256:{DIGEST}", "annotations": notes} for kind, notes, _ in layers]
+    manifest = json.dumps({"schemaVersion": 2, "layers": pieces}).encode()
+    return signed.packed([manifest, *(data for _, _, data in layers)])
+
+
+def changed(layer: signing.Layer, old: str, new: str) -> signing.Layer:
+    kind, notes, data = layer
+    assert old in data.decode()
+    return kind, notes, data.decode().replace(old, new).encode()
+
+
+def unsigned(layer: signing.Layer, value: str = "") -> signing.Layer:
+    return layer[0], {signing.ANNOTATION: value}, layer[2]
+
+
+ANOTHER_KEY = "its signature is by another key, or was changed"
+TABLE: dict[str, tuple[Layers, str]] = {
+    "good": ([signing.simple(OURS, DIGEST)], ""),
+    "good in a bundle": ([signing.bundle(OURS, DIGEST)], ""),
+    "good beside one of others": ([signing.simple(THEIRS, DIGEST), signing.simple(OURS, DIGEST)], ""),
+    "other key": ([signing.simple(THEIRS, DIGEST)], ANOTHER_KEY),
+    "other key in a bundle": ([signing.bundle(THEIRS, DIGEST)], ANOTHER_KEY),
+    "other digest": ([signing.simple(OURS, OTHER)], "its signature is of another digest"),
+    "other digest in a bundle": ([signing.bundle(OURS, OTHER)], "its signature is of another digest"),
+    "none": ([], "nobody signed it"),
+    "tampered": ([changed(signing.simple(OURS, OTHER), OTHER, DIGEST)], ANOTHER_KEY),
+    "tampered bundle": ([changed(signing.bundle(OURS, DIGEST), "in-toto+json", "in-toto+yaml")], ANOTHER_KEY),
+    "an empty signature": ([unsigned(signing.simple(OURS, DIGEST))], ANOTHER_KEY),
+    "no signature": ([unsigned(signing.simple(OURS, DIGEST), "?")], "its signature is damaged"),
+    "a statement about something else": (
+        [signing.bundle(OURS, DIGEST, "https://spdx.dev/Document")], "what is signed is no signature of cosign"),
+    "a payload of another type": ([signing.simple(OURS, DIGEST, "other")], "what is signed is no signature of cosign"),
+    "no envelope": ([signing.bundle(OURS, DIGEST, dsseEnvelope=None)], "its signature has a form that is not read here"),
+    "another form": ([("application/x", {}, b"{}")], "its signature has a form that is not read here"),
+    "no JSON": ([(signing.BUNDLE, {}, b"[" * 100_000)], "its signature is damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("layers", "why"), TABLE.values(), ids=TABLE)
+def test_a_signature_counts_or_not(layers: Layers, why: str) -> None:
+    check = lambda: signed.check(file(layers), DIGEST, signing.public(OURS), "oci://x")  # noqa: E731
+    if not why:
+        check()
+        return
+    with pytest.raises(Stalled) as refused:
+        check()
+    assert (refused.value.reason, refused.value.message) == ("ChartUntrusted", f"oci://x is not trusted: {why}")
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa", "ed25519"])
+@pytest.mark.parametrize("sign", [signing.simple, signing.bundle])
+def test_kinds_of_keys(kind: str, sign: Callable[..., signing.Layer]) -> None:
+    key = signing.made(kind)
+    signed.check(file([sign(key, DIGEST)]), DIGEST, signing.public(key), "oci://x")
+
+
+@pytest.mark.parametrize("key", [b"", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", b"\0" * 99])
+def test_what_is_no_key_is_said(key: bytes) -> None:
+    with pytest.raises(Stalled, match="cosignKey is no public key"):
+        signed.check(file([signing.simple(OURS, DIGEST)]), DIGEST, key, "oci://x")
+
+
+# In a profile
+
+
+KEYED = {"verify": {"cosignKey": "cosign.pub"}}
+ENTRY = f"{OCI} 1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("pack", "locked", "told"),
+    [
+        (oci(**KEYED), {ENTRY: Locked(f"sha256:{DIGEST}", "1.2.3")}, ("NID193", "/spec/packs/0/helm/chart/verify")),
+        (oci(**KEYED), None, ("NID193", "/spec/packs/0/helm/chart")),
+        (oci(**KEYED, digest=f"sha256:{OTHER}"), {ENTRY: Locked(f"sha256:{DIGEST}", "1.2.3", f"sha256:{OTHER}")},
+         ("NID193", "/spec/packs/0/helm/chart/verify")),
+        (helm(**KEYED, digest=f"sha256:{DIGEST}"), None, ("NID125", "/spec/packs/0/helm/chart/verify/cosignKey")),
+        (oci(verify={"identity": {"issuer": "x"}}), None, ("NID126", "/spec/packs/0/helm/chart/verify/identity")),
+        (oci(verify={"provenance": "a.gpg"}), None, ("NID126", "/spec/packs/0/helm/chart/verify/provenance")),
+    ],
+    ids=["not locked", "nothing locked", "another digest", "no registry", "identity", "provenance"],
+)  # fmt: skip
+def test_what_a_profile_lacks_is_said(
+    pack: dict[str, Any], locked: dict[str, Locked] | None, told: tuple[str, str]
+) -> None:
+    found = [(str(one.code), one.pointer) for one in wrong(pack, locked) if one.code != "NID150"]
+    assert told in found
+
+
+def test_a_key_that_is_not_there_is_said() -> None:
+    found = wrong(oci(**KEYED), {ENTRY: Locked(f"sha256:{DIGEST}", "1.2.3", f"sha256:{OTHER}")})
+    assert [(one.code, one.message) for one in found] == [("NID150", "cosign.pub is not there")]
+
+
+def test_the_entry_of_the_lock_file_is_read_as_it_is_written() -> None:
+    entry = {ENTRY: Locked(f"sha256:{DIGEST}", "1.2.3", f"sha256:{OTHER}")}
+    assert lock.read(lock.text(entry), Limits())[0] == entry
+
+
+# With a registry
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    made = Registry(tmp_path_factory.mktemp("registry"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def renderers() -> Iterator[Callable[[Means], Renderer]]:
+    made: list[Renderer] = []
+
+    def renderer(with_: Means) -> Renderer:
+        made.append(Renderer(1, content=Direct(with_, progress=lambda remote, size: None)))
+        return made[-1]
+
+    yield renderer
+    for each in made:
+        each.close()
+
+
+TEMPLATE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: signed}\n"
+
+
+def pushed(one: Registry, name: str) -> str:
+    return one.push(f"acme/{name}", "1.2.3", packed("web", "1.2.3", {"templates/made.yaml": TEMPLATE}))
+
+
+@real
+@pytest.mark.parametrize("way", ["tag", "bundle"])
+def test_a_signed_chart_is_locked_and_rendered(
+    one: Registry, way: str, tmp_path: Path, renderers: Callable[[Means], Renderer]
+) -> None:
+    digest = pushed(one, way)
+    if way == "tag":
+        one.attach(f"acme/{way}", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
+    else:
+        theirs = one.attach(f"acme/{way}", "theirs", [signing.bundle(THEIRS, digest)])
+        ours = one.attach(f"acme/{way}", "ours", [signing.bundle(OURS, digest)])
+        one.index(f"acme/{way}", f"sha256-{digest}", [(signing.BUNDLE, theirs), (signing.BUNDLE, ours)])
+    address = f"oci://{one.host}/acme/{way}"
+    chart = ChartRef(oci=address, version="1.2.3")
+    found = locking.resolve(chart, means(tmp_path / "lock", local(one)), lambda size: None, signing.public(OURS))
+    assert found.digest == f"sha256:{digest}" and found.signature
+    files = {
+        "p.yaml": profile(
+            {"name": "front", "namespace": "web", "helm": {"chart": {"oci": address, "version": "1.2.3", **KEYED}}}
+        ),
+        "a.yaml": cluster("a"),
+        "cosign.pub": signing.public(OURS).decode(),
+        lock.FILE: lock.text({lock.of_chart(chart): found}).decode(),
+    }
+    renderer = renderers(means(tmp_path / "pass", local(one)))  # a store of its own: all of it is fetched by digest
+    [made] = renderer.render(layer(files), blobs(files), host_version="v1.36.0")
+    assert made["metadata"]["name"] == "signed"
+    files["cosign.pub"] = signing.public(THEIRS).decode()
+    if way == "tag":
+        with pytest.raises(Stalled, match=ANOTHER_KEY) as refused:
+            renderer.render(layer(files), blobs(files), host_version="v1.36.0")
+        assert refused.value.reason == "ChartUntrusted"
+
+
+@real
+@pytest.mark.parametrize(
+    ("layers", "why"),
+    [(None, "nobody signed it"), ([signing.simple(THEIRS, DIGEST)], ANOTHER_KEY)],
+    ids=["none", "other key"],
+)
+def test_an_unsigned_chart_is_not_locked(one: Registry, layers: Layers | None, why: str, tmp_path: Path) -> None:
+    name = f"unsigned{len(layers or ())}"
+    digest = pushed(one, name)
+    if layers:
+        one.attach(f"acme/{name}", f"sha256-{digest}.sig", layers)
+    chart = ChartRef(oci=f"oci://{one.host}/acme/{name}", version="1.2.3")
+    with pytest.raises(Stalled) as refused:
+        locking.resolve(chart, means(tmp_path, local(one)), lambda size: None, signing.public(OURS))
+    assert refused.value.reason == "ChartUntrusted" and why in refused.value.message
+
+
+def layer(files: dict[str, str]) -> Layer:
+    """The layer of the pack, as it is resolved."""
+    found = snapshot(files, rules=ANYWHERE)[0]
+    assert not found.violations
+    [(made, _)] = resolve.packs("a", found.content, ANYWHERE, FACTS)
+    return made
+
+
+def blobs(files: dict[str, str]) -> Read:
+    data = tree(files)[1]
+    return lambda oids: {oid: data[oid] for oid in oids}
