@@ -84,7 +84,7 @@ def bills(known: Spent, sees: Callable[[str], bool], now: float) -> tuple[Bill, 
 def _bill(known: Spent, currency: str, sees: Callable[[str], bool], now: float) -> Bill:
     rows = {key: costs for key, costs in known.rows[currency].items() if sees(key[1])}
     teams, each = _by(rows, 0), _by(rows, 1)
-    total = _sum(rows.values())
+    total = report.summed(rows.values())
     columns = tuple(name for name in NAMES if total.get(name))
     daily: dict[str, int] = {}
     for (day, cluster), cost in known.daily[currency].items():
@@ -105,16 +105,8 @@ def _by(rows: Mapping[_Key, Mapping[str, int]], part: int) -> list[tuple[str, Ma
     groups: dict[str, list[Mapping[str, int]]] = {}
     for key, costs in rows.items():
         groups.setdefault(key[part], []).append(costs)
-    found = [(name, _sum(costs)) for name, costs in groups.items()]
+    found = [(name, report.summed(costs)) for name, costs in groups.items()]
     return sorted(found, key=lambda one: (-sum(one[1].values()), one[0]))
-
-
-def _sum(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for costs in rows:
-        for column, cost in costs.items():
-            found[column] = found.get(column, 0) + cost
-    return found
 
 
 def _cells(name: str, costs: Mapping[str, int], columns: Iterable[str]) -> tuple[str, ...]:
@@ -130,9 +122,8 @@ def _money(millionths: int) -> str:
 def _forecast(known: Spent, total: int, now: float) -> str:
     first, after = days.span(known.month)
     running = first * DAY <= now * 1000 < after * DAY
-    if not running or known.seen < report.ENOUGH:
-        return ""
-    return _money(round(Fraction(total * (after - first) * DAY, known.seen)))
+    likely = report.forecast(total, (after - first) * DAY, known.seen) if running else None
+    return "" if likely is None else _money(likely)
 
 
 def _bars(month: str, daily: Mapping[str, int], most: int) -> Iterable[Bar]:

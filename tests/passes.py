@@ -23,7 +23,7 @@ from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.controller.workers import Tools, Workers
 from reconciler.errors import ApiError, ErrorClass
-from reconciler.gather import Reader
+from reconciler.gather import Reader, servers
 from reconciler.inventory import requests
 from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
@@ -327,7 +327,7 @@ class Fleet:
         targets: Any = _Targets(lambda target, namespace: self._target(target, bundle))
         renders: Any = self.renderer or Renders(self.git.blobs, self.content)
         owner = Owner(source, bundle.cluster)
-        return watches.reader(bundle, seen, targets, renders, self._blobs, FACTS, self.cache, owner)
+        return servers.reader(bundle, seen, targets, renders, self._blobs, FACTS, self.cache, owner)
 
     def _blobs(self, oids: Collection[str]) -> dict[str, bytes]:
         return {oid: self.git.blobs[oid] for oid in oids}
@@ -363,6 +363,6 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class _Targets:
-    """What `watches.reader` uses of kube.targets.Targets."""
+    """What `servers.reader` uses of kube.targets.Targets."""
 
     client: Callable[[Target, str], Client]

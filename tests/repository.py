@@ -69,7 +69,7 @@ class Repository:
 
 
 class Renders:
-    """What `watches.reader` uses of packs.render.Renderer, in this process."""
+    """What `servers.reader` uses of packs.render.Renderer, in this process."""
 
     def __init__(self, blobs: Mapping[str, bytes], content: Elsewhere | None = None) -> None:
         self._blobs, self._content = blobs, content

@@ -253,3 +253,28 @@ def test_both_engines_agree(kind: str, data: st.DataObject) -> None:
             msgspec.convert(body, MODELS[kind])
         except msgspec.ValidationError as error:
             assert "got `float`" in str(error)  # 1.0 is an integer to JSON Schema only; told as a mistake by the loader
+
+
+def at(path: tuple[str, ...], value: Any) -> Any:
+    """A document with a value at a path; EVERY is an item of a list, or a field of any name."""
+    for step in reversed(path):
+        value = {"any": value} if step == schema.EVERY else {step: value}
+    return value
+
+
+@pytest.mark.parametrize("kind", ["NestedCluster", "ClusterProfile", "ControllerConfig"])
+def test_every_quantity_is_settled_and_nothing_else(kind: str) -> None:
+    head = {"apiVersion": "nidus.dev/v1alpha1", "kind": kind}
+    for path in schema.quantities(kind):
+        written, plain = head | at(path, "4"), head | at((*path[:-1], "other"), 4)
+        assert schema.settled(head | at(path, 4)) == written
+        assert schema.settled(written) is written
+        assert schema.settled(plain) is plain or schema.EVERY in path[-1:]
+    several = {
+        "spec": {"namespaces": [{"name": "a", "quota": {"cpu": 2}}, {"name": "b"}], "quota": {"cpu": 4, "pods": 5}}
+    }
+    if kind == "NestedCluster":
+        found = schema.settled(head | several)
+        assert found["spec"]["quota"] == {"cpu": "4", "pods": 5} and found["spec"]["namespaces"][0]["quota"] == {
+            "cpu": "2"
+        }

@@ -103,6 +103,16 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(tmp_path: Path, words: list
     assert loaded(tmp_path, *words) & not_these == set()
 
 
+def test_a_plan_loads_nothing_of_what_only_runs_on() -> None:
+    """Reports, metrics, queues and threads are the controller's."""
+    program = "import reconciler.review, reconciler.gather.servers, reconciler.verbs.planning, sys; print(*sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+    found = {".".join(name.split(".")[:depth]) for name in done.stdout.split() for depth in (1, 2)}
+    assert "reconciler.review" in found, done.stderr
+    assert found & (NEVER | {"reconciler.controller", "reconciler.report", "dashboard", "webhook"}) == set()
+
+
 def test_a_value_is_a_struct_unless_it_cannot_be_one() -> None:
     """A class of a dataclass costs forty times as much, at every start (docs/decisions/0022-values.md). A verb has few,
     and its --help does not load msgspec."""

@@ -31,12 +31,9 @@ class Actions:
         now = time.time()
         if ask.verb == "resume" and requests.suspended(self._standing(), ask.cluster, now) is None:
             raise Stalled("It is not suspended by a request: a suspend in its file ends by a commit.")
-        items = ask.items if requests.fits(ask.items) else ()  # the digest alone approves
-        asked = Request(
-            ask.verb, ask.source, ask.cluster, who.name, now, now + ask.seconds if ask.seconds else 0.0, ask.consent, items,
-            ask.reason, requests.name(ask.verb, ask.consent or f"{ask.source}/{ask.cluster}", now),
-        )  # fmt: skip
-        requests.write(self._client, self._namespace, asked)
+        ends = now + ask.seconds if ask.seconds else 0.0
+        about = ask.source, ask.cluster, who.name, now, ends, ask.consent, ask.items, ask.reason
+        requests.write(self._client, self._namespace, Request(ask.verb, *about))
 
     def _sync(self, source: str) -> None:
         found, now = self._client.get(ObjectRef("nidus.dev", "Source", self._namespace, source)), time.time_ns()

@@ -9,7 +9,6 @@ from itertools import islice
 from reconciler.controller.opened import Open
 from reconciler.errors import ApiError, ErrorClass, Stalled
 from reconciler.forges import Forge
-from reconciler.inventory.requests import fits
 from reconciler.model import Comment, Consent, Person, Request
 
 FOLLOWED = 20  # commands of one change request that are followed, the newest of those who may write
@@ -34,7 +33,7 @@ class Commands:
         origin: tuple[str, str, str],
         writes: Callable[[Person], bool],
         offered: Callable[[Open, Person], Iterable[Consent]],
-        ask: Callable[[Request], None],
+        ask: Callable[[Request], object],
     ) -> None:
         self._forge, (self._source, self._provider, self._place) = forge, origin
         self._writes, self._offered, self._ask = writes, offered, ask
@@ -75,11 +74,10 @@ class Commands:
     def _request(self, one: Open, each: Comment, consent: Consent, now: float) -> Request:
         """One comment makes one request, however often it is read: its name is that of the comment."""
         name = hashlib.sha256(f"{self._source} {self._place} {each.id}".encode()).hexdigest()[:24]
-        items = consent.items if fits(consent.items) else ()  # the digest alone approves
         told = f"by a comment on change request #{one.change.number}"
         who = f"{self._provider}:{each.author.name}"
         return Request(
-            "approve", self._source, "", who, now, now + LASTS, consent.digest, items, told, name=f"approve-{name}"
+            "approve", self._source, "", who, now, now + LASTS, consent.digest, consent.items, told, f"approve-{name}"
         )
 
     def _store(self, request: Request) -> None:

@@ -50,7 +50,7 @@ class Tools(Struct, frozen=True):
     clock: Callable[[], float]
     records: Reviews
     held: Callable[[Collection[str]], Iterable[Held]]
-    ask: Callable[[Request], None]
+    ask: Callable[[Request], object]
     stages: Callable[[str], Mapping[str, float]]
 
 

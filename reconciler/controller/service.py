@@ -101,8 +101,7 @@ class Service:
         rules, facts = self.settings.rules, self.settings.facts(self.host.version())
         loaded = store.load()
         self.reporter.load()
-        unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
-        self.registry = Registry(rules, facts, loaded.recalled(self.reporter.statuses.said).states, unreadable)
+        self.registry = Registry(rules, facts, loaded.recalled(self.reporter.statuses.said).states, loaded.held)
         verify.tell(self.reporter, self.registry)
         self.registry.hear(asked.load(self.host, config.namespace, self.registry.known(), time.time()).standing)
         self.sources = sources = Sources(

@@ -7,17 +7,12 @@ from reconciler.controller import border, briefs
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
 from reconciler.errors import LeaseLost, NidusError, Stalled
-from reconciler.inventory.store import State, Store
-from reconciler.model import Held, Revision
+from reconciler.inventory.store import State, Store, unread
+from reconciler.model import Revision
 from reconciler.report import Reporter
 
 EVERY = 600.0  # seconds between two whole comparisons; what a watch shows is compared at once
 AGAIN = 15.0  # seconds between two looks at a record that cannot be read
-
-
-def held(error: Stalled) -> Held:
-    """Why a cluster with an unreadable record waits for a human, and what to do."""
-    return Held(error.reason, error.told)
 
 
 def tell(reporter: Reporter, registry: Registry, before: Collection[str] = ()) -> None:
@@ -99,7 +94,7 @@ def _taken_up(
     try:
         state = store.read(name)
     except Stalled as error:
-        registry.unread(name, held(error))
+        registry.unread(name, unread(error))
         return
     if state is None or not registry.adopt(state):
         return

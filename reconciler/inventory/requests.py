@@ -18,7 +18,7 @@ from reconciler.inventory.reading import OVERRULING, Read, Reading, Spent
 from reconciler.kube import shape
 from reconciler.kube.client import Client
 from reconciler.kube.shape import Head
-from reconciler.model import Object, ObjectRef, Request
+from reconciler.model import Object, ObjectRef, Request, replace
 from reconciler.operations.situation import newest
 
 API = "nidus.dev/v1alpha1"
@@ -101,8 +101,12 @@ def parse(item: Object) -> Request | None:
     )  # fmt: skip
 
 
-def write(client: Client, namespace: str, request: Request) -> None:
-    """Store a request as a new object: operators may create requests and change none (A9). Raises ApiError."""
+def write(client: Client, namespace: str, request: Request) -> Request:
+    """Store a request as a new object: operators may create requests and change none (A9). Returns it as it is stored: with a name where
+    it has none, and without the lines of a consent that do not fit, whose digest alone approves. Raises ApiError."""
+    subject = request.consent or f"{request.source}/{request.cluster}"
+    items = request.items if _fits(request.items) else ()
+    request = replace(request, name=request.name or name(request.kind, subject, request.created), items=items)
     spec: dict[str, Any] = {"kind": request.kind, "who": request.who}
     told = {"source": request.source, "cluster": request.cluster, "consent": request.consent, "reason": request.reason}
     spec |= {key: value for key, value in told.items() if value}
@@ -112,6 +116,7 @@ def write(client: Client, namespace: str, request: Request) -> None:
         spec["expires"] = _instant(request.expires)
     metadata = {"name": request.name, "namespace": namespace}
     client.create({"apiVersion": API, "kind": "Request", "metadata": metadata, "spec": spec})
+    return request
 
 
 def name(kind: str, subject: str, now: float) -> str:
@@ -120,7 +125,7 @@ def name(kind: str, subject: str, now: float) -> str:
     return f"{kind}-{digest[:16]}-{int(now * 1000):x}"
 
 
-def fits(items: Iterable[str]) -> bool:
+def _fits(items: Iterable[str]) -> bool:
     """Whether an approval may list these items (policy nidus-requests)."""
     return sum(len(one.encode()) for one in items) <= TOGETHER
 

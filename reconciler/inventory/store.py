@@ -17,7 +17,7 @@ from reconciler.inventory import ledger, packing
 from reconciler.inventory.packing import LABEL, OWNER
 from reconciler.inventory.packing import State as State
 from reconciler.kube.client import Client
-from reconciler.model import Object, ObjectRef, replace
+from reconciler.model import Held, Object, ObjectRef, replace
 
 TRIES = 4  # conflicts on one record before the caller's backoff decides
 READ_BACK = frozenset({ErrorClass.RACED, ErrorClass.AMBIGUOUS, ErrorClass.ABSENT})
@@ -29,10 +29,20 @@ class Loaded(Struct, frozen=True):
     states: Mapping[str, State]
     unreadable: Mapping[str, Stalled]
 
+    @property
+    def held(self) -> dict[str, Held]:
+        """Why clusters with an unreadable record wait for a human, and what to do."""
+        return {name: unread(error) for name, error in self.unreadable.items()}
+
     def recalled(self, said: Callable[[str], Mapping[str, Any]]) -> "Loaded":
         """With the records of an older format, which have no versions, completed from what `said` gives: the status of a cluster."""
         states = {name: replace(one, record=recalled(one.record, said(name))) for name, one in self.states.items()}
         return replace(self, states=states)
+
+
+def unread(error: Stalled) -> Held:
+    """Why a cluster whose record cannot be read waits."""
+    return Held(error.reason, error.told)
 
 
 class Store:

@@ -117,13 +117,22 @@ def reports(found: Iterable[Line], name: Name, whole: int = 0, seen: int = 0) ->
 
 def _report(currency: str, sums: Mapping[str, Mapping[str, int]], whole: int, seen: int) -> Report:
     rows = tuple(Row(name, costs) for name, costs in sorted(sums.items()))
-    total: dict[str, int] = {}
-    for row in rows:
-        for column, cost in row.costs.items():
-            total[column] = total.get(column, 0) + cost
-    told = Row("TOTAL", total)
-    forecast = round(Fraction(told.total * whole, seen)) if whole and seen >= ENOUGH else None
-    return Report(currency, rows, told, forecast)
+    told = Row("TOTAL", summed(row.costs for row in rows))
+    return Report(currency, rows, told, forecast(told.total, whole, seen) if whole else None)
+
+
+def summed(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The costs of several rows together, by column."""
+    found: dict[str, int] = {}
+    for costs in rows:
+        for column, cost in costs.items():
+            found[column] = found.get(column, 0) + cost
+    return found
+
+
+def forecast(total: int, whole: int, seen: int) -> int | None:
+    """What a month of `whole` milliseconds comes to, of which `seen` were measured and cost `total`; None where that tells too little."""
+    return round(Fraction(total * whole, seen)) if seen >= ENOUGH else None
 
 
 def money(millionths: int) -> str:

@@ -41,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 once stored; 1 where nothing held has that digest; 64 for a digest that is none."""
-    from reconciler.inventory.requests import fits
     from reconciler.verbs.asking import ask
 
     digest = args.digest.lower()
@@ -58,8 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise Stalled(wrong, hint=known.instead(digest, there) if there else "nothing is held")
     one, clusters = matches[0], {name for found in matches for name in found.about or (found.cluster,)}
     cluster = clusters.pop() if len(clusters) == 1 else ""  # what spans several is approved for all
-    items = one.items if fits(one.items) else ()  # the digest alone approves
-    ask(client, args.namespace, "approve", consent=one.digest, items=items, cluster=cluster, seconds=args.lasts)
+    ask(client, args.namespace, "approve", consent=one.digest, items=one.items, cluster=cluster, seconds=args.lasts)
     print(f"approved {one.digest[:12]} for {table.age(args.lasts)}: {one.message}")
     known.warn(client, args.namespace)
     return 0

@@ -28,17 +28,6 @@ def ask(
     from reconciler.model import Request
 
     now = time.time()
-    request = Request(
-        kind,
-        source,
-        cluster,
-        review.user(client),
-        now,
-        now + seconds if seconds else 0.0,
-        consent,
-        items,
-        reason,
-        name=requests.name(kind, consent or f"{source}/{cluster}", now),
-    )
-    requests.write(client, namespace, request)
-    return request
+    ends = now + seconds if seconds else 0.0
+    asked = Request(kind, source, cluster, review.user(client), now, ends, consent, items, reason)
+    return requests.write(client, namespace, asked)

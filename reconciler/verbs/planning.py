@@ -213,7 +213,7 @@ def _reviewed(
     from contextlib import ExitStack
 
     from reconciler import review
-    from reconciler.controller import verify, watches
+    from reconciler.gather import servers
     from reconciler.inventory import requests
     from reconciler.inventory.salt import seen
     from reconciler.kube.targets import Targets
@@ -221,12 +221,11 @@ def _reviewed(
     from reconciler.verbs.known import installed
 
     namespace = told.config.namespace
-    unreadable = {name: verify.held(error) for name, error in loaded.unreadable.items()}
     known = dict.fromkeys(loaded.unreadable, 0.0) | {name: one.begun for name, one in loaded.states.items()}
     with installed("Request"):
         asked = requests.load(client, namespace, known, time.time())
     salted = seen(client, namespace)
-    standing = review.Standing(loaded.states, checked.accepted, asked.standing, salted, unreadable)
+    standing = review.Standing(loaded.states, checked.accepted, asked.standing, salted, loaded.held)
     targets, blobs = Targets(client, inside=told.inside), beside(told.charts, checked.read)
 
     with ExitStack() as ends:
@@ -234,7 +233,7 @@ def _reviewed(
         renderer = ends.enter_context(offline.renderer(1, offline.elsewhere(told.config.content)))
 
         def reader(bundle: Bundle) -> Reader:
-            return watches.reader(bundle, client, targets, renderer, blobs, facts, None)
+            return servers.reader(bundle, client, targets, renderer, blobs, facts, None)
 
         now, given, before = time.time(), (told.rules, facts), checked.before
         against = review.base(before, standing, *given, now) if before else None

@@ -127,7 +127,7 @@ def test_a_plan_of_any_length_is_a_small_page(known: Known, browser: FlaskClient
     assert "delete ConfigMap web/old-flags" in text(browser, "/changes/platform/42")
     known.plans = {("platform", 42): {"text": "<b>&" * 100_000}}
     shown = text(browser, "/changes/platform/42")
-    assert len(shown.encode()) < 100_000 and "<b>&" not in shown and "nidus changes platform 42" in shown
+    assert len(shown.encode()) < 100_000 and "<b>&" not in shown and "nidus plan --change 42 --source platform" in shown
     known.plans = {}
     assert "not made yet" in text(browser, "/changes/platform/42")
 
