@@ -35,7 +35,13 @@ STOP_SECONDS: Final = 30.0
 FIRST: Final = "platform"
 """The name of the stage's own source."""
 SECRET: Final = "webhook-secret"
-IDENTITY: Final = ("-c", "user.name=Nidus demo", "-c", "user.email=demo@nidus.invalid", "-c", "commit.gpgsign=false")
+OPTIONS: Final = (
+    "user.name=Nidus demo",
+    "user.email=demo@nidus.invalid",
+    "commit.gpgsign=false",
+    "maintenance.auto=false",
+)
+IDENTITY: Final = tuple(word for one in OPTIONS for word in ("-c", one))
 
 DNS_PATTERN: Final = "*.nested.example.com"
 CEILINGS: Final[dict[str, Any]] = {

@@ -1,15 +1,17 @@
-"""What the tests of the safety promises share: small clusters, the command line as a process, UIDs to compare."""
+"""What the tests of the safety promises share: small clusters, the command line, UIDs to compare."""
 
 from __future__ import annotations
 
+import io
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from devhost.api import Client
+from reconciler.__main__ import main
 from tests.host.field import Field, config_map, namespace, nested_cluster, profile
 
 
@@ -51,16 +53,15 @@ def maps(inside: Client, name: str) -> dict[str, str]:
 
 
 def nidus(field: Field, *words: str, code: int = 0, kubeconfig: Path | None = None) -> str:
-    """What the command prints (of one that fails, errors too), as a process of an administrator of the host."""
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(kubeconfig or field.account.hosted.kubeconfig),
-        "NIDUS_SERVICE_ACCOUNT": f"{field.account.namespace}:nidus",
-    }
-    command = [sys.executable, "-m", "reconciler", *words, "-n", field.account.namespace]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code == 0 else done.stdout + done.stderr
+    """What the command prints (of one that fails, errors too), as an administrator of the host; in this process, which has imported all
+    that a process of its own would import again."""
+    flags = ("-n", field.account.namespace, "--kubeconfig", str(kubeconfig or field.account.hosted.kubeconfig))
+    out, errors = io.StringIO(), io.StringIO()
+    account = {"NIDUS_SERVICE_ACCOUNT": f"{field.account.namespace}:nidus"}
+    with patch.dict(os.environ, account), redirect_stdout(out), redirect_stderr(errors):
+        found = main([*words, *flags])
+    assert found == code, out.getvalue() + errors.getvalue()
+    return out.getvalue() if code == 0 else out.getvalue() + errors.getvalue()
 
 
 def digest(field: Field, cluster: str) -> str:

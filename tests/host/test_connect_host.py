@@ -14,7 +14,7 @@ from reconciler.errors import ApiError
 from reconciler.kube import edge
 from reconciler.model import HostConfig, ObjectRef
 from tests.host.field import Field
-from tests.host.promises import nidus, standing
+from tests.host.promises import standing
 
 pytestmark = pytest.mark.host
 
@@ -24,14 +24,15 @@ def test_connect_leads_into_the_cluster(own_field: Field, tmp_path: Path, monkey
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     name, _ = standing(own_field, "hello")
     file = tmp_path / "config"
-    told = nidus(own_field, "connect", name, "--into", str(file))
+    monkeypatch.setenv("KUBECONFIG", str(own_field.account.hosted.kubeconfig))
+    told = _typed("connect", name, "--into", str(file), "-n", own_field.account.namespace)
     assert told.startswith(f"context nidus_{name} written; forward held by pid")
     try:
         assert _data(file, name) == _rendered(own_field, name) == {"text": "hello"}
         _remake_the_control_plane(own_field, name)
         own_field.until("it answers again", lambda: _data(file, name))
     finally:
-        assert "ended" in _offline("disconnect", name, "--into", str(file))
+        assert "ended" in _typed("disconnect", name, "--into", str(file))
     assert name not in file.read_text()
 
 
@@ -52,12 +53,12 @@ def _data(file: Path, name: str) -> Any:
 
 def _rendered(field: Field, name: str) -> Any:
     work = str(field.stage.repository.work)
-    layers = json.loads(_offline("render", name, "web/web", "--folder", work, "-o", "json"))["layers"]
+    layers = json.loads(_typed("render", name, "web/web", "--folder", work, "-o", "json"))["layers"]
     return next(one["data"] for one in layers[0]["objects"] if one["metadata"]["name"] == "hello")
 
 
-def _offline(*words: str) -> str:
-    """What a verb prints that asks no host."""
+def _typed(*words: str) -> str:
+    """What a verb prints as a process of its own."""
     done = subprocess.run([sys.executable, "-m", "reconciler", *words], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -69,27 +69,36 @@ def test_suspended_in_git(shared_field: Field) -> None:
 
 
 def test_a_hostile_secret_is_an_error_and_no_more(shared_field: Field) -> None:
-    """No program is run, no other server asked, nothing written inside; the host part goes on (A8, M15)."""
+    """No program is run, no other server asked, nothing written inside; the host part goes on (A8, M15). A cluster for each Secret."""
     field = shared_field
-    name, inside = standing(field, "kept")
-    home, good = f"vcluster-{name}", _secret(field, name)["data"]
-    inside.delete("v1", "ConfigMap", "kept", f"{name}-web")
-    for title, hostile in _hostile(good).items():
-        controller = field.controller
-        assert controller
-        controller.stop()
-        _pour(field, name, hostile)
-        policy = _policy(field, name)
-        field.admin.delete(*policy)
-        field.start()
-        field.until(f"{title}: the host part goes on", lambda at=policy: field.admin.get(*at))
-        field.until(f"{title}: it is said", lambda: condition(field, name)["status"] != "True")
-        assert maps(inside, name) == {}, title
-        assert field.admin.get("apps/v1", "StatefulSet", name, home)
-    _pour(field, name, good)
+    write_maps(field, "kept")
+    names = {title: write_cluster(field, f"h{number}") for number, title in enumerate(HOSTILE)}
+    field.push()
+    controller = field.start()
+    for name in names.values():
+        field.wait(name)
+    inside = {name: field.inside(name) for name in names.values()}
+    controller.stop()
+    good = {name: _secret(field, name)["data"] for name in names.values()}
+    policies = {name: _policy(field, name) for name in names.values()}
+    for title, name in names.items():
+        inside[name].delete("v1", "ConfigMap", "kept", f"{name}-web")
+        _pour(field, name, HOSTILE[title](good[name]))
+        field.admin.delete(*policies[name])
+    field.start()
+    for title, name in names.items():
+        field.until(f"{title}: the host part goes on", lambda at=policies[name]: field.admin.get(*at))
+        field.until(f"{title}: it is said", lambda name=name: condition(field, name)["status"] != "True")
+        assert maps(inside[name], name) == {}, title
+        assert field.admin.get("apps/v1", "StatefulSet", name, f"vcluster-{name}")
+    for name in names.values():
+        _pour(field, name, good[name])
     nidus(field, "sync")
-    field.until("with the right Secret all is well", lambda: set(maps(inside, name)) == {"kept"}, 90)
-    field.wait(name)
+    for name in names.values():
+        field.until(
+            "with the right Secret all is well", lambda name=name: set(maps(inside[name], name)) == {"kept"}, 90
+        )
+        field.wait(name)
 
 
 @pytest.mark.long
@@ -188,16 +197,19 @@ def _definition() -> dict[str, Any]:
     return {**api, "metadata": {"name": "gems.example.nidus.test"}, "spec": spec}
 
 
-def _hostile(good: dict[str, str]) -> dict[str, dict[str, str]]:
-    """What a tenant, or a broken engine, could leave in the Secret."""
-    other = _encoded(authority("somebody-else").certificate)
-    return {
-        "wrong authority": {**good, "certificate-authority": other},
-        "no authority": {key: value for key, value in good.items() if key != "certificate-authority"},
-        "no credentials": {"config": good["config"], "certificate-authority": good["certificate-authority"]},
-        "noise": {key: _encoded(b"\x00\xff noise") for key in good},
-        "huge": {**good, "certificate-authority": _encoded(b"-----BEGIN CERTIFICATE-----\n" + b"A" * 900_000)},
-    }
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+Data = dict[str, str]
+HOSTILE: dict[str, Callable[[Data], Data]] = {
+    "wrong authority": lambda good: {**good, "certificate-authority": _encoded(authority("somebody-else").certificate)},
+    "no authority": lambda good: {key: value for key, value in good.items() if key != "certificate-authority"},
+    "no credentials": lambda good: {key: good[key] for key in ("config", "certificate-authority")},
+    "noise": lambda good: dict.fromkeys(good, _encoded(b"\x00\xff noise")),
+    "huge": lambda good: {**good, "certificate-authority": _encoded(b"-----BEGIN CERTIFICATE-----\n" + b"A" * 900_000)},
+}
+"""What a tenant, or a broken engine, could leave in the Secret."""
 
 
 def _secret(field: Field, name: str) -> dict[str, Any]:
@@ -215,10 +227,6 @@ def _policy(field: Field, name: str) -> tuple[str, str, str, str]:
     """One network policy of the cluster: what to look at to see whether the host part is reconciled."""
     api, kind, home = "networking.k8s.io/v1", "NetworkPolicy", f"vcluster-{name}"
     return api, kind, field.admin.list(api, kind, home)["items"][0]["metadata"]["name"], home
-
-
-def _encoded(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 @contextmanager
