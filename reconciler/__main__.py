@@ -37,6 +37,7 @@ VERBS: dict[str, str] = {
     "wake": "wake a sleeping nested cluster",
     "extend": "let a nested cluster that expires live longer",
     "rotate": "let a chart make up its passwords and certificates anew",
+    "upgrade": "what one nested cluster needs to reach a version of Kubernetes",
     "backup": "make a snapshot of one nested cluster now",
     "backups": "the snapshots of one nested cluster",
     "restore": "put a snapshot in the place of what a nested cluster holds, once approved",

@@ -27,6 +27,7 @@ from reconciler.model import (
     Bundle,
     Destructive,
     Held,
+    Layer,
     LayerStatus,
     Object,
     ObjectRef,
@@ -85,7 +86,8 @@ def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tu
         absent=gathered.absent,
         hooks=gathered.ran,
     )
-    return gathered, contended(plan, assignment.memory, now)
+    steps = upgrade.steps(assignment.bundle, assignment.state.record)
+    return gathered, contended(replace(plan, steps=steps) if steps else plan, assignment.memory, now)
 
 
 def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, writer: Writer) -> Outcome:
@@ -142,7 +144,9 @@ def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
     if (report.sleep is not None and report.sleep.asleep) or upgrade.pending(bundle, record):
         return record  # no pod runs the versions of its engine layer
     rolled_out = any(roles[one.name] == "engine" and one.state == "Current" for one in report.layers)
-    return replace(record, versions=bundle.versions) if rolled_out and bundle.versions != NO_VERSIONS else record
+    if not rolled_out or bundle.versions == NO_VERSIONS:
+        return record
+    return replace(record, versions=upgrade.proven(record.versions, bundle, ready=report.word == "Ready"))
 
 
 def _destructive(assignment: Assignment, plan: Plan) -> Destructive:
@@ -222,7 +226,8 @@ def _report(
     up = _answers(assignment, gathered) or not gathered.upgrade
     situation = Situation(bundle, state.record, assignment.requests, now, gathered.sleep, up, facts.grace)
     held = _held(plan) or operations.held(situation)
-    states = tuple(replace(done.layers[layer.name], depends_on=layer.depends_on) for layer in bundle.layers)
+    step = upgrade.told(bundle, state.record)
+    states = tuple(_state(layer, done.layers[layer.name], step) for layer in bundle.layers)
     ending = expiry.ending(situation)
     found, word = conditions.compute(
         states,
@@ -259,6 +264,13 @@ def _report(
         ending=ending,
         woke=now - slept.woken if slept is not None and slept.woken and word == "Ready" else 0.0,
     )
+
+
+def _state(layer: Layer, status: LayerStatus, step: str) -> LayerStatus:
+    """The state of a layer; `step`: what to know of a step of an upgrade while the engine is not through it."""
+    if step and layer.role == "engine" and status.state != "Current":
+        status = replace(status, message=f"{status.message}; {step}")
+    return replace(status, depends_on=layer.depends_on)
 
 
 def _unreachable(assignment: Assignment, gathered: Gathered, done: Done, facts: Facts) -> str:

@@ -165,7 +165,13 @@ _CLUSTER_STATUS = _object(
         ),
         "versions": _object(
             "Versions that run.",
-            {"kubernetes": _text("Of the API server."), "engine": _text("Of the engine.")},
+            {
+                "kubernetes": _text("Of the API server."),
+                "engine": _text("Of the engine."),
+                "steps": _list(
+                    "The versions of an upgrade of several steps, that which runs first.", _text("A version.")
+                ),
+            },
             closed=False,
         ),
         "endpoint": _text("Where the API server is reached."),

@@ -10,7 +10,7 @@ import msgspec
 
 from reconciler.controller.errands import Errands
 from reconciler.inventory import requests
-from reconciler.model import Backups, Ceilings, replace
+from reconciler.model import Backups, Ceilings, Rules, replace
 from tests.object_store import ObjectStore, archive
 from tests.passes import HOME, RULES, START, Fleet, cluster, config_map, pack, profile
 
@@ -62,12 +62,14 @@ def labels(one: dict[str, Any]) -> dict[str, str]:
 class Scene:
     """A Ready cluster with credentials in its host namespace. `ended` has the cluster of each errand that ended."""
 
-    def __init__(self, store: ObjectStore, spec: Mapping[str, Any] | None = None, **backup: Any) -> None:
+    def __init__(
+        self, store: ObjectStore, spec: Mapping[str, Any] | None = None, rules: Rules = RULES, **backup: Any
+    ) -> None:
         store.empty()
         self.store, self.backup = store, backup
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         ceilings = Ceilings(backup_endpoints=(store.url,))
-        self.fleet = Fleet(replace(RULES, ceilings=ceilings), errands=Errands(self.ended.put))
+        self.fleet = Fleet(replace(rules, ceilings=ceilings), errands=Errands(self.ended.put))
         self.engine = Engine(self.fleet, store)
         self.push(**(spec or {}))
         self.fleet.run()

@@ -8,6 +8,7 @@ Of the tests: the servers, time, who renders (in this process) and what a host d
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ from tests.turns import Turns
 HOME = "nidus-system"
 SOURCE = "platform"
 START = float(int(time.time()))  # whole seconds, as objects carry them
+_TAG = re.compile(r"/kubernetes:(v[0-9.]+)")
 SOON = 0.01  # seconds until a status that could not be written is tried again
 STANDS = 30 * 86400.0  # seconds that an approval stands
 FACTS = HostFacts("local", account="nidus-system:nidus", namespace=HOME)
@@ -74,7 +76,8 @@ RULES = Rules(
 class Fleet:
     """One controller without threads of its own. `host` and `nested` are its servers; `down`: nested clusters that nobody can
     connect to, `bugs`: those whose passes meet an error that is none of ours, `deaf`: those whose watch has gone silent,
-    `forgotten`: those whose connections, breaker and watches the process was told to drop.
+    `stuck`: those whose new pod of the engine never starts, `forgotten`: those whose connections, breaker and watches the process was
+    told to drop.
     `content` is the product's, of what comes from elsewhere; `renderer` too, where the tests' own does not do.
     `cached`: passes read the host through the product's cache, which hears between passes what its watches say."""
 
@@ -90,6 +93,7 @@ class Fleet:
         self.down: set[str] = set()
         self.bugs: set[str] = set()
         self.deaf: set[str] = set()
+        self.stuck: set[str] = set()
         self.watched: set[str] = set()
         self.forgotten: list[str] = []
         self.unwatchable: set[str] = set()
@@ -263,10 +267,12 @@ class Fleet:
     def engines(self) -> None:
         """What a real host does by itself: engines roll out, and their API servers are there as long as their volume is."""
         self._quotas_taken()
-        for engine in actors.roll_out(self.host):
+        for engine in actors.roll_out(self.host, stuck=self.stuck):
             name = engine["metadata"]["name"]
             if engine["kind"] == "StatefulSet" and name not in self.nested:
                 self.nested[name] = Server(name, lambda: START + self.now)
+            if name in self.nested and name not in self.stuck and (tag := _TAG.search(str(engine["spec"]))):
+                self.nested[name].version = tag[1]
         homes = {one["metadata"]["name"] for one in self.host.objects("", "Namespace")}
         for name in [name for name in self.nested if f"vcluster-{name}" not in homes]:
             del self.nested[name]  # its volume went with its namespace

@@ -122,6 +122,7 @@ NOT_THE_ENGINES = {
     "sleep",
     "backup",
     "restoreFrom",
+    "upgrade",
     "access",
     "deletion",
 }

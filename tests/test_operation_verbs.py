@@ -117,3 +117,37 @@ def test_an_approval_names_the_cluster_where_it_is_the_only_one(
     stands(installed, {"status": "Held", "plan": {**plan, "clusters": about}})
     assert main(["approve", "d" * 64, *reached]) == 0
     assert asked(installed).get("cluster", "") == ("" if len(about) > 1 else "team-b")
+
+
+RUNS = {"engine": "0.36.1", "kubernetes": "v1.34.2"}
+
+
+def test_what_an_upgrade_needs(installed: Server, reached: list[str], capsys: Caught) -> None:
+    stands(installed, {"status": "Ready", "versions": RUNS, "backups": {"list": []}})
+    assert main(["upgrade", "team-b", *reached]) == 0
+    shown = capsys.readouterr().out
+    assert "to v1.36.0: 2 steps: v1.34.2 -> v1.35.x -> v1.36.0\n" in shown
+    assert "spec.kubernetes.version: v1.36.0 and spec.upgrade.steps: Auto" in shown
+    assert "a whole snapshot before each step" in shown
+    stands(installed, {"status": "Held", "versions": RUNS})
+    assert main(["upgrade", "team-b", "--to", "v1.35.0", *reached]) == 0
+    shown = capsys.readouterr().out
+    assert "1 step: v1.34.2 -> v1.35.0\n" in shown and "Auto" not in shown
+    assert "no snapshot: its file has no spec.backup" in shown and "it is Held now" in shown
+
+
+@pytest.mark.parametrize(
+    ("versions", "to", "why"),
+    [
+        (RUNS, "v1.33.0", "v1.33.0 is no later version"),
+        (RUNS, "v1.40.0", "engine 0.36.1 does not run Kubernetes v1.40.0"),
+        (RUNS, "newest", "engine 0.36.1 does not run Kubernetes newest"),
+        ({}, "", "team-b runs no version yet"),
+    ],
+)
+def test_a_version_that_it_cannot_reach(
+    installed: Server, reached: list[str], capsys: Caught, versions: Mapping[str, str], to: str, why: str
+) -> None:
+    stands(installed, {"status": "Ready", "versions": versions})
+    assert main(["upgrade", "team-b", *(["--to", to] if to else []), *reached]) == 1
+    assert why in capsys.readouterr().err

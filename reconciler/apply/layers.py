@@ -11,6 +11,7 @@ from reconciler.gather import Gathered, Reader, gates
 from reconciler.gather import causes as reading
 from reconciler.health import causes
 from reconciler.model import Desired, Health, Layer, LayerStatus, Object, ObjectRef, Result, Target, replace
+from reconciler.operations import upgrade
 from reconciler.plan import mark
 from reconciler.plan.compute import ENDED
 
@@ -133,7 +134,8 @@ def _ground(
         more += [Health("InProgress", "PodsLeft", f"{ref} still runs") for ref in gathered.staying]
     elif layer.role == "engine":
         nested = Target(facts.host.name, assignment.bundle.cluster)
-        more.append(gates.engine(mine, nested, gathered.unreachable.get(nested, ""), reader))
+        version = upgrade.expects(assignment.bundle, assignment.state.record)
+        more.append(gates.engine(mine, nested, gathered.unreachable.get(nested, ""), reader, version))
     ended = frozenset(one.change.ref for one in results if one.change.reason == ENDED)
     return Ground({**live, **found}, results, tuple(more), gates.unhurried(mine, layer.target, reader), ended)
 

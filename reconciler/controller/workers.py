@@ -204,7 +204,8 @@ class Workers:
         path = document.path if document else (state.record.path if state else "")
         runs = state.record.versions if state else None
         versions = {"engine": runs.engine, "kubernetes": runs.kubernetes} if runs else NO_VERSIONS
-        extra: dict[str, object] = {"versions": versions} if versions != NO_VERSIONS else {}
+        steps = {"steps": list(outcome.report.plan.steps)} if outcome.report.plan.steps else {}
+        extra: dict[str, object] = {"versions": {**versions, **steps}} if versions != NO_VERSIONS else {}
         profiles = (
             sorted(key.removeprefix(_PROFILE) for key in state.record.digests if key.startswith(_PROFILE))
             if state

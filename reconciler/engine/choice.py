@@ -20,10 +20,11 @@ _FIELDS = {"engine": "spec.engine.version", "Kubernetes": "spec.kubernetes.versi
 
 
 class Choice(Struct, frozen=True):
-    """The versions to enforce, and the hold where the ones asked for are not allowed."""
+    """The versions to enforce, and the hold where the ones asked for are not allowed; `ahead`: those that follow, a step each (O11)."""
 
     versions: Versions
     held: Held | None = None
+    ahead: tuple[Versions, ...] = ()
 
 
 def asked(cluster: NestedCluster, rules: Rules) -> Versions:
@@ -35,10 +36,12 @@ def choose(cluster: NestedCluster, rules: Rules, running: Versions) -> Choice:
     """The versions of one cluster. Where a step is not allowed, the running versions stay and a hold says why; never
     raises.
 
-    `running`: the versions rolled out last, "" where nothing ran yet: then every version is allowed.
+    `running`: the versions rolled out last, "" where nothing ran yet: then every version is allowed. With `upgrade.steps` Auto a jump of
+    several minors is walked, and no step begins before the cluster is Ready after the last one (O11).
     """
     engine, kubernetes = cluster.spec.engine.version, cluster.spec.kubernetes.version
-    return _choose(engine, kubernetes, running.engine, running.kubernetes, _offered(rules))
+    walk = ("settled" if running.settled else "open") if cluster.spec.upgrade.steps == "Auto" else ""
+    return _choose(engine, kubernetes, running.engine, running.kubernetes, walk, _offered(rules))
 
 
 def pinned(cluster: NestedCluster, wanted: Versions) -> NestedCluster:
@@ -65,8 +68,35 @@ def _asked(written: Versions, offered: _Offer) -> Versions:
 
 
 @lru_cache(maxsize=4096)  # by texts alone: their hashes are kept, and nothing is made to ask
-def _choose(engine: str, kubernetes: str, runs_engine: str, runs_kubernetes: str, offered: _Offer) -> Choice:
-    return _chosen(Versions(engine, kubernetes), offered, Versions(runs_engine, runs_kubernetes))
+def _choose(engine: str, kubernetes: str, runs_engine: str, runs_kubernetes: str, walk: str, offered: _Offer) -> Choice:
+    written, running = Versions(engine, kubernetes), Versions(runs_engine, runs_kubernetes)
+    steps = walked(running, _asked(written, offered), offered) if walk else ()
+    if not steps:
+        return _chosen(written, offered, running)
+    if walk == "settled":
+        return Choice(steps[0], None, steps[1:])
+    gone = _withdrawn("engine", running.engine, offered[0]) or _withdrawn("Kubernetes", running.kubernetes, offered[1])
+    return Choice(running, gone, steps)
+
+
+def walked(running: Versions, wanted: Versions, offered: _Offer) -> tuple[Versions, ...]:
+    """The versions from the running to the wanted ones, a minor each; () where there is no way, or nothing runs."""
+    if wanted.engine not in offered[0] or wanted.kubernetes not in offered[1]:
+        return ()
+    engines = versions.path(running.engine, wanted.engine, offered[0])
+    kubernetes = versions.path(running.kubernetes, wanted.kubernetes, offered[1])
+    at, found = running, list[Versions]()
+    while engines or kubernetes:
+        engine, other = (engines or (at.engine,))[0], (kubernetes or (at.kubernetes,))[0]
+        pairs = ((engine, other), (engine, at.kubernetes), (at.engine, other))
+        pair = next((one for one in pairs if one != (at.engine, at.kubernetes) and versions.runs(*one)), None)
+        if pair is None:
+            return ()
+        at = Versions(*pair)
+        engines = tuple(one for one in engines if versions.lower(one, at.engine))
+        kubernetes = tuple(one for one in kubernetes if versions.lower(one, at.kubernetes))
+        found.append(at)
+    return tuple(found) if at == wanted else ()
 
 
 def _chosen(written: Versions, offered: _Offer, running: Versions) -> Choice:

@@ -39,6 +39,20 @@ def runs(engine: str, kubernetes: str) -> bool:
     return known is not None and major == 1 and known[0] <= minor <= known[1]
 
 
+def newest_of(engine: str) -> str:
+    """The newest minor of Kubernetes that an engine version ships, as `v1.36.0`; "" where that is not known."""
+    known = KUBERNETES.get(parse(engine)[:2]) if _is_version(engine) else None
+    return f"v1.{known[1]}.0" if known else ""
+
+
+def minors(running: str, wanted: str) -> tuple[str, ...]:
+    """One version for each minor from `running` to `wanted`, which is the last: `v1.35.x`, `v1.36.0`; () where it is not later."""
+    if not (_is_version(running) and _is_version(wanted)) or not lower(wanted, running):
+        return ()
+    (major, minor, _), last = parse(running), parse(wanted)
+    return (*(f"v{major}.{each}.x" for each in range(minor + 1, last[1])), wanted)
+
+
 def lower(old: str, new: str) -> bool:
     """Whether `new` is older than `old`."""
     return _is_version(old) and _is_version(new) and parse(new) < parse(old)
@@ -61,6 +75,25 @@ def step(old: str, new: str) -> str:
 def reachable(running: str, offered: Iterable[str]) -> str:
     """The newest of `offered` that `running` may become in one step, "" where there is none."""
     return newest(found for found in offered if not step(running, found))
+
+
+def same_minor(one: str, other: str) -> bool:
+    """Whether both are versions of one minor."""
+    return _is_version(one) and _is_version(other) and parse(one)[:2] == parse(other)[:2]
+
+
+def path(running: str, wanted: str, offered: Iterable[str]) -> tuple[str, ...]:
+    """The versions from `running` to `wanted`, a minor each, () where there is no way: the newest offered one of each minor between."""
+    if not (_is_version(running) and _is_version(wanted)) or lower(running, wanted):
+        return ()
+    choices, found, at = tuple(offered), [], running
+    while step(at, wanted):
+        major, minor, _ = parse(at)
+        at = newest(one for one in choices if _is_version(one) and parse(one)[:2] == (major, minor + 1))
+        if not at:
+            return ()
+        found.append(at)
+    return (*found, wanted) if at != wanted else tuple(found)
 
 
 def _is_version(text: str) -> bool:

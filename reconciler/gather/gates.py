@@ -4,7 +4,7 @@ not bound, and the answer of the nested API server."""
 from collections.abc import Iterable, Mapping
 
 from reconciler import health
-from reconciler.engine import readiness
+from reconciler.engine import readiness, versions
 from reconciler.errors import ApiError, ErrorClass, NidusError
 from reconciler.gather.reader import Reader
 from reconciler.model import Health, Layer, Object, ObjectRef, Target, replace
@@ -67,10 +67,13 @@ def _classes(target: Target, reader: Reader) -> list[Object]:
         return []
 
 
-def engine(live: Mapping[ObjectRef, Object], nested: Target, unreachable: str, reader: Reader) -> Health:
+def engine(
+    live: Mapping[ObjectRef, Object], nested: Target, unreachable: str, reader: Reader, version: str = ""
+) -> Health:
     """The engine's health: Current when its rollout is complete and its API server answers.
 
     `unreachable`: why the API server did not answer earlier in this pass, "" otherwise; it is then not asked again (A7).
+    `version`: what it must be of, "" where that is not asked (O11).
     """
     rolled_out = readiness.compute(live, secret=True, answers=True)
     if rolled_out.status != "Current":
@@ -78,7 +81,10 @@ def engine(live: Mapping[ObjectRef, Object], nested: Target, unreachable: str, r
     if unreachable:
         return Health("InProgress", "NotAnswering", unreachable)
     try:
-        answers = reader.client(nested).readyz()
+        client = reader.client(nested)
+        answers, says = client.readyz(), client.version() if version else ""
     except NidusError as error:
         return Health("InProgress", "NotAnswering", error.message)
+    if answers and version and not versions.same_minor(says, version):
+        return Health("InProgress", "OtherVersion", f"the nested API server says {says}, and not {version} yet")
     return readiness.compute(live, secret=True, answers=answers)

@@ -145,6 +145,7 @@ from reconciler.model.life import Retention as Retention
 from reconciler.model.life import Sleep as Sleep
 from reconciler.model.life import SleepTurn as SleepTurn
 from reconciler.model.life import Suspend as Suspend
+from reconciler.model.life import Upgrade as Upgrade
 from reconciler.model.operations import AWAKE as AWAKE
 from reconciler.model.operations import Ending as Ending
 from reconciler.model.operations import Expiry as Expiry

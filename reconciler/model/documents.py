@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from reconciler.model.access import Access
 from reconciler.model.form import Struct
-from reconciler.model.life import Backup, Deletion, RestoreFrom, Sleep, Suspend
+from reconciler.model.life import Backup, Deletion, RestoreFrom, Sleep, Suspend, Upgrade
 
 
 class Metadata(Struct, frozen=True):
@@ -266,6 +266,7 @@ class ClusterSpec(Struct, frozen=True):
     sleep: Sleep | None = None
     backup: Backup | None = None
     restore_from: RestoreFrom | None = None
+    upgrade: Upgrade = Upgrade()
     access: Access = Access()
     deletion: Deletion = Deletion()
 

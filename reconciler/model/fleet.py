@@ -153,11 +153,13 @@ class EngineChart(Struct, frozen=True):
     problem: str = ""
 
 
-class Versions(Struct, frozen=True):
-    """An engine version and a Kubernetes version, as written (`0.36.1`, `v1.36.0`); "" where not known."""
+class Versions(Struct, frozen=True, omit_defaults=True):
+    """An engine version and a Kubernetes version, as written (`0.36.1`, `v1.36.0`); "" where not known. `settled`: the cluster was Ready
+    since it runs them; only an upgrade of several steps asks for that (O11)."""
 
     engine: str = ""
     kubernetes: str = ""
+    settled: bool = True
 
 
 NO_VERSIONS = Versions()

@@ -86,7 +86,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
 class Bundle(Struct, frozen=True):
     """What one nested cluster should be, before rendering. Layers are in dependency order: a layer stands after all it depends on.
     `versions` are those its engine layer asks for, "" of a cluster that is being removed; `inputs` the digest of all it was made from, ""
-    where nobody asked for it."""
+    where nobody asked for it. `ahead`: the versions that follow them, a step each (O11)."""
 
     cluster: str
     namespace: str
@@ -98,6 +98,7 @@ class Bundle(Struct, frozen=True):
     suspend: str = ""
     versions: Versions = NO_VERSIONS
     inputs: str = ""
+    ahead: tuple[Versions, ...] = ()
 
 
 # Plan
@@ -218,13 +219,14 @@ class Consent(Struct, frozen=True):
 
 class Plan(Struct, frozen=True):
     """The difference of one cluster, in apply order. `unknown`: layers that could not be planned yet, with the reason
-    (P6)."""
+    (P6); `steps`: the versions of an upgrade of several steps, that which runs first (O11)."""
 
     cluster: str
     revision: Revision
     changes: tuple[Change, ...]
     consent: Consent = Consent()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
 
 
 class Destructive(Struct, frozen=True):

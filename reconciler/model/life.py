@@ -49,6 +49,10 @@ class RestoreFrom(Struct, frozen=True):
     region: str = "us-east-1"
 
 
+class Upgrade(Struct, frozen=True):
+    steps: str = "None"
+
+
 class Deletion(Struct, frozen=True):
     policy: str = "Retain"
     protect: bool = False

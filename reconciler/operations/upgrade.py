@@ -1,7 +1,8 @@
-"""Before an upgrade: a change of the engine's or Kubernetes' version waits for a snapshot (O8). Pure.
+"""Upgrades: a change of the engine's or Kubernetes' version waits for a snapshot (O8); several minors are walked one by one (O11). Pure.
 
 What was there before it can then be restored. A snapshot that fails holds the change; an approval of exactly this change goes on
-without one.
+without one. How far a walk may go is chosen before (`engine.choose`): a step is done, and the next begins, only when every pod of the
+engine is of it, the API server inside says so, and all is Ready.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,8 +33,8 @@ DOWN = "its control plane does not answer"
 
 def pending(bundle: Bundle, record: Record) -> str:
     """The versions that wait for a snapshot, "" where nothing does."""
-    asks, runs = backup.of(bundle), record.versions
-    if asks is None or not asks.before_upgrade or NO_VERSIONS in (runs, bundle.versions) or runs == bundle.versions:
+    asks = backup.of(bundle)
+    if asks is None or not asks.before_upgrade or _same(bundle, record):
         return ""
     wanted = _spelt(bundle.versions)
     return "" if backup.known(record).cleared == wanted else wanted
@@ -43,12 +44,49 @@ def decided(known: Backups, bundle: Bundle, record: Record, requests: Sequence[R
     """The record with whether the change may go on: a whole snapshot is young enough, or somebody approved it without one."""
     wanted = pending(bundle, replace(record, backups=known))
     if not wanted:
-        same = NO_VERSIONS in (record.versions, bundle.versions) or record.versions == bundle.versions
+        same = _same(bundle, record)
         return replace(known, tried="", cleared="") if same and (known.tried or known.cleared) else known
-    young = any(one.completed and one.at > now - FRESH for one in known.archives)
+    whole = (one for one in known.archives if one.completed and one.at > now - FRESH)
+    young = any((one.engine, one.kubernetes) == (record.versions.engine, record.versions.kubernetes) for one in whole)
     if young or approved(approval(bundle, record), requests, bundle.cluster, now):
         return replace(known, cleared=wanted)
     return known
+
+
+def walks(bundle: Bundle) -> bool:
+    """Whether its file lets several minors be walked."""
+    return bundle.document is not None and bundle.document.cluster.spec.upgrade.steps == "Auto"
+
+
+def expects(bundle: Bundle, record: Record) -> str:
+    """The version that the API server inside must say before a step of a walk is done, "" where there is none."""
+    if not walks(bundle) or (record.versions.settled and _same(bundle, record)):
+        return ""
+    return bundle.versions.kubernetes
+
+
+def proven(runs: Versions, bundle: Bundle, *, ready: bool) -> Versions:
+    """What is on record once the engine is rolled out. A step of a walk is settled when the cluster is Ready."""
+    first, same = runs == NO_VERSIONS, replace(runs, settled=True) == bundle.versions
+    return replace(bundle.versions, settled=not walks(bundle) or ready or first or (same and runs.settled))
+
+
+def steps(bundle: Bundle, record: Record) -> tuple[str, ...]:
+    """The versions of a walk, that which runs first; () where no step is ahead."""
+    if not bundle.ahead:
+        return ()
+    way = (record.versions, bundle.versions, *bundle.ahead)
+    pairs = tuple(dict.fromkeys((one.engine, one.kubernetes) for one in way))
+    alone = len({engine for engine, _ in pairs}) == 1
+    return tuple(kubernetes if alone else f"engine {engine} with {kubernetes}" for engine, kubernetes in pairs)
+
+
+def told(bundle: Bundle, record: Record) -> str:
+    """What to know of a step that is not done, "" where none is under way."""
+    if not expects(bundle, record) or record.versions == NO_VERSIONS:
+        return ""
+    last = f"; {_spelt(record.versions)} was Ready last" if record.versions.settled else ""
+    return f"step to {_spelt(bundle.versions)}{last}; no other step begins before it is Ready"
 
 
 def held(situation: Situation) -> Held | None:
@@ -107,6 +145,13 @@ def _runs(engine: Desired, observed: Mapping[Key, Observed]) -> bool:
 def _live(engine: Desired, item: Object, observed: Mapping[Key, Observed]) -> Object | None:
     seen = observed.get((engine.layer.target, ref_of(item)))
     return seen.live if seen is not None else None
+
+
+def _same(bundle: Bundle, record: Record) -> bool:
+    """Whether no other versions are asked for than those that run; also where one of them is not known."""
+    if NO_VERSIONS in (record.versions, bundle.versions):
+        return True
+    return replace(record.versions, settled=True) == bundle.versions
 
 
 def _spelt(versions: Versions) -> str:

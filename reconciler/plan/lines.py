@@ -90,6 +90,8 @@ def lines(one: ClusterReview, style: Style) -> Iterator[Line]:
         yield Line(f"  suspended, a sync changes nothing: {printable(one.suspended)}", about="hold", fit="wrap")
     if one.unseen:
         yield Line(f"  not looked at: {printable(one.unseen)}", about="unknown", fit="wrap")
+    if one.plan and one.plan.steps:
+        yield Line(f"  {_steps(one.plan.steps)}", fit="wrap")
     if one.plan:
         yield from _plan(one, one.plan, style)
         yield from _behind(one.behind, one.plan)
@@ -117,6 +119,11 @@ def show(value: Any, limit: int = VALUE) -> str:
 def _removal(tombstone: Tombstone) -> str:
     protected = ", protected" if tombstone.protect else ""
     return f"removed from Git: policy {tombstone.policy}{protected}, not before {instant(tombstone.due)}"
+
+
+def _steps(steps: Sequence[str]) -> str:
+    way = printable(" -> ".join(steps))
+    return f"upgrade in {len(steps) - 1} steps: {way}; each begins when the cluster is Ready after the one before"
 
 
 def _approval(digest: str) -> Line:

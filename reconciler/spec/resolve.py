@@ -47,7 +47,8 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
     """
     document = content.specs.clusters[name]
     namespace = engine.namespace_of(name, rules)
-    chosen = engine.choose(document.cluster, rules, running).versions
+    choice = engine.choose(document.cluster, rules, running)
+    chosen = choice.versions
     asked = replace(document, cluster=engine.pinned(document.cluster, chosen))
     layers = (
         *engine.layers(asked, namespace, rules, facts),
@@ -63,7 +64,8 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
     operations += [document.cluster.spec.backup] if document.cluster.spec.backup else []
     operations += [document.cluster.spec.restore_from] if document.cluster.spec.restore_from else []
     signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason, *operations])
-    return Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
+    made = Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
+    return replace(made, ahead=choice.ahead) if choice.ahead else made
 
 
 def terms(rules: Rules, facts: HostFacts) -> str:

@@ -215,8 +215,11 @@ def _steps(cluster: NestedCluster, before: NestedCluster | None, rules: Rules, r
     )
     for where, base, wanted, offered in steps:
         if base and wanted and (why := versions.step(base, wanted)):
-            possible = versions.reachable(base, offered)
-            yield where, Code.IMMUTABLE, why, f"possible: {possible}" if possible else ""
+            possible, way = versions.reachable(base, offered), versions.path(base, wanted, offered)
+            if way and cluster.spec.upgrade.steps == "Auto":
+                continue
+            walks = ", or spec.upgrade.steps: Auto, which goes one minor after the other" if way else ""
+            yield where, Code.IMMUTABLE, why, f"possible: {possible}{walks}" if possible else ""
 
 
 def _kept_variables(cluster: NestedCluster, before: NestedCluster, uses: Sequence[Found]) -> Iterator[Mistake]:

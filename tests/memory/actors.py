@@ -1,18 +1,21 @@
 """Those who act beside a server's own control plane, when a test lets them: the kubelet's part of a rollout, and the
 engine."""
 
+from collections.abc import Collection
+
 from tests.memory.server import Server
 from tests.memory.storage import Object
 
 ROLLOUTS = (("apps", "StatefulSet"), ("apps", "Deployment"))
 
 
-def roll_out(server: Server, namespace: str = "") -> list[Object]:
-    """Say of every StatefulSet and Deployment that all its pods run the newest revision; return those that were not there yet."""
+def roll_out(server: Server, namespace: str = "", stuck: Collection[str] = ()) -> list[Object]:
+    """Say of every StatefulSet and Deployment that all its pods run the newest revision; return those that were not there yet. Of
+    those in `stuck`, by name, a new pod never starts, and the old ones are Ready."""
     done = []
     for group, kind in ROLLOUTS:
         for obj in server.objects(group, kind, namespace):
-            status = rolled_out(obj)
+            status = _stuck(obj) if obj["metadata"]["name"] in stuck else rolled_out(obj)
             if (obj.get("status") or {}) != status and "deletionTimestamp" not in obj["metadata"]:
                 server.put({**obj, "status": status}, manager="kube-controller-manager", subresource="status")
                 done.append(obj)
@@ -30,6 +33,11 @@ def rolled_out(obj: Object) -> Object:
         status |= {"currentRevision": revision, "updateRevision": revision}
         status |= {"currentReplicas": wanted} if wanted else {}
     return status
+
+
+def _stuck(obj: Object) -> Object:
+    old = (obj.get("status") or {}).get("currentRevision", "none")
+    return {**rolled_out(obj), "updatedReplicas": 0, "currentRevision": old}
 
 
 def engines(server: Server) -> list[tuple[str, str]]:

@@ -43,6 +43,7 @@ class Server:
         self.choosers: list[Chooser] = []
         self.controllers = controllers.ALL
         self.ready = True
+        self.version = VERSION["gitVersion"]
         self.forbidden: set[tuple[str, str]] = (
             set()
         )  # (verb, plural) that reviews of access deny; requests are answered
@@ -183,7 +184,7 @@ class Server:
         """What is asked besides objects."""
         match found:
             case "/version":
-                return _ok(VERSION)
+                return _ok({**VERSION, "gitVersion": self.version})
             case "/readyz" | "/livez" | "/healthz":
                 return Response(
                     200 if self.ready else 500, {"Content-Type": "text/plain"}, b"ok" if self.ready else b"failed"

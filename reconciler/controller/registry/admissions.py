@@ -79,10 +79,10 @@ class Admissions:
         return sorted(names)
 
     def unsettled(self, cluster: str) -> bool:
-        """Whether another version runs than when the cluster was held or found broken: the result may be another
-        now."""
+        """Whether another version runs than when the cluster was held, found broken or had steps of its upgrade ahead: the result may be
+        another now."""
         slot = self._clusters.slots.get(cluster)
-        judged = self._judged.get(slot.source, {}) if slot and (slot.held or slot.invalid) else {}
+        judged = self._judged.get(slot.source, {}) if slot and (slot.held or slot.invalid or _ahead(slot)) else {}
         return cluster in judged and judged[cluster] != self._runs(cluster, self.contents.get(cluster))
 
     def _slots(
@@ -143,3 +143,7 @@ class Admissions:
             if name not in spoken and name not in self._clusters.states:
                 self._clusters.drop(name)
                 self.contents.pop(name, None)
+
+
+def _ahead(slot: Slot) -> bool:
+    return slot.bundle is not None and bool(slot.bundle.ahead)
