@@ -101,7 +101,7 @@ def _dispatch(words: Sequence[str]) -> int:
         module.add_arguments(known)
         usage.explain(known, getattr(module, "EXAMPLES", ()), getattr(module, "EXITS", {}))
     else:
-        parser.add_argument("verb", metavar="VERB", help="one of the verbs below")
+        parser.add_argument("verb", metavar="VERB", help="one of the verbs that nidus help lists")
     parser.set_defaults(main=main, verbs=VERBS)  # for `help` and `completion`
     args, unknown = parser.parse_known_args(words)
     if unknown:

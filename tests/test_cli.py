@@ -127,12 +127,18 @@ def test_words_that_stand_for_others_are_in_capitals(verb: str) -> None:
     assert words == words.upper()
 
 
-def test_what_is_missing_is_answered_with_where_to_look() -> None:
-    assert nidus().stderr.splitlines()[-1] == "  hint: nidus --help tells more"
-    assert nidus("new", "cluster").stderr.splitlines()[-2:] == [
-        "nidus new: error: the following arguments are required: NAME",
-        "  hint: nidus new --help tells more",
-    ]
+MISSING = {
+    "": "VERB is one of the verbs that nidus help lists",
+    "new cluster": "NAME is its name; the file is clusters/NAME.yaml or profiles/NAME.yaml",
+    "restore dev": "ID is the snapshot, as nidus backups lists it",
+    "extend dev": "--for is how much longer, such as 24h",
+    "host": "VERB is one of build, up, down, status, kubeconfig, image",
+}
+
+
+@pytest.mark.parametrize("words", MISSING)
+def test_what_is_missing_is_answered_with_what_it_is(words: str) -> None:
+    assert nidus(*words.split()).stderr.splitlines()[-1] == f"  hint: {MISSING[words]}"
 
 
 def test_help_and_version() -> None:

@@ -57,9 +57,18 @@ class Parser(argparse.ArgumentParser):
         _, _, refused = message.partition("invalid choice: '")
         word, _, choices = refused.partition("' (choose from ")
         meant = close(word, re.findall(r"[\w.-]+", choices)) if choices else ""
-        if not meant and "are required" in message:
-            meant = f"{self.prog} --help tells more"
+        _, missing, names = message.partition("are required: ")
+        if missing:
+            meant = self._meaning(names.split(", ")) or f"{self.prog} --help tells more"
         return f"  hint: {meant}\n" if meant else ""
+
+    def _meaning(self, names: Sequence[str]) -> str:
+        """What each of these arguments is: as its help says, else one of its choices."""
+        known = {"/".join(one.option_strings) or str(one.metavar or one.dest): one for one in self._actions}
+        form = self._get_formatter()
+        found = [(name, known[name]) for name in names if name in known]
+        told = ((name, form._expand_help(one) if one.help else f"one of {', '.join(one.choices or ())}") for name, one in found)
+        return "; ".join(f"{name} is {what}" for name, what in told)
 
 
 def close(word: str, known: Iterable[str]) -> str:
