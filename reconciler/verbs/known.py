@@ -60,7 +60,7 @@ def missing(name: str, namespace: str, there: Sequence[str]) -> Stalled:
 def instead(name: str, there: Sequence[str]) -> str:
     """Which name was probably meant, or which there are."""
     if not there:
-        return "there is none; nidus status tells more"
+        return "there is none; is --namespace the controller's?"
     return usage.close(name, there) or f"there are: {few(there, _SHOWN)}"
 
 

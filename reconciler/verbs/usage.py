@@ -67,7 +67,10 @@ class Parser(argparse.ArgumentParser):
         known = {"/".join(one.option_strings) or str(one.metavar or one.dest): one for one in self._actions}
         form = self._get_formatter()
         found = [(name, known[name]) for name in names if name in known]
-        told = ((name, form._expand_help(one) if one.help else f"one of {', '.join(one.choices or ())}") for name, one in found)
+        told = (
+            (name, form._expand_help(one) if one.help else f"one of {', '.join(one.choices or ())}")
+            for name, one in found
+        )
         return "; ".join(f"{name} is {what}" for name, what in told)
 
 
