@@ -130,7 +130,7 @@ def test_rotate_knows_the_layers_of_a_cluster(fleet: Fleet, tmp_path: Path, caps
         (tmp_path / "kubeconfig").write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **config}))
         assert main(["rotate", "a", "web/ap", "--kubeconfig", str(tmp_path / "kubeconfig")]) == 64
     told = capsys.readouterr().err
-    assert "error: a has no layer web/ap" in told
+    assert "error: a has no pack web/ap" in told
     assert LAYER in told.partition("hint: ")[2]
 
 

@@ -57,5 +57,5 @@ def duration(text: str) -> float:
     """Seconds of a duration: whole numbers with the units d, h, m, s, ms, largest first (`1h30m`). Raises ValueError."""
     match = _DURATION.fullmatch(text)
     if not match or not text:
-        raise ValueError("not a duration such as 30s, 5m or 1h30m")
+        raise ValueError("not a duration such as 30s, 5m, 1h30m or 2d")
     return sum(int(count) * unit for count, unit in zip(match.groups(), _SECONDS, strict=True) if count)

@@ -47,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
     if not set(digest) <= set("0123456789abcdef"):
         raise UsageError(f"{args.digest!r} is no digest", hint="nidus status shows what is held, each with its digest")
     if len(digest) < SHORTEST:
-        raise UsageError(f"{digest} is too short: others may begin so too", hint=f"{SHORTEST} digits or all of them")
+        raise UsageError(
+            f"{digest} is too short: others may begin so too",
+            hint=f"give its first {SHORTEST} digits or all; nidus status shows them",
+        )
     client = connection.connect(args)
     held = _held(client, args.namespace)
     matches = [found for found in held if found.digest.startswith(digest)]

@@ -18,15 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 once stored. Raises UsageError where the cluster has no such layer."""
+    """Exit code 0 once stored. Raises UsageError where the cluster has no such pack."""
     from reconciler.verbs.asking import ask
 
     client = connection.connect(args)
     found = known.cluster(client, args.namespace, args.name)
     status = found.get("status") or {}
-    names = sorted(str(one.get("name")) for one in status.get("layers") or ())
+    layers = (str(one.get("name")) for one in status.get("layers") or ())
+    names = sorted(one for one in layers if "/" in one)  # those of packs
     if args.layer not in names:
-        raise UsageError(f"{args.name} has no layer {args.layer}", hint=f"its layers: {few(names, SHOWN)}")
+        raise UsageError(f"{args.name} has no pack {args.layer}", hint=f"its packs: {few(names, SHOWN)}")
     ask(
         client,
         args.namespace,
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
         seconds=LASTS,
     )
     print(
-        f"what the chart of {args.layer} made up is made anew in {args.name}; nidus status {args.name} shows when it is Ready"
+        f"what the chart of {args.layer} made up is made anew in {args.name}, where the pack has helm.random: Freeze; "
+        f"nidus status {args.name} shows when it is Ready"
     )
     known.warn(client, args.namespace)
     return 0
