@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from devhost.errors import HostError
-from devhost.pins import REAL_NODE, Build, build_of
+from devhost.pins import REAL_NODE, SYNCER, Build, build_of
 
 SOURCES = Path(__file__).parent / "go"
 
@@ -33,7 +33,7 @@ def find(program: str) -> Path:
     found = locate(program)
     if found is None:
         build = build_of(program)
-        asked = " --node real" if build.name in REAL_NODE else ""
+        asked = " --node real" if build.name in REAL_NODE else " --syncer" if build.name in SYNCER else ""
         raise HostError(f"{program} {build.version} is not built yet: run `nidus host build{asked}`")
     return found
 

@@ -43,6 +43,24 @@ class Web(socket.socket):
         if given:
             raise TypeError("timeout")
 
+    def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
+        super().close()
+
+
+def test_a_port_forward_that_the_other_side_ends_leaves_no_socket_open() -> None:
+    import websocket
+
+    ours, theirs = socket.socketpair()
+    near, far = socket.socketpair()
+    web = websocket.WebSocket()
+    web.sock, web.connected = near, True
+    with ours, far:
+        far.sendall(b"\x88\x02\x03\xe8")  # a frame that closes: 1000, as an API server ends it
+        thread = threading.Thread(target=carry, args=(theirs, web, lambda what, error: None))
+        thread.start()
+        joined(thread)
+        assert (near.fileno(), theirs.fileno()) == (-1, -1)
+
 
 def test_a_bug_in_a_port_forward_is_told_and_closes_both_sides() -> None:
     told: list[Exception] = []

@@ -180,7 +180,8 @@ def carry(local: socket.socket, web: Any, failed: Failed) -> None:
     seconds. Whatever happens, both are closed; `failed` is called for bugs."""
     from websocket import WebSocketException  # loaded already: `web` is one of its sockets
 
-    for step in (lambda: _exchange(local, web), local.close, lambda: web.close(timeout=1)):
+    # `close` leaves the socket of a connection open that the other side ended first; `shutdown` does not.
+    for step in (lambda: _exchange(local, web), local.close, lambda: web.close(timeout=1), web.shutdown):
         try:
             step()
         except (WebSocketException, OSError):

@@ -80,6 +80,8 @@ def test_missing_tool_tells_what_to_run(cache: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(build.HostError, match=r"^etcd 3\.\d+\.\d+ is not built yet: run `nidus host build`$"):
         tools.find("etcd")
+    with pytest.raises(build.HostError, match=r"^kine .* is not built yet: run `nidus host build --syncer`$"):
+        tools.find("kine")
 
 
 def test_cache_is_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

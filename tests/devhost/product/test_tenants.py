@@ -1,4 +1,4 @@
-"""Nested clusters whose pods run on the real node: quota, sleep, and the way to a pod through its kubelet."""
+"""Nested clusters whose pods run on the real node: quota, crash loop, sleep, and the way to a pod through its kubelet."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ def test_pods_of_a_nested_cluster_run_on_the_node(product: TestHost) -> None:
     settled(product)
     [pod] = tenants(product)
     assert log(product, TENANT, pod["metadata"]["name"]) == "hello from inside\n"
+
+
+def test_a_crash_loop_is_explained_down_to_the_pod(product: TestHost) -> None:
+    eventually(lambda: "ended with exit code 3" in nidus(product, "why", "broken"), SECONDS)
+    told = nidus(product, "why", "broken").splitlines()
+    layer = next(line for line in told if line.startswith("  blocked"))
+    assert "layer broken/shop on local/broken" in layer
+    pod = next(line for line in told if line.startswith("        Pod shop/ledger-"))
+    assert "image nidus.local/base:1: ended with exit code 3" in pod
+    [runs] = tenants(product, "broken")
+    eventually(lambda: "cannot be opened" in log(product, "vcluster-broken", runs["metadata"]["name"]), SECONDS)
+    assert words(product)["tenant"] == "Ready"
 
 
 def test_the_quota_keeps_a_pod_too_many_off_the_node(product: TestHost, tmp_path: Path) -> None:
