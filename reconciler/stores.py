@@ -64,7 +64,7 @@ def _answered(errand: Errand, method: str, seconds: float) -> Iterator[Any]:
         connection.request(method, f"{parts.path}?{parts.query}", headers=sent, preload_content=False)
         answer = connection.getresponse()
         if answer.status // 100 != 2:
-            raise _refusal(answer.status, _code(answer))
+            raise refusal(answer.status, answer.read(TOLD))
         yield answer
 
 
@@ -93,18 +93,13 @@ def _connection(scheme: str, host: str, port: int | None) -> HTTPConnection:
     return HTTPSConnection(host, port, timeout=CONNECT, ssl_context=ssl.create_default_context())
 
 
-def _code(answer: Any) -> str:
-    """The code of S3 for an answer that is none, as ` NoSuchKey`; "" where it tells none."""
-    found = _CODE.search(answer.read(TOLD))
-    return f" {found[1].decode()}" if found else ""
-
-
-def _refusal(status: int, code: str) -> Exception:
-    told = f"({status}{code})"
+def refusal(status: int, body: bytes) -> Exception:
+    """What an answer that is no success means. Of its body the code is told alone."""
+    found = _CODE.search(body)
+    told = f"({status} {found[1].decode()})" if found else f"({status})"
     if 300 <= status < 400:
-        return Refused(
-            f"the object store answers with another address {told}, which is not followed: write its own endpoint and region"
-        )
+        where = "write its own endpoint and region"
+        return Refused(f"the object store answers with another address {told}, which is not followed: {where}")
     if status in (401, 403):
         return Refused(f"the object store refuses the credentials {told}: they are wrong, have ended, or lack a right")
     if status == 404:

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 from reconciler import forges
-from reconciler.controller import contents
+from reconciler.controller import contents, sync_requests
 from reconciler.controller.changes import Changes
 from reconciler.controller.opened import Open
+from reconciler.controller.pace import Pace
 from reconciler.controller.registry import Registry
 from reconciler.controller.reviewing import Reviewer, Tools
 from reconciler.controller.rounds import Rounds
@@ -17,7 +18,7 @@ from reconciler.controller.watches import Watches
 from reconciler.inventory import requests
 from reconciler.inventory.reviews import Reviews
 from reconciler.kube.client import Client
-from reconciler.model import ForgeConfig, Held, SourceConfig
+from reconciler.model import ForgeConfig, Held, Object, SourceConfig
 from reconciler.packs.blobs import beside
 from reconciler.packs.content import Content
 from reconciler.packs.render import Renderer
@@ -75,7 +76,7 @@ class ChangeLoops:
         """Begin the loops."""
         for name, changes in self._changes.items():
             every = min(EVERY, units.duration(self._forges[name].review.interval))
-            self.rounds[name] = rounds = Rounds("changes", changes.look, self._stop, every=every)
+            self.rounds[name] = rounds = Rounds("changes", changes.look, self._stop, every=every, pace=Pace())
             changes.alive = rounds.beat
             rounds.start()
 
@@ -85,6 +86,13 @@ class ChangeLoops:
         for name, changes in self._changes.items():
             if source in ("", name):
                 changes.moved(cluster)
+
+    def marked(self, item: Object) -> None:
+        """A source object changed: one of its change requests moved where a webhook says so, each of which counts once. All else that
+        changes on it, as by a person's sync, is nothing to ask a forge for."""
+        generation = sync_requests.read(item, sync_requests.CHANGES, time.time_ns())
+        if generation:
+            self.asked(str(item["metadata"]["name"]), generation)
 
     def asked(self, source: str, generation: int = 0) -> None:
         """The branch of a source moved, or one of its change requests, which a webhook stored as `generation`: each counts once."""

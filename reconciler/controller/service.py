@@ -18,7 +18,6 @@ from reconciler.controller import (
     liveness,
     requests,
     sampler,
-    sync_requests,
     verify,
 )
 from reconciler.controller.change_loops import ChangeLoops
@@ -233,8 +232,8 @@ class Service:
             self.reporter.statuses.hear(item)
             if self.sources is not None:
                 self.sources.noticed(item)
-            generation = sync_requests.read(item, sync_requests.CHANGES, time.time_ns())
-            self._changed(str(item["metadata"]["name"]), generation)
+            if self.changes is not None:
+                self.changes.marked(item)
 
     def _marked(self, source: str, generation: int) -> None:
         if self.sources is not None:

@@ -103,6 +103,22 @@ def test_what_another_replica_stored_is_planned(house: House, forge: Forge) -> N
     eventually(lambda: bool(forge.state.ours(number)))
 
 
+def test_no_forge_is_asked_because_a_source_object_changed(house: House, forge: Forge) -> None:
+    """Anybody who may ask for a sync changes it, as often as they like; and so does every sync."""
+    service = leading(house, forge)
+    assert service.changes is not None
+    changes = service.changes._changes["platform"]
+    eventually(lambda: not changes._asked)
+    marks = {sync_requests.RESYNC: str(time.time_ns()), "other": "1"}
+    service.changes.marked({"metadata": {"name": "platform", "annotations": marks}})
+    assert not changes._asked
+    number = opened(house, forge)
+    service.changes.marked(
+        {"metadata": {"name": "platform", "annotations": {sync_requests.CHANGES: str(time.time_ns())}}}
+    )
+    eventually(lambda: bool(forge.state.ours(number)))
+
+
 def test_a_stop_ends_the_loop(house: House, forge: Forge) -> None:
     service = leading(house, forge)
     assert service.changes is not None

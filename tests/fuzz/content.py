@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from reconciler import archives as snapshots
+from reconciler import stores as snapshot_stores
 from reconciler.errors import NidusError
 from reconciler.model import ContentAllow
 from reconciler.packs import archives as charts
@@ -177,6 +178,22 @@ def signatures() -> Case:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             return base64.b64decode(json.loads(data.decode(errors="replace"))["dsseEnvelope"]["payload"])
         return b""
+
+    return case
+
+
+def stores() -> Case:
+    """Refusals of an object store: any status, with a body of its own form, damaged, or of anything."""
+
+    def case(draw: Random) -> None:
+        code = draw.choice((*values.TEXTS, "NoSuchKey", "A" * 100, "\x1b[2J", "</Code>"))
+        body = f"<Error><Code>{code}</Code><Message>{draw.choice(values.TEXTS)}</Message></Error>".encode(
+            errors="replace"
+        )
+        body = values.damage(draw, body) if draw.random() < 0.5 else body
+        found = snapshot_stores.refusal(draw.choice((100, 204, 301, 307, 400, 403, 404, 409, 500, 503, 999)), body)
+        assert isinstance(found, snapshot_stores.Refused | snapshot_stores.Failed | FileNotFoundError)
+        assert str(found).isprintable() and len(str(found)) < LONGEST and "\x1b" not in str(found)
 
     return case
 
