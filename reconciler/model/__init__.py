@@ -60,6 +60,7 @@ from reconciler.model.content import OID as OID
 from reconciler.model.content import Remote as Remote
 from reconciler.model.content import remote_of as remote_of
 from reconciler.model.documents import ChartRef as ChartRef
+from reconciler.model.documents import ChartVerify as ChartVerify
 from reconciler.model.documents import Check as Check
 from reconciler.model.documents import ClusterProfile as ClusterProfile
 from reconciler.model.documents import ClusterSpec as ClusterSpec

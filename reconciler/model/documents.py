@@ -38,9 +38,15 @@ class Variable(Struct, frozen=True):
 
 
 class ChartVerify(Struct, frozen=True):
-    """Who must have signed a chart (K4). `cosign_key`: the file of a public key."""
+    """Who must have signed a chart (K4): `cosign_key`, the file of a public key, or `provenance`, that of OpenPGP keys."""
 
-    cosign_key: str
+    cosign_key: str = ""
+    provenance: str = ""
+
+    @property
+    def file(self) -> str:
+        """The file of the keys."""
+        return self.cosign_key or self.provenance
 
 
 class ChartRef(Struct, frozen=True):

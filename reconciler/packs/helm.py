@@ -14,7 +14,7 @@ from typing import Any
 from helm_python import Chart, HelmError, _native, validate_release_name
 
 from reconciler.errors import Stalled
-from reconciler.packs import archives, charthooks, freeze, loader, schemas, sealed, signed
+from reconciler.packs import archives, charthooks, freeze, loader, provenance, schemas, sealed, signed
 from reconciler.packs.objects import Sourced
 from reconciler.packs.values import layered
 from reconciler.packs.wire import Job
@@ -83,9 +83,13 @@ def _kept(printed: Mapping[str, str], hooks: str) -> list[Sourced]:
 
 def _verify(job: Job) -> None:
     """Before anything of the chart is read. Raises Stalled(ChartUntrusted)."""
-    if key := job.spec.get("cosignKey"):
-        _, signature = job.spec["elsewhere"]
-        signed.check(job.files[signature], job.spec["chartDigest"], job.files[key], job.spec["elsewhere"][0])
+    if asked := job.spec.get("verify"):
+        chart, vouching = job.spec["elsewhere"]
+        keys, proof = job.files[asked["keys"]], job.files[vouching]
+        if asked["by"] == "signature":
+            signed.check(proof, asked["digest"], keys, chart)
+        else:
+            provenance.check((asked["archive"], job.files[chart]), proof, keys, chart)
 
 
 def _chart_files(job: Job) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ SIGNS = "https://sigstore.dev/cosign/sign/v1"
 """The kind of a statement that signs; others with the same key say something else of a chart, such as what it is made of."""
 _ANNOTATION = "dev.cosignproject.cosign/signature"
 _TYPES = ("cosign container image signature", "atomic container signature")
-_HINT = "sign the chart's digest with that key (cosign sign --key), or name the key that it is signed with; then run `nidus lock`"
+_HINT = "sign the chart with that key (cosign sign --key, helm package --sign), or name the key that signed it; then run `nidus lock`"
 
 Verify = Callable[[bytes, bytes], None]
 """(signature, message); raises InvalidSignature."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from reconciler.model import ChartRef, ContentAllow, ManifestsPack, Pack, PackChart, Remote, UrlRef
+from reconciler.model import ChartRef, ChartVerify, ContentAllow, ManifestsPack, Pack, PackChart, Remote, UrlRef
 from reconciler.spec import addresses, lock, semver
 from reconciler.spec.codes import Code
 
@@ -56,20 +56,35 @@ def of_chart(chart: ChartRef, place: str, known: Elsewhere) -> Found:
     kind: Literal["oci", "chart"] = "oci" if chart.oci else "chart"
     yield Remote(kind, chart.oci or chart.repo, found.digest.removeprefix("sha256:"), chart.name, found.version)
     if isinstance(chart, PackChart) and chart.verify:
-        yield from _signature(chart, found, place, known)
+        yield from _vouching(chart, chart.verify, found, f"{place}/verify", known)
 
 
-def _signature(chart: ChartRef, found: lock.Locked, place: str, known: Elsewhere) -> Found:
+def _vouching(chart: PackChart, verify: ChartVerify, found: lock.Locked, place: str, known: Elsewhere) -> Found:
     """What is to be fetched to verify the chart, after the chart itself."""
     entry = known.locked.get(lock.of_chart(chart))
-    if not chart.oci:
+    if verify.cosign_key and not chart.oci:
         what = "signatures by a key of cosign are of charts in an OCI registry"
-        yield f"{place}/verify/cosignKey", Code.WRONG_VALUE, what, "write oci in place of repo, or remove verify"
+        yield (
+            f"{place}/cosignKey",
+            Code.WRONG_VALUE,
+            what,
+            "write oci in place of repo, or provenance in place of cosignKey",
+        )
+    elif not locks_signature(chart):
+        yield Remote("provenance", chart.oci, found.digest.removeprefix("sha256:"))
     elif entry is None or not entry.signature or entry.digest != found.digest:
-        what = f"chart {chart.oci} {chart.version} has no digest of its signature in {lock.FILE}"
-        yield f"{place}/verify", Code.UNLOCKED, what, "run `nidus lock` and commit its file"
+        what = f"chart {chart.oci or chart.name} {chart.version} has no digest of its signature in {lock.FILE}"
+        yield place, Code.UNLOCKED, what, "run `nidus lock` and commit its file"
+    elif verify.cosign_key:
+        yield Remote("signature", chart.oci, entry.signature.removeprefix("sha256:"))
     else:
-        yield Remote("signature", chart.oci, entry.signature.removeprefix("sha256:"), "signature")
+        yield Remote("provenance", chart.repo, entry.signature.removeprefix("sha256:"), chart.name, found.version)
+
+
+def locks_signature(chart: ChartRef | UrlRef) -> bool:
+    """Whether the digest of what vouches for a chart stands in the lock file. The manifest of a chart in a registry names its provenance
+    file."""
+    return isinstance(chart, PackChart) and chart.verify is not None and bool(chart.verify.cosign_key or chart.repo)
 
 
 def _digest(chart: ChartRef, known: Elsewhere) -> lock.Locked | None:
@@ -97,7 +112,11 @@ def of_urls(manifests: ManifestsPack, place: str, known: Elsewhere) -> Found:
 def named(packs: Iterable[Pack]) -> Iterator[tuple[str, ChartRef | UrlRef]]:
     """What packs take from elsewhere without saying its digest, or that of its signature, by its name in the lock file."""
     for pack in packs:
-        if pack.helm and is_remote(pack.helm.chart) and (not pack.helm.chart.digest or pack.helm.chart.verify):
+        if (
+            pack.helm
+            and is_remote(pack.helm.chart)
+            and (not pack.helm.chart.digest or locks_signature(pack.helm.chart))
+        ):
             yield lock.of_chart(pack.helm.chart), pack.helm.chart
         for url in pack.manifests.urls if pack.manifests else ():
             if not url.sha256:

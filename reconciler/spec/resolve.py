@@ -20,6 +20,7 @@ from reconciler.model import (
     ProfileDocument,
     ProfileUse,
     Record,
+    Remote,
     Revision,
     Rules,
     Specs,
@@ -191,9 +192,9 @@ def _layer(profile: ProfileDocument, pack: Pack, overrides: Mapping[str, Any], k
         ]
     read = profile.files.get(pack.name, ())
     remote = {path: remote_of(oid) for path, oid in read if oid.startswith(OID)}
-    elsewhere = {path: one.version for path, one in remote.items()}
-    if "cosignKey" in spec:
-        spec["chartDigest"] = "".join(one.digest for one in remote.values() if one.kind == "oci")
+    elsewhere = {path: "" if one.vouches else one.version for path, one in remote.items()}
+    if "verify" in spec:
+        spec["verify"] |= _verified(*remote.values())
     reads_context = bool((pack.manifests and pack.manifests.files) or (pack.helm and pack.helm.values_files))
     return Layer(
         name=f"{profile.profile.metadata.name}/{pack.name}",
@@ -210,6 +211,12 @@ def _layer(profile: ProfileDocument, pack: Pack, overrides: Mapping[str, Any], k
         ignore=pack.ignore_differences,
         prune=pack.prune,
     )
+
+
+def _verified(chart: Remote, vouching: Remote) -> dict[str, str]:
+    """What a chart is verified by, its digest, and the name of its archive as Helm packs it."""
+    name = chart.name or chart.address.rpartition("/")[2]
+    return {"by": vouching.kind, "digest": chart.digest, "archive": f"{name}-{chart.version}.tgz"}
 
 
 def _parameters(
@@ -234,7 +241,7 @@ def _parameters(
         "overrides": variables.fill(overrides, known),
         "hooks": helm.hooks,
         **({"random": helm.random} if helm.random != "Refuse" else {}),
-        **({"cosignKey": files.beside(path, helm.chart.verify.cosign_key)} if helm.chart.verify else {}),
+        **({"verify": {"keys": files.beside(path, helm.chart.verify.file)}} if helm.chart.verify else {}),
     }
 
 

@@ -9,7 +9,7 @@ _CLUSTER = (
     "spec/sharedServices",
     "spec/access/kubeconfigs",
 )
-_PROFILE = ("spec/packs/*/helm/chart/verify/identity", "spec/packs/*/helm/chart/verify/provenance")
+_PROFILE = ("spec/packs/*/helm/chart/verify/identity",)
 _CONFIG = (
     "spec/charts",
     "spec/policy/clusterScoped",

@@ -67,7 +67,8 @@ def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, u
     if not content.is_remote(helm.chart):
         _in_tree(document, helm.chart.path, f"{place}/helm/chart/path", tree, use)
     if helm.chart.verify:
-        _key(document, helm.chart.verify.cosign_key, f"{place}/helm/chart/verify/cosignKey", tree, use)
+        name = "cosignKey" if helm.chart.verify.cosign_key else "provenance"
+        _key(document, helm.chart.verify.file, f"{place}/helm/chart/verify/{name}", tree, use)
     for position, file in enumerate(helm.values_files):
         _named(document, file, f"{place}/helm/valuesFiles/{position}", tree, use)
 
@@ -147,7 +148,7 @@ def _named(document: str, file: str, place: str, tree: Files, use: Use) -> None:
 
 
 def _key(document: str, file: str, place: str, tree: Files, use: Use) -> None:
-    """The public key that a chart is verified with."""
+    """The file of keys that a chart is verified with."""
     try:
         path = files.beside(document, file)
     except ValueError as error:

@@ -39,8 +39,10 @@ class _Wanted:
 
     def stands(self, key: str) -> Locked | None:
         """The entry of before, where it says all that is asked for."""
+        from reconciler.spec.content import locks_signature
+
         known, one = self.before.get(key), self.named[key]
-        if known is None or (key in self.keys and not known.signature):
+        if known is None or (locks_signature(one) and not known.signature):
             return None
         digest = getattr(one, "digest", "")
         return known if not digest or digest == known.digest else None
@@ -116,7 +118,7 @@ def _keys(profiles: Iterable[Profile], tree: Tree, read: Read) -> Iterator[tuple
 
     for one in profiles:
         for pack in one.document.profile.spec.packs:
-            if pack.helm is None or pack.helm.chart.verify is None:
+            if pack.helm is None or pack.helm.chart.verify is None or not pack.helm.chart.verify.cosign_key:
                 continue
             path = files.beside(one.document.path, pack.helm.chart.verify.cosign_key)
             if path in tree.files:

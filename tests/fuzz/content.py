@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -23,6 +24,7 @@ from reconciler.packs.content import index, oci
 from reconciler.packs.content.access import Access
 from reconciler.packs.content.client import Answer, Asked, Put
 from tests.content import signing
+from tests.content.server import packed as packed_chart
 from tests.fuzz import values
 from tests.fuzz.harness import Case
 
@@ -194,6 +196,30 @@ def stores() -> Case:
         found = snapshot_stores.refusal(draw.choice((100, 204, 301, 307, 400, 403, 404, 409, 500, 503, 999)), body)
         assert isinstance(found, snapshot_stores.Refused | snapshot_stores.Failed | FileNotFoundError)
         assert str(found).isprintable() and len(str(found)) < LONGEST and "\x1b" not in str(found)
+
+    return case
+
+
+def provenances() -> Case:
+    """Helm's provenance files and keys, damaged: Helm's own library reads them, in a worker. Whatever is damaged, only what a key signed
+    about the very archive counts."""
+    from reconciler.packs import provenance
+
+    folder = Path(__file__).parent.parent / "provenance"
+    whole, data = (folder / "web-1.2.3.tgz.prov").read_bytes(), packed_chart("web", "1.2.3")
+    rings = [(folder / name).read_bytes() for name in ("ring.gpg", "ring.asc")]
+
+    def case(draw: Random) -> None:
+        proof = values.damage(draw, whole) if draw.random() < 0.7 else whole
+        ring = draw.choice(rings)
+        ring = values.damage(draw, ring) if draw.random() < 0.4 else ring
+        body = data if draw.random() < 0.8 else values.damage(draw, data)
+        try:
+            provenance.check(("web-1.2.3.tgz", body), proof, ring, OCI)
+        except NidusError as error:
+            told(error)
+        else:
+            assert body == data
 
     return case
 

@@ -38,6 +38,7 @@ SURFACES: Surfaces = {
     "archives": (content.packed, 10_000),
     "signatures": (content.signatures, 10_000),
     "stores": (content.stores, 10_000),
+    "provenances": (content.provenances, 10_000),
     "encrypted": (encrypted.files, 10_000),
     "hooks": (hooked.hooked, 10_000),
     "usages": (kept.usages, 12_000),

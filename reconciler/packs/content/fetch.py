@@ -15,6 +15,8 @@ from reconciler.packs.content.store import Store, disk
 
 LARGEST = 24 << 20
 """Bytes of one piece of content: what a render worker takes at once."""
+PROV = ".prov"
+"""What the address of a chart's provenance file ends with (Helm)."""
 TRIES = 4
 """Connections for one file that break off, as long as each brings something."""
 _RANGE = frozenset({206, 416})
@@ -46,15 +48,15 @@ def bring(remote: Remote, means: Means, progress: Progress) -> None:
 
     Raises Stalled(ContentRefused) where a human has to act, Retry and Unavailable otherwise.
     """
-    if remote.kind in ("oci", "signature"):
+    if remote.in_registry:
         _bring_oci(remote, means, progress)
         return
     place = means.access.place(remote.address)
     if means.store.has(remote.digest):
         return
     led, address = False, remote.address
-    if remote.kind == "chart":
-        led, address = True, find(remote, place, means.client).url
+    if remote.name:
+        led, address = True, find(remote, place, means.client).url + (PROV if remote.vouches else "")
     take(remote.digest, File(address, led, place, progress), means)
 
 
@@ -62,9 +64,7 @@ def _bring_oci(remote: Remote, means: Means, progress: Progress) -> None:
     """The manifest is kept when what it names is here: what is stored is whole."""
     registry = oci.Repository(remote.address, means.access, means.client)
     manifest = oci.checked(registry.manifest(f"sha256:{remote.digest}", fixed=True), remote.digest, remote.address)
-    of_chart = remote.kind == "oci"
-    named = [oci.chart_of(manifest, remote.address)] if of_chart else oci.signatures_of(manifest, remote.address)
-    keep_oci(registry, manifest, named, means, progress)
+    keep_oci(registry, manifest, oci.named_by(manifest, remote), means, progress)
 
 
 def keep_oci(registry: oci.Repository, manifest: bytes, named: Iterable[str], means: Means, progress: Progress) -> None:

@@ -46,13 +46,12 @@ def use(oids: Collection[str], store: Store) -> None:
 def parts(remote: Remote, store: Store) -> tuple[str, ...]:
     """The digests of the files; of a chart in a registry that of its archive, of signatures those of their manifest and of what it names.
     Nothing where the manifest is not here."""
-    if remote.kind not in ("oci", "signature"):
+    if not remote.in_registry:
         return (remote.digest,)
     if store.size(remote.digest) > oci.MANIFEST_SIZE:
         raise refused(f"{remote.address}: what has this digest is no manifest")
     manifest = store.get(remote.digest)
     if manifest is None:
         return ()
-    if remote.kind == "oci":
-        return (oci.chart_of(manifest, remote.address),)
-    return (remote.digest, *oci.signatures_of(manifest, remote.address))
+    named = oci.named_by(manifest, remote)
+    return (remote.digest, *named) if remote.kind == "signature" else tuple(named)

@@ -12,7 +12,7 @@ from reconciler.packs.content.client import Asked
 from reconciler.packs.content.fetch import LARGEST, File, Means, Progress
 from reconciler.packs.content.index import Version
 from reconciler.spec import semver
-from reconciler.spec.content import exact
+from reconciler.spec.content import exact, locks_signature
 from reconciler.spec.lock import Locked
 
 
@@ -25,10 +25,12 @@ def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, key: by
         return _of_registry(wanted, means, progress, key)
     place = means.access.place(wanted.repo)
     found = chosen(wanted, fetch.listed(wanted.repo, wanted.name, place, means.client))
-    if found.digest:
-        fetch.take(found.digest, File(found.url, True, place, progress), means)
-        return Locked(_named(found.digest), found.version)
-    return Locked(_named(_content(found.url, place, means, led=True)), found.version)
+    digest = wanted.digest.removeprefix("sha256:") or found.digest
+    if digest:
+        fetch.take(digest, File(found.url, True, place, progress), means)
+    digest = digest or _content(found.url, place, means, led=True)
+    signature = _named(_content(found.url + fetch.PROV, place, means, led=True)) if locks_signature(wanted) else ""
+    return Locked(_named(digest), found.version, signature)
 
 
 def _of_registry(wanted: ChartRef, means: Means, progress: Progress, key: bytes) -> Locked:

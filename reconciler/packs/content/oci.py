@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 from msgspec import Struct
 
-from reconciler.model import ContentAllow
+from reconciler.model import ContentAllow, Remote
 from reconciler.packs.content import access
 from reconciler.packs.content.access import Access, refused
 from reconciler.packs.content.client import Answer, Asked, Client, Put, failure
@@ -18,6 +18,7 @@ from reconciler.spec import addresses
 T = TypeVar("T")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+PROVENANCE = "application/vnd.cncf.helm.chart.provenance.v1.prov"
 INDEX = "application/vnd.oci.image.index.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle"
 SIGNATURES = 8
@@ -155,13 +156,34 @@ class Repository:
         return addresses.allowed(realm, self._rules.allow or ()) if access.named(realm, self.place) else None
 
 
+def named_by(manifest: bytes, remote: Remote) -> list[str]:
+    """The hex digests of what a manifest names of this content. Raises Stalled(ContentRefused) where it is a manifest of something else."""
+    if remote.kind == "signature":
+        return signatures_of(manifest, remote.address)
+    return [provenance_of(manifest, remote.address) if remote.vouches else chart_of(manifest, remote.address)]
+
+
 def chart_of(manifest: bytes, address: str) -> str:
     """The hex digest of the chart's archive. Raises Stalled(ContentRefused) where the manifest is of something else."""
-    found = [one.digest for one in _decoded(manifest, _Manifest, address).layers if one.mediaType == CHART]
-    digest = _DIGEST.fullmatch(found[0]) if len(found) == 1 else None
-    if digest is None:
+    found = _only(manifest, CHART, address)
+    if not found:
         raise refused(f"{address}: what is there is no chart", "an image, or an index of several?")
-    return digest[1]
+    return found
+
+
+def provenance_of(manifest: bytes, address: str) -> str:
+    """The hex digest of the chart's provenance file. Raises Stalled(ContentRefused) where it has none."""
+    found = _only(manifest, PROVENANCE, address)
+    if not found:
+        raise refused(f"{address}: the chart has no provenance file", "push it beside its .prov file, or remove verify")
+    return found
+
+
+def _only(manifest: bytes, kind: str, address: str) -> str:
+    """The hex digest of the one layer of a kind; "" where there is none, or several."""
+    found = [one.digest for one in _decoded(manifest, _Manifest, address).layers if one.mediaType == kind]
+    digest = _DIGEST.fullmatch(found[0]) if len(found) == 1 else None
+    return digest[1] if digest else ""
 
 
 def checked(manifest: bytes, digest: str, address: str) -> bytes:
