@@ -47,7 +47,7 @@ class Desk:
             "engine": {"versions": [self.version("0.36.1")]},
             "ceilings": {"quota": {"maximum": {"cpu": "4"}}},
             "server": {"internal": "127.0.0.1:0", "webhook": "127.0.0.1:0"},
-            "lease": {"duration": "3s"},
+            "lease": {"duration": "20s"},
             "workers": 2,
         }
         self.write()

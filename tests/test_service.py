@@ -102,7 +102,7 @@ class House:
             engine=EngineConfig(versions=()),
             host=HostConfig(kubeconfig=str(self.kubeconfig)),
             server=server or ServerConfig(internal="127.0.0.1:0", webhook="127.0.0.1:0"),
-            lease=LeaseConfig(duration="10s"),
+            lease=LeaseConfig(duration="20s"),
             workers=2,
             prices=prices,
         )

@@ -20,7 +20,7 @@ from devhost.hosting import TestHost
 
 ROOT = Path(__file__).resolve().parents[2]
 API = "nidus.dev/v1alpha1"
-LEASE = "8s"  # long enough for a busy machine
+LEASE = "15s"  # a busy machine may not come to renew a shorter one in time, and its controller ends
 HURRIED = "2s"  # where the successor of a killed controller is waited for
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from devhost import faults
 from tests.host.field import Field, config_map, namespace, nested_cluster, profile
-from tests.host.test_input_repository import be_patient
 from tests.host.test_process_life import greeting, one_cluster
 
 pytestmark = pytest.mark.host
@@ -19,7 +18,6 @@ def test_one_nested_plane_away(own_field: Field) -> None:
     """Its cluster says so; the other gets its commit; once it is back, it follows by itself."""
     field = own_field
     away, fine = one_cluster(field, "a"), one_cluster(field, "b")
-    be_patient(field)
     field.push()
     field.start()
     field.wait(away, seconds=120)
@@ -48,7 +46,6 @@ def test_a_chart_that_never_ends(shared_field: Field) -> None:
     bad = field.cluster("bad")
     field.write("clusters/bad.yaml", nested_cluster(bad, profiles=[{"name": "bad", "version": "1.0.0"}]))
     began = time.monotonic()
-    be_patient(field)
     field.push()
     field.start()
     field.wait(fine)
@@ -69,7 +66,6 @@ def test_an_engine_secret_turned_hostile(shared_field: Field) -> None:
     """A `vc-` Secret with another CA does nothing but an error, and its cluster alone is not Ready (M15, F41)."""
     field = shared_field
     hurt, fine = one_cluster(field, "a"), one_cluster(field, "b")
-    be_patient(field)
     field.push()
     field.start()
     field.wait(hurt)

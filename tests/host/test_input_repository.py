@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.host.field import LEASE, Field, config_map, namespace, nested_cluster, profile
+from tests.host.field import Field, config_map, namespace, nested_cluster, profile
 
 pytestmark = pytest.mark.host
 
@@ -28,8 +28,7 @@ WRONG: dict[str, tuple[bytes, int]] = {  # file -> what it says, the line that i
 
 
 def standing(field: Field, *suffixes: str) -> list[str]:
-    """Clusters with a profile each, in files of their own, Ready under a running controller that is patient with its Lease."""
-    be_patient(field)
+    """Clusters with a profile each, in files of their own, Ready under a running controller."""
     field.write("profiles/web.yaml", profile("web", "1.0.0", [web()]))
     names = [field.cluster(suffix) for suffix in suffixes]
     for name, suffix in zip(names, suffixes, strict=True):
@@ -42,11 +41,6 @@ def standing(field: Field, *suffixes: str) -> list[str]:
     for name in names:
         field.wait(name)
     return names
-
-
-def be_patient(field: Field) -> None:
-    """A Lease that a busy machine does not lose; for tests that wait for no successor."""
-    field.stage.config.write_text(field.stage.config.read_text().replace(f"duration: {LEASE}", "duration: 8s"))
 
 
 def web() -> dict[str, Any]:
