@@ -28,6 +28,7 @@ SYSTEM: Final = "nidus-system"
 SHARED: Final = "nidus-shared"
 TOKEN_SECONDS: Final = 3600
 FORBIDDEN: Final = 403
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PER_TEST: Final = ("ClusterRoleBinding", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy")
 
 
@@ -74,6 +75,10 @@ class Account:
         raise HostError(f"namespace {namespace} is still kept")
 
 
+_INSTALLED: Final = set[tuple[int, str]]()
+"""The supervisors of the hosts, and the manifests whose objects for all tests this process installed there."""
+
+
 def open_account(hosted: TestHost, manifests: Path) -> Account:
     """Install the RBAC of `manifests` for one test and return its account, signed in by a token of an hour."""
     name = f"t{secrets.token_hex(3)}"
@@ -81,8 +86,11 @@ def open_account(hosted: TestHost, manifests: Path) -> Account:
     objects = list(personal(manifests.read_text(), name, moved))
     for namespace in moved.values():
         hosted.client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    common = (hosted.host.supervisor, manifests.read_text())
     for one in objects:
-        hosted.client.apply(one)
+        if common not in _INSTALLED or _is_own(one, name, moved):
+            hosted.client.apply(one)
+    _INSTALLED.add(common)
     accounts = [one["metadata"] for one in objects if one["kind"] == "ServiceAccount"]
     names = [meta["name"] for meta in accounts if meta.get("namespace") == moved[SYSTEM]]
     if len(names) != 1:
@@ -90,9 +98,14 @@ def open_account(hosted: TestHost, manifests: Path) -> Account:
     return _signed_in(hosted, name, names[0], moved)
 
 
+def _is_own(one: Object, name: str, moved: dict[str, str]) -> bool:
+    """Whether the object is for this test alone."""
+    return one["metadata"]["name"].endswith(f"-{name}") or one["metadata"].get("namespace") in moved.values()
+
+
 def personal(text: str, name: str, moved: dict[str, str]) -> Iterator[Object]:
     """Return the objects of the manifests in `text` for the test `name`, with the controller's namespaces `moved`."""
-    manifests = [one for one in yaml.safe_load_all(text) if one]
+    manifests = [one for one in yaml.load_all(text, LOADER) if one]
     common = {
         one["metadata"]["name"]
         for one in manifests

@@ -12,6 +12,7 @@ from devhost import layout
 from devhost.state import Host
 
 Event = dict[str, Any]
+READS = {verb: f'"verb":"{verb}",'.encode() for verb in ("get", "list", "watch")}
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
@@ -34,7 +35,7 @@ class Audit:
         """
         return [
             event
-            for event in self._read(user)
+            for event in self._read(user, verbs)
             if event["stage"] in ("ResponseComplete", "Panic")
             and (not user or event["user"]["username"] == user)
             and (not verbs or event["verb"] in verbs)
@@ -45,8 +46,9 @@ class Audit:
         """Return what `user` wrote, or tried to; dry runs are not writes."""
         return [event for event in self.events(user, verbs=WRITES) if "dryRun=All" not in event["requestURI"]]
 
-    def _read(self, user: str) -> Iterator[Event]:
+    def _read(self, user: str, verbs: tuple[str, ...]) -> Iterator[Event]:
         wanted = json.dumps(user)[1:-1].encode()
+        passed = tuple(one for verb, one in READS.items() if verbs and verb not in verbs)
         if not self.path.exists():
             return
         with self.path.open("rb") as log:
@@ -54,7 +56,9 @@ class Audit:
                 log.seek(self.start - 1)
                 log.readline()  # the end of a line that was half written then: it belongs to what was before
             for line in log:
-                if wanted in line and line.endswith(b"\n"):  # the last line may be half written
+                if wanted not in line or not line.endswith(b"\n"):  # the last line may be half written
+                    continue
+                if not line.partition(b'"user":')[0].endswith(passed):  # most are reads, and to decode them takes long
                     yield json.loads(line)
 
 

@@ -74,10 +74,15 @@ def test_keys_are_kept_when_whole_and_made_anew_when_not(tmp_path: Path) -> None
 
 def test_audit_policy_names_users_and_groups() -> None:
     rules = audit_policy(["jane", "system:serviceaccount:*", "system:serviceaccount:apps:*"])["rules"]
+    named: list[dict[str, list[str]]] = [
+        {"users": ["jane"]},
+        {"userGroups": ["system:serviceaccounts"]},
+        {"userGroups": ["system:serviceaccounts:apps"]},
+    ]
+    reads = {"level": "Metadata", "verbs": ["get", "list", "watch"]}
     assert rules == [
-        {"level": "RequestResponse", "users": ["jane"]},
-        {"level": "RequestResponse", "userGroups": ["system:serviceaccounts"]},
-        {"level": "RequestResponse", "userGroups": ["system:serviceaccounts:apps"]},
+        *({**reads, **who} for who in named),
+        *({"level": "Request", **who} for who in named),
         {"level": "None"},
     ]
 

@@ -17,11 +17,13 @@ from devhost.account import Account
 from devhost.api import Access, Client
 from devhost.audit import Audit
 from devhost.hosting import TestHost
+from tests import installed
 
 ROOT = Path(__file__).resolve().parents[2]
 API = "nidus.dev/v1alpha1"
 LEASE = "15s"  # a busy machine may not come to renew a shorter one in time, and its controller ends
 HURRIED = "2s"  # where the successor of a killed controller is waited for
+_INSTALLED = set[int]()  # the supervisors of hosts that have our kinds
 
 
 @dataclass
@@ -118,13 +120,14 @@ class Field:
 
     def quiet(self, seconds: float = 1.5) -> None:
         """Until the controller has had nothing to do for a while: the queue is empty and no write was sent."""
-        last = [len(self.writes()), time.monotonic()]
+        since, last = self.account.audit.now(), time.monotonic()
 
         def still() -> bool:
-            now = len(self.writes())
-            if now != last[0]:
-                last[:] = [now, time.monotonic()]
-            return time.monotonic() - last[1] > seconds
+            nonlocal since, last
+            here = since.now()
+            if self.writes(since):
+                since, last = here, time.monotonic()
+            return time.monotonic() - last > seconds
 
         self.until("no more writes", still)
 
@@ -157,9 +160,11 @@ class Field:
 
 
 def opened(account: Account, folder: Path, spec: Mapping[str, Any] | None = None) -> Field:
-    """A field on the account's host; its CRDs are installed once a host (apply is idempotent)."""
-    for file in sorted((ROOT / "deploy" / "crds").glob("*.yaml")):
-        account.hosted.client.apply(yaml.safe_load(file.read_text()))
+    """A field on the account's host; its CRDs are installed once a host."""
+    if account.hosted.host.supervisor not in _INSTALLED:
+        for one in installed.kinds():
+            account.hosted.client.apply(one)
+        _INSTALLED.add(account.hosted.host.supervisor)
     shutil.rmtree(folder, ignore_errors=True)
     merged = {"lease": {"duration": LEASE}, "policy": {"profileVersions": "Mutable"}, **dict(spec or {})}
     return Field(account, stage.set_up(folder, None, merged))

@@ -140,7 +140,7 @@ def _killed_after(field: Field, writes: int, name: str) -> bool:
             return False
         if now != count:
             count, quiet_since = now, time.monotonic()
-        if field.word(name) == "Ready" and time.monotonic() - quiet_since > 8:
+        if time.monotonic() - quiet_since > 8 and field.word(name) == "Ready":
             return True
         time.sleep(0.002)
 
