@@ -10,7 +10,7 @@ from itertools import islice
 from reconciler.controller import border
 from reconciler.controller.commands import Commands, is_command
 from reconciler.controller.merges import Closed, Merges
-from reconciler.controller.opened import Open, recalled, renewed
+from reconciler.controller.opened import Open, current, recalled, renewed
 from reconciler.controller.people import People
 from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
@@ -52,7 +52,9 @@ class Changes:
         self._rest: dict[int, Open] = {}
         self._closing: dict[int, Open] = {}
         self._teller, self._people = Teller(owner, config, forge), People(forge)
-        self._merges = Merges(reviewer, self._told)
+        self._merges = Merges(
+            reviewer, lambda closed, *found: self._contained(closed.one, partial(self._told, closed, *found))
+        )
         origin = reviewer.source, *place
         self._commands = Commands(forge, origin, self._people.writes, self._offered, reviewer.ask)
         self._between: dict[str, frozenset[str]] = {}
@@ -115,9 +117,8 @@ class Changes:
 
     def _judge(self) -> None:
         """Other rules, or other requests of people, may make every plan another."""
-        ruling = self._reviewer.ruling()
-        if ruling != self._ruling:
-            self._ruling = ruling
+        before, self._ruling = self._ruling, self._reviewer.ruling()
+        if before != self._ruling:
             for one in self._open.values():
                 one.again = True
 
@@ -167,7 +168,7 @@ class Changes:
 
     def _close(self, one: Open) -> None:
         """It is not listed any more: if it was merged, bind the merge to what was shown and approved."""
-        now, me = self._forge.change(one.change.number), self._people.me()
+        now, me = current(one, self._forge), self._people.me()
         if now.state == "open" and now.base == self._branch:  # the forge lists more than we look at
             self._open[now.number] = renewed(one, now)
             del self._closing[now.number]

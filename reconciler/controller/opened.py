@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.model import Basis, ChangeRecord, ChangeRequest, Comment, Person, Planned, Reviewed
+from reconciler.errors import Stalled
+from reconciler.forges import Forge
+from reconciler.model import Basis, ChangeRecord, ChangeRequest, Comment, Person, Planned, Reviewed, replace
 from reconciler.plan import render_change
 
 
@@ -129,3 +131,13 @@ def renewed(known: Open | None, change: ChangeRequest) -> Open:
         one.statuses = 0
     one.change = change
     return one
+
+
+def current(one: Open, forge: Forge) -> ChangeRequest:
+    """The change request as it is now; closed where it is gone: some forges delete them. Raises what the forge raises."""
+    try:
+        return forge.change(one.change.number)
+    except Stalled as error:
+        if error.reason != "ForgeMissing":
+            raise
+        return replace(one.change, state="closed")

@@ -29,21 +29,25 @@ class Teller:
         self.status(one, *render_change.verdict(planned))
 
     def comment(self, one: Open, body: str) -> int:
-        """Write our comment; its id, which is a new one where somebody deleted it."""
+        """Write our comment; its id, which is a new one where somebody deleted it. Where no answer comes, it may be there: `one` then looks
+        for it before it is written again."""
+        known, one.updated = one.updated, -1.0
         try:
-            return self._forge.put_comment(one.change.number, body, one.comment)
+            found = self._forge.put_comment(one.change.number, body, one.comment)
         except Stalled as error:
             if error.reason != "ForgeMissing" or not one.comment:
                 raise
-            return self._forge.put_comment(one.change.number, body)
+            found = self._forge.put_comment(one.change.number, body)
+        one.updated = known
+        return found
 
     def status(self, one: Open, state: str, told: str) -> None:
-        """Set the status of the head where it is another: the last of STATUSES is a final one."""
+        """Set the status of the head where it is another: the last of STATUSES is a final one. It counts once the forge has taken it."""
         status, most = (one.change.head, state, told), STATUSES - (state == "pending")
         if not self._config.status or status == one.status or one.statuses >= most:
             return
-        one.status, one.statuses = status, one.statuses + 1
         self._set(STATUS, one.change.head, state, told)
+        one.status, one.statuses = status, one.statuses + 1
 
     @property
     def follows(self) -> bool:

@@ -25,7 +25,8 @@ PREFIX = {"github": "", "gitea": "/api/v1", "gitlab": "/api/v4"}
 
 @dataclass
 class Failure:
-    """What is answered instead, `times` times, to requests whose path holds `where`. `drip`: seconds between two bytes."""
+    """What is answered instead, `times` times, to requests whose path holds `where`. `drip`: seconds between two bytes. `late`: to
+    requests that write, and they take effect all the same."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -33,6 +34,10 @@ class Failure:
     where: str = ""
     times: int = 1_000_000
     drip: float = 0.0
+    late: bool = False
+
+    def meets(self, asked: Asked) -> bool:
+        return self.times > 0 and self.where in asked.path and not (self.late and asked.method == "GET")
 
 
 class Forge:
@@ -66,14 +71,17 @@ class Forge:
     def answer(self, asked: Asked) -> tuple[int, dict[str, str], bytes, float]:
         with self._lock:
             self.asked.append(asked)
-            for one in self.failures:
-                if one.times and one.where in asked.path:
-                    one.times -= 1
-                    return one.status, dict(one.headers), one.body, one.drip
+            wrong = next((one for one in self.failures if one.meets(asked)), None)
+            if wrong is not None:
+                wrong.times -= 1
+            if wrong is not None and not wrong.late:
+                return wrong.status, dict(wrong.headers), wrong.body, wrong.drip
             try:
                 found = SPEAKS[self.provider](self.state, asked)
             except Refused as refused:
                 return refused.status, {}, json.dumps({"message": refused.message}).encode(), 0.0
+        if wrong is not None:
+            return wrong.status, dict(wrong.headers), wrong.body, wrong.drip
         if not isinstance(found, list):
             return (201 if asked.method == "POST" else 200), {}, json.dumps(found).encode(), 0.0
         return self._page(asked, found)

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.assignment import Assignment
 from reconciler.errors import Unavailable
+from reconciler.forges import transport
 from reconciler.inventory import reviews
 from reconciler.model import Consent, Destructive, ObjectRef, replace
 from reconciler.plan.lines import instant
@@ -393,6 +394,31 @@ def test_a_delivery_that_a_killed_process_took_is_when_the_push_was_seen(scene: 
     settled(scene)
     scene.look()
     assert f"Push seen at {instant(seen)}; applied from 2 s later" in scene.ours(number)
+
+
+def test_a_merge_that_cannot_be_told_of_is_in_nobodys_way(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may write comments that are too long to read, also after the merge."""
+    monkeypatch.setattr(transport, "SIZE", 30_000)
+    number = planned(scene)
+    scene.forge.state.review(number, "bob")
+    commit = scene.merge(number)
+    scene.look()
+    scene.forge.state.say(number, "eve", "x" * 40_000)
+    settled(scene)
+    assert scene.fleet.word("a") == "Ready"
+    for _ in range(3):
+        scene.look()
+    told = scene.synced(commit)
+    assert told[-1].startswith("success") and len(told) == len(set(told))
+
+
+def test_a_change_request_that_was_deleted_is_forgotten(scene: Scene) -> None:
+    number = planned(scene)
+    del scene.forge.state.changes[number]
+    scene.look()
+    scene.forge.asked.clear()
+    scene.look()
+    assert not [one for one in scene.forge.asked if f"/{number}" in one.path]
 
 
 # A controller that is killed
