@@ -114,6 +114,36 @@ REFUSED = {
         "configMapGenerator: [{name: a, files: ['a=https://example.com/p']}]\n",
         "is remote",
     ),
+    "a remote patch in other letters": (
+        "patches: [{Path: 'https://example.com/p.yaml'}]\n",
+        "unknown field Path in patches",
+    ),
+    "a remote patch beside one": (
+        "patches: [{path: base/config.yaml, PATH: 'https://example.com/p.yaml'}]\n",
+        "unknown field PATH in patches",
+    ),
+    "a remote patch of before in other letters": (
+        "patchesJson6902: [{pAth: 'https://example.com/p.yaml'}]\n",
+        "unknown field pAth in patchesJson6902",
+    ),
+    "a remote replacement in other letters": (
+        "replacements: [{Path: 'https://example.com/p.yaml'}]\n",
+        "unknown field Path in replacements",
+    ),
+    "a remote schema in other letters": (
+        "openapi: {Path: 'https://example.com/s.json'}\n",
+        "unknown field Path in openapi",
+    ),
+    "remote files in other letters": (
+        "configMapGenerator: [{name: a, Files: ['a=https://example.com/p']}]\n",
+        "unknown field Files in configMapGenerator",
+    ),
+    "remote files in letters that only look so": (
+        "configMapGenerator: [{name: a, file\u017f: ['a=https://example.com/p']}]\n",
+        "unknown field",
+    ),
+    "a merge of mappings": ("patches: [{<<: {path: 'https://example.com/p.yaml'}}]\n", ""),
+    "a remote configuration on two lines": ('configurations: ["https://example.com/c\\n"]\n', "is remote"),
     "a path from the root": ("resources: [/etc/passwd]\n", "is not there"),
     "a path out of the repository": ("resources: [../../../etc]\n", "is not there"),
     "a file of the machine": ("configMapGenerator: [{name: a, envs: [/proc/self/environ]}]\n", "is not there"),

@@ -20,6 +20,16 @@ _PLAIN = frozenset(
         *_EITHER, *_FILES, *_PATHS,
     }
 )  # fmt: skip
+_ITEM = {
+    "patches": frozenset({"path", "patch", "target", "options"}),
+    "patchesJson6902": frozenset({"path", "patch", "target", "options"}),
+    "replacements": frozenset({"path", "source", "targets"}),
+    "openapi": frozenset({"path", "version"}),
+    "configMapGenerator": frozenset(
+        {"name", "namespace", "behavior", "options", "literals", "files", "envs", "env"}
+    ),
+}  # fmt: skip
+"""The fields of an item that may name a file, as they are spelt here: the program itself takes them in any case of letters."""
 _REFUSED = {
     **dict.fromkeys(("generators", "transformers", "validators"), "plugins are not run: write what they do as patches"),
     **dict.fromkeys(
@@ -115,7 +125,8 @@ def _named(place: str, body: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
         yield from ((_text(place, name, one), True) for one in _list(place, name, body))
     for name in _FILES:
         texts = (_text(place, name, one) for one in _list(place, name, body))
-        yield from ((one, False) for one in texts if "\n" not in one)  # a patch may be written out
+        written_out = name == "patchesStrategicMerge"  # a patch may be
+        yield from ((one, False) for one in texts if not (written_out and "\n" in one))
     for name in _PATHS:
         items = (_map(place, name, one) for one in _list(place, name, body))
         yield from ((_text(place, name, one["path"]), False) for one in items if one.get("path"))
@@ -158,6 +169,11 @@ def _list(place: str, name: str, body: Mapping[str, Any]) -> list[Any]:
 def _map(place: str, name: str, one: Any) -> Mapping[str, Any]:
     if not isinstance(one, Mapping):
         raise Refused(f"{place}: an item of {name} is a mapping")
+    for field in one:
+        if field not in _ITEM[name]:
+            raise Refused(
+                f"{place}: unknown field {str(field)[:60]} in {name}", f"known are {', '.join(sorted(_ITEM[name]))}"
+            )
     return one
 
 
