@@ -171,6 +171,7 @@ def _named(spec: ControllerSpec) -> Iterator[tuple[str, str]]:
             yield f"source {source.name}: webhook.secretFiles", name
     for index, one in enumerate(spec.content.allow):
         keys = {"caFile": one.ca_file, "usernameFile": one.username_file, "passwordFile": one.password_file}
+        keys |= {"proxyFile": one.proxy_file}
         yield from ((f"content.allow[{index}].{key}", name) for key, name in keys.items() if name)
 
 

@@ -143,6 +143,7 @@ class ContentAllow(Struct, frozen=True):
     ca_file: str = ""
     username_file: str = ""
     password_file: str = ""
+    proxy_file: str = ""
     plain_http: bool = msgspec.field(default=False, name="plainHTTP")
 
 

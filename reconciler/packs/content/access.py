@@ -4,7 +4,7 @@ import base64
 import ssl
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin, urlsplit
 
 from msgspec import Struct
 
@@ -20,15 +20,27 @@ def refused(message: str, hint: str = "") -> Stalled:
     return Stalled(message, reason="ContentRefused", hint=hint)
 
 
+class Proxy(Struct, frozen=True):
+    """A proxy that makes tunnels (RFC 9110, 9.3.6), and what it may see."""
+
+    host: str
+    port: int
+    headers: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.host}:{self.port})"
+
+
 class Way(Struct, frozen=True):
     """How one address is asked: `anywhere` = its host may have any address, else a public one only; `home` = it is the place's own
-    host, which may see what is for it."""
+    host, which may see what is for it; `proxy` = through it, which finds the address of the host itself."""
 
     address: str
     anywhere: bool
     headers: dict[str, str]
     context: ssl.SSLContext | None
     home: bool = False
+    proxy: Proxy | None = None
 
 
 class Access(Struct, frozen=True):
@@ -54,7 +66,7 @@ def first(address: str, place: ContentAllow) -> Way:
     if not address.startswith("https://") and not (place.plain_http and addresses.local(host)):
         raise refused(f"{address}: content comes by https only", "plainHTTP is for addresses of this machine")
     context = None if address.startswith("http://") else _trusting(place.ca_file)
-    return Way(address, bool(place.prefix), _basic(place), context, True)
+    return Way(address, bool(place.prefix), _basic(place), context, True, _proxy(place) if context else None)
 
 
 def led(address: str, place: ContentAllow, *, fixed: bool) -> Way:
@@ -75,14 +87,17 @@ def led(address: str, place: ContentAllow, *, fixed: bool) -> Way:
         folder = address.partition("?")[0]
         below = addresses.allowed(folder, (place,)) is not None or place.prefix.startswith("oci://")
         way = first(address, place)
-        return way if below else Way(address, way.anywhere, {}, way.context)
+        return way if below else Way(address, way.anywhere, {}, way.context, proxy=way.proxy)
     if not address.startswith("https://"):
         raise refused(f"an answer leads to {there}, and another host is asked by https only")
     via = named(address, place)
     if not via and not fixed:
         hint = "write the digest, or name the host in content.allow[].via"
         raise refused(f"an answer leads to another host, {addresses.host(address)}, for content without a digest", hint)
-    return Way(address, via, {}, _trusting(place.ca_file if via else "", besides=True))
+    if place.proxy_file and not via:
+        what = f"an answer leads to another host, {addresses.host(address)}, whose address a proxy would find unseen"
+        raise refused(what, "name the host in content.allow[].via")
+    return Way(address, via, {}, _trusting(place.ca_file if via else "", besides=True), proxy=_proxy(place))
 
 
 def joined(address: str, reference: str) -> str:
@@ -145,6 +160,25 @@ def _secret(file: str) -> str:
     if not found.isprintable() or len(found) > 8192:
         raise refused("a file of credentials holds more than one line", "spec.content.allow[]")
     return found
+
+
+def _proxy(place: ContentAllow) -> Proxy | None:
+    """The proxy of a place. Raises Stalled(ContentRefused) where its file holds no address of one."""
+    text = _secret(place.proxy_file)
+    if not text:
+        if place.proxy_file:
+            raise refused("the file of the proxy is empty", "spec.content.allow[].proxyFile")
+        return None
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port or 3128
+    except ValueError:
+        host, port = None, 0
+    if not host or parts.scheme != "http" or parts.path.strip("/") or parts.query:
+        hint = "spec.content.allow[].proxyFile holds http://HOST:PORT, with USER:PASSWORD@ before the host where it wants that"
+        raise refused("the file of the proxy holds no address of one", hint)
+    name, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return Proxy(host, port, {"Proxy-Authorization": basic(name, password)} if name or password else {})
 
 
 def _trusting(file: str, *, besides: bool = False) -> ssl.SSLContext:

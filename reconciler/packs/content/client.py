@@ -150,6 +150,10 @@ def _connection(way: Way, pace: Pace) -> HTTPConnection:
     name, _, port = addresses.host(way.address).rpartition(":")
     if way.context is None:
         return HTTPConnection(name, int(port), timeout=pace.connect)
+    if way.proxy is not None:
+        led = HTTPSConnection(way.proxy.host, way.proxy.port, timeout=pace.connect, ssl_context=way.context)
+        led.set_tunnel(parts.hostname or name, int(port), headers=way.proxy.headers)
+        return led
     kind = HTTPSConnection if way.anywhere else _Public
     return kind(parts.hostname or name, int(port), timeout=pace.connect, ssl_context=way.context)
 
