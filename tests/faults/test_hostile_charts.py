@@ -28,7 +28,7 @@ SPIN = "{{ range until 10000000 }}{{ range until 1000000 }}{{ end }}{{ end }}"
 
 @pytest.fixture
 def renderer() -> Iterator[Renderer]:
-    made = Renderer(2, seconds=20, cpu=4)
+    made = Renderer(2, seconds=150, cpu=4)
     yield made
     made.close()
 
@@ -36,7 +36,7 @@ def renderer() -> Iterator[Renderer]:
 @pytest.fixture
 def hasty() -> Iterator[Renderer]:
     """One that ends what spins after a second of processor time."""
-    made = Renderer(2, seconds=20, cpu=1)
+    made = Renderer(2, seconds=150, cpu=1)
     yield made
     made.close()
 
@@ -131,7 +131,7 @@ def test_a_loop_without_end_is_refused_and_not_tried_again_at_once(hasty: Render
 
 def test_looping_charts_of_a_source_leave_other_clusters_alone() -> None:
     """Six clusters with six looping packs each, beside one that renders well: few are ever tried, and nobody else waits for them."""
-    shared = Renderer(2, seconds=20, cpu=1)
+    shared = Renderer(2, seconds=150, cpu=1)
     good, reasons = Owner("shared", "good"), list[str]()
 
     def render(owner: Owner, wanted: Layer) -> str:
