@@ -105,7 +105,7 @@ def rendered(bundle: Bundle, layer: Layer, blobs: Mapping[str, bytes]) -> None:
     files = {path: blobs[oid] for path, oid in layer.files}
     job = Job(layer.kind, layer.namespace, dict(layer.spec), files, dict(layer.context), "v1.36.0")
     try:
-        found = collect((one for path in files for one in documents.documents(job, path)), layer.namespace)
+        found = collect((one for path in files for one in documents.read(job, path).documents), layer.namespace)
         for one in found:
             mark.mark(one, cluster=bundle.cluster, layer=layer.name, nonce="n", nested=True)
     except NidusError as error:
