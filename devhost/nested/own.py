@@ -12,6 +12,7 @@ from devhost.nested.contract import Engine, Keys, value
 from devhost.nested.engines import Engines, announce
 from devhost.nested.keys import Pair, Store
 from devhost.nested.plane import Names, Plane
+from devhost.nested.restores import begin_anew
 from devhost.nested.syncer import Syncer
 from devhost.nested.translate import Tenancy
 from devhost.programs import Programs
@@ -43,6 +44,7 @@ class Own:
         announce(client, tenancy, started)
         for one in inside.objects(tenancy.config):
             started.client.apply(one, manager="vcluster")
+        begin_anew(started.client, storage)
         self._sync(tenancy, started)
 
     def stop(self, engine: Engine, pods: list[str]) -> None:

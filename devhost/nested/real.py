@@ -88,7 +88,7 @@ class Real:
         folder = self._host.folder / "nested" / engine.namespace / engine.name
         storage = layout.claims(self._host.folder) / self._engines.data_uid(tenancy, pods)
         storage.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._furnish(folder / "pod", tenancy, port)
+        furnish(folder / "pod", self._host, self._admin, engine, adjusted(tenancy.config, port))
         (folder / "root").mkdir(mode=0o700, exist_ok=True)
         argv = isolated(folder / "root", folder / "pod", storage, [str(self._vcluster), "start"])
         log, env = layout.log(self._host.folder, name), self._environment(tenancy, pods[0])
@@ -139,23 +139,6 @@ class Real:
                 raise HostError(f"the engine of {tenancy.engine} was not ready within {START_SECONDS:.0f} s")
             time.sleep(0.2)
 
-    def _furnish(self, pod: Path, tenancy: Tenancy, port: int) -> None:
-        for part in MOUNTS:
-            (pod / part).mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in (*_BINARIES, *_OPTIONAL):
-            _link(pod / "binaries" / name, name)
-        replace(pod / "var/lib/vcluster/config.yaml", yaml.safe_dump(adjusted(tenancy.config, port)).encode())
-        account = pod / ACCOUNT
-        replace(account / "token", self._token(tenancy.engine).encode())
-        replace(account / "namespace", tenancy.engine.namespace.encode())
-        replace(account / "ca.crt", (self._host.pki / "ca.crt").read_bytes())
-
-    def _token(self, engine: Engine) -> str:
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
-        path = f"/api/v1/namespaces/{engine.namespace}/serviceaccounts/vc-{engine.name}/token"
-        asked = self._admin.request("POST", path, body | {"spec": {"expirationSeconds": TOKEN_SECONDS}})
-        return str(asked["status"]["token"])
-
     def _environment(self, tenancy: Tenancy, pod: Object) -> dict[str, str]:
         return {
             "VCLUSTER_NAME": tenancy.engine.name,
@@ -166,6 +149,31 @@ class Real:
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
             "KUBERNETES_SERVICE_PORT": str(self._host.ports["kube-apiserver"]),
         }
+
+
+def furnish(pod: Path, host: Host, admin: Client, engine: Engine, config: Object) -> None:
+    """Make in `pod` the folders that the engine's pod would mount: its programs, its values, its account."""
+    for part in MOUNTS:
+        (pod / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+    put_programs(pod)
+    replace(pod / "var/lib/vcluster/config.yaml", yaml.safe_dump(config).encode())
+    account = pod / ACCOUNT
+    replace(account / "token", _token(admin, engine).encode())
+    replace(account / "namespace", engine.namespace.encode())
+    replace(account / "ca.crt", (host.pki / "ca.crt").read_bytes())
+
+
+def put_programs(pod: Path) -> None:
+    """Put the programs of Kubernetes where the engine's pod has them."""
+    for name in (*_BINARIES, *_OPTIONAL):
+        _link(pod / "binaries" / name, name)
+
+
+def _token(admin: Client, engine: Engine) -> str:
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+    path = f"/api/v1/namespaces/{engine.namespace}/serviceaccounts/vc-{engine.name}/token"
+    asked = admin.request("POST", path, body | {"spec": {"expirationSeconds": TOKEN_SECONDS}})
+    return str(asked["status"]["token"])
 
 
 def isolated(root: Path, pod: Path, storage: Path, command: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ import functools
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from devhost import layout, stages
 from devhost.api import Access, Client, Object
@@ -15,7 +16,8 @@ from devhost.nested.contract import Engine
 from devhost.nested.engines import Engines
 from devhost.nested.own import Own
 from devhost.nested.real import Real
-from devhost.nested.restores import Restores
+from devhost.nested.real_restores import Official
+from devhost.nested.restores import Restores, Run, StandIn
 from devhost.nested.shared import Shared
 from devhost.nested.snapshots import Snapshots
 from devhost.node import place
@@ -35,6 +37,7 @@ def start(host: Host, programs: Programs, admin: Client, stop: threading.Event) 
     vcluster = real.binary()
     if host.wish.nested == "own" and vcluster is not None:
         engines.start(Real(host, programs, engines, admin, vcluster))
+        _restores(host, admin, Official(host, admin, vcluster), stop)
         return
     shared = host.wish.nested == "shared"
     backing: Shared | Own = (
@@ -47,7 +50,15 @@ def start(host: Host, programs: Programs, admin: Client, stop: threading.Event) 
     Snapshots(admin, as_engine, backing.inside, host.folder / "nested" / "snapshots", stop, keys).start()
     if keys is not None:  # a shared plane has one store for all
         fill = partial(filling.fill, host, programs)
-        Restores(admin, layout.claims(host.folder), fill, host.folder / "nested" / "restores", stop).start()
+        _restores(host, admin, StandIn(admin, fill, _faults(host)), stop)
+
+
+def _restores(host: Host, admin: Client, run: Run, stop: threading.Event) -> None:
+    Restores(admin, layout.claims(host.folder), run, _faults(host), stop).start()
+
+
+def _faults(host: Host) -> Path:
+    return host.folder / "nested" / "restores"
 
 
 def client(host: Host) -> Client:

@@ -135,8 +135,11 @@ class Syncer:
                 change.setdefault("spec", {})[field] = wanted["spec"].get(field)
         if kind == "PersistentVolumeClaim" and wanted["spec"]["resources"] != outer["spec"]["resources"]:
             change["spec"] = {"resources": wanted["spec"]["resources"]}
+        name, namespace = outer["metadata"]["name"], outer["metadata"]["namespace"]
         if change:
-            host.patch("v1", kind, outer["metadata"]["name"], outer["metadata"]["namespace"], change)
+            host.patch("v1", kind, name, namespace, change)
+        if kind == "Pod" and (resized := _resized(wanted, outer)):
+            host.patch("v1", kind, name, namespace, resized, subresource="resize", form="strategic")
 
     def _show(self, kind: str, inner: Object, outer: Object) -> None:
         status = shown_status(inner, outer)
@@ -190,6 +193,14 @@ class Syncer:
 def _delete(client: Client, kind: str, item: Object, grace: int | None = None) -> None:
     namespace, name = key_of(item)
     client.delete("v1", kind, name, namespace, grace=grace, uid=item["metadata"]["uid"])
+
+
+def _resized(wanted: Object, outer: Object) -> Object:
+    """The change that gives the host's pod the resources which its nested one asks for now; {} where it has them."""
+    have = {one["name"]: one.get("resources", {}) for one in outer["spec"]["containers"]}
+    asked = {one["name"]: one.get("resources", {}) for one in wanted["spec"]["containers"]}
+    changed = [{"name": name, "resources": one} for name, one in asked.items() if not _covers(have.get(name), one)]
+    return {"spec": {"containers": changed}} if changed else {}
 
 
 def _covers(have: object, wanted: object) -> bool:

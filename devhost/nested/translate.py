@@ -61,6 +61,7 @@ def pod(inner: Object, tenancy: Tenancy) -> Object:
         1  # nothing runs that would use more, and a namespace's deletion waits for it
     )
     spec["volumes"] = [_volume(volume, inner, tenancy) for volume in spec.get("volumes", ())]
+    spec |= {"affinity": _affinity(spec["affinity"], inner, tenancy)} if "affinity" in spec else {}
     if priority := value(tenancy.config, "sync.toHost.pods.priorityClassName", ""):
         spec["priorityClassName"] = priority
     if selector := value(tenancy.config, "sync.fromHost.nodes.selector.labels", {}):
@@ -102,6 +103,35 @@ def toleration(text: str) -> Object:
     if effect:
         found["effect"] = effect
     return found
+
+
+def _affinity(affinity: Object, inner: Object, tenancy: Tenancy) -> Object:
+    """Affinity to pods, of the tenant's namespaces alone; on the host they are labels of pods."""
+    found = copy.deepcopy(affinity)
+    for kind in ("podAffinity", "podAntiAffinity"):
+        terms = found.get(kind, {})
+        for one in terms.get("preferredDuringSchedulingIgnoredDuringExecution", ()):
+            one["podAffinityTerm"] = _term(one["podAffinityTerm"], inner, tenancy)
+        required = "requiredDuringSchedulingIgnoredDuringExecution"
+        if required in terms:
+            terms[required] = [_term(one, inner, tenancy) for one in terms[required]]
+    return found
+
+
+def _term(term: Object, inner: Object, tenancy: Tenancy) -> Object:
+    """A term without namespaces and their selector, which the engine never hands on (translatePodAffinityTerm). Of a selector of
+    namespaces only the empty one is known here: all."""
+    selector = copy.deepcopy(term.get("labelSelector"))
+    if selector is None:
+        return {"topologyKey": term["topologyKey"]}
+    labels = selector.setdefault("matchLabels", {})
+    labels[MANAGED_BY] = tenancy.engine.name
+    if term.get("namespaces") and term.get("namespaceSelector") != {}:
+        rule = {"key": NAMESPACE, "operator": "In", "values": list(term["namespaces"])}
+        selector.setdefault("matchExpressions", []).append(rule)
+    elif "namespaceSelector" not in term:
+        labels[NAMESPACE] = inner["metadata"]["namespace"]
+    return {"labelSelector": selector, "topologyKey": term["topologyKey"]}
 
 
 def _outer(inner: Object, kind: str, tenancy: Tenancy) -> Object:

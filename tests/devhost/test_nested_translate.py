@@ -40,6 +40,29 @@ def test_tolerations_are_read_as_the_engine_does(text: str, wanted: dict[str, st
     assert translate.toleration(text) == wanted
 
 
+@pytest.mark.parametrize(
+    ("named", "labels", "rules"),
+    [
+        ({}, {"vcluster.loft.sh/namespace": "shop"}, []),
+        ({"namespaceSelector": {}}, {}, []),
+        ({"namespaces": ["a"]}, {}, [{"key": "vcluster.loft.sh/namespace", "operator": "In", "values": ["a"]}]),
+        ({"namespaces": ["a"], "namespaceSelector": {}}, {}, []),
+    ],
+)
+def test_affinity_is_to_pods_of_the_tenant_and_names_no_namespace_of_the_host(
+    named: dict[str, object], labels: dict[str, str], rules: list[dict[str, object]]
+) -> None:
+    """As translatePodAffinityTerm of the engine: its host's policies refuse what names a namespace."""
+    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "web"}}, **named}
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+    affinity = {"podAntiAffinity": {required: [term], preferred: [{"weight": 1, "podAffinityTerm": term}]}}
+    found = translate.pod(pod(affinity=affinity), Tenancy(ENGINE, {}, SERVICE))["spec"]["affinity"]["podAntiAffinity"]
+    selector: dict[str, object] = {"matchLabels": {"app": "web", "vcluster.loft.sh/managed-by": "team-a", **labels}}
+    wanted = {"topologyKey": "zone", "labelSelector": selector | ({"matchExpressions": rules} if rules else {})}
+    assert found == {required: [wanted], preferred: [{"weight": 1, "podAffinityTerm": wanted}]}
+
+
 def test_pods_lose_their_token_and_gain_the_policies() -> None:
     config = {
         "sync": {
