@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from devhost import bringup, certs, layout, pki, tools
-from devhost.node import cgroups, dns, images, needs, place, settings, spaces
+from devhost.nested import real
+from devhost.node import cgroups, dns, engine, images, needs, place, settings, spaces
 from devhost.pins import KUBERNETES
 from devhost.programs import Program, Programs
 from devhost.state import Host, replace
@@ -71,6 +72,8 @@ def populate(host: Host, programs: Programs, tell: Callable[[str], None]) -> Non
     tell("make the node's images")
     bringup.await_program(host, programs, "containerd to be ready", lambda: _listens(host))
     images.load_own(host.folder, tools.find("coredns"))
+    if (vcluster := _engines(host)) is not None:
+        engine.load(host.folder, vcluster)
     tell("start kubelet and kube-proxy")
     kubelet = settings.kubelet_command(tools.find("kubelet"), folder)
     programs.start(_inside(host, "kubelet", kubelet, f"https://{place.ADDRESS}:10250"))
@@ -79,6 +82,11 @@ def populate(host: Host, programs: Programs, tell: Callable[[str], None]) -> Non
     bringup.apply(host, dns.objects())
     bringup.await_program(host, programs, "the real node to be ready", lambda: _node_ready(host))
     bringup.await_program(host, programs, "the cluster's DNS", lambda: _dns_ready(host))
+
+
+def _engines(host: Host) -> Path | None:
+    """The binary of the official engine whose pods are to run here: where one is named, no other node is there and nothing stands in."""
+    return real.binary() if host.wish.nested == "none" and host.wish.nodes == 0 else None
 
 
 def clean(host: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from devhost.errors import HostError
-from devhost.node import oci
+from devhost.node import engine, oci
 from devhost.node.images import base, libraries
 from devhost.node.oci import Config, Entry
+from devhost.pins import HELM, KINE, KUBERNETES
 
 
 def tree(root: Path) -> Path:
@@ -126,3 +127,31 @@ def test_base_image_has_a_shell_with_every_library_it_loads(tmp_path: Path) -> N
     members = read(tmp_path / "image.tar")[2]
     assert {"bin/sh", "etc/passwd", "tmp"} <= members.keys() and members["tmp"].mode == 0o1777
     assert libraries("/bin/sh") and {path.lstrip("/") for path in libraries("/bin/sh")} <= members.keys()
+
+
+def says(path: Path, answer: str) -> Path:
+    """An executable that prints `answer`, whatever it is asked."""
+    path.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_programs_of_one_binary_are_links_in_the_engines_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(tmp_path / "kube-apiserver", f"Kubernetes v{KUBERNETES}")
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        (tmp_path / name).symlink_to("kube-apiserver")
+    says(tmp_path / "kine", f"kine version v{KINE}")
+    says(tmp_path / "helm", f"v{HELM}")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    found = {one.path: one for one in engine.programs() if one.path.startswith("kubernetes/")}
+    assert found.keys() == {f"kubernetes/{name}" for name in engine.PROGRAMS}
+    assert found["kubernetes/kube-apiserver"].source == tmp_path / "kube-apiserver"
+    assert found["kubernetes/kube-scheduler"].link == "kube-apiserver"
+    assert found["kubernetes/kine"].source == tmp_path / "kine"
+
+
+def test_a_binary_that_is_no_engine_is_told(tmp_path: Path) -> None:
+    assert engine.version(says(tmp_path / "vcluster", "0.36.1")) == "0.36.1"
+    for other in (says(tmp_path / "other", "hello"), tmp_path / "none"):
+        with pytest.raises(HostError, match="does not say its version"):
+            engine.version(other)
