@@ -163,6 +163,11 @@ TABLE: dict[Code, list[tuple[Any, str, str]]] = {
             "/spec/scheduling/nodeSelector/zone",
         ),
     ],
+    Code.CEILING_RUNTIME_CLASS: [
+        ({}, "spec: {isolation: {runtimeClass: gvisor}}", "/spec/isolation/runtimeClass"),
+        ({"runtimeClasses": ["gvisor"]}, "spec: {isolation: {runtimeClass: gvisor}}", ""),
+        ({"runtimeClasses": ["gvisor"]}, "spec: {isolation: {runtimeClass: kata}}", "/spec/isolation/runtimeClass"),
+    ],
     Code.CEILING_NETWORK_POLICY: [
         ({}, "spec: {isolation: {networkPolicy: true}}", ""),
         ({}, "spec: {isolation: {podSecurity: restricted}}", ""),
@@ -344,7 +349,6 @@ def configured(spec: str) -> Any:
 @pytest.mark.parametrize(
     ("spec", "code", "pointer"),
     [
-        ("ceilings: {runtimeClasses: [gvisor]}", Code.UNSUPPORTED, "/spec/ceilings/runtimeClasses"),
         ("ceilings: {quotas: {}}", Code.UNKNOWN_FIELD, "/spec/ceilings/quotas"),
         ("ceilings: {quota: {maximum: {cpu: '1z'}}}", Code.WRONG_VALUE, "/spec/ceilings/quota/maximum/cpu"),
         ("ceilings: {quota: {maximum: {cpu: '-1'}}}", Code.WRONG_VALUE, "/spec/ceilings/quota/maximum/cpu"),

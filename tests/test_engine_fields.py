@@ -84,6 +84,7 @@ EFFECTS: dict[str, tuple[ClusterSpec, ClusterSpec]] = {
         ClusterSpec(),
         ClusterSpec(isolation=Isolation(ingress_from=(NamespaceRef(namespace="edge"),))),
     ),
+    "isolation.runtimeClass": (ClusterSpec(), ClusterSpec(isolation=Isolation(runtime_class="gvisor"))),
     "isolation.podSecurity": (ClusterSpec(), ClusterSpec(isolation=Isolation(pod_security="restricted"))),
     "sync.toHost.ingresses": (ClusterSpec(), ClusterSpec(sync=Sync(to_host=ToHost(ingresses=True)))),
     "sync.toHost.podDisruptionBudgets": (

@@ -36,7 +36,12 @@ CLUSTER: dict[str, Any] = {
             "annotations": {"metallb.io/x": "y"},
         },
         "quota": {"cpu": "6", "pods": 50, "extended": {"nvidia.com/gpu": 1}},
-        "isolation": {"networkPolicy": True, "ingressFrom": [{"namespace": "ingress"}], "podSecurity": "restricted"},
+        "isolation": {
+            "networkPolicy": True,
+            "ingressFrom": [{"namespace": "ingress"}],
+            "podSecurity": "restricted",
+            "runtimeClass": "gvisor",
+        },
         "sync": {"toHost": {"ingresses": True}},
         "scheduling": {
             "nodeSelector": {"pool": "x"},

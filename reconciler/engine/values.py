@@ -36,7 +36,7 @@ def chart_values(cluster: NestedCluster, namespace: str, rules: Rules) -> dict[s
     """The values for the engine's chart. Raises Stalled where the operator offers no such engine."""
     return {
         "controlPlane": _control_plane(cluster, namespace, rules),
-        "sync": _sync(cluster),
+        "sync": _sync(cluster, runtime_class_of(cluster, rules)),
         "policies": _policies(isolation_of(cluster, rules)),
         "rbac": {"role": {"enabled": False}, "clusterRole": {"enabled": False}},
         "networking": {"advanced": {"proxyKubelets": {"byHostname": False, "byIP": False}}},
@@ -64,6 +64,12 @@ def kubernetes_of(cluster: NestedCluster, rules: Rules) -> str:
 def isolation_of(cluster: NestedCluster, rules: Rules) -> Isolation:
     """The cluster's isolation as a whole, or the operator's."""
     return cluster.spec.isolation or rules.defaults.isolation
+
+
+def runtime_class_of(cluster: NestedCluster, rules: Rules) -> str:
+    """The RuntimeClass of the tenant's pods: the cluster's own, else the operator's, whatever else of isolation the cluster chooses."""
+    own = cluster.spec.isolation.runtime_class if cluster.spec.isolation else ""
+    return own or rules.defaults.isolation.runtime_class
 
 
 def quota_of(cluster: NestedCluster, rules: Rules) -> Quota:
@@ -203,13 +209,15 @@ def _ingress(cluster: NestedCluster) -> dict[str, Any]:
     }
 
 
-def _sync(cluster: NestedCluster) -> dict[str, Any]:
+def _sync(cluster: NestedCluster, runtime_class: str) -> dict[str, Any]:
     chosen, scheduling = cluster.spec.sync.to_host, cluster.spec.scheduling
     pods: dict[str, Any] = {"useSecretsForSATokens": True}
     if scheduling.tolerations:
         pods["enforceTolerations"] = [enforced(one) for one in scheduling.tolerations]
     if scheduling.priority_class_name:
         pods["priorityClassName"] = scheduling.priority_class_name
+    if runtime_class:
+        pods["runtimeClassName"] = runtime_class
     to_host: dict[str, Any] = {
         "pods": pods,
         "ingresses": {"enabled": chosen.ingresses},

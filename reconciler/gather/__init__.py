@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from reconciler.assignment import Assignment, Facts
-from reconciler.gather import leftovers, scope
+from reconciler.gather import leftovers, sandbox, scope
 from reconciler.gather import render as rendering
 from reconciler.gather.dry_run import dry_run
 from reconciler.gather.observe import observe
@@ -28,7 +28,7 @@ class Gathered(Struct, frozen=True):
     answer; `down`: nested targets whose control plane is not up. `entries`: the inventory under the objects' real names, with
     what the engine of a removed or sleeping cluster left. `sleep`: whether it is to sleep; `absent`: what must go for that,
     `staying` the pods of its engine that still run. `ran`: what ran of each layer's hooks, with what was observed now (K7).
-    `fetching`: layer -> the content from elsewhere that it waits for. `upgrade`: what a change of the engine's versions waits for."""
+    `fetching`: layer -> the content from elsewhere that it waits for. `upgrade`: why the engine's layer is not applied now."""
 
     desired: tuple[Desired, ...]
     observed: Mapping[Key, Observed]
@@ -88,5 +88,5 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
         goes,
         absent.staying,
         fetching=fetching,
-        upgrade=amended.stops,
+        upgrade=amended.stops or sandbox.missing(desired, reader, host),
     )

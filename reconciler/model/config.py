@@ -127,6 +127,7 @@ class QuotaCeiling(Struct, frozen=True):
 class Ceilings(Struct, frozen=True):
     quota: QuotaCeiling = QuotaCeiling()
     priority_classes: tuple[str, ...] = ()
+    runtime_classes: tuple[str, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     node_selectors: dict[str, tuple[str, ...]] = {}
     network_policy_off: bool = False

@@ -215,6 +215,7 @@ class Isolation(Struct, frozen=True):
     network_policy: bool = True
     ingress_from: tuple[NamespaceRef, ...] = ()
     pod_security: str = "baseline"
+    runtime_class: str = ""
 
 
 class ToHost(Struct, frozen=True):

@@ -51,10 +51,18 @@ def check(cluster: NestedCluster, rules: Rules) -> Iterator[Told]:
     yield from _scheduling(spec.scheduling, ceilings)
     if spec.isolation and not spec.isolation.network_policy and rules.defaults.isolation.network_policy:
         yield from _network_policy(ceilings)
+    if spec.isolation and spec.isolation.runtime_class not in ("", rules.defaults.isolation.runtime_class):
+        yield from _runtime_class(spec.isolation.runtime_class, ceilings)
     yield from _annotations(spec.expose.annotations, ceilings)
     yield from _synced(spec.sync.to_host, ceilings)
     yield from _stores(spec.backup, ceilings)
     yield from _read(spec.restore_from, ceilings)
+
+
+def _runtime_class(name: str, ceilings: Ceilings) -> Iterator[Told]:
+    if name not in ceilings.runtime_classes:
+        told = _listed(f"asks for runtime class {name}", "runtimeClasses", ceilings.runtime_classes)
+        yield "/spec/isolation/runtimeClass", Code.CEILING_RUNTIME_CLASS, *told
 
 
 def _stores(backup: Backup | None, ceilings: Ceilings) -> Iterator[Told]:

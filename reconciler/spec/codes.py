@@ -68,6 +68,7 @@ class Code(StrEnum):
     CEILING_STORAGE = "NID178"
     TTL = "NID179"
     CEILING_BACKUP = "NID183"
+    CEILING_RUNTIME_CLASS = "NID184"
     OWNED = "NID180"
     SCHEDULE = "NID181"
     LITERAL = "NID182"
@@ -141,6 +142,7 @@ MEANING: dict[Code, str] = {
     Code.CEILING_ANNOTATION: "an annotation that does not begin as `ceilings.annotations` allows",
     Code.CEILING_SYNC: "a kind copied to the host that is not in `ceilings.syncToHost`",
     Code.CEILING_REPLICAS: "more control plane replicas than `ceilings.replicas`",
+    Code.CEILING_RUNTIME_CLASS: "a runtime class that is not in `ceilings.runtimeClasses`",
     Code.CEILING_BACKUP: "an object store that is not in `ceilings.backupEndpoints`",
     Code.TTL: "a ttl above `policy.maxTTL`, or of no time at all",
     Code.OWNED: "an object in a pack that has ownerReferences",

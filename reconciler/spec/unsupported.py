@@ -5,7 +5,6 @@ from typing import Final
 _CLUSTER = (
     "spec/controlPlane/store/members",
     "spec/expose/gateway",
-    "spec/isolation/runtimeClass",
     "spec/sharedServices",
     "spec/access/kubeconfigs",
 )
@@ -13,7 +12,6 @@ _PROFILE = ("spec/packs/*/helm/chart/verify/identity",)
 _CONFIG = (
     "spec/charts",
     "spec/policy/clusterScoped",
-    "spec/ceilings/runtimeClasses",
 )
 FIELDS: Final[dict[str, frozenset[str]]] = {
     "NestedCluster": frozenset(_CLUSTER),
