@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from reconciler import settings
 from reconciler.__main__ import main
+from reconciler.controller import contents
 from reconciler.errors import Stalled
 from reconciler.model import Layer, Limits, Target
 from reconciler.packs import keys, sealed, sops
@@ -404,6 +406,34 @@ def test_validate_warns_of_what_it_cannot_read(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "login.yaml").write_text(text())
     assert main(["validate", str(tmp_path)]) == 0
     assert "it is encrypted, and there are no keys here to read it" in capsys.readouterr().out
+
+
+def test_the_controller_gives_each_source_its_own_keys(tmp_path: Path) -> None:
+    (tmp_path / "chart").mkdir()
+    (tmp_path / "chart" / "Chart.yaml").write_text("apiVersion: v2\nname: vcluster\nversion: 0.36.1\n")
+    shutil.copytree(FILES / "old", tmp_path / "age")
+    (tmp_path / "nidus.yaml").write_text(f"""\
+apiVersion: nidus.dev/v1alpha1
+kind: ControllerConfig
+spec:
+  files: {tmp_path}
+  sources:
+    - {{name: {SOURCE}, url: /srv/a.git, decryption: {{keysFolder: {tmp_path}/age}}}}
+    - {{name: other, url: /srv/b.git}}
+  engine: {{versions: [{{version: 0.36.1, chart: {{path: {tmp_path}/chart}}}}]}}
+""")
+    loaded = settings.load(str(tmp_path / "nidus.yaml"))
+    assert contents.folders(loaded) == {SOURCE: f"{tmp_path}/age"}
+    for opened, charts in ((contents.renderer(loaded, None), True), (contents.review_renderer(loaded, None), False)):
+        try:
+            assert objects(opened, layer("login"))
+            assert failed(opened, layer("login"), "other").reason == keys.KEYS_ABSENT
+            if charts:
+                assert objects(opened, chart(INTO_A_SECRET))
+            else:
+                assert failed(opened, chart(INTO_A_SECRET)).reason == keys.KEYS_ABSENT
+        finally:
+            opened.close()
 
 
 # The folder of keys

@@ -34,7 +34,7 @@ def folders(settings: Settings) -> dict[str, str]:
     return {one.name: one.decryption.keys_folder for one in settings.config.sources if one.decryption}
 
 
-def renderer(settings: Settings, content: Content) -> Renderer:
+def renderer(settings: Settings, content: Content | None) -> Renderer:
     """Renders for passes."""
     return Renderer(workers=2, content=content, keys=keys.of(folders(settings)))
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from reconciler.__main__ import main
 from reconciler.errors import Stalled
 from reconciler.model import ChartRef, Layer, Limits, replace
 from reconciler.packs import signed
@@ -23,7 +25,8 @@ from reconciler.spec.lock import Locked
 from tests.content import registry, signing
 from tests.content.registry import Registry
 from tests.content.server import packed
-from tests.content.test_lock import OCI, helm, oci, wrong
+from tests.content.test_lock import OCI, helm, oci, serves, wrong
+from tests.content.test_lock import here as here
 from tests.content.test_oci import local, means
 from tests.documents import cluster, profile
 from tests.spec_cases import FACTS, RULES, snapshot, tree
@@ -217,6 +220,35 @@ def test_an_unsigned_chart_is_not_locked(one: Registry, layers: Layers | None, w
     with pytest.raises(Stalled) as refused:
         locking.resolve(chart, means(tmp_path, local(one)), lambda size: None, signing.public(OURS))
     assert refused.value.reason == "ChartUntrusted" and why in refused.value.message
+
+
+@real
+def test_lock_then_validate_as_a_user_does_it(
+    one: Registry, here: Path, tls: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = pushed(one, "cli")
+    tag = one.attach("acme/cli", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
+    address = f"oci://{one.host}/acme/cli"
+    chart = {"oci": address, "version": "1.2.3", **KEYED}
+    (here / "p.yaml").write_text(profile({"name": "front", "namespace": "web", "helm": {"chart": chart}}))
+    (here / "a.yaml").write_text(cluster("a"))
+    (here / "cosign.pub").write_bytes(signing.public(OURS))
+    given = Path(serves(here, tls))
+    told = yaml.safe_load(given.read_text())
+    told["spec"]["content"] = {"allow": [{"prefix": f"oci://{one.host}/acme/", "plainHTTP": True}]}
+    given.write_text(yaml.safe_dump(told))
+    assert main(["validate", "--config", str(given)]) == 1
+    assert main(["lock", "--config", str(given)]) == 0
+    found = lock.read((here / lock.FILE).read_bytes(), Limits())[0]
+    assert found == {f"{address} 1.2.3": Locked(f"sha256:{digest}", "1.2.3", f"sha256:{tag}")}
+    assert main(["validate", "--config", str(given)]) == 0
+    assert main(["lock", "--config", str(given)]) == 0
+    (here / "cosign.pub").write_bytes(signing.public(THEIRS))
+    capsys.readouterr()
+    assert main(["validate", "--config", str(given)]) == 1
+    assert ANOTHER_KEY in capsys.readouterr().out
+    assert main(["lock", "--upgrade", "--config", str(given)]) == 1
+    assert ANOTHER_KEY in capsys.readouterr().err
 
 
 def layer(files: dict[str, str]) -> Layer:
