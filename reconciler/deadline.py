@@ -4,17 +4,17 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
-from http.client import HTTPException
+from typing import TYPE_CHECKING
 
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import IncompleteRead, NameResolutionError, ProtocolError
+if TYPE_CHECKING:
+    from urllib3.connection import HTTPConnection
 
 
 class Deadline:
     """Closes a connection afterwards, and cuts it after so many seconds; `late` then says so. `sock` is set once connected: the
     connection gives it to the answer."""
 
-    def __init__(self, connection: HTTPConnection, seconds: float) -> None:
+    def __init__(self, connection: "HTTPConnection", seconds: float) -> None:
         self.sock: socket.socket | None = None
         self.connection, self.seconds = connection, seconds
         self._late = threading.Event()
@@ -43,6 +43,10 @@ class Deadline:
 
 def broken(error: Exception) -> str:
     """Why a request has no whole answer, without an address and without a word of what came."""
+    from http.client import HTTPException
+
+    from urllib3.exceptions import IncompleteRead, NameResolutionError, ProtocolError
+
     found = error.__cause__ if not isinstance(error, ssl.SSLError | OSError) and error.__cause__ else error
     if isinstance(found, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {found.verify_message}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.start import PLAN
 from tests.house.documents import ROOT
 
 NEVER = {
@@ -111,6 +112,15 @@ def test_a_plan_loads_nothing_of_what_only_runs_on() -> None:
     found = {".".join(name.split(".")[:depth]) for name in done.stdout.split() for depth in (1, 2)}
     assert "reconciler.review" in found, done.stderr
     assert found & (NEVER | {"reconciler.controller", "reconciler.report", "dashboard", "webhook"}) == set()
+
+
+def test_a_plan_loads_no_client_before_its_first_request() -> None:
+    """`bench start` measures these modules (G11)."""
+    program = f"{PLAN}\nimport sys\nprint(*sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+    assert "reconciler.review" in done.stdout.split(), done.stderr
+    assert {name.partition(".")[0] for name in done.stdout.split()} & (NEVER | REQUESTS | LATER) == set()
 
 
 def test_a_value_is_a_struct_unless_it_cannot_be_one() -> None:
