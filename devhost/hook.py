@@ -16,7 +16,7 @@ key = pathlib.Path({secret!r}).read_bytes().strip()
 signature = "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()
 headers = {{"Content-Type": "application/json", "X-GitHub-Event": "push", "X-Hub-Signature-256": signature}}
 try:
-    connection = http.client.HTTPConnection("127.0.0.1", {port}, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", {port}, timeout=30)
     connection.request("POST", {path!r}, body, headers)
     print("webhook answered", connection.getresponse().status)
 except OSError as error:

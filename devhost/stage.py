@@ -102,7 +102,7 @@ class Controller:
 
     def get(self, path: str) -> Any:
         """What the internal listener answers: parsed JSON, or text."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.stage.internal}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.stage.internal}{path}", timeout=60) as answer:
             body = answer.read()
             return json.loads(body) if "json" in answer.headers["Content-Type"] else body.decode()
 
