@@ -60,13 +60,12 @@ def web(text: str) -> dict[str, Any]:
     """A Deployment of one pod that says `text`."""
     command = ["sh", "-c", f"echo {text}; sleep infinity"]
     container = {"name": "c", "image": images.BASE, "command": command, "securityContext": SECURE}
-    labels = {"app": "web"}
     template = {
-        "metadata": {"labels": labels},
+        "metadata": {"labels": {"app": "web"}},
         "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
     }
     meta = {"name": "web", "namespace": "${{ cluster.name }}-web"}
-    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
 
 
