@@ -50,24 +50,45 @@ class Gate:
 
 
 def refusal(environ: dict[str, Any], keys: dict[str, str]) -> str:
-    """The body of the answer to a request in whose query no known key signed; "" where one did."""
+    """The body of the answer to a request that no known key signed, in its query or in a header; "" where one did."""
     query = dict(parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
-    access, _, scope = query.get("X-Amz-Credential", "").partition("/")
+    signed = _by_header(environ) if environ.get("HTTP_AUTHORIZATION") else _by_query(query)
+    access, _, scope = signed["Credential"].partition("/")
     if not access:
         return REFUSED.format("AccessDenied", "nobody")
     if access not in keys:
         return REFUSED.format("InvalidAccessKeyId", access)
-    signature = query.pop("X-Amz-Signature", "")
     told = "&".join(f"{quote(name, safe='-_.~')}={quote(query[name], safe='-_.~')}" for name in sorted(query))
     path = environ["REQUEST_URI"].partition("?")[0]
-    asked = [environ["REQUEST_METHOD"], path, told, f"host:{environ['HTTP_HOST']}\n", "host", "UNSIGNED-PAYLOAD"]
+    names = signed["SignedHeaders"]
+    heads = "".join(f"{name}:{_head(environ, name)}\n" for name in names.split(";"))
+    asked = [environ["REQUEST_METHOD"], path, told, heads, names, signed["Payload"]]
     digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()
     key = f"AWS4{keys[access]}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
-    text = "\n".join(["AWS4-HMAC-SHA256", query["X-Amz-Date"], scope, digest])
+    text = "\n".join(["AWS4-HMAC-SHA256", signed["Date"], scope, digest])
     right = hmac.digest(key, text.encode(), "sha256").hex()
-    return "" if hmac.compare_digest(right, signature) else REFUSED.format("SignatureDoesNotMatch", access)
+    return "" if hmac.compare_digest(right, signed["Signature"]) else REFUSED.format("SignatureDoesNotMatch", access)
+
+
+def _by_query(query: dict[str, str]) -> dict[str, str]:
+    """The parts of the signature of an address; the signature itself is taken out of the query."""
+    found = {name: query.get(f"X-Amz-{name}", "") for name in ("Credential", "Date", "SignedHeaders")}
+    return found | {"Signature": query.pop("X-Amz-Signature", ""), "Payload": "UNSIGNED-PAYLOAD"}
+
+
+def _by_header(environ: dict[str, Any]) -> dict[str, str]:
+    """The parts of the signature of a request."""
+    parts = environ["HTTP_AUTHORIZATION"].partition(" ")[2].split(",")
+    found = {name.strip(): value for name, _, value in (one.partition("=") for one in parts)}
+    more = {"Date": _head(environ, "x-amz-date"), "Payload": _head(environ, "x-amz-content-sha256")}
+    return {"Credential": "", "SignedHeaders": "", "Signature": ""} | found | more
+
+
+def _head(environ: dict[str, Any], name: str) -> str:
+    known = name.upper().replace("-", "_")
+    return str(environ.get(known if known in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{known}", "")).strip()
 
 
 def _said(start: Callable[..., Any], status: str, body: str) -> Iterable[bytes]:

@@ -10,6 +10,7 @@ import gc
 import multiprocessing
 import resource
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ def run(
     make: Callable[[], Case], name: str, numbers: range, processes: int = 2, longest: float = LONGEST
 ) -> list[Share]:
     """Try all `numbers` on the surface `make`, spread over processes; each case in `longest` seconds of processor time."""
-    context = multiprocessing.get_context("fork")
+    go = "helm_python" in sys.modules  # a library in Go lacks its threads in a process that was forked
+    context: Any = multiprocessing.get_context("spawn" if go else "fork")
     started = []
     for one in range(processes):
         at, (ours, theirs) = context.RawValue("q", -1), context.Pipe(duplex=False)

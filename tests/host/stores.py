@@ -8,9 +8,9 @@ from typing import Any, Literal
 from devhost import stage
 from devhost.account import Account
 from tests.host.field import Field, opened
-from tests.object_store import ObjectStore
+from tests.object_store import KEYS, ObjectStore
 
-SECRET = "secret-of-the-store-0123456789"
+SECRET = KEYS["access"]
 Errand = Literal["snapshots", "restores"]
 
 
