@@ -237,10 +237,12 @@ def renderer(folder: Path) -> Iterator[Renderer]:
     made.close()
 
 
-def layer(name: str, *, context: dict[str, Any] | None = None) -> Layer:
-    files = ((f"{name}.yaml", text(name)),)
-    known = {"cluster": {"name": "web"}} if context is None else context
-    return Layer("p/a", Target("local", "a"), "manifests", {}, name, files, context=known, namespace="web")
+def layer(name: str, *, data: str = "", variables: dict[str, Any] | None = None) -> Layer:
+    """A pack of one file, which is `data` where that is given."""
+    files = ((f"{name}.yaml", data or text(name)),)
+    known = {"cluster": {"name": "web"}, "variables": variables or {}}
+    digest = f"{name}{data}{variables}"
+    return Layer("p/a", Target("local", "a"), "manifests", {}, digest, files, context=known, namespace="web")
 
 
 def chart(template: str, **more: Any) -> Layer:
@@ -265,6 +267,40 @@ def test_variables_are_filled_in_outside_of_what_is_encrypted(renderer: Renderer
     assert first["metadata"]["namespace"] == "web" and "sops" not in first
     assert first["stringData"] == {"user": "shop", "password": SAID[1], "config": SAID[2], "empty": ""}
     assert account["kind"] == "ServiceAccount" and second["data"] == {"token": TOKEN}
+
+
+def test_a_secret_in_clear_that_a_variable_makes_is_seen_in_an_encrypted_file(renderer: Renderer) -> None:
+    """SOPS' code covers the encrypted leaves of this file alone, and the source sees no Secret yet."""
+    hidden = "kind: ${{ variables.kind }}\nstringData: {user: %s}"
+    data = text("only").replace("kind: ServiceAccount", hidden % "in-the-clear")
+    data = data.replace("automountServiceAccountToken: false\n", "")
+    assert found(data) == []
+    error = failed(renderer, layer("only", data=data, variables={"kind": "Secret"}))
+    assert (error.reason, "a Secret with literal stringData" in error.message) == ("ObjectRefused", True)
+    empty = layer("only", data=data.replace("in-the-clear", '""'), variables={"kind": "Secret"})
+    assert [one["kind"] for one in objects(renderer, empty)] == ["Secret"] * 3
+
+
+CIPHER = next(one for one in text("only").split() if one.startswith("ENC[AES256_GCM,data:PavI"))
+
+
+@pytest.mark.parametrize(
+    ("stands", "variables"),
+    [
+        ("{more: '${{ variables.x }}'}", {"x": CIPHER}),
+        ("{more: '${{ variables.x }}${{ variables.y }}'}", {"x": CIPHER[:9], "y": CIPHER[9:]}),
+        ("${{ variables.x }}", {"x": {"more": CIPHER}}),
+    ],
+    ids=["whole", "in pieces", "in a map"],
+)
+def test_no_variable_brings_an_encrypted_value_to_another_place(
+    renderer: Renderer, stands: str, variables: dict[str, Any]
+) -> None:
+    data = text("only").replace("    name: second\n", f"    name: second\nstringData: {stands}\n")
+    assert found(data) == []
+    error = failed(renderer, layer("only", data=data, variables=variables))
+    assert (error.reason, "${{ variables.x }} brings an encrypted value" in error.message) == ("DecryptionFailed", True)
+    assert CIPHER not in error.told
 
 
 def test_keys_are_read_anew_and_count_side_by_side(renderer: Renderer, folder: Path) -> None:
@@ -304,6 +340,29 @@ def test_values_come_into_secrets_and_nowhere_else(renderer: Renderer) -> None:
 def test_a_failed_render_tells_its_place_and_no_value(renderer: Renderer, template: str, told: str) -> None:
     error = failed(renderer, chart(template))
     assert told in error.message and base64.b64encode(CLEAR[2].encode()).decode() not in error.told
+
+
+NAMED = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: "{{ .Values.auth.password | upper }}", annotations: {"helm.sh/hook": "%s"}}
+data: {a: "%s"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [(NAMED % ("pre-install", "b"), "HooksRefused"), (NAMED % ("", "{{ randAlphaNum 9 }}"), "NonDeterministicChart")],
+)
+def test_an_object_named_by_a_value_is_not_told(renderer: Renderer, template: str, reason: str) -> None:
+    error = failed(renderer, chart(template))
+    assert (error.reason, error.message) == (reason, "what went wrong is not shown, because values are encrypted")
+    assert CLEAR[2].upper() not in error.told
+
+
+def test_what_is_wrong_with_the_chart_itself_is_told(renderer: Renderer) -> None:
+    error = failed(renderer, chart(INTO_A_SECRET, version="2.0.0"))
+    assert (error.reason, error.message) == ("ChartInvalid", "the chart is version 1.0.0, and not 2.0.0")
 
 
 def test_what_is_encrypted_elsewhere_is_refused(renderer: Renderer) -> None:

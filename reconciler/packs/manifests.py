@@ -26,7 +26,7 @@ def render(job: Job) -> list[Sourced]:
     whole = inline + [found for file in own for found in file.documents]
     clear = {source: file.clear for file in own if file.clear for source, _ in file.documents}
     if job.authored:
-        judged.judge(whole, lambda source: source in clear or _literal(source, job))
+        judged.judge(whole, lambda source: _literal(source, job), sealed=clear)
     whole += [found for path in elsewhere for found in _foreign(path, job.files[path])]
     misplaced = [source for source, document in whole if sensitive.misplaced(document)]
     if misplaced:

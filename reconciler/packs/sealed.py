@@ -14,6 +14,8 @@ _ONLY = "let the chart put it into a Secret, or write it as plain value"
 _PLACE = re.compile(r"[\w./-]{1,200}\.(?:ya?ml|tpl|txt|json):\d+(?::\d+)?")
 _UNSHOWN = "what went wrong is not shown, because values are encrypted"
 _FIX = "render it with other values in their place, to see it"
+_OF_CHARTS = frozenset({"ChartInvalid", "KubeVersionUnsupported"})
+"""Reasons whose messages say what stands in the files of the chart alone."""
 
 
 def judge(found: Iterable[Sourced], secret: Iterable[str]) -> None:
@@ -30,11 +32,12 @@ def judge(found: Iterable[Sourced], secret: Iterable[str]) -> None:
 
 @contextmanager
 def hidden(secret: Iterable[str]) -> Iterator[None]:
-    """Where values are encrypted, a failed render tells its place only: Helm and charts put values into their messages, in any form."""
+    """Where values are encrypted, a failed render tells its reason and its place only: Helm and charts put values into their messages,
+    and into the names of objects, in any form."""
     try:
         yield
     except Stalled as error:
-        if not secret or error.reason not in ("RenderFailed", "ObjectInvalid"):
+        if not secret or error.reason in _OF_CHARTS:
             raise
         where = _PLACE.search(error.message)
         told = f"{where[0]}: {_UNSHOWN}" if where and not _mentions(where[0], secret) else _UNSHOWN

@@ -53,9 +53,10 @@ def _claimed(parsed: yaml.Parsed) -> dict[Claim, int]:
     return {claim: document.line for document in parsed.documents for claim in claims(document.body)}
 
 
-def mistakes(body: Any) -> Iterator[Mistake]:
-    """Mistakes of one object or a list: content that must not be in a repository."""
-    sealed = encrypted.is_encrypted(body)
+def mistakes(body: Any, *, sealed: bool = False) -> Iterator[Mistake]:
+    """Mistakes of one object or a list: content that must not be in a repository. `sealed`: it was in an encrypted document, and has lost
+    the block that says so."""
+    sealed = sealed or encrypted.is_encrypted(body)
     for path, one in _objects(body):
         yield from ((path + where, code, message, hint) for where, code, message, hint in _object(one, sealed))
 

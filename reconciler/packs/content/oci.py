@@ -13,6 +13,7 @@ from reconciler.model import ContentAllow, Remote
 from reconciler.packs.content import access
 from reconciler.packs.content.access import Access, refused
 from reconciler.packs.content.client import Answer, Asked, Client, Put, failure
+from reconciler.packs.signed import BUNDLE
 from reconciler.spec import addresses
 
 T = TypeVar("T")
@@ -20,7 +21,6 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 PROVENANCE = "application/vnd.cncf.helm.chart.provenance.v1.prov"
 INDEX = "application/vnd.oci.image.index.v1+json"
-BUNDLE = "application/vnd.dev.sigstore.bundle"
 SIGNATURES = 8
 """Signatures of one chart that are looked at."""
 MANIFEST_SIZE, _TOKEN_SIZE, _LIST_SIZE = 1 << 20, 1 << 16, 4 << 20  # bytes
