@@ -293,9 +293,9 @@ def _held(plan: Plan) -> Held | None:
 
 
 def _answers(assignment: Assignment, gathered: Gathered) -> bool:
-    """Whether an engine that waits for a snapshot before its upgrade answers."""
+    """Whether an engine whose layer waits answers: it runs as it was."""
     silent = {target.nested for target in (*gathered.down, *gathered.unreachable)}
-    return bool(gathered.upgrade) and assignment.bundle.cluster not in silent
+    return bool(gathered.waits) and assignment.bundle.cluster not in silent
 
 
 def _service(assignment: Assignment, gathered: Gathered, facts: Facts) -> Object | None:

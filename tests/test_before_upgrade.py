@@ -65,6 +65,20 @@ def test_one_that_is_younger_than_an_hour_is_enough(scene: Scene) -> None:
     assert (stands(scene), scene.fleet.word("a"), len(scene.known.archives)) == (NEW, "Ready", 1)
 
 
+def test_a_snapshot_that_was_read_back_meanwhile_is_not_read_again(scene: Scene) -> None:
+    scene.made()
+    scene.fleet.now += 61.0
+    scene.ask()
+    scene.engine.completes()
+    scene.look(10.0)
+    scene.ended.get(timeout=60)  # its answer lies ready in the pass that lets the change go on
+    with scene.store.fault(status="503 Slow Down"):
+        upgrade(scene)
+        scene.look(10.0)
+    assert [one.completed for one in scene.known.archives] == [True, True]
+    assert (stands(scene), scene.fleet.word("a")) == (NEW, "Ready")
+
+
 def test_an_older_one_is_not(scene: Scene) -> None:
     scene.made()
     scene.fleet.now += HOUR + 60

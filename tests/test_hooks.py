@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -37,7 +38,12 @@ def hook(
     return {"apiVersion": "batch/v1", "kind": kind, "metadata": metadata, "spec": {"template": {"spec": pod}, **spec}}
 
 
-def files(*templates: Object, values: str = "1", **helm: Any) -> dict[str, str]:
+GONE_AT_ONCE = {"policy": "Delete", "grace": "0s"}
+
+
+def files(
+    *templates: Object, values: str = "1", deletion: Mapping[str, str] = GONE_AT_ONCE, **helm: Any
+) -> dict[str, str]:
     """A profile of one chart: a ConfigMap `app` and these hooks."""
     own = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}, "data": {"text": values}}
     pack = {
@@ -53,7 +59,7 @@ def files(*templates: Object, values: str = "1", **helm: Any) -> dict[str, str]:
     }
     return {
         "p.yaml": profile(pack, after),
-        "a.yaml": cluster("a", deletion={"policy": "Delete", "grace": "0s"}, namespaces=[{"name": "web"}]),
+        "a.yaml": cluster("a", deletion=deletion, namespaces=[{"name": "web"}]),
         "chart/Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n",
         **{f"chart/templates/{at:02}.yaml": yaml.safe_dump(one) for at, one in enumerate([own, *templates])},
     }

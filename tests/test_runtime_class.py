@@ -11,6 +11,7 @@ from reconciler.engine.values import chart_values
 from reconciler.model import Ceilings, Defaults, Isolation, replace
 from tests.memory.failures import answer
 from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
+from tests.test_sleep import engine
 
 OFFERED = replace(RULES, ceilings=Ceilings(runtime_classes=("gvisor",)))
 GVISOR = {"runtimeClass": "gvisor"}
@@ -23,9 +24,9 @@ def fleet() -> Iterator[Fleet]:
     made.close()
 
 
-def push(fleet: Fleet, **isolation: str) -> None:
+def push(fleet: Fleet, state: str = "Awake", **isolation: str) -> None:
     packs = profile(pack("base", config_map("greeting", text="one")))
-    fleet.push({"p.yaml": packs, "a.yaml": cluster("a", isolation=isolation)})
+    fleet.push({"p.yaml": packs, "a.yaml": cluster("a", isolation=isolation, sleep={"state": state})})
     fleet.run()
 
 
@@ -56,6 +57,22 @@ def test_what_cannot_be_read_is_not_taken_as_there(fleet: Fleet) -> None:
     push(fleet, **GVISOR)
     assert fleet.layer("a", "engine").message.startswith("RuntimeClass gvisor of the host could not be read: ")
     assert fleet.host.get("apps", "StatefulSet", "vcluster-a", "a") is None
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_class_that_is_not_there_any_more_keeps_no_cluster_from_sleep(fleet: Fleet, *, fails: bool) -> None:
+    offer(fleet)
+    push(fleet, **GVISOR)
+    assert fleet.word("a") == "Ready"
+    if fails:
+        fleet.host.fail(answer(403), lambda call: call.kind == "RuntimeClass", times=None)
+    else:
+        fleet.host.delete("node.k8s.io", "RuntimeClass", "", "gvisor")
+    push(fleet, state="Asleep", **GVISOR)
+    assert (fleet.word("a"), engine(fleet)[0]) == ("Asleep", 0)
+    push(fleet, **GVISOR)
+    assert (fleet.word("a"), engine(fleet)[0]) == ("Waiting", 0)
+    assert "RuntimeClass gvisor" in fleet.layer("a", "engine").message
 
 
 def test_who_names_none_costs_nothing(fleet: Fleet) -> None:

@@ -180,8 +180,8 @@ def _stuck(layer: Layer, gathered: Gathered, layers: Mapping[str, LayerStatus]) 
         return standing.failed(layer, gathered.broken[layer.name])
     if layer.name in gathered.fetching:
         return standing.waiting(layer, gathered.fetching[layer.name])
-    if layer.role == "engine" and gathered.upgrade:
-        return standing.waiting(layer, gathered.upgrade)
+    if layer.role == "engine" and gathered.waits:
+        return standing.waiting(layer, gathered.waits)
     if layer.target in gathered.unreachable:
         return standing.unknown(layer, gathered.unreachable[layer.target])
     if layer.target in gathered.down:

@@ -63,7 +63,7 @@ def _enter(ground: Ground, run: BackupRun | None) -> Ground | Stepped:
             _removed(ground.client, run, ground.bundle)
         return _kept(ground, replace(decided, running=None, problem=""))
     if decided.cleared != known.cleared:
-        return _kept(ground, decided, ground.now)
+        return replace(_kept(ground, decided, ground.now), unread=True)
     return replace(ground, record=replace(ground.record, backups=_cleared(ground, replace(decided, problem=""))))
 
 

@@ -52,12 +52,14 @@ class Ground(Struct, frozen=True):
 
 
 class Stepped(Struct, frozen=True):
-    """What a step came to; `again`: when to look, in seconds since the epoch; `answered`: the answers that `record` has the outcome of."""
+    """What a step came to; `again`: when to look, in seconds since the epoch; `answered`: the answers that `record` has the outcome of;
+    `unread`: none of them was looked at."""
 
     record: Record
     again: float | None = None
     errands: tuple[Errand, ...] = ()
     answered: tuple[tuple[str, str], ...] = ()
+    unread: bool = False
 
 
 class _Run(Protocol):
@@ -91,6 +93,8 @@ def step(machine: Machine[R], ground: Ground) -> Stepped:
     except NidusError as error:
         after = error.after if isinstance(error, Retry) else None
         return Stepped(machine.troubled(ground.record, error.told), ground.now + (after or AGAIN))
+    if done.unread:
+        return done
     mine = (one for one in ground.assignment.answers if machine.owns(ground.record, one[0]))
     return replace(done, answered=tuple(mine))
 

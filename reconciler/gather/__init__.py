@@ -28,7 +28,8 @@ class Gathered(Struct, frozen=True):
     answer; `down`: nested targets whose control plane is not up. `entries`: the inventory under the objects' real names, with
     what the engine of a removed or sleeping cluster left. `sleep`: whether it is to sleep; `absent`: what must go for that,
     `staying` the pods of its engine that still run. `ran`: what ran of each layer's hooks, with what was observed now (K7).
-    `fetching`: layer -> the content from elsewhere that it waits for. `upgrade`: why the engine's layer is not applied now."""
+    `fetching`: layer -> the content from elsewhere that it waits for. Why the engine's layer is not applied now: `upgrade`, a snapshot
+    comes first; `lacking`, what the host does not have."""
 
     desired: tuple[Desired, ...]
     observed: Mapping[Key, Observed]
@@ -42,6 +43,12 @@ class Gathered(Struct, frozen=True):
     ran: Mapping[str, Ran] = field(default_factory=dict)
     fetching: Mapping[str, str] = field(default_factory=dict)
     upgrade: str = ""
+    lacking: str = ""
+
+    @property
+    def waits(self) -> str:
+        """Why the engine's layer is not applied now, "" where it is."""
+        return self.upgrade or self.lacking
 
     @property
     def dark(self) -> dict[str, str]:
@@ -88,5 +95,6 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
         goes,
         absent.staying,
         fetching=fetching,
-        upgrade=amended.stops or sandbox.missing(desired, reader, host),
+        upgrade=amended.stops,
+        lacking="" if sleeping.asleep else sandbox.missing(desired, reader, host),
     )

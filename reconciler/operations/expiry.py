@@ -124,7 +124,19 @@ def _ends(record: Record, stored: Record | None, ttl: float, longest: float, now
 
 
 def reborn(record: Record, stored: Record, now: float) -> Record:
-    """A new life under the old name. Where data was kept, it is of the versions that ran."""
-    kept = stored.tombstone is not None and stored.tombstone.policy == "Retain"
-    versions = stored.versions if kept else NO_VERSIONS
-    return replace(record, born=now, expiry=None, applied="", versions=versions, slept=None)
+    """A new life under the old name. Where data was kept, it is of the versions that ran. Where it was deleted, no hook ran in what is
+    there now, and nothing was restored; in what was let go, no restore goes on."""
+    policy = stored.tombstone.policy if stored.tombstone is not None else "Delete"
+    hooks, restores = ({}, None) if policy == "Delete" else (record.hooks, record.restores)
+    if policy == "Orphan" and restores is not None:
+        restores = replace(restores, running=None, problem="")
+    return replace(
+        record,
+        born=now,
+        expiry=None,
+        applied="",
+        versions=stored.versions if policy == "Retain" else NO_VERSIONS,
+        slept=None,
+        hooks=hooks,
+        restores=restores,
+    )
