@@ -19,6 +19,7 @@ LARGEST = 16 << 30  # bytes of an archive, unpacked
 MOST = 5_000_000  # entries
 LEAST = 4  # bytes of the packed archive for an entry: one made of as good as nothing costs for long
 FREE = 100_000  # entries that are not judged by that
+MEMBERS = 1_000  # gzip members: each costs, also an empty one of 20 bytes; the engine writes one
 BLOCK = 512  # bytes of a header of tar
 OWN = b"vcluster/snapshot/"  # entries of the engine's own about the snapshot, which are no keys
 FILES = (b"0", b"\0")  # types of entries that are files
@@ -51,7 +52,7 @@ def concealed(text: str, keys: Keys) -> str:
 
 def counted(chunks: Iterable[bytes]) -> Answer:
     """Read a gzipped tar to its end. Raises _Unsound where it is cut, damaged, empty or too large."""
-    digest, size, tar = hashlib.sha256(), 0, _Tar()
+    digest, size, members, tar = hashlib.sha256(), 0, 1, _Tar()
     unpacking = zlib.decompressobj(31)
     try:
         for chunk in chunks:
@@ -60,7 +61,9 @@ def counted(chunks: Iterable[bytes]) -> Answer:
             tar.may = FREE + size // LEAST
             while chunk:
                 if unpacking.eof:
-                    unpacking = zlib.decompressobj(31)
+                    unpacking, members = zlib.decompressobj(31), members + 1
+                if members > MEMBERS:
+                    raise _Unsound(f"the archive is made of more than {MEMBERS} gzip members")
                 tar.feed(unpacking.decompress(chunk, STEP))
                 chunk = unpacking.unconsumed_tail or unpacking.unused_data
     except zlib.error as error:

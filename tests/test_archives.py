@@ -97,6 +97,23 @@ def same(count: int) -> bytes:
     return gzip.compress(plain[at : at + 512] * count + bytes(1024))
 
 
+def test_an_archive_of_many_empty_gzip_members_is_refused_early() -> None:
+    """Each of them costs, and none of them counts as anything that is unpacked."""
+    taken = itertools.count()
+    empty = gzip.compress(b"")
+    with pytest.raises(Exception, match="more than 1000 gzip members"):
+        archives.counted(empty for _ in zip(range(100_000), taken, strict=False))
+    assert next(taken) <= archives.MEMBERS + 1
+    with pytest.raises(Exception, match="more than 1000 gzip members"):
+        archives.counted([empty * 100_000])
+
+
+def test_an_archive_of_a_few_gzip_members_is_whole() -> None:
+    plain = gzip.decompress(archive({"/registry/a": b"1"}))
+    parts = [gzip.compress(plain[at : at + 512]) for at in range(0, len(plain), 512)]
+    assert 1 < len(parts) < archives.MEMBERS and archives.counted([b"".join(parts)]).keys == 1
+
+
 def test_a_reading_without_end_ends(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("k", archive({"/registry/a": b"1"}))
     monkeypatch.setattr(archives, "WHOLE", -1.0)
@@ -147,6 +164,31 @@ def test_one_cluster_at_a_time_is_at_the_stores_with_one_errand(store: ObjectSto
     assert over.wait(60)
     held.set()
     assert {seen.get(timeout=60) for _ in range(3)} == {"a1", "b1", "a2"}
+
+
+def test_no_archive_is_removed_that_is_to_be_read(store: ObjectStore) -> None:
+    """Neither where its removal waits already, nor where that is asked for later, also by another cluster."""
+    held, seen = threading.Event(), queue.SimpleQueue[tuple[str, str, str]]()
+
+    def run(one: Errand) -> Answer:
+        seen.put((one.cluster, one.does, one.key))
+        held.wait(60)
+        return Answer(one.does)
+
+    ended = queue.SimpleQueue[str]()
+    errands = Errands(ended.put, run)
+    errands.ask((errand(store, "long"),))
+    assert seen.get(timeout=60) == ("a", "read", "long")
+    errands.ask((replace(errand(store, "x", "remove"), id="x"), replace(errand(store, "y", "remove"), id="y")))
+    errands.ask((replace(errand(store, "x"), id="restore"),))
+    errands.ask((replace(errand(store, "x", "remove"), id="x"),))
+    errands.ask((replace(errand(store, "x", "remove"), id="x", cluster="b"),))
+    held.set()
+    for _ in range(3):
+        ended.get(timeout=60)
+    assert [seen.get(timeout=60) for _ in range(2)] == [("a", "remove", "y"), ("a", "read", "x")]
+    errands.ask((replace(errand(store, "x", "remove"), id="x"),))  # nobody reads it any more
+    assert seen.get(timeout=60) == ("a", "remove", "x")
 
 
 # What a store may do to whoever reads from it

@@ -210,3 +210,20 @@ def test_retention_keeps_the_archive_that_a_held_restore_waits_for(store: Object
     (left,) = scene.known.archives
     assert left.id != story.id and scene.store.names() == [left.key]
     scene.fleet.close()
+
+
+def test_an_archive_that_is_surplus_from_the_pass_on_in_which_it_is_asked_for_is_restored(store: ObjectStore) -> None:
+    """`nidus restore a X`, and fewer snapshots are kept from the same pass on: X goes once the restore is over."""
+    story = Story(store)
+    scene = story.scene
+    scene.made()
+    scene.backup["retention"] = {"keep": 1}
+    scene.push()
+    story.until_held()
+    story.beside()
+    assert scene.known.archives[0].id == story.id and len(scene.store.names()) == 2
+    story.approve()
+    assert story.last["state"] == "Completed"
+    story.go(2)
+    assert story.id not in [one.id for one in scene.known.archives] and len(scene.store.names()) == 1
+    scene.fleet.close()

@@ -5,10 +5,11 @@ from typing import Any
 
 from reconciler.apply import restores, snapshots
 from reconciler.apply.steps import Ground, Machine, Stepped, step
-from reconciler.model import replace
+from reconciler.model import Errand, Record, replace
+from reconciler.operations import restore
 
 MACHINES: Mapping[str, Machine[Any]] = {"backup": snapshots.MACHINE, "restore": restores.MACHINE}
-"""Operation -> its steps, in the order in which they are done."""
+"""Operation -> its steps, in the order in which they are done: which archives are gone by now is known before a restore begins."""
 
 
 def steps(ground: Ground) -> Stepped:
@@ -20,4 +21,10 @@ def steps(ground: Ground) -> Stepped:
             times = [at for at in (done.again, one.again) if at is not None]
             errands, answered = (*done.errands, *one.errands), (*done.answered, *one.answered)
             done = Stepped(one.record, min(times, default=None), errands, answered)
-    return done
+    return replace(done, errands=_spared(done.errands, done.record))
+
+
+def _spared(errands: tuple[Errand, ...], record: Record) -> tuple[Errand, ...]:
+    """Without the removal of what a restore is under way with that began in this pass."""
+    awaited = restore.awaited([record]) if errands else ()
+    return tuple(one for one in errands if one.does != "remove" or (one.location.bucket, one.key) not in awaited)

@@ -14,12 +14,13 @@ Key = tuple[str, str, str]  # cluster, snapshot, what is done
 
 class Errands:
     """Each errand is done once, however often a pass asks for it, until what it came to is on record; of one cluster one at a time.
+    No archive is removed that somebody asked to read: its removal is forgotten, as a pass asks for it again.
     `woken` is called with the cluster of one that ended. Its threads begin with the first errand and end with the process."""
 
     def __init__(self, woken: Callable[[str], None], run: Callable[[Errand], Answer] = archives.run) -> None:
         self._woken, self._run = woken, run
         self._lock = threading.Condition()
-        self._under_way: set[Key] = set()
+        self._under_way: dict[Key, Errand] = {}
         self._busy: set[str] = set()
         self._answers: dict[str, dict[tuple[str, str], Answer]] = {}
         self._waiting: list[Errand] = []
@@ -28,9 +29,11 @@ class Errands:
     def ask(self, errands: tuple[Errand, ...]) -> None:
         for one in errands:
             with self._lock:
-                if _key(one) in self._under_way or (one.id, one.does) in self._answers.get(one.cluster, {}):
+                if self._needless(one):
                     continue
-                self._under_way.add(_key(one))
+                if one.does == "read":
+                    self._spare(one)
+                self._under_way[_key(one)] = one
                 begin, self._threads = self._threads < AT_ONCE, min(AT_ONCE, self._threads + 1)
                 self._waiting.append(one)
                 self._lock.notify_all()
@@ -56,6 +59,20 @@ class Errands:
         with self._lock:
             self._answers.pop(cluster, None)
 
+    def _needless(self, one: Errand) -> bool:
+        """Whether it is under way or answered already, or removes what is read."""
+        if _key(one) in self._under_way or (one.id, one.does) in self._answers.get(one.cluster, {}):
+            return True
+        wanted = (_place(each) for each in self._under_way.values() if each.does == "read")
+        return one.does == "remove" and _place(one) in wanted
+
+    def _spare(self, read: Errand) -> None:
+        """No removal of what is to be read waits any more, of whichever cluster; one that has begun goes on."""
+        gone = [one for one in self._waiting if one.does == "remove" and _place(one) == _place(read)]
+        for one in gone:
+            self._waiting.remove(one)
+            del self._under_way[_key(one)]
+
     def _work(self) -> None:
         while True:
             self._do(self._next())
@@ -77,7 +94,7 @@ class Errands:
         except NidusError:
             pass
         with self._lock:
-            self._under_way.discard(_key(one))
+            self._under_way.pop(_key(one), None)
             self._busy.discard(one.cluster)
             self._lock.notify_all()
             self._answers.setdefault(one.cluster, {})[one.id, one.does] = answer
@@ -86,3 +103,8 @@ class Errands:
 
 def _key(one: Errand) -> Key:
     return one.cluster, one.id, one.does
+
+
+def _place(one: Errand) -> tuple[str, str]:
+    """An archive by bucket and key alone: one store may have several addresses."""
+    return one.location.bucket, one.key
