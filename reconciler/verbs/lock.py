@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.errors import NidusError, UsageError, printable
 from reconciler.verbs import offline, usage
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.spec.lock import Locked
     from reconciler.spec.profiles import Profile
 
+T = TypeVar("T")
 EXAMPLES = (
     ("", "this folder"),
     ("--upgrade", "ranges and addresses anew, with what moved"),
@@ -29,19 +30,19 @@ EXAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What documents name without a digest, by its name in the file; the entries so far; `whole`: every document could be read; `keys`:
-    what charts are verified with."""
+    """What documents name without a digest, by its name in the file, and several may name it; the entries so far; `whole`: every document
+    could be read; `keys`: what charts are verified with."""
 
-    named: Mapping[str, ChartRef | UrlRef]
+    named: Mapping[str, Sequence[ChartRef | UrlRef]]
     before: Mapping[str, Locked]
     whole: bool
-    keys: Mapping[str, bytes]
+    keys: Mapping[str, Sequence[bytes]]
 
-    def stands(self, key: str) -> Locked | None:
+    def stands(self, key: str, one: ChartRef | UrlRef) -> Locked | None:
         """The entry of before, where it says all that is asked for."""
         from reconciler.spec.content import locks_signature
 
-        known, one = self.before.get(key), self.named[key]
+        known = self.before.get(key)
         if known is None or (locks_signature(one) and not known.signature):
             return None
         digest = getattr(one, "digest", "")
@@ -74,13 +75,9 @@ def run(args: argparse.Namespace) -> int:
     means = offline.means(given.terms.content)
     found: dict[str, Locked] = {}
     failed = False
-    for key, one in sorted(wanted.named.items()):
-        known = wanted.stands(key)
-        if known is not None and not args.upgrade:
-            found[key] = known
-            continue
+    for key in sorted(wanted.named):
         try:
-            found[key] = _resolved(one, means, wanted.keys.get(key, b""), upgrade=args.upgrade)
+            found[key] = _entry(key, wanted, means, upgrade=args.upgrade)
         except NidusError as error:
             failed = True
             print(printable(f"error: {key}: {error.told}"), file=sys.stderr)
@@ -109,7 +106,17 @@ def _wanted(folder: Path, path: str, terms: offline.Terms) -> _Wanted:
         raise UsageError(f"{lock.FILE}: {wrong[0].message}", hint="mend it, or remove it and run nidus lock again")
     before = lock.read(blobs[tree.files[lock.FILE]], terms.limits)[0] if lock.FILE in tree.files else {}
     broken = {one.code for one in snapshot.violations} - {Code.UNLOCKED, Code.BROKEN_PROFILE}
-    return _Wanted(dict(content.named(packs)), before, not broken, dict(_keys(known.profiles.values(), tree, read)))
+    keys = _grouped(_keys(known.profiles.values(), tree, read))
+    return _Wanted(_grouped(content.named(packs)), before, not broken, keys)
+
+
+def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
+    """All that is said of each name, each once."""
+    found: dict[str, list[T]] = {}
+    for name, one in pairs:
+        if one not in found.setdefault(name, []):
+            found[name].append(one)
+    return found
 
 
 def _keys(profiles: Iterable[Profile], tree: Tree, read: Read) -> Iterator[tuple[str, bytes]]:
@@ -125,7 +132,26 @@ def _keys(profiles: Iterable[Profile], tree: Tree, read: Read) -> Iterator[tuple
                 yield lock.of_chart(pack.helm.chart), read([tree.files[path]])[tree.files[path]]
 
 
-def _resolved(one: ChartRef | UrlRef, means: Means, key: bytes, *, upgrade: bool) -> Locked:
+def _entry(key: str, wanted: _Wanted, means: Means, *, upgrade: bool) -> Locked:
+    """The entry of before where it stands, else what is there now. Raises NidusError."""
+    one = _strictest(wanted.named[key])
+    known = wanted.stands(key, one)
+    return known if known is not None and not upgrade else _resolved(one, means, wanted.keys.get(key, ()), upgrade)
+
+
+def _strictest(named: Sequence[ChartRef | UrlRef]) -> ChartRef | UrlRef:
+    """Of all that an entry is for, what asks for most: a signature, and of which digest. Raises Stalled where it would need two digests."""
+    from reconciler.errors import Stalled
+    from reconciler.spec.content import locks_signature
+
+    digests = sorted({digest for one in named if (digest := getattr(one, "digest", ""))})
+    if len(digests) > 1:
+        why = f"documents verify it with {len(digests)} digests, {' and '.join(digests[:2])}, and an entry has one"
+        raise Stalled(why, hint="write the same digest in all of them")
+    return max(named, key=lambda one: (locks_signature(one), bool(getattr(one, "digest", ""))))
+
+
+def _resolved(one: ChartRef | UrlRef, means: Means, keys: Sequence[bytes], upgrade: bool) -> Locked:
     from reconciler.errors import Stalled
     from reconciler.model import UrlRef
     from reconciler.packs.content import locking
@@ -133,7 +159,7 @@ def _resolved(one: ChartRef | UrlRef, means: Means, key: bytes, *, upgrade: bool
 
     if not isinstance(one, UrlRef) and not exact(one.version) and not upgrade:
         raise Stalled("a range is resolved by --upgrade only", hint="nidus lock --upgrade")
-    return locking.resolve(one, means, lambda size: None, key)
+    return locking.resolve(one, means, lambda size: None, *keys)
 
 
 def _moves(wanted: _Wanted, found: Mapping[str, Locked]) -> Iterator[str]:

@@ -233,22 +233,86 @@ def test_lock_then_validate_as_a_user_does_it(
     (here / "p.yaml").write_text(profile({"name": "front", "namespace": "web", "helm": {"chart": chart}}))
     (here / "a.yaml").write_text(cluster("a"))
     (here / "cosign.pub").write_bytes(signing.public(OURS))
+    given = allowing(one, here, tls)
+    assert main(["validate", "--config", given]) == 1
+    assert main(["lock", "--config", given]) == 0
+    found = lock.read((here / lock.FILE).read_bytes(), Limits())[0]
+    assert found == {f"{address} 1.2.3": Locked(f"sha256:{digest}", "1.2.3", f"sha256:{tag}")}
+    assert main(["validate", "--config", given]) == 0
+    assert main(["lock", "--config", given]) == 0
+    (here / "cosign.pub").write_bytes(signing.public(THEIRS))
+    capsys.readouterr()
+    assert main(["validate", "--config", given]) == 1
+    assert ANOTHER_KEY in capsys.readouterr().out
+    assert main(["lock", "--upgrade", "--config", given]) == 1
+    assert ANOTHER_KEY in capsys.readouterr().err
+
+
+@real
+@pytest.mark.parametrize("first", ["p.yaml", "q.yaml"])
+def test_a_signature_is_locked_whichever_profile_asks_for_it(one: Registry, here: Path, tls: Path, first: str) -> None:
+    """The same chart without `verify` has an entry already; another version of the profile verifies it."""
+    digest = pushed(one, "late")
+    tag = one.attach("acme/late", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
+    key, given = f"oci://{one.host}/acme/late 1.2.3", allowing(one, here, tls)
+    second = next(iter({"p.yaml", "q.yaml"} - {first}))
+    (here / first).write_text(of_one(one, "late", "1.0.0"))
+    (here / "a.yaml").write_text(cluster("a"))
+    assert main(["lock", "--config", given]) == 0
+    assert lock.read((here / lock.FILE).read_bytes(), Limits())[0] == {key: Locked(f"sha256:{digest}", "1.2.3")}
+    (here / second).write_text(of_one(one, "late", "1.1.0", **KEYED))
+    (here / "cosign.pub").write_bytes(signing.public(OURS))
+    assert main(["validate", "--config", given]) == 1
+    assert main(["lock", "--config", given]) == 0
+    wanted = Locked(f"sha256:{digest}", "1.2.3", f"sha256:{tag}")
+    assert lock.read((here / lock.FILE).read_bytes(), Limits())[0] == {key: wanted}
+    assert main(["validate", "--config", given]) == 0
+
+
+@real
+def test_one_entry_is_for_the_keys_of_all_profiles(
+    one: Registry, here: Path, tls: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = pushed(one, "two")
+    one.attach("acme/two", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
+    given = allowing(one, here, tls)
+    for name, version, key in (("ours", "1.0.0", OURS), ("theirs", "1.1.0", THEIRS)):
+        verify = {"cosignKey": f"{name}.pub"}
+        (here / f"{name}.yaml").write_text(of_one(one, "two", version, verify=verify))
+        (here / f"{name}.pub").write_bytes(signing.public(key))
+    assert main(["lock", "--config", given]) == 1
+    told = "documents verify it with 2 keys, and no manifest of signatures is by all of them"
+    assert told in capsys.readouterr().err
+    assert lock.read((here / lock.FILE).read_bytes(), Limits())[0] == {}
+    both = [signing.simple(OURS, digest), signing.simple(THEIRS, digest)]
+    tag = one.attach("acme/two", f"sha256-{digest}.sig", both)
+    assert main(["lock", "--config", given]) == 0
+    (found,) = lock.read((here / lock.FILE).read_bytes(), Limits())[0].values()
+    assert found.signature == f"sha256:{tag}"
+
+
+def test_two_digests_of_one_chart_are_refused(here: Path, tls: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, version, digest in (("p", "1.0.0", DIGEST), ("q", "1.1.0", OTHER)):
+        text = profile(oci(**KEYED, digest=f"sha256:{digest}"), version=version)
+        (here / f"{name}.yaml").write_text(text)
+    (here / "cosign.pub").write_bytes(signing.public(OURS))
+    assert main(["lock"]) == 1
+    told = f"documents verify it with 2 digests, sha256:{DIGEST} and sha256:{OTHER}, and an entry has one"
+    assert told in capsys.readouterr().err
+
+
+def of_one(one: Registry, name: str, version: str, **chart: Any) -> str:
+    """A version of a profile with a chart of the registry."""
+    return profile(oci(oci=f"oci://{one.host}/acme/{name}", **chart), version=version)
+
+
+def allowing(one: Registry, here: Path, tls: Path) -> str:
+    """A configuration that allows the registry; its name."""
     given = Path(serves(here, tls))
     told = yaml.safe_load(given.read_text())
     told["spec"]["content"] = {"allow": [{"prefix": f"oci://{one.host}/acme/", "plainHTTP": True}]}
     given.write_text(yaml.safe_dump(told))
-    assert main(["validate", "--config", str(given)]) == 1
-    assert main(["lock", "--config", str(given)]) == 0
-    found = lock.read((here / lock.FILE).read_bytes(), Limits())[0]
-    assert found == {f"{address} 1.2.3": Locked(f"sha256:{digest}", "1.2.3", f"sha256:{tag}")}
-    assert main(["validate", "--config", str(given)]) == 0
-    assert main(["lock", "--config", str(given)]) == 0
-    (here / "cosign.pub").write_bytes(signing.public(THEIRS))
-    capsys.readouterr()
-    assert main(["validate", "--config", str(given)]) == 1
-    assert ANOTHER_KEY in capsys.readouterr().out
-    assert main(["lock", "--upgrade", "--config", str(given)]) == 1
-    assert ANOTHER_KEY in capsys.readouterr().err
+    return str(given)
 
 
 def layer(files: dict[str, str]) -> Layer:

@@ -16,13 +16,13 @@ from reconciler.spec.content import exact, locks_signature
 from reconciler.spec.lock import Locked
 
 
-def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, key: bytes = b"") -> Locked:
-    """What it is now; of a chart with `key` also the signature by it. Raises Stalled: ContentRefused, ChartUntrusted; Retry and
+def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, *keys: bytes) -> Locked:
+    """What it is now; of a chart with `keys` also the signatures by all of them. Raises Stalled: ContentRefused, ChartUntrusted; Retry and
     Unavailable."""
     if isinstance(wanted, UrlRef):
         return Locked(_named(_content(wanted.url, means.access.place(wanted.url), means, led=False)))
     if wanted.oci:
-        return _of_registry(wanted, means, progress, key)
+        return _of_registry(wanted, means, progress, keys)
     place = means.access.place(wanted.repo)
     found = chosen(wanted, fetch.listed(wanted.repo, wanted.name, place, means.client))
     digest = wanted.digest.removeprefix("sha256:") or found.digest
@@ -33,7 +33,7 @@ def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, key: by
     return Locked(_named(digest), found.version, signature)
 
 
-def _of_registry(wanted: ChartRef, means: Means, progress: Progress, key: bytes) -> Locked:
+def _of_registry(wanted: ChartRef, means: Means, progress: Progress, keys: tuple[bytes, ...]) -> Locked:
     registry = oci.Repository(wanted.oci, means.access, means.client)
     version = wanted.version
     if not exact(version):
@@ -44,23 +44,27 @@ def _of_registry(wanted: ChartRef, means: Means, progress: Progress, key: bytes)
         oci.checked(manifest, wanted.digest.removeprefix("sha256:"), wanted.oci)
     fetch.keep_oci(registry, manifest, [oci.chart_of(manifest, wanted.oci)], means, progress)
     digest = hashlib.sha256(manifest).hexdigest()
-    signature = _named(_signature(registry, digest, wanted, means, key)) if key else ""
+    signature = _named(_signature(registry, digest, wanted, means, keys)) if any(keys) else ""
     return Locked(_named(digest), version, signature)
 
 
-def _signature(registry: oci.Repository, digest: str, wanted: ChartRef, means: Means, key: bytes) -> str:
-    """The hex digest of the first manifest that holds a signature by the key. Raises Stalled(ChartUntrusted)."""
+def _signature(registry: oci.Repository, digest: str, wanted: ChartRef, means: Means, keys: tuple[bytes, ...]) -> str:
+    """The hex digest of the first manifest that holds a signature by each key. Raises Stalled(ChartUntrusted)."""
     failed = signed.untrusted(str(wanted.oci), "nobody signed it")
     for manifest in registry.signatures(digest):
         named = oci.signatures_of(manifest, wanted.oci)
         fetch.keep_oci(registry, manifest, named, means, lambda size: None)
         parts = [manifest, *(means.store.get(one) or b"" for one in named)]
         try:
-            signed.check(signed.packed(parts), digest, key, wanted.oci)
+            for key in keys:
+                signed.check(signed.packed(parts), digest, key, wanted.oci)
         except Stalled as error:
             failed = error
             continue
         return hashlib.sha256(manifest).hexdigest()
+    if len(keys) > 1:
+        why = f"documents verify it with {len(keys)} keys, and no manifest of signatures is by all of them"
+        raise signed.untrusted(str(wanted.oci), why) from failed
     raise failed
 
 
