@@ -86,8 +86,8 @@ def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tu
         absent=gathered.absent,
         hooks=gathered.ran,
     )
-    steps = upgrade.steps(assignment.bundle, assignment.state.record)
-    return gathered, contended(replace(plan, steps=steps) if steps else plan, assignment.memory, now)
+    plan = replace(plan, steps=upgrade.steps(assignment.bundle, assignment.state.record), waits=gathered.waits)
+    return gathered, contended(plan, assignment.memory, now)
 
 
 def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, writer: Writer) -> Outcome:

@@ -9,6 +9,8 @@ import pytest
 
 from reconciler.engine.values import chart_values
 from reconciler.model import Ceilings, Defaults, Isolation, replace
+from reconciler.plan import render_json
+from reconciler.plan.lines import Style, lines
 from tests.memory.failures import answer
 from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
 from tests.test_sleep import engine
@@ -49,6 +51,16 @@ def test_a_class_that_is_not_there_is_named_before_the_engine(fleet: Fleet) -> N
     fleet.queue.add("a")
     fleet.run()
     assert fleet.word("a") == "Ready"
+
+
+def test_the_plan_names_it_too(fleet: Fleet) -> None:
+    push(fleet, **GVISOR)
+    (one,) = fleet.review().clusters
+    said = "the host has no RuntimeClass gvisor (spec.isolation.runtimeClass)"
+    assert f"  the engine is not applied yet: {said}" in [line.text for line in lines(one, Style())]
+    assert render_json.render(fleet.review())["clusters"][0]["waits"] == said
+    offer(fleet)
+    assert fleet.plans()["a"].waits == ""
 
 
 def test_what_cannot_be_read_is_not_taken_as_there(fleet: Fleet) -> None:

@@ -219,7 +219,8 @@ class Consent(Struct, frozen=True):
 
 class Plan(Struct, frozen=True):
     """The difference of one cluster, in apply order. `unknown`: layers that could not be planned yet, with the reason
-    (P6); `steps`: the versions of an upgrade of several steps, that which runs first (O11)."""
+    (P6); `steps`: the versions of an upgrade of several steps, that which runs first (O11); `waits`: why the engine's layer is not
+    applied yet."""
 
     cluster: str
     revision: Revision
@@ -227,6 +228,7 @@ class Plan(Struct, frozen=True):
     consent: Consent = Consent()
     unknown: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
+    waits: str = ""
 
 
 class Destructive(Struct, frozen=True):

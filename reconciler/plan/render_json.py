@@ -65,6 +65,7 @@ def _plan(plan: Plan, later: frozenset[str]) -> dict[str, Any]:
         "changes": [_change(one) for one in plan.changes],
         "unknown": unknown,
         **({"steps": list(plan.steps)} if plan.steps else {}),
+        **({"waits": plan.waits} if plan.waits else {}),
         "consent": {"items": list(plan.consent.items), "digest": plan.consent.digest},
         "summary": summary.counts(plan.changes),
     }
