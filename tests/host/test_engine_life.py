@@ -13,6 +13,7 @@ from devhost.api import Client
 from devhost.hosting import TestHost
 from tests.host.field import Field, opened
 from tests.host.promises import digest, nidus, write_cluster, write_maps
+from tests.host.stores import credentials
 from tests.object_store import ObjectStore
 
 pytestmark = [pytest.mark.host, pytest.mark.long, pytest.mark.timeout(900)]
@@ -152,9 +153,7 @@ def everything_is_back_after_a_restore(field: Field, name: str) -> None:
     field.until("the pod of before is gone", lambda: uid(inside, "Pod", "alone") == "", SECONDS)
     inside.create(made("v1", "Pod", "alone", small()))
     run(field, name, "alone")
-    secret = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": "secret-of-the-store"}
-    meta = {"name": "keys", "namespace": f"vcluster-{name}"}
-    field.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": secret})
+    credentials(field, f"vcluster-{name}")
     before = {kind: uid(inside, kind, one) for kind, one in (("Pod", "alone"), ("Service", "kubernetes"))}
     nidus(field, "backup", name)
     field.until("a snapshot", lambda: states(field, name) == ["Completed"], SECONDS)
