@@ -15,7 +15,7 @@ from devhost.nested import real
 from devhost.nested.real_restores import PATH
 from reconciler.model import Bundle, Keys, Location, Restore, Revision, replace
 from reconciler.operations import restore_pod
-from tests.object_store import ObjectStore, archive
+from tests.object_store import KEYS, ObjectStore, archive
 
 pytestmark = [
     pytest.mark.long,
@@ -56,7 +56,7 @@ def run(place: Path, store: ObjectStore, **how: Any) -> int:
     """Run the containers of the pod one after the other until one fails; returns how the last one ended."""
     location = Location("s3", "backups", store.url)
     wanted = replace(Restore("r1", "s", location, "a", "keys", "ann", 0.0, 0.0), **how)
-    secret = restore_pod.secret(wanted, BUNDLE, Keys("access", "secret"))
+    secret = restore_pod.secret(wanted, BUNDLE, Keys("access", KEYS["access"]))
     options = base64.b64decode(secret["data"][restore_pod.OPTIONS]).decode()
     assert not isinstance(ENGINE, str)
     spec = restore_pod.pod(wanted, BUNDLE, ENGINE)["spec"]
