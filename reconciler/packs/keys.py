@@ -3,12 +3,11 @@
 The folder is read for each render that needs it, so a mounted Secret may change. Several keys count side by side, as a rotation needs it.
 """
 
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from reconciler import keyfiles
 from reconciler.errors import Stalled
 
 FILES = 64
@@ -61,8 +60,7 @@ def read(folder: Path) -> tuple[str, ...]:
     """Every key of the folder. Raises Stalled(KeysUnreadable), which names the file and the line and never what stands there."""
     found: list[str] = []
     try:
-        names = sorted(one.name for one in os.scandir(folder) if not one.name.startswith("."))
-        names = [name for name in names if name.endswith(".agekey")]
+        names = keyfiles.names(folder, lambda one: one.endswith(".agekey"))
         if len(names) > FILES:
             raise _unreadable(f"{folder} holds more than {FILES} files")
         for name in names:
@@ -75,11 +73,9 @@ def read(folder: Path) -> tuple[str, ...]:
 
 
 def _bytes(path: Path) -> bytes:
-    """Nothing is waited for: a named pipe has no writer."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _unreadable(f"{path} is no file")
-        data = file.read(BYTES + 1)
+    data = keyfiles.read(path, BYTES)
+    if data is None:
+        raise _unreadable(f"{path} is no file")
     if len(data) > BYTES:
         raise _unreadable(f"{path} is larger than {BYTES >> 10} KiB")
     return data

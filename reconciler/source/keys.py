@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import shutil
-import stat
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from reconciler import keyfiles
 from reconciler.errors import Stalled
 
 FILES = 200
@@ -116,11 +116,10 @@ def _seconds(until: str | None) -> float:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """The folder's files of keys; names that begin with a dot are a mounted Secret's own."""
+    """The folder's files of keys."""
     found: dict[str, bytes] = {}
     try:
-        names = sorted(one.name for one in os.scandir(folder) if not one.name.startswith("."))
-        for name in [one for one in names if one.endswith((".asc", ".sshpub")) or one == _REVOKED]:
+        for name in keyfiles.names(folder, lambda one: one.endswith((".asc", ".sshpub")) or one == _REVOKED):
             found[name] = _bytes(folder / name)
             if len(found) > FILES or sum(map(len, found.values())) > BYTES:
                 raise _unreadable(f"{folder} holds more than {FILES} files or {BYTES >> 20} MiB")
@@ -132,11 +131,11 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def _bytes(path: Path) -> bytes:
-    """At most `BYTES` and one more. Nothing is waited for: a named pipe has no writer."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _unreadable(f"{path} is no file")
-        return file.read(BYTES + 1)
+    """At most `BYTES` and one more."""
+    data = keyfiles.read(path, BYTES)
+    if data is None:
+        raise _unreadable(f"{path} is no file")
+    return data
 
 
 def _import(home: Path, files: dict[str, bytes]) -> None:
