@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -112,50 +112,34 @@ class Transport(Struct, frozen=True):
         Stalled("ForgeAnswer") for a list of more than PAGES pages, or that takes longer than LISTING: a part is not the list."""
         ends, seen = time.monotonic() + LISTING, 0
         for page in range(1, PAGES + 1):
-            items, more = self._page(kind, (path, query, ends), size, page, seen)
+            items, more = self._page(_List(kind, path, query, size[0], ends), size[1], page, seen)
             yield from items
             seen += len(items)
             if not more:
                 return
         raise Stalled(f"the forge lists more than {PAGES} pages", reason="ForgeAnswer")
 
-    def _page(
-        self,
-        kind: type[T],
-        asked: tuple[str, Mapping[str, str | int], float],
-        size: tuple[str, int],
-        page: int,
-        seen: int,
-    ) -> tuple[list[T], bool]:
-        """The items of one page after `seen` others, and whether there are more. Anybody may write texts so long that a page of them is too
-        large."""
-        (path, query, ends), (name, count) = asked, size
-        if time.monotonic() > ends:
+    def _page(self, asked: "_List[T]", count: int, page: int, seen: int) -> tuple[list[T], bool]:
+        """The items of one page of `count` after `seen` others, and whether there are more. Anybody may write texts so long that a page of
+        them is too large."""
+        if time.monotonic() > asked.ends:
             raise Stalled(f"a list of the forge takes longer than {LISTING:g} s", reason="ForgeAnswer")
         try:
-            answer = self.send("GET", _path(path, {**query, name: count, "page": page}))
+            answer = self.send("GET", _path(asked.path, {**asked.query, asked.size: count, "page": page}))
         except TooLarge:
             if count not in SMALLER:
                 raise
         else:
-            items = decoded(answer.body, list[kind])  # type: ignore[valid-type]
+            items = decoded(answer.body, list[asked.kind])  # type: ignore[name-defined]
             return items, answer.more(seen + len(items), len(items))
-        return self._parts(kind, asked, size, page, seen)
+        return self._parts(asked, count, page, seen)
 
-    def _parts(
-        self,
-        kind: type[T],
-        asked: tuple[str, Mapping[str, str | int], float],
-        size: tuple[str, int],
-        page: int,
-        seen: int,
-    ) -> tuple[list[T], bool]:
+    def _parts(self, asked: "_List[T]", count: int, page: int, seen: int) -> tuple[list[T], bool]:
         """The same page, asked for in smaller ones."""
-        name, count = size
         parts, found, more = count // SMALLER[count], list[T](), True
         for number in range((page - 1) * parts + 1, page * parts + 1):
             if more:
-                items, more = self._page(kind, asked, (name, SMALLER[count]), number, seen + len(found))
+                items, more = self._page(asked, SMALLER[count], number, seen + len(found))
                 found += items
         return found, more
 
@@ -247,6 +231,16 @@ def _pause(headers: Mapping[str, str], now: float) -> float:
 
 def _number(text: str) -> float | None:
     return float(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
+class _List(Struct, Generic[T], frozen=True):
+    """A list that is asked for page by page, until `ends` (time.monotonic()). `size`: how the number of items of a page is called."""
+
+    kind: type[T]
+    path: str
+    query: Mapping[str, str | int]
+    size: str
+    ends: float
 
 
 def _path(path: str, query: Mapping[str, str | int]) -> str:
