@@ -7,6 +7,15 @@ from typing import Any
 
 import msgspec
 
+RESTRICTED: Mapping[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""The securityContext of a container that every pod security level lets in."""
+
 
 def cluster(name: str = "a", **spec: Any) -> str:
     """A NestedCluster of profile `web`; JSON is YAML."""

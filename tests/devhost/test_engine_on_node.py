@@ -17,6 +17,7 @@ from devhost.account import open_account
 from devhost.fixtures import RBAC
 from devhost.node import images, place
 from tests.devhost import real_node
+from tests.documents import RESTRICTED
 from tests.host.field import Field, config_map, namespace, nested_cluster, opened, profile
 from tests.host.promises import nidus
 from tests.house.documents import ROOT
@@ -33,13 +34,6 @@ pytestmark = [
 ]
 
 SECONDS = 300.0
-SECURE: dict[str, Any] = {
-    "runAsNonRoot": True,
-    "runAsUser": 1000,
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +53,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
 def web(text: str) -> dict[str, Any]:
     """A Deployment of one pod that says `text`."""
     command = ["sh", "-c", f"echo {text}; sleep infinity"]
-    container = {"name": "c", "image": images.BASE, "command": command, "securityContext": SECURE}
+    container = {"name": "c", "image": images.BASE, "command": command, "securityContext": RESTRICTED}
     template = {
         "metadata": {"labels": {"app": "web"}},
         "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},

@@ -1,12 +1,12 @@
 """`python -m tests.faults.hurried EVERY SILENCE`: `nidus run` with other seconds between two looks at the host, as the arguments say."""
 
-import signal
 import sys
 import threading
 
 from reconciler import settings
 from reconciler.controller.service import Service
 from reconciler.controller.watches import Pace
+from reconciler.verbs import signals
 
 
 def main(config: str, namespace: str, every: float, silence: float) -> None:
@@ -14,11 +14,11 @@ def main(config: str, namespace: str, every: float, silence: float) -> None:
     ended = threading.Event()
     service = Service(settings.load(config, namespace=namespace), pace=Pace(every, silence))
 
-    def end(number: int, frame: object) -> None:
+    def end() -> None:
         ended.set()
         service.interrupt()
 
-    signal.signal(signal.SIGTERM, end)
+    signals.on_end(end)
     try:
         service.start()
         ended.wait()

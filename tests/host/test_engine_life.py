@@ -11,6 +11,7 @@ from devhost import stage
 from devhost.account import Account
 from devhost.api import Client
 from devhost.hosting import TestHost
+from tests.documents import RESTRICTED
 from tests.host.field import Field, opened
 from tests.host.promises import digest, nidus, write_cluster, write_maps
 from tests.host.stores import credentials
@@ -21,13 +22,6 @@ pytestmark = [pytest.mark.host, pytest.mark.long, pytest.mark.timeout(900)]
 SECONDS = 240.0  # the official engine starts an API server, a database and controllers of its own
 MANAGED_BY = "vcluster.loft.sh/managed-by"
 CHOSEN = "vcluster.loft.sh/object-name"
-SECURE: dict[str, Any] = {
-    "runAsNonRoot": True,
-    "runAsUser": 1000,
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 @pytest.fixture
@@ -46,7 +40,7 @@ def field(host: TestHost, account: Account, tmp_path: Path) -> Iterator[Field]:
 def small(**spec: Any) -> dict[str, Any]:
     """The spec of a small pod that every pod security level lets in."""
     room = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}}
-    container = {"name": "c", "image": "registry.example.com/web:1", "securityContext": SECURE, "resources": room}
+    container = {"name": "c", "image": "registry.example.com/web:1", "securityContext": RESTRICTED, "resources": room}
     return {"containers": [container], **spec}
 
 

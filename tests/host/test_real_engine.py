@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from devhost.api import Client
+from tests.documents import RESTRICTED
 from tests.host.field import Field, config_map, namespace, nested_cluster, profile
 
 pytestmark = [
@@ -63,17 +64,10 @@ def written(field: Field, objects: list[dict[str, Any]]) -> str:
 
 def web(replicas: int) -> dict[str, Any]:
     """A Deployment that every pod security level lets in."""
-    security = {
-        "runAsNonRoot": True,
-        "runAsUser": 1000,
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
     container = {
         "name": "web",
         "image": "registry.example.com/web:1.0.0",
-        "securityContext": security,
+        "securityContext": RESTRICTED,
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}},
     }
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}}
