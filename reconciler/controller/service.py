@@ -29,7 +29,7 @@ from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
 from reconciler.controller.rounds import Rounds
 from reconciler.controller.sources import Sources
-from reconciler.controller.watches import USUAL, Pace, Watches
+from reconciler.controller.watches import USUAL, Intervals, Watches
 from reconciler.controller.workers import Tools, Workers
 from reconciler.inventory import requests as asked
 from reconciler.inventory.salt import salt
@@ -52,9 +52,9 @@ class Service:
     """One controller process. `start` returns when it holds the Lease and watches the host; `stop` when all its threads
     have ended."""
 
-    def __init__(self, settings: Settings, *, listens: bool = True, pace: Pace = USUAL) -> None:
+    def __init__(self, settings: Settings, *, listens: bool = True, intervals: Intervals = USUAL) -> None:
         self.settings = settings
-        self._pace = pace
+        self._intervals = intervals
         self._listens = listens
         self._leading = self._serving = self._ended = False
         config = settings.config
@@ -122,7 +122,7 @@ class Service:
         )
         self._stops.append(halt)
         self._rounds = (*checks.all, self._edited, *measured)
-        given = (self.settings, facts, self.renderer, sources.read, self.registry.lists, self._woken, self._pace)
+        given = (self.settings, facts, self.renderer, sources.read, self.registry.lists, self._woken, self._intervals)
         self.watches = watches = Watches(self.host, *given)
         self._stops.append(watches.stop)
         watches.start(self._noticed, checks.notice)

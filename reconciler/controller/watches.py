@@ -46,14 +46,14 @@ RECORDS = (packing.LABEL, "record")
 SYNC_SECONDS = 60.0
 
 
-class Pace(Struct, frozen=True):
+class Intervals(Struct, frozen=True):
     """Seconds after which each kind of the host is listed anew, and after which a silent watch is opened anew (R1)."""
 
     every: float = EVERY
     silence: float = SILENCE
 
 
-USUAL = Pace()
+USUAL = Intervals()
 
 
 Lists = Callable[[str, ObjectRef], bool]
@@ -97,7 +97,7 @@ class Watches:
         read: Callable[[str, Collection[str]], dict[str, bytes]],
         lists: Lists,
         woken: Callable[[str], None],
-        pace: Pace = USUAL,
+        intervals: Intervals = USUAL,
     ) -> None:
         self._facts, self._renderer, self._read, self._woken = facts, renderer, read, woken
         self._watches: dict[str, tuple[frozenset[tuple[str, str]], Callable[[], None]]] = {}
@@ -115,8 +115,8 @@ class Watches:
             selections,
             self._changed,
             whole=partial(whole, lists, {one.name for one in settings.config.sources}),
-            every=pace.every,
-            silence=pace.silence,
+            every=intervals.every,
+            silence=intervals.silence,
             failed=_failed,
         )
         self._host = host.doubting(self._cache.doubt)  # an object that is gone is read again (R1)

@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.model import ContentAllow
 from reconciler.packs.content.access import Access
-from reconciler.packs.content.client import Client, Pace
+from reconciler.packs.content.client import Client, Timeouts
 from reconciler.packs.content.fetch import Means
 from reconciler.packs.content.store import Store
 from tests.content.server import Site, certified
@@ -39,11 +39,11 @@ def sites(tls: Path) -> Iterator[Sites]:
 def allowed(tls: Path, tmp_path: Path) -> Allowed:
     """What fetches from servers that the operator allows."""
 
-    def means(*sites: Site, limit: int = 64 << 20, pace: Pace | None = None, **more: object) -> Means:
+    def means(*sites: Site, limit: int = 64 << 20, timeouts: Timeouts | None = None, **more: object) -> Means:
         allow = tuple(
             ContentAllow(prefix=one.url, ca_file=str(tls.with_name("ca.pem")), plain_http=one.url[4] == ":", **more)  # type: ignore[arg-type]
             for one in sites
         )
-        return Means(Store(tmp_path / "store", limit), Access(allow), Client(pace or Pace(2.0, 2.0, 10.0)))
+        return Means(Store(tmp_path / "store", limit), Access(allow), Client(timeouts or Timeouts(2.0, 2.0, 10.0)))
 
     return means

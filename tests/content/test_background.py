@@ -12,7 +12,7 @@ from reconciler.errors import Fetching, Stalled
 from reconciler.model import Remote
 from reconciler.packs.content import background
 from reconciler.packs.content.background import Background
-from reconciler.packs.content.client import Pace
+from reconciler.packs.content.client import Timeouts
 from reconciler.packs.content.fetch import Means
 from tests.content.conftest import Allowed, Sites
 from tests.content.test_fetch import BODY, SHA, url
@@ -61,7 +61,7 @@ def test_everybody_who_waits_is_woken_when_it_is_there(desk: Desk, sites: Sites,
 def test_a_server_that_never_answers_holds_nobody_else_up(desk: Desk, sites: Sites, allowed: Allowed) -> None:
     """Neither who asks, nor other hosts, nor what is here already."""
     dead, site = sites(), sites()
-    content = desk.open(allowed(dead, site, pace=Pace(5.0, 60.0, 60.0)))
+    content = desk.open(allowed(dead, site, timeouts=Timeouts(5.0, 60.0, 60.0)))
     lost = [url(dead.put(f"/{number}", hang=True), f"{number:064}") for number in range(20)]
     for one in lost:
         told(content, one)
@@ -76,7 +76,7 @@ def test_a_server_that_never_answers_holds_nobody_else_up(desk: Desk, sites: Sit
 def test_many_addresses_of_one_cluster_hold_no_other_up(desk: Desk, sites: Sites, allowed: Allowed) -> None:
     """At one host, which is asked for one thing at a time: the other cluster's is next."""
     site, gate = sites(), threading.Event()
-    content = desk.open(allowed(site, pace=Pace(5.0, 60.0, 60.0)))
+    content = desk.open(allowed(site, timeouts=Timeouts(5.0, 60.0, 60.0)))
     for number in range(9):
         told(content, url(site.put(f"/{number}", after=gate), f"{number:064}"), "greedy")
     assert until(lambda: len(site.asked) == 1)

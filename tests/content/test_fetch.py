@@ -13,7 +13,7 @@ from reconciler.errors import Fetching, NidusError, Stalled, Unavailable
 from reconciler.model import ContentAllow, Remote
 from reconciler.packs.content import access, fetch
 from reconciler.packs.content.access import Access
-from reconciler.packs.content.client import Client, Pace
+from reconciler.packs.content.client import Client, Timeouts
 from reconciler.packs.content.fetch import Means
 from reconciler.packs.content.store import Store
 from tests.content.conftest import Allowed, Sites
@@ -144,7 +144,7 @@ def test_bodies_of_gigabytes_are_refused(more: dict[str, object], sites: Sites, 
 def test_a_server_that_is_silent_or_slow_is_left(more: dict[str, bool], sites: Sites, allowed: Allowed) -> None:
     """By the silence between two bytes, or by the deadline of the whole."""
     site = sites()
-    means = allowed(site, pace=Pace(1.0, 0.3, 0.6))
+    means = allowed(site, timeouts=Timeouts(1.0, 0.3, 0.6))
     told = refusal(url(site.put("/m.yaml", b"x" * 100, **more)), means, Unavailable)
     assert "no answer in time" in told or "no whole answer within" in told
 

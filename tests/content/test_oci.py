@@ -14,7 +14,7 @@ from reconciler.errors import NidusError, Stalled, Unavailable
 from reconciler.model import ChartRef, ContentAllow, Remote
 from reconciler.packs.content import access, fetch, held, locking
 from reconciler.packs.content.access import Access
-from reconciler.packs.content.client import Client, Pace
+from reconciler.packs.content.client import Client, Timeouts
 from reconciler.packs.content.fetch import Means
 from reconciler.packs.content.store import Store
 from tests.content import registry
@@ -32,7 +32,7 @@ def login(folder: Path, name: str = "robot", password: str = "right") -> dict[st
 
 
 def means(folder: Path, *allow: ContentAllow) -> Means:
-    return Means(Store(folder / "store", 64 << 20), Access(allow), Client(Pace(2.0, 2.0, 10.0)))
+    return Means(Store(folder / "store", 64 << 20), Access(allow), Client(Timeouts(2.0, 2.0, 10.0)))
 
 
 def bring(remote: Remote, with_: Means) -> bytes:

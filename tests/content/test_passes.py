@@ -10,7 +10,7 @@ import pytest
 from reconciler.model import replace
 from reconciler.packs import apis
 from reconciler.packs.content.background import Background
-from reconciler.packs.content.client import Pace
+from reconciler.packs.content.client import Timeouts
 from tests.content.conftest import Allowed, Sites
 from tests.content.server import Page, packed
 from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
@@ -39,9 +39,9 @@ class Desk:
         self.fleet.run()
 
 
-def desk(fleet: Fleet, allowed: Allowed, *sites: object, pace: Pace | None = None) -> Desk:
+def desk(fleet: Fleet, allowed: Allowed, *sites: object, timeouts: Timeouts | None = None) -> Desk:
     woken: queue.Queue[str] = queue.Queue()
-    means = allowed(*sites, pace=pace)
+    means = allowed(*sites, timeouts=timeouts)
     return Desk(fleet, Background(means, woken.put, lambda what, error: None), woken)
 
 
@@ -70,7 +70,7 @@ def files(site_url: str, sha: str = SHA, **more: object) -> dict[str, str]:
 def test_a_pass_never_waits_for_a_server_that_does_not_answer(fleet: Fleet, sites: Sites, allowed: Allowed) -> None:
     site = sites(plain=True)
     site.put("/m.yaml", hang=True)
-    of = desk(fleet, allowed, site, pace=Pace(5.0, 60.0, 60.0))
+    of = desk(fleet, allowed, site, timeouts=Timeouts(5.0, 60.0, 60.0))
     fleet.push(files(site.url))
     fleet.run()
     remote = fleet.layer("a", "web/remote")

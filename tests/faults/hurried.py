@@ -5,14 +5,14 @@ import threading
 
 from reconciler import settings
 from reconciler.controller.service import Service
-from reconciler.controller.watches import Pace
+from reconciler.controller.watches import Intervals
 from reconciler.verbs import signals
 
 
 def main(config: str, namespace: str, every: float, silence: float) -> None:
     """Start, wait for SIGTERM, stop."""
     ended = threading.Event()
-    service = Service(settings.load(config, namespace=namespace), pace=Pace(every, silence))
+    service = Service(settings.load(config, namespace=namespace), intervals=Intervals(every, silence))
 
     def end() -> None:
         ended.set()

@@ -31,7 +31,7 @@ _REDIRECT = frozenset({301, 302, 303, 307, 308})
 Put = Callable[[bytes], None]
 
 
-class Pace(Struct, frozen=True):
+class Timeouts(Struct, frozen=True):
     """Seconds: to connect, without a byte, and of one request in all."""
 
     connect: float = CONNECT
@@ -39,7 +39,7 @@ class Pace(Struct, frozen=True):
     whole: float = WHOLE
 
 
-USUAL = Pace()
+USUAL = Timeouts()
 
 
 class Answer(Struct, frozen=True):
@@ -65,8 +65,8 @@ class Asked(Struct, frozen=True):
 class Client:
     """One connection a request. Thread-safe: it holds nothing."""
 
-    def __init__(self, pace: Pace = USUAL) -> None:
-        self._pace = pace
+    def __init__(self, timeouts: Timeouts = USUAL) -> None:
+        self._timeouts = timeouts
 
     def ask(self, asked: Asked, put: Callable[[Answer], Put]) -> Answer:
         """Sends the question, follows what may be followed, and gives each piece of the body to what `put` makes of the answer.
@@ -82,7 +82,7 @@ class Client:
         return self._led(asked, access.led(asked.address, asked.place, fixed=asked.fixed), put)
 
     def _led(self, asked: Asked, way: Way, put: Callable[[Answer], Put]) -> Answer:
-        ends = time.monotonic() + self._pace.whole
+        ends = time.monotonic() + self._timeouts.whole
         for _ in range(REDIRECTS + 1):
             answer = self._once(asked, way, put, ends - time.monotonic())
             if answer.status not in _REDIRECT:
@@ -92,12 +92,12 @@ class Client:
         raise refused(f"{asked.address}: more than {REDIRECTS} redirects")
 
     def _once(self, asked: Asked, way: Way, put: Callable[[Answer], Put], seconds: float) -> Answer:
-        connection = _connection(way, self._pace)
+        connection = _connection(way, self._timeouts)
         with _Request(connection, max(0.001, seconds), asked.address) as request:
             connection.connect()
             request.sock = connection.sock
             if request.sock is not None:
-                request.sock.settimeout(self._pace.idle)
+                request.sock.settimeout(self._timeouts.idle)
             parts = urlsplit(way.address)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             sent = {"User-Agent": AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **asked.headers}
@@ -145,17 +145,17 @@ def failure(address: str, answer: Answer) -> NidusError:
     return refused(f"{address}: an answer that is not expected ({status})")
 
 
-def _connection(way: Way, pace: Pace) -> HTTPConnection:
+def _connection(way: Way, timeouts: Timeouts) -> HTTPConnection:
     parts = urlsplit(way.address)
     name, _, port = addresses.host(way.address).rpartition(":")
     if way.context is None:
-        return HTTPConnection(name, int(port), timeout=pace.connect)
+        return HTTPConnection(name, int(port), timeout=timeouts.connect)
     if way.proxy is not None:
-        led = HTTPSConnection(way.proxy.host, way.proxy.port, timeout=pace.connect, ssl_context=way.context)
+        led = HTTPSConnection(way.proxy.host, way.proxy.port, timeout=timeouts.connect, ssl_context=way.context)
         led.set_tunnel(parts.hostname or name, int(port), headers=way.proxy.headers)
         return led
     kind = HTTPSConnection if way.anywhere else _Public
-    return kind(parts.hostname or name, int(port), timeout=pace.connect, ssl_context=way.context)
+    return kind(parts.hostname or name, int(port), timeout=timeouts.connect, ssl_context=way.context)
 
 
 class _Public(HTTPSConnection):
