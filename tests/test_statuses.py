@@ -102,22 +102,26 @@ def test_the_newest_is_what_is_written_after_a_failure(server: Server, reporter:
     assert len([one for one in server.log if one.subresource == "status" and one.status == 200]) == 1
 
 
-def test_what_turns_back_during_a_write_is_written_too(server: Server) -> None:
-    during: list[Callable[[], None]] = []
+def meanwhile(server: Server, acts: list[Callable[[], None]]) -> Reporter:
+    """A reporter; the next of `acts` happens during its next write of a status object."""
 
     def fence() -> None:
-        """Runs before every write, here of a status."""
-        if during and threading.current_thread().name.startswith("status"):
-            during.pop()()
+        if acts and threading.current_thread().name.startswith("status"):
+            acts.pop()()
 
-    made = Reporter(client(server, fence), NAMESPACE, "test", SOON)
+    return Reporter(client(server, fence), NAMESPACE, "test", SOON)
+
+
+def test_what_turns_back_during_a_write_is_written_too(server: Server) -> None:
+    acts: list[Callable[[], None]] = []
+    made = meanwhile(server, acts)
     tell(made, report())
     assert made.statuses.settle(60)
-    during.append(lambda: tell(made, report()))
+    acts.append(lambda: tell(made, report()))
     tell(made, report(word="Degraded"))
     assert made.statuses.settle(60)
     made.close()
-    assert (word(server), during) == ("Ready", [])
+    assert (word(server), acts) == ("Ready", [])
 
 
 def test_nothing_is_lost_when_the_process_stops_at_once(server: Server) -> None:
@@ -135,6 +139,37 @@ def test_a_failed_removal_is_tried_until_it_worked(server: Server, reporter: Rep
     server.fail(answer(500), on(verb, kind="NestedCluster"))
     reporter.gone("a")
     assert until(lambda: not shown(server))
+
+
+@pytest.mark.parametrize("failure", [LOST, answer(409)], ids=["its answer is lost", "it raced"])
+@pytest.mark.parametrize("stands", [False, True], ids=["it makes the object", "it changes the object"])
+def test_a_cluster_that_goes_while_its_write_fails_leaves_no_status(server: Server, stands: bool, failure: Any) -> None:
+    """What a failed write left is not known, so what is wanted next is written whatever was known before."""
+    acts: list[Callable[[], None]] = []
+    made = meanwhile(server, acts)
+    if stands:
+        tell(made, report())
+        assert made.statuses.settle(60)
+    acts.append(lambda: made.gone("a"))
+    rule = server.fail(failure, on("apply", kind="NestedCluster"))
+    tell(made, report(word="Degraded"), path="clusters/moved.yaml")
+    assert made.statuses.settle(60)
+    made.close()
+    assert (rule.done, acts, shown(server)) == (1, [], {})
+
+
+def test_what_turns_back_while_its_write_fails_is_written_too(server: Server) -> None:
+    acts: list[Callable[[], None]] = []
+    made = meanwhile(server, acts)
+    tell(made, report())
+    assert made.statuses.settle(60)
+    before = made.clusters["a"]
+    acts.append(lambda: made.statuses.cluster(before))
+    rule = server.fail(LOST, on("apply", kind="NestedCluster"))
+    tell(made, report(word="Degraded"))
+    assert made.statuses.settle(60)
+    made.close()
+    assert (rule.done, acts, word(server)) == (1, [], "Ready")
 
 
 def test_what_a_killed_process_left_is_removed(server: Server) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from reconciler.errors import ApiError, ErrorClass
+from reconciler.errors import ApiError
 from reconciler.kube.client import Client
 from reconciler.kube.shape import Head
 from reconciler.model import Object, ObjectRef
@@ -46,6 +46,7 @@ class Statuses:
         self._wanted: dict[Key, Body | None] = {}
         self._versions: dict[Key, str] = {}
         self._uids: dict[Key, str] = {}
+        self._unsure: set[Key] = set()
         self._moved: dict[Key, int] = {}
         self._turn = 0
         self._outbox: Outbox[Key] = Outbox("status", self._write, threads=THREADS, first=first)
@@ -166,24 +167,25 @@ class Statuses:
             self._outbox.put(key)
 
     def _differs(self, key: Key) -> bool:
-        return self._known.get(key) != self._wanted.get(key)
+        return key in self._unsure or self._known.get(key) != self._wanted.get(key)
 
     def _write(self, key: Key) -> None:
-        """Write one object as it is wanted. Raises ApiError; it is written again if somebody deleted it meanwhile."""
+        """Write one object as it is wanted, or whole where a write failed: what stands there is not known then. Raises ApiError."""
         with self._lock:
-            wanted, known = self._wanted.get(key), self._known.get(key)
+            wanted, differs = self._wanted.get(key), self._differs(key)
+            known = None if key in self._unsure else self._known.get(key)
             self._turn += 1
             self._moved[key] = self._turn
-        if wanted == known:
+        if not differs:
             return
         try:
             if wanted is None:
                 self._delete(key)
             else:
                 self._put(key, wanted, known)
-        except ApiError as error:
-            if error.kind in (ErrorClass.ABSENT, ErrorClass.RACED):
-                self._remember(key, None)  # what was remembered is wrong: the retry writes it whole
+        except ApiError:
+            with self._lock:
+                self._unsure.add(key)
             raise
         self._remember(key, wanted)
         with self._lock:
@@ -211,6 +213,7 @@ class Statuses:
         with self._lock:
             self._turn += 1
             self._moved[key] = self._turn
+            self._unsure.discard(key)
             if body is None:
                 self._forget(key)
                 if self._wanted.get(key) is None:
