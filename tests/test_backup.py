@@ -95,6 +95,22 @@ def test_what_the_engine_could_not_make_failed(scene: Scene, phase: str) -> None
     assert scene.requests() == []
 
 
+def test_what_is_asked_for_in_the_second_of_one_that_ended_is_another(scene: Scene) -> None:
+    """The API server tells whole seconds."""
+    scene.fleet.now = 100.2
+    for count in (1, 2, 3):
+        scene.ask()
+        assert scene.known.running is not None
+        scene.engine.says("Failed", "no space")
+        scene.look(0.1)
+        assert (len(scene.known.archives), scene.known.running) == (count, None)
+        scene.fleet.now += 0.3
+    assert len({one.id for one in scene.known.archives}) == len({one.key for one in scene.known.archives}) == 3
+    scene.fleet.restart()
+    scene.look()
+    assert (len(scene.known.archives), scene.known.running) == (3, None)
+
+
 def test_one_that_hangs_is_given_up_and_the_next_is_another(scene: Scene) -> None:
     scene.ask()
     scene.engine.says("CreatingEtcdBackup")

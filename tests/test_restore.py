@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.controller.errands import Errands
 from reconciler.inventory import requests
-from reconciler.model import Ceilings, Request, Restores, replace
+from reconciler.model import Ceilings, Request, Restores, Seen, replace
 from reconciler.operations import restore
 from tests.backups import DAY, HOME_A, SECRET, Scene
 from tests.histories.failing import Killed, in_background
@@ -363,9 +363,16 @@ def test_a_request_that_is_answered_concerns_nothing(story: Story) -> None:
     state = story.scene.fleet.state("a")
     assert state is not None
     new = Request("restore", "", "a", "ann", state.record.born + 1.0, items=(story.id,))
-    for known in (None, Restores(), Restores(problem="no"), Restores(handled=new.created - 1.0)):
+    for known in (
+        None,
+        Restores(),
+        Restores(problem="no"),
+        Restores(handled=new.created - 1.0),
+        Restores(seen=Seen(0.0, ())),
+    ):
         assert restore.asked([new], replace(state.record, restores=known)) == new
-    assert restore.asked([new], replace(state.record, restores=Restores(handled=new.created))) is None
+    for known in (Restores(handled=new.created), Restores(seen=Seen(new.created, (new.uid,)))):
+        assert restore.asked([new], replace(state.record, restores=known)) is None
 
 
 def test_nobody_approves_and_it_ends(story: Story) -> None:

@@ -12,7 +12,7 @@ from reconciler.archives import concealed
 from reconciler.assignment import Assignment
 from reconciler.errors import Retry
 from reconciler.model import Restore, Restored, Restores, replace
-from reconciler.operations import backup, restore, restore_pod
+from reconciler.operations import backup, restore, restore_pod, situation
 
 
 def _concerned(assignment: Assignment) -> bool:
@@ -54,7 +54,7 @@ def _begin(ground: Ground) -> Stepped:
         return Stepped(ground.record)
     found = restore.in_place(request, ground.record, backup.of(ground.bundle), ground.now)
     wanted = request.items[0] if request.items else ""
-    return _answered(ground, found, wanted, request.created)
+    return _answered(ground, found, wanted)
 
 
 def _fresh(ground: Ground) -> Stepped:
@@ -63,16 +63,19 @@ def _fresh(ground: Ground) -> Stepped:
     assert asks is not None  # it is undecided
     if ground.record.applied or ground.client.get(restore_pod.claim_ref(bundle)) is not None:
         why = "restoreFrom is for a cluster without data, and this one has some"
-        return _answered(ground, why, asks.url or asks.id, ground.now)
+        return _answered(ground, why, asks.url or asks.id)
     found = restore.afresh(asks, ground.assignment.archive, bundle, ground.now)
     if isinstance(found, str):
         return Stepped(replace(ground.record, restores=Restores(problem=found)), ground.now + 60.0)
-    return _answered(ground, replace(found, owner=ground.assignment.owner), "", ground.now)
+    return _answered(ground, replace(found, owner=ground.assignment.owner), "")
 
 
-def _answered(ground: Ground, found: Restore | str, wanted: str, handled: float) -> Stepped:
-    """The restore is under way, or ended before it began."""
-    known = replace(restore.known(ground.record), handled=handled)
+def _answered(ground: Ground, found: Restore | str, wanted: str) -> Stepped:
+    """The restore is under way, or ended before it began. So are all that were asked for until now."""
+    seen = situation.answered(
+        ground.assignment.requests, restore.KINDS, ground.record.cluster, restore.seen(ground.record)
+    )
+    known = replace(restore.known(ground.record), seen=seen)
     if isinstance(found, str):
         known = replace(known, last=Restored("", wanted[:253], ground.now, False, found))
     else:

@@ -26,6 +26,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.operations import Situation, backup, restore, upgrade
+from reconciler.operations.situation import answered
 
 CANCELLING = 60.0  # seconds for which the removal of a cluster waits for a snapshot under way
 REFUSED = 60.0  # seconds until a removal that failed is tried again
@@ -91,7 +92,10 @@ def _due(ground: Ground, known: Backups, asks: Backup) -> Backups | None:
     if wanted and known.tried != wanted:
         return replace(known, running=backup.before(situation, asks, wanted), tried=wanted)
     run = backup.due(situation, asks)
-    return replace(known, running=run, handled=ground.now) if run is not None else None
+    if run is None:
+        return None
+    seen = answered(ground.assignment.requests, backup.KINDS, ground.bundle.cluster, backup.seen(record))
+    return replace(known, running=run, handled=ground.now, seen=seen)
 
 
 def _cleared(ground: Ground, known: Backups) -> Backups:

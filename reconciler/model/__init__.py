@@ -17,6 +17,7 @@ from reconciler.model.backups import Keys as Keys
 from reconciler.model.backups import Restore as Restore
 from reconciler.model.backups import Restored as Restored
 from reconciler.model.backups import Restores as Restores
+from reconciler.model.backups import Seen as Seen
 from reconciler.model.changes import Approval as Approval
 from reconciler.model.changes import Basis as Basis
 from reconciler.model.changes import ChangeRecord as ChangeRecord

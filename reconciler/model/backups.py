@@ -46,10 +46,19 @@ class Archive(Struct, frozen=True):
     commit: str = ""
 
 
+class Seen(Struct, frozen=True):
+    """The requests that are answered: those made before `at`, and of that second those with these UIDs, None: all. In seconds since the
+    epoch by the clock of the API server, which counts whole ones."""
+
+    at: float
+    uids: tuple[str, ...] | None = None
+
+
 class Backups(Struct, frozen=True):
-    """What is on record of a cluster's snapshots: the one under way, those that ended, oldest first; `handled`: up to when requests
-    and schedule are answered, in seconds since the epoch; `problem`: why none can be made or removed now. `tried`: the versions that one
-    was begun before, `cleared`: those that nothing waits for any more (O8)."""
+    """What is on record of a cluster's snapshots: the one under way, those that ended, oldest first; `handled`: up to when the schedule is
+    answered, in seconds since the epoch; `seen`: the requests that are (None on records of before: those made until `handled`);
+    `problem`: why none can be made or removed now. `tried`: the versions that one was begun before, `cleared`: those that nothing waits
+    for any more (O8)."""
 
     running: BackupRun | None = None
     archives: tuple[Archive, ...] = ()
@@ -57,6 +66,7 @@ class Backups(Struct, frozen=True):
     problem: str = ""
     tried: str = ""
     cleared: str = ""
+    seen: Seen | None = None
 
 
 class Restore(Struct, frozen=True):
@@ -106,13 +116,14 @@ class Restored(Struct, frozen=True):
 
 
 class Restores(Struct, frozen=True):
-    """What is on record of a cluster's restores: the one under way and the last one that ended; `handled`: up to when requests are
-    answered, in seconds since the epoch; `problem`: why the one under way does not go on now."""
+    """What is on record of a cluster's restores: the one under way and the last one that ended; `seen`: the requests that are answered
+    (None on records of before: those made until `handled`); `problem`: why the one under way does not go on now."""
 
     running: Restore | None = None
     last: Restored | None = None
     handled: float = 0.0
     problem: str = ""
+    seen: Seen | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

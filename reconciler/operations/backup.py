@@ -6,6 +6,7 @@ The engine's own contract (vCluster 0.36, api pkg/snapshot): a Secret with the o
 import base64
 from collections.abc import Container, Mapping
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from reconciler.model import (
     Object,
     ObjectRef,
     Record,
+    Seen,
     Versions,
     replace,
 )
@@ -80,13 +82,18 @@ def due(situation: Situation, asks: Backup) -> BackupRun | None:
     """The snapshot that is to be made now: because somebody asked for it, or by schedule. One that was missed, because the cluster slept
     or nobody was there, is made up once."""
     handled = known(situation.record).handled
-    asked = newest(situation.requests, KINDS, situation.record.cluster, handled)
+    asked = newest(situation.requests, KINDS, situation.record.cluster, seen(situation.record))
     if asked is not None:
         return _run(situation, asks, f"request of {asked.who}")
     last = schedule.last(asks.schedule, asks.timezone, situation.now) if asks.schedule else None
     if last is None or last <= max(handled, situation.record.born):
         return None
     return _run(situation, asks, "schedule")
+
+
+def seen(record: Record) -> Seen:
+    """The requests for a snapshot that are answered."""
+    return known(record).seen or Seen(known(record).handled)
 
 
 def before(situation: Situation, asks: Backup, versions: str) -> BackupRun:
@@ -190,7 +197,10 @@ def surplus(known: Backups, asks: Backup, now: float, awaited: Container[tuple[s
 
 
 def _run(situation: Situation, asks: Backup, by: str) -> BackupRun:
-    at = datetime.fromtimestamp(situation.now, UTC).strftime("%Y%m%dT%H%M%S")
+    """Its name and that of its request have whole seconds: one that is taken bears the next that is free."""
+    taken = {one.id.partition("-")[0] for one in known(situation.record).archives}
+    seconds = (datetime.fromtimestamp(situation.now + more, UTC).strftime("%Y%m%dT%H%M%S") for more in count())
+    at = next(one for one in seconds if one not in taken)
     found = f"{at}-{situation.record.commit[:7] or 'none'}"
     prefix = f"{asks.location.prefix.strip('/')}/" if asks.location.prefix.strip("/") else ""
     key = f"{prefix}{situation.record.cluster}/{found}.tar.gz"

@@ -25,6 +25,7 @@ from reconciler.model import (
     Restored,
     RestoreFrom,
     Restores,
+    Seen,
     Sleeping,
     Versions,
     replace,
@@ -113,7 +114,12 @@ def told(record: Record) -> str:
 
 def asked(requests: Sequence[Request], record: Record) -> Request | None:
     """The newest request to restore that is not answered yet."""
-    return newest(requests, KINDS, record.cluster, known(record).handled)
+    return newest(requests, KINDS, record.cluster, seen(record))
+
+
+def seen(record: Record) -> Seen:
+    """The requests to restore that are answered."""
+    return known(record).seen or Seen(known(record).handled)
 
 
 def in_place(request: Request, record: Record, asks: Backup | None, now: float) -> Restore | str:

@@ -1,12 +1,11 @@
 """What an operation decides from, and what it answers."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from math import inf
 
 from msgspec import Struct
 
 from reconciler.engine.leftovers import Selector
-from reconciler.model import AWAKE, Bundle, Desired, Observed, Record, Request, Sleeping
+from reconciler.model import AWAKE, Bundle, Desired, Observed, Record, Request, Seen, Sleeping
 from reconciler.plan.mark import Key
 
 
@@ -23,14 +22,30 @@ class Situation(Struct, frozen=True):
     grace: float = 0.0
 
 
-def newest(requests: Iterable[Request], kinds: Collection[str], cluster: str, after: float = -inf) -> Request | None:
-    """The newest request of these kinds that concerns a cluster and was made after a time, in seconds since the epoch. `requests` oldest
-    first."""
+def newest(
+    requests: Iterable[Request], kinds: Collection[str], cluster: str, seen: Seen | None = None
+) -> Request | None:
+    """The newest request of these kinds that concerns a cluster and is not `seen`. `requests` oldest first."""
     found = None
     for one in requests:
-        if one.kind in kinds and one.cluster == cluster and one.created > after:
+        if one.kind in kinds and one.cluster == cluster and not (seen and _is(seen, one)):
             found = one
     return found
+
+
+def answered(requests: Iterable[Request], kinds: Collection[str], cluster: str, before: Seen) -> Seen:
+    """What is seen once all of these are answered. Only requests themselves say up to when: our own clock differs from that of the API
+    server, and what it makes within one second has one time."""
+    asked = [one for one in requests if one.kind in kinds and one.cluster == cluster and not _is(before, one)]
+    if not asked:
+        return before
+    at = asked[-1].created
+    kept = (before.uids or ()) if before.at == at else ()
+    return Seen(at, (*kept, *(one.uid for one in asked if one.created == at)))
+
+
+def _is(seen: Seen, one: Request) -> bool:
+    return one.created < seen.at or (one.created == seen.at and (seen.uids is None or one.uid in seen.uids))
 
 
 def since(requests: Iterable[Request], begun: float) -> tuple[Request, ...]:
