@@ -67,11 +67,11 @@ def compute(
     `suspended` is the reason of a suspend ("" if none), `invalid` the first violation of the cluster's own file ("" if
     none), `never_applied` that nothing of this cluster was ever applied, `unreachable` why the API server of a cluster
     that was up does not answer now ("" if it does): the state inside is not known, and Ready is Unknown. `asleep` is why
-    the cluster sleeps ("" if it is awake): the layers inside wait until it wakes, which is no trouble (O4).
+    the cluster sleeps ("" if it is awake): layers that wait until it wakes (`sleeps`) are no trouble (O4).
     `expired`: it sleeps because its ttl ended, and its deletion comes next (O6); `restoring`: how far its restore is, for which it
     sleeps or wakes (O9).
     """
-    looked_at = [one for one in layers if not (asleep and one.state == "Waiting")]
+    looked_at = [one for one in layers if not one.sleeps]
     state = _state(looked_at, results, held)
     word, message = _word(state, layers, suspended, tombstone, invalid, never_applied, asleep, expired)
     if restoring and word in (_MOVING - {"Deleting"}) | {"Asleep"}:

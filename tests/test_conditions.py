@@ -136,3 +136,10 @@ def test_a_held_object_says_what_to_do() -> None:
     assert conditions.way("AwaitsApproval") == "AwaitsApproval"
     _, spoken = compute([layer("Current")], [result("held", reason="NotOwner")])
     assert spoken["Reconciling"] == ("False", "Held")
+
+
+def test_asleep_only_what_waits_for_the_waking_is_no_trouble() -> None:
+    """A host layer whose chart is being fetched still waits: the engine has its pods."""
+    sleeps = LayerStatus("web/base", "local/a", "Waiting", "after it wakes", sleeps=True)
+    assert compute([layer("Current"), sleeps], asleep="by its file")[0] == "Asleep"
+    assert compute([layer("Waiting"), sleeps], asleep="by its file")[0] == "Progressing"

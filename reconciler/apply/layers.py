@@ -7,11 +7,11 @@ from msgspec import Struct, field
 from reconciler import health
 from reconciler.assignment import Assignment, Facts
 from reconciler.errors import LeaseLost, NidusError
-from reconciler.gather import Gathered, Reader, gates
+from reconciler.gather import Gathered, Reader, gates, woken
 from reconciler.gather import causes as reading
 from reconciler.health import causes
 from reconciler.model import Desired, Health, Layer, LayerStatus, Object, ObjectRef, Result, Target, replace
-from reconciler.operations import upgrade
+from reconciler.operations import sleep, upgrade
 from reconciler.plan import mark
 from reconciler.plan.compute import ENDED
 
@@ -22,7 +22,8 @@ _WORST = ("Failed", "Terminating", "NotFound", "Unknown", "InProgress")
 class Ground(Struct, frozen=True):
     """The values that a layer's state is computed from: the live objects by ref (results included) and the results of
     its changes. `more`: the engine's readiness, or why an object of `ready.checks` could not be read. `unhurried`: claims that
-    wait for a pod; `ended`: Jobs that ran and are gone. `below`: what was read below the object that is not Current (U1)."""
+    wait for a pod; `ended`: Jobs that ran and are gone. `below`: what was read below the object that is not Current (U1);
+    `behind`: workloads whose status is of before a sleep."""
 
     live: Mapping[ObjectRef, Object]
     results: Sequence[Result]
@@ -30,6 +31,7 @@ class Ground(Struct, frozen=True):
     unhurried: frozenset[ObjectRef] = frozenset()
     ended: frozenset[ObjectRef] = frozenset()
     below: tuple[Object, ...] = ()
+    behind: Mapping[ObjectRef, Health] = field(default_factory=dict)
 
 
 class _Worst(Struct, frozen=True):
@@ -62,8 +64,8 @@ def blockers(layer: Layer, states: Mapping[str, LayerStatus]) -> tuple[str, ...]
     return tuple(name for name in layer.depends_on if name not in states or states[name].state != "Current")
 
 
-def waiting(layer: Layer, because: str) -> LayerStatus:
-    return LayerStatus(layer.name, str(layer.target), "Waiting", because)
+def waiting(layer: Layer, because: str, *, sleeps: bool = False) -> LayerStatus:
+    return LayerStatus(layer.name, str(layer.target), "Waiting", because, sleeps=sleeps)
 
 
 def failed(layer: Layer, because: str) -> LayerStatus:
@@ -137,7 +139,17 @@ def _ground(
         version = upgrade.expects(assignment.bundle, assignment.state.record)
         more.append(gates.engine(mine, nested, gathered.unreachable.get(nested, ""), reader, version))
     ended = frozenset(one.change.ref for one in results if one.change.reason == ENDED)
-    return Ground({**live, **found}, results, tuple(more), gates.unhurried(mine, layer.target, reader), ended)
+    unhurried, behind = gates.unhurried(mine, layer.target, reader), _behind(layer, mine, assignment, facts, reader)
+    return Ground({**live, **found}, results, tuple(more), unhurried, ended, behind=behind)
+
+
+def _behind(
+    layer: Layer, mine: Mapping[ObjectRef, Object], assignment: Assignment, facts: Facts, reader: Reader
+) -> Mapping[ObjectRef, Health]:
+    """The workloads inside that were Ready before the cluster slept and are not yet again; nothing is read of one that is up."""
+    if not layer.target.nested or not sleep.waking(assignment.state.record):
+        return {}
+    return woken.behind(assignment.bundle, mine, layer.target, Target(facts.host.name), reader)
 
 
 def _explained(one: Desired, ground: Ground, reader: Reader) -> Ground:
@@ -194,6 +206,8 @@ def _health(ground: Ground, ref: ObjectRef) -> Health:
         return Health("Current", ENDED, "it ended, and its ttlSecondsAfterFinished removed it")
     if ref in ground.unhurried:
         return Health("Current", "WaitsForConsumer", "the claim is bound when a pod uses it")
+    if ref in ground.behind:
+        return ground.behind[ref]
     live = ground.live.get(ref)
     return health.compute(live) if live is not None else Health("NotFound", "NotFound", "is not there yet")
 

@@ -68,7 +68,7 @@ def carry_out(
     rest = tuple(_rest(assignment, plan, run.carry))
     yield Step(rest)
     yield Step(tuple(run.carry(change) for change in plan.changes if _sleeps(change)))
-    looked_at = {name: one for name, one in layers.items() if not (gathered.sleep.asleep and one.state == "Waiting")}
+    looked_at = {name: one for name, one in layers.items() if not one.sleeps}
     waits = behind or standing.unsafe_to_prune(looked_at, [*results, *rest])
     yield from _ending(run, [*results, *rest], waits)
 
@@ -178,14 +178,15 @@ def _stuck(layer: Layer, gathered: Gathered, layers: Mapping[str, LayerStatus]) 
     """The state of a layer that cannot be applied in this pass; None where it may start."""
     if layer.name in gathered.broken:
         return standing.failed(layer, gathered.broken[layer.name])
-    if layer.name in gathered.fetching:
+    sleeps = gathered.sleep.asleep and layer.target in gathered.down
+    if layer.name in gathered.fetching and not sleeps:
         return standing.waiting(layer, gathered.fetching[layer.name])
     if layer.role == "engine" and gathered.waits:
         return standing.waiting(layer, gathered.waits)
     if layer.target in gathered.unreachable:
         return standing.unknown(layer, gathered.unreachable[layer.target])
     if layer.target in gathered.down:
-        return standing.waiting(layer, gathered.down[layer.target])
+        return standing.waiting(layer, gathered.down[layer.target], sleeps=sleeps)
     waits = ", ".join(standing.blockers(layer, layers))
     return standing.waiting(layer, f"waits for {waits}") if waits else None
 

@@ -52,7 +52,8 @@ class LayerStatus(Struct, frozen=True):
     """One layer in a report: state is Current, InProgress, Failed, Waiting, Held, Unknown.
 
     `ref` is the object that decides where the layer is not Current, `causes` the chain from it to its cause; `since` when the layer
-    got this state (RFC 3339), filled in by the view; `depends_on` names of layers, () where no pass looked since the start.
+    got this state (RFC 3339), filled in by the view; `depends_on` names of layers, () where no pass looked since the start; `sleeps`: it
+    is looked at when the cluster wakes.
     """
 
     name: str
@@ -64,6 +65,7 @@ class LayerStatus(Struct, frozen=True):
     causes: tuple[Link, ...] = ()
     since: str = ""
     depends_on: tuple[str, ...] = ()
+    sleeps: bool = False
 
 
 class Authored(Struct, frozen=True):
