@@ -25,7 +25,8 @@ from dashboard.feed import Feed
 from dashboard.site import Views
 from reconciler.controller.dashboard import BOUNDS
 from reconciler.model import LayerStatus
-from reconciler.report.view import ClusterView, ConditionView, stamp
+from reconciler.report.life import stamp
+from reconciler.report.view import ClusterView, ConditionView
 from webhook import app as hooks
 from webhook.forges import FORGES, Delivery
 from webhook.server import Served, serve

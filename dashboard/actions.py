@@ -40,12 +40,6 @@ class Action(Struct, frozen=True):
     ends: bool = True
 
 
-def asleep(one: ClusterView) -> bool:
-    """Whether a cluster sleeps."""
-    told = one.extra.get("sleep")
-    return isinstance(told, Mapping) and told.get("asleep") is True
-
-
 def holds(one: ClusterView) -> bool:
     """Whether something of it can be approved."""
     return one.held is not None and bool(one.held.consent)
@@ -61,15 +55,16 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "resume": Action("Resume", "Reconcile it again.", lambda one: one.word == "Suspended"),
     "sleep": Action(
         "Put to sleep", "Stop its pods and keep its data, until its schedule or somebody wakes it.",
-        lambda one: not asleep(one), True, "Wake after",
+        lambda one: not one.life.asleep, True, "Wake after",
     ),
     "wake": Action(
-        "Wake", "Start it, until its schedule or somebody puts it to sleep.", asleep, True, "Sleep again after"
+        "Wake", "Start it, until its schedule or somebody puts it to sleep.", lambda one: one.life.asleep, True,
+        "Sleep again after"
     ),
     "extend": Action(
-        "Extend", "Move its end further away.", lambda one: "expiresAt" in one.extra, True, "Longer by", False
+        "Extend", "Move its end further away.", lambda one: bool(one.life.expires_at), True, "Longer by", False
     ),
-    "backup": Action("Back up", "Make a snapshot of its data now.", lambda one: "backups" in one.extra, True),
+    "backup": Action("Back up", "Make a snapshot of its data now.", lambda one: one.life.backups is not None, True),
 }  # fmt: skip
 """Verb of Kubernetes RBAC -> action."""
 STANDS: Final = {"approve": DAY, "backup": DAY}  # seconds, where nobody is asked how long
@@ -104,5 +99,5 @@ def _seconds(verb: str, one: ClusterView, form: Mapping[str, str], now: float) -
     seconds = TIMES.get(given, 0.0)
     if verb != "extend":
         return seconds
-    ends = datetime.fromisoformat(str(one.extra["expiresAt"])).timestamp()
+    ends = datetime.fromisoformat(one.life.expires_at).timestamp()
     return max(ends, now) + seconds - now

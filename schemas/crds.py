@@ -240,6 +240,8 @@ _CLUSTER_STATUS = _object(
         ),
         "layers": _LAYERS,
         "layersSeen": _text("When the layers were as shown, where the last pass did not look at them."),
+        "host": _text("The host cluster that it runs on."),
+        "labels": _times("Its labels in Git."),
         "profiles": _list("Profiles in use, NAME@VERSION.", _text("One profile.")),
         "plan": _object(
             "The last plan.",

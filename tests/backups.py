@@ -113,8 +113,8 @@ class Scene:
 
     @property
     def told(self) -> dict[str, Any]:
-        found: Any = self.fleet.reporter.clusters["a"].extra["backups"]
-        return dict(found)
+        found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self.fleet.reporter.clusters["a"].life.backups))
+        return found
 
     def made(self, data: bytes | None = None) -> None:
         """One snapshot from asking to its end."""

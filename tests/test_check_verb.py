@@ -13,7 +13,7 @@ from reconciler.model import Violation
 from reconciler.report import bodies, log
 from reconciler.report.events import Events
 from reconciler.report.transitions import Transition
-from reconciler.report.view import ClusterView, SourceView
+from reconciler.report.view import ClusterView, RunningView, SourceView
 from reconciler.verbs import check, events, logs
 from schemas import crds
 from tests.memory.failures import answer, on
@@ -48,7 +48,7 @@ def source(server: Server, **more: Any) -> None:
 
 
 def cluster(server: Server, word: str = "Ready") -> None:
-    one = ClusterView("team-a", word, source="platform", extra={"versions": {"engine": "0.36.1"}}, since=AT)
+    one = ClusterView("team-a", word, source="platform", versions=RunningView("0.36.1"), since=AT)
     written(server, "NestedCluster", "team-a", bodies.cluster(one))
 
 

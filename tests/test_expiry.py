@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.inventory import requests
 from reconciler.model import replace
+from reconciler.report import bodies
 from tests.passes import HOME, RULES, START, Fleet, cluster, config_map, pack, profile
 from tests.test_sleep import engine
 
@@ -44,7 +45,7 @@ def at(fleet: Fleet, seconds: float) -> str:
 
 
 def status(fleet: Fleet, key: str, name: str = "a") -> Any:
-    return fleet.reporter.clusters[name].extra.get(key)
+    return bodies.cluster(fleet.reporter.clusters[name])[1].get(key)
 
 
 def ends(fleet: Fleet, name: str = "a") -> float:

@@ -26,6 +26,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.report import Reporter
+from reconciler.report.view import Place
 from reconciler.settings import Settings
 from reconciler.spec import resolve
 from tests import installed
@@ -146,9 +147,7 @@ def test_a_cluster_never_accepted_goes_with_its_file(
     )
     step(sources)
     assert registry.names() == ["team-a", "team-b"]
-    reporter.cluster(
-        briefs.invalid("team-b", Revision("main", "c"), "line 1"), source="second", path="x", seconds=0, extra={}
-    )
+    reporter.cluster(briefs.invalid("team-b", Revision("main", "c"), "line 1"), Place("second", "x"))
     assert reporter.statuses.settle(60)
     assert set(reporter.statuses.names("NestedCluster")) == {"team-b"}
     work.commit({}, gone=("clusters/team-b.yaml",))
@@ -179,7 +178,7 @@ def test_a_status_follows_a_file_that_moved_without_a_pass(
 ) -> None:
     step(sources)
     done = briefs.invalid("team-a", Revision("main", "c"), "line 1")
-    reporter.cluster(done, source="second", path="clusters/team-a.yaml", seconds=0, extra={})
+    reporter.cluster(done, Place("second", "clusters/team-a.yaml"))
     work.commit({"teams/a.yaml": FILES["clusters/team-a.yaml"]}, gone=("clusters/team-a.yaml",))
     step(sources)
     assert reporter.statuses.settle(60)
@@ -212,7 +211,7 @@ def test_what_was_read_during_a_sweep_keeps_its_status(
 ) -> None:
     """Another source's sync sweeps while this one is read for the first time."""
     said = briefs.invalid("team-a", Revision("main", "c"), "line 1")
-    reporter.cluster(said, source="second", path="x", seconds=0, extra={})
+    reporter.cluster(said, Place("second", "x"))
     assert reporter.statuses.settle(60)
     registry.after_shown = lambda: sources.following["second"].step(sources.following["second"].wake.take())
     sources.sweep()

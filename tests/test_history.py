@@ -11,6 +11,7 @@ from reconciler.inventory import history
 from reconciler.inventory.history import KEPT, Passage
 from reconciler.model import Authored, LayerStatus, Plan, Report, Revision, SourceReport
 from reconciler.report import Reporter, histories
+from reconciler.report.view import Place
 from reconciler.verbs import connection, status
 from reconciler.verbs import history as verb
 from tests.memory.failures import LOST, answer, on
@@ -47,7 +48,7 @@ def told(reporter: Reporter, number: int, word: str = "Ready", state: str = "Cur
     found = revision(number)
     layers = (LayerStatus("web", "local/a", state, "", 1),)
     report = Report("a", found, Plan("a", found, ()), (), layers, (), word)
-    reporter.cluster(report, source="platform", path="clusters/a.yaml", seconds=0.1, extra={}, number=review)
+    reporter.cluster(report, Place("platform", "clusters/a.yaml"), 0.1, review)
 
 
 def synced(reporter: Reporter, number: int) -> None:

@@ -17,6 +17,7 @@ from reconciler.kube.transport import Transport
 from reconciler.model import Change, Condition, Held, Plan, Report, Revision, SourceReport, Target, Violation
 from reconciler.report import log, view
 from reconciler.report.statuses import Statuses
+from reconciler.report.view import Place
 from reconciler.source import answers
 from reconciler.verbs import status, table
 from schemas import crds
@@ -104,7 +105,7 @@ def test_status_objects_are_printable(sign: str) -> None:
     statuses.source(view.source(source, None, {"url": sign}))
     found = (Condition("Ready", "False", "Degraded", sign),)
     report = Report("a", REVISION, Plan("a", REVISION, ()), (), (), found, "Degraded", held)
-    statuses.cluster(view.cluster(report, None, source="platform", file=sign, extra={}, now=1.0))
+    statuses.cluster(view.cluster(report, None, Place("platform", sign), 1.0))
     assert statuses.settle(60.0)
     statuses.close()
     for kind in ("Source", "NestedCluster"):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from reconciler.controller.errands import Errands
@@ -85,8 +86,10 @@ class Story:
 
     @property
     def told(self) -> dict[str, Any]:
-        found: Any = self.scene.fleet.reporter.clusters["a"].extra["restore"]
-        return dict(found)
+        found: dict[str, Any] = msgspec.json.decode(
+            msgspec.json.encode(self.scene.fleet.reporter.clusters["a"].life.restore)
+        )
+        return found
 
     @property
     def last(self) -> dict[str, Any]:
@@ -442,8 +445,10 @@ class Copy:
 
     @property
     def told(self) -> dict[str, Any]:
-        found: Any = self.scene.fleet.reporter.clusters["b"].extra["restore"]
-        return dict(found)
+        found: dict[str, Any] = msgspec.json.decode(
+            msgspec.json.encode(self.scene.fleet.reporter.clusters["b"].life.restore)
+        )
+        return found
 
 
 def test_a_copy_begins_with_every_object_of_the_other(story: Story) -> None:
@@ -664,8 +669,14 @@ class Life(Mortal):
 
     def over(self) -> bool:
         seen = self.scene.fleet.reporter.clusters.get("a")
-        told: Any = seen.extra.get("restore", {}) if seen is not None else {}
-        return "last" in told and "running" not in told and seen is not None and seen.word == "Ready"
+        told = seen.life.restore if seen is not None else None
+        return (
+            told is not None
+            and told.last is not None
+            and not told.running
+            and seen is not None
+            and seen.word == "Ready"
+        )
 
     def _turn(self) -> None:
         seen = self.scene.fleet.reporter.clusters.get("a")

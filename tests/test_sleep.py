@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.memory.failures import answer, on
@@ -105,7 +106,7 @@ def put_to_sleep(fleet: Fleet) -> None:
 
 def slept(fleet: Fleet) -> dict[str, Any]:
     """What the status object says of the sleep."""
-    told: dict[str, Any] = dict(fleet.reporter.clusters["a"].extra.get("sleep") or {})  # type: ignore[call-overload]
+    told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(fleet.reporter.clusters["a"].life.sleep)) or {}
     return told
 
 

@@ -122,7 +122,7 @@ def test_profiles_author_and_who_suspended_are_shown() -> None:
     ready = ConditionView("Ready", "Unknown", "Suspended", told, AT)
     one = ClusterView(
         "team-a", "Suspended", conditions=(ready,), attempted="main@sha1:" + "b" * 40, authored=by, since=AT,
-        extra={"profiles": ["base@1.2.0", "web@2.0.0"]}, layers=(LayerStatus("web", "local", "Current", since=AT),), seen=AT,
+        profiles=("base@1.2.0", "web@2.0.0"), layers=(LayerStatus("web", "local", "Current", since=AT),), seen=AT,
     )  # fmt: skip
     lines = overview.detail(one, NOW).split("\n")
     assert lines[2:] == [

@@ -2,6 +2,7 @@
 shown."""
 
 import gc
+import json
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -10,20 +11,29 @@ from typing import Any
 import pytest
 
 from reconciler.model import (
+    Archive,
+    Backups,
     Change,
     Condition,
+    Ending,
     Held,
     LayerStatus,
+    Location,
     ObjectRef,
     Plan,
     Report,
+    Restored,
+    Restores,
     Result,
     Revision,
+    Sleeping,
     SourceReport,
     Target,
     replace,
 )
-from reconciler.report import Reporter, bodies
+from reconciler.report import Reporter, bodies, view
+from reconciler.report.life import NOTHING
+from reconciler.report.view import Place, RunningView
 from tests.memory.failures import LOST, REFUSED, answer, on
 from tests.memory.server import Server
 from tests.shell import client, installed
@@ -55,7 +65,7 @@ def report(name: str = "a", word: str = "Ready", **more: Any) -> Report:
 
 
 def tell(reporter: Reporter, one: Report, path: str = "clusters/a.yaml", source: str = "platform") -> None:
-    reporter.cluster(one, source=source, path=path, seconds=0.1, extra={"versions": {"engine": "0.36.1"}})
+    reporter.cluster(one, Place(source, path, versions=RunningView("0.36.1")), 0.1)
 
 
 def shown(server: Server, name: str = "a", kind: str = "NestedCluster") -> dict[str, Any]:
@@ -77,6 +87,47 @@ def test_what_is_told_stands_there(server: Server, reporter: Reporter) -> None:
     assert found["status"]["versions"] == {"engine": "0.36.1"}
     assert found["status"]["endpoint"] == "https://a.example.com"
     assert [one["type"] for one in found["status"]["conditions"]] == ["Ready", "Stalled"]
+
+
+def test_a_status_is_read_back_as_it_was_written() -> None:
+    """What is written is compared with what the server has: lists are lists, and nothing is lost on the way."""
+    archives = (
+        Archive("s1", "k", Location("s3", "b", ""), 1.0, True, keys=3),
+        Archive("s2", "k", Location("s3", "b", ""), 2.0, False),
+    )
+    ended = Restored("r", "s1", 3.0, True, keys=3)
+    sleep = Sleeping(True, "schedule", "at night", until=9.0)
+    lives = {
+        "backups": Backups(archives=archives),
+        "restores": Restores(last=ended),
+        "sleep": sleep,
+        "ending": Ending(5.0, 6.0, "day"),
+    }
+    place = Place(
+        "platform",
+        "a.yaml",
+        "local",
+        {"team": "x"},
+        RunningView("0.36.1", "v1.36.0", ("v1.36.0", "v1.37.0")),
+        ("web@1.0.0",),
+    )
+    made = view.cluster(report(**lives), None, place, 1.0)
+    spec, status = bodies.cluster(made)
+    kept = json.loads(json.dumps({"metadata": {"name": "a"}, "spec": spec, "status": status}))
+    assert (kept["spec"], kept["status"]) == (spec, status) == bodies.cluster(bodies.read_cluster(kept))
+    read = bodies.read_cluster(kept)
+    assert (read.life, read.versions, read.profiles, read.labels, read.host) == (
+        made.life, made.versions, made.profiles, made.labels, made.host
+    )  # fmt: skip
+    kept["status"] |= {
+        "sleep": "x",
+        "backups": {"list": 3},
+        "restore": {"last": []},
+        "expiresAt": 1,
+        "labels": [],
+        "versions": [],
+    }
+    assert bodies.read_cluster(kept).life == replace(NOTHING, expiry_warning="day")
 
 
 @pytest.mark.parametrize("failure", [answer(500), answer(429), REFUSED, LOST], ids=lambda one: f"{one.form}{one.code}")

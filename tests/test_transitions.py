@@ -20,8 +20,9 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.report import bodies, view
+from reconciler.report import life, view
 from reconciler.report.transitions import between
+from reconciler.report.view import Place
 
 REVISION = Revision("main", "c")
 READY = (Condition("Ready", "True", "Ready", "2 layers are Current"), Condition("Stalled", "False", "NotStalled", ""))
@@ -35,7 +36,7 @@ def result(outcome: str, error: str = "", reason: str = "") -> Result:
 
 def told(before: Report | None, after: Report) -> list[tuple[str, str, bool]]:
     """What is said of `after` where `before` was said last."""
-    seen = view.cluster(before, None, source="s", file="f", extra={}, now=1.0) if before else None
+    seen = view.cluster(before, None, Place("s", "f"), 1.0) if before else None
     return [(one.reason, one.message, one.warning) for one in between(seen, after)]
 
 
@@ -84,7 +85,7 @@ def test_a_lasting_failure_is_told_once() -> None:
 
 
 @pytest.mark.parametrize("gone", [0, 30, 90])
-@pytest.mark.parametrize("kept", [1, bodies.LISTED, bodies.LISTED + 1, 200])
+@pytest.mark.parametrize("kept", [1, life.LISTED, life.LISTED + 1, 200])
 def test_a_snapshot_is_told_once_however_many_are_kept(kept: int, gone: int) -> None:
     """A status shows the newest ones only; retention removes the oldest ones, and a failed one between them may go too."""
 
@@ -93,7 +94,7 @@ def test_a_snapshot_is_told_once_however_many_are_kept(kept: int, gone: int) -> 
         return replace(BASE, backups=Backups(archives=tuple(made)))
 
     def seen(before: Report, after: Report) -> list[str]:
-        known = view.cluster(before, None, source="s", file="f", extra=bodies.operations(before), now=1.0)
+        known = view.cluster(before, None, Place("s", "f"), 1.0)
         return [one.message.partition(":")[0] for one in between(known, after)]
 
     before, gone = have(0, kept), min(gone, kept - 1)

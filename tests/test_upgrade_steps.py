@@ -11,6 +11,7 @@ from reconciler.engine import choose, versions
 from reconciler.model import EngineChart, Rules, Versions, replace
 from reconciler.plan import lines, render_json
 from reconciler.plan.lines import Style
+from reconciler.report.view import RunningView
 from tests.backups import Scene
 from tests.object_store import ObjectStore
 from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
@@ -69,7 +70,7 @@ def test_two_minors_are_two_steps(fleet: Fleet) -> None:
     fleet.push(files(THIRD))
     assert rolled(fleet) == [FIRST, SECOND, THIRD]
     assert (fleet.word("a"), runs(fleet)) == ("Ready", Versions("0.36.1", THIRD))
-    assert fleet.reporter.clusters["a"].extra["versions"] == {"engine": "0.36.1", "kubernetes": THIRD}
+    assert fleet.reporter.clusters["a"].versions == RunningView("0.36.1", THIRD)
 
 
 def test_the_plan_shows_all_steps(fleet: Fleet) -> None:
@@ -93,9 +94,7 @@ def test_a_pod_that_never_starts_stops_the_walk_though_the_old_one_is_ready(flee
     assert (asked(fleet), runs(fleet)) == (SECOND, Versions("0.36.1", FIRST))
     told = fleet.layer("a", "engine").message
     assert f"step to engine 0.36.1, Kubernetes {SECOND}; engine 0.36.1, Kubernetes {FIRST} was Ready last" in told
-    assert fleet.reporter.clusters["a"].extra["versions"] == {
-        "engine": "0.36.1", "kubernetes": FIRST, "steps": [FIRST, SECOND, THIRD]
-    }  # fmt: skip
+    assert fleet.reporter.clusters["a"].versions == RunningView("0.36.1", FIRST, (FIRST, SECOND, THIRD))
     fleet.restart()
     fleet.run()
     assert asked(fleet) == SECOND

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from reconciler.model import EngineChart, Rules, Versions, replace
+from reconciler.report.view import RunningView
 from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
 
 RUNS = Versions("0.36.1", "v1.36.0")
@@ -53,7 +54,7 @@ def test_what_is_rolled_out_is_recorded_and_shown() -> None:
     fleet = standing()
     assert running(fleet) == RUNS
     assert fleet.registry.records()["a"].versions == Versions("0.36.1", "v1.36.0")
-    assert fleet.reporter.clusters["a"].extra["versions"] == {"engine": "0.36.1", "kubernetes": "v1.36.0"}
+    assert fleet.reporter.clusters["a"].versions == RunningView("0.36.1", "v1.36.0")
 
 
 def test_what_was_never_rolled_out_does_not_bind() -> None:

@@ -25,7 +25,7 @@ from reconciler.packs.render import Renderer
 from reconciler.plan import render_change, render_json, render_text, summary
 from reconciler.plan.lines import Style
 from reconciler.report import Reporter, view
-from reconciler.report.view import stamp
+from reconciler.report.life import stamp
 from reconciler.settings import Settings
 from reconciler.source.changes import ChangesMirror
 from reconciler.spec import units

@@ -14,7 +14,8 @@ from werkzeug.sansio.utils import host_is_trusted
 
 from reconciler.model import Authored
 from reconciler.report import Reporter
-from reconciler.report.view import ClusterView, SourceView, stamp
+from reconciler.report.life import stamp
+from reconciler.report.view import ClusterView, SourceView
 
 PROBES = ("/healthz", "/readyz")
 _MISDIRECTED = (
@@ -166,12 +167,15 @@ def _cluster(one: ClusterView) -> dict[str, Any]:
         "name": one.cluster,
         "source": one.source,
         "file": one.file,
+        "host": one.host,
+        "labels": dict(one.labels),
+        "versions": to_builtins(one.versions),
         "status": one.word,
         "since": one.since,
         "revision": one.attempted,
         "applied": one.applied,
         "commit": _authored(one.authored),
-        "profiles": list(one.extra.get("profiles", ())),
+        "profiles": list(one.profiles),
         "endpoint": one.endpoint,
         "looked": stamp(one.at) if one.at else "",
         "conditions": {

@@ -14,7 +14,7 @@ from reconciler.errors import NidusError, UsageError
 from reconciler.kube.client import Client
 from reconciler.model import ControllerSpec, SourceConfig, SourceReport
 from reconciler.report import log
-from reconciler.report.view import stamp
+from reconciler.report.life import stamp
 from webhook.app import MarkFailed, Route, create_app
 from webhook.deliveries import Deliveries, Told
 from webhook.forges import Delivery

@@ -10,6 +10,7 @@ from reconciler.errors import LeaseLost, NidusError, Stalled
 from reconciler.inventory.store import State, Store, unread
 from reconciler.model import Revision
 from reconciler.report import Reporter
+from reconciler.report.view import Place
 
 EVERY = 600.0  # seconds between two whole comparisons; what a watch shows is compared at once
 AGAIN = 15.0  # seconds between two looks at a record that cannot be read
@@ -24,7 +25,7 @@ def tell(reporter: Reporter, registry: Registry, before: Collection[str] = ()) -
         known = reporter.told(name)
         report = briefs.failed(name, Revision("", ""), Stalled(why.message, reason=why.reason))
         source, file = (known.source, known.file) if known else ("", "")
-        reporter.cluster(report, source=source, path=file, seconds=0.0, extra={})
+        reporter.cluster(report, Place(source, file))
 
 
 def each(name: str, *parts: Callable[[], None]) -> None:

@@ -17,12 +17,12 @@ from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stopped
 from reconciler.gather import Reader, beating
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
-from reconciler.model import Bundle, Destructive, ObjectRef, Permit, replace
+from reconciler.model import Bundle, Destructive, ObjectRef, Permit, Versions, replace
 from reconciler.reconcile import Writer, reconcile
-from reconciler.report import Reporter, bodies, log
+from reconciler.report import Reporter, log
+from reconciler.report.view import Place, RunningView
 
 _PROFILE = "profile/"  # what the digests of profiles are called in a record, before NAME@VERSION
-NO_VERSIONS: dict[str, str] = {"engine": "", "kubernetes": ""}
 
 
 class Tools(Struct, frozen=True):
@@ -201,21 +201,21 @@ class Workers:
     def _tell(self, given: Assignment | Unresolved, outcome: Outcome, seconds: float) -> None:
         state = outcome.state or given.stored
         document = given.bundle.document if isinstance(given, Assignment) else None
-        path = document.path if document else (state.record.path if state else "")
-        runs = state.record.versions if state else None
-        versions = {"engine": runs.engine, "kubernetes": runs.kubernetes} if runs else NO_VERSIONS
-        steps = {"steps": list(outcome.report.plan.steps)} if outcome.report.plan.steps else {}
-        extra: dict[str, object] = {"versions": {**versions, **steps}} if versions != NO_VERSIONS else {}
-        profiles = (
-            sorted(key.removeprefix(_PROFILE) for key in state.record.digests if key.startswith(_PROFILE))
-            if state
-            else []
+        runs, steps = state.record.versions if state else Versions(), outcome.report.plan.steps
+        place = Place(
+            source=given.source,
+            file=document.path if document else (state.record.path if state else ""),
+            host=self._registry.facts.name,
+            labels=document.cluster.metadata.labels if document else None,
+            versions=RunningView(runs.engine, runs.kubernetes, steps if runs.engine or runs.kubernetes else ()),
+            profiles=_profiles(state) if state else (),
         )
-        extra |= {"profiles": profiles} if profiles else {}
-        extra |= bodies.operations(outcome.report)
         number = self._registry.merged(given.source, outcome.report.revision.commit)
-        told = {"source": given.source, "path": path}
-        self._tools.reporter.cluster(outcome.report, **told, seconds=seconds, extra=extra, number=number)
+        self._tools.reporter.cluster(outcome.report, place, seconds, number)
+
+
+def _profiles(state: State) -> tuple[str, ...]:
+    return tuple(sorted(key.removeprefix(_PROFILE) for key in state.record.digests if key.startswith(_PROFILE)))
 
 
 class _Saving:

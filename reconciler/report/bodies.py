@@ -5,26 +5,24 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from msgspec.structs import asdict
 
-from reconciler.model import (
-    Archive,
-    Authored,
-    Backups,
-    Held,
-    LayerStatus,
-    Link,
-    Object,
-    ObjectRef,
-    Report,
-    Restores,
-    Sleeping,
-    Violation,
+from reconciler.model import Authored, Held, LayerStatus, Link, Object, ObjectRef, Violation
+from reconciler.report import life
+from reconciler.report.life import stamp
+from reconciler.report.view import (
+    MESSAGE,
+    NO_VERSIONS,
+    SHOWN,
+    ClusterView,
+    ConditionView,
+    PlanView,
+    RunningView,
+    SourceView,
 )
-from reconciler.report.view import LASTING, MESSAGE, SHOWN, ClusterView, ConditionView, PlanView, SourceView, stamp
 
 ITEMS = 500  # lines of a consent; a longer one is approved by its digest alone
-LISTED = 50  # snapshots in a status
 Body = tuple[dict[str, Any], dict[str, Any]]
 
 
@@ -44,57 +42,13 @@ def cluster(one: ClusterView) -> Body:
         "plan": {"held": list(one.plan.held), **(_consent(one.held) if one.held else {})},
         **({"endpoint": one.endpoint} if one.endpoint else {}),
         **({"layersSeen": one.seen} if one.seen else {}),
-        **one.extra,
+        **({"host": one.host} if one.host else {}),
+        **({"labels": dict(one.labels)} if one.labels else {}),
+        **({"versions": _plain(one.versions)} if one.versions != NO_VERSIONS else {}),
+        **({"profiles": list(one.profiles)} if one.profiles else {}),
+        **_plain(one.life),
     }
     return {"source": one.source, "file": one.file}, status
-
-
-def operations(report: Report) -> dict[str, object]:
-    """What the status says of a cluster's sleep and end; nothing of one that nobody asks to sleep and that lives for ever."""
-    ending = report.ending
-    told: dict[str, object] = {}
-    if ending is not None:
-        told = {"expiresAt": stamp(ending.at), **({"expiryWarning": ending.warned} if ending.warned else {})}
-    kept = {"backups": _backups(report.backups)} if report.backups is not None else {}
-    kept |= {"restore": _restores(report.restores)} if report.restores is not None else {}
-    return {**told, **kept, **(_sleep(report.sleep) if report.sleep is not None else {})}
-
-
-def _backups(known: Backups) -> dict[str, object]:
-    run = known.running
-    shown: dict[str, object] = {"list": [_archive(one) for one in reversed(known.archives[-LISTED:])]}
-    running = {"running": f"{run.id}, {run.phase}, by {run.by}"} if run is not None else {}
-    return {**running, **({"problem": known.problem} if known.problem else {}), **shown}
-
-
-def _restores(known: Restores) -> dict[str, object]:
-    run, last = known.running, known.last
-    does = f"{run.phase}{', back to the data of before' if run.back else ''}, by {run.by}" if run is not None else ""
-    shown: dict[str, object] = {"running": f"{run.snapshot}, {does}"} if run is not None else {}
-    shown |= {"problem": known.problem} if known.problem else {}
-    if last is not None:
-        state = "Completed" if last.whole else "Failed"
-        told = {"id": last.id, "snapshot": last.snapshot, "time": stamp(last.at), "state": state, "why": last.why}
-        shown["last"] = {key: value for key, value in (told | {"keys": last.keys}).items() if value}
-    return shown
-
-
-def _archive(one: Archive) -> dict[str, object]:
-    state = "Completed" if one.completed else "Failed"
-    url = f"{one.location.type}://{one.location.bucket}/{one.key}"
-    told = {"id": one.id, "time": stamp(one.at), "state": state, "url": url, "size": one.size, "keys": one.keys}
-    told |= {"sha256": one.sha256, "why": one.why, "commit": one.commit, "engine": one.engine}
-    told |= {"kubernetes": one.kubernetes}
-    return {key: value for key, value in told.items() if value}
-
-
-def _sleep(one: Sleeping) -> dict[str, object]:
-    if not one.by and not one.ended:
-        return {}
-    times = {"since": one.since, "until": one.until}
-    shown = {key: stamp(at) for key, at in times.items() if at is not None}
-    texts = {key: text for key, text in {"by": one.by, "why": one.why, "ended": one.ended}.items() if text}
-    return {"sleep": {"asleep": one.asleep, **texts, **shown}}
 
 
 def source(one: SourceView) -> Body:
@@ -142,7 +96,11 @@ def read_cluster(item: Object) -> ClusterView:
         plan=PlanView(held=held),
         held=_read_held(plan, "; ".join(held)) if held else None,
         endpoint=_text(status, "endpoint"),
-        extra={key: status[key] for key in ("versions", "profiles", *LASTING) if key in status},
+        host=_text(status, "host"),
+        labels={key: text for key, text in _mapping(status.get("labels")).items() if isinstance(text, str)},
+        versions=_read_versions(_mapping(status.get("versions"))),
+        profiles=_strings(status.get("profiles")),
+        life=life.read(status),
         authored=_read_authored(revision),
         seen=_text(status, "layersSeen"),
     )
@@ -211,6 +169,10 @@ def _read_link(one: Mapping[str, Any]) -> Link:
     return Link(**texts, restarts=_number(one, "restarts"))
 
 
+def _read_versions(one: Mapping[str, Any]) -> RunningView:
+    return RunningView(_text(one, "engine"), _text(one, "kubernetes"), _strings(one.get("steps")))
+
+
 def _read_violation(one: Mapping[str, Any]) -> Violation:
     line, column = _number(one, "line"), _number(one, "column")
     return Violation(_text(one, "file"), line, column, _text(one, "code"), _text(one, "message"))
@@ -250,6 +212,12 @@ def _consent(held: Held) -> dict[str, Any]:
 def _read_held(one: Mapping[str, Any], message: str) -> Held:
     items, about = _strings(one.get("items")), _strings(one.get("clusters"))
     return Held(_text(one, "reason"), message, _text(one, "digest"), items, about=about)
+
+
+def _plain(one: msgspec.Struct) -> dict[str, Any]:
+    """A value as a server gives it back, with lists: what is written is compared with what is there."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(one))
+    return plain
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

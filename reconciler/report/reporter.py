@@ -14,7 +14,7 @@ from reconciler.report.metrics import Metrics
 from reconciler.report.outbox import FIRST
 from reconciler.report.statuses import Statuses
 from reconciler.report.transitions import Transition
-from reconciler.report.view import ClusterView, SourceView
+from reconciler.report.view import ClusterView, Place, SourceView
 
 
 class Reporter:
@@ -42,24 +42,15 @@ class Reporter:
             self._told = {one.cluster: one for one in clusters}
             self._read = {one.source: one for one in sources}
 
-    def cluster(
-        self,
-        report: Report,
-        *,
-        source: str,
-        path: str,
-        seconds: float,
-        extra: Mapping[str, Any],
-        number: int = 0,
-    ) -> None:
+    def cluster(self, report: Report, place: Place, seconds: float = 0.0, number: int = 0) -> None:
         """Report a pass. The report and its objects are not kept; the status is written in the background. `number`: the change
         request that its revision merged, 0 for none."""
         with self._lock:
             before = self.clusters.get(report.cluster) or self._told.pop(report.cluster, None)
-            read = self.sources.get(source)
+            read = self.sources.get(place.source)
             authored = read.authored if read and read.revision == str(report.revision) else None
             now = time.time()
-            after = view.cluster(report, before, source=source, file=path, extra=extra, now=now, authored=authored)
+            after = view.cluster(report, before, place, now, authored)
             self._keep(before, after)
             stages = dict(read.stages) if read and read.revision == after.attempted else {}
             self.histories.cluster(before, after, stages, number)

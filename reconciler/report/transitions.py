@@ -7,6 +7,7 @@ from msgspec import Struct
 from reconciler.model import Archive, Change, Report
 from reconciler.plan.lines import stamp
 from reconciler.report import view
+from reconciler.report.life import ArchiveView
 from reconciler.report.view import ClusterView
 
 NAMED = 5  # fields that one message names
@@ -55,19 +56,18 @@ def _sleep(before: ClusterView, after: Report) -> Iterable[Transition]:
     """A cluster is woken, or what somebody asked for has ended."""
     if after.sleep is None:
         return
-    slept = before.extra.get("sleep")
-    known = slept if isinstance(slept, dict) else {}
+    known = before.life.sleep
     cluster, revision = after.cluster, str(after.revision)
-    if known.get("asleep") is True and not after.sleep.asleep:
+    if before.life.asleep and not after.sleep.asleep:
         yield Transition(cluster, revision, "Waking", f"{cluster} is woken {after.sleep.why}".rstrip())
-    if after.sleep.ended and known.get("ended", "") != after.sleep.ended:
+    if after.sleep.ended and after.sleep.ended != (known.ended if known is not None else ""):
         yield Transition(cluster, revision, "RequestEnded", after.sleep.ended)
 
 
 def _expiry(before: ClusterView, after: Report) -> Iterable[Transition]:
     """The warnings before a cluster ends, each told once; its end is its word (O6)."""
     ending = after.ending
-    if ending is None or ending.warned in ("", "over", before.extra.get("expiryWarning")):
+    if ending is None or ending.warned in ("", "over", before.life.expiry_warning):
         return
     message = f"{ending.told}, in less than {'an hour' if ending.warned == 'hour' else 'a day'}; nidus extend keeps it"
     yield Transition(after.cluster, str(after.revision), "Expires", message, warning=True)
@@ -77,19 +77,17 @@ def _backups(before: ClusterView, after: Report) -> Iterable[Transition]:
     """The snapshots that ended since, each told once."""
     if after.backups is None:
         return
-    shown = before.extra.get("backups")
-    listed = shown.get("list") if isinstance(shown, dict) else None
-    archives = after.backups.archives
-    for one in _since(archives, listed) if isinstance(listed, list) else archives[-1:]:
+    known, archives = before.life.backups, after.backups.archives
+    for one in _since(archives, known.list) if known is not None else archives[-1:]:
         told = f"snapshot {one.id}: {one.keys} keys, {one.size} bytes, read back whole" if one.completed else one.why
         reason = "BackupCompleted" if one.completed else "BackupFailed"
         yield Transition(after.cluster, str(after.revision), reason, told, warning=not one.completed)
 
 
-def _since(archives: Sequence[Archive], listed: Sequence[object]) -> Iterable[Archive]:
+def _since(archives: Sequence[Archive], listed: Sequence[ArchiveView]) -> Iterable[Archive]:
     """The archives, oldest first, that ended after those of a list: it shows only the newest ones, so that what stands before its
     oldest was told before."""
-    known = {one.get("id") for one in listed if isinstance(one, dict)}
+    known = {one.id for one in listed}
     oldest = next((place for place, one in enumerate(archives) if one.id in known), 0)
     return [one for one in archives[oldest:] if one.id not in known]
 
@@ -97,9 +95,8 @@ def _since(archives: Sequence[Archive], listed: Sequence[object]) -> Iterable[Ar
 def _restores(before: ClusterView, after: Report) -> Iterable[Transition]:
     """A restore that ended, told once."""
     last = after.restores.last if after.restores is not None else None
-    shown = before.extra.get("restore")
-    known = shown.get("last") if isinstance(shown, dict) else None
-    if last is None or (isinstance(known, dict) and known.get("time") == stamp(last.at)):
+    known = before.life.restore.last if before.life.restore is not None else None
+    if last is None or (known is not None and known.time == stamp(last.at)):
         return
     told = (
         f"snapshot {last.snapshot} is restored"

@@ -2,7 +2,6 @@
 metrics are made from them. They keep no Kubernetes object, so memory grows only with what is shown.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -21,19 +20,14 @@ from reconciler.model import (
     Violation,
     replace,
 )
+from reconciler.report import life
+from reconciler.report.life import NOTHING, Life, stamp
 
 MESSAGE = 1024  # characters
 SHOWN = 50  # changes and held lines kept
 VIOLATIONS = 200
 CHANGING = 500  # clusters that one commit changed, by name
 TOLD = 1000  # outcomes remembered, so that one that lasts is reported once
-LASTING = (
-    "backups",
-    "restore",
-    "sleep",
-    "expiresAt",
-    "expiryWarning",
-)  # of `extra`: what stays where a pass did not look
 _QUIET = frozenset({"unchanged", "skip"})
 _FIRST = {"hold": 0, "delete": 1, "replace": 2}
 
@@ -67,6 +61,29 @@ class PlanView(Struct, frozen=True):
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 
+class RunningView(Struct, frozen=True, omit_defaults=True):
+    """The versions that run, "" where they are not known, and those of an upgrade of several steps, that which runs first."""
+
+    engine: str = ""
+    kubernetes: str = ""
+    steps: tuple[str, ...] = ()
+
+
+NO_VERSIONS = RunningView()
+
+
+class Place(Struct, frozen=True):
+    """What is known of a cluster besides its passes: where it is written, and what it has from its document and its record. `host` is
+    "" and `labels` are None where its document could not be read."""
+
+    source: str
+    file: str
+    host: str = ""
+    labels: Mapping[str, str] | None = None
+    versions: RunningView = NO_VERSIONS
+    profiles: tuple[str, ...] = ()
+
+
 class ClusterView(Struct, frozen=True):
     """What is known of one cluster. `word` is its status in one word; `at` when it was last looked at, in seconds since the epoch.
 
@@ -85,7 +102,11 @@ class ClusterView(Struct, frozen=True):
     held: Held | None = None
     plan: PlanView = PlanView()
     endpoint: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    host: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    versions: RunningView = NO_VERSIONS
+    profiles: tuple[str, ...] = ()
+    life: Life = NOTHING
     next_at: float | None = None
     at: float = 0.0
     told: frozenset[tuple[str, str, str]] = frozenset()
@@ -122,14 +143,7 @@ class SourceView(Struct, frozen=True):
 
 
 def cluster(
-    report: Report,
-    before: ClusterView | None,
-    *,
-    source: str,
-    file: str,
-    extra: Mapping[str, Any],
-    now: float,
-    authored: Authored | None = None,
+    report: Report, before: ClusterView | None, place: Place, now: float, authored: Authored | None = None
 ) -> ClusterView:
     """The view of a pass. `before` is the last view: a condition or layer whose status did not change keeps its time, and the layers
     stay as they were where the pass did not look at them. `authored` is of the report's revision, None where it is not known."""
@@ -138,8 +152,13 @@ def cluster(
     return ClusterView(
         cluster=report.cluster,
         word=report.word,
-        source=source,
-        file=file,
+        source=place.source,
+        file=place.file,
+        host=place.host or (before.host if before else ""),
+        labels=place.labels if place.labels is not None else (before.labels if before else {}),
+        versions=place.versions,
+        profiles=place.profiles,
+        life=life.of(report, before.life if before else NOTHING),
         attempted=revision,
         applied=revision if report.word == "Ready" else (before.applied if before else ""),
         conditions=_conditions(report.conditions, before.conditions if before else (), now),
@@ -147,7 +166,6 @@ def cluster(
         held=_held(report.held),
         plan=_plan(report),
         endpoint=report.endpoint,
-        extra={**(_lasting(before) if report.sleep is None and before is not None else {}), **extra},
         next_at=report.next_at,
         at=now,
         authored=authored or (before.authored if before and before.attempted == revision else None),
@@ -155,11 +173,6 @@ def cluster(
         since=before.since if before and before.word == report.word and before.since else stamp(now),
         told=frozenset(key for _, key in zip(range(TOLD), map(outcome, filter(lasts, report.results)), strict=False)),
     )
-
-
-def _lasting(before: ClusterView) -> dict[str, Any]:
-    """What is told of a cluster's sleep and end until a pass looks again."""
-    return {key: before.extra[key] for key in LASTING if key in before.extra}
 
 
 def word(found: ClusterView | None) -> tuple[str, str]:
@@ -226,12 +239,6 @@ def lasts(result: Result) -> bool:
 
 def outcome(result: Result) -> tuple[str, str, str]:
     return str(result.change.ref), result.outcome, result.error[:MESSAGE]
-
-
-def stamp(at: float) -> str:
-    """RFC 3339 in UTC with milliseconds."""
-    seconds, millis = divmod(round(at * 1000), 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{millis:03d}Z"
 
 
 def _conditions(found: Sequence[Condition], before: Iterable[ConditionView], now: float) -> tuple[ConditionView, ...]:

@@ -207,9 +207,7 @@ def _rendering(found: seen.Seen) -> Finding:
 
 def _clusters(found: seen.Seen) -> Finding:
     words = Counter(one.word or "Pending" for one in found.clusters.values())
-    engines = sorted(
-        {str(v.get("engine")) for one in found.clusters.values() if isinstance(v := one.extra.get("versions"), dict)}
-    )
+    engines = sorted({one.versions.engine for one in found.clusters.values()} - {""})
     exposed = sum(bool(one.endpoint) for one in found.clusters.values())
     parts = [f"{count} {word}" for word, count in sorted(words.items())]
     parts += [f"engine {', '.join(engines)}"] if engines else []

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 def body(found: Sequence[Passage]) -> list[dict[str, Any]]:
     """Revisions as a document; what is not known is left out."""
-    from reconciler.report.view import stamp
+    from reconciler.report.life import stamp
 
     rows = []
     for one in found:

@@ -52,8 +52,7 @@ def detail(one: ClusterView, now: float, width: int = 0) -> str:
     if by := one.authored:
         signed = f", signed by {by.signer}" if by.signer else ""
         lines.append(f"commit: {short(one.attempted)} by {by.author}{signed}: {by.subject}")
-    profiles = _profiles(one)
-    lines += [f"profiles: {', '.join(profiles)}"] if profiles else []
+    lines += [f"profiles: {', '.join(one.profiles)}"] if one.profiles else []
     lines += [f"held: {line}" for line in one.plan.held]
     lines += approval(one.held.consent if one.held else "")
     return "\n".join([*shown, *(table.wrapped(line, width) for line in lines)])
@@ -76,16 +75,19 @@ def _notes(one: SourceView, now: float) -> list[str]:
 
 def _row(one: ClusterView, made: str, now: float, wide: bool) -> Sequence[str]:
     ready = next((each.status for each in one.conditions if each.type == "Ready"), "")
-    versions = one.extra.get("versions")
-    version = str(versions.get("kubernetes") or "") if isinstance(versions, Mapping) else ""
     since, age = seen.ago(one.since, now), seen.ago(made, now)
-    more = (", ".join(_profiles(one)), one.endpoint, one.file) if wide else ()
-    return (one.cluster, "local", version, ready, one.word or "Pending", since, short(one.applied), age, *more)
-
-
-def _profiles(one: ClusterView) -> list[str]:
-    found = one.extra.get("profiles")
-    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    more = (", ".join(one.profiles), one.endpoint, one.file) if wide else ()
+    return (
+        one.cluster,
+        one.host or "local",
+        one.versions.kubernetes,
+        ready,
+        one.word or "Pending",
+        since,
+        short(one.applied),
+        age,
+        *more,
+    )
 
 
 def _condition(one: ConditionView, now: float) -> str:

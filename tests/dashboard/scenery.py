@@ -4,7 +4,8 @@ from typing import Any
 
 from dashboard.pages import Came
 from reconciler.model import Authored, Held, LayerStatus, Prices, Violation
-from reconciler.report.view import PlanView, SourceView, stamp
+from reconciler.report.life import stamp
+from reconciler.report.view import PlanView, SourceView
 from reconciler.usage import days
 from reconciler.usage.days import Account, Day
 from tests.dashboard.scene import COMMIT, NOW, Known, view

@@ -15,6 +15,7 @@ from reconciler.controller import sync_requests
 from reconciler.controller.actions import Actions
 from reconciler.inventory import requests
 from reconciler.model import Held, Object, Request, replace
+from reconciler.report.life import BackupsView, Life, SleepView
 from reconciler.verbs import asking
 from tests.dashboard.scene import NOW, TOKENS, VERBS, Known, door, held, home, view
 from tests.memory.failures import answer
@@ -76,8 +77,8 @@ def test_a_request_is_in_the_name_of_who_signed_in(desk: Desk) -> None:
 
 @pytest.mark.parametrize("verb", ["suspend", "sleep", "wake", "extend", "backup"])
 def test_it_is_written_as_the_verb_writes_it(desk: Desk, verb: str) -> None:
-    extra = {"sleep": {"asleep": verb == "wake"}, "expiresAt": "2026-11-20T00:00:00Z", "backups": {"list": []}}
-    desk.known.clusters["calm"] = view("calm", extra=extra)
+    life = Life("2026-11-20T00:00:00Z", sleep=SleepView(asleep=verb == "wake"), backups=BackupsView(list=()))
+    desk.known.clusters["calm"] = view("calm", life=life)
     assert desk.do("calm", verb, lasts="1d" if ACTIONS[verb].time else "").status_code == 303
     seconds = {"extend": 86400.0 + 100, "backup": 86400.0}.get(verb, 86400.0)
     asking.ask(client(desk.server), NAMESPACE, verb, cluster="calm", seconds=seconds)
@@ -160,9 +161,9 @@ def test_a_sync_takes_the_right_on_all_clusters_of_its_source(desk: Desk) -> Non
 
 @pytest.mark.parametrize("verb", sorted(ACTIONS))
 def test_without_the_right_nothing_is_offered_and_nothing_is_done(desk: Desk, verb: str) -> None:
-    extra = {"sleep": {"asleep": verb == "wake"}, "expiresAt": "2026-11-20T00:00:00Z", "backups": {"list": []}}
+    life = Life("2026-11-20T00:00:00Z", sleep=SleepView(asleep=verb == "wake"), backups=BackupsView(list=()))
     word = {"approve": "Held", "resume": "Suspended"}.get(verb, "Ready")
-    desk.known.clusters["calm"] = replace(held("calm"), word=word, extra=extra)
+    desk.known.clusters["calm"] = replace(held("calm"), word=word, life=life)
     assert f'action="/clusters/calm/{verb}"' in desk.page("calm")
     desk.server.rights.discard(("ada", verb, ""))
     other = Desk()

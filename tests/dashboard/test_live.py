@@ -16,6 +16,7 @@ from reconciler.controller import http as internal
 from reconciler.model import LayerStatus, Report, Revision
 from reconciler.model import Plan as Planned
 from reconciler.report import Reporter
+from reconciler.report.view import Place
 from tests.dashboard.scene import TOKENS, Known, door, home, view
 from tests.shell import client
 from tests.waiting import until
@@ -234,7 +235,7 @@ def test_a_reporter_tells_of_what_changed_only() -> None:
     layers = (LayerStatus("engine", "local", "Current"),)
     report = Report("calm", revision, Planned("calm", revision, ()), (), layers, (), "Ready")
     for _ in range(3):
-        reporter.cluster(report, source="platform", path="calm.yaml", seconds=0.1, extra={})
+        reporter.cluster(report, Place("platform", "calm.yaml"), 0.1)
     assert heard == ["clusters/calm"]
     reporter.place("calm", "platform", "other.yaml")
     reporter.gone("calm")
