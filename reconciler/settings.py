@@ -278,6 +278,11 @@ def content_folder() -> Path:
     return _data_folder() / CONTENT
 
 
+def parsed_folder() -> Path:
+    """Where commands keep what they read of the files of large repositories."""
+    return _data_folder() / "parsed"
+
+
 def _data_folder() -> Path:
     chosen = os.environ.get("NIDUS_DATA")
     if chosen:

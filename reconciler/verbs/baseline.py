@@ -14,9 +14,11 @@ from reconciler.spec import load
 
 class Baseline:
     """The accepted contents of a source's clusters; `blobs` reads what they name, `missing` are clusters whose commit is not here, `known`
-    is what was read, for the next `load`."""
+    is what was read, for the next `load`. Given `known`, what it holds is not read again."""
 
-    def __init__(self, folder: Path, sub: str, limits: Limits, records: Collection[Record]) -> None:
+    def __init__(
+        self, folder: Path, sub: str, limits: Limits, records: Collection[Record], known: load.Known = load.NOTHING
+    ) -> None:
         self._readers: list[Blobs] = []
 
         def at(commit: str) -> tuple[Tree, Blobs]:
@@ -24,7 +26,7 @@ class Baseline:
             self._readers.append(read)
             return tree, read
 
-        found = accepted.recall(records, at, load.NOTHING, limits)
+        found = accepted.recall(records, at, known, limits)
         self.accepted, self.missing, self.known = dict(found.contents), list(found.missing), found.known
 
     def blobs(self, oids: Collection[str]) -> dict[str, bytes]:

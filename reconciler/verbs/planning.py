@@ -28,6 +28,7 @@ from reconciler.plan import shown
 from reconciler.source import folder, past
 from reconciler.spec import load
 from reconciler.verbs import baseline, connection, offline, usage
+from reconciler.verbs.parsed import Parsed
 
 if TYPE_CHECKING:
     from reconciler.gather import Reader
@@ -69,10 +70,11 @@ def review(args: argparse.Namespace) -> Review:
     client = edge.host(told.config.host)
     facts = told.facts(client.version())
     loaded = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
-    checked = _checked(Path(args.path), source, documents, told, facts, loaded.states)
+    kept = Parsed(Path(args.path), source.path, told.limits)
+    checked = _checked(kept, source.name, documents, told, facts, loaded.states)
     if args.base:
         older = before(Path(args.path), source.path, args.base, documents.revision, told)
-        given = _checked(Path(args.path), source, older, told, facts, loaded.states).snapshot
+        given = _checked(kept, source.name, older, told, facts, loaded.states).snapshot
         notes = (*checked.notes, f"only what differs from {args.base} at {older.revision.commit[:12]} is planned")
         checked = replace(checked, before=given, notes=notes)
     _known(args.clusters, {*checked.snapshot.specs.clusters, *loaded.states, *loaded.unreadable}, "cluster")
@@ -157,17 +159,17 @@ def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
 
 
 def _checked(
-    place: Path,
-    source: SourceConfig,
+    kept: Parsed,
+    name: str,
     documents: Documents,
     told: Settings,
     facts: HostFacts,
     states: Mapping[str, State],
 ) -> Checked:
-    name, tree, read = source.name, documents.tree, documents.read
+    place, tree, read = kept.place, documents.tree, documents.read
     records = {key: state.record for key, state in states.items() if state.record.source == name}
-    base = baseline.Baseline(place, source.path, told.limits, list(records.values()))
-    snapshot, _ = load.load(
+    base = baseline.Baseline(place, kept.sub, told.limits, list(records.values()), kept.known)
+    snapshot, known = load.load(
         name,
         documents.revision,
         tree,
@@ -182,6 +184,7 @@ def _checked(
         origins=fleet.profiles(base.accepted),
         descends=base.descends(place, documents.revision.commit),
     )
+    kept.keep(known.entries)
 
     def both(oids: Collection[str]) -> dict[str, bytes]:
         try:
