@@ -22,7 +22,7 @@ from bench.report import Outcome, Row, Size, percentile
 from dashboard.app import create_app
 from dashboard.door import Door
 from dashboard.feed import Feed
-from dashboard.site import Views
+from dashboard.views import Views
 from reconciler.controller.dashboard import BOUNDS
 from reconciler.model import LayerStatus
 from reconciler.report.life import stamp
@@ -45,7 +45,7 @@ class Fleet:
     def __init__(self, count: int) -> None:
         self.clusters = {name: _view(name, "Ready") for name in (f"cluster-{n:05}" for n in range(count))}
         self.feed = Feed()
-        views = Views(self.clusters.copy, dict, lambda: "", feed=self.feed)
+        views = Views(clusters=self.clusters.copy, sources=dict, waits=lambda: "", feed=self.feed)
         self.app = create_app(views, Door(lambda host: True))
         self.asked = 0  # pages
         self.app.after_request(self._count)
@@ -97,7 +97,9 @@ def _view(name: str, word: str) -> ClusterView:
     layers = tuple(LayerStatus(f"layer-{n}", "local", "Current", "", 5) for n in range(5))
     ready = ConditionView("Ready", "True" if word == "Ready" else "False", word, "Deployment web/shop 0/1", since)
     revision = "main@sha1:" + "0" * 40
-    return ClusterView(name, word, "platform", f"{name}.yaml", revision, revision, (ready,), layers, since=since)
+    labels = {"team": f"team-{int(name[-2:]) % 40}"}
+    place = ("platform", f"clusters/{name}.yaml", revision, revision)
+    return ClusterView(name, word, *place, (ready,), layers, since=since, host="local", labels=labels)
 
 
 def _overview(fleet: Fleet, rounds: int) -> tuple[list[float], list[float], int]:

@@ -8,10 +8,16 @@ from urllib.parse import quote
 from flask import Flask, Response, redirect, request
 from werkzeug.wrappers import Response as Answer
 
+from dashboard.clusters import Clusters
+from dashboard.desk import Desk
 from dashboard.door import HEADERS, Door, refusal
-from dashboard.more import More
+from dashboard.entrance import Entrance, missing, silent
+from dashboard.overview import Overview
+from dashboard.reviews import Reviews
 from dashboard.signin import SignIn
-from dashboard.site import Site, Views
+from dashboard.sources import Sources
+from dashboard.spending import Spending
+from dashboard.views import Views
 from reconciler.errors import NidusError, short
 
 FORM = 16 << 10  # bytes of a form: a token, or a reason
@@ -26,8 +32,9 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["short"] = short
     people = SignIn(door, clock)
-    site = Site(views, people, clock)
-    more = More(site)
+    desk = Desk(views, people, clock)
+    clusters, sources, entrance = Clusters(desk), Sources(desk), Entrance(desk)
+    shown = (Overview(desk), clusters, sources, Reviews(desk), Spending(desk))
 
     @app.before_request
     def known() -> Response | None:
@@ -42,17 +49,17 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
             answer.headers["Cache-Control"] = "private, no-store"
         return answer
 
-    for rule, view in {**site.pages, **more.pages}.items():
+    for rule, view in ((rule, view) for one in shown for rule, view in one.pages.items()):
         app.add_url_rule(rule, view.__name__, _signed(people, view))
     if door.access.auth != "none":
-        for rule, view in {**site.forms, **more.forms}.items():
+        for rule, view in {**clusters.forms, **sources.forms}.items():
             app.add_url_rule(rule, view.__name__, _signed(people, view), methods=["POST"])
     if door.access.auth == "kubernetes":
-        app.add_url_rule("/sign-in", "sign_in", site.sign_in)
-        app.add_url_rule("/sign-in", "enter", site.enter, methods=["POST"])
-        app.add_url_rule("/sign-out", "leave", _signed(people, site.leave), methods=["POST"])
-    app.register_error_handler(404, site.missing)
-    app.register_error_handler(NidusError, site.silent)
+        app.add_url_rule("/sign-in", "sign_in", entrance.sign_in)
+        app.add_url_rule("/sign-in", "enter", entrance.enter, methods=["POST"])
+        app.add_url_rule("/sign-out", "leave", _signed(people, entrance.leave), methods=["POST"])
+    app.register_error_handler(404, missing)
+    app.register_error_handler(NidusError, silent)
     return app
 
 

@@ -1,6 +1,6 @@
 """What the pages show, from the views of clusters and sources. Pure; `now` in seconds since the epoch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -11,16 +11,15 @@ from reconciler.model import replace
 from reconciler.report import view, why
 from reconciler.report.view import ClusterView, ConditionView, SourceView
 
-EACH: Final = 100  # clusters on one page
+PENDING: Final = "Pending"  # the word of a cluster that nobody looked at
+CELL: Final = 200  # characters of a message in a table; the page of its cluster has all of it
 WITHHELD: Final = (
     "Something in this source needs somebody. What it is, is shown to whoever may get all of its clusters."
 )
-ORDER: Final = ("Held", "Degraded", "Invalid", "Expired", "Waiting", "Deleting")
-"""Words that want somebody, the most urgent first."""
 
 
 class Row(Struct, frozen=True):
-    """One cluster in a table. `since` and ages are texts such as 5m."""
+    """One cluster in a table. `since` and ages are texts such as 5m; `team` is its label of that name."""
 
     name: str
     word: str
@@ -28,6 +27,7 @@ class Row(Struct, frozen=True):
     revision: str
     source: str
     message: str
+    team: str = ""
 
 
 class Came(Struct, frozen=True):
@@ -42,66 +42,11 @@ class Came(Struct, frozen=True):
     number: int = 0
 
 
-class Choice(Struct, frozen=True):
-    """What is chosen of all clusters: part of a name, a word, a source, a page from 1."""
-
-    name: str = ""
-    word: str = ""
-    source: str = ""
-    page: int = 1
-
-
-class Overview(Struct, frozen=True):
-    """`attention` and `troubles` come first: clusters that want somebody, and what is wrong with sources. `shown` is one page of the
-    `count` clusters that fit the choice."""
-
-    attention: tuple[Row, ...]
-    troubles: tuple[tuple[str, str], ...]
-    shown: tuple[Row, ...]
-    count: int
-    total: int
-    pages: int
-    choice: Choice
-    words: Mapping[str, int]
-    sources: tuple[str, ...]
-
-
-def overview(
-    clusters: Mapping[str, ClusterView], sources: Mapping[str, SourceView], choice: Choice, now: float
-) -> Overview:
-    """The first page."""
-    rows = [row(one, now) for _, one in sorted(clusters.items())]
-    wanting = sorted((one for one in rows if one.word in ORDER), key=lambda one: ORDER.index(one.word))
-    fitting = [one for one in rows if fits(one, choice)]
-    pages = max(1, -(-len(fitting) // EACH))
-    page = min(max(1, choice.page), pages)
-    words: dict[str, int] = {}
-    for one in rows:
-        words[one.word] = words.get(one.word, 0) + 1
-    return Overview(
-        attention=tuple(wanting[:EACH]),
-        troubles=tuple(troubles(sources.values(), now)),
-        shown=tuple(fitting[(page - 1) * EACH : page * EACH]),
-        count=len(fitting),
-        total=len(rows),
-        pages=pages,
-        choice=Choice(choice.name, choice.word, choice.source, page),
-        words=dict(sorted(words.items())),
-        sources=tuple(sorted(sources)),
-    )
-
-
 def row(one: ClusterView, now: float) -> Row:
     """The row of a cluster."""
     said = view.word(one)[1] if one.word == "Held" else why.message(one)
-    word, since = one.word or "Pending", ago(one.since, now)
-    return Row(one.cluster, word, since, short(one.applied), one.source, said)
-
-
-def fits(one: Row, choice: Choice) -> bool:
-    """Whether a row is chosen."""
-    named = choice.name.lower() in one.name.lower()
-    return named and choice.word in ("", one.word) and choice.source in ("", one.source)
+    told, team = said if len(said) <= CELL else f"{said[: CELL - 1]}\u2026", one.labels.get("team", "")
+    return Row(one.cluster, one.word or PENDING, ago(one.since, now), short(one.applied), one.source, told, team)
 
 
 def troubles(sources: Iterable[SourceView], now: float) -> Iterable[tuple[str, str]]:

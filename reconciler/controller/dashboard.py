@@ -7,7 +7,7 @@ from typing import Final
 from dashboard.app import create_app
 from dashboard.door import Access, Door, Proxy
 from dashboard.feed import Feed
-from dashboard.site import Views
+from dashboard.views import Views
 from reconciler.controller import http
 from reconciler.controller.actions import Actions
 from reconciler.controller.lookups import Lookups
@@ -56,19 +56,20 @@ def _views(views: http.Views, client: Client, namespace: str, standing: Callable
 
     actions = Actions(client, namespace, lambda: standing() if leads() else kept.fleet().requests)
     return Views(
-        lambda: reporter.known()[0] if leads() else kept.fleet().clusters,
-        lambda: reporter.known()[1] if leads() else kept.fleet().sources,
-        lambda: views.process().waits,
-        actions.ask,
-        actions.asked,
-        feed,
-        lambda: feed.newest() if leads() else kept.fleet().number,
-        leads,
-        views.webhooks,
-        views.changes,
-        views.change,
-        kept.history,
-        kept.spent,
+        clusters=lambda: reporter.known()[0] if leads() else kept.fleet().clusters,
+        sources=lambda: reporter.known()[1] if leads() else kept.fleet().sources,
+        waits=lambda: views.process().waits,
+        ask=actions.ask,
+        asked=actions.asked,
+        feed=feed,
+        number=lambda: feed.newest() if leads() else kept.fleet().number,
+        live=leads,
+        webhooks=views.webhooks,
+        changes=views.changes,
+        change=views.change,
+        hosts=views.hosts,
+        history=kept.history,
+        spent=kept.spent,
     )
 
 

@@ -38,7 +38,8 @@ class Process(Struct, frozen=True):
 
 class Views(Struct, frozen=True):
     """What the listener shows. `alive` is the heartbeat (H3), `ready` "serves", `queue` waiting and busy keys, `webhooks` the
-    webhook of each source with its last deliveries, `changes` the open change requests, `change` the whole plan of one."""
+    webhook of each source with its last deliveries, `changes` the open change requests, `change` the whole plan of one, `hosts` the
+    Kubernetes version of each host that is known."""
 
     reporter: Reporter
     alive: Callable[[], str]
@@ -48,6 +49,7 @@ class Views(Struct, frozen=True):
     webhooks: Callable[[], list[dict[str, Any]]] = list
     changes: Callable[[], list[dict[str, Any]]] = list
     change: Callable[[str, int], dict[str, Any] | None] = lambda source, number: None
+    hosts: Callable[[], Mapping[str, str]] = dict
 
 
 def names(namespace: str, more: Collection[str] = ()) -> frozenset[str]:

@@ -253,6 +253,7 @@ class Service:
             self.reporter, self._stalled, self._not_ready, self.queue.depth, self._process, self.webhooks.told,
             lambda: self.changes.told() if self.changes else [],
             lambda source, number: self.changes.whole(source, number) if self.changes else None,
+            lambda: {self.registry.facts.name: self.registry.facts.version} if self.workers else {},
         )  # fmt: skip
         internal = listeners.internal(views, config)
         self._stops.append(internal.stop)

@@ -11,7 +11,7 @@ from dashboard.app import create_app
 from dashboard.door import Door, Proxy
 from dashboard.feed import Feed
 from dashboard.pages import Came
-from dashboard.site import Views
+from dashboard.views import Views
 from reconciler.controller.actions import Actions
 from reconciler.controller.dashboard import access
 from reconciler.controller.rights import Rights
@@ -74,9 +74,10 @@ class Known:
 
     def app(self, door: Door | None = None) -> Flask:
         views = Views(
-            lambda: self.clusters,
-            lambda: self.sources,
-            lambda: self.waits,
+            clusters=lambda: self.clusters,
+            sources=lambda: self.sources,
+            waits=lambda: self.waits,
+            hosts=lambda: {"local": "v1.36.0"},
             feed=self.feed,
             webhooks=lambda: self.webhooks,
             changes=lambda: self.changes,

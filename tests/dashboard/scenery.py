@@ -5,7 +5,7 @@ from typing import Any
 from dashboard.pages import Came
 from reconciler.model import Authored, Held, LayerStatus, Prices, Violation
 from reconciler.report.life import stamp
-from reconciler.report.view import PlanView, SourceView
+from reconciler.report.view import PlanView, RunningView, SourceView
 from reconciler.usage import days
 from reconciler.usage.days import Account, Day
 from tests.dashboard.scene import COMMIT, NOW, Known, view
@@ -33,7 +33,8 @@ def fill(known: Known) -> Known:
     by = Authored("Ada Lovelace <ada@example.com>", "Remove the old flags of the shop", NOW - 5 * MINUTE)
     names = [name for team in TEAMS.values() for name in team]
     known.clusters = {
-        name: view(name, layers=layers(name), file=f"clusters/{name}.yaml", authored=by) for name in names
+        name: view(name, layers=layers(name), file=f"clusters/{name}.yaml", authored=by, **marks(name))
+        for name in names
     }
     since = {"since": stamp(NOW - 4 * MINUTE), "file": "clusters/payments.yaml", "authored": by}
     plan = PlanView(
@@ -41,11 +42,15 @@ def fill(known: Known) -> Known:
     )
     hold = Held("ObjectBudget", "2 deletions over the budget of 1 object", "3f9c2ab1d0e45b7f" * 4, plan.held)
     known.clusters["payments"] = view(
-        "payments", "Held", held=hold, plan=plan, layers=layers("payments", "Held"), **since
+        "payments", "Held", held=hold, plan=plan, layers=layers("payments", "Held"), **since, **marks("payments")
     )
     told = "Deployment web/search 0/1: pod search-6f9 CrashLoopBackOff (5 restarts), image ghcr.io/acme/search:7.1"
-    known.clusters["search"] = view("search", "Degraded", told, layers=layers("search", "Failed", told), **since)
-    known.clusters["features"] = view("features", "Progressing", layers=layers("features", "InProgress"), **since)
+    known.clusters["search"] = view(
+        "search", "Degraded", told, layers=layers("search", "Failed", told), **since, **marks("search")
+    )
+    known.clusters["features"] = view(
+        "features", "Progressing", layers=layers("features", "InProgress"), **since, **marks("features")
+    )
     wrong = Violation("clusters/landing.yaml", 12, 5, "NID101", "unknown field quotas", hint="did you mean quota?")
     stages = (("seen", NOW - 300), ("fetched", NOW - 299.6), ("admitted", NOW - 299.1), ("applied", NOW - 292.0))
     known.sources = {
@@ -66,6 +71,17 @@ def fill(known: Known) -> Known:
     known.histories = {"payments": [came(number) for number in range(6)]}
     known.days = [day(TODAY - back) for back in range(days_of_month())]
     return known
+
+
+def marks(name: str) -> dict[str, Any]:
+    """Its team, its host and what it runs."""
+    team = next(team for team, names in TEAMS.items() if name in names)
+    return {
+        "labels": {"team": team},
+        "host": "local",
+        "versions": RunningView("0.36.1", "v1.36.0"),
+        "profiles": ("web-stack@1.4.2",),
+    }
 
 
 def layers(name: str, state: str = "Current", told: str = "") -> tuple[LayerStatus, ...]:

@@ -97,9 +97,14 @@ def test_it_works_without_a_script(site: str, chromium: Any) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(site)
-    page.fill("input[name=name]", "calm")
-    page.click("button")
+    page.fill("input[name=text]", "calm")
+    page.click("section.all button")
     assert page.locator("text=1 of 3 clusters").count() == 1
+    page.click("section.all th a:text('Status')")
+    assert "text=calm" in page.url and page.locator("text=1 of 3 clusters").count() == 1
+    assert page.locator("th[aria-sort=ascending]").inner_text() == "Status"
+    page.click("a:text('Show all')")
+    assert page.locator("text=3 of 3 clusters").count() == 1
     page.click("section.all a:text('calm')")
     assert page.locator("h1").inner_text().startswith("calm")
     context.close()

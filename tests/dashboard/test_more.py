@@ -22,7 +22,10 @@ from tests.memory.failures import answer, on
 from tests.memory.server import Server
 from tests.shell import client, installed
 
-PAGES = ("/", "/clusters/payments", "/sources", "/sources/platform", "/changes", "/changes/platform/42", "/cost")
+PAGES = (
+    "/", "/?sort=-team&team=shop", "/clusters/payments", "/sources", "/sources/platform", "/changes", "/changes/platform/42", "/cost",
+    "/hosts",
+)  # fmt: skip
 
 
 @pytest.fixture

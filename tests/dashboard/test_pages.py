@@ -6,7 +6,7 @@ import time
 import pytest
 from flask.testing import FlaskClient
 
-from dashboard import pages
+from dashboard import fleet, pages
 from dashboard.door import HEADERS
 from tests.dashboard.scene import NOW, Known, view
 
@@ -49,15 +49,15 @@ def test_a_cluster(browser: FlaskClient) -> None:
 
 
 def test_clusters_are_chosen_without_a_script(browser: FlaskClient) -> None:
-    assert "1 of 3 clusters" in text(browser, "/?name=CAL")
+    assert "1 of 3 clusters" in text(browser, "/?text=CAL")
     assert "1 of 3 clusters" in text(browser, "/?word=Held&source=platform")
     assert "0 of 3 clusters" in text(browser, "/?source=other")
-    assert "3 of 3 clusters" in text(browser, f"/?page=99999999999&name={'a' * 0}")
+    assert "3 of 3 clusters" in text(browser, f"/?page=99999999999&text={'a' * 0}")
 
 
 def test_nothing_of_a_repository_or_a_tenant_is_markup(known: Known, browser: FlaskClient) -> None:
     known.clusters["evil"] = view("evil", "Degraded", EVIL, endpoint=EVIL, attempted=EVIL, file=EVIL)
-    for path in ("/", "/clusters/evil", f"/?name={EVIL}"):
+    for path in ("/", "/clusters/evil", f"/?text={EVIL}"):
         shown = text(browser, path)
         assert "<script>alert" not in shown and "49" not in re.findall(r"\{\{.*?\}\}|49", shown)
 
@@ -105,12 +105,15 @@ def test_a_standby_says_what_it_waits_for(known: Known, browser: FlaskClient) ->
 
 def test_a_thousand_clusters_are_small_pages(known: Known, browser: FlaskClient) -> None:
     words = ("Ready", "Ready", "Held", "Progressing")
-    known.clusters = {f"c{n:04}": view(f"c{n:04}", words[n % 4], "m" * 60) for n in range(1000)}
+    known.clusters = {
+        f"c{n:04}": view(f"c{n:04}", words[n % 4], "m" * 1000, labels={"team": f"team-{n % 400}"}, host=f"h{n % 90}")
+        for n in range(1000)
+    }
     began = time.process_time()
     shown = text(browser)
     print(f"{len(shown)} bytes, {time.process_time() - began:.3f} s")
     assert len(shown) < 100_000
-    assert "page 1 of 10" in shown and "c0000" in shown and shown.count('scope="row"') == 2 * pages.EACH
+    assert "page 1 of 10" in shown and "c0000" in shown and shown.count('scope="row"') == fleet.URGENT + fleet.EACH
     assert "page 10 of 10" in text(browser, "/?page=12")
 
 
