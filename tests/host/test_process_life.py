@@ -92,7 +92,7 @@ def test_only_the_leader_writes_and_another_takes_over(shared_field: Field) -> N
         assert len(writers(field, field.account.audit)) == 1
         field.until("the standby stores marks", lambda: deliver(field, standby.stage.webhook) == 202)
         leader.process.send_signal(signal.SIGSTOP)
-        field.until("the standby leads", standby.leads, 30)
+        field.until("the standby leads", standby.leads)
         since = field.account.audit.now()
         leader.process.send_signal(signal.SIGCONT)
         assert leader.process.wait(60) == 70
