@@ -123,6 +123,7 @@ def _with(outcome: Outcome, done: Stepped, assignment: Assignment) -> Outcome:
         outcome.report,
         backups=done.record.backups if snapshots else None,
         restores=done.record.restores,
+        kubeconfigs=done.record.kubeconfigs,
         next_at=min(times, default=None),
     )
     return replace(outcome, report=report, errands=done.errands, answered=done.answered)

@@ -224,6 +224,24 @@ _CLUSTER_STATUS = _object(
             },
             closed=False,
         ),
+        "kubeconfigs": _object(
+            "Its kubeconfigs (access.kubeconfigs), each in Secret nidus-kubeconfig-NAME; not there where nobody asked for one.",
+            {
+                "problem": _text("Why not all are as asked for."),
+                "list": _list(
+                    "Those that are there.",
+                    _object(
+                        "One.",
+                        {
+                            "name": _text("Its name."),
+                            "expiresAt": _text("When its token ends; the next is made before."),
+                        },
+                        closed=False,
+                    ),
+                ),
+            },
+            closed=False,
+        ),
         "expiresAt": _text("When its ttl ends, and it sleeps until its deletion."),
         "expiryWarning": _text("The last warning of that: day, hour or over."),
         "sleep": _object(

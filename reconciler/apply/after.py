@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.apply import restores, snapshots
+from reconciler.apply import kubeconfigs, restores, snapshots
 from reconciler.apply.steps import Ground, Machine, Stepped, step
 from reconciler.model import Errand, Record, replace
 from reconciler.operations import restore
 
-MACHINES: Mapping[str, Machine[Any]] = {"backup": snapshots.MACHINE, "restore": restores.MACHINE}
+MACHINES: Mapping[str, Machine[Any]] = {
+    "backup": snapshots.MACHINE,
+    "restore": restores.MACHINE,
+    "access": kubeconfigs.MACHINE,
+}
 """Operation -> its steps, in the order in which they are done: which archives are gone by now is known before a restore begins."""
 
 

@@ -6,6 +6,9 @@
 from reconciler.model.access import Access as Access
 from reconciler.model.access import AccessRole as AccessRole
 from reconciler.model.access import AccessSubject as AccessSubject
+from reconciler.model.access import Issued as Issued
+from reconciler.model.access import Kubeconfig as Kubeconfig
+from reconciler.model.access import Kubeconfigs as Kubeconfigs
 from reconciler.model.access import Oidc as Oidc
 from reconciler.model.access import RbacEntry as RbacEntry
 from reconciler.model.backups import Answer as Answer

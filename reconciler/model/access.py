@@ -29,6 +29,37 @@ class Oidc(Struct, frozen=True):
     groups_claim: str = ""
 
 
+class Kubeconfig(Struct, frozen=True):
+    name: str
+    role: str
+    server: str = "internal"
+    ttl: str = "24h"
+
+
 class Access(Struct, frozen=True):
     rbac: tuple[RbacEntry, ...] = ()
+    kubeconfigs: tuple[Kubeconfig, ...] = ()
     oidc: Oidc | None = None
+
+
+# What is on record
+
+
+class Issued(Struct, frozen=True):
+    """A kubeconfig that was written: `account` the UID of its account inside, `place` the digest of where it leads, `ttl` as asked for in
+    seconds; `at` and `ends` of its token in seconds since the epoch; `content` the digest of the whole."""
+
+    name: str
+    account: str
+    place: str
+    ttl: float
+    at: float
+    ends: float = 0.0
+    content: str = ""
+
+
+class Kubeconfigs(Struct, frozen=True):
+    """The kubeconfigs of a cluster; `problem`: why not all are as asked for."""
+
+    issued: tuple[Issued, ...] = ()
+    problem: str = ""

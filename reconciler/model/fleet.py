@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.errors import printable
+from reconciler.model.access import Kubeconfigs
 from reconciler.model.backups import Backups, Restores
 from reconciler.model.config import Budget, Ceilings, ContentAllow, Defaults, ReviewerRule
 from reconciler.model.documents import ClusterProfile, NestedCluster
@@ -233,6 +234,7 @@ class Record(Struct, frozen=True):
     hooks: Mapping[str, Ran] = field(default_factory=dict)
     restores: Restores | None = None
     inputs: str = ""
+    kubeconfigs: Kubeconfigs | None = None
 
 
 class Request(Struct, frozen=True):

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from reconciler.model.access import Kubeconfigs
 from reconciler.model.backups import Backups, Restores
 from reconciler.model.fleet import Held, Revision, Violation
 from reconciler.model.flow import ObjectRef, Plan, Result
@@ -98,6 +99,7 @@ class Report(Struct, frozen=True):
     ending: Ending | None = None
     backups: Backups | None = None
     restores: Restores | None = None
+    kubeconfigs: Kubeconfigs | None = None
 
 
 class SourceReport(Struct, frozen=True):

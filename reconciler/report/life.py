@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from reconciler.model import Archive, Backups, Report, Restores, Sleeping
+from reconciler.model import Archive, Backups, Kubeconfigs, Report, Restores, Sleeping
 
 LISTED = 50  # snapshots in a status
+PROBLEM = 1024  # characters
 
 
 class SleepView(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -69,6 +70,20 @@ class RestoreView(Struct, frozen=True, omit_defaults=True):
     last: RestoredView | None = None
 
 
+class KubeconfigView(Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """One kubeconfig, and when its token ends."""
+
+    name: str
+    expires_at: str = ""
+
+
+class KubeconfigsView(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The kubeconfigs that are there, and why not all are as asked for."""
+
+    list: tuple[KubeconfigView, ...]
+    problem: str = ""
+
+
 class Life(Struct, frozen=True, omit_defaults=True, rename="camel"):
     """All of it. `expires_at`: when its ttl ends; `expiry_warning`: the last warning of that which was told."""
 
@@ -77,6 +92,7 @@ class Life(Struct, frozen=True, omit_defaults=True, rename="camel"):
     sleep: SleepView | None = None
     backups: BackupsView | None = None
     restore: RestoreView | None = None
+    kubeconfigs: KubeconfigsView | None = None
 
     @property
     def asleep(self) -> bool:
@@ -96,6 +112,7 @@ def of(report: Report, before: Life = NOTHING) -> Life:
         _sleep(report.sleep) if report.sleep is not None else kept.sleep,
         _backups(report.backups) if report.backups is not None else kept.backups,
         _restores(report.restores) if report.restores is not None else kept.restore,
+        _kubeconfigs(report.kubeconfigs) if report.kubeconfigs is not None else kept.kubeconfigs,
     )
 
 
@@ -148,6 +165,11 @@ def _restores(known: Restores) -> RestoreView:
     if last is not None:
         ended = RestoredView(last.id, last.snapshot, stamp(last.at), _state(last.whole), last.why, last.keys)
     return RestoreView(f"{run.snapshot}, {does}" if run is not None else "", known.problem, ended)
+
+
+def _kubeconfigs(known: Kubeconfigs) -> KubeconfigsView:
+    listed = tuple(KubeconfigView(one.name, stamp(one.ends)) for one in known.issued)
+    return KubeconfigsView(list=listed, problem=known.problem[:PROBLEM])
 
 
 def _state(whole: bool) -> str:

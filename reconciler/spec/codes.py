@@ -133,7 +133,7 @@ MEANING: dict[Code, str] = {
     Code.EXPOSE_HOST: "a host name outside the controller's DNS pattern, or no host name at all",
     Code.RESERVED_NAMESPACE: "a host namespace that belongs to Kubernetes or to the controller",
     Code.HOST_TAKEN: "a host name that another cluster has",
-    Code.ACCESS: "an entry of `access.rbac` that Kubernetes would refuse",
+    Code.ACCESS: "an entry of `access.rbac` or `access.kubeconfigs` that cannot be",
     Code.CEILING_QUOTA: "a quota, or resources of the control plane, above `ceilings.quota`",
     Code.CEILING_PRIORITY_CLASS: "a priority class that is not in `ceilings.priorityClasses`",
     Code.CEILING_TOLERATION: "a toleration that no entry of `ceilings.tolerations` covers",

@@ -64,6 +64,7 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
     ]
     operations += [document.cluster.spec.backup] if document.cluster.spec.backup else []
     operations += [document.cluster.spec.restore_from] if document.cluster.spec.restore_from else []
+    operations += [document.cluster.spec.access.kubeconfigs] if document.cluster.spec.access.kubeconfigs else []
     signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason, *operations])
     made = Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
     return replace(made, ahead=choice.ahead) if choice.ahead else made
@@ -142,7 +143,7 @@ def _nested(cluster: NestedCluster, specs: Specs, namespace: str, host: str) -> 
         made = _packs(cluster, use, profile, target, (base, after), (namespace, host))
         layers += made
         after = order.last({layer.name: layer.depends_on for layer in made}) or after
-    found = access.bindings(cluster.spec.access.rbac)
+    found = access.objects(cluster.spec.access)
     if found:
         layers.append(
             _sealed(Layer(access.LAYER, target, "manifests", {"objects": found}, "", depends_on=base, role="access"))

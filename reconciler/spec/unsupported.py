@@ -6,7 +6,6 @@ _CLUSTER = (
     "spec/controlPlane/store/members",
     "spec/expose/gateway",
     "spec/sharedServices",
-    "spec/access/kubeconfigs",
 )
 _PROFILE = ("spec/packs/*/helm/chart/verify/identity",)
 _CONFIG = (

@@ -3,6 +3,8 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +23,15 @@ def get(core: Core, ask: Ask) -> Object:
     if found is None:
         raise refusal.not_found(ask.kind.what(ask.name))
     return as_served(ask, found)
+
+
+def token(core: Core, ask: Ask) -> Object:
+    """A token of a service account, by its UID and its end; it is good for as long as it was asked for."""
+    account = get(core, replace(ask, subresource=""))
+    ends = core.clock() + ask.body["spec"]["expirationSeconds"]
+    said = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status = {"token": f"{account['metadata']['uid']}.{ends:.0f}", "expirationTimestamp": said}
+    return {**ask.body, "metadata": {"name": ask.name, "namespace": ask.namespace}, "status": status}
 
 
 def as_served(ask: Ask, obj: Object) -> Object:

@@ -215,6 +215,8 @@ class Server:
             case "get" if ask.subresource == "log":
                 reads.get(self.core, replace(ask, subresource=""))
                 return Response(200, {"Content-Type": "text/plain"}, self.logs.get((ask.namespace, ask.name), b""))
+            case "create" if ask.subresource == "token":
+                return _ok(reads.token(self.core, ask), 201)
             case "get":
                 return _ok(reads.get(self.core, ask))
             case "list":
