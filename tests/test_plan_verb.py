@@ -15,6 +15,7 @@ from reconciler.inventory.store import State, Store
 from reconciler.model import Record
 from tests import installed
 from tests.documents import cluster, config_map, pack, profile
+from tests.house.documents import ROOT
 from tests.memory.http import Front
 from tests.memory.server import Server
 from tests.repository import CHART
@@ -127,6 +128,19 @@ def test_a_template_that_fails_is_a_failure_with_its_place(plan: Told, work: Wor
     found = json.loads(plan("-o", "json")[1])
     (unknown,) = [one for one in found["clusters"][0]["unknown"] if one["layer"] == "web/chart"]
     assert not unknown["later"] and unknown["reason"].startswith("RenderFailed: ")
+
+
+def test_an_encrypted_pack_is_left_out_in_one_line_with_what_to_do(plan: Told, work: Work) -> None:
+    secret = (ROOT / "tests" / "sops" / "login.yaml").read_text()
+    packs = (pack("base", config_map("one")), {"name": "login", "manifests": {"files": ["login.yaml"]}})
+    work.commit({"web.yaml": profile(*packs), "login.yaml": secret})
+    code, out, _ = plan("--detail")  # in full width
+    (told,) = [line for line in out.splitlines() if "DecryptionKeysAbsent" in line]
+    assert told.startswith("    ? web/login  (") and told.endswith(
+        "the plan in the pull request shows this pack (nidus plan --change N))"
+    )
+    assert code == 1 and out.splitlines()[-1].startswith("Plan (incomplete): ") and "1 layer unknown" in out
+    assert "web/base" in out and "sops" not in out.replace("login.yaml", "")
 
 
 def test_a_commit_is_planned_instead_of_the_files(plan: Told, work: Work) -> None:

@@ -16,6 +16,9 @@ BYTES = 64 << 10
 KEYS_ABSENT = "DecryptionKeysAbsent"
 """The reason of a layer that is encrypted where no keys are configured."""
 HINT = "decryption.keysFolder holds age keys as *.agekey (age-keygen), one a line"
+_ASKED = "the controller has them: the plan in the pull request shows this pack (nidus plan --change N)"
+_LOOK = "look at the chart and at which values changed"
+_LATER = f"the controller has them, and reads values of charts once they are merged: {_LOOK}"
 _KEY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]{58}")
 
 Keys = Callable[[str, str], tuple[str, ...]]
@@ -23,9 +26,9 @@ Keys = Callable[[str, str], tuple[str, ...]]
 
 
 def none(source: str, kind: str) -> tuple[str, ...]:
-    """No keys, of any source."""
+    """No keys, of any source: where people work, who ask the controller, which has them."""
     what = "it is encrypted, and there are no keys here to read it"
-    raise Stalled(what, reason=KEYS_ABSENT, hint="the controller has them: decryption.keysFolder of its source")
+    raise Stalled(what, reason=KEYS_ABSENT, hint=_LATER if kind == "helm" else _ASKED)
 
 
 def of(folders: Mapping[str, str]) -> Keys:
@@ -51,7 +54,7 @@ def of_reviews(folders: Mapping[str, str]) -> Keys:
         if kind != "helm":
             return found(source, kind)
         what = "its values are encrypted: they are read once it is merged"
-        raise Stalled(what, reason=KEYS_ABSENT, hint="look at the chart and at which values changed")
+        raise Stalled(what, reason=KEYS_ABSENT, hint=_LOOK)
 
     return keys
 
