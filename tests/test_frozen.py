@@ -128,7 +128,7 @@ def test_rotate_knows_the_layers_of_a_cluster(fleet: Fleet, tmp_path: Path, caps
             "current-context": "m",
         }
         (tmp_path / "kubeconfig").write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **config}))
-        assert main(["rotate", "a", "web/ap", "--kubeconfig", str(tmp_path / "kubeconfig")]) == 64
+        assert main(["rotate", "a", "web/ap", "--kubeconfig", str(tmp_path / "kubeconfig")]) == 1
     told = capsys.readouterr().err
     assert "error: a has no pack web/ap" in told
     assert LAYER in told.partition("hint: ")[2]

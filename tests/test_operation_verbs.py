@@ -100,7 +100,7 @@ def test_a_whole_snapshot_is_asked_for(installed: Server, reached: list[str], ca
         {"id": "20261127T020000-1a2b3c4", "state": "Failed"},
     ]
     stands(installed, {"status": "Ready", "backups": {"list": told}})
-    assert main(["restore", "team-b", "20261127T020000-1a2b3c4", *reached]) == 64
+    assert main(["restore", "team-b", "20261127T020000-1a2b3c4", *reached]) == 1
     assert "whole ones: 20261126T020000-1a2b3c4" in capsys.readouterr().err
     assert main(["restore", "team-b", "20261126T020000-1a2b3c4", *reached]) == 0
     spec = asked(installed)

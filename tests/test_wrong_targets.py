@@ -1,5 +1,7 @@
 """Verbs that are given the wrong cluster, the wrong name or a broken environment: one sentence, what to do, nothing done."""
 
+import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -12,13 +14,14 @@ from typing import Any
 import pytest
 
 from reconciler import settings
-from reconciler.__main__ import main
+from reconciler.__main__ import VERBS, main
 from reconciler.errors import UsageError
 from reconciler.kube import kubeconfig
-from tests.documents import cluster
+from tests.documents import cluster, config_map, pack, profile
 from tests.installed import kinds
 from tests.memory.http import Front
 from tests.memory.server import Server
+from tests.repository import CHART
 from tests.test_source_mirror import Work
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +75,13 @@ def lead(server: Server, seconds: float) -> None:
     spec = {"holderIdentity": "nidus-0", "leaseDurationSeconds": 15, **times}
     metadata = {"name": "nidus", "namespace": NAMESPACE}
     server.put({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec})
+
+
+def takes_a_name(verb: str) -> bool:
+    """Whether its first word is a nested cluster."""
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"reconciler.verbs.{verb}").add_arguments(parser)
+    return [one.dest for one in parser._actions if not one.option_strings][:1] == ["name"]
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -142,14 +152,75 @@ def test_a_namespace_with_nothing_in_it(
     )
 
 
-@pytest.mark.parametrize("verb", ["suspend", "resume", "status", "why", "wait", "events", "connect", "kubeconfig"])
+OTHER: dict[str, list[str]] = {
+    "new": [],
+    "render": [],
+    "host": [],
+    "disconnect": [],
+    "sync": [],
+}  # their NAME is of a folder, a file, an image
+MORE: dict[str, list[str]] = {"restore": ["20261127T020000-1a2b3c4"], "rotate": ["web/app"], "extend": ["--for", "1h"]}
+NAMED = [verb for verb in VERBS if verb not in OTHER and takes_a_name(verb)]
+
+
+def test_the_verbs_that_take_the_name_of_a_nested_cluster() -> None:
+    assert {"status", "why", "wait", "restore", "sleep", "workloads", "history", "upgrade"} <= {*NAMED}
+
+
+@pytest.mark.parametrize("verb", NAMED)
 def test_an_unknown_nested_cluster_is_refused(
     verb: str, installed: Server, reached: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    more = MORE.get(verb, [])
     message = f"error: no nested cluster team-x in namespace {NAMESPACE}\n"
-    assert told(capsys, verb, "team-x", *reached) == (1, "", f"{message}  hint: did you mean team-b?\n")
+    assert told(capsys, verb, "team-x", *more, *reached) == (1, "", f"{message}  hint: did you mean team-b?\n")
     message = f"error: no nested cluster nope in namespace {NAMESPACE}\n"
-    assert told(capsys, verb, "nope", *reached) == (1, "", f"{message}  hint: there are: team-b\n")
+    assert told(capsys, verb, "nope", *more, *reached) == (1, "", f"{message}  hint: there are: team-b\n")
+    assert installed.objects("nidus.dev", "Request") == []
+
+
+UNKNOWN: dict[str, tuple[str, str]] = {
+    "restore team-b 20261127T020000-1a2b3c4": (
+        "team-b has no whole snapshot 20261127T020000-1a2b3c4",
+        "nidus backup team-b makes one",
+    ),
+    "rotate team-b web/app": ("team-b has no pack web/app", "there is none"),
+    "plan WORK --config FILE --source platfrom": ("FILE has no source platfrom", "did you mean platform?"),
+    "render team-a --folder WORK --config FILE --source platfrom": (
+        "FILE has no source platfrom",
+        "did you mean platform?",
+    ),
+    "render team-x --folder WORK": ("no sound nested cluster team-x in this folder", "did you mean team-a?"),
+    "render team-a web/nothing --folder WORK": ("team-a has no layer web/nothing", "its layers are"),
+    "new cluster team-c --folder WORK --profile wbe": ("no profile wbe in this folder", "did you mean web?"),
+    "new cluster team-c --folder WORK --profile web@9": ("no profile web@9 in this folder", "its versions: 1.0.0"),
+    "new cluster team-c --folder WORK --profile web --set siez=1": ("no profile has the variable siez", "did you mean size?"),
+    "plan WORK team-x": ("no cluster team-x", "did you mean team-a?"),
+    "sync platfrom": ("no source and no nested cluster platfrom", "did you mean platform?"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", UNKNOWN)
+def test_a_name_that_nothing_has_is_a_failure_and_no_wrong_usage(
+    line: str, installed: Server, reached: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lead(installed, 0.0)
+    work, file = Work(tmp_path / "work"), tmp_path / "nidus.yaml"
+    variables = [{"name": "size", "default": "1"}]
+    body = json.loads(profile(pack("base", config_map("x"))))
+    body["spec"]["variables"] = variables
+    work.commit({"a.yaml": cluster("team-a"), "web.yaml": json.dumps(body)})
+    sources = [{"name": "platform", "url": str(work.folder)}]
+    spec = {
+        "sources": sources,
+        "files": str(CHART),
+        "engine": {"versions": [{"version": "0.36.1", "chart": {"path": str(CHART)}}]},
+    }
+    file.write_text(json.dumps({**OURS, "kind": "ControllerConfig", "spec": spec}))
+    words = [{"WORK": str(work.folder), "FILE": str(file)}.get(word, word) for word in line.split()]
+    code, _, err = told(capsys, *words, *(reached if words[0] not in ("render", "new") else []))
+    message, hint = (text.replace("FILE", str(file)) for text in UNKNOWN[line])
+    assert code == 1 and err.startswith(f"error: {message}") and f"  hint: {hint}" in err, (code, err)
     assert installed.objects("nidus.dev", "Request") == []
 
 

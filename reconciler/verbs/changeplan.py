@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from reconciler.errors import UsageError, printable
+from reconciler.errors import Stalled, UsageError, printable
 from reconciler.verbs import changes
 
 FORMS = ("", "json", "yaml")
@@ -29,7 +29,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def asked(args: argparse.Namespace) -> Whole:
-    """The plan of change request `args.change`. Raises UsageError where there is none, Stalled where no controller could be asked."""
+    """The plan of change request `args.change`. Raises Stalled where there is none, or no controller could be asked."""
     if args.words or args.revision or args.layer or args.output not in FORMS:
         raise UsageError(
             "--change shows a plan as the controller made it",
@@ -39,25 +39,20 @@ def asked(args: argparse.Namespace) -> Whole:
     for one in changes.asked(args, f"{changes.PATH}/{quote(source, safe='')}/{args.change}", _Answer):
         if one.change is not None:
             return one.change
-    raise UsageError(
-        f"there is no plan of change request #{args.change} of source {printable(source)}",
-        hint="nidus changes lists those that are open",
-    )
+    message = f"there is no plan of change request #{args.change} of source {printable(source)}"
+    raise Stalled(message, hint="nidus changes lists those that are open")
 
 
 def _source(args: argparse.Namespace) -> str:
-    """The source that has this change request. Raises UsageError where none has it, or several and none is named."""
+    """The source that has this change request. Raises Stalled where none has it, UsageError where several have and
+    none is named."""
     found = changes.asked(args, changes.PATH, changes.Answer)
     told = {one.source for each in found for one in each.changes if one.number == args.change}
     names = [name for name in sorted(told) if args.source in ("", name)]
-    if len(names) != 1:
-        wrong = (
-            "several sources have"
-            if names
-            else f"source {printable(args.source)} has no"
-            if args.source
-            else "no source has"
-        )
-        hint = "nidus changes lists those that are open; --source SOURCE"
-        raise UsageError(f"{wrong} change request #{args.change}", hint=hint)
+    hint = "nidus changes lists those that are open; --source SOURCE"
+    if not names:
+        wrong = f"source {printable(args.source)} has no" if args.source else "no source has"
+        raise Stalled(f"{wrong} change request #{args.change}", hint=hint)
+    if names[1:]:
+        raise UsageError(f"several sources have change request #{args.change}", hint=hint)
     return names[0]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
+    from reconciler.model import SourceConfig
     from reconciler.settings import Settings
 
 NAMESPACE = "nidus-system"
@@ -41,6 +43,21 @@ def connect(args: argparse.Namespace) -> Client:
     from reconciler.model import HostConfig
 
     return edge.host(HostConfig(kubeconfig=args.kubeconfig, context=args.context))
+
+
+def source(file: str, sources: Sequence[SourceConfig], name: str) -> SourceConfig:
+    """The source NAME of a configuration file, or its only one. Raises Stalled where there is none, UsageError where several are meant."""
+    from reconciler.errors import UsageError, few
+    from reconciler.verbs import usage
+
+    names = [one.name for one in sources]
+    found = [one for one in sources if name in ("", one.name)]
+    if not found:
+        raise usage.absent(f"{file} has no source {name[:100]}", name, names, "--source takes one of")
+    if found[1:]:
+        hint = f"--source takes one of: {few(names, usage.SHOWN)}"
+        raise UsageError(f"{file} has several sources", hint=hint)
+    return found[0]
 
 
 def configured(args: argparse.Namespace, *, repo: str = "", branch: str = "", path: str = "") -> Settings:

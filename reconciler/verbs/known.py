@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ApiError, ErrorClass, Stalled, few, printable
+from reconciler.errors import ApiError, ErrorClass, Stalled, printable
 from reconciler.verbs import table, usage
 
 if TYPE_CHECKING:
     from reconciler.kube.client import Client
 
 Item = Mapping[str, Any]
-_SHOWN = 12  # names that one message lists
 _IDLE = "nothing is reconciled until one runs"
 
 
@@ -59,9 +58,7 @@ def missing(name: str, namespace: str, there: Sequence[str]) -> Stalled:
 
 def instead(name: str, there: Sequence[str]) -> str:
     """Which name was probably meant, or which there are."""
-    if not there:
-        return "there is none; is --namespace the controller's?"
-    return usage.close(name, there) or f"there are: {few(there, _SHOWN)}"
+    return str(usage.absent("", name, there, "there are", "there is none; is --namespace the controller's?").hint)
 
 
 def lease(client: Client, namespace: str) -> Item | None:

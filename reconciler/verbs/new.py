@@ -115,7 +115,7 @@ def cluster(
         used.append({"name": use.name, "version": version, **({"variables": found} if found else {})})
     if word := next((word for word in values if word not in taken), ""):
         names = [one.name for use in uses for one in _profile(known, use).profile.spec.variables]
-        raise UsageError(f"no profile has the variable {word}", hint=usage.close(word, names) or f"{', '.join(names)}")
+        raise usage.absent(f"no profile has the variable {word}", word, names, "there are")
     spec = yaml.safe_dump({"profiles": used} if used else {}, sort_keys=False)
     text = "spec:\n" + re.sub(r"(?m)^", "  ", spec).rstrip() + "\n" if used else "spec: {}\n"
     return _write(folder, "cluster", name, text)
@@ -198,11 +198,10 @@ def _profile(known: Snapshot, use: Use) -> ProfileDocument:
     best = semver.best(use.version or ">=0.0.0-0", versions)
     if best is None:
         names = sorted({name for name, _ in known.specs.profiles})
-        hint = f"its versions are {', '.join(versions)}" if versions else usage.close(use.name, names)
-        raise UsageError(
-            f"no profile {printable(use.name)}{f'@{use.version}' if use.version else ''} in this folder",
-            hint=hint or (f"there are {', '.join(names)}" if names else "nidus new profile NAME"),
-        )
+        message = f"no profile {use.name}{f'@{use.version}' if use.version else ''} in this folder"
+        if versions:
+            raise usage.absent(message, "", versions, "its versions")
+        raise usage.absent(message, use.name, names, "there are", "nidus new profile NAME")
     return known.specs.profiles[use.name, best]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import fleet
-from reconciler.errors import Stalled, UsageError, printable
+from reconciler.errors import Stalled, UsageError
 from reconciler.inventory.store import Loaded, State, Store
 from reconciler.model import (
     NO_VERSIONS,
@@ -97,12 +97,7 @@ def source_of(args: argparse.Namespace, told: Settings) -> SourceConfig:
     sources = told.config.sources
     if not args.config:
         return msgspec.structs.replace(sources[0], name=args.source) if args.source else sources[0]
-    found = [source for source in sources if args.source in ("", source.name)]
-    names = ", ".join(source.name for source in sources) or "none"
-    if len(found) != 1:
-        wrong = f"no source {printable(args.source)}" if args.source else "several sources"
-        raise UsageError(f"{args.config} has {wrong}", hint=f"--source takes one of: {names}")
-    return found[0]
+    return connection.source(args.config, sources, args.source)
 
 
 def before(place: Path, sub: str, name: str, revision: Revision, told: Settings) -> Documents:
@@ -130,8 +125,7 @@ def _known(names: Collection[str], known: Collection[str], what: str) -> None:
     """Raises Stalled for a name that is none: a plan of nothing would look like one without changes."""
     for name in names:
         if name not in known:
-            hint = usage.close(name, known) or f"{what}s: {', '.join(sorted(known)[:10]) or 'none'}"
-            raise Stalled(f"no {what} {printable(name[:100])}", hint=hint)
+            raise usage.absent(f"no {what} {name[:100]}", name, sorted(known), f"{what}s", f"there is no {what}")
 
 
 def _complete(review: Review, names: Collection[str]) -> Review:

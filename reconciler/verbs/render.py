@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Stalled, UsageError, few, printable
-from reconciler.verbs import offline, usage
+from reconciler.verbs import connection, offline, usage
 
 if TYPE_CHECKING:
     from reconciler.model import Bundle, Desired, Layer, Object, Rules, Snapshot
@@ -89,13 +89,8 @@ def given_by(config: str, source: str) -> Given:
     from reconciler import settings
 
     told = settings.load(config)
-    sources = [one for one in told.config.sources if source in ("", one.name)]
-    if len(sources) != 1:
-        names = ", ".join(one.name for one in told.config.sources)
-        raise UsageError("--source names one of the configuration's sources", hint=f"--source, one of {names}")
-    return Given(
-        offline.Terms(told.rules, told.facts(""), told.limits, told.config.content), told.charts, sources[0].path
-    )
+    terms = offline.Terms(told.rules, told.facts(""), told.limits, told.config.content)
+    return Given(terms, told.charts, connection.source(config, told.config.sources, source).path)
 
 
 def _snapshot(folder: Path, given: Given) -> tuple[Snapshot, Read]:

@@ -3,12 +3,10 @@
 import argparse
 from typing import Any
 
-from reconciler.errors import UsageError, few, printable
-from reconciler.verbs import connection, known
+from reconciler.verbs import connection, known, usage
 
 EXAMPLES = (("team-a 20261126T020000-1a2b3c4", "of those that nidus backups lists"),)
 STANDS = 86400.0  # seconds within which somebody has to approve it
-SHOWN = 5  # snapshots that a hint names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 once stored. Raises UsageError where the cluster has no such whole snapshot."""
+    """Exit code 0 once stored. Raises Stalled where the cluster has no such whole snapshot."""
     from reconciler.verbs.asking import ask
 
     client = connection.connect(args)
@@ -27,8 +25,8 @@ def run(args: argparse.Namespace) -> int:
     told: Any = status.get("backups") or {}
     whole = [str(one.get("id")) for one in told.get("list") or [] if one.get("state") == "Completed"]
     if args.id not in whole:
-        hint = f"whole ones: {few(whole, SHOWN)}" if whole else f"nidus backup {args.name} makes one"
-        raise UsageError(f"{args.name} has no whole snapshot {printable(args.id)[:100]}", hint=printable(hint))
+        message, otherwise = f"{args.name} has no whole snapshot {args.id[:100]}", f"nidus backup {args.name} makes one"
+        raise usage.absent(message, "", whole, "whole ones", otherwise)
     ask(client, args.namespace, "restore", cluster=args.name, items=(args.id,), reason=args.reason, seconds=STANDS)
     print(
         f"snapshot {args.id} is read back; then nidus status {args.name} shows the digest to approve within a day, and only"

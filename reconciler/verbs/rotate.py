@@ -2,12 +2,10 @@
 
 import argparse
 
-from reconciler.errors import UsageError, few
-from reconciler.verbs import connection, known
+from reconciler.verbs import connection, known, usage
 
 EXAMPLES = (("team-a web-stack/redis", "what the chart of pack redis made up"),)
 LASTS = 86400.0  # seconds a request waits for its cluster
-SHOWN = 12  # layers that a hint names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 once stored. Raises UsageError where the cluster has no such pack."""
+    """Exit code 0 once stored. Raises Stalled where the cluster has no such pack."""
     from reconciler.verbs.asking import ask
 
     client = connection.connect(args)
@@ -27,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     layers = (str(one.get("name")) for one in status.get("layers") or ())
     names = sorted(one for one in layers if "/" in one)  # those of packs
     if args.layer not in names:
-        raise UsageError(f"{args.name} has no pack {args.layer}", hint=f"its packs: {few(names, SHOWN)}")
+        raise usage.absent(f"{args.name} has no pack {args.layer}", args.layer, names, "its packs")
     ask(
         client,
         args.namespace,

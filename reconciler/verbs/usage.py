@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
-from reconciler.errors import closest
+from reconciler.errors import Stalled, closest, few, printable
 
 TYPE_CHECKING = False  # every start of a verb imports this module: `typing` would be a tenth of `nidus --help`
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ FAILED: Final = 1
 CHANGES: Final = 2  # only with --detailed-exitcode
 HELD: Final = 3  # only with --detailed-exitcode
 WRONG: Final = 64  # EX_USAGE of sysexits.h: no other program's 2 can be taken for it
+SHOWN: Final = 12  # names that one message lists
 MEANING: Final = {DONE: "done", FAILED: "failed", WRONG: "wrong usage"}
 DETAILED: Final = {CHANGES: "there are changes", HELD: "something is held and waits for an approval"}
 
@@ -78,6 +79,13 @@ def close(word: str, known: Iterable[str]) -> str:
     """ "did you mean ...?" where one of `known` is like `word`, else ""."""
     found = closest(word.lower(), known)
     return f"did you mean {found}?" if found else ""
+
+
+def absent(told: str, name: str, there: Sequence[str], what: str, otherwise: str = "there is none") -> Stalled:
+    """The error of every verb for a name that nothing has: the command failed, it was not used wrongly. `there` are the names that there
+    are, `what` says whose; `otherwise` is the hint where there are none."""
+    listed = f"{what}: {few(there, SHOWN)}" if there else otherwise
+    return Stalled(printable(told), hint=printable(close(name, there) or listed))
 
 
 def explain(parser: argparse.ArgumentParser, examples: Sequence[tuple[str, str]], more: Mapping[int, str]) -> None:
