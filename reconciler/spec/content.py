@@ -6,8 +6,9 @@ from typing import Literal
 from msgspec import Struct, field
 
 from reconciler.model import ChartRef, ChartVerify, ContentAllow, ManifestsPack, Pack, PackChart, Remote, UrlRef
-from reconciler.spec import addresses, lock, semver
+from reconciler.spec import addresses, lock
 from reconciler.spec.codes import Code
+from reconciler.spec.semver import exact
 
 Mistake = tuple[str, Code, str, str]
 Found = Iterator[Remote | Mistake]
@@ -126,11 +127,6 @@ def named(packs: Iterable[Pack]) -> Iterator[tuple[str, ChartRef | UrlRef]]:
 def is_remote(chart: ChartRef) -> bool:
     """Whether the chart is not a folder of the repository."""
     return bool(chart.repo or chart.oci)
-
-
-def exact(version: str) -> bool:
-    """Whether a chart's version is one version, and no range."""
-    return semver.is_version(version.removeprefix("v"))
 
 
 def _of_url(one: UrlRef, place: str, known: Elsewhere) -> Found:

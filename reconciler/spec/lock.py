@@ -9,11 +9,12 @@ import msgspec
 from msgspec import Struct
 
 from reconciler.model import ChartRef, Limits, UrlRef, Violation
-from reconciler.spec import yaml
+from reconciler.spec import semver, yaml
 from reconciler.spec.codes import Code
 
 FILE = "nidus.lock.yaml"
 _HEAD = "# What the charts and addresses of this folder are, by digest. Written by `nidus lock`; reviewed like code.\n"
+_SHOWN = 200
 _HINT = "write it anew: nidus lock"
 
 
@@ -61,7 +62,8 @@ def read(data: bytes, limits: Limits) -> tuple[Entries, tuple[Violation, ...]]:
         found = msgspec.convert(parsed.documents[0].body if parsed.documents else {}, _File)
     except msgspec.ValidationError as error:
         return {}, (_wrong(str(error)),)
-    return found.content, ()
+    odd = next((key for key, one in found.content.items() if one.version and not semver.exact(one.version)), None)
+    return ({}, (_wrong(f"what {odd[:_SHOWN]} came to is no version"),)) if odd is not None else (found.content, ())
 
 
 def text(entries: Entries) -> bytes:

@@ -59,6 +59,11 @@ def is_version(text: str) -> bool:
     return True
 
 
+def exact(text: str) -> bool:
+    """Whether it is a version as charts have them, with or without a v, and no range."""
+    return is_version(text.removeprefix("v"))
+
+
 def span(text: str) -> Range:
     """Parses a range: terms separated by spaces or commas, all of which must hold. Raises ValueError."""
     bounds: list[tuple[str, Version]] = []

@@ -155,7 +155,7 @@ def _resolved(one: ChartRef | UrlRef, means: Means, keys: Sequence[bytes], upgra
     from reconciler.errors import Stalled
     from reconciler.model import UrlRef
     from reconciler.packs.content import locking
-    from reconciler.spec.content import exact
+    from reconciler.spec.semver import exact
 
     if not isinstance(one, UrlRef) and not exact(one.version) and not upgrade:
         raise Stalled("a range is resolved by --upgrade only", hint="nidus lock --upgrade")

@@ -129,6 +129,7 @@ def test_http_is_refused_where_no_operator_is_known() -> None:
     "text",
     [
         "content: [", "- a", "content: {a: 1}", "content: {a: {digest: 'sha256:1'}}", "more: 1", "content: {}\n---\ncontent: {}",
+        *(f"content: {{a: {{digest: '{DIGEST}', version: '{one}'}}}}" for one in ("1/../../b", "1.x", "1.0.0-" + "a" * 100)),
         "content: {a: {digest: '" + DIGEST + "', by: me}}", "a: &a {}",
     ],
 )  # fmt: skip

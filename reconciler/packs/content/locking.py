@@ -12,8 +12,9 @@ from reconciler.packs.content.client import Asked
 from reconciler.packs.content.fetch import LARGEST, File, Means, Progress
 from reconciler.packs.content.index import Version
 from reconciler.spec import semver
-from reconciler.spec.content import exact, locks_signature
+from reconciler.spec.content import locks_signature
 from reconciler.spec.lock import Locked
+from reconciler.spec.semver import exact
 
 
 def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, *keys: bytes) -> Locked:
