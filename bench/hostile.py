@@ -49,13 +49,16 @@ CALM, TOGETHER, AFTER = "undisturbed", "all together", "after"
 
 @dataclass(slots=True)
 class Phase:
-    """Seconds from the hook to the value inside, of the healthy source; what else was counted meanwhile."""
+    """Seconds from the hook to the value inside, of the healthy source; what else was counted meanwhile; what the attacker was told, and
+    what shows the attack."""
 
     taken: list[float] = field(default_factory=list)
     cpu: float = 0.0
     seconds: float = 0.0
     answered: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    refusals: list[str] = field(default_factory=list)
+    shown: str = ""
 
 
 @dataclass(slots=True)
@@ -123,10 +126,11 @@ def _anew(one: Run) -> None:
 
 def measured(one: Run, attacks: tuple[Attack, ...]) -> Phase:
     """Pushes of the healthy source, one after another, from the moment on in which the attacks have begun."""
-    phase, pid = Phase(), one.made.controller.process.pid
+    phase = Phase()
     with ExitStack() as under_way:
         for attack in attacks:
             under_way.enter_context(attack(one, phase))
+        pid = one.made.controller.process.pid
         began, cpu = time.monotonic(), cpu_of(pid)
         for number in range(one.pushes):
             due = began + number * SPACING

@@ -1,11 +1,12 @@
 """`nidus sync` looks fresh: the host is listed anew before the clusters are looked at again (R1, S2)."""
 
 import threading
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
 from reconciler.controller.sources import SMALL, Sources
+from reconciler.controller.trigger import Trigger
 from reconciler.kube.cache import Cache, Selection
 from reconciler.model import ObjectRef
 from tests import shell
@@ -28,16 +29,16 @@ def test_a_forced_look_believes_nothing_that_was_known(forced: bool) -> None:
     assert cache.get(ref) is not None
     with fleet.host.core.lock:  # a DELETED event that nobody gets
         del fleet.host.core.storage._objects[("", "namespaces")][("", "vcluster-a")]
-    known: list[Any] = []
-
-    def refresh() -> bool:
-        known.append(fleet.queue.depth()[0])
-        return cache.refresh(10)
-
-    sources = Sources(None, fleet.registry, fleet.queue, fleet.reporter, threading.Event(), refresh)  # type: ignore[arg-type]
-    sources._revise(snapshot(FILES, rules=RULES)[0], forced)
+    sources = Sources(None, fleet.registry, fleet.queue, fleet.reporter, threading.Event(), lambda: cache.refresh(10))  # type: ignore[arg-type]
+    wake = Trigger(lists=True)
+    sources.following["platform"] = SimpleNamespace(wake=wake)  # type: ignore[assignment]
+    if forced:
+        wake.up("sync", forced=True, resync=1)
+        assert not wake.take().forced  # before the lists nothing is looked at
+        sources._list()
+    taken = wake.take()
+    sources._revise(snapshot(FILES, rules=RULES)[0], taken.forced)
     assert (cache.get(ref) is None) == forced
-    assert known == ([0] if forced else [])  # before any worker can take a key
     assert fleet.queue.depth()[0] == forced
     cache.stop()
     fleet.close()

@@ -31,9 +31,8 @@ def test_many_calls_are_one_round() -> None:
     assert len(rounds) == 1
 
 
-def test_rounds_that_are_asked_for_without_end_come_at_their_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounds_that_are_asked_for_without_end_come_at_their_pace() -> None:
     """As many as are saved up, and then one in so many seconds, however often somebody asks."""
-    monkeypatch.setattr(pace, "AT_ONCE", 2)
     rounds, now = list[float](), [0.0]
 
     class Turns(threading.Event):
@@ -52,7 +51,7 @@ def test_rounds_that_are_asked_for_without_end_come_at_their_pace(monkeypatch: p
         made.ask()
 
     stop = Turns()
-    made = Rounds("test", work, stop, every=None, pace=pace.Pace(lambda: now[0]))
+    made = Rounds("test", work, stop, every=None, pace=pace.Pace(lambda: now[0], 2))
     made.ask()
     made.start()
     assert made.end(60)

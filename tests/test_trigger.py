@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.controller import pace
-from reconciler.controller.pace import AT_ONCE, EVERY
-from reconciler.controller.trigger import QUIET, Trigger
+from reconciler.controller import pace, trigger
+from reconciler.controller.pace import EVERY
+from reconciler.controller.trigger import AT_ONCE, QUIET, Trigger
 
 
 def test_several_wakes_are_one() -> None:
@@ -151,15 +151,39 @@ def test_a_push_waits_for_no_sync_that_is_asked_for() -> None:
         "webhook",
         False,
         False,
-        10,
+        AT_ONCE,
     )
     pauses.now += EVERY
     assert wake.take().generation == 200
 
 
+def test_a_sync_waits_for_its_lists_and_a_push_for_nothing() -> None:
+    """The host is listed anew for a sync that is asked for, which may take seconds: no commit waits for that."""
+    pauses = Pauses()
+    wake = Trigger(clock=lambda: pauses.now, lists=True)
+
+    def taken() -> tuple[str, bool, int]:
+        wake.wait(60.0, pauses, longest=2.0)
+        found = wake.take()
+        return found.trigger, found.forced, found.generation
+
+    wake.up("sync", forced=True, resync=5)
+    wake.up("webhook", generation=7)
+    assert taken() == ("webhook", False, 4)
+    wake.up("sync", forced=True, resync=9)  # after the lists have begun
+    wake.listed(5)
+    assert taken() == ("sync", True, 5)
+    pauses.now += 1.0
+    wake.up("webhook", generation=10)
+    assert taken() == ("webhook", False, 5)
+    wake.listed(9)
+    assert taken() == ("sync", True, 10)
+    assert pauses.now == 1.0
+
+
 def test_a_sync_that_comes_while_the_source_waits_is_done_at_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The source may wait for its next look at Git, ten minutes later."""
-    monkeypatch.setattr(pace, "AT_ONCE", 1)
+    monkeypatch.setattr(trigger, "AT_ONCE", 1)
     monkeypatch.setattr(pace, "EVERY", 0.3)
     wake, stop = Trigger(), threading.Event()
     wake.up("sync", forced=True, resync=1)

@@ -121,7 +121,7 @@ class Service:
             self.host, lambda: self.settings.config, self.registry, self.reporter.metrics, self._stop
         )
         self._stops.append(halt)
-        self._rounds = (*checks.all, self._edited, *measured)
+        self._rounds = (*checks.all, sources.lists, self._edited, *measured)
         given = (self.settings, facts, self.renderer, sources.read, self.registry.lists, self._woken, self._intervals)
         self.watches = watches = Watches(self.host, *given)
         self._stops.append(watches.stop)

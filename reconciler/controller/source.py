@@ -44,7 +44,8 @@ BURST = 10.0  # seconds a sync waits at most for a burst of marks to end, so tha
 class Ports(Struct, frozen=True):
     """What a source needs of the controller: `revise` admits a snapshot, `stand` enforces accepted contents while Git
     cannot be read (S4), `synced` counts a sync, `tell` reports, `accepted` gives the accepted contents, `running` the
-    versions that run, `recalled` takes accepted contents that were read again."""
+    versions that run, `recalled` takes accepted contents that were read again. `lists`: whether somebody lists the host for each sync
+    that is asked for."""
 
     revise: Callable[[Snapshot, bool], Rollout]
     stand: Callable[[str], None]
@@ -54,6 +55,7 @@ class Ports(Struct, frozen=True):
     records: Callable[[], dict[str, Record]]
     running: Callable[[str], dict[str, Versions]]
     recalled: Callable[[str, Recalled], None] = lambda source, found: None
+    lists: bool = False
 
 
 class Source:
@@ -72,7 +74,7 @@ class Source:
         """`served` is the generation that the last process answered; higher sync requests are still open."""
         self.config = config
         self.mirror = mirror
-        self.wake = Trigger(served)
+        self.wake = Trigger(served, lists=ports.lists)
         self.read_once = threading.Event()
         self._rules, self._facts, self._limits, self._ports = rules, facts, limits, ports
         self._known: load.Known = load.NOTHING

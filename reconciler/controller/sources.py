@@ -7,9 +7,12 @@ from pathlib import Path
 
 from reconciler import fleet
 from reconciler.controller import border, git_watch, sync_requests
+from reconciler.controller.pace import Pace
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry, Wakes
+from reconciler.controller.rounds import Rounds
 from reconciler.controller.source import Ports, Source
+from reconciler.controller.trigger import AT_ONCE
 from reconciler.errors import Stalled
 from reconciler.model import Object, Rollout, Snapshot, SourceConfig, SourceReport, replace
 from reconciler.report import Reporter, log
@@ -23,8 +26,8 @@ SMALL = 8  # clusters; a change of more is queued behind work that has begun
 class Sources:
     """One thread a source, from `open` until `stop` is set; `close` afterwards releases the mirrors.
 
-    `refresh` lists the host anew before a forced look and says whether all of it was listed in time; `admitted` is called with the
-    source after each admission, `synced` is told of each sync that did not fail.
+    `refresh` lists the host anew before a forced look (`lists`) and says whether all of it was listed in time; `admitted` is called
+    with the source after each admission, `synced` is told of each sync that did not fail.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Sources:
         self._taken: dict[str, frozenset[str]] = {}  # names, also of hosts, that each source waits for
         self._freed: dict[str, set[str]] = {}  # names that became free while a source's tree is admitted
         self.following: dict[str, Source] = {}
+        self.lists = Rounds("lists", self._list, stop, every=None, pace=Pace(at_once=AT_ONCE))
 
     def open(self) -> None:
         """Open every mirror and read the accepted contents of its clusters. Raises NidusError where a mirror cannot be
@@ -66,6 +70,7 @@ class Sources:
             self._registry.records,
             self._registry.running,
             self._recalled,
+            lists=True,
         )
         for config in self._settings.config.sources:
             mirror = Mirror.open(config, self._settings.data / "mirrors" / config.name, limits=limits)
@@ -134,6 +139,7 @@ class Sources:
         resync = sync_requests.read(item, sync_requests.RESYNC, now)
         if resync > source.wake.resync:
             source.wake.up("sync", forced=True, resync=resync)
+            self.lists.ask()
         requested = sync_requests.read(item, sync_requests.REQUESTED, now)
         if requested > source.wake.generation:
             source.wake.up("webhook", generation=requested)
@@ -215,8 +221,6 @@ class Sources:
         self._registry.remember(found.contents)
 
     def _revise(self, snapshot: Snapshot, forced: bool) -> Rollout:
-        if forced and not self._refresh():
-            log.line("HostNotListed", source=snapshot.source, level="warning")
         with self._lock:
             self._freed[snapshot.source] = set()
         before = fleet.names(self._registry.accepted(snapshot.source))
@@ -232,6 +236,14 @@ class Sources:
             self._reporter.place(name, snapshot.source, content.specs.clusters[name].path)
         self._admitted(snapshot.source)
         return rollout
+
+    def _list(self) -> None:
+        """List the host anew, for the sync requests that were made until now: no push waits for that (R1, S2)."""
+        asked = {name: source.wake.resync for name, source in self.following.items()}
+        if not self._refresh():
+            log.line("HostNotListed", level="warning")
+        for name, resync in asked.items():
+            self.following[name].wake.listed(resync)
 
     def _wait_for(self, source: str, taken: frozenset[str]) -> None:
         """The source waits for these names. One that became free since its tree was admitted wakes it at once."""

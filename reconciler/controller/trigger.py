@@ -11,6 +11,7 @@ from reconciler.controller.pace import Pace
 
 QUIET = 0.25  # seconds without another sync request after which a burst is over
 OLDEST = 7 * 86400.0  # seconds that a sync request may be old for its time to count
+AT_ONCE = 3  # syncs that check every cluster, after a quiet time: while one runs, a push of the same source waits
 STORM = 2  # sync requests waiting for one sync that count as a burst
 
 
@@ -33,20 +34,21 @@ class Trigger:
     `served` is the first value of both.
 
     `again` admits the same tree again, because a time has come or requests changed; `forced` also checks every cluster
-    (S2), at the `Pace` of what people ask for: a sync request beyond it waits, and holds up no other wake. `clock` gives seconds that
-    never go back.
+    (S2), at the `Pace` of what people ask for: a sync request beyond it waits, and holds up no other wake. `lists`: it waits as well
+    until the host was listed after it (`listed`). `clock` gives seconds that never go back.
     """
 
-    def __init__(self, served: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, served: int = 0, clock: Callable[[], float] = time.monotonic, *, lists: bool = False) -> None:
         self._clock = clock
+        self._listed: float = served if lists else math.inf
         self.generation = self.resync = served
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._trigger, self._at = "", 0.0
         self._forced = self._again = self._recall = False
         self._marks, self._last = 0, -math.inf
-        self._pace = Pace(clock)
-        self._late = 0  # the first sync request that waits for it
+        self._pace = Pace(clock, AT_ONCE)
+        self._late = 0  # the first sync request that waits
         self._answered = served
 
     def up(
@@ -63,12 +65,10 @@ class Trigger:
         with self._lock:
             if (generation or resync) and generation <= self.generation and resync <= self.resync:
                 return
-            if forced and not (self._forced and self._event.is_set()):
-                if self._pace.wait():
-                    self._late, self.resync = self._late or resync, max(self.resync, resync)
-                    self._event.set()  # whoever waits learns until when
-                    return
-                self._pace.spend()
+            if forced and not self._may(resync):
+                self._late, self.resync = self._late or resync, max(self.resync, resync)
+                self._event.set()  # whoever waits learns until when
+                return
             since = _since(max(generation, resync), time.time())
             self._at = min(self._at, since) if self._trigger else since
             self._trigger = self._trigger or trigger
@@ -80,6 +80,12 @@ class Trigger:
                 # one that soon follows another is part of a burst, also where a sync was quicker than both
                 now = self._clock()
                 self._marks, self._last = self._marks + (STORM if now - self._last < QUIET else 1), now
+            self._event.set()
+
+    def listed(self, resync: int) -> None:
+        """The host was listed after this sync request: it and those before it may be done."""
+        with self._lock:
+            self._listed = max(self._listed, resync)
             self._event.set()
 
     def keep(self, woken: Woken) -> None:
@@ -121,16 +127,27 @@ class Trigger:
             if self._trigger:
                 return 0.0
             self._event.clear()
-            return self._pace.wait() if self._late else math.inf
+            return self._pace.wait() if 0 < self._late <= self._listed else math.inf
+
+    def _may(self, resync: int) -> bool:
+        """Whether this sync request is for the next wake; counts the look that it costs."""
+        if resync > self._listed:
+            return False
+        if self._forced and self._event.is_set():
+            return True
+        if self._pace.wait():
+            return False
+        self._pace.spend()
+        return True
 
     def _catch_up(self) -> None:
         """The sync request that waits goes with this wake, where it may be by now or another does the same."""
-        if self._late and not self._forced and not self._pace.wait():
+        if 0 < self._late <= self._listed and not self._forced and not self._pace.wait():
             self._pace.spend()
             self._forced = self._again = True
             self._trigger = self._trigger or "sync"
         if self._forced:
-            self._late = 0
+            self._late = int(self._listed) + 1 if self.resync > self._listed else 0
 
     def _raining(self) -> bool:
         with self._lock:
