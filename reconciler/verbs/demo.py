@@ -1,5 +1,5 @@
-"""`nidus demo`: shows Nidus on the embedded host: a push, clusters becoming Ready, a second push, and commands to try
-next."""
+"""`nidus demo`: shows Nidus on the embedded host, or on a cluster that the user has: a push, clusters becoming Ready, a second push, and
+commands to try next."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import schemas
-from reconciler.errors import NidusError, Stalled
-from reconciler.verbs import table
+from reconciler.errors import NidusError, Stalled, UsageError
+from reconciler.verbs import demo_ground, table
+from reconciler.verbs.demo_ground import Ground, say
 from reconciler.verbs.looks import looks
 
 if TYPE_CHECKING:
     from devhost.stage import Controller, Stage
-    from devhost.state import Host
 
-READY_SECONDS = 240.0
 QUIET_SECONDS = 4.0  # the longest pause between two lines while a person waits
 APPLIED_SECONDS = 60.0
 FOLDER = Path(".nidus/demo")
+CONNECT = """
+  nidus connect team-a-dev
+  kubectl --context nidus_team-a-dev get deployments -A"""
 
-
-EXAMPLES = (("", "until Ctrl-C"), ("--once", "ends by itself"))
+EXAMPLES = (
+    ("", "until Ctrl-C"),
+    ("--once", "ends by itself"),
+    ("--context kind-kind", "on a cluster that you have: it says what it makes there, asks, and removes it at its end"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help=f"where it lives (default: {FOLDER}, or the next free {FOLDER}-2, -3 if another demo runs there)",
     )
+    parser.add_argument("--context", default="", help="a context of a cluster to show it on, in place of one made here")
+    parser.add_argument("--kubeconfig", default="", help="the kubeconfig of that context (default: KUBECONFIG)")
+    parser.add_argument("--yes", action="store_true", help="with --context: agree to what is listed")
+    parser.add_argument(
+        "--chart",
+        type=Path,
+        metavar="FOLDER",
+        help=f"with --context: the unpacked chart of vCluster {demo_ground.VERSION} (default: fetched from {demo_ground.CHARTS})",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,65 +64,57 @@ def run(args: argparse.Namespace) -> int:
         from devhost.errors import HostError
     except ModuleNotFoundError as error:
         raise Stalled(f"nidus demo needs the package {error.name}: install nidus-gitops[host]") from error
+    if not args.context and (args.yes or args.chart or args.kubeconfig):
+        raise UsageError("--kubeconfig, --yes and --chart are about a cluster that you have", hint="name its --context")
     try:
         folder = (args.dir or FOLDER).absolute()
         with demofolder.taken(folder, exactly=args.dir is not None) as place, ExitStack() as ends:
-            return _story(place, args.once, ends)
+            return _story(place, args, ends)
     except HostError as error:
         raise NidusError(str(error)) from error
     except KeyboardInterrupt:
-        _say("\nEnded: its host and its controller are stopped.")
+        say("\nEnded: its controller is stopped, and what it ran on is removed.")
         return 130
 
 
-def _story(folder: Path, once: bool, ends: ExitStack) -> int:
-    from devhost import assets, demofolder, lifecycle, stage
-    from devhost.nested.run import client
+def _story(folder: Path, args: argparse.Namespace, ends: ExitStack) -> int:
+    from devhost import demofolder, stage
 
-    _say(f"Starting a Kubernetes control plane on this machine, in {folder}")
-    lifecycle.down(folder / "host")  # of a demo that was killed
     if kept := demofolder.cleared(folder / "stage"):
-        _say(f"The clone of the demo before has work of yours: it is kept as {kept / 'work'}")
-    host = lifecycle.up(folder / "host", nested="own", tied=True, progress=_say)
-    ends.callback(lifecycle.down, folder / "host")
-    admin = client(host)
-    ends.callback(admin.close)
-    _say("Installing the CRDs, roles and the controller's account")
-    stage.install(admin, assets.folder("deploy"))
-    account = stage.sign_in(host, admin, folder / "controller.kubeconfig")
-    _say("Filling a bare repository from sample-repo/ and pushing; its post-receive hook signs and calls the webhook")
-    sample = assets.folder("sample-repo")
+        say(f"The clone of the demo before has work of yours: it is kept as {kept / 'work'}")
+    ground = demo_ground.borrowed(args, folder, ends) if args.context else demo_ground.embedded(folder, ends)
+    say("Filling a bare repository from sample-repo/ and pushing; its post-receive hook signs and calls the webhook")
     policy = {"profileVersions": "Mutable", "dnsPattern": stage.DNS_PATTERN}
-    set_ = stage.set_up(folder / "stage", sample, {"policy": policy})
+    set_ = stage.set_up(folder / "stage", ground.sample, {"policy": policy, **ground.spec})
     schemas.write(set_.folder / "schemas", schemas.KINDS)  # where the first lines of the sample's files look for them
     demofolder.note(set_.folder, set_.repository.git("rev-parse", "HEAD").strip())
     demofolder.let_commit(set_.repository.work)
-    controller = stage.start(set_, account)
+    controller = stage.start(set_, ground.account)
     ends.callback(_end, controller)
     controller.wait_ready()
-    if not _all_ready(controller, len(list((sample / "clusters").glob("*.yaml")))):
+    if not _all_ready(controller, len(list((ground.sample / "clusters").glob("*.yaml"))), ground.seconds):
         print(
-            f"not everything became Ready within {READY_SECONDS:.0f} s; the controller's log: {controller.log}",
+            f"not everything became Ready within {ground.seconds:.0f} s; the controller's log: {controller.log}",
             file=sys.stderr,
         )
         return 1
     applied = _second_commit(controller, set_)
-    _next_steps(folder, host, set_)
-    if once:
+    _next_steps(ground, set_)
+    if args.once:
         return 0 if applied else 1
     return _stay(controller, folder)
 
 
-def _all_ready(controller: Controller, count: int) -> bool:
+def _all_ready(controller: Controller, count: int, seconds: float) -> bool:
     """Show how far all are whenever a word changes, and every few seconds, until all are Ready."""
     words: dict[str, str] = {}
     told = 0.0
-    for _ in looks(READY_SECONDS, 0.1):
+    for _ in looks(seconds, 0.1):
         found = controller.get("/api/v1/clusters")["clusters"]
         shown, words = words, {one["name"]: one["status"] for one in found}
         if words != shown or time.monotonic() - told > QUIET_SECONDS:
             told = time.monotonic()
-            _say(_progress(found))
+            say(_progress(found))
         if len(words) >= count and set(words.values()) == {"Ready"}:
             _details(controller)
             return True
@@ -147,7 +153,7 @@ def _second_commit(controller: Controller, stage: Stage) -> bool:
     text = file.read_text()
     changed = re.sub(r"replicas: 2\b", "replicas: 3", text)
     file.write_text(changed)
-    _say("Second commit: team-a-dev gets three replicas of its web front; pushing")
+    say("Second commit: team-a-dev gets three replicas of its web front; pushing")
     commit = stage.repository.commit("Three replicas for team-a-dev")
     demofolder.note(stage.folder, commit)
     stage.repository.push()
@@ -159,49 +165,37 @@ def _second_commit(controller: Controller, stage: Stage) -> bool:
         if found and controller.words().get("team-a-dev") == "Ready":
             trigger = str(controller.get("/api/v1/sources")["sources"][0]["trigger"])
             for line in found:
-                _say(f"  {line['message']}")
-            _say(f"push -> applied in {_at(found[-1]['time']) - pushed:.2f} s (trigger: {trigger})")
+                say(f"  {line['message']}")
+            say(f"push -> applied in {_at(found[-1]['time']) - pushed:.2f} s (trigger: {trigger})")
             return trigger == "webhook"
     print("the second commit was not applied in time", file=sys.stderr)
     return False
 
 
-def _next_steps(folder: Path, host: Host, stage: Stage) -> None:
-    """The first commands of the tour that README.md tells."""
-    quoted = shlex.quote(str(_programs(folder / "bin", host)))
+def _next_steps(ground: Ground, stage: Stage) -> None:
+    """The first commands of the tour that README.md tells; nothing is written into a kubeconfig of the user's."""
+    connect = "" if ground.flags else CONNECT
     print(
         f"""
 What to type next, in a second terminal; the tour in README.md tells more:
-  export PATH={quoted}:$PATH KUBECONFIG={shlex.quote(str(host.kubeconfig))}
+  {ground.terminal}
   cd {shlex.quote(str(stage.repository.work))}
-  nidus status
-  nidus status team-a-prod
-  nidus connect team-a-dev
-  kubectl --context nidus_team-a-dev get deployments -A
+  nidus status{ground.flags}
+  nidus status team-a-prod{ground.flags}{connect}
   sed -i 's/replicas: 3/replicas: 4/' clusters/team-a-dev.yaml
-  nidus plan --config ../nidus.yaml
+  nidus plan --config ../nidus.yaml{ground.flags}
   git commit -qam "Four replicas" && git push -q origin HEAD:main
 """
     )
 
 
-def _programs(folder: Path, host: Host) -> Path:
-    """A folder with `nidus` and `kubectl` alone: what a second terminal needs on its path."""
-    folder.mkdir(exist_ok=True)
-    for program in (Path(sys.executable).with_name("nidus"), host.tools["kubectl"]):
-        link = folder / program.name
-        link.unlink(missing_ok=True)
-        link.symlink_to(program)
-    return folder
-
-
 def _stay(controller: Controller, folder: Path) -> int:
     """Until Ctrl-C, or until the controller ends by itself: then exit code 1."""
-    _say("The controller runs until Ctrl-C.")
+    say("The controller runs until Ctrl-C.")
     try:
         code = controller.process.wait()
     except KeyboardInterrupt:
-        _say("\nStopping the controller and the host")
+        say("\nStopping the controller")
         return _goodbye(controller, folder)
     print(f"the controller ended with {code}; its log: {controller.log}", file=sys.stderr)
     return 1
@@ -209,7 +203,7 @@ def _stay(controller: Controller, folder: Path) -> int:
 
 def _goodbye(controller: Controller, folder: Path) -> int:
     _end(controller)
-    _say(f"Goodbye. The clone stays in {folder / 'stage' / 'work'}; the host's data is removed.")
+    say(f"Goodbye. The clone stays in {folder / 'stage' / 'work'}; what it ran on is removed.")
     return 0
 
 
@@ -222,7 +216,3 @@ def _at(text: str) -> float:
     from datetime import datetime
 
     return datetime.fromisoformat(text).timestamp()
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

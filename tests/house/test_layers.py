@@ -52,7 +52,11 @@ def test_only_the_demo_and_the_host_verb_know_the_embedded_host() -> None:
     users = {
         file for file in RECONCILER.rglob("*.py") if any(name.split(".")[0] == "devhost" for name in imports(file))
     }
-    assert {file.relative_to(RECONCILER).as_posix() for file in users} == {"verbs/demo.py", "verbs/host.py"}
+    assert {file.relative_to(RECONCILER).as_posix() for file in users} == {
+        "verbs/demo.py",
+        "verbs/demo_ground.py",
+        "verbs/host.py",
+    }
 
 
 def test_only_the_settings_read_the_environment() -> None:
