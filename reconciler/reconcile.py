@@ -8,46 +8,37 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from reconciler import conditions, jitter, operations
-from reconciler.apply import after, snapshots
+from reconciler.apply import after, outcomes, snapshots
 from reconciler.apply.finished import finished
-from reconciler.apply.plan import Step, carry_out
+from reconciler.apply.outcomes import Done
+from reconciler.apply.plan import carry_out
+from reconciler.apply.run import Step
 from reconciler.apply.steps import Ground, Stepped
 from reconciler.assignment import Assignment, Facts, Outcome
-from reconciler.engine import readiness
 from reconciler.errors import ErrorClass
 from reconciler.gather import Gathered, Reader, gather
 from reconciler.gather.reader import Key
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
-from reconciler.memory import Memory, contended, corrections, looks
+from reconciler.memory import Memory, contended, corrections
 from reconciler.model import (
     NO_VERSIONS,
     PRUNING_WAITS,
     Bundle,
     Destructive,
-    Held,
-    Layer,
-    LayerStatus,
-    Object,
-    ObjectRef,
     Permit,
     Plan,
+    Ran,
     Record,
     Report,
     Result,
     Target,
     replace,
 )
-from reconciler.operations import Situation, backup, expiry, restore, sleep, upgrade
-from reconciler.plan import consent, hooks, mark, suspects
+from reconciler.operations import backup, sleep, upgrade
+from reconciler.plan import consent, hook_runs, hooks, mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
-
-LOOK_AGAIN = (
-    300.0  # seconds: nothing tells us of drift inside nested clusters, so they are read again now and then (R1)
-)
-JITTER = 0.2  # of it
 
 
 class Writer(Struct, frozen=True):
@@ -58,21 +49,13 @@ class Writer(Struct, frozen=True):
     permit: Callable[[Destructive], Permit]
 
 
-class Done(Struct, frozen=True):
-    """What was done: every result, the state of each layer, what to watch, and the layers whose hooks are not over, with until when
-    the one that runs may take."""
-
-    results: tuple[Result, ...]
-    layers: Mapping[str, LayerStatus]
-    watch: tuple[ObjectRef, ...]
-    hooked: Mapping[str, float]
-
-
 def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tuple[Gathered, Plan]:
     """The part of a pass that writes nothing: what `plan` shows and `reconcile` executes (P6)."""
     gathered = gather(assignment, facts, now, reader)
     nonce = assignment.state.record.nonce
-    gathered = replace(gathered, ran=hooks.advanced(_ground(assignment, gathered, now), assignment.state.record.hooks))
+    gathered = replace(
+        gathered, ran=hook_runs.advanced(_ground(assignment, gathered, now), assignment.state.record.hooks)
+    )
     plan = compute(
         assignment.bundle,
         gathered.desired,
@@ -104,12 +87,12 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
         for step in carry_out(assignment, gathered, plan, state, facts, reader, now):
             steps.append(step)
     finally:  # results are confirmed even if a later step fails (A3)
-        done = _done(steps)
-        record = replace(state.record, hooks=hooks.recorded(gathered.ran, gathered.desired, done.results))
+        done = outcomes.done(steps)
+        record = replace(state.record, hooks=_ran(assignment, gathered, done))
         state = writer.save(replace(state, record=record, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
     record = _proven(state.record, outcome.report, assignment.bundle)
-    host, answers = Target(facts.host.name), _answers(assignment, gathered)
+    host, answers = Target(facts.host.name), outcomes.answers(assignment, gathered)
     done_on_host = after.steps(Ground(assignment, record, outcome.report, reader, host, answers, now))
     outcome, record = _with(outcome, done_on_host, assignment), done_on_host.record
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))
@@ -129,6 +112,11 @@ def _with(outcome: Outcome, done: Stepped, assignment: Assignment) -> Outcome:
     return replace(outcome, report=report, errands=done.errands, answered=done.answered)
 
 
+def _ran(assignment: Assignment, gathered: Gathered, done: Done) -> Mapping[str, Ran]:
+    removed = assignment.bundle.tombstone is not None
+    return hook_runs.recorded(gathered.ran, gathered.desired, done.results, removed=removed)
+
+
 def _ground(assignment: Assignment, gathered: Gathered, now: float) -> hooks.Ground:
     entries = mark.entries_of(gathered.entries, gathered.observed) if hooks.concerned(gathered.desired) else {}
     dark = frozenset(gathered.dark) | frozenset(gathered.broken)
@@ -144,7 +132,7 @@ def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
         record = replace(record, applied=str(report.revision), slept=None)
     if (report.sleep is not None and report.sleep.asleep) or upgrade.pending(bundle, record):
         return record  # no pod runs the versions of its engine layer
-    rolled_out = any(roles[one.name] == "engine" and one.state == "Current" for one in report.layers)
+    rolled_out = any(roles.get(one.name) == "engine" and one.state == "Current" for one in report.layers)
     if not rolled_out or bundle.versions == NO_VERSIONS:
         return record
     return replace(record, versions=upgrade.proven(record.versions, bundle, ready=report.word == "Ready"))
@@ -152,13 +140,6 @@ def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
 
 def _destructive(assignment: Assignment, plan: Plan) -> Destructive:
     return Destructive(plan.cluster, plan.consent, consent.destroyed(plan.changes), len(assignment.state.entries))
-
-
-def _done(steps: Sequence[Step]) -> Done:
-    results = tuple(result for step in steps for result in step.results)
-    layers = {name: status for step in steps for name, status in step.layers.items()}
-    hooked = {name: until for step in steps for name, until in step.hooked.items()}
-    return Done(results, layers, tuple(ref for step in steps for ref in step.watch), hooked)
 
 
 def _outcome(
@@ -174,7 +155,7 @@ def _outcome(
     memory = Memory(settled, since, corrections(assignment.memory, done.results, now))
     soon = any(one.outcome == "waiting" and one.reason == str(ErrorClass.KIND_MISSING) for one in done.results)
     failing = any(one.outcome == "failed" and not one.stalls for one in done.results)
-    report = _report(assignment, gathered, plan, state, done, since, facts, now)
+    report = outcomes.report(assignment, gathered, plan, state, done, since, facts, now)
     return Outcome(
         report,
         state,
@@ -211,95 +192,3 @@ def _stamps(gathered: Gathered, results: Sequence[Result]) -> dict[Key, str]:
         if key in quiet and seen and seen.live and seen.merged:
             stamps[key] = suspects.digest(suspects.request(item, layer, seen.live, seen.driven), seen.live)
     return stamps
-
-
-def _report(
-    assignment: Assignment,
-    gathered: Gathered,
-    plan: Plan,
-    state: State,
-    done: Done,
-    since: Mapping[str, float],
-    facts: Facts,
-    now: float,
-) -> Report:
-    bundle = assignment.bundle
-    up = _answers(assignment, gathered) or not gathered.upgrade
-    situation = Situation(bundle, state.record, assignment.requests, now, gathered.sleep, up, facts.grace)
-    held = _held(plan) or operations.held(situation)
-    step = upgrade.told(bundle, state.record)
-    states = tuple(_state(layer, done.layers[layer.name], step) for layer in bundle.layers)
-    ending = expiry.ending(situation)
-    found, word = conditions.compute(
-        states,
-        done.results,
-        held=held,
-        suspended=bundle.suspend,
-        tombstone=bundle.tombstone,
-        invalid=assignment.invalid,
-        never_applied=not assignment.state.record.applied,
-        unreachable="" if sleep.waking(state.record) else _unreachable(assignment, gathered, done, facts),
-        asleep=ending.told if ending and ending.warned == expiry.OVER else sleep.told(gathered.sleep),
-        restoring=restore.told(state.record),
-        expired=ending is not None and ending.warned == expiry.OVER,
-    )
-    slept = state.record.slept
-    timeouts = [since[layer.name] + layer.timeout for layer in bundle.layers if layer.name in since]
-    timeouts += [until + 1 for until in done.hooked.values()]
-    timeouts += looks(assignment.memory, done.layers, since, now)
-    again = now + LOOK_AGAIN * jitter.between(1 - JITTER, 1 + JITTER)
-    service = _service(assignment, gathered, facts)
-    endpoint = readiness.endpoint(bundle.document.cluster, bundle.namespace, service) if bundle.document else ""
-    return Report(
-        bundle.cluster,
-        bundle.revision,
-        plan,
-        done.results,
-        states,
-        found,
-        word,
-        held,
-        endpoint,
-        next_at=min([again, *(at for at in (*timeouts, *operations.turns(situation)) if at > now)]),
-        sleep=gathered.sleep,
-        ending=ending,
-        woke=now - slept.woken if slept is not None and slept.woken and word == "Ready" else 0.0,
-    )
-
-
-def _state(layer: Layer, status: LayerStatus, step: str) -> LayerStatus:
-    """The state of a layer; `step`: what to know of a step of an upgrade while the engine is not through it."""
-    if step and layer.role == "engine" and status.state != "Current":
-        status = replace(status, message=f"{status.message}; {step}")
-    return replace(status, depends_on=layer.depends_on)
-
-
-def _unreachable(assignment: Assignment, gathered: Gathered, done: Done, facts: Facts) -> str:
-    """Why the API server of a cluster that was up before could not be read; "" where it was read, or never was up."""
-    if not assignment.state.record.applied:
-        return ""
-    nested = Target(facts.host.name, assignment.bundle.cluster)
-    if nested in gathered.down:
-        engine = next((one.layer.name for one in gathered.desired if one.layer.role == "engine"), "")
-        return f"its control plane is not up: {done.layers[engine].message}" if engine else gathered.down[nested]
-    return gathered.unreachable.get(nested, "")
-
-
-def _held(plan: Plan) -> Held | None:
-    changes = [change for change in plan.changes if change.action == "hold"]
-    if not changes:
-        return None
-    message = f"{len(changes)} held: {changes[0].ref}: {conditions.way(changes[0].why)}"
-    return Held(changes[0].reason, message, plan.consent.digest, plan.consent.items)
-
-
-def _answers(assignment: Assignment, gathered: Gathered) -> bool:
-    """Whether an engine whose layer waits answers: it runs as it was."""
-    silent = {target.nested for target in (*gathered.down, *gathered.unreachable)}
-    return bool(gathered.waits) and assignment.bundle.cluster not in silent
-
-
-def _service(assignment: Assignment, gathered: Gathered, facts: Facts) -> Object | None:
-    ref = ObjectRef("", "Service", assignment.bundle.namespace, assignment.bundle.cluster)
-    seen = gathered.observed.get((Target(facts.host.name), ref))
-    return seen.live if seen else None

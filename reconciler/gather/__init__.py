@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from reconciler.assignment import Assignment, Facts
-from reconciler.gather import leftovers, sandbox, scope
+from reconciler.gather import departing, leftovers, sandbox, scope
 from reconciler.gather import render as rendering
 from reconciler.gather.dry_run import dry_run
 from reconciler.gather.observe import observe
@@ -20,7 +20,7 @@ from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed
 from reconciler.operations import Situation, amend, decide
 from reconciler.operations.restore import running, taken_over
 from reconciler.operations.sleep import later
-from reconciler.plan import hooks, suspects
+from reconciler.plan import hook_runs, suspects
 
 
 class Gathered(Struct, frozen=True):
@@ -70,10 +70,13 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     rendered, broken, fetching = rendering.render(bundle, reader, private)
     known = rendering.scopes(rendered, reader)
     rendered, twice = rendering.distinct(rendered, known)
-    desired = rendering.desired(bundle, rendered, known, record.nonce, private.kept)
+    desired = rendering.desired(bundle, rendered, known, record.nonce)
+    desired = (*desired, *rendering.stored(bundle, desired, record.nonce, private))
+    leaves, unsure = departing.read(assignment, desired, reader, facts, now)
     entries = scope.settled(assignment.state.entries, known)
     entries = (*entries, *leftovers.claims(bundle, entries, reader, host))
-    seen = observe(bundle, desired, entries, reader, later(sleeping), hooks.pending(desired, record.hooks))
+    more = hook_runs.pending((*desired, *leaves), record.hooks)
+    seen = observe(bundle, desired, entries, reader, later(sleeping), more)
     amended = amend(situation, desired, seen.objects)
     desired, absent = amended.desired, leftovers.absent(bundle, amended.absent, entries, reader, host)
     entries = (*entries, *absent.claims(entries))
@@ -85,9 +88,9 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     unreachable = {**seen.unreachable, **silent}
     goes = frozenset((one.target, one.ref) for one in absent.found)
     return Gathered(
-        desired,
+        (*desired, *leaves),
         observed,
-        {**broken, **twice},
+        {**broken, **twice, **unsure},
         unreachable,
         seen.down,
         entries,

@@ -1,6 +1,6 @@
 """Renders every layer of a cluster: objects with their namespaces settled and with our labels."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from reconciler.gather.reader import Reader
 from reconciler.gather.scope import Scopes
 from reconciler.inventory.packing import State
 from reconciler.model import Bundle, Desired, Layer, Object, ObjectRef, Observed, Request, replace
-from reconciler.plan import frozen, hooks, kinds, mark, sharing
+from reconciler.plan import frozen, hooks, kinds, leaving, mark, sharing
 from reconciler.plan.frozen import Kept
 
 Rendered = list[tuple[Layer, tuple[Object, ...]]]
@@ -116,14 +116,18 @@ def _twice(layer: Layer, objects: Iterable[Object], known: Scopes) -> ObjectRef 
     return None
 
 
-def desired(
-    bundle: Bundle, rendered: Rendered, known: Scopes, nonce: str, kept: Mapping[str, Kept]
-) -> tuple[Desired, ...]:
-    """The layers as they will be sent, then the Secrets with what their charts made up. Objects whose scope is not known yet are listed
-    apart and wait."""
-    found = [_desired(bundle, layer, objects, known, nonce) for layer, objects in rendered]
-    stored = [frozen.desired(bundle, layer, kept[layer.name], nonce) for layer, _ in rendered if layer.name in kept]
-    return (*found, *stored)
+def desired(bundle: Bundle, rendered: Rendered, known: Scopes, nonce: str) -> tuple[Desired, ...]:
+    """The layers as they will be sent. Objects whose scope is not known yet are listed apart and wait."""
+    return tuple(_desired(bundle, layer, objects, known, nonce) for layer, objects in rendered)
+
+
+def stored(bundle: Bundle, found: Iterable[Desired], nonce: str, private: Private) -> Iterator[Desired]:
+    """The Secrets with what the layers' charts made up, and with the hooks that run when they leave."""
+    for one in found:
+        if one.layer.name in private.kept:
+            yield frozen.desired(bundle, one.layer, private.kept[one.layer.name], nonce)
+        if one.hooks and (hooked := leaving.desired(bundle, one, nonce, private.salt)):
+            yield hooked
 
 
 def _desired(bundle: Bundle, layer: Layer, objects: tuple[Object, ...], known: Scopes, nonce: str) -> Desired:

@@ -27,7 +27,7 @@ Outcome = Literal[
     "failed",
     "waiting",
 ]
-Role = Literal["namespace", "policies", "engine", "namespaces", "access", "pack"]
+Role = Literal["namespace", "policies", "engine", "namespaces", "access", "pack", "leaving"]
 EntryState = Literal["intended", "owned", "claimed", "deleting", "retained"]
 GUARDS: frozenset[str] = frozenset({"namespace", "policies"})  # roles of the layers that guard a tenant
 DESTRUCTIVE: frozenset[str] = frozenset({"delete", "replace"})
@@ -63,8 +63,8 @@ class ObjectRef(Struct, frozen=True, order=True):
 class Layer(Struct, frozen=True, omit_defaults=True):
     """A pack resolved for one cluster. `spec` holds the kind's own parameters with variables filled in; `files` (path, oid) pairs the
     render reads; `context` what `${{ }}` means in those files. `digest` covers all of it and nothing of the revision; `role` says
-    what it is for the cluster: the three host layers, the namespaces inside, or a pack. Defaults are left out of the digest: hooks
-    run anew where it changes, and a new field must not do that."""
+    what it is for the cluster: the three host layers, the namespaces inside, a pack, or one that leaves with hooks to run. Defaults are
+    left out of the digest: hooks run anew where it changes, and a new field must not do that."""
 
     name: str
     target: Target

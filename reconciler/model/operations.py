@@ -50,12 +50,15 @@ class Ending(Struct, frozen=True):
     told: str = ""
 
 
-class Ran(Struct, frozen=True):
-    """What ran of a layer's hooks for one `digest` of the layer (K7). `event` is install or upgrade; `run` marks the objects of this
-    run; `over`: all of them ran, and `steps` (hook -> what became of it) are forgotten."""
+class Ran(Struct, frozen=True, omit_defaults=True):
+    """What ran of a layer's hooks for one `digest` of the layer (K7). `event` is install, upgrade or delete; `run` marks the objects of
+    this run; `over`: all of them ran, and `steps` (hook -> what became of it) are forgotten. Of a layer that leaves: `since` when (seconds
+    since the epoch), and `before` what was known until then."""
 
     digest: str
     event: str
     run: str
     over: bool = False
     steps: Mapping[str, str] = field(default_factory=dict)
+    since: float = 0.0
+    before: "Ran | None" = None

@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 
 from reconciler.model import DESTRUCTIVE, TENANTS, Change, Consent, Held, ObjectRef, Request
+from reconciler.plan import leaving
 
 PRECIOUS = frozenset({"CustomResourceDefinition", "Namespace", "PersistentVolume", "PersistentVolumeClaim"})
 
@@ -24,8 +25,11 @@ def needed(change: Change) -> bool:
 
 
 def destroyed(changes: Iterable[Change]) -> tuple[ObjectRef, ...]:
-    """What counts for a cluster's budget: the objects that changes with a need of consent delete or replace."""
-    return tuple(one.ref for one in changes if one.action in DESTRUCTIVE and needed(one))
+    """What counts for a cluster's budget: the objects that changes with a need of consent delete or replace, but for what we keep of
+    hooks ourselves."""
+    return tuple(
+        one.ref for one in changes if one.action in DESTRUCTIVE and needed(one) and not leaving.is_kept(one.ref)
+    )
 
 
 def line(change: Change) -> str:

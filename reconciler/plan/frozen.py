@@ -1,7 +1,6 @@
 """What a chart made up at its first rendering, kept in a Secret of the cluster's host namespace (K8). Pure.
 
-One Secret a layer, made, changed and removed by the ordinary pass like any object of ours. A nested layer is applied only after its
-Secret is stored, so what it holds is what runs. The engine of the cluster may write there: what is read is hostile input.
+One Secret a layer, made, changed and removed by the ordinary pass like any object of ours (`plan.stored`). What it holds is what runs.
 """
 
 import base64
@@ -22,10 +21,9 @@ from reconciler.model import (
     ObjectRef,
     Observed,
     Request,
-    Target,
     replace,
 )
-from reconciler.plan import mark
+from reconciler.plan import mark, stored
 from reconciler.plan.redact import mask
 
 PREFIX = "nidus-frozen-"
@@ -52,12 +50,12 @@ def freezes(layer: Layer) -> bool:
 
 
 def ref(bundle: Bundle, layer: Layer) -> ObjectRef:
-    return ObjectRef("", "Secret", bundle.namespace, PREFIX + mark.label(layer.name).lower())
+    return stored.ref(bundle, PREFIX, layer.name)
 
 
 def is_kept(one: ObjectRef) -> bool:
     """Whether it is such a Secret."""
-    return (one.group, one.kind) == ("", "Secret") and one.name.startswith(PREFIX)
+    return stored.is_named(one, PREFIX)
 
 
 def proof(obj: Object | None, salt: bytes) -> str:
@@ -116,22 +114,5 @@ def parted(objects: tuple[Object, ...]) -> tuple[tuple[Object, ...], Values]:
 
 def desired(bundle: Bundle, layer: Layer, kept: Kept, nonce: str) -> Desired:
     """The Secret of a layer, as an object of the host."""
-    host = replace(layer.target, nested="")
-    name = ref(bundle, layer)
-    metadata: dict[str, Any] = {"name": name.name, "namespace": name.namespace}
-    if kept.rotated:
-        metadata["annotations"] = {ROTATED: f"{kept.rotated:.0f}"}
-    data = {KEY: base64.b64encode(_encoder.encode(kept.values)).decode()}
-    body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
-    marked = mark.mark(body, cluster=bundle.cluster, layer=layer.name, nonce=nonce, nested=False)
-    return Desired(replace(layer, target=host, ignore=(), drift="correct", gates=()), (marked,))
-
-
-def is_stored(one: Desired) -> bool:
-    """Whether it is what is stored of a layer, and not the layer itself."""
-    return freezes(one.layer) and not one.layer.target.nested
-
-
-def host_side(layer: Layer, target: Target) -> bool:
-    """Whether an object of a nested layer on this target has to be stored before the layer is applied."""
-    return bool(layer.target.nested) and not target.nested
+    notes = {ROTATED: f"{kept.rotated:.0f}"} if kept.rotated else {}
+    return stored.desired(bundle, layer, ref(bundle, layer), {KEY: _encoder.encode(kept.values)}, nonce, notes)

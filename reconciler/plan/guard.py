@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from reconciler.model import Change, Held, Permit, Plan, Request, replace
+from reconciler.plan import leaving
 from reconciler.plan.consent import approved, line
 
 CHANGED = "PlanChanged"
@@ -20,7 +21,7 @@ UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects without an appr
 def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -> Plan:
     """The plan as it may be executed. What its consent names stays if the permit releases its digest or a request
     covers it; otherwise all of them become hold, with what they would do, and so do changes that
-    need an allocation they would free. `now` in seconds; the consent stays as it is."""
+    need an allocation they would free, and the hooks of what would leave. `now` in seconds; the consent stays as it is."""
     if not plan.consent.items or plan.consent.digest in permit.released:
         return plan
     if approved(plan.consent, requests, now, (plan.cluster,)):
@@ -28,7 +29,9 @@ def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -
     named = frozenset(plan.consent.items)
     doomed = {(one.target, one.ref) for one in plan.changes if line(one) in named}
     held = permit.held.get(plan.consent.digest) or permit.held.get(plan.cluster) or UNAPPROVED
-    stays = [line(one) in named or not doomed.isdisjoint(one.after) for one in plan.changes]
+    stays = [
+        line(one) in named or not doomed.isdisjoint(one.after) or one.hook in leaving.EVENTS for one in plan.changes
+    ]
     changes = zip(plan.changes, stays, strict=True)
     return replace(plan, changes=tuple(_hold(one, held) if waits else one for one, waits in changes))
 

@@ -6,7 +6,7 @@ Hooks of later turns are in the plan for whoever reads it; a pass sends them whe
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model import Change, Desired, ObjectRef, Observed, Ran, replace
-from reconciler.plan import flags, hooks
+from reconciler.plan import flags, hooks, leaving, prune
 from reconciler.plan.hooks import BEFORE, DEFINITION, DONE, FAILED, SUCCEEDED, Ground, Hook, Stage, State
 from reconciler.plan.mark import Key, ours, ref_of
 from reconciler.plan.request import request
@@ -25,14 +25,33 @@ def changes(ground: Ground, known: Mapping[str, Ran]) -> list[Change]:
     """The changes of all hooks, each with its turn. `known`: what ran of each layer."""
     found: list[Change] = []
     for one in ground.desired:
-        if one.hooks and one.layer.name not in ground.dark and ground.bundle.tombstone is None:
-            found += _layer(one, known.get(one.layer.name), ground)
+        if one.hooks and one.layer.name not in ground.dark:
+            found += _of(one, known.get(one.layer.name), ground)
     return found
 
 
 def keys(desired: Sequence[Desired]) -> set[Key]:
     """The hook objects. None of them is pruned while its chart has it."""
     return {(one.layer.target, ref_of(item)) for one in desired for item in one.hooks}
+
+
+def _of(one: Desired, ran: Ran | None, ground: Ground) -> Iterator[Change]:
+    if one.layer.role != leaving.ROLE:
+        yield from _layer(one, ran, ground) if ground.bundle.tombstone is None else ()
+    elif ran is not None and not ran.over:
+        yield from (each for each in _layer(one, ran, ground) if each.hook or ground.bundle.tombstone is None)
+    elif ground.bundle.tombstone is None:
+        yield from _leftovers(one, ground)
+
+
+def _leftovers(one: Desired, ground: Ground) -> Iterator[Change]:
+    """What the hooks of a layer left that has gone: it goes with the layer."""
+    for ref in dict.fromkeys(map(ref_of, one.hooks)):
+        entry, seen = ground.entries.get((one.layer.target, ref)), ground.observed.get((one.layer.target, ref))
+        if entry is not None:
+            blank = Change("skip", one.layer.target, ref, one.layer.name, uid=entry.uid)
+            change = prune.deletion(blank, entry, seen, ground.bundle.cluster, ground.nonce)
+            yield replace(change, ran=seen is not None and hooks.of_any_run(seen))
 
 
 def _layer(one: Desired, ran: Ran | None, ground: Ground) -> Iterator[Change]:

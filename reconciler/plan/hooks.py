@@ -1,11 +1,10 @@
 """The hooks of a chart (K7): which of them run, in which order, and what became of each. Pure.
 
 A layer's hooks run once for each digest of the layer, as Helm runs them once for each install or upgrade (Helm 3,
-pkg/action/hooks.go): by weight, then by kind in Helm's order, then by name. What ran is in the cluster's record (`Ran`); what an
-object says of itself (its UID and the annotation `hook`) is read back where the record does not know yet.
+pkg/action/hooks.go): by weight, then by kind in Helm's order, then by name. What ran is in the cluster's record
+(`plan.hook_runs`); what an object says of itself (its UID and the annotation `hook`) is read back where the record does not know yet.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -13,9 +12,9 @@ from enum import StrEnum
 from msgspec import Struct
 
 from reconciler.health.reading import condition, section
-from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, ObjectRef, Observed, Ran, Result, replace
-from reconciler.plan import fields, frozen, once, paths
-from reconciler.plan.mark import RUN, Key, domain, ours, ref_of
+from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, ObjectRef, Observed, Ran
+from reconciler.plan import fields, paths
+from reconciler.plan.mark import RUN, Key, domain, ref_of
 
 EVENT, WEIGHT, POLICY = "helm.sh/hook", "helm.sh/hook-weight", "helm.sh/hook-delete-policy"
 BEFORE, SUCCEEDED, FAILED = "before-hook-creation", "hook-succeeded", "hook-failed"
@@ -134,43 +133,6 @@ def concerned(desired: Iterable[Desired]) -> bool:
     return any(one.hooks for one in desired)
 
 
-def pending(desired: Iterable[Desired], known: Mapping[str, Ran]) -> list[Key]:
-    """The hook objects to be read besides the inventory: those of layers whose hooks have not all run."""
-    return [
-        (one.layer.target, ref_of(item))
-        for one in desired
-        if not _over(known.get(one.layer.name), one.layer)
-        for item in one.hooks
-    ]
-
-
-def advanced(ground: Ground, known: Mapping[str, Ran]) -> Mapping[str, Ran]:
-    """What ran of each layer, with what was observed now: to be recorded before anything is done because of it. Layers that could
-    not be read stay as they were; what is known of layers that are no more goes."""
-    if ground.bundle.tombstone is not None or not (known or concerned(ground.desired)):
-        return known
-    own = [one for one in ground.desired if one.layer.name not in ground.dark and not frozen.is_stored(one)]
-    desired = {one.layer.name: one for one in own}
-    found: dict[str, Ran] = {}
-    for layer in ground.bundle.layers:
-        one, before = desired.get(layer.name), known.get(layer.name)
-        ran = before if one is None else _current(one, before, ground)
-        if ran is not None:
-            found[layer.name] = ran if one is None else _seen(one, ran, ground)
-    return found
-
-
-def recorded(known: Mapping[str, Ran], desired: Sequence[Desired], results: Sequence[Result]) -> Mapping[str, Ran]:
-    """What ran, with the results of this pass."""
-    found = dict(known)
-    for result in results:
-        change = result.change
-        ran = found.get(change.layer)
-        if change.hook and ran is not None and not ran.over and (step := _step(result, desired)) != OPEN:
-            found[change.layer] = replace(ran, steps={**ran.steps, f"{change.hook} {change.ref}": step.text})
-    return found
-
-
 def stamp(hook: Hook, ran: Ran, *, nested: bool) -> Object:
     """The object as it is applied: it says which run it belongs to."""
     metadata = hook.obj["metadata"]
@@ -229,66 +191,3 @@ def _weight(obj: Object) -> int:
         return int(str(section(obj, "metadata", "annotations").get(WEIGHT) or "0").strip())
     except ValueError:
         return 0
-
-
-def _over(ran: Ran | None, layer: Layer) -> bool:
-    return ran is not None and ran.over and ran.digest == layer.digest
-
-
-def _current(one: Desired, known: Ran | None, ground: Ground) -> Ran | None:
-    """The run of the layer's digest, None for a layer without hooks; where none of them runs now it is over at once. A layer is installed
-    once all hooks of an install ran; until then a later digest is installed, too."""
-    layer = one.layer
-    if not one.hooks or (known is not None and known.digest == layer.digest):
-        return known if one.hooks else None
-    if known is not None:
-        installed = known.over or known.event == "upgrade"
-    else:
-        installed = any(entry.layer == layer.name and entry.state == "owned" for entry in ground.entries.values())
-    run = hashlib.sha256(f"{layer.name} {layer.digest} {ground.now}".encode()).hexdigest()[:12]
-    return Ran(layer.digest, "upgrade" if installed else "install", run)
-
-
-def _seen(one: Desired, ran: Ran, ground: Ground) -> Ran:
-    if ran.over:
-        return ran
-    hooks = [hook for phase in phases(one, ran) for hook in phase]
-    known = {hook.key: stage(ran, hook) for hook in hooks}
-    for hook in hooks:
-        if known[hook.key].state in (State.OPEN, State.BEGUN):
-            found = _found(hook, ran, (one.layer.target, hook.ref), ground)
-            known |= {hook.key: found} if found != OPEN else {}
-    if all(each == DONE for each in known.values()):
-        return replace(ran, steps={}, over=True)
-    told = {key: each.text for key, each in known.items() if each != OPEN}
-    return replace(ran, steps={**ran.steps, **told})
-
-
-def _found(hook: Hook, ran: Ran, key: Key, ground: Ground) -> Stage:
-    """What an observation says of a hook. One that was begun and that its ttl removed has ended."""
-    seen, entry = ground.observed.get(key), ground.entries.get(key)
-    if seen is None or seen.unknown:
-        return OPEN
-    if seen.live is None:
-        return _expired(entry) if entry is not None and stage(ran, hook) == BEGUN else OPEN
-    if not ours(entry, seen, ground.bundle.cluster, ground.nonce) or not of_run(seen, hook, ran):
-        return OPEN
-    return DONE if verdict(hook.ref, seen.live, 0.0, 0.0) == DONE else BEGUN
-
-
-def _expired(entry: InventoryEntry) -> Stage:
-    if not entry.once:
-        return OPEN
-    return broke(EXPIRED) if entry.once.endswith(once.FAILED) else DONE
-
-
-def _step(result: Result, desired: Sequence[Desired]) -> Stage:
-    """What the record says of a hook after a result, OPEN where that is nothing new. A failure is kept where the hook is deleted for it."""
-    change = result.change
-    if result.outcome in ("created", "configured", "replaced"):
-        return BEGUN if waited(change.ref) else DONE
-    if result.reason != "HookFailed" or result.outcome != "failed":
-        return OPEN
-    hooks = (one.hooks for one in desired if one.layer.name == change.layer)
-    policies = [hook.policies for objects in hooks for hook in of(objects, change.hook) if hook.ref == change.ref]
-    return broke(result.error[:500]) if any(FAILED in one for one in policies) else OPEN

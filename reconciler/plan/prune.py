@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model import TENANTS, Bundle, Change, InventoryEntry, ObjectRef, Observed, Target, Tombstone, replace
-from reconciler.plan import flags, frozen
+from reconciler.plan import flags, frozen, leaving
 from reconciler.plan.kinds import made_by_kubernetes
 from reconciler.plan.mark import ours
 from reconciler.plan.suspects import Key
@@ -42,7 +42,22 @@ def changes(
         elif why := _kept(entry, seen):
             yield replace(change, reason=KEPT, flags=(why,))
         else:
-            yield _pruned(change, entry, seen, bundle.cluster, nonce)
+            yield deletion(change, entry, seen, bundle.cluster, nonce)
+
+
+def deletion(change: Change, entry: InventoryEntry, seen: Observed | None, cluster: str, nonce: str) -> Change:
+    """The change of an object that is to go: its deletion where it is there and ours."""
+    if seen is None or seen.unknown:
+        return replace(change, reason=seen.unknown if seen else "NotObserved")
+    live = seen.live
+    if live is None:
+        return replace(change, reason="Gone")
+    if not ours(entry, seen, cluster, nonce):
+        return replace(change, reason="NotOwner")
+    change = replace(change, uid=seen.uid)
+    if "deletionTimestamp" in live["metadata"]:
+        return replace(change, reason="Terminating")
+    return replace(change, action="delete", flags=flags.destroying(entry.ref, live))
 
 
 def claimed(bundle: Bundle, gone: Sequence[InventoryEntry]) -> tuple[list[InventoryEntry], list[InventoryEntry]]:
@@ -61,7 +76,7 @@ def tenants(
         if key not in absent:
             yield replace(change, reason="NotOwner")
             continue
-        change = _pruned(change, entry, observed.get(key), bundle.cluster, "")
+        change = deletion(change, entry, observed.get(key), bundle.cluster, "")
         yield replace(change, reason=TENANTS) if change.action == "delete" else change
 
 
@@ -99,7 +114,7 @@ def _buried(
         return replace(change, reason="GoesWithCluster")
     if tombstone.policy != "Delete" and retained(entry.ref, bundle):
         return replace(change, reason="Retained")
-    change = _pruned(change, entry, seen, bundle.cluster, nonce)
+    change = deletion(change, entry, seen, bundle.cluster, nonce)
     if change.action != "delete":
         return change
     if tombstone.protect:
@@ -111,26 +126,13 @@ def _buried(
 
 def retained(ref: ObjectRef, bundle: Bundle) -> bool:
     """Whether `Retain` keeps the object: the namespace, volumes and their claims, the engine's Service (it owns the
-    tenant's objects), the cluster's certificates and configuration, and what its charts made up."""
+    tenant's objects), the cluster's certificates and configuration, what its charts made up, and the hooks that are kept of
+    them."""
     if ref.group:
         return False
-    if frozen.is_kept(ref):
+    if frozen.is_kept(ref) or leaving.is_kept(ref):
         return True
     if ref.kind in ("Namespace", "PersistentVolumeClaim", "PersistentVolume"):
         return True
     name = bundle.cluster
     return (ref.kind, ref.name) in {("Service", name), ("Secret", f"{name}-certs"), ("Secret", f"vc-config-{name}")}
-
-
-def _pruned(change: Change, entry: InventoryEntry, seen: Observed | None, cluster: str, nonce: str) -> Change:
-    if seen is None or seen.unknown:
-        return replace(change, reason=seen.unknown if seen else "NotObserved")
-    live = seen.live
-    if live is None:
-        return replace(change, reason="Gone")
-    if not ours(entry, seen, cluster, nonce):
-        return replace(change, reason="NotOwner")
-    change = replace(change, uid=seen.uid)
-    if "deletionTimestamp" in live["metadata"]:
-        return replace(change, reason="Terminating")
-    return replace(change, action="delete", flags=flags.destroying(entry.ref, live))

@@ -150,7 +150,7 @@ def rendered(
     notes = _notes(bundle, given, version)
     found, broken = _each(layers, renderer, read, version, notes)
     known = scope.Scopes(_nobody, scope.declared((layer.target, objects) for layer, objects in found))
-    made = gathered.desired(bundle, found, known, "", {})
+    made = gathered.desired(bundle, found, known, "")
     for one in made:
         kinds = sorted({str(item["kind"]) for item in one.unplaced})
         notes += [f"whether {kind} of {one.layer.name} has a namespace: it is printed as written" for kind in kinds]

@@ -4,10 +4,10 @@ from random import Random
 from typing import Any
 
 from reconciler.errors import NidusError
-from reconciler.model import Desired, Layer, Observed, Ran, Result, replace
+from reconciler.model import Desired, Layer, Observed, Ran, Result, Tombstone, replace
 from reconciler.packs.charthooks import kept
 from reconciler.packs.objects import collect
-from reconciler.plan import hooks, mark, render_json, render_text
+from reconciler.plan import hook_runs, hooks, leaving, mark, render_json, render_text
 from reconciler.plan.compute import compute
 from reconciler.plan.lines import Style
 from tests.fuzz import values
@@ -22,6 +22,7 @@ EVENTS = (
     "pre-upgrade",
     "post-upgrade",
     "pre-delete",
+    "post-delete",
     "test",
     "crd-install",
     "PRE-INSTALL",
@@ -50,6 +51,7 @@ def hooked() -> Case:
         marked = [mark.mark(each, cluster="team-a", layer=one.name, nonce=NONCE, nested=True) for each in sound]
         plain, runs = hooks.split(one, marked)
         looked(draw, Desired(one, tuple(plain), hooks=tuple(runs)))
+        looked(draw, Desired(replace(one, role=leaving.ROLE), (), hooks=tuple(runs)))
 
     return case
 
@@ -60,9 +62,12 @@ def looked(draw: Random, desired: Desired) -> None:
     observed = {(NESTED, mark.ref_of(each)): seen(draw, each) for each in every if draw.random() < 0.9}
     entries = [entry(ref, uid=each.uid) for (_, ref), each in observed.items() if draw.random() < 0.7]
     known = {desired.layer.name: before(draw, desired)} if draw.random() < 0.7 else {}
-    whole = bundle(desired.layer)
+    leaves = desired.layer.role == leaving.ROLE
+    whole = bundle() if leaves else bundle(desired.layer)
+    if leaves and draw.random() < 0.5:
+        whole = replace(whole, tombstone=Tombstone(0.0, draw.choice((0.0, 1e9, 2e9)), "Delete", protect=False))
     ground = hooks.Ground(whole, [desired], observed, mark.entries_of(entries, observed), frozenset(), NONCE, 1e9)
-    ran = hooks.advanced(ground, known)
+    ran = hook_runs.advanced(ground, known)
     assert all(len(each.steps) <= 2 * len(desired.hooks) + len(STATES) for each in ran.values())
     todo = compute(whole, [desired], observed, entries, salt=SALT, unknown={}, nonce=NONCE, now=1e9, hooks=ran)
     render_json.render(review(todo))
@@ -71,7 +76,7 @@ def looked(draw: Random, desired: Desired) -> None:
         Result(change, draw.choice(("created", "failed", "unchanged")), error="m", reason="HookFailed")
         for change in todo.changes
     ]
-    hooks.recorded(ran, [desired], results)
+    hook_runs.recorded(ran, [desired], results, removed=whole.tombstone is not None)
 
 
 def hook(draw: Random, number: int) -> dict[str, Any]:
@@ -106,4 +111,6 @@ def seen(draw: Random, asked: Any) -> Observed:
 def before(draw: Random, desired: Desired) -> Ran:
     keys = [f"{draw.choice(EVENTS)} {mark.ref_of(each)}" for each in desired.hooks]
     steps = {key: draw.choice(STATES) for key in keys}
-    return Ran(draw.choice(("d", "e")), draw.choice(("install", "upgrade", "x")), "r", draw.random() < 0.3, steps)
+    return Ran(
+        draw.choice(("d", "e")), draw.choice(("install", "upgrade", "delete", "x")), "r", draw.random() < 0.3, steps
+    )

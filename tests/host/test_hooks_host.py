@@ -34,8 +34,12 @@ HOOKS = (  # name, kind, events, weight, delete policy
     ("end", "Job", "post-upgrade", -1, ""),
     ("test", "Job", "test", 0, ""),
     ("back", "Job", "pre-rollback,post-rollback", 0, ""),
-    ("going", "Job", "pre-delete", 0, ""),
+    ("going", "Job", "pre-delete", 0, "hook-succeeded"),
+    ("ahead", "ConfigMap", "pre-delete", -3, "hook-succeeded"),
+    ("gone", "Job", "post-delete", 3, "hook-succeeded,before-hook-creation"),
+    ("since", "ConfigMap", "post-delete", 1, "hook-succeeded"),
 )
+LEAVING = {"ahead": "ConfigMap", "going": "Job", "since": "ConfigMap", "gone": "Job"}
 Step = tuple[str, str, str]
 
 
@@ -62,7 +66,16 @@ def test_a_chart_runs_its_hooks_as_helm_does(shared_field: Field) -> None:
             ours, theirs = (settled(field, seen, f"{name}-{one}") for one in ("web", "helm"))
             assert ours == theirs, f"{verb} {text}"
             assert len(ours) > 8
-    assert not {"test", "back", "going"} & {one for _, _, one in ours}
+        assert not {"test", "back", *LEAVING} & {one for _, _, one in ours}
+        field.write("profiles/web.yaml", profile("web", "1.0.0", packs))
+        field.wait_applied(name, field.push("left"), seconds=120)
+        ran(field, name, "uninstall")
+        left = [settled(field, seen, f"{name}-{one}") for one in ("web", "helm")]
+        told, expected = ([step for step in one if step[2] in {"app", *LEAVING}] for one in left)
+        assert told == expected
+        assert [step for step in told if step[0] == "ADDED"][-4:] == [
+            ("ADDED", kind, each) for each, kind in LEAVING.items()
+        ]
 
 
 def settled(field: Field, seen: dict[str, list[tuple[int, Step]]], space: str) -> list[Step]:
@@ -97,7 +110,8 @@ def ran(field: Field, name: str, verb: str) -> None:
     }
     (folder / "kubeconfig").write_text(yaml.safe_dump(config))
     chart = Path(field.stage.repository.work) / "chart"
-    command = [str(tools.find("helm")), verb, "app", str(chart), "-n", f"{name}-helm", "--wait", "--timeout", "90s"]
+    what = [] if verb == "uninstall" else [str(chart)]
+    command = [str(tools.find("helm")), verb, "app", *what, "-n", f"{name}-helm", "--wait", "--timeout", "90s"]
     done = subprocess.run(
         [*command, "--kubeconfig", str(folder / "kubeconfig")], capture_output=True, text=True, timeout=120, check=False
     )

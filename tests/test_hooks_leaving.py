@@ -1,0 +1,348 @@
+"""Hooks before and after a deletion: when a pack leaves its profile, and when the cluster does (K7)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from reconciler.model import Record
+from reconciler.plan import render_text
+from reconciler.plan.lines import Style
+from tests.histories.failing import Killed, in_background
+from tests.memory.failures import Call, Failure, answer
+from tests.passes import profile
+from tests.test_hooks import Cluster, Object, files, hook
+
+SECRET = "nidus-hooks-web.app"
+HOME = "vcluster-a"
+COUNT = 12  # more than the budget of a cluster as small as this one
+
+
+def without(*packs: Object, **more: Any) -> dict[str, str]:
+    """The files without the pack, or with others in its place."""
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "next"}}
+    after = {"name": "next", "namespace": "web", "manifests": {"objects": [other]}}
+    return {**files(**more), "p.yaml": profile(*packs, after)}
+
+
+def push(one: Cluster, found: Mapping[str, str]) -> None:
+    one.wrote.clear()
+    one.fleet.push(found)
+    one.fleet.run(seconds=5.0)
+
+
+def wrote(one: Cluster) -> list[str]:
+    """The writes since, but those of the record."""
+    return [each for each in one.wrote if "nidus-record" not in each]
+
+
+def ends(one: Cluster, how: str = "Complete") -> None:
+    """The hook ends, and what follows from that is done."""
+    one.status("going", how)
+    one.fleet.queue.add("a")
+    one.fleet.run()
+
+
+def leave(one: Cluster) -> None:
+    push(one, without())
+
+
+def remove(one: Cluster) -> None:
+    """The cluster is no longer in Git; its removal is approved."""
+    push(one, {"p.yaml": without()["p.yaml"]})
+    held = one.fleet.held["a"]
+    one.fleet.ask("approve", "", consent=held.consent, items=held.items)
+    one.fleet.admit()
+    one.fleet.run(seconds=5.0)
+
+
+def chart(one: Object) -> dict[str, str]:
+    found = files(one)
+    own = {path.removeprefix("chart/"): text for path, text in found.items() if path.startswith("chart/")}
+    return {**own, "templates/00.yaml": own["templates/00.yaml"].replace("name: app", "name: more")}
+
+
+def stands(one: Cluster) -> bool:
+    """Whether the control plane of the cluster is there."""
+    return one.fleet.host.get("apps", "StatefulSet", HOME, "a") is not None
+
+
+def kept(one: Cluster) -> Object | None:
+    found: Object | None = one.fleet.host.get("", "Secret", HOME, SECRET)
+    return found
+
+
+def installed(*hooks: Object, **more: Any) -> Cluster:
+    one = Cluster(*hooks, **more)
+    assert one.fleet.word("a") == "Ready"
+    return one
+
+
+def test_hooks_run_before_and_after_a_pack_leaves_in_the_order_of_helm_and_once() -> None:
+    one = Cluster(
+        hook("last", "post-delete", weight=1),
+        hook("note", "post-delete", kind="ConfigMap", weight=-1, delete="hook-succeeded"),
+        hook("second", "pre-delete", weight=2, delete="hook-succeeded"),
+        hook("first", "pre-delete,post-install", weight=-2),
+    )
+    one.end("first")
+    assert one.fleet.word("a") == "Ready"
+    leave(one)
+    assert one.layer.state == "InProgress"
+    assert one.layer.message.startswith("pre-delete hook Job.batch/web/first: ")
+    assert wrote(one) == ["-first", "+first"]
+    for name in ("first", "second", "last"):
+        assert ("app" in one.names()) == (name != "last")
+        one.end(name)
+    assert wrote(one)[2:] == ["+second", "-second", "-app", "+note", "+last", "-note", "-first", "-last", f"-{SECRET}"]
+    assert (one.fleet.word("a"), one.names(), kept(one)) == ("Ready", ["next"], None)
+    assert one.fleet.state("a").record.hooks == {}
+    one.look()
+    assert one.names() == ["next"]
+
+
+def test_none_runs_before_its_deletion_is_approved() -> None:
+    plain = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"one-{at}"}} for at in range(COUNT)]
+    one = installed(hook("going", "pre-delete"), hook("after", "post-delete"), *plain)
+    leave(one)
+    held = one.fleet.reporter.clusters["a"].held
+    assert held is not None
+    assert (one.fleet.word("a"), "+going" in wrote(one)) == ("Held", False)
+    one.fleet.ask("approve", "a", consent=held.consent, items=held.items)
+    one.run()
+    one.end("going")
+    one.end("after")
+    assert (one.fleet.word("a"), one.names()) == ("Ready", ["next"])
+
+
+def test_a_pack_leaves_after_those_that_depend_on_it() -> None:
+    first = {"name": "app", "namespace": "web", "helm": {"chart": {"path": "chart"}}}
+    second = {"name": "more", "namespace": "web", "dependsOn": ["app"], "helm": {"chart": {"path": "more"}}}
+    other = {f"more/{name}": text for name, text in chart(hook("ending", "pre-delete")).items()}
+    one = installed(hook("going", "pre-delete"))
+    push(one, {**files(hook("going", "pre-delete")), **other, "p.yaml": without(first, second)["p.yaml"]})
+    assert one.fleet.word("a") == "Ready"
+    leave(one)
+    assert wrote(one)[-1] == "+ending"
+    assert (one.layer.state, one.layer.message) == ("Waiting", "web/more leaves first")
+    one.end("ending")
+    one.end("going")
+    assert (one.fleet.word("a"), one.names()) == ("Ready", ["next"])
+
+
+def test_the_plan_shows_them_in_their_turn() -> None:
+    one = installed(hook("going", "pre-delete"), hook("after", "post-delete"))
+    one.fleet.git.commit(without())
+    told = render_text.render(one.fleet.review(), Style())
+    places = [told.index(text) for text in ("pre-delete hook, weight 0", "ConfigMap/web/app", "post-delete hook")]
+    assert places == sorted(places)
+    assert [line.split()[1] for line in one.fleet.plans()["a"].consent.items] == [
+        f"Secret/{HOME}/{SECRET}",
+        "ConfigMap/web/app",
+    ]
+
+
+def test_a_failed_hook_keeps_the_pack_until_it_is_run_again() -> None:
+    one = installed(hook("going", "pre-delete"))
+    leave(one)
+    one.end("going", "Failed")
+    assert one.layer.state == "Failed"
+    assert "the machine is on fire" in one.layer.message
+    assert (one.fleet.word("a"), "app" in one.names()) == ("Degraded", True)
+    server = one.fleet.nested["a"]
+    server.delete("batch", "Job", "web", "going")
+    one.look()
+    one.end("going")
+    assert (one.fleet.word("a"), one.names()) == ("Ready", ["next"])
+
+
+def test_a_hook_that_hangs_fails_after_the_timeout_of_its_pack() -> None:
+    one = installed(hook("going", "pre-delete"))
+    leave(one)
+    one.fleet.run(seconds=400.0)
+    assert (one.layer.state, "not complete after 300 s" in one.layer.message) == ("Failed", True)
+    assert "app" in one.names()
+
+
+def test_without_its_secret_a_pack_leaves_without_hooks() -> None:
+    one = installed(hook("going", "pre-delete"))
+    leave(one)
+    one.end("going", "Failed")
+    one.fleet.host.delete("", "Secret", HOME, SECRET)
+    one.look()
+    assert (one.fleet.word("a"), "app" in one.names()) == ("Ready", False)
+
+
+def test_what_the_engine_writes_there_is_not_run() -> None:
+    one = installed(hook("going", "pre-delete"))
+    secret = kept(one)
+    assert secret is not None
+    stored = json.loads(base64.b64decode(secret["data"]["hooks"]))
+    stored["hooks"][0]["metadata"]["name"] = "evil"
+    forged = base64.b64encode(json.dumps(stored).encode()).decode()
+    one.fleet.git.commit(without())
+    one.fleet.host.put({**secret, "data": {**secret["data"], "hooks": forged}}, manager="nidus")
+    one.fleet.admit()
+    one.run()
+    assert (one.layer.state, "BadHooks" in one.layer.message) == ("Unknown", True)
+    assert {"app", "evil"} & set(one.names()) == {"app"}
+
+
+def test_a_pack_that_comes_back_while_it_leaves_is_installed_again() -> None:
+    jobs = (hook("going", "pre-delete"), hook("in", "post-install", delete="hook-succeeded"))
+    one = Cluster(*jobs)
+    one.end("in")
+    leave(one)
+    assert "going" in one.names()
+    push(one, files(*jobs))
+    assert one.layer.message.startswith("post-install hook Job.batch/web/in: ")
+    one.end("in")
+    assert (one.fleet.word("a"), "app" in one.names()) == ("Ready", True)
+    leave(one)
+    assert wrote(one) == ["-going", "+going"]
+
+
+def test_a_pack_that_comes_back_before_its_hooks_began_runs_none() -> None:
+    jobs = (hook("going", "pre-delete"), hook("in", "post-install", delete="hook-succeeded"))
+    one = Cluster(*jobs)
+    one.end("in")
+    one.fleet.down.add("a")
+    leave(one)
+    one.fleet.down.clear()
+    push(one, files(*jobs))
+    assert (one.fleet.word("a"), wrote(one)) == ("Ready", [])
+
+
+def test_a_pack_that_gets_another_name_does_not_leave() -> None:
+    one = installed(hook("going", "pre-delete"))
+    pack = {"name": "other", "namespace": "web", "helm": {"chart": {"path": "chart"}}}
+    push(one, {**files(hook("going", "pre-delete")), "p.yaml": without(pack)["p.yaml"]})
+    assert (one.fleet.word("a"), one.names()) == ("Ready", ["app", "next"])
+    assert kept(one) is None
+
+
+def test_the_packs_of_a_removed_cluster_say_good_bye_before_it_goes() -> None:
+    one = installed(hook("going", "pre-delete"), hook("after", "post-delete"))
+    remove(one)
+    assert wrote(one) == ["+going"]
+    assert (one.fleet.word("a"), stands(one)) == ("Deleting", True)
+    ends(one)
+    assert one.fleet.state("a") is None
+    assert "+after" not in wrote(one)
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs", "refused", "silent"])
+def test_a_removed_cluster_goes_all_the_same(how: str) -> None:
+    """A hook that fails, hangs or is not admitted, or a control plane that does not answer, does not keep it for ever."""
+    one = installed(hook("going", "pre-delete"))
+    if how == "silent":
+        one.fleet.down.add("a")
+    if how == "refused":
+        one.fleet.nested["a"].choosers.append(
+            lambda call: answer(403) if call.writes and call.name == "going" else None
+        )
+    remove(one)
+    if how == "fails":
+        ends(one, "Failed")
+    else:
+        assert stands(one)
+        one.fleet.run(passes=200, seconds=1000.0)
+    assert one.fleet.state("a") is None
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Orphan"])
+def test_what_stays_runs_no_hooks(policy: str) -> None:
+    one = installed(hook("going", "pre-delete"), deletion={"policy": policy, "grace": "0s"})
+    remove(one)
+    one.fleet.run()
+    assert "+going" not in wrote(one)
+    assert (policy == "Retain") == (one.fleet.state("a") is not None)
+    assert stands(one) == (policy == "Orphan")
+
+
+def test_a_cluster_that_sleeps_is_not_woken_for_them() -> None:
+    one = installed(hook("going", "pre-delete"))
+    one.fleet.ask("sleep", "a")
+    one.run()
+    remove(one)
+    one.fleet.run()
+    assert ("+going" in wrote(one), one.fleet.state("a")) == (False, None)
+
+
+def test_the_packs_of_a_sleeping_cluster_leave_when_it_wakes() -> None:
+    one = installed(hook("going", "pre-delete"))
+    one.fleet.ask("sleep", "a")
+    one.run()
+    leave(one)
+    assert one.fleet.word("a") == "Asleep"
+    one.fleet.ask("wake", "a")
+    one.fleet.run(seconds=400.0)
+    ends(one)
+    assert (one.fleet.word("a"), one.names()) == ("Ready", ["next"])
+
+
+def test_a_process_killed_at_any_write_runs_each_hook_once() -> None:
+    for deadly in range(1, 60):
+        life = Life(deadly)
+        life.live()
+        assert {name: len(uids) for name, uids in life.made.items()} == {"map": 1, "going": 1, "after": 1}, deadly
+        if life.left > 0:
+            assert deadly > 8
+            return
+    raise AssertionError("the story does not end")
+
+
+class Life:
+    """A pack leaves, and the process ends before its `deadly`th write since. `made`: UIDs of its hooks."""
+
+    jobs = (
+        hook("map", "pre-delete", kind="ConfigMap", weight=-1, delete="hook-succeeded"),
+        hook("going", "pre-delete", delete="hook-succeeded"),
+        hook("after", "post-delete"),
+    )
+
+    def __init__(self, deadly: int) -> None:
+        self.fleet = installed(*self.jobs).fleet
+        self.made: dict[str, set[str]] = {"map": set(), "going": set(), "after": set()}
+        self.left = deadly
+        for server in (self.fleet.host, self.fleet.nested["a"]):
+            server.choosers.append(self._kill)
+
+    def live(self) -> None:
+        self.fleet.push(without())
+        for _ in range(40):
+            try:
+                self.fleet.run(passes=1, seconds=5.0)
+            except Killed:
+                self.fleet.restart()
+            self._inside()
+            if "a" in self.fleet.reporter.clusters and self.fleet.word("a") == "Ready" and not self.record.hooks:
+                return
+        raise AssertionError(self.fleet.word("a"))
+
+    @property
+    def record(self) -> Record:
+        state = self.fleet.state("a")
+        assert state is not None
+        return state.record
+
+    def _inside(self) -> None:
+        """Jobs run to their end."""
+        server = self.fleet.nested["a"]
+        for one in [*server.objects("batch", "Job"), *server.objects("", "ConfigMap")]:
+            self.made.get(one["metadata"]["name"], set()).add(one["metadata"]["uid"])
+            if one["kind"] == "Job" and not one.get("status", {}).get("conditions"):
+                status = {"conditions": [{"type": "Complete", "status": "True"}]}
+                server.put({**one, "status": status}, manager="kube-controller-manager", subresource="status")
+        self.fleet.queue.add("a")
+
+    def _kill(self, call: Call) -> Failure | None:
+        if call.writes and not in_background(call):
+            self.left -= 1
+            if self.left == 0:
+                raise Killed
+        return None
