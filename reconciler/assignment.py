@@ -13,12 +13,14 @@ from reconciler.model import (
     Archive,
     Bundle,
     Errand,
+    Exposure,
     Held,
     HostFacts,
     ObjectRef,
     Report,
     Request,
     Revision,
+    Tried,
 )
 
 
@@ -40,7 +42,8 @@ class Assignment(Struct, frozen=True):
     `epoch` rises with each new bundle; `consented` are the actions that need a consent; `answers` of errands, by
     (snapshot, what was done); `archive`: what is on record of the snapshot that it is to begin with, and
     `owner`: whose data that is, where it is a cluster of another source; `awaited`: archives that restores of any cluster are under
-    way with, by bucket and key; `stores`: what `ceilings.backupEndpoints` allows now, None where nobody says.
+    way with, by bucket and key; `stores`: what `ceilings.backupEndpoints` allows now, None where nobody says;
+    `tried`: what came of trying its address from outside last.
     """
 
     bundle: Bundle
@@ -58,6 +61,7 @@ class Assignment(Struct, frozen=True):
     owner: str = ""
     awaited: frozenset[tuple[str, str]] = frozenset()
     stores: tuple[str, ...] | None = None
+    tried: Tried | None = None
 
 
 class Unresolved(Struct, frozen=True):
@@ -81,6 +85,7 @@ class Outcome(Struct, frozen=True):
     seconds; `soon`: what the pass waits for comes within a few seconds. `over`: the removal is done, proven for every
     entry. `due`: the grace period after its end is over, admission removes it (O6). `errands`: what is to be done beside the
     passes; `answered`: the answers whose outcome `state` has. `unanswered`: the nested API server did not answer.
+    `exposure`: the address to try beside the passes.
     """
 
     report: Report
@@ -95,3 +100,4 @@ class Outcome(Struct, frozen=True):
     errands: tuple[Errand, ...] = ()
     answered: tuple[tuple[str, str], ...] = ()
     unanswered: bool = False
+    exposure: Exposure | None = None

@@ -16,7 +16,7 @@ from reconciler.apply.run import Step
 from reconciler.apply.steps import Ground, Stepped
 from reconciler.assignment import Assignment, Facts, Outcome
 from reconciler.errors import ErrorClass
-from reconciler.gather import Gathered, Reader, gather
+from reconciler.gather import Gathered, Reader, exposure, gather
 from reconciler.gather.reader import Key
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
@@ -76,6 +76,7 @@ def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tu
 def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, writer: Writer) -> Outcome:
     """One pass. Raises NidusError where nothing could be read or saved."""
     gathered, plan = look(assignment, facts, now, reader)
+    gathered = replace(gathered, outside=exposure.read(assignment.bundle, gathered, reader, Target(facts.host.name)))
     permit = writer.permit(_destructive(assignment, plan))
     plan = guard(plan, permit, assignment.requests, now)
     snapshots.cancel(assignment, Target(facts.host.name), reader, now)
@@ -166,6 +167,7 @@ def _outcome(
         over=finished(assignment.bundle, gathered.entries, plan, done.results),
         due=report.ending is not None and report.ending.due <= now,
         unanswered=any(target.nested for target in gathered.unreachable),
+        exposure=gathered.outside.exposure if gathered.outside is not None else None,
     )
 
 

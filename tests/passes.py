@@ -20,6 +20,7 @@ from reconciler import review
 from reconciler.controller import requests as rounds
 from reconciler.controller import watches
 from reconciler.controller.errands import Errands
+from reconciler.controller.probes import Probes
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.controller.workers import Tools, Workers
@@ -81,10 +82,18 @@ class Fleet:
     `content` is the product's, of what comes from elsewhere; `renderer` too, where the tests' own does not do.
     `cached`: passes read the host through the product's cache, which hears between passes what its watches say."""
 
-    def __init__(self, rules: Rules = RULES, *, cached: bool = False, errands: Errands | None = None) -> None:
+    def __init__(
+        self,
+        rules: Rules = RULES,
+        *,
+        cached: bool = False,
+        errands: Errands | None = None,
+        probes: Probes | None = None,
+    ) -> None:
         self.rules = rules
         self.cached = cached
         self.errands = errands
+        self.probes = probes
         self.now = 0.0
         self.host = Server("host", lambda: START + self.now)
         self.host.brief = True
@@ -139,6 +148,7 @@ class Fleet:
             woken=self._woken,
             clock=lambda: START + self.now,
             errands=self.errands,
+            probes=self.probes,
         )
         self.workers = Workers(self.registry, self.queue, tools, 0)
         records = self.registry.records()

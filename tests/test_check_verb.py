@@ -13,7 +13,7 @@ from reconciler.model import Violation
 from reconciler.report import bodies, log
 from reconciler.report.events import Events
 from reconciler.report.transitions import Transition
-from reconciler.report.view import ClusterView, RunningView, SourceView
+from reconciler.report.view import ClusterView, ConditionView, RunningView, SourceView
 from reconciler.verbs import check, events, logs
 from schemas import crds
 from tests.memory.failures import answer, on
@@ -109,6 +109,28 @@ def test_an_account_that_sees_little_is_told_what_it_cannot_see(server: Server) 
 
 
 # events
+
+
+def test_each_cluster_that_nobody_outside_reaches_is_named(server: Server) -> None:
+    source(server)
+    for name, status, reason, message in (
+        ("team-a", "True", "Exposed", "its API server answers at a.example.com:443"),
+        ("team-b", "False", "ForeignCertificate", "the certificate is not its own; turn passthrough on"),
+        ("team-c", "Unknown", "NotReached", "nothing is reached"),
+        ("team-d", "Unknown", "Asleep", "asleep"),
+    ):
+        told = ConditionView("Exposed", status, reason, message, AT)
+        one = ClusterView(name, "Ready", source="platform", since=AT, conditions=(told,))
+        written(server, "NestedCluster", name, bodies.cluster(one))
+    seen = {one.what: one for one in check.gathered(client(server), NAMESPACE, NOW) if one.what.startswith("exposure")}
+    assert {what: one.state for what, one in seen.items()} == {
+        "exposure of team-b": "wrong",
+        "exposure of team-c": "note",
+        "exposure": "ok",
+    }
+    assert seen["exposure of team-b"].text == "the certificate is not its own (ForeignCertificate)"
+    assert seen["exposure of team-b"].advice == "turn passthrough on"
+    assert seen["exposure"].text == "1 of 3 exposed clusters answer at their address"
 
 
 def test_events_are_about_the_object_itself_and_are_listed_newest_last(server: Server) -> None:

@@ -12,7 +12,7 @@ from reconciler.gather import Gathered
 from reconciler.inventory.store import State
 from reconciler.memory import looks
 from reconciler.model import Held, Layer, LayerStatus, Object, ObjectRef, Plan, Report, Result, Target, replace
-from reconciler.operations import Situation, expiry, restore, sleep, upgrade
+from reconciler.operations import Situation, expiry, exposure, restore, sleep, upgrade
 from reconciler.plan import leaving
 
 LOOK_AGAIN = (
@@ -77,6 +77,7 @@ def report(
     timeouts += looks(assignment.memory, done.layers, since, now)
     again = now + LOOK_AGAIN * jitter.between(1 - JITTER, 1 + JITTER)
     service = _service(assignment, gathered, facts)
+    exposed = exposure.condition(gathered.outside, assignment.tried, sleep.told(gathered.sleep))
     endpoint = readiness.endpoint(bundle.document.cluster, bundle.namespace, service) if bundle.document else ""
     return Report(
         bundle.cluster,
@@ -84,7 +85,7 @@ def report(
         plan,
         done.results,
         states,
-        found,
+        (*found, *([exposed] if exposed is not None else [])),
         word,
         held,
         endpoint,

@@ -25,6 +25,7 @@ from reconciler.controller.checks import Checks, Remembered
 from reconciler.controller.configuration import Configuration
 from reconciler.controller.leadership import LEASE, Lease
 from reconciler.controller.liveness import Sign
+from reconciler.controller.probes import Probes
 from reconciler.controller.queue import Queue
 from reconciler.controller.registry import Registry
 from reconciler.controller.rounds import Rounds
@@ -161,7 +162,8 @@ class Service:
 
     def _tools(self, store: Store, watches: Watches, sources: Sources, salted: bytes) -> Tools:
         given = (store, watches.reader, self.reporter, salted, watches.watch, watches.forget)
-        return Tools(*given, lambda: secrets.token_hex(8), sources.woken, sources.freed)
+        probes = Probes(self.queue.add)
+        return Tools(*given, lambda: secrets.token_hex(8), sources.woken, sources.freed, probes=probes)
 
     def _made_checks(self, store: Store, sources: Sources) -> Checks:
         def hear() -> None:

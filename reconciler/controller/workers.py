@@ -11,13 +11,14 @@ from reconciler.assignment import Assignment, Facts, Outcome, Unresolved
 from reconciler.controller import briefs
 from reconciler.controller.border import contained
 from reconciler.controller.errands import Errands
+from reconciler.controller.probes import Probes
 from reconciler.controller.queue import FIRST, SOON, Queue, threads
 from reconciler.controller.registry import Registry, Wakes
 from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stopped
 from reconciler.gather import Reader, beating
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
-from reconciler.model import Bundle, Destructive, ObjectRef, Permit, Versions, replace
+from reconciler.model import Bundle, Destructive, ObjectRef, Permit, Tried, Versions, replace
 from reconciler.reconcile import Writer, reconcile
 from reconciler.report import Reporter, log
 from reconciler.report.view import Place, RunningView
@@ -29,7 +30,7 @@ class Tools(Struct, frozen=True):
     """What every pass uses. `reader` gives the reader of a bundle's pass, `watch` wakes a key when nested objects
     change, `forget` drops the client of a nested API server, `nonce` makes one, `woken` is called with what to wake
     after a pass, `freed` with a name that is free again; `errands` does what is done beside
-    the passes (None: of the workers' own)."""
+    the passes (None: of the workers' own), `probes` tries addresses from outside (None: nobody does)."""
 
     store: Store
     reader: Callable[[Bundle, str], Reader]
@@ -42,6 +43,7 @@ class Tools(Struct, frozen=True):
     freed: Callable[[str], None] = lambda name: None
     clock: Callable[[], float] = time.time
     errands: Errands | None = None
+    probes: Probes | None = None
 
 
 class Workers:
@@ -123,14 +125,19 @@ class Workers:
             return Outcome(resting, save(given.state))
         facts = Facts(self._registry.facts, self._tools.salt, self._registry.rules.grace)
         reader = beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
-        given = replace(given, answers=self._errands.answers(given.bundle.cluster))
+        given = replace(given, answers=self._errands.answers(given.bundle.cluster), tried=self._tried(given))
         outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
         self._errands.settled(given.bundle.cluster, outcome.answered)
         self._errands.ask(outcome.errands)
+        if self._tools.probes is not None:
+            self._tools.probes.ask(given.bundle.cluster, outcome.exposure)
         if outcome.over:
             self._errands.forget(given.bundle.cluster)
             return self._closed(given.bundle, outcome)
         return replace(outcome, report=briefs.with_held(outcome.report, given.held))
+
+    def _tried(self, given: Assignment) -> Tried | None:
+        return self._tools.probes.answer(given.bundle.cluster) if self._tools.probes is not None else None
 
     def _going(self, alive: Callable[[], None]) -> None:
         alive()

@@ -45,12 +45,18 @@ def endpoint(cluster: NestedCluster, namespace: str, service: Object | None, ing
     if expose.type == "Ingress":
         return f"https://{ingress_host or expose.host}"
     if expose.type == "LoadBalancer":
-        address = expose.host or _address(service)
-        return f"https://{_host(address)}" if address else ""
+        name = expose.host or address(service)
+        return f"https://{_host(name)}" if name else ""
     if expose.type == "NodePort":
         port, host = _node_port(service), expose.host or next(iter(expose.extra_sans), "")
         return f"https://{_host(host)}:{port}" if port and host else ""
     return f"https://{cluster.metadata.name}.{namespace}"
+
+
+def address(service: Object | None) -> str:
+    """The address that a load balancer gave the Service, "" while there is none."""
+    entry = next(iter(rows(section(service or {}, "status", "loadBalancer"), "ingress")), {})
+    return one_line(entry.get("ip")) or one_line(entry.get("hostname"))
 
 
 def _worst(objects: Mapping[ObjectRef, Object]) -> Health | None:
@@ -60,11 +66,6 @@ def _worst(objects: Mapping[ObjectRef, Object]) -> Health | None:
             if one.status == status:
                 return Health(one.status, one.reason, f"{ref}: {one.message}".rstrip(": "))
     return None
-
-
-def _address(service: Object | None) -> str:
-    entry = next(iter(rows(section(service or {}, "status", "loadBalancer"), "ingress")), {})
-    return one_line(entry.get("ip")) or one_line(entry.get("hostname"))
 
 
 def _node_port(service: Object | None) -> int:

@@ -16,7 +16,18 @@ from reconciler.gather.observe import observe
 from reconciler.gather.reader import Key as Key
 from reconciler.gather.reader import Reader as Reader
 from reconciler.gather.reader import beating as beating
-from reconciler.model import AWAKE, Desired, InventoryEntry, ObjectRef, Observed, Ran, Sleeping, Target, replace
+from reconciler.model import (
+    AWAKE,
+    Desired,
+    InventoryEntry,
+    ObjectRef,
+    Observed,
+    Outside,
+    Ran,
+    Sleeping,
+    Target,
+    replace,
+)
 from reconciler.operations import Situation, amend, decide
 from reconciler.operations.restore import running, taken_over
 from reconciler.operations.sleep import later
@@ -29,7 +40,8 @@ class Gathered(Struct, frozen=True):
     what the engine of a removed or sleeping cluster left. `sleep`: whether it is to sleep; `absent`: what must go for that,
     `staying` the pods of its engine that still run. `ran`: what ran of each layer's hooks, with what was observed now (K7).
     `fetching`: layer -> the content from elsewhere that it waits for. Why the engine's layer is not applied now: `upgrade`, a snapshot
-    comes first; `lacking`, what the host does not have."""
+    comes first; `lacking`, what the host does not have. `outside`: how it is exposed, as far as the host says; read where it
+    is applied."""
 
     desired: tuple[Desired, ...]
     observed: Mapping[Key, Observed]
@@ -44,6 +56,7 @@ class Gathered(Struct, frozen=True):
     fetching: Mapping[str, str] = field(default_factory=dict)
     upgrade: str = ""
     lacking: str = ""
+    outside: Outside | None = None
 
     @property
     def waits(self) -> str:

@@ -97,6 +97,10 @@ from reconciler.model.documents import ToHost as ToHost
 from reconciler.model.documents import Toleration as Toleration
 from reconciler.model.documents import UrlRef as UrlRef
 from reconciler.model.documents import Variable as Variable
+from reconciler.model.exposures import Exposure as Exposure
+from reconciler.model.exposures import Found as Found
+from reconciler.model.exposures import Outside as Outside
+from reconciler.model.exposures import Tried as Tried
 from reconciler.model.fleet import NO_VERSIONS as NO_VERSIONS
 from reconciler.model.fleet import ClusterDocument as ClusterDocument
 from reconciler.model.fleet import Content as Content

@@ -81,6 +81,7 @@ def gathered(client: Client, namespace: str, now: float) -> Iterator[Finding]:
     yield from _sources(found, now)
     yield _rendering(found)
     yield _clusters(found)
+    yield from _exposures(found)
 
 
 def rendered(found: list[Finding], width: int = 0) -> str:
@@ -217,3 +218,21 @@ def _clusters(found: seen.Seen) -> Finding:
     state: Literal["ok", "note", "wrong"] = WRONG if bad else NOTE if held else WELL
     advice = f"nidus why {(bad or held)[0]}" if bad or held else ""
     return Finding("clusters", state, printable(", ".join(parts)) or "there is none", advice)
+
+
+def _exposures(found: seen.Seen) -> Iterator[Finding]:
+    """Each cluster that nobody outside reaches, with what is in the way; nothing where none is exposed."""
+    told = {
+        name: condition
+        for name, one in sorted(found.clusters.items())
+        for condition in one.conditions
+        if condition.type == "Exposed" and condition.reason != "Asleep"
+    }
+    reached = sum(one.status == "True" for one in told.values())
+    for name, one in told.items():
+        if one.status != "True":
+            fact, _, advice = one.message.partition("; ")
+            state: Literal["note", "wrong"] = WRONG if one.status == "False" else NOTE
+            yield Finding(f"exposure of {name}", state, f"{printable(fact)} ({one.reason})", printable(advice))
+    if reached:
+        yield Finding("exposure", WELL, f"{reached} of {len(told)} exposed clusters answer at their address")

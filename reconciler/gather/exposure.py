@@ -1,0 +1,56 @@
+"""What the host says of how a cluster is exposed: nothing is read of one that is not."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from reconciler.errors import LeaseLost, NidusError
+from reconciler.gather.reader import Key, Reader
+from reconciler.kube import secret
+from reconciler.model import Bundle, Expose, Exposure, Object, ObjectRef, Observed, Outside, Sleeping, Target
+from reconciler.operations import exposure
+
+
+class Seen(Protocol):
+    """What a pass has gathered by now."""
+
+    @property
+    def observed(self) -> Mapping[Key, Observed]: ...
+
+    @property
+    def sleep(self) -> Sleeping: ...
+
+
+def read(bundle: Bundle, seen: Seen, reader: Reader, host: Target) -> Outside | None:
+    """What is known before the address is tried; None where the cluster is not to be exposed."""
+    asks = exposure.of(bundle)
+    if asks is None or seen.sleep.asleep:
+        return None if asks is None else Outside()
+    try:
+        return _read(asks, bundle, seen.observed, reader, host)
+    except LeaseLost:
+        raise
+    except NidusError as error:
+        return Outside(unread=error.told)
+
+
+def _read(asks: Expose, bundle: Bundle, observed: Mapping[Key, Observed], reader: Reader, host: Target) -> Outside:
+    client = reader.client(host)
+    service = _live(ObjectRef("", "Service", bundle.namespace, bundle.cluster), observed, host)
+    if asks.ingress_class_name:
+        ingress = _live(ObjectRef("networking.k8s.io", "Ingress", bundle.namespace, bundle.cluster), observed, host)
+        found = client.get(ObjectRef("networking.k8s.io", "IngressClass", "", asks.ingress_class_name))
+        reason, message = exposure.of_class(asks, found, ingress)
+        if reason:
+            return Outside(reason=reason, message=message)
+    name, port = exposure.target(asks, service)
+    if not name:
+        return Outside(None, *exposure.no_target(asks))
+    keys = client.get(ObjectRef("", "Secret", bundle.namespace, f"vc-{bundle.cluster}"))
+    if keys is None:
+        return Outside(unread="the control plane has no credentials yet")
+    return Outside(Exposure(name, port, secret.credentials(keys).ca))
+
+
+def _live(ref: ObjectRef, observed: Mapping[Key, Observed], host: Target) -> Object | None:
+    seen = observed.get((host, ref))
+    return seen.live if seen is not None else None

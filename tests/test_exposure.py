@@ -1,0 +1,358 @@
+"""Condition Exposed: whether people outside reach a cluster, tried on real sockets, and each thing that can be in the way."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devhost import certs
+from reconciler import outside
+from reconciler.controller.probes import Probes
+from reconciler.model import Expose, Exposure, Outside, Tried
+from reconciler.operations import exposure
+from tests.memory.failures import answer, on
+from tests.passes import Fleet, cluster, config_map, pack, profile
+from tests.waiting import eventually
+
+NAME = "localhost"
+attempt = partial(outside.attempt, allowed=lambda address: True)
+
+
+class Served:
+    """An API server as far as a handshake goes: a certificate for these names by this authority, at a port of the loopback."""
+
+    def __init__(self, folder: Path, authority: certs.Pair, dns: tuple[str, ...], port: int = 0) -> None:
+        pair = certs.issue(authority, "kube-apiserver", dns=dns, ips=())
+        file = folder / f"{dns[0]}.pem"
+        file.write_bytes(pair.certificate + pair.key)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(file)
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(10.0)
+                try:
+                    self._context.wrap_socket(connection, server_side=True).close()
+                except OSError:
+                    continue
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture(scope="module")
+def own() -> certs.Pair:
+    return certs.authority("own")
+
+
+@pytest.fixture(scope="module")
+def foreign() -> certs.Pair:
+    return certs.authority("ingress controller")
+
+
+def wanted(authority: certs.Pair, port: int, host: str = NAME) -> Exposure:
+    return Exposure(host, port, authority.certificate.decode())
+
+
+@pytest.fixture
+def served(tmp_path: Path, own: certs.Pair) -> Iterator[Served]:
+    made = Served(tmp_path, own, (NAME,))
+    yield made
+    made.close()
+
+
+def test_its_own_certificate_under_its_name_is_what_people_need(served: Served, own: certs.Pair) -> None:
+    assert attempt(wanted(own, served.port)).found == ""
+
+
+def test_another_certificate_is_told_from_another_name(
+    served: Served, own: certs.Pair, foreign: certs.Pair, tmp_path: Path
+) -> None:
+    assert attempt(wanted(foreign, served.port)).found == "ForeignCertificate"
+    other = Served(tmp_path, own, ("elsewhere.example.com",))
+    try:
+        assert attempt(wanted(own, other.port)).found == "NameNotInCertificate"
+    finally:
+        other.close()
+
+
+def test_a_name_that_leads_nowhere_and_a_port_where_nobody_listens(own: certs.Pair) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+    found = attempt(wanted(own, port))
+    assert (found.found, "127.0.0.1" in found.detail) == ("NotReached", True)
+    assert attempt(wanted(own, port, "a..b")).found == "NameUnresolved"
+
+
+def test_what_speaks_no_tls_is_named(own: certs.Pair) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+
+        def talk() -> None:
+            connection, _ = one.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=talk, daemon=True).start()
+        assert attempt(wanted(own, one.getsockname()[1])).found == "NotTls"
+
+
+def test_addresses_of_the_machine_itself_are_none(served: Served, own: certs.Pair) -> None:
+    """Names come from documents: nothing of the controller's own is connected to."""
+    found = outside.attempt(wanted(own, served.port))
+    assert (found.found, "nobody outside" in found.detail) == ("NameUnresolved", True)
+    for address in ("127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1"):
+        assert not outside.public(address)
+    assert outside.public("192.0.2.1") and outside.public("10.1.2.3")
+
+
+# What the host says
+
+
+SERVICE: dict[str, Any] = {
+    "spec": {"ports": [{"name": "https", "nodePort": 30443}]},
+    "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("expose", "service", "found"),
+    [
+        (Expose("LoadBalancer"), SERVICE, ("192.0.2.1", 443)),
+        (Expose("LoadBalancer", host="a.example.com"), SERVICE, ("a.example.com", 443)),
+        (Expose("LoadBalancer", host="a.example.com"), {"spec": {}}, ("", 0)),
+        (Expose("LoadBalancer"), None, ("", 0)),
+        (Expose("Ingress", host="a.example.com"), None, ("a.example.com", 443)),
+        (Expose("NodePort", host="a.example.com"), SERVICE, ("a.example.com", 30443)),
+        (Expose("NodePort", extra_sans=("192.0.2.7",)), SERVICE, ("192.0.2.7", 30443)),
+        (Expose("NodePort"), SERVICE, ("", 0)),
+        (Expose("NodePort", host="a.example.com"), None, ("", 0)),
+    ],
+)
+def test_where_people_go(expose: Expose, service: Any, found: tuple[str, int]) -> None:
+    assert exposure.target(expose, service) == found
+
+
+def of(controller: str) -> dict[str, Any]:
+    return {"spec": {"controller": controller}}
+
+
+NGINX = "nginx.ingress.kubernetes.io/ssl-passthrough"
+
+
+@pytest.mark.parametrize(
+    ("found", "ingress", "reason"),
+    [
+        (None, None, "ClassMissing"),
+        (of("traefik.io/ingress-controller"), None, "NoPassthrough"),
+        (of("k8s.io/ingress-nginx"), {"metadata": {}}, "NoPassthrough"),
+        (of("k8s.io/ingress-nginx"), {"metadata": {"annotations": {NGINX: "true"}}}, ""),
+        (of("haproxy.org/ingress-controller/haproxy"), {"metadata": {"annotations": {NGINX: "true"}}}, "NoPassthrough"),
+        (of("example.com/another"), {"metadata": {}}, ""),
+        ({"spec": "odd"}, {"metadata": {}}, ""),
+    ],
+)
+def test_what_a_class_says(found: Any, ingress: Any, reason: str) -> None:
+    asks = Expose("Ingress", host="a.example.com", ingress_class_name="tls")
+    assert exposure.of_class(asks, found, ingress)[0] == reason
+
+
+def test_the_condition_of_each_answer() -> None:
+    one = Exposure("a.example.com", 443, "")
+    there = Outside(one)
+
+    def told(tried: Tried | None, outside: Outside | None = there, asleep: str = "") -> tuple[str, str] | None:
+        found = exposure.condition(outside, tried, asleep)
+        return (found.status, found.reason) if found is not None else None
+
+    assert told(None, None) is None
+    assert told(Tried(one, "")) == ("True", "Exposed")
+    assert told(None) == ("Unknown", "NotTried")
+    assert told(Tried(Exposure("b.example.com", 443, ""), "")) == ("Unknown", "NotTried"), "of another address"
+    assert told(Tried(one, "NotReached", "x")) == ("Unknown", "NotReached")
+    for word in ("NameUnresolved", "NotTls", "ForeignCertificate", "NameNotInCertificate"):
+        assert told(Tried(one, word)) == ("False", word)
+    assert told(Tried(one, ""), Outside(unread="no right")) == ("Unknown", "NotTried")
+    assert told(Tried(one, ""), Outside(reason="ClassMissing", message="x")) == ("False", "ClassMissing")
+    assert told(Tried(one, ""), asleep="by its file") == ("Unknown", "Asleep")
+
+
+# Whole passes
+
+
+def files(**expose: Any) -> dict[str, str]:
+    packs = profile(pack("base", config_map("greeting", text="one")))
+    return {"p.yaml": packs, "a.yaml": cluster("a", **({"expose": expose} if expose else {}))}
+
+
+def credentials(fleet: Fleet, authority: certs.Pair) -> None:
+    meta = {"name": "vc-a", "namespace": "vcluster-a"}
+    data = {"certificate-authority": authority.certificate.decode(), "token": "admin"}
+    fleet.host.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data}, manager="vcluster")
+
+
+@pytest.fixture
+def fleet() -> Iterator[Fleet]:
+    made = Fleet()
+    made.probes = Probes(lambda name: made.queue.add(name), attempt)
+    made.restart(git=False)
+    yield made
+    made.close()
+
+
+def exposed(fleet: Fleet) -> tuple[str, str]:
+    one = fleet.condition("a", "Exposed")
+    return one.status, one.reason
+
+
+def look(fleet: Fleet) -> None:
+    fleet.queue.add("a")
+    fleet.run()
+
+
+def port_of_a_node() -> int:
+    for port in range(30100, 32767):
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+    raise AssertionError("no port is free")
+
+
+def test_a_port_of_a_node_that_answers_is_exposed(fleet: Fleet, tmp_path: Path, own: certs.Pair) -> None:
+    port = port_of_a_node()
+    fleet.push(files(type="NodePort", host=NAME, nodePort=port))
+    fleet.run()
+    credentials(fleet, own)
+    look(fleet)
+    assert fleet.probes is not None
+    eventually(lambda: tried(fleet) == "NotReached")
+    fleet.run()
+    assert exposed(fleet) == ("Unknown", "NotReached")
+    assert fleet.word("a") == "Ready", "who cannot be reached from outside runs all the same"
+    made = Served(tmp_path, own, (NAME,), port)
+    try:
+        fleet.probes = Probes(lambda name: fleet.queue.add(name), attempt)
+        fleet.restart()
+        fleet.run()
+        eventually(lambda: tried(fleet) == "")
+        fleet.run()
+        assert exposed(fleet) == ("True", "Exposed")
+        look(fleet)
+        version = fleet.host.get("nidus.dev", "NestedCluster", "nidus-system", "a")
+        look(fleet)
+        assert fleet.host.get("nidus.dev", "NestedCluster", "nidus-system", "a") == version
+    finally:
+        made.close()
+
+
+def tried(fleet: Fleet) -> str | None:
+    assert fleet.probes is not None
+    found = fleet.probes.answer("a")
+    return found.found if found is not None else None
+
+
+def test_a_class_that_the_host_does_not_have_is_named(fleet: Fleet) -> None:
+    fleet.push(files(type="Ingress", host="a.example.com", ingressClassName="tls"))
+    fleet.run()
+    assert exposed(fleet) == ("False", "ClassMissing")
+    fleet.host.put(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": {"name": "tls"},
+            "spec": {"controller": "traefik.io/ingress-controller"},
+        }
+    )
+    look(fleet)
+    assert exposed(fleet) == ("False", "NoPassthrough")
+
+
+def test_a_load_balancer_that_gives_no_address_is_named(fleet: Fleet) -> None:
+    fleet.push(files(type="LoadBalancer", loadBalancerClass="example.com/fast"))
+    fleet.run()
+    assert exposed(fleet) == ("False", "NoAddress")
+    assert "of class example.com/fast" in fleet.condition("a", "Exposed").message
+
+
+def test_a_port_of_a_node_without_a_host_is_named(fleet: Fleet) -> None:
+    fleet.push(files(type="NodePort"))
+    fleet.run()
+    assert exposed(fleet) == ("False", "HostMissing")
+
+
+def test_what_cannot_be_read_is_not_taken_for_absent(fleet: Fleet) -> None:
+    fleet.host.fail(answer(403), on("get", kind="IngressClass"), times=None)
+    fleet.push(files(type="Ingress", host="a.example.com", ingressClassName="tls"))
+    fleet.run()
+    assert exposed(fleet) == ("Unknown", "NotTried")
+
+
+def test_a_cluster_that_is_not_exposed_has_no_such_condition_and_costs_nothing(fleet: Fleet) -> None:
+    fleet.push(files())
+    fleet.run()
+    assert [one.type for one in fleet.reporter.clusters["a"].conditions] == ["Ready", "Reconciling", "Stalled"]
+    assert not [one for one in fleet.host.log if one.kind == "IngressClass"]
+
+
+# Beside the passes
+
+
+def test_an_address_is_tried_once_until_its_time_and_another_at_once(own: certs.Pair) -> None:
+    now, done, woken = [0.0], list[Exposure](), list[str]()
+    lock = threading.Lock()
+
+    def run(one: Exposure) -> Tried:
+        with lock:
+            done.append(one)
+        return Tried(one, "NotReached" if one.port == 1 else "")
+
+    probes = Probes(woken.append, run, lambda: now[0])
+    first, second = Exposure("a", 1, ""), Exposure("a", 2, "")
+    probes.ask("a", first)
+    eventually(lambda: woken == ["a"])
+    probes.ask("a", first)
+    probes.ask("a", second)
+    eventually(lambda: woken == ["a", "a"])
+    assert done == [first, second]
+    now[0] = 1000.0
+    probes.ask("a", second)
+    eventually(lambda: len(done) == 3)
+    answered = probes.answer("a")
+    assert answered is not None and answered.exposure == second
+    probes.ask("a", None)
+    assert probes.answer("a") is None
+    assert woken == ["a", "a"], "the same answer wakes nobody"
+
+
+def test_a_bug_in_a_try_is_that_ones_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    woken: list[str] = []
+
+    def run(one: Exposure) -> Tried:
+        if one.port == 1:
+            raise RuntimeError("a bug")
+        return Tried(one, "")
+
+    probes = Probes(woken.append, run)
+    probes.ask("a", Exposure("a", 1, ""))
+    eventually(lambda: woken == ["a"])
+    probes.ask("b", Exposure("b", 2, ""))
+    eventually(lambda: woken == ["a", "b"])
+    found = probes.answer("a")
+    assert found is not None and "a bug" in found.detail
+    assert "RuntimeError" in "".join(capsys.readouterr())
