@@ -91,8 +91,12 @@ def test_what_a_webhook_announces_is_planned_at_once(
     assert "platform #1@sha1:" in capsys.readouterr().out
     assert main(["plan", "--change", "1", "--source", "platform", *inside, "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["source"] == "platform"
-    for wrong in (["--change", "2"], ["--change", "1", "--source", "a/b"], ["--change", "1", "--layer", "engine"]):
-        assert main(["plan", *wrong, *inside]) == 64
+    for code, *wrong in (
+        (1, "--change", "2"),
+        (1, "--change", "1", "--source", "a/b"),
+        (64, "--change", "1", "--layer", "engine"),
+    ):
+        assert main(["plan", *wrong, *inside]) == code
         assert "hint: " in capsys.readouterr().err
 
 
