@@ -60,22 +60,36 @@ def newest(rules: Rules) -> str:
 
 @contextmanager
 def renderer(workers: int = 1, content: Content | None = None) -> Iterator[Renderer]:
-    """Render workers, as confined as this machine can; where it cannot, standard error says so. `content` gives what comes from
-    elsewhere, by default whatever public addresses have. Raises Stalled there where $NIDUS_CONFINED is "require", as it should be for
-    what strangers wrote."""
-    from reconciler import settings
-    from reconciler.packs.process import not_confined
+    """Render workers, as confined as this machine can. `content` gives what comes from elsewhere, by default whatever public addresses
+    have. Raises as `check_confinement`."""
+    with starting(workers, content) as opened:
+        check_confinement(opened)
+        yield opened
+
+
+@contextmanager
+def starting(workers: int = 1, content: Content | None = None) -> Iterator[Renderer]:
+    """As `renderer`, while the workers still start: the caller does something else meanwhile, and calls `check_confinement` before
+    anything is rendered."""
     from reconciler.packs.render import Renderer
 
     opened = Renderer(workers, confined=False, content=content or elsewhere(None))
     try:
-        if not opened.confinement():
-            if settings.environment("NIDUS_CONFINED") == "require":
-                raise not_confined()
-            print("note: charts are rendered without confinement: they could reach the network", file=sys.stderr)
         yield opened
     finally:
         opened.close()
+
+
+def check_confinement(opened: Renderer) -> None:
+    """Wait until a worker has started; where this machine cannot confine it, standard error says so. Raises Stalled there where
+    $NIDUS_CONFINED is "require", as it should be for what strangers wrote."""
+    from reconciler import settings
+    from reconciler.packs.process import not_confined
+
+    if not opened.confinement():
+        if settings.environment("NIDUS_CONFINED") == "require":
+            raise not_confined()
+        print("note: charts are rendered without confinement: they could reach the network", file=sys.stderr)
 
 
 def elsewhere(config: ContentConfig | None, *, offline: bool = False) -> Content:

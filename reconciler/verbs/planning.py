@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import fleet
 from reconciler.errors import Stalled, UsageError
-from reconciler.inventory.store import Loaded, State, Store
+from reconciler.inventory.store import Loaded, Store
 from reconciler.model import (
     NO_VERSIONS,
     Bundle,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.gather import Reader
     from reconciler.kube.client import Client
     from reconciler.packs.blobs import Read
+    from reconciler.packs.render import Renderer
     from reconciler.settings import Settings
 
 _BARE = "without --config the rules are those of `nidus run --repo`: nothing that spec.ceilings would allow is allowed"
@@ -46,6 +47,18 @@ class Documents:
     revision: Revision
     tree: Tree
     read: Read
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What every part of a plan is made with: the operator's settings, what is known of the host, its client and records, and render
+    workers, which may still start."""
+
+    told: Settings
+    facts: HostFacts
+    client: Client
+    loaded: Loaded
+    renderer: Renderer
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +81,23 @@ def review(args: argparse.Namespace) -> Review:
     source = source_of(args, told)
     documents = documents_of(Path(args.path), source.path, args.revision, told)
     client = edge.host(told.config.host)
-    facts = told.facts(client.version())
-    loaded = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
+    with offline.starting(1, offline.elsewhere(told.config.content)) as renderer:
+        facts = told.facts(client.version())
+        loaded = _recalled(Store(client, told.config.namespace).load(), client, told.config.namespace)
+        return _planned(args, source, documents, _Ground(told, facts, client, loaded, renderer))
+
+
+def _planned(args: argparse.Namespace, source: SourceConfig, documents: Documents, ground: _Ground) -> Review:
+    told, loaded = ground.told, ground.loaded
     kept = Parsed(Path(args.path), source.path, told.limits)
-    checked = _checked(kept, source.name, documents, told, facts, loaded.states)
+    checked = _checked(kept, source.name, documents, ground)
     if args.base:
         older = before(Path(args.path), source.path, args.base, documents.revision, told)
-        given = _checked(kept, source.name, older, told, facts, loaded.states).snapshot
+        given = _checked(kept, source.name, older, ground).snapshot
         notes = (*checked.notes, f"only what differs from {args.base} at {older.revision.commit[:12]} is planned")
         checked = replace(checked, before=given, notes=notes)
     _known(args.clusters, {*checked.snapshot.specs.clusters, *loaded.states, *loaded.unreadable}, "cluster")
-    found = _reviewed(args, told, facts, client, loaded, checked)
+    found = _reviewed(args, ground, checked)
     if not (args.config or args.source):
         found = replace(found, clusters=tuple(map(_stranger, found.clusters)))
     strict = not args.config and any("ceilings" in one.message for one in found.violations)
@@ -152,14 +171,8 @@ def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
     return loaded.recalled(lambda name: said.get(name, {}))
 
 
-def _checked(
-    kept: Parsed,
-    name: str,
-    documents: Documents,
-    told: Settings,
-    facts: HostFacts,
-    states: Mapping[str, State],
-) -> Checked:
+def _checked(kept: Parsed, name: str, documents: Documents, ground: _Ground) -> Checked:
+    told, facts, states = ground.told, ground.facts, ground.loaded.states
     place, tree, read = kept.place, documents.tree, documents.read
     records = {key: state.record for key, state in states.items() if state.record.source == name}
     base = baseline.Baseline(place, kept.sub, told.limits, list(records.values()), kept.known)
@@ -203,9 +216,7 @@ def _notes(place: Path, snapshot: Snapshot, missing: Sequence[str]) -> tuple[str
     return tuple(notes)
 
 
-def _reviewed(
-    args: argparse.Namespace, told: Settings, facts: HostFacts, client: Client, loaded: Loaded, checked: Checked
-) -> Review:
+def _reviewed(args: argparse.Namespace, ground: _Ground, checked: Checked) -> Review:
     import time
     from contextlib import ExitStack
 
@@ -217,6 +228,7 @@ def _reviewed(
     from reconciler.packs.blobs import beside
     from reconciler.verbs.known import installed
 
+    told, facts, client, loaded = ground.told, ground.facts, ground.client, ground.loaded
     namespace = told.config.namespace
     known = dict.fromkeys(loaded.unreadable, 0.0) | {name: one.begun for name, one in loaded.states.items()}
     with installed("Request"):
@@ -227,10 +239,10 @@ def _reviewed(
 
     with ExitStack() as ends:
         ends.callback(targets.forget_all)
-        renderer = ends.enter_context(offline.renderer(1, offline.elsewhere(told.config.content)))
+        offline.check_confinement(ground.renderer)
 
         def reader(bundle: Bundle) -> Reader:
-            return servers.reader(bundle, client, targets, renderer, blobs, facts, None)
+            return servers.reader(bundle, client, targets, ground.renderer, blobs, facts, None)
 
         now, given, before = time.time(), (told.rules, facts), checked.before
         against = review.base(before, standing, *given, now) if before else None
