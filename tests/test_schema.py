@@ -113,6 +113,16 @@ CONFIG: dict[str, Any] = {
         "limits": {"file": "2Mi", "depth": 40},
         "policy": {"dnsPattern": "*.nested.example.com"},
         "workers": 4,
+        "notify": [
+            {"name": "on-call", "format": "slack", "urlFile": "/etc/slack", "events": ["Held", "Ready"]},
+            {
+                "name": "tickets",
+                "url": "https://t.example.com/x",
+                "secretFile": "/etc/s",
+                "sources": ["p"],
+                "labels": {"a": "b"},
+            },
+        ],
     },
 }
 BODIES = {"NestedCluster": CLUSTER, "ClusterProfile": PROFILE, "ControllerConfig": CONFIG}

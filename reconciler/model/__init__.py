@@ -31,6 +31,7 @@ from reconciler.model.changes import Difference as Difference
 from reconciler.model.changes import Person as Person
 from reconciler.model.changes import Planned as Planned
 from reconciler.model.changes import Reviewed as Reviewed
+from reconciler.model.config import WANTING as WANTING
 from reconciler.model.config import AppConfig as AppConfig
 from reconciler.model.config import Budget as Budget
 from reconciler.model.config import Ceilings as Ceilings
@@ -50,6 +51,7 @@ from reconciler.model.config import ForgeConfig as ForgeConfig
 from reconciler.model.config import HostConfig as HostConfig
 from reconciler.model.config import LeaseConfig as LeaseConfig
 from reconciler.model.config import Limits as Limits
+from reconciler.model.config import NotifyConfig as NotifyConfig
 from reconciler.model.config import PolicyConfig as PolicyConfig
 from reconciler.model.config import Prices as Prices
 from reconciler.model.config import ProxyConfig as ProxyConfig

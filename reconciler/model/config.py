@@ -199,6 +199,27 @@ class Prices(Struct, frozen=True):
     control_plane: str = "0"
 
 
+WANTING = (
+    "Held", "Degraded", "Invalid", "Expires", "BackupFailed", "RestoreFailed",
+    "SourceFailed", "SourceHeld", "SourceInvalid", "ConfigurationRefused", "ConfigurationWaits", "TooManyRequests",
+)  # fmt: skip
+"""Events that somebody should look at."""
+
+
+class NotifyConfig(Struct, frozen=True):
+    """One channel that is told of events (U10)."""
+
+    name: str
+    url: str = ""
+    url_file: str = ""
+    format: str = "generic"
+    secret_file: str = ""
+    ca_file: str = ""
+    events: tuple[str, ...] = WANTING
+    sources: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+
+
 class ControllerSpec(Struct, frozen=True):
     sources: tuple[SourceConfig, ...]
     engine: EngineConfig
@@ -215,6 +236,7 @@ class ControllerSpec(Struct, frozen=True):
     limits: Limits = Limits()
     server: ServerConfig = ServerConfig()
     prices: Prices | None = None
+    notify: tuple[NotifyConfig, ...] = ()
     lease: LeaseConfig = LeaseConfig()
     workers: int = 8
 

@@ -102,6 +102,12 @@ class Metrics:
             self._backup,
             *self._used.values(),
         )
+        self._notices = Counter(
+            "nidus_notices_total",
+            "Notices to channels of people, by outcome",
+            ["channel", "outcome"],
+            registry=self.registry,
+        )
         self._leader = Gauge("nidus_leader", "1 while this process holds the Lease", registry=self.registry)
         waiting = Gauge("nidus_status_unwritten", "Status objects not written yet", registry=self.registry)
         waiting.set_function(unwritten)
@@ -121,6 +127,10 @@ class Metrics:
 
     def transition(self, one: Transition) -> None:
         self._transitions.labels(one.cluster, one.reason).inc()
+
+    def notices(self, channel: str, outcome: str, count: int) -> None:
+        """So many were delivered or dropped."""
+        self._notices.labels(channel, outcome).inc(count)
 
     def cluster(self, view: ClusterView, report: Report, seconds: float) -> None:
         self._ready.labels(view.cluster).set(view.word == "Ready")

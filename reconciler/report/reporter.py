@@ -2,12 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from reconciler.kube.client import Client
-from reconciler.model import Report, SourceReport, replace
-from reconciler.report import log, transitions, view
+from reconciler.model import NotifyConfig, Report, SourceReport, replace
+from reconciler.notices import Notices
+from reconciler.notices.pending import Notice
+from reconciler.report import bugs, log, transitions, view
 from reconciler.report.events import Events
 from reconciler.report.histories import Histories
 from reconciler.report.metrics import Metrics
@@ -16,15 +19,28 @@ from reconciler.report.statuses import Statuses
 from reconciler.report.transitions import Transition
 from reconciler.report.view import ClusterView, Place, SourceView
 
+NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 class Reporter:
     """Holds the last view of each cluster and source: `clusters` and `sources` by name. Nothing here waits for the API server.
-    `first`: seconds until a status that could not be written is tried again."""
+    `first`: seconds until a status that could not be written is tried again; `channels` are told of events, with links to the dashboard
+    at `origin`."""
 
-    def __init__(self, client: Client, namespace: str, instance: str, first: float = FIRST) -> None:
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        instance: str,
+        first: float = FIRST,
+        *,
+        channels: Sequence[NotifyConfig] = (),
+        origin: str = "",
+    ) -> None:
         self.statuses = Statuses(client, namespace, first)
         self.metrics = Metrics(self.statuses.waiting)
         self.histories = Histories(client, namespace)
+        self._notices = Notices(channels, origin, self._noticed, self._bug)
         self._events = Events(client, namespace, instance, self.statuses.uid)
         self._lock = threading.Lock()
         self._told: dict[str, ClusterView] = {}
@@ -58,16 +74,20 @@ class Reporter:
             log.transition(one)
             self._events.transition(one)
             self.metrics.transition(one)
+            self._notice(one, place.source, after.labels)
         self.metrics.cluster(after, report, seconds)
 
     def source(self, report: SourceReport, spec: Mapping[str, Any]) -> None:
         """Report a sync. `spec` is url, branch and path as they are configured."""
         with self._lock:
             before = self.sources.get(report.source)
-            after = view.source(report, before or self._read.get(report.source), spec)
+            known = before or self._read.get(report.source)
+            after = view.source(report, known, spec)
             after = replace(after, confined=self._confined or after.confined, configuration=self._configuration)
             self._note(after)
             self._sign(after)
+        for one in transitions.of_source(known, after):
+            self._notice(one, after.source)
         self.metrics.source(after)
         if before is None or (before.revision, before.error, before.held) != (after.revision, after.error, after.held):
             _log(after, report.trigger)
@@ -100,13 +120,13 @@ class Reporter:
             for known in list(self.sources.values()):
                 self._note(replace(known, configuration=problem))
         log.line(reason, message=told, level="error" if problem else "info")
-        self._events.transition(Transition("", "", reason, told, warning=bool(problem)))
+        self._happened(Transition("", "", reason, told, warning=bool(problem)))
         self.metrics.configuration(not problem)
 
     def requests(self, told: str) -> None:
         """Requests of people are left out, because there are too many."""
         log.line("TooManyRequests", message=told, level="error")
-        self._events.transition(Transition("", "", "TooManyRequests", told, warning=True))
+        self._happened(Transition("", "", "TooManyRequests", told, warning=True))
 
     def place(self, cluster: str, source: str, file: str) -> None:
         """The source and the file of a cluster; nothing is written where they are as before."""
@@ -185,8 +205,33 @@ class Reporter:
         if self.heard is not None:
             self.heard(f"sources/{after.source}")
 
+    def _happened(self, one: Transition) -> None:
+        """Something of the controller itself."""
+        self._events.transition(one)
+        self._notice(one)
+
+    def _notice(self, one: Transition, source: str = "", labels: Mapping[str, str] = NO_LABELS) -> None:
+        told = (one.reason, one.message, time.time(), one.warning, one.cluster, source, one.revision, labels)
+        self._notices.offer(Notice(*told))
+
+    def _noticed(self, channel: str, outcome: str, count: int, why: str) -> None:
+        """What became of notices; why not, once each."""
+        if count:
+            self.metrics.notices(channel, outcome, count)
+        if why:
+            log.line(
+                "NoticesDropped" if outcome == "dropped" else "NoticesFailed",
+                channel=channel,
+                message=why,
+                level="error",
+            )
+
+    def _bug(self, error: Exception) -> None:
+        bugs.tell("notices", error)
+
     def close(self) -> None:
         """Wait a few seconds for the last writes, then end."""
+        self._notices.close()
         self.histories.close()
         self.statuses.close()
         self._events.close()

@@ -8,7 +8,7 @@ from reconciler.model import Archive, Change, Report
 from reconciler.plan.lines import stamp
 from reconciler.report import view
 from reconciler.report.life import ArchiveView
-from reconciler.report.view import ClusterView
+from reconciler.report.view import ClusterView, SourceView
 
 NAMED = 5  # fields that one message names
 QUIET = frozenset({"unchanged", "skipped", "waiting"})
@@ -42,6 +42,22 @@ def between(before: ClusterView | None, after: Report) -> tuple[Transition, ...]
         *_layers(known, after),
         *_objects(known, after),
     )
+
+
+def of_source(before: SourceView | None, after: SourceView) -> Iterable[Transition]:
+    """The transitions of a source: it cannot be read any more or can be again, something of it is held, its newest revision has
+    mistakes."""
+    known, revision, name = before or SourceView(after.source), after.revision, after.source
+    if after.error and not known.error:
+        yield Transition("", revision, "SourceFailed", after.error, warning=True)
+    if known.error and not after.error:
+        yield Transition("", revision, "SourceRead", f"source {name} can be read again")
+    if after.held is not None and (known.held is None or known.held.consent != after.held.consent):
+        yield Transition("", revision, "SourceHeld", after.held.message, warning=True)
+    if after.violation_count and (known.violation_count, known.revision) != (after.violation_count, revision):
+        first = after.violations[0]
+        told = f"{after.violation_count} mistakes, the first at {first.path}:{first.line}: {first.message}"
+        yield Transition("", revision, "SourceInvalid", told, warning=True)
 
 
 def _word(before: ClusterView, after: Report) -> Iterable[Transition]:

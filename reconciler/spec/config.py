@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.model import ControllerConfig, ControllerSpec, EngineChart, HostFacts, Limits, Remote, Rules, Violation
-from reconciler.spec import addresses, ceilings, content, dashboard, marks, schema, semver, units, yaml
+from reconciler.spec import addresses, ceilings, content, dashboard, marks, notify, schema, semver, units, yaml
 from reconciler.spec.codes import Code
 
 HOST = "local"
@@ -35,6 +35,7 @@ def read(data: bytes, path: str) -> tuple[ControllerConfig | None, tuple[Violati
             *_content(found.spec),
             *_charts(found.spec),
             *dashboard.wrong(found.spec),
+            *notify.wrong(found.spec),
         ],
     ):
         return None, told
