@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import settings
+import schemas
+from reconciler import conditions, settings
 from reconciler.errors import Unavailable, UsageError
 from reconciler.model import (
     WANTING,
@@ -36,6 +37,7 @@ from reconciler.notices.pending import Batch, Notice, Pending
 from reconciler.report import Reporter, transitions, view
 from reconciler.report.view import Place
 from reconciler.spec import config as configuration
+from tests.house.documents import ROOT
 from tests.shell import client, installed
 from tests.waiting import eventually, until
 
@@ -562,3 +564,14 @@ def test_files_of_channels_lie_below_the_folder_of_credentials(tmp_path: Path) -
     with pytest.raises(UsageError) as raised:
         settings.load(str(file))
     assert "notify a: urlFile" in str(raised.value) and "notify a: caFile" in str(raised.value)
+
+
+def test_formats_and_events_are_those_of_the_schema() -> None:
+    found = schemas.load("ControllerConfig")["definitions"]["notify"]["properties"]
+    assert set(found["format"]["enum"]) == formats.FORMATS.keys()
+    events = set(found["events"]["items"]["enum"])
+    assert tuple(found["events"]["default"]) == WANTING
+    rooms = [ROOT / "reconciler" / "report", ROOT / "reconciler" / "controller"]
+    code = "".join(file.read_text() for room in rooms for file in room.rglob("*.py"))
+    said = {one for one in events if f'"{one}"' in code} | conditions.WORDS - {"Pending"}
+    assert events == said
