@@ -458,7 +458,7 @@ def test_what_happens_is_told_and_a_restart_tells_nothing_again(receive: Callabl
         return Report("a", revision, Plan("a", revision, ()), (), (), (ready,), word, held)
 
     def life(happens: Callable[[Reporter], None]) -> None:
-        made = Reporter(client(server), "nidus-system", "test", channels=(channel,))
+        made = Reporter(client(server), "nidus-system", "test", notify=(channel,))
         made.load()
         happens(made)
         made.close()

@@ -240,6 +240,11 @@ class ControllerSpec(Struct, frozen=True):
     lease: LeaseConfig = LeaseConfig()
     workers: int = 8
 
+    @property
+    def url(self) -> str:
+        """Where people open the dashboard, "" where nowhere."""
+        return self.server.dashboard.url if self.server.dashboard else ""
+
 
 class ControllerConfig(Struct, frozen=True):
     api_version: str

@@ -24,8 +24,8 @@ NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
 class Reporter:
     """Holds the last view of each cluster and source: `clusters` and `sources` by name. Nothing here waits for the API server.
-    `first`: seconds until a status that could not be written is tried again; `channels` are told of events, with links to the dashboard
-    at `origin`."""
+    `first`: seconds until a status that could not be written is tried again; the channels in `notify` are told of events, with links to
+    the dashboard at `url`."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class Reporter:
         instance: str,
         first: float = FIRST,
         *,
-        channels: Sequence[NotifyConfig] = (),
-        origin: str = "",
+        notify: Sequence[NotifyConfig] = (),
+        url: str = "",
     ) -> None:
         self.statuses = Statuses(client, namespace, first)
         self.metrics = Metrics(self.statuses.waiting)
         self.histories = Histories(client, namespace)
-        self._notices = Notices(channels, origin, self._noticed, self._bug)
+        self._notices = Notices(notify, url, self._noticed, self._bug)
         self._events = Events(client, namespace, instance, self.statuses.uid)
         self._lock = threading.Lock()
         self._told: dict[str, ClusterView] = {}
