@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from reconciler.errors import Stalled, UsageError, printable
+from reconciler.errors import Stalled, printable
 from reconciler.verbs import connection, known, seen, table, usage, wait
 from reconciler.verbs.looks import looks
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if known.controller(client, args.namespace)[0]:
         return _tell(client, args)
     if not args.config:
-        raise UsageError("no controller runs", hint="--config FILE does one sync from here")
+        raise Stalled("no controller runs", hint="--config FILE does one sync from here")
     return _once(args)
 
 
