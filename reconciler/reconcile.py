@@ -94,7 +94,8 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
     record = _proven(state.record, outcome.report, assignment.bundle)
     host, answers = Target(facts.host.name), outcomes.answers(assignment, gathered)
-    done_on_host = after.steps(Ground(assignment, record, outcome.report, reader, host, answers, now))
+    ground = Ground(assignment, record, outcome.report, reader, host, answers, now, gathered.volumes)
+    done_on_host = after.steps(ground)
     outcome, record = _with(outcome, done_on_host, assignment), done_on_host.record
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))
 
@@ -108,6 +109,7 @@ def _with(outcome: Outcome, done: Stepped, assignment: Assignment) -> Outcome:
         backups=done.record.backups if snapshots else None,
         restores=done.record.restores,
         kubeconfigs=done.record.kubeconfigs,
+        growth=done.record.growth,
         next_at=min(times, default=None),
     )
     return replace(outcome, report=report, errands=done.errands, answered=done.answered)

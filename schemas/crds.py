@@ -242,6 +242,15 @@ _CLUSTER_STATUS = _object(
             },
             closed=False,
         ),
+        "storage": _object(
+            "Volumes of its control plane that have grown or are to; not there where the size never changed.",
+            {
+                "asked": _text("The size that its file asks for."),
+                "behind": _list("Those that do not have it yet.", _text("One volume, and what it has.")),
+                "problem": _text("Why they do not grow."),
+            },
+            closed=False,
+        ),
         "expiresAt": _text("When its ttl ends, and it sleeps until its deletion."),
         "expiryWarning": _text("The last warning of that: day, hour or over."),
         "sleep": _object(

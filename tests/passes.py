@@ -279,7 +279,7 @@ class Fleet:
         self._quotas_taken()
         for engine in actors.roll_out(self.host, stuck=self.stuck):
             name = engine["metadata"]["name"]
-            if engine["kind"] == "StatefulSet" and name not in self.nested:
+            if (engine["metadata"].get("labels") or {}).get("app") == "vcluster" and name not in self.nested:
                 self.nested[name] = Server(name, lambda: START + self.now)
             if name in self.nested and name not in self.stuck and (tag := _TAG.search(str(engine["spec"]))):
                 self.nested[name].version = tag[1]
@@ -351,7 +351,10 @@ class Fleet:
     def _target(self, target: Target, bundle: Bundle) -> Client:
         if target.nested in self.bugs:
             raise RuntimeError("a bug")
-        engine = self.host.get("apps", "StatefulSet", bundle.namespace, bundle.cluster)
+        kinds = (
+            self.host.get("apps", kind, bundle.namespace, bundle.cluster) for kind in ("StatefulSet", "Deployment")
+        )
+        engine = next((one for one in kinds if one is not None), None)
         runs = engine is not None and engine["spec"].get("replicas", 1) > 0
         if target.nested not in self.nested or target.nested in self.down or not runs:
             raise ApiError(ErrorClass.TRANSIENT, f"{target.nested} refused the connection")

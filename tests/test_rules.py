@@ -213,11 +213,11 @@ def test_what_cannot_change_is_checked_against_the_accepted_document(before: str
     assert snapshot(files, known)[0].violations == ()
 
 
-def test_growing_a_volume_is_not_supported_yet() -> None:
+def test_a_volume_may_grow() -> None:
     accepted, _ = snapshot(FILES)
     files = edited(CLUSTER_FILE, "spec:", "spec:\n  controlPlane: {store: {size: 6Gi}}")
     found, _ = snapshot(files, accepted=accepted.specs.clusters)
-    assert [(one.code, one.line) for one in found.violations] == [(Code.UNSUPPORTED, 5)]
+    assert found.violations == ()
 
 
 def test_a_version_may_rise_by_one_minor_and_a_size_be_written_otherwise() -> None:

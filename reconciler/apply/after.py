@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.apply import kubeconfigs, restores, snapshots
+from reconciler.apply import growth, kubeconfigs, restores, snapshots
 from reconciler.apply.steps import Ground, Machine, Stepped, step
 from reconciler.model import Errand, Record, replace
 from reconciler.operations import restore
@@ -18,7 +18,7 @@ MACHINES: Mapping[str, Machine[Any]] = {
 
 def steps(ground: Ground) -> Stepped:
     """A step of each. The record of one is what the next begins with."""
-    done = Stepped(ground.record)
+    done = growth.step(ground)
     for machine in MACHINES.values():
         if machine.concerned(ground.assignment):
             one = step(machine, replace(ground, record=done.record))

@@ -13,14 +13,15 @@ from reconciler.assignment import Assignment
 from reconciler.errors import ApiError, ErrorClass, LeaseLost, NidusError, Retry
 from reconciler.gather import Reader
 from reconciler.kube.client import Client
-from reconciler.model import Bundle, Errand, Keys, Object, ObjectRef, Record, Report, Target, replace
+from reconciler.model import Bundle, Errand, Keys, Object, ObjectRef, Record, Report, Target, Volumes, replace
 from reconciler.operations import backup
 
 AGAIN = 30.0  # seconds until a step that failed is tried again
 
 
 class Ground(Struct, frozen=True):
-    """What a step works with: the record and the report of the pass so far. `answers`: the control plane does, though its layer waits."""
+    """What a step works with: the record and the report of the pass so far. `answers`: the control plane does, though its layer waits;
+    `volumes`: those that are to grow."""
 
     assignment: Assignment
     record: Record
@@ -29,6 +30,7 @@ class Ground(Struct, frozen=True):
     host: Target
     answers: bool
     now: float
+    volumes: Volumes | None = None
 
     @property
     def bundle(self) -> Bundle:

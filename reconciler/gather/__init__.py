@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from reconciler.assignment import Assignment, Facts
-from reconciler.gather import departing, leftovers, sandbox, scope
+from reconciler.gather import departing, leftovers, sandbox, scope, volumes
 from reconciler.gather import render as rendering
 from reconciler.gather.dry_run import dry_run
 from reconciler.gather.observe import observe
@@ -26,6 +26,7 @@ from reconciler.model import (
     Ran,
     Sleeping,
     Target,
+    Volumes,
     replace,
 )
 from reconciler.operations import Situation, amend, decide
@@ -41,7 +42,7 @@ class Gathered(Struct, frozen=True):
     `staying` the pods of its engine that still run. `ran`: what ran of each layer's hooks, with what was observed now (K7).
     `fetching`: layer -> the content from elsewhere that it waits for. Why the engine's layer is not applied now: `upgrade`, a snapshot
     comes first; `lacking`, what the host does not have. `outside`: how it is exposed, as far as the host says; read where it
-    is applied."""
+    is applied. `volumes`: those of the control plane that are to grow."""
 
     desired: tuple[Desired, ...]
     observed: Mapping[Key, Observed]
@@ -57,6 +58,7 @@ class Gathered(Struct, frozen=True):
     upgrade: str = ""
     lacking: str = ""
     outside: Outside | None = None
+    volumes: Volumes | None = None
 
     @property
     def waits(self) -> str:
@@ -90,7 +92,8 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     entries = (*entries, *leftovers.claims(bundle, entries, reader, host))
     more = hook_runs.pending((*desired, *leaves), record.hooks)
     seen = observe(bundle, desired, entries, reader, later(sleeping), more)
-    amended = amend(situation, desired, seen.objects)
+    growing = volumes.read(bundle, desired, seen.objects, reader, host)
+    amended = amend(replace(situation, volumes=growing), desired, seen.objects)
     desired, absent = amended.desired, leftovers.absent(bundle, amended.absent, entries, reader, host)
     entries = (*entries, *absent.claims(entries))
     if run is not None:
@@ -112,5 +115,8 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
         absent.staying,
         fetching=fetching,
         upgrade=amended.stops,
-        lacking="" if sleeping.asleep else sandbox.missing(desired, reader, host),
+        lacking=""
+        if sleeping.asleep
+        else sandbox.missing(desired, reader, host) or (growing.refused if growing else ""),
+        volumes=growing,
     )

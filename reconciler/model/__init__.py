@@ -160,6 +160,7 @@ from reconciler.model.life import Upgrade as Upgrade
 from reconciler.model.operations import AWAKE as AWAKE
 from reconciler.model.operations import Ending as Ending
 from reconciler.model.operations import Expiry as Expiry
+from reconciler.model.operations import Growth as Growth
 from reconciler.model.operations import Ran as Ran
 from reconciler.model.operations import Sleeping as Sleeping
 from reconciler.model.operations import Slept as Slept
@@ -175,3 +176,5 @@ from reconciler.model.reviews import ClusterReview as ClusterReview
 from reconciler.model.reviews import Review as Review
 from reconciler.model.users import UserInfo as UserInfo
 from reconciler.model.values import replace as replace
+from reconciler.model.volumes import Claim as Claim
+from reconciler.model.volumes import Volumes as Volumes

@@ -14,7 +14,7 @@ from reconciler.model.access import Kubeconfigs
 from reconciler.model.backups import Backups, Restores
 from reconciler.model.config import Budget, Ceilings, ContentAllow, Defaults, ReviewerRule
 from reconciler.model.documents import ClusterProfile, NestedCluster
-from reconciler.model.operations import Expiry, Ran, Slept
+from reconciler.model.operations import Expiry, Growth, Ran, Slept
 
 
 class Revision(Struct, frozen=True):
@@ -235,6 +235,7 @@ class Record(Struct, frozen=True):
     restores: Restores | None = None
     inputs: str = ""
     kubeconfigs: Kubeconfigs | None = None
+    growth: Growth | None = None
 
 
 class Request(Struct, frozen=True):

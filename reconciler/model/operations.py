@@ -5,6 +5,14 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 
+class Growth(Struct, frozen=True):
+    """Volumes that are to have the size `asked`: those that are behind, in words, and why they do not grow."""
+
+    asked: str
+    behind: tuple[str, ...] = ()
+    problem: str = ""
+
+
 class Sleeping(Struct, frozen=True):
     """Whether a cluster is to sleep, and why (O1). `by` what decides: git, request, schedule, expiry or restore; `why` in words, with who
     asked.

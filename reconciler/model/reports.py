@@ -8,7 +8,7 @@ from reconciler.model.access import Kubeconfigs
 from reconciler.model.backups import Backups, Restores
 from reconciler.model.fleet import Held, Revision, Violation
 from reconciler.model.flow import ObjectRef, Plan, Result
-from reconciler.model.operations import Ending, Sleeping
+from reconciler.model.operations import Ending, Growth, Sleeping
 
 HealthStatus = Literal["Current", "InProgress", "Failed", "Terminating", "NotFound", "Unknown"]
 
@@ -100,6 +100,7 @@ class Report(Struct, frozen=True):
     backups: Backups | None = None
     restores: Restores | None = None
     kubeconfigs: Kubeconfigs | None = None
+    growth: Growth | None = None
 
 
 class SourceReport(Struct, frozen=True):

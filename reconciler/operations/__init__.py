@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from reconciler.engine.leftovers import Selector
 from reconciler.model import AWAKE, Desired, Held, Observed, Sleeping
-from reconciler.operations import backup, expiry, restore, sleep, upgrade
+from reconciler.operations import backup, expiry, growth, restore, sleep, upgrade
 from reconciler.operations.situation import Amend as Amend
 from reconciler.operations.situation import Amendment as Amendment
 from reconciler.operations.situation import Situation as Situation
@@ -32,6 +32,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "expiry": Operation(sleeps=expiry.decide, turns=expiry.turns),
     "sleep": Operation(sleeps=sleep.decide, amend=sleep.amend, turns=sleep.turns),
     "backup": Operation(turns=backup.turns),
+    "growth": Operation(amend=growth.amend),
     "upgrade": Operation(amend=upgrade.amend, held=upgrade.held),
 }
 """In the order in which they amend; the first that says something of sleep decides (O1, O6, O9)."""

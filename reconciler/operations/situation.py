@@ -5,13 +5,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from reconciler.engine.leftovers import Selector
-from reconciler.model import AWAKE, Bundle, Desired, Observed, Record, Request, Seen, Sleeping
+from reconciler.model import AWAKE, Bundle, Desired, Observed, Record, Request, Seen, Sleeping, Volumes
 from reconciler.plan.mark import Key
 
 
 class Situation(Struct, frozen=True):
     """One cluster at one moment (`now` in seconds since the epoch), with the requests of all clusters, oldest first; `sleeping`: what
-    `decide` says of it; `up`: its control plane answers; `grace`: the operator's grace period, in seconds."""
+    `decide` says of it; `up`: its control plane answers; `grace`: the operator's grace period, in seconds;
+    `volumes`: those that are to grow."""
 
     bundle: Bundle
     record: Record
@@ -20,6 +21,7 @@ class Situation(Struct, frozen=True):
     sleeping: Sleeping = AWAKE
     up: bool = True
     grace: float = 0.0
+    volumes: Volumes | None = None
 
 
 def newest(

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from reconciler.model import Archive, Backups, Kubeconfigs, Report, Restores, Sleeping
+from reconciler.model import Archive, Backups, Growth, Kubeconfigs, Report, Restores, Sleeping
 
 LISTED = 50  # snapshots in a status
 PROBLEM = 1024  # characters
@@ -84,6 +84,14 @@ class KubeconfigsView(Struct, frozen=True, omit_defaults=True, kw_only=True):
     problem: str = ""
 
 
+class StorageView(Struct, frozen=True, omit_defaults=True):
+    """Volumes of the control plane that have grown, or are to: the size asked for, those behind, and why they do not grow."""
+
+    asked: str = ""
+    behind: tuple[str, ...] = ()
+    problem: str = ""
+
+
 class Life(Struct, frozen=True, omit_defaults=True, rename="camel"):
     """All of it. `expires_at`: when its ttl ends; `expiry_warning`: the last warning of that which was told."""
 
@@ -93,6 +101,7 @@ class Life(Struct, frozen=True, omit_defaults=True, rename="camel"):
     backups: BackupsView | None = None
     restore: RestoreView | None = None
     kubeconfigs: KubeconfigsView | None = None
+    storage: StorageView | None = None
 
     @property
     def asleep(self) -> bool:
@@ -113,6 +122,7 @@ def of(report: Report, before: Life = NOTHING) -> Life:
         _backups(report.backups) if report.backups is not None else kept.backups,
         _restores(report.restores) if report.restores is not None else kept.restore,
         _kubeconfigs(report.kubeconfigs) if report.kubeconfigs is not None else kept.kubeconfigs,
+        _storage(report.growth) if report.growth is not None else kept.storage,
     )
 
 
@@ -170,6 +180,10 @@ def _restores(known: Restores) -> RestoreView:
 def _kubeconfigs(known: Kubeconfigs) -> KubeconfigsView:
     listed = tuple(KubeconfigView(one.name, stamp(one.ends)) for one in known.issued)
     return KubeconfigsView(list=listed, problem=known.problem[:PROBLEM])
+
+
+def _storage(known: Growth) -> StorageView:
+    return StorageView(known.asked, known.behind, known.problem[:PROBLEM])
 
 
 def _state(whole: bool) -> str:

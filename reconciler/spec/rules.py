@@ -189,9 +189,6 @@ def _kept(cluster: NestedCluster, before: NestedCluster, facts: HostFacts) -> It
             yield where, Code.IMMUTABLE, f"cannot change from {read(before) or 'the default'}", "make a new cluster"
     if units.quantity(new.size) < units.quantity(old.size):
         yield "/spec/controlPlane/store/size", Code.IMMUTABLE, f"cannot shrink from {old.size}", ""
-    elif units.quantity(new.size) > units.quantity(old.size):
-        message = f"growing from {old.size} is not supported in this version"
-        yield "/spec/controlPlane/store/size", Code.UNSUPPORTED, message, ""
 
 
 def _steps(cluster: NestedCluster, before: NestedCluster | None, rules: Rules, running: Versions) -> Iterator[Mistake]:
