@@ -22,7 +22,7 @@ from devhost import account
 from devhost import stage as staging
 
 HEALTHY: Final = 3
-PUSHES: Final = 8
+PUSHES: Final = 16
 """Of the healthy source in each phase; the slowest of so few is what is compared."""
 SHOWN: Final = 20.0
 """Seconds within which an attack has to be shown."""

@@ -35,6 +35,10 @@ def one_line(text: object, limit: int = LINE) -> str:
     return printable(text[: 2 * limit])[:limit] if isinstance(text, str) else ""
 
 
+UNREADABLE = (ValueError, RecursionError)
+"""What msgspec raises for bytes of any content: its own errors and that of broken UTF-8 are ValueErrors, the other is of their depth."""
+
+
 def few(names: Sequence[str], most: int) -> str:
     """The first `most` names, and how many there are besides: `a, b and 3 more`."""
     shown = ", ".join(names[:most])

@@ -169,6 +169,12 @@ def test_another_cluster_waits_for_what_was_left(opened: Open, tmp_path: Path) -
         other.close()
 
 
+def test_a_damaged_note_is_told(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / lent.NOTE).write_text("{")
+    with pytest.raises(Stalled, match="does not say what a demo before made"):
+        opened()
+
+
 def test_where_nobody_agrees_nothing_is_made(
     server: Server, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

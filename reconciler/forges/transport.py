@@ -19,7 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from reconciler.deadline import Deadline
-from reconciler.errors import NidusError, Stalled, Unavailable
+from reconciler.errors import UNREADABLE, NidusError, Stalled, Unavailable
 
 T = TypeVar("T")
 DEADLINE = 20.0  # seconds for a request and its whole answer
@@ -192,7 +192,7 @@ def decoded(body: bytes, kind: type[T]) -> T:
     """JSON as a `kind`; fields that are not asked for are skipped. Raises Stalled("ForgeAnswer"), without a word of the body."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Stalled("the forge answers in a form that is not its API's", reason="ForgeAnswer") from error
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Struct
 
-from reconciler.errors import ApiError, ErrorClass
+from reconciler.errors import UNREADABLE, ApiError, ErrorClass
 from reconciler.kube.errors import broken
 
 AGGREGATED = (
@@ -105,7 +105,7 @@ class Discovery:
 def _loaded(fetch: Fetch) -> dict[tuple[str, str, str], Resource]:
     try:
         return _load(fetch)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise broken("get", "its list of kinds cannot be read") from None
 
 

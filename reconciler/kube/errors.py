@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from reconciler.errors import ApiError, ErrorClass, one_line
+from reconciler.errors import UNREADABLE, ApiError, ErrorClass, one_line
 from reconciler.model import ObjectRef
 from reconciler.plan.redact import is_secret_like
 
@@ -73,7 +73,7 @@ def parse(body: bytes) -> Status:
     """Read a Status; anything else (HTML, nothing, another kind) is an empty one."""
     try:
         answer = msgspec.json.decode(body, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return Status()
     return answer if answer.kind == "Status" else Status()
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from reconciler.errors import UNREADABLE
 from reconciler.kube.client import Client
 from reconciler.kube.errors import broken
 from reconciler.kube.transport import Call
@@ -78,7 +79,7 @@ def holder(client: Client, token: str) -> UserInfo | None:
     _, answer = client.transport.send(Call("get", "POST", _TOKENS, body=body), deadline=client.deadline)
     try:
         status = msgspec.json.decode(answer, type=_TokenReview).status
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise broken("get", "its answer about the token has another shape") from error
     if not status.authenticated or not status.user.username:
         return None
@@ -95,7 +96,7 @@ def _allowed(client: Client, path: str, kind: str, spec: dict[str, Any]) -> bool
     _, answer = client.transport.send(Call("get", "POST", path, body=body), deadline=client.deadline)
     try:
         return msgspec.json.decode(answer, type=_AccessReview).status.allowed
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise broken("get", "its answer about the rights has another shape") from error
 
 
@@ -104,5 +105,5 @@ def user(client: Client) -> str:
     _, body = client.transport.send(Call("get", "POST", _PATH, body=_ASKED), deadline=client.deadline)
     try:
         return msgspec.json.decode(body, type=_Review).status.user_info.username
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise broken("get", "its answer about the user has another shape") from error

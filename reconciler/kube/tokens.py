@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from reconciler.errors import UNREADABLE
 from reconciler.kube.client import Client
 from reconciler.kube.errors import broken
 from reconciler.kube.paths import path_of
@@ -48,7 +49,7 @@ def request(client: Client, account: ObjectRef, seconds: int) -> Token:
     try:
         found = msgspec.json.decode(answer, type=_Answer).status
         ends = found.expiration_timestamp.timestamp()
-    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+    except (*UNREADABLE, OverflowError) as error:
         raise broken("get", "its answer about the token has another shape") from error
     if len(found.token) > LONGEST or not _SHAPE.fullmatch(found.token):
         raise broken("get", "its token is none that a header can carry")

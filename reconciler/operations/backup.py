@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from reconciler.engine.leftovers import REQUESTS as LABEL
-from reconciler.errors import one_line
+from reconciler.errors import UNREADABLE, one_line
 from reconciler.model import (
     Archive,
     Backup,
@@ -152,7 +152,7 @@ def answer_of(config: Object) -> tuple[str, str]:
     text = (config.get("data") or {}).get("snapshotRequest")
     try:
         found: Any = msgspec.json.decode(text) if isinstance(text, str) and len(text) < 1 << 16 else {}
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return "", ""
     status = found.get("status") if isinstance(found, dict) else None
     status = status if isinstance(status, dict) else {}

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from reconciler.errors import Stalled
+from reconciler.errors import UNREADABLE, Stalled
 
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle"
@@ -106,7 +106,7 @@ def _each(data: bytes) -> Iterator[tuple[_Layer, bytes]]:
     try:
         manifest, *blobs = msgspec.json.decode(data, type=list[bytes])
         yield from zip(msgspec.json.decode(manifest, type=_Manifest).layers, blobs, strict=True)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except UNREADABLE:
         return
 
 
@@ -153,7 +153,7 @@ def _bundled(blob: bytes, verify: Verify) -> str:
 def _read(data: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except UNREADABLE:
         raise _No("its signature is damaged") from None
 
 

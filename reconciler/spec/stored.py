@@ -39,8 +39,8 @@ def encode(entries: Mapping[str, Entry]) -> bytes:
 
 
 def decode(data: bytes) -> dict[str, Entry]:
-    """What `encode` was given, without those whose bytes are not the blob that they claim to be. Raises msgspec.DecodeError for anything
-    else."""
+    """What `encode` was given, without those whose bytes are not the blob that they claim to be. Raises one of
+    UNREADABLE for anything else."""
     files = msgspec.msgpack.decode(data, type=list[_File])
     return {file.path: _entry(file) for file in files if _is_blob(file.oid, file.data)}
 

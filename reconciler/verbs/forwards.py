@@ -22,7 +22,7 @@ from typing import Annotated, Final
 import msgspec
 
 from reconciler import settings
-from reconciler.errors import Stalled
+from reconciler.errors import UNREADABLE, Stalled
 from reconciler.verbs.looks import looks
 
 START_SECONDS: Final = 60.0
@@ -89,7 +89,7 @@ def held(state: Path) -> Held | None:
             if _locks(file.fileno(), fcntl.LOCK_SH):
                 return None
             return msgspec.json.decode(file.read(4096), type=Held)
-    except (OSError, RecursionError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
 
 

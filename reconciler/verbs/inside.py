@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.errors import NidusError, Stalled, UsageError, printable
+from reconciler.errors import UNREADABLE, NidusError, Stalled, UsageError, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -85,5 +85,5 @@ def _asked(sock: socket.socket, who: str, path: str, kind: type[T]) -> T:
         if answer.status != 200:
             raise Stalled(f"{who} answered {answer.status}: is that the internal listener?")
         return msgspec.json.decode(body, type=kind)
-    except (http.client.HTTPException, msgspec.MsgspecError, RecursionError) as error:
+    except (http.client.HTTPException, *UNREADABLE) as error:
         raise Stalled(f"{who} answered something else than Nidus does") from error

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from reconciler.errors import ApiError, ErrorClass, Stalled, few
+from reconciler.errors import UNREADABLE, ApiError, ErrorClass, Stalled, few
 from reconciler.verbs.connection import NAMESPACE
 from reconciler.verbs.looks import looks
 
@@ -74,7 +74,7 @@ def opened(client: Client, folder: Path, manifests: Path, spaces: Iterable[str])
     found = _version(client.version())
     if found < OLDEST:
         raise Stalled(f"{server} is Kubernetes {found[0]}.{found[1]}: {OLDEST[0]}.{OLDEST[1]} or newer is needed")
-    known = msgspec.json.decode(file.read_bytes(), type=_Note) if file.exists() else _first(client, server)
+    known = _noted(file) if file.exists() else _first(client, server)
     if known.server != server:
         raise Stalled(
             f"a demo before left something on {known.server}",
@@ -195,6 +195,14 @@ def _await_served(client: Client, crd: Object) -> None:
 
 def _ours(live: Object, one: Lent) -> bool:
     return bool((live["metadata"].get("labels") or {}).get(LABEL) == one.name)
+
+
+def _noted(file: Path) -> _Note:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Note)
+    except UNREADABLE:
+        hint = f"look for what carries the label {LABEL}, then remove {file}"
+        raise Stalled(f"{file} does not say what a demo before made", hint=hint) from None
 
 
 def _first(client: Client, server: str) -> _Note:

@@ -17,10 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 import schemas
 from reconciler import __version__, model, settings, spec
+from reconciler.errors import UNREADABLE
 from reconciler.model import Limits
 from reconciler.spec import load, stored
 from reconciler.spec.entries import Entry
@@ -46,7 +45,7 @@ class Parsed:
     @cached_property
     def known(self) -> load.Known:
         """For `load`; nothing where there is nothing to believe."""
-        with suppress(OSError, msgspec.DecodeError):
+        with suppress(OSError, *UNREADABLE):
             data = _own(self._file)
             head = self._head(data[len(self._stamp) + 32 :])
             if data.startswith(head):

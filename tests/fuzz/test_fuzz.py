@@ -10,6 +10,7 @@ from tests.fuzz import (
     answers,
     configurations,
     content,
+    credentials,
     deliveries,
     encrypted,
     harness,
@@ -46,6 +47,9 @@ SURFACES: Surfaces = {
     "usages": (kept.usages, 12_000),
     "snapshots": (kept.snapshots, 12_000),
     "pages": (pages.pages, 10_000),
+    "tokens": (credentials.answers, 10_000),
+    "locks": (credentials.locks, 10_000),
+    "remembered": (credentials.remembered, 10_000),
 }
 SHORT = 400  # cases of a surface in an ordinary run
 FEWEST, TOGETHER = 10_000, 200_000  # cases that the long test promises: of each surface, and of all

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from reconciler.errors import UNREADABLE
 from reconciler.packs import loader
 from reconciler.packs.content.access import joined, refused
 
@@ -54,7 +55,7 @@ def _of_json(data: bytes | bytearray, name: str, repo: str) -> Any:
     try:
         block = _bounded(msgspec.json.decode(data, type=index).entries.one, name, repo)  # type: ignore[attr-defined]
         return msgspec.to_builtins(msgspec.json.decode(block, type=list[_Entry]))
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         raise refused(f"{repo}: the index is not JSON of the usual form") from None
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 from msgspec import Struct
 
+from reconciler.errors import UNREADABLE
 from reconciler.model import ContentAllow, Remote
 from reconciler.packs.content import access
 from reconciler.packs.content.access import Access, refused
@@ -211,5 +212,5 @@ def tag(version: str) -> str:
 def _decoded(data: bytes, kind: type[T], address: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         raise refused(f"{urlsplit(address).netloc}: an answer in a form that is no registry's") from None
