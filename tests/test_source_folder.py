@@ -100,6 +100,34 @@ def test_a_conflict_is_read_once_as_it_lies_on_disk(work: Work) -> None:
     assert b"<<<<<<<" in blobs(tree.files.values())[tree.files["a.yaml"]]
 
 
+@pytest.mark.parametrize("sub", [".", "fleet", "fleet/deep"])
+def test_whatever_happened_to_a_file_it_is_read_as_it_lies_on_disk(work: Work, sub: str) -> None:
+    names = ["same", "edited", "staged", "both", "gone", "moved", "a b", "-x", "conflict", "mode"]
+    files = {f"{folder}{name}.yaml": f"{folder}{name}" for folder in ("", "fleet/", "fleet/deep/") for name in names}
+    work.commit({**files, ".gitignore": "ignored*\n"})
+    for folder in ("", "fleet/", "fleet/deep/"):
+        for name in ("edited", "staged", "both"):
+            (work.folder / f"{folder}{name}.yaml").write_text("new")
+        work.git("add", "--", f"{folder}staged.yaml", f"{folder}both.yaml")
+        (work.folder / f"{folder}both.yaml").write_text("newer")
+        (work.folder / f"{folder}gone.yaml").unlink()
+        (work.folder / f"{folder}mode.yaml").chmod(0o755)
+        work.git("mv", "--", f"{folder}moved.yaml", f"{folder}elsewhere.yaml")
+        for name in ("unknown", "ignored", "meant"):
+            (work.folder / f"{folder}{name}.yaml").write_text(name)
+        work.git("add", "-N", "--", f"{folder}meant.yaml")
+    revision, tree, blobs_of = read(work.folder, sub, Limits())
+    root = work.folder / sub
+    there = {str(one.relative_to(root)): one.read_bytes() for one in root.rglob("*.yaml") if one.name != "ignored.yaml"}
+    assert revision.dirty and revision.branch == "main"
+    found = blobs_of(list(tree.files.values()))
+    blobs = {name: found[oid] for name, oid in tree.files.items() if name != ".gitignore"}
+    assert blobs == {name: data for name, data in there.items() if not name.split("/")[-1].startswith("-")}
+    work.git("add", "--all")
+    work.git("commit", "-q", "-m", "all of it")
+    assert not read(work.folder, sub, Limits())[0].dirty
+
+
 def test_plain_folder(tmp_path: Path) -> None:
     (tmp_path / "clusters").mkdir()
     (tmp_path / "clusters" / "a.yaml").write_text("a")

@@ -10,6 +10,8 @@ from functools import lru_cache
 from hashlib import sha1, sha256
 from pathlib import Path
 
+from msgspec import Struct
+
 from reconciler.errors import Stalled, Unavailable
 from reconciler.model import Limits, Revision, Tree
 from reconciler.source import trees
@@ -30,6 +32,9 @@ _ENV = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "none",
 }
+_WALK = ("--branch", "--no-ahead-behind", "--no-renames", "--untracked-files=all", "--ignore-submodules=all")
+_FIELDS = {b"1": 7, b"u": 9}
+"""Kind of a changed file -> the fields before its name: an ordinary change, a conflict."""
 # A person's own configuration may name programs: those that reading starts are left out, but for filters, which say what a commit holds.
 _SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "submodule.recurse=false")
 
@@ -48,7 +53,8 @@ def read(path: Path, sub: str, limits: Limits) -> tuple[Revision, Tree, Blobs]:
     bounds = trees.bounds(limits)
     blobs: dict[str, bytes] = {}
     try:
-        names = _tracked(root)
+        status = _status(root)
+        names = _tracked(root, status)
         listed = dict.fromkeys(_walked(root), ADDED) if names is None else names
         place = os.fsencode(root)
         entries = (_entry(place, name, added, bounds, blobs) for name, added in listed.items())
@@ -63,24 +69,61 @@ def read(path: Path, sub: str, limits: Limits) -> tuple[Revision, Tree, Blobs]:
         found = objects(root, stored) if stored else {}
         return {oid: found[oid] if oid in found else blobs[oid] for oid in oids}
 
-    return _revision(root), tree, read_blobs
+    return status.revision if status else Revision("", "", dirty=True), tree, read_blobs
 
 
-def _tracked(root: Path) -> dict[bytes, tuple[bytes, str]] | None:
+class _Status(Struct, frozen=True):
+    """What `git status` says of a folder: the revision of HEAD, dirty where anything below differs from it; files that differ from the
+    index, and files that Git does not know, both relative to the folder."""
+
+    revision: Revision
+    changed: frozenset[bytes]
+    others: tuple[bytes, ...]
+
+
+def _tracked(root: Path, status: _Status | None) -> dict[bytes, tuple[bytes, str]] | None:
     """The files Git would commit, sorted, with mode and blob of those that are as they were added; None where there is no Git."""
-    listed = git(root, "ls-files", "-z", "-s", "-v", "--cached", "--", ".")
-    others = git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", ".")
-    differ = git(root, "diff-files", "-z", "--name-only", "--relative", "--ignore-submodules=all", "--", ".")
-    if listed is None or others is None or differ is None:
+    listed = git(root, "ls-files", "-z", "-s", "-v", "--cached", "--", ".") if status else None
+    if status is None or listed is None:
         return None
-    changed = set(differ.split(b"\0"))
-    found = dict.fromkeys((name.rstrip(b"/") for name in others.split(b"\0") if name), ADDED)
+    found = dict.fromkeys((name.rstrip(b"/") for name in status.others), ADDED)
     for line in listed.split(b"\0")[:-1]:
         head, _, name = line.partition(b"\t")
         flag, mode, oid, stage = head.split()
-        is_known = flag == b"H" and stage == b"0" and name not in changed and mode != b"160000"
+        is_known = flag == b"H" and stage == b"0" and name not in status.changed and mode != b"160000"
         found[name] = (mode, oid.decode()) if is_known else ADDED
     return {name: found[name] for name in sorted(found)}
+
+
+def _status(root: Path) -> _Status | None:
+    """One walk of Git over the folder; None where there is no Git (git-status(1), "Porcelain Format Version 2")."""
+    prefix = git(root, "rev-parse", "--show-prefix")
+    raw = git(root, "status", "--porcelain=v2", "-z", *_WALK, "--", ".") if prefix is not None else None
+    if prefix is None or raw is None:
+        return None
+    heads: dict[bytes, bytes] = {}
+    changed: list[tuple[bytes, bytes]] = []
+    others: list[bytes] = []
+    start = len(prefix.removesuffix(b"\n"))  # names are relative to the work tree
+    for line in raw.split(b"\0")[:-1]:
+        kind, _, rest = line.partition(b" ")
+        if kind == b"#":
+            name, _, value = rest.partition(b" ")
+            heads[name] = value
+        elif kind == b"?":
+            others.append(rest[start:])
+        else:
+            changed.append((rest[:2], rest.split(b" ", _FIELDS[kind])[-1][start:]))
+    differ = frozenset(name for state, name in changed if state[1:] != b".")
+    return _Status(_revision(heads, dirty=bool(changed or others)), differ, tuple(others))
+
+
+def _revision(heads: Mapping[bytes, bytes], *, dirty: bool) -> Revision:
+    commit = heads.get(b"branch.oid", b"(initial)").decode()
+    if commit == "(initial)":
+        return Revision("", "", dirty=True)
+    branch = heads.get(b"branch.head", b"(detached)").decode("utf-8", "replace")
+    return Revision("HEAD" if branch == "(detached)" else branch, commit, dirty=dirty)
 
 
 def ignored(path: Path, folders: Sequence[str]) -> list[str]:
@@ -133,15 +176,6 @@ def _mode(mode: int) -> bytes:
     if stat.S_ISLNK(mode):
         return b"120000"
     return b"160000" if stat.S_ISDIR(mode) else b"%06o" % mode
-
-
-def _revision(root: Path) -> Revision:
-    commit = git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    if commit is None:
-        return Revision("", "", dirty=True)
-    branch = git(root, "symbolic-ref", "--quiet", "--short", "HEAD") or b"HEAD"
-    status = git(root, "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=all", "--", ".")
-    return Revision(branch.decode("utf-8", "replace").strip(), commit.decode().strip(), dirty=status != b"")
 
 
 def objects(root: Path, oids: Collection[str]) -> dict[str, bytes]:
