@@ -33,6 +33,10 @@ EFFECTS: dict[str, tuple[ClusterSpec, ClusterSpec]] = {
     "kubernetes.version": (ClusterSpec(), ClusterSpec(kubernetes=KubernetesChoice(version="v1.35.0"))),
     "controlPlane.replicas": (ClusterSpec(), ClusterSpec(control_plane=ControlPlane(replicas=2))),
     "controlPlane.store.type": (ClusterSpec(), ClusterSpec(control_plane=ControlPlane(store=Store(type="etcd")))),
+    "controlPlane.store.members": (
+        ClusterSpec(control_plane=ControlPlane(store=Store(type="etcd"))),
+        ClusterSpec(control_plane=ControlPlane(store=Store(type="etcd", members=1))),
+    ),
     "controlPlane.store.size": (ClusterSpec(), ClusterSpec(control_plane=ControlPlane(store=Store(size="6Gi")))),
     "controlPlane.store.storageClass": (
         ClusterSpec(),

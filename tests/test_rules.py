@@ -201,6 +201,11 @@ def test_a_reference_may_be_escaped() -> None:
             "/spec/controlPlane/store/type",
         ),
         ("controlPlane: {}", "controlPlane: {store: {storageClass: b}}", "/spec/controlPlane/store/storageClass"),
+        (
+            "controlPlane: {store: {type: etcd, members: 1}}",
+            "controlPlane: {store: {type: etcd}}",
+            "/spec/controlPlane/store/members",
+        ),
         ("kubernetes: {version: v1.36.0}", "kubernetes: {version: v1.35.0}", "/spec/kubernetes/version"),
     ],
 )

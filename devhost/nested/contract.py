@@ -58,6 +58,21 @@ def engine_of(pod: Object) -> Engine | None:
     return Engine(pod["metadata"]["namespace"], labels["release"])
 
 
+def member_of(pod: Object) -> Engine | None:
+    """Return the engine whose store this host pod is a member of; None for every other pod."""
+    labels = pod["metadata"].get("labels", {})
+    if labels.get("app") != "vcluster-etcd" or "release" not in labels or "vcluster.loft.sh/managed-by" in labels:
+        return None
+    return Engine(pod["metadata"]["namespace"], labels["release"])
+
+
+def majority_of(config: Object) -> int:
+    """How many members of the store have to be Ready for the engine to answer; 0 where it keeps its data itself."""
+    if store_of(config) != "deployed-etcd":
+        return 0
+    return int(value(config, "controlPlane.backingStore.etcd.deploy.statefulSet.highAvailability.replicas", 1)) // 2 + 1
+
+
 def config_of(secret: Object) -> Object:
     """Decode the merged chart values of Secret vc-config-NAME."""
     loaded = yaml.safe_load(decoded(secret, "config.yaml"))

@@ -17,7 +17,7 @@ from devhost.api import Client, Object
 from devhost.errors import HostError
 from devhost.following import LOG, Workers
 from devhost.nested import contract, kubelet
-from devhost.nested.contract import Engine, config_of, engine_of
+from devhost.nested.contract import Engine, config_of, engine_of, majority_of, member_of
 from devhost.nested.outer import Outer
 from devhost.nested.plane import Plane
 from devhost.nested.translate import Tenancy
@@ -103,7 +103,7 @@ class Engines:
         return uid
 
     def _pod_seen(self, pod: Object) -> None:
-        engine = engine_of(pod)
+        engine = engine_of(pod) or member_of(pod)
         if engine is not None:
             self._workers.add(engine)
 
@@ -124,6 +124,13 @@ class Engines:
             run = None
         if not pods:
             return None
+        lost = self._lost(engine, run)
+        if lost:
+            self._report(engine, pods, ready=False, restarts=restarts)
+            if run is not None:
+                LOG.info("%s ends: %s", engine, lost)
+                self._stop(backing, engine, run)
+            return PROBE_SECONDS
         if run is None:
             run = self._start(backing, engine, pods, restarts)
         return self._look(backing, engine, run, pods)
@@ -135,12 +142,24 @@ class Engines:
             if engine_of(pod) == engine and pod["spec"].get("nodeName") and not pod["metadata"].get("deletionTimestamp")
         }
 
-    def _start(self, backing: Backing, engine: Engine, pods: dict[str, Object], restarts: int) -> _Run:
+    def _lost(self, engine: Engine, run: _Run | None) -> str:
+        """Why its store does not answer, "" where it does: fewer than a majority of its members are Ready."""
+        wanted = majority_of(run.config if run is not None else self._config(engine))
+        mine = (pod for pod in self.outer.pods() if wanted and member_of(pod) == engine)
+        have = sum(kubelet.is_ready(pod) and not pod["metadata"].get("deletionTimestamp") for pod in mine)
+        return f"{have} members of its store are Ready, and {wanted} have to be" if have < wanted else ""
+
+    def _config(self, engine: Engine) -> Object:
         secret = self._host_of(engine).get("v1", "Secret", f"vc-config-{engine.name}", engine.namespace)
-        service = self.outer.get("Service", engine.namespace, engine.name)
-        if secret is None or service is None:
-            raise HostError("the engine's Service or its Secret vc-config is not there")
-        run = _Run(config_of(secret), restarts=restarts)
+        if secret is None:
+            raise HostError("the engine's Secret vc-config is not there")
+        return config_of(secret)
+
+    def _start(self, backing: Backing, engine: Engine, pods: dict[str, Object], restarts: int) -> _Run:
+        config, service = self._config(engine), self.outer.get("Service", engine.namespace, engine.name)
+        if service is None:
+            raise HostError("the engine's Service is not there")
+        run = _Run(config, restarts=restarts)
         began = time.monotonic()
         self._runs[engine] = run  # before the start: syncers ask for the tenancy from their first object on
         try:

@@ -15,6 +15,7 @@ from reconciler.engine.choice import choose as choose
 from reconciler.engine.choice import pinned as pinned
 from reconciler.engine.counts import counts
 from reconciler.engine.network import network_policies
+from reconciler.engine.overhead import members as members
 from reconciler.engine.policies import host_namespace, limit_range, quota, role_bindings
 from reconciler.engine.values import chart_of, chart_values, isolation_of
 from reconciler.engine.values import quota_of as quota_of

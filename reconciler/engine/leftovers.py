@@ -3,7 +3,7 @@ by a list."""
 
 from msgspec import Struct
 
-from reconciler.engine.overhead import ETCD_MEMBERS
+from reconciler.engine import overhead
 from reconciler.engine.writes import MANAGED_BY
 from reconciler.model import NestedCluster, ObjectRef
 
@@ -22,7 +22,9 @@ def claims(cluster: NestedCluster, namespace: str) -> tuple[ObjectRef, ...]:
     """The volume claims the engine's StatefulSet makes from its template; deleting it keeps them."""
     name, plane = cluster.metadata.name, cluster.spec.control_plane
     stem, count = (
-        (f"data-{name}-etcd", ETCD_MEMBERS) if plane.store.type == "etcd" else (f"data-{name}", plane.replicas)
+        (f"data-{name}-etcd", overhead.members(plane.store))
+        if plane.store.type == "etcd"
+        else (f"data-{name}", plane.replicas)
     )
     return tuple(ObjectRef("", "PersistentVolumeClaim", namespace, f"{stem}-{index}") for index in range(count))
 

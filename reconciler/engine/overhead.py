@@ -10,12 +10,12 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from reconciler.engine import quantity
-from reconciler.model import NestedCluster
+from reconciler.model import NestedCluster, Store
 
-ETCD_MEMBERS = 3  # never follows `replicas`: the chart starts every member as a new cluster, growing splits the data
+ETCD_MEMBERS = 3  # where the document does not say; never follows `replicas`
 ETCD_RESOURCES = {"cpu": "100m", "memory": "256Mi"}
 DEFAULT_LIMITS = {"memory": "512Mi", "ephemeral-storage": "8Gi"}
 DEFAULT_REQUESTS = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "1Gi"}
@@ -52,18 +52,26 @@ def of(cluster: NestedCluster) -> Overhead:
     """The overhead of a cluster's control plane, its store and its DNS. Raises ValueError for a malformed quantity."""
     plane, etcd = cluster.spec.control_plane, cluster.spec.control_plane.store.type == "etcd"
     engines = plane.replicas + (max(1, -(-plane.replicas // 4)) if etcd else 0)
-    members = ETCD_MEMBERS if etcd else 0
-    pods = {"engine": engines, "etcd": members, "dns": _DNS_PODS}
+    own_members = members(plane.store)
+    pods = {"engine": engines, "etcd": own_members, "dns": _DNS_PODS}
     own = plane.resources
     return Overhead(
         requests=_requests(tuple(pods.items()), tuple(own.requests.items())),
         limits=_limits(tuple(pods.items()), tuple(own.limits.items())),
-        storage=(members or plane.replicas) * quantity.parse(plane.store.size),
+        storage=(own_members or plane.replicas) * quantity.parse(plane.store.size),
         pods=sum(pods.values()),
         services=(3 if etcd else 2) + 1 + _PROBE_SERVICES,
         load_balancers=int(cluster.spec.expose.type == "LoadBalancer"),
         node_ports=int(cluster.spec.expose.type in _NODE_PORT),
     )
+
+
+def members(store: Store) -> int:
+    """How many members the store has, 0 where it is none of its own. Never changed: the chart starts every member as a new cluster, so
+    growing from one to three splits the data."""
+    if store.type != "etcd":
+        return 0
+    return ETCD_MEMBERS if store.members is UNSET else store.members
 
 
 @lru_cache(maxsize=KEPT)

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from reconciler.engine import choice
-from reconciler.engine.overhead import ETCD_MEMBERS, ETCD_RESOURCES
+from reconciler.engine import choice, overhead
+from reconciler.engine.overhead import ETCD_RESOURCES
 from reconciler.errors import Stalled
 from reconciler.model import EngineChart, Isolation, NestedCluster, Oidc, Quota, Rules, Scheduling, Toleration
 
@@ -131,7 +131,7 @@ def _etcd(cluster: NestedCluster) -> dict[str, Any]:
     return {
         "enabled": True,
         "statefulSet": {
-            "highAvailability": {"replicas": ETCD_MEMBERS},
+            "highAvailability": {"replicas": overhead.members(cluster.spec.control_plane.store)},
             "resources": {"requests": ETCD_RESOURCES},
             "security": _security(),
             "persistence": {"volumeClaim": _claim(cluster)},

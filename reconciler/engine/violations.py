@@ -3,6 +3,8 @@ refuse it."""
 
 from collections.abc import Iterator
 
+from msgspec import UNSET
+
 from reconciler.engine import quantity, versions
 from reconciler.engine.choice import asked
 from reconciler.model import NO_VERSIONS, Expose, NestedCluster, Quota, Rules, ToHost, Toleration, Versions
@@ -95,6 +97,12 @@ def _control_plane(document: NestedCluster) -> Iterator[Found]:
     plane = document.spec.control_plane
     if plane.replicas > 1 and plane.store.type != "etcd":
         yield "/spec/controlPlane/replicas", "more than one replica needs store type etcd", "set store: {type: etcd}"
+    if plane.store.members is not UNSET and plane.store.type != "etcd":
+        yield (
+            "/spec/controlPlane/store/members",
+            "members are of store type etcd",
+            "leave members out, or set type: etcd",
+        )
     amounts = [("store/size", plane.store.size)]
     for part in ("requests", "limits"):
         named = getattr(plane.resources, part).items()

@@ -5,6 +5,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from reconciler.engine import availability
 from reconciler.errors import ApiError, Fetching, Retry, Stalled
 from reconciler.gather import scope
 from reconciler.gather.reader import Reader
@@ -76,12 +77,19 @@ def render(bundle: Bundle, reader: Reader, private: Private) -> tuple[Rendered, 
     fetching: dict[str, str] = {}
     for layer in bundle.layers:
         try:
-            rendered.append((layer, private.render(layer, reader)))
+            rendered.append((layer, (*private.render(layer, reader), *_beside(layer, bundle))))
         except Fetching as error:
             fetching[layer.name] = error.message
         except (Stalled, Retry) as error:
             broken[layer.name] = f"{error.reason}: {error.told}"
     return rendered, broken, fetching
+
+
+def _beside(layer: Layer, bundle: Bundle) -> tuple[Object, ...]:
+    """What is applied with the engine's chart and is none of it."""
+    if layer.role != "engine" or bundle.document is None:
+        return ()
+    return availability.budgets(bundle.document.cluster, bundle.namespace)
 
 
 def scopes(rendered: Rendered, reader: Reader) -> Scopes:

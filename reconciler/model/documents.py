@@ -168,6 +168,7 @@ class KubernetesChoice(Struct, frozen=True):
 
 class Store(Struct, frozen=True):
     type: str = "sqlite"
+    members: int | UnsetType = UNSET
     size: str = "5Gi"
     storage_class: str = ""
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from msgspec import UNSET, structs
 
 from reconciler import engine
-from reconciler.engine.overhead import ETCD_MEMBERS
+from reconciler.engine import overhead
 from reconciler.errors import few
 from reconciler.model import (
     Backup,
@@ -135,7 +135,7 @@ def _resources(plane: ControlPlane, ceiling: QuotaCeiling) -> Iterator[Told]:
 
 
 def _control_plane(plane: ControlPlane, ceilings: Ceilings) -> Iterator[Told]:
-    most, volumes = ceilings.replicas, ETCD_MEMBERS if plane.store.type == "etcd" else plane.replicas
+    most, volumes = ceilings.replicas, overhead.members(plane.store) or plane.replicas
     if most is not UNSET and plane.replicas > most:
         told = _told(f"asks for {plane.replicas} replicas", "replicas", f"at most {most}", f"ask for at most {most}")
         yield "/spec/controlPlane/replicas", Code.CEILING_REPLICAS, *told

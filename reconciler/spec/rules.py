@@ -187,6 +187,9 @@ def _kept(cluster: NestedCluster, before: NestedCluster, facts: HostFacts) -> It
     for where, read in fixed:
         if read(cluster) != read(before):
             yield where, Code.IMMUTABLE, f"cannot change from {read(before) or 'the default'}", "make a new cluster"
+    if new.type == old.type and engine.members(new) != engine.members(old):
+        message = f"cannot change from {engine.members(old)}"
+        yield "/spec/controlPlane/store/members", Code.IMMUTABLE, message, "make a new cluster"
     if units.quantity(new.size) < units.quantity(old.size):
         yield "/spec/controlPlane/store/size", Code.IMMUTABLE, f"cannot shrink from {old.size}", ""
 

@@ -3,7 +3,6 @@
 from typing import Final
 
 _CLUSTER = (
-    "spec/controlPlane/store/members",
     "spec/expose/gateway",
     "spec/sharedServices",
 )

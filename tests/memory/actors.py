@@ -13,6 +13,7 @@ def roll_out(server: Server, namespace: str = "", stuck: Collection[str] = ()) -
     """Say of every StatefulSet and Deployment that all its pods run the newest revision; return those that were not there yet. Of
     those in `stuck`, by name, a new pod never starts, and the old ones are Ready."""
     done = []
+    _budgets(server, namespace)
     for group, kind in ROLLOUTS:
         for obj in server.objects(group, kind, namespace):
             status = _stuck(obj) if obj["metadata"]["name"] in stuck else rolled_out(obj)
@@ -20,6 +21,21 @@ def roll_out(server: Server, namespace: str = "", stuck: Collection[str] = ()) -
                 server.put({**obj, "status": status}, manager="kube-controller-manager", subresource="status")
                 done.append(obj)
     return done
+
+
+def _budgets(server: Server, namespace: str) -> None:
+    """Say of every disruption budget that its controller has seen it."""
+    for obj in server.objects("policy", "PodDisruptionBudget", namespace):
+        seen = obj["metadata"].get("generation", 1)
+        if (obj.get("status") or {}).get("observedGeneration") != seen:
+            status = {
+                "observedGeneration": seen,
+                "currentHealthy": 0,
+                "desiredHealthy": 0,
+                "disruptionsAllowed": 0,
+                "expectedPods": 0,
+            }
+            server.put({**obj, "status": status}, manager="kube-controller-manager", subresource="status")
 
 
 def rolled_out(obj: Object) -> Object:
