@@ -10,7 +10,7 @@ from reconciler.apply import hooks
 from reconciler.apply import layers as standing
 from reconciler.apply.run import Run, Step, all_gone, hooked, waits
 from reconciler.model import PRUNING_WAITS, Change, Desired, Layer, LayerStatus, Result
-from reconciler.plan import hook_runs, leaving
+from reconciler.plan import hook_runs, leaving, mark
 
 UNDONE = frozenset({"Terminating", "NotObserved", "LayerUnknown"})
 """Reasons of a skip of an object that leaves, and is not known to be gone."""
@@ -46,11 +46,13 @@ def pruned(run: Run, doomed: Sequence[Change], done: list[Result]) -> Generator[
 
 def _pruned(run: Run, one: Desired, doomed: Sequence[Change]) -> Iterator[Step]:
     layer = one.layer
-    own = [change for change in doomed if change.target.nested]
+    made = {mark.ref_of(each) for each in one.hooks}
+    own = [change for change in doomed if change.target.nested and change.ref not in made]
+    left = [change for change in doomed if change.target.nested and change.ref in made]
     kept = [change for change in doomed if not change.target.nested]
     status = _stuck(run, one) or (yield from hooked(run, hooks.changes(layer, run.plan, -1), layer, []))
     if status is not None:
-        yield _put_off([*own, *kept], status)
+        yield _put_off([*own, *left, *kept], status)
         return
     results = [run.carry(change) for change in own]
     yield Step(tuple(results))
@@ -58,6 +60,12 @@ def _pruned(run: Run, one: Desired, doomed: Sequence[Change]) -> Iterator[Step]:
     status = status or (yield from hooked(run, hooks.changes(layer, run.plan, 1), layer, []))
     if status is None and not run.gathered.ran[layer.name].over:
         status = _going(layer, "its hooks ran")
+    if status is not None:
+        yield _put_off([*left, *kept], status)
+        return
+    results = [run.carry(change) for change in left]
+    yield Step(tuple(results))
+    status = None if all_gone(results) else _going(layer, "what its hooks left is being deleted")
     yield _put_off(kept, status) if status is not None else Step(tuple(run.carry(change) for change in kept))
 
 

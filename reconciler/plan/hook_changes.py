@@ -3,7 +3,7 @@
 Hooks of later turns are in the plan for whoever reads it; a pass sends them when those before them have ended.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from reconciler.model import Change, Desired, ObjectRef, Observed, Ran, replace
 from reconciler.plan import flags, hooks, leaving, prune
@@ -41,12 +41,14 @@ def _of(one: Desired, ran: Ran | None, ground: Ground) -> Iterator[Change]:
     elif ran is not None and not ran.over:
         yield from (each for each in _layer(one, ran, ground) if each.hook or ground.bundle.tombstone is None)
     elif ground.bundle.tombstone is None:
-        yield from _leftovers(one, ground)
+        by_policy = [each for each in _layer(one, ran, ground) if each.action == "delete"]
+        yield from by_policy
+        yield from _leftovers(one, {each.ref for each in by_policy}, ground)
 
 
-def _leftovers(one: Desired, ground: Ground) -> Iterator[Change]:
-    """What the hooks of a layer left that has gone: it goes with the layer."""
-    for ref in dict.fromkeys(map(ref_of, one.hooks)):
+def _leftovers(one: Desired, told: Collection[ObjectRef], ground: Ground) -> Iterator[Change]:
+    """What else the hooks of a layer left that has gone: it goes with the layer."""
+    for ref in (each for each in dict.fromkeys(map(ref_of, one.hooks)) if each not in told):
         entry, seen = ground.entries.get((one.layer.target, ref)), ground.observed.get((one.layer.target, ref))
         if entry is not None:
             blank = Change("skip", one.layer.target, ref, one.layer.name, uid=entry.uid)
