@@ -1,12 +1,12 @@
 """What a chart makes of encrypted values (K12): they may come into the data of Secrets, and into nothing that anybody is shown."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from reconciler.errors import Stalled
 from reconciler.packs.objects import Sourced
+from reconciler.plan import secretdata
 
 SHORTEST = 6
 """Characters of a value that is looked for: shorter ones, such as a number of a port, stand everywhere."""
@@ -24,7 +24,7 @@ def judge(found: Iterable[Sourced], secret: Iterable[str]) -> None:
     if not wanted:
         return
     for source, document in found:
-        place = next((where for where, text in _shown(document) if any(one in text for one in wanted)), None)
+        place = next((where for where, text in secretdata.shown(document) if any(one in text for one in wanted)), None)
         if place is not None:
             what = f"{source}: an encrypted value stands in {place or 'its keys'}, outside the data of a Secret"
             raise Stalled(what, reason="ObjectRefused", hint=_ONLY)
@@ -52,30 +52,3 @@ def _parts(secret: Iterable[str]) -> frozenset[str]:
     """The lines of the values: a chart may indent them."""
     lines = (line.strip() for one in secret for line in one.splitlines())
     return frozenset(line for line in lines if len(line) >= SHORTEST)
-
-
-def _shown(document: Any) -> Iterator[tuple[str, str]]:
-    """(place, text) of all keys and texts of a document that are no data of a Secret."""
-    if isinstance(document, Mapping) and isinstance(document.get("items"), list) and _is_list(document):
-        for one in document["items"]:
-            yield from _shown(one)
-        document = {key: one for key, one in document.items() if key != "items"}
-    elif isinstance(document, Mapping) and (document.get("apiVersion"), document.get("kind")) == ("v1", "Secret"):
-        document = {key: one for key, one in document.items() if key not in ("data", "stringData")}
-    yield from _texts(document, "")
-
-
-def _is_list(document: Mapping[str, Any]) -> bool:
-    return str(document.get("kind", "")).endswith("List")
-
-
-def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield place, str(key)
-            yield from _texts(one, f"{place}.{key}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one, f"{place}[]")
-    elif value is not None:
-        yield place, str(value)

@@ -13,9 +13,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from reconciler.errors import Stalled, few
+from reconciler.plan import secretdata
 from reconciler.spec import encrypted
 
 _ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
@@ -56,13 +58,7 @@ def filled(body: Any, clear: Clear) -> Any:
 
 def filled_secrets(document: Any, clear: Clear) -> Any:
     """The document with what encrypted leaves say in the data of its Secrets, and nowhere else."""
-    if not clear or not isinstance(document, Mapping):
-        return document
-    if str(document.get("kind", "")).endswith("List") and isinstance(document.get("items"), list):
-        return {**document, "items": [filled_secrets(one, clear) for one in document["items"]]}
-    if (document.get("apiVersion"), document.get("kind")) != ("v1", "Secret"):
-        return document
-    return {key: filled(one, clear) if key in ("data", "stringData") else one for key, one in document.items()}
+    return secretdata.mapped(document, partial(filled, clear=clear)) if clear else document
 
 
 class _File:

@@ -4,8 +4,10 @@ What the mark stands for is read by the pass, after the render and inside Secret
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from reconciler.plan import secretdata
 
 FROM = "fromSecret"
 MARK = re.compile("\ue000([a-z0-9.-]{1,253})/([A-Za-z0-9._-]{1,253})\ue001")
@@ -34,25 +36,9 @@ def mark(value: Any) -> str:
 
 def outside(value: Any) -> bool:
     """Whether a mark stands anywhere below `value`."""
-    return any(OPEN in text for text in _texts(value))
+    return any(OPEN in text for _, text in secretdata.texts(value))
 
 
 def misplaced(document: Any) -> bool:
     """Whether a mark stands in an object and not in the data of a Secret."""
-    if isinstance(document, Mapping) and str(document.get("kind", "")).endswith("List"):
-        return any(misplaced(one) for one in document.get("items") or ())
-    if isinstance(document, Mapping) and (document.get("apiVersion"), document.get("kind")) == ("v1", "Secret"):
-        document = {key: one for key, one in document.items() if key not in ("data", "stringData")}
-    return outside(document)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield str(key)
-            yield from _texts(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
+    return any(OPEN in text for _, text in secretdata.shown(document))

@@ -14,7 +14,7 @@ import msgspec
 
 from reconciler.errors import Stalled
 from reconciler.model import Bundle, Layer, Object, ObjectRef, replace
-from reconciler.plan import sensitive
+from reconciler.plan import secretdata, sensitive
 from reconciler.plan.mark import HOST
 
 ALLOW = f"{HOST}/allow"
@@ -88,7 +88,7 @@ def filled(objects: tuple[Object, ...], value: Callable[[str, str], bytes]) -> t
 
 
 def _holds(one: Object) -> bool:
-    if (one.get("apiVersion"), one.get("kind")) != ("v1", "Secret"):
+    if not secretdata.is_secret(one):
         return False
     return sensitive.outside([one.get("data"), one.get("stringData")])
 

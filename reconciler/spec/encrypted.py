@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reconciler.plan import secretdata
 from reconciler.spec.codes import Code
 
 FIELD = "sops"
@@ -82,9 +83,6 @@ def leaves(body: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
 
 def _in_secret(body: Any, where: tuple[str | int, ...]) -> bool:
     """Whether a place lies below data or stringData of a Secret, which may be an item of a list."""
-    while where[:1] == ("items",) and len(where) > 2 and str(body.get("kind", "")).endswith("List"):
+    while where[:1] == ("items",) and len(where) > 2 and secretdata.listed(body):
         body, where = body["items"][where[1]], where[2:]
-        if not isinstance(body, Mapping):
-            return False
-    secret = isinstance(body, Mapping) and (body.get("apiVersion"), body.get("kind")) == ("v1", "Secret")
-    return secret and len(where) == 2 and where[0] in ("data", "stringData")
+    return secretdata.is_secret(body) and len(where) == 2 and where[0] in secretdata.DATA

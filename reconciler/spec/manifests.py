@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.model import Limits, Violation
-from reconciler.plan import sensitive
+from reconciler.plan import secretdata, sensitive
 from reconciler.spec import encrypted, literals, marks, variables, yaml
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import capped, digest
@@ -80,7 +80,7 @@ def _values(body: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _objects(body: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """The objects of a document: itself, or the items of a List, which may be lists again, as a render flattens them."""
-    if isinstance(body, Mapping) and str(body.get("kind", "")).endswith("List") and isinstance(body.get("items"), list):
+    if secretdata.listed(body):
         for index, item in enumerate(body["items"]):
             yield from ((("items", index, *path), one) for path, one in _objects(item))
     else:
