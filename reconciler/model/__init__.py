@@ -93,6 +93,7 @@ from reconciler.model.documents import Ready as Ready
 from reconciler.model.documents import Resources as Resources
 from reconciler.model.documents import Scheduling as Scheduling
 from reconciler.model.documents import SharedSecret as SharedSecret
+from reconciler.model.documents import SignerIdentity as SignerIdentity
 from reconciler.model.documents import Store as Store
 from reconciler.model.documents import Sync as Sync
 from reconciler.model.documents import ToHost as ToHost

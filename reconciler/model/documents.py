@@ -37,16 +37,36 @@ class Variable(Struct, frozen=True):
     sensitive: bool = False
 
 
+class SignerIdentity(Struct, frozen=True):
+    """Whom a certificate of sigstore names: `subject`, as `issuer` knows it; `trusted_root`, the file with who may say so."""
+
+    subject: str
+    issuer: str
+    trusted_root: str
+
+
 class ChartVerify(Struct, frozen=True):
-    """Who must have signed a chart (K4): `cosign_key`, the file of a public key, or `provenance`, that of OpenPGP keys."""
+    """Who must have signed a chart (K4): `cosign_key`, the file of a public key, an `identity` without a key, or `provenance`, the file of
+    OpenPGP keys."""
 
     cosign_key: str = ""
     provenance: str = ""
+    identity: SignerIdentity | None = None
 
     @property
     def file(self) -> str:
-        """The file of the keys."""
-        return self.cosign_key or self.provenance
+        """The file of the keys, or of the trusted root."""
+        return self.identity.trusted_root if self.identity else self.cosign_key or self.provenance
+
+    @property
+    def at(self) -> str:
+        """Where that file is named."""
+        return "identity/trustedRoot" if self.identity else "cosignKey" if self.cosign_key else "provenance"
+
+    @property
+    def signature(self) -> bool:
+        """Whether signatures of cosign are asked for."""
+        return bool(self.cosign_key or self.identity)
 
 
 class ChartRef(Struct, frozen=True):

@@ -87,7 +87,8 @@ def _verify(job: Job) -> None:
         chart, vouching = job.spec["elsewhere"]
         keys, proof = job.files[asked["keys"]], job.files[vouching]
         if asked["by"] == "signature":
-            signed.check(proof, asked["digest"], keys, chart)
+            signer = signed.Signer(keys, **asked.get("identity", {}))
+            signed.check(proof, asked["digest"], signer, chart)
         else:
             provenance.check((asked["archive"], job.files[chart]), proof, keys, chart)
 

@@ -1,11 +1,12 @@
-"""Signatures of charts in registries, by a public key (K4): cosign's (SIGNATURE_SPEC.md), and bundles of sigstore with a DSSE envelope.
+"""Signatures of charts in registries (K4): cosign's (SIGNATURE_SPEC.md), and bundles of sigstore with a DSSE envelope.
 
-A signature counts where the key signed it and what it signs names the chart's own manifest by digest. Who else signed it, and when, does
-not matter; no log and no authority is asked.
+A signature counts where the key signed it, or the one that a certificate names (`packs.keyless`), and what it signs names the chart's own
+manifest by digest. Who else signed it, and when, does not matter; nobody is asked over the network.
 """
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,11 +20,24 @@ STATEMENT = "application/vnd.in-toto+json"
 SIGNS = "https://sigstore.dev/cosign/sign/v1"
 """The kind of a statement that signs; others with the same key say something else of a chart, such as what it is made of."""
 _ANNOTATION = "dev.cosignproject.cosign/signature"
+_FORM = "its signature has a form that is not read here"
 _TYPES = ("cosign container image signature", "atomic container signature")
-_HINT = "sign the chart with that key (cosign sign --key, helm package --sign), or name the key that signed it; then run `nidus lock`"
+_HINT = (
+    "sign the chart with that key (cosign sign --key, helm package --sign) or as that identity, or name who signed it; "
+    "then run `nidus lock`"
+)
 
 Verify = Callable[[bytes, bytes], None]
 """(signature, message); raises InvalidSignature."""
+
+
+class Signer(Struct, frozen=True):
+    """By whom a chart has to be signed: the public key (PEM) in `keys`; or, where an identity is named, `subject` as `issuer` knows it, and
+    `keys` are the trusted root of sigstore."""
+
+    keys: bytes
+    subject: str = ""
+    issuer: str = ""
 
 
 class _Layer(Struct):
@@ -80,16 +94,17 @@ def packed(parts: Sequence[bytes]) -> bytes:
     return msgspec.json.encode(list(parts))
 
 
-def check(data: bytes, digest: str, key: bytes, name: str) -> None:
-    """That one of the signatures (`packed`) is by the key (PEM), of what has this hex digest. `name` is the chart's.
+def check(data: bytes, digest: str, signer: Signer, name: str) -> None:
+    """That one of the signatures (`packed`) is by the signer, of what has this hex digest. `name` is the chart's.
 
     Raises Stalled(ChartUntrusted) with what is wrong with the last of them.
     """
-    verify = _verifier(key, name)
+    found = _by_identity(signer, name) if signer.subject else partial(_by_key, verify=_verifier(signer.keys, name))
     why = "nobody signed it"
     for one in _each(data):
         try:
-            _judge(one, digest, verify)
+            if found(*one) != f"sha256:{digest}":
+                raise _No("its signature is of another digest")
         except _No as error:
             why = str(error)
         else:
@@ -110,16 +125,33 @@ def _each(data: bytes) -> Iterator[tuple[_Layer, bytes]]:
         return
 
 
-def _judge(one: tuple[_Layer, bytes], digest: str, verify: Verify) -> None:
-    layer, blob = one
+def _by_key(layer: _Layer, blob: bytes, verify: Verify) -> str:
+    """The digest that the key signed."""
     if layer.mediaType == SIMPLE:
-        found = _simple(layer, blob, verify)
-    elif layer.mediaType.startswith(BUNDLE):
-        found = _bundled(blob, verify)
-    else:
-        raise _No("its signature has a form that is not read here")
-    if found != f"sha256:{digest}":
-        raise _No("its signature is of another digest")
+        return _simple(layer, blob, verify)
+    if layer.mediaType.startswith(BUNDLE):
+        return _bundled(blob, verify)
+    raise _No(_FORM)
+
+
+def _by_identity(signer: Signer, name: str) -> Callable[[_Layer, bytes], str]:
+    """What gives the digest that the identity signed."""
+    from reconciler.packs import keyless
+
+    try:
+        verify = keyless.verifier(signer.keys, signer.subject, signer.issuer)
+    except keyless.Unverified as error:
+        raise untrusted(name, str(error)) from None
+
+    def found(layer: _Layer, blob: bytes) -> str:
+        if not layer.mediaType.startswith(BUNDLE):
+            raise _No(_FORM)
+        try:
+            return _stated(*verify(blob))
+        except keyless.Unverified as error:
+            raise _No(str(error)) from None
+
+    return found
 
 
 def _simple(layer: _Layer, blob: bytes, verify: Verify) -> str:
@@ -140,12 +172,17 @@ def _bundled(blob: bytes, verify: Verify) -> str:
     bundle: _Bundle = _read(blob, _Bundle)
     envelope = bundle.dsseEnvelope
     if envelope is None or len(envelope.signatures) != 1:
-        raise _No("its signature has a form that is not read here")
+        raise _No(_FORM)
     kind = envelope.payloadType.encode()
     message = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(envelope.payload), envelope.payload)
     _signed(envelope.signatures[0].sig, message, verify)
-    statement: _Statement = _read(envelope.payload, _Statement)
-    if envelope.payloadType != STATEMENT or statement.predicateType != SIGNS or len(statement.subject) != 1:
+    return _stated(envelope.payloadType, envelope.payload)
+
+
+def _stated(kind: str, payload: bytes) -> str:
+    """The digest that a signed statement names."""
+    statement: _Statement = _read(payload, _Statement)
+    if kind != STATEMENT or statement.predicateType != SIGNS or len(statement.subject) != 1:
         raise _No("what is signed is no signature of cosign")
     return f"sha256:{statement.subject[0].digest.get('sha256', '')}"
 

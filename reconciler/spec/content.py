@@ -63,20 +63,16 @@ def of_chart(chart: ChartRef, place: str, known: Elsewhere) -> Found:
 def _vouching(chart: PackChart, verify: ChartVerify, found: lock.Locked, place: str, known: Elsewhere) -> Found:
     """What is to be fetched to verify the chart, after the chart itself."""
     entry = known.locked.get(lock.of_chart(chart))
-    if verify.cosign_key and not chart.oci:
-        what = "signatures by a key of cosign are of charts in an OCI registry"
-        yield (
-            f"{place}/cosignKey",
-            Code.WRONG_VALUE,
-            what,
-            "write oci in place of repo, or provenance in place of cosignKey",
-        )
+    if verify.signature and not chart.oci:
+        name = verify.at.partition("/")[0]
+        what, hint = "signatures of cosign are of charts in an OCI registry", f"provenance in place of {name}"
+        yield f"{place}/{name}", Code.WRONG_VALUE, what, f"write oci in place of repo, or {hint}"
     elif not locks_signature(chart):
         yield Remote("provenance", chart.oci, found.digest.removeprefix("sha256:"))
     elif entry is None or not entry.signature or entry.digest != found.digest:
         what = f"chart {chart.oci or chart.name} {chart.version} has no digest of its signature in {lock.FILE}"
         yield place, Code.UNLOCKED, what, "run `nidus lock` and commit its file"
-    elif verify.cosign_key:
+    elif verify.signature:
         yield Remote("signature", chart.oci, entry.signature.removeprefix("sha256:"))
     else:
         yield Remote("provenance", chart.repo, entry.signature.removeprefix("sha256:"), chart.name, found.version)
@@ -85,7 +81,7 @@ def _vouching(chart: PackChart, verify: ChartVerify, found: lock.Locked, place: 
 def locks_signature(chart: ChartRef | UrlRef) -> bool:
     """Whether the digest of what vouches for a chart stands in the lock file. The manifest of a chart in a registry names its provenance
     file."""
-    return isinstance(chart, PackChart) and chart.verify is not None and bool(chart.verify.cosign_key or chart.repo)
+    return isinstance(chart, PackChart) and chart.verify is not None and bool(chart.verify.signature or chart.repo)
 
 
 def _digest(chart: ChartRef, known: Elsewhere) -> lock.Locked | None:

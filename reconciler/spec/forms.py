@@ -184,6 +184,7 @@ FORMS: Final[dict[str, Form]] = {
     "issuer": Form(
         "not the address of an issuer: https://, a host and a path", "https://login.example.com/realms/a", _nothing
     ),
+    "identity": Form("not an identity: printable characters, no spaces", "release@example.com", _nothing),
     "claim": Form("not a claim's name", "email", _nothing),
     "time zone": Form("not a time zone", "Europe/Berlin", _nothing),
     "name": Form(f"not a name: {_NAME}", "team-a", _names),

@@ -10,6 +10,7 @@ from reconciler.model import (
     OID,
     Budget,
     Bundle,
+    ChartVerify,
     ClusterDocument,
     Content,
     HostFacts,
@@ -242,8 +243,15 @@ def _parameters(
         "overrides": variables.fill(overrides, known),
         "hooks": helm.hooks,
         **({"random": helm.random} if helm.random != "Refuse" else {}),
-        **({"verify": {"keys": files.beside(path, helm.chart.verify.file)}} if helm.chart.verify else {}),
+        **({"verify": _verify(path, helm.chart.verify)} if helm.chart.verify else {}),
     }
+
+
+def _verify(path: str, asked: ChartVerify) -> dict[str, Any]:
+    """The file of a chart's keys, and whom a certificate has to name where there is none."""
+    found: dict[str, Any] = {"keys": files.beside(path, asked.file)}
+    named = asked.identity
+    return found | ({"identity": {"subject": named.subject, "issuer": named.issuer}} if named else {})
 
 
 def _namespaces(namespaces: Sequence[NestedNamespace], target: Target) -> Layer:

@@ -6,14 +6,13 @@ _CLUSTER = (
     "spec/expose/gateway",
     "spec/sharedServices",
 )
-_PROFILE = ("spec/packs/*/helm/chart/verify/identity",)
 _CONFIG = (
     "spec/charts",
     "spec/policy/clusterScoped",
 )
 FIELDS: Final[dict[str, frozenset[str]]] = {
     "NestedCluster": frozenset(_CLUSTER),
-    "ClusterProfile": frozenset(_PROFILE),
+    "ClusterProfile": frozenset(),
     "ControllerConfig": frozenset(_CONFIG),
 }
 VALUES: Final[dict[str, dict[str, frozenset[str]]]] = {

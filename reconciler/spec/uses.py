@@ -67,8 +67,8 @@ def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, u
     if not content.is_remote(helm.chart):
         _in_tree(document, helm.chart.path, f"{place}/helm/chart/path", tree, use)
     if helm.chart.verify:
-        name = "cosignKey" if helm.chart.verify.cosign_key else "provenance"
-        _key(document, helm.chart.verify.file, f"{place}/helm/chart/verify/{name}", tree, use)
+        verify = helm.chart.verify
+        _key(document, verify.file, f"{place}/helm/chart/verify/{verify.at}", tree, use)
     for position, file in enumerate(helm.values_files):
         _named(document, file, f"{place}/helm/valuesFiles/{position}", tree, use)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reconciler.model import ChartRef, Tree, UrlRef
     from reconciler.packs.blobs import Read
     from reconciler.packs.content.fetch import Means
+    from reconciler.packs.signed import Signer
     from reconciler.spec.lock import Locked
     from reconciler.spec.profiles import Profile
 
@@ -36,7 +37,7 @@ class _Wanted:
     named: Mapping[str, Sequence[ChartRef | UrlRef]]
     before: Mapping[str, Locked]
     whole: bool
-    keys: Mapping[str, Sequence[bytes]]
+    keys: Mapping[str, Sequence[Signer]]
 
     def stands(self, key: str, one: ChartRef | UrlRef) -> Locked | None:
         """The entry of before, where it says all that is asked for."""
@@ -119,17 +120,21 @@ def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
     return found
 
 
-def _keys(profiles: Iterable[Profile], tree: Tree, read: Read) -> Iterator[tuple[str, bytes]]:
-    """The public key that each chart is verified with, by the chart's name in the file."""
+def _keys(profiles: Iterable[Profile], tree: Tree, read: Read) -> Iterator[tuple[str, Signer]]:
+    """Whom each chart has to be signed by, by the chart's name in the file."""
+    from reconciler.packs.signed import Signer
     from reconciler.spec import files, lock
 
     for one in profiles:
         for pack in one.document.profile.spec.packs:
-            if pack.helm is None or pack.helm.chart.verify is None or not pack.helm.chart.verify.cosign_key:
+            asked = pack.helm.chart.verify if pack.helm is not None else None
+            if pack.helm is None or asked is None or not asked.signature:
                 continue
-            path = files.beside(one.document.path, pack.helm.chart.verify.cosign_key)
+            path, named = files.beside(one.document.path, asked.file), asked.identity
             if path in tree.files:
-                yield lock.of_chart(pack.helm.chart), read([tree.files[path]])[tree.files[path]]
+                key = read([tree.files[path]])[tree.files[path]]
+                signer = Signer(key, named.subject, named.issuer) if named else Signer(key)
+                yield lock.of_chart(pack.helm.chart), signer
 
 
 def _entry(key: str, wanted: _Wanted, means: Means, *, upgrade: bool) -> Locked:
@@ -151,7 +156,7 @@ def _strictest(named: Sequence[ChartRef | UrlRef]) -> ChartRef | UrlRef:
     return max(named, key=lambda one: (locks_signature(one), bool(getattr(one, "digest", ""))))
 
 
-def _resolved(one: ChartRef | UrlRef, means: Means, keys: Sequence[bytes], upgrade: bool) -> Locked:
+def _resolved(one: ChartRef | UrlRef, means: Means, keys: Sequence[Signer], upgrade: bool) -> Locked:
     from reconciler.errors import Stalled
     from reconciler.model import UrlRef
     from reconciler.packs.content import locking

@@ -10,6 +10,7 @@ from reconciler.packs.content.access import Access
 from reconciler.packs.content.client import Client, Timeouts
 from reconciler.packs.content.fetch import Means
 from reconciler.packs.content.store import Store
+from tests.content.registry import Registry
 from tests.content.server import Site, certified
 
 Sites = Callable[..., Site]
@@ -47,3 +48,11 @@ def allowed(tls: Path, tmp_path: Path) -> Allowed:
         return Means(Store(tmp_path / "store", limit), Access(allow), Client(timeouts or Timeouts(2.0, 2.0, 10.0)))
 
     return means
+
+
+@pytest.fixture(scope="session")
+def open_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry without a login, for all tests: each pushes under names of its own."""
+    made = Registry(tmp_path_factory.mktemp("registry"))
+    yield made
+    made.close()

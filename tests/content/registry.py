@@ -5,14 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 import socket
 import subprocess
 import urllib.request
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from reconciler.model import ContentAllow
 from tests.waiting import until
 
 PROGRAM = "docker-registry"
+real = pytest.mark.skipif(shutil.which(PROGRAM) is None, reason="docker-registry is not installed")
 LOGIN = "robot", "right"
 _HASHED = "robot:$2y$05$4dAVP/5XZS9XMghXMmfveeA2JouUoOIUGQvpxg.lyg6jX5Wm.zahq\n"  # bcrypt of LOGIN
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -104,3 +110,7 @@ class Registry:
 
 def _named(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def local(one: Registry, **more: Any) -> ContentAllow:
+    return ContentAllow(prefix=f"oci://{one.host}/acme/", plain_http=True, **more)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,8 @@ from reconciler.packs.content.fetch import Means
 from reconciler.packs.content.store import Store
 from tests.content import registry
 from tests.content.conftest import Sites
-from tests.content.registry import Registry
+from tests.content.registry import Registry, local, real
 from tests.content.server import Site, packed
-
-real = pytest.mark.skipif(shutil.which(registry.PROGRAM) is None, reason="docker-registry is not installed")
 
 
 def login(folder: Path, name: str = "robot", password: str = "right") -> dict[str, str]:
@@ -51,21 +48,10 @@ def refusal(remote: Remote, with_: Means, kind: type[NidusError] = Stalled) -> s
 
 
 @pytest.fixture(scope="module")
-def open_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    made = Registry(tmp_path_factory.mktemp("registry"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def closed_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     made = Registry(tmp_path_factory.mktemp("registry"), login=True)
     yield made
     made.close()
-
-
-def local(one: Registry, **more: Any) -> ContentAllow:
-    return ContentAllow(prefix=f"oci://{one.host}/acme/", plain_http=True, **more)
 
 
 @real

@@ -16,13 +16,11 @@ from reconciler.packs.content import locking
 from reconciler.packs.content.fetch import Means
 from reconciler.packs.render import Renderer
 from reconciler.spec import lock
-from tests.content import registry
 from tests.content.conftest import Allowed, Sites
-from tests.content.registry import CHART, Registry
+from tests.content.registry import CHART, Registry, local, real
 from tests.content.server import packed
-from tests.content.test_oci import local, means
+from tests.content.test_oci import means
 from tests.content.test_signed import blobs, layer
-from tests.content.test_signed import one as one
 from tests.content.test_signed import renderers as renderers
 from tests.documents import cluster, profile
 from tests.test_signatures import Signers
@@ -106,16 +104,18 @@ def test_a_chart_without_a_provenance_file_is_not_locked(sites: Sites, allowed: 
         locking.resolve(chart, allowed(site), lambda size: None)
 
 
-@pytest.mark.skipif(shutil.which(registry.PROGRAM) is None, reason="docker-registry is not installed")
+@real
 @pytest.mark.parametrize("signer", ["ada", "eve", ""])
-def test_a_chart_of_a_registry(signer: str, people: Signers, one: Registry, tmp_path: Path, renderers: Made) -> None:
+def test_a_chart_of_a_registry(
+    signer: str, people: Signers, open_one: Registry, tmp_path: Path, renderers: Made
+) -> None:
     """The manifest names the provenance file, so nothing more is locked."""
     name = f"prov{signer}"
     layers = [(CHART, dict[str, str](), ARCHIVE), (PROVENANCE, dict[str, str](), prov(people, signer or "ada"))]
-    digest = one.attach(f"acme/{name}/web", "1.2.3", layers if signer else layers[:1])
-    where = {"oci": f"oci://{one.host}/acme/{name}/web", "version": "1.2.3", "digest": f"sha256:{digest}"}
+    digest = open_one.attach(f"acme/{name}/web", "1.2.3", layers if signer else layers[:1])
+    where = {"oci": f"oci://{open_one.host}/acme/{name}/web", "version": "1.2.3", "digest": f"sha256:{digest}"}
     text = files(where, {}, keys(people, "ada", "--armor"))
-    renderer = renderers(means(tmp_path, local(one)))
+    renderer = renderers(means(tmp_path, local(open_one)))
     render = lambda: renderer.render(layer(text), blobs(text), host_version="v1.36.0")  # noqa: E731
     if signer == "ada":
         assert [made["metadata"]["name"] for made in render()] == ["signed"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,18 @@ from reconciler.packs.content import locking
 from reconciler.packs.content.direct import Direct
 from reconciler.packs.content.fetch import Means
 from reconciler.packs.render import Renderer
+from reconciler.packs.signed import Signer
 from reconciler.spec import lock, resolve
 from reconciler.spec.lock import Locked
-from tests.content import registry, signing
-from tests.content.registry import Registry
+from tests.content import signing
+from tests.content.registry import Registry, local, real
 from tests.content.server import packed
 from tests.content.test_lock import OCI, helm, oci, serves, wrong
 from tests.content.test_lock import here as here
-from tests.content.test_oci import local, means
+from tests.content.test_oci import means
 from tests.documents import cluster, profile
 from tests.spec_cases import FACTS, RULES, snapshot, tree
 
-real = pytest.mark.skipif(shutil.which(registry.PROGRAM) is None, reason="docker-registry is not installed")
 ANYWHERE = replace(RULES, content=None)
 DIGEST, OTHER = "1" * 64, "2" * 64
 OURS, THEIRS = signing.made(), signing.made()
@@ -80,7 +79,7 @@ TABLE: dict[str, tuple[Layers, str]] = {
 
 @pytest.mark.parametrize(("layers", "why"), TABLE.values(), ids=TABLE)
 def test_a_signature_counts_or_not(layers: Layers, why: str) -> None:
-    check = lambda: signed.check(file(layers), DIGEST, signing.public(OURS), "oci://x")  # noqa: E731
+    check = lambda: signed.check(file(layers), DIGEST, Signer(signing.public(OURS)), "oci://x")  # noqa: E731
     if not why:
         check()
         return
@@ -93,13 +92,13 @@ def test_a_signature_counts_or_not(layers: Layers, why: str) -> None:
 @pytest.mark.parametrize("sign", [signing.simple, signing.bundle])
 def test_kinds_of_keys(kind: str, sign: Callable[..., signing.Layer]) -> None:
     key = signing.made(kind)
-    signed.check(file([sign(key, DIGEST)]), DIGEST, signing.public(key), "oci://x")
+    signed.check(file([sign(key, DIGEST)]), DIGEST, Signer(signing.public(key)), "oci://x")
 
 
 @pytest.mark.parametrize("key", [b"", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", b"\0" * 99])
 def test_what_is_no_key_is_said(key: bytes) -> None:
     with pytest.raises(Stalled, match="cosignKey is no public key"):
-        signed.check(file([signing.simple(OURS, DIGEST)]), DIGEST, key, "oci://x")
+        signed.check(file([signing.simple(OURS, DIGEST)]), DIGEST, Signer(key), "oci://x")
 
 
 # In a profile
@@ -117,7 +116,7 @@ ENTRY = f"{OCI} 1.2.3"
         (oci(**KEYED, digest=f"sha256:{OTHER}"), {ENTRY: Locked(f"sha256:{DIGEST}", "1.2.3", f"sha256:{OTHER}")},
          ("NID193", "/spec/packs/0/helm/chart/verify")),
         (helm(**KEYED, digest=f"sha256:{DIGEST}"), None, ("NID125", "/spec/packs/0/helm/chart/verify/cosignKey")),
-        (oci(verify={"identity": {"issuer": "x"}}), None, ("NID126", "/spec/packs/0/helm/chart/verify/identity")),
+        (oci(verify={"identity": {"issuer": "x"}}), None, ("NID123", "/spec/packs/0/helm/chart/verify/identity")),
         (helm(verify={"provenance": "a.gpg"}, digest=f"sha256:{DIGEST}"), None, ("NID193", "/spec/packs/0/helm/chart/verify")),
         (oci(verify={"provenance": "a.gpg"}, digest=f"sha256:{DIGEST}"), None, ("NID150", "/spec/packs/0/helm/chart/verify/provenance")),
         (oci(verify={"provenance": "a.gpg", "cosignKey": "b.pub"}), None, ("NID123", "/spec/packs/0/helm/chart/verify")),
@@ -145,13 +144,6 @@ def test_the_entry_of_the_lock_file_is_read_as_it_is_written() -> None:
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    made = Registry(tmp_path_factory.mktemp("registry"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def renderers() -> Iterator[Callable[[Means], Renderer]]:
     made: list[Renderer] = []
 
@@ -167,25 +159,27 @@ def renderers() -> Iterator[Callable[[Means], Renderer]]:
 TEMPLATE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: signed}\n"
 
 
-def pushed(one: Registry, name: str) -> str:
-    return one.push(f"acme/{name}", "1.2.3", packed("web", "1.2.3", {"templates/made.yaml": TEMPLATE}))
+def pushed(open_one: Registry, name: str) -> str:
+    return open_one.push(f"acme/{name}", "1.2.3", packed("web", "1.2.3", {"templates/made.yaml": TEMPLATE}))
 
 
 @real
 @pytest.mark.parametrize("way", ["tag", "bundle"])
 def test_a_signed_chart_is_locked_and_rendered(
-    one: Registry, way: str, tmp_path: Path, renderers: Callable[[Means], Renderer]
+    open_one: Registry, way: str, tmp_path: Path, renderers: Callable[[Means], Renderer]
 ) -> None:
-    digest = pushed(one, way)
+    digest = pushed(open_one, way)
     if way == "tag":
-        one.attach(f"acme/{way}", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
+        open_one.attach(f"acme/{way}", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
     else:
-        theirs = one.attach(f"acme/{way}", "theirs", [signing.bundle(THEIRS, digest)])
-        ours = one.attach(f"acme/{way}", "ours", [signing.bundle(OURS, digest)])
-        one.index(f"acme/{way}", f"sha256-{digest}", [(signing.BUNDLE, theirs), (signing.BUNDLE, ours)])
-    address = f"oci://{one.host}/acme/{way}"
+        theirs = open_one.attach(f"acme/{way}", "theirs", [signing.bundle(THEIRS, digest)])
+        ours = open_one.attach(f"acme/{way}", "ours", [signing.bundle(OURS, digest)])
+        open_one.index(f"acme/{way}", f"sha256-{digest}", [(signing.BUNDLE, theirs), (signing.BUNDLE, ours)])
+    address = f"oci://{open_one.host}/acme/{way}"
     chart = ChartRef(oci=address, version="1.2.3")
-    found = locking.resolve(chart, means(tmp_path / "lock", local(one)), lambda size: None, signing.public(OURS))
+    found = locking.resolve(
+        chart, means(tmp_path / "lock", local(open_one)), lambda size: None, Signer(signing.public(OURS))
+    )
     assert found.digest == f"sha256:{digest}" and found.signature
     files = {
         "p.yaml": profile(
@@ -195,7 +189,9 @@ def test_a_signed_chart_is_locked_and_rendered(
         "cosign.pub": signing.public(OURS).decode(),
         lock.FILE: lock.text({lock.of_chart(chart): found}).decode(),
     }
-    renderer = renderers(means(tmp_path / "pass", local(one)))  # a store of its own: all of it is fetched by digest
+    renderer = renderers(
+        means(tmp_path / "pass", local(open_one))
+    )  # a store of its own: all of it is fetched by digest
     [made] = renderer.render(layer(files), blobs(files), host_version="v1.36.0")
     assert made["metadata"]["name"] == "signed"
     files["cosign.pub"] = signing.public(THEIRS).decode()
@@ -211,29 +207,29 @@ def test_a_signed_chart_is_locked_and_rendered(
     [(None, "nobody signed it"), ([signing.simple(THEIRS, DIGEST)], ANOTHER_KEY)],
     ids=["none", "other key"],
 )
-def test_an_unsigned_chart_is_not_locked(one: Registry, layers: Layers | None, why: str, tmp_path: Path) -> None:
+def test_an_unsigned_chart_is_not_locked(open_one: Registry, layers: Layers | None, why: str, tmp_path: Path) -> None:
     name = f"unsigned{len(layers or ())}"
-    digest = pushed(one, name)
+    digest = pushed(open_one, name)
     if layers:
-        one.attach(f"acme/{name}", f"sha256-{digest}.sig", layers)
-    chart = ChartRef(oci=f"oci://{one.host}/acme/{name}", version="1.2.3")
+        open_one.attach(f"acme/{name}", f"sha256-{digest}.sig", layers)
+    chart = ChartRef(oci=f"oci://{open_one.host}/acme/{name}", version="1.2.3")
     with pytest.raises(Stalled) as refused:
-        locking.resolve(chart, means(tmp_path, local(one)), lambda size: None, signing.public(OURS))
+        locking.resolve(chart, means(tmp_path, local(open_one)), lambda size: None, Signer(signing.public(OURS)))
     assert refused.value.reason == "ChartUntrusted" and why in refused.value.message
 
 
 @real
 def test_lock_then_validate_as_a_user_does_it(
-    one: Registry, here: Path, tls: Path, capsys: pytest.CaptureFixture[str]
+    open_one: Registry, here: Path, tls: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    digest = pushed(one, "cli")
-    tag = one.attach("acme/cli", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
-    address = f"oci://{one.host}/acme/cli"
+    digest = pushed(open_one, "cli")
+    tag = open_one.attach("acme/cli", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
+    address = f"oci://{open_one.host}/acme/cli"
     chart = {"oci": address, "version": "1.2.3", **KEYED}
     (here / "p.yaml").write_text(profile({"name": "front", "namespace": "web", "helm": {"chart": chart}}))
     (here / "a.yaml").write_text(cluster("a"))
     (here / "cosign.pub").write_bytes(signing.public(OURS))
-    given = allowing(one, here, tls)
+    given = allowing(open_one, here, tls)
     assert main(["validate", "--config", given]) == 1
     assert main(["lock", "--config", given]) == 0
     found = lock.read((here / lock.FILE).read_bytes(), Limits())[0]
@@ -250,17 +246,19 @@ def test_lock_then_validate_as_a_user_does_it(
 
 @real
 @pytest.mark.parametrize("first", ["p.yaml", "q.yaml"])
-def test_a_signature_is_locked_whichever_profile_asks_for_it(one: Registry, here: Path, tls: Path, first: str) -> None:
+def test_a_signature_is_locked_whichever_profile_asks_for_it(
+    open_one: Registry, here: Path, tls: Path, first: str
+) -> None:
     """The same chart without `verify` has an entry already; another version of the profile verifies it."""
-    digest = pushed(one, "late")
-    tag = one.attach("acme/late", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
-    key, given = f"oci://{one.host}/acme/late 1.2.3", allowing(one, here, tls)
+    digest = pushed(open_one, "late")
+    tag = open_one.attach("acme/late", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
+    key, given = f"oci://{open_one.host}/acme/late 1.2.3", allowing(open_one, here, tls)
     second = next(iter({"p.yaml", "q.yaml"} - {first}))
-    (here / first).write_text(of_one(one, "late", "1.0.0"))
+    (here / first).write_text(of_one(open_one, "late", "1.0.0"))
     (here / "a.yaml").write_text(cluster("a"))
     assert main(["lock", "--config", given]) == 0
     assert lock.read((here / lock.FILE).read_bytes(), Limits())[0] == {key: Locked(f"sha256:{digest}", "1.2.3")}
-    (here / second).write_text(of_one(one, "late", "1.1.0", **KEYED))
+    (here / second).write_text(of_one(open_one, "late", "1.1.0", **KEYED))
     (here / "cosign.pub").write_bytes(signing.public(OURS))
     assert main(["validate", "--config", given]) == 1
     assert main(["lock", "--config", given]) == 0
@@ -271,21 +269,21 @@ def test_a_signature_is_locked_whichever_profile_asks_for_it(one: Registry, here
 
 @real
 def test_one_entry_is_for_the_keys_of_all_profiles(
-    one: Registry, here: Path, tls: Path, capsys: pytest.CaptureFixture[str]
+    open_one: Registry, here: Path, tls: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    digest = pushed(one, "two")
-    one.attach("acme/two", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
-    given = allowing(one, here, tls)
+    digest = pushed(open_one, "two")
+    open_one.attach("acme/two", f"sha256-{digest}.sig", [signing.simple(OURS, digest)])
+    given = allowing(open_one, here, tls)
     for name, version, key in (("ours", "1.0.0", OURS), ("theirs", "1.1.0", THEIRS)):
         verify = {"cosignKey": f"{name}.pub"}
-        (here / f"{name}.yaml").write_text(of_one(one, "two", version, verify=verify))
+        (here / f"{name}.yaml").write_text(of_one(open_one, "two", version, verify=verify))
         (here / f"{name}.pub").write_bytes(signing.public(key))
     assert main(["lock", "--config", given]) == 1
     told = "documents verify it with 2 keys, and no manifest of signatures is by all of them"
     assert told in capsys.readouterr().err
     assert lock.read((here / lock.FILE).read_bytes(), Limits())[0] == {}
     both = [signing.simple(OURS, digest), signing.simple(THEIRS, digest)]
-    tag = one.attach("acme/two", f"sha256-{digest}.sig", both)
+    tag = open_one.attach("acme/two", f"sha256-{digest}.sig", both)
     assert main(["lock", "--config", given]) == 0
     (found,) = lock.read((here / lock.FILE).read_bytes(), Limits())[0].values()
     assert found.signature == f"sha256:{tag}"
@@ -301,16 +299,16 @@ def test_two_digests_of_one_chart_are_refused(here: Path, tls: Path, capsys: pyt
     assert told in capsys.readouterr().err
 
 
-def of_one(one: Registry, name: str, version: str, **chart: Any) -> str:
+def of_one(open_one: Registry, name: str, version: str, **chart: Any) -> str:
     """A version of a profile with a chart of the registry."""
-    return profile(oci(oci=f"oci://{one.host}/acme/{name}", **chart), version=version)
+    return profile(oci(oci=f"oci://{open_one.host}/acme/{name}", **chart), version=version)
 
 
-def allowing(one: Registry, here: Path, tls: Path) -> str:
+def allowing(open_one: Registry, here: Path, tls: Path) -> str:
     """A configuration that allows the registry; its name."""
     given = Path(serves(here, tls))
     told = yaml.safe_load(given.read_text())
-    told["spec"]["content"] = {"allow": [{"prefix": f"oci://{one.host}/acme/", "plainHTTP": True}]}
+    told["spec"]["content"] = {"allow": [{"prefix": f"oci://{open_one.host}/acme/", "plainHTTP": True}]}
     given.write_text(yaml.safe_dump(told))
     return str(given)
 

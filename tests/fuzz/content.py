@@ -23,7 +23,7 @@ from reconciler.packs import signed
 from reconciler.packs.content import index, oci
 from reconciler.packs.content.access import Access
 from reconciler.packs.content.client import Answer, Asked, Put
-from tests.content import signing
+from tests.content import keyless, signing
 from tests.content.server import packed as packed_chart
 from tests.fuzz import values
 from tests.fuzz.harness import Case
@@ -150,6 +150,31 @@ def packed() -> Case:
     return case
 
 
+def identities() -> Case:
+    """Bundles signed without a key, changed anywhere: only what the identity signed and the log has counts."""
+    ours, digest = keyless.Sigstore(), "1" * 64
+    root = ours.trusted()
+    bundles = [ours.bundle(one) for one in (digest, "2" * 64)]
+
+    def case(draw: Random) -> None:
+        kind, _, data = draw.choice(bundles)
+        body = values.change(draw, json.loads(data)) if draw.random() < 0.7 else json.loads(data)
+        whole = values.encoded(body)
+        whole = values.damage(draw, whole) if draw.random() < 0.3 else whole
+        given = values.damage(draw, root) if draw.random() < 0.1 else root
+        signer = signed.Signer(given, "https://ci.example/acme/web", "https://tokens.example")
+        manifest = values.encoded({"layers": [{"mediaType": kind}]})
+        try:
+            signed.check(signed.packed([manifest, whole]), digest, signer, OCI)
+        except NidusError as error:
+            told(error)
+        else:
+            payload = json.loads(bundles[0][2])["dsseEnvelope"]["payload"]
+            assert base64.b64decode(json.loads(whole)["dsseEnvelope"]["payload"]) == base64.b64decode(payload)
+
+    return case
+
+
 def signatures() -> Case:
     """Manifests of signatures and what they name: whatever is changed, only what the key signed counts."""
     key, digest = signing.made(), "1" * 64
@@ -169,7 +194,9 @@ def signatures() -> Case:
             data[at] = values.damage(draw, data[at])
         whole = signed.packed([values.encoded(manifest), *data])
         try:
-            signed.check(values.damage(draw, whole) if draw.random() < 0.2 else whole, digest, public, OCI)
+            signed.check(
+                values.damage(draw, whole) if draw.random() < 0.2 else whole, digest, signed.Signer(public), OCI
+            )
         except NidusError as error:
             told(error)
         else:

@@ -22,6 +22,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = {
     "requirements.txt": [
         *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["identity"],
         *PROJECT["project"]["optional-dependencies"]["kustomize"],
         *PROJECT["project"]["optional-dependencies"]["sops"],
     ],

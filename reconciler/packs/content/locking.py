@@ -11,13 +11,14 @@ from reconciler.packs.content.access import refused
 from reconciler.packs.content.client import Asked
 from reconciler.packs.content.fetch import LARGEST, File, Means, Progress
 from reconciler.packs.content.index import Version
+from reconciler.packs.signed import Signer
 from reconciler.spec import semver
 from reconciler.spec.content import locks_signature
 from reconciler.spec.lock import Locked
 from reconciler.spec.semver import exact
 
 
-def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, *keys: bytes) -> Locked:
+def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, *keys: Signer) -> Locked:
     """What it is now; of a chart with `keys` also the signatures by all of them. Raises Stalled: ContentRefused, ChartUntrusted; Retry and
     Unavailable."""
     if isinstance(wanted, UrlRef):
@@ -34,7 +35,7 @@ def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, *keys: 
     return Locked(_named(digest), found.version, signature)
 
 
-def _of_registry(wanted: ChartRef, means: Means, progress: Progress, keys: tuple[bytes, ...]) -> Locked:
+def _of_registry(wanted: ChartRef, means: Means, progress: Progress, keys: tuple[Signer, ...]) -> Locked:
     registry = oci.Repository(wanted.oci, means.access, means.client)
     version = wanted.version
     if not exact(version):
@@ -45,11 +46,11 @@ def _of_registry(wanted: ChartRef, means: Means, progress: Progress, keys: tuple
         oci.checked(manifest, wanted.digest.removeprefix("sha256:"), wanted.oci)
     fetch.keep_oci(registry, manifest, [oci.chart_of(manifest, wanted.oci)], means, progress)
     digest = hashlib.sha256(manifest).hexdigest()
-    signature = _named(_signature(registry, digest, wanted, means, keys)) if any(keys) else ""
+    signature = _named(_signature(registry, digest, wanted, means, keys)) if keys else ""
     return Locked(_named(digest), version, signature)
 
 
-def _signature(registry: oci.Repository, digest: str, wanted: ChartRef, means: Means, keys: tuple[bytes, ...]) -> str:
+def _signature(registry: oci.Repository, digest: str, wanted: ChartRef, means: Means, keys: tuple[Signer, ...]) -> str:
     """The hex digest of the first manifest that holds a signature by each key. Raises Stalled(ChartUntrusted)."""
     failed = signed.untrusted(str(wanted.oci), "nobody signed it")
     for manifest in registry.signatures(digest):
