@@ -35,7 +35,7 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.operations import backup, sleep, upgrade
+from reconciler.operations import backup, removed_apis, sleep, upgrade
 from reconciler.plan import consent, hook_runs, hooks, mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
@@ -69,7 +69,9 @@ def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tu
         absent=gathered.absent,
         hooks=gathered.ran,
     )
-    plan = replace(plan, steps=upgrade.steps(assignment.bundle, assignment.state.record), waits=gathered.waits)
+    steps = upgrade.steps(assignment.bundle, assignment.state.record)
+    removed = removed_apis.told(assignment.bundle, gathered.desired)
+    plan = replace(plan, steps=steps, waits=gathered.waits, removed=removed)
     return gathered, contended(plan, assignment.memory, now)
 
 

@@ -77,6 +77,11 @@ def reachable(running: str, offered: Iterable[str]) -> str:
     return newest(found for found in offered if not step(running, found))
 
 
+def minor(version: str) -> int | None:
+    """The minor of a version, None where it is none."""
+    return parse(version)[1] if _is_version(version) else None
+
+
 def same_minor(one: str, other: str) -> bool:
     """Whether both are versions of one minor."""
     return _is_version(one) and _is_version(other) and parse(one)[:2] == parse(other)[:2]

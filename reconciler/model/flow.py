@@ -220,7 +220,7 @@ class Consent(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """The difference of one cluster, in apply order. `unknown`: layers that could not be planned yet, with the reason
     (P6); `steps`: the versions of an upgrade of several steps, that which runs first (O11); `waits`: why the engine's layer is not
-    applied yet."""
+    applied yet; `removed`: objects of API versions that are served no more."""
 
     cluster: str
     revision: Revision
@@ -229,6 +229,7 @@ class Plan(Struct, frozen=True):
     unknown: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     waits: str = ""
+    removed: tuple[str, ...] = ()
 
 
 class Destructive(Struct, frozen=True):

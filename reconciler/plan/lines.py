@@ -94,6 +94,8 @@ def lines(one: ClusterReview, style: Style) -> Iterator[Line]:
         yield Line(f"  {_steps(one.plan.steps)}", fit="wrap")
     if one.plan and one.plan.waits:
         yield Line(f"  the engine is not applied yet: {printable(one.plan.waits)}", about="unknown", fit="wrap")
+    for text in one.plan.removed if one.plan else ():
+        yield Line(f"  {printable(text)}", about="unknown", fit="wrap")
     if one.plan:
         yield from _plan(one, one.plan, style)
         yield from _behind(one.behind, one.plan)

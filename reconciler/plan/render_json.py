@@ -66,6 +66,7 @@ def _plan(plan: Plan, later: frozenset[str]) -> dict[str, Any]:
         "unknown": unknown,
         **({"steps": list(plan.steps)} if plan.steps else {}),
         **({"waits": plan.waits} if plan.waits else {}),
+        **({"removedAPIs": list(plan.removed)} if plan.removed else {}),
         "consent": {"items": list(plan.consent.items), "digest": plan.consent.digest},
         "summary": summary.counts(plan.changes),
     }
