@@ -7,11 +7,12 @@ from typing import Any, Final
 from flask import abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
-from dashboard import actions, costs, graph, pages
+from dashboard import actions, costs, graph, inside, pages
 from dashboard.actions import ACTIONS
 from dashboard.desk import Desk, scope
-from reconciler.errors import NidusError, Stalled, short
+from reconciler.errors import NidusError, Stalled, Unavailable, short
 from reconciler.model import Request, UserInfo, replace
+from reconciler.report.workloads import KINDS, Inside
 
 SHOWN: Final = 20  # revisions of a cluster; `nidus history` has them all
 
@@ -21,7 +22,10 @@ class Clusters:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.pages: Mapping[str, Callable[..., Answer]] = {"/clusters/<name>": self.cluster}
+        self.pages: Mapping[str, Callable[..., Answer]] = {
+            "/clusters/<name>": self.cluster,
+            "/clusters/<name>/workloads": self.workloads,
+        }
         self.forms: Mapping[str, Callable[..., Answer]] = {"/clusters/<name>/<verb>": self.act}
 
     def cluster(self, who: UserInfo, name: str) -> Answer:
@@ -29,12 +33,29 @@ class Clusters:
         ages = {layer.name: pages.ago(layer.since, now) for layer in one.layers}
         given = {"row": pages.row(one, now), "conditions": pages.conditions(one.conditions, now), "ages": ages}
         given |= {"actions": self._desk.actions(who, one), "times": actions.TIMES, "asked": self._asked(name, now)}
+        given |= {"inside": self._desk.inside(who, name)}
         given |= {"graph": graph.of(one.layers), "wide": (graph.WIDE, graph.HIGH)}
         given |= self._read(name, now)
         done = ACTIONS.get(request.args.get("done", ""))
         return self._desk.page(
             who, "cluster.html", topic=f"clusters/{name}", one=one, done=done, attempted=short(one.attempted), **given
         )
+
+    def workloads(self, who: UserInfo, name: str) -> Answer:
+        """What runs inside, for who may see that: more than its status says."""
+        one, kind = self._desk.cluster(who, name), request.args.get("kind", "")
+        if not self._desk.inside(who, name):
+            return self._desk.refused(f"You have no right to see the workloads of nested cluster {name}.", 403)
+        found, told = self._inside(name, kind if kind in KINDS else ""), request.args.get("in", "")
+        shown = inside.table(found.rows, told, self._desk.clock())
+        given = {"kinds": KINDS, "kind": kind, "namespace": told[: inside.LONGEST], "notes": found.notes}
+        return self._desk.page(who, "workloads.html", one=one, shown=shown, **given)
+
+    def _inside(self, name: str, kind: str) -> Inside:
+        try:
+            return self._desk.views.inside(name, kind)
+        except Unavailable as error:
+            return Inside((), (f"{error.message}: this page asks again in a few seconds",))
 
     def act(self, who: UserInfo, name: str, verb: str) -> Answer:
         """Ask for something of a cluster."""

@@ -64,6 +64,10 @@ class Desk:
             return self.may(who, verb) or all(self.may(who, verb, each) for each in self._members(one.source))
         return self.may(who, verb, scope(verb, one))
 
+    def inside(self, who: UserInfo, name: str) -> bool:
+        """Whether somebody may see what runs inside a cluster; without a sign-in everything is shown."""
+        return not who.name or self.may(who, "workloads", name)
+
     def actions(self, who: UserInfo, one: ClusterView) -> Mapping[str, Action]:
         """What this reader may ask for of a cluster as it is."""
         if not who.name:

@@ -30,7 +30,6 @@ from reconciler.model import (
     Violation,
     replace,
 )
-from reconciler.notices import channel as channels
 from reconciler.notices import formats, pending, sending
 from reconciler.notices.channel import Channel, Pace, wanted
 from reconciler.notices.pending import Batch, Notice, Pending
@@ -39,7 +38,7 @@ from reconciler.report.view import Place
 from reconciler.spec import config as configuration
 from tests.house.documents import ROOT
 from tests.shell import client, installed
-from tests.waiting import eventually, until
+from tests.waiting import eventually
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SECRET = "c2VjcmV0IG9mIGEgdGVzdA=="
@@ -515,7 +514,6 @@ def test_what_a_source_tells() -> None:
     assert told(calm, replace(calm, error="gone")) == [("SourceFailed", True)]
     assert told(replace(calm, error="gone"), replace(calm, error="gone: 2")) == []
     assert told(replace(calm, error="gone"), calm) == [("SourceRead", False)]
-    assert until(lambda: True) and channels.PACE.deadline < channels.GIVEN_UP
 
 
 # Configuration

@@ -10,12 +10,14 @@ from dashboard.feed import Feed
 from dashboard.views import Views
 from reconciler.controller import http
 from reconciler.controller.actions import Actions
+from reconciler.controller.insides import Insides
 from reconciler.controller.lookups import Lookups
 from reconciler.controller.rights import Rights
 from reconciler.errors import Unavailable, UsageError
 from reconciler.inventory.salt import salt
 from reconciler.kube.client import Client
-from reconciler.model import ControllerSpec, DashboardConfig, Request, UserInfo
+from reconciler.model import ControllerSpec, DashboardConfig, Request, UserInfo, replace
+from reconciler.settings import Settings
 from webhook.attempts import Attempts
 from webhook.bounds import Bounds
 from webhook.server import Served, serve
@@ -30,15 +32,17 @@ BOUNDS: Final = Bounds(threads=2)
 
 
 def served(
-    views: http.Views, config: ControllerSpec, client: Client, standing: Callable[[], Iterable[Request]]
+    views: http.Views, settings: Settings, client: Client, standing: Callable[[], Iterable[Request]]
 ) -> Served | None:
     """Serve the dashboard, where it is configured. `client` is one without the Lease's fence, `standing` the requests that stand.
     Raises UsageError for an address that cannot be used."""
+    config = settings.config
     wanted = config.server.dashboard
     if wanted is None:
         return None
     client = client.within(READS)
-    shown = _views(views, client, config.namespace, standing)
+    inside = Insides(client, config.namespace, direct=settings.inside)
+    shown = replace(_views(views, client, config.namespace, standing), inside=inside.workloads)
     try:
         return serve(create_app(shown, _door(wanted, config, client)), wanted.address, bounds=BOUNDS)
     except OSError as error:

@@ -250,18 +250,18 @@ class Service:
 
     def _serve(self) -> None:
         """Serve health and the webhook, also on standbys: any replica may store a sync request (W3)."""
-        config = self.settings.config
+        settings = self.settings
         views = http.Views(
             self.reporter, self._stalled, self._not_ready, self.queue.depth, self._process, self.webhooks.told,
             lambda: self.changes.told() if self.changes else [],
             lambda source, number: self.changes.whole(source, number) if self.changes else None,
             lambda: {self.registry.facts.name: self.registry.facts.version} if self.workers else {},
         )  # fmt: skip
-        internal = listeners.internal(views, config)
+        internal = listeners.internal(views, settings.config)
         self._stops.append(internal.stop)
         self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)
-        webhook = listeners.webhook(config, self.bare, self._marked, self._changed, self.webhooks)
-        shown = dashboard.served(views, config, self.bare, lambda: self.registry.requests() if self.workers else ())
+        webhook = listeners.webhook(settings.config, self.bare, self._marked, self._changed, self.webhooks)
+        shown = dashboard.served(views, settings, self.bare, lambda: self.registry.requests() if self.workers else ())
         for name, one in (("webhook", webhook), ("dashboard", shown)):
             if one is not None:
                 self._stops.append(one.stop)

@@ -2,12 +2,14 @@
 may have written; every text is one printable line, and what has another type reads as empty."""
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from reconciler import health
+from reconciler.engine import quantity
 from reconciler.errors import one_line
 from reconciler.health.reading import number, rows, section
 from reconciler.model import Object
@@ -35,6 +37,13 @@ class Workload(Struct, frozen=True):
     detail: str = ""
 
 
+class Inside(Struct, frozen=True):
+    """What runs in one cluster; `notes` say in sentences what is missing, and why."""
+
+    rows: tuple[Workload, ...]
+    notes: tuple[str, ...] = ()
+
+
 class Part(Struct, frozen=True):
     """What is particular to a kind."""
 
@@ -43,6 +52,12 @@ class Part(Struct, frozen=True):
     status: str = ""
     restarts: int = 0
     detail: str = ""
+
+
+def requests(one: Workload) -> tuple[str, str]:
+    """CPU and memory that it requests, as quantities; "" where it requests none."""
+    cpu = quantity.cores(Fraction(one.cpu, 1000)) if one.cpu else ""
+    return cpu, quantity.size(Fraction(one.memory)) if one.memory else ""
 
 
 def row(obj: Object) -> Workload:

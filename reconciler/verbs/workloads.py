@@ -116,12 +116,9 @@ def _text(found: Sequence[Workload], unread: Sequence[str], form: str, width: in
 
 
 def _cells(one: Workload, now: float) -> Sequence[str]:
-    from fractions import Fraction
+    from reconciler.report.workloads import requests
 
-    from reconciler.engine import quantity
-
-    cpu = quantity.cores(Fraction(one.cpu, 1000)) if one.cpu else "-"
-    memory = quantity.size(Fraction(one.memory)) if one.memory else "-"
+    cpu, memory = (text or "-" for text in requests(one))
     made = known.seconds(one.made)
     age = table.age(now - made) if made else ""
     what = (one.kind, one.namespace or "-", one.name, one.ready or "-", one.status or "-")

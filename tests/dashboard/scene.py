@@ -17,6 +17,7 @@ from reconciler.controller.dashboard import access
 from reconciler.controller.rights import Rights
 from reconciler.model import Authored, Held, LayerStatus, Violation, replace
 from reconciler.report.view import ClusterView, ConditionView, PlanView, SourceView
+from reconciler.report.workloads import Inside, Workload
 from reconciler.usage import days
 from reconciler.usage.days import Day
 from tests.memory.server import Server
@@ -66,6 +67,7 @@ class Known:
         self.plans: dict[tuple[str, int], dict[str, Any]] = {}
         self.histories: dict[str, list[Came]] = {}
         self.days: list[Day] = []
+        self.workloads: dict[str, list[Workload]] = {}
 
     def put(self, one: ClusterView) -> None:
         """Change a cluster, and say so."""
@@ -84,6 +86,7 @@ class Known:
             change=lambda source, number: self.plans.get((source, number)),
             history=lambda name: self.history(name),
             spent=lambda month: self.spent(month),
+            inside=lambda name, kind: self.inside(name, kind),
         )
         if self.actions is not None:
             views = replace(views, ask=self.actions.ask, asked=self.actions.asked)
@@ -95,6 +98,9 @@ class Known:
     def spent(self, month: str) -> costs.Spent:
         days.span(month)
         return costs.spent(month, [one for one in self.days if days.month(one.day) == month])
+
+    def inside(self, name: str, kind: str) -> Inside:
+        return Inside(tuple(one for one in self.workloads.get(name, ()) if kind in ("", one.kind)))
 
     @contextmanager
     def served(self, door: Door | None = None) -> Iterator[str]:
@@ -118,7 +124,7 @@ def home() -> Server:
     """A server that knows them."""
     made = installed("nidus-system")
     made.tokens = {token: {"username": name, "groups": ["people"]} for name, token in TOKENS.items()}
-    made.rights = {*(("ada", verb, "") for verb in VERBS), ("tom", "get", "calm")}
+    made.rights = {*(("ada", verb, "") for verb in VERBS), ("tom", "get", "calm"), ("ada", "workloads", "")}
     return made
 
 

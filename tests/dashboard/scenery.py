@@ -6,6 +6,7 @@ from dashboard.pages import Came
 from reconciler.model import Authored, Held, LayerStatus, Prices, Violation
 from reconciler.report.life import stamp
 from reconciler.report.view import PlanView, RunningView, SourceView
+from reconciler.report.workloads import Workload
 from reconciler.usage import days
 from reconciler.usage.days import Account, Day
 from tests.dashboard.scene import COMMIT, NOW, Known, view
@@ -69,6 +70,12 @@ def fill(known: Known) -> Known:
     ]  # fmt: skip
     known.plans = {("platform", 42): {"text": PLAN}}
     known.histories = {"payments": [came(number) for number in range(6)]}
+    images, since = ("ghcr.io/acme/checkout:7.2",), stamp(NOW - 26 * HOUR)
+    known.workloads["payments"] = [
+        Workload("Deployment", "web", "checkout", "2/2", "Current", 0, 500, 512 << 20, images, since),
+        Workload("Pod", "web", "checkout-6f9", "1/1", "Running", 3, 250, 256 << 20, images, since, "restarted"),
+        Workload("Service", "web", "checkout", status="Current", made=since, detail="ClusterIP 80/TCP"),
+    ]
     known.days = [day(TODAY - back) for back in range(days_of_month())]
     return known
 

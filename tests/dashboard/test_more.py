@@ -23,8 +23,8 @@ from tests.memory.server import Server
 from tests.shell import client, installed
 
 PAGES = (
-    "/", "/?sort=-team&team=shop", "/clusters/payments", "/sources", "/sources/platform", "/changes", "/changes/platform/42", "/cost",
-    "/hosts",
+    "/", "/?sort=-team&team=shop", "/clusters/payments", "/clusters/payments/workloads", "/sources", "/sources/platform", "/changes",
+    "/changes/platform/42", "/cost", "/hosts",
 )  # fmt: skip
 
 
