@@ -17,6 +17,7 @@ from reconciler.errors import NidusError, UsageError
 from reconciler.verbs import connection
 
 if TYPE_CHECKING:
+    from reconciler.packs.content.fetch import Means
     from reconciler.verbs.lent import Lent
 
 READY_SECONDS: Final = 240.0
@@ -64,7 +65,7 @@ def borrowed(args: argparse.Namespace, folder: Path, ends: ExitStack) -> Ground:
     where a name is taken or nobody agrees."""
     from devhost import assets
     from reconciler.kube import edge
-    from reconciler.verbs import lent
+    from reconciler.verbs import lent, offline
 
     client = connection.connect(args)
     ends.callback(client.close)
@@ -77,7 +78,7 @@ def borrowed(args: argparse.Namespace, folder: Path, ends: ExitStack) -> Ground:
         f"On {edge.server(client)} (context {args.context}) the demo makes, and removes at its end:\n{lent.listing(one)}"
     )
     _agreed(args.yes)
-    chart = args.chart.absolute() if args.chart else _fetched(folder / "chart")
+    chart = args.chart.absolute() if args.chart else fetched(folder / "chart", CHARTS, offline.means(None))
     ends.callback(_leave, one)
     say("Installing the CRDs, roles and the controller's account")
     lent.install(one)
@@ -125,16 +126,14 @@ def _sample(folder: Path, sample: Path) -> Path:
     return made
 
 
-def _fetched(folder: Path) -> Path:
-    """The official chart of the engine, from its repository, unpacked. Raises NidusError."""
+def fetched(folder: Path, charts: str, means: Means) -> Path:
+    """The chart of the engine, from this repository of charts, unpacked into `folder`. Raises NidusError."""
     from reconciler.model import ChartRef
     from reconciler.packs import archives
     from reconciler.packs.content import locking
-    from reconciler.verbs import offline
 
-    means = offline.means(None)
-    locked = locking.resolve(ChartRef(repo=CHARTS, name="vcluster", version=VERSION), means, lambda size: None)
-    say(f"Chart vcluster {VERSION} of {CHARTS}: {locked.digest}")
+    locked = locking.resolve(ChartRef(repo=charts, name="vcluster", version=VERSION), means, lambda size: None)
+    say(f"Chart vcluster {VERSION} of {charts}: {locked.digest}")
     files = archives.unpacked("vcluster", means.store.get(locked.digest.removeprefix("sha256:")) or b"")
     shutil.rmtree(folder, ignore_errors=True)
     for name, data in files.items():
