@@ -9,10 +9,13 @@ from typing import Final
 
 import msgspec
 
+from reconciler import decoding
+from reconciler.errors import UNREADABLE
+
 LASTS: Final = 12 * 3600  # seconds a sign-in lasts, where the token itself does not end earlier
 LONGEST: Final = 3800  # characters of a cookie: browsers keep 4096 with its name and its attributes
 
-_decoder = msgspec.json.Decoder(tuple[str, str])
+_decoder = decoding.decoder(tuple[str, str])
 
 
 def sealed(token: str, origin: str, key: bytes) -> str:
@@ -30,7 +33,7 @@ def opened(cookie: str, origin: str, key: bytes) -> str:
         return ""
     try:
         found, token = _decoder.decode(zlib.decompress(Fernet(_key(key)).decrypt(cookie.encode(), ttl=LASTS)))
-    except InvalidToken:
+    except (InvalidToken, *UNREADABLE):
         return ""
     return token if found == origin else ""
 

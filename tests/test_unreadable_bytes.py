@@ -62,10 +62,8 @@ def tries() -> Iterator[Any]:
 
 
 def _decodes(node: ast.AST) -> bool:
-    return any(
-        isinstance(one, ast.Attribute) and one.attr == "decode" and ast.unparse(one.value).startswith("msgspec.")
-        for one in ast.walk(node)
-    )
+    names = {ast.unparse(one) for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+    return not names.isdisjoint({"decoding.decoded", "decoding.unpacked", "msgspec.json.decode", "_decoder.decode"})
 
 
 @pytest.mark.parametrize(("file", "node"), list(tries()))

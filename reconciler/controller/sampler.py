@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.controller.registry import Registry
 from reconciler.controller.rounds import Rounds
 from reconciler.engine import namespace_of, writes
@@ -55,7 +56,7 @@ SELECTIONS: Final = (
 Clocks = Callable[[], Moment]
 Charges = Callable[[], Mapping[str, Charged]]
 _encoder = msgspec.json.Encoder()
-_use = lru_cache(4096)(msgspec.json.Decoder(Use).decode)
+_use = lru_cache(4096)(decoding.decoder(Use).decode)
 _same = lru_cache(4096)(lambda raw: raw)  # many objects ask for the same
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from reconciler import decoding
 from reconciler.deadline import Deadline
 from reconciler.errors import UNREADABLE, NidusError, Stalled, Unavailable
 
@@ -191,7 +192,7 @@ def page(address: str) -> str:
 def decoded(body: bytes, kind: type[T]) -> T:
     """JSON as a `kind`; fields that are not asked for are skipped. Raises Stalled("ForgeAnswer"), without a word of the body."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decoding.decoded(body, kind)
     except UNREADABLE as error:
         raise Stalled("the forge answers in a form that is not its API's", reason="ForgeAnswer") from error
 

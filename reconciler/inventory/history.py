@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from reconciler.errors import ApiError, ErrorClass
+from reconciler import decoding
+from reconciler.errors import UNREADABLE, ApiError, ErrorClass
 from reconciler.inventory.packing import deflated, inflated
 from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef, replace
@@ -32,7 +33,7 @@ class Passage(Struct, frozen=True):
     number: int = 0
 
 
-_decoder = msgspec.json.Decoder(tuple[Passage, ...])
+_decoder = decoding.decoder(tuple[Passage, ...])
 
 
 def merged(stored: Sequence[Passage], more: Iterable[Passage]) -> tuple[Passage, ...]:
@@ -97,7 +98,7 @@ def of(item: Object) -> tuple[Passage, ...]:
     """What a ConfigMap holds, nothing where it cannot be read."""
     try:
         return _decoder.decode(inflated(item["data"]["revisions"], UNPACKED))[-KEPT:]
-    except (KeyError, ValueError, TypeError, zlib.error, msgspec.MsgspecError):
+    except (KeyError, TypeError, zlib.error, *UNREADABLE):
         return ()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.errors import Stalled
 from reconciler.model import InventoryEntry, Object, Record
 
@@ -26,8 +27,8 @@ SHARD_BYTES = 512 * 1024
 UNPACKED_BYTES = 256 << 20  # an inventory of a million objects; what unpacks to more was not written by us
 MEND = "restore the ConfigMap from a backup; the controller then reads it by itself"
 _encoder = msgspec.json.Encoder(order="deterministic")
-_entries = msgspec.json.Decoder(tuple[InventoryEntry, ...])
-_record = msgspec.json.Decoder(Record)
+_entries = decoding.decoder(tuple[InventoryEntry, ...])
+_record = decoding.decoder(Record)
 
 
 class Base(Struct, frozen=True):

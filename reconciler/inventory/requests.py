@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from reconciler import decoding
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.inventory.reading import OVERRULING, Read, Reading, Spent
 from reconciler.kube import shape
@@ -87,7 +88,7 @@ def parse(item: Object) -> Request | None:
         metadata = item["metadata"]
         name, uid = str(metadata["name"]), str(metadata["uid"])
         created = _created(item)
-        told: _Spec | _Old = _told(item) if old else msgspec.convert(item["spec"], _Spec)
+        told: _Spec | _Old = _told(item) if old else decoding.converted(item["spec"], _Spec)
         expires = _expiry(told)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         return None
@@ -152,7 +153,7 @@ def _told(item: Object) -> _Old:
     text = item["data"]["request"]
     if len(text) > LARGEST:
         raise ValueError
-    return msgspec.json.decode(text, type=_Old)
+    return decoding.decoded(text, _Old)
 
 
 def _expiry(told: _Spec | _Old) -> float:

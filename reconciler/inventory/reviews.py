@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from reconciler import decoding
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.inventory.packing import deflated, inflated
 from reconciler.kube.client import Client
@@ -23,7 +24,7 @@ PREFIX = "nidus-review-"
 PACKED = 700 << 10  # characters of a packed record; a larger one is stored without what it showed
 UNPACKED = 64 << 20  # bytes
 _encoder = msgspec.json.Encoder(order="deterministic")
-_decoder = msgspec.json.Decoder(ChangeRecord)
+_decoder = decoding.decoder(ChangeRecord)
 
 
 class Reviews:

@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from reconciler.errors import ApiError, Retry, Stalled
+from reconciler import decoding
+from reconciler.errors import UNREADABLE, ApiError, Retry, Stalled
 from reconciler.inventory.packing import deflated, inflated
 from reconciler.inventory.store import READ_BACK
 from reconciler.kube.client import Client
@@ -28,7 +29,7 @@ LABELS: Final = 256 << 10  # bytes of their labels in one ConfigMap; no compress
 UNPACKED: Final = 64 << 20  # bytes; what unpacks to more was not written by us
 TRIES: Final = 4
 _encoder = msgspec.json.Encoder(order="deterministic")
-_decoder = msgspec.json.Decoder(Day)
+_decoder = decoding.decoder(Day)
 
 
 class _Part(Struct):
@@ -175,7 +176,7 @@ def unpacked(item: Object) -> _Stored:
         found = _Stored(day, int(data["parts"]), str(data["session"]))
         if not name.startswith(f"{PREFIX}{found.day.day}-") or not 1 <= found.parts <= 1000:
             raise ValueError("it is of another day")
-    except (KeyError, ValueError, TypeError, zlib.error, msgspec.MsgspecError) as error:
+    except (KeyError, TypeError, zlib.error, *UNREADABLE) as error:
         told = (
             f"ConfigMap {name} cannot be read ({type(error).__name__}); its usage is missing, and it is left as it is"
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.errors import UNREADABLE, ApiError, ErrorClass
 from reconciler.kube.errors import broken
 
@@ -145,7 +146,7 @@ def _load(fetch: Fetch) -> dict[tuple[str, str, str], Resource]:
     table: dict[tuple[str, str, str], Resource] = {}
     for path in ("/api", "/apis"):
         body = fetch(path, AGGREGATED)
-        listed = msgspec.json.decode(body, type=_GroupList)
+        listed = decoding.decoded(body, _GroupList)
         found = _aggregated(listed) if listed.kind == "APIGroupDiscoveryList" else _one_by_one(fetch, path, body)
         for resource in found:
             table.setdefault((resource.group, resource.kind, ""), resource)
@@ -201,7 +202,7 @@ class _LegacyResources(msgspec.Struct, rename="camel"):
 
 
 def _one_by_one(fetch: Fetch, path: str, body: bytes) -> list[Resource]:
-    listed = msgspec.json.decode(body, type=_Legacy)
+    listed = decoding.decoded(body, _Legacy)
     if listed.kind not in ("APIVersions", "APIGroupList"):
         raise broken("get", "it is no list of kinds")
     found: list[Resource] = []
@@ -221,5 +222,5 @@ def _resources(fetch: Fetch, path: str, group: str, version: str) -> list[Resour
         if error.kind is ErrorClass.UNAUTHENTICATED:
             raise
         return []  # one broken aggregated API must not hide the others; its kinds stay missing, which is never "absent"
-    listed = msgspec.json.decode(body, type=_LegacyResources)
+    listed = decoding.decoded(body, _LegacyResources)
     return [Resource(group, version, r.kind, r.name, r.namespaced) for r in listed.resources if "/" not in r.name]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from reconciler import decoding
 from reconciler.errors import UNREADABLE, ApiError, ErrorClass, one_line
 from reconciler.model import ObjectRef
 from reconciler.plan.redact import is_secret_like
@@ -72,7 +73,7 @@ def classify(
 def parse(body: bytes) -> Status:
     """Read a Status; anything else (HTML, nothing, another kind) is an empty one."""
     try:
-        answer = msgspec.json.decode(body, type=Status)
+        answer = decoding.decoded(body, Status)
     except UNREADABLE:
         return Status()
     return answer if answer.kind == "Status" else Status()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from reconciler import decoding
 from reconciler.errors import UNREADABLE
 from reconciler.kube.client import Client
 from reconciler.kube.errors import broken
@@ -78,7 +79,7 @@ def holder(client: Client, token: str) -> UserInfo | None:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
     _, answer = client.transport.send(Call("get", "POST", _TOKENS, body=body), deadline=client.deadline)
     try:
-        status = msgspec.json.decode(answer, type=_TokenReview).status
+        status = decoding.decoded(answer, _TokenReview).status
     except UNREADABLE as error:
         raise broken("get", "its answer about the token has another shape") from error
     if not status.authenticated or not status.user.username:
@@ -95,7 +96,7 @@ def _allowed(client: Client, path: str, kind: str, spec: dict[str, Any]) -> bool
     body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
     _, answer = client.transport.send(Call("get", "POST", path, body=body), deadline=client.deadline)
     try:
-        return msgspec.json.decode(answer, type=_AccessReview).status.allowed
+        return decoding.decoded(answer, _AccessReview).status.allowed
     except UNREADABLE as error:
         raise broken("get", "its answer about the rights has another shape") from error
 
@@ -104,6 +105,6 @@ def user(client: Client) -> str:
     """The name the server knows this client by, whatever its kubeconfig or machine calls it. Raises ApiError."""
     _, body = client.transport.send(Call("get", "POST", _PATH, body=_ASKED), deadline=client.deadline)
     try:
-        return msgspec.json.decode(body, type=_Review).status.user_info.username
+        return decoding.decoded(body, _Review).status.user_info.username
     except UNREADABLE as error:
         raise broken("get", "its answer about the user has another shape") from error

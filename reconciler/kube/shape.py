@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.kube.discovery import Resource
 from reconciler.kube.errors import broken, classify, parse
 from reconciler.kube.weight import DEPTH, is_an_objects, is_shallow
@@ -266,7 +267,7 @@ def _read(raw: bytes, shape: type[_T], verb: str, *, deep: bool = True) -> _T:
     if deep and not is_shallow(raw):
         raise broken(verb, f"it is deeper than {DEPTH} levels")
     try:
-        return msgspec.json.decode(raw, type=shape)
+        return decoding.decoded(raw, shape)
     except msgspec.ValidationError as error:
         raise broken(verb, _where(error)) from None
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from reconciler import decoding
 from reconciler.errors import UNREADABLE
 from reconciler.kube.client import Client
 from reconciler.kube.errors import broken
@@ -47,7 +48,7 @@ def request(client: Client, account: ObjectRef, seconds: int) -> Token:
     call = Call("create", "POST", path_of(resource, account, "token"), body=body, ref=account, resource=resource.plural)
     _, answer = client.transport.send(call, deadline=client.deadline)
     try:
-        found = msgspec.json.decode(answer, type=_Answer).status
+        found = decoding.decoded(answer, _Answer).status
         ends = found.expiration_timestamp.timestamp()
     except (*UNREADABLE, OverflowError) as error:
         raise broken("get", "its answer about the token has another shape") from error

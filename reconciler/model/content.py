@@ -5,6 +5,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
+
 OID = "content:"  # what the id of such a file begins with; all others are of Git, or of the operator's charts
 
 
@@ -44,4 +46,4 @@ class Remote(Struct, frozen=True, array_like=True):
 
 def remote_of(oid: str) -> Remote:
     """The content that an id names. Raises msgspec.ValidationError for one that `Remote.oid` did not make."""
-    return msgspec.json.decode(oid.removeprefix(OID), type=Remote)
+    return decoding.decoded(oid.removeprefix(OID), Remote)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.errors import UNREADABLE, Stalled
 
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -119,8 +120,8 @@ def untrusted(name: str, why: str) -> Stalled:
 def _each(data: bytes) -> Iterator[tuple[_Layer, bytes]]:
     """Each signature's place in the manifest, and its bytes."""
     try:
-        manifest, *blobs = msgspec.json.decode(data, type=list[bytes])
-        yield from zip(msgspec.json.decode(manifest, type=_Manifest).layers, blobs, strict=True)
+        manifest, *blobs = decoding.decoded(data, list[bytes])
+        yield from zip(decoding.decoded(manifest, _Manifest).layers, blobs, strict=True)
     except UNREADABLE:
         return
 
@@ -189,7 +190,7 @@ def _stated(kind: str, payload: bytes) -> str:
 
 def _read(data: bytes, kind: type[Any]) -> Any:
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decoding.decoded(data, kind)
     except UNREADABLE:
         raise _No("its signature is damaged") from None
 

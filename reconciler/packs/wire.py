@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from reconciler import decoding
+
 CAP = 64 << 20
 """Bytes of one frame at most, either way."""
 
@@ -73,7 +75,7 @@ def receive(link: socket.socket, form: type[_M], deadline: float | None = None) 
     (size,) = _HEADER.unpack(_exactly(link, _HEADER.size, deadline))
     if size > CAP:
         raise TooBig
-    return msgspec.json.decode(_exactly(link, size, deadline), type=form)
+    return decoding.decoded(_exactly(link, size, deadline), form)
 
 
 def _exactly(link: socket.socket, size: int, deadline: float | None) -> bytearray:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from reconciler import decoding
 from reconciler.errors import Stalled
 from reconciler.model import (
     Bundle,
@@ -33,7 +34,7 @@ LARGEST = 1 << 20  # bytes
 DOCUMENT = {"apiVersion": "nidus.dev/frozen", "kind": "Frozen"}
 """The last document of a frozen render holds what was made up, in `values`; it is no object."""
 Values = Mapping[str, Any]
-_values = msgspec.json.Decoder(dict[str, str | list[str] | int | float | bool | None])
+_values = decoding.decoder(dict[str, str | list[str] | int | float | bool | None])
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from reconciler.errors import Stalled
+from reconciler import decoding
+from reconciler.errors import UNREADABLE, Stalled
 from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, ObjectRef, Record, Role, replace
 from reconciler.plan import hooks, mark, stored
 
@@ -37,7 +38,7 @@ class Kept(Struct, frozen=True):
     hooks: tuple[dict[str, Any], ...]
 
 
-_decoder = msgspec.json.Decoder(Kept)
+_decoder = decoding.decoder(Kept)
 
 
 def desired(bundle: Bundle, one: Desired, nonce: str, salt: bytes) -> Desired | None:
@@ -85,7 +86,7 @@ def read(live: Object, entry: InventoryEntry, bundle: Bundle, nonce: str, salt: 
         kept = _decoder.decode(data)
         if kept.layer != entry.layer:
             raise ValueError("of another layer")
-    except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+    except (KeyError, TypeError, *UNREADABLE) as error:
         hint = "delete the Secret, and the pack leaves without its hooks; or put the pack back, and it is written anew"
         told = f"Secret {name} with the hooks of a pack that leaves is not as it was written ({type(error).__name__})"
         raise Stalled(told, reason="BadHooks", hint=hint) from None

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.model import Archive, Backups, Growth, Kubeconfigs, Report, Restores, Sleeping
 
 LISTED = 50  # snapshots in a status
@@ -142,7 +143,7 @@ FIELDS = msgspec.structs.fields(Life)
 
 def _read(value: object, one: msgspec.structs.FieldInfo) -> Any:
     try:
-        return msgspec.convert(value, one.type)
+        return decoding.converted(value, one.type)
     except msgspec.ValidationError:
         return one.default
 

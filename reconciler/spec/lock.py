@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.model import ChartRef, Limits, UrlRef, Violation
 from reconciler.spec import semver, yaml
 from reconciler.spec.codes import Code
@@ -59,7 +60,7 @@ def read(data: bytes, limits: Limits) -> tuple[Entries, tuple[Violation, ...]]:
     if len(parsed.documents) > 1:
         return {}, (_wrong("more than one document"),)
     try:
-        found = msgspec.convert(parsed.documents[0].body if parsed.documents else {}, _File)
+        found = decoding.converted(parsed.documents[0].body if parsed.documents else {}, _File)
     except msgspec.ValidationError as error:
         return {}, (_wrong(str(error)),)
     odd = next((key for key, one in found.content.items() if one.version and not semver.exact(one.version)), None)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 import schemas
+from reconciler import decoding
 from reconciler.errors import closest
 from reconciler.spec import explain, units
 from reconciler.spec.codes import Code
@@ -109,7 +110,7 @@ def read(
     if mistakes:
         return None, mistakes
     try:
-        return msgspec.convert(body, kinds[body["kind"]]), []
+        return decoding.converted(body, kinds[body["kind"]]), []
     except msgspec.ValidationError as error:
         return None, [_misfit(error)]
 

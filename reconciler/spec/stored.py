@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 from msgspec import Raw, Struct
 
+from reconciler import decoding
 from reconciler.model import ClusterProfile, Limits, NestedCluster
 from reconciler.spec.entries import Entry, Item
 
@@ -41,7 +42,7 @@ def encode(entries: Mapping[str, Entry]) -> bytes:
 def decode(data: bytes) -> dict[str, Entry]:
     """What `encode` was given, without those whose bytes are not the blob that they claim to be. Raises one of
     UNREADABLE for anything else."""
-    files = msgspec.msgpack.decode(data, type=list[_File])
+    files = decoding.unpacked(data, list[_File])
     return {file.path: _entry(file) for file in files if _is_blob(file.oid, file.data)}
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.engine import quantity
 from reconciler.usage import items
 
@@ -101,7 +102,7 @@ Vector = Mapping[str, Fraction]
 
 def of_pod(raw: bytes, engine: bool) -> Use | None:
     """`engine`: it is a pod of a control plane. Raises ValueError for a pod that is none."""
-    pod = msgspec.json.decode(raw, type=_Pod)
+    pod = decoding.decoded(raw, _Pod)
     ended = (pod.status.phase if pod.status else None) in ("Succeeded", "Failed")
     if ended or not pod.spec.node_name:
         return None
@@ -111,12 +112,12 @@ def of_pod(raw: bytes, engine: bool) -> Use | None:
 
 def requested(spec: Mapping[str, Any]) -> Amounts:
     """What a pod with this spec asks for. Raises ValueError for a spec that is none."""
-    return {name: amount for name, amount in _amounts(_requested(msgspec.convert(spec, _PodSpec))).items() if amount}
+    return {name: amount for name, amount in _amounts(_requested(decoding.converted(spec, _PodSpec))).items() if amount}
 
 
 def of_claim(raw: bytes, engine: bool, classes: Collection[str]) -> Use | None:
     """`classes`: storage classes with a price of their own. Raises ValueError for a claim that is none."""
-    claim = msgspec.json.decode(raw, type=_Claim)
+    claim = decoding.decoded(raw, _Claim)
     if claim.status is None or claim.status.phase != "Bound":
         return None
     size = _whole(quantity.parse((claim.status.capacity or {}).get("storage", "0")))
@@ -126,13 +127,13 @@ def of_claim(raw: bytes, engine: bool, classes: Collection[str]) -> Use | None:
 
 def of_service(raw: bytes, engine: bool) -> Use | None:
     """Raises ValueError for a Service that is none."""
-    service = msgspec.json.decode(raw, type=_Service)
+    service = decoding.decoded(raw, _Service)
     return _use(service.metadata, {items.LOAD_BALANCER: 1}, engine) if service.spec.type == "LoadBalancer" else None
 
 
 def of_quota(raw: bytes) -> Use | None:
     """Raises ValueError for a quota that is none."""
-    hard = msgspec.json.decode(raw, type=_Quota).spec.hard or {}
+    hard = decoding.decoded(raw, _Quota).spec.hard or {}
     told = {QUOTA_CPU: ("requests.cpu", 1000), QUOTA_MEMORY: ("requests.memory", 1)}
     amounts = {name: _whole(quantity.parse(hard[key]) * scale) for name, (key, scale) in told.items() if key in hard}
     return Use("", amounts) if amounts else None

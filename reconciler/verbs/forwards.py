@@ -21,7 +21,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from reconciler import settings
+from reconciler import decoding, settings
 from reconciler.errors import UNREADABLE, Stalled
 from reconciler.verbs.looks import looks
 
@@ -88,7 +88,7 @@ def held(state: Path) -> Held | None:
         with state.open("rb") as file:
             if _locks(file.fileno(), fcntl.LOCK_SH):
                 return None
-            return msgspec.json.decode(file.read(4096), type=Held)
+            return decoding.decoded(file.read(4096), Held)
     except (OSError, *UNREADABLE):
         return None
 

@@ -74,7 +74,7 @@ def _asked(sock: socket.socket, who: str, path: str, kind: type[T]) -> T:
     """The answer over a connected socket. Raises OSError, or Stalled where it is not what Nidus answers."""
     import http.client
 
-    import msgspec
+    from reconciler import decoding
 
     asking = http.client.HTTPConnection("localhost")
     asking.sock = sock
@@ -84,6 +84,6 @@ def _asked(sock: socket.socket, who: str, path: str, kind: type[T]) -> T:
         body = answer.read(LARGEST)
         if answer.status != 200:
             raise Stalled(f"{who} answered {answer.status}: is that the internal listener?")
-        return msgspec.json.decode(body, type=kind)
+        return decoding.decoded(body, kind)
     except (http.client.HTTPException, *UNREADABLE) as error:
         raise Stalled(f"{who} answered something else than Nidus does") from error

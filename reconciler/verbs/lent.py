@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from reconciler import decoding
 from reconciler.errors import UNREADABLE, ApiError, ErrorClass, Stalled, few
 from reconciler.verbs.connection import NAMESPACE
 from reconciler.verbs.looks import looks
@@ -199,7 +200,7 @@ def _ours(live: Object, one: Lent) -> bool:
 
 def _noted(file: Path) -> _Note:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_Note)
+        return decoding.decoded(file.read_bytes(), _Note)
     except UNREADABLE:
         hint = f"look for what carries the label {LABEL}, then remove {file}"
         raise Stalled(f"{file} does not say what a demo before made", hint=hint) from None

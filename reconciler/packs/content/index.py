@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.errors import UNREADABLE
 from reconciler.packs import loader
 from reconciler.packs.content.access import joined, refused
@@ -53,8 +54,8 @@ def _of_json(data: bytes | bytearray, name: str, repo: str) -> Any:
     entries = msgspec.defstruct("_Entries", [("one", msgspec.Raw, msgspec.Raw(b"[]"))], rename={"one": name})
     index = msgspec.defstruct("_Index", [("entries", entries)])
     try:
-        block = _bounded(msgspec.json.decode(data, type=index).entries.one, name, repo)  # type: ignore[attr-defined]
-        return msgspec.to_builtins(msgspec.json.decode(block, type=list[_Entry]))
+        block = _bounded(decoding.fresh(index).decode(data).entries.one, name, repo)  # type: ignore[attr-defined]
+        return msgspec.to_builtins(decoding.decoded(block, list[_Entry]))
     except UNREADABLE:
         raise refused(f"{repo}: the index is not JSON of the usual form") from None
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import msgspec
 from msgspec import Struct
 
+from reconciler import decoding
 from reconciler.errors import UNREADABLE
 from reconciler.model import ContentAllow, Remote
 from reconciler.packs.content import access
@@ -211,6 +211,6 @@ def tag(version: str) -> str:
 
 def _decoded(data: bytes, kind: type[T], address: str) -> T:
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decoding.decoded(data, kind)
     except UNREADABLE:
         raise refused(f"{urlsplit(address).netloc}: an answer in a form that is no registry's") from None
