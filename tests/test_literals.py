@@ -3,16 +3,20 @@
 import base64
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.__main__ import main
 from reconciler.model import Limits
 from reconciler.spec import literals, manifests
+from tests.examples import examples
 from tests.spec_cases import FILES
 
 
@@ -112,6 +116,20 @@ def test_a_literal_is_found_and_never_printed(name: str) -> None:
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_only_looks_like_one_is_not(name: str) -> None:
     assert list(literals.found("a.yaml", HARMLESS[name].encode())) == []
+
+
+@examples(100)
+@given(
+    st.one_of(*map(st.from_regex, (literals._MARKED, literals._FIELD, *map(re.compile, literals._PATTERNS.values()))))
+)
+def test_no_line_in_which_a_pattern_finds_something_is_passed_over(text: str) -> None:
+    assert literals.suspect(text)
+
+
+@pytest.mark.parametrize("odd", ["pa\u017f\u017fword", "to\u212aen", "api\u212aey", "PASSWORD", "\u017fecret"])
+def test_letters_that_the_patterns_take_for_others_are_seen(odd: str) -> None:
+    line = f"{odd}: aB3dE5gH7jK9mN1pQ3sT5"
+    assert literals._FIELD.match(line) and literals.suspect(line)
 
 
 def test_the_tables_are_large_enough() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.__main__ import main
 from reconciler.model import Limits, Revision, Snapshot, Tree, replace
 from reconciler.spec import load, stored
 from reconciler.spec.entries import Entry
@@ -105,6 +106,26 @@ def test_of_a_small_folder_nothing_is_written(kept: Parsed, tmp_path: Path) -> N
     small = again(kept, place=tmp_path / "small")
     small.keep(many(parsed.FEW - 1))
     assert again(small).known.entries == {}
+
+
+def test_validate_says_the_same_of_what_it_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NIDUS_DATA", str(tmp_path / "data"))
+    work = tmp_path / "work"
+    work.mkdir()
+    for number in range(parsed.FEW):
+        (work / f"c{number}.yaml").write_text(
+            cluster(f"c{number}", namespaces=[], description="-----BEGIN PRIVATE KEY-----")
+        )
+    (work / "web.yaml").write_text(profile(pack("base", config_map("x"))))
+    first, told = main(["validate", "--no-render", str(work)]), capsys.readouterr()
+    assert (tmp_path / "data" / "parsed").exists()
+    assert (main(["validate", "--no-render", str(work)]), capsys.readouterr()) == (first, told)
+    assert first == 1 and f"{parsed.FEW} mistakes" in told.out
+    (work / "c7.yaml").write_text(cluster("c7", sleep=3))
+    assert main(["validate", "--no-render", str(work)]) == 1
+    assert "c7.yaml:1:" in (out := capsys.readouterr().out) and f"{parsed.FEW} mistakes" in out
 
 
 def test_few_new_files_are_not_worth_a_write_and_many_are(kept: Parsed) -> None:

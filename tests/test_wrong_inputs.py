@@ -223,6 +223,14 @@ DOCUMENTS: dict[str, tuple[dict[str, str], list[str]]] = {  # files beside the s
             "1 cluster and 1 profile sound, 1 warning",
         ],
     ),
+    "another group in a second document": (
+        {"b.yaml": CLUSTER.replace("team-a,", "b,") + "---\n" + CLUSTER.replace("nidus.dev/v1alpha1", "nidus.io/v1")},
+        [
+            "b.yaml:9:13: warning: kind NestedCluster but not ours, so it is not read: its apiVersion is not nidus.dev/v1alpha1",
+            "    fix: write apiVersion: nidus.dev/v1alpha1",
+            "2 clusters and 1 profile sound, 1 warning",
+        ],
+    ),
     "the kind of another project": (
         {"b.yaml": PROFILE.replace("nidus.dev/v1alpha1", "config.projectsveltos.io/v1beta1")},
         [SOUND],

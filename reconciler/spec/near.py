@@ -31,6 +31,11 @@ def warnings(path: str, data: bytes, limits: Limits) -> Iterator[Violation]:
             )
 
 
+def single(data: bytes) -> bool:
+    """Whether a file cannot hold a second document: YAML begins one after three hyphens or three points."""
+    return b"---" not in data.removeprefix(b"---") and b"..." not in data
+
+
 def _meant(body: Mapping[str, Any]) -> bool:
     """Whether the group is none, or like ours: a kind of another project has its own group."""
     group = str(body.get("apiVersion", "")).partition("/")[0].lower()

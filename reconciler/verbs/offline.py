@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.packs.content.direct import Direct
     from reconciler.packs.content.fetch import Means
     from reconciler.packs.render import Renderer
+    from reconciler.verbs.parsed import Parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,20 @@ def anything() -> Terms:
     return Terms(config.anything(), config.NOWHERE, Limits())
 
 
-def checked(name: str, found: tuple[Revision, Tree, Read], terms: Terms) -> tuple[Snapshot, Mapping[str, bytes]]:
+def checked(
+    name: str, found: tuple[Revision, Tree, Read], terms: Terms, kept: Parsed | None = None
+) -> tuple[Snapshot, Mapping[str, bytes]]:
     """The documents of a folder (`source.folder.read`), checked as those of source `name`; the bytes that were read for it, by
-    oid."""
+    oid. `kept` is what was read of the folder before."""
     from reconciler.spec import load
 
     revision, tree, read = found
-    blobs = read(load.wanted(tree, load.NOTHING))
-    snapshot, _ = load.load(name, revision, tree, blobs, load.NOTHING, terms.rules, terms.facts, terms.limits)
-    return snapshot, blobs
+    known = kept.known if kept else load.NOTHING
+    blobs = read(load.wanted(tree, known))
+    snapshot, now = load.load(name, revision, tree, blobs, known, terms.rules, terms.facts, terms.limits)
+    if kept:
+        kept.keep(now.entries)
+    return snapshot, {entry.oid: entry.data for entry in now.entries.values()} | blobs
 
 
 def newest(rules: Rules) -> str:

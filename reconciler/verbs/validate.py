@@ -114,9 +114,11 @@ def _rendered(
 
 def _load(folder: Path, terms: Terms) -> tuple[Snapshot, Mapping[str, bytes], Read]:
     from reconciler.source import folder as source
+    from reconciler.verbs.parsed import FEW, Parsed
 
     found = source.read(folder, ".", terms.limits)
-    return *offline.checked("validate", found, terms), found[2]
+    kept = Parsed(folder, ".", terms.limits) if len(found[1].files) >= FEW else None
+    return *offline.checked("validate", found, terms, kept), found[2]
 
 
 def _literals(snapshot: Snapshot, blobs: Mapping[str, bytes]) -> Iterator[Violation]:
@@ -134,12 +136,13 @@ def _warnings(folder: str, snapshot: Snapshot, blobs: Mapping[str, bytes], limit
     from reconciler.spec import near
     from reconciler.spec.codes import Code
 
-    found = [
-        one for path, oid in snapshot.tree.items() if oid in blobs for one in near.warnings(path, blobs[oid], limits)
-    ]
+    specs = snapshot.specs
+    ours = {*(one.path for one in specs.clusters.values()), *(one.path for one in specs.profiles.values())}
+    read = {path: blobs[oid] for path, oid in snapshot.tree.items() if oid in blobs}
+    others = {path: data for path, data in read.items() if path not in ours or not near.single(data)}
+    found = [one for path, data in others.items() for one in near.warnings(path, data, limits)]
     yield from found
     if not (found or snapshot.violations or snapshot.specs.clusters or snapshot.specs.profiles):
-        read = sum(oid in blobs for oid in snapshot.tree.values())
-        message = f"no document of ours in {folder}: {mistakes.count(read, 'YAML file')} read"
+        message = f"no document of ours in {folder}: {mistakes.count(len(read), 'YAML file')} read"
         hint = "name the folder with the documents; they begin with apiVersion: nidus.dev/v1alpha1"
         yield Violation("", 0, 0, Code.NOT_OURS, message, hint=hint)
