@@ -57,7 +57,7 @@ def port(process: Process) -> Iterator[int]:
     config = ControllerSpec((), EngineConfig(versions=()), namespace="home", server=server)
     reporter = Reporter(client(Server()), "home", "one")
     views = http.Views(reporter, process.alive, process.alive, process.depth, process.told)
-    served = listeners.internal(views, config)
+    served = listeners.internal(views, config, client(Server()))
     yield served.port
     process.held.set()
     served.stop()

@@ -11,7 +11,7 @@ from dashboard.views import Views
 from reconciler.controller import http
 from reconciler.controller.actions import Actions
 from reconciler.controller.insides import Insides
-from reconciler.controller.lookups import Lookups
+from reconciler.controller.lookups import READS, Lookups
 from reconciler.controller.rights import Rights
 from reconciler.errors import Unavailable, UsageError
 from reconciler.inventory.salt import salt
@@ -22,7 +22,6 @@ from webhook.attempts import Attempts
 from webhook.bounds import Bounds
 from webhook.server import Served, serve
 
-READS: Final = 5.0  # seconds that a page waits for one answer of the API server
 FAILURES: Final = (
     30  # tokens of nobody from one address, at once; behind a server in front, all people have one address
 )

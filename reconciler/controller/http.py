@@ -12,6 +12,7 @@ from flask import Flask, Response, jsonify, request
 from msgspec import Struct, to_builtins
 from werkzeug.sansio.utils import host_is_trusted
 
+from reconciler.errors import NidusError
 from reconciler.model import Authored
 from reconciler.report import Reporter
 from reconciler.report.life import stamp
@@ -36,10 +37,15 @@ class Process(Struct, frozen=True):
     confined: str
 
 
+Written = tuple[Mapping[str, ClusterView], Mapping[str, SourceView]]
+"""Clusters and sources by name."""
+
+
 class Views(Struct, frozen=True):
     """What the listener shows. `alive` is the heartbeat (H3), `ready` "serves", `queue` waiting and busy keys, `webhooks` the
     webhook of each source with its last deliveries, `changes` the open change requests, `change` the whole plan of one, `hosts` the
-    Kubernetes version of each host that is known."""
+    Kubernetes version of each host that is known. `written`: what status objects say, for a replica that does not lead; may raise
+    NidusError."""
 
     reporter: Reporter
     alive: Callable[[], str]
@@ -50,6 +56,7 @@ class Views(Struct, frozen=True):
     changes: Callable[[], list[dict[str, Any]]] = list
     change: Callable[[str, int], dict[str, Any] | None] = lambda source, number: None
     hosts: Callable[[], Mapping[str, str]] = dict
+    written: Callable[[], Written] | None = None
 
 
 def names(namespace: str, more: Collection[str] = ()) -> frozenset[str]:
@@ -71,9 +78,16 @@ def create_app(views: Views, hosts: Collection[str]) -> Flask:
             return None
         return Response(_MISDIRECTED, 421, mimetype="text/plain")
 
+    app.register_error_handler(NidusError, _silent)
     for rule, view in _pages(views).items():
         app.add_url_rule(rule, rule, view, provide_automatic_options=False)
     return app
+
+
+def _silent(error: NidusError) -> Response:
+    """Nothing is told instead of a part."""
+    told = f"this replica does not lead, and the API server did not say what the leading one wrote ({error.reason})"
+    return Response(f"{told}\n", 503, {"Retry-After": "5"}, mimetype="text/plain")
 
 
 def _pages(views: Views) -> Mapping[str, Callable[..., Response]]:
@@ -89,11 +103,11 @@ def _pages(views: Views) -> Mapping[str, Callable[..., Response]]:
         return Response(views.reporter.metrics.text(), mimetype="text/plain; version=0.0.4")
 
     def sources() -> Response:
-        return jsonify({"sources": [_source(one) for _, one in sorted(views.reporter.sources.copy().items())]})
+        return jsonify({"sources": [_source(one) for _, one in sorted(_known(views)[1].items())]})
 
     def clusters() -> Response:
         waiting, busy = views.queue()
-        listed = [_cluster(one) for _, one in sorted(views.reporter.clusters.copy().items())]
+        listed = [_cluster(one) for _, one in sorted(_known(views)[0].items())]
         return jsonify({"clusters": listed, "queue": {"waiting": waiting, "busy": busy}})
 
     def process() -> Response:
@@ -119,6 +133,13 @@ def _pages(views: Views) -> Mapping[str, Callable[..., Response]]:
         "/api/v1/changes": changes,
         "/api/v1/changes/<source>/<int:number>": change,
     }
+
+
+def _known(views: Views) -> Written:
+    """What this process reported, or what the leading one wrote. Raises NidusError where that cannot be read."""
+    if views.written is not None and not views.process().leader:
+        return views.written()
+    return views.reporter.clusters.copy(), views.reporter.sources.copy()
 
 
 def ours(host: str, hosts: Collection[str]) -> bool:

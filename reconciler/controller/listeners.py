@@ -9,10 +9,11 @@ from typing import Any
 from msgspec import Struct
 
 from reconciler.controller import http, sync_requests
+from reconciler.controller.lookups import READS, Lookups
 from reconciler.controller.sync_requests import Marker
 from reconciler.errors import NidusError, UsageError
 from reconciler.kube.client import Client
-from reconciler.model import ControllerSpec, SourceConfig, SourceReport
+from reconciler.model import ControllerSpec, SourceConfig, SourceReport, replace
 from reconciler.report import log
 from reconciler.report.life import stamp
 from webhook.app import MarkFailed, Route, create_app
@@ -22,8 +23,11 @@ from webhook.secrets import Secrets
 from webhook.server import Served, serve
 
 
-def internal(views: http.Views, config: ControllerSpec) -> Served:
-    """Serve health, metrics and reports. Raises UsageError for an address that cannot be used."""
+def internal(views: http.Views, config: ControllerSpec, client: Client) -> Served:
+    """Serve health, metrics and reports; `client` is one without the Lease's fence. Raises UsageError for an address that cannot be
+    used."""
+    kept = Lookups(client.within(READS), config.namespace)
+    views = replace(views, written=lambda: (kept.fleet().clusters, kept.fleet().sources))
     app = http.create_app(views, http.names(config.namespace, config.server.hosts))
     try:
         return serve(app, config.server.internal, probes=http.PROBES)

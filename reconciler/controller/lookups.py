@@ -18,6 +18,7 @@ from reconciler.report import bodies
 from reconciler.report.view import ClusterView, SourceView
 from reconciler.usage import days
 
+READS: Final = 5.0  # seconds that a page waits for one answer of the API server
 KEPT: Final = 100  # answers of each kind
 HISTORY: Final = 10.0  # seconds: a revision is written within 20
 FLEET: Final = 3.0  # seconds

@@ -257,7 +257,7 @@ class Service:
             lambda source, number: self.changes.whole(source, number) if self.changes else None,
             lambda: {self.registry.facts.name: self.registry.facts.version} if self.workers else {},
         )  # fmt: skip
-        internal = listeners.internal(views, settings.config)
+        internal = listeners.internal(views, settings.config, self.bare)
         self._stops.append(internal.stop)
         self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)
         webhook = listeners.webhook(settings.config, self.bare, self._marked, self._changed, self.webhooks)

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from dashboard.actions import ACTIONS
 from dashboard.feed import Feed
 from reconciler.controller.actions import Actions
+from reconciler.model import Request, replace
+from reconciler.report.life import BackupsView, Life, SleepView
 from tests.dashboard import pictures
-from tests.dashboard.scene import TOKENS, Known, door, home, view
+from tests.dashboard.scene import NOW, TOKENS, Known, door, held, home, view
 from tests.dashboard.scenery import fill
 from tests.dashboard.test_more import PAGES
 from tests.shell import client
@@ -221,3 +224,85 @@ def test_everything_is_reached_by_the_keyboard(site: str, page: Any) -> None:
             break
     page.keyboard.press("Enter")
     page.wait_for_url("**/clusters/stuck")
+
+
+def test_an_action_by_the_keyboard_alone(chromium: Any) -> None:
+    """Signed in, a form opened, filled in and sent, without a pointer; focus is never lost by what changes meanwhile."""
+    server, known = home(), Known()
+    known.actions = Actions(client(server), "nidus-system", tuple)
+    context = chromium.new_context()
+    page = context.new_page()
+    with known.served(door(server)) as url:
+        page.goto(f"{url}/clusters/calm")
+        tab_to(page, "document.activeElement.name === 'token'")
+        page.keyboard.type(TOKENS["ada"])
+        page.keyboard.press("Enter")
+        page.wait_for_selector("h1:text('calm')")
+        tab_to(page, "document.activeElement.textContent.trim() === 'Suspend'")
+        page.keyboard.press("Enter")
+        tab_to(page, "document.activeElement.name === 'reason'")
+        known.put(view("calm", "Degraded", "it broke meanwhile"))
+        page.keyboard.type("database moves")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("text=Asked for in your name: Suspend")
+        (asked,) = server.objects("nidus.dev", "Request", "nidus-system")
+        assert (asked["spec"]["kind"], asked["spec"]["reason"]) == ("suspend", "database moves")
+    context.close()
+
+
+def tab_to(page: Any, found: str) -> None:
+    """Go on until the focus is there."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate(found):
+            return
+    raise AssertionError(found)
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_every_action_is_asked_for_by_its_form(chromium: Any, script: bool) -> None:
+    server, known = home(), Known()
+    source = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "spec": {"url": "u", "branch": "b", "path": "."}}
+    server.put({**source, "metadata": {"name": "platform", "namespace": "nidus-system"}})
+    stopped = Request("suspend", "", "calm", "ann", NOW - 60, 0.0, "", (), "")
+    known.actions = Actions(client(server), "nidus-system", lambda: [stopped])
+    context = chromium.new_context(java_script_enabled=script)
+    page = context.new_page()
+    with known.served(door(server)) as url:
+        page.goto(f"{url}/sign-in")
+        page.fill("input[name=token]", TOKENS["ada"])
+        page.click("button:text('Sign in')")
+        page.wait_for_selector("h1:text('Clusters')")
+        for verb, action in ACTIONS.items():
+            life = Life("2099-11-20T00:00:00Z", sleep=SleepView(asleep=verb == "wake"), backups=BackupsView(list=()))
+            word = {"approve": "Held", "resume": "Suspended"}.get(verb, "Ready")
+            known.clusters["calm"] = replace(held("calm"), word=word, life=life)
+            page.goto(f"{url}/clusters/calm")
+            if verb != "approve":
+                page.click(f"summary:text-is('{action.label}')")
+            if action.time:
+                page.select_option(f"form[action$='/{verb}'] select", "1d")
+            page.click(f"form[action$='/{verb}'] button")
+            page.wait_for_selector(f"text=Asked for in your name: {action.label}")
+        asked = {one["spec"]["kind"] for one in server.objects("nidus.dev", "Request", "nidus-system")}
+        assert asked == ACTIONS.keys() - {"sync"}
+        marked = server.get("nidus.dev", "Source", "nidus-system", "platform")
+        assert marked is not None and any("resync" in key for key in marked["metadata"]["annotations"])
+    context.close()
+
+
+PRINTED = """() => ({
+    text: getComputedStyle(document.body).color, back: getComputedStyle(document.body).backgroundColor,
+    pressed: [...document.querySelectorAll("nav, button, form, summary")].filter((one) => one.checkVisibility()).length,
+    cut: [...document.querySelectorAll(".wide, th, td")].filter((one) => getComputedStyle(one).overflowX !== "visible").length,
+})"""
+
+
+def test_a_printed_page_has_all_of_its_content(site: str, page: Any, known: Known) -> None:
+    """On paper: dark text on white whatever the colours of the screen, nothing to press, and no table or cell that is cut off."""
+    fill(known)
+    page.emulate_media(media="print", color_scheme="dark")
+    for path in PAGES:
+        page.goto(site + path)
+        shown = page.evaluate(PRINTED)
+        assert shown == {"text": "rgb(0, 0, 0)", "back": "rgb(255, 255, 255)", "pressed": 0, "cut": 0}, path
