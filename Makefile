@@ -53,7 +53,7 @@ site: .venv/docs/.installed
 
 # What the image is made of: every package with its version and the hashes of its files, for Linux on x86-64 and arm64.
 lock: $(SUPPLY)/.installed
-	$(LOCK) --extra identity --extra kustomize --extra sops --output-file requirements.txt pyproject.toml
+	$(LOCK) --extra identity --extra kustomize --extra sops --extra traces --output-file requirements.txt pyproject.toml
 	$(LOCK) --output-file requirements-build.txt --group build
 
 # Fails on a known weakness of a locked package; without data it says so and passes.

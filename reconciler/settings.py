@@ -173,6 +173,9 @@ def _named(spec: ControllerSpec) -> Iterator[tuple[str, str]]:
         keys = {"caFile": one.ca_file, "usernameFile": one.username_file, "passwordFile": one.password_file}
         keys |= {"proxyFile": one.proxy_file}
         yield from ((f"content.allow[{index}].{key}", name) for key, name in keys.items() if name)
+    if spec.traces:
+        keys = {"tokenFile": spec.traces.token_file, "caFile": spec.traces.ca_file}
+        yield from ((f"traces.{key}", name) for key, name in keys.items() if name)
     for channel in spec.notify:
         keys = {"urlFile": channel.url_file, "secretFile": channel.secret_file, "caFile": channel.ca_file}
         yield from ((f"notify {channel.name}: {key}", name) for key, name in keys.items() if name)

@@ -23,6 +23,7 @@ from reconciler.model import (
     Condition,
     Held,
     NotifyConfig,
+    Outward,
     Plan,
     Report,
     Revision,
@@ -457,7 +458,7 @@ def test_what_happens_is_told_and_a_restart_tells_nothing_again(receive: Callabl
         return Report("a", revision, Plan("a", revision, ()), (), (), (ready,), word, held)
 
     def life(happens: Callable[[Reporter], None]) -> None:
-        made = Reporter(client(server), "nidus-system", "test", notify=(channel,))
+        made = Reporter(client(server), "nidus-system", "test", outward=Outward((channel,)))
         made.load()
         happens(made)
         made.close()

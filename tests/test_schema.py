@@ -113,6 +113,7 @@ CONFIG: dict[str, Any] = {
         "limits": {"file": "2Mi", "depth": 40},
         "policy": {"dnsPattern": "*.nested.example.com"},
         "workers": 4,
+        "traces": {"endpoint": "https://otel.example.com:4318", "tokenFile": "/etc/o"},
         "notify": [
             {"name": "on-call", "format": "slack", "urlFile": "/etc/slack", "events": ["Held", "Ready"]},
             {

@@ -21,6 +21,7 @@ NEVER = {
     "prometheus_client",
     "helm_python",
     "cryptography",
+    "opentelemetry",
 }
 HELP = {"shutil", "bz2", "http", "email", "ssl", "socket"}
 REQUESTS = {"kubernetes", "urllib3", "dateutil", "requests", "websocket"}

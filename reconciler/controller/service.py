@@ -67,7 +67,7 @@ class Service:
         duration = units.duration(config.lease.duration)
         self.lease = Lease(self.bare, config.namespace, LEASE, settings.identity, duration, on_lost=liveness.die)
         self.host = self.bare.fenced(self.lease.fence)
-        self.reporter = Reporter(self.host, config.namespace, settings.identity, notify=config.notify, url=config.url)
+        self.reporter = Reporter(self.host, config.namespace, settings.identity, outward=config.outward)
         self.reporter.metrics.leads(self.lease.held)
         of = lambda cluster: self.registry.source_of(cluster)  # noqa: E731
         self.queue = Queue(workers=config.workers, held=self._held, source=of, several=len(config.sources) > 1)

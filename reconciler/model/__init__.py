@@ -52,6 +52,7 @@ from reconciler.model.config import HostConfig as HostConfig
 from reconciler.model.config import LeaseConfig as LeaseConfig
 from reconciler.model.config import Limits as Limits
 from reconciler.model.config import NotifyConfig as NotifyConfig
+from reconciler.model.config import Outward as Outward
 from reconciler.model.config import PolicyConfig as PolicyConfig
 from reconciler.model.config import Prices as Prices
 from reconciler.model.config import ProxyConfig as ProxyConfig
@@ -60,6 +61,7 @@ from reconciler.model.config import ReviewConfig as ReviewConfig
 from reconciler.model.config import ReviewerRule as ReviewerRule
 from reconciler.model.config import ServerConfig as ServerConfig
 from reconciler.model.config import SourceConfig as SourceConfig
+from reconciler.model.config import TracesConfig as TracesConfig
 from reconciler.model.config import VerifyConfig as VerifyConfig
 from reconciler.model.config import WebhookConfig as WebhookConfig
 from reconciler.model.content import OID as OID

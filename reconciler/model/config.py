@@ -220,6 +220,14 @@ class NotifyConfig(Struct, frozen=True):
     labels: dict[str, str] = {}
 
 
+class TracesConfig(Struct, frozen=True):
+    """Where traces go (U12)."""
+
+    endpoint: str
+    token_file: str = ""
+    ca_file: str = ""
+
+
 class ControllerSpec(Struct, frozen=True):
     sources: tuple[SourceConfig, ...]
     engine: EngineConfig
@@ -237,13 +245,22 @@ class ControllerSpec(Struct, frozen=True):
     server: ServerConfig = ServerConfig()
     prices: Prices | None = None
     notify: tuple[NotifyConfig, ...] = ()
+    traces: TracesConfig | None = None
     lease: LeaseConfig = LeaseConfig()
     workers: int = 8
 
     @property
-    def url(self) -> str:
-        """Where people open the dashboard, "" where nowhere."""
-        return self.server.dashboard.url if self.server.dashboard else ""
+    def outward(self) -> "Outward":
+        """Who is told of what happens."""
+        return Outward(self.notify, self.server.dashboard.url if self.server.dashboard else "", self.traces)
+
+
+class Outward(msgspec.Struct, frozen=True):
+    """Who is told of what happens, besides the home cluster: channels, with links to the dashboard at `url`, and where traces go."""
+
+    notify: tuple[NotifyConfig, ...] = ()
+    url: str = ""
+    traces: TracesConfig | None = None
 
 
 class ControllerConfig(Struct, frozen=True):

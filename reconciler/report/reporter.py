@@ -2,45 +2,41 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from reconciler.kube.client import Client
-from reconciler.model import NotifyConfig, Report, SourceReport, replace
+from reconciler.model import Outward, Report, SourceReport, replace
 from reconciler.notices import Notices
 from reconciler.notices.pending import Notice
-from reconciler.report import bugs, log, transitions, view
+from reconciler.report import bugs, log, traces, transitions, view
 from reconciler.report.events import Events
 from reconciler.report.histories import Histories
 from reconciler.report.metrics import Metrics
 from reconciler.report.outbox import FIRST
 from reconciler.report.statuses import Statuses
+from reconciler.report.traces import Pass
 from reconciler.report.transitions import Transition
 from reconciler.report.view import ClusterView, Place, SourceView
 
+NOBODY: Final = Outward()
 NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Reporter:
     """Holds the last view of each cluster and source: `clusters` and `sources` by name. Nothing here waits for the API server.
-    `first`: seconds until a status that could not be written is tried again; the channels in `notify` are told of events, with links to
-    the dashboard at `url`."""
+    `first`: seconds until a status that could not be written is tried again; `outward`: who else is told. Raises UsageError where
+    traces cannot be made."""
 
     def __init__(
-        self,
-        client: Client,
-        namespace: str,
-        instance: str,
-        first: float = FIRST,
-        *,
-        notify: Sequence[NotifyConfig] = (),
-        url: str = "",
+        self, client: Client, namespace: str, instance: str, first: float = FIRST, outward: Outward = NOBODY
     ) -> None:
         self.statuses = Statuses(client, namespace, first)
         self.metrics = Metrics(self.statuses.waiting)
         self.histories = Histories(client, namespace)
-        self._notices = Notices(notify, url, self._noticed, self._bug)
+        self._traces = traces.opened(outward.traces, instance)
+        self._notices = Notices(outward.notify, outward.url, self._noticed, self._bug)
         self._events = Events(client, namespace, instance, self.statuses.uid)
         self._lock = threading.Lock()
         self._told: dict[str, ClusterView] = {}
@@ -70,6 +66,8 @@ class Reporter:
             self._keep(before, after)
             stages = dict(read.stages) if read and read.revision == after.attempted else {}
             self.histories.cluster(before, after, stages, number)
+            if self._traces is not None and read is not None:
+                self._traces.passed(read, after.attempted, Pass(report.cluster, now - seconds, now, after.word))
         for one in transitions.between(before, report):
             log.transition(one)
             self._events.transition(one)
@@ -202,6 +200,8 @@ class Reporter:
         """The view of a source from now on."""
         self.sources[after.source] = after
         self.statuses.source(after)
+        if self._traces is not None:
+            self._traces.source(after)
         if self.heard is not None:
             self.heard(f"sources/{after.source}")
 
@@ -232,6 +232,8 @@ class Reporter:
     def close(self) -> None:
         """Wait a few seconds for the last writes, then end."""
         self._notices.close()
+        if self._traces is not None:
+            self._traces.close()
         self.histories.close()
         self.statuses.close()
         self._events.close()

@@ -25,6 +25,7 @@ LOCKS = {
         *PROJECT["project"]["optional-dependencies"]["identity"],
         *PROJECT["project"]["optional-dependencies"]["kustomize"],
         *PROJECT["project"]["optional-dependencies"]["sops"],
+        *PROJECT["project"]["optional-dependencies"]["traces"],
     ],
     "requirements-build.txt": PROJECT["build-system"]["requires"],
 }

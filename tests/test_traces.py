@@ -1,0 +1,205 @@
+"""Traces of pushes, to a collector on a real socket: one trace a commit, and nothing where nobody asked for it."""
+
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from reconciler.errors import UsageError
+from reconciler.model import Condition, Outward, Plan, Report, Revision, SourceReport, TracesConfig
+from reconciler.report import Reporter, traces
+from reconciler.report.view import Place
+from tests.shell import client, installed
+
+FIRST, SECOND = Revision("main", "a" * 40), Revision("main", "b" * 40)
+AT = 1_795_000_000.0
+
+
+class Collector(socketserver.ThreadingTCPServer):
+    """Takes OTLP by HTTP; `status` is what it answers, with `headers`, once `over` is set."""
+
+    daemon_threads, allow_reuse_address = True, True
+
+    def __init__(self) -> None:
+        self.status, self.headers, self.over = 200, dict[str, str](), threading.Event()
+        self.over.set()
+        self.got: list[tuple[str, dict[str, str], ExportTraceServiceRequest]] = []
+        super().__init__(("127.0.0.1", 0), Collecting)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def spans(self) -> list[Any]:
+        return [
+            span
+            for _, _, one in self.got
+            for resource in one.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+
+class Collecting(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        found = ExportTraceServiceRequest()
+        found.ParseFromString(body)
+        self.server.over.wait(60)
+        self.server.got.append((self.path, {name.lower(): value for name, value in self.headers.items()}, found))
+        self.send_response(self.server.status)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.server.got.append(("led here", {}, ExportTraceServiceRequest()))
+        self.send_error(404)
+
+    def log_message(self, *given: object) -> None:
+        pass
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    one = Collector()
+    threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield one
+    one.over.set()
+    one.shutdown()
+    one.server_close()
+
+
+def told(collector: Collector, **more: str) -> Reporter:
+    return Reporter(
+        client(installed("nidus-system")),
+        "nidus-system",
+        "one",
+        outward=Outward(traces=TracesConfig(endpoint=collector.url, **more)),
+    )
+
+
+def push(made: Reporter, revision: Revision, at: float, changing: tuple[str, ...] = ("a",)) -> None:
+    stages = (("seen", at), ("fetched", at + 0.3), ("validated", at + 0.4), ("admitted", at + 0.5))
+    made.source(
+        SourceReport("platform", revision, (), accepted=1, stages=stages, trigger="webhook", changing=changing), {}
+    )
+
+
+def look(made: Reporter, revision: Revision, word: str = "Ready", name: str = "a") -> None:
+    ready = Condition("Ready", "True" if word == "Ready" else "False", word, "")
+    made.cluster(
+        Report(name, revision, Plan(name, revision, ()), (), (), (ready,), word),
+        Place("platform", f"{name}.yaml"),
+        0.25,
+    )
+
+
+def about(span: Any) -> dict[str, str]:
+    return {one.key: one.value.string_value for one in span.attributes}
+
+
+def test_a_push_is_one_trace_of_its_stages_and_passes(collector: Collector, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t0ken\n")
+    made = told(collector, token_file=str(token))
+    push(made, FIRST, AT)
+    look(made, FIRST, "Progressing")
+    look(made, FIRST)
+    look(made, FIRST, name="other")  # which this commit did not change
+    made.stage("platform", "ready", AT + 4.0)
+    look(made, FIRST)  # later, of no push
+    made.close()
+    ((path, headers, _),) = collector.got
+    assert path == "/v1/traces" and headers["authorization"] == "Bearer t0ken"
+    spans = {one.name: one for one in collector.spans()}
+    assert (
+        spans.keys() == {"push", "fetched", "validated", "admitted", "ready", "pass a"} and len(collector.spans()) == 7
+    )
+    root = spans["push"]
+    assert {one.trace_id for one in collector.spans()} == {root.trace_id} and root.parent_span_id == b""
+    assert {one.parent_span_id for one in collector.spans() if one.name != "push"} == {root.span_id}
+    assert about(root) == {"nidus.source": "platform", "nidus.revision": str(FIRST), "nidus.trigger": "webhook"}
+    times = {
+        name: (one.start_time_unix_nano / 1e9 - AT, one.end_time_unix_nano / 1e9 - AT) for name, one in spans.items()
+    }
+    assert times["fetched"] == pytest.approx((0.0, 0.3), abs=1e-3) and times["ready"] == pytest.approx(
+        (0.5, 4.0), abs=1e-3
+    )
+    assert {about(one)["nidus.status"] for one in collector.spans() if one.name == "pass a"} == {"Progressing", "Ready"}
+
+
+def test_a_push_that_another_one_overtakes_ends_as_failed(collector: Collector) -> None:
+    made = told(collector)
+    push(made, FIRST, AT)
+    push(made, SECOND, AT + 60)
+    made.stage("platform", "ready", AT + 61)
+    made.close()
+    roots = {about(one)["nidus.revision"]: one.status.code for one in collector.spans() if one.name == "push"}
+    assert roots == {str(FIRST): 2, str(SECOND): 0}
+
+
+def test_what_changes_nothing_and_what_was_ready_before_a_restart_is_no_push(collector: Collector) -> None:
+    made = told(collector)
+    push(made, FIRST, AT, changing=())
+    made.stage("platform", "ready", AT + 1)
+    made.close()
+    assert collector.got == []
+
+
+def test_no_trace_is_led_elsewhere_and_a_collector_that_fails_holds_nobody(
+    collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector.status, collector.headers = 302, {"Location": f"{collector.url}/elsewhere"}
+    made = told(collector)
+    push(made, FIRST, AT)
+    made.stage("platform", "ready", AT + 1)
+    made.close()
+    assert {path for path, _, _ in collector.got} == {"/v1/traces"}
+
+
+def test_a_collector_that_hangs_holds_neither_a_report_nor_a_stop(collector: Collector) -> None:
+    collector.over.clear()
+    made = told(collector)
+    for number in range(20):
+        push(made, Revision("main", f"{number:040x}"), AT + number)
+        made.stage("platform", "ready", AT + number + 0.9)
+    made.close()
+    assert not collector.over.is_set() and len(collector.got) <= 1
+
+
+def test_passes_of_one_push_are_bounded(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "PASSES", 3)
+    made = told(collector)
+    push(made, FIRST, AT)
+    for _ in range(9):
+        look(made, FIRST, "Progressing")
+    made.stage("platform", "ready", AT + 1)
+    made.close()
+    assert len([one for one in collector.spans() if one.name == "pass a"]) == 3
+
+
+def test_a_token_that_is_none_is_told_at_the_start(collector: Collector, tmp_path: Path) -> None:
+    (tmp_path / "two").write_text("a b")
+    for file in (tmp_path / "missing", tmp_path / "two"):
+        with pytest.raises(UsageError, match="the token of traces"):
+            traces.opened(TracesConfig(endpoint=collector.url, token_file=str(file)), "one")
+
+
+def test_nothing_of_it_is_loaded_where_nobody_asked() -> None:
+    program = (
+        "import sys; import reconciler.controller.service; print(sorted({one.split('.')[0] for one in sys.modules}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "msgspec" in loaded and "opentelemetry" not in loaded and "requests" not in loaded
+    assert traces.opened(None, "one") is None
