@@ -166,7 +166,7 @@ def test_another_certificate_or_another_life_is_written_at_once(fleet: Fleet) ->
     assert base64.b64decode(data).decode() == other
     fleet.push(files({**EDIT, "ttl": "2h"}))
     fleet.run()
-    assert float(token(fleet).rpartition(".")[2]) - START - fleet.now <= 2 * HOUR
+    assert float(token(fleet).rpartition(".")[2]) - START - fleet.now <= 2 * HOUR + 1  # the server tells whole seconds
     assert len({first, second, token(fleet)}) >= 2
 
 
