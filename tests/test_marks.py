@@ -98,3 +98,17 @@ def test_a_mark_written_beside_another_is_above_it(server: Server) -> None:
 
     made = sync_requests.rise(client(server, fence), NAMESPACE, "platform", sync_requests.RESYNC)
     assert made == _mark(server, sync_requests.RESYNC) == ahead + 1
+
+
+def test_whoever_writes_to_a_source_without_end_deafens_no_webhook(server: Server) -> None:
+    """An operator may ask for syncs of it, and status is written to it: each write comes between our read and our write."""
+    _source(server)
+    others = iter(range(40))
+
+    def fence() -> None:
+        number = next(others, None)
+        if number is not None:
+            server.apply({**SOURCE, "status": {"error": f"{number}"}}, subresource="status")
+
+    made = sync_requests.rise(client(server, fence), NAMESPACE, "platform", sync_requests.REQUESTED)
+    assert _mark(server, sync_requests.REQUESTED) == made and next(others, None) is None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from reconciler import jitter
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef
@@ -14,7 +15,10 @@ REQUESTED = "nidus.dev/requested"
 RESYNC = "nidus.dev/resync"
 CHANGES = "nidus.dev/changes"  # a change request moved: the forge is to be asked
 MANAGER = "nidus-marks"
-TRIES = 5  # of a write beside other writers, before the sender tries again
+PATIENCE = (
+    5.0  # seconds that a write beside other writers is tried again: senders wait about 10, and few of them try again
+)
+PAUSE = 0.02  # seconds between two tries, at most
 GATHER = 0.02  # seconds between two writes of one source: deliveries that arrive meanwhile share the next
 AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead of ours
 
@@ -61,13 +65,14 @@ class Marker:
 def rise(client: Client, namespace: str, source: str, annotation: str) -> int:
     """Store a sync request above every earlier one of the source, of either kind, and above the last one served: the
     clocks of those who write differ. Returns it. Raises ApiError, RACED where others keep writing."""
-    for _ in range(TRIES - 1):
+    ends = time.monotonic() + PATIENCE
+    while True:
         try:
             return _risen(client, namespace, source, annotation)
         except ApiError as error:
-            if error.kind is not ErrorClass.RACED:
+            if error.kind is not ErrorClass.RACED or time.monotonic() >= ends:
                 raise
-    return _risen(client, namespace, source, annotation)
+        time.sleep(jitter.between(0.0, PAUSE))
 
 
 def _risen(client: Client, namespace: str, source: str, annotation: str) -> int:
