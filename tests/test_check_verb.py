@@ -12,6 +12,7 @@ from reconciler.kube import podlog
 from reconciler.model import Violation
 from reconciler.report import bodies, log
 from reconciler.report.events import Events
+from reconciler.report.life import KubeconfigsView, Life, StorageView
 from reconciler.report.transitions import Transition
 from reconciler.report.view import ClusterView, ConditionView, RunningView, SourceView
 from reconciler.verbs import check, events, logs
@@ -131,6 +132,18 @@ def test_each_cluster_that_nobody_outside_reaches_is_named(server: Server) -> No
     assert seen["exposure of team-b"].text == "the certificate is not its own (ForeignCertificate)"
     assert seen["exposure of team-b"].advice == "turn passthrough on"
     assert seen["exposure"].text == "1 of 3 exposed clusters answer at their address"
+
+
+def test_kubeconfigs_and_volumes_that_are_not_as_asked_for_are_named(server: Server) -> None:
+    source(server)
+    life = Life(
+        kubeconfigs=KubeconfigsView(list=(), problem="ci: Secret exists"), storage=StorageView("8Gi", (), "it cannot")
+    )
+    one = ClusterView("team-a", "Ready", source="platform", since=AT, life=life)
+    written(server, "NestedCluster", "team-a", bodies.cluster(one))
+    told = found(server)
+    assert told["kubeconfigs of team-a"] == ("wrong", "ci: Secret exists")
+    assert told["volumes of team-a"] == ("wrong", "it cannot")
 
 
 def test_events_are_about_the_object_itself_and_are_listed_newest_last(server: Server) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.engine import leftovers, quantity
 from reconciler.health.reading import rows, section
-from reconciler.model import Bundle, Desired, Growth, Object, ObjectRef, Observed, Volumes
+from reconciler.model import Bundle, Desired, Growth, Object, ObjectRef, Observed, Volumes, replace
 from reconciler.operations.situation import Amendment, Situation
 from reconciler.plan.mark import Key, ref_of
 
@@ -64,7 +64,7 @@ def _amended(one: Desired, observed: Mapping[Key, Observed], *, refused: bool) -
     else:
         return one
     same = all(after is before for after, before in zip(objects, one.objects, strict=True))
-    return one if same else Desired(one.layer, objects, one.unplaced, one.hooks)
+    return one if same else replace(one, objects=objects)
 
 
 def _kept(item: Object, live: Object | None) -> Object:

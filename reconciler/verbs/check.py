@@ -82,6 +82,7 @@ def gathered(client: Client, namespace: str, now: float) -> Iterator[Finding]:
     yield _rendering(found)
     yield _clusters(found)
     yield from _exposures(found)
+    yield from _troubles(found)
 
 
 def rendered(found: list[Finding], width: int = 0) -> str:
@@ -236,3 +237,16 @@ def _exposures(found: seen.Seen) -> Iterator[Finding]:
             yield Finding(f"exposure of {name}", state, f"{printable(fact)} ({one.reason})", printable(advice))
     if reached:
         yield Finding("exposure", WELL, f"{reached} of {len(told)} exposed clusters answer at their address")
+
+
+def _troubles(found: seen.Seen) -> Iterator[Finding]:
+    """Kubeconfigs that are not made, and volumes that do not grow, which keep no cluster from being Ready."""
+    for name, one in sorted(found.clusters.items()):
+        given, storage = one.life.kubeconfigs, one.life.storage
+        if given is not None and given.problem:
+            yield Finding(
+                f"kubeconfigs of {name}", WRONG, printable(given.problem), "spec.access.kubeconfigs of its file"
+            )
+        if storage is not None and storage.problem:
+            advice = "the size of before, or a StorageClass with allowVolumeExpansion"
+            yield Finding(f"volumes of {name}", WRONG, printable(storage.problem), advice)
