@@ -179,6 +179,13 @@ def test_what_others_may_write_is_not_believed(kept: Parsed) -> None:
     assert again(kept).known is load.NOTHING
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its files to another user")
+@pytest.mark.parametrize("whose", ["file", "folder"])
+def test_what_another_user_owns_is_not_believed(kept: Parsed, whose: str) -> None:
+    os.chown(file_of(kept) if whose == "file" else file_parent(kept), 65534, 65534)
+    assert kept.known is load.NOTHING
+
+
 def test_no_link_and_no_pipe_is_followed(kept: Parsed, tmp_path: Path) -> None:
     there = file_of(kept)
     moved = there.rename(tmp_path / "moved")
