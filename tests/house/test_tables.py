@@ -11,7 +11,8 @@ import schemas
 from reconciler import conditions, forges, health, packs
 from reconciler.__main__ import VERBS
 from reconciler.apply import object
-from reconciler.model import PRUNING_WAITS, Action
+from reconciler.model import PRUNING_WAITS, Action, Remote
+from reconciler.packs.content import kinds
 from reconciler.plan import lines
 from reconciler.report.metrics import Metrics
 from reconciler.spec.codes import MEANING
@@ -35,6 +36,10 @@ def test_pack_kinds() -> None:
     assert {name for choice in pack["oneOf"] for name in choice["required"]} == set(packs.KINDS)
     for module in packs.KINDS.values():
         assert (ROOT / f"{module.replace('.', '/')}.py").exists()
+
+
+def test_kinds_of_content() -> None:
+    assert set(typing.get_args(typing.get_type_hints(Remote)["kind"])) == set(kinds.KINDS)
 
 
 def test_forges() -> None:

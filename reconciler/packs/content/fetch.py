@@ -8,15 +8,13 @@ from msgspec import Struct
 
 from reconciler.errors import Stalled, Unavailable
 from reconciler.model import ContentAllow, Remote
-from reconciler.packs.content import index, oci
+from reconciler.packs.content import index, kinds, oci
 from reconciler.packs.content.access import Access, refused
 from reconciler.packs.content.client import Answer, Asked, Client, Put
 from reconciler.packs.content.store import Store, disk
 
 LARGEST = 24 << 20
 """Bytes of one piece of content: what a render worker takes at once."""
-PROV = ".prov"
-"""What the address of a chart's provenance file ends with (Helm)."""
 TRIES = 4
 """Connections for one file that break off, as long as each brings something."""
 _RANGE = frozenset({206, 416})
@@ -56,7 +54,7 @@ def bring(remote: Remote, means: Means, progress: Progress) -> None:
         return
     led, address = False, remote.address
     if remote.name:
-        led, address = True, find(remote, place, means.client).url + (PROV if remote.vouches else "")
+        led, address = True, find(remote, place, means.client).url + kinds.of(remote).suffix
     take(remote.digest, File(address, led, place, progress), means)
 
 
@@ -64,7 +62,7 @@ def _bring_oci(remote: Remote, means: Means, progress: Progress) -> None:
     """The manifest is kept when what it names is here: what is stored is whole."""
     registry = oci.Repository(remote.address, means.access, means.client)
     manifest = oci.checked(registry.manifest(f"sha256:{remote.digest}", fixed=True), remote.digest, remote.address)
-    keep_oci(registry, manifest, oci.named_by(manifest, remote), means, progress)
+    keep_oci(registry, manifest, kinds.named(remote, manifest), means, progress)
 
 
 def keep_oci(registry: oci.Repository, manifest: bytes, named: Iterable[str], means: Means, progress: Progress) -> None:

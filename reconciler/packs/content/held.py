@@ -3,8 +3,7 @@
 from collections.abc import Collection
 
 from reconciler.model import Remote, remote_of
-from reconciler.packs import signed
-from reconciler.packs.content import oci
+from reconciler.packs.content import kinds, oci
 from reconciler.packs.content.access import refused
 from reconciler.packs.content.fetch import LARGEST
 from reconciler.packs.content.store import Store
@@ -32,7 +31,7 @@ def _joined(oid: str, bodies: list[bytes | None]) -> bytes | None:
     whole = [one for one in bodies if one is not None]
     if not whole or len(whole) < len(bodies):
         return None
-    return signed.packed(whole) if remote_of(oid).kind == "signature" else whole[0]
+    return kinds.of(remote_of(oid)).joined(whole)
 
 
 def use(oids: Collection[str], store: Store) -> None:
@@ -53,5 +52,5 @@ def parts(remote: Remote, store: Store) -> tuple[str, ...]:
     manifest = store.get(remote.digest)
     if manifest is None:
         return ()
-    named = oci.named_by(manifest, remote)
-    return (remote.digest, *named) if remote.kind == "signature" else tuple(named)
+    named = kinds.named(remote, manifest)
+    return (remote.digest, *named) if kinds.of(remote).whole else tuple(named)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from reconciler.errors import Stalled
 from reconciler.model import ChartRef, ContentAllow, UrlRef
 from reconciler.packs import signed
-from reconciler.packs.content import fetch, oci
+from reconciler.packs.content import fetch, kinds, oci
 from reconciler.packs.content.access import refused
 from reconciler.packs.content.client import Asked
 from reconciler.packs.content.fetch import LARGEST, File, Means, Progress
@@ -31,7 +31,7 @@ def resolve(wanted: ChartRef | UrlRef, means: Means, progress: Progress, *keys: 
     if digest:
         fetch.take(digest, File(found.url, True, place, progress), means)
     digest = digest or _content(found.url, place, means, led=True)
-    signature = _named(_content(found.url + fetch.PROV, place, means, led=True)) if locks_signature(wanted) else ""
+    signature = _named(_content(found.url + kinds.PROV, place, means, led=True)) if locks_signature(wanted) else ""
     return Locked(_named(digest), found.version, signature)
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from reconciler import decoding
 from reconciler.errors import UNREADABLE
-from reconciler.model import ContentAllow, Remote
+from reconciler.model import ContentAllow
 from reconciler.packs.content import access
 from reconciler.packs.content.access import Access, refused
 from reconciler.packs.content.client import Answer, Asked, Client, Put, failure
@@ -155,13 +155,6 @@ class Repository:
         if addresses.origin(realm) == access.home(self.place):
             return self.place
         return addresses.allowed(realm, self._rules.allow or ()) if access.named(realm, self.place) else None
-
-
-def named_by(manifest: bytes, remote: Remote) -> list[str]:
-    """The hex digests of what a manifest names of this content. Raises Stalled(ContentRefused) where it is a manifest of something else."""
-    if remote.kind == "signature":
-        return signatures_of(manifest, remote.address)
-    return [provenance_of(manifest, remote.address) if remote.vouches else chart_of(manifest, remote.address)]
 
 
 def chart_of(manifest: bytes, address: str) -> str:
