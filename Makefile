@@ -13,7 +13,7 @@ LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11
 # Python keeps what it compiled: hundreds of processes of a run would compile the same modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-core test-long check bench docs site host lock audit sbom dist version clean
+.PHONY: demo test test-core test-long check bench docs site host lock audit sbom charts image dist version clean
 
 demo: host
 	$(BIN)/nidus demo $(if $(ONCE),--once)
@@ -67,6 +67,19 @@ sbom: $(SUPPLY)/.installed
 	build/image/bin/pip uninstall --quiet -y pip setuptools
 	mkdir -p dist
 	$(SUPPLY)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM) build/image
+
+# The engine's chart as the image carries it: by the digest of its archive.
+charts:
+	mkdir -p build charts
+	$(HELM) pull vcluster --repo https://charts.loft.sh --version "$(ENGINE)" --destination build
+	echo "$(ENGINE_CHART_SHA256)  build/vcluster-$(ENGINE).tgz" | sha256sum --check --strict
+	rm -rf "charts/vcluster-$(ENGINE)" && mkdir "charts/vcluster-$(ENGINE)"
+	tar -xzf "build/vcluster-$(ENGINE).tgz" -C "charts/vcluster-$(ENGINE)" --strip-components=1
+
+# The image NAME:VERSION on BASE (NAME@sha256:DIGEST), pushed; build/image.json has its digest.
+image: charts
+	docker buildx build --build-arg BASE="$(BASE)" --build-context charts=./charts --platform linux/amd64,linux/arm64 \
+	  --sbom=true --provenance=mode=max --tag "$(NAME):$$($(MAKE) -s version)" --push --metadata-file build/image.json .
 
 # What a release carries, in dist/: wheel, chart and install.yaml that name IMAGE (NAME@sha256:DIGEST), bill of materials, checksums.
 dist: $(VENV)/.installed

@@ -1,5 +1,6 @@
 """The workflows of the forge: each action by its commit, few rights, nothing of an event inside a script; and what a release carries."""
 
+import hashlib
 import re
 import runpy
 import subprocess
@@ -45,7 +46,25 @@ def test_make_targets_of_the_workflows_are_there() -> None:
     called = {
         word for file in FILES for step in steps(file) for word in re.findall(r"\bmake ([a-z]+)", step.get("run", ""))
     }
-    assert {"audit", "dist", "version"} <= called <= targets
+    assert {"audit", "dist", "image", "version"} <= called <= targets
+
+
+def test_the_chart_of_the_engine_is_taken_by_its_digest_alone(tmp_path: Path) -> None:
+    """The very recipe, with a helm that gives an archive: another one than was named is not unpacked."""
+    (tmp_path / "vcluster").mkdir()
+    (tmp_path / "vcluster" / "Chart.yaml").write_text("name: vcluster\n")
+    subprocess.run(["tar", "-czf", "given.tgz", "vcluster"], cwd=tmp_path, check=True)
+    helm = tmp_path / "helm"
+    helm.write_text(f'#!/bin/sh\ncp {tmp_path}/given.tgz "$8/vcluster-$6.tgz"\n')
+    helm.chmod(0o755)
+    digest = hashlib.sha256((tmp_path / "given.tgz").read_bytes()).hexdigest()
+    for asked, code in (("0" * 64, 2), (digest, 0)):
+        given = [f"HELM={helm}", "ENGINE=0.36.1", f"ENGINE_CHART_SHA256={asked}", "-f", str(ROOT / "Makefile")]
+        done = subprocess.run(["make", "charts", *given], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, (tmp_path / "charts" / "vcluster-0.36.1" / "Chart.yaml").exists()) == (
+            code,
+            not code,
+        ), done.stderr
 
 
 def test_the_version_is_what_make_says() -> None:
