@@ -7,7 +7,7 @@ JOBS   ?= 3
 SUPPLY := .venv/supply
 HELM   ?= helm
 SBOM    = dist/nidus-$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconciler/__init__.py).cdx.json
-LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
           --constraints constraints.txt --custom-compile-command 'make lock'
 
 # Python keeps what it compiled: hundreds of processes of a run would compile the same modules again.
@@ -54,6 +54,7 @@ site: .venv/docs/.installed
 # What the image is made of: every package with its version and the hashes of its files, for Linux on x86-64 and arm64.
 lock: $(SUPPLY)/.installed
 	$(LOCK) --extra identity --extra kustomize --extra sops --extra traces --output-file requirements.txt pyproject.toml
+	$(PYTHON) .ci/lock.py requirements.txt
 	$(LOCK) --output-file requirements-build.txt --group build
 
 # Fails on a known weakness of a locked package; without data it says so and passes.

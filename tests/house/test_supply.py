@@ -44,7 +44,7 @@ def blocks(lock: str) -> list[str]:
 
 
 def pins(lines: list[str]) -> Pins:
-    found = [re.match(r"([A-Za-z0-9._-]+)==(\S+)", line) for line in lines]
+    found = [re.match(r"([A-Za-z0-9._-]+)(?:\[[a-z,]+\])?==(\S+)", line) for line in lines]
     return {canonicalize_name(one[1]): one[2] for one in found if one}
 
 
@@ -75,6 +75,16 @@ def test_the_lock_is_what_the_project_needs_and_no_more() -> None:
     assert names == locked.keys()
 
 
+def test_what_has_an_extra_is_locked_without_it_too() -> None:
+    """pip before 24.1 refuses the whole lock otherwise."""
+    lines = blocks("requirements.txt")
+    extras = [line for line in lines if "[" in line.split("==")[0]]
+    assert extras
+    for line in extras:
+        name, _, rest = line.partition("==")
+        assert f"{name.partition('[')[0]}=={rest}" in lines, "make lock"
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_satisfies_pyproject_with_the_constraints(lock: str) -> None:
     """That the lock of what builds is whole, pip says: with --require-hashes it installs nothing that has none."""
@@ -88,9 +98,9 @@ def test_a_lock_satisfies_pyproject_with_the_constraints(lock: str) -> None:
 def test_each_line_of_a_lock_has_hashes_and_nothing_else(lock: str) -> None:
     """No host, no option: where packages come from is the builder's to say, what they are is the hash's."""
     for line in blocks(lock):
-        assert re.fullmatch(r"[a-z0-9._-]+==[0-9a-z.]+(?: ; [^-]+)?(?:\s+--hash=sha256:[0-9a-f]{64})+\s*", line), line[
-            :60
-        ]
+        assert re.fullmatch(
+            r"[a-z0-9._-]+(?:\[[a-z,]+\])?==[0-9a-z.]+(?: ; [^-]+)?(?:\s+--hash=sha256:[0-9a-f]{64})+\s*", line
+        ), line[:60]
     assert "://" not in (ROOT / lock).read_text()
 
 
