@@ -38,9 +38,13 @@ from reconciler.report import Reporter, transitions, view
 from reconciler.report.view import Place
 from reconciler.spec import config as configuration
 from tests.house.documents import ROOT
+from tests.memory.http import Front
+from tests.memory.server import Server
 from tests.shell import client, installed
+from tests.test_service import House, server
 from tests.waiting import eventually
 
+__all__ = ["server"]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SECRET = "c2VjcmV0IG9mIGEgdGVzdA=="
 EVIL = '<!channel> *b* [x](https://evil.example.com) <https://evil.example.com|y> @all \x1b[31m\u202e\n# "{}'
@@ -505,6 +509,8 @@ def test_what_a_source_tells() -> None:
     def told(before: view.SourceView | None, after: view.SourceView) -> list[tuple[str, bool]]:
         return [(one.reason, one.warning) for one in transitions.of_source(before, after)]
 
+    mistaken = replace(calm, held=Held("Invalid", "x.yaml:3: unknown field"))
+    assert told(calm, mistaken) == [] == told(mistaken, hold)[1:]
     assert told(None, calm) == [] == told(bad, bad) == told(hold, hold) == told(bad, calm)
     assert told(calm, bad) == [("SourceInvalid", True)] == told(bad, replace(bad, revision="main@sha1:2"))
     assert (
@@ -574,3 +580,22 @@ def test_formats_and_events_are_those_of_the_schema() -> None:
     code = "".join(file.read_text() for room in rooms for file in room.rglob("*.py"))
     said = {one for one in events if f'"{one}"' in code} | conditions.WORDS - {"Pending"}
     assert events == said
+
+
+def test_a_controller_tells_at_its_stop_at_the_latest(
+    server: Server, receive: Callable[..., Receiver], secret: str, tmp_path: Path
+) -> None:
+    """From a commit with a mistake, by a whole controller, to the channel."""
+    there = receive()
+    with Front(server) as front:
+        house = House(server, front.url, tmp_path)
+        wrong = "apiVersion: nidus.dev/v1alpha1\nkind: NestedCluster\nmetadata: {name: a}\nspec: {quota: 7}\n"
+        house.work.commit({"clusters/a.yaml": wrong})
+        service = house.leads(outward=Outward((config(there.url, secret),)))
+        assert service.reporter.sources["platform"].violation_count == 1
+        house.end()
+    found = {one["reason"]: one for body in there.bodies() for one in body["notices"]}
+    assert {reason: (one.get("cluster"), one["source"]) for reason, one in found.items()} == {
+        "Invalid": ("a", "platform"), "SourceInvalid": (None, "platform"),
+    }  # fmt: skip
+    assert found["SourceInvalid"]["message"].startswith("1 mistake, the first at clusters/a.yaml:4: ")

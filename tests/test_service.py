@@ -24,6 +24,7 @@ from reconciler.model import (
     EngineConfig,
     HostConfig,
     LeaseConfig,
+    Outward,
     Prices,
     ServerConfig,
     SourceConfig,
@@ -91,6 +92,7 @@ class House:
         first: tuple[SourceConfig, ...] = (),
         prices: Prices | None = None,
         server: ServerConfig | None = None,
+        outward: Outward = Outward(),  # noqa: B008 (it is frozen)
         **source: Any,
     ) -> Service:
         """`first` are sources before the one of `work`."""
@@ -105,6 +107,8 @@ class House:
             lease=LeaseConfig(duration="20s"),
             workers=2,
             prices=prices,
+            notify=outward.notify,
+            traces=outward.traces,
         )
         data = self.folder / name
         account = f"{NAMESPACE}:nidus"

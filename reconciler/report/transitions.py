@@ -52,11 +52,12 @@ def of_source(before: SourceView | None, after: SourceView) -> Iterable[Transiti
         yield Transition("", revision, "SourceFailed", after.error, warning=True)
     if known.error and not after.error:
         yield Transition("", revision, "SourceRead", f"source {name} can be read again")
-    if after.held is not None and (known.held is None or known.held.consent != after.held.consent):
+    asked = after.held.consent if after.held else ""  # what is held by a mistake asks for none
+    if after.held and asked and asked != (known.held.consent if known.held else ""):
         yield Transition("", revision, "SourceHeld", after.held.message, warning=True)
     if after.violation_count and (known.violation_count, known.revision) != (after.violation_count, revision):
-        first = after.violations[0]
-        told = f"{after.violation_count} mistakes, the first at {first.path}:{first.line}: {first.message}"
+        first, count = after.violations[0], after.violation_count
+        told = f"{count} {'mistake' if count == 1 else 'mistakes'}, the first at {first.path}:{first.line}: {first.message}"
         yield Transition("", revision, "SourceInvalid", told, warning=True)
 
 
