@@ -103,12 +103,14 @@ def test_a_mark_written_beside_another_is_above_it(server: Server) -> None:
 def test_whoever_writes_to_a_source_without_end_deafens_no_webhook(server: Server) -> None:
     """An operator may ask for syncs of it, and status is written to it: each write comes between our read and our write."""
     _source(server)
-    others = iter(range(40))
+    others: list[int] = []
 
     def fence() -> None:
-        number = next(others, None)
-        if number is not None:
-            server.apply({**SOURCE, "status": {"error": f"{number}"}}, subresource="status")
+        others.append(sync_requests.rise(client(server), NAMESPACE, "platform", sync_requests.RESYNC))
 
     made = sync_requests.rise(client(server, fence), NAMESPACE, "platform", sync_requests.REQUESTED)
-    assert _mark(server, sync_requests.REQUESTED) == made and next(others, None) is None
+    assert _mark(server, sync_requests.REQUESTED) == made > max(others)
+    assert len(others) == sync_requests.TRIES + 1
+    now = time.time_ns()
+    assert sync_requests.believed(made, now) == made
+    assert sync_requests.rise(client(server), NAMESPACE, "platform", sync_requests.REQUESTED) == made + 1

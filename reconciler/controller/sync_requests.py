@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from reconciler import jitter
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef
@@ -18,7 +17,8 @@ MANAGER = "nidus-marks"
 PATIENCE = (
     5.0  # seconds that a write beside other writers is tried again: senders wait about 10, and few of them try again
 )
-PAUSE = 0.02  # seconds between two tries, at most
+TRIES = 3  # on the very object that was read
+BESIDE = 1_000_000_000  # nanoseconds above all others of a mark that is written beside other writers
 GATHER = 0.02  # seconds between two writes of one source: deliveries that arrive meanwhile share the next
 AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead of ours
 
@@ -64,18 +64,22 @@ class Marker:
 
 def rise(client: Client, namespace: str, source: str, annotation: str) -> int:
     """Store a sync request above every earlier one of the source, of either kind, and above the last one served: the
-    clocks of those who write differ. Returns it. Raises ApiError, RACED where others keep writing."""
-    ends = time.monotonic() + PATIENCE
+    clocks of those who write differ. Returns it. Raises ApiError.
+
+    Where others keep writing to the source, it is stored whatever they wrote since it was read: a mark among that is of after what this one
+    is for, and this one is so much higher that it is no older than any by a clock that differs less.
+    """
+    ends, tries = time.monotonic() + PATIENCE, 0
     while True:
         try:
-            return _risen(client, namespace, source, annotation)
+            return _risen(client, namespace, source, annotation, beside=tries >= TRIES)
         except ApiError as error:
             if error.kind is not ErrorClass.RACED or time.monotonic() >= ends:
                 raise
-        time.sleep(jitter.between(0.0, PAUSE))
+        tries += 1
 
 
-def _risen(client: Client, namespace: str, source: str, annotation: str) -> int:
+def _risen(client: Client, namespace: str, source: str, annotation: str, *, beside: bool) -> int:
     found, now = client.get(ObjectRef("nidus.dev", "Source", namespace, source)), time.time_ns()
     if found is None:
         store(client, namespace, source, annotation, now)
@@ -87,8 +91,9 @@ def _risen(client: Client, namespace: str, source: str, annotation: str) -> int:
         read(found, CHANGES, now),
         believed(served, now) if type(served) is int else 0,
     )
-    generation = max(now, max(known) + 1)
-    store(client, namespace, source, annotation, generation, version=str(found["metadata"]["resourceVersion"]))
+    generation = max(now, max(known) + 1) + BESIDE * beside
+    version = "" if beside else str(found["metadata"]["resourceVersion"])
+    store(client, namespace, source, annotation, generation, version=version)
     return generation
 
 
