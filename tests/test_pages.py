@@ -1,5 +1,5 @@
-"""Every command of the task pages, typed in a fresh shell beside a controller's host in memory: it does what the page says, in 60 columns,
-without colours, for programs, and without a network."""
+"""Every command of the task pages, typed in a fresh shell beside a controller's host in memory: it is answered as the
+page says, in one sentence where that cannot be, without colours where no terminal reads; and programs get one document."""
 
 import json
 import shlex

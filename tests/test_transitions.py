@@ -58,6 +58,8 @@ def test_layers_are_told_when_they_turn() -> None:
         return replace(BASE, layers=(LayerStatus("web", "local/a", state, "", 1),))  # type: ignore[arg-type]
 
     assert told(at("InProgress"), at("Current")) == [("LayerCurrent", "layer web is Current", False)]
+    waits = replace(BASE, layers=(LayerStatus("web", "local/a", "Waiting", "waits for base", 1),))  # type: ignore[arg-type]
+    assert told(at("Current"), waits) == [("LayerWaiting", "layer web: waits for base", False)]
     assert told(at("Current"), at("Current")) == []
     assert told(at("Current"), at("Failed"))[0][2]
 

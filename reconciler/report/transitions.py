@@ -137,7 +137,9 @@ def _layers(before: ClusterView, after: Report) -> Iterable[Transition]:
     for layer in after.layers:
         sleeps = after.sleep is not None and after.sleep.asleep and layer.state == "Waiting"  # as all those inside do
         if told.get(layer.name) != layer.state and not sleeps:
-            message = layer.message or f"layer {layer.name} is {layer.state}"
+            message = (
+                f"layer {layer.name}: {layer.message}" if layer.message else f"layer {layer.name} is {layer.state}"
+            )
             yield Transition(
                 after.cluster,
                 str(after.revision),
