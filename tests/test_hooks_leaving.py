@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import Record
+from reconciler.model import Record, replace
 from reconciler.plan import render_text
 from reconciler.plan.lines import Style
 from tests.histories.failing import Killed, in_background
@@ -190,6 +190,22 @@ def test_what_the_engine_writes_there_is_not_run() -> None:
     one.run()
     assert (one.layer.state, "BadHooks" in one.layer.message) == ("Unknown", True)
     assert {"app", "evil"} & set(one.names()) == {"app"}
+
+
+def test_what_is_not_read_holds_a_pack_and_no_removed_cluster() -> None:
+    """Also where the record knows of no hooks."""
+    one = installed(hook("going", "pre-delete"))
+    state = one.fleet.state("a")
+    assert state is not None
+    one.fleet.store.write(replace(state, record=replace(state.record, hooks={})))
+    one.fleet.restart()
+    one.fleet.host.choosers.append(lambda call: answer(403) if call.name == SECRET and not call.writes else None)
+    leave(one)
+    assert (one.fleet.word("a"), "app" in one.names(), "going" in one.names()) == ("Degraded", True, False)
+    remove(one)
+    assert stands(one)
+    one.fleet.run(passes=200, seconds=1000.0)
+    assert one.fleet.state("a") is None
 
 
 def test_a_pack_that_comes_back_while_it_leaves_is_installed_again() -> None:

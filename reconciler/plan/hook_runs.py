@@ -45,12 +45,11 @@ def pending(desired: Iterable[Desired], known: Mapping[str, Ran]) -> list[Key]:
 def advanced(ground: Ground, known: Mapping[str, Ran]) -> Mapping[str, Ran]:
     """What ran of each layer, with what was observed now: to be recorded before anything is done because of it. Layers that could
     not be read stay as they were; what is known of layers that are no more goes."""
-    if not (known or concerned(ground.desired)):
+    gone = leaving.layers(ground.desired)
+    if not (known or gone or concerned(ground.desired)):
         return known
     found = dict(known) if ground.bundle.tombstone is not None else _present(ground, known)
-    return found | {
-        one.layer.name: _left(one, known.get(one.layer.name), ground) for one in leaving.layers(ground.desired)
-    }
+    return found | {one.layer.name: _left(one, known.get(one.layer.name), ground) for one in gone}
 
 
 def _present(ground: Ground, known: Mapping[str, Ran]) -> dict[str, Ran]:
