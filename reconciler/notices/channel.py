@@ -86,11 +86,8 @@ class Channel:
 
     def _deliver(self, batch: Batch) -> None:
         """Post until it worked, or is dropped. It is the same post each time, so a receiver can tell that it has it already."""
-        post, ends, pause = (
-            sending.post_of(self._config, batch, self._place, time.time()),
-            time.monotonic() + GIVEN_UP,
-            0.0,
-        )
+        post = sending.post_of(self._config, batch, self._place, time.time())
+        ends, pause = time.monotonic() + GIVEN_UP, 0.0
         while True:
             try:
                 sending.send(self._config, post, min(self._pace.deadline, FAREWELL if self._closing else LAST))
