@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,10 +91,9 @@ def _own(file: Path) -> bytes:
         return opened.read(LARGEST)
 
 
-def _check(found: os.stat_result, kind: object) -> None:
+def _check(found: os.stat_result, is_kind: Callable[[int], bool]) -> None:
     """Raises PermissionError for what is of another kind or user, or may be written by others."""
-    is_kind = callable(kind) and kind(found.st_mode)
-    if not is_kind or found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
+    if not is_kind(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
         raise PermissionError
 
 
