@@ -31,11 +31,16 @@ def attempt(one: Exposure, allowed: Callable[[str], bool] = public) -> Tried:
         context.load_verify_locations(cadata=one.ca)
         found = list(dict.fromkeys(_addresses(one)))[:MOST]
     except (OSError, ValueError) as error:  # UnicodeError of a name, ssl.SSLError of a CA too
-        return Tried(one, "NameUnresolved", one_line(str(error), 200))
+        return Tried(one, "NameUnresolved", _said(error))
     usable = [address for address in found if allowed(address)]
     if not usable:
         return Tried(one, "NameUnresolved", f"it leads to {', '.join(found)[:200]}, which nobody outside reaches")
     return _first(one, usable, context)
+
+
+def _said(error: Exception) -> str:
+    """In the system's words, without its number."""
+    return one_line(str(getattr(error, "strerror", None) or error), 200)
 
 
 def _addresses(one: Exposure) -> Iterable[str]:
@@ -50,7 +55,7 @@ def _first(one: Exposure, addresses: Iterable[str], context: ssl.SSLContext) -> 
         try:
             connection = socket.create_connection((address, one.port), timeout=SECONDS)
         except OSError as error:
-            told = f"{address}: {one_line(str(error), 200)}"
+            told = f"{address}: {_said(error)}"
             continue
         with connection:
             return _shaken(one, address, connection, context)
@@ -65,4 +70,4 @@ def _shaken(one: Exposure, address: str, connection: socket.socket, context: ssl
         names = error.verify_code in (_MISMATCH, _IP_MISMATCH)
         return Tried(one, "NameNotInCertificate" if names else "ForeignCertificate", address)
     except (OSError, ValueError) as error:
-        return Tried(one, "NotTls", f"{address}: {one_line(str(error), 200)}")
+        return Tried(one, "NotTls", f"{address}: {_said(error)}")
