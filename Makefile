@@ -27,7 +27,7 @@ test-core: $(VENV)/.installed
 # A real node needs root and Debian's containerd: where it cannot run, its tests say what is missing.
 test-long: host
 	@[ "$$(id -u)" != 0 ] || ! command -v containerd >/dev/null || $(BIN)/nidus host build --node real
-	$(BIN)/python -m pytest -m "long or hypothesis" --hypothesis-profile=long -n 2 --dist loadgroup --timeout=900
+	$(BIN)/python -m pytest -m "long or hypothesis" --hypothesis-profile=long -n $(JOBS) --dist loadgroup --timeout=900
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
