@@ -273,7 +273,8 @@ def test_a_comparison_of_what_is_right_writes_nothing(server: Server, reporter: 
     reporter.statuses.compare()
     tell(reporter, report())
     assert until(lambda: reporter.statuses.waiting() == 0)
-    assert [call.verb for call in server.log if call.writes] == []
+    kinds = ("NestedCluster", "Source")  # Events of the first report may still be on their way
+    assert [call.verb for call in server.log if call.writes and call.kind in kinds] == []
 
 
 class Between:
