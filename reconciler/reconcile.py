@@ -91,7 +91,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
             steps.append(step)
     finally:  # results are confirmed even if a later step fails (A3)
         done = outcomes.done(steps)
-        record = replace(state.record, hooks=_ran(assignment, gathered, done))
+        record = replace(state.record, hooks=_ran(assignment, gathered, plan, done, now))
         state = writer.save(replace(state, record=record, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
     record = _proven(state.record, outcome.report, assignment.bundle)
@@ -117,9 +117,12 @@ def _with(outcome: Outcome, done: Stepped, assignment: Assignment) -> Outcome:
     return replace(outcome, report=report, errands=done.errands, answered=done.answered)
 
 
-def _ran(assignment: Assignment, gathered: Gathered, done: Done) -> Mapping[str, Ran]:
-    removed = assignment.bundle.tombstone is not None
-    return hook_runs.recorded(gathered.ran, gathered.desired, done.results, removed=removed)
+def _ran(assignment: Assignment, gathered: Gathered, plan: Plan, done: Done, now: float) -> Mapping[str, Ran]:
+    tombstone = assignment.bundle.tombstone
+    ran = hook_runs.recorded(gathered.ran, gathered.desired, done.results, removed=tombstone is not None)
+    if tombstone is None:
+        return ran
+    return hook_runs.counted(ran, gathered.desired, plan.changes, done.results, tombstone.due, now)
 
 
 def _ground(assignment: Assignment, gathered: Gathered, now: float) -> hooks.Ground:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import Record, replace
-from reconciler.plan import render_text
+from reconciler.model import Change, Desired, Layer, ObjectRef, Ran, Record, Result, Target, replace
+from reconciler.plan import hook_runs, leaving, render_text
+from reconciler.plan.hook_runs import LONGEST
 from reconciler.plan.lines import Style
 from tests.histories.failing import Killed, in_background
 from tests.memory.failures import Call, Failure, answer
@@ -119,13 +120,26 @@ def test_none_runs_before_its_deletion_is_approved() -> None:
     assert (one.fleet.word("a"), one.names()) == ("Ready", ["next"])
 
 
-def test_a_pack_leaves_after_those_that_depend_on_it() -> None:
-    first = {"name": "app", "namespace": "web", "helm": {"chart": {"path": "chart"}}}
-    second = {"name": "more", "namespace": "web", "dependsOn": ["app"], "helm": {"chart": {"path": "more"}}}
+def two() -> Cluster:
+    """Pack `more` depends on pack `app`."""
+    ready = {"timeout": "5m"}
+    first = {"name": "app", "namespace": "web", "ready": ready, "helm": {"chart": {"path": "chart"}}}
+    second = {
+        **first,
+        "name": "more",
+        "dependsOn": ["app"],
+        "ready": {"timeout": "30m"},
+        "helm": {"chart": {"path": "more"}},
+    }
     other = {f"more/{name}": text for name, text in chart(hook("ending", "pre-delete")).items()}
     one = installed(hook("going", "pre-delete"))
     push(one, {**files(hook("going", "pre-delete")), **other, "p.yaml": without(first, second)["p.yaml"]})
     assert one.fleet.word("a") == "Ready"
+    return one
+
+
+def test_a_pack_leaves_after_those_that_depend_on_it() -> None:
+    one = two()
     leave(one)
     assert wrote(one)[-1] == "+ending"
     assert (one.layer.state, one.layer.message) == ("Waiting", "web/more leaves first")
@@ -268,6 +282,57 @@ def test_a_removed_cluster_goes_all_the_same(how: str) -> None:
         assert stands(one)
         one.fleet.run(passes=200, seconds=1000.0)
     assert one.fleet.state("a") is None
+
+
+def test_the_time_of_hooks_in_a_removed_cluster_begins_when_they_may_run() -> None:
+    """Not while those of the pack ahead run, however long these take."""
+    one = two()
+    remove(one)
+    assert wrote(one) == ["+ending"]
+    one.fleet.now += 700.0
+    one.end("ending")
+    assert wrote(one)[1:] == ["+going"]
+    assert stands(one)
+    ends(one)
+    assert one.fleet.state("a") is None
+
+
+def test_a_removed_cluster_waits_for_no_timeout_longer_than_the_limit() -> None:
+    one = installed(hook("going", "pre-delete"))
+    found = files(hook("going", "pre-delete"))
+    push(one, {**found, "p.yaml": found["p.yaml"].replace("5m", "90d")})
+    remove(one)
+    one.fleet.now += LONGEST - 60.0
+    one.look()
+    assert stands(one)
+    one.fleet.now += 120.0
+    one.fleet.queue.add("a")
+    one.fleet.run()
+    assert one.fleet.state("a") is None
+
+
+def going(name: str, *after: str) -> Desired:
+    return Desired(Layer(name, Target("local", "a"), "helm", {}, "", depends_on=after, role=leaving.ROLE), ())
+
+
+@pytest.mark.parametrize(("outcome", "since"), [("created", 900.0), ("held", 0.0), ("", 0.0)])
+def test_no_time_counts_in_which_hooks_are_held_or_not_sent(outcome: Any, since: float) -> None:
+    hooked = Change("create", Target("local", "a"), ObjectRef("batch", "Job", "web", "x"), "app", hook="pre-delete")
+    results = [Result(hooked, outcome)] if outcome else []
+    known = {"app": Ran("", leaving.EVENT, "1")}
+    found = hook_runs.counted(known, [going("app")], [hooked], results, 800.0, 900.0)
+    assert found["app"].since == since
+
+
+def test_packs_that_each_wait_for_the_other_leave_together() -> None:
+    gone = [going("one", "two"), going("two", "one")]
+    known = {one.layer.name: Ran("", leaving.EVENT, "1") for one in gone}
+    assert [leaving.ahead(one.layer, gone, known) for one in gone] == [[], []]
+    first = {**known, "two": replace(known["two"], over=True)}
+    assert leaving.ahead(gone[0].layer, gone, first) == []
+    assert leaving.ahead(
+        gone[0].layer, [gone[0], going("two", "one"), going("three")], {**known, "three": known["one"]}
+    ) == ["two"]
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Orphan"])

@@ -78,9 +78,7 @@ def _stuck(run: Run, one: Desired) -> LayerStatus | None:
         return standing.unknown(layer, unknown[layer.name])
     if unknown and run.assignment.bundle.tombstone is None:
         return standing.waiting(layer, f"waits for {next(iter(unknown))}")
-    ran = run.gathered.ran
-    others = (other.layer for other in leaving.layers(run.gathered.desired))
-    ahead = [other.name for other in others if layer.name in other.depends_on and not ran[other.name].over]
+    ahead = leaving.ahead(layer, gathered.desired, gathered.ran)
     return standing.waiting(layer, f"{', '.join(ahead)} leaves first") if ahead else None
 
 

@@ -60,8 +60,8 @@ class Ending(Struct, frozen=True):
 
 class Ran(Struct, frozen=True, omit_defaults=True):
     """What ran of a layer's hooks for one `digest` of the layer (K7). `event` is install, upgrade or delete; `run` marks the objects of
-    this run; `over`: all of them ran, and `steps` (hook -> what became of it) are forgotten. Of a layer that leaves: `since` when (seconds
-    since the epoch), and `before` what was known until then."""
+    this run; `over`: all of them ran, and `steps` (hook -> what became of it) are forgotten. Of a layer that leaves: `since` when its
+    hooks may take their time in a cluster that is removed (seconds since the epoch, 0: not yet), and `before` what was known until then."""
 
     digest: str
     event: str

@@ -6,7 +6,7 @@ A layer's hooks run once for each digest of the layer, and once more when it lea
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from reconciler.model import Desired, InventoryEntry, Layer, Ran, Result, replace
+from reconciler.model import Change, Desired, InventoryEntry, Layer, Ran, Result, replace
 from reconciler.plan import leaving, once, stored
 from reconciler.plan.hooks import (
     BEGUN,
@@ -30,6 +30,7 @@ from reconciler.plan.hooks import (
 from reconciler.plan.mark import Key, ours, ref_of
 
 GIVEN_UP = "they did not end in time"
+LONGEST = 6 * 3600.0  # seconds that the hooks of one layer may take in a cluster that is removed
 
 
 def pending(desired: Iterable[Desired], known: Mapping[str, Ran]) -> list[Key]:
@@ -70,7 +71,7 @@ def _left(one: Desired, known: Ran | None, ground: Ground) -> Ran:
     layer, dark = one.layer, one.layer.name in ground.dark
     ran = known if known is not None and known.event == leaving.EVENT else None
     if ran is None:
-        ran = Ran(layer.digest, leaving.EVENT, _name(layer, known, ground.now), since=ground.now, before=known)
+        ran = Ran(layer.digest, leaving.EVENT, _name(layer, known, ground.now), before=known)
     elif not dark and ran.digest != layer.digest:
         ran = replace(ran, digest=layer.digest, run=_name(layer, ran, ground.now), steps={}, over=False)
     ran = ran if dark else _seen(one, ran, ground)
@@ -79,7 +80,7 @@ def _left(one: Desired, known: Ran | None, ground: Ground) -> Ran:
         return ran
     if missed(ran):
         return replace(ran, over=True)
-    if ground.now > max(ran.since, tombstone.due) + layer.timeout * (len(one.hooks) + 1):
+    if ran.since >= tombstone.due and ground.now > ran.since + min(layer.timeout * (len(one.hooks) + 1), LONGEST):
         return replace(ran, steps={"": broke(GIVEN_UP).text}, over=True)
     return ran
 
@@ -103,6 +104,27 @@ def recorded(
         ran = found.get(change.layer)
         if change.hook and ran is not None and not ran.over and (step := _step(result, desired, removed)) != OPEN:
             found[change.layer] = replace(ran, steps={**ran.steps, f"{change.hook} {change.ref}": step.text})
+    return found
+
+
+def counted(
+    known: Mapping[str, Ran],
+    desired: Sequence[Desired],
+    changes: Iterable[Change],
+    results: Iterable[Result],
+    due: float,
+    now: float,
+) -> Mapping[str, Ran]:
+    """What ran in a cluster whose removal is `due`, with the time since when a layer's hooks take theirs: since the first pass that sent
+    one, or that could not know them, after all that leaves before. Time in which they are held counts for none."""
+    sent = {one.change.layer for one in results if one.change.hook and one.outcome != "held"}
+    idle = {one.layer for one in changes if one.hook} - sent
+    found = dict(known)
+    for layer in (one.layer for one in leaving.layers(desired) if one.layer.name not in idle):
+        ran = known.get(layer.name)
+        open_ = ran is not None and not ran.over and ran.since < due
+        if ran is not None and open_ and not leaving.ahead(layer, desired, known):
+            found[layer.name] = replace(ran, since=now)
     return found
 
 

@@ -8,7 +8,7 @@ Whoever controls the engine may write that Secret: it holds a keyed digest, and 
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from reconciler import decoding
 from reconciler.errors import UNREADABLE, Stalled
-from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, ObjectRef, Record, Role, replace
+from reconciler.model import Bundle, Desired, InventoryEntry, Layer, Object, ObjectRef, Ran, Record, Role, replace
 from reconciler.plan import hooks, mark, stored
 
 PREFIX = "nidus-hooks-"
@@ -117,6 +117,20 @@ def moved(one: Desired, desired: Sequence[Desired]) -> bool:
 def layers(desired: Iterable[Desired]) -> list[Desired]:
     """Those that leave with hooks."""
     return [one for one in desired if one.layer.role == ROLE]
+
+
+def ahead(layer: Layer, desired: Iterable[Desired], known: Mapping[str, Ran]) -> list[str]:
+    """The layers that leave before this one: those that depend on it, until their hooks are over. None where each waits for another, which
+    Secrets of different times may say."""
+    open_ = {name for name, ran in known.items() if not ran.over}
+    going = [one.layer for one in layers(desired) if one.layer.name in open_]
+    if all(_dependents(one, going) for one in going):
+        return []
+    return _dependents(layer, going)
+
+
+def _dependents(layer: Layer, among: Iterable[Layer]) -> list[str]:
+    return [one.name for one in among if layer.name in one.depends_on]
 
 
 def _value(live: Object, key: str) -> bytes:
