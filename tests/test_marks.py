@@ -114,3 +114,14 @@ def test_whoever_writes_to_a_source_without_end_deafens_no_webhook(server: Serve
     now = time.time_ns()
     assert sync_requests.believed(made, now) == made
     assert sync_requests.rise(client(server), NAMESPACE, "platform", sync_requests.REQUESTED) == made + 1
+
+
+def test_marks_beside_others_rise_without_end_and_are_all_heard(server: Server) -> None:
+    """Writers that never rest: each mark is above the last one, and none is so far ahead that a reader takes it for none."""
+    _source(server)
+    writer, last = client(server), 0
+    for _ in range(2 * sync_requests.AHEAD // sync_requests.BESIDE):
+        made = sync_requests._risen(writer, NAMESPACE, "platform", sync_requests.REQUESTED, beside=True)
+        assert sync_requests.believed(made, time.time_ns()) == made > last
+        last = made
+    assert sync_requests.rise(writer, NAMESPACE, "platform", sync_requests.RESYNC) == last + 1

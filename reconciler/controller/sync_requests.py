@@ -3,7 +3,7 @@ become one write."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from reconciler.errors import ApiError, ErrorClass
@@ -91,10 +91,16 @@ def _risen(client: Client, namespace: str, source: str, annotation: str, *, besi
         read(found, CHANGES, now),
         believed(served, now) if type(served) is int else 0,
     )
-    generation = max(now, max(known) + 1) + BESIDE * beside
+    generation = _above(known, now, BESIDE if beside else 0)
     version = "" if beside else str(found["metadata"]["resourceVersion"])
     store(client, namespace, source, annotation, generation, version=version)
     return generation
+
+
+def _above(known: Sequence[int], now: int, by: int) -> int:
+    """Above all that is known, and `by` more, but of its own accord never so far ahead that a reader may not believe it."""
+    least = max(now, max(known) + 1)
+    return max(least, min(least + by, now + AHEAD // 2))
 
 
 def store(client: Client, namespace: str, source: str, annotation: str, generation: int, *, version: str = "") -> None:
