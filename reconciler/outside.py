@@ -4,13 +4,12 @@ Names come from documents and lead anywhere, so only a handshake is made, nothin
 machine itself and of its link are none.
 """
 
-import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Iterable
 
 from reconciler.errors import one_line
-from reconciler.model import Exposure, Tried
+from reconciler.model import Exposure, Tried, networks
 
 SECONDS = 5.0  # for a connection, and for a handshake
 MOST = 4  # addresses of one name
@@ -19,9 +18,11 @@ _IP_MISMATCH = 64
 
 
 def public(address: str) -> bool:
-    """Whether an address can be one of somebody outside."""
-    found = ipaddress.ip_address(address)
-    return not (found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified)
+    """Whether an address can be one of somebody outside, also inside an address that wraps it."""
+    return not any(
+        one.is_loopback or one.is_link_local or one.is_multicast or one.is_unspecified
+        for one in networks.all_of(address)
+    )
 
 
 def attempt(one: Exposure, allowed: Callable[[str], bool] = public) -> Tried:

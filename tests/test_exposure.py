@@ -117,9 +117,18 @@ def test_addresses_of_the_machine_itself_are_none(served: Served, own: certs.Pai
     """Names come from documents: nothing of the controller's own is connected to."""
     found = outside.attempt(wanted(own, served.port))
     assert (found.found, "nobody outside" in found.detail) == ("NameUnresolved", True)
-    for address in ("127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1"):
+    wrapped = (
+        "::ffff:127.0.0.1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::7f00:1",
+        "2002:7f00:1::",
+        "::127.0.0.1",
+    )
+    for address in ("127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1", *wrapped):
         assert not outside.public(address)
-    assert outside.public("192.0.2.1") and outside.public("10.1.2.3")
+    for address in ("192.0.2.1", "10.1.2.3", "::ffff:192.0.2.1", "64:ff9b::c000:201", "2001:db8::1"):
+        assert outside.public(address)
 
 
 # What the host says
@@ -188,6 +197,8 @@ def test_the_condition_of_each_answer() -> None:
     assert told(Tried(one, "NotReached", "x")) == ("Unknown", "NotReached")
     for word in ("NameUnresolved", "NotTls", "ForeignCertificate", "NameNotInCertificate"):
         assert told(Tried(one, word)) == ("False", word)
+    for word in ("NameUnresolved", "NotReached", "NotTls"):
+        assert "10.0.0.1" not in str(exposure.condition(there, Tried(one, word, "10.0.0.1: timed out"), "")), word
     assert told(Tried(one, ""), Outside(unread="no right")) == ("Unknown", "NotTried")
     assert told(Tried(one, ""), Outside(reason="ClassMissing", message="x")) == ("False", "ClassMissing")
     assert told(Tried(one, ""), asleep="by its file") == ("Unknown", "Asleep")

@@ -9,6 +9,7 @@ from reconciler import jitter, outside
 from reconciler.controller.border import contained
 from reconciler.errors import NidusError
 from reconciler.model import Exposure, Tried
+from reconciler.report import log
 
 AT_ONCE = 2
 WELL, ILL = 600.0, 45.0  # seconds until an address is tried again: one that answered, and one that did not
@@ -79,5 +80,8 @@ class Probes:
                 return
             pause = jitter.between(0.8, 1.2) * (WELL if not found.found else ILL)
             self._answers[cluster] = (found, self._clock() + pause)
-        if before is None or before[0] != found:
+        if before is None or (before[0].exposure, before[0].found) != (one, found.found):
+            log.line(
+                "AddressTried", cluster=cluster, host=one.host, found=found.found or "Exposed", message=found.detail
+            )
             self._woken(cluster)

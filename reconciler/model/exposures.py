@@ -16,7 +16,8 @@ class Exposure(Struct, frozen=True):
 
 
 class Tried(Struct, frozen=True):
-    """What came of trying an address: `found` "" where the cluster's own API server answered, with `detail` in words."""
+    """What came of trying an address: `found` "" where the cluster's own API server answered. `detail`: in words,
+    for the log alone, since it tells of the controller's network."""
 
     exposure: Exposure
     found: Found

@@ -29,6 +29,23 @@ ODD_6 = (
 _BLOCKS = tuple(map(ipaddress.ip_network, (*PRIVATE, *PRIVATE_6, *ODD_6)))
 
 
+_WRAPS = (NAT64, *map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
+_LOW = (1 << 32) - 1
+
+
+def all_of(address: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+    """An address as a socket has it, and the one of IPv4 that it wraps: a connection may lead to either. Raises ValueError."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    inner = _inner(found) if isinstance(found, ipaddress.IPv6Address) else None
+    return (found,) if inner is None else (found, inner)
+
+
+def _inner(found: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if any(found in block for block in _WRAPS):
+        return ipaddress.IPv4Address(int(found) & _LOW)
+    return found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
+
+
 def private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Whether the address is in one of these blocks."""
     return any(address in block for block in _BLOCKS)

@@ -96,9 +96,9 @@ def _told(one: Exposure, tried: Tried) -> Condition:
     if not tried.found:
         return Condition(TYPE, "True", TYPE, f"its API server answers at {where}")
     said = {
-        "NameUnresolved": f"{one.host} leads nowhere: {tried.detail}",
-        "NotReached": f"the controller reaches nothing at {where}: {tried.detail}",
-        "NotTls": f"no TLS is spoken at {where}: {tried.detail}",
+        "NameUnresolved": f"{one.host} leads nowhere, or to an address that nobody outside reaches",
+        "NotReached": f"the controller reaches nothing at {where}",
+        "NotTls": f"no TLS is spoken at {where}",
         "ForeignCertificate": f"the certificate served at {where} is not the cluster's own",
         "NameNotInCertificate": f"the certificate served at {where} does not have this name",
     }[tried.found]

@@ -2,7 +2,6 @@
 
 import base64
 import ssl
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -11,8 +10,6 @@ from msgspec import Struct
 from reconciler.errors import Stalled
 from reconciler.model import ContentAllow, networks
 from reconciler.spec import addresses
-
-_LOW = 0xFFFFFFFF
 
 
 def refused(message: str, hint: str = "") -> Stalled:
@@ -121,16 +118,7 @@ def home(place: ContentAllow) -> str:
 
 def public(peer: str) -> bool:
     """Whether an address that was connected to is one of the public network, also inside an address that wraps it."""
-    found = ip_address(peer.partition("%")[0])
-    inner = _inner(found) if isinstance(found, IPv6Address) else None
-    both = [one for one in (found, inner) if one is not None]
-    return all(one.is_global and not one.is_multicast and not networks.private(one) for one in both)
-
-
-def _inner(found: IPv6Address) -> IPv4Address | None:
-    if found in networks.NAT64:
-        return IPv4Address(int(found) & _LOW)
-    return found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
+    return all(one.is_global and not one.is_multicast and not networks.private(one) for one in networks.all_of(peer))
 
 
 def credentials(place: ContentAllow) -> tuple[str, str]:
