@@ -169,6 +169,41 @@ def test_another_cluster_waits_for_what_was_left(opened: Open, tmp_path: Path) -
         other.close()
 
 
+def test_another_cluster_at_the_same_address_is_told_from_it(server: Server, opened: Open) -> None:
+    """As those of kind are, which are made again at the same port."""
+    server.put(space("kube-system", {}))
+    lent.install(opened())
+    server.delete("", "Namespace", "", "kube-system")
+    server.put(space("kube-system", {}))
+    with pytest.raises(Stalled, match="another cluster, which was at http://127"):
+        opened()
+
+
+def test_what_came_after_a_killed_demo_was_cleaned_by_hand_is_not_the_next_ones(server: Server, opened: Open) -> None:
+    """Nidus was installed there meanwhile, and its namespaces were retained."""
+    lent.install(opened())
+    server.delete("", "Namespace", "", "nidus-system")
+    server.put(space("vcluster-later", OURS))
+    one = lent.cleared(opened(), nothing)
+    lent.install(one)
+    server.put(space("vcluster-a", OURS))
+    lent.end(one, nothing)
+    assert [name for name in there(server) if "vcluster-" in name] == [
+        "Namespace vcluster-later",
+        "Namespace vcluster-theirs",
+    ]
+
+
+def test_a_namespace_that_is_older_than_the_demo_is_not_removed(server: Server, opened: Open) -> None:
+    one, clock = opened(), server.core.clock
+    server.core.clock = lambda: clock() - 60
+    server.put(space("vcluster-a", OURS))
+    server.core.clock = clock
+    lent.install(one)
+    lent.end(one, nothing)
+    assert "Namespace vcluster-a" in there(server)
+
+
 def test_a_damaged_note_is_told(opened: Open, tmp_path: Path) -> None:
     (tmp_path / lent.NOTE).write_text("{")
     with pytest.raises(Stalled, match="does not say what a demo before made"):

@@ -71,8 +71,7 @@ def borrowed(args: argparse.Namespace, folder: Path, ends: ExitStack) -> Ground:
     ends.callback(client.close)
     sample = _sample(folder, assets.folder("sample-repo"))
     spaces = [f"vcluster-{one.stem}" for one in sorted((sample / "clusters").glob("*.yaml"))]
-    one = lent.opened(client, folder, assets.folder("deploy"), spaces)
-    lent.end(one, say)  # of a demo that was killed
+    one = lent.cleared(lent.opened(client, folder, assets.folder("deploy"), spaces), say)
     lent.check(one)
     say(
         f"On {edge.server(client)} (context {args.context}) the demo makes, and removes at its end:\n{lent.listing(one)}"

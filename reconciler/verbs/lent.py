@@ -10,7 +10,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,13 +41,14 @@ _SHOWN = 5
 @dataclass(frozen=True, slots=True)
 class Lent:
     """`name` is the label's value; `note`: the file that keeps it while something stands there; `before`: the UIDs of namespaces that
-    looked like the controller's before it was there. `objects`: what is installed, in its order; `spaces`: the host namespaces of the
-    nested clusters."""
+    looked like the controller's before it was there; `cluster`: the UID of its namespace kube-system. `objects`: what is installed, in
+    its order; `spaces`: the host namespaces of the nested clusters."""
 
     client: Client
     note: Path
     name: str
     before: frozenset[str]
+    cluster: str
     objects: tuple[Object, ...]
     spaces: tuple[str, ...]
 
@@ -63,25 +64,27 @@ class Lent:
 class _Note(msgspec.Struct):
     name: str
     server: str
+    cluster: str
     before: frozenset[str]
 
 
 def opened(client: Client, folder: Path, manifests: Path, spaces: Iterable[str]) -> Lent:
     """The cluster, under the name that the demo of this folder has there. Raises Stalled where one before left something on another
-    cluster, and ApiError."""
+    cluster, also where that had the same address, and ApiError."""
     from reconciler.kube import edge
 
-    file, server = folder / NOTE, edge.server(client)
+    file, server, cluster = folder / NOTE, edge.server(client), _identity(client)
     found = _version(client.version())
     if found < OLDEST:
         raise Stalled(f"{server} is Kubernetes {found[0]}.{found[1]}: {OLDEST[0]}.{OLDEST[1]} or newer is needed")
-    known = _noted(file) if file.exists() else _first(client, server)
-    if known.server != server:
+    known = _noted(file) if file.exists() else _first(client, server, cluster)
+    if (known.server, known.cluster) != (server, cluster):
+        where = f"another cluster, which was at {server}" if known.server == server else known.server
         raise Stalled(
-            f"a demo before left something on {known.server}",
-            hint=f"run it with the context of that cluster first, or remove {file}",
+            f"a demo before left something on {where}",
+            hint=f"run it with the context of that cluster first; where that is gone, remove {file}",
         )
-    return Lent(client, file, known.name, known.before, tuple(_objects(manifests, known.name)), tuple(spaces))
+    return Lent(client, file, known.name, known.before, cluster, tuple(_objects(manifests, known.name)), tuple(spaces))
 
 
 def listing(one: Lent) -> str:
@@ -104,7 +107,7 @@ def install(one: Lent) -> None:
     """Make everything, and wait until the kinds are served. Raises ApiError and Stalled."""
     from reconciler.kube import edge
 
-    one.note.write_bytes(msgspec.json.encode(_Note(one.name, edge.server(one.client), one.before)))
+    one.note.write_bytes(msgspec.json.encode(_Note(one.name, edge.server(one.client), one.cluster, one.before)))
     for each in one.objects:
         one.client.create(each)
     for each in one.objects:
@@ -135,6 +138,17 @@ def sign_in(client: Client, file: Path) -> Path:
     return file
 
 
+def cleared(one: Lent, told: Callable[[str], None]) -> Lent:
+    """The same cluster without what a demo that was killed left there: what stands there now is none of the next one's. Raises as `end`
+    does."""
+    from reconciler.kube import edge
+    from reconciler.model import replace
+
+    end(one, told)
+    new = _first(one.client, edge.server(one.client), one.cluster)
+    return replace(one, before=new.before)
+
+
 def end(one: Lent, told: Callable[[str], None], seconds: float = GONE_SECONDS) -> None:
     """Remove everything that this demo made, and wait until it is gone: first the nested clusters, then what guards them. Raises
     Stalled naming what is left, and ApiError."""
@@ -142,7 +156,7 @@ def end(one: Lent, told: Callable[[str], None], seconds: float = GONE_SECONDS) -
 
     home = one.client.get(ObjectRef("", "Namespace", "", NAMESPACE))
     if home is not None and _ours(home, one):
-        spaces = [(ref, uid) for ref, uid in _spaces(one.client) if uid not in one.before]
+        spaces = list(_spaces(one.client, one.before, str(home["metadata"]["creationTimestamp"])))
         told(f"Removing {len(spaces)} namespaces of nested clusters, with all that is in them")
         _remove(one.client, spaces, seconds)
     if installed := list(_installed(one)):
@@ -206,16 +220,27 @@ def _noted(file: Path) -> _Note:
         raise Stalled(f"{file} does not say what a demo before made", hint=hint) from None
 
 
-def _first(client: Client, server: str) -> _Note:
-    return _Note(secrets.token_hex(6), server, frozenset(uid for _, uid in _spaces(client)))
+def _identity(client: Client) -> str:
+    """What tells a cluster from another one at the same address."""
+    from reconciler.model import ObjectRef
+
+    found = client.get(ObjectRef("", "Namespace", "", "kube-system"))
+    return str(found["metadata"]["uid"]) if found is not None else ""
 
 
-def _spaces(client: Client) -> Iterator[tuple[ObjectRef, str]]:
-    """The namespaces that carry the controller's labels, with their UIDs."""
+def _first(client: Client, server: str, cluster: str) -> _Note:
+    return _Note(secrets.token_hex(6), server, cluster, frozenset(uid for _, uid in _spaces(client)))
+
+
+def _spaces(client: Client, but: Container[str] = (), since: str = "") -> Iterator[tuple[ObjectRef, str]]:
+    """The namespaces that carry the controller's labels, with their UIDs: none of the UIDs `but`, and none made before `since` (a time
+    as objects have it)."""
     from reconciler.plan.mark import ref_of
 
     for each in client.list("", "Namespace", labels=CLUSTERS)[0]:
-        yield ref_of(each), str(each["metadata"]["uid"])
+        meta = each["metadata"]
+        if meta["uid"] not in but and str(meta["creationTimestamp"]) >= since:
+            yield ref_of(each), str(meta["uid"])
 
 
 def _installed(one: Lent) -> Iterator[tuple[ObjectRef, str]]:
