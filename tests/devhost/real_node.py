@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -85,8 +86,9 @@ def namespaces_below(supervisor: int) -> set[str]:
     """Return the namespaces, but our own, of the processes that descend from `supervisor`."""
     found, waiting = set(), [str(supervisor)]
     for pid in waiting:
-        for file in Path(f"/proc/{pid}/task").glob("*/children"):
-            waiting += file.read_text().split()
+        for task in _names(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                waiting += Path(f"/proc/{pid}/task/{task}/children").read_text().split()
         found |= _namespaces(pid)
     return found - _namespaces("self")
 
@@ -94,6 +96,12 @@ def namespaces_below(supervisor: int) -> set[str]:
 def in_use() -> set[str]:
     """Return every namespace in which a process is."""
     return set().union(*(_namespaces(one.name) for one in Path("/proc").glob("[0-9]*")))
+
+
+def _names(folder: str) -> list[str]:
+    with contextlib.suppress(OSError):
+        return os.listdir(folder)
+    return []
 
 
 def _namespaces(pid: str) -> set[str]:
@@ -105,22 +113,20 @@ def _namespaces(pid: str) -> set[str]:
 
 def groups(own: str) -> set[str]:
     """Return the control groups that look like a node's or a pod's, but those of other hosts' nodes: `own` is the name of this one's."""
-    found = (
-        one for one in Path("/sys/fs/cgroup").rglob("*") if re.search("nidus-|kubepods", one.name) and one.is_dir()
-    )
+    folders = (os.path.join(at, name) for at, names, _ in os.walk("/sys/fs/cgroup") for name in names)
+    found = (one for one in folders if re.search("nidus-|kubepods", os.path.basename(one)))
     others = re.compile(rf"/(?!{own}(?:/|$))nidus-[0-9a-f]{{12}}(?:/|$)")
-    return {str(one) for one in found if not others.search(str(one))}
+    return {one for one in found if not others.search(one)}
 
 
 def settings() -> list[tuple[str, str]]:
     """Return the machine's settings that a kubelet, kube-proxy or network plugin might change."""
     found = []
-    for path in sorted(one for root in ("kernel", "vm", "net") for one in Path("/proc/sys", root).rglob("*")):
-        if path.is_file() and not VOLATILE.search(str(path)):
-            try:
-                found.append((str(path), path.read_text()))
-            except OSError:
-                continue
+    walks = (walk for root in ("kernel", "vm", "net") for walk in os.walk(f"/proc/sys/{root}"))
+    for path in sorted(os.path.join(at, name) for at, _, names in walks for name in names):
+        if not VOLATILE.search(path):
+            with contextlib.suppress(OSError):  # it may not be read, or its interface is gone
+                found.append((path, Path(path).read_text()))
     return found
 
 
