@@ -86,9 +86,9 @@ def namespaces_below(supervisor: int) -> set[str]:
     """Return the namespaces, but our own, of the processes that descend from `supervisor`."""
     found, waiting = set(), [str(supervisor)]
     for pid in waiting:
-        for task in _names(f"/proc/{pid}/task"):
-            with contextlib.suppress(OSError):  # it ended meanwhile
-                waiting += Path(f"/proc/{pid}/task/{task}/children").read_text().split()
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            for file in Path(f"/proc/{pid}/task").glob("*/children"):
+                waiting += file.read_text().split()
         found |= _namespaces(pid)
     return found - _namespaces("self")
 
@@ -96,12 +96,6 @@ def namespaces_below(supervisor: int) -> set[str]:
 def in_use() -> set[str]:
     """Return every namespace in which a process is."""
     return set().union(*(_namespaces(one.name) for one in Path("/proc").glob("[0-9]*")))
-
-
-def _names(folder: str) -> list[str]:
-    with contextlib.suppress(OSError):
-        return os.listdir(folder)
-    return []
 
 
 def _namespaces(pid: str) -> set[str]:
@@ -113,8 +107,8 @@ def _namespaces(pid: str) -> set[str]:
 
 def groups(own: str) -> set[str]:
     """Return the control groups that look like a node's or a pod's, but those of other hosts' nodes: `own` is the name of this one's."""
-    folders = (os.path.join(at, name) for at, names, _ in os.walk("/sys/fs/cgroup") for name in names)
-    found = (one for one in folders if re.search("nidus-|kubepods", os.path.basename(one)))
+    folders = (Path(at, name) for at, names, _ in os.walk("/sys/fs/cgroup") for name in names)
+    found = (str(one) for one in folders if re.search("nidus-|kubepods", one.name))
     others = re.compile(rf"/(?!{own}(?:/|$))nidus-[0-9a-f]{{12}}(?:/|$)")
     return {one for one in found if not others.search(one)}
 
@@ -123,10 +117,10 @@ def settings() -> list[tuple[str, str]]:
     """Return the machine's settings that a kubelet, kube-proxy or network plugin might change."""
     found = []
     walks = (walk for root in ("kernel", "vm", "net") for walk in os.walk(f"/proc/sys/{root}"))
-    for path in sorted(os.path.join(at, name) for at, _, names in walks for name in names):
-        if not VOLATILE.search(path):
+    for path in sorted(Path(at, name) for at, _, names in walks for name in names):
+        if not VOLATILE.search(str(path)):
             with contextlib.suppress(OSError):  # it may not be read, or its interface is gone
-                found.append((path, Path(path).read_text()))
+                found.append((str(path), path.read_text()))
     return found
 
 
