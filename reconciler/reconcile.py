@@ -96,7 +96,8 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
     record = _proven(state.record, outcome.report, assignment.bundle)
     host, answers = Target(facts.host.name), outcomes.answers(assignment, gathered)
-    ground = Ground(assignment, record, outcome.report, reader, host, answers, now, gathered.volumes)
+    silent = outcomes.silent(assignment, gathered)
+    ground = Ground(assignment, record, outcome.report, reader, host, answers, now, gathered.volumes, silent)
     done_on_host = after.steps(ground)
     outcome, record = _with(outcome, done_on_host, assignment), done_on_host.record
     return outcome if record == state.record else replace(outcome, state=writer.save(replace(state, record=record)))

@@ -11,7 +11,7 @@ from reconciler.engine.leftovers import HOLDS
 from reconciler.errors import NidusError
 from reconciler.gather import Reader, leftovers
 from reconciler.model import PRUNING_WAITS, TENANTS, Change, ObjectRef, Result, Target
-from reconciler.plan import mark
+from reconciler.plan import mark, prune
 
 
 def carried(run: Run, results: Sequence[Result], because: str) -> Iterator[Step]:
@@ -20,7 +20,8 @@ def carried(run: Run, results: Sequence[Result], because: str) -> Iterator[Step]
     due = [one for one in run.plan.changes if one.action == "delete" and not one.hook and not sleeps(one)]
     doomed = [one for one in due if one not in gone]
     if because:
-        yield Step(_put_off(doomed, because))
+        yield Step(tuple(run.carry(one) for one in doomed if prune.revokes(one)))
+        yield Step(_put_off([one for one in doomed if not prune.revokes(one)], because))
     elif run.assignment.bundle.tombstone is not None:
         because = yield from leaving.before_removal(run)
         if because:

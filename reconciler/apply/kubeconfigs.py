@@ -1,15 +1,22 @@
 """Writes the Secrets with kubeconfigs, and removes those whose entry left the document (O12)."""
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
 from msgspec import Struct
 
 from reconciler.apply.steps import AGAIN, Ground, Machine, Stepped, uid_of
 from reconciler.assignment import Assignment
 from reconciler.engine import readiness
-from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
+from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stalled
 from reconciler.kube import secret, tokens
 from reconciler.model import Issued, Kubeconfig, Kubeconfigs, Object, ObjectRef, Record, Target, replace
 from reconciler.operations import kubeconfigs
 from reconciler.spec import access
+
+LEAST = access.SHORTEST / 2  # seconds that a token has to live
+K = TypeVar("K", Kubeconfig, Issued)
 
 
 class _Run(Struct, frozen=True):
@@ -25,32 +32,65 @@ def _concerned(assignment: Assignment) -> bool:
 
 def _begin(ground: Ground) -> Stepped:
     """All entries, each by itself: one that fails is told and tried again, and its Secret stays."""
-    asks, known = kubeconfigs.of(ground.bundle), {one.name: one for one in kubeconfigs.known(ground.record).issued}
-    left = _revoked(ground, [one for name, one in known.items() if name not in {each.name for each in asks}])
-    if not asks or not _may(ground):
-        kept = Kubeconfigs((*left, *(known[one.name] for one in asks if one.name in known)))
-        return Stepped(replace(ground.record, kubeconfigs=kept if asks or left else None))
-    ca = _ca(ground)
-    issued, problems, soon = [*left], list[str](), False
-    for one in asks:
+    asks, before = kubeconfigs.of(ground.bundle), kubeconfigs.known(ground.record)
+    known = {one.name: one for one in before.issued}
+    names = {one.name for one in asks}
+    gone = [one for one in before.issued if one.name not in names]
+    left, stays = _each(gone, partial(_revoked, ground), known)
+    given, lacks = _given(ground, asks, known)
+    failed = {**stays, **lacks}
+    problem = "; ".join(f"{name}: {error.told}" if name else error.told for name, error in failed.items())
+    since = (before.since or ground.now) if problem else 0.0
+    found = Kubeconfigs((*left, *given), problem, since) if asks or left else None
+    return Stepped(replace(ground.record, kubeconfigs=found), _again(ground, given, failed, since))
+
+
+def _given(
+    ground: Ground, asks: Sequence[Kubeconfig], known: Mapping[str, Issued]
+) -> tuple[list[Issued], Mapping[str, NidusError]]:
+    """What is on record of the entries after this pass, and why not all are as asked for."""
+    kept = [known[one.name] for one in asks if one.name in known]
+    if not asks or ground.asleep:
+        return kept, {}
+    if ground.silent:
+        late = Retry("no next token is made while the control plane does not answer")
+        return kept, {one.name: late for one in kept if one.ends and ground.now >= kubeconfigs.renewed(one)}
+    try:
+        ca = _ca(ground)
+    except LeaseLost:
+        raise
+    except NidusError as error:
+        return kept, {"": error}
+    return _each(asks, lambda one: _stands(ground, one, known.get(one.name), ca), known)
+
+
+def _each(
+    ones: Sequence[K], does: Callable[[K], Issued | None], known: Mapping[str, Issued]
+) -> tuple[list[Issued], Mapping[str, NidusError]]:
+    """What is on record of each after it was dealt with: as before where that failed, with why."""
+    found, failed = list[Issued | None](), dict[str, NidusError]()
+    for one in ones:
         try:
-            found = _stands(ground, one, known.get(one.name), ca)
+            found.append(does(one))
         except LeaseLost:
             raise
         except NidusError as error:
-            problems.append(f"{one.name}: {error.told}")
-            found = known.get(one.name)
-        soon = soon or found is None
-        issued += [found] if found is not None else []
-    again = [ground.now + AGAIN] if problems else [kubeconfigs.renewed(one) for one in issued]
-    again += [ground.now] if soon and not problems else []
-    record = replace(ground.record, kubeconfigs=Kubeconfigs(tuple(issued), "; ".join(problems)))
-    return Stepped(record, min(again, default=None))
+            failed[one.name] = error
+            found.append(known.get(one.name))
+    return [one for one in found if one is not None], failed
 
 
-def _may(ground: Ground) -> bool:
-    """Whether the accounts inside are there: while the cluster sleeps nothing asks for a token."""
-    return ground.up and any(one.name == access.LAYER and one.state == "Current" for one in ground.report.layers)
+def _again(ground: Ground, given: Sequence[Issued], failed: Mapping[str, NidusError], since: float) -> float | None:
+    """When to look: what failed less and less often, but for what only a human can end; the others when their next token is due."""
+    if ground.asleep:
+        return None
+    well = [one for one in given if one.name not in failed] if "" not in failed and not ground.silent else []
+    times = [kubeconfigs.renewed(one) for one in well if one.ends]
+    if any(not one.ends for one in well) and ground.current(access.LAYER):
+        times.append(ground.now)
+    if not all(isinstance(one, Stalled) or (isinstance(one, ApiError) and one.stalls) for one in failed.values()):
+        times.append(ground.now + max(AGAIN, ground.now - since))
+    return min(times, default=None)
 
 
 def _ca(ground: Ground) -> str:
@@ -61,36 +101,45 @@ def _ca(ground: Ground) -> str:
     return secret.credentials(keys).ca
 
 
-def _stands(ground: Ground, one: Kubeconfig, before: Issued | None, ca: str) -> Issued | None:
-    """What is on record of an entry whose Secret is good; it is written with a new token where it was not. None in the pass that makes
-    its account. Raises NidusError."""
+def _stands(ground: Ground, one: Kubeconfig, before: Issued | None, ca: str) -> Issued:
+    """What is on record of an entry whose Secret is good; it is written with a new token where it was not. It is on record a pass
+    before there is a Secret, and without an end until its account is there. Raises NidusError."""
     account = access.account(one.name)
     uid, server = _uid(ground, account), kubeconfigs.server(ground.bundle, one, ground.report.endpoint)
     if not server:
         raise Retry("the cluster has no address outside yet")
-    if not uid:
-        return None
+    if before is None or not uid:
+        return before or Issued(one.name, "", "", kubeconfigs.ttl(one), ground.now)
     wanted = Issued(one.name, uid, kubeconfigs.place(server, ca), kubeconfigs.ttl(one), ground.now)
-    ref = kubeconfigs.secret(ground.bundle, one.name)
+    ref, owners = kubeconfigs.secret(ground.bundle, one.name), _owners(ground)
     live = ground.client.get(ref)
-    if before is not None and kubeconfigs.stands(before, live, wanted, ground.now):
+    if kubeconfigs.stands(before, live, wanted, owners, ground.now):
         return before
     if live is not None and not kubeconfigs.ours(live, ground.bundle):
         raise Stalled(f"{ref} exists and is not ours; rename or remove it", reason="NotOwner")
     token = tokens.request(ground.reader.client(_inside(ground)), account, int(wanted.ttl))
+    ends = min(token.ends, ground.now + wanted.ttl)
+    if ends < ground.now + LEAST:
+        raise Retry(f"the server gives tokens that live less than {LEAST:.0f} s")
     content = kubeconfigs.config(ground.bundle.cluster, one.name, server, ca, token.value)
-    ground.client.apply(
-        kubeconfigs.body(ground.bundle, one.name, content, _engine(ground)), uid=uid_of(live), force=True
-    )
-    ends = max(min(token.ends, ground.now + wanted.ttl), ground.now + AGAIN)
+    body = kubeconfigs.body(ground.bundle, one.name, content, _engine(ground, owners))
+    ground.client.apply(body, uid=uid_of(live), force=True)
     return replace(wanted, ends=ends, content=kubeconfigs.digest(content))
 
 
-def _engine(ground: Ground) -> Object:
+def _owners(ground: Ground) -> Mapping[str, ObjectRef]:
+    """UID -> the engine's workload, as the inventory has it; one that is being replaced is not among them."""
+    name, host = ObjectRef("apps", "", ground.bundle.namespace, ground.bundle.cluster), ground.host
+    refs = [replace(name, kind=kind) for kind in readiness.ROLLOUTS]
+    entries = ground.assignment.state.entries
+    return {one.uid: one.ref for one in entries if one.target == host and one.ref in refs and one.state == "owned"}
+
+
+def _engine(ground: Ground, owners: Mapping[str, ObjectRef]) -> Object:
     """Its live workload. Raises NidusError."""
-    for kind in sorted(readiness.ROLLOUTS, reverse=True):
-        live = ground.client.get(ObjectRef("apps", kind, ground.bundle.namespace, ground.bundle.cluster))
-        if live is not None:
+    for uid, ref in owners.items():
+        live = ground.client.get(ref)
+        if live is not None and uid_of(live) == uid and "deletionTimestamp" not in live["metadata"]:
             return live
     raise Retry("the control plane has no workload")
 
@@ -105,15 +154,35 @@ def _inside(ground: Ground) -> Target:
     return Target(ground.host.host, ground.bundle.cluster)
 
 
-def _revoked(ground: Ground, gone: list[Issued]) -> list[Issued]:
-    """The Secrets of entries that left go; what is on record of those that are still there. The plan removes their accounts."""
-    left = []
-    for one in gone:
-        live = ground.client.get(kubeconfigs.secret(ground.bundle, one.name))
+def _revoked(ground: Ground, one: Issued) -> Issued | None:
+    """Its account inside goes at once, whatever the plan's deletions wait for, and its Secret; None once both are gone. Raises
+    NidusError where one of them is still there."""
+    try:
+        inside = _refused(ground, one)
+    finally:
+        live = ground.client.get(ref := kubeconfigs.secret(ground.bundle, one.name))
         mine = live is not None and kubeconfigs.ours(live, ground.bundle)
-        if mine and ground.client.delete(kubeconfigs.secret(ground.bundle, one.name), uid_of(live)) is not None:
-            left.append(one)
-    return left
+        here = mine and ground.client.delete(ref, uid_of(live)) is not None
+    if here:
+        raise Retry(f"{ref} is still there")
+    return None if inside else one
+
+
+def _refused(ground: Ground, one: Issued) -> bool:
+    """Whether its account inside is gone; while the cluster sleeps nobody is let in, and nothing is asked. Raises NidusError."""
+    account = access.account(one.name)
+    uid = _uid(ground, account)
+    if not uid:
+        return True
+    if ground.asleep:
+        return False
+    if ground.silent:
+        raise Retry("its account inside stays until the control plane answers")
+    client = ground.reader.client(_inside(ground))
+    live = client.get(account)
+    if uid_of(live) == uid and client.delete(account, uid) is not None:
+        raise Retry("its account inside is still there")
+    return True
 
 
 def _troubled(record: Record, why: str) -> Record:

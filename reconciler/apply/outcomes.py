@@ -127,8 +127,12 @@ def _held(plan: Plan) -> Held | None:
 
 def answers(assignment: Assignment, gathered: Gathered) -> bool:
     """Whether an engine whose layer waits answers: it runs as it was."""
-    silent = {target.nested for target in (*gathered.down, *gathered.unreachable)}
-    return bool(gathered.waits) and assignment.bundle.cluster not in silent
+    return bool(gathered.waits) and not silent(assignment, gathered)
+
+
+def silent(assignment: Assignment, gathered: Gathered) -> bool:
+    """Whether the control plane is not up, or did not answer."""
+    return any(target.nested == assignment.bundle.cluster for target in (*gathered.down, *gathered.unreachable))
 
 
 def _service(assignment: Assignment, gathered: Gathered, facts: Facts) -> Object | None:

@@ -21,7 +21,7 @@ AGAIN = 30.0  # seconds until a step that failed is tried again
 
 class Ground(Struct, frozen=True):
     """What a step works with: the record and the report of the pass so far. `answers`: the control plane does, though its layer waits;
-    `volumes`: those that are to grow."""
+    `volumes`: those that are to grow; `silent`: the control plane was not read in this pass."""
 
     assignment: Assignment
     record: Record
@@ -31,6 +31,7 @@ class Ground(Struct, frozen=True):
     answers: bool
     now: float
     volumes: Volumes | None = None
+    silent: bool = False
 
     @property
     def bundle(self) -> Bundle:
@@ -44,9 +45,16 @@ class Ground(Struct, frozen=True):
     @property
     def up(self) -> bool:
         """Whether the engine is awake and rolled out."""
-        asleep = self.report.sleep is not None and self.report.sleep.asleep
         engine = next((one.name for one in self.bundle.layers if one.role == "engine"), "")
-        return not asleep and any(one.name == engine and one.state == "Current" for one in self.report.layers)
+        return not self.asleep and self.current(engine)
+
+    @property
+    def asleep(self) -> bool:
+        return self.report.sleep is not None and self.report.sleep.asleep
+
+    def current(self, layer: str) -> bool:
+        """Whether all of a layer is applied and ready."""
+        return any(one.name == layer and one.state == "Current" for one in self.report.layers)
 
     @property
     def ready(self) -> bool:

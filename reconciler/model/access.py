@@ -47,7 +47,8 @@ class Access(Struct, frozen=True):
 
 class Issued(Struct, frozen=True):
     """A kubeconfig that was written: `account` the UID of its account inside, `place` the digest of where it leads, `ttl` as asked for in
-    seconds; `at` and `ends` of its token in seconds since the epoch; `content` the digest of the whole."""
+    seconds; `at` and `ends` of its token in seconds since the epoch; `content` the digest of the whole. Without an end it is one that is
+    to be written: it is on record before its Secret is."""
 
     name: str
     account: str
@@ -59,7 +60,9 @@ class Issued(Struct, frozen=True):
 
 
 class Kubeconfigs(Struct, frozen=True):
-    """The kubeconfigs of a cluster; `problem`: why not all are as asked for."""
+    """The kubeconfigs of a cluster, with those that left and are not gone yet; `problem`: why not all are as asked for, and `since` when,
+    in seconds since the epoch."""
 
     issued: tuple[Issued, ...] = ()
     problem: str = ""
+    since: float = 0.0

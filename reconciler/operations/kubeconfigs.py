@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from reconciler.model import Bundle, Issued, Kubeconfig, Kubeconfigs, Object, ObjectRef, Record
@@ -84,13 +84,18 @@ def ours(live: Object, bundle: Bundle) -> bool:
     return all(labels.get(key) == value for key, value in {**_OURS, "nidus.dev/cluster": bundle.cluster}.items())
 
 
-def stands(before: Issued | None, live: Object | None, wanted: Issued, now: float) -> bool:
-    """Whether the live Secret is as it was written, leads where it should, and has a token that is good for long enough. `wanted`: the
-    same with what is to be; its times and content do not count."""
-    if before is None or live is None or now >= renewed(before):
+def stands(before: Issued, live: Object | None, wanted: Issued, owners: Collection[str], now: float) -> bool:
+    """Whether the live Secret is as it was written, leads where it should, goes with the engine, and has a token that is good for long
+    enough. `wanted`: the same with what is to be; its times and content do not count. `owners`: UIDs of the engine's workload."""
+    if live is None or now >= renewed(before):
         return False
     same = (before.account, before.place, before.ttl) == (wanted.account, wanted.place, wanted.ttl)
-    return same and _content(live) == before.content
+    return same and _content(live) == before.content and any(one["uid"] in owners for one in _owners(live))
+
+
+def _owners(live: Object) -> list[Any]:
+    found: list[Any] = live["metadata"].get("ownerReferences") or []
+    return found
 
 
 def renewed(one: Issued) -> float:

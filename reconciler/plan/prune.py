@@ -2,7 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.model import TENANTS, Bundle, Change, InventoryEntry, ObjectRef, Observed, Target, Tombstone, replace
+from reconciler.model import (
+    TENANTS,
+    Bundle,
+    Change,
+    InventoryEntry,
+    Layer,
+    ObjectRef,
+    Observed,
+    Target,
+    Tombstone,
+    replace,
+)
 from reconciler.plan import flags, frozen, leaving
 from reconciler.plan.kinds import made_by_kubernetes
 from reconciler.plan.mark import ours
@@ -10,6 +21,7 @@ from reconciler.plan.suspects import Key
 
 KEPT = "Kept"
 POLICY = "helm.sh/resource-policy"
+ACCESS = "access"  # the layer of who gets in
 
 
 def changes(
@@ -33,7 +45,7 @@ def changes(
             yield replace(change, reason="SameObject")
         elif bundle.tombstone is not None:
             yield _buried(change, entry, seen, bundle, bundle.tombstone, nonce, now)
-        elif doubtful := [one.name for one in unknown if entry.target == one.target or entry.layer == one.name]:
+        elif doubtful := [one.name for one in unknown if one.name == entry.layer or _with(entry, one)]:
             yield replace(change, reason="LayerUnknown", flags=_waits(entry, doubtful))
         elif entry.state == "retained":
             yield replace(change, reason="Retained")
@@ -58,6 +70,11 @@ def deletion(change: Change, entry: InventoryEntry, seen: Observed | None, clust
     if "deletionTimestamp" in live["metadata"]:
         return replace(change, reason="Terminating")
     return replace(change, action="delete", flags=flags.destroying(entry.ref, live))
+
+
+def revokes(change: Change) -> bool:
+    """Whether a deletion takes somebody's way in: it waits for no other layer, so no pack that is broken keeps it (O12)."""
+    return change.action == "delete" and change.layer == ACCESS and change.target.nested != ""
 
 
 def claimed(bundle: Bundle, gone: Sequence[InventoryEntry]) -> tuple[list[InventoryEntry], list[InventoryEntry]]:
@@ -90,6 +107,11 @@ def _kept(entry: InventoryEntry, seen: Observed | None) -> str:
     annotations = seen.live["metadata"].get("annotations") or {}
     policy = str(annotations.get(POLICY, "")).strip().lower()
     return f"{POLICY}: keep" if policy == "keep" else ""
+
+
+def _with(entry: InventoryEntry, unknown: Layer) -> bool:
+    """Whether the object may be one that a layer names that is not known in this pass."""
+    return entry.target == unknown.target and entry.layer != ACCESS
 
 
 def _waits(entry: InventoryEntry, doubtful: Sequence[str]) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ def _restores(known: Restores) -> RestoreView:
 
 
 def _kubeconfigs(known: Kubeconfigs) -> KubeconfigsView:
-    listed = tuple(KubeconfigView(one.name, stamp(one.ends)) for one in known.issued)
+    listed = tuple(KubeconfigView(one.name, stamp(one.ends)) for one in known.issued if one.ends)
     return KubeconfigsView(list=listed, problem=known.problem[:PROBLEM])
 
 
