@@ -36,6 +36,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.operations import backup, removed_apis, sleep, upgrade
+from reconciler.operations.exposure import wanted
 from reconciler.plan import consent, hook_runs, hooks, mark, suspects
 from reconciler.plan.compute import compute
 from reconciler.plan.guard import guard
@@ -175,7 +176,7 @@ def _outcome(
         over=finished(assignment.bundle, gathered.entries, plan, done.results),
         due=report.ending is not None and report.ending.due <= now,
         unanswered=any(target.nested for target in gathered.unreachable),
-        exposure=gathered.outside.exposure if gathered.outside is not None else None,
+        exposure=wanted(gathered.outside, assignment.tried),
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from devhost import certs
 from reconciler import outside
+from reconciler.controller import probes as probing
 from reconciler.controller.probes import Probes
 from reconciler.model import Expose, Exposure, Outside, Tried
 from reconciler.operations import exposure
@@ -207,6 +208,9 @@ def test_the_condition_of_each_answer() -> None:
 # Whole passes
 
 
+CLASS: dict[str, Any] = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "tls"}}
+
+
 def files(**expose: Any) -> dict[str, str]:
     packs = profile(pack("base", config_map("greeting", text="one")))
     return {"p.yaml": packs, "a.yaml": cluster("a", **({"expose": expose} if expose else {}))}
@@ -255,7 +259,7 @@ def test_a_port_of_a_node_that_answers_is_exposed(fleet: Fleet, tmp_path: Path, 
     look(fleet)
     assert fleet.probes is not None
     eventually(lambda: tried(fleet) == "NotReached")
-    fleet.run()
+    look(fleet)
     assert exposed(fleet) == ("Unknown", "NotReached")
     assert fleet.word("a") == "Ready", "who cannot be reached from outside runs all the same"
     made = Served(tmp_path, own, (NAME,), port)
@@ -264,7 +268,7 @@ def test_a_port_of_a_node_that_answers_is_exposed(fleet: Fleet, tmp_path: Path, 
         fleet.restart()
         fleet.run()
         eventually(lambda: tried(fleet) == "")
-        fleet.run()
+        look(fleet)
         assert exposed(fleet) == ("True", "Exposed")
         look(fleet)
         version = fleet.host.get("nidus.dev", "NestedCluster", "nidus-system", "a")
@@ -284,14 +288,7 @@ def test_a_class_that_the_host_does_not_have_is_named(fleet: Fleet) -> None:
     fleet.push(files(type="Ingress", host="a.example.com", ingressClassName="tls"))
     fleet.run()
     assert exposed(fleet) == ("False", "ClassMissing")
-    fleet.host.put(
-        {
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "IngressClass",
-            "metadata": {"name": "tls"},
-            "spec": {"controller": "traefik.io/ingress-controller"},
-        }
-    )
+    fleet.host.put({**CLASS, "spec": {"controller": "traefik.io/ingress-controller"}})
     look(fleet)
     assert exposed(fleet) == ("False", "NoPassthrough")
 
@@ -323,7 +320,66 @@ def test_a_cluster_that_is_not_exposed_has_no_such_condition_and_costs_nothing(f
     assert not [one for one in fleet.host.log if one.kind == "IngressClass"]
 
 
+def test_a_read_that_fails_once_says_nothing_of_the_address(own: certs.Pair) -> None:
+    asked: list[Exposure] = []
+    fleet = Fleet()
+    fleet.probes = Probes(lambda name: fleet.queue.add(name), lambda one: (asked.append(one), Tried(one, ""))[1])
+    fleet.restart(git=False)
+    fleet.host.put({**CLASS, "spec": {"controller": "example.com/another"}})
+    fleet.push(files(type="Ingress", host="a.example.com", ingressClassName="tls"))
+    fleet.run()
+    credentials(fleet, own)
+    look(fleet)
+    eventually(lambda: tried(fleet) == "")
+    look(fleet)
+    assert exposed(fleet) == ("True", "Exposed")
+    fleet.host.fail(answer(500), on("get", kind="IngressClass"), times=None)
+    look(fleet)
+    assert exposed(fleet) == ("True", "Exposed") and tried(fleet) == ""
+    fleet.push(files(type="Ingress", host="b.example.com", ingressClassName="tls"))
+    fleet.run()
+    assert exposed(fleet) == ("Unknown", "NotTried"), "it leads elsewhere now"
+    assert {one.host for one in asked} == {"a.example.com"}
+    fleet.close()
+
+
 # Beside the passes
+
+
+def test_an_address_that_does_not_answer_is_tried_again_without_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "ILL", 0.01)
+    done, woken = list[Exposure](), list[str]()
+
+    def run(one: Exposure) -> Tried:
+        done.append(one)
+        return Tried(one, "" if len(done) > 2 else "NotReached", f"by address {len(done)}")
+
+    probes = Probes(woken.append, run)
+    probes.ask("a", Exposure("a", 1, ""))
+    eventually(lambda: woken == ["a", "a"])
+    assert len(done) == 3, "the second answer was the first one's, by another address"
+
+
+def test_one_source_whose_names_hang_delays_no_other_and_no_cluster_is_tried_twice() -> None:
+    woken, begun, free = list[str](), list[str](), threading.Event()
+
+    def run(one: Exposure) -> Tried:
+        begun.append(one.host)
+        if one.host.startswith("slow"):
+            assert free.wait(60)
+        return Tried(one, "")
+
+    probes = Probes(woken.append, run)
+    for name in ("slow1", "slow2", "slow3", "slow4"):
+        probes.ask(name, Exposure(name, 1, ""), "slow")
+    eventually(lambda: len(begun) == 2)
+    probes.ask("slow1", Exposure("slow1", 2, ""), "slow")
+    probes.ask("b", Exposure("b", 1, ""), "other")
+    eventually(lambda: woken == ["b"])
+    assert sorted(begun) == ["b", "slow1", "slow2"]
+    free.set()
+    eventually(lambda: probes.answer("slow1") == Tried(Exposure("slow1", 2, ""), "") and len(begun) == 6)
+    assert begun.count("slow1") == 2, "of the other address as well, after the first"
 
 
 def test_an_address_is_tried_once_until_its_time_and_another_at_once(own: certs.Pair) -> None:

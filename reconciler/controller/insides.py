@@ -1,5 +1,5 @@
-"""What runs inside nested clusters, for pages of the dashboard: read on demand from one nested API server at a time, with a deadline, and
-remembered for a moment. Nothing of it is read in the background."""
+"""What runs inside nested clusters, for pages of the dashboard: read on demand from few nested API servers at a time, with a deadline,
+and remembered for a moment. Nothing of it is read in the background."""
 
 import threading
 import time
@@ -17,33 +17,42 @@ from reconciler.report.workloads import KINDS, Inside, row
 ANSWER: Final = 2.0  # seconds for one answer
 SECONDS: Final = 5.0  # for all of them
 KEPT: Final = 10.0  # seconds
+AT_ONCE: Final = 3  # clusters that are read
 CLUSTERS: Final = 20  # that are remembered
 EACH: Final = 200  # objects of a kind
 
 
 class Insides:
-    """Reads as the controller. `direct`: whether this process can dial Services of the host. Thread-safe: while one thread reads, no other
-    one waits for it, so that a server that hangs holds one."""
+    """Reads as the controller. `direct`: whether this process can dial Services of the host. Thread-safe: while one thread reads a
+    cluster, no other one waits for it, so that a server that hangs holds one."""
 
     def __init__(
         self, client: Client, namespace: str, *, direct: bool, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._client, self._namespace, self._direct, self._clock = client, namespace, direct, clock
-        self._turn = threading.Semaphore()
+        self._lock, self._reading = threading.Lock(), set[str]()
         self._known: Answers[Inside] = Answers(clock, CLUSTERS, CLUSTERS)
 
     def workloads(self, cluster: str, kind: str = "") -> Inside:
-        """What runs there, of one kind or of all. Where it cannot be read, `notes` says why. Raises Unavailable while another one is
-        read."""
+        """What runs there, of one kind or of all. Where it cannot be read, `notes` says why. Raises Unavailable while it is
+        read already, and while as many others are as may be."""
         known = self._known.last("", (cluster, kind))
         if known is not None and self._clock() < known[0]:
             return known[1]
-        if not self._turn.acquire(blocking=False):
-            raise Unavailable("another cluster is being read at the moment")
+        self._begin(cluster)
         try:
             return self._known.find("", (cluster, kind), lambda: (self._read(cluster, kind), KEPT))
         finally:
-            self._turn.release()
+            with self._lock:
+                self._reading.remove(cluster)
+
+    def _begin(self, cluster: str) -> None:
+        with self._lock:
+            if cluster in self._reading:
+                raise Unavailable("it is being read at the moment")
+            if len(self._reading) >= AT_ONCE:
+                raise Unavailable("other clusters are being read at the moment")
+            self._reading.add(cluster)
 
     def _read(self, cluster: str, kind: str) -> Inside:
         targets = Targets(self._client, inside=self._direct, fence=_refuse, deadline=ANSWER)

@@ -1,9 +1,12 @@
 """Tries the addresses of exposed clusters beside the passes: a pass never waits for the network."""
 
+import heapq
 import threading
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Callable
+
+from msgspec import Struct
 
 from reconciler import jitter, outside
 from reconciler.controller.border import contained
@@ -11,13 +14,20 @@ from reconciler.errors import NidusError
 from reconciler.model import Exposure, Tried
 from reconciler.report import log
 
-AT_ONCE = 2
+AT_ONCE, EACH = 6, 2  # tries in all, and of one source: name servers of one team that hang delay nobody else
 WELL, ILL = 600.0, 45.0  # seconds until an address is tried again: one that answered, and one that did not
+ASKED = 1800.0  # seconds that one that did not is tried again without being asked for
+
+
+class _Wanted(Struct, frozen=True):
+    exposure: Exposure
+    source: str
+    asked: float
 
 
 class Probes:
     """The newest answer for each cluster. `woken` is called with the cluster whose answer is another than before. Its threads begin
-    with the first cluster and end with the process."""
+    with the first clusters and end with the process."""
 
     def __init__(
         self,
@@ -27,22 +37,24 @@ class Probes:
     ) -> None:
         self._woken, self._run, self._clock = woken, run, clock
         self._lock = threading.Condition()
-        self._wanted: dict[str, Exposure] = {}
+        self._wanted: dict[str, _Wanted] = {}
         self._answers: dict[str, tuple[Tried, float]] = {}
-        self._waiting: deque[str] = deque()
+        self._waiting: dict[str, None] = {}
+        self._busy: dict[str, str] = {}
+        self._later: list[tuple[float, str]] = []
         self._threads = 0
 
-    def ask(self, cluster: str, one: Exposure | None) -> None:
+    def ask(self, cluster: str, one: Exposure | None, source: str = "") -> None:
         """Try this address, unless it was tried just now; None: nothing any more."""
         with self._lock:
             if one is None:
-                self._wanted.pop(cluster, None)
-                self._answers.pop(cluster, None)
+                for each in (self._wanted, self._answers, self._waiting):
+                    each.pop(cluster, None)
                 return
-            self._wanted[cluster] = one
-            if cluster in self._waiting or not self._due(cluster, one):
+            self._wanted[cluster] = _Wanted(one, source, self._clock())
+            self._line_up(cluster)
+            if cluster not in self._waiting:
                 return
-            self._waiting.append(cluster)
             begin, self._threads = self._threads < AT_ONCE, min(AT_ONCE, self._threads + 1)
             self._lock.notify()
         if begin:
@@ -54,18 +66,34 @@ class Probes:
             known = self._answers.get(cluster)
             return known[0] if known is not None else None
 
-    def _due(self, cluster: str, one: Exposure) -> bool:
-        known = self._answers.get(cluster)
-        return known is None or known[0].exposure != one or self._clock() >= known[1]
+    def _line_up(self, cluster: str) -> None:
+        one, known = self._wanted.get(cluster), self._answers.get(cluster)
+        if one is None or cluster in self._busy:
+            return
+        if known is None or known[0].exposure != one.exposure or self._clock() >= known[1]:
+            self._waiting[cluster] = None
 
     def _work(self) -> None:
         while True:
-            with self._lock:
-                self._lock.wait_for(lambda: bool(self._waiting))
-                cluster = self._waiting.popleft()
-                one = self._wanted.get(cluster)
-            if one is not None:
-                self._do(cluster, one)
+            cluster, one = self._next()
+            self._do(cluster, one.exposure)
+
+    def _next(self) -> tuple[str, _Wanted]:
+        """The cluster that is tried now."""
+        with self._lock:
+            while (cluster := self._first()) is None:
+                self._lock.wait(max(0.0, self._later[0][0] - self._clock()) if self._later else None)
+            one = self._wanted[cluster]
+            self._waiting.pop(cluster)
+            self._busy[cluster] = one.source
+            return cluster, one
+
+    def _first(self) -> str | None:
+        """The first one that waits and whose source has room."""
+        while self._later and self._later[0][0] <= self._clock():
+            self._line_up(heapq.heappop(self._later)[1])
+        busy = Counter(self._busy.values())
+        return next((one for one in self._waiting if busy[self._wanted[one].source] < EACH), None)
 
     def _do(self, cluster: str, one: Exposure) -> None:
         found = Tried(one, "NotReached", "a bug, told in the log")
@@ -74,14 +102,24 @@ class Probes:
                 found = self._run(one)
         except NidusError:
             pass
-        with self._lock:
-            before = self._answers.get(cluster)
-            if self._wanted.get(cluster) != one:
-                return
-            pause = jitter.between(0.8, 1.2) * (WELL if not found.found else ILL)
-            self._answers[cluster] = (found, self._clock() + pause)
-        if before is None or (before[0].exposure, before[0].found) != (one, found.found):
+        if self._kept(cluster, found):
+            self._woken(cluster)
             log.line(
                 "AddressTried", cluster=cluster, host=one.host, found=found.found or "Exposed", message=found.detail
             )
-            self._woken(cluster)
+
+    def _kept(self, cluster: str, found: Tried) -> bool:
+        """Remember an answer, unless another address is wanted by now; whether it is another one than before."""
+        with self._lock:
+            self._busy.pop(cluster)
+            before, asked = self._answers.get(cluster), self._wanted.get(cluster)
+            wanted = asked is not None and asked.exposure == found.exposure
+            if asked is not None and wanted:
+                due = self._clock() + jitter.between(0.8, 1.2) * (ILL if found.found else WELL)
+                self._answers[cluster] = (found, due)
+                if found.found and due < asked.asked + ASKED:
+                    heapq.heappush(self._later, (due, cluster))
+            self._line_up(cluster)
+            self._lock.notify_all()
+        other = before is None or (before[0].exposure, before[0].found) != (found.exposure, found.found)
+        return wanted and other

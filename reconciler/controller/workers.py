@@ -130,7 +130,7 @@ class Workers:
         self._errands.settled(given.bundle.cluster, outcome.answered)
         self._errands.ask(outcome.errands)
         if self._tools.probes is not None:
-            self._tools.probes.ask(given.bundle.cluster, outcome.exposure)
+            self._tools.probes.ask(given.bundle.cluster, outcome.exposure, given.source)
         if outcome.over:
             self._errands.forget(given.bundle.cluster)
             return self._closed(given.bundle, outcome)

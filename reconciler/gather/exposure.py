@@ -30,25 +30,29 @@ def read(bundle: Bundle, seen: Seen, reader: Reader, host: Target) -> Outside | 
     except LeaseLost:
         raise
     except NidusError as error:
-        return Outside(unread=error.told)
+        name, port = exposure.target(asks, _service(bundle, seen.observed, host))
+        return Outside(Exposure(name, port, "") if name else None, unread=error.told)
 
 
 def _read(asks: Expose, bundle: Bundle, observed: Mapping[Key, Observed], reader: Reader, host: Target) -> Outside:
     client = reader.client(host)
-    service = _live(ObjectRef("", "Service", bundle.namespace, bundle.cluster), observed, host)
     if asks.ingress_class_name:
         ingress = _live(ObjectRef("networking.k8s.io", "Ingress", bundle.namespace, bundle.cluster), observed, host)
         found = client.get(ObjectRef("networking.k8s.io", "IngressClass", "", asks.ingress_class_name))
         reason, message = exposure.of_class(asks, found, ingress)
         if reason:
             return Outside(reason=reason, message=message)
-    name, port = exposure.target(asks, service)
+    name, port = exposure.target(asks, _service(bundle, observed, host))
     if not name:
         return Outside(None, *exposure.no_target(asks))
     keys = client.get(ObjectRef("", "Secret", bundle.namespace, f"vc-{bundle.cluster}"))
     if keys is None:
         return Outside(unread="the control plane has no credentials yet")
     return Outside(Exposure(name, port, secret.credentials(keys).ca))
+
+
+def _service(bundle: Bundle, observed: Mapping[Key, Observed], host: Target) -> Object | None:
+    return _live(ObjectRef("", "Service", bundle.namespace, bundle.cluster), observed, host)
 
 
 def _live(ref: ObjectRef, observed: Mapping[Key, Observed], host: Target) -> Object | None:

@@ -26,7 +26,7 @@ class Tried(Struct, frozen=True):
 
 class Outside(Struct, frozen=True):
     """What the host says of a cluster's exposure: the address to try (None: there is none yet), and what is wrong already, as one
-    sentence with its reason; `unread`: why one of these could not be read."""
+    sentence with its reason; `unread`: why one of these could not be read, and then the address has no PEM."""
 
     exposure: Exposure | None = None
     reason: str = ""

@@ -75,17 +75,28 @@ def of_class(expose: Expose, found: Object | None, ingress: Object | None) -> tu
     return "", ""
 
 
+def wanted(outside: Outside | None, tried: Tried | None) -> Exposure | None:
+    """The address to try, None where there is none. One that could not be read whole is the one that was tried last, while it is at the
+    same place: a read that failed once says nothing of the address."""
+    one = outside.exposure if outside is not None else None
+    if outside is None or one is None or not outside.unread:
+        return one
+    if tried is None or (tried.exposure.host, tried.exposure.port) != (one.host, one.port):
+        return None
+    return tried.exposure
+
+
 def condition(outside: Outside | None, tried: Tried | None, asleep: str) -> Condition | None:
     """The condition; None for a cluster that is not to be exposed."""
     if outside is None:
         return None
     if asleep:
         return Condition(TYPE, "Unknown", "Asleep", asleep)
-    if outside.unread:
+    one = wanted(outside, tried)
+    if outside.unread and one is None:
         return Condition(TYPE, "Unknown", "NotTried", outside.unread)
     if outside.reason:
         return Condition(TYPE, "False", outside.reason, outside.message)
-    one = outside.exposure
     if one is None or tried is None or tried.exposure != one:
         return Condition(TYPE, "Unknown", "NotTried", "it is being tried")
     return _told(one, tried)
