@@ -93,6 +93,11 @@ def fleet() -> Iterator[Fleet]:
     made.close()
 
 
+def reads(fleet: Fleet) -> int:
+    """Reads of claims and of their classes."""
+    return sum(1 for one in fleet.host.log if one.kind in ("PersistentVolumeClaim", "StorageClass") and not one.writes)
+
+
 def look(fleet: Fleet) -> None:
     fleet.queue.add("a")
     fleet.run()
@@ -170,6 +175,67 @@ def test_what_cannot_be_read_grows_nothing(fleet: Fleet) -> None:
     assert asks(fleet) == "8Gi"
 
 
+def test_claims_that_have_grown_hold_nothing_when_they_cannot_be_read(fleet: Fleet) -> None:
+    """A template stays smaller for good, so they are read in each pass."""
+    offer(fleet)
+    fleet.push(files("8Gi"))
+    fleet.run()
+    has(fleet, "data-a-0", "8Gi")
+    look(fleet)
+    fleet.host.fail(answer(500), on("get", kind="PersistentVolumeClaim"), times=None)
+    for _ in range(2):
+        look(fleet)
+        assert (fleet.word("a"), storage(fleet).problem) == ("Ready", "")
+    fleet.push(files("9Gi"))
+    fleet.run()
+    assert "could not be read" in fleet.layer("a", "engine").message
+
+
+def test_claims_that_a_cluster_comes_back_to_grow() -> None:
+    """The template of the StatefulSet that is made then has the larger size already."""
+    made = Fleet()
+    kept = {"policy": "Retain", "grace": "0s"}
+    made.push({**files(deletion=kept), "b.yaml": cluster("b")})
+    made.run()
+    claim(made)
+    offer(made)
+    made.push({**files(), "a.yaml": "", "b.yaml": cluster("b")})
+    made.run(seconds=60.0)
+    assert made.host.get("apps", "StatefulSet", "vcluster-a", "a") is None
+    made.push({**files("8Gi", deletion=kept), "b.yaml": cluster("b")})
+    made.run()
+    assert (made.word("a"), template(made), asks(made)) == ("Ready", "8Gi", "8Gi")
+    assert storage(made).behind == ("data-a-0 has 5Gi",)
+    has(made, "data-a-0", "8Gi")
+    look(made)
+    look(made)
+    assert storage(made) is None
+    before = reads(made)
+    look(made)
+    assert reads(made) == before
+    made.close()
+
+
+def test_what_only_a_person_ends_is_looked_at_with_other_passes_alone(fleet: Fleet) -> None:
+    offer(fleet, grows=False)
+    fleet.push(files("8Gi"))
+    fleet.run()
+    before = reads(fleet)
+    fleet.run(seconds=200.0)
+    assert reads(fleet) == before
+
+
+@pytest.mark.parametrize("state", ["Awake", "Asleep"])
+def test_looks_at_volumes_that_wait_for_their_host_become_rarer(fleet: Fleet, state: str) -> None:
+    offer(fleet)
+    fleet.push(files("8Gi", sleep={"state": state}))
+    fleet.run()
+    assert asks(fleet) == "8Gi"
+    before = reads(fleet)
+    fleet.run(passes=100, seconds=240.0)
+    assert reads(fleet) - before == (3 if state == "Awake" else 0)
+
+
 def test_a_claim_that_the_host_does_not_let_grow_is_told_and_tried_again(fleet: Fleet) -> None:
     """Its quota may count the volume a moment later."""
     offer(fleet)
@@ -216,6 +282,6 @@ def test_a_refused_growth_keeps_no_cluster_awake(fleet: Fleet) -> None:
 
 
 def test_a_cluster_that_does_not_grow_costs_no_request(fleet: Fleet) -> None:
-    count = sum(1 for one in fleet.host.log if one.kind in ("PersistentVolumeClaim", "StorageClass"))
+    count = reads(fleet)
     look(fleet)
-    assert sum(1 for one in fleet.host.log if one.kind in ("PersistentVolumeClaim", "StorageClass")) == count
+    assert (count, reads(fleet)) == (0, 0)

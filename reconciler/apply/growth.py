@@ -1,11 +1,11 @@
 """Lets the claims of a control plane grow, after the quota that they count in."""
 
-from reconciler.apply.steps import AGAIN, Ground, Stepped
+from reconciler.apply.steps import Ground, Stepped
 from reconciler.errors import LeaseLost, NidusError
-from reconciler.model import replace
+from reconciler.model import Volumes, replace
 from reconciler.operations import growth
 
-LOOK = 30.0  # seconds between two looks at volumes that grow
+LOOK = 30.0  # seconds until the first look at volumes that grow; each later one is twice as far away
 
 
 def step(ground: Ground) -> Stepped:
@@ -14,7 +14,7 @@ def step(ground: Ground) -> Stepped:
     if volumes is None:
         return Stepped(replace(record, growth=None) if record.growth is not None else record)
     if volumes.refused:
-        return Stepped(replace(record, growth=growth.told(volumes)), ground.now + LOOK)
+        return _told(ground, volumes)
     try:
         for one in volumes.claims:
             if growth.smaller(one.asks, volumes.asked):
@@ -22,6 +22,15 @@ def step(ground: Ground) -> Stepped:
     except LeaseLost:
         raise
     except NidusError as error:
-        return Stepped(replace(record, growth=growth.told(volumes, error.told)), ground.now + AGAIN)
-    found = growth.told(volumes)
-    return Stepped(replace(record, growth=found), ground.now + LOOK if found.behind else None)
+        return _told(ground, volumes, error.told)
+    return _told(ground, volumes)
+
+
+def _told(ground: Ground, volumes: Volumes, problem: str = "") -> Stepped:
+    """What only a person ends is looked at with every other pass, and so is all of a cluster that sleeps."""
+    found, before = growth.told(volumes, problem), ground.record.growth
+    if found.over or (volumes.refused and not volumes.unread):
+        return Stepped(replace(ground.record, growth=found))
+    since = (before.since if before is not None else 0.0) or ground.now
+    record = replace(ground.record, growth=replace(found, since=since))
+    return Stepped(record, None if ground.asleep else ground.now + max(LOOK, ground.now - since))

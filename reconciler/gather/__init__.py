@@ -92,7 +92,7 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
     entries = (*entries, *leftovers.claims(bundle, entries, reader, host))
     more = hook_runs.pending((*desired, *leaves), record.hooks)
     seen = observe(bundle, desired, entries, reader, later(sleeping), more)
-    growing = volumes.read(bundle, desired, seen.objects, reader, host)
+    growing = volumes.read(assignment, desired, seen.objects, reader, host)
     amended = amend(replace(situation, volumes=growing), desired, seen.objects)
     desired, absent = amended.desired, leftovers.absent(bundle, amended.absent, entries, reader, host)
     entries = (*entries, *absent.claims(entries))

@@ -3,31 +3,40 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler import health
+from reconciler.assignment import Assignment
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.gather.reader import Key, Reader
 from reconciler.health.reading import section
 from reconciler.kube.client import Client
-from reconciler.model import Bundle, Claim, Desired, Object, ObjectRef, Observed, Target, Volumes
+from reconciler.model import Claim, Desired, Object, ObjectRef, Observed, Target, Volumes
 from reconciler.operations import growth
 
 
 def read(
-    bundle: Bundle, desired: Sequence[Desired], observed: Mapping[Key, Observed], reader: Reader, host: Target
+    assignment: Assignment, desired: Sequence[Desired], observed: Mapping[Key, Observed], reader: Reader, host: Target
 ) -> Volumes | None:
-    """None where no volume is to grow. What could not be read is a refusal for now."""
-    asked = growth.asked(desired, observed) if bundle.tombstone is None else ""
+    """None where no volume is to grow. What could not be read is a refusal for now, but of volumes that are known to have grown."""
+    bundle, state = assignment.bundle, assignment.state
+    if bundle.tombstone is not None:
+        return None
+    larger = growth.asked(desired, observed)
+    asked = larger or growth.left(desired, observed, state.record.growth, state.entries)
     if not asked:
         return None
     try:
         client = reader.client(host)
         found = {ref: live for ref in growth.claims(bundle) if (live := client.get(ref)) is not None}
         claims = tuple(_claim(ref, live) for ref, live in found.items())
+        if not larger and not any(growth.smaller(one.has, asked) for one in claims):
+            return None
         small = [found[one.ref] for one in claims if growth.smaller(one.asks, asked)]
         return Volumes(asked, claims, _refused(small, client) if small else "")
     except LeaseLost:
         raise
     except NidusError as error:
-        return Volumes(asked, (), f"whether its volumes can grow could not be read: {error.message}")
+        if growth.grown(state.record.growth, asked):
+            return Volumes(asked)
+        return Volumes(asked, (), f"whether its volumes can grow could not be read: {error.message}", unread=True)
 
 
 def _claim(ref: ObjectRef, live: Object) -> Claim:

@@ -5,12 +5,18 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 
-class Growth(Struct, frozen=True):
-    """Volumes that are to have the size `asked`: those that are behind, in words, and why they do not grow."""
+class Growth(Struct, frozen=True, omit_defaults=True):
+    """Volumes that are to have the size `asked`: those that are behind, in words, and why they do not grow. `since`: when they were first
+    waited for (seconds since the epoch; 0: for nothing that ends by itself)."""
 
     asked: str
     behind: tuple[str, ...] = ()
     problem: str = ""
+    since: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        return not self.behind and not self.problem
 
 
 class Sleeping(Struct, frozen=True):

@@ -15,8 +15,10 @@ class Claim(Struct, frozen=True):
 
 
 class Volumes(Struct, frozen=True):
-    """What a document asks of claims that were made smaller; `refused`: why they cannot grow, "" where they can."""
+    """What a document asks of claims that were made smaller; `refused`: why they cannot grow, "" where they can; `unread`: that is not
+    known now."""
 
     asked: str
     claims: tuple[Claim, ...] = ()
     refused: str = ""
+    unread: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.engine import leftovers, quantity
 from reconciler.health.reading import rows, section
-from reconciler.model import Bundle, Desired, Growth, Object, ObjectRef, Observed, Volumes, replace
+from reconciler.model import Bundle, Desired, Growth, InventoryEntry, Object, ObjectRef, Observed, Volumes, replace
 from reconciler.operations.situation import Amendment, Situation
 from reconciler.plan.mark import Key, ref_of
 
@@ -25,6 +25,28 @@ def asked(desired: Sequence[Desired], observed: Mapping[Key, Observed]) -> str:
                 if _number(_size(wanted)) > _number(_size(live)):
                     return _size(wanted)
     return ""
+
+
+def left(
+    desired: Sequence[Desired],
+    observed: Mapping[Key, Observed],
+    before: Growth | None,
+    entries: Sequence[InventoryEntry],
+) -> str:
+    """The size that the document asks for, where claims may be behind though the template is not: they were on record as behind, or the
+    cluster comes back to claims that it left. Else ""."""
+    open_ = before is not None and not before.over
+    came_back = any(one.state == "retained" and not one.target.nested for one in entries)
+    for one in desired if open_ or came_back else ():
+        for item in one.objects if one.layer.role == "engine" else ():
+            if item["kind"] == "StatefulSet" and (open_ or _live(one, item, observed) is None):
+                return next(filter(None, map(_size, rows(section(item, "spec"), TEMPLATES))), "")
+    return ""
+
+
+def grown(before: Growth | None, asked: str) -> bool:
+    """Whether the claims are on record as large enough."""
+    return before is not None and before.over and not smaller(before.asked, asked)
 
 
 def claims(bundle: Bundle) -> tuple[ObjectRef, ...]:
