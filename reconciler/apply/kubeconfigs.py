@@ -117,12 +117,13 @@ def _stands(ground: Ground, one: Kubeconfig, before: Issued | None, ca: str) -> 
         return before
     if live is not None and not kubeconfigs.ours(live, ground.bundle):
         raise Stalled(f"{ref} exists and is not ours; rename or remove it", reason="NotOwner")
+    engine = _engine(ground, owners)
     token = tokens.request(ground.reader.client(_inside(ground)), account, int(wanted.ttl))
     ends = min(token.ends, ground.now + wanted.ttl)
     if ends < ground.now + LEAST:
         raise Retry(f"the server gives tokens that live less than {LEAST:.0f} s")
     content = kubeconfigs.config(ground.bundle.cluster, one.name, server, ca, token.value)
-    body = kubeconfigs.body(ground.bundle, one.name, content, _engine(ground, owners))
+    body = kubeconfigs.body(ground.bundle, one.name, content, engine)
     ground.client.apply(body, uid=uid_of(live), force=True)
     return replace(wanted, ends=ends, content=kubeconfigs.digest(content))
 
