@@ -55,7 +55,7 @@ ANSWERS: dict[str, tuple[Answer, ...]] = {
     "63-release-renamed": (("", "Ready"), ("", "Ready")),
     "64-edited-ports": (("", "Ready"), ("", "Ready")),
     "65-hand-added-key": (("", "Ready"), ("", "Ready"), ("", "Ready")),
-    "66-capabilities": (("", "Provisioning"),),
+    "66-capabilities": (("", "Ready"),),
     "67-changes-in-place": (("", "Provisioning"), ("", "Held ImmutableField")),
     "68-owner-references": (("NID143 NID180", "Invalid"), ("", "Ready")),
     "69-default-serviceaccount": (

@@ -39,7 +39,7 @@ SURFACES: Surfaces = {
     "registries": (content.registries, 10_000),
     "archives": (content.packed, 10_000),
     "signatures": (content.signatures, 10_000),
-    "identities": (content.identities, 1_000),
+    "identities": (content.identities, 10_000),
     "stores": (content.stores, 10_000),
     "kustomizations": (kustomizations.kustomizations, 10_000),
     "provenances": (content.provenances, 10_000),
