@@ -259,7 +259,7 @@ def tab_to(page: Any, found: str) -> None:
     raise AssertionError(found)
 
 
-@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize("script", [pytest.param(True, marks=pytest.mark.long), False])
 def test_every_action_is_asked_for_by_its_form(chromium: Any, script: bool) -> None:
     server, known = home(), Known()
     source = {"apiVersion": "nidus.dev/v1alpha1", "kind": "Source", "spec": {"url": "u", "branch": "b", "path": "."}}
