@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,20 +134,30 @@ def test_nobody_there_is_one_sentence(listener: Listener, capsys: pytest.Capture
     assert "does not answer" in capsys.readouterr().err
 
 
-def test_what_is_signed_follows_no_redirect(listener: Listener, capsys: pytest.CaptureFixture[str]) -> None:
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """The port of a server that answers one request so. It closes when the other side does: what it had not read would reset the
+    connection, and the answer with it."""
     with closing(socket.create_server(("127.0.0.1", 0))) as here:
 
-        def answer() -> None:
+        def serve_once() -> None:
             peer, _ = here.accept()
-            peer.recv(1 << 16)
-            peer.sendall(
-                f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{listener.port}/webhook/github\r\n\r\n".encode()
-            )
-            peer.close()
+            with closing(peer), suppress(OSError):
+                peer.recv(1 << 16)
+                peer.sendall(answer)
+                peer.shutdown(socket.SHUT_WR)
+                while peer.recv(1 << 16):
+                    pass
 
-        threading.Thread(target=answer, daemon=True).start()
+        threading.Thread(target=serve_once, daemon=True).start()
+        yield here.getsockname()[1]
+
+
+def test_what_is_signed_follows_no_redirect(listener: Listener, capsys: pytest.CaptureFixture[str]) -> None:
+    to = f"http://127.0.0.1:{listener.port}/webhook/github"
+    with answering(f"HTTP/1.1 302 Found\r\nLocation: {to}\r\n\r\n".encode()) as port:
         listener.told.clear()
-        url = f"http://127.0.0.1:{here.getsockname()[1]}/webhook/github"
+        url = f"http://127.0.0.1:{port}/webhook/github"
         assert main(["webhook", "send", "--forge", "github", "--url", url, "--secret-file", str(listener.secret)]) == 1
     assert capsys.readouterr().out.startswith("302") and listener.told == []
 
@@ -237,14 +247,6 @@ def test_replicas_are_one_log_in_the_order_of_time() -> None:
      b"HTTP/1.1 421 Misdirected\r\nContent-Length: 0\r\n\r\n", b'HTTP/1.1 200 OK\r\n\r\n{"webhooks": [{"source": 1}]}'],
 )  # fmt: skip
 def test_what_is_no_controller_is_one_sentence(answer: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as here:
-
-        def serve_once() -> None:
-            peer, _ = here.accept()
-            peer.recv(1 << 16)
-            peer.sendall(answer)
-            peer.close()
-
-        threading.Thread(target=serve_once, daemon=True).start()
-        assert main(["webhook", "log", "--address", f"127.0.0.1:{here.getsockname()[1]}"]) == 1
+    with answering(answer) as port:
+        assert main(["webhook", "log", "--address", f"127.0.0.1:{port}"]) == 1
     assert capsys.readouterr().err.count("error:") == 1
