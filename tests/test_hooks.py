@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -331,33 +331,44 @@ def test_a_hook_of_an_earlier_run_that_a_finalizer_holds_is_waited_for() -> None
 
 
 def test_a_process_killed_at_any_write_runs_each_hook_once() -> None:
-    for deadly in range(1, 60):
-        life = Life(deadly)
-        life.live()
-        assert {name: len(uids) for name, uids in life.made.items()} == {"map": 1, "in": 1, "after": 1}, deadly
-        if life.left > 0:
-            assert deadly > 12
-            return
-    raise AssertionError("the story does not end")
-
-
-class Life:
-    """A first install during which the process ends before its `deadly`th write once the cluster runs. `made`: UIDs of its hooks."""
-
     jobs = (
         hook("map", "pre-install", kind="ConfigMap", weight=-1, delete="hook-succeeded"),
         hook("in", "pre-install", delete="hook-succeeded"),
         hook("after", "post-install"),
     )
 
-    def __init__(self, deadly: int) -> None:
-        self.fleet = Fleet()
-        self.fleet.host.choosers.append(self._kill)
-        self.made: dict[str, set[str]] = {"map": set(), "in": set(), "after": set()}
-        self.left = deadly
+    def lived(deadly: int) -> Life:
+        life = Life(Fleet(), ("map", "in", "after"), deadly)
+        life.live(files(*jobs), lambda: True)
+        return life
 
-    def live(self) -> None:
-        self.fleet.push(files(*self.jobs))
+    each_once(lived, 12)
+
+
+def each_once(lived: Callable[[int], Life], least: int) -> None:
+    """Whichever write a process ends before, each hook is made once; the story has more writes than `least`."""
+    for deadly in range(1, 60):
+        life = lived(deadly)
+        assert {name: len(uids) for name, uids in life.made.items()} == dict.fromkeys(life.made, 1), deadly
+        if life.left > 0:
+            assert deadly > least
+            return
+    raise AssertionError("the story does not end")
+
+
+class Life:
+    """A push during which the process ends before its `deadly`th write once the cluster runs. `made`: UIDs of hooks, by name."""
+
+    def __init__(self, fleet: Fleet, names: Iterable[str], deadly: int) -> None:
+        self.fleet = fleet
+        self.made: dict[str, set[str]] = {name: set() for name in names}
+        self.left = deadly
+        for server in (fleet.host, *fleet.nested.values()):
+            server.choosers.append(self._kill)
+
+    def live(self, pushed: Mapping[str, str], over: Callable[[], bool]) -> None:
+        """Until the cluster is Ready and it is `over`."""
+        self.fleet.push(pushed)
         for _ in range(40):
             try:
                 self.fleet.run(passes=1, seconds=5.0)
@@ -365,9 +376,9 @@ class Life:
                 self.fleet.restart()
             if "a" in self.fleet.nested:
                 self._inside()
-            if "a" in self.fleet.reporter.clusters and self.fleet.word("a") == "Ready":
+            if "a" in self.fleet.reporter.clusters and self.fleet.word("a") == "Ready" and over():
                 return
-        raise AssertionError(self.fleet.layer("a", LAYER).message)
+        raise AssertionError(self.fleet.reporter.clusters["a"])
 
     def _inside(self) -> None:
         """Jobs run to their end."""

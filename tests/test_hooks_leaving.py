@@ -13,10 +13,9 @@ from reconciler.model import Change, Desired, Layer, ObjectRef, Ran, Record, Res
 from reconciler.plan import hook_runs, leaving, render_text
 from reconciler.plan.hook_runs import LONGEST
 from reconciler.plan.lines import Style
-from tests.histories.failing import Killed, in_background
-from tests.memory.failures import Call, Failure, answer
-from tests.passes import profile
-from tests.test_hooks import Cluster, Object, files, hook
+from tests.memory.failures import answer
+from tests.passes import Fleet, profile
+from tests.test_hooks import Cluster, Life, Object, each_once, files, hook
 
 SECRET = "nidus-hooks-web.app"
 HOME = "vcluster-a"
@@ -367,63 +366,21 @@ def test_the_packs_of_a_sleeping_cluster_leave_when_it_wakes() -> None:
 
 
 def test_a_process_killed_at_any_write_runs_each_hook_once() -> None:
-    for deadly in range(1, 60):
-        life = Life(deadly)
-        life.live()
-        assert {name: len(uids) for name, uids in life.made.items()} == {"map": 1, "going": 1, "after": 1}, deadly
-        if life.left > 0:
-            assert deadly > 8
-            return
-    raise AssertionError("the story does not end")
-
-
-class Life:
-    """A pack leaves, and the process ends before its `deadly`th write since. `made`: UIDs of its hooks."""
-
     jobs = (
         hook("map", "pre-delete", kind="ConfigMap", weight=-1, delete="hook-succeeded"),
         hook("going", "pre-delete", delete="hook-succeeded"),
         hook("after", "post-delete"),
     )
 
-    def __init__(self, deadly: int) -> None:
-        self.fleet = installed(*self.jobs).fleet
-        self.made: dict[str, set[str]] = {"map": set(), "going": set(), "after": set()}
-        self.left = deadly
-        for server in (self.fleet.host, self.fleet.nested["a"]):
-            server.choosers.append(self._kill)
+    def lived(deadly: int) -> Life:
+        life = Life(installed(*jobs).fleet, ("map", "going", "after"), deadly)
+        life.live(without(), lambda: not record(life.fleet).hooks)
+        return life
 
-    def live(self) -> None:
-        self.fleet.push(without())
-        for _ in range(40):
-            try:
-                self.fleet.run(passes=1, seconds=5.0)
-            except Killed:
-                self.fleet.restart()
-            self._inside()
-            if "a" in self.fleet.reporter.clusters and self.fleet.word("a") == "Ready" and not self.record.hooks:
-                return
-        raise AssertionError(self.fleet.word("a"))
+    each_once(lived, 8)
 
-    @property
-    def record(self) -> Record:
-        state = self.fleet.state("a")
-        assert state is not None
-        return state.record
 
-    def _inside(self) -> None:
-        """Jobs run to their end."""
-        server = self.fleet.nested["a"]
-        for one in [*server.objects("batch", "Job"), *server.objects("", "ConfigMap")]:
-            self.made.get(one["metadata"]["name"], set()).add(one["metadata"]["uid"])
-            if one["kind"] == "Job" and not one.get("status", {}).get("conditions"):
-                status = {"conditions": [{"type": "Complete", "status": "True"}]}
-                server.put({**one, "status": status}, manager="kube-controller-manager", subresource="status")
-        self.fleet.queue.add("a")
-
-    def _kill(self, call: Call) -> Failure | None:
-        if call.writes and not in_background(call):
-            self.left -= 1
-            if self.left == 0:
-                raise Killed
-        return None
+def record(fleet: Fleet) -> Record:
+    state = fleet.state("a")
+    assert state is not None
+    return state.record

@@ -1,11 +1,9 @@
 """Lets the claims of a control plane grow, after the quota that they count in."""
 
-from reconciler.apply.steps import Ground, Stepped
+from reconciler.apply.steps import Ground, Stepped, rarer
 from reconciler.errors import LeaseLost, NidusError
 from reconciler.model import Volumes, replace
 from reconciler.operations import growth
-
-LOOK = 30.0  # seconds until the first look at volumes that grow; each later one is twice as far away
 
 
 def step(ground: Ground) -> Stepped:
@@ -33,4 +31,4 @@ def _told(ground: Ground, volumes: Volumes, problem: str = "") -> Stepped:
         return Stepped(replace(ground.record, growth=found))
     since = (before.since if before is not None else 0.0) or ground.now
     record = replace(ground.record, growth=replace(found, since=since))
-    return Stepped(record, None if ground.asleep else ground.now + max(LOOK, ground.now - since))
+    return Stepped(record, None if ground.asleep else rarer(ground.now, since))

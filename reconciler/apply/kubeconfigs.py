@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from reconciler.apply.steps import AGAIN, Ground, Machine, Stepped, uid_of
+from reconciler.apply.steps import Ground, Machine, Stepped, rarer, uid_of
 from reconciler.assignment import Assignment
 from reconciler.engine import readiness
 from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stalled
@@ -89,7 +89,7 @@ def _again(ground: Ground, given: Sequence[Issued], failed: Mapping[str, NidusEr
     if any(not one.ends for one in well) and ground.current(access.LAYER):
         times.append(ground.now)
     if not all(isinstance(one, Stalled) or (isinstance(one, ApiError) and one.stalls) for one in failed.values()):
-        times.append(ground.now + max(AGAIN, ground.now - since))
+        times.append(rarer(ground.now, since))
     return min(times, default=None)
 
 

@@ -117,6 +117,11 @@ def _step(machine: Machine[R], ground: Ground) -> Stepped:
     return machine.begin(entered) if run is None else machine.phases[run.phase](entered, run)
 
 
+def rarer(now: float, since: float) -> float:
+    """When to look again at what has waited or failed `since` then: each later look is twice as far away."""
+    return now + max(AGAIN, now - since)
+
+
 def keys_of(ground: Ground, secret: str) -> Keys | None:
     """The credentials of an object store, None where the Secret has none."""
     return backup.keys_of(ground.client.get(ObjectRef("", "Secret", ground.bundle.namespace, secret)))
