@@ -72,10 +72,11 @@ def _fresh(ground: Ground) -> Stepped:
 
 def _answered(ground: Ground, found: Restore | str, wanted: str) -> Stepped:
     """The restore is under way, or ended before it began. So are all that were asked for until now."""
+    known = restore.known(ground.record)
     seen = situation.answered(
-        ground.assignment.requests, restore.KINDS, ground.record.cluster, restore.seen(ground.record)
+        ground.assignment.requests, restore.KINDS, ground.record.cluster, situation.seen_of(known)
     )
-    known = replace(restore.known(ground.record), seen=seen)
+    known = replace(known, seen=seen)
     if isinstance(found, str):
         known = replace(known, last=Restored("", wanted[:253], ground.now, False, found))
     else:

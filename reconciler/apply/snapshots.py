@@ -26,7 +26,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.operations import Situation, backup, restore, upgrade
-from reconciler.operations.situation import answered
+from reconciler.operations.situation import answered, seen_of
 
 CANCELLING = 60.0  # seconds for which the removal of a cluster waits for a snapshot under way
 REFUSED = 60.0  # seconds until a removal that failed is tried again
@@ -94,7 +94,7 @@ def _due(ground: Ground, known: Backups, asks: Backup) -> Backups | None:
     run = backup.due(situation, asks)
     if run is None:
         return None
-    seen = answered(ground.assignment.requests, backup.KINDS, ground.bundle.cluster, backup.seen(record))
+    seen = answered(ground.assignment.requests, backup.KINDS, ground.bundle.cluster, seen_of(known))
     return replace(known, running=run, handled=ground.now, seen=seen)
 
 

@@ -24,11 +24,10 @@ from reconciler.model import (
     Object,
     ObjectRef,
     Record,
-    Seen,
     Versions,
     replace,
 )
-from reconciler.operations.situation import Situation, newest
+from reconciler.operations.situation import Situation, newest, seen_of
 from reconciler.plan.lines import stamp
 from reconciler.spec import schedule
 from reconciler.spec.units import duration
@@ -82,18 +81,13 @@ def due(situation: Situation, asks: Backup) -> BackupRun | None:
     """The snapshot that is to be made now: because somebody asked for it, or by schedule. One that was missed, because the cluster slept
     or nobody was there, is made up once."""
     handled = known(situation.record).handled
-    asked = newest(situation.requests, KINDS, situation.record.cluster, seen(situation.record))
+    asked = newest(situation.requests, KINDS, situation.record.cluster, seen_of(known(situation.record)))
     if asked is not None:
         return _run(situation, asks, f"request of {asked.who}")
     last = schedule.last(asks.schedule, asks.timezone, situation.now) if asks.schedule else None
     if last is None or last <= max(handled, situation.record.born):
         return None
     return _run(situation, asks, "schedule")
-
-
-def seen(record: Record) -> Seen:
-    """The requests for a snapshot that are answered."""
-    return known(record).seen or Seen(known(record).handled)
 
 
 def before(situation: Situation, asks: Backup, versions: str) -> BackupRun:

@@ -25,14 +25,13 @@ from reconciler.model import (
     Restored,
     RestoreFrom,
     Restores,
-    Seen,
     Sleeping,
     Versions,
     replace,
 )
 from reconciler.model.backups import Phase
 from reconciler.operations import backup
-from reconciler.operations.situation import Situation, newest
+from reconciler.operations.situation import Situation, newest, seen_of
 from reconciler.plan import consent, fields
 from reconciler.plan.mark import INSIDE, Key
 
@@ -114,12 +113,7 @@ def told(record: Record) -> str:
 
 def asked(requests: Sequence[Request], record: Record) -> Request | None:
     """The newest request to restore that is not answered yet."""
-    return newest(requests, KINDS, record.cluster, seen(record))
-
-
-def seen(record: Record) -> Seen:
-    """The requests to restore that are answered."""
-    return known(record).seen or Seen(known(record).handled)
+    return newest(requests, KINDS, record.cluster, seen_of(known(record)))
 
 
 def in_place(request: Request, record: Record, asks: Backup | None, now: float) -> Restore | str:

@@ -5,7 +5,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from reconciler.engine.leftovers import Selector
-from reconciler.model import AWAKE, Bundle, Desired, Observed, Record, Request, Seen, Sleeping, Volumes
+from reconciler.model import (
+    AWAKE,
+    Backups,
+    Bundle,
+    Desired,
+    Observed,
+    Record,
+    Request,
+    Restores,
+    Seen,
+    Sleeping,
+    Volumes,
+)
 from reconciler.plan.mark import Key
 
 
@@ -33,6 +45,11 @@ def newest(
         if one.kind in kinds and one.cluster == cluster and not (seen and _is(seen, one)):
             found = one
     return found
+
+
+def seen_of(known: Backups | Restores) -> Seen:
+    """The requests that are answered, by what is on record."""
+    return known.seen or Seen(known.handled)
 
 
 def answered(requests: Iterable[Request], kinds: Collection[str], cluster: str, before: Seen) -> Seen:
