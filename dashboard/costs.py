@@ -42,17 +42,20 @@ class Bar(Struct, frozen=True):
 
 class Bill(Struct, frozen=True):
     """One currency: a row each for teams and clusters (the dearest first), and their sum, as texts; `bars` of a chart in which `most`
-    is as high as it is. `forecast` "" where too little was measured, or the month is over."""
+    is as high as it is. `forecast` "" where too little was measured, or the month is over; `saved` "" where sleep saved nothing: else the
+    last cell of each row says what it saved there, in no sum."""
 
     currency: str
     columns: tuple[str, ...]
     teams: tuple[tuple[str, ...], ...]
     clusters: tuple[tuple[str, ...], ...]
     count: int
-    total: tuple[str, ...]
+    sums: tuple[str, ...]
+    total: str
     bars: tuple[Bar, ...]
     most: str
     forecast: str
+    saved: str
 
 
 def spent(month: str, found: Iterable[Day], unread: tuple[str, ...] = ()) -> Spent:
@@ -64,8 +67,7 @@ def spent(month: str, found: Iterable[Day], unread: tuple[str, ...] = ()) -> Spe
         seen += day.seen
         for line in report.lines(day):
             row = rows.setdefault(line.currency, {}).setdefault((line.labels.get("team", ""), line.cluster), {})
-            column = report.COLUMNS.get(line.item.name, "storage")
-            row[column] = row.get(column, 0) + line.cost
+            report.add(row, line)
             each = daily.setdefault(line.currency, {})
             each[line.day, line.cluster] = each.get((line.day, line.cluster), 0) + line.cost
     return Spent(month, rows, daily, seen, unread)
@@ -84,20 +86,25 @@ def bills(known: Spent, sees: Callable[[str], bool], now: float) -> tuple[Bill, 
 def _bill(known: Spent, currency: str, sees: Callable[[str], bool], now: float) -> Bill:
     rows = {key: costs for key, costs in known.rows[currency].items() if sees(key[1])}
     teams, each = _by(rows, 0), _by(rows, 1)
-    total = report.summed(rows.values())
-    columns = tuple(name for name in NAMES if total.get(name))
+    sums = report.summed(rows.values())
+    total, saves = _total(sums), sums.get(report.SAVED, 0) > 0
+    columns = tuple(name for name in NAMES if sums.get(name))
     daily: dict[str, int] = {}
     for (day, cluster), cost in known.daily[currency].items():
         if sees(cluster):
             daily[day] = daily.get(day, 0) + cost
     most = max(daily.values(), default=0)
-    shown = [_cells(name or "no team", costs, columns) for name, costs in teams]
-    listed = [_cells(name, costs, columns) for name, costs in each[:MOST]]
-    sums = _cells("Together", total, columns)
-    forecast = _forecast(known, sum(total.values()), now)
-    heads = tuple(NAMES[name] for name in columns)
-    bars = tuple(_bars(known.month, daily, most))
-    return Bill(currency, heads, tuple(shown), tuple(listed), len(each), sums, bars, _money(most), forecast)
+    shown = [_cells(name or "no team", costs, columns, saves) for name, costs in teams]
+    listed = [_cells(name, costs, columns, saves) for name, costs in each[:MOST]]
+    return Bill(
+        currency, tuple(NAMES[name] for name in columns), tuple(shown), tuple(listed), len(each),
+        _cells("Together", sums, columns, saves), _money(total), tuple(_bars(known.month, daily, most)), _money(most),
+        _forecast(known, total, now), _money(sums[report.SAVED]) if saves else "",
+    )  # fmt: skip
+
+
+def _total(costs: Mapping[str, int]) -> int:
+    return sum(cost for column, cost in costs.items() if column != report.SAVED)
 
 
 def _by(rows: Mapping[_Key, Mapping[str, int]], part: int) -> list[tuple[str, Mapping[str, int]]]:
@@ -106,11 +113,12 @@ def _by(rows: Mapping[_Key, Mapping[str, int]], part: int) -> list[tuple[str, Ma
     for key, costs in rows.items():
         groups.setdefault(key[part], []).append(costs)
     found = [(name, report.summed(costs)) for name, costs in groups.items()]
-    return sorted(found, key=lambda one: (-sum(one[1].values()), one[0]))
+    return sorted(found, key=lambda one: (-_total(one[1]), one[0]))
 
 
-def _cells(name: str, costs: Mapping[str, int], columns: Iterable[str]) -> tuple[str, ...]:
-    return (name, *(_money(costs.get(column, 0)) for column in columns), _money(sum(costs.values())))
+def _cells(name: str, costs: Mapping[str, int], columns: Iterable[str], saves: bool) -> tuple[str, ...]:
+    shown = (name, *(_money(costs.get(column, 0)) for column in columns), _money(_total(costs)))
+    return (*shown, _money(costs.get(report.SAVED, 0))) if saves else shown
 
 
 def _money(millionths: int) -> str:

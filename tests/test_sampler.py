@@ -153,6 +153,28 @@ def test_what_is_kept_is_what_the_watches_show(scene: Scene) -> None:
     assert "nidus_usage_measured_seconds_total 10800.0" in text
 
 
+def test_what_sleep_saves_is_kept_and_counted_nowhere_else(scene: Scene) -> None:
+    scene.server.put(pod("x-0", "200m", ENGINE))
+    scene.server.put(pod("shop", "800m"))
+    sampler = scene.begin()
+    scene.knows(sampler, 2)
+    scene.hands.pass_(3600)
+    sampler.work()  # as it is awake
+    scene.charged = {HOME: Charged("x", {"team": "a"}, asleep=True)}
+    for name in ("shop", "x-0"):
+        scene.server.delete("", "Pod", HOME, name, gracePeriodSeconds=0)
+    scene.knows(sampler, 0)
+    scene.hands.pass_(61)
+    sampler.work()  # from here on it is known to sleep
+    scene.hands.pass_(3600)
+    sampler.end()
+    assert scene.uses() == pytest.approx({
+        ("", "cpu"): 0.2, ("web", "cpu"): 0.8, ("", "controlPlane"): 1, ("", "saved/cpu"): 1, ("", "saved/controlPlane"): 1,
+    })  # fmt: skip
+    assert 'nidus_usage_cpu_core_seconds_total{cluster="x",team="a"} 3600.0' in scene.metrics.text().decode()
+    assert "storage_byte_seconds_total{" not in scene.metrics.text().decode()
+
+
 def test_a_pod_that_ends_or_goes_counts_no_longer(scene: Scene) -> None:
     scene.server.put(pod("job", "1"))
     scene.server.put(pod("gone", "1"))

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from reconciler.controller.sampler import charges
+from reconciler.usage.days import Charged
 from tests.memory.failures import answer, on
 from tests.passes import HOME, START, Fleet, cluster, config_map, pack, profile
 
@@ -183,8 +185,10 @@ def test_a_second_look_writes_nothing(fleet: Fleet) -> None:
 def test_awake_again_every_workload_is_as_before(fleet: Fleet) -> None:
     standing(fleet)
     put_to_sleep(fleet)
+    assert charges(fleet.registry) == {"vcluster-a": Charged("a", {}, asleep=True)}
     fleet.push(files())
     fleet.run()
+    assert charges(fleet.registry) == {"vcluster-a": Charged("a", {})}
     assert (awake(fleet), fleet.word("a")) == (True, "Ready")
     assert fleet.names("a")[:1] + fleet.names("a")[-1:] == ["greeting", "more"]
 

@@ -43,6 +43,7 @@ Pods = st.builds(
 )
 Claims = st.builds(Use, Owners, st.fixed_dictionaries({"storage/fast": st.integers(1, GI)}))
 Steps = st.one_of(
+    st.tuples(st.just("sleep"), st.frozensets(Places)),
     st.tuples(st.just("set"), Names, Places, st.one_of(Engines, Quotas, Pods, Claims)),
     st.tuples(st.just("set"), Names, Places, st.one_of(Engines, Quotas, Pods, Claims)),
     st.tuples(st.just("delete"), Names),
@@ -61,6 +62,8 @@ class Slots:
         self.objects: dict[str, tuple[str, Use]] = {}
         self.sums: dict[tuple[int, str, str, str], int] = {}
         self.seen: dict[int, int] = {}
+        self.asleep: frozenset[str] = frozenset()
+        self.awake: dict[str, dict[str, int]] = {}
 
     def hour(self) -> None:
         day = self.wall // DAY
@@ -79,6 +82,33 @@ class Slots:
                 for quota, name, idle in (("quotaCpu", "cpu", "idleCpu"), ("quotaMemory", "memory", "idleMemory")):
                     left = sum(use.amounts.get(quota, 0) - use.amounts.get(name, 0) for use in here)
                     self.count(day, place, "", idle, max(0, left))
+        self.sleeps(day)
+
+    def sleeps(self, day: int) -> None:
+        """What sleep saves in one hour."""
+        for place in self.asleep:
+            here = [use for where, use in self.objects.values() if where == place]
+            if not any("engine" in use.amounts for use in here):
+                for name, amount in self.awake.get(place, self.wanted(here)).items():
+                    left = amount - sum(use.amounts.get(name, 0) for use in here)
+                    self.count(day, place, "", f"saved/{name}", max(0, left))
+
+    def wanted(self, here: list[Use]) -> dict[str, int]:
+        """What a place is charged for while it is awake, as it is now."""
+
+        def most(name: str, quota: str) -> int:
+            return max(sum(use.amounts.get(one, 0) for use in here) for one in (name, quota))
+
+        return {"cpu": most("cpu", "quotaCpu"), "memory": most("memory", "quotaMemory"), "controlPlane": 1}
+
+    def sleep(self, places: frozenset[str]) -> None:
+        for place in {where for where, _ in self.objects.values()} - places:
+            here = [use for where, use in self.objects.values() if where == place]
+            if any("engine" in use.amounts for use in here):
+                self.awake[place] = self.wanted(here)
+        kept = {where for where, _ in self.objects.values()} | places
+        self.awake = {place: one for place, one in self.awake.items() if place in kept}
+        self.asleep = places
 
     def count(self, day: int, place: str, owner: str, name: str, amount: int) -> None:
         key = (day, place, owner, name)
@@ -112,6 +142,10 @@ class Play:
         self.meter.go(self.now())
         self.slots.runs = True
 
+    def sleep(self, places: frozenset[str]) -> None:
+        self.meter.sleep(places, self.now())
+        self.slots.sleep(places)
+
     def step(self, hours: int) -> None:
         if self.settled:
             self.meter.settle(self.now())
@@ -124,6 +158,7 @@ class Play:
     def restart(self) -> None:
         self.settle()
         self.meter, self.slots.runs = Meter(), False
+        self.slots.asleep, self.slots.awake = frozenset(), {}
         for name, (place, use) in self.slots.objects.items():
             self.meter.change(name, place, use, self.now())
 
@@ -204,6 +239,55 @@ def test_a_sleeping_cluster_costs_its_volumes_and_addresses_only() -> None:
     }
 
 
+def test_sleep_saves_what_was_asked_for_before_it() -> None:
+    meter, at = Meter(), [Moment(hour * HOUR, START + hour * HOUR) for hour in range(6)]
+    meter.go(at[0])
+    meter.change("quota", "x", Use("", {"quotaCpu": 1000}), at[0])
+    meter.change("engine", "x", Use("", {"cpu": 200, "engine": 1}), at[0])
+    meter.change("shop", "x", Use("web", {"cpu": 2000, "memory": GI}), at[0])
+    meter.sleep((), at[0])
+    meter.sleep(("x",), at[1])  # meant to, but its pods still run
+    meter.change("shop", "x", None, at[2])
+    meter.change("engine", "x", None, at[2])
+    meter.change("engine", "x", Use("", {"cpu": 200, "engine": 1}), at[4])
+    meter.change("engine", "x", None, at[5])  # it broke while it was on its way up
+    meter.sleep((), at[5])
+    meter.settle(Moment(7 * HOUR, START + 7 * HOUR))
+    (one,) = meter.take().values()
+    assert {name: many for (_, name), many in one.places["x"].items() if name.startswith("saved/")} == {
+        "saved/cpu": 2200 * 2 * HOUR,
+        "saved/memory": GI * 2 * HOUR,
+        "saved/controlPlane": 2 * HOUR,
+    }
+
+
+def test_of_a_cluster_never_seen_awake_the_quota_and_the_control_plane_are_saved() -> None:
+    meter = Meter()
+    meter.go(Moment(0, START))
+    meter.change("quota", "x", Use("", {"quotaCpu": 1000}), Moment(0, START))
+    meter.sleep(("x", "without-anything"), Moment(0, START))
+    meter.settle(Moment(HOUR, START + HOUR))
+    (one,) = meter.take().values()
+    assert one.places == {
+        "x": {("", "saved/cpu"): 1000 * HOUR, ("", "saved/controlPlane"): HOUR},
+        "without-anything": {("", "saved/controlPlane"): HOUR},
+    }
+
+
+def test_what_sleep_saved_is_in_no_sum_and_no_charge() -> None:
+    account = Account(
+        {"team": "a"}, {"": {"saved/cpu": 1000 * HOUR, "saved/storage": HOUR}, "web": {"cpu": 2000 * HOUR}}
+    )
+    lines = [*report.lines(Day("2026-11-26", DAY, PRICES, {"x": account}))]
+    assert [(line.item.name, report.money(line.cost), report.money(line.saved)) for line in lines] == [
+        ("saved/cpu", "0.000000", "0.031611"),
+        ("cpu", "0.063222", "0.000000"),
+    ]
+    (one,) = report.reports(lines, report.by("cluster"))
+    assert (report.money(one.total.total), report.money(one.total.saved)) == ("0.063222", "0.031611")
+    assert [row["ResourceId"] for row in focus.rows(lines, "n")] == ["x/web"]
+
+
 # Objects
 
 
@@ -272,12 +356,12 @@ Days = st.builds(
 
 @given(
     st.lists(Days, max_size=6, unique_by=lambda one: one.day),
-    st.sampled_from(("cluster", "namespace", "team", "stage")),
+    st.sampled_from((("cluster",), ("namespace",), ("host",), ("label", "team"), ("label", "cluster"))),
 )
-def test_every_sum_equals_its_lines_to_the_last_digit(found: list[Day], what: str) -> None:
+def test_every_sum_equals_its_lines_to_the_last_digit(found: list[Day], what: tuple[str, ...]) -> None:
     lines = [line for day in found for line in report.lines(day)]
     whole = sum(line.cost for line in lines)
-    for one in report.reports(lines, report.by(what)):
+    for one in report.reports(lines, report.by(*what)):
         assert one.total.total == whole == sum(row.total for row in one.rows)
         assert sum(Fraction(report.money(row.total)) for row in one.rows) == Fraction(report.money(one.total.total))
     by_month: dict[str, int] = {}
@@ -326,10 +410,10 @@ def test_currencies_are_never_added_and_a_month_is_forecast_from_what_was_measur
         Day("2026-11-02", DAY, Prices(currency="USD", control_plane="1"), {"x": account}),
     ]
     lines = [line for day in found for line in report.lines(day)]
-    eur, usd = report.reports(lines, report.by("cluster"), 30 * DAY, 2 * DAY)
+    eur, usd = report.reports(lines, report.by("cluster"), 30 * DAY, {"": 2 * DAY})
     assert (eur.currency, usd.currency, report.money(eur.total.total)) == ("EUR", "USD", "24.000000")
     assert eur.forecast == 15 * eur.total.total
-    assert report.reports(lines, report.by("cluster"), 30 * DAY, HOUR - 1)[0].forecast is None
+    assert report.reports(lines, report.by("cluster"), 30 * DAY, {"": HOUR - 1})[0].forecast is None
 
 
 def test_months() -> None:

@@ -1,6 +1,8 @@
 """Days of usage in ConfigMaps: whatever happens to a write, the stored day is what was measured; and `nidus cost` over them."""
 
 import argparse
+import csv
+import io
 import json
 import time
 from collections import Counter
@@ -240,8 +242,8 @@ def test_for_programs(month: None, asked: Callable[..., str]) -> None:
     assert (body["from"], body["to"], body["measuredSeconds"]) == ("2026-11-01", "2026-11-30", 3 * 3600)
     assert [row["name"] for row in body["reports"][0]["rows"]] == ["x", "y"]
     head, *rows = asked("-o", "csv").splitlines()
-    assert head.endswith("currency,label:team") and len(rows) == 3
-    assert rows[0] == "2026-11-25,x,web,cpu,3.000000000000,Core-Hours,1,3.000000,EUR,a"
+    assert head.endswith("currency,saved,host,label:team") and len(rows) == 3
+    assert rows[0] == "2026-11-25,x,web,cpu,3.000000000000,Core-Hours,1,3.000000,EUR,0.000000,,a"
     head, *rows = asked("-o", "focus").splitlines()
     assert head.startswith("BilledCost,BillingAccountId") and len(rows) == 3
 
@@ -251,8 +253,81 @@ def test_nothing_was_measured(asked: Callable[..., str]) -> None:
         asked()
 
 
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Server]:
+    """Two hosts with a cluster of one name each, which sleeps on the second; of that one less was measured."""
+    made = {"fra": Server(), "ams": Server()}
+    for name, one in made.items():
+        one.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        day = begun(one)
+        day.add(measured(6, "x"))
+        if name == "ams":
+            slept = {"": {"saved/cpu": 1000 * HOUR, "saved/controlPlane": HOUR}}
+            day.add(Day(TODAY, HOUR, accounts={"x": Account({"team": "a"}, slept)}))
+        day.write(Prices(cpu="1", control_plane="0.5"), over=False)
+    monkeypatch.setattr(connection, "connect", lambda args: client(made[args.context]))
+    return made
+
+
+def test_several_hosts_are_told_apart(asked: Callable[..., str], hosts: dict[str, Server]) -> None:
+    chosen = ("--since", "1d", "--hosts", "fra", "ams")
+    assert asked(*chosen, "--by", "host").splitlines() == [
+        "HOST    CPU         TOTAL EUR   SLEEP SAVED",
+        "ams     6.000000    6.000000    1.500000",
+        "fra     6.000000    6.000000    0.000000",
+        "TOTAL   12.000000   12.000000   1.500000",
+        "measured on fra: 1h00m of 12h00m",
+        "  in 11h00m nothing was measured and nothing is charged: no controller ran, or it did not see the host",
+        "measured on ams: 2h00m of 12h00m",
+        "  in 10h00m nothing was measured and nothing is charged: no controller ran, or it did not see the host",
+    ]
+    assert [row.split()[0] for row in asked(*chosen).splitlines()[1:3]] == ["ams/x", "fra/x"]
+    (only, *_) = asked("--context", "ams", "--by", "host", "--since", "1d").splitlines()[1:]
+    assert only.startswith("ams ")
+    likely = "forecast of the month: 6480.000000 EUR"  # 720 hours as the one of fra, and 360 as the two of ams
+    assert likely in asked("--hosts", "fra", "ams")
+
+
+def test_several_hosts_for_programs(asked: Callable[..., str], hosts: dict[str, Server]) -> None:
+    chosen = ("--since", "1d", "--hosts", "fra", "ams")
+    body: dict[str, Any] = json.loads(asked(*chosen, "-o", "json"))
+    assert body["reports"][0]["total"] == {
+        "name": "TOTAL", "costs": {"cpu": "12.000000"}, "total": "12.000000", "saved": "1.500000"
+    }  # fmt: skip
+    assert [(one["name"], one["measuredSeconds"]) for one in body["hosts"]] == [("fra", 3600), ("ams", 7200)]
+    assert body["measuredSeconds"] == 3 * 3600
+    rows = [*csv.DictReader(io.StringIO(asked(*chosen, "-o", "csv")))]
+    assert [(row["host"], row["item"], row["cost"], row["saved"]) for row in rows] == [
+        ("fra", "cpu", "6.000000", "0.000000"),
+        ("ams", "saved/controlPlane", "0.000000", "0.500000"),
+        ("ams", "saved/cpu", "0.000000", "1.000000"),
+        ("ams", "cpu", "6.000000", "0.000000"),
+    ]
+    charges = [*csv.DictReader(io.StringIO(asked(*chosen, "-o", "focus")))]
+    assert [(row["ResourceId"], row["BilledCost"]) for row in charges] == [
+        ("fra/x/web", "6.000000"),
+        ("ams/x/web", "6.000000"),
+    ]
+    assert json.loads(charges[1]["Tags"]) == {"nidus.dev/cluster": "x", "nidus.dev/host": "ams", "team": "a"}
+
+
+def test_a_bill_without_one_of_its_hosts_is_none(asked: Callable[..., str], hosts: dict[str, Server]) -> None:
+    hosts["ams"].fail(answer(500), on("list", kind="ConfigMap"), times=None)
+    with pytest.raises(ApiError):
+        asked("--hosts", "fra", "ams")
+
+
 @pytest.mark.parametrize(
-    "words", [["--by", "label"], ["--by", "colour"], ["--month", "2026-13"], ["--since", "0s"], ["--since", "401d"]]
+    "words",
+    [
+        ["--by", "label"],
+        ["--by", "label", "a", "b"],
+        ["--hosts", "fra", "--context", "ams"],
+        ["--by", "colour"],
+        ["--month", "2026-13"],
+        ["--since", "0s"],
+        ["--since", "401d"],
+    ],
 )
 def test_wrong_words_say_what_is_right(asked: Callable[..., str], words: list[str]) -> None:
     with pytest.raises(Stalled) as told:

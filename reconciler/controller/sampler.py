@@ -169,6 +169,7 @@ class Sampler:
         charged = dict(self._charges())
         with self._lock:
             self._meter.settle(self._clock.at())
+            self._meter.sleep({place for place, one in charged.items() if one.asleep}, self._clock.at())
             measured = self._meter.take()
         both = {**self._charged, **charged}  # the last interval of a cluster that is gone counts
         self._charged = charged
@@ -207,17 +208,18 @@ class Sampler:
 
 
 def charges(registry: Registry) -> Mapping[str, Charged]:
-    """The host namespaces that inventories list, with the labels of their clusters in Git."""
+    """The host namespaces that inventories list, with the labels of their clusters in Git, and which of these sleep."""
     found, records = {}, registry.records()
     labels: dict[str, Mapping[str, str]] = {}
     for source in {record.source for record in records.values()}:
         for name, content in registry.accepted(source).items():
             if name in content.specs.clusters:
                 labels[name] = content.specs.clusters[name].cluster.metadata.labels
-    for name in records:
+    for name, record in records.items():
         place = namespace_of(name, registry.rules)
         if registry.lists(name, ObjectRef("", "Namespace", "", place)):
-            found[place] = Charged(name, labels.get(name, {}))
+            asleep = record.slept is not None and not record.slept.woken
+            found[place] = Charged(name, labels.get(name, {}), asleep)
     return found
 
 

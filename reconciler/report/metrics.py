@@ -158,7 +158,8 @@ class Metrics:
             for uses in account.uses.values():
                 for name, integral in uses.items():
                     kind = name if name in USED else items.STORAGE
-                    self._used[kind].labels(cluster, team).inc(integral / USED[kind][1])
+                    if not name.startswith(items.SAVED):
+                        self._used[kind].labels(cluster, team).inc(integral / USED[kind][1])
 
     def gone(self, cluster: str) -> None:
         """Remove the series of a cluster that no longer exists, so that labels do not grow for ever."""

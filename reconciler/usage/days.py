@@ -35,10 +35,11 @@ class Day(Struct, frozen=True):
 
 
 class Charged(Struct, frozen=True):
-    """To whom a host namespace is charged."""
+    """To whom a host namespace is charged, and whether that is meant to sleep."""
 
     cluster: str
     labels: Mapping[str, str]
+    asleep: bool = False
 
 
 def of(day: int, measured: Measured, charged: Mapping[str, Charged]) -> Day:

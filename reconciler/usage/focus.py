@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from reconciler.usage import days, items
-from reconciler.usage.report import Line, decimal, money
+from reconciler.usage.report import Line, cluster, decimal, money
 
 PROVIDER: Final = "Nidus"
 CATEGORIES: Final = {
@@ -21,6 +21,7 @@ WORKLOADS: Final = ("Compute", "Workloads")
 
 MIDNIGHT: Final = "00:00:00Z"
 CLUSTER_LABEL: Final = "nidus.dev/cluster"
+HOST_LABEL: Final = "nidus.dev/host"
 COLUMNS: Final = (
     "BilledCost",
     "BillingAccountId",
@@ -56,8 +57,9 @@ COLUMNS: Final = (
 
 
 def rows(found: Iterable[Line], account: str) -> Iterator[Mapping[str, str]]:
-    """The rows of lines; `account` names who is billed, such as the controller's namespace. "" stands for null."""
-    for line in found:
+    """The rows of lines; `account` names who is billed, such as the controller's namespace. "" stands for null. What sleep saved is
+    no charge, so it has no row."""
+    for line in (one for one in found if not one.item.saves):
         yield dict.fromkeys(COLUMNS, "") | _row(line, account)
 
 
@@ -82,15 +84,20 @@ def _row(line: Line, account: str) -> dict[str, str]:
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodStart": _time(number),
         "ChargePeriodEnd": _time(number + 1),
-        "ResourceId": f"{line.cluster}/{line.owner or 'engine'}",
+        "ResourceId": f"{cluster(line)}/{line.owner or 'engine'}",
         "ResourceName": line.owner or "engine",
         "ResourceType": "Namespace" if line.owner else "Control Plane",
         "ServiceCategory": category,
         "ServiceName": service,
         "SubAccountId": team,
         "SubAccountName": team,
-        "Tags": json.dumps({**line.labels, CLUSTER_LABEL: line.cluster}, sort_keys=True),
+        "Tags": json.dumps({**line.labels, **_own(line)}, sort_keys=True),
     }
+
+
+def _own(line: Line) -> dict[str, str]:
+    """The tags that we set: the cluster, and its host where several are known."""
+    return {CLUSTER_LABEL: line.cluster} | ({HOST_LABEL: line.host} if line.host else {})
 
 
 def _time(day: int) -> str:

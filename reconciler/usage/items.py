@@ -8,6 +8,7 @@ from msgspec import Struct
 HOUR: Final = 3_600_000  # milliseconds
 GIB: Final = 1 << 30
 PERCLASS: Final = "storage/"  # begins the item of one storage class that has a price of its own
+SAVED: Final = "saved/"  # begins the item of what a cluster would ask for if it did not sleep
 
 
 class Item(Struct, frozen=True):
@@ -18,6 +19,11 @@ class Item(Struct, frozen=True):
     scale: int
     unit: str
     price: str
+
+    @property
+    def saves(self) -> bool:
+        """Whether it tells what was not asked for, which costs nothing."""
+        return self.name.startswith(SAVED)
 
     def hours(self, integral: int) -> Fraction:
         """Priced unit-hours of an integral over milliseconds."""
@@ -47,9 +53,15 @@ ITEMS: Final = {
     )
 }
 
+SLEEPS: Final = (CPU, MEMORY, GPU, CONTROL_PLANE)
+"""What a cluster that sleeps does not ask for."""
+
 
 def item(name: str) -> Item | None:
-    """The item of this name, also of one storage class; None for a name of another version."""
+    """The item of this name, also of one storage class, or what sleep saved of one; None for a name of another version."""
+    if name.startswith(SAVED):
+        one = ITEMS.get(name.removeprefix(SAVED)) if name.removeprefix(SAVED) in SLEEPS else None
+        return one and Item(name, f"{one.told}, saved by sleep", one.scale, one.unit, one.price)
     if name.startswith(PERCLASS):
         told = f"volumes of class {name.removeprefix(PERCLASS)}"
         return Item(name, told, GIB, "GiB-Hours", name)

@@ -5,17 +5,19 @@ the wall clock says at its end, so that a step of the wall clock changes no leng
 counts: that time is a gap.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct, field
 
 from reconciler.usage import items
-from reconciler.usage.uses import ENGINE, QUOTA_CPU, QUOTA_MEMORY, Use
+from reconciler.usage.uses import ENGINE, QUOTA_CPU, QUOTA_MEMORY, Amounts, Use
 
 DAY: Final = 86_400_000  # milliseconds
 OWNERS: Final = 20  # namespaces of one place and day that are told apart
 OTHERS: Final = "*"  # the further ones together
+QUOTAS: Final = ((QUOTA_CPU, items.CPU, items.IDLE_CPU), (QUOTA_MEMORY, items.MEMORY, items.IDLE_MEMORY))
+"""What a quota reserves, the item it is reserved for, and what of it nobody asks for."""
 
 Row = tuple[str, str]
 """Owner and item."""
@@ -49,6 +51,8 @@ class Meter:
         self._places: dict[str, _Place] = {}
         self._since: int | None = None  # steady; None while not everything is watched
         self._days: dict[int, Measured] = {}
+        self._asleep: frozenset[str] = frozenset()
+        self._awake: dict[str, Amounts] = {}  # what places asked for when they were last seen awake
 
     @property
     def runs(self) -> bool:
@@ -86,6 +90,19 @@ class Meter:
             for one in self._places.values():
                 one.since = at.steady
 
+    def sleep(self, places: Collection[str], at: Moment) -> None:
+        """From now on these places are meant to sleep: while none of its engines runs, what a place asked for when this last found it
+        awake counts as saved. Of one that was never found awake only the quota and the control plane are known."""
+        for place, one in self._places.items():
+            if place not in places and one.sums.get(("", ENGINE)):
+                self._awake[place] = asked(one.sums)
+        changed, self._asleep = self._asleep ^ frozenset(places), frozenset(places)
+        for place in changed:
+            self._close(place, at)
+            self._rate(place, self._places.setdefault(place, _Place({}, {}, at.steady)))
+        for place in self._awake.keys() - self._places.keys():
+            del self._awake[place]
+
     def stop(self, at: Moment) -> None:
         """Since `at` not everything is watched."""
         self.settle(at)
@@ -114,8 +131,13 @@ class Meter:
             known.sums[row] = known.sums.get(row, 0) + sign * amount
             if not known.sums[row]:
                 del known.sums[row]
+        self._rate(place, known)
+
+    def _rate(self, place: str, known: _Place) -> None:
         known.rates = rates(known.sums)
-        if not known.sums:
+        if place in self._asleep and not known.sums.get(("", ENGINE)):
+            known.rates |= saved(self._awake.get(place, {}), known.sums)
+        if not known.sums and place not in self._asleep:
             del self._places[place]
 
     def _day(self, day: int) -> Measured:
@@ -129,14 +151,28 @@ def rates(sums: Mapping[Row, int]) -> dict[Row, int]:
     if not sums.get(("", ENGINE)):
         return found
     found["", items.CONTROL_PLANE] = 1
-    for reserved, asked, idle in (
-        (QUOTA_CPU, items.CPU, items.IDLE_CPU),
-        (QUOTA_MEMORY, items.MEMORY, items.IDLE_MEMORY),
-    ):
-        left = sums.get(("", reserved), 0) - sum(amount for (_, name), amount in sums.items() if name == asked)
+    for reserved, name, idle in QUOTAS:
+        left = sums.get(("", reserved), 0) - _sum(sums, name)
         if left > 0:
             found["", idle] = left
     return found
+
+
+def asked(sums: Mapping[Row, int]) -> Amounts:
+    """What a place is charged for while its control plane runs and that ends with its sleep: at least what the quota reserves."""
+    reserved = {name: sums.get(("", quota), 0) for quota, name, _ in QUOTAS}
+    wanted = {name: max(_sum(sums, name), reserved.get(name, 0)) for name in items.SLEEPS}
+    return wanted | {items.CONTROL_PLANE: 1}
+
+
+def saved(awake: Mapping[str, int], sums: Mapping[Row, int]) -> dict[Row, int]:
+    """What sleep saves of a place that asked for `awake` ({}: not known) and now asks for `sums`."""
+    found = {name: amount - _sum(sums, name) for name, amount in (awake or asked(sums)).items()}
+    return {("", items.SAVED + name): amount for name, amount in found.items() if amount > 0}
+
+
+def _sum(sums: Mapping[Row, int], wanted: str) -> int:
+    return sum(amount for (_, name), amount in sums.items() if name == wanted)
 
 
 def _days(since: int, at: Moment) -> Iterator[tuple[int, int]]:

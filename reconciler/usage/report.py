@@ -24,10 +24,12 @@ COLUMNS: Final = {
     items.IDLE_MEMORY: "idle",
 }
 """Item -> the column of a report it belongs to."""
+SAVED: Final = "saved"  # the column of what sleep saved, which is in no total
 
 
 class Line(Struct, frozen=True):
-    """One item of one namespace of one cluster on one day. `cost` in millionths of the currency, `price` an hour."""
+    """One item of one namespace of one cluster on one day. `cost` in millionths of the currency, `price` an hour; `saved`: what it would
+    have cost, of an item that sleep saved, which costs nothing. `host` "" where only one is known."""
 
     day: str
     cluster: str
@@ -38,13 +40,16 @@ class Line(Struct, frozen=True):
     cost: int
     currency: str
     labels: Mapping[str, str]
+    saved: int = 0
+    host: str = ""
 
 
 class Row(Struct, frozen=True):
-    """The lines of one name together; `costs`: column -> millionths."""
+    """The lines of one name together; `costs`: column -> millionths; `saved`: what sleep saved, in no sum of these."""
 
     name: str
     costs: Mapping[str, int]
+    saved: int = 0
 
     @property
     def total(self) -> int:
@@ -64,30 +69,37 @@ class Report(Struct, frozen=True):
 Name = Callable[[Line], str]
 
 
-def by(what: str) -> Name:
-    """How lines are named: by `cluster`, by `namespace`, or by the label of this name."""
-    if what == "cluster":
-        return lambda line: line.cluster
-    if what == "namespace":
-        return lambda line: f"{line.cluster}/{line.owner or '(engine)'}"
-    return lambda line: line.labels.get(what, "")
+def by(what: str, label: str = "", alone: str = "local") -> Name:
+    """How lines are named: by `cluster`, by `namespace`, by `host`, which is `alone` where only one is known, or by a `label`."""
+    return {
+        "cluster": cluster,
+        "namespace": lambda line: f"{cluster(line)}/{line.owner or '(engine)'}",
+        "host": lambda line: line.host or alone,
+        "label": lambda line: line.labels.get(label, ""),
+    }[what]
 
 
-def lines(day: Day) -> Iterator[Line]:
+def cluster(line: Line) -> str:
+    """The cluster of a line, after its host where several are known."""
+    return f"{line.host}/{line.cluster}" if line.host else line.cluster
+
+
+def lines(day: Day, host: str = "") -> Iterator[Line]:
     """The lines of one day, in order. Items of a later version are left out."""
     for cluster, account in sorted(day.accounts.items()):
         for owner, uses in sorted(account.uses.items()):
             for name, integral in sorted(uses.items()):
                 found = items.item(name)
                 if found is not None and integral:
-                    yield _line(day, cluster, owner, found, integral)
+                    yield _line(day, host, cluster, owner, found, integral)
 
 
-def _line(day: Day, cluster: str, owner: str, item: items.Item, integral: int) -> Line:
+def _line(day: Day, host: str, cluster: str, owner: str, item: items.Item, integral: int) -> Line:
     hours, price = item.hours(integral), price_of(day.prices, item.price)
     cost = round(hours * Fraction(price) * MILLION)
     labels = day.accounts[cluster].labels
-    return Line(day.day, cluster, owner, item, hours, price, cost, day.prices.currency, labels)
+    cost, saved = (0, cost) if item.saves else (cost, 0)
+    return Line(day.day, cluster, owner, item, hours, price, cost, day.prices.currency, labels, saved, host)
 
 
 def price_of(prices: Prices, name: str) -> str:
@@ -104,21 +116,43 @@ def price_of(prices: Prices, name: str) -> str:
     }[name]
 
 
-def reports(found: Iterable[Line], name: Name, whole: int = 0, seen: int = 0) -> tuple[Report, ...]:
-    """A report for each currency. `whole`: the length of the month in milliseconds, 0 for no forecast; `seen`: how much of it
-    was measured."""
+def reports(
+    found: Iterable[Line], name: Name, whole: int = 0, seen: Mapping[str, int] | None = None
+) -> tuple[Report, ...]:
+    """A report for each currency. `whole`: the length of the month in milliseconds, 0 for no forecast; `seen`: how much of it was
+    measured, by host."""
     sums: dict[str, dict[str, dict[str, int]]] = {}
+    hosts: dict[str, dict[str, int]] = {}
     for line in found:
-        costs = sums.setdefault(line.currency, {}).setdefault(name(line), {})
-        column = COLUMNS.get(line.item.name, "storage")
-        costs[column] = costs.get(column, 0) + line.cost
-    return tuple(_report(currency, rows, whole, seen) for currency, rows in sorted(sums.items()))
+        add(sums.setdefault(line.currency, {}).setdefault(name(line), {}), line)
+        costs = hosts.setdefault(line.currency, {})
+        costs[line.host] = costs.get(line.host, 0) + line.cost
+    return tuple(
+        _report(currency, sums[currency], _likely(hosts[currency], whole, seen or {})) for currency in sorted(sums)
+    )
 
 
-def _report(currency: str, sums: Mapping[str, Mapping[str, int]], whole: int, seen: int) -> Report:
-    rows = tuple(Row(name, costs) for name, costs in sorted(sums.items()))
-    told = Row("TOTAL", summed(row.costs for row in rows))
-    return Report(currency, rows, told, forecast(told.total, whole, seen) if whole else None)
+def add(costs: dict[str, int], line: Line) -> None:
+    """Add a line to the costs of its column, or to SAVED."""
+    column = SAVED if line.item.saves else COLUMNS.get(line.item.name, "storage")
+    costs[column] = costs.get(column, 0) + line.cost + line.saved
+
+
+def _likely(totals: Mapping[str, int], whole: int, seen: Mapping[str, int]) -> int | None:
+    """The forecasts of hosts together; None where one of them has none."""
+    found = [forecast(total, whole, seen.get(host, 0)) for host, total in totals.items()] if whole else [None]
+    return None if None in found else sum(one or 0 for one in found)
+
+
+def _report(currency: str, sums: Mapping[str, Mapping[str, int]], likely: int | None) -> Report:
+    rows = tuple(row(name, costs) for name, costs in sorted(sums.items()))
+    told = Row("TOTAL", summed(row.costs for row in rows), sum(row.saved for row in rows))
+    return Report(currency, rows, told, likely)
+
+
+def row(name: str, sums: Mapping[str, int]) -> Row:
+    """A row of the sums that `add` made."""
+    return Row(name, {column: cost for column, cost in sums.items() if column != SAVED}, sums.get(SAVED, 0))
 
 
 def summed(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:

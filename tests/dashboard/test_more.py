@@ -150,6 +150,16 @@ def test_cost_is_the_sum_of_its_lines(known: Known, browser: FlaskClient) -> Non
     assert shown.count("<rect") == len(known.days)
 
 
+def test_what_sleep_saved_is_told_beside_the_sums(known: Known, browser: FlaskClient) -> None:
+    lines = [line for day in known.days for line in report.lines(day)]
+    whole, saved = sum(line.cost for line in lines), sum(line.saved for line in lines)
+    shown = text(enter(browser, "ada"), "/cost?month=2026-11")
+    assert f"<h2>{whole / 1e6:.2f} EUR</h2>" in shown and f"Sleep saved {saved / 1e6:.2f} EUR" in shown
+    assert shown.count(f"<td>{saved / 1e6:.2f}</td>") == 3  # of its team, of the only one that slept, and of all
+    assert f"<td>{saved / 1e6:.2f}</td>" in text(browser, "/clusters/landing")
+    assert "Sleep saved" not in text(browser, "/clusters/payments")
+
+
 def test_cost_of_others_is_in_no_sum(known: Known, browser: FlaskClient, server: Server) -> None:
     server.rights = {("tom", "get", "docs")}
     shown = text(enter(browser, "tom"), "/cost?month=2026-11")
