@@ -11,6 +11,7 @@ from reconciler.errors import ApiError
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.reflector import Seen
 from reconciler.model import ObjectRef
+from tests.gateways import definitions
 from tests.memory.failures import CLOSED, REFUSED, SILENT, answer, on, raw
 from tests.memory.server import Server
 from tests.shell import client
@@ -50,6 +51,36 @@ def following(
     try:
         assert cache.wait_synced(10)
         yield cache, changes
+    finally:
+        cache.stop()
+
+
+GROUP = "gateway.networking.k8s.io"
+
+
+def test_a_kind_that_the_server_lacks_is_followed_once_it_has_it(server: Server) -> None:
+    """The controller starts without it, a list that is asked for is answered, and nothing counts as lost."""
+    changes: Changes = queue.Queue()
+    route = {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "TLSRoute",
+        "metadata": {"name": "a", "namespace": "default", "labels": {"nidus.dev/cluster": "red"}},
+        "spec": {"hostnames": ["a.example.com"]},
+    }
+    cache = Cache(client(server), [Selection(GROUP, "TLSRoute", optional=True)], changes.put)
+    cache.start()
+    try:
+        assert cache.wait_synced(10) and cache.refresh(10) and cache.stale_since is None
+        for one in definitions():
+            server.put(one)
+        server.put(route)
+        eventually(lambda: cache.refresh(10) and len(cache) == 1)
+        assert until(changes, "a").ref.kind == "TLSRoute"
+        server.put({**(server.get(GROUP, "TLSRoute", "default", "a") or {}), "spec": {"hostnames": ["b.example.com"]}})
+        assert until(changes, "a").version > "0"
+        found = cache.get(ObjectRef(GROUP, "TLSRoute", "default", "a"))
+        assert found is not None and found["apiVersion"] == f"{GROUP}/v1"
+        assert found["spec"] == {"hostnames": ["b.example.com"]}
     finally:
         cache.stop()
 

@@ -49,7 +49,7 @@ FILES: dict[str, tuple[bytes, int]] = {  # name -> content, the line that must b
     "unknown-metadata": (SOUND.replace("{name: sound}", "{name: x, namespace: y}").encode(), 3),
     "unknown-spec": (listed("replicas: 3"), 5),
     "unknown-deep": (listed("controlPlane:", "  resources:", "    requests: {gpu: 1}"), 0),
-    "not-built-yet": (listed("expose: {type: TLSRoute}"), 5),
+    "not-built-yet": (listed("sharedServices: []"), 5),
     "trailing-newline-name": (f'{HEAD}metadata: {{name: "x\\n"}}\nspec: {{}}\n'.encode(), 3),
     "confusable-name": (f"{HEAD}metadata: {{name: tеam}}\nspec: {{}}\n".encode(), 3),
     "long-name": (cluster("{}", "a" * 64), 3),

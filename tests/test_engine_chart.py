@@ -9,11 +9,11 @@ from helm_python import Chart
 
 from reconciler.engine.values import chart_values
 from reconciler.model import ClusterSpec, NestedCluster
-from tests.test_engine_values import FULL, INGRESS, NAMESPACE, NODE_PORT, RULES, cluster
+from tests.test_engine_values import FULL, INGRESS, NAMESPACE, NODE_PORT, ROUTE, RULES, cluster
 
 CHART = Path(__file__).parents[1] / "devhost" / "chart"
-ALL = [ClusterSpec(), FULL, NODE_PORT, INGRESS]
-IDS = ["default", "full", "node port", "ingress"]
+ALL = [ClusterSpec(), FULL, NODE_PORT, INGRESS, ROUTE]
+IDS = ["default", "full", "node port", "ingress", "route"]
 
 
 def render(spec: ClusterSpec) -> dict[tuple[str, str], Any]:
@@ -81,6 +81,16 @@ def test_an_ingress_keeps_the_charts_passthrough() -> None:
     assert annotations["nginx.ingress.kubernetes.io/ssl-redirect"] == "false"
     assert ingress["spec"]["ingressClassName"] == "nginx"
     assert ingress["spec"]["rules"][0]["host"] == "a.example.com"
+
+
+def test_a_route_leads_one_name_of_a_gateway_to_the_api_server() -> None:
+    found = render(ROUTE)
+    assert ("Ingress", "team-a") not in found
+    assert found["TLSRoute", "team-a"]["spec"] == {
+        "parentRefs": [{"name": "edge", "namespace": "gateways", "sectionName": "tls"}],
+        "hostnames": ["a.example.com"],
+        "rules": [{"backendRefs": [{"name": "team-a", "port": 443}]}],
+    }
 
 
 def test_a_node_port() -> None:

@@ -12,6 +12,7 @@ from reconciler.model import (
     EngineChart,
     EngineChoice,
     Expose,
+    Gateway,
     Isolation,
     KubernetesChoice,
     NamespaceRef,
@@ -56,6 +57,17 @@ EFFECTS: dict[str, tuple[ClusterSpec, ClusterSpec]] = {
         ClusterSpec(expose=EDGE),
         ClusterSpec(expose=Expose(type="Ingress", host="a.example.com", ingress_class_name="nginx")),
     ),
+    **{
+        f"expose.gateway.{field}": (
+            ClusterSpec(expose=Expose(type="TLSRoute", host="a.example.com", gateway=Gateway("edge", "gateways"))),
+            ClusterSpec(expose=Expose(type="TLSRoute", host="a.example.com", gateway=Gateway(*changed))),
+        )
+        for field, changed in (
+            ("name", ("other", "gateways")),
+            ("namespace", ("edge", "others")),
+            ("sectionName", ("edge", "gateways", "tls")),
+        )
+    },
     "expose.nodePort": (ClusterSpec(expose=PORT), ClusterSpec(expose=Expose(type="NodePort", node_port=30443))),
     "expose.sourceRanges": (
         ClusterSpec(expose=LB),

@@ -253,7 +253,7 @@ def test_the_inner_control_plane_answers_its_namespace_and_the_controller() -> N
     assert rule == {"from": [{"podSelector": {}}, controller], "ports": [{"port": 8443, "protocol": "TCP"}]}
 
 
-@pytest.mark.parametrize("kind", ["LoadBalancer", "NodePort", "Ingress"])
+@pytest.mark.parametrize("kind", ["LoadBalancer", "NodePort", "Ingress", "TLSRoute"])
 def test_an_exposed_control_plane_answers_everybody(kind: str) -> None:
     (rule,) = network("nidus-engine", expose=Expose(type=kind, host="a.example.com"))["ingress"]
     assert rule == {"ports": [{"port": 8443, "protocol": "TCP"}]}

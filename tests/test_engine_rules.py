@@ -12,6 +12,7 @@ from reconciler.model import (
     EngineChart,
     EngineChoice,
     Expose,
+    Gateway,
     KubernetesChoice,
     Metadata,
     NestedCluster,
@@ -59,6 +60,7 @@ def tolerations(*found: Toleration) -> Scheduling:
     return Scheduling(tolerations=found)
 
 
+GATEWAY = Gateway("edge", "gateways")
 NGINX = "nginx.ingress.kubernetes.io"
 
 
@@ -69,6 +71,7 @@ NGINX = "nginx.ingress.kubernetes.io"
         {"engine": EngineChoice(version="0.36.1")},
         {"control_plane": ControlPlane(replicas=3, store=Store(type="etcd"))},
         {"expose": Expose(type="Ingress", host="a.nested.example.com", ingress_class_name="nginx")},
+        {"expose": Expose(type="TLSRoute", host="a.nested.example.com", gateway=GATEWAY)},
         {"expose": Expose(type="Ingress", host="a.nested.example.com", annotations={f"{NGINX}/ssl-redirect": "true"})},
         {"expose": Expose(type="LoadBalancer", source_ranges=("192.0.2.0/24",), external_traffic_policy="Local")},
         {"expose": Expose(type="LoadBalancer", annotations={"metallb.io/address-pool": "tenants"})},
@@ -95,6 +98,9 @@ def test_what_is_fine(fields: dict[str, Any]) -> None:
             "/spec/controlPlane/resources/limits/example.com~1x",
         ),
         ({"expose": Expose(type="Ingress")}, "/spec/expose/host"),
+        ({"expose": Expose(type="TLSRoute", gateway=GATEWAY)}, "/spec/expose/host"),
+        ({"expose": Expose(type="TLSRoute", host="a.nested.example.com")}, "/spec/expose/gateway"),
+        ({"expose": Expose(type="Ingress", host="a.nested.example.com", gateway=GATEWAY)}, "/spec/expose/gateway"),
         ({"expose": Expose(host="a.nested.example.com")}, "/spec/expose/host"),
         ({"expose": Expose(node_port=30443)}, "/spec/expose/nodePort"),
         ({"expose": Expose(type="NodePort", source_ranges=("10.0.0.0/8",))}, "/spec/expose/sourceRanges"),
@@ -211,10 +217,16 @@ PORTS = {"spec": {"ports": [{"name": "https", "nodePort": 30443}, {"name": "kube
         (Expose(type="NodePort", extra_sans=("192.0.2.9",)), PORTS, "https://192.0.2.9:30443"),
         (Expose(type="NodePort", host="a.example.com"), None, ""),
         (Expose(type="Ingress", host="a.example.com"), None, "https://a.example.com"),
+        (Expose(type="TLSRoute", host="a.example.com", gateway=GATEWAY), None, "https://a.example.com"),
     ],
 )
 def test_endpoint(expose: Expose, service: Any, url: str) -> None:
     assert readiness.endpoint(cluster(expose=expose), "ns", service) == url
+
+
+def test_the_endpoint_of_a_route_has_the_port_of_its_listener() -> None:
+    exposed = cluster(expose=Expose(type="TLSRoute", host="a.example.com", gateway=GATEWAY))
+    assert readiness.endpoint(exposed, "ns", None, 8443) == "https://a.example.com:8443"
 
 
 # The engine's own writes and leftovers

@@ -18,6 +18,7 @@ from reconciler.model import (
     EngineChart,
     EngineChoice,
     Expose,
+    Gateway,
     HostFacts,
     Isolation,
     KubernetesChoice,
@@ -93,6 +94,7 @@ FULL = ClusterSpec(
     ),
 )
 NODE_PORT = ClusterSpec(expose=Expose(type="NodePort", node_port=30443, external_traffic_policy="Cluster"))
+ROUTE = ClusterSpec(expose=Expose(type="TLSRoute", host="a.example.com", gateway=Gateway("edge", "gateways", "tls")))
 INGRESS = ClusterSpec(
     expose=Expose(
         type="Ingress",
@@ -248,7 +250,9 @@ SPECS = st.builds(
         store=st.builds(Store, type=st.sampled_from(["sqlite", "etcd"]), storage_class=st.just("") | WORDS),
     ),
     expose=st.builds(
-        Expose, type=st.sampled_from(["None", "LoadBalancer", "NodePort", "Ingress"]), host=st.just("") | WORDS
+        Expose,
+        type=st.sampled_from(["None", "LoadBalancer", "NodePort", "Ingress", "TLSRoute"]),
+        host=st.just("") | WORDS,
     ),
     sync=st.builds(Sync, to_host=st.builds(ToHost, ingresses=st.booleans(), service_accounts=st.booleans())),
     scheduling=st.builds(

@@ -18,8 +18,9 @@ from devhost import certs
 from reconciler import outside
 from reconciler.controller import probes as probing
 from reconciler.controller.probes import Probes
-from reconciler.model import Expose, Exposure, Outside, Tried
+from reconciler.model import Expose, Exposure, Gateway, Outside, Tried, replace
 from reconciler.operations import exposure
+from tests.gateways import definitions, gateway, listener
 from tests.memory.failures import answer, on
 from tests.passes import Fleet, cluster, config_map, pack, profile
 from tests.waiting import eventually
@@ -153,6 +154,7 @@ SERVICE: dict[str, Any] = {
         (Expose("NodePort", extra_sans=("192.0.2.7",)), SERVICE, ("192.0.2.7", 30443)),
         (Expose("NodePort"), SERVICE, ("", 0)),
         (Expose("NodePort", host="a.example.com"), None, ("", 0)),
+        (Expose("TLSRoute", host="a.example.com"), None, ("a.example.com", 0)),
     ],
 )
 def test_where_people_go(expose: Expose, service: Any, found: tuple[str, int]) -> None:
@@ -181,6 +183,43 @@ NGINX = "nginx.ingress.kubernetes.io/ssl-passthrough"
 def test_what_a_class_says(found: Any, ingress: Any, reason: str) -> None:
     asks = Expose("Ingress", host="a.example.com", ingress_class_name="tls")
     assert exposure.of_class(asks, found, ingress)[0] == reason
+
+
+ROUTED = Expose("TLSRoute", host="a.example.com", gateway=Gateway("edge", "gateways"))
+
+
+def routed(status: str, generation: int = 1) -> dict[str, Any]:
+    said = {"type": "Accepted", "status": status, "reason": "NotAllowedByListeners", "observedGeneration": generation}
+    return {"metadata": {"generation": 1}, "status": {"parents": [{"conditions": [said]}]}}
+
+
+@pytest.mark.parametrize(
+    ("found", "route", "reason", "port"),
+    [
+        (None, None, "GatewayMissing", 0),
+        (gateway("edge", "gateways"), None, "ListenerMissing", 0),
+        (gateway("edge", "gateways", listener("Terminate")), None, "NoPassthrough", 0),
+        (gateway("edge", "gateways", listener() | {"protocol": "HTTPS"}), None, "NoPassthrough", 0),
+        (gateway("edge", "gateways", listener(hostname="*.other.example")), None, "ListenerMissing", 0),
+        (gateway("edge", "gateways", listener(hostname="*.Example.com")), None, "", 443),
+        (gateway("edge", "gateways", listener(hostname="a.example.com", port=8443)), None, "", 8443),
+        (gateway("edge", "gateways", listener("Terminate"), listener(port=6443)), None, "", 6443),
+        (gateway("edge", "gateways", listener()), routed("False"), "RouteRefused", 443),
+        (gateway("edge", "gateways", listener()), routed("True"), "", 443),
+        (gateway("edge", "gateways", listener()), routed("False", 0), "", 443),
+        ({"spec": {"listeners": "odd"}}, {"status": {"parents": [{"conditions": "odd"}]}}, "ListenerMissing", 0),
+    ],
+)
+def test_what_a_gateway_says(found: Any, route: Any, reason: str, port: int) -> None:
+    told = exposure.of_gateway(ROUTED, found, route)
+    assert (told[0], told[2]) == (reason, port)
+
+
+def test_only_the_named_listener_of_a_gateway_counts() -> None:
+    asks = replace(ROUTED, gateway=Gateway("edge", "gateways", "second"))
+    plain, second = listener(), listener("Terminate", name="second")
+    assert exposure.of_gateway(asks, gateway("edge", "gateways", plain), None)[0] == "ListenerMissing"
+    assert exposure.of_gateway(asks, gateway("edge", "gateways", plain, second), None)[0] == "NoPassthrough"
 
 
 def test_the_condition_of_each_answer() -> None:
@@ -291,6 +330,68 @@ def test_a_class_that_the_host_does_not_have_is_named(fleet: Fleet) -> None:
     fleet.host.put({**CLASS, "spec": {"controller": "traefik.io/ingress-controller"}})
     look(fleet)
     assert exposed(fleet) == ("False", "NoPassthrough")
+
+
+ROUTE = {"type": "TLSRoute", "host": NAME, "gateway": {"name": "edge", "namespace": "gateways"}}
+
+
+def test_each_thing_that_a_gateway_lacks_is_named_until_it_answers(
+    fleet: Fleet, tmp_path: Path, own: certs.Pair
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+    fleet.push(files(**ROUTE))
+    fleet.run()
+    assert exposed(fleet) == ("False", "GatewayMissing"), "the host has no Gateway API"
+    assert "kind TLSRoute of gateway.networking.k8s.io" in fleet.layer("a", "engine").message
+    for one in (*definitions(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}}):
+        fleet.host.put(one)
+    fleet.restart()
+    fleet.run()
+    credentials(fleet, own)
+    look(fleet)
+    assert exposed(fleet) == ("False", "GatewayMissing") and fleet.word("a") == "Ready"
+    for body, reason in ((listener("Terminate"), "NoPassthrough"), (listener(hostname="b.example"), "ListenerMissing")):
+        written(fleet, gateway("edge", "gateways", body))
+        look(fleet)
+        assert exposed(fleet) == ("False", reason)
+    written(fleet, gateway("edge", "gateways", listener(port=port)))
+    made = Served(tmp_path, own, (NAME,), port)
+    try:
+        look(fleet)
+        eventually(lambda: tried(fleet) == "")
+        look(fleet)
+        assert exposed(fleet) == ("True", "Exposed")
+        assert fleet.reporter.clusters["a"].endpoint == f"https://{NAME}:{port}"
+        fleet.host.fail(answer(500), on("get", kind="Gateway"), times=None)
+        look(fleet)
+        assert exposed(fleet) == ("True", "Exposed"), "a read that fails says nothing of the address"
+        assert fleet.reporter.clusters["a"].endpoint == f"https://{NAME}:{port}"
+    finally:
+        made.close()
+
+
+def written(fleet: Fleet, body: dict[str, Any]) -> None:
+    """The Gateway as it is now."""
+    live = fleet.host.get("gateway.networking.k8s.io", "Gateway", "gateways", "edge")
+    fleet.host.put({**live, "spec": body["spec"]} if live else body)
+
+
+@pytest.mark.parametrize("version", ["v1alpha2", "v1alpha3", "v1"])
+def test_a_route_is_written_at_the_version_that_its_host_serves(fleet: Fleet, version: str) -> None:
+    for one in definitions(version):
+        fleet.host.put(one)
+    fleet.push(files(**ROUTE))
+    fleet.run()
+    assert fleet.word("a") == "Ready"
+    live = fleet.host.get("gateway.networking.k8s.io", "TLSRoute", "vcluster-a", "a")
+    assert live is not None and live["apiVersion"].endswith(f"/{version}") and live["spec"]["hostnames"] == [NAME]
+    writes = len(fleet.host.log)
+    look(fleet)
+    assert not [one for one in fleet.host.log[writes:] if one.kind == "TLSRoute" and one.verb not in ("get", "list")]
+    fleet.push(files())
+    fleet.run()
+    assert fleet.host.get("gateway.networking.k8s.io", "TLSRoute", "vcluster-a", "a") is None
 
 
 def test_a_load_balancer_that_gives_no_address_is_named(fleet: Fleet) -> None:

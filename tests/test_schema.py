@@ -170,7 +170,7 @@ def test_documents_with_every_kind_of_field_are_sound_and_convert(kind: str) -> 
         ("NestedCluster", "/metadata/labels/a b", "x", Code.WRONG_VALUE, "not a label's name"),
         ("NestedCluster", "/spec/expose/annotations/metallb.io~1x", "{{ .Values }}", Code.WRONG_VALUE, ""),
         ("NestedCluster", "/spec/sharedServices", [], Code.UNSUPPORTED, "not supported in this version"),
-        ("NestedCluster", "/spec/expose/type", "TLSRoute", Code.UNSUPPORTED, "not supported in this version"),
+        ("NestedCluster", "/spec/backup/location/type", "oci", Code.UNSUPPORTED, "not supported in this version"),
         ("NestedCluster", "/spec/controlPlane/store/members", 2, Code.WRONG_VALUE, "1"),
         ("NestedCluster", "/kind", "Cluster", Code.KIND, "did you mean NestedCluster?"),
         ("NestedCluster", "/apiVersion", "nidus.dev/v2", Code.API_VERSION, "nidus.dev/v1alpha1"),

@@ -95,7 +95,7 @@ SCALARS: dict[str, tuple[str, str, str]] = {  # line of a cluster's spec -> its 
     "expose: {type: LoadBalancer, sourceRanges: [10.0.0.1]}": ("47", "not a network", "write 10.0.0.1/32"),
     "expose: {type: loadbalancer}": (
         "18",
-        "expected one of None, LoadBalancer, NodePort, Ingress",
+        "expected one of None, LoadBalancer, NodePort, Ingress, TLSRoute",
         "did you mean LoadBalancer?",
     ),
     "scheduling: {nodeSelector: {pool: my pool}}": (

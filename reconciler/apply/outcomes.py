@@ -78,7 +78,8 @@ def report(
     again = now + LOOK_AGAIN * jitter.between(1 - JITTER, 1 + JITTER)
     service = _service(assignment, gathered, facts)
     exposed = exposure.condition(gathered.outside, assignment.tried, sleep.told(gathered.sleep))
-    endpoint = readiness.endpoint(bundle.document.cluster, bundle.namespace, service) if bundle.document else ""
+    port = exposure.port(gathered.outside, assignment.tried)
+    endpoint = readiness.endpoint(bundle.document.cluster, bundle.namespace, service, port) if bundle.document else ""
     return Report(
         bundle.cluster,
         bundle.revision,

@@ -40,8 +40,10 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("apps", "StatefulSet"),
     ("apps", "Deployment"),
     ("networking.k8s.io", "Ingress"),
+    ("gateway.networking.k8s.io", "TLSRoute"),
     ("policy", "PodDisruptionBudget"),
 )
+OPTIONAL = (("gateway.networking.k8s.io", "TLSRoute"),)  # kinds that a host may lack
 RECORDS = (packing.LABEL, "record")
 SYNC_SECONDS = 60.0
 
@@ -103,7 +105,7 @@ class Watches:
         self._watches: dict[str, tuple[frozenset[tuple[str, str]], Callable[[], None]]] = {}
         self._lock = threading.Lock()
         own = settings.config.namespace
-        selections = [Selection(group, kind, OURS) for group, kind in KINDS]
+        selections = [Selection(group, kind, OURS, optional=(group, kind) in OPTIONAL) for group, kind in KINDS]
         selections.append(Selection("", "Pod", (ENGINE,)))
         selections.append(Selection("nidus.dev", "Request", (), own, bodies=False))
         selections.append(Selection("", "ConfigMap", ((REQUEST, None),), own, bodies=False))

@@ -54,7 +54,7 @@ def _to_engine(cluster: NestedCluster, outside: Sequence[Rule], account: str) ->
     """Allow all sources to an exposed API server: traffic arrives from node addresses. Its TLS and the load balancer's
     source ranges limit access."""
     expose = cluster.spec.expose.type
-    if expose in ("LoadBalancer", "NodePort") or (expose == "Ingress" and not outside):
+    if expose in ("LoadBalancer", "NodePort") or (expose in ("Ingress", "TLSRoute") and not outside):
         return ({"ports": _tcp(API_PORT)},)
     home = account.partition(":")[0]
     controller = [{"namespaceSelector": _named(home)}] if home else []

@@ -7,6 +7,7 @@ from reconciler.errors import one_line
 from reconciler.health.reading import number, rows, section
 from reconciler.model import Health, NestedCluster, Object, ObjectRef
 
+HTTPS = 443
 ROLLOUTS = frozenset({"StatefulSet", "Deployment"})
 _WORST = ("Failed", "Terminating", "NotFound", "InProgress", "Unknown")
 
@@ -36,14 +37,16 @@ def replicas(workload: Object) -> int:
     return number(section(workload, "spec"), "replicas", 1)
 
 
-def endpoint(cluster: NestedCluster, namespace: str, service: Object | None, ingress_host: str = "") -> str:
+def endpoint(cluster: NestedCluster, namespace: str, service: Object | None, port: int = HTTPS) -> str:
     """The URL people use, "" while an exposed one has no address yet; inside the host where it is not exposed.
 
-    `service`: live Service NAME; `ingress_host`: the host of the live Ingress, where there is one.
+    `service`: live Service NAME; `port`: of the Gateway's listener.
     """
     expose = cluster.spec.expose
     if expose.type == "Ingress":
-        return f"https://{ingress_host or expose.host}"
+        return f"https://{expose.host}"
+    if expose.type == "TLSRoute":
+        return f"https://{expose.host}" + (f":{port}" if port != HTTPS else "")
     if expose.type == "LoadBalancer":
         name = expose.host or address(service)
         return f"https://{_host(name)}" if name else ""

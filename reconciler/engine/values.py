@@ -12,7 +12,7 @@ from msgspec import UNSET
 from reconciler.engine import choice, overhead
 from reconciler.engine.overhead import ETCD_RESOURCES
 from reconciler.errors import Stalled
-from reconciler.model import EngineChart, Isolation, NestedCluster, Oidc, Quota, Rules, Scheduling, Toleration
+from reconciler.model import EngineChart, Expose, Isolation, NestedCluster, Oidc, Quota, Rules, Scheduling, Toleration
 
 USER = 12345
 POD_SECURITY: dict[str, Any] = {
@@ -93,6 +93,7 @@ def _control_plane(cluster: NestedCluster, namespace: str, rules: Rules) -> dict
         "proxy": {"extraSANs": _names(cluster, namespace)},
         "service": _service(cluster),
         "ingress": _ingress(cluster),
+        **({"tlsRoute": _route(expose)} if (expose := spec.expose).type == "TLSRoute" else {}),
         **({"backingStore": {"etcd": {"deploy": _etcd(cluster)}}} if spec.control_plane.store.type == "etcd" else {}),
         **({"advanced": {"podDisruptionBudget": _BUDGET}} if spec.control_plane.replicas > 1 else {}),
     }
@@ -206,6 +207,22 @@ def _ingress(cluster: NestedCluster) -> dict[str, Any]:
         "host": expose.host,
         **({"annotations": expose.annotations} if expose.annotations else {}),
         **({"spec": {"ingressClassName": expose.ingress_class_name}} if expose.ingress_class_name else {}),
+    }
+
+
+def _route(expose: Expose) -> dict[str, Any]:
+    """With one parent, whatever its section: listeners that do not fit refuse the route."""
+    at = expose.gateway
+    parents = (
+        [{"name": at.name, "namespace": at.namespace} | ({"sectionName": at.section_name} if at.section_name else {})]
+        if at
+        else []
+    )
+    return {
+        "enabled": True,
+        "host": expose.host,
+        "parentRefs": parents,
+        **({"annotations": expose.annotations} if expose.annotations else {}),
     }
 
 

@@ -38,14 +38,16 @@ ANNOTATIONS: dict[str, tuple[str, ...]] = {
         f"{_NGINX}ssl-redirect",
         f"{_NGINX}whitelist-source-range",
     ),
+    "TLSRoute": ("external-dns.alpha.kubernetes.io/",),
 }
 _ONLY: dict[str, tuple[str, ...]] = {
     "ingressClassName": ("Ingress",),
+    "gateway": ("TLSRoute",),
     "nodePort": ("NodePort",),
     "sourceRanges": ("LoadBalancer",),
     "externalTrafficPolicy": ("LoadBalancer", "NodePort"),
     "loadBalancerClass": ("LoadBalancer",),
-    "host": ("LoadBalancer", "NodePort", "Ingress"),
+    "host": ("LoadBalancer", "NodePort", "Ingress", "TLSRoute"),
 }
 
 
@@ -114,6 +116,7 @@ def _control_plane(document: NestedCluster) -> Iterator[Found]:
 def _expose(expose: Expose) -> Iterator[Found]:
     values = {
         "ingressClassName": expose.ingress_class_name,
+        "gateway": expose.gateway,
         "nodePort": expose.node_port,
         "sourceRanges": expose.source_ranges,
         "externalTrafficPolicy": expose.external_traffic_policy,
@@ -123,8 +126,15 @@ def _expose(expose: Expose) -> Iterator[Found]:
     for name, types in _ONLY.items():
         if values[name] and expose.type not in types:
             yield f"/spec/expose/{name}", f"{name} has no meaning with type {expose.type}", f"for: {', '.join(types)}"
-    if expose.type == "Ingress" and not expose.host:
-        yield "/spec/expose/host", "type Ingress needs a host", "the name clients use, passed through by its TLS name"
+    if expose.type in ("Ingress", "TLSRoute") and not expose.host:
+        told = f"type {expose.type} needs a host"
+        yield "/spec/expose/host", told, "the name clients use, passed through by its TLS name"
+    if expose.type == "TLSRoute" and expose.gateway is None:
+        yield (
+            "/spec/expose/gateway",
+            "type TLSRoute needs a gateway",
+            "gateway: {name: ..., namespace: ...} of the host",
+        )
     yield from _annotations(expose)
 
 

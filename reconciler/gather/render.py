@@ -6,7 +6,7 @@ from functools import partial
 from msgspec import Struct
 
 from reconciler.engine import availability
-from reconciler.errors import ApiError, Fetching, Retry, Stalled
+from reconciler.errors import ApiError, Fetching, NidusError, Retry, Stalled
 from reconciler.gather import scope
 from reconciler.gather.reader import Reader
 from reconciler.gather.scope import Scopes
@@ -16,6 +16,7 @@ from reconciler.plan import frozen, hooks, kinds, leaving, mark, sharing
 from reconciler.plan.frozen import Kept
 
 Rendered = list[tuple[Layer, tuple[Object, ...]]]
+ROUTE = ("gateway.networking.k8s.io", "TLSRoute")
 
 
 class Private(Struct, frozen=True):
@@ -77,12 +78,30 @@ def render(bundle: Bundle, reader: Reader, private: Private) -> tuple[Rendered, 
     fetching: dict[str, str] = {}
     for layer in bundle.layers:
         try:
-            rendered.append((layer, (*private.render(layer, reader), *_beside(layer, bundle))))
+            objects = _spelled(private.render(layer, reader), layer, reader)
+            rendered.append((layer, (*objects, *_beside(layer, bundle))))
         except Fetching as error:
             fetching[layer.name] = error.message
         except (Stalled, Retry) as error:
             broken[layer.name] = f"{error.reason}: {error.told}"
     return rendered, broken, fetching
+
+
+def _spelled(objects: tuple[Object, ...], layer: Layer, reader: Reader) -> tuple[Object, ...]:
+    """The engine's objects, a route at the version that its host prefers: charts write one version, hosts serve others (Gateway API
+    v1alpha2, v1alpha3, v1: what is written is the same in all)."""
+    if layer.role != "engine" or not any(_is_route(one) for one in objects):
+        return objects
+    try:
+        version = reader.client(layer.target).resource(*ROUTE).api_version
+    except NidusError:
+        return objects  # it waits for its kind, and what cannot be read is told there
+    return tuple({**one, "apiVersion": version} if _is_route(one) else one for one in objects)
+
+
+def _is_route(item: Object) -> bool:
+    ref = mark.ref_of(item)
+    return (ref.group, ref.kind) == ROUTE
 
 
 def _beside(layer: Layer, bundle: Bundle) -> tuple[Object, ...]:

@@ -180,6 +180,12 @@ class _Sink:
             news = self.store.replace(events, version, began)
         self._tell(news)
 
+    def missing(self, began: float) -> None:
+        self._before()
+        with self._lock:
+            news = self.store.replace((), "", began)
+        self._tell(news)
+
     def compare(self, events: Sequence[Event], version: str, began: float) -> list[ObjectRef]:
         self._before()
         with self._lock:

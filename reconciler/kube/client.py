@@ -287,6 +287,8 @@ class Client:
         except ApiError as error:
             if error.kind in DENIALS and call.ref is not None:
                 self._doubted(call.ref)
+            if error.kind is ErrorClass.KIND_MISSING:
+                self._discovery.forget()
             raise
 
     def _fetch(self, path: str, accept: str, deadline: float | None = None) -> bytes:

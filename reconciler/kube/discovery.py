@@ -62,6 +62,7 @@ class Discovery:
         self._lock = threading.Lock()
         self._table: dict[tuple[str, str, str], Resource] = {}
         self._loaded = 0.0
+        self._doubted = False
 
     def find(self, group: str, kind: str, version: str = "") -> Resource:
         """Return how `kind` is served, at the preferred version unless one is named.
@@ -69,7 +70,9 @@ class Discovery:
         After a refresh, raises ApiError VERSION_MISSING when the server has it at other versions only, and KIND_MISSING when it
         does not have it; or what the transport raises.
         """
-        found = self._table.get((group, kind, version)) or self._refreshed(time.monotonic()).get((group, kind, version))
+        wanted = (group, kind, version)
+        known = None if self._doubted else self._table.get(wanted)
+        found = known or self._refreshed(time.monotonic()).get(wanted)
         if found is None:
             raise self._missing(group, kind, version)
         return found
@@ -91,13 +94,13 @@ class Discovery:
         return frozenset(f"{resource.api_version}/{resource.kind}" for resource in table.values())
 
     def forget(self) -> None:
-        """Load again at the next use."""
-        self._table = {}
-        self._loaded = 0.0
+        """Load again at the next use, unless what is known is no older than FRESH seconds: a path that was served is gone."""
+        self._doubted = self._doubted or time.monotonic() > self._loaded + FRESH
 
     def _refreshed(self, asked: float) -> dict[tuple[str, str, str], Resource]:
         with self._lock:
             if not self._loaded or asked > self._loaded + REFRESH_PAUSE:
+                self._doubted = False
                 self._table = _loaded(self._fetch)
                 self._loaded = time.monotonic()
             return self._table

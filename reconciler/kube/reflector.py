@@ -19,6 +19,7 @@ from reconciler.kube.shape import Head
 from reconciler.kube.watch import Watch
 from reconciler.model import ObjectRef
 
+ABSENT = 300.0  # seconds until a kind that the server did not have is looked for again
 SECONDS = 290  # the server ends a watch after this; it is opened again where it ended
 SILENCE = 90.0  # seconds without an event or a bookmark before a watch counts as half-open: bookmarks come each minute
 EVERY = 600.0  # seconds between two lists of a selection that are compared with the cache
@@ -40,6 +41,8 @@ class Wanted(Protocol):
     def selector(self) -> str: ...
     @property
     def bodies(self) -> bool: ...
+    @property
+    def optional(self) -> bool: ...
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -68,6 +71,9 @@ class Sink(Protocol):
 
     def replace(self, events: Sequence[Event], version: str, began: float) -> None:
         """Take a whole list."""
+
+    def missing(self, began: float) -> None:
+        """Take it that there is no such kind, and no object of it."""
 
     def compare(self, events: Sequence[Event], version: str, began: float) -> list[ObjectRef]:
         """Take the metadata of a whole list: drop what is gone, return what differs."""
@@ -106,6 +112,7 @@ class Reflector:
         self._check_at = 0.0
         self._listed = threading.Condition()
         self._asked = self._tried = self._answered = 0
+        self._absent = False
         self._stopped = threading.Event()
         self._stream: Watch | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch-{wanted.kind}", daemon=True)
@@ -146,12 +153,21 @@ class Reflector:
         try:
             self._once()
         except ApiError as error:
+            if error.kind is ErrorClass.KIND_MISSING and self._wanted.optional:
+                self._missing()
+                return None
             self._lost(error.kind is ErrorClass.RELIST)
             return error.after
         except Exception as error:  # bugs are reported and must not end this thread
             self._lost(True)
             self._failed(f"watching {self._wanted.kind}", error)
         return None
+
+    def _missing(self) -> None:
+        """The server does not have the kind, and so no object of it: nothing is watched until it has."""
+        self._sink.missing(self._clock())
+        self._version, self.lost_at, self._absent = "", None, True
+        self._told(self._tried)
 
     def _run(self) -> None:
         pause = PAUSE
@@ -162,6 +178,8 @@ class Reflector:
             pause = PAUSE if self._clock() - began > LASTED else min(LONGEST, pause * 2)
             if after:
                 self._stopped.wait(after)  # the server asked for it, so nobody's request ends it
+            elif self._absent:
+                self._rest(ABSENT)
             elif pause > PAUSE:
                 self._rest(pause / 2 * jitter.between(0.5, 1.5))
 
@@ -218,6 +236,9 @@ class Reflector:
         )
         self._sink.replace([event_of(head, raw, deleted=False) for head, raw in raws], version, began)
         self._sure(version)
+        self._told(turn)
+
+    def _told(self, turn: int) -> None:
         self.synced.set()
         with self._listed:
             self._answered = max(self._answered, turn)
@@ -251,7 +272,7 @@ class Reflector:
         """The selection is known as of `version`. The first comparison comes at a random earlier time, so that the
         selections are not listed together."""
         share = jitter.between(0.8, 1.2) if self.synced.is_set() else jitter.between(0.2, 1.0)
-        self._version = version
+        self._version, self._absent = version, False
         self._check_at = self._clock() + self._every * share
 
     def _take(self, event: shape.Event) -> None:

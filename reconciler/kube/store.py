@@ -27,6 +27,7 @@ class Selection(Struct, frozen=True):
     """What one watch covers: a kind and the labels that must be there, as (key, value); value None = the key alone.
 
     Without `bodies` only metadata is asked for: nothing of it is ever whole. `more` is the rest of the selector, as the API wants it.
+    `optional`: the server may lack the kind; there is no object of it then.
     """
 
     group: str
@@ -35,6 +36,7 @@ class Selection(Struct, frozen=True):
     namespace: str = ""
     bodies: bool = True
     more: str = ""
+    optional: bool = False
 
     @property
     def selector(self) -> str:

@@ -76,6 +76,7 @@ from reconciler.model.documents import ConditionCheck as ConditionCheck
 from reconciler.model.documents import ControlPlane as ControlPlane
 from reconciler.model.documents import EngineChoice as EngineChoice
 from reconciler.model.documents import Expose as Expose
+from reconciler.model.documents import Gateway as Gateway
 from reconciler.model.documents import HelmPack as HelmPack
 from reconciler.model.documents import IgnoreRule as IgnoreRule
 from reconciler.model.documents import Isolation as Isolation

@@ -204,10 +204,19 @@ class ControlPlane(Struct, frozen=True):
     resources: Resources = Resources()
 
 
+class Gateway(Struct, frozen=True):
+    """A Gateway of the host, and one of its listeners by name ("" = any that fits)."""
+
+    name: str
+    namespace: str
+    section_name: str = ""
+
+
 class Expose(Struct, frozen=True):
     type: str = "None"
     host: str = ""
     ingress_class_name: str = ""
+    gateway: Gateway | None = None
     node_port: int = 0
     source_ranges: tuple[str, ...] = ()
     external_traffic_policy: str = ""

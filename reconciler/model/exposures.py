@@ -26,9 +26,11 @@ class Tried(Struct, frozen=True):
 
 class Outside(Struct, frozen=True):
     """What the host says of a cluster's exposure: the address to try (None: there is none yet), and what is wrong already, as one
-    sentence with its reason; `unread`: why one of these could not be read, and then the address has no PEM."""
+    sentence with its reason; `unread`: why one of these could not be read, and then the address has no PEM. `port`: of the Gateway's
+    listener, 0 where there is none or it could not be read."""
 
     exposure: Exposure | None = None
     reason: str = ""
     message: str = ""
     unread: str = ""
+    port: int = 0

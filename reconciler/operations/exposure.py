@@ -6,11 +6,13 @@ What the host's objects say comes first, then what came of trying the address.
 from collections.abc import Mapping
 
 from reconciler.engine import readiness
+from reconciler.engine.readiness import HTTPS
+from reconciler.errors import one_line
 from reconciler.health.reading import number, rows, section
 from reconciler.model import Bundle, Condition, Expose, Exposure, Found, Object, Outside, Tried
 
 TYPE = "Exposed"
-HTTPS = 443
+LISTENERS = 64  # of one Gateway, by its CRD
 PASSES: Mapping[str, str] = {
     "k8s.io/ingress-nginx": "nginx.ingress.kubernetes.io/ssl-passthrough",
     "haproxy.org/ingress-controller/haproxy": "haproxy.org/ssl-passthrough",
@@ -34,10 +36,13 @@ def of(bundle: Bundle) -> Expose | None:
     return bundle.document.cluster.spec.expose
 
 
-def target(expose: Expose, service: Object | None) -> tuple[str, int]:
-    """The host and the port that people use, ("", 0) while there is none. `service`: the live one of the control plane."""
+def target(expose: Expose, service: Object | None, port: int = 0) -> tuple[str, int]:
+    """The host and the port that people use, ("", 0) while there is none. `service`: the live one of the control plane; `port`: of the
+    Gateway's listener, 0 where it could not be read."""
     if expose.type == "Ingress":
         return expose.host, HTTPS
+    if expose.type == "TLSRoute":
+        return expose.host, port
     if expose.type == "LoadBalancer":
         host = expose.host or readiness.address(service)
         return (host, HTTPS) if host and readiness.address(service) else ("", 0)
@@ -75,15 +80,65 @@ def of_class(expose: Expose, found: Object | None, ingress: Object | None) -> tu
     return "", ""
 
 
+def of_gateway(expose: Expose, found: Object | None, route: Object | None) -> tuple[str, str, int]:
+    """Reason and message of what a Gateway says against it, ("", "") where nothing, and the port of the listener that passes its TLS
+    through (Gateway API, SectionName and TLSModeType). `route`: the live one."""
+    asks = expose.gateway
+    named = f"Gateway {asks.namespace}/{asks.name}" if asks else "the Gateway"
+    if asks is None or found is None:
+        return "GatewayMissing", f"the host has no {named} (expose.gateway)", 0
+    listeners = list(rows(section(found, "spec"), "listeners")[:LISTENERS])
+    if asks.section_name:
+        listeners = [one for one in listeners if one.get("name") == asks.section_name]
+        named = f"{named}, listener {asks.section_name},"
+    fits = [one for one in listeners if _takes(one.get("hostname"), expose.host)]
+    passing = [one for one in fits if one.get("protocol") == "TLS" and section(one, "tls").get("mode") == "Passthrough"]
+    if not listeners:
+        return "ListenerMissing", f"{named} is not there (expose.gateway)", 0
+    if not fits:
+        return "ListenerMissing", f"{named} takes no name {expose.host}", 0
+    if not passing:
+        return "NoPassthrough", f"{named} has no listener of protocol TLS and mode Passthrough for {expose.host}", 0
+    refused = _refused(route)
+    port = number(passing[0], "port", HTTPS)
+    return ("RouteRefused", f"{named} refuses the TLSRoute: {refused}", port) if refused else ("", "", port)
+
+
+def _takes(pattern: object, host: str) -> bool:
+    """Whether a listener's hostname takes this name; `*` stands for one label or more."""
+    if not isinstance(pattern, str) or not pattern:
+        return True
+    pattern = pattern.lower()
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+
+
+def _refused(route: Object | None) -> str:
+    """Why a controller of Gateways refuses the route as it is now, in its own words; "" where none does."""
+    generation = section(route or {}, "metadata").get("generation")
+    for parent in rows(section(route or {}, "status"), "parents"):
+        for one in rows(parent, "conditions"):
+            current = one.get("observedGeneration", generation) == generation
+            if current and one.get("type") in ("Accepted", "ResolvedRefs") and one.get("status") == "False":
+                return one_line(f"{one.get('reason')}: {one.get('message')}", 200)
+    return ""
+
+
 def wanted(outside: Outside | None, tried: Tried | None) -> Exposure | None:
     """The address to try, None where there is none. One that could not be read whole is the one that was tried last, while it is at the
     same place: a read that failed once says nothing of the address."""
     one = outside.exposure if outside is not None else None
     if outside is None or one is None or not outside.unread:
         return one
-    if tried is None or (tried.exposure.host, tried.exposure.port) != (one.host, one.port):
+    if tried is None or tried.exposure.host != one.host or one.port not in (0, tried.exposure.port):
         return None
     return tried.exposure
+
+
+def port(outside: Outside | None, tried: Tried | None) -> int:
+    """The port of the Gateway's listener; the one that was tried last where it could not be read."""
+    if outside is None:
+        return HTTPS
+    return outside.port or (tried.exposure.port if tried is not None else 0) or HTTPS
 
 
 def condition(outside: Outside | None, tried: Tried | None, asleep: str) -> Condition | None:

@@ -2,10 +2,7 @@
 
 from typing import Final
 
-_CLUSTER = (
-    "spec/expose/gateway",
-    "spec/sharedServices",
-)
+_CLUSTER = ("spec/sharedServices",)
 _CONFIG = (
     "spec/charts",
     "spec/policy/clusterScoped",
@@ -17,7 +14,6 @@ FIELDS: Final[dict[str, frozenset[str]]] = {
 }
 VALUES: Final[dict[str, dict[str, frozenset[str]]]] = {
     "NestedCluster": {
-        "spec/expose/type": frozenset({"TLSRoute"}),
         "spec/backup/location/type": frozenset({"oci", "azure"}),
     },
     "ClusterProfile": {},

@@ -14,6 +14,7 @@ import pytest
 from devhost.account import Account, open_account
 from devhost.api import ApiError, Client, path_of
 from devhost.hosting import TestHost
+from tests import gateways as gateway_api
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
 
@@ -274,6 +275,52 @@ def test_what_it_exposes_is_the_api_server_of_the_cluster(almighty: Client, acco
     almighty.create(made("v1", "Service", tenant, spec={"type": "LoadBalancer", "ports": ports}))
 
 
+@pytest.fixture(scope="module")
+def gateways(empty_host: TestHost) -> Iterator[None]:
+    """The kinds of the Gateway API, served."""
+    for one in gateway_api.definitions():
+        empty_host.client.create(one)
+    path = f"/apis/{gateway_api.GROUP}/v1/tlsroutes"
+    deadline = time.monotonic() + SECONDS
+    while not listed(empty_host.client, path):
+        assert time.monotonic() < deadline, "the kind is not served"
+        time.sleep(0.1)
+    yield
+    for one in gateway_api.definitions():
+        empty_host.client.delete(one["apiVersion"], one["kind"], one["metadata"]["name"])
+
+
+def listed(client: Client, path: str) -> bool:
+    try:
+        client.request("GET", path)
+    except ApiError:
+        return False
+    return True
+
+
+@pytest.mark.usefixtures("gateways")
+def test_a_route_leads_one_name_of_a_gateway_to_the_api_server(almighty: Client, account: Account, tenant: str) -> None:
+    cluster, good = f"{account.name}-a", route(tenant, f"{account.name}-a", "a.example.com")
+    spec = good["spec"]
+    for wanted in (
+        route(tenant, cluster, "a.example.com", "b.example.com"),
+        route(tenant, cluster, "*.example.com"),
+        route(tenant, cluster),
+        route(tenant, "other", "a.example.com"),
+        good
+        | {"spec": spec | {"rules": [{"backendRefs": [{"name": cluster, "namespace": "kube-system", "port": 1}]}]}},
+        good | {"spec": spec | {"rules": [{"backendRefs": [{"name": cluster, "kind": "Pod", "port": 1}]}]}},
+        good | {"spec": spec | {"parentRefs": [{"name": cluster, "group": "", "kind": "Service"}]}},
+    ):
+        assert "leads one host name of a Gateway" in refused(almighty, wanted)
+    almighty.create(good)
+    changed = good | {"spec": spec | {"hostnames": ["*.example.com"]}}
+    assert "leads one host name of a Gateway" in refused(almighty, changed, "PATCH")
+    edge = gateway_api.gateway("edge", tenant, gateway_api.listener())
+    assert "never writes this kind here" in refused(almighty, edge)
+
+
+@pytest.mark.usefixtures("gateways")
 def test_the_domain_of_the_operator_bounds_the_host_names(
     request: pytest.FixtureRequest, empty_host: TestHost, almighty: Client, account: Account, tenant: str
 ) -> None:
@@ -295,6 +342,7 @@ def test_the_domain_of_the_operator_bounds_the_host_names(
         {"metadata": inside["metadata"] | {"annotations": {told: "a.nested.example.com, bank.example.com"}}},
     ):
         assert below in refused(almighty, inside | changed)
+    assert below in refused(almighty, route(tenant, cluster, "a.example.com"))
     balancer = made("v1", "Service", tenant, spec={"type": "LoadBalancer", "ports": [{"port": 443}]})
     balancer["metadata"]["annotations"] = {told: "bank.example.com"}
     assert below in refused(almighty, balancer)
@@ -307,6 +355,15 @@ def ingress(space: str, service: str, *hosts: str) -> Body:
     path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"number": 443}}}}
     rules = [{"host": host, "http": {"paths": [path]}} if host else {"http": {"paths": [path]}} for host in hosts]
     return made("networking.k8s.io/v1", "Ingress", space, spec={"rules": rules})
+
+
+def route(space: str, service: str, *hosts: str) -> Body:
+    spec = {
+        "parentRefs": [{"name": "edge", "namespace": "gateways"}],
+        "hostnames": list(hosts),
+        "rules": [{"backendRefs": [{"name": service, "port": 443}]}],
+    }
+    return made(f"{gateway_api.GROUP}/v1", "TLSRoute", space, spec=spec)
 
 
 def may_all(client: Client) -> bool:

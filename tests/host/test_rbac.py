@@ -38,6 +38,8 @@ ELSEWHERE_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
     ("apps", "statefulsets", READS),
     ("apps", "deployments", READS),
     ("networking.k8s.io", "ingresses", READS),
+    ("gateway.networking.k8s.io", "tlsroutes", READS),
+    ("gateway.networking.k8s.io", "gateways", ("get",)),
     ("policy", "poddisruptionbudgets", READS),
 ]
 ELSEWHERE_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
@@ -58,6 +60,8 @@ ELSEWHERE_REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
     ("apps", "daemonsets", WRITES),
     ("batch", "jobs", WRITES),
     ("networking.k8s.io", "ingresses", WRITES),
+    ("gateway.networking.k8s.io", "tlsroutes", WRITES),
+    ("gateway.networking.k8s.io", "gateways", ("list", "watch", *WRITES)),
     ("coordination.k8s.io", "leases", READS + WRITES),
     (RBAC, "roles", ("create", "patch", "escalate", "bind")),
     (RBAC, "clusterroles", ("create", "patch", "escalate", "bind", "delete")),
@@ -80,6 +84,7 @@ TENANT_ALLOWED: list[tuple[str, str, tuple[str, ...]]] = [
     ("apps", "statefulsets", WRITES),
     ("apps", "deployments", WRITES),
     ("networking.k8s.io", "ingresses", WRITES),
+    ("gateway.networking.k8s.io", "tlsroutes", WRITES),
     ("policy", "poddisruptionbudgets", WRITES),
     ("autoscaling", "horizontalpodautoscalers", ("list",)),
 ]
@@ -208,6 +213,7 @@ def test_the_engine_has_its_namespace_only(account: Account, tenant: str) -> Non
     assert wrong(engine, tenant, allowed, True) == []
     refused = [
         ("networking.k8s.io", "ingresses", every),
+        ("gateway.networking.k8s.io", "tlsroutes", every),
         ("networking.k8s.io", "networkpolicies", every),
         ("policy", "poddisruptionbudgets", every),
         ("", "serviceaccounts", every),
