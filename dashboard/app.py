@@ -20,6 +20,7 @@ from dashboard.spending import Spending
 from dashboard.views import Views
 from reconciler.errors import NidusError, short
 
+SIGN_IN = "/sign-in"
 FORM = 16 << 10  # bytes of a form: a token, or a reason
 
 
@@ -55,8 +56,8 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
         for rule, view in {**clusters.forms, **sources.forms}.items():
             app.add_url_rule(rule, view.__name__, _signed(people, view), methods=["POST"])
     if door.access.auth == "kubernetes":
-        app.add_url_rule("/sign-in", "sign_in", entrance.sign_in)
-        app.add_url_rule("/sign-in", "enter", entrance.enter, methods=["POST"])
+        app.add_url_rule(SIGN_IN, "sign_in", entrance.sign_in)
+        app.add_url_rule(SIGN_IN, "enter", entrance.enter, methods=["POST"])
         app.add_url_rule("/sign-out", "leave", _signed(people, entrance.leave), methods=["POST"])
     app.register_error_handler(404, missing)
     app.register_error_handler(NidusError, silent)

@@ -233,7 +233,7 @@ def _look(
     assignment: Assignment, standing: Standing, facts: HostFacts, reader: Callable[[Bundle], Reader], now: float
 ) -> ClusterReview:
     bundle, state = assignment.bundle, assignment.state
-    reads = reader(bundle)
+    reads = replace(reader(bundle), asks=True)
     try:
         gathered, plan = look(assignment, Facts(facts, standing.salt), now, reads)
         plan = with_creates(tried(plan, reads), standing.salt)

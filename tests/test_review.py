@@ -1,6 +1,8 @@
 """What `nidus plan` knows and does not know, on API servers in memory: nothing that was not looked at counts as unchanged."""
 
+import base64
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -8,6 +10,7 @@ from reconciler.model import ClusterReview, Defaults, Quota, replace
 from reconciler.plan import render_text, summary
 from reconciler.plan.lines import Style
 from tests.memory.failures import answer, on
+from tests.memory.server import Response, Server
 from tests.passes import Fleet, cluster, config_map, pack, profile
 
 FILES = {"a.yaml": cluster(), "web.yaml": profile(pack("base", config_map("one")))}
@@ -155,3 +158,54 @@ def test_a_suspended_cluster_is_said(fleet: Fleet) -> None:
     assert "1 cluster suspended" in text.splitlines()[-1]
     fleet.git.commit({**FILES, "a.yaml": cluster(suspend={"reason": "over", "until": "2020-01-01T00:00:00Z"})})
     assert one(fleet).suspended == ""
+
+
+def heard(server: Server) -> list[bytes]:
+    """The bodies that a server is sent from now on, as an admission webhook of its administrator reads them."""
+    bodies: list[bytes] = []
+    answer = server.request
+
+    def request(method: str, path: str, query: Any, headers: Any, body: bytes = b"") -> Response:
+        bodies.append(body)
+        return answer(method, path, query, headers, body)
+
+    server.request = request  # type: ignore[method-assign]
+    return bodies
+
+
+def secret(value: str, **more: Any) -> dict[str, Any]:
+    data = {"key": base64.b64encode(value.encode()).decode()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "login", "namespace": "web"},
+        "data": data,
+        **more,
+    }
+
+
+def test_a_plan_sends_no_value_that_its_server_does_not_have(fleet: Fleet) -> None:
+    allowed = {"metadata": {"name": "cosign", "namespace": "nidus-shared", "annotations": {"nidus.dev/allow": "a"}}}
+    fleet.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "nidus-shared"}})
+    fleet.host.put({**secret("first-value"), **allowed})
+    copied = {"name": "keys", "namespace": "web", "secrets": [{"from": "cosign", "to": "login"}]}
+    fleet.push(FILES)
+    fleet.run()
+    bodies = heard(fleet.nested["a"])
+    for value, action in (("first-value", "create"), ("other-value", "configure")):
+        fleet.host.put({**secret(value), **allowed})
+        fleet.git.commit({**FILES, "web.yaml": profile(pack("base", config_map("one")), copied)})
+        plan = one(fleet).plan
+        change = next(each for each in plan.changes if each.ref.name == "login") if plan else None
+        assert change is not None and (change.action, change.reason) == (action, "")
+        assert [each.path for each in change.fields] == (
+            ["data.key"] if action == "configure" else ["data.key", "type"]
+        )
+        assert any(b"nidus.dev/layer" in each and b"Secret" in each for each in bodies)
+        assert not any(base64.b64encode(value.encode()) in each for each in bodies)
+        fleet.push({**FILES, "web.yaml": profile(pack("base", config_map("one")), copied)})
+        fleet.queue.add("a")
+        fleet.run()
+        stored = fleet.nested["a"].get("", "Secret", "web", "login")
+        assert stored and stored["data"] == secret(value)["data"], "what was merged is sent"
+        bodies.clear()

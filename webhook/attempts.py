@@ -38,13 +38,6 @@ class Attempts:
         self._lock = threading.Lock()
         self._full: OrderedDict[str, float] = OrderedDict()  # when each bucket is full again, by sender
 
-    def wait(self, address: str) -> float:
-        """The seconds until the bucket of a sender has one more failure in it; 0 where it has one. Counts nothing."""
-        now = self._clock()
-        with self._lock:
-            debt = max(0.0, self._full.get(sender(address), now) - now) + self._every
-        return max(0.0, round(debt - self._size * self._every, 3))
-
     def failed(self, address: str) -> float:
         """Count one failure. Returns 0 where the bucket still had one, else the seconds until it has one again."""
         now, who = self._clock(), sender(address)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -25,17 +25,26 @@ _FREE = 64 << 10  # bytes of a body or an answer that are not counted: the numbe
 _log = logging.getLogger(__name__)
 
 
+class Lane:
+    """Threads, and the turns of those who wait for one, in the order they came."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self.turns = asyncio.Semaphore(threads)
+        self.threads = ThreadPoolExecutor(threads, name)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the connections of one listener share. The probes have a thread of their own and wait for nobody."""
+    """What the connections of one listener share. The probes have a thread of their own and wait for nobody; forms sent to `apart` wait
+    for one another alone."""
 
     app: Flask
     probes: frozenset[str]
     bounds: Bounds
     memory: Room
-    turns: asyncio.Semaphore
-    threads: ThreadPoolExecutor
+    usual: Lane
     prober: ThreadPoolExecutor
+    apart: Mapping[str, Lane]
 
 
 async def carry(desk: Desk, sock: socket.socket, address: str, link: Link) -> None:
@@ -84,18 +93,19 @@ async def _answered(desk: Desk, exchange: Exchange, link: Link) -> Response:
     link.enter(Stage.QUEUES)
     if environ["PATH_INFO"] in desk.probes:
         return await _run(desk, desk.prober, environ)
-    await _within(desk.bounds.queue, desk.turns.acquire(), 503)
+    lane = desk.apart.get(environ["PATH_INFO"], desk.usual) if environ["REQUEST_METHOD"] == "POST" else desk.usual
+    await _within(desk.bounds.queue, lane.turns.acquire(), 503)
     try:
         link.enter(Stage.RUNS)
         streams = environ[STREAM] = list[Stream]()
         try:
-            response = await _run(desk, desk.threads, environ)
+            response = await _run(desk, lane.threads, environ)
         finally:
             link.stream = streams[0] if streams else None
         await _counted(desk, link, len(response.get_data()))
         return response
     finally:
-        desk.turns.release()
+        lane.turns.release()
 
 
 async def _body(desk: Desk, exchange: Exchange, link: Link, length: int) -> bytes:

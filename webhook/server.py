@@ -11,19 +11,21 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from flask import Flask
 
 from webhook.attempts import sender
 from webhook.bounds import USUAL, Bounds
-from webhook.connection import Desk, carry
+from webhook.connection import Desk, Lane, carry
 from webhook.rooms import Link, Room, Stage
 
+NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 _BACKLOG = 1024
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST = 1.0  # seconds between two signs of life of a loop
@@ -39,11 +41,14 @@ class Served:
     silent: Callable[[], float]
 
 
-def serve(app: Flask, address: str, *, probes: Iterable[str] = (), bounds: Bounds = USUAL) -> Served:
+def serve(
+    app: Flask, address: str, *, probes: Iterable[str] = (), bounds: Bounds = USUAL, apart: Mapping[str, int] = NOTHING
+) -> Served:
     """Listens on "HOST:PORT" (port 0: any) in a thread of its own.
 
     A body is read when `app` has no objection to the head (webhook.early). `probes` are the paths of short answers that wait
-    for nobody. Raises OSError when the address cannot be used.
+    for nobody. POSTs to a path of `apart` have so many threads of their own: nobody else waits for them. Raises OSError when the
+    address cannot be used.
     """
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
@@ -51,7 +56,7 @@ def serve(app: Flask, address: str, *, probes: Iterable[str] = (), bounds: Bound
     listening = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
     listening.setblocking(False)
     bound = int(listening.getsockname()[1])
-    listener = Listener(app, listening, frozenset(probes), bounds)
+    listener = Listener(app, listening, frozenset(probes), bounds, apart)
     thread = threading.Thread(target=listener.run, name=f"http-{bound}", daemon=True)
     thread.start()
 
@@ -65,7 +70,9 @@ def serve(app: Flask, address: str, *, probes: Iterable[str] = (), bounds: Bound
 class Listener:
     """The listening socket and its connections, in one event loop."""
 
-    def __init__(self, app: Flask, listening: socket.socket, probes: frozenset[str], bounds: Bounds) -> None:
+    def __init__(
+        self, app: Flask, listening: socket.socket, probes: frozenset[str], bounds: Bounds, apart: Mapping[str, int]
+    ) -> None:
         self._listening, self._bounds = listening, bounds
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -79,9 +86,9 @@ class Listener:
             probes,
             bounds,
             Room(bounds.memory, grace=bounds.grace, patience=patience),
-            asyncio.Semaphore(bounds.threads),
-            ThreadPoolExecutor(bounds.threads, "http"),
+            Lane(bounds.threads, "http"),
             ThreadPoolExecutor(1, "probe"),
+            {path: Lane(threads, "apart") for path, threads in apart.items()},
         )
 
     def run(self) -> None:
@@ -122,7 +129,8 @@ class Listener:
             self._listening.close()
             await self._drain()
         finally:
-            for threads in (self._desk.threads, self._desk.prober):
+            lanes = (self._desk.usual, *self._desk.apart.values())
+            for threads in (*(one.threads for one in lanes), self._desk.prober):
                 threads.shutdown(wait=False, cancel_futures=True)
 
     async def _accept(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Final
 
-from dashboard.app import create_app
+from dashboard.app import SIGN_IN, create_app
 from dashboard.door import Access, Door, Proxy
 from dashboard.feed import Feed
 from dashboard.views import Views
@@ -28,6 +28,9 @@ FAILURES: Final = (
 EVERY: Final = 0.5  # seconds for one more
 BOUNDS: Final = Bounds(threads=2)
 """Two threads, of which each holds the interpreter for a few milliseconds: readers wait for each other, and nobody waits for them."""
+APART: Final = {SIGN_IN: 4}
+"""Threads of those who sign in, who wait for the API server's word about their tokens: tokens of nobody hold up other sign-ins alone, by
+the time of their own answers."""
 
 
 def served(
@@ -43,7 +46,7 @@ def served(
     inside = Insides(client, config.namespace, direct=settings.inside)
     shown = replace(_views(views, client, config.namespace, standing), inside=inside.workloads)
     try:
-        return serve(create_app(shown, _door(wanted, config, client)), wanted.address, bounds=BOUNDS)
+        return serve(create_app(shown, _door(wanted, config, client)), wanted.address, bounds=BOUNDS, apart=APART)
     except OSError as error:
         told = f"cannot listen on {wanted.address}: {error.strerror}"
         raise UsageError(told, hint="spec.server.dashboard.address") from error
@@ -97,10 +100,9 @@ def access(auth: str, rights: Rights, key: Callable[[], bytes], proxy: Proxy) ->
 
 
 def _entered(rights: Rights, failures: Attempts, token: str, address: str) -> UserInfo | None:
-    """Whose token it is. Raises Unavailable, and asks nobody, where too many from this address were nobody's."""
-    if failures.wait(address):
-        raise Unavailable("too many tokens from your address were nobody's")
+    """Whose token it is. Only the answer says, so a token of somebody is never refused for those of others. Raises Unavailable for one of
+    nobody, where too many from this address were nobody's."""
     found = rights.enter(token)
-    if found is None:
-        failures.failed(address)
+    if found is None and failures.failed(address):
+        raise Unavailable("too many tokens from your address were nobody's")
     return found

@@ -20,7 +20,6 @@ LASTS: Final = 30.0  # seconds an answer counts: as long as a right that was tak
 DENIED: Final = (
     300.0  # seconds a cluster stays unseen: of many, one by one is asked about for whoever may get only some
 )
-SIGN_INS_AT_ONCE: Final = 1  # of the threads of the listener, the others are for those who signed in
 CHECKS_AT_ONCE: Final = 4  # questions about tokens of those who signed in
 TURN: Final = 1.0  # seconds that one of these waits for its turn
 GRACE: Final = 30.0  # seconds that who they were counts beside, where the turn does not come
@@ -39,19 +38,13 @@ class Rights:
         self._client, self._namespace, self._clock = client, namespace, clock
         self._people: Answers[UserInfo | None] = Answers(clock, TOKENS, TOKENS)
         self._answers: Answers[bool] = Answers(clock)
-        self._sign_ins = threading.BoundedSemaphore(SIGN_INS_AT_ONCE)
         self._checks = threading.BoundedSemaphore(CHECKS_AT_ONCE)
         self._pool = ThreadPoolExecutor(AT_ONCE, "rights")  # its threads begin with the first question
 
     def enter(self, token: str) -> UserInfo | None:
-        """Whose token somebody signs in with, None where it is nobody's: always asked, and only what is somebody's is remembered.
-        Raises Unavailable where another one is asked about."""
-        if not self._sign_ins.acquire(blocking=False):
-            raise Unavailable("too many people sign in just now")
-        try:
-            found = review.holder(self._client, token)
-        finally:
-            self._sign_ins.release()
+        """Whose token somebody signs in with, None where it is nobody's: always asked, and only what is somebody's is remembered. The
+        listener says how many are asked about at once."""
+        found = review.holder(self._client, token)
         return found and self._people.find("", _digest(token), lambda: (found, LASTS))
 
     def holder(self, token: str) -> UserInfo | None:

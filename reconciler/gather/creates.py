@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.gather import unsent
 from reconciler.gather.reader import Reader
 from reconciler.kube.client import Client
 from reconciler.model import Change, Plan, Target, replace
@@ -41,7 +42,7 @@ def _tried(change: Change, made: frozenset[str], silent: dict[Target, str], read
 def _asked(change: Change, made: frozenset[str], client: Client) -> Change:
     """The change with what the server said. Raises NidusError where it said nothing."""
     try:
-        client.apply(change.desired or {}, dry_run=True)
+        client.apply(unsent.without(change.desired or {}), dry_run=True)
     except ApiError as error:
         if error.kind in (ErrorClass.NAMESPACE_MISSING, ErrorClass.KIND_MISSING):
             return _flagged(change, "known after apply")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.gather import unsent
 from reconciler.gather.reader import Key, Reader
 from reconciler.kube.client import Client
 from reconciler.kube.sending import send
@@ -29,7 +30,9 @@ def dry_run(
             continue
         try:
             body = suspects.request(item, layer, observed[key].live, observed[key].driven)
-            answers[key] = _answered(body, observed[key], reader.client(key[0]), layer.role in GUARDS)
+            sent = unsent.without(body, observed[key].live) if reader.asks else body
+            seen = _answered(sent, observed[key], reader.client(key[0]), layer.role in GUARDS)
+            answers[key] = seen if seen.merged is None else replace(seen, merged=unsent.restored(seen.merged, body))
         except NidusError as error:
             silent[key[0]] = error.message
     return answers, silent

@@ -28,7 +28,8 @@ class Reader(Struct, frozen=True):
     """`client` and `render` raise NidusError where a target cannot be reached or a layer not be rendered now.
 
     `cached` gives whole objects only. `merge` stores the answers to our own reads and writes, so that the cache is never
-    older than they are (R1). `reads` are those a pass may spend on causes.
+    older than they are (R1). `reads` are those a pass may spend on causes. `asks` reads for a plan that people are asked about: what is
+    tried for it goes to servers without values of Secrets that they do not have (P5).
     """
 
     client: Callable[[Target], Client]
@@ -36,6 +37,7 @@ class Reader(Struct, frozen=True):
     render: Callable[[Layer], tuple[Object, ...]]
     merge: Callable[[Target, Object], None]
     reads: Reads = field(default_factory=Reads)
+    asks: bool = False
 
 
 def beating(reader: Reader, alive: Callable[[], None]) -> Reader:
