@@ -7,6 +7,7 @@ import hmac
 import json
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from reconciler.model import (
 from reconciler.notices import formats, pending, sending
 from reconciler.notices.channel import Channel, Pace, wanted
 from reconciler.notices.pending import Batch, Notice, Pending
+from reconciler.plan.lines import stamp
 from reconciler.report import Reporter, transitions, view
 from reconciler.report.view import Place
 from reconciler.spec import config as configuration
@@ -187,6 +189,21 @@ def test_what_fails_is_the_same_post_until_it_worked(
     one.end()
 
 
+def test_each_try_is_signed_with_its_own_time(receive: Callable[..., Receiver], secret: str) -> None:
+    """Receivers refuse a time that is minutes old, and a post may be tried for an hour."""
+    there, now = receive(), int(time.time())
+    asked = config(there.url, secret)
+    sending.send(asked, sending.post_of(asked, Batch((notice(),), 1, 0), "", now - 3600.0), 60.0)
+    ((_, headers, body),) = there.got
+    assert int(headers["webhook-timestamp"]) >= now and json.loads(body)["made"] < stamp(now)
+    post = sending.Post(headers["webhook-id"], body)
+    key = base64.b64decode(SECRET)
+    assert (
+        sending.signed(post, key, int(headers["webhook-timestamp"]))["webhook-signature"]
+        == headers["webhook-signature"]
+    )
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_no_post_is_led_elsewhere(receive: Callable[..., Receiver], secret: str, status: int) -> None:
     other, told = receive(), Told()
@@ -294,9 +311,7 @@ def test_other_addresses_are_refused_whoever_wrote_the_file(tmp_path: Path, secr
     file = tmp_path / "url"
     file.write_bytes(address.encode())
     with pytest.raises(Unavailable, match=r"its address is none|its urlFile"):
-        sending.send(
-            NotifyConfig(name="people", url_file=str(file), secret_file=secret), sending.Post("i", 1, b"{}"), 1.0
-        )
+        sending.send(NotifyConfig(name="people", url_file=str(file), secret_file=secret), sending.Post("i", b"{}"), 1.0)
 
 
 def test_no_secret_is_in_what_is_told(receive: Callable[..., Receiver], tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ class Collector(socketserver.ThreadingTCPServer):
 
     def __init__(self) -> None:
         self.status, self.headers, self.over = 200, dict[str, str](), threading.Event()
+        self.endless, self.left = False, threading.Event()
         self.over.set()
         self.got: list[tuple[str, dict[str, str], ExportTraceServiceRequest]] = []
         super().__init__(("127.0.0.1", 0), Collecting)
@@ -59,8 +60,15 @@ class Collecting(BaseHTTPRequestHandler):
         self.send_response(self.server.status)
         for name, value in self.server.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", "0")
+        if not self.server.endless:
+            self.send_header("Content-Length", "0")
         self.end_headers()
+        while self.server.endless:
+            try:
+                self.wfile.write(bytes(1 << 20))
+            except OSError:
+                self.server.left.set()
+                return
 
     def do_GET(self) -> None:
         self.server.got.append(("led here", {}, ExportTraceServiceRequest()))
@@ -176,6 +184,18 @@ def test_a_collector_that_hangs_holds_neither_a_report_nor_a_stop(collector: Col
         made.stage("platform", "ready", AT + number + 0.9)
     made.close()
     assert not collector.over.is_set() and len(collector.got) <= 1
+
+
+def test_an_answer_without_an_end_is_not_read(collector: Collector) -> None:
+    collector.endless = True
+    made = told(collector)
+    push(made, FIRST, AT)
+    made.stage("platform", "ready", AT + 1)
+    made.close()
+    try:
+        assert collector.left.wait(60)
+    finally:
+        collector.endless = False
 
 
 def test_passes_of_one_push_are_bounded(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:

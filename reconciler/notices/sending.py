@@ -35,17 +35,16 @@ STANDARD: Final = "whsec_"  # what a secret of Standard Webhooks begins with; th
 
 
 class Post(Struct, frozen=True):
-    """One post, the same at each try: `id` tells it from others, `at` in whole seconds since the epoch."""
+    """One post, the same at each try: `id` tells it from others."""
 
     id: str
-    at: int
     body: bytes
 
 
 def post_of(config: NotifyConfig, batch: Batch, place: str, now: float) -> Post:
     """The post of a batch."""
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-    return Post(f"msg_{os.urandom(12).hex()}", int(now), FORMATS[config.format](batch, place, made))
+    return Post(f"msg_{os.urandom(12).hex()}", FORMATS[config.format](batch, place, made))
 
 
 def send(config: NotifyConfig, post: Post, deadline: float) -> None:
@@ -53,7 +52,9 @@ def send(config: NotifyConfig, post: Post, deadline: float) -> None:
     where this post will never be taken."""
     address, secret = _address(config), _secret(config.secret_file)
     parts = urlsplit(address)
-    headers = {"Content-Type": "application/json", "User-Agent": "nidus"} | (signed(post, secret) if secret else {})
+    headers = {"Content-Type": "application/json", "User-Agent": "nidus"} | (
+        signed(post, secret, time.time()) if secret else {}
+    )
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = _connection(config, parts.scheme, parts.hostname or "", parts.port, deadline)
     with _Ended(connection, deadline) as ended:
@@ -67,11 +68,13 @@ def send(config: NotifyConfig, post: Post, deadline: float) -> None:
         raise refusal(status, told, time.time())
 
 
-def signed(post: Post, secret: bytes) -> dict[str, str]:
-    """The headers of Standard Webhooks 1.0.0 (standardwebhooks.com): an HMAC with SHA-256 over id, time and body."""
-    content = f"{post.id}.{post.at}.".encode() + post.body
+def signed(post: Post, secret: bytes, now: float) -> dict[str, str]:
+    """The headers of Standard Webhooks 1.0.0 (standardwebhooks.com): an HMAC with SHA-256 over id, time and body. The time is that of this
+    try: receivers refuse one that is minutes old."""
+    at = int(now)
+    content = f"{post.id}.{at}.".encode() + post.body
     made = base64.b64encode(hmac.new(secret, content, hashlib.sha256).digest()).decode()
-    return {"webhook-id": post.id, "webhook-timestamp": str(post.at), "webhook-signature": f"v1,{made}"}
+    return {"webhook-id": post.id, "webhook-timestamp": str(at), "webhook-signature": f"v1,{made}"}
 
 
 def refusal(status: int, headers: Mapping[str, str], now: float) -> NidusError:

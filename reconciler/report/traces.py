@@ -114,6 +114,7 @@ def _provider(config: TracesConfig, instance: str) -> "TracerProvider":
     session = Session()
     session.trust_env = False  # no proxy and no .netrc that somebody else wrote
     session.max_redirects = 0  # a post goes to the endpoint and no other address
+    session.hooks["response"] = [_unread]
     exporter = OTLPSpanExporter(
         endpoint=f"{config.endpoint.rstrip('/')}/v1/traces", certificate_file=config.ca_file or None, headers=_headers(config),
         timeout=DEADLINE, session=session,
@@ -121,6 +122,12 @@ def _provider(config: TracesConfig, instance: str) -> "TracerProvider":
     made = TracerProvider(resource=Resource({"service.name": "nidus", "service.instance.id": instance}))
     made.add_span_processor(BatchSpanProcessor(exporter))
     return made
+
+
+def _unread(response: Any, **given: object) -> None:
+    """The library reads an answer whole, whose status alone counts: one without an end would fill our memory."""
+    del given
+    response.raw.close()
 
 
 def _headers(config: TracesConfig) -> dict[str, str]:
