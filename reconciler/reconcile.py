@@ -16,11 +16,12 @@ from reconciler.apply.run import Step
 from reconciler.apply.steps import Ground, Stepped
 from reconciler.assignment import Assignment, Facts, Outcome
 from reconciler.errors import ErrorClass
-from reconciler.gather import Gathered, Reader, exposure, gather
+from reconciler.gather import Gathered, Reader, exposure
 from reconciler.gather.reader import Key
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
-from reconciler.memory import Memory, contended, corrections
+from reconciler.look import look
+from reconciler.memory import Memory, corrections
 from reconciler.model import (
     NO_VERSIONS,
     PRUNING_WAITS,
@@ -35,10 +36,9 @@ from reconciler.model import (
     Target,
     replace,
 )
-from reconciler.operations import backup, removed_apis, sleep, upgrade
+from reconciler.operations import backup, sleep, upgrade
 from reconciler.operations.exposure import wanted
-from reconciler.plan import consent, hook_runs, hooks, mark, suspects
-from reconciler.plan.compute import compute
+from reconciler.plan import consent, hook_runs, suspects
 from reconciler.plan.guard import guard
 
 
@@ -48,32 +48,6 @@ class Writer(Struct, frozen=True):
 
     save: Callable[[State], State]
     permit: Callable[[Destructive], Permit]
-
-
-def look(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> tuple[Gathered, Plan]:
-    """The part of a pass that writes nothing: what `plan` shows and `reconcile` executes (P6)."""
-    gathered = gather(assignment, facts, now, reader)
-    nonce = assignment.state.record.nonce
-    gathered = replace(
-        gathered, ran=hook_runs.advanced(_ground(assignment, gathered, now), assignment.state.record.hooks)
-    )
-    plan = compute(
-        assignment.bundle,
-        gathered.desired,
-        gathered.observed,
-        gathered.entries,
-        salt=facts.salt,
-        unknown={**gathered.dark, **gathered.broken},
-        nonce=nonce,
-        now=now,
-        consented=assignment.consented,
-        absent=gathered.absent,
-        hooks=gathered.ran,
-    )
-    steps = upgrade.steps(assignment.bundle, assignment.state.record)
-    removed = removed_apis.told(assignment.bundle, gathered.desired)
-    plan = replace(plan, steps=steps, waits=gathered.waits, removed=removed)
-    return gathered, contended(plan, assignment.memory, now)
 
 
 def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, writer: Writer) -> Outcome:
@@ -125,13 +99,6 @@ def _ran(assignment: Assignment, gathered: Gathered, plan: Plan, done: Done, now
     if tombstone is None:
         return ran
     return hook_runs.counted(ran, gathered.desired, plan.changes, done.results, tombstone.due, now)
-
-
-def _ground(assignment: Assignment, gathered: Gathered, now: float) -> hooks.Ground:
-    entries = mark.entries_of(gathered.entries, gathered.observed) if hooks.concerned(gathered.desired) else {}
-    dark = frozenset(gathered.dark) | frozenset(gathered.broken)
-    nonce = assignment.state.record.nonce
-    return hooks.Ground(assignment.bundle, gathered.desired, gathered.observed, entries, dark, nonce, now)
 
 
 def _proven(record: Record, report: Report, bundle: Bundle) -> Record:

@@ -14,6 +14,7 @@ from reconciler.gather import Gathered, Reader
 from reconciler.gather.creates import tried
 from reconciler.inventory.store import State
 from reconciler.inventory.suspensions import awake, suspension
+from reconciler.look import look
 from reconciler.model import (
     NO_VERSIONS,
     Bundle,
@@ -37,7 +38,6 @@ from reconciler.operations.situation import since
 from reconciler.plan import behind, consent
 from reconciler.plan.guard import guard
 from reconciler.plan.shown import with_creates
-from reconciler.reconcile import look
 from reconciler.spec import resolve
 
 _CANNOT = {

@@ -35,12 +35,13 @@ def drops(peer: socket.socket) -> None:
 
 
 class Server:
-    """Answers discovery properly and everything else by `answer`; remembers the request lines."""
+    """Answers discovery properly and everything else by `answer`; remembers the request lines, and the headers of all requests."""
 
     def __init__(self) -> None:
         self.answer: Answer = sends(http(200, b"{}"))
         self.discovery: Callable[[str], bytes] = discovered
         self.seen: list[str] = []
+        self.heads: list[dict[str, str]] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -54,11 +55,12 @@ class Server:
     def _one(self, peer: socket.socket) -> None:
         with peer, suppress(OSError), peer.makefile("rb") as lines:
             while request := lines.readline().decode():
-                length = 0
+                told: dict[str, str] = {}
                 while (header := lines.readline()) not in (b"\r\n", b""):
-                    if header.lower().startswith(b"content-length:"):
-                        length = int(header.split(b":")[1])
-                lines.read(length)
+                    name, _, value = header.decode("latin-1").partition(":")
+                    told[name.lower()] = value.strip()
+                self.heads.append(told)
+                lines.read(int(told.get("content-length", "0")))
                 path = request.split()[1]
                 if path in ("/api", "/apis"):
                     peer.sendall(http(200, self.discovery(path)))

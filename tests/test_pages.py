@@ -87,10 +87,7 @@ def typed_at(desk: Desk, words: list[str], home: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(desk.work.folder)
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.setenv(name, str(home))
-    file = str(desk.work.folder.parent / "kubeconfig")
-    monkeypatch.setenv("KUBECONFIG", file)
-    # The client reads the variable when it is first imported, which another test of this process may have done.
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", file)
+    monkeypatch.setenv("KUBECONFIG", str(desk.work.folder.parent / "kubeconfig"))
     monkeypatch.setenv("COLUMNS", "60")
     try:
         return main(words)

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench.start import PLAN
+from tests import shell
+from tests.answering import kubeconfig
 from tests.house.documents import ROOT
+from tests.memory.http import Front
 
 NEVER = {
     "shtab",
@@ -34,7 +37,7 @@ FOLDER = {
     "reconciler.reconcile",
 }
 SELDOM = {"cronsim", "zoneinfo", "difflib", "concurrent", "logging"}  # a schedule, a mistake, something to render
-LATER = SELDOM | {"jsonschema_rs", "email", "shutil", "subprocess", "tempfile"}  # a document, Git, a request
+LATER = SELDOM | {"jsonschema_rs", "email", "shutil", "subprocess", "tempfile", "ssl"}  # a document, Git, a request
 FILES = {
     "profile.yaml": """apiVersion: nidus.dev/v1alpha1
 kind: ClusterProfile
@@ -112,7 +115,8 @@ def test_a_plan_loads_nothing_of_what_only_runs_on() -> None:
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
     found = {".".join(name.split(".")[:depth]) for name in done.stdout.split() for depth in (1, 2)}
     assert "reconciler.review" in found, done.stderr
-    assert found & (NEVER | {"reconciler.controller", "reconciler.report", "dashboard", "webhook"}) == set()
+    writes = {"reconciler.controller", "reconciler.report", "reconciler.apply", "reconciler.reconcile"}
+    assert found & (NEVER | writes | {"dashboard", "webhook"}) == set()
 
 
 def test_a_plan_loads_no_client_before_its_first_request() -> None:
@@ -122,6 +126,13 @@ def test_a_plan_loads_no_client_before_its_first_request() -> None:
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
     assert "reconciler.review" in done.stdout.split(), done.stderr
     assert {name.partition(".")[0] for name in done.stdout.split()} & (NEVER | REQUESTS | LATER) == set()
+
+
+def test_a_request_with_a_token_loads_no_official_client(tmp_path: Path) -> None:
+    """Docs/decisions/0027-plain-credentials.md; of the client the request itself is loaded."""
+    with Front(shell.installed("nidus-system")) as front:
+        found = loaded(tmp_path, "status", "--kubeconfig", str(kubeconfig(tmp_path, front.url)))
+    assert found & {"kubernetes", "pydantic", "urllib3"} == {"urllib3"}
 
 
 def test_a_value_is_a_struct_unless_it_cannot_be_one() -> None:

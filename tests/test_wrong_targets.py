@@ -291,7 +291,7 @@ def test_a_kubeconfig_that_is_none_is_named(case: str, by: str, tmp_path: Path) 
     file = tmp_path / "kubeconfig"
     file.write_bytes(data)
     with pytest.raises(UsageError) as refused:
-        kubeconfig.user(str(file), "", by)
+        kubeconfig.chosen(str(file), "", by)
     assert refused.value.message.startswith(f"{file}, which {by} names, is no kubeconfig: {why}")
 
 
@@ -299,7 +299,7 @@ def test_a_context_that_is_not_there_is_told_with_those_that_are(tmp_path: Path)
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(config("http://127.0.0.1:1", token="t")))
     with pytest.raises(UsageError) as refused:
-        kubeconfig.user(str(file), "y", "--kubeconfig")
+        kubeconfig.chosen(str(file), "y", "--kubeconfig")
     assert refused.value.told == f"no context y in {file}, which --kubeconfig names; there are: x"
 
 

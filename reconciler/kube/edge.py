@@ -1,27 +1,28 @@
-"""Configures the official client. The only file that imports `kubernetes`, and only when a client is made.
-
-Importing it costs about 200 ms, so nothing here runs at import time.
+"""Makes clients. The only file that imports `kubernetes`: for credentials that renew themselves, and for what else is not plain
+(`kube.plain`). Importing it costs about 200 ms, so it is done when such a client is made.
 """
 
-import socket
-import ssl
-from collections.abc import Callable
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from reconciler.errors import ApiError, ErrorClass, UsageError, one_line
-from reconciler.kube import kubeconfig, timed
+from reconciler.kube import kubeconfig, plain
 from reconciler.kube.client import Client, no_fence
-from reconciler.kube.secret import context, credentials
 from reconciler.kube.transport import Guard, Limits, Transport
 from reconciler.model import HostConfig, Object
 
-NESTED_POOL = 4
+if TYPE_CHECKING:
+    import socket
+
 NESTED_SILENCE = 5.0  # seconds without a byte after which a nested API server counts as hung
 NESTED_LIMIT = 64 << 20  # bytes of one answer of a nested API server, and of all pages of a list, which might never end
 NESTED_VALUES = 4_000_000  # values in it: some hundred MiB once they are decoded
-POOL = 64  # connections kept: workers, watches and the Lease share them
 KUBECONFIG_HINT = "set spec.host.kubeconfig, or KUBECONFIG, or run inside the cluster"
 
 
@@ -32,14 +33,38 @@ def host(config: HostConfig, deadline: float = 10.0, *, fence: Callable[[], None
     """
 
     def make() -> Any:
-        return _api(_host_configuration(config))
+        return _host_api(config)
 
     return Client(Transport(make(), renew=make, limits=Limits(deadline=deadline)), fence=fence)
 
 
 def server(client: Client) -> str:
     """The address that `client` talks to."""
-    return str(client.transport.api.configuration.host)
+    return str(entry(client)["server"])
+
+
+def entry(client: Client) -> Mapping[str, Any]:
+    """The server that `client` talks to, as a kubeconfig names it."""
+    api = client.transport.api
+    told = _plain_entry(api.access) if isinstance(api, plain.Api) else _entry(api.configuration)
+    return {key: value for key, value in told.items() if value}
+
+
+def _plain_entry(access: plain.Access) -> dict[str, Any]:
+    authority = base64.b64encode(access.authority.encode()).decode()
+    told = {"server": access.server, "certificate-authority-data": authority}
+    return {**told, "insecure-skip-tls-verify": not access.verify, "tls-server-name": access.name}
+
+
+def _entry(configuration: Any) -> dict[str, Any]:
+    file = configuration.ssl_ca_cert
+    return {
+        "server": configuration.host,
+        "certificate-authority-data": base64.b64encode(Path(file).read_bytes()).decode() if file else "",
+        "insecure-skip-tls-verify": not configuration.verify_ssl,
+        "tls-server-name": configuration.tls_server_name,
+        "proxy-url": configuration.proxy,
+    }
 
 
 def chosen_context(config: HostConfig) -> str:
@@ -91,17 +116,12 @@ def nested(
 
 
 def _nested_api(secret: Object, server: str, dial: Callable[[], socket.socket] | None) -> Any:
-    from kubernetes.client.configuration import Configuration
+    from reconciler.kube import dialled
+    from reconciler.kube.secret import context, credentials
 
     found = credentials(secret)
-    trust = context(found)  # before anything is built from it
-    configuration = Configuration(host=server, retries=False)
-    configuration.proxy = None
-    if found.token:
-        configuration.api_key["BearerToken"] = f"Bearer {found.token}"
-    api = _api(configuration)
-    api.rest_client.pool_manager = _pool(trust, dial)
-    return api
+    trust = context(found)  # before anything is sent
+    return plain.Api(plain.Access(server, token=found.token), lambda: dialled.pool(trust, dial))
 
 
 def websocket(api: Any, path: str, protocol: str, deadline: float) -> Any:
@@ -113,8 +133,8 @@ def websocket(api: Any, path: str, protocol: str, deadline: float) -> Any:
 
     method, url, headers, _, _ = api.param_serialize("GET", path, header_params={}, auth_settings=["BearerToken"])
     del method
-    configuration = api.configuration
-    made = library.WebSocket(sslopt=_socket_trust(configuration), enable_multithread=True)
+    trust, proxy = _socket_means(api)
+    made = library.WebSocket(sslopt=trust, enable_multithread=True)
     made.settimeout(deadline)
     try:
         made.connect(  # type: ignore[no-untyped-call]
@@ -123,7 +143,7 @@ def websocket(api: Any, path: str, protocol: str, deadline: float) -> Any:
             subprotocols=[protocol],
             timeout=deadline,
             suppress_origin=True,
-            **_socket_proxy(configuration),
+            **proxy,
         )
     except (library.WebSocketException, OSError) as error:
         made.shutdown()  # type: ignore[no-untyped-call]
@@ -131,7 +151,18 @@ def websocket(api: Any, path: str, protocol: str, deadline: float) -> Any:
     return made
 
 
+def _socket_means(api: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The library's options for TLS, and for a proxy."""
+    if not isinstance(api, plain.Api):
+        return _socket_trust(api.configuration), _socket_proxy(api.configuration)
+    name = {"server_hostname": api.access.name} if api.access.name else {}
+    is_open = api.access.server.startswith("http:")
+    return {} if is_open else {"context": api.trust(), **name}, {"http_no_proxy": ["*"]}
+
+
 def _socket_trust(configuration: Any) -> dict[str, Any]:
+    import ssl
+
     if not configuration.verify_ssl:
         return {"cert_reqs": ssl.CERT_NONE, "check_hostname": False} | _own_certificate(configuration)
     trust = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": configuration.ssl_ca_cert} | _own_certificate(configuration)
@@ -157,69 +188,6 @@ def _socket_proxy(configuration: Any) -> dict[str, Any]:
     }
 
 
-def _pool(trust: ssl.SSLContext, dial: Callable[[], socket.socket] | None) -> Any:
-    import urllib3
-
-    trust.sslsocket_class = timed.TimedSocket
-    pool = urllib3.PoolManager(ssl_context=trust, retries=False, maxsize=NESTED_POOL)
-    pool.pool_classes_by_scheme = {"https": _pool_class(dial)}
-    return pool
-
-
-def _pool_class(dial: Callable[[], socket.socket] | None) -> Any:
-    """A connection pool class whose connections come from `dial` and say why they could not be made.
-
-    `_new_conn` is what urllib3's own SOCKS support replaces. Nothing was sent while `connect` fails, so what it raises says so.
-    """
-    from urllib3.connection import HTTPSConnection
-    from urllib3.connectionpool import HTTPSConnectionPool
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-
-    class NotConnected(NewConnectionError):
-        told = ""
-
-    class Connection(HTTPSConnection):
-        def connect(self) -> None:
-            try:
-                super().connect()
-            except ssl.SSLCertVerificationError as error:
-                raise self._not(f"could not prove its name: {one_line(error.args[-1], 200)}") from None
-            except TimeoutError as error:
-                raise ConnectTimeoutError(self, str(error)) from None
-            except OSError as error:
-                raise self._not(_why(error)) from None
-
-        def _new_conn(self) -> socket.socket:
-            if dial is None:
-                return super()._new_conn()
-            try:
-                made = dial()
-            except ApiError as error:
-                if not timed.current().left:
-                    raise TimeoutError from None
-                raise self._not(told=error.message) from None
-            made.settimeout(self.timeout if isinstance(self.timeout, int | float) else None)
-            return made
-
-        def _not(self, what: str = "", told: str = "") -> NotConnected:
-            made = NotConnected(self, what)
-            made.told = told or f"the API server of {self.host.partition('.')[0]} {what}"
-            return made
-
-    class Pool(HTTPSConnectionPool):
-        ConnectionCls = Connection
-
-    return Pool
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "refused the connection"
-    if isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return "closed the connection"
-    return f"could not be reached: {one_line(str(error), 200)}"
-
-
 def _api(configuration: Any) -> Any:
     from kubernetes.client.api_client import ApiClient
 
@@ -228,24 +196,38 @@ def _api(configuration: Any) -> Any:
     return api
 
 
-def _host_configuration(config: HostConfig) -> Any:
-    user = kubeconfig.user(config.kubeconfig, config.context, "--kubeconfig") if config.kubeconfig else None
+def _host_api(config: HostConfig) -> Any:
+    """By the official client in a pod, whose token is renewed, and for what is not plain."""
+    if not config.kubeconfig and not config.context and kubeconfig.in_pod():
+        from kubernetes.config.config_exception import ConfigException
+        from kubernetes.config.incluster_config import load_incluster_config
+
+        with suppress(ConfigException):
+            configuration = _configuration()
+            load_incluster_config(client_configuration=configuration)
+            return _api(configuration)
+    files, named_by = (config.kubeconfig, "--kubeconfig") if config.kubeconfig else kubeconfig.usual()
+    chosen = kubeconfig.chosen(files, config.context, named_by)
+    access = kubeconfig.access(chosen)
+    return plain.Api(access) if access else _api(_loaded(config, files, named_by, chosen.user))
+
+
+def _configuration() -> Any:
     from kubernetes.client.configuration import Configuration
+
+    configuration = Configuration(connection_pool_maxsize=plain.POOL, retries=False)
+    configuration.keep_alive = True
+    return configuration
+
+
+def _loaded(config: HostConfig, files: str, named_by: str, user: kubeconfig.User | None) -> Any:
     from kubernetes.config.config_exception import ConfigException
-    from kubernetes.config.incluster_config import load_incluster_config
     from kubernetes.config.kube_config import load_kube_config
 
-    configuration = Configuration(connection_pool_maxsize=POOL, retries=False)
-    configuration.keep_alive = True
-    if not config.kubeconfig and not config.context:
-        with suppress(ConfigException):
-            load_incluster_config(client_configuration=configuration)
-            return configuration
-    files, named_by = (config.kubeconfig, "--kubeconfig") if config.kubeconfig else _usual_files()
-    user = user or kubeconfig.user(files, config.context, named_by)
+    configuration = _configuration()
     try:
         load_kube_config(
-            config_file=config.kubeconfig or None,
+            config_file=files,
             context=config.context or None,
             client_configuration=configuration,
             persist_config=False,
@@ -257,14 +239,6 @@ def _host_configuration(config: HostConfig) -> Any:
         message = f"no credentials came from user {user.name} in {user.file}: nothing is asked as nobody"
         raise UsageError(message, hint="its exec plugin, token or certificate gave none; kubectl auth whoami says more")
     return configuration
-
-
-def _usual_files() -> tuple[str, str]:
-    """Where kubectl looks, too, and what names it: KUBECONFIG, else the file in the home folder."""
-    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
-
-    files = str(KUBE_CONFIG_DEFAULT_LOCATION)
-    return files, kubeconfig.USUAL if files == "~/.kube/config" else "KUBECONFIG"
 
 
 def _identified(configuration: Any) -> bool:

@@ -96,9 +96,9 @@ def translate(error: Exception, wrote: bool, name: str = "the API server", secon
 
     if isinstance(error, ApiError):
         return error
-    before = isinstance(
+    before = isinstance(  # an error of TLS may come after the request was read
         error,
-        http.NewConnectionError | http.ConnectTimeoutError | http.SSLError | http.LocationParseError | http.PoolError,
+        http.NewConnectionError | http.ConnectTimeoutError | http.LocationParseError | http.PoolError,
     ) and not isinstance(error, http.ReadTimeoutError)
     kind = ErrorClass.AMBIGUOUS if wrote and not before else ErrorClass.TRANSIENT
     made = Oversized if isinstance(error, TooLarge) else ApiError

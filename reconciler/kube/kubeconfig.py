@@ -1,7 +1,10 @@
-"""Checks a kubeconfig before the official client reads it: that client crashes on a malformed one, and goes on as nobody
-where an exec plugin is missing or fails."""
+"""Reads kubeconfigs, where kubectl looks for them. Plain credentials are used as they are (`plain`). For all others it is a check
+before the official client reads the file: that client crashes on a malformed one, and goes on as nobody where an exec plugin is missing
+or fails."""
 
+import base64
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import yaml
 from msgspec import Struct
 
 from reconciler.errors import UsageError, one_line
+from reconciler.kube.plain import Access
 
 LARGEST = 16 << 20  # bytes of one file; nobody's is larger
 _CREDENTIALS = (
@@ -27,6 +31,18 @@ _SHOWN = 12  # contexts that one message lists
 _HINT = "kubectl config view shows what kubectl reads"
 _WHERE = "export KUBECONFIG=FILE, or --kubeconfig FILE; nidus demo and nidus host up print the line for theirs"
 USUAL = "kubectl's default"  # what names a file where neither a flag nor a variable does
+_PLACE = "~/.kube/config"
+# What a plain user and its cluster hold at most; none of the rest changes a request.
+_OF_USER = {"token", "client-certificate", "client-certificate-data", "client-key", "client-key-data", "extensions"}
+_OF_CLUSTER = {
+    "server",
+    "certificate-authority",
+    "certificate-authority-data",
+    "insecure-skip-tls-verify",
+    "tls-server-name",
+    "disable-compression",
+    "extensions",
+}
 
 
 class User(Struct, frozen=True):
@@ -41,26 +57,93 @@ class User(Struct, frozen=True):
         return any(self.told.get(name) for name in _CREDENTIALS)
 
 
-def user(files: str, context: str, named_by: str) -> User | None:
-    """The user of `context` ("": the current one) in these files, separated as PATH is; None where the client says better
-    what is missing. `named_by`: the flag or variable that names them, or USUAL. Raises UsageError where a file cannot be read, or
-    the user's exec plugin is not there."""
+class Chosen(Struct, frozen=True):
+    """What a context names: its user and its cluster, with the file that says it; None for what the client says better is missing."""
+
+    user: User | None
+    cluster: tuple[str, Mapping[str, Any]] | None
+
+
+def usual() -> tuple[str, str]:
+    """Where kubectl looks, and what names it."""
+    told = os.environ.get("KUBECONFIG", "")
+    return (told, "KUBECONFIG") if told and told != _PLACE else (_PLACE, USUAL)
+
+
+def in_pod() -> bool:
+    """Whether this process is told of an API server as a pod is."""
+    return all(os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
+
+
+def chosen(files: str, context: str, named_by: str) -> Chosen:
+    """What `context` ("": the current one) names in these files, separated as PATH is. `named_by`: the flag or variable that names
+    them, or USUAL. Raises UsageError where a file cannot be read, or the user's exec plugin is not there."""
     places = [place for place in files.split(os.pathsep) if place]
     there = [(place, _read(place, named_by)) for place in places if Path(place).expanduser().exists()]
     if not there:
         raise UsageError(_absent(places, named_by), hint=_WHERE)
-    chosen = context or next((str(body["current-context"]) for _, body in there if body.get("current-context")), "")
-    named = _first(there, "contexts", "context", chosen)
+    meant = context or next((str(body["current-context"]) for _, body in there if body.get("current-context")), "")
+    named = _first(there, "contexts", "context", meant)
     if context and named is None:
         known = sorted({str(one["name"]) for _, body in there for one in body.get("contexts") or ()})
         hint = f"there are: {', '.join(known[:_SHOWN]) or 'none'}"
         raise UsageError(f"no context {context} in {files}, which {named_by} names", hint=hint)
-    found = _first(there, "users", "user", str(named[1].get("user", ""))) if named else None
-    if named is None or found is None:
+    if named is None:
+        return Chosen(None, None)
+    who, where = (str(named[1].get(key, "")) for key in ("user", "cluster"))
+    found = _first(there, "users", "user", who)
+    one = User(who, *found) if found else None
+    if one is not None:
+        _check_plugin(one)
+    return Chosen(one, _first(there, "clusters", "cluster", where))
+
+
+def access(found: Chosen) -> Access | None:
+    """The server, and who asks it, where that is plain: a token or a certificate, or nobody, and no proxy. None for all else, and for
+    what is malformed: the official client says what is wrong."""
+    if found.user is None or found.cluster is None or _has_proxy():
         return None
-    one = User(str(named[1].get("user", "")), *found)
-    _check_plugin(one)
-    return one
+    place, cluster = found.cluster
+    user, server = found.user.told, cluster.get("server")
+    if not _is_plain(user, _OF_USER) or not _is_plain(cluster, _OF_CLUSTER) or not isinstance(server, str):
+        return None
+    try:
+        pems = _pem(place, cluster, "certificate-authority")
+        mine = [_pem(found.user.file, user, name) for name in ("client-certificate", "client-key")]
+    except (OSError, ValueError):
+        return None
+    if not server.startswith(("http://", "https://")) or bool(mine[0]) != bool(mine[1]):
+        return None
+    verify, name = not cluster.get("insecure-skip-tls-verify"), str(cluster.get("tls-server-name") or "")
+    return Access(server.rstrip("/"), pems, verify, name, str(user.get("token") or ""), *mine)
+
+
+def _is_plain(told: Mapping[str, Any], known: set[str]) -> bool:
+    named = {key: value for key, value in told.items() if value}
+    return named.keys() <= known and all(
+        isinstance(value, str) for key, value in named.items() if key not in ("insecure-skip-tls-verify", "extensions")
+    )
+
+
+def _pem(file: str, told: Mapping[str, Any], name: str) -> str:
+    """The text of a certificate or key: as data, or in a file beside the kubeconfig. Raises OSError and ValueError."""
+    if f"{name}-data" in told:
+        return base64.b64decode(told[f"{name}-data"] or "", validate=True).decode("ascii")
+    if not told.get(name):
+        return ""
+    with (Path(file).expanduser().parent / told[name]).open("rb") as opened:
+        data: bytes = opened.read(LARGEST)
+    return data.decode("ascii")
+
+
+def _has_proxy() -> bool:
+    """Whether something else than the kubeconfig may name a proxy: a variable, or the settings of macOS or Windows."""
+    if sys.platform in ("darwin", "win32"):
+        from urllib.request import getproxies
+
+        return bool(getproxies().keys() - {"no"})
+    named = {key.lower() for key, value in os.environ.items() if value and key.lower().endswith("_proxy")}
+    return bool(named - {"no_proxy"})
 
 
 def _absent(places: list[str], named_by: str) -> str:

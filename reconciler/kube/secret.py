@@ -5,16 +5,21 @@ addresses, file names and options. Values must be PEM blocks of limited size and
 otherwise the Secret is refused.
 """
 
+from __future__ import annotations
+
 import base64
 import binascii
 import re
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Stalled
+from reconciler.kube.plain import show
 from reconciler.model import Object
+
+if TYPE_CHECKING:
+    import ssl
 
 VALUE_LIMIT = 64 << 10
 _MOST = 16  # certificates in one value
@@ -54,29 +59,17 @@ def credentials(secret: Object) -> Credentials:
 def context(found: Credentials) -> ssl.SSLContext:
     """A TLS context that trusts only this CA, checks names and sends our certificate; Stalled when a part is
     malformed."""
+    import ssl
+
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         made.load_verify_locations(cadata=found.ca)
         if found.certificate:
-            _show(made, found)
+            show(made, found.certificate, found.key)
     except (ssl.SSLError, ValueError, OSError):
         raise _refused("certificate-authority, client-certificate or client-key") from None
     return made
-
-
-def _show(made: ssl.SSLContext, found: Credentials) -> None:
-    # ssl takes certificates from files only: one of mode 0600 that lives for this call.
-    from tempfile import NamedTemporaryFile  # brings compressors: a start without a request goes without
-
-    with NamedTemporaryFile(prefix="nidus-") as file:
-        file.write(f"{found.certificate}\n{found.key}\n".encode())
-        file.flush()
-        made.load_cert_chain(file.name, password=_never)
-
-
-def _never() -> str:
-    raise ValueError("an encrypted key")  # without this, OpenSSL would ask on the terminal
 
 
 def _value(data: Mapping[str, Any], name: str, shaped: Callable[[str], bool]) -> str:

@@ -1,15 +1,13 @@
 """Deadlines for a whole call: connection, headers and body together, however slowly bytes come (M17).
 
 The limit of a thread's call is in a context variable, because the sockets are made and chosen inside urllib3.
-`TimedSocket` checks it before each read and write.
+`kube.timed_socket` checks it before each read and write.
 """
 
-import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from msgspec import Struct
 
@@ -53,30 +51,3 @@ def within(limit: Limit) -> Iterator[None]:
         yield
     finally:
         _now.reset(token)
-
-
-class TimedSocket(ssl.SSLSocket):
-    """A TLS socket that obeys the limit of the call and its own timeout for each read."""
-
-    def recv_into(self, *args: Any, **options: Any) -> int:
-        with self._kept():
-            return super().recv_into(*args, **options)
-
-    def send(self, *args: Any, **options: Any) -> int:
-        with self._kept():
-            return super().send(*args, **options)
-
-    @contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Wait no longer than the limit; the timeout that urllib3 has set stays, a watch goes on with it."""
-        limit, timeout = current(), self.gettimeout()
-        if limit is NEVER or (timeout is not None and timeout <= limit.left):
-            yield
-            return
-        if not limit.left:
-            raise TimeoutError("timed out")
-        self.settimeout(limit.left or 0.001)  # 0 would mean not to wait at all
-        try:
-            yield
-        finally:
-            self.settimeout(timeout)

@@ -5,15 +5,14 @@ Nothing that stands there already is changed: where one of the names is taken, n
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -117,6 +116,7 @@ def install(one: Lent) -> None:
 
 def sign_in(client: Client, file: Path) -> Path:
     """A kubeconfig of the controller's account, by a token of a day at most. Raises ApiError."""
+    from reconciler.kube import edge
     from reconciler.kube.transport import Call
 
     body = {
@@ -130,7 +130,7 @@ def sign_in(client: Client, file: Path) -> Path:
     named = {"name": "demo", "context": {"cluster": "demo", "user": "demo"}}
     made = {
         "apiVersion": "v1", "kind": "Config", "current-context": "demo", "contexts": [named],
-        "clusters": [{"name": "demo", "cluster": _entry(client.transport.api.configuration)}],
+        "clusters": [{"name": "demo", "cluster": edge.entry(client)}],
         "users": [{"name": "demo", "user": {"token": token}}],
     }  # fmt: skip
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as writing:
@@ -181,18 +181,6 @@ def _version(text: str) -> tuple[int, int]:
     if found is None:
         raise Stalled("the API server tells no version of Kubernetes")
     return int(found[1]), int(found[2])
-
-
-def _entry(configuration: Any) -> Mapping[str, Any]:
-    """The server of a client, as a kubeconfig names it."""
-    entry: dict[str, Any] = {"server": configuration.host}
-    if configuration.ssl_ca_cert:
-        authority = Path(configuration.ssl_ca_cert).read_bytes()
-        entry["certificate-authority-data"] = base64.b64encode(authority).decode()
-    if not configuration.verify_ssl:
-        entry["insecure-skip-tls-verify"] = True
-    optional = {"tls-server-name": configuration.tls_server_name, "proxy-url": configuration.proxy}
-    return entry | {key: value for key, value in optional.items() if value}
 
 
 def _await_served(client: Client, crd: Object) -> None:

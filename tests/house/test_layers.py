@@ -60,12 +60,13 @@ def test_only_the_demo_and_the_host_verb_know_the_embedded_host() -> None:
 
 
 def test_only_the_settings_read_the_environment() -> None:
+    """And, of what kubectl looks at, the reader of kubeconfigs."""
     readers = set()
     for file in RECONCILER.rglob("*.py"):
         for node in ast.walk(parsed(file)):
             if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv"):
                 readers.add(file.relative_to(RECONCILER).as_posix())
-    assert readers == {"settings.py"}
+    assert readers == {"settings.py", "kube/kubeconfig.py"}
 
 
 def test_the_contracts_know_every_pack_kind() -> None:

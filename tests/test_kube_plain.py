@@ -1,0 +1,106 @@
+"""Which kubeconfigs are used without the official client, and what is asked with them."""
+
+import base64
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.kube import edge, kubeconfig, plain
+from reconciler.model import HostConfig
+from tests.answering import Server
+
+SERVER = "https://127.0.0.1:6443"
+PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+DATA = base64.b64encode(PEM.encode()).decode()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def found(folder: Path, user: dict[str, Any], **cluster: Any) -> plain.Access | None:
+    """What is read from a file with this user and cluster."""
+    body = {
+        "clusters": [{"name": "c", "cluster": {"server": SERVER, **cluster}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    file = folder / "kubeconfig"
+    file.write_text(json.dumps(body))
+    return kubeconfig.access(kubeconfig.chosen(str(file), "", "--kubeconfig"))
+
+
+def test_a_token_or_a_certificate_is_plain(tmp_path: Path) -> None:
+    assert found(tmp_path, {"token": "t"}) == plain.Access(SERVER, token="t")
+    certificate = {"client-certificate-data": DATA, "client-key-data": DATA}
+    named = {"certificate-authority-data": DATA, "tls-server-name": "api", "extensions": [{"name": "minikube"}]}
+    assert found(tmp_path, certificate, **named) == plain.Access(SERVER, PEM, name="api", certificate=PEM, key=PEM)
+    access = found(tmp_path, {"token": "t"}, **{"insecure-skip-tls-verify": True})
+    assert access is not None and not access.verify
+
+
+def test_files_are_beside_the_kubeconfig(tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_text(PEM)
+    access = found(tmp_path, {"token": "t"}, **{"certificate-authority": "ca.crt"})
+    assert access is not None and access.authority == PEM
+
+
+def test_neither_a_token_nor_a_key_is_printed(tmp_path: Path) -> None:
+    access = found(tmp_path, {"token": "hush", "client-certificate-data": DATA, "client-key-data": DATA})
+    assert access is not None and "hush" not in repr(access) and "BEGIN" not in repr(access)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"tokenFile": "token"},
+        {"username": "a", "password": "b"},
+        {"auth-provider": {"name": "oidc"}},
+        {"token": "t", "as": "somebody"},
+        {"token": "t", "a-field-of-tomorrow": "x"},
+        {"token": 7},
+        {"client-certificate-data": DATA},
+        {"client-certificate-data": "%%%", "client-key-data": DATA},
+        {"client-certificate": "nowhere.crt", "client-key-data": DATA},
+    ],
+    ids=lambda user: " ".join(user),
+)
+def test_all_else_is_left_to_the_official_client(tmp_path: Path, user: dict[str, Any]) -> None:
+    assert found(tmp_path, user) is None
+
+
+def test_so_is_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(tmp_path, {"token": "t"}, **{"proxy-url": "http://127.0.0.1:1"}) is None
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    assert found(tmp_path, {"token": "t"}) is None
+
+
+def test_both_ways_ask_the_same(tmp_path: Path) -> None:
+    """By a token as it stands, and by the official client, from a plugin."""
+    asked = []
+    for user in ({"token": "t"}, {"exec": PLUGIN}):
+        with closing(Server()) as server:
+            found(tmp_path, user, server=server.url)
+            with closing(edge.host(HostConfig(kubeconfig=str(tmp_path / "kubeconfig")))) as client:
+                client.namespaced("", "ConfigMap")
+                assert isinstance(client.transport.api, plain.Api) is ("token" in user)
+                assert edge.server(client) == server.url
+            asked.append(server.heads)
+    assert [one["authorization"] for one in asked[0]] == ["Bearer t"] * len(asked[0])
+    kept = ("authorization", "user-agent", "accept")
+    assert [[one[name] for name in kept] for one in asked[0]] == [[one[name] for name in kept] for one in asked[1]]
+
+
+ANSWER = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}
+PLUGIN = {
+    "apiVersion": "client.authentication.k8s.io/v1",
+    "command": "echo",
+    "args": [json.dumps(ANSWER)],
+    "interactiveMode": "Never",
+}
