@@ -11,7 +11,8 @@ let timer = 0;
 let asking = false;
 let again = false;
 
-function say(text) {
+function say(text, state) {
+  told.dataset.state = state;
   if (told.textContent !== text) told.textContent = text;
 }
 
@@ -26,7 +27,7 @@ async function look() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     tag = take(page) ? answer.headers.get("ETag") || "" : "";
   }
-  say("Live");
+  say("Live", "live");
 }
 
 // Whether the content was taken: not while somebody fills in a form or has one open. Who stands on a link stays on it.
@@ -56,7 +57,7 @@ async function follow() {
     try {
       if (!document.hidden) await look();
     } catch {
-      say("No answer: this page may be old");
+      say("No answer: this page may be old", "old");
     }
   } while (again);
   asking = false;

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.controller.actions import Actions
-from tests.dashboard.scene import TOKENS, Known, door, home
+from tests.dashboard.scene import Known, door, home, sign_in
 from tests.dashboard.scenery import fill
 from tests.shell import client
 
@@ -31,8 +31,7 @@ def make(browser: Any, folder: Path) -> None:
         context = browser.new_context()
         entry = context.new_page()
         entry.goto(f"{url}/sign-in")
-        entry.fill("input[name=token]", TOKENS["ada"])
-        entry.click("button:text('Sign in')")
+        sign_in(entry)
         entry.wait_for_selector("h1:text('Clusters')")
         for name, (path, scheme, height) in SHOWN.items():
             page = context.new_page()

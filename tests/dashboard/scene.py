@@ -133,3 +133,9 @@ def door(server: Server, auth: str = "kubernetes", url: str = "", proxy: Proxy |
     rights = Rights(client(server), "nidus-system")
     key = lambda: b"k" * 32  # noqa: E731
     return Door(trusted, url, access(auth, rights, key, proxy or Proxy()))
+
+
+def sign_in(page: Any, token: str = TOKENS["ada"]) -> None:
+    """Fill in and send the form of the page that a browser is asked to sign in on."""
+    page.fill("input[name=token]", token)
+    page.click("button:text('Sign in')")

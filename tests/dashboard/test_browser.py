@@ -17,7 +17,7 @@ from reconciler.controller.actions import Actions
 from reconciler.model import Request, replace
 from reconciler.report.life import BackupsView, Life, SleepView
 from tests.dashboard import pictures
-from tests.dashboard.scene import NOW, TOKENS, Known, door, held, home, view
+from tests.dashboard.scene import NOW, TOKENS, Known, door, held, home, sign_in, view
 from tests.dashboard.scenery import fill
 from tests.dashboard.test_more import PAGES
 from tests.shell import client
@@ -113,6 +113,19 @@ def test_it_works_without_a_script(site: str, chromium: Any) -> None:
     context.close()
 
 
+def test_every_page_says_the_same_without_a_script(site: str, chromium: Any, known: Known) -> None:
+    fill(known)
+    pages = [chromium.new_context(java_script_enabled=script).new_page() for script in (True, False)]
+    for path in PAGES:
+        for page in pages:
+            page.goto(site + path)
+        pages[0].wait_for_selector("text=Live")
+        said = [page.inner_text("main") for page in pages]
+        assert said[0] == said[1] != "", path
+    for page in pages:
+        page.context.close()
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_axe_finds_nothing(site: str, page: Any, known: Known, path: str) -> None:
     fill(known)
@@ -142,8 +155,7 @@ def test_signing_in_and_asking(chromium: Any, script: bool) -> None:
     page = context.new_page()
     with known.served(door(server)) as url:
         page.goto(f"{url}/clusters/calm")
-        page.fill("input[name=token]", TOKENS["ada"])
-        page.click("button:text('Sign in')")
+        sign_in(page)
         page.click("summary:text('Suspend')")
         page.fill("details[open] input[name=reason]", "database moves")
         page.select_option("details[open] select", "8h")
@@ -171,8 +183,7 @@ def test_a_form_on_another_site_does_nothing(chromium: Any) -> None:
     page = context.new_page()
     with known.served(door(server)) as url, evil(f"{url}/clusters/calm/suspend") as other:
         page.goto(f"{url}/sign-in")
-        page.fill("input[name=token]", TOKENS["ada"])
-        page.click("button:text('Sign in')")
+        sign_in(page)
         page.wait_for_selector("h1:text('Clusters')")
         page.goto(other)
         with page.expect_response(f"{url}/clusters/calm/suspend") as sent:
@@ -270,8 +281,7 @@ def test_every_action_is_asked_for_by_its_form(chromium: Any, script: bool) -> N
     page = context.new_page()
     with known.served(door(server)) as url:
         page.goto(f"{url}/sign-in")
-        page.fill("input[name=token]", TOKENS["ada"])
-        page.click("button:text('Sign in')")
+        sign_in(page)
         page.wait_for_selector("h1:text('Clusters')")
         for verb, action in ACTIONS.items():
             life = Life("2099-11-20T00:00:00Z", sleep=SleepView(asleep=verb == "wake"), backups=BackupsView(list=()))

@@ -231,7 +231,7 @@ def test_the_dashboard_knows_people_by_their_tokens_and_rights(
     """As the controller's own account: whose token one is, and what RBAC gives them, on one cluster and on all."""
     account = as_shipped
     name = f"dash-{account.name}"
-    token = _token(empty_host, account, name)
+    token = token_of(empty_host, account, name)
     who = f"system:serviceaccount:{account.namespace}:{name}"
     grant(empty_host, account, who, {"kind": "Role", "name": "nidus-operator"})
     with closing(edge.host(HostConfig(kubeconfig=str(account.kubeconfig)))) as client:
@@ -248,7 +248,7 @@ def test_the_dashboard_knows_people_by_their_tokens_and_rights(
         assert rights.seen(UserInfo("nobody", groups=("system:authenticated",)), ["a", "b"]) == frozenset()
 
 
-def _token(host: TestHost, account: Account, name: str) -> str:
+def token_of(host: TestHost, account: Account, name: str) -> str:
     """A token of a service account of its own."""
     host.client.create(
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": account.namespace}}
