@@ -11,12 +11,15 @@ from reconciler.inventory import usage
 from reconciler.inventory.packing import deflated
 from reconciler.model import Prices
 from reconciler.operations import backup
-from reconciler.usage import days, items, report
+from reconciler.usage import days, focus, items, report
 from tests.fuzz import values
 from tests.fuzz.harness import Case
 
 DAY = "2026-11-27"
-USES = {"web": {items.CPU: 3_600_000, items.MEMORY: 7_200_000}, "": {items.CONTROL_PLANE: 3_600_000}}
+USES = {
+    "web": {items.CPU: 3_600_000, items.MEMORY: 7_200_000},
+    "": {items.CONTROL_PLANE: 3_600_000, f"{items.SAVED}{items.CPU}": 7_200_000},
+}
 ACCOUNTS = {"a": days.Account({"team": "shop"}, USES), "b": days.Account({}, USES)}
 PRICES = Prices("EUR", "0.04", "0.005", "0.0001", {"fast": "0.1"}, "1", "0.02", "0.1")
 STORED = msgspec.to_builtins(days.Day(DAY, 3_600_000, PRICES, ACCOUNTS))
@@ -37,10 +40,11 @@ def usages() -> Case:
         except NidusError as error:
             assert error.message.isprintable()
             return
-        for name in ("cluster", "namespace", "team"):
-            lines = report.lines(days.added(own, found.day))
-            for one in report.reports(lines, report.by(name), whole=86_400_000, seen=found.day.seen):
-                report.money(one.total.total)
+        for name in ("cluster", "namespace", "host", "label"):
+            lines = [*report.lines(days.added(own, found.day), "fra")]
+            for one in report.reports(lines, report.by(name, "team"), 86_400_000, {"fra": found.day.seen}):
+                assert report.money(one.total.total) and report.money(one.total.saved)
+            assert all(row["BilledCost"] for row in focus.rows(lines, "n"))
 
     return case
 
