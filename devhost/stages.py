@@ -1,8 +1,8 @@
 """How kwok plays the kubelet: Stage documents for nodes and pods, chosen by the annotation BEHAVIOUR.
 
 A pod becomes ready at once, a Job's pod then completes, a deleted pod goes. A pod may ask for something else:
-`slow` (ready after the annotation DELAY, 5 s without it), `crash-looping` or `never-ready`. The status of a pod with the
-annotation READINESS: external is left to somebody else; only its deletion is played.
+`slow` (ready after the annotation DELAY, 5 s without it), `crash-looping`, `never-ready`, `image-missing` or `failing`. The status of a
+pod with the annotation READINESS: external is left to somebody else; only its deletion is played.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def documents() -> list[Stage]:
         _stage(
             "pod-ready",
             "Pod",
-            [_IS_PENDING, _behaves("NotIn", "slow", "crash-looping", "never-ready")],
+            [_IS_PENDING, _behaves("NotIn", "slow", "crash-looping", "never-ready", "image-missing", "failing")],
             _RUNNING,
         ),
         # An engine that copies a status it read a moment ago may take the conditions away; a kubelet writes them anew.
@@ -41,6 +41,13 @@ def documents() -> list[Stage]:
         ),
         _stage("pod-ready-slow", "Pod", [_IS_PENDING, _behaves("In", "slow")], _RUNNING, _asked_delay()),
         _stage("pod-never-ready", "Pod", [_IS_PENDING, _behaves("In", "never-ready")], _NOT_READY),
+        _stage(
+            "pod-image-missing",
+            "Pod",
+            [_IS_PENDING, _rule(".status.containerStatuses", "DoesNotExist"), _behaves("In", "image-missing")],
+            _NO_IMAGE,
+        ),
+        _stage("pod-fail", "Pod", [_IS_PENDING, _behaves("In", "failing")], _FAILED),
         _stage("pod-crash", "Pod", [_IS_PENDING, _behaves("In", "crash-looping")], _CRASHED),
         _stage(
             "pod-crash-again",
@@ -230,6 +237,7 @@ _ENDED = """\
       startedAt: {{ $.metadata.creationTimestamp | Quote }}
       finishedAt: {{ Now | Quote }}
 """
+_ENDED_BADLY = _ENDED.replace("exitCode: 0", "exitCode: 3").replace("Completed", "Error")
 _BACKING_OFF = """\
     waiting:
       reason: CrashLoopBackOff
@@ -241,6 +249,11 @@ _BACKING_OFF = """\
       startedAt: {{ Now | Quote }}
       finishedAt: {{ Now | Quote }}
 """
+_PULLING = """\
+    waiting:
+      reason: ImagePullBackOff
+      message: {{ printf "Back-off pulling image %q" $container.image | Quote }}
+"""
 _ONE_MORE = "{{ with $.status.containerStatuses }}{{ add 1 ( index . $index ).restartCount }}{{ else }}1{{ end }}"
 
 _RUNNING = "phase: Running\n" + _conditions("True") + _PLACE + _containers(_STARTED, ready=True)
@@ -248,3 +261,5 @@ _NOT_READY = "phase: Running\n" + _conditions("False") + _PLACE + _containers(_S
 _CRASHED_AGAIN = _conditions("False") + _containers(_BACKING_OFF, ready=False, restarts=_ONE_MORE)
 _CRASHED = "phase: Running\n" + _PLACE + _CRASHED_AGAIN
 _COMPLETED = "phase: Succeeded\n" + _conditions("False") + _containers(_ENDED, ready=False)
+_FAILED = "phase: Failed\n" + _conditions("False") + _containers(_ENDED_BADLY, ready=False)
+_NO_IMAGE = "phase: Pending\n" + _conditions("False") + _PLACE + _containers(_PULLING, ready=False)

@@ -64,6 +64,19 @@ def test_crash_looping_pod_restarts_again_and_again(kubectl: Kubectl, namespace:
     assert until(restarted)
 
 
+def test_a_pod_whose_image_is_missing_waits_for_it(kubectl: Kubectl, namespace: str) -> None:
+    make_pod(kubectl, namespace, behaviour="image-missing")
+    assert until(lambda: status(kubectl, namespace).get("containerStatuses"))
+    waiting = status(kubectl, namespace)["containerStatuses"][0]["state"]["waiting"]
+    assert waiting == {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "c"'}
+
+
+def test_a_failing_pod_ends(kubectl: Kubectl, namespace: str) -> None:
+    make_pod(kubectl, namespace, behaviour="failing")
+    kubectl("wait", "pod/p", "--for=jsonpath={.status.phase}=Failed", "-n", namespace, "--timeout=60s")
+    assert status(kubectl, namespace)["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
+
+
 def test_external_pod_is_left_alone_but_for_its_deletion(kubectl: Kubectl, namespace: str) -> None:
     make_pod(kubectl, namespace, readiness="external")
     kubectl("wait", "pod/p", "--for=condition=PodScheduled", "-n", namespace, "--timeout=60s")
