@@ -15,10 +15,15 @@ from devhost.node import start
 from devhost.state import Host
 from tests.devhost import real_node, traces
 
-pytestmark = [pytest.mark.host, pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group(real_node.GROUP)]
-
 TIMES = int(os.environ.get("NIDUS_NODE_CYCLES", "1"))
 """How often each end is tried; the variable says another number."""
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.long,
+    pytest.mark.timeout(300 + 240 * TIMES),
+    pytest.mark.xdist_group(real_node.GROUP),
+]
 
 
 def take_down(host: Host) -> None:
@@ -38,7 +43,7 @@ def kill_keeper_and_take_down(host: Host) -> None:
     lifecycle.down(host.folder, keep=True)
 
 
-ENDS: list[Callable[[Host], None]] = [take_down, kill_supervisor, kill_keeper_and_take_down]
+ENDS: list[Callable[[Host], None]] = [*[take_down, kill_supervisor] * TIMES, kill_keeper_and_take_down]
 
 
 def test_nothing_is_left_however_the_host_ends() -> None:
@@ -48,7 +53,7 @@ def test_nothing_is_left_however_the_host_ends() -> None:
     ) as short:  # a worker's folders are too deep for the kubelet's sockets
         folder = Path(short) / "host"
         before = real_node.look(folder)
-        for end in ENDS * TIMES:
+        for end in ENDS:
             start_and(end, folder, before)
         lifecycle.down(folder)
         assert not folder.exists()

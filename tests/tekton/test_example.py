@@ -3,14 +3,9 @@
 Tekton's releases and images are not here: small stand-ins of ours bring the kinds and workloads that the packs wait for."""
 
 import base64
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -20,13 +15,11 @@ from devhost.api import Client
 from devhost.hosting import TestHost
 from reconciler.__main__ import main
 from tests.content.server import Site
-from tests.host.field import ROOT, Field, opened
+from tests.host.field import Field, opened
 from tests.host.promises import digest, nidus
+from tests.tekton.example import ALLOWED, EXAMPLE, allowed, commands, copied, layer, typed
 from tests.tekton.releases import BASE, HELD, releases
 
-EXAMPLE = ROOT / "examples" / "tekton"
-PAGE = ROOT / "docs" / "tasks" / "tekton.md"
-ALLOWED = "controller.yaml"
 STACK = ("pipelines", "triggers", "interceptors", "signing-key", "chains", "build", "build-secrets", "listener")
 
 
@@ -38,23 +31,6 @@ def site() -> Iterator[Site]:
         made.put(path, body)
     yield made
     made.close()
-
-
-def copied(folder: Path, site: Site, **changes: str) -> None:
-    """The example in `folder`, with the server's address and these words changed."""
-    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
-    for file in folder.rglob("*.yaml"):
-        text = file.read_text().replace(BASE, site.url)
-        for old, new in changes.items():
-            text = text.replace(old.replace("_", "-"), new)
-        file.write_text(text)
-
-
-def allowed(site: Site) -> dict[str, Any]:
-    """What the example's own page says that an operator allows, for this server."""
-    spec: dict[str, Any] = yaml.safe_load((EXAMPLE / ALLOWED).read_text())["spec"]
-    spec["content"]["allow"] = [{"prefix": f"{site.url}/", "plainHTTP": True}]
-    return {key: spec[key] for key in ("content", "ceilings", "policy")}
 
 
 def test_it_names_what_the_stand_ins_stand_for() -> None:
@@ -108,12 +84,12 @@ def test_the_page_line_by_line_and_its_packs_one_after_the_other(own: Field, sit
     name = own.cluster()
     copied(tmp_path / "examples" / "tekton", site, tekton_demo=name)
     (tmp_path / "platform").symlink_to(own.stage.repository.work)
-    typed(own, tmp_path, "2. Three secrets", name)
+    typed(own, tmp_path, commands("2. Three secrets"), name)
     own.start()
     config = yaml.safe_load(own.stage.config.read_text())
     config["spec"]["files"] = str(own.stage.folder)
     (own.stage.repository.work / "nidus.yaml").write_text(yaml.safe_dump(config))
-    typed(own, tmp_path, "3. The repository", name)
+    typed(own, tmp_path, commands("3. The repository"), name)
 
     # Tekton's webhook does not answer yet: nothing of what it judges is there.
     own.until("the first pack is applied", lambda: layer(own, name, "pipelines").get("health") == "InProgress")
@@ -156,35 +132,11 @@ def test_the_page_line_by_line_and_its_packs_one_after_the_other(own: Field, sit
     own.until("all is gone", lambda: own.admin.get("v1", "Namespace", f"vcluster-{name}") is None, seconds=120)
 
 
-def typed(own: Field, folder: Path, section: str, name: str) -> None:
-    """The commands of that section of the page, in one shell, in `folder`."""
-    part = PAGE.read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
-    (lines,) = re.findall(r"^```sh\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
-    script = lines.replace("nidus-shared", own.account.shared).replace("tekton-demo", name)
-    tools = f"{Path(sys.executable).parent}:{own.account.hosted.kubectl.parent}"
-    environment = {
-        **os.environ,
-        "PATH": f"{tools}:{os.environ['PATH']}",
-        "KUBECONFIG": str(own.account.hosted.kubeconfig),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        **dict.fromkeys(("EDITOR", "USER", "TOKEN"), "true"),
-        **{f"GIT_{who}_{what}": "a@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-    }
-    words = ["bash", "-euo", "pipefail", "-c", script]
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def shared(own: Field, secret: str, cluster: str, data: dict[str, str]) -> None:
     """A Secret of the share namespace that this cluster may have."""
     coded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
     metadata = {"name": secret, "namespace": own.account.shared, "annotations": {"nidus.dev/allow": cluster}}
     own.admin.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": coded})
-
-
-def layer(own: Field, name: str, pack: str) -> dict[str, Any]:
-    found = own.status(name).get("layers", [])
-    return next((one for one in found if one["name"] == f"tekton-stack/{pack}"), {})
 
 
 def value(inside: Client, secret: str, key: str) -> str:
