@@ -289,6 +289,11 @@ def parsed_folder() -> Path:
     return _data_folder() / "parsed"
 
 
+def rendered_folder() -> Path:
+    """Where commands keep what they rendered of the engine's chart."""
+    return _data_folder() / "rendered"
+
+
 def _data_folder() -> Path:
     chosen = os.environ.get("NIDUS_DATA")
     if chosen:

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import schemas
+from reconciler import model, spec
 from reconciler.__main__ import main
 from reconciler.model import Limits, Revision, Snapshot, Tree, replace
 from reconciler.spec import load, stored
 from reconciler.spec.entries import Entry
+from reconciler.verbs import kept as files
 from reconciler.verbs import parsed
 from reconciler.verbs.parsed import Parsed
 from tests.documents import cluster, config_map, pack, profile
@@ -143,7 +146,7 @@ def test_other_limits_and_another_folder_have_nothing(kept: Parsed, changed: dic
 
 
 def test_another_state_of_the_program_has_nothing() -> None:
-    ours = list(parsed._program())
+    ours = list(files.program(spec, model, schemas))
     assert any(name == "entries.py" for name, _, _ in ours) and any("schema" in name for name, _, _ in ours)
     assert stored.stamp(Limits(), ours) != stored.stamp(Limits(), [*ours[1:], (ours[0][0], 1, 1)])
 
@@ -211,10 +214,10 @@ def test_it_is_readable_for_its_owner_alone(kept: Parsed) -> None:
 
 
 def test_a_few_folders_are_remembered(kept: Parsed, tmp_path: Path) -> None:
-    for number in range(parsed.FOLDERS + 2):
+    for number in range(files.MOST + 2):
         again(kept, sub=str(number)).keep(many())
-    assert len(list(file_parent(kept).iterdir())) == parsed.FOLDERS
-    assert again(kept, sub=str(parsed.FOLDERS + 1)).known.entries
+    assert len(list(file_parent(kept).iterdir())) == files.MOST
+    assert again(kept, sub=str(files.MOST + 1)).known.entries
 
 
 def file_parent(one: Parsed) -> Path:

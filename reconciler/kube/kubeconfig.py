@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from msgspec import Struct
 
 from reconciler.errors import UsageError, one_line
@@ -154,6 +153,8 @@ def _absent(places: list[str], named_by: str) -> str:
 
 def _read(place: str, named_by: str) -> Mapping[str, Any]:
     """One file, with the shape that the client takes for granted."""
+    import yaml
+
     told = f"{place}, which {named_by} names,"
     try:
         with Path(place).expanduser().open("rb") as file:

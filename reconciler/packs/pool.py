@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from reconciler.errors import Retry
+from reconciler.packs import KINDS
 from reconciler.packs.process import Ended, Worker
 from reconciler.packs.queue import Line, Owner
 from reconciler.packs.wire import Answer, Job
@@ -18,7 +19,8 @@ class Pool:
 
     A worker is replaced after `recycle` jobs, or when its resident memory passes `memory` bytes. One that cannot be started
     (no process, no memory, no open file left) is started when it is asked for. Who comes next is `packs.queue`'s to say, and the last
-    free worker of several is for `trusted` owners only. With `strict` nothing is rendered that could reach the network.
+    free worker of several is for `trusted` owners only. With `strict` nothing is rendered that could reach the network. `ahead`: the kinds
+    that a worker loads before its first job.
     """
 
     def __init__(
@@ -28,9 +30,11 @@ class Pool:
         memory: int,
         *,
         strict: bool = False,
+        ahead: Collection[str] = KINDS,
         trusted: Callable[[Owner], bool] = lambda owner: True,
     ) -> None:
         self._strict = strict
+        self._ahead = ahead
         self._recycle = recycle
         self._memory = memory
         self._lock = threading.Lock()
@@ -155,7 +159,7 @@ class Pool:
         """A fresh worker. Raises Retry where it cannot be started."""
         self._drop(worker)
         try:
-            fresh = Worker(strict=self._strict)
+            fresh = Worker(strict=self._strict, ahead=self._ahead)
         except OSError as error:
             message = f"a render worker cannot be started: {error.strerror or type(error).__name__}"
             raise Retry(message, reason="WorkerNotStarted") from error

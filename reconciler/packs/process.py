@@ -8,13 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from reconciler.errors import Stalled
+from reconciler.packs import KINDS
 from reconciler.packs.wire import Answer, Job, TooBig, receive, send
 
 _ROOT = Path(__file__).resolve().parents[2]
-_START = f"import sys; sys.path.append({str(_ROOT)!r}); from reconciler.packs.worker import main; main(sys.argv[1])"
+_START = f"import sys; sys.path.append({str(_ROOT)!r}); from reconciler.packs.worker import main; main(*sys.argv[1:])"
 """`-I` leaves out everything but site-packages; a checkout that is not installed is added by its own path."""
 _START_LIMIT = 30.0
 _TRACE = 65536
@@ -43,10 +45,10 @@ class Worker:
     """A worker process, our end of its socket, and its folder for what it writes. Not thread-safe: one job at a time.
 
     `jobs` counts what it rendered, `rss` is its resident memory in bytes after the last job, `confined` what keeps it from
-    the network, once it has started. With `strict` it takes no job where nothing does.
+    the network, once it has started. With `strict` it takes no job where nothing does. `ahead`: the kinds it loads before its first job.
     """
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, strict: bool = False, ahead: Collection[str] = KINDS) -> None:
         """Starts the process. Raises OSError where the machine has no process, memory or open file left; nothing stays then."""
         self._strict = strict
         self.confined: tuple[str, ...] = ()
@@ -59,7 +61,7 @@ class Worker:
             self._link, theirs = socket.socketpair()
             undo.callback(self._link.close)
             with theirs, self._trace.open("wb") as trace:
-                self._process = _launched(self._folder, theirs.fileno(), trace.fileno())
+                self._process = _launched(self._folder, ahead, theirs.fileno(), trace.fileno())
             undo.pop_all()
 
     @property
@@ -142,9 +144,9 @@ def _discard(folder: Path) -> None:
     folder.rmdir()
 
 
-def _launched(folder: Path, link: int, trace: int) -> "subprocess.Popen[bytes]":
+def _launched(folder: Path, ahead: Collection[str], link: int, trace: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-I", "-X", "utf8", "-c", _START, str(folder)],
+        [sys.executable, "-I", "-X", "utf8", "-c", _START, str(folder), ",".join(ahead)],
         stdin=link,
         stdout=subprocess.DEVNULL,
         stderr=trace,

@@ -6,15 +6,15 @@ import importlib.metadata
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from reconciler.errors import NidusError, Retry, Stalled
 from reconciler.model import OID, Layer, Object
-from reconciler.packs import apis, keys
+from reconciler.packs import KINDS, apis, keys
 from reconciler.packs.blobs import Read
 from reconciler.packs.content import Content
 from reconciler.packs.keys import Keys
@@ -38,6 +38,22 @@ class _Key(Struct, frozen=True):
     api_versions: tuple[str, ...]
     backend: str
 
+    @property
+    def encoded(self) -> bytes:
+        return msgspec.json.encode(self)
+
+
+class Shelf(Protocol):
+    """Renders of the engine's chart that one command keeps for the next. Everything else may hold what is secret."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """What was kept under a key, None where that is nothing."""
+        ...
+
+    def put(self, key: bytes, found: bytes) -> None:
+        """Keep it; where that cannot be, nothing is kept."""
+        ...
+
 
 class Renderer:
     """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker, half a minute at most.
@@ -47,6 +63,7 @@ class Renderer:
     minutes, so that a hostile chart affects its own cluster only. Workers reach no network; where the platform
     cannot confine them nothing is rendered, except with `confined` False: a person rendering their own repository.
     `content` gives what layers name from elsewhere, `keys` the age keys of a source: what they decrypt is rendered anew each time.
+    `shelf` keeps the engine's renders beyond this process, `ahead` are the kinds that workers load before they are asked.
     """
 
     def __init__(
@@ -61,8 +78,11 @@ class Renderer:
         confined: bool = True,
         content: Content | None = None,
         keys: Keys = keys.none,
+        shelf: Shelf | None = None,
+        ahead: Collection[str] = KINDS,
     ) -> None:
         self._keys = keys
+        self._shelf = shelf
         self._content = content
         self._seconds = seconds
         self._cpu = cpu
@@ -71,7 +91,7 @@ class Renderer:
         self._asking: dict[str, bool] = {}
         self._standing = Standing()
         self._under_way = _UnderWay()
-        self._pool = Pool(workers, recycle, memory, strict=confined, trusted=self._standing.trusted)
+        self._pool = Pool(workers, recycle, memory, strict=confined, ahead=ahead, trusted=self._standing.trusted)
 
     def render(
         self,
@@ -93,7 +113,8 @@ class Renderer:
         owner = owner or Owner("", layer.target.nested or "")
         self._use(layer, owner)
         key = _Key(layer.digest, host_version, api_versions, self._backend)
-        found = self._results.get(key)
+        shelf = self._shelf if layer.role == "engine" else None
+        found = self._results.get(key) or (shelf.get(key.encoded) if shelf else None)
         if found is None:
             self._results.raise_quarantined(key)
             self._standing.raise_spent(owner)
@@ -101,6 +122,8 @@ class Renderer:
             keys = self._keys(owner.source, layer.kind) if _encrypted(layer, files) else ()
             found = self._render(key, self._job(key, layer, files, keys), owner)
             self._results.put(key, found, keep=not keys)
+            if shelf:
+                shelf.put(key.encoded, found)
         return tuple(msgspec.json.decode(found))
 
     def asks(self, layer: Layer, read: Read, owner: Owner | None = None) -> bool:

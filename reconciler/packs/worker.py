@@ -31,13 +31,24 @@ _PAGE = resource.getpagesize()
 Render = Callable[[Job], list[Sourced]]
 
 
-def main(folder: str) -> None:
+class Kinds(dict[str, Render]):
+    """What renders each kind, loaded when the first job of it comes: Helm's library is half of a worker's start."""
+
+    def __missing__(self, kind: str) -> Render:
+        found: Render = importlib.import_module(KINDS[kind]).render
+        self[kind] = found
+        return found
+
+
+def main(folder: str, ahead: str = "") -> None:
     """Serves jobs until the controller closes the socket. Files are written to `folder`, which is deleted at the
-    end."""
+    end. `ahead`: the kinds that are loaded before the first job, separated by commas."""
     _limit()
     tempfile.tempdir = folder
     confined = confine.leave_network()  # before Helm's library and its threads
-    kinds: dict[str, Render] = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
+    kinds = Kinds()
+    for kind in filter(None, ahead.split(",")):
+        kinds[kind]
     try:
         _serve(socket.socket(fileno=0), kinds, confined)
     finally:

@@ -11,6 +11,7 @@ from yaml.reader import ReaderError
 
 from reconciler.model import Violation
 from reconciler.spec.codes import Code
+from reconciler.spec.marks import place
 
 _CONFLICT = re.compile(rb"^(<{7}|\|{7}|>{7})(?=[ \r\n]|$)", re.MULTILINE)
 _HINTS: Final = {
@@ -40,12 +41,6 @@ def violation(error: YAMLError, data: bytes, path: str) -> Violation:
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     message, hint = _told(getattr(error, "problem", None) or "", _character(data, line, column))
     return Violation(path, line, column, Code.SYNTAX, message, hint=hint)
-
-
-def place(data: bytes, offset: int) -> tuple[int, int]:
-    """1-based line and column of an offset."""
-    head = data[:offset]
-    return head.count(b"\n") + 1, offset - (head.rfind(b"\n") + 1) + 1
 
 
 def _told(problem: str, found: str) -> tuple[str, str]:

@@ -78,8 +78,9 @@ def starting(workers: int = 1, content: Content | None = None) -> Iterator[Rende
     """As `renderer`, while the workers still start: the caller does something else meanwhile, and calls `check_confinement` before
     anything is rendered."""
     from reconciler.packs.render import Renderer
+    from reconciler.verbs.shelf import Shelf
 
-    opened = Renderer(workers, confined=False, content=content or elsewhere(None))
+    opened = Renderer(workers, confined=False, content=content or elsewhere(None), shelf=Shelf(), ahead=())
     try:
         yield opened
     finally:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,15 +22,11 @@ from reconciler.errors import UNREADABLE
 from reconciler.model import Limits
 from reconciler.spec import load, stored
 from reconciler.spec.entries import Entry
+from reconciler.verbs import kept
 
-LARGEST: Final = 64 << 20
-"""Bytes of one folder's file."""
-FOLDERS: Final = 16
-"""Folders that are remembered; the one that was written longest ago goes first."""
 FEW: Final = 64
 """Files that may be read anew before it is worth writing what was read."""
 _SHARE: Final = 20  # or a twentieth of all, where that is more
-_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class Parsed:
     def known(self) -> load.Known:
         """For `load`; nothing where there is nothing to believe."""
         with suppress(OSError, *UNREADABLE):
-            data = _own(self._file)
+            data = kept.own(self._file)
             head = self._head(data[len(self._stamp) + 32 :])
             if data.startswith(head):
                 return load.Known(entries=stored.decode(data[len(head) :]))
@@ -59,7 +54,7 @@ class Parsed:
         if new >= max(FEW, len(worth) // _SHARE):
             body = stored.encode(worth)
             with suppress(OSError):
-                _replace(self._file, self._head(body) + body)
+                kept.replace(self._file, self._head(body) + body)
 
     @cached_property
     def _file(self) -> Path:
@@ -68,53 +63,7 @@ class Parsed:
 
     @cached_property
     def _stamp(self) -> bytes:
-        return stored.stamp(self.limits, (__version__, *_program())).encode()
+        return stored.stamp(self.limits, (__version__, *kept.program(spec, model, schemas))).encode()
 
     def _head(self, body: bytes) -> bytes:
         return self._stamp + hashlib.sha256(body).digest()
-
-
-def _program() -> Iterator[tuple[str, int, int]]:
-    """Name, size and time of the files that decide how a document is read: a work tree of ours changes without its version."""
-    for package in (spec, model, schemas):
-        for folder in package.__path__:
-            with os.scandir(folder) as listed:
-                files = sorted((one for one in listed if one.is_file()), key=lambda one: one.name)
-            yield from ((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files)
-
-
-def _own(file: Path) -> bytes:
-    """The bytes of a file that nobody else can have written. Raises OSError for any other."""
-    _check(file.parent.lstat(), stat.S_ISDIR)
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as opened:
-        _check(os.fstat(opened.fileno()), stat.S_ISREG)
-        return opened.read(LARGEST)
-
-
-def _check(found: os.stat_result, is_kind: Callable[[int], bool]) -> None:
-    """Raises PermissionError for what is of another kind or user, or may be written by others."""
-    if not is_kind(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
-        raise PermissionError
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """Write the whole file or nothing, for its owner alone. Raises OSError."""
-    if len(data) > LARGEST:
-        return
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check(file.parent.lstat(), stat.S_ISDIR)
-    part = file.with_name(f"{file.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as opened:
-            opened.write(data)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-    _forget(file.parent)
-
-
-def _forget(folder: Path) -> None:
-    """Remove what was written longest ago, and what a command left that was ended."""
-    found = sorted(folder.iterdir(), key=lambda one: one.lstat().st_mtime, reverse=True)
-    for file in found[FOLDERS:]:
-        file.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.plan import summary
     from reconciler.verbs import planning
 
+    gc.disable()  # as in `validate`
     if args.change:
         return _change(args)
     args.path, args.clusters = _place(args.words)

@@ -1,6 +1,7 @@
 """`nidus run`: the controller, until a signal ends it."""
 
 import argparse
+import gc
 import sys
 import threading
 
@@ -8,6 +9,7 @@ from reconciler.verbs import connection, known, signals
 
 EXAMPLES = (("--config nidus.yaml", "as deployed"), ("--repo /srv/platform.git", "quick start, one repository"))
 
+USUAL = (700, 10, 10)  # of Python: a controller lives longer than a start
 _NO_ENGINE = (
     "spec.engine of --config names no version; with --repo, NIDUS_ENGINE_CHART names the folder of the engine's chart"
 )
@@ -29,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Start, wait for SIGTERM or SIGINT, stop within the grace period (H2). Exit code 0 after a stop, 1 where it could not start."""
     from reconciler.controller.service import Service
 
+    gc.set_threshold(*USUAL)
     told = connection.configured(args, repo=args.repo, branch=args.branch, path=args.path)
     if not told.engines:
         print(f"note: no nested cluster can be made: {_NO_ENGINE}", file=sys.stderr)
