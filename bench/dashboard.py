@@ -190,6 +190,7 @@ def _viewers(fleet: Fleet, port: int, count: int) -> Iterator[None]:
         changing.join()
         other.terminate()
         other.join()
+        _until("the viewers did not leave", lambda: not fleet.feed.count())
 
 
 def _until(otherwise: str, holds: Callable[[], bool]) -> None:

@@ -99,7 +99,8 @@ class Follower:
                 await asyncio.sleep(REST)
                 continue
             try:
-                await asyncio.wait_for(self._moved.wait(), SIGN)
+                async with asyncio.timeout(SIGN):  # wait_for of Python 3.11 may lose that it was cancelled
+                    await self._moved.wait()
             except TimeoutError:
                 yield b":\n\n"
 

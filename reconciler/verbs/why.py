@@ -58,7 +58,7 @@ def tree(told: Why, now: float) -> list[Line]:
     """The lines of the tree; `now` in seconds since the epoch."""
     since = seen.ago(told.since, now)
     head = f"{told.cluster}  {told.word}" + (f" for {since}" if since else "")
-    lines = [(0, "", head + (f": {told.message}" if told.message and not told.blocked else ""))]
+    lines = [(0, "", head + (f": {told.message}" if told.message and not told.blocked and not told.held else ""))]
     lines += [(1, "commit", line) for line in _commit(told, now)]
     lines += [(1, "mistake", line) for line in told.mistakes]
     for layer in told.blocked:

@@ -53,7 +53,7 @@ def fill(known: Known) -> Known:
         "features", "Progressing", layers=layers("features", "InProgress"), **since, **marks("features")
     )
     wrong = Violation("clusters/landing.yaml", 12, 5, "NID101", "unknown field quotas", hint="did you mean quota?")
-    stages = (("seen", NOW - 300), ("fetched", NOW - 299.6), ("admitted", NOW - 299.1), ("applied", NOW - 292.0))
+    stages = (("seen", NOW - 300), ("fetched", NOW - 299.6), ("validated", NOW - 299.4), ("admitted", NOW - 299.1))
     known.sources = {
         "platform": SourceView(
             "platform", url="https://git.example.com/acme/platform.git", branch="main", path="clusters", revision=COMMIT, accepted=8,

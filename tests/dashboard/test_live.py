@@ -1,5 +1,6 @@
 """Pages that are told of changes: over real sockets, with an end, a bound, and nobody else who waits for them (U7)."""
 
+import asyncio
 import http.client
 import socket
 import threading
@@ -150,6 +151,29 @@ def test_a_stop_ends_every_connection(known: Known) -> None:
         one.file.read()  # ends
     one.close()
     assert known.feed.count() == 0
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_viewer_that_leaves_as_something_changes_is_followed_no_longer(turns: int) -> None:
+    """However far the loop is with what changed: what is cancelled ends as that, and holds no connection."""
+
+    async def run() -> bool:
+        made = Feed()
+        one = made.follow("", made.event(made.newest()).split()[1].decode())
+        assert one is not None
+        pieces = one.pieces()
+        assert await anext(pieces) == b"retry: 2000\n\n"
+        waits = asyncio.ensure_future(anext(pieces))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        made.changed("clusters/a")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asked = waits.cancel()
+        await asyncio.wait([waits])
+        return asked == waits.cancelled()
+
+    assert asyncio.run(run())
 
 
 def test_a_connection_has_an_end(known: Known, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def test_pages_are_small_and_have_nothing_inline(browser: FlaskClient, path: str
 def test_a_source(browser: FlaskClient) -> None:
     shown = text(enter(browser, "ada"), "/sources/platform")
     assert "<code>clusters/landing.yaml:12</code> unknown field quotas; did you mean quota?" in shown
-    assert "refs/heads/main" in shown and "3 refused that were not signed" in shown and "8.0 s" in shown
+    assert "refs/heads/main" in shown and "3 refused that were not signed" in shown and "0.9 s" in shown
     assert "Not Ready yet" in shown and 'href="/clusters/payments"' in shown
     assert browser.get("/sources/other").status_code == 404
 
