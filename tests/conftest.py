@@ -106,15 +106,29 @@ def imported(file: Path) -> frozenset[str]:
     found, seen, left = set[str](), set[Path](), [file]
     while left:
         seen.add(one := left.pop())
-        for name, what in IMPORT.findall(one.read_text()):
-            first, *rest = name.split(".")
-            if first == "tests":
-                places = (TESTS.joinpath(*rest), TESTS.joinpath(*rest, what))
-                modules = {place for path in places for place in (path.with_suffix(".py"), path / "__init__.py")}
-                left += [place for place in modules if place.is_file() and place not in seen]
-            else:
-                found.add(f"reconciler.{rest[0] if rest else what}" if first == "reconciler" else first)
+        rooms, modules = read(one)
+        found |= rooms
+        left += modules - seen
     return frozenset(found)
+
+
+@cache
+def read(file: Path) -> tuple[frozenset[str], frozenset[Path]]:
+    """What this module itself imports: rooms and other packages, and modules of tests/."""
+    rooms, modules = set[str](), set[Path]()
+    for name, what in IMPORT.findall(file.read_text()):
+        first, *rest = name.split(".")
+        if first == "tests":
+            modules |= of_tests(*rest) | of_tests(*rest, what)
+        else:
+            rooms.add(f"reconciler.{rest[0] if rest else what}" if first == "reconciler" else first)
+    return frozenset(rooms), frozenset(modules)
+
+
+@cache
+def of_tests(*names: str) -> frozenset[Path]:
+    path = TESTS.joinpath(*names)
+    return frozenset(place for place in (path.with_suffix(".py"), path / "__init__.py") if place.is_file())
 
 
 # Where everything a test may need was installed (`.ci/run`), a skip is a failure: NIDUS_REQUIRE=all. What nobody may fetch, the official

@@ -214,9 +214,10 @@ def test_a_rubbish_line_of_a_watch_is_refused(server: Server, client: Client, na
     )
 
 
-def aggregated(**changes: Any) -> bytes:
+def aggregated(entries: int = 1, **changes: Any) -> bytes:
     entry = {"resource": "widgets", "scope": "Namespaced", "responseKind": {"kind": "Widget"}, **changes}
-    group = {"metadata": {"name": "x.io"}, "versions": [{"version": "v1", "resources": [entry]}]}
+    many = [entry, *({**entry, "resource": f"w{n}", "responseKind": {"kind": f"W{n}"}} for n in range(1, entries))]
+    group = {"metadata": {"name": "x.io"}, "versions": [{"version": "v1", "resources": many}]}
     return json.dumps({**DISCOVERY, "items": [group]}).encode()
 
 
@@ -234,16 +235,13 @@ DISCOVERIES: Mapping[str, bytes] = {
     "a path for a group": aggregated().replace(b"x.io", b"x/../y"),
     "a path for a version": aggregated().replace(b'"v1"', b'"v1/../v2"'),
     "a list for a group": aggregated().replace(b'"x.io"', b"[]"),
-    "100,000 kinds": json.dumps({**DISCOVERY, "items": [{"metadata": {"name": "x.io"}, "versions": [{"version": "v1",
-        "resources": [{"resource": f"w{n}", "scope": "Namespaced", "responseKind": {"kind": f"W{n}"}}
-                      for n in range(100_000)]}]}]}).encode(),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", DISCOVERIES)
+@pytest.mark.parametrize("name", [*DISCOVERIES, "100,000 kinds"])
 def test_rubbish_for_discovery_is_refused(server: Server, client: Client, name: str) -> None:
-    fresh = Client(client.transport)
-    server.discovery = lambda path: DISCOVERIES[name] if path == "/apis" else NO_GROUPS
+    fresh, answer = Client(client.transport), DISCOVERIES.get(name) or aggregated(100_000)
+    server.discovery = lambda path: answer if path == "/apis" else NO_GROUPS
     try:
         refused(lambda: fresh.namespaced("x.io", "Widget"), ErrorClass.TRANSIENT)
     finally:
