@@ -70,7 +70,7 @@ class ObjectStore:
 
     def _request(self, method: str, path: str, data: bytes | None = None) -> bytes:
         signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request"}
-        answer = urllib3.request(method, f"{self.url}{path}", body=data, headers=signed)
+        answer = urllib3.request(method, f"{self.url}{path}", body=data, headers=signed, timeout=60.0)
         assert answer.status < 300, answer.data
         return bytes(answer.data)
 
