@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from bench.hostile import Attack, Phase, Run
+from bench.hostile import Attack, Phase, Run, repeated
 from devhost import account
 from devhost.api import Client
 from reconciler.model import replace
@@ -25,27 +25,18 @@ def again(act: Act) -> Attack:
 
     @contextmanager
     def attack(one: Run, phase: Phase) -> Iterator[None]:
-        over = threading.Event()
+        numbers = itertools.count(1)
 
         def trying() -> None:
-            number = 0
-            while not over.is_set():
-                number += 1
-                try:
-                    act(one, number)
-                    phase.answered["done"] += 1
-                except Exception as error:
-                    phase.answered["refused"] += 1
-                    phase.refusals.append(str(error))
-                over.wait(AGAIN)
+            try:
+                act(one, next(numbers))
+                phase.answered["done"] += 1
+            except Exception as error:
+                phase.answered["refused"] += 1
+                phase.refusals.append(str(error))
 
-        thread = threading.Thread(target=trying)
-        thread.start()
-        try:
+        with repeated(trying, AGAIN):
             yield
-        finally:
-            over.set()
-            thread.join()
 
     return attack
 

@@ -208,20 +208,29 @@ def _looping_charts(one: Run, phase: Phase) -> Iterator[None]:
 @contextmanager
 def _pushing(one: Run, clusters: range, rounds: int) -> Iterator[None]:
     """Change these clusters of the hostile source now, and every few seconds until the block ends."""
+    _write(one, clusters, rounds)
+    with repeated(lambda: _write(one, clusters, rounds), AGAIN, AGAIN):
+        yield
+
+
+@contextmanager
+def repeated(act: Callable[[], None], every: float, first: float = 0.0) -> Iterator[None]:
+    """Do it in a thread, `first` seconds from now and then after so many seconds each time, until the block ends."""
     over = threading.Event()
 
-    def push() -> None:
-        while not over.wait(AGAIN):
-            _write(one, clusters, rounds)
+    def repeat() -> None:
+        wait = first
+        while not over.wait(wait):
+            act()
+            wait = every
 
-    _write(one, clusters, rounds)
-    pusher = threading.Thread(target=push)
-    pusher.start()
+    thread = threading.Thread(target=repeat)
+    thread.start()
     try:
         yield
     finally:
         over.set()
-        pusher.join()
+        thread.join()
 
 
 def _write(one: Run, clusters: range, rounds: int) -> None:

@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from reconciler.inventory import requests
+from reconciler.report import life
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).parent.parent / "deploy" / "crds"
 GROUP = "nidus.dev"
+_PLAIN = {str: "string", int: "integer", bool: "boolean"}
 HEADER = "# Written by `python -m schemas.crds`; change schemas/crds.py instead.\n"
 
 
@@ -49,6 +54,20 @@ def _text(description: str) -> Json:
 
 def _number(description: str) -> Json:
     return {"type": "integer", "description": description}
+
+
+def _told(view: type[Struct], **said: str | Json) -> dict[str, Json]:
+    """The properties of a view, each with its description, or its whole form where it is no plain value. KeyError and TypeError where
+    they are not the fields of the view."""
+    fields = {one.name: one for one in msgspec.structs.fields(view)}
+    if missing := fields.keys() ^ said.keys():
+        raise TypeError(f"{view.__name__}: {', '.join(sorted(missing))}")
+    return {
+        fields[name].encode_name: {"type": _PLAIN[fields[name].type], "description": told}
+        if isinstance(told, str)
+        else told
+        for name, told in said.items()
+    }
 
 
 def _object(
@@ -152,6 +171,92 @@ _CLUSTER_SPEC = _object(
     {"source": _text("Name of the source."), "file": _text("File in the source.")},
     closed=False,
 )
+_SLEEP = _object(
+    "Whether it sleeps, and why; not there where nothing ever asks it to.",
+    _told(
+        life.SleepView,
+        asleep="Whether it is to sleep.",
+        by="What decides: git, request, schedule, expiry or restore.",
+        why="The same in words, with who asked.",
+        ended="How the newest request ended.",
+        since="Since when, as far as it is known.",
+        until="Its next turn; not there where only a commit or a request ends it.",
+    ),
+    closed=False,
+)
+_SNAPSHOT = _object(
+    "One snapshot.",
+    _told(
+        life.ArchiveView,
+        id="Its name.",
+        time="When it was begun.",
+        state="Completed: read back whole. Failed: not to be used.",
+        url="Where it is.",
+        size="Bytes.",
+        keys="Keys of the store in it.",
+        sha256="Of the archive.",
+        why="Why it failed.",
+        commit="The commit accepted then.",
+        engine="Version of the engine then.",
+        kubernetes="Version of Kubernetes then.",
+    ),
+    closed=False,
+)
+_BACKUPS = _object(
+    "Its snapshots; not there where its file asks for none.",
+    _told(
+        life.BackupsView,
+        list=_list("The newest ones, newest first.", _SNAPSHOT),
+        running="The one under way, and how far it is.",
+        problem="Why none can be made or removed now.",
+    ),
+    closed=False,
+)
+_RESTORED = _object(
+    "The last one that ended.",
+    _told(
+        life.RestoredView,
+        id="Its name.",
+        snapshot="What was restored.",
+        time="When it ended.",
+        state="Completed, or Failed: then the data is that of before, where there was some.",
+        why="Why it failed.",
+        keys="Keys in the archive.",
+    ),
+    closed=False,
+)
+_RESTORE = _object(
+    "Its restores; not there where nobody asked for one.",
+    _told(
+        life.RestoreView,
+        running="The one under way, and how far it is.",
+        problem="Why it does not go on now.",
+        last=_RESTORED,
+    ),
+    closed=False,
+)
+_KUBECONFIG = _object(
+    "One.",
+    _told(life.KubeconfigView, name="Its name.", expires_at="When its token ends; the next is made before."),
+    closed=False,
+)
+_KUBECONFIGS = _object(
+    "Its kubeconfigs (access.kubeconfigs), each in Secret nidus-kubeconfig-NAME; not there where nobody asked for one.",
+    _told(
+        life.KubeconfigsView, list=_list("Those that are there.", _KUBECONFIG), problem="Why not all are as asked for."
+    ),
+    closed=False,
+)
+_STORAGE = _object(
+    "Volumes of its control plane that have grown or are to; not there where the size never changed.",
+    _told(
+        life.StorageView,
+        asked="The size that its file asks for.",
+        behind=_list("Those that do not have it yet.", _text("One volume, and what it has.")),
+        problem="Why they do not grow.",
+    ),
+    closed=False,
+)
 _CLUSTER_STATUS = _object(
     "What was last read back of the nested cluster.",
     {
@@ -175,95 +280,15 @@ _CLUSTER_STATUS = _object(
             closed=False,
         ),
         "endpoint": _text("Where the API server is reached."),
-        "backups": _object(
-            "Its snapshots; not there where its file asks for none.",
-            {
-                "running": _text("The one under way, and how far it is."),
-                "problem": _text("Why none can be made or removed now."),
-                "next": _text("When the next one is due by schedule."),
-                "list": _list(
-                    "The newest ones, newest first.",
-                    _object(
-                        "One snapshot.",
-                        {
-                            "id": _text("Its name."),
-                            "time": _text("When it was begun."),
-                            "state": _text("Completed: read back whole. Failed: not to be used."),
-                            "url": _text("Where it is."),
-                            "size": _number("Bytes."),
-                            "keys": _number("Keys of the store in it."),
-                            "sha256": _text("Of the archive."),
-                            "why": _text("Why it failed."),
-                            "commit": _text("The commit accepted then."),
-                            "engine": _text("Version of the engine then."),
-                            "kubernetes": _text("Version of Kubernetes then."),
-                        },
-                        closed=False,
-                    ),
-                ),
-            },
-            closed=False,
-        ),
-        "restore": _object(
-            "Its restores; not there where nobody asked for one.",
-            {
-                "running": _text("The one under way, and how far it is."),
-                "problem": _text("Why it does not go on now."),
-                "last": _object(
-                    "The last one that ended.",
-                    {
-                        "id": _text("Its name."),
-                        "snapshot": _text("What was restored."),
-                        "time": _text("When it ended."),
-                        "state": _text("Completed, or Failed: then the data is that of before, where there was some."),
-                        "why": _text("Why it failed."),
-                        "keys": _number("Keys in the archive."),
-                    },
-                    closed=False,
-                ),
-            },
-            closed=False,
-        ),
-        "kubeconfigs": _object(
-            "Its kubeconfigs (access.kubeconfigs), each in Secret nidus-kubeconfig-NAME; not there where nobody asked for one.",
-            {
-                "problem": _text("Why not all are as asked for."),
-                "list": _list(
-                    "Those that are there.",
-                    _object(
-                        "One.",
-                        {
-                            "name": _text("Its name."),
-                            "expiresAt": _text("When its token ends; the next is made before."),
-                        },
-                        closed=False,
-                    ),
-                ),
-            },
-            closed=False,
-        ),
-        "storage": _object(
-            "Volumes of its control plane that have grown or are to; not there where the size never changed.",
-            {
-                "asked": _text("The size that its file asks for."),
-                "behind": _list("Those that do not have it yet.", _text("One volume, and what it has.")),
-                "problem": _text("Why they do not grow."),
-            },
-            closed=False,
-        ),
-        "expiresAt": _text("When its ttl ends, and it sleeps until its deletion."),
-        "expiryWarning": _text("The last warning of that: day, hour or over."),
-        "sleep": _object(
-            "Whether it sleeps, and why; not there where nothing ever asks it to.",
-            {
-                "asleep": {"type": "boolean", "description": "Whether it is to sleep."},
-                "by": _text("What decides: git, request, schedule, expiry or restore."),
-                "why": _text("The same in words, with who asked."),
-                "since": _text("Since when, as far as it is known."),
-                "until": _text("Its next turn; not there where only a commit or a request ends it."),
-                "ended": _text("How the newest request ended."),
-            },
-            closed=False,
+        **_told(
+            life.Life,
+            expires_at="When its ttl ends, and it sleeps until its deletion.",
+            expiry_warning="The last warning of that: day, hour or over.",
+            sleep=_SLEEP,
+            backups=_BACKUPS,
+            restore=_RESTORE,
+            kubeconfigs=_KUBECONFIGS,
+            storage=_STORAGE,
         ),
         "layers": _LAYERS,
         "layersSeen": _text("When the layers were as shown, where the last pass did not look at them."),

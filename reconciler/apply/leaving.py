@@ -45,28 +45,41 @@ def pruned(run: Run, doomed: Sequence[Change], done: list[Result]) -> Generator[
 
 
 def _pruned(run: Run, one: Desired, doomed: Sequence[Change]) -> Iterator[Step]:
-    layer = one.layer
+    """Its objects inside, then what its hooks left, then what is kept on the host, each when what must be before is over."""
     made = {mark.ref_of(each) for each in one.hooks}
-    own = [change for change in doomed if change.target.nested and change.ref not in made]
-    left = [change for change in doomed if change.target.nested and change.ref in made]
-    kept = [change for change in doomed if not change.target.nested]
-    status = _stuck(run, one) or (yield from hooked(run, hooks.changes(layer, run.plan, -1), layer, []))
-    if status is not None:
-        yield _put_off([*own, *left, *kept], status)
-        return
-    results = [run.carry(change) for change in own]
-    yield Step(tuple(results))
+    inside = [change for change in doomed if change.target.nested]
+    own, left = ([change for change in inside if (change.ref in made) is hooks_own] for hooks_own in (False, True))
+    parts = [own, left, [change for change in doomed if not change.target.nested]]
+    results: list[Result] = []
+    for at, before in enumerate((_before, _after, _emptied)):
+        if (status := (yield from before(run, one, results))) is not None:
+            yield _put_off([change for part in parts[at:] for change in part], status)
+            return
+        results = [run.carry(change) for change in parts[at]]
+        yield Step(tuple(results))
+
+
+Waits = Generator[Step, None, LayerStatus | None]
+"""The state of a layer that must wait, None where it goes on."""
+
+
+def _before(run: Run, one: Desired, results: Sequence[Result]) -> Waits:
+    """Its hooks before."""
+    return _stuck(run, one) or (yield from hooked(run, hooks.changes(one.layer, run.plan, -1), one.layer, []))
+
+
+def _after(run: Run, one: Desired, results: Sequence[Result]) -> Waits:
+    """Its objects are gone; its hooks after that."""
+    layer = one.layer
     status = _unfinished(run, layer) if all_gone(results) else _going(layer, "its objects are being deleted")
     status = status or (yield from hooked(run, hooks.changes(layer, run.plan, 1), layer, []))
-    if status is None and not run.gathered.ran[layer.name].over:
-        status = _going(layer, "its hooks ran")
-    if status is not None:
-        yield _put_off([*left, *kept], status)
-        return
-    results = [run.carry(change) for change in left]
-    yield Step(tuple(results))
-    status = None if all_gone(results) else _going(layer, "what its hooks left is being deleted")
-    yield _put_off(kept, status) if status is not None else Step(tuple(run.carry(change) for change in kept))
+    return status or (None if run.gathered.ran[layer.name].over else _going(layer, "its hooks ran"))
+
+
+def _emptied(run: Run, one: Desired, results: Sequence[Result]) -> Waits:
+    """What its hooks left is gone."""
+    yield from ()
+    return None if all_gone(results) else _going(one.layer, "what its hooks left is being deleted")
 
 
 def _stuck(run: Run, one: Desired) -> LayerStatus | None:

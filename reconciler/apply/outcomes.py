@@ -1,6 +1,6 @@
 """What a pass comes to: the results of its steps, and its report. Pure, but for the jitter of the next look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -11,7 +11,19 @@ from reconciler.engine import readiness
 from reconciler.gather import Gathered
 from reconciler.inventory.store import State
 from reconciler.memory import looks
-from reconciler.model import Held, Layer, LayerStatus, Object, ObjectRef, Plan, Report, Result, Target, replace
+from reconciler.model import (
+    Condition,
+    Held,
+    Layer,
+    LayerStatus,
+    Object,
+    ObjectRef,
+    Plan,
+    Report,
+    Result,
+    Target,
+    replace,
+)
 from reconciler.operations import Situation, expiry, exposure, restore, sleep, upgrade
 from reconciler.plan import leaving
 
@@ -49,15 +61,11 @@ def report(
     facts: Facts,
     now: float,
 ) -> Report:
-    bundle = assignment.bundle
-    up = answers(assignment, gathered) or not gathered.upgrade
-    situation = Situation(bundle, state.record, assignment.requests, now, gathered.sleep, up, facts.grace)
-    held = _held(plan) or operations.held(situation)
-    step = upgrade.told(bundle, state.record)
-    states = tuple(_state(layer, done.layers[layer.name], step) for layer in bundle.layers)
-    left = [one.layer.name for one in leaving.layers(gathered.desired)]
-    states += tuple(done.layers[name] for name in left if name in done.layers)
-    ending = expiry.ending(situation)
+    bundle, slept = assignment.bundle, state.record.slept
+    situation = _situation(assignment, gathered, state, facts, now)
+    held, ending = _held(plan) or operations.held(situation), expiry.ending(situation)
+    over = ending is not None and ending.warned == expiry.OVER
+    states = tuple(_states(assignment, gathered, state, done))
     found, word = conditions.compute(
         states,
         done.results,
@@ -67,34 +75,40 @@ def report(
         invalid=assignment.invalid,
         never_applied=not assignment.state.record.applied,
         unreachable="" if sleep.waking(state.record) else _unreachable(assignment, gathered, done, facts),
-        asleep=ending.told if ending and ending.warned == expiry.OVER else sleep.told(gathered.sleep),
+        asleep=ending.told if ending is not None and over else sleep.told(gathered.sleep),
         restoring=restore.told(state.record),
-        expired=ending is not None and ending.warned == expiry.OVER,
+        expired=over,
     )
-    slept = state.record.slept
-    timeouts = [since[layer.name] + layer.timeout for layer in bundle.layers if layer.name in since]
-    timeouts += [until + 1 for until in done.hooked.values()]
-    timeouts += looks(assignment.memory, done.layers, since, now)
-    again = now + LOOK_AGAIN * jitter.between(1 - JITTER, 1 + JITTER)
-    service = _service(assignment, gathered, facts)
-    exposed = exposure.condition(gathered.outside, assignment.tried, sleep.told(gathered.sleep))
-    port = exposure.port(gathered.outside, assignment.tried)
-    endpoint = readiness.endpoint(bundle.document.cluster, bundle.namespace, service, port) if bundle.document else ""
     return Report(
         bundle.cluster,
         bundle.revision,
         plan,
         done.results,
         states,
-        (*found, *([exposed] if exposed is not None else [])),
+        (*found, *_exposed(assignment, gathered)),
         word,
         held,
-        endpoint,
-        next_at=min([again, *(at for at in (*timeouts, *operations.turns(situation)) if at > now)]),
+        _endpoint(assignment, gathered, facts),
+        next_at=_next_at(situation, assignment, done, since),
         sleep=gathered.sleep,
         ending=ending,
         woke=now - slept.woken if slept is not None and slept.woken and word == "Ready" else 0.0,
     )
+
+
+def _situation(assignment: Assignment, gathered: Gathered, state: State, facts: Facts, now: float) -> Situation:
+    up = answers(assignment, gathered) or not gathered.upgrade
+    return Situation(assignment.bundle, state.record, assignment.requests, now, gathered.sleep, up, facts.grace)
+
+
+def _states(assignment: Assignment, gathered: Gathered, state: State, done: Done) -> Iterator[LayerStatus]:
+    """Of every layer of the bundle, then of those that leave."""
+    step = upgrade.told(assignment.bundle, state.record)
+    for layer in assignment.bundle.layers:
+        yield _state(layer, done.layers[layer.name], step)
+    for one in leaving.layers(gathered.desired):
+        if one.layer.name in done.layers:
+            yield done.layers[one.layer.name]
 
 
 def _state(layer: Layer, status: LayerStatus, step: str) -> LayerStatus:
@@ -134,6 +148,32 @@ def answers(assignment: Assignment, gathered: Gathered) -> bool:
 def silent(assignment: Assignment, gathered: Gathered) -> bool:
     """Whether the control plane is not up, or did not answer."""
     return any(target.nested == assignment.bundle.cluster for target in (*gathered.down, *gathered.unreachable))
+
+
+def _next_at(situation: Situation, assignment: Assignment, done: Done, since: Mapping[str, float]) -> float:
+    """When to look again: the first of all that is due, or that may be too late by then."""
+    now, layers = situation.now, assignment.bundle.layers
+    due = [now + LOOK_AGAIN * jitter.between(1 - JITTER, 1 + JITTER)]
+    due += [since[layer.name] + layer.timeout for layer in layers if layer.name in since]
+    due += [until + 1 for until in done.hooked.values()]
+    due += [*looks(assignment.memory, done.layers, since, now), *operations.turns(situation)]
+    return min(at for at in due if at > now)
+
+
+def _exposed(assignment: Assignment, gathered: Gathered) -> Iterator[Condition]:
+    """Whether its address outside answers, where it has one."""
+    found = exposure.condition(gathered.outside, assignment.tried, sleep.told(gathered.sleep))
+    if found is not None:
+        yield found
+
+
+def _endpoint(assignment: Assignment, gathered: Gathered, facts: Facts) -> str:
+    """Where its API server is reached; "" where its file is gone."""
+    bundle = assignment.bundle
+    if bundle.document is None:
+        return ""
+    port = exposure.port(gathered.outside, assignment.tried)
+    return readiness.endpoint(bundle.document.cluster, bundle.namespace, _service(assignment, gathered, facts), port)
 
 
 def _service(assignment: Assignment, gathered: Gathered, facts: Facts) -> Object | None:
