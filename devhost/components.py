@@ -83,7 +83,6 @@ def apiserver(
         "--allow-privileged",
         "--endpoint-reconciler-type=none",  # 127.0.0.1 is no valid endpoint address; nothing here routes to it
         "--enable-priority-and-fairness=true",
-        "--profiling=false",
         *extra,
     ]
 
@@ -101,29 +100,24 @@ def audit(policy: Path, log: Path) -> list[str]:
 def controller_manager(binary: Path, *, pki: Path, kubeconfig: Path, port: int, extra: Sequence[str] = ()) -> list[str]:
     """The controller manager with every default controller, each under a service account of its own."""
     return [
-        str(binary),
-        f"--kubeconfig={kubeconfig}",
-        f"--bind-address={LOOPBACK}",
-        f"--secure-port={port}",
-        f"--tls-cert-file={pki / 'serving.crt'}",
-        f"--tls-private-key-file={pki / 'serving.key'}",
-        "--authentication-skip-lookup",
+        *_controller(binary, pki, kubeconfig, port),
         f"--root-ca-file={pki / 'ca.crt'}",
         f"--service-account-private-key-file={pki / 'sa.key'}",
         f"--cluster-signing-cert-file={pki / 'ca.crt'}",
         f"--cluster-signing-key-file={pki / 'ca.key'}",
         "--use-service-account-credentials",
-        "--leader-elect=false",
-        "--kube-api-qps=500",
-        "--kube-api-burst=1000",
         "--node-monitor-grace-period=2m",  # a busy machine must not make fake nodes look dead
-        "--profiling=false",
         *extra,
     ]
 
 
 def scheduler(binary: Path, *, pki: Path, kubeconfig: Path, port: int) -> list[str]:
     """The scheduler with its default profile."""
+    return _controller(binary, pki, kubeconfig, port)
+
+
+def _controller(binary: Path, pki: Path, kubeconfig: Path, port: int) -> list[str]:
+    """What works on the API server's objects, alone of its kind: nobody leads, and nobody is slowed down."""
     return [
         str(binary),
         f"--kubeconfig={kubeconfig}",

@@ -60,6 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         if "object_store" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("object_store"))
+        elif item.path.parent.name == "house":
+            item.add_marker(pytest.mark.xdist_group("house"))  # one worker reads every module of ours
         elif has_own(item):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 

@@ -1,4 +1,4 @@
-"""The command line as people use it: help, wrong words, no cluster in reach, broken pipes. Each as a process."""
+"""The command line as people use it: help, wrong words, no cluster in reach, broken pipes."""
 
 import json
 import os
@@ -6,11 +6,12 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from reconciler.__main__ import VERBS
+from reconciler.__main__ import VERBS, main
 
 NEEDS = {
     "approve": ["0123456789abcdef" * 2],
@@ -28,6 +29,32 @@ def nidus(*words: str, env: dict[str, str] | None = None) -> subprocess.Complete
     return subprocess.run(
         command, env=environment | {"HOME": "/nonexistent"} | (env or {}), capture_output=True, text=True, timeout=60
     )
+
+
+@dataclass
+class Here:
+    """A command in this process, without a kubeconfig of anybody; a process would load the same modules again each time."""
+
+    capsys: pytest.CaptureFixture[str]
+    returncode: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+    def __call__(self, *words: str) -> "Here":
+        try:
+            self.returncode = main(words)
+        except SystemExit as ended:
+            self.returncode = int(ended.code or 0)
+        self.stdout, self.stderr = self.capsys.readouterr()
+        return self
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    for name in ("KUBECONFIG", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    return Here(capsys)
 
 
 @pytest.fixture
@@ -50,10 +77,17 @@ def closed(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_helps(verb: str) -> None:
+def test_every_verb_helps_with_examples_and_exit_codes(verb: str) -> None:
+    """Words that stand for others are in capitals: `NAME` is to be replaced, `name` would be typed as it is."""
     done = nidus(verb, "--help")
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith(f"usage: nidus {verb}") and VERBS[verb] in " ".join(done.stdout.split())
+    examples = done.stdout.partition("\nexamples:\n")[2].partition("\nexit codes:\n")
+    assert f"  nidus {verb}" in examples[0]
+    assert "0 done, 1 failed, 64 wrong usage" in examples[2]
+    first = done.stdout.partition("\n\n")[0].partition(f"nidus {verb}")[2]
+    words = re.sub(r"\[-.*?\]|\{.*?\}|--[a-z]+ ", "", first, flags=re.DOTALL)
+    assert words == words.upper()
 
 
 def test_the_list_of_verbs() -> None:
@@ -85,8 +119,11 @@ def test_the_list_of_verbs() -> None:
     ],
     ids=" ".join,
 )
-def test_wrong_words_are_64_and_say_what_is_right(words: list[str], closed: Path) -> None:
-    done = nidus(*words, env={"KUBECONFIG": str(closed)})
+def test_wrong_words_are_64_and_say_what_is_right(
+    words: list[str], closed: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(closed))
+    done = here(*words)
     assert done.returncode == 64, done.stderr
     assert "error: " in done.stderr and "Traceback" not in done.stderr
     assert "usage: " in done.stderr or "hint: " in done.stderr
@@ -104,27 +141,10 @@ MEANT = {
 
 
 @pytest.mark.parametrize("words", MEANT)
-def test_misspelt_words_are_answered_with_what_was_meant(words: str) -> None:
-    done = nidus(*words.split())
+def test_misspelt_words_are_answered_with_what_was_meant(words: str, here: Here) -> None:
+    done = here(*words.split())
     assert done.returncode == 64 and done.stdout == ""
     assert done.stderr.splitlines()[-1] == f"  hint: {MEANT[words]}"
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_examples_and_exit_codes(verb: str) -> None:
-    text = nidus("help", verb).stdout
-    assert text == nidus(verb, "--help").stdout
-    examples = text.partition("\nexamples:\n")[2].partition("\nexit codes:\n")
-    assert f"  nidus {verb}" in examples[0]
-    assert "0 done, 1 failed, 64 wrong usage" in examples[2]
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_words_that_stand_for_others_are_in_capitals(verb: str) -> None:
-    """`NAME` is to be replaced, `name` would be typed as it is."""
-    usage_ = nidus(verb, "--help").stdout.partition("\n\n")[0]
-    words = re.sub(r"\[-.*?\]|\{.*?\}|--[a-z]+ ", "", usage_.partition(f"nidus {verb}")[2], flags=re.DOTALL)
-    assert words == words.upper()
 
 
 MISSING = {
@@ -137,12 +157,13 @@ MISSING = {
 
 
 @pytest.mark.parametrize("words", MISSING)
-def test_what_is_missing_is_answered_with_what_it_is(words: str) -> None:
-    assert nidus(*words.split()).stderr.splitlines()[-1] == f"  hint: {MISSING[words]}"
+def test_what_is_missing_is_answered_with_what_it_is(words: str, here: Here) -> None:
+    assert here(*words.split()).stderr.splitlines()[-1] == f"  hint: {MISSING[words]}"
 
 
 def test_help_and_version() -> None:
     assert nidus("help").stdout == nidus("--help").stdout
+    assert nidus("help", "status").stdout == nidus("status", "--help").stdout
     done = nidus("version")
     assert done.returncode == 0 and done.stdout.startswith("nidus ")
     assert set(json.loads(nidus("version", "-o", "json").stdout)) == {
@@ -154,8 +175,11 @@ def test_help_and_version() -> None:
 
 
 @pytest.mark.parametrize("verb", NEEDS)
-def test_no_cluster_in_reach_is_one_sentence(verb: str, closed: Path) -> None:
-    done = nidus(verb, *NEEDS[verb], env={"KUBECONFIG": str(closed)})
+def test_no_cluster_in_reach_is_one_sentence(
+    verb: str, closed: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(closed))
+    done = here(verb, *NEEDS[verb])
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) <= 2

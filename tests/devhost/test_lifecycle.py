@@ -73,6 +73,7 @@ def test_nothing_runs(command: Command, folder: Path) -> None:
     assert command("down", "--dir", folder).returncode == 0
 
 
+@pytest.mark.long
 def test_what_was_killed_is_started_again_and_down_ends_what_is_paused(folder: Path) -> None:
     host = start(folder)
     pids = {row.component: row.pid for row in lifecycle.status(folder)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.documents import ROOT
+from tests.house.documents import ROOT, parsed
 
 ROOMS = ("reconciler", "webhook", "dashboard", "schemas", "devhost", "bench", "tests")
 PREFIX = r"(?:AD|SEC-|[ABDFGHIKMOPRSTUVW])"
@@ -93,8 +93,8 @@ def test_no_rule_id_is_in_a_text_of_the_product(room: str) -> None:
     found = {
         f"{file.relative_to(ROOT)}:{node.lineno}: {node.value}"
         for file in sorted((ROOT / room).rglob("*.py"))
-        if named(source := file.read_text())
-        for node in strings(ast.parse(source))
+        if named(file.read_text())
+        for node in strings(parsed(file))
         if named(node.value)
     }
     assert found == set()

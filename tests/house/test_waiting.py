@@ -49,6 +49,8 @@ def bounds(node: ast.AST, named: dict[str, float], pauses: set[ast.AST]) -> list
     if not isinstance(node, ast.Call) or node in pauses or is_pause(node):
         return []
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if ast.unparse(node.func) == "urllib3.request" and not any(one.arg == "timeout" for one in node.keywords):
+        return [3.0]  # what it has by itself
     given = [one.value for one in node.keywords if one.arg in BOUNDS[name in WAITS]]
     given += node.args[-1:] if name in WAITS or name == "acquire" else []
     return numbers(given, named) if name in WAITS | ASKS else []
@@ -96,6 +98,7 @@ def test_a_short_wait_is_found() -> None:
         "ends = time.monotonic() + 20",
         "SHORT = 2.0\nassert lease.acquire(SHORT * 2)",
         "pool.submit(act).result(timeout=10)",
+        "urllib3.request('GET', url)",
     ):
         assert len(list(short(ast.parse(text)))) == 1, text
     for text in (
@@ -104,6 +107,7 @@ def test_a_short_wait_is_found() -> None:
         "over.wait(0.05)",
         "until(check)",
         "box.get('a', 3)",
+        "urllib3.request('GET', url, timeout=60.0)",
         "LONG = 60.0\nassert done.wait(LONG)",
         "assert not lost.wait(2)",
     ):

@@ -101,10 +101,11 @@ def _namespaces(core: Core) -> None:
 
 
 def _stored(core: Core) -> Iterator[Kind]:
-    seen = set()
+    """A kind of each resource that has objects, in the order of discovery."""
+    left = set(core.storage.resources())
     for kind in core.kinds():
-        if kind.resource not in seen:
-            seen.add(kind.resource)
+        if kind.resource in left:
+            left.discard(kind.resource)
             yield kind
 
 
@@ -122,7 +123,7 @@ def _doom(core: Core, kind: Kind, obj: Object) -> bool:
 
 def _garbage(core: Core) -> None:
     """Delete what had owners and has none left; finish foreground and orphan deletions."""
-    alive = {one["metadata"]["uid"] for resource in core.storage.resources() for one in core.storage.all(resource)}
+    alive = core.storage.uids()
     for kind in list(_stored(core)):
         for obj in core.storage.all(kind.resource):
             owners = obj["metadata"].get("ownerReferences") or ()

@@ -25,6 +25,7 @@ class Core:
         self.clock = clock or (lambda: START)
         self._uids = 0
         self._served: dict[tuple[str, str, str], Kind] = {}
+        self._named: dict[tuple[str, str], Kind] = {}
         self._order: list[Kind] = []
         self.serve()
 
@@ -33,6 +34,7 @@ class Core:
         crds = [crd for crd in self.storage.all(CRDS) if _is_established(crd)]
         self._order = [*kinds.built_in(), *(kind for crd in crds for kind in kinds.of_crd(crd))]
         self._served = {(one.group, one.version, one.plural): one for one in self._order}
+        self._named = {(one.group, one.kind): one for one in reversed(self._order)}
 
     def kinds(self) -> list[Kind]:
         """What is served, in the order of discovery."""
@@ -43,7 +45,7 @@ class Core:
 
     def named(self, group: str, kind: str) -> Kind | None:
         """The kind by its name, at its first version."""
-        return next((one for one in self._order if (one.group, one.kind) == (group, kind)), None)
+        return self._named.get((group, kind))
 
     def now(self) -> str:
         """The time as objects carry it."""

@@ -165,7 +165,7 @@ class Server:
             known = self.core.storage.get(ask.kind.resource, ask.namespace, ask.name) is not None
             act = writes.apply if verb == "apply" else (writes.replace if known else writes.create)
             _, stored = act(self.core, ask)
-            self.settle()
+            controllers.settle(self.core, self.controllers)
             return self.core.storage.get(ask.kind.resource, ask.namespace, ask.name) or stored
 
     def _failure(self, call: Call) -> Failure | None:

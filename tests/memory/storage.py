@@ -47,11 +47,17 @@ class Storage:
 
     def all(self, resource: Resource, namespace: str = "") -> list[Object]:
         """The objects of a resource by namespace and name; "" = of every namespace."""
-        found = sorted(self._objects.get(resource, {}).items())
+        place = self._objects.get(resource)
+        found = sorted(place.items()) if place else ()
         return [obj for (home, _), obj in found if namespace in ("", home)]
 
     def resources(self) -> list[Resource]:
-        return list(self._objects)
+        """Those that have objects."""
+        return [resource for resource, place in self._objects.items() if place]
+
+    def uids(self) -> set[str]:
+        """Of every object."""
+        return {obj["metadata"]["uid"] for place in self._objects.values() for obj in place.values()}
 
     def put(self, resource: Resource, obj: Object) -> Object:
         """Store an object at the next version; return it as stored."""
