@@ -20,6 +20,7 @@ NAMES = (
     "noop",
     "hanging",
     "hostile",
+    "elsewhere",
     "replays",
     "webhook",
     "dashboard",

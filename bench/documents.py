@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ def path_of(number: int) -> str:
     return f"clusters/{name_of(number)}.yaml"
 
 
-def profile(objects: int) -> str:
-    """One pack of plain objects: a namespace of the cluster's own and ConfigMaps that hold the variable."""
+def profile(objects: int, name: str = "bench", packs: Iterable[Mapping[str, Any]] = ()) -> str:
+    """One pack of plain objects, a namespace of the cluster's own and ConfigMaps that hold the variable; then these packs."""
     inside = "${{ cluster.name }}-web"
     items: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": inside}}]
     for number in range(objects):
@@ -33,14 +34,14 @@ def profile(objects: int) -> str:
     spec = {
         "version": "1.0.0",
         "variables": [{"name": VARIABLE, "default": "0"}],
-        "packs": [{"name": "web", "manifests": {"objects": items}}],
+        "packs": [{"name": "web", "manifests": {"objects": items}}, *packs],
     }
-    return yaml.safe_dump(_document("ClusterProfile", "bench", spec), sort_keys=False)
+    return yaml.safe_dump(_document("ClusterProfile", name, spec), sort_keys=False)
 
 
-def cluster(number: int, stamp: str) -> str:
+def cluster(number: int, stamp: str, profile: str = "bench") -> str:
     """A cluster's document, about 1 KB as people write them, with `stamp` as its value."""
-    return CLUSTER.format(name=name_of(number), team=number % 50, stamp=stamp)
+    return CLUSTER.format(name=name_of(number), team=number % 50, stamp=stamp, profile=profile)
 
 
 def fill(folder: Path, clusters: int, objects: int, running: int | None = None) -> None:
@@ -81,7 +82,7 @@ spec:
 
   # The software inside: one profile, with one value that the benchmark changes.
   profiles:
-    - name: bench
+    - name: {profile}
       version: 1.0.0
       variables: {{stamp: "{stamp}"}}
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,14 +103,21 @@ class Scene:
 
 
 @contextmanager
-def opened(clusters: int, objects: int, *, running: int | None = None, audited: bool = False) -> Iterator[Scene]:
-    """A scene with the repository pushed and no controller yet; everything ends with the block."""
+def opened(
+    clusters: int,
+    objects: int,
+    *,
+    running: int | None = None,
+    audited: bool = False,
+    spec: Mapping[str, Any] | None = None,
+) -> Iterator[Scene]:
+    """A scene with the repository pushed and no controller yet; everything ends with the block. `spec`: more of the configuration's."""
     folder = Path(tempfile.mkdtemp(prefix="nidus-bench-"))
     made: Scene | None = None
     try:
         content = folder / "content"
         documents.fill(content, clusters, objects, running)
-        made = _made(folder, content, clusters if running is None else min(running, clusters), audited)
+        made = _made(folder, content, clusters if running is None else min(running, clusters), audited, spec or {})
         yield made
     finally:
         if made is not None:
@@ -119,14 +126,14 @@ def opened(clusters: int, objects: int, *, running: int | None = None, audited: 
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _made(folder: Path, content: Path, running: int, audited: bool) -> Scene:
+def _made(folder: Path, content: Path, running: int, audited: bool, more: Mapping[str, Any]) -> Scene:
     watched = ("system:serviceaccount:*",) if audited else ()
     nodes = 2 + running // ENGINES_A_NODE
     host = lifecycle.up(folder / "host", nodes=nodes, nested="shared", tied=True, audit=watched)
     admin = run.client(host)
     staging.install(admin, ROOT / "deploy")
     kubeconfig = staging.sign_in(host, admin, folder / "controller.kubeconfig")
-    spec = {"source": {"interval": "10m"}, "policy": {"profileVersions": "Mutable"}}
+    spec = {"source": {"interval": "10m"}, "policy": {"profileVersions": "Mutable"}, **more}
     made = staging.set_up(folder / "stage", content, spec)
     return Scene(host, admin, _plane(host), made, kubeconfig, running)
 

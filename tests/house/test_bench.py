@@ -112,7 +112,7 @@ def test_an_unknown_benchmark_is_wrong_usage() -> None:
 @pytest.mark.long
 @pytest.mark.host
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["plan", "push", "throughput", "rollout", "noop", "hostile", "webhook"])
+@pytest.mark.parametrize("name", ["plan", "push", "throughput", "rollout", "noop", "hostile", "elsewhere", "webhook"])
 def test_benchmarks_of_the_whole_product(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     words = [f"--{one}={getattr(TINY, one)}" for one in ("clusters", "running", "pushes", "idle")]

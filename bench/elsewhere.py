@@ -1,0 +1,191 @@
+"""`elsewhere` (K3): what clusters pay whose content is in the repository, while other clusters of the same source wait for content from
+servers that do not give it: a byte every 50 ms, connections that are cut, bodies without end, no answer at all, nobody there.
+
+In every phase each of the other clusters gets content that nobody has fetched yet, again and again; in the undisturbed ones, first and
+last, from servers that answer at once. So a ratio says what the faults cost, and not what the other clusters' own syncs cost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import itertools
+import queue
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from bench import documents, scene
+from bench.report import Outcome, Row, Size, percentile
+from bench.stamps import Seen, watched
+from tests.content.server import Site
+
+HEALTHY: Final = 4
+OTHERS: Final = 12
+FIRST: Final = 70_000
+"""The number of the first of the other clusters."""
+PUSHES: Final = 30
+"""Of the healthy clusters in each phase, one cluster each."""
+EVERY: Final = 3
+"""So many of them after each push that gives all other clusters new content."""
+SPACING: Final = 0.6
+"""Seconds from one push to the next, at least."""
+SECONDS: Final = 30.0
+"""After which a push counts as lost."""
+SIZE: Final = 4096
+"""Bytes of one file from elsewhere: at a byte every 50 ms longer than a phase."""
+CALM, TOGETHER, AFTER = "undisturbed", "all together", "undisturbed again"
+FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "slow": {"drip": True},
+    "cut": {"cut": [1] * 1000},
+    "endless": {"endless": True},
+    "silent": {"hang": True},
+}
+DEAD: Final = "dead"
+
+
+@dataclass(slots=True)
+class Run:
+    """The scene, its healthy clusters and the others, a server for each fault, and the address at which nobody is."""
+
+    made: scene.Scene
+    healthy: int
+    others: range
+    sites: Mapping[str, Site]
+    dead: str
+    pushes: int
+    heard: queue.Queue[Seen] = field(default_factory=queue.Queue)
+    stamps: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+
+@dataclass(slots=True)
+class Phase:
+    """Seconds from the hook to the value inside, of the healthy clusters; what the servers were asked, and how many of the others were
+    not Ready at the end."""
+
+    taken: list[float] = field(default_factory=list)
+    asked: int = 0
+    waiting: int = 0
+
+
+def run(size: Size) -> Outcome:
+    """All phases on one scene."""
+    healthy = min(size.running, size.clusters, HEALTHY)
+    others = range(FIRST, FIRST + min(size.running, OTHERS))
+    with contextlib.ExitStack() as held:
+        sites = {name: Site() for name in FAULTS}
+        for site in sites.values():
+            held.callback(site.close)
+        dead = f"http://127.0.0.1:{_closed_port()}"
+        allow = [{"prefix": f"{url}/", "plainHTTP": True} for url in (*(site.url for site in sites.values()), dead)]
+        made = held.enter_context(scene.opened(healthy, 1, spec={"content": {"allow": allow}}))
+        one = Run(made, healthy, others, sites, dead, min(PUSHES, size.pushes))
+        _give(one, ())
+        made.push("others")
+        made.running += len(others)
+        made.start()
+        made.await_ready()
+        one.heard = watched(made)
+        every = (*FAULTS, DEAD)
+        ways = {CALM: (), **{name: (name,) for name in every}, TOGETHER: every, AFTER: ()}
+        phases = {name: _measured(one, name, faults) for name, faults in ways.items()}
+        made.controller.stop()
+    return Outcome("elsewhere", "K3", _rows(phases), _remarks(one))
+
+
+def _measured(one: Run, name: str, faults: Sequence[str]) -> Phase:
+    """Pushes of the healthy clusters, one after another; the other clusters get new content before every third of them."""
+    phase, before = Phase(), _asked(one)
+    for number in range(one.pushes):
+        due = time.monotonic() + SPACING
+        if number % EVERY == 0:
+            _give(one, faults)
+            one.made.push(f"{name}: other content")
+        phase.taken.append(_push(one, number % one.healthy))
+        if phase.taken[-1] >= SECONDS:
+            break
+        time.sleep(max(0.0, due - time.monotonic()))
+    phase.asked = _asked(one) - before
+    found = one.made.controller.get("/api/v1/clusters")["clusters"]
+    phase.waiting = sum(each["status"] != "Ready" for each in found)
+    print(f"  {name}: {', '.join(f'{seconds:.2f}' for seconds in phase.taken)} s", flush=True)
+    return phase
+
+
+def _give(one: Run, faults: Sequence[str]) -> None:
+    """Write the profiles of the other clusters, with content that nobody has yet: a file of each of these faults, else of sound servers."""
+    stamp = next(one.stamps)
+    for number in one.others:
+        name = documents.name_of(number)
+        packs = [_pack(one, fault, fault in faults, number, stamp) for fault in faults or FAULTS]
+        one.made.write(f"profiles/{name}.yaml", documents.profile(1, name, packs))
+        one.made.write(documents.path_of(number), documents.cluster(number, "0", name))
+
+
+def _pack(one: Run, name: str, faulty: bool, number: int, stamp: int) -> dict[str, Any]:
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"stamp": str(stamp)}}
+    data = yaml.safe_dump(made).encode() + f"# of {number} ".encode().ljust(SIZE, b"-") + b"\n"
+    path = f"/{number}-{stamp}.yaml"
+    if name == DEAD:
+        url = one.dead + path
+    else:
+        url = one.sites[name].put(path, data, **(copy.deepcopy(FAULTS[name]) if faulty else {}))
+    file = {"url": url, "sha256": hashlib.sha256(data).hexdigest()}
+    home = f"{documents.name_of(number)}-web"
+    return {"name": name, "namespace": home, "dependsOn": ["web"], "manifests": {"urls": [file]}}
+
+
+def _push(one: Run, number: int) -> float:
+    """Seconds from the hook until the cluster has the value; SECONDS where it does not come, which ends the phase."""
+    stamp = str(next(one.stamps))
+    one.made.write(documents.path_of(number), documents.cluster(number, stamp))
+    one.made.push(f"stamp {stamp}")
+    wanted, ends = (documents.name_of(number), stamp), one.made.pushed_at() + SECONDS
+    while (left := ends - time.time()) > 0:
+        try:
+            seen = one.heard.get(timeout=left)
+        except queue.Empty:
+            break
+        if (seen.cluster, seen.stamp) == wanted:
+            return seen.at - one.made.pushed_at()
+    return SECONDS
+
+
+def _asked(one: Run) -> int:
+    return sum(len(site.asked) for site in one.sites.values())
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _rows(phases: Mapping[str, Phase]) -> list[Row]:
+    calm, rows = phases[CALM].taken + phases[AFTER].taken, []
+    for name, phase in phases.items():
+        rows += [
+            Row(f"{name}: push -> applied p{share * 100:.0f}", percentile(phase.taken, share), "s")
+            for share in (0.5, 0.99)
+        ]
+        if name not in (CALM, AFTER):
+            rows.append(Row(f"{name}: p50 / undisturbed", percentile(phase.taken, 0.5) / percentile(calm, 0.5), "x"))
+            rows.append(
+                Row(f"{name}: p99 / undisturbed", percentile(phase.taken, 0.99) / percentile(calm, 0.99), "x", goal=2.0)
+            )
+        rows.append(Row(f"{name}: requests that the servers had", phase.asked, ""))
+        rows.append(Row(f"{name}: clusters not Ready at its end", phase.waiting, ""))
+    return rows
+
+
+def _remarks(one: Run) -> list[str]:
+    return [
+        f"{one.healthy} nested clusters that take nothing from elsewhere; {len(one.others)} of the same source do, a file of each server",
+        f"{one.pushes} pushes a phase, one cluster each, at least {SPACING:g} s apart; before every {EVERY}. the others get new content",
+        "undisturbed: the same pushes, and servers that answer at once; both such phases are one; p99 of so few is their slowest",
+        "clock: first line of the post-receive hook to the event in a watch; the servers are threads of the benchmark's process",
+    ]
