@@ -1,8 +1,8 @@
 """`elsewhere` (K3): what clusters pay whose content is in the repository, while other clusters of the same source wait for content from
 servers that do not give it: a byte every 50 ms, connections that are cut, bodies without end, no answer at all, nobody there.
 
-In every phase each of the other clusters gets content that nobody has fetched yet, again and again; in the undisturbed ones, first and
-last, from servers that answer at once. So a ratio says what the faults cost, and not what the other clusters' own syncs cost.
+In each phase the other clusters get content that nobody has fetched yet, again and again. Two phases have sound servers, so that a ratio
+says what the faults cost and not what the other clusters' own syncs cost; in the first and the last nothing else is pushed at all.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ SECONDS: Final = 30.0
 """After which a push counts as lost."""
 SIZE: Final = 4096
 """Bytes of one file from elsewhere: at a byte every 50 ms longer than a phase."""
-CALM, TOGETHER, AFTER = "undisturbed", "all together", "undisturbed again"
+ALONE, SOUND, TOGETHER = "nothing else", "sound servers", "all together"
+AGAIN: Final = ", again"
 FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "slow": {"drip": True},
     "cut": {"cut": [1] * 1000},
@@ -92,18 +93,19 @@ def run(size: Size) -> Outcome:
         made.await_ready()
         one.heard = watched(made)
         every = (*FAULTS, DEAD)
-        ways = {CALM: (), **{name: (name,) for name in every}, TOGETHER: every, AFTER: ()}
+        ways: dict[str, Sequence[str] | None] = {ALONE: None, SOUND: (), **{name: (name,) for name in every}}
+        ways |= {TOGETHER: every, SOUND + AGAIN: (), ALONE + AGAIN: None}
         phases = {name: _measured(one, name, faults) for name, faults in ways.items()}
         made.controller.stop()
     return Outcome("elsewhere", "K3", _rows(phases), _remarks(one))
 
 
-def _measured(one: Run, name: str, faults: Sequence[str]) -> Phase:
-    """Pushes of the healthy clusters, one after another; the other clusters get new content before every third of them."""
+def _measured(one: Run, name: str, faults: Sequence[str] | None) -> Phase:
+    """Pushes of the healthy clusters, one after another; the others get new content before some of them, or nothing where it is None."""
     phase, before = Phase(), _asked(one)
     for number in range(one.pushes):
         due = time.monotonic() + SPACING
-        if number % EVERY == 0:
+        if faults is not None and number % EVERY == 0:
             _give(one, faults)
             one.made.push(f"{name}: other content")
         phase.taken.append(_push(one, number % one.healthy))
@@ -166,17 +168,15 @@ def _closed_port() -> int:
 
 
 def _rows(phases: Mapping[str, Phase]) -> list[Row]:
-    calm, rows = phases[CALM].taken + phases[AFTER].taken, []
+    rows, slowest = [], {}
+    for name in (ALONE, SOUND):
+        slowest[name] = percentile(phases[name].taken + phases[name + AGAIN].taken, 0.99)
     for name, phase in phases.items():
-        rows += [
-            Row(f"{name}: push -> applied p{share * 100:.0f}", percentile(phase.taken, share), "s")
-            for share in (0.5, 0.99)
-        ]
-        if name not in (CALM, AFTER):
-            rows.append(Row(f"{name}: p50 / undisturbed", percentile(phase.taken, 0.5) / percentile(calm, 0.5), "x"))
-            rows.append(
-                Row(f"{name}: p99 / undisturbed", percentile(phase.taken, 0.99) / percentile(calm, 0.99), "x", goal=2.0)
-            )
+        p50, p99 = (percentile(phase.taken, share) for share in (0.5, 0.99))
+        rows += [Row(f"{name}: push -> applied p50", p50, "s"), Row(f"{name}: push -> applied p99", p99, "s")]
+        if not name.startswith((ALONE, SOUND)):
+            rows.append(Row(f"{name}: p99 / {SOUND}", p99 / slowest[SOUND], "x", goal=2.0))
+            rows.append(Row(f"{name}: p99 / {ALONE}", p99 / slowest[ALONE], "x"))
         rows.append(Row(f"{name}: requests that the servers had", phase.asked, ""))
         rows.append(Row(f"{name}: clusters not Ready at its end", phase.waiting, ""))
     return rows
@@ -186,6 +186,6 @@ def _remarks(one: Run) -> list[str]:
     return [
         f"{one.healthy} nested clusters that take nothing from elsewhere; {len(one.others)} of the same source do, a file of each server",
         f"{one.pushes} pushes a phase, one cluster each, at least {SPACING:g} s apart; before every {EVERY}. the others get new content",
-        "undisturbed: the same pushes, and servers that answer at once; both such phases are one; p99 of so few is their slowest",
+        "ratios are to both phases of a name as one; p99 of so few is their slowest",
         "clock: first line of the post-receive hook to the event in a watch; the servers are threads of the benchmark's process",
     ]

@@ -21,7 +21,10 @@ STATEMENT = "application/vnd.in-toto+json"
 SIGNS = "https://sigstore.dev/cosign/sign/v1"
 """The kind of a statement that signs; others with the same key say something else of a chart, such as what it is made of."""
 _ANNOTATION = "dev.cosignproject.cosign/signature"
+_CERTIFICATE = "dev.sigstore.cosign/certificate"
 _FORM = "its signature has a form that is not read here"
+_OLDER = "it is signed without a key in the older form of cosign, which is not read here: sign it with `cosign sign --new-bundle-format`"
+_KEYED = "it is signed with a key, and an identity has to have signed it"
 _TYPES = ("cosign container image signature", "atomic container signature")
 _HINT = (
     "sign the chart with that key (cosign sign --key, helm package --sign) or as that identity, or name who signed it; "
@@ -145,6 +148,8 @@ def _by_identity(signer: Signer, name: str) -> Callable[[_Layer, bytes], str]:
         raise untrusted(name, str(error)) from None
 
     def found(layer: _Layer, blob: bytes) -> str:
+        if layer.mediaType == SIMPLE:
+            raise _No(_OLDER if _CERTIFICATE in layer.annotations else _KEYED)
         if not layer.mediaType.startswith(BUNDLE):
             raise _No(_FORM)
         try:

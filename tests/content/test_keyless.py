@@ -53,8 +53,15 @@ def no_promise(body: dict[str, Any]) -> None:
     del body["verificationMaterial"]["tlogEntries"][0]["inclusionPromise"]
 
 
+def older(layer: signing.Layer) -> signing.Layer:
+    """As `cosign sign` without a key leaves it at the tag, before there were bundles."""
+    kind, notes, data = layer
+    return kind, notes | {"dev.sigstore.cosign/certificate": "-----BEGIN CERTIFICATE-----\n"}, data
+
+
 COUNTS, READ = "its signature does not count: ", "its signature cannot be read"
 FORM = "its signature has a form that is not read here"
+OLDER = "it is signed without a key in the older form of cosign, which is not read here: sign it with `cosign sign --new-bundle-format`"
 TABLE: dict[str, tuple[signing.Layer, str]] = {
     "good": (OURS.bundle(DIGEST), ""),
     "another subject": (OURS.bundle(DIGEST, f"{SUBJECT}x"), COUNTS),
@@ -71,7 +78,9 @@ TABLE: dict[str, tuple[signing.Layer, str]] = {
     "no promise of the log": (changed(OURS.bundle(DIGEST), no_promise), READ),
     "about something else": (OURS.bundle(DIGEST, statement="https://spdx.dev/Document"), "what is signed is no signature of cosign"),
     "by a key": (signing.bundle(signing.made(), DIGEST), READ),
-    "another form": (signing.simple(signing.made(), DIGEST), FORM),
+    "another form": (("application/x", {}, b"{}"), FORM),
+    "the older form": (older(signing.simple(signing.made(), DIGEST)), OLDER),
+    "the older form, by a key": (signing.simple(signing.made(), DIGEST), "it is signed with a key, and an identity has to have signed it"),
     "no JSON": ((signing.BUNDLE, {}, b"[" * 100_000), READ),
     "nothing": ((signing.BUNDLE, {}, b""), READ),
 }  # fmt: skip
