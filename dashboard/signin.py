@@ -82,12 +82,21 @@ class SignIn:
 def _told(asked: Request, access: Access) -> UserInfo | None:
     """Who the proxy says it is. A name with a comma may be two headers, the first of them from the browser; names that begin with
     system: are those of Kubernetes itself."""
-    name = asked.headers.get(access.proxy.user, "").strip()
+    name = _said(asked, access.proxy.user)
     if not _plain(name) or "," in name:
         return None
-    groups = [one.strip() for one in asked.headers.get(access.proxy.groups, "").split(",")]
+    groups = [one.strip(" \t") for one in _said(asked, access.proxy.groups).split(",")]
     kept = tuple(one for one in groups if _plain(one))[:GROUPS]
     return UserInfo(name, groups=(*kept, "system:authenticated"))
+
+
+def _said(asked: Request, header: str) -> str:
+    """A header of the proxy as the UTF-8 that it is, "" where it is none. WSGI gives it as Latin-1, in which parts of a letter are
+    space: without them two names are one."""
+    try:
+        return asked.headers.get(header, "").encode("latin-1").decode().strip(" \t")
+    except UnicodeError:
+        return ""
 
 
 def _plain(name: str) -> bool:

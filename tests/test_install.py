@@ -95,6 +95,11 @@ def wrong() -> list[dict[str, Any]]:
         {"policies": {"domain": '" || true'}},
         {"image": {"digest": "sha256:1"}},
         {"replicas": 0},
+        {"people": {"operators": [{"kind": "Group", "name": "system:authenticated"}]}},
+        {"people": {"reviewers": [{"kind": "User", "name": "system:anonymous"}]}},
+        {"podLabels": {"app.kubernetes.io/name": "another"}},
+        {"webhook": {"ingress": {"enabled": True, "host": "{a: b}"}}},
+        {"webhook": {"ingress": {"enabled": True, "host": "a.example.com", "tlsSecret": "a, b: c"}}},
     ]
 
 
@@ -114,6 +119,23 @@ def test_the_values_of_each_host(file: Path) -> None:
     users = {"runAsUser", "runAsGroup", "fsGroup"} & pod(found)["securityContext"].keys()
     assert users == (set() if file.stem == "openshift" else {"runAsUser", "runAsGroup", "fsGroup"})
     assert (ROOT / "docs" / "hosts" / f"{file.stem}.md").is_file()
+
+
+def test_a_name_that_yaml_reads_as_something_else_is_a_name() -> None:
+    found = rendered(
+        {
+            "files": {"git": {"secret": "123"}, "ca": {"configMap": "1e3"}},
+            "env": {"NO": "x"},
+            "priorityClassName": "true",
+            "webhook": {"ingress": {"enabled": True, "host": "*.example.com", "className": "yes", "tlsSecret": "0.1"}},
+        }
+    )
+    spec, ingress = pod(found), found["Ingress", "nidus-system", "nidus-webhook"]["spec"]
+    volumes = {one["name"]: one for one in spec["volumes"]}
+    assert volumes["files-git"]["secret"]["secretName"] == "123" and volumes["files-ca"]["configMap"]["name"] == "1e3"
+    assert spec["priorityClassName"] == "true" and "NO" in [one["name"] for one in spec["containers"][0]["env"]]
+    assert (ingress["ingressClassName"], ingress["rules"][0]["host"]) == ("yes", "*.example.com")
+    assert ingress["tls"] == [{"hosts": ["*.example.com"], "secretName": "0.1"}]
 
 
 def test_another_namespace_is_everywhere() -> None:

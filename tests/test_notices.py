@@ -305,6 +305,7 @@ def test_a_refusal_by_a_wish_to_wait_is_bounded() -> None:
         "http://10.0.0.1/x", "http://example.com/x", "https://user:pass@example.com/x", "ftp://example.com", "https://", "https:///x",
         "https://example.com/\r\nHost: b", "https://example.com/\u00e9", "file:///etc/passwd", "http://127.0.0.1.example.com/", "",
         "https://a b/",        "http://localhost@evil.example.com/", "https://example.com:x/",
+        "https://example.com:99999/", "https://example.com:0/",
     ],
 )  # fmt: skip
 def test_other_addresses_are_refused_whoever_wrote_the_file(tmp_path: Path, secret: str, address: str) -> None:

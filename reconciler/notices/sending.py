@@ -106,10 +106,17 @@ def _pause(told: str, now: float) -> float | None:
 def _address(config: NotifyConfig) -> str:
     """Where to post to, read anew each time where it is in a file: of Slack and Teams it is a secret."""
     address = config.url or _text(config.url_file, "urlFile")
-    if not ADDRESS.fullmatch(address):
+    if not ADDRESS.fullmatch(address) or not _port(address):
         hint = "https://HOST/PATH; http for this machine only, and nobody named before the host"
         raise Unavailable("its address is none that is posted to", hint=hint)
     return address
+
+
+def _port(address: str) -> bool:
+    try:
+        return urlsplit(address).port != 0
+    except ValueError:
+        return False
 
 
 def _secret(file: str) -> bytes:

@@ -238,6 +238,24 @@ def test_a_proxy_gives_no_group_of_kubernetes_itself(behind: FlaskClient, server
     assert b"0 of 0 clusters" in by(behind, X_Forwarded_User="eve", X_Forwarded_Groups="system:masters").data
 
 
+def test_names_of_a_proxy_are_told_apart_by_their_last_letter(behind: FlaskClient, server: Server) -> None:
+    """As bytes, \u00e0 and \u00c5 end in what Latin-1 reads as space."""
+    server.rights |= {("jos\u00e0", "get", ""), ("team\u00e0", "get", "")}
+    seen = {
+        (user, group): b"0 of 0 clusters"
+        not in by(behind, X_Forwarded_User=latin(user), X_Forwarded_Groups=latin(group)).data
+        for user in ("jos\u00e0", "jos\u00c5")
+        for group in ("team\u00e0", "team\u00c5")
+    }
+    assert [asked for asked, clusters in seen.items() if not clusters] == [("jos\u00c5", "team\u00c5")]
+    assert by(behind, X_Forwarded_User="jos\u00e0").status_code == 401  # no UTF-8
+
+
+def latin(text: str) -> str:
+    """A header as WSGI gives it."""
+    return text.encode().decode("latin-1")
+
+
 @pytest.mark.parametrize("twice", ["X-Forwarded-User: ada", "x-forwarded-groups: people", ""])
 def test_a_header_of_the_proxy_that_came_twice_is_refused(server: Server, twice: str) -> None:
     """The one of a browser beside that of the proxy: over a real socket, since the environment holds both as one."""
