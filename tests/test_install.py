@@ -1,6 +1,7 @@
 """The chart and install.yaml: made from one source, rendered by our own product, closed against misspelt values."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from helm_python import Chart, HelmError
 
 import reconciler
+from reconciler.inventory import history, packing, requests, reviews, salt, usage
 from reconciler.model import Layer, Target
 from reconciler.spec import config
 from schemas import install
@@ -154,6 +156,17 @@ def test_the_domain_of_the_policy_is_that_of_the_configuration_unless_it_is_said
         ({"config": policy, "policies": {"domain": ""}}, ""),
     ):
         assert json.loads(variables(rendered(values), "nidus-objects")["domain"]) == domain
+
+
+def test_what_the_controller_writes_in_its_own_namespace_is_what_the_policy_lets_it() -> None:
+    (allowed,) = (
+        one["expression"]
+        for one in rendered({})[POLICIES, "", "nidus-writes"]["spec"]["validations"]
+        if "its salt" in one["message"]
+    )
+    kept = {packing.RECORD, reviews.PREFIX, usage.PREFIX, history.PREFIX, requests.PREFIX, "nidus-inventory-"}
+    assert set(re.findall(r'"(nidus-[a-z]+-?)"', allowed)) == {*kept, salt.NAME, install.NAMESPACE}
+    assert packing.shard_name("a", 1).startswith("nidus-inventory-")
 
 
 def test_annotations_that_the_operator_lets_pass() -> None:

@@ -51,7 +51,7 @@ def granted_all(host: TestHost, account: Account) -> Client:
         assert time.monotonic() < deadline, "the grant is not in force"
         time.sleep(0.05)
     bare: Body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"vcluster-{account.name}-bare"}}
-    token = made("v1", "Secret", account.namespace, type="kubernetes.io/service-account-token")
+    token = named(made("v1", "Secret", account.namespace, type="kubernetes.io/service-account-token"), "nidus-salt")
     token["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "nidus"}
     account.client.create(namespace(f"vcluster-{account.name}-probe", account))
     wrong = binding(account, f"vcluster-{account.name}-probe", "nidus-tenant")
@@ -88,7 +88,7 @@ def test_what_it_needs_stays_allowed(almighty: Client, account: Account, tenant:
         guard(tenant),
         workload(tenant),
         made("v1", "Secret", tenant, stringData={"a": "b"}),
-        made("v1", "ConfigMap", account.namespace, data={"a": "b"}),
+        named(made("v1", "ConfigMap", account.namespace, data={"a": "b"}), "nidus-record-a"),
     ):
         almighty.create(body)
         almighty.apply({**body, "metadata": {**body["metadata"], "annotations": {"seen": "twice"}}})
@@ -96,6 +96,23 @@ def test_what_it_needs_stays_allowed(almighty: Client, account: Account, tenant:
         almighty.delete(body["apiVersion"], body["kind"], meta["name"], meta["namespace"])
     almighty.apply(namespace(tenant, account, enforce="restricted"))
     almighty.delete("v1", "Namespace", tenant)
+
+
+def test_its_configuration_and_credentials_are_not_its_to_write(almighty: Client, account: Account) -> None:
+    """Who writes the configuration says to whom the mounted credentials are sent; a Secret that is mounted may not be there yet."""
+    for kind, name in (
+        ("ConfigMap", "nidus"),
+        ("ConfigMap", "nidus-record"),
+        ("Secret", "nidus-webhook"),
+        ("Secret", "nidus"),
+    ):
+        body = named(made("v1", kind, account.namespace), name)
+        for verb in ("POST", "PATCH"):
+            assert "writes its records and its salt" in refused(almighty, body, verb)
+
+
+def named(body: Body, name: str) -> Body:
+    return {**body, "metadata": {**body["metadata"], "name": name}}
 
 
 @pytest.mark.parametrize("where", ["kube-system", "kube-public", "default", "foreign"])

@@ -21,6 +21,7 @@ from reconciler.model import HostConfig, ObjectRef
 from tests.proxy import Proxy
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
+OURS = "nidus-record-"  # what the account may write in its own namespace
 Changes = queue.Queue[Seen]
 
 
@@ -31,12 +32,12 @@ def client(account: Account, empty_host: TestHost) -> Iterator[Client]:
 
 
 def config(account: Account, name: str, value: str = "", cluster: str = "red") -> dict[str, Any]:
-    meta = {"name": name, "namespace": account.namespace, "labels": {"nidus.dev/cluster": cluster}}
+    meta = {"name": f"{OURS}{name}", "namespace": account.namespace, "labels": {"nidus.dev/cluster": cluster}}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": value}}
 
 
 def ref(account: Account, name: str) -> ObjectRef:
-    return ObjectRef("", "ConfigMap", account.namespace, name)
+    return ObjectRef("", "ConfigMap", account.namespace, f"{OURS}{name}")
 
 
 @contextmanager
@@ -56,7 +57,7 @@ def until(changes: Changes, name: str, deleted: bool = False, seconds: float = 6
     ends = time.monotonic() + seconds
     while True:
         seen = changes.get(timeout=max(0.01, ends - time.monotonic()))
-        if seen.ref.name == name and seen.deleted == deleted:
+        if seen.ref.name == f"{OURS}{name}" and seen.deleted == deleted:
             return seen
 
 
@@ -184,7 +185,7 @@ def test_an_expired_watch_lists_again_and_misses_nothing(fresh_host: Callable[..
     space = "default"
 
     def made(name: str, value: str) -> dict[str, Any]:
-        meta = {"name": name, "namespace": space, "labels": {"nidus.dev/cluster": "red"}}
+        meta = {"name": f"{OURS}{name}", "namespace": space, "labels": {"nidus.dev/cluster": "red"}}
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": value}}
 
     changes: Changes = queue.Queue()

@@ -17,6 +17,7 @@ from reconciler.kube.client import Client
 from reconciler.model import HostConfig, ObjectRef
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("empty_host")]
+OURS = "nidus-record-"  # what the account may write in its own namespace
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -36,13 +37,13 @@ def config(account: Account, name: str = "a", **data: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": account.namespace, "labels": {"test": "verbs"}},
+        "metadata": {"name": f"{OURS}{name}", "namespace": account.namespace, "labels": {"test": "verbs"}},
         "data": data,
     }
 
 
 def ref(account: Account, name: str = "a") -> ObjectRef:
-    return ObjectRef("", "ConfigMap", account.namespace, name)
+    return ObjectRef("", "ConfigMap", account.namespace, f"{OURS}{name}")
 
 
 def refusal(act: Any) -> ApiError:
@@ -182,7 +183,7 @@ def test_a_list_is_whole_over_pages(client: Client, account: Account, monkeypatc
     with ThreadPoolExecutor(16) as workers:
         list(workers.map(lambda number: client.apply(config(account, f"n{number}")), range(16)))
     found, version = client.list("", "ConfigMap", namespace=account.namespace, labels="test=verbs")
-    assert {obj["metadata"]["name"] for obj in found} == {f"n{number}" for number in range(16)}
+    assert {obj["metadata"]["name"] for obj in found} == {f"{OURS}n{number}" for number in range(16)}
     assert {(obj["apiVersion"], obj["kind"]) for obj in found} == {("v1", "ConfigMap")}
     assert int(version) > 0
 
