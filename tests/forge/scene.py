@@ -131,9 +131,10 @@ class Scene:
 
     def admit(self) -> None:
         """The controller reads the branch as it is now, and works until nothing is left to do."""
-        names = self.work.git("ls-tree", "-r", "--name-only", "main").splitlines()
-        self.files = {name: self.work.git("show", f"main:{name}") for name in names}
-        self.fleet.git.commit(self.files, self.work.git("rev-parse", "main"), self.work.git("rev-parse", "main^{tree}"))
+        folder = self.work.folder  # where it is checked out
+        paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and folder / ".git" not in path.parents)
+        self.files = {path.relative_to(folder).as_posix(): path.read_text() for path in paths}
+        self.fleet.git.commit(self.files, *self.work.git("rev-parse", "main", "main^{tree}").split())
         self.fleet.admit()
         self.fleet.run()
 
