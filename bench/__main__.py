@@ -14,6 +14,7 @@ NAMES = (
     "start",
     "load",
     "plan",
+    "comment",
     "push",
     "throughput",
     "rollout",
