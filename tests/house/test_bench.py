@@ -118,3 +118,11 @@ def test_benchmarks_of_the_whole_product(name: str, tmp_path: Path, monkeypatch:
     words = [f"--{one}={getattr(TINY, one)}" for one in ("clusters", "running", "pushes", "idle")]
     assert command.main([name, *words, "--objects=40"]) == 0
     assert json.loads((tmp_path / "results" / f"{name}.json").read_text())["rows"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_the_benchmark_of_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    assert command.main(["comment", "--clusters=3", "--rounds=1"]) == 0
+    assert json.loads((tmp_path / "results" / "comment.json").read_text())["rows"]
