@@ -16,6 +16,8 @@ PAGE = 100
 TOLD = 140  # characters of a status
 DECIDES = frozenset({"APPROVED", "CHANGES_REQUESTED", "REQUEST_CHANGES", "DISMISSED"})
 MAY_WRITE = frozenset({"admin", "maintain", "write", "owner"})
+VERSION = {"X-GitHub-Api-Version": "2022-11-28"}
+"""Of the API, whatever becomes GitHub's default: the next one, 2026-03-10, no longer says in a pull request which commit its merge made."""
 
 
 class User(msgspec.Struct):
@@ -102,6 +104,11 @@ class Review(msgspec.Struct):
     dismissed: bool = False
 
 
+class Event(msgspec.Struct):
+    event: str
+    commit_id: Commit | None = None
+
+
 class Permission(msgspec.Struct):
     permission: str
 
@@ -129,7 +136,10 @@ class Github(Struct, frozen=True):
         return f"refs/pull/{number}/head"
 
     def change(self, number: int) -> ChangeRequest:
-        return self.http.get(Pull, self.path(f"pulls/{number}")).change(self.files)
+        pull = self.http.get(Pull, self.path(f"pulls/{number}"))
+        if pull.merged_at and not pull.merge_commit_sha:
+            pull.merge_commit_sha = self._merged(number)
+        return pull.change(self.files)
 
     def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
         query = {"state": "open", "base": branch, "sort": "created", "direction": "desc"}
@@ -170,6 +180,11 @@ class Github(Struct, frozen=True):
             if one.user and one.state == "APPROVED" and one.submitted_at and not one.dismissed
         )
 
+    def _merged(self, number: int) -> str:
+        """The commit that the merge made, by what happened to the pull request; "" where that is not told."""
+        found = self.http.pages(Event, self.path(f"issues/{number}/events"), (self.page, self.size))
+        return next((one.commit_id for one in found if one.event == "merged" and one.commit_id), "")
+
     def path(self, rest: str) -> str:
         return f"/repos/{quote(self.repository)}/{rest}"
 
@@ -179,12 +194,17 @@ def _person(user: User | None) -> Person:
     return user.person if user else Person(0, "ghost")
 
 
+def signed(token: str) -> dict[str, str]:
+    """The headers of a request to GitHub."""
+    return {"Authorization": f"Bearer {token}", **VERSION}
+
+
 def of_app(api: str, repository: str, app: AppConfig, ca_file: str) -> Github:
     """The client of a repository on GitHub, as an App that is installed there."""
     tokens = AppTokens(api, app, ca_file)
-    return Github(Transport(api, "", ca_file, issued=tokens), repository, app=tokens)
+    return Github(Transport(api, "", ca_file, sign=signed, issued=tokens), repository, app=tokens)
 
 
 def forge(api: str, repository: str, token_file: str, ca_file: str) -> Github:
     """The client of a repository on GitHub."""
-    return Github(Transport(api, token_file, ca_file), repository)
+    return Github(Transport(api, token_file, ca_file, sign=signed), repository)

@@ -81,6 +81,8 @@ def github(state: State, asked: Asked) -> Any:
         raise Refused(401, "Bad credentials")
     if not asked.headers.get("user-agent"):
         raise Refused(403, "Request forbidden by administrative rules")
+    if asked.headers.get("x-github-api-version") != "2022-11-28":
+        raise Refused(400, "a client that says no version gets whatever is the default some day")
     return _answer(state, asked, "github")
 
 
@@ -132,7 +134,16 @@ def pulls(state: State, asked: Asked, kind: str) -> Any:
 
 
 def pull(state: State, asked: Asked, kind: str, number: str) -> Any:
-    return _pull(_change(state, number), state.page)
+    found = _pull(_change(state, number), state.page)
+    return found if state.tells_merge else {key: one for key, one in found.items() if key != "merge_commit_sha"}
+
+
+def events(state: State, asked: Asked, kind: str, number: str) -> Any:
+    """What happened to a change request: a merge with the commit that it made."""
+    change = _change(state, number)
+    _paged(asked, kind)
+    made = [{"event": "labeled", "commit_id": None}, {"event": "referenced", "commit_id": "f" * 40}]
+    return made + ([{"event": "merged", "commit_id": change.merged}] if change.merged else [])
 
 
 def comments(state: State, asked: Asked, kind: str, number: str) -> Any:
@@ -202,6 +213,7 @@ ROUTES: Any = (
     ("GET", r"pulls", pulls),
     ("GET", r"pulls/([0-9]+)", pull),
     ("GET", r"pulls/([0-9]+)/reviews", reviews),
+    ("GET", r"issues/([0-9]+)/events", events),
     ("GET", r"issues/([0-9]+)/comments", comments),
     ("POST", r"issues/([0-9]+)/comments", comment),
     ("PATCH", r"issues/comments/([0-9]+)", edit),

@@ -72,6 +72,7 @@ class State:
     app: Any = None
     page: str = "https://forge.example.com/acme/platform"  # where people look at the repository
     dates_approvals: bool = False  # whether its answer about approvals says when (a newer GitLab)
+    tells_merge: bool = True  # whether a pull request says which commit its merge made (GitHub's API before 2026-03-10)
     administers: bool = True  # whether our account is an administrator of the repository
     now: float = START
     people: dict[str, Account] = field(default_factory=dict)

@@ -65,6 +65,17 @@ def test_a_fast_forward_is_merged_by_its_head(forge: Forge, client: forges.Forge
     assert client.change(number).merged == HEAD
 
 
+@pytest.mark.parametrize("forge", ["github"], indirect=True)
+def test_a_merge_is_found_where_the_pull_request_does_not_name_its_commit(forge: Forge, client: forges.Forge) -> None:
+    """As GitHub's API answers from version 2026-03-10 on: what happened to the request tells it, over all its pages."""
+    forge.state.tells_merge = False
+    number = forge.state.open(HEAD)
+    assert client.change(number).merged == ""
+    assert not any(one.path.endswith("/events") for one in forge.asked)
+    forge.state.merge(number, NEXT)
+    assert (client.change(number).state, client.change(number).merged) == ("merged", NEXT)
+
+
 def test_all_pages_are_read_and_other_branches_left_out(forge: Forge, client: forges.Forge) -> None:
     for _ in range(203):
         forge.state.open(HEAD)
