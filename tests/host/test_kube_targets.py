@@ -261,7 +261,7 @@ def _names(host: TestHost) -> list[str]:
 
 def test_inside_the_host_the_service_is_dialled(client: Client, admin: Client) -> None:
     nested = edge.nested(_changed(admin), NAME, NAMESPACE, fence=no_fence)
-    assert nested.transport.api.configuration.host == f"https://{NAME}.{NAMESPACE}:443"
+    assert nested.transport.api.access.server == f"https://{NAME}.{NAMESPACE}:443"
     with pytest.raises(ApiError) as error:
         nested.apply(CONFIG)
     assert error.value.kind is ErrorClass.TRANSIENT  # no such name resolves here; nothing was sent
