@@ -44,20 +44,33 @@ def load_own(host: Path, coredns: Path) -> None:
 
 def load(host: Path, name: str, entries: Iterator[Entry], config: Config) -> str:
     """Make the image `name` and put it onto the node of the host in `host`; return its digest. Raises HostError."""
-    holder = spaces.holder(place.holder(host))
-    if not holder:
-        raise HostError(f"the host in {host} has no real node: start it with `nidus host up --node real`")
+    spaces_of(host)
     with tempfile.TemporaryDirectory(dir=place.folder(host), prefix=".image-") as half:
         archive = Path(half) / "image.tar"
         digest = oci.write(archive, name, entries, config)
-        socket, repository = f"/proc/{holder}/root{place.SOCKET}", oci.full_name(name).rpartition(":")[0]
-        where = [f"--address={socket}", "--namespace=k8s.io"]
-        named = ["--digests", f"--base-name={repository}"]  # by tag and by digest
-        command = ["ctr", *where, "images", "import", *named, str(archive)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)
-    if done.returncode != 0:
-        raise HostError(f"the image {name} cannot be put onto the node: {done.stderr.strip()[-300:]}")
+        repository = oci.full_name(name).rpartition(":")[0]
+        bring(host, archive, "--digests", f"--base-name={repository}")  # by tag and by digest
     return digest
+
+
+def bring(host: Path, archive: Path, *options: str) -> None:
+    """Put the images of `archive` (OCI layout, or as `docker save` writes it) onto the node, by the names that it gives them.
+
+    `options` are those of `ctr images import`. Raises HostError.
+    """
+    where = [f"--address=/proc/{spaces_of(host)}/root{place.SOCKET}", "--namespace=k8s.io"]
+    command = ["ctr", *where, "images", "import", *options, str(archive)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)
+    if done.returncode != 0:
+        raise HostError(f"{archive} cannot be put onto the node: {done.stderr.strip()[-300:]}")
+
+
+def spaces_of(host: Path) -> int:
+    """The process that holds the namespaces of the node of the host in `host`. Raises HostError without one."""
+    holder = spaces.holder(place.holder(host))
+    if not holder:
+        raise HostError(f"the host in {host} has no real node: start it with `nidus host up --node real`")
+    return holder
 
 
 def base() -> Iterator[Entry]:

@@ -8,6 +8,7 @@ import json
 import shutil
 import socket
 import subprocess
+import tarfile
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,16 @@ class Registry:
         self._send("PUT", f"http://{self.host}/v2/{path}/manifests/{reference}", manifest, MANIFEST)
         return hashlib.sha256(manifest).hexdigest()
 
+    def image(self, path: str, tag: str, archive: Path) -> None:
+        """The image of an archive in OCI layout."""
+        with tarfile.open(archive) as held:
+            (listed,) = json.loads(_held(held, "index.json"))["manifests"]
+            manifest = _held(held, _blob_in_layout(listed["digest"]))
+            parts = json.loads(manifest)
+            for one in (parts["config"], *parts["layers"]):
+                self._blob(path, _held(held, _blob_in_layout(one["digest"])))
+        self._send("PUT", f"http://{self.host}/v2/{path}/manifests/{tag}", manifest, MANIFEST)
+
     def index(self, path: str, reference: str, named: list[tuple[str, str]]) -> None:
         """What refers to something (kind, hex digest), at the tag of registries without an API for it."""
         found = [
@@ -110,6 +121,16 @@ class Registry:
 
 def _named(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _held(archive: tarfile.TarFile, path: str) -> bytes:
+    file = archive.extractfile(path)
+    assert file is not None
+    return file.read()
+
+
+def _blob_in_layout(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
 
 
 def local(one: Registry, **more: Any) -> ContentAllow:

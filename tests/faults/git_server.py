@@ -1,4 +1,5 @@
-"""A Git server for tests: `git http-backend` behind a loopback HTTPS listener with a certificate of a test CA, and its misbehaviours."""
+"""A Git server for tests: `git http-backend` behind a loopback HTTPS listener with a certificate of a test CA, and its misbehaviours;
+without a folder for the certificate it speaks plain HTTP."""
 
 import base64
 import datetime
@@ -22,9 +23,9 @@ CHUNK = 1 << 16
 class GitServer:
     """Serves the repositories below `root`. What it does with a request can be changed while it runs."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path | None) -> None:
         self.root = root
-        self.ca = folder / "ca.pem"
+        self.scheme = "https" if folder else "http"
         self.token = ""
         self.status = 0  # answer every request with it
         self.location = ""  # with a redirect status
@@ -35,9 +36,13 @@ class GitServer:
         self.quiet = threading.Event()
         handler = type("Handler", (_Handler,), {"server_state": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate(folder))
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        if folder:
+            self.ca = folder / "ca.pem"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate(folder))
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -45,7 +50,7 @@ class GitServer:
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def close(self) -> None:
         self.quiet.set()
