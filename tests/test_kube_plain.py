@@ -2,15 +2,20 @@
 
 import base64
 import json
+import ssl
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3.exceptions import InsecureRequestWarning
 
+from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import edge, kubeconfig, plain
 from reconciler.model import HostConfig
 from tests.answering import Server
+from tests.nested_server import NAME, NAMESPACE, NestedServer
 
 SERVER = "https://127.0.0.1:6443"
 PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -95,6 +100,60 @@ def test_both_ways_ask_the_same(tmp_path: Path) -> None:
     assert [one["authorization"] for one in asked[0]] == ["Bearer t"] * len(asked[0])
     kept = ("authorization", "user-agent", "accept")
     assert [[one[name] for name in kept] for one in asked[0]] == [[one[name] for name in kept] for one in asked[1]]
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[NestedServer]:
+    """A server over TLS that talks only to who shows a certificate of its authority."""
+    with closing(NestedServer(tmp_path)) as made:
+        made._trust.load_verify_locations(
+            cadata=base64.b64decode(made.secret["data"]["certificate-authority"]).decode()
+        )
+        made._trust.verify_mode = ssl.CERT_REQUIRED
+        yield made
+
+
+def asked(folder: Path, server: NestedServer, user: dict[str, Any], **cluster: Any) -> str:
+    """The version that it tells. Raises ApiError."""
+    access = found(folder, user, server=f"https://{server.address[0]}:{server.address[1]}", **cluster)
+    assert access is not None
+    with closing(edge.host(HostConfig(kubeconfig=str(folder / "kubeconfig")), deadline=10.0)) as client:
+        return client.version()
+
+
+def test_the_server_is_proved_and_told_who_asks(secure: NestedServer, tmp_path: Path) -> None:
+    data, name = secure.secret["data"], {"tls-server-name": f"{NAME}.{NAMESPACE}"}
+    user = {f"{key}-data": data[key] for key in ("client-certificate", "client-key")}
+    authority = {"certificate-authority-data": data["certificate-authority"]}
+    assert asked(tmp_path, secure, user, **authority, **name) == "v1.36.0"
+    with pytest.warns(InsecureRequestWarning):
+        assert asked(tmp_path, secure, user, **{"insecure-skip-tls-verify": True}) == "v1.36.0"
+    other = {**authority, "tls-server-name": "other"}
+    for given, trusted in ((user, other), (user, name), ({"token": "t"}, authority | name)):
+        with pytest.raises(ApiError) as error:
+            asked(tmp_path, secure, given, **trusted)
+        assert error.value.kind is ErrorClass.TRANSIENT
+    assert (
+        secure.seen == ["GET /version"] * 2
+    )  # neither to another name, nor to an authority of the system, nor as nobody
+
+
+def test_a_socket_to_the_same_server_is_proved_alike(secure: NestedServer, tmp_path: Path) -> None:
+    """That of a port-forward."""
+    data = secure.secret["data"]
+    user = {f"{key}-data": data[key] for key in ("client-certificate", "client-key")}
+    cluster = {"server": f"https://{secure.address[0]}:{secure.address[1]}", "tls-server-name": f"{NAME}.{NAMESPACE}"}
+    for authority in (data["certificate-authority"], DATA):
+        found(tmp_path, user, **cluster, **{"certificate-authority-data": authority})
+        with (
+            closing(edge.host(HostConfig(kubeconfig=str(tmp_path / "kubeconfig")))) as client,
+            pytest.raises(ApiError) as error,
+        ):
+            edge.websocket(
+                client.transport.api, "/forward", "v4.channel.k8s.io", 10.0
+            )  # which the server does not speak
+        assert error.value.kind is ErrorClass.TRANSIENT
+    assert secure.seen == ["GET /forward"]  # nothing where its authority is none
 
 
 ANSWER = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}

@@ -133,7 +133,10 @@ def websocket(api: Any, path: str, protocol: str, deadline: float) -> Any:
 
     method, url, headers, _, _ = api.param_serialize("GET", path, header_params={}, auth_settings=["BearerToken"])
     del method
-    trust, proxy = _socket_means(api)
+    try:
+        trust, proxy = _socket_means(api)
+    except (OSError, ValueError) as error:  # a certificate or key that nobody can use
+        raise ApiError(ErrorClass.TRANSIENT, f"no port-forward: {one_line(str(error))[:200]}") from None
     made = library.WebSocket(sslopt=trust, enable_multithread=True)
     made.settimeout(deadline)
     try:
