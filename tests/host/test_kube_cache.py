@@ -198,7 +198,7 @@ def test_an_expired_watch_lists_again_and_misses_nothing(fresh_host: Callable[..
         until(changes, "gone")
         proxy.hold()
         proxy.reset()
-        direct.delete(ObjectRef("", "ConfigMap", space, "gone"), gone["metadata"]["uid"])
+        direct.delete(ObjectRef("", "ConfigMap", space, f"{OURS}gone"), gone["metadata"]["uid"])
         direct.apply(made("come", "1"))
         faults.compact(hosted.host)
         faults.kill(hosted.host, "kube-apiserver")
@@ -207,8 +207,8 @@ def test_an_expired_watch_lists_again_and_misses_nothing(fresh_host: Callable[..
         direct.apply(made("later", "1"))
         proxy.resume()
         until(changes, "gone", deleted=True, seconds=150)  # a connection left half-open is given up after SILENCE
-        assert eventually(lambda: cache.get(ObjectRef("", "ConfigMap", space, "come")) is not None)
-        assert eventually(lambda: cache.get(ObjectRef("", "ConfigMap", space, "later")) is not None)
-        assert cache.get(ObjectRef("", "ConfigMap", space, "gone")) is None
+        assert eventually(lambda: cache.get(ObjectRef("", "ConfigMap", space, f"{OURS}come")) is not None)
+        assert eventually(lambda: cache.get(ObjectRef("", "ConfigMap", space, f"{OURS}later")) is not None)
+        assert cache.get(ObjectRef("", "ConfigMap", space, f"{OURS}gone")) is None
         cache.stop()
         direct.close()
