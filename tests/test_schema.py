@@ -51,6 +51,10 @@ CLUSTER: dict[str, Any] = {
         "profiles": [{"name": "web", "version": "1.2.x", "variables": {"a": [1]}, "values": {"p": {"b": None}}}],
         "namespaces": [{"name": "web", "labels": {"a": "b"}, "quota": {"cpu": "2"}}],
         "suspend": {"reason": "x", "until": "2026-12-01T00:00:00Z"},
+        "backup": {
+            "credentials": "keys",
+            "location": {"type": "s3", "endpoint": "https://s3.example.org", "bucket": "backups"},
+        },
         "deletion": {"policy": "Delete", "protect": True, "grace": "1h30m"},
     },
 }
