@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-from reconciler.__main__ import VERBS
-
 PROGRAM = """
 import os, signal, sys
 
@@ -22,7 +20,8 @@ from reconciler import entry
 sys.exit(entry.main())
 """
 EARLY = ("reconciler.__main__", "reconciler.errors", "reconciler.verbs", "argparse", "reconciler.verbs.usage")
-LATE = [(f"reconciler.verbs.{verb}", verb) for verb in sorted(VERBS)]
+VERBS = ("help", "plan", "run", "status")  # each verb is imported at the same place
+LATE = [(f"reconciler.verbs.{verb}", verb) for verb in VERBS]
 
 
 def interrupted(module: str, *words: str) -> tuple[int, str]:
@@ -38,7 +37,7 @@ def test_an_interrupt_before_anything_is_imported(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "verb"), [*LATE, ("kubernetes", "status"), ("msgspec", "validate"), ("yaml", "plan")]
+    ("module", "verb"), [*LATE, ("urllib3", "status"), ("msgspec", "validate"), ("msgspec", "plan")]
 )
 def test_an_interrupt_while_a_verb_is_imported(module: str, verb: str) -> None:
     assert interrupted(module, verb, "--help" if module.endswith(verb) else ".") == (130, "")
