@@ -50,6 +50,7 @@ CEILINGS: Final[dict[str, Any]] = {
     "syncToHost": ["ingresses", "podDisruptionBudgets"],
     "replicas": 1,
     "storage": "20Gi",
+    "backupEndpoints": ["https://s3.example.com"],
 }
 """What the sample repository asks for, as its README tells it."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ApiError
+from reconciler.kube import discovery
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.reflector import Seen
 from reconciler.model import ObjectRef
@@ -83,6 +84,28 @@ def test_a_kind_that_the_server_lacks_is_followed_once_it_has_it(server: Server)
         assert found["spec"] == {"hostnames": ["b.example.com"]}
     finally:
         cache.stop()
+
+
+def test_a_version_that_is_not_served_any_more_is_read_at_another(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gateway API moved TLSRoute from v1alpha2 to v1: a process that knows the old path finds the new one."""
+    for name in ("FRESH", "REFRESH_PAUSE"):
+        monkeypatch.setattr(discovery, name, -1.0)
+    ref, meta = ObjectRef(GROUP, "TLSRoute", "default", "a"), {"name": "a", "namespace": "default"}
+    for one in definitions("v1alpha2"):
+        server.put(one)
+    server.put({"apiVersion": f"{GROUP}/v1alpha2", "kind": "TLSRoute", "metadata": meta, "spec": {}})
+    reads = client(server)
+    found = reads.get(ref)
+    assert found is not None and found["apiVersion"] == f"{GROUP}/v1alpha2"
+    served = server.get("apiextensions.k8s.io", "CustomResourceDefinition", "", f"tlsroutes.{GROUP}")
+    assert served is not None
+    server.put({**served, "spec": definitions("v1")[1]["spec"]})
+    with pytest.raises(ApiError):
+        reads.get(ref)
+    found = reads.get(ref)
+    assert found is not None and found["apiVersion"] == f"{GROUP}/v1"
 
 
 def until(changes: Changes, name: str, *, deleted: bool = False) -> Seen:

@@ -8,7 +8,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,11 @@ from tests.passes import Fleet, cluster, config_map, pack, profile
 from tests.waiting import eventually
 
 NAME = "localhost"
-attempt = partial(outside.attempt, allowed=lambda address: True)
+
+
+def attempt(one: Exposure, source: str = "") -> Tried:
+    """Addresses of this machine too, which the product never tries."""
+    return outside.attempt(one, source, outside.Lookups(), lambda address: True)
 
 
 class Served:
@@ -117,7 +120,7 @@ def test_what_speaks_no_tls_is_named(own: certs.Pair) -> None:
 
 def test_addresses_of_the_machine_itself_are_none(served: Served, own: certs.Pair) -> None:
     """Names come from documents: nothing of the controller's own is connected to."""
-    found = outside.attempt(wanted(own, served.port))
+    found = outside.attempt(wanted(own, served.port), "", outside.Lookups())
     assert (found.found, "nobody outside" in found.detail) == ("NameUnresolved", True)
     wrapped = (
         "::ffff:127.0.0.1",
@@ -344,15 +347,16 @@ def test_each_thing_that_a_gateway_lacks_is_named_until_it_answers(
     fleet.run()
     assert exposed(fleet) == ("False", "GatewayMissing"), "the host has no Gateway API"
     assert "kind TLSRoute of gateway.networking.k8s.io" in fleet.layer("a", "engine").message
-    for one in (*definitions(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}}):
-        fleet.host.put(one)
+    for body in (*definitions(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}}):
+        fleet.host.put(body)
     fleet.restart()
     fleet.run()
     credentials(fleet, own)
     look(fleet)
     assert exposed(fleet) == ("False", "GatewayMissing") and fleet.word("a") == "Ready"
-    for body, reason in ((listener("Terminate"), "NoPassthrough"), (listener(hostname="b.example"), "ListenerMissing")):
-        written(fleet, gateway("edge", "gateways", body))
+    wrong = ((listener("Terminate"), "NoPassthrough"), (listener(hostname="b.example"), "ListenerMissing"))
+    for first, reason in wrong:
+        written(fleet, gateway("edge", "gateways", first))
         look(fleet)
         assert exposed(fleet) == ("False", reason)
     written(fleet, gateway("edge", "gateways", listener(port=port)))
@@ -424,7 +428,9 @@ def test_a_cluster_that_is_not_exposed_has_no_such_condition_and_costs_nothing(f
 def test_a_read_that_fails_once_says_nothing_of_the_address(own: certs.Pair) -> None:
     asked: list[Exposure] = []
     fleet = Fleet()
-    fleet.probes = Probes(lambda name: fleet.queue.add(name), lambda one: (asked.append(one), Tried(one, ""))[1])
+    fleet.probes = Probes(
+        lambda name: fleet.queue.add(name), lambda one, source: (asked.append(one), Tried(one, ""))[1]
+    )
     fleet.restart(git=False)
     fleet.host.put({**CLASS, "spec": {"controller": "example.com/another"}})
     fleet.push(files(type="Ingress", host="a.example.com", ingressClassName="tls"))
@@ -451,7 +457,7 @@ def test_an_address_that_does_not_answer_is_tried_again_without_a_pass(monkeypat
     monkeypatch.setattr(probing, "ILL", 0.01)
     done, woken = list[Exposure](), list[str]()
 
-    def run(one: Exposure) -> Tried:
+    def run(one: Exposure, source: str) -> Tried:
         done.append(one)
         return Tried(one, "" if len(done) > 2 else "NotReached", f"by address {len(done)}")
 
@@ -464,7 +470,7 @@ def test_an_address_that_does_not_answer_is_tried_again_without_a_pass(monkeypat
 def test_one_source_whose_names_hang_delays_no_other_and_no_cluster_is_tried_twice() -> None:
     woken, begun, free = list[str](), list[str](), threading.Event()
 
-    def run(one: Exposure) -> Tried:
+    def run(one: Exposure, source: str) -> Tried:
         begun.append(one.host)
         if one.host.startswith("slow"):
             assert free.wait(60)
@@ -483,11 +489,49 @@ def test_one_source_whose_names_hang_delays_no_other_and_no_cluster_is_tried_twi
     assert begun.count("slow1") == 2, "of the other address as well, after the first"
 
 
+def test_a_resolver_that_hangs_holds_no_other_cluster() -> None:
+    """Nobody waits for it: of the same source and of others, names that have an answer are tried."""
+    free, asked = threading.Event(), list[str]()
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        if host.startswith("slow"):
+            assert free.wait(60)
+        return ["127.0.0.1"]
+
+    lookups = outside.Lookups(resolve, 0.01)
+    hung = [f"slow{number}" for number in range(outside.HANGING)]
+    for name in (*hung, *hung, "slow-more"):
+        with pytest.raises(TimeoutError):
+            lookups.addresses("slow", name, 443)
+    assert asked == hung, "none twice, and no more than that"
+    assert outside.Lookups(resolve).addresses("slow", "good", 443) == ["127.0.0.1"]
+    woken, others = list[str](), outside.Lookups(resolve, 0.01)
+    probes = Probes(woken.append, lambda one, source: outside.attempt(one, source, others))
+    ca = certs.authority("own").certificate.decode()
+    for name in ("slow1", "slow2", "slow3", "good"):
+        probes.ask(name, Exposure(name, 443, ca), "one")
+    eventually(lambda: sorted(woken) == ["good", "slow1", "slow2", "slow3"])
+    found = probes.answer("good")
+    assert found is not None and "which nobody outside reaches" in found.detail
+    answer = probes.answer("slow1")
+    assert answer is not None and (answer.found, answer.detail) == ("NameUnresolved", "no answer within 0 s")
+    free.set()
+    eventually(lambda: _found(lookups, hung[0]) == ["127.0.0.1"])
+
+
+def _found(lookups: outside.Lookups, host: str) -> list[str]:
+    try:
+        return lookups.addresses("slow", host, 443)
+    except TimeoutError:
+        return []
+
+
 def test_an_address_is_tried_once_until_its_time_and_another_at_once(own: certs.Pair) -> None:
     now, done, woken = [0.0], list[Exposure](), list[str]()
     lock = threading.Lock()
 
-    def run(one: Exposure) -> Tried:
+    def run(one: Exposure, source: str) -> Tried:
         with lock:
             done.append(one)
         return Tried(one, "NotReached" if one.port == 1 else "")
@@ -513,7 +557,7 @@ def test_an_address_is_tried_once_until_its_time_and_another_at_once(own: certs.
 def test_a_bug_in_a_try_is_that_ones_answer(capsys: pytest.CaptureFixture[str]) -> None:
     woken: list[str] = []
 
-    def run(one: Exposure) -> Tried:
+    def run(one: Exposure, source: str) -> Tried:
         if one.port == 1:
             raise RuntimeError("a bug")
         return Tried(one, "")

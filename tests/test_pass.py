@@ -332,3 +332,17 @@ def test_a_server_that_hangs_is_asked_once_in_a_pass_and_shares_a_quarter_of_the
     fleet.queue.add("a")
     fleet.run(seconds=20.0)
     assert (fleet.word("a"), fleet.condition("a").reason) == ("Ready", "Ready")
+
+
+def test_looks_that_only_a_human_can_end_come_after_those_that_are_asked_for() -> None:
+    fleet = standing(pack("base", config_map("greeting", text="one")))
+    refused = on("apply", kind="ConfigMap", name="greeting", dry_run=False)
+    fleet.nested["a"].fail(answer(422, "Invalid"), refused, times=None)
+    fleet.push(files(pack("base", config_map("greeting", text="two"))))
+    fleet.run(seconds=2.0)
+    assert fleet.condition("a", "Stalled").reason == "ApplyFailed"
+    fleet.queue.add("before")  # every fourth key is taken of the bulk, whatever is asked for
+    assert fleet.queue.take(0.0) == "before"
+    fleet.now += 60.0
+    fleet.queue.add_after("an event", 0.0)
+    assert [fleet.queue.take(0.0), fleet.queue.take(0.0)] == ["an event", "a"]

@@ -133,6 +133,14 @@ def test_a_fleet_wide_change_goes_on_beside_a_stream_of_events() -> None:
     assert "new" in taken
 
 
+def test_what_is_tried_again_in_bulk_comes_after_what_is_asked_for() -> None:
+    now = 0.0
+    queue = Queue(lambda: now)
+    now += queue.back_off("a", bulk=True)
+    queue.add_after("b", 0.0)
+    assert [queue.take(0), queue.take(0)] == ["b", "a"]
+
+
 def test_an_event_takes_a_waiting_key_out_of_the_bulk() -> None:
     queue = Queue()
     queue.add("a", bulk=True)

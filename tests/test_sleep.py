@@ -257,6 +257,28 @@ def test_its_schedule_puts_it_to_sleep_and_wakes_it(fleet: Fleet) -> None:
     assert (awake(fleet), fleet.word("a")) == (True, "Ready")
 
 
+def test_a_turn_costs_few_requests() -> None:
+    """With the host watched, as the controller does it: all passes of a turn together, without what watches ask for by the time."""
+    fleet = Fleet(cached=True)
+    standing(fleet, sleep=nights())
+    costs = {}
+    for turn, at in (("sleep", NIGHT + 60), ("wake", MORNING + 60)):
+        if turn == "sleep":
+            fleet.host.delete("", "Pod", "vcluster-a", "a-0")
+        servers = [fleet.host, *fleet.nested.values()]
+        before = [len(one.log) for one in servers]
+        later(fleet, at)
+        calls = [call for one, begin in zip(servers, before, strict=True) for call in one.log[begin:]]
+        asked = [
+            call for call in calls if call.verb == "get" or call.writes or (call.verb, call.kind) == ("list", "Pod")
+        ]
+        costs[turn] = len(asked), sum(call.writes for call in calls)
+    assert fleet.word("a") == "Ready"
+    fleet.close()
+    print(f"requests of a turn, and writes among them: {costs}")
+    assert all(asked <= 30 and writes <= 16 for asked, writes in costs.values()), costs
+
+
 def test_the_next_pass_is_at_the_next_turn_also_after_a_restart(fleet: Fleet) -> None:
     standing(fleet, sleep=nights())
     fleet.host.delete("", "Pod", "vcluster-a", "a-0")

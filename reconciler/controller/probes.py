@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -14,7 +15,7 @@ from reconciler.errors import NidusError
 from reconciler.model import Exposure, Tried
 from reconciler.report import log
 
-AT_ONCE, EACH = 6, 2  # tries in all, and of one source: name servers of one team that hang delay nobody else
+AT_ONCE, EACH = 6, 2  # tries in all, and of one source: addresses of one team that hang delay nobody else
 WELL, ILL = 600.0, 45.0  # seconds until an address is tried again: one that answered, and one that did not
 ASKED = 1800.0  # seconds that one that did not is tried again without being asked for
 
@@ -26,16 +27,17 @@ class _Wanted(Struct, frozen=True):
 
 
 class Probes:
-    """The newest answer for each cluster. `woken` is called with the cluster whose answer is another than before. Its threads begin
-    with the first clusters and end with the process."""
+    """The newest answer for each cluster. `run` tries the address of a source's document; `woken` is called with the cluster whose answer
+    is another than before. Its threads begin with the first clusters and end with the process."""
 
     def __init__(
         self,
         woken: Callable[[str], None],
-        run: Callable[[Exposure], Tried] = outside.attempt,
+        run: Callable[[Exposure, str], Tried] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._woken, self._run, self._clock = woken, run, clock
+        self._woken, self._clock = woken, clock
+        self._run = run or partial(outside.attempt, lookups=outside.Lookups())
         self._lock = threading.Condition()
         self._wanted: dict[str, _Wanted] = {}
         self._answers: dict[str, tuple[Tried, float]] = {}
@@ -76,7 +78,7 @@ class Probes:
     def _work(self) -> None:
         while True:
             cluster, one = self._next()
-            self._do(cluster, one.exposure)
+            self._do(cluster, one.exposure, one.source)
 
     def _next(self) -> tuple[str, _Wanted]:
         """The cluster that is tried now."""
@@ -95,11 +97,11 @@ class Probes:
         busy = Counter(self._busy.values())
         return next((one for one in self._waiting if busy[self._wanted[one].source] < EACH), None)
 
-    def _do(self, cluster: str, one: Exposure) -> None:
+    def _do(self, cluster: str, one: Exposure, source: str) -> None:
         found = Tried(one, "NotReached", "a bug, told in the log")
         try:
             with contained("probe", cluster):
-                found = self._run(one)
+                found = self._run(one, source)
         except NidusError:
             pass
         if self._kept(cluster, found):

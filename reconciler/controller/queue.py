@@ -4,9 +4,9 @@ two workers.
 A key holds no work: the worker that takes it looks up the newest state, so the newest revision wins.
 
 Clusters whose work has begun, keys from events and small changes go first; a change of many clusters at once (`bulk`)
-gets the other workers. Within each, sources take turns, and where there are several, none holds more than three quarters of
-the workers. Clusters whose API server did not answer at their last look share a quarter of the workers (A7); one that waits
-for its API server or for a render counts as none of them.
+and looks at what only a human can end get the other workers. Within each, sources take turns, and where there are several,
+none holds more than three quarters of the workers. Clusters whose API server did not answer at their last look share a quarter
+of the workers (A7); one that waits for its API server or for a render counts as none of them.
 """
 
 import heapq
@@ -81,7 +81,7 @@ class Queue:
             heapq.heappush(self._heap, (due, key))
             self._changed.notify()
 
-    def back_off(self, key: str, first: float = FIRST) -> float:
+    def back_off(self, key: str, first: float = FIRST, *, bulk: bool = False) -> float:
         """Retry `key` after `first` seconds doubling to 5 min, with jitter (A5); returns the pause in seconds.
 
         Only retries that were due count: a key that events woke in between keeps the retry it already has, so that a
@@ -95,7 +95,7 @@ class Queue:
                 longest = SOONER if now - self._failing.setdefault(key, now) < EARLY else LAST
                 self._retry[key] = now + min(longest, first * 2.0 ** min(failures, 20)) * jitter.between(0.8, 1.2)
             pause = self._retry[key] - now
-        self.add_after(key, pause)
+        self.add_after(key, pause, bulk=bulk)
         return pause
 
     def forget(self, key: str) -> None:

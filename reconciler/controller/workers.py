@@ -18,7 +18,7 @@ from reconciler.errors import ApiError, LeaseLost, NidusError, Retry, Stopped
 from reconciler.gather import Reader, beating
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
-from reconciler.model import Bundle, Destructive, ObjectRef, Permit, Tried, Versions, replace
+from reconciler.model import Bundle, Destructive, ObjectRef, Permit, Report, Tried, Versions, replace
 from reconciler.reconcile import Writer, reconcile
 from reconciler.report import Reporter, log
 from reconciler.report.view import Place, RunningView
@@ -195,7 +195,7 @@ class Workers:
         if outcome.after:
             self._queue.add_after(key, outcome.after)
         elif outcome.retry:
-            self._queue.back_off(key, SOON if outcome.soon else FIRST)
+            self._queue.back_off(key, SOON if outcome.soon else FIRST, bulk=_unhurried(outcome.report))
             sleep = outcome.report.sleep
             if sleep is not None and sleep.until is not None:
                 self._queue.add_after(key, max(0.1, sleep.until - self._tools.clock()))
@@ -203,7 +203,7 @@ class Workers:
             self._queue.forget(key)
             if outcome.report.next_at is not None:
                 pause = outcome.report.next_at - self._tools.clock()
-                self._queue.add_after(key, max(0.1, pause), bulk=outcome.report.word == "Ready")
+                self._queue.add_after(key, max(0.1, pause), bulk=_unhurried(outcome.report))
 
     def _tell(self, given: Assignment | Unresolved, outcome: Outcome, seconds: float) -> None:
         state = outcome.state or given.stored
@@ -219,6 +219,12 @@ class Workers:
         )
         number = self._registry.merged(given.source, outcome.report.revision.commit)
         self._tools.reporter.cluster(outcome.report, place, seconds, number)
+
+
+def _unhurried(report: Report) -> bool:
+    """Whether the next look may come after those that are asked for: all is well, or only a human or a commit can end it."""
+    stalled = any(one.type == "Stalled" and one.status == "True" for one in report.conditions)
+    return stalled or report.word in ("Ready", "Held", "Suspended")
 
 
 def _profiles(state: State) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,14 +148,20 @@ class Field:
 
     def entries(self, cluster: str) -> list[Any]:
         """The inventory as the controller stored it, read by its own reader."""
+        with self.stored() as store:
+            state = store.read(cluster)
+        return list(state.entries) if state else []
+
+    @contextmanager
+    def stored(self) -> Iterator[Any]:
+        """What the controller stores, through its own reader and writer."""
         from reconciler.inventory.store import Store
         from reconciler.kube import edge
         from reconciler.model import HostConfig
 
         client = edge.host(HostConfig(kubeconfig=str(self.account.kubeconfig)))
         try:
-            state = Store(client, self.account.namespace).read(cluster)
-            return list(state.entries) if state else []
+            yield Store(client, self.account.namespace)
         finally:
             client.close()
 

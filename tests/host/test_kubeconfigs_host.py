@@ -1,7 +1,10 @@
 """Kubeconfigs that Nidus makes: they work inside, the one before works on, and none does once its entry left (O12)."""
 
+from __future__ import annotations
+
 import base64
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -38,6 +41,85 @@ def test_a_kubeconfig_works_is_renewed_and_ends(shared_field: Field) -> None:
             field.until("it is gone", lambda: written(field, home) is None)
             for client in (one, two):
                 field.until("its token is refused", lambda each=client: status(each, name) == 401)
+
+
+def test_a_kubeconfig_is_replaced_in_time_without_a_failed_request(shared_field: Field) -> None:
+    """At 80 % of its life: the record is made that much older while no controller runs, since the least that a server gives is ten minutes.
+    Who uses the old one and who reads the new one sees no refusal, until the entry goes."""
+    field = shared_field
+    name, inside = standing(field, "kept", access={"kubeconfigs": [{"name": "ci", "role": "view", "ttl": "10m"}]})
+    home = f"vcluster-{name}"
+    first = field.until("its Secret is there", lambda: written(field, home))
+    assert field.controller
+    field.controller.kill()
+    with using(field, inside, first) as one, Asking(one, name) as asking:
+        age(field, name, 0.79 * 600)
+        field.start()
+        field.wait(name)
+        asking.more()
+        assert written(field, home) == first, "not before its time"
+        field.controller.kill()
+        age(field, name, 0.01 * 600)
+        field.start()
+        second = field.until("it has another token", lambda: other(written(field, home), first))
+        with using(field, inside, second) as two, Asking(two, name) as newer:
+            asking.more()
+            newer.more()
+            assert (asking.refused, newer.refused) == ([], [])
+            print(f"requests with the old token {asking.answered}, with the new one {newer.answered}, none refused")
+            write_cluster(field)
+            field.push("nobody gets in")
+            field.until("it is gone", lambda: written(field, home) is None)
+            for client in (one, two):
+                field.until("its token is refused", lambda each=client: status(each, name) == 401)
+
+
+class Asking:
+    """Somebody who lists ConfigMaps with a token, again and again."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client, self._space = client, f"{name}-web"
+        self._turn, self._ended = threading.Condition(), False
+        self.answered, self.refused = 0, list[str]()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+
+    def __enter__(self) -> Asking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._turn:
+            self._ended = True
+        self._thread.join(60)
+
+    def more(self) -> None:
+        """Wait until a request that begins from now on is answered, or one was refused."""
+        with self._turn:
+            after = self.answered + 2
+            assert self._turn.wait_for(lambda: self.answered >= after or self.refused, 60)
+
+    def _ask(self) -> None:
+        while not self._ended:
+            try:
+                self._client.list("v1", "ConfigMap", self._space)
+            except ApiError as error:
+                with self._turn:
+                    self.refused.append(str(error))
+                    self._turn.notify_all()
+                    return
+            with self._turn:
+                self.answered += 1
+                self._turn.notify_all()
+
+
+def age(field: Field, name: str, seconds: float) -> None:
+    """The tokens of a cluster are on record as that much older."""
+    with field.stored() as store:
+        state = store.read(name)
+        known = state.record.kubeconfigs
+        assert [one.ends - one.at for one in known.issued] == [600.0]
+        older = tuple(replace(one, at=one.at - seconds, ends=one.ends - seconds) for one in known.issued)
+        store.write(replace(state, record=replace(state.record, kubeconfigs=replace(known, issued=older))))
 
 
 def written(field: Field, home: str) -> Any:

@@ -55,11 +55,12 @@ def test_everything_is_back_and_a_copy_has_it_too(field: Field, store: ObjectSto
     for number in range(MANY):
         meta = {"name": f"one-{number}", "namespace": "default"}
         inside.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"number": str(number)}})
-    before = listed(inside)
+    before, began = listed(inside), time.monotonic()
     nidus(field, "backup", name)
     field.until(
         "a snapshot", lambda: [one["state"] for one in field.status(name)["backups"]["list"]] == ["Completed"], 120
     )
+    print(f"snapshot of {MANY} objects: {time.monotonic() - began:.1f} s until it was read back")
     snapshot = field.status(name)["backups"]["list"][0]
     assert snapshot["keys"] > MANY
     for number in range(0, MANY, 7):
