@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from devhost import certs
 from reconciler import outside
@@ -19,9 +20,11 @@ from reconciler.controller import probes as probing
 from reconciler.controller.probes import Probes
 from reconciler.model import Expose, Exposure, Gateway, Outside, Tried, replace
 from reconciler.operations import exposure
+from reconciler.verbs import check
+from tests import shell
 from tests.gateways import definitions, gateway, listener
 from tests.memory.failures import answer, on
-from tests.passes import Fleet, cluster, config_map, pack, profile
+from tests.passes import HOME, START, Fleet, cluster, config_map, pack, profile
 from tests.waiting import eventually
 
 NAME = "localhost"
@@ -396,6 +399,72 @@ def test_a_route_is_written_at_the_version_that_its_host_serves(fleet: Fleet, ve
     fleet.push(files())
     fleet.run()
     assert fleet.host.get("gateway.networking.k8s.io", "TLSRoute", "vcluster-a", "a") is None
+
+
+def named(fleet: Fleet) -> list[str]:
+    """The reasons for which `nidus check` names the cluster."""
+    found = check.gathered(shell.client(fleet.host), HOME, START + fleet.now)
+    return [one.text.rpartition("(")[2].rstrip(")") for one in found if one.what == "exposure of a"]
+
+
+class Fault(Struct, frozen=True):
+    """What is wrong outside, and what is said of it."""
+
+    name: str
+    status: str
+    reason: str
+
+
+FAULTS = (
+    Fault("none", "True", "Exposed"),
+    Fault("dns", "False", "NameUnresolved"),
+    Fault("certificate", "False", "ForeignCertificate"),
+)
+EXPOSURES: dict[str, dict[str, Any]] = {
+    "LoadBalancer": {},
+    "NodePort": {"nodePort": 30443},
+    "Ingress": {"ingressClassName": "tls"},
+    "TLSRoute": {"gateway": {"name": "edge", "namespace": "gateways"}},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("kind", EXPOSURES)
+def test_each_exposure_with_a_good_host_and_with_each_thing_that_is_wrong_outside(
+    kind: str, fault: Fault, tmp_path: Path, own: certs.Pair, foreign: certs.Pair
+) -> None:
+    """Past a handshake on a real socket, at a port of the test's instead of the one that people use; `nidus check` says the same."""
+    served = Served(tmp_path, foreign if fault.name == "certificate" else own, (NAME,))
+
+    def resolve(host: str, port: int) -> list[str]:
+        if fault.name == "dns":
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return ["127.0.0.1"]
+
+    def run(one: Exposure, source: str) -> Tried:
+        found = outside.attempt(replace(one, port=served.port), source, outside.Lookups(resolve), lambda address: True)
+        return Tried(one, found.found, found.detail)
+
+    fleet = Fleet()
+    fleet.probes = Probes(lambda name: fleet.queue.add(name), run)
+    fleet.restart(git=False)
+    for body in (*definitions(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}}):
+        fleet.host.put(body)
+    fleet.host.put({**CLASS, "spec": {"controller": "example.com/another"}})
+    fleet.host.put(gateway("edge", "gateways", listener()))
+    fleet.push(files(type=kind, host=NAME, **EXPOSURES[kind]))
+    fleet.run()
+    service = fleet.host.get("", "Service", "vcluster-a", "a")
+    assert service is not None
+    fleet.host.put(service | {"status": SERVICE["status"]}, manager="balancer", subresource="status")
+    credentials(fleet, own)
+    look(fleet)
+    eventually(lambda: tried(fleet) is not None)
+    look(fleet)
+    assert (exposed(fleet), fleet.word("a")) == ((fault.status, fault.reason), "Ready")
+    eventually(lambda: named(fleet) == ([fault.reason] if fault.name != "none" else []))
+    fleet.close()
+    served.close()
 
 
 def test_a_load_balancer_that_gives_no_address_is_named(fleet: Fleet) -> None:
