@@ -30,7 +30,7 @@ def read(bundle: Bundle, seen: Seen, reader: Reader, host: Target) -> Outside | 
         return None
     try:
         if seen.sleep.asleep:
-            return Outside(port=_against(asks, bundle, seen.observed, reader, host)[2])
+            return Outside(port=_against(asks, bundle, seen.observed, reader, host)[2] if asks.gateway else 0)
         return _read(asks, bundle, seen.observed, reader, host)
     except LeaseLost:
         raise
