@@ -86,6 +86,29 @@ def test_a_kind_that_the_server_lacks_is_followed_once_it_has_it(server: Server)
         cache.stop()
 
 
+def test_a_failure_while_a_kind_is_absent_is_no_absence(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be asked is asked again soon, and counts as lost until then."""
+    monkeypatch.setattr(discovery, "REFRESH_PAUSE", -1.0)
+    changes: Changes = queue.Queue()
+    cache = Cache(client(server), [Selection(GROUP, "TLSRoute", optional=True)], changes.put)
+    cache.start()
+    try:
+        assert cache.wait_synced(10)
+        rule = server.fail(REFUSED, on("discover"), times=None)
+        cache.reflectors[0].ask()
+        eventually(lambda: cache.stale_since is not None)
+        for one in definitions():
+            server.put(one)
+        labels = {"nidus.dev/cluster": "red"}
+        meta = {"name": "a", "namespace": "default", "labels": labels}
+        server.put({"apiVersion": f"{GROUP}/v1", "kind": "TLSRoute", "metadata": meta, "spec": {}})
+        rule.times = rule.done
+        assert until(changes, "a").ref.kind == "TLSRoute"
+        eventually(lambda: cache.stale_since is None)
+    finally:
+        cache.stop()
+
+
 def test_a_version_that_is_not_served_any_more_is_read_at_another(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from urllib3.exceptions import InsecureRequestWarning
 
-from reconciler.errors import ApiError, ErrorClass
+from reconciler.errors import ApiError, ErrorClass, UsageError
 from reconciler.kube import edge, kubeconfig, plain
 from reconciler.model import HostConfig
 from tests.answering import Server
@@ -54,6 +54,47 @@ def test_files_are_beside_the_kubeconfig(tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_text(PEM)
     access = found(tmp_path, {"token": "t"}, **{"certificate-authority": "ca.crt"})
     assert access is not None and access.authority == PEM
+
+
+def test_a_field_without_a_value_hides_no_file(tmp_path: Path) -> None:
+    """kubectl reads the file, and trusts its authority alone."""
+    (tmp_path / "ca.crt").write_text(PEM)
+    given = {"certificate-authority-data": "", "certificate-authority": "ca.crt"}
+    access = found(tmp_path, {"token": "t"}, **given)
+    assert access is not None and access.authority == PEM
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster", "told"),
+    [
+        ({"token": "t"}, {"insecure-skip-tls-verify": "false"}, "insecure-skip-tls-verify of cluster c"),
+        ({"exec": {"command": "true"}}, {"insecure-skip-tls-verify": "no"}, "insecure-skip-tls-verify of cluster c"),
+        ({"token": "hush\n"}, {}, "the token of user u"),
+        ({"token": "hush\r\nX-Remote-User: admin"}, {"proxy-url": "http://127.0.0.1:1"}, "the token of user u"),
+        ({"token": "hush\u2026"}, {}, "the token of user u"),
+    ],
+)
+def test_what_kubectl_refuses_is_taken_for_nothing_else(
+    tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], told: str
+) -> None:
+    """A text is no truth value: "false" would trust anybody. A token in two lines is no header."""
+    with pytest.raises(UsageError) as error:
+        found(tmp_path, user, **cluster)
+    assert told in error.value.message and "hush" not in f"{error.value}{error.value.hint}"
+
+
+def test_a_header_that_cannot_be_sent_is_not_printed(tmp_path: Path) -> None:
+    """Of a plugin, whose answer nobody checks before."""
+    told = json.dumps({**ANSWER, "status": {"token": "hush\n"}})
+    plugin = {"apiVersion": ANSWER["apiVersion"], "command": "printf", "args": ["%s", told], "interactiveMode": "Never"}
+    with closing(Server()) as server:
+        found(tmp_path, {"exec": plugin}, server=server.url)
+        with (
+            closing(edge.host(HostConfig(kubeconfig=str(tmp_path / "kubeconfig")))) as client,
+            pytest.raises(ApiError) as error,
+        ):
+            client.version()
+    assert "header" in error.value.message and "hush" not in error.value.message
 
 
 def test_neither_a_token_nor_a_key_is_printed(tmp_path: Path) -> None:

@@ -225,5 +225,7 @@ def _seconds(header: str) -> float | None:
 
 
 def _transport_words(error: Exception) -> str:
+    if str(error).startswith("Invalid header"):
+        return "a header of the request cannot be sent"  # http.client quotes it, and it may be who asks
     reason = str(getattr(error, "reason", "") or error)
     return one_line(f"{type(error).__name__}: {reason}")[:300]

@@ -76,7 +76,8 @@ def in_pod() -> bool:
 
 def chosen(files: str, context: str, named_by: str) -> Chosen:
     """What `context` ("": the current one) names in these files, separated as PATH is. `named_by`: the flag or variable that names
-    them, or USUAL. Raises UsageError where a file cannot be read, or the user's exec plugin is not there."""
+    them, or USUAL. Raises UsageError where a file cannot be read, the user's exec plugin is not there, or a value is one that kubectl
+    refuses and the official client would take for another."""
     places = [place for place in files.split(os.pathsep) if place]
     there = [(place, _read(place, named_by)) for place in places if Path(place).expanduser().exists()]
     if not there:
@@ -94,7 +95,11 @@ def chosen(files: str, context: str, named_by: str) -> Chosen:
     one = User(who, *found) if found else None
     if one is not None:
         _check_plugin(one)
-    return Chosen(one, _first(there, "clusters", "cluster", where))
+        _check_token(one)
+    cluster = _first(there, "clusters", "cluster", where)
+    if cluster is not None:
+        _check_trust(where, *cluster)
+    return Chosen(one, cluster)
 
 
 def access(found: Chosen) -> Access | None:
@@ -126,13 +131,13 @@ def _is_plain(told: Mapping[str, Any], known: set[str]) -> bool:
 
 def _pem(file: str, told: Mapping[str, Any], name: str) -> str:
     """The text of a certificate or key: as data, or in a file beside the kubeconfig. Raises OSError and ValueError."""
-    if f"{name}-data" in told:
-        return base64.b64decode(told[f"{name}-data"] or "", validate=True).decode("ascii")
+    if data := told.get(f"{name}-data"):
+        return base64.b64decode(data, validate=True).decode("ascii")
     if not told.get(name):
         return ""
     with (Path(file).expanduser().parent / told[name]).open("rb") as opened:
-        data: bytes = opened.read(LARGEST)
-    return data.decode("ascii")
+        read: bytes = opened.read(LARGEST)
+    return read.decode("ascii")
 
 
 def _has_proxy() -> bool:
@@ -205,3 +210,18 @@ def _check_plugin(one: User) -> None:
         hint = one_line(plugin.get("installHint"), 300) if isinstance(plugin, dict) else ""
         message = f"the exec plugin {command or 'without a command'} of user {one.name} in {one.file} is not there"
         raise UsageError(message, hint=hint or "install it, or put it on the PATH")
+
+
+def _check_token(one: User) -> None:
+    """A header cannot hold every text, and a WebSocket's would begin another one."""
+    token = one.told.get("token")
+    if isinstance(token, str) and not (token.isascii() and token.isprintable()):
+        message = f"the token of user {one.name} in {one.file} has a line break, or another character that no request can hold"
+        raise UsageError(message, hint="write it in one line, without |")
+
+
+def _check_trust(name: str, file: str, told: Mapping[str, Any]) -> None:
+    """A text that says false is no reason to trust anybody."""
+    if not isinstance(told.get("insecure-skip-tls-verify"), bool | None):
+        message = f"insecure-skip-tls-verify of cluster {name} in {file} is neither true nor false"
+        raise UsageError(message, hint="write it without quotes")

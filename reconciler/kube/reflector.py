@@ -186,7 +186,7 @@ class Reflector:
     def _lost(self, everything: bool) -> None:
         """Events may have been missed: compare before going on, or list anew."""
         self.lost_at = self.lost_at or self._clock()
-        self._check_at = 0.0
+        self._check_at, self._absent = 0.0, False
         if everything:
             self._version = ""
 
