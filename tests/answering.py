@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -78,10 +78,13 @@ def discovered(path: str) -> bytes:
     return json.dumps(DISCOVERY).encode() if path == "/api" else NO_GROUPS
 
 
-def kubeconfig(folder: Path, url: str, token: str = "t") -> Path:
+def kubeconfig(folder: Path, url: str, token: str = "t", contexts: Sequence[str] = ("x",)) -> Path:
+    """A kubeconfig whose contexts all lead there; the first one is the current one."""
     path = folder / "kubeconfig"
-    named = {"clusters": "cluster", "users": "user", "contexts": "context"}
-    values = {"clusters": {"server": url}, "users": {"token": token}, "contexts": {"cluster": "x", "user": "x"}}
-    body: dict[str, object] = {key: [{"name": "x", one: values[key]}] for key, one in named.items()}
-    path.write_text(json.dumps({**body, "current-context": "x", "apiVersion": "v1", "kind": "Config"}))
+    body: dict[str, object] = {
+        "clusters": [{"name": "x", "cluster": {"server": url}}],
+        "users": [{"name": "x", "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": "x", "user": "x"}} for name in contexts],
+    }
+    path.write_text(json.dumps({**body, "current-context": contexts[0], "apiVersion": "v1", "kind": "Config"}))
     return path

@@ -22,7 +22,7 @@ from tests.test_source_mirror import Work
 TASKS = [page for page in PAGES if page.parent.name == "tasks"]
 MORE = {"demo": {"deletion": {"ttl": "8h"}}}
 CLUSTERS = ("payments", "team-a", "sandbox", "demo", "tekton-demo")
-
+HOSTS = ("fra", "ams")  # contexts of docs/tasks/cost.md: that other hosts are read too is shown in test_usage_kept.py
 
 BEGINNINGS = ("error: ", "note: ", "  hint: ", "not known offline: ")
 LATER = ("kubeconfig payments --hold", "webhook send", "lock", "disconnect")
@@ -76,7 +76,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             json.dumps({"apiVersion": "nidus.dev/v1alpha1", "kind": "ControllerConfig", "spec": spec})
         )
         with Front(fleet.host) as front:
-            kubeconfig(folder, front.url)
+            kubeconfig(folder, front.url, contexts=("x", *HOSTS))
             yield Desk(work, front)
     finally:
         fleet.close()
