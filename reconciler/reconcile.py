@@ -34,6 +34,7 @@ from reconciler.model import (
     Report,
     Result,
     Target,
+    Versions,
     replace,
 )
 from reconciler.operations import backup, sleep, upgrade
@@ -58,7 +59,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     plan = guard(plan, permit, assignment.requests, now)
     snapshots.cancel(assignment, Target(facts.host.name), reader, now)
     intended = ledger.intend(gathered.entries, plan.changes, facts.salt)
-    record = sleep.recorded(replace(assignment.state.record, hooks=gathered.ran), gathered.sleep, now)
+    record = sleep.recorded(_known(assignment.state.record, gathered), gathered.sleep, now)
     state = writer.save(replace(assignment.state, record=record, entries=intended))
     steps: list[Step] = []
     try:
@@ -69,7 +70,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
         record = replace(state.record, hooks=_ran(assignment, gathered, plan, done, now))
         state = writer.save(replace(state, record=record, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
-    record = _proven(state.record, outcome.report, assignment.bundle)
+    record = _proven(state.record, outcome.report, assignment.bundle, gathered.runs)
     host, answers = Target(facts.host.name), outcomes.answers(assignment, gathered)
     silent = outcomes.silent(assignment, gathered)
     ground = Ground(assignment, record, outcome.report, reader, host, answers, now, gathered.volumes, silent)
@@ -101,13 +102,20 @@ def _ran(assignment: Assignment, gathered: Gathered, plan: Plan, done: Done, now
     return hook_runs.counted(ran, gathered.desired, plan.changes, done.results, tombstone.due, now)
 
 
-def _proven(record: Record, report: Report, bundle: Bundle) -> Record:
+def _known(record: Record, gathered: Gathered) -> Record:
+    """The record with what is known before anything is applied."""
+    runs = record.versions if gathered.runs == NO_VERSIONS else gathered.runs
+    return replace(record, hooks=gathered.ran, versions=runs)
+
+
+def _proven(record: Record, report: Report, bundle: Bundle, live: Versions) -> Record:
     """The record with what this pass found: the revision that is applied, and the versions of an engine that is rolled
-    out."""
+    out. `live`: those that the engine kept, though the bundle names others."""
     roles = {layer.name: layer.role for layer in bundle.layers}
     if report.word == "Ready":
         record = replace(record, applied=str(report.revision), slept=None)
-    if (report.sleep is not None and report.sleep.asleep) or upgrade.pending(bundle, record):
+    asleep = report.sleep is not None and report.sleep.asleep
+    if asleep or live != NO_VERSIONS or upgrade.pending(bundle, record):
         return record  # no pod runs the versions of its engine layer
     rolled_out = any(roles.get(one.name) == "engine" and one.state == "Current" for one in report.layers)
     if not rolled_out or bundle.versions == NO_VERSIONS:

@@ -143,6 +143,66 @@ def test_a_layer_that_is_not_current_stops_the_walk_also_for_a_new_commit(fleet:
     assert (asked(fleet), fleet.word("a"), runs(fleet)) == (THIRD, "Ready", Versions("0.36.1", THIRD))
 
 
+def rolled_out_unrecorded(fleet: Fleet, version: str = SECOND) -> None:
+    """The pods of a step are Ready, and no pass has seen them yet."""
+    fleet.push(files(version))
+    fleet.run(passes=1)
+    fleet.engines()
+    assert (fleet.nested["a"].version, runs(fleet).kubernetes) == (SECOND, FIRST)
+
+
+@pytest.mark.parametrize("version", [SECOND, THIRD])
+def test_a_commit_between_a_rollout_and_its_record_lowers_nothing(fleet: Fleet, version: str) -> None:
+    rolled_out_unrecorded(fleet, version)
+    fleet.restart()
+    fleet.push(files(FIRST))
+    assert rolled(fleet) == [SECOND]
+    assert (fleet.word("a"), asked(fleet), runs(fleet).kubernetes) == ("Invalid", SECOND, SECOND)
+    fleet.push(files(THIRD))
+    fleet.run()
+    assert (fleet.word("a"), asked(fleet), runs(fleet)) == ("Ready", THIRD, Versions("0.36.1", THIRD))
+
+
+def test_nor_while_it_sleeps(fleet: Fleet) -> None:
+    """It fell asleep before a pass could record the step: its data is of the newer version all the same."""
+    rolled_out_unrecorded(fleet)
+    fleet.ask("sleep", "a")
+    fleet.run()
+    fleet.push(files(FIRST))
+    fleet.run()
+    assert (asked(fleet), runs(fleet).kubernetes) == (SECOND, SECOND)
+    fleet.ask("wake", "a")
+    assert rolled(fleet) == [SECOND]
+    assert asked(fleet) == SECOND
+
+
+def test_nor_before_the_first_record_of_all() -> None:
+    fleet = Fleet(WIDE)
+    fleet.push(files(SECOND))
+    while "a" not in fleet.nested:
+        fleet.run(passes=1)
+    assert runs(fleet) == Versions()
+    fleet.push(files(FIRST))
+    assert rolled(fleet) == [SECOND]
+    assert (fleet.word("a"), runs(fleet).kubernetes) == ("Invalid", SECOND)
+    fleet.close()
+
+
+def test_a_step_whose_pod_never_became_ready_may_be_taken_back(fleet: Fleet) -> None:
+    fleet.stuck.add("a")
+    fleet.push(files(SECOND))
+    fleet.run()
+    assert asked(fleet) == SECOND
+    fleet.push(files(FIRST))
+    fleet.run()
+    assert asked(fleet) == FIRST
+    fleet.stuck.clear()
+    fleet.engines()
+    fleet.queue.add("a")
+    fleet.run()
+    assert (fleet.word("a"), runs(fleet).kubernetes) == ("Ready", FIRST)
+
+
 def test_each_step_has_its_snapshot(store: ObjectStore) -> None:
     scene = Scene(store, {"kubernetes": {"version": FIRST}, "upgrade": AUTO}, rules=WIDE)
     scene.push(kubernetes={"version": THIRD}, upgrade=AUTO)

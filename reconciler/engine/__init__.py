@@ -12,6 +12,7 @@ import msgspec
 from reconciler.engine.choice import Choice as Choice
 from reconciler.engine.choice import asked as asked
 from reconciler.engine.choice import choose as choose
+from reconciler.engine.choice import lowers as lowers
 from reconciler.engine.choice import pinned as pinned
 from reconciler.engine.counts import counts
 from reconciler.engine.network import network_policies

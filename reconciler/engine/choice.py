@@ -44,6 +44,11 @@ def choose(cluster: NestedCluster, rules: Rules, running: Versions) -> Choice:
     return _choose(engine, kubernetes, running.engine, running.kubernetes, walk, _offered(rules))
 
 
+def lowers(running: Versions, wanted: Versions) -> bool:
+    """Whether the engine or Kubernetes would become older than what runs."""
+    return versions.lower(running.engine, wanted.engine) or versions.lower(running.kubernetes, wanted.kubernetes)
+
+
 def pinned(cluster: NestedCluster, wanted: Versions) -> NestedCluster:
     """The document with these versions written in it."""
     engine, kubernetes = EngineChoice(version=wanted.engine), KubernetesChoice(version=wanted.kubernetes)

@@ -18,6 +18,7 @@ from reconciler.gather.reader import Reader as Reader
 from reconciler.gather.reader import beating as beating
 from reconciler.model import (
     AWAKE,
+    NO_VERSIONS,
     Desired,
     InventoryEntry,
     ObjectRef,
@@ -26,6 +27,7 @@ from reconciler.model import (
     Ran,
     Sleeping,
     Target,
+    Versions,
     Volumes,
     replace,
 )
@@ -42,7 +44,8 @@ class Gathered(Struct, frozen=True):
     `staying` the pods of its engine that still run. `ran`: what ran of each layer's hooks, with what was observed now (K7).
     `fetching`: layer -> the content from elsewhere that it waits for. Why the engine's layer is not applied now: `upgrade`, a snapshot
     comes first; `lacking`, what the host does not have. `outside`: how it is exposed, as far as the host says; read where it
-    is applied. `volumes`: those of the control plane that are to grow."""
+    is applied. `volumes`: those of the control plane that are to grow. `runs`: versions of the live engine that belong on record before
+    anything is applied."""
 
     desired: tuple[Desired, ...]
     observed: Mapping[Key, Observed]
@@ -59,6 +62,7 @@ class Gathered(Struct, frozen=True):
     lacking: str = ""
     outside: Outside | None = None
     volumes: Volumes | None = None
+    runs: Versions = NO_VERSIONS
 
     @property
     def waits(self) -> str:
@@ -119,4 +123,5 @@ def gather(assignment: Assignment, facts: Facts, now: float, reader: Reader) -> 
         if sleeping.asleep
         else sandbox.missing(desired, reader, host) or (growing.refused if growing else ""),
         volumes=growing,
+        runs=amended.runs,
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec import Struct
 
 from reconciler.engine.leftovers import Selector
-from reconciler.model import AWAKE, Desired, Held, Observed, Sleeping
+from reconciler.model import AWAKE, NO_VERSIONS, Desired, Held, Observed, Sleeping
 from reconciler.operations import backup, expiry, growth, restore, sleep, upgrade
 from reconciler.operations.situation import Amend as Amend
 from reconciler.operations.situation import Amendment as Amendment
@@ -49,13 +49,14 @@ def decide(situation: Situation) -> Sleeping:
 def amend(situation: Situation, desired: tuple[Desired, ...], observed: Mapping[Key, Observed]) -> Amendment:
     """What is desired after all operations. A cluster that is removed has none."""
     absent: list[Selector] = []
-    stops = ""
+    stops, runs = "", NO_VERSIONS
     for one in OPERATIONS.values() if situation.bundle.document is not None else ():
         if one.amend is not None:
             amended = one.amend(situation, desired, observed)
             desired, stops = amended.desired, stops or amended.stops
+            runs = runs if amended.runs == NO_VERSIONS else amended.runs
             absent += amended.absent
-    return Amendment(desired, tuple(absent), stops)
+    return Amendment(desired, tuple(absent), stops, runs)
 
 
 def held(situation: Situation) -> Held | None:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from reconciler.engine.leftovers import Selector
 from reconciler.model import (
     AWAKE,
+    NO_VERSIONS,
     Backups,
     Bundle,
     Desired,
@@ -16,6 +17,7 @@ from reconciler.model import (
     Restores,
     Seen,
     Sleeping,
+    Versions,
     Volumes,
 )
 from reconciler.plan.mark import Key
@@ -75,11 +77,13 @@ def since(requests: Iterable[Request], begun: float) -> tuple[Request, ...]:
 
 class Amendment(Struct, frozen=True):
     """What is desired after an operation. `absent`: what must not be there, expanded to objects with their UIDs when observed (D4);
-    `stops`: why the engine's layer is not applied now."""
+    `stops`: why the engine's layer is not applied now; `runs`: the versions of the engine's live workload, where they are to be on record
+    before anything is applied."""
 
     desired: tuple[Desired, ...]
     absent: tuple[Selector, ...] = ()
     stops: str = ""
+    runs: Versions = NO_VERSIONS
 
 
 Amend = Callable[[Situation, tuple[Desired, ...], Mapping[Key, Observed]], Amendment]

@@ -2,12 +2,14 @@
 
 What was there before it can then be restored. A snapshot that fails holds the change; an approval of exactly this change goes on
 without one. How far a walk may go is chosen before (`engine.choose`): a step is done, and the next begins, only when every pod of the
-engine is of it, the API server inside says so, and all is Ready.
+engine is of it, the API server inside says so, and all is Ready. Where a commit comes between its pods and the record, what the live
+workload runs is put on record first: every rule about steps begins there.
 """
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.engine import readiness
+from reconciler.engine import lowers, readiness
+from reconciler.engine.live import running
 from reconciler.model import (
     NO_VERSIONS,
     Backups,
@@ -110,16 +112,41 @@ def approval(bundle: Bundle, record: Record) -> Held:
 
 
 def amend(situation: Situation, desired: tuple[Desired, ...], observed: Mapping[Key, Observed]) -> Amendment:
-    """A change of versions waits. An engine without pods comes up as it was, falls asleep as it was, and is restored as it was: its
-    snapshot needs it awake."""
+    """A change of versions waits for its snapshot, and versions that run are not lowered though they are not on record yet. An engine
+    without pods comes up as it was, falls asleep as it was, and is restored as it was: its snapshot needs it awake."""
     engine = next((one for one in desired if one.layer.role == "engine"), None)
-    wanted = pending(situation.bundle, situation.record)
-    if engine is None or not wanted:
+    if engine is None:
         return Amendment(desired)
+    runs = _unrecorded(situation, engine, observed)
+    why = _waits(situation, runs)
+    if not why:
+        return Amendment(desired, runs=runs)
     if _runs(engine, observed) and not _rests(situation):
-        return Amendment(desired, stops=f"waits for a snapshot before the change to {wanted}")
+        return Amendment(desired, stops=why, runs=runs)
     before = replace(engine, objects=tuple(_before(item, _live(engine, item, observed)) for item in engine.objects))
-    return Amendment(tuple(before if one is engine else one for one in desired))
+    return Amendment(tuple(before if one is engine else one for one in desired), runs=runs)
+
+
+def _waits(situation: Situation, runs: Versions) -> str:
+    """Why the engine keeps its versions for now, "" where it does not."""
+    at, wanted = situation.record.versions if runs == NO_VERSIONS else runs, situation.bundle.versions
+    if lowers(at, wanted):
+        return f"{_spelt(at)} runs: {_spelt(wanted)} cannot follow it"
+    change = pending(situation.bundle, situation.record)
+    return f"waits for a snapshot before the change to {change}" if change else ""
+
+
+def _unrecorded(situation: Situation, engine: Desired, observed: Mapping[Key, Observed]) -> Versions:
+    """The versions that the live engine runs, where they are not on record and this pass would hide them: it is to be of older ones, or
+    to have no pods."""
+    bundle, record = situation.bundle, situation.record
+    workloads = [_live(engine, item, observed) for item in engine.objects if item["kind"] in readiness.ROLLOUTS]
+    found = (running(one) for one in workloads if one is not None)
+    runs = next((one for one in found if one != NO_VERSIONS), NO_VERSIONS)
+    if NO_VERSIONS in (runs, bundle.versions) or runs == replace(record.versions, settled=True):
+        return NO_VERSIONS
+    hides = _rests(situation) or lowers(runs, bundle.versions)
+    return replace(runs, settled=not walks(bundle) or record.versions == NO_VERSIONS) if hides else NO_VERSIONS
 
 
 def _before(item: Object, live: Object | None) -> Object:

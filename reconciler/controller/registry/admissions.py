@@ -79,11 +79,15 @@ class Admissions:
         return sorted(names)
 
     def unsettled(self, cluster: str) -> bool:
-        """Whether another version runs than when the cluster was held, found broken or had steps of its upgrade ahead: the result may be
-        another now."""
+        """Whether another version runs than when the cluster was held, found broken, had steps of its upgrade ahead or was to be of what is
+        older now: the result may be another."""
         slot = self._clusters.slots.get(cluster)
-        judged = self._judged.get(slot.source, {}) if slot and (slot.held or slot.invalid or _ahead(slot)) else {}
-        return cluster in judged and judged[cluster] != self._runs(cluster, self.contents.get(cluster))
+        judged = self._judged.get(slot.source, {}) if slot else {}
+        runs = self._runs(cluster, self.contents.get(cluster))
+        if slot is None or cluster not in judged or judged[cluster] == runs:
+            return False
+        older = slot.bundle is not None and engine.lowers(runs, slot.bundle.versions)
+        return bool(slot.held or slot.invalid or older or _ahead(slot))
 
     def _slots(
         self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content]
