@@ -1,9 +1,18 @@
 """Ctrl-C at any moment of the start of a verb: exit code 130, and no traceback."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+
+from tests import installed
+from tests.answering import kubeconfig
+from tests.memory.http import Front
+from tests.memory.server import Server
+from tests.test_source_mirror import Work
 
 PROGRAM = """
 import os, signal, sys
@@ -24,10 +33,11 @@ VERBS = ("help", "plan", "run", "status")  # each verb is imported at the same p
 LATE = [(f"reconciler.verbs.{verb}", verb) for verb in VERBS]
 
 
-def interrupted(module: str, *words: str) -> tuple[int, str]:
-    """Exit code and output of a verb that is interrupted when it first asks for a module."""
+def interrupted(module: str, *words: str, more: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Exit code and output of a verb that is interrupted when it first asks for a module; `more`: what its environment has besides."""
     program = [sys.executable, "-c", PROGRAM, module, *words]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    environment = {**os.environ, **(more or {})}
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, env=environment)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -41,3 +51,16 @@ def test_an_interrupt_before_anything_is_imported(module: str) -> None:
 )
 def test_an_interrupt_while_a_verb_is_imported(module: str, verb: str) -> None:
     assert interrupted(module, verb, "--help" if module.endswith(verb) else ".") == (130, "")
+
+
+def test_an_interrupt_once_the_host_answered(tmp_path: Path) -> None:
+    """While what only a plan of a live host loads is loaded: without a host the verb fails before."""
+    work = Work(tmp_path / "work")
+    work.commit({"README.md": "empty"})
+    host = Server()
+    for kind in installed.kinds():
+        host.put(kind)
+    with Front(host) as front:
+        place = kubeconfig(tmp_path, front.url)
+        words = ("reconciler.review", "plan", str(work.folder))
+        assert interrupted(*words, more={"KUBECONFIG": str(place)}) == (130, "")
