@@ -283,6 +283,9 @@ class Fleet:
                 self.nested[name] = Server(name, lambda: START + self.now)
             if name in self.nested and name not in self.stuck and (tag := _TAG.search(str(engine["spec"]))):
                 self.nested[name].version = tag[1]
+        for name, server in self.nested.items():
+            if name not in self.down and name not in self.stuck and actors.sync(server):
+                self.queue.add(name)
         homes = {one["metadata"]["name"] for one in self.host.objects("", "Namespace")}
         for name in [name for name in self.nested if f"vcluster-{name}" not in homes]:
             del self.nested[name]  # its volume went with its namespace

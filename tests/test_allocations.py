@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import Held, InventoryEntry, Permit, Plan
+from reconciler.model import Held, InventoryEntry, Permit, Plan, Target
 from reconciler.plan.guard import guard
 from tests.memory.failures import answer, on
 from tests.passes import Fleet, cluster, pack, profile
-from tests.server_model import Server, execute, layer, plan, wanted
+from tests.server_model import HOST, NESTED, Server, execute, layer, plan, wanted
 
 
 def service(name: str, port: int = 30080, **spec: Any) -> dict[str, Any]:
@@ -25,26 +25,31 @@ def ingress(name: str, host: str = "shop.example.com") -> dict[str, Any]:
     return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": body}
 
 
-def renamed(old: dict[str, Any], new: dict[str, Any]) -> tuple[Server, list[InventoryEntry], Plan]:
-    server = Server()
-    inventory = execute(server, plan(server, [wanted(layer(), old)]))
-    return server, inventory, plan(server, [wanted(layer(), new)], inventory)
+def renamed(
+    old: dict[str, Any], new: dict[str, Any], target: Target = NESTED
+) -> tuple[Server, list[InventoryEntry], Plan]:
+    server, one = Server(), layer(target=target)
+    inventory = execute(server, plan(server, [wanted(one, old)]))
+    return server, inventory, plan(server, [wanted(one, new)], inventory)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "what"),
+    ("old", "new", "what", "target"),
     [
-        (service("old"), service("new"), "node port 30080"),
+        (service("old"), service("new"), "node port 30080", NESTED),
         (
             service("old", clusterIP="10.96.0.50", ports=[]),
             service("new", clusterIP="10.96.0.50", ports=[]),
             "cluster IP 10.96.0.50",
+            HOST,  # inside, addresses are the engine's
         ),
-        (ingress("old"), ingress("new"), "host shop.example.com/"),
+        (ingress("old"), ingress("new"), "host shop.example.com/", NESTED),
     ],
 )
-def test_the_plan_says_who_frees_what_for_whom(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
-    _, _, todo = renamed(old, new)
+def test_the_plan_says_who_frees_what_for_whom(
+    old: dict[str, Any], new: dict[str, Any], what: str, target: Target
+) -> None:
+    _, _, todo = renamed(old, new, target)
     create, delete = todo.changes
     assert (create.action, delete.action) == ("create", "delete")
     assert create.after == ((delete.target, delete.ref),)

@@ -238,12 +238,6 @@ def test_the_engines_annotations_are_ignored() -> None:
     assert writes.ignored(ObjectRef("", "ConfigMap", "ns", "a")) == ()
 
 
-def test_pod_security_labels_are_the_engines_inside_only() -> None:
-    namespace = ObjectRef("", "Namespace", "", "web")
-    assert "/metadata/labels/pod-security.kubernetes.io~1enforce" in writes.ignored(namespace, nested=True)
-    assert writes.ignored(namespace) == ()
-
-
 def test_ignore_rules_name_the_release() -> None:
     rules = {(rule.kind, rule.name): rule.pointers for rule in writes.ignore_rules("a", "ns")}
     assert ("Secret", "vc-config-a") in rules

@@ -1,4 +1,4 @@
-"""What the engine writes itself (R4): fields of ours that it may change, and host objects that are never ours."""
+"""What the engine writes on the host itself (R4): fields of ours that it may change, and host objects that are never ours."""
 
 from reconciler.model import IgnoreRule, Object, ObjectRef
 
@@ -14,19 +14,11 @@ _HOST: dict[str, tuple[str, ...]] = {
     "StatefulSet": _WORKLOAD,
     "Deployment": _WORKLOAD,
 }
-_LEVELS = ("enforce", "audit", "warn")
-_NESTED: dict[str, tuple[str, ...]] = {
-    "Namespace": tuple(
-        f"/metadata/labels/pod-security.kubernetes.io~1{level}{suffix}"
-        for level in _LEVELS
-        for suffix in ("", "-version")
-    )
-}
 
 
-def ignored(ref: ObjectRef, *, nested: bool = False) -> tuple[str, ...]:
-    """JSON pointers of fields the engine keeps on that object; `nested` for objects inside a nested cluster."""
-    return (_NESTED if nested else _HOST).get(ref.kind, ())
+def ignored(ref: ObjectRef) -> tuple[str, ...]:
+    """JSON pointers of fields the engine keeps on that host object; those inside a nested cluster are in `plan.request`."""
+    return _HOST.get(ref.kind, ())
 
 
 def ignore_rules(name: str, namespace: str) -> tuple[IgnoreRule, ...]:

@@ -9,9 +9,9 @@ from reconciler.model import MISSING, Bundle, Change, FieldChange, InventoryEntr
 from reconciler.plan import drift, flags, paths, scale, strays
 from reconciler.plan.diff import diff, without
 from reconciler.plan.fields import managed, owned, pointer, scaled
-from reconciler.plan.mark import ref_of
+from reconciler.plan.mark import ref_of, remade
 from reconciler.plan.redact import is_secret_like, redact
-from reconciler.plan.request import ignored, path_of, request
+from reconciler.plan.request import ignored, left, path_of, request
 from reconciler.plan.suspects import Key, lost, unclaimed
 
 UNSERVED = "VersionNotServed"  # the reason of a change that the server refuses: it has the kind at other versions
@@ -39,7 +39,7 @@ def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: b
     plain = _fields(body, one, seen, before)
     more = _without(plain, gone.all, live)
     fields = redact(change.ref, (*plain, *more), salt)
-    told = (*scale.told(one.obj, body, seen, before), *flags.of(change, fields))
+    told = (*scale.told(one.obj, body, seen, before), *left(one.obj, one.layer), *flags.of(change, fields))
     change = replace(change, desired=body, strays=gone.all, fields=fields, flags=told)
     state = one.entry.state if one.entry else "owned"
     if seen.immutable:
@@ -52,17 +52,18 @@ def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: b
         return _unsure(change, seen)
     if plain or more:
         return drift.judged(change, one.layer, drift.found(plain, live, before), plain, gone)
-    return _claimed(change, body, seen, before)
+    claimed = () if one.entry is not None and remade(one.entry, live) else before  # the engine wrote all of it
+    return _claimed(change, body, seen, claimed)
 
 
 def _strays(one: Wanted, seen: Observed, before: Sequence[str]) -> strays.Strays:
     """The fields that have to go (`plan.strays`); none where no dry-run was needed."""
     if seen.live is None or not _asked(seen):
         return strays.Strays()
-    left = [path_of(seen.live, each) for each in ignored(one.layer.ignore, ref_of(one.obj))]
+    yielded = [path_of(seen.live, each) for each in ignored(one.layer.ignore, ref_of(one.obj))]
     if seen.driven:
-        left += [scale.REPLICAS, *(path for path, _ in scaled(seen.live))]
-    return strays.found(one.obj, seen.live, before, left)
+        yielded += [scale.REPLICAS, *(path for path, _ in scaled(seen.live))]
+    return strays.found(one.obj, seen.live, before, yielded)
 
 
 def _asked(seen: Observed) -> bool:

@@ -11,7 +11,7 @@ from reconciler.plan.compare import UNSERVED, Wanted, compare
 from reconciler.plan.hooks import Ground
 from reconciler.plan.kinds import GONE, made_by_kubernetes
 from reconciler.plan.mark import entries_of, ours, ref_of
-from reconciler.plan.request import request
+from reconciler.plan.request import left, request
 from reconciler.plan.suspects import Key
 
 ENDED = "Ended"
@@ -161,10 +161,12 @@ HOW_TO_ADOPT = f'Kubernetes makes it itself; annotate it with {ADOPT}: "true" to
 
 def _create(change: Change, one: Wanted, seen: Observed) -> Change:
     body = request(one.obj, one.layer, None)
+    change = replace(change, flags=left(one.obj, one.layer))
     if seen.unserved:
-        return replace(change, action="create", reason=UNSERVED, flags=(seen.unserved,), desired=body)
+        return replace(change, action="create", reason=UNSERVED, flags=(*change.flags, seen.unserved), desired=body)
     if seen.unknown:
-        return replace(change, action="create", reason=seen.unknown, flags=("known after apply",), desired=body)
+        told = (*change.flags, "known after apply")
+        return replace(change, action="create", reason=seen.unknown, flags=told, desired=body)
     removed = one.entry is not None and one.entry.state == "owned" and one.entry.uid != ""
     if removed and one.entry and one.entry.once and one.entry.once.removesuffix(once.FAILED) == once.mark(body):
         return _ended(change, failed=one.entry.once.endswith(once.FAILED))

@@ -12,12 +12,15 @@ from functools import lru_cache
 from typing import Any
 
 from reconciler.model import InventoryEntry, Object, ObjectRef, Observed, Target
+from reconciler.plan.fields import MANAGER
 
 Key = tuple[Target, ObjectRef]
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 HOST = "nidus.dev"
 INSIDE = "inside.nidus.dev"
+ENGINE = "vcluster"  # the field manager of the engine's syncer inside a nested cluster
+REMADE = frozenset({"intended", "owned"})  # states of an entry whose object is one that we want
 RUN = "hook"  # the annotation that says which run of a hook made an object (K7)
 LABEL = re.compile(r"[^A-Za-z0-9_.-]+")
 REFS = 8192  # names kept: a pass asks for each about ten times, and one value for all makes every look into a mapping cheap
@@ -56,9 +59,9 @@ def is_mark(path: str) -> bool:
     return path in MARKS
 
 
-def marked(obj: Object, *, cluster: str, nonce: str, nested: bool) -> bool:
-    """Whether a live object has our marks with this nonce and was applied by us (A3: an intended entry then becomes
-    owned)."""
+def marked(obj: Object, *, cluster: str, nonce: str, nested: bool, writer: str = MANAGER) -> bool:
+    """Whether a live object has our marks with this nonce and was applied by us, or its marks were written by this other field manager
+    (A3: an intended entry then becomes owned)."""
     where = domain(nested)
     metadata = obj["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
@@ -67,18 +70,37 @@ def marked(obj: Object, *, cluster: str, nonce: str, nested: bool) -> bool:
         and labels.get(f"{where}/cluster") == cluster
         and nonce != ""
         and annotations.get(f"{where}/nonce") == nonce
-        and any(entry.get("manager") == "nidus" for entry in metadata.get("managedFields") or ())
+        and any(_wrote(entry, writer) for entry in metadata.get("managedFields") or ())
     )
 
 
+def _wrote(entry: Mapping[str, Any], writer: str) -> bool:
+    return entry.get("manager") == MANAGER or (
+        entry.get("manager") == writer and entry.get("operation") == "Update" and not entry.get("subresource")
+    )
+
+
+def remade(entry: InventoryEntry, live: Object) -> bool:
+    """Whether a live object may be the one of this entry although its UID is another: a Service inside a nested cluster. The engine's
+    syncer deletes each whose address is not that of its copy on the host, and creates it anew as it was (R4; vCluster 0.36.1,
+    pkg/controllers/resources/services/syncer.go). Whether it is the one, its marks and their writer say."""
+    where = bool(entry.target.nested) and entry.state in REMADE and (entry.ref.group, entry.ref.kind) == ("", "Service")
+    return where and live["metadata"].get("uid") != entry.uid
+
+
 def ours(entry: InventoryEntry | None, seen: Observed, cluster: str, nonce: str) -> bool:
-    """Whether a live object is the one in our inventory (A3): by UID, whatever its labels; for an intended entry also by
-    our marks and nonce, and then never an object that the engine made (R4)."""
+    """Whether a live object is the one in our inventory (A3): by UID, whatever its labels; by our marks and nonce for an intended entry,
+    and for a Service that the engine made anew. Never an object that the engine made itself (R4)."""
     if entry is None or seen.live is None:
         return False
-    if entry.uid and (entry.uid == seen.uid or entry.state != "intended"):
-        return entry.uid == seen.uid
-    return not seen.foreign and marked(seen.live, cluster=cluster, nonce=nonce, nested=bool(entry.target.nested))
+    if entry.uid and entry.uid == seen.uid:
+        return True
+    anew = remade(entry, seen.live)
+    if entry.uid and entry.state != "intended" and not anew:
+        return False
+    writer = ENGINE if anew else MANAGER
+    nested = bool(entry.target.nested)
+    return not seen.foreign and marked(seen.live, cluster=cluster, nonce=nonce, nested=nested, writer=writer)
 
 
 def entries_of(inventory: Iterable[InventoryEntry], observed: Mapping[Key, Observed]) -> dict[Key, InventoryEntry]:

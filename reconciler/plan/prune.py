@@ -16,7 +16,7 @@ from reconciler.model import (
 )
 from reconciler.plan import flags, frozen, leaving
 from reconciler.plan.kinds import made_by_kubernetes
-from reconciler.plan.mark import ours
+from reconciler.plan.mark import ours, remade
 from reconciler.plan.suspects import Key
 
 KEPT = "Kept"
@@ -100,7 +100,9 @@ def tenants(
 def _kept(entry: InventoryEntry, seen: Observed | None) -> str:
     """Why an object inside a nested cluster that leaves Git is not deleted, "" where it is: nothing of it is ours from then
     on. A chart asks for it as Helm's charts do; what Kubernetes makes itself it would make again, or refuse to delete."""
-    if not entry.target.nested or seen is None or seen.live is None or entry.uid != seen.uid:
+    if not entry.target.nested or seen is None or seen.live is None:
+        return ""
+    if entry.uid != seen.uid and not remade(entry, seen.live):
         return ""
     if made_by_kubernetes(entry.ref):
         return "Kubernetes makes it itself"

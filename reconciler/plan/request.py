@@ -6,7 +6,7 @@ from typing import Any
 from reconciler.model import MISSING, IgnoreRule, Layer, Object, ObjectRef
 from reconciler.plan import paths
 from reconciler.plan.diff import parts, position, without
-from reconciler.plan.fields import left_out, managed
+from reconciler.plan.fields import SERVER_METADATA, left_out, managed
 from reconciler.plan.mark import ref_of
 from reconciler.plan.scale import kept
 from reconciler.plan.shapes import Keyed, Shape, keys_of, shape, table
@@ -14,6 +14,7 @@ from reconciler.plan.shapes import Keyed, Shape, keys_of, shape, table
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 
 
+_COPIED = SERVER_METADATA - {"name", "namespace"}
 _NOTE = "/metadata/annotations/"
 _CONTROLLERS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("apps", "Deployment"): (f"{_NOTE}deployment.kubernetes.io~1revision",),
@@ -30,6 +31,20 @@ _CONTROLLERS: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 """(group, kind) -> JSON pointers of fields that Kubernetes' own controllers write. They come with exported objects and are never
 sent: each side would put its value back for ever."""
+
+
+_ENGINES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("", "Namespace"): tuple(
+        f"/metadata/labels/pod-security.kubernetes.io~1{name}"
+        for name in ("enforce", "enforce-version", "warn", "warn-version")
+    ),
+    ("", "Service"): ("/spec/clusterIP", "/spec/clusterIPs"),
+}
+"""(group, kind) -> JSON pointers of fields that the engine sets inside a nested cluster, whatever they were (R4): the pod security level
+of the cluster, and the address that the host gave a Service's copy there (vCluster 0.36.1, pkg/controllers/podsecurity and
+resources/services). They are never sent."""
+HEADLESS = ("None", ["None"], "", [""])
+"""What a manifest says of addresses that the engine leaves as it is."""
 
 
 _BUNDLES: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -49,11 +64,13 @@ def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") ->
     more. A field that is left to somebody else but still ours is sent with its live value, because the server would
     remove it otherwise.
     """
+    if not _COPIED.isdisjoint(obj["metadata"]):  # an exported object: its version of long ago would refuse every apply
+        obj = without(obj, [f"/metadata/{name}" for name in sorted(_COPIED)])
     if "aggregationRule" in obj and "rules" in obj:
         obj = without(obj, ("/rules",))  # a ClusterRole whose rules the server aggregates: they are never sent
     group = str(obj["apiVersion"]).rpartition("/")[0]
     kind = group, str(obj["kind"])
-    obj = without(obj, _CONTROLLERS.get(kind, ()))
+    obj = without(obj, (*_CONTROLLERS.get(kind, ()), *engines(obj, layer)))
     obj = _unfilled(obj, _BUNDLES[kind]) if kind in _BUNDLES else obj
     if live is None:
         return obj
@@ -63,6 +80,20 @@ def request(obj: Object, layer: Layer, live: Object | None, driven: str = "") ->
         return obj
     scaled = tuple(one for one in left_out(live, obj) if not names_it(one))
     return without(obj, scaled) if scaled else kept(obj, live)
+
+
+def engines(obj: Object, layer: Layer) -> tuple[str, ...]:
+    """The pointers of the fields in this manifest that the engine of a nested cluster sets, sorted; of ours they are never (R4)."""
+    if not layer.target.nested:
+        return ()
+    pointers = _ENGINES.get((str(obj["apiVersion"]).rpartition("/")[0], str(obj["kind"])), ())
+    found = ((pointer, paths.get(obj, path_of(obj, pointer))) for pointer in pointers)
+    return tuple(pointer for pointer, value in found if value is not MISSING and value not in HEADLESS)
+
+
+def left(obj: Object, layer: Layer) -> tuple[str, ...]:
+    """Flags for fields of this manifest that are left to the engine."""
+    return tuple(f"{path_of(obj, one)} is left to the engine, which sets it" for one in engines(obj, layer))
 
 
 def _unfilled(value: Any, names: Sequence[str]) -> Any:

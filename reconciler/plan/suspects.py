@@ -8,7 +8,7 @@ import msgspec
 from reconciler.model import MISSING, Desired, InventoryEntry, Layer, Object, ObjectRef, Observed, Target
 from reconciler.plan import paths
 from reconciler.plan.fields import owned
-from reconciler.plan.mark import entries_of, ref_of
+from reconciler.plan.mark import entries_of, ref_of, remade
 from reconciler.plan.request import request as request
 from reconciler.plan.walk import satisfied
 
@@ -43,7 +43,7 @@ def suspects(
         asked = request(obj, layer, seen.live, seen.driven)
         if key in settled and settled[key] == digest(asked, seen.live):
             continue
-        if differs(asked, seen.live, entry.fields):
+        if differs(asked, seen.live, () if remade(entry, seen.live) else entry.fields):
             found.append(key)
     return tuple(found)
 
@@ -59,9 +59,11 @@ def firsts(desired: Sequence[Desired]) -> dict[Key, tuple[Layer, Object]]:
 
 
 def candidate(entry: InventoryEntry, live: Object) -> bool:
-    """Whether a live object may be compared: it is not being deleted, and has the UID we know or one we do not know yet."""
+    """Whether a live object may be compared: it is not being deleted, and has the UID we know, one we do not know yet, or one that the
+    engine gave it (`mark.remade`)."""
     metadata = live["metadata"]
-    return "deletionTimestamp" not in metadata and (entry.state == "intended" or entry.uid in ("", metadata.get("uid")))
+    known = entry.state == "intended" or entry.uid in ("", metadata.get("uid")) or remade(entry, live)
+    return "deletionTimestamp" not in metadata and known
 
 
 def differs(asked: Object, live: Object, fields: Iterable[str]) -> bool:

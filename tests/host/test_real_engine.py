@@ -53,13 +53,72 @@ def test_pushes_become_software_inside_the_official_engine(own_field: Field) -> 
     assert len(pods_of(field, name)) == 2
 
 
-def written(field: Field, objects: list[dict[str, Any]]) -> str:
-    """Write a profile of a namespace and `objects`, and one cluster that uses it; returns the cluster's name."""
-    packs = [{"name": "web", "manifests": {"objects": [namespace(), *objects]}}]
+def written(field: Field, objects: list[dict[str, Any]], helm: dict[str, Any] | None = None) -> str:
+    """Write a profile of a namespace and `objects`, and of a chart if one is given, and one cluster that uses it; returns the cluster's
+    name."""
+    packs: list[dict[str, Any]] = [{"name": "web", "manifests": {"objects": [namespace(), *objects]}}]
+    packs += [{"name": "chart", "helm": helm}] if helm else []
     field.write("profiles/web.yaml", profile("web", "1.0.0", packs))
     name = field.cluster()
     field.write("clusters/a.yaml", nested_cluster(name, profiles=[{"name": "web", "version": "1.0.0"}]))
     return name
+
+
+LEVEL = "pod-security.kubernetes.io/enforce"
+CHART = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: levelled, labels: {pod-security.kubernetes.io/enforce: privileged}}
+"""
+
+
+def test_what_the_engine_writes_inside_itself_is_not_written_back(own_field: Field) -> None:
+    """The engine makes a Service anew with its address on the host, and gives every namespace its pod security level. Before, the
+    Services were somebody else's by then, so that the cluster was Held for ever, and the level was written back for ever."""
+    field = own_field
+    field.write("profiles/chart/Chart.yaml", "apiVersion: v2\nname: levelled\nversion: 1.0.0\n")
+    field.write("profiles/chart/templates/a.yaml", CHART)
+    services = [service("web"), service("headless", clusterIP="None"), service("leaves")]
+    name = written(field, [*services, config_map("note", text="one")], helm={"chart": {"path": "chart"}})
+    field.push("Services")
+    field.start()
+    field.wait(name, seconds=SECONDS)
+    inside = field.inside(name)
+
+    def address() -> str:
+        copy = field.admin.get("v1", "Service", f"web-x-{name}-web-x-{name}", f"vcluster-{name}") or {}
+        return str(copy.get("spec", {}).get("clusterIP", ""))
+
+    def live(kind: str, of: str, namespace: str = "") -> dict[str, Any]:
+        return dict(inside.get("v1", kind, of, namespace) or {"metadata": {}})
+
+    def settled() -> bool:
+        found = live("Service", "web", f"{name}-web")
+        ours = {one["manager"] for one in found["metadata"].get("managedFields", ())} == {"nidus", "vcluster"}
+        return bool(address()) and found.get("spec", {}).get("clusterIP") == address() and ours
+
+    field.until("the Service has its host's address, and is ours", settled)
+    field.until(
+        "the engine gave its level",
+        lambda: live("Namespace", "levelled")["metadata"]["labels"].get(LEVEL) == "baseline",
+    )
+    field.wait(name)
+    before = [live("Service", "web", f"{name}-web"), live("Namespace", "levelled")]
+
+    written(field, [*services[:2], config_map("note", text="two")], helm={"chart": {"path": "chart"}})
+    field.wait_applied(name, field.push("a Service leaves"))
+    field.wait(name)
+    assert not live("Service", "leaves", f"{name}-web")["metadata"]
+    assert [live("Service", "web", f"{name}-web"), live("Namespace", "levelled")] == before
+
+
+def service(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "${{ cluster.name }}-web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}], **spec},
+    }
 
 
 def web(replicas: int) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from collections.abc import Collection
 from tests.memory.server import Server
 from tests.memory.storage import Object
 
+ADDRESSES = "10.97.0."  # of Services on the host
+ENFORCE = "pod-security.kubernetes.io/enforce"
+ENGINE = "vcluster"
 ROLLOUTS = (("apps", "StatefulSet"), ("apps", "Deployment"))
 
 
@@ -78,3 +81,47 @@ def _credentials(server: Server, namespace: str, release: str) -> None:
         server.put(
             {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"config": "-"}}, manager="vcluster"
         )
+
+
+LEVEL = {
+    f"pod-security.kubernetes.io/{name}": value
+    for name, value in (
+        ("enforce", "baseline"),
+        ("enforce-version", "latest"),
+        ("warn", "baseline"),
+        ("warn-version", "latest"),
+    )
+}
+
+
+def sync(server: Server) -> bool:
+    """What the engine's syncer does inside a nested cluster (vCluster 0.36.1): it deletes a Service whose address is not that of its copy
+    on the host and creates it anew, marks and all, as itself; a namespace gets the level of the cluster. Returns whether it wrote."""
+    services = [one for one in server.objects("", "Service") if _readdressed(server, one)]
+    return bool(services + [one for one in server.objects("", "Namespace") if _levelled(server, one)])
+
+
+def _readdressed(server: Server, obj: Object) -> bool:
+    meta, spec = obj["metadata"], obj["spec"]
+    if (
+        spec.get("clusterIP", "None") == "None"
+        or spec["clusterIP"].startswith(ADDRESSES)
+        or "deletionTimestamp" in meta
+    ):
+        return False
+    others = [one["spec"].get("clusterIP", "") for one in server.objects("", "Service")]
+    address = next(one for n in range(1, 250) if (one := f"{ADDRESSES}{n}") not in others)
+    server.delete("", "Service", meta["namespace"], meta["name"])
+    kept = {key: meta[key] for key in ("name", "namespace", "labels", "annotations") if key in meta}
+    given = {**spec, "clusterIP": address, "clusterIPs": [address]}
+    server.put({"apiVersion": "v1", "kind": "Service", "metadata": kept, "spec": given}, manager=ENGINE)
+    return True
+
+
+def _levelled(server: Server, obj: Object) -> bool:
+    meta = obj["metadata"]
+    labels = meta.get("labels") or {}
+    if "deletionTimestamp" in meta or labels.get(ENFORCE) == LEVEL[ENFORCE]:
+        return False
+    server.put({**obj, "metadata": {**meta, "labels": {**labels, **LEVEL}}}, manager=ENGINE)
+    return True
