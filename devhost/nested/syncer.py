@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from devhost.api import ApiError, Client, Object
+from devhost.errors import HostError
 from devhost.following import Reflector, Workers, key_of
 from devhost.nested import inside, translate
 from devhost.nested.contract import Engine, value
@@ -18,7 +19,9 @@ from devhost.nested.translate import Tenancy
 
 Key = tuple[str, str, str]
 """(kind, namespace, name) inside."""
-ENFORCE = "pod-security.kubernetes.io/enforce"
+LEVELS = tuple(f"pod-security.kubernetes.io/{name}" for name in ("enforce", "warn"))
+_UID = f"{translate.OBJECT}uid"
+_KEPT = ("name", "namespace", "labels", "annotations")
 _TRANSLATE: dict[str, Callable[[Object, Tenancy], Object]] = {
     "Pod": translate.pod,
     "Service": translate.service,
@@ -74,8 +77,9 @@ class Syncer:
         level = value(tenancy.config, "policies.podSecurityStandard", "") if tenancy else ""
         if not level or namespace is None or namespace["metadata"].get("deletionTimestamp"):
             return
-        if namespace["metadata"].get("labels", {}).get(ENFORCE) != level:
-            self._inside.patch("v1", "Namespace", name, "", {"metadata": {"labels": {ENFORCE: level}}})
+        if namespace["metadata"].get("labels", {}).get(LEVELS[0]) != level:
+            labels = dict.fromkeys(LEVELS, level) | {f"{key}-version": "latest" for key in LEVELS}
+            self._inside.patch("v1", "Namespace", name, "", {"metadata": {"labels": labels}})
 
     def _sync(self, key: Key) -> None:
         kind, namespace, name = key
@@ -84,13 +88,17 @@ class Syncer:
             return
         host = self._host_of(tenancy.engine)
         inner = self._copies[kind].items.get((namespace, name))
+        if kind == "Service" and inner is None:
+            inner = self._inside.get("v1", kind, name, namespace)  # it may just have been made anew
         outer_name = translate.host_name(name, namespace, tenancy.engine.name)
         outer = self._outer.get(kind, tenancy.engine.namespace, outer_name)
         if inner is None or inner["metadata"].get("deletionTimestamp"):
             self._remove(kind, inner, outer, host)
         elif outer is None:
             self._make(kind, inner, tenancy, host)
-        elif outer["metadata"].get("annotations", {}).get(f"{translate.OBJECT}uid") != inner["metadata"]["uid"]:
+        elif kind == "Service" and _address(inner) != _address(outer):
+            self._readdress(inner, outer)
+        elif kind != "Service" and outer["metadata"].get("annotations", {}).get(_UID) != inner["metadata"]["uid"]:
             _delete(host, kind, outer)  # of an earlier object of the same name; its end calls us again
         elif outer["metadata"].get("deletionTimestamp"):
             if kind == "Pod":
@@ -98,6 +106,20 @@ class Syncer:
         else:
             self._adjust(kind, inner, outer, tenancy, host)
             self._show(kind, inner, outer)
+
+    def _readdress(self, inner: Object, outer: Object) -> None:
+        """Make a Service inside anew with the address of its copy on the host, else as it is (vCluster 0.36.1,
+        resources/services/syncer.go). The copy stays, whatever UID it was made for."""
+        namespace, name = key_of(inner)
+        address = _address(outer)
+        others = self._inside.list("v1", "Service")["items"]
+        if any(_address(one) == address and key_of(one) != (namespace, name) for one in others):
+            raise HostError(f"Service {namespace}/{name}: another one inside still has {address}")
+        if not self._inside.delete("v1", "Service", name, namespace, uid=inner["metadata"]["uid"]):
+            return  # it is another one by now, which is seen again
+        metadata = {key: inner["metadata"][key] for key in _KEPT if key in inner["metadata"]}
+        spec = inner["spec"] | {"clusterIP": address, "clusterIPs": [address]}
+        self._inside.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
 
     def _remove(self, kind: str, inner: Object | None, outer: Object | None, host: Client) -> None:
         if outer is not None:
@@ -130,6 +152,9 @@ class Syncer:
         if labels != outer["metadata"].get("labels", {}):
             gone = dict.fromkeys(set(outer["metadata"].get("labels", {})) - set(labels))
             change["metadata"] = {"labels": labels | gone}
+        made_for = outer["metadata"].get("annotations", {}).get(_UID)
+        if kind == "Service" and made_for != inner["metadata"]["uid"]:
+            change.setdefault("metadata", {})["annotations"] = {_UID: inner["metadata"]["uid"]}
         for field in ("ports", "selector", "type") if kind == "Service" else ():
             if not _covers(outer["spec"].get(field), wanted["spec"].get(field)):
                 change.setdefault("spec", {})[field] = wanted["spec"].get(field)
@@ -193,6 +218,10 @@ class Syncer:
 def _delete(client: Client, kind: str, item: Object, grace: int | None = None) -> None:
     namespace, name = key_of(item)
     client.delete("v1", kind, name, namespace, grace=grace, uid=item["metadata"]["uid"])
+
+
+def _address(service: Object) -> str:
+    return str(service["spec"].get("clusterIP", ""))
 
 
 def _resized(wanted: Object, outer: Object) -> Object:

@@ -18,6 +18,7 @@ from tests.devhost.forwarding import Forward
 from tests.devhost.releases import install, kubeconfig_secret, statefulset_ready, until
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("nested")]
+LEVEL = "pod-security.kubernetes.io/enforce"
 NAME, NAMESPACE = "plane-a", "vcluster-plane-a"
 DEPLOYMENT: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -105,6 +106,30 @@ def test_deployment_and_service_inside_live_on_the_host(host: TestHost, plane: s
     until("no Service on the host", lambda: not host.client.list("v1", "Service", plane, labels=labels)["items"])
 
 
+def test_a_service_inside_gets_the_address_of_its_copy_by_being_made_anew(
+    host: TestHost, plane: str, inside: Client
+) -> None:
+    """As the official engine does (tests/host/test_real_engine.py): labels and annotations stay, the UID does not, the copy does."""
+    name, marks = "anew", {"labels": {"a": "b"}, "annotations": {"c": "d"}}
+    first = inside.apply({**SERVICE, "metadata": {"name": name, "namespace": "default", **marks}})
+
+    def copy() -> dict[str, Any]:
+        return dict(host.client.get("v1", "Service", f"{name}-x-default-x-{NAME}", plane) or {})
+
+    def found() -> dict[str, Any]:
+        return dict(inside.get("v1", "Service", name, "default") or {"spec": {}})
+
+    until("it has the address", lambda: copy() and found()["spec"].get("clusterIP") == copy()["spec"]["clusterIP"])
+    anew, there = found()["metadata"], copy()["metadata"]["uid"]
+    assert anew["uid"] != first["metadata"]["uid"] and {one["manager"] for one in anew["managedFields"]} == {"vcluster"}
+    assert {key: anew[key] for key in marks} == marks
+    inside.patch("v1", "Service", name, "default", {"metadata": {"labels": {"a": "e"}}})
+    until("the copy follows", lambda: copy()["metadata"]["labels"].get("a") == "e")
+    assert (copy()["metadata"]["uid"], found()["metadata"]["uid"]) == (there, anew["uid"])
+    inside.delete("v1", "Service", name, "default")
+    until("no copy", lambda: not copy())
+
+
 def test_coredns_becomes_ready(inside: Client) -> None:
     until("CoreDNS", lambda: deployment(inside, "coredns", "kube-system").get("readyReplicas") == 1)
     service = inside.get("v1", "Service", "kube-dns", "kube-system")
@@ -116,9 +141,13 @@ def test_namespaces_inside_carry_the_pod_security_label(inside: Client) -> None:
 
     def level() -> Any:
         found = inside.get("v1", "Namespace", "guarded") or {"metadata": {}}
-        return found["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce")
+        return found["metadata"].get("labels", {}).get(LEVEL)
 
     until("the label", lambda: level() == "baseline")
+    inside.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "guarded", "labels": {LEVEL: "privileged"}}}
+    )
+    until("the label is put back", lambda: level() == "baseline")
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root", "namespace": "guarded"}}
     spec = {"containers": [{"name": "a", "image": "a", "securityContext": {"privileged": True}}]}
     with pytest.raises(ApiError, match="PodSecurity"):
