@@ -61,7 +61,11 @@ def restart(host: Host, name: str) -> None:
 
 @contextmanager
 def paused(host: Host, name: str) -> Iterator[None]:
-    """Stop the process in its tracks (SIGSTOP: connections stay open, nothing is answered) and let it go on."""
+    """Stop the process in its tracks (SIGSTOP: connections stay open, nothing is answered) and let it go on.
+
+    One that ends because the API server is not healthy yet, as a controller does on a busy machine, is waited for.
+    """
+    _until(f"{name} to run", lambda: pid(host, name) is not None)
     control.call(host.folder, {"verb": "signal", "name": name, "signal": signal.SIGSTOP})
     try:
         yield

@@ -114,7 +114,7 @@ def test_a_bug_in_a_listeners_loop_is_logged_and_it_goes_on(caplog: pytest.LogCa
     port.bind(("127.0.0.1", 0))
     port.listen()
     port.setblocking(False)
-    listener = Listener(Flask("none"), port, frozenset(), USUAL)
+    listener = Listener(Flask("none"), port, frozenset(), USUAL, {})
     thread = threading.Thread(target=listener.run)
     thread.start()
     try:
