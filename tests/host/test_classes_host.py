@@ -82,9 +82,8 @@ def test_a_gateway_that_the_host_lacks_is_named_and_one_that_passes_tls_through_
 
 
 def said(field: Field, name: str, reason: str, why: str) -> None:
-    """Look again because of a commit, until the condition has this reason."""
-    write_cluster(field, description=why, expose=routed(name))
-    field.push(why)
+    """Look at everything again, until the condition has this reason."""
+    nidus(field, "sync")
     field.until(why, lambda: condition(field, name, "Exposed")["reason"] == reason, 90)
 
 
