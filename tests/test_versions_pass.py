@@ -58,14 +58,17 @@ def test_what_is_rolled_out_is_recorded_and_shown() -> None:
 
 
 def test_what_was_never_rolled_out_does_not_bind() -> None:
-    """A version whose control plane never came up may be taken back."""
+    """A version of which no pod ever became Ready may be taken back."""
     fleet = Fleet()
-    fleet.down.add("a")
+    fleet.stuck.add("a")
     fleet.push(files(kubernetes={"version": "v1.36.0"}))
     fleet.run()
     assert running(fleet) == Versions()
-    fleet.down.clear()
     fleet.push(files(kubernetes={"version": "v1.35.0"}))
+    fleet.run()
+    fleet.stuck.clear()
+    fleet.engines()
+    fleet.queue.add("a")
     fleet.run()
     assert (fleet.word("a"), running(fleet).kubernetes) == ("Ready", "v1.35.0")
 
