@@ -12,7 +12,7 @@ from reconciler.report import bodies, log
 from tests.histories.failing import Failing, Killed
 from tests.histories.steps import Files, Step
 from tests.histories.watchman import Watchman
-from tests.memory.server import Server
+from tests.memory.server import LOGGED, Server
 from tests.passes import HOME, RULES, Fleet
 
 FREE = replace(RULES, budget=Budget(clusters=100, objects_percent=100, objects_minimum=1000))
@@ -38,7 +38,8 @@ def wrong(seed: int, history: list[Step], met: Met | None = None) -> str:
     finally:
         calm.close()
         wild.close()
-    return _differences(calm.end, wild.end, "before the restart") or _differences(calm.end, wild.last, "at the end")
+    expected = _reached(calm.end, wild)
+    return _differences(expected, wild.end, "before the restart") or _differences(expected, wild.last, "at the end")
 
 
 def shortened(seed: int, history: list[Step], found: str) -> tuple[list[Step], str]:
@@ -51,6 +52,26 @@ def shortened(seed: int, history: list[Step], found: str) -> tuple[list[Step], s
             history, found = without, again
         at -= 1
     return history, found
+
+
+def _reached(expected: Mapping[str, Any], wild: Story) -> dict[str, Any]:
+    """What is expected of a disturbed story, without what a removed cluster keeps (Retain) that it never came to make."""
+    assert len(wild.fleet.host.log) < LOGGED, "the log does not have every call"
+    made = {
+        f"host {call.kind} {call.namespace}/{call.name}"
+        for call in wild.fleet.host.log
+        if call.verb in ("apply", "create") and not call.dry_run
+    }
+    found = dict(expected)
+    for record, known in expected.items():
+        over, entries = known if record.startswith("record ") else (False, ())
+        home = f"vcluster-{record.removeprefix('record ')}"
+        missing = [key for key in expected if over and f" {home}/" in key and key not in made]
+        for key in missing:
+            del found[key]
+        if missing and record in wild.end:
+            found[record] = (over, sorted(set(entries) & set(wild.end[record][1])))
+    return found
 
 
 def _differences(expected: Mapping[str, Any], got: Mapping[str, Any], when: str) -> str:
