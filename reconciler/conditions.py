@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from reconciler.model import PRUNING_WAITS, Condition, Held, LayerStatus, Result, Tombstone
+from reconciler.model import PRUNING_WAITS, UNPROVEN, Condition, Held, LayerStatus, Result, Tombstone
 
 WORDS = frozenset(
     {
@@ -46,6 +46,7 @@ class _State(Struct, frozen=True):
     waiting: tuple[str, ...]
     held: tuple[str, ...]
     pruning: tuple[str, ...]  # what deletions wait for; the message shows one of them
+    unproven: tuple[str, ...]  # what a removal cannot end before it is read
 
 
 def compute(
@@ -134,6 +135,7 @@ def _state(layers: Sequence[LayerStatus], results: Sequence[Result], held: Held 
                 *(flag for r in results if r.change.reason == "LayerUnknown" for flag in r.change.flags),
             ]
         ),
+        unproven=_sentences(f"{r.change.ref}: {r.change.why}" for r in results if r.change.reason == UNPROVEN),
     )
 
 
@@ -199,7 +201,8 @@ def _deletion(state: _State, tombstone: Tombstone | None) -> str:
     if told or tombstone is None:
         return told
     due = datetime.fromtimestamp(tombstone.due, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"removed from Git; policy {tombstone.policy} is carried out from {due} on, putting the file back cancels it"
+    told = f"removed from Git; policy {tombstone.policy} is carried out from {due} on, putting the file back cancels it"
+    return "; ".join(filter(None, (told, _text(state.unproven))))
 
 
 def _failure(result: Result) -> str:

@@ -18,7 +18,8 @@ from devhost import certs
 from reconciler import outside
 from reconciler.controller import probes as probing
 from reconciler.controller.probes import Probes
-from reconciler.model import Expose, Exposure, Gateway, Outside, Tried, replace
+from reconciler.kube import discovery
+from reconciler.model import Expose, Exposure, Gateway, ObjectRef, Outside, Tried, replace
 from reconciler.operations import exposure
 from reconciler.verbs import check
 from tests import shell
@@ -399,6 +400,33 @@ def test_a_route_is_written_at_the_version_that_its_host_serves(fleet: Fleet, ve
     fleet.push(files())
     fleet.run()
     assert fleet.host.get("gateway.networking.k8s.io", "TLSRoute", "vcluster-a", "a") is None
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+def test_a_removal_says_what_it_cannot_prove(fleet: Fleet, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's Gateway API is removed before the cluster is: a kind that is not there says nothing of its objects. A namespace that is
+    gone does."""
+    monkeypatch.setattr(discovery, "REFRESH_PAUSE", -1.0)
+    for one in definitions():
+        fleet.host.put(one)
+    both = {"p.yaml": files()["p.yaml"], "b.yaml": cluster("b")}
+    fleet.push({**both, "a.yaml": cluster("a", expose=ROUTE, deletion={"policy": policy})})
+    fleet.run()
+    crd = ObjectRef("apiextensions.k8s.io", "CustomResourceDefinition", "", "tlsroutes.gateway.networking.k8s.io")
+    shell.client(fleet.host).delete(crd, "")
+    fleet.push(both)
+    fleet.run()
+    if policy == "Retain":
+        assert fleet.word("a") == "Deleting"
+        assert (
+            "TLSRoute.gateway.networking.k8s.io/vcluster-a/a: NotProvenGone: KindMissing"
+            in fleet.condition("a").message
+        )
+        for one in definitions():
+            if one["spec"]["names"]["kind"] == "TLSRoute":
+                fleet.host.put(one)
+        look(fleet)
+    assert "a" not in fleet.reporter.clusters
 
 
 def named(fleet: Fleet) -> list[str]:

@@ -132,6 +132,7 @@ from reconciler.model.flow import GUARDS as GUARDS
 from reconciler.model.flow import MISSING as MISSING
 from reconciler.model.flow import PRUNING_WAITS as PRUNING_WAITS
 from reconciler.model.flow import TENANTS as TENANTS
+from reconciler.model.flow import UNPROVEN as UNPROVEN
 from reconciler.model.flow import Action as Action
 from reconciler.model.flow import Bundle as Bundle
 from reconciler.model.flow import Change as Change

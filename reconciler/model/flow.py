@@ -35,6 +35,7 @@ CONSENTED: frozenset[str] = DESTRUCTIVE | {"adopt"}
 MISSING = "(none)"
 TENANTS = "Asleep"  # the reason of the deletion of a tenant's pod whose cluster sleeps
 PRUNING_WAITS = "PruningWaits"  # the reason of a deletion that waits for a layer or an object; the error names it
+UNPROVEN = "NotProvenGone"  # of an object of a removed cluster that cannot be read, and so is not known to be gone
 
 
 class Target(Struct, frozen=True, order=True):

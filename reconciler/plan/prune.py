@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model import (
     TENANTS,
+    UNPROVEN,
     Bundle,
     Change,
     InventoryEntry,
@@ -138,6 +139,8 @@ def _buried(
         return replace(change, reason="GoesWithCluster")
     if tombstone.policy != "Delete" and retained(entry.ref, bundle):
         return replace(change, reason="Retained")
+    if seen is not None and seen.unknown:
+        return replace(change, reason=UNPROVEN, detail=seen.unknown)
     change = deletion(change, entry, seen, bundle.cluster, nonce)
     if change.action != "delete":
         return change
