@@ -1,127 +1,133 @@
-"""The image as the Dockerfile makes it, without a daemon: its steps are followed in a root folder of their own, in a mount namespace.
-
-The base is this machine: its programs and its Python are mounted, so what a step takes from a package index, from the context and from
-the stage before is what is made. Steps that ask Debian for packages or make users are left to the builder of a real image.
-"""
+"""The image, built from the Dockerfile as it is by buildah, without a daemon or a registry: its base is made of Debian's packages. runc
+runs it as the Deployment does: as nobody in particular, without a capability, on a root that cannot be written."""
 
 import json
 import os
-import re
-import shlex
+import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any, Final
 
 from tests.house.documents import ROOT
 
-_MOUNTED = ("/usr", "/bin", "/lib", "/lib64", "/etc", "/proc", "/dev", sys.base_prefix)
-Step = tuple[str, str]
-
-
-def stages(text: str) -> list[list[Step]]:
-    """The steps of each stage, (instruction, rest), with lines joined as Docker joins them."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
-    found: list[list[Step]] = []
-    for line in filter(str.strip, joined.splitlines()):
-        name, _, rest = line.partition(" ")
-        if name == "FROM":
-            found.append([])
-        elif found:
-            found[-1].append((name, rest.strip()))
-    return found
-
-
-def context() -> Iterator[str]:
-    """The files of the repository that a builder is given (.dockerignore: nothing but what it names)."""
-    rules = (ROOT / ".dockerignore").read_text().split()
-    named = [rule.removeprefix("!") for rule in rules if rule.startswith("!")]
-    left_out = [rule for rule in rules[1:] if not rule.startswith("!")]
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for path in filter(None, tracked.split("\0")):
-        below = any(path == one or path.startswith(f"{one}/") for one in named)
-        if below and not any(fnmatch(path, f"*{one.removeprefix('**')}*") for one in left_out):
-            yield path
+PROGRAMS: Final = ("buildah", "mmdebstrap", "runc")
+_TRUST = "/run/trust.pem"  # what this machine trusts the package index by
+_PIP = ("index-url", "extra-index-url", "trusted-host", "proxy")  # what it says of the index, besides
+_MOUNTS = (("/proc", "proc"), ("/dev", "tmpfs"), ("/tmp", "tmpfs"))
 
 
 @dataclass
 class Image:
-    """A root folder, and what the stage has set so far."""
+    """What was built: its root folder, and what it says of itself (OCI's image configuration)."""
 
     root: Path
-    environment: dict[str, str] = field(default_factory=dict)
-    folder: str = "/"
-    user: str = "0:0"
-    start: list[str] = field(default_factory=list)
+    config: Mapping[str, Any]
+    folder: Path
+    runs: list[str] = field(default_factory=list)
 
-    def build(self, context: Path, stage: list[Step]) -> None:
-        """Follow the steps of a stage; raises AssertionError with what a step printed where it fails."""
-        for name, rest in stage:
-            if name == "ENV":
-                self.environment |= dict(one.split("=", 1) for one in rest.split())
-            elif name == "WORKDIR":
-                self.folder = rest
-                self._at(rest).mkdir(parents=True, exist_ok=True)
-            elif name == "COPY":
-                self._copy(context, rest.split())
-            elif name == "RUN":
-                done = self.run("/bin/sh", "-c", rest, network=True)
-                assert done.returncode == 0, (rest[:80], done.stdout[-2000:], done.stderr[-2000:])
-
-    def configure(self, stage: list[Step]) -> None:
-        """What the last stage says of how a container starts."""
-        for name, rest in stage:
-            if name == "ENV":
-                self.environment |= dict(one.split("=", 1) for one in rest.replace(":$PATH", f":{_PATH}").split())
-            elif name == "USER":
-                self.user = rest
-            elif name in ("ENTRYPOINT", "CMD"):
-                self.start += json.loads(rest)
-
-    def run(self, *words: str, network: bool = False, read_only: bool = False) -> "subprocess.CompletedProcess[str]":
-        """Run a command in it, as its user. `network`: with what this machine says of package indexes. `read_only`: nothing can be written
-        but /tmp, as in the Deployment."""
-        pips = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "SSL_"))} if network else {}
-        given = {"PATH": _PATH, "HOME": "/tmp", **pips, **self.environment}
-        if network:  # what this machine fetched before is taken from its cache: hashes are checked all the same
-            given = {key: value for key, value in given.items() if key != "PIP_NO_CACHE_DIR"} | {
-                "PIP_CACHE_DIR": _CACHE
-            }
-        script = [f"mount --bind {self.root} {self.root}"] if read_only else []
-        mounted = (*_MOUNTED, *([_CACHE] if network else []))
-        script += [f"mount --rbind {one} {self._at(one)}" for one in mounted]
-        script += (
-            [f"mount -o remount,bind,ro {self.root}", f"mount -t tmpfs tmpfs {self._at('/tmp')}"] if read_only else []
-        )
-        asked = shlex.join(
-            ["/usr/sbin/chroot", f"--userspec={self.user}", str(self.root), "/usr/bin/env", "-C", self.folder, *words]
-        )
-        script.append(f"exec {asked}")
-        alone = ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-e", "-c", "\n".join(script)]
-        if network:
-            Path(_CACHE).mkdir(parents=True, exist_ok=True)
-        for one in (*mounted, "/tmp"):
-            self._at(one).mkdir(parents=True, exist_ok=True)
-        return subprocess.run(alone, env=given, capture_output=True, text=True, timeout=600)
-
-    def _copy(self, context: Path, words: list[str]) -> None:
-        *sources, target = words
-        into = self._at(target if target.startswith("/") else f"{self.folder}/{target}")
-        for one in sources:
-            source = context / one
-            if source.is_dir():
-                shutil.copytree(source, into, dirs_exist_ok=True)
-            else:
-                into.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, into)
-
-    def _at(self, path: str) -> Path:
-        return self.root / path.lstrip("/")
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in it as its user, with its environment, on the network of this machine."""
+        self.runs.append(f"nidus-test-{os.getpid()}-{len(self.runs)}")
+        user, _, group = self.config["User"].partition(":")
+        process = {
+            "user": {"uid": int(user), "gid": int(group)},
+            "args": list(words),
+            "env": [*self.config["Env"], "HOME=/tmp"],
+            "cwd": self.config["WorkingDir"],
+            "noNewPrivileges": True,
+            "capabilities": {},
+        }
+        bundle = self.folder / self.runs[-1]
+        bundle.mkdir()
+        mounts = [{"destination": place, "type": kind, "source": kind} for place, kind in _MOUNTS]
+        spec = {
+            "ociVersion": "1.0.2",
+            "process": process,
+            "root": {"path": str(self.root), "readonly": True},
+            "mounts": mounts,
+            "linux": {"namespaces": [{"type": one} for one in ("mount", "pid", "ipc")]},
+        }
+        (bundle / "config.json").write_text(json.dumps(spec))
+        made = ["runc", "--root", str(self.folder / "runc"), "run", "--bundle", str(bundle), self.runs[-1]]
+        return subprocess.run(made, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
 
 
-_CACHE = os.environ.get("PIP_CACHE_DIR", str(Path("~/.cache/pip").expanduser()))
-_PATH = f"{sys.base_prefix}/bin:/usr/local/bin:/usr/bin:/bin"
+@contextmanager
+def built() -> Iterator[Image]:
+    """The image; it is gone with the block. In memory where that is to be had: dpkg waits for the disk after each file."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="nidus-image-", dir=memory))
+    folder.chmod(0o755)
+    store = ("--root", str(folder / "store"), "--runroot", str(folder / "run"), "--storage-driver", "overlay")
+
+    def buildah(*words: str) -> str:
+        done = subprocess.run(["buildah", *store, *words], cwd=ROOT, capture_output=True, text=True, timeout=800)
+        assert done.returncode == 0, (words, done.stdout[-3000:], done.stderr[-3000:])
+        return done.stdout.strip()
+
+    try:
+        base = _base(folder, buildah)
+        buildah(
+            "bud", "--quiet", "--isolation", "chroot", "--pull-never", "--build-arg", f"BASE={base}",
+            "--build-context", f"charts={_charts(folder)}", *_index(folder), "--tag", "localhost/nidus", ".",
+        )  # fmt: skip
+        said = json.loads(buildah("inspect", "--type", "image", "localhost/nidus"))
+        root = buildah("mount", buildah("from", "--pull-never", "localhost/nidus"))
+        yield Image(Path(root), said["OCIv1"]["config"], folder)
+    finally:
+        subprocess.run(["buildah", *store, "umount", "--all"], capture_output=True, timeout=60)
+        subprocess.run(["buildah", *store, "rm", "--all"], capture_output=True, timeout=60)
+        subprocess.run(["umount", str(folder / "store" / "overlay")], capture_output=True, timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _base(folder: Path, buildah: Any) -> str:
+    """An image of this Debian's packages, by its digest: what BASE has to bring is a `python` with pip, and apt."""
+    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    made = [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=apt",
+        "--include=python3,python3-venv",
+        "--dpkgopt=force-unsafe-io",
+        suite,
+    ]
+    subprocess.run(
+        [*made, str(folder / "base.tar")], env={**os.environ, "TMPDIR": str(folder)}, check=True, timeout=800
+    )
+    container = buildah("from", "scratch")
+    root = buildah("mount", container)
+    subprocess.run(["tar", "-xf", str(folder / "base.tar"), "-C", root, "--exclude=./dev/*"], check=True, timeout=300)
+    (folder / "base.tar").unlink()
+    subprocess.run(["chroot", root, "python3", "-m", "venv", "/usr/local"], check=True, timeout=300)
+    buildah("config", "--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container)
+    buildah("commit", "--quiet", "--rm", container, "localhost/base")
+    return (
+        f"localhost/base@{buildah('inspect', '--type', 'image', '--format', '{{.FromImageDigest}}', 'localhost/base')}"
+    )
+
+
+def _charts(folder: Path) -> Path:
+    """The engine's charts are the operator's; one that is enough to be found."""
+    chart = folder / "charts" / "vcluster-0.36.1"
+    chart.mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: vcluster\nversion: 0.36.1\n")
+    return chart.parent
+
+
+def _index(folder: Path) -> list[str]:
+    """What this machine's pip knows of its package index, mounted while the image is built: it is not in it."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    known = dict(line.split("=", 1) for line in listed.stdout.splitlines())
+    said = {key.rpartition(".")[2]: value.strip("'") for key, value in known.items()}
+    trust = said.get("cert") or os.environ.get("SSL_CERT_FILE", "")
+    lines = [f"{key} = {said[key]}" for key in _PIP if key in said] + ([f"cert = {_TRUST}"] if trust else [])
+    (folder / "pip.conf").write_text("\n".join(["[global]", *lines, ""]))
+    mounts = [f"{folder / 'pip.conf'}:/etc/pip.conf:ro"] + ([f"{trust}:{_TRUST}:ro"] if trust else [])
+    return [word for one in mounts for word in ("--volume", one)]
