@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 JOBS   ?= 3
 SUPPLY := .venv/supply
 HELM   ?= helm
-SBOM    = dist/nidus-$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconciler/__init__.py).cdx.json
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconciler/__init__.py)
+SBOM    = dist/nidus-$(VERSION).cdx.json
 LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
           --constraints constraints.txt --custom-compile-command 'make lock'
 
@@ -67,7 +68,8 @@ sbom: $(SUPPLY)/.installed
 	build/image/bin/pip install --quiet --only-binary :all: --require-hashes -r requirements.txt
 	build/image/bin/pip uninstall --quiet -y pip setuptools
 	mkdir -p dist
-	$(SUPPLY)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM) build/image
+	sed 's/^dynamic = \["version"\]/version = "$(VERSION)"/' pyproject.toml > build/pyproject.toml
+	$(SUPPLY)/bin/cyclonedx-py environment --pyproject build/pyproject.toml --output-reproducible -o $(SBOM) build/image
 
 # The engine's chart as the image carries it: by the digest of its archive.
 charts:
@@ -92,7 +94,7 @@ dist: $(VENV)/.installed
 	PYTHONPATH=. $(BIN)/python .ci/dist.py "$(IMAGE)" "$(HELM)"
 
 version:
-	@sed -n 's/^__version__ = "\(.*\)"$$/\1/p' reconciler/__init__.py
+	@echo $(VERSION)
 
 # The embedded host's tools: built once a machine, or fetched with TOOLS=download, then found in the cache.
 host: $(VENV)/.installed

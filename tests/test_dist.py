@@ -20,6 +20,7 @@ from tests.house.test_supply import blocks, pins
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("wheel")]
 
+ENVIRONMENTS = (".venv/.installed", ".venv/supply/.installed")  # their commands name the folder that they were installed in
 NAME, DIGEST = "ghcr.io/acme/nidus", "sha256:" + "0a" * 32
 WHEEL = f"nidus_gitops-{reconciler.__version__}-py3-none-any.whl"
 CHART = f"nidus-{reconciler.__version__}.tgz"
@@ -35,15 +36,10 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in filter(None, names.split("\0")):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name)
+    subprocess.run(["make", *ENVIRONMENTS], cwd=ROOT, capture_output=True, timeout=400, check=True)
     (copy / ".venv").symlink_to(ROOT / ".venv")
-    there = [one for one in (".venv/.installed", ".venv/supply/.installed") if (ROOT / one).exists()]
-    made = [
-        "make",
-        "dist",
-        f"IMAGE={NAME}@{DIGEST}",
-        f"HELM={tools.find('helm')}",
-        *(f"--old-file={one}" for one in there),
-    ]
+    made = ["make", "dist", f"IMAGE={NAME}@{DIGEST}", f"HELM={tools.find('helm')}"]
+    made += [f"--old-file={one}" for one in ENVIRONMENTS]
     done = subprocess.run(made, cwd=copy, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-4000:])
     return copy / "dist"
