@@ -20,7 +20,10 @@ from tests.house.test_supply import blocks, pins
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("wheel")]
 
-ENVIRONMENTS = (".venv/.installed", ".venv/supply/.installed")  # their commands name the folder that they were installed in
+ENVIRONMENTS = (
+    ".venv/.installed",
+    ".venv/supply/.installed",
+)  # their commands name the folder that they were installed in
 NAME, DIGEST = "ghcr.io/acme/nidus", "sha256:" + "0a" * 32
 WHEEL = f"nidus_gitops-{reconciler.__version__}-py3-none-any.whl"
 CHART = f"nidus-{reconciler.__version__}.tgz"
