@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.controller.sampler import charges
 from reconciler.usage.days import Charged
+from tests.histories.failing import in_background
 from tests.memory.failures import answer, on
 from tests.passes import HOME, START, Fleet, cluster, config_map, pack, profile
 
@@ -258,7 +259,8 @@ def test_its_schedule_puts_it_to_sleep_and_wakes_it(fleet: Fleet) -> None:
 
 
 def test_a_turn_costs_few_requests() -> None:
-    """With the host watched, as the controller does it: all passes of a turn together, without what watches ask for by the time."""
+    """With the host watched, as the controller does it: all passes of a turn together, without what watches ask for by the time and what
+    threads of their own write whenever they come to it (statuses, Events, histories)."""
     fleet = Fleet(cached=True)
     standing(fleet, sleep=nights())
     costs = {}
@@ -268,7 +270,8 @@ def test_a_turn_costs_few_requests() -> None:
         servers = [fleet.host, *fleet.nested.values()]
         before = [len(one.log) for one in servers]
         later(fleet, at)
-        calls = [call for one, begin in zip(servers, before, strict=True) for call in one.log[begin:]]
+        since = [call for one, begin in zip(servers, before, strict=True) for call in one.log[begin:]]
+        calls = [call for call in since if not in_background(call)]
         asked = [
             call for call in calls if call.verb == "get" or call.writes or (call.verb, call.kind) == ("list", "Pod")
         ]
@@ -276,7 +279,7 @@ def test_a_turn_costs_few_requests() -> None:
     assert fleet.word("a") == "Ready"
     fleet.close()
     print(f"requests of a turn, and writes among them: {costs}")
-    assert all(asked <= 30 and writes <= 16 for asked, writes in costs.values()), costs
+    assert all(asked <= 20 and writes <= 8 for asked, writes in costs.values()), costs
 
 
 def test_the_next_pass_is_at_the_next_turn_also_after_a_restart(fleet: Fleet) -> None:
