@@ -22,7 +22,7 @@ import yaml
 
 from bench import documents, scene
 from bench.report import Outcome, Row, Size, percentile
-from bench.stamps import Seen, watched
+from bench.stamps import SECONDS, Seen, pushed, watched
 from tests.content.server import Site
 
 HEALTHY: Final = 4
@@ -35,7 +35,6 @@ EVERY: Final = 3
 """So many of them after each push that gives all other clusters new content."""
 SPACING: Final = 0.6
 """Seconds from one push to the next, at least."""
-SECONDS: Final = 30.0
 """After which a push counts as lost."""
 SIZE: Final = 4096
 """Bytes of one file from elsewhere: at a byte every 50 ms longer than a phase."""
@@ -108,7 +107,7 @@ def _measured(one: Run, name: str, faults: Sequence[str] | None) -> Phase:
         if faults is not None and number % EVERY == 0:
             _give(one, faults)
             one.made.push(f"{name}: other content")
-        phase.taken.append(_push(one, number % one.healthy))
+        phase.taken.append(pushed(one.made, number % one.healthy, str(next(one.stamps)), one.heard))
         if phase.taken[-1] >= SECONDS:
             break
         time.sleep(max(0.0, due - time.monotonic()))
@@ -140,22 +139,6 @@ def _pack(one: Run, name: str, faulty: bool, number: int, stamp: int) -> dict[st
     file = {"url": url, "sha256": hashlib.sha256(data).hexdigest()}
     home = f"{documents.name_of(number)}-web"
     return {"name": name, "namespace": home, "dependsOn": ["web"], "manifests": {"urls": [file]}}
-
-
-def _push(one: Run, number: int) -> float:
-    """Seconds from the hook until the cluster has the value; SECONDS where it does not come, which ends the phase."""
-    stamp = str(next(one.stamps))
-    one.made.write(documents.path_of(number), documents.cluster(number, stamp))
-    one.made.push(f"stamp {stamp}")
-    wanted, ends = (documents.name_of(number), stamp), one.made.pushed_at() + SECONDS
-    while (left := ends - time.time()) > 0:
-        try:
-            seen = one.heard.get(timeout=left)
-        except queue.Empty:
-            break
-        if (seen.cluster, seen.stamp) == wanted:
-            return seen.at - one.made.pushed_at()
-    return SECONDS
 
 
 def _asked(one: Run) -> int:

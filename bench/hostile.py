@@ -21,7 +21,7 @@ from bench import documents, looping, scene
 from bench.deliveries import Flood, flooding
 from bench.noop import cpu_of
 from bench.report import Outcome, Row, Size, percentile
-from bench.stamps import Seen, watched
+from bench.stamps import SECONDS, Seen, pushed, watched
 from devhost import stage as staging
 from devhost.certs import Pair
 from devhost.nested.run import shared_port
@@ -33,7 +33,6 @@ LOOPING: Final = 12
 SLOW: Final = 8
 PUSHES: Final = 40
 """Of the healthy source in each phase, one cluster each."""
-SECONDS: Final = 30.0
 """After which a push counts as lost."""
 SPACING: Final = 0.6
 """Seconds from one push to the next, at least: a phase is longer than one render may take."""
@@ -135,28 +134,12 @@ def measured(one: Run, attacks: tuple[Attack, ...]) -> Phase:
         for number in range(one.pushes):
             due = began + number * SPACING
             time.sleep(max(0.0, due - time.monotonic()))
-            phase.taken.append(_push(one, number % one.healthy))
+            phase.taken.append(pushed(one.made, number % one.healthy, str(next(one.stamps)), one.heard))
             if phase.taken[-1] >= SECONDS:
                 break
         phase.cpu, phase.seconds = cpu_of(pid) - cpu, time.monotonic() - began
         phase.reasons = _reasons(one)
     return phase
-
-
-def _push(one: Run, number: int) -> float:
-    """Seconds from the hook until the cluster has the value; SECONDS where it does not come, which ends the phase."""
-    stamp = str(next(one.stamps))
-    one.made.write(documents.path_of(number), documents.cluster(number, stamp))
-    one.made.push(f"stamp {stamp}")
-    wanted, ends = (documents.name_of(number), stamp), one.made.pushed_at() + SECONDS
-    while (left := ends - time.time()) > 0:
-        try:
-            seen = one.heard.get(timeout=left)
-        except queue.Empty:
-            break
-        if (seen.cluster, seen.stamp) == wanted:
-            return seen.at - one.made.pushed_at()
-    return SECONDS
 
 
 def _reasons(one: Run) -> Counter[str]:

@@ -6,9 +6,13 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
+from typing import Final
 
+from bench import documents
 from bench.scene import Scene
 from devhost.api import ApiError
+
+SECONDS: Final = 30.0  # a push that has not arrived by then is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,21 @@ def watched(made: Scene) -> queue.Queue[Seen]:
     version = made.inside.list("v1", "ConfigMap", fields="metadata.name=settings-0")["metadata"]["resourceVersion"]
     threading.Thread(target=_watch, args=(made, version, heard), daemon=True).start()
     return heard
+
+
+def pushed(made: Scene, number: int, stamp: str, heard: queue.Queue[Seen]) -> float:
+    """Push a new stamp to a cluster: seconds from the hook until it has it; SECONDS where it does not come, which ends the phase."""
+    made.write(documents.path_of(number), documents.cluster(number, stamp))
+    made.push(f"stamp {stamp}")
+    wanted, ends = (documents.name_of(number), stamp), made.pushed_at() + SECONDS
+    while (left := ends - time.time()) > 0:
+        try:
+            seen = heard.get(timeout=left)
+        except queue.Empty:
+            break
+        if (seen.cluster, seen.stamp) == wanted:
+            return seen.at - made.pushed_at()
+    return SECONDS
 
 
 def _watch(made: Scene, version: str, heard: queue.Queue[Seen]) -> None:
