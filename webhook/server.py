@@ -136,7 +136,9 @@ class Listener:
     async def _accept(self) -> None:
         while True:
             try:
-                sock, address = await self._loop.sock_accept(self._listening)
+                await self._asked()
+                sock, address = self._listening.accept()
+                sock.setblocking(False)
                 await self._welcome(sock, str(address[0]))
             except OSError as error:  # the client left already, or no more files can be opened just now
                 if error.errno in _EXHAUSTED:
@@ -145,6 +147,15 @@ class Listener:
             except Exception:
                 _log.exception("a bug in accepting a connection")
                 await asyncio.sleep(_REST)
+
+    async def _asked(self) -> None:
+        """Return when a client asks. Not `sock_accept`: cancelled just after it accepted, it leaves that socket open."""
+        asked = asyncio.Event()
+        self._loop.add_reader(self._listening, asked.set)
+        try:
+            await asked.wait()
+        finally:
+            self._loop.remove_reader(self._listening)
 
     async def _welcome(self, sock: socket.socket, address: str) -> None:
         """Begin a connection as soon as there is room for it; nobody else is accepted meanwhile."""

@@ -1,6 +1,7 @@
 """The listener over real sockets: limits, slow and broken senders, stopping."""
 
 import contextlib
+import gc
 import hashlib
 import hmac
 import http.client
@@ -8,13 +9,15 @@ import os
 import resource
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
 
 from webhook.app import Route, create_app
+from webhook.bounds import USUAL
 from webhook.forges import Delivery
-from webhook.server import serve
+from webhook.server import Listener, serve
 
 SECRET = b"a secret of at least thirty-two bytes"
 BODY = b'{"ref": "refs/heads/main"}'
@@ -99,6 +102,29 @@ def test_stop_frees_the_port_and_lets_an_answer_finish() -> None:
     assert answers == [(202, b"accepted\n")]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=60)
+
+
+@pytest.mark.parametrize("turns", range(10))
+def test_a_client_that_comes_as_it_stops_is_closed(turns: int) -> None:
+    """It asks so many turns of the loop after the listener was told to stop: whichever, no socket stays open."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    listener = Listener(create_app({}, lambda source, delivery: 1), listening, frozenset(), USUAL, {})
+    clients: list[socket.socket] = []
+
+    def come(left: int) -> None:
+        if left:
+            listener._loop.call_soon(come, left - 1)
+        else:
+            clients.append(socket.create_connection(listening.getsockname(), timeout=60))
+
+    listener._loop.call_later(0.01, lambda: (listener.stop(), come(turns)))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        listener.run()
+        gc.collect()
+    clients[0].close()
+    assert [str(one.message) for one in told] == []
 
 
 def test_an_address_in_use_is_an_error(port: int) -> None:
