@@ -114,6 +114,7 @@ class ErrorClass(StrEnum):
 
     ABSENT = "Absent"
     KIND_MISSING = "KindMissing"
+    KIND_UNREAD = "KindUnread"
     VERSION_MISSING = "VersionNotServed"
     NAMESPACE_MISSING = "NamespaceMissing"
     RACED = "Raced"
@@ -129,6 +130,8 @@ class ErrorClass(StrEnum):
     AMBIGUOUS = "Ambiguous"
 
 
+UNSERVED = frozenset({ErrorClass.KIND_MISSING, ErrorClass.KIND_UNREAD})
+"""No object of the kind can be asked for now. With KIND_UNREAD there may be some: its group's list of kinds could not be read."""
 STALLS = frozenset({ErrorClass.INVALID, ErrorClass.IMMUTABLE, ErrorClass.REJECTED, ErrorClass.FIELD_CONFLICT})
 
 

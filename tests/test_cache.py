@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ApiError
+from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import discovery
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.reflector import Seen
@@ -104,6 +104,34 @@ def test_a_failure_while_a_kind_is_absent_is_no_absence(server: Server, monkeypa
         server.put({"apiVersion": f"{GROUP}/v1", "kind": "TLSRoute", "metadata": meta, "spec": {}})
         rule.times = rule.done
         assert until(changes, "a").ref.kind == "TLSRoute"
+        eventually(lambda: cache.stale_since is None)
+    finally:
+        cache.stop()
+
+
+def test_a_kind_of_a_group_that_does_not_answer_is_not_absent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its objects stay known and count as not looked at; other kinds are found."""
+    for name in ("FRESH", "REFRESH_PAUSE"):
+        monkeypatch.setattr(discovery, name, -1.0)
+    for one in definitions():
+        server.put(one)
+    meta = {"name": "a", "namespace": "default", "labels": {"nidus.dev/cluster": "red"}}
+    server.put({"apiVersion": f"{GROUP}/v1", "kind": "TLSRoute", "metadata": meta, "spec": {}})
+    reads = client(server)
+    cache = Cache(reads, [Selection(GROUP, "TLSRoute", optional=True)], lambda seen: None)
+    cache.start()
+    try:
+        assert cache.wait_synced(10) and len(cache) == 1
+        server.stale.add(GROUP)
+        assert f"{GROUP}/v1/TLSRoute" in reads.kinds(), "a chart that asks makes what it made before"
+        for version in ("", "v1"):
+            with pytest.raises(ApiError) as error:
+                reads.get(ObjectRef(GROUP, "TLSRoute", "default", "a"), version=version)
+            assert error.value.kind is ErrorClass.KIND_UNREAD
+        cache.reflectors[0].ask()
+        eventually(lambda: cache.stale_since is not None)
+        assert len(cache) == 1 and reads.namespaced("apps", "Deployment")
+        server.stale.clear()
         eventually(lambda: cache.stale_since is None)
     finally:
         cache.stop()

@@ -342,6 +342,27 @@ def test_a_class_that_the_host_does_not_have_is_named(fleet: Fleet) -> None:
 ROUTE = {"type": "TLSRoute", "host": NAME, "gateway": {"name": "edge", "namespace": "gateways"}}
 
 
+def test_a_group_that_does_not_answer_says_nothing_of_a_gateway(
+    fleet: Fleet, own: certs.Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FRESH", "REFRESH_PAUSE"):
+        monkeypatch.setattr(discovery, name, -1.0)
+    for body in definitions():
+        fleet.host.put(body)
+    fleet.push(files(**ROUTE))
+    fleet.run()
+    credentials(fleet, own)
+    look(fleet)
+    assert exposed(fleet) == ("False", "GatewayMissing")
+    fleet.host.stale.add("gateway.networking.k8s.io")
+    fleet.restart()
+    look(fleet)
+    assert exposed(fleet)[0] == "Unknown" and "does not answer" in fleet.condition("a", "Exposed").message
+    fleet.host.stale.clear()
+    look(fleet)
+    assert exposed(fleet) == ("False", "GatewayMissing") and fleet.word("a") == "Ready"
+
+
 def test_each_thing_that_a_gateway_lacks_is_named_until_it_answers(
     fleet: Fleet, tmp_path: Path, own: certs.Pair
 ) -> None:

@@ -83,6 +83,20 @@ def test_what_kubectl_refuses_is_taken_for_nothing_else(
     assert told in error.value.message and "hush" not in f"{error.value}{error.value.hint}"
 
 
+@pytest.mark.parametrize("credentials", [{"token": "t"}, {"exec": {"command": "true"}}])
+@pytest.mark.parametrize(
+    "acting", [{"as": "eve"}, {"as-uid": "7"}, {"as-groups": ["viewers"]}, {"as-user-extra": {"scope": ["view"]}}]
+)
+def test_nobody_asks_with_the_rights_that_a_user_gave_up(
+    tmp_path: Path, credentials: dict[str, Any], acting: dict[str, Any]
+) -> None:
+    """kubectl sends whom a user acts as; without it an administrator who acts as a viewer would ask as an administrator."""
+    found(tmp_path, {**credentials, **dict.fromkeys(acting)})  # a field without a value says nothing
+    with pytest.raises(UsageError) as error:
+        found(tmp_path, {**credentials, **acting})
+    assert "user u" in error.value.message and str(*acting) in error.value.message
+
+
 def test_a_header_that_cannot_be_sent_is_not_printed(tmp_path: Path) -> None:
     """Of a plugin, whose answer nobody checks before."""
     told = json.dumps({**ANSWER, "status": {"token": "hush\n"}})
@@ -108,7 +122,6 @@ def test_neither_a_token_nor_a_key_is_printed(tmp_path: Path) -> None:
         {"tokenFile": "token"},
         {"username": "a", "password": "b"},
         {"auth-provider": {"name": "oidc"}},
-        {"token": "t", "as": "somebody"},
         {"token": "t", "a-field-of-tomorrow": "x"},
         {"token": 7},
         {"client-certificate-data": DATA},

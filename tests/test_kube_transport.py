@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ApiError, ErrorClass, LeaseLost, UsageError
-from reconciler.kube import edge
+from reconciler.kube import edge, plain
 from reconciler.kube.breaker import Breaker
 from reconciler.kube.client import Client
 from reconciler.kube.transport import Call, Limits, Transport
@@ -101,6 +101,15 @@ def test_a_server_that_is_not_there_is_transient_even_for_writes(server: Server,
     assert error.value.kind is ErrorClass.TRANSIENT
 
 
+@pytest.mark.parametrize("token", ["hush\n", "hush\u2026"])
+def test_a_write_with_a_header_that_cannot_be_sent_is_no_write(server: Server, token: str) -> None:
+    """Nothing has to be looked for that it might have done."""
+    transport = Transport(plain.Api(plain.Access(server.url, token=token)))
+    with closing(transport), pytest.raises(ApiError) as error:
+        transport.send(Call("apply", "PATCH", "/api/v1/namespaces/default/configmaps/a", body=b"{}", ref=CONFIG))
+    assert error.value.kind is ErrorClass.TRANSIENT and "hush" not in error.value.message and not server.seen
+
+
 def test_retry_after_is_told(server: Server, client: Client) -> None:
     server.answer = sends(http(429, b"", "Retry-After: 7"))
     with pytest.raises(ApiError) as error:
@@ -146,6 +155,23 @@ def test_a_missing_kind_is_asked_for_again_but_not_in_a_storm(server: Server, cl
             client.get(ObjectRef("x.io", "Widget", "", "a"))
         assert error.value.kind is ErrorClass.KIND_MISSING
     assert server.seen == []
+
+
+def test_a_group_that_cannot_be_listed_lacks_nothing(server: Server, client: Client) -> None:
+    """Of a server without aggregated discovery; only what was read of a group says what it has not."""
+    groups = [{"name": name, "versions": [{"groupVersion": f"{name}/v1"}]} for name in ("x.io", "y.io")]
+    listed = {"/api": {"kind": "APIVersions", "versions": []}, "/apis": {"kind": "APIGroupList", "groups": groups}}
+    server.discovery = lambda path: json.dumps(listed[path]).encode()
+    answers = {"GET /apis/x.io/v1": http(503, b""), "GET /apis/y.io/v1": http(200, b'{"resources":[]}')}
+    server.answer = lambda peer: peer.sendall(answers[server.seen[-1]])
+    for group, kind in (
+        ("x.io", ErrorClass.KIND_UNREAD),
+        ("y.io", ErrorClass.KIND_MISSING),
+        ("z.io", ErrorClass.KIND_MISSING),
+    ):
+        with pytest.raises(ApiError) as error:
+            client.get(ObjectRef(group, "Widget", "", "a"))
+        assert error.value.kind is kind
 
 
 @pytest.mark.parametrize("name", ["../../secrets/x", "..", "", "a%2fb", "a/b"])

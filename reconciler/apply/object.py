@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from reconciler.errors import ApiError, ErrorClass, one_line, printable
+from reconciler.errors import UNSERVED, ApiError, ErrorClass, one_line, printable
 from reconciler.kube.client import Applied, Client
 from reconciler.kube.sending import send
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
@@ -35,7 +35,7 @@ def execute(change: Change, client: Client, ground: Ground) -> Result:
     try:
         return _VERBS[change.action](change, client, ground)
     except ApiError as error:
-        if error.kind == ErrorClass.KIND_MISSING or _comes(error, ground):
+        if error.kind in UNSERVED or _comes(error, ground):
             return Result(change, "waiting", error=error.message, reason=str(ErrorClass.KIND_MISSING))
         failed = Result(
             change, "failed", error=_told(error, change), reason=error.reason, stalls=_stalls(error, change)
@@ -234,7 +234,11 @@ def _why(change: Change, live: Object | None) -> str:
     if change.reason == "Terminating":
         return f"is being deleted, and waits for {_blockers(live)}"
     if change.reason == "KindMissing":
-        return f"waits until the API server serves kind {change.ref.kind} of {change.ref.group}: its CustomResourceDefinition is missing"
+        kind, lacks = (
+            f"{change.ref.kind} of {change.ref.group}",
+            "its CustomResourceDefinition is missing, or its server does not answer",
+        )
+        return f"waits until the API server serves kind {kind}: {lacks}"
     if change.reason == "DriftReported":
         return "; ".join(change.flags)
     return change.why if change.action in ("hold", "skip") else ""

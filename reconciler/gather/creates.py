@@ -6,7 +6,7 @@ A sync does not do this: its own request gets the same answer.
 import re
 from collections.abc import Iterable
 
-from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.errors import UNSERVED, ApiError, ErrorClass, NidusError
 from reconciler.gather import unsent
 from reconciler.gather.reader import Reader
 from reconciler.kube.client import Client
@@ -44,7 +44,7 @@ def _asked(change: Change, made: frozenset[str], client: Client) -> Change:
     try:
         client.apply(unsent.without(change.desired or {}), dry_run=True)
     except ApiError as error:
-        if error.kind in (ErrorClass.NAMESPACE_MISSING, ErrorClass.KIND_MISSING):
+        if error.kind is ErrorClass.NAMESPACE_MISSING or error.kind in UNSERVED:
             return _flagged(change, "known after apply")
         if error.kind not in REFUSALS:
             raise

@@ -53,7 +53,7 @@ def _listed(client: Client, spaces: Iterable[str], asked: Iterable[ObjectRef]) -
         try:
             found.update(scale.driven(client.list(*scale.AUTOSCALER, namespace=space)[0]))
         except ApiError as error:
-            if error.kind == ErrorClass.DENIED:
+            if error.kind in (ErrorClass.DENIED, ErrorClass.KIND_UNREAD):
                 found.update({ref: "an autoscaler that may not be read" for ref in asked if ref.namespace == space})
             elif error.kind != ErrorClass.KIND_MISSING:
                 raise

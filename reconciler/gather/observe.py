@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from reconciler.engine import readiness
 from reconciler.engine.writes import foreign
-from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.errors import UNSERVED, ApiError, ErrorClass, NidusError
 from reconciler.gather import drivers, scope
 from reconciler.gather.reader import Key, Reader
 from reconciler.kube.client import Client
@@ -134,7 +134,7 @@ def _read(client: Client, target: Target, ref: ObjectRef, version: str) -> Obser
     except ApiError as error:
         if error.kind == ErrorClass.VERSION_MISSING:
             return replace(_read(client, target, ref, ""), unserved=error.message)
-        if error.kind in (ErrorClass.KIND_MISSING, ErrorClass.NAMESPACE_MISSING, ErrorClass.DENIED):
+        if error.kind in UNSERVED | {ErrorClass.NAMESPACE_MISSING, ErrorClass.DENIED}:
             coming = error.kind == ErrorClass.KIND_MISSING
             return Observed(target, ref, None, unknown=f"{error.reason}: {error.message}", coming=coming)
         raise
@@ -160,7 +160,7 @@ def _listed(client: Client, target: Target, refs: Mapping[ObjectRef, str]) -> di
         try:
             objects, _ = client.list(group, kind, namespace=namespace)
         except ApiError as error:
-            if error.kind != ErrorClass.KIND_MISSING:
+            if error.kind not in UNSERVED:
                 raise
             many = many - {(group, kind, namespace)}
             continue

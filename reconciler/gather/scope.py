@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.errors import UNSERVED, ApiError, NidusError
 from reconciler.model import InventoryEntry, Object, Target, replace
 from reconciler.plan import mark
 from reconciler.plan.kinds import NAMESPACED
@@ -43,7 +43,7 @@ class Scopes:
         try:
             return self._served(target, *kind)
         except ApiError as error:
-            if error.kind is not ErrorClass.KIND_MISSING:
+            if error.kind not in UNSERVED:
                 self._silent.add(target)
         except NidusError:
             self._silent.add(target)

@@ -31,6 +31,8 @@ Served = Annotated[
 ]  # a resource, or one of its parts
 GroupVersion = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][-.a-z0-9]{0,252}/)?[a-z0-9][-a-z0-9]{0,62}\Z|^\Z")]
 
+Table = dict[tuple[str, str, str], "Resource"]  # by group, kind and version, "" for the preferred one
+Unread = frozenset[tuple[str, str]]  # group and version of what did not answer
 Fetch = Callable[[str, str], bytes]  # path, Accept header -> body
 
 
@@ -60,15 +62,17 @@ class Discovery:
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._lock = threading.Lock()
-        self._table: dict[tuple[str, str, str], Resource] = {}
+        self._table: Table = {}
+        self._unread: Unread = frozenset()
+        self._before: dict[tuple[str, str], set[str]] = {}
         self._loaded = 0.0
         self._doubted = False
 
     def find(self, group: str, kind: str, version: str = "") -> Resource:
         """Return how `kind` is served, at the preferred version unless one is named.
 
-        After a refresh, raises ApiError VERSION_MISSING when the server has it at other versions only, and KIND_MISSING when it
-        does not have it; or what the transport raises.
+        After a refresh, raises ApiError VERSION_MISSING when the server has it at other versions only, KIND_MISSING when it does not
+        have it, and KIND_UNREAD when it may be one of a group whose server does not answer; or what the transport raises.
         """
         wanted = (group, kind, version)
         known = None if self._doubted else self._table.get(wanted)
@@ -78,6 +82,11 @@ class Discovery:
         return found
 
     def _missing(self, group: str, kind: str, version: str) -> ApiError:
+        if any(of == group and version in ("", at) for of, at in self._unread):
+            named = f"{group}/{version}".strip("/")
+            return ApiError(
+                ErrorClass.KIND_UNREAD, f"the kinds of {named} cannot be read now: whoever serves them does not answer"
+            )
         served = [one.api_version for (of, name, at), one in self._table.items() if (of, name) == (group, kind) and at]
         if version and served:
             wanted, there = f"{group}/{version}".strip("/"), " and ".join(served)
@@ -88,25 +97,39 @@ class Discovery:
 
     def kinds(self) -> frozenset[str]:
         """Every served "group/version/Kind" (core: "version/Kind"), as charts ask for in `.Capabilities.APIVersions`; not older
-        than FRESH seconds, because a kind that comes is not asked for by name."""
+        than FRESH seconds, because a kind that comes is not asked for by name. Those of what does not answer are the last that were
+        read: a chart would leave out what it made before."""
         now = time.monotonic()
         table = self._refreshed(now) if now > self._loaded + FRESH else self._table
-        return frozenset(f"{resource.api_version}/{resource.kind}" for resource in table.values())
+        before = (self._before.get(place, ()) for place in self._unread)
+        return frozenset(_name(one) for one in table.values()).union(*before)
 
     def forget(self) -> None:
         """Load again at the next use, unless what is known is no older than FRESH seconds: a path that was served is gone."""
         self._doubted = self._doubted or time.monotonic() > self._loaded + FRESH
 
-    def _refreshed(self, asked: float) -> dict[tuple[str, str, str], Resource]:
+    def _refreshed(self, asked: float) -> Table:
         with self._lock:
             if not self._loaded or asked > self._loaded + REFRESH_PAUSE:
                 self._doubted = False
-                self._table = _loaded(self._fetch)
+                self._table, self._unread = _loaded(self._fetch)
+                self._before = self._known()
                 self._loaded = time.monotonic()
             return self._table
 
+    def _known(self) -> dict[tuple[str, str], set[str]]:
+        """The kinds of each group and version, as they were read last."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for one in self._table.values():
+            found.setdefault((one.group, one.version), set()).add(_name(one))
+        return {**{place: self._before[place] for place in self._unread if place in self._before}, **found}
 
-def _loaded(fetch: Fetch) -> dict[tuple[str, str, str], Resource]:
+
+def _name(one: Resource) -> str:
+    return f"{one.api_version}/{one.kind}"
+
+
+def _loaded(fetch: Fetch) -> tuple[Table, Unread]:
     try:
         return _load(fetch)
     except UNREADABLE:
@@ -129,6 +152,7 @@ class _Resource(msgspec.Struct, rename="camel"):
 class _Version(msgspec.Struct, rename="camel"):
     version: Label
     resources: list[_Resource] = []
+    freshness: str = ""  # Stale: whoever serves it did not answer, and these are the last known, or none
 
 
 class _GroupMeta(msgspec.Struct, rename="camel"):
@@ -145,18 +169,21 @@ class _GroupList(msgspec.Struct, rename="camel"):
     items: list[_Group] = []
 
 
-def _load(fetch: Fetch) -> dict[tuple[str, str, str], Resource]:
-    table: dict[tuple[str, str, str], Resource] = {}
+def _load(fetch: Fetch) -> tuple[Table, Unread]:
+    table: Table = {}
+    unread: set[tuple[str, str]] = set()
     for path in ("/api", "/apis"):
         body = fetch(path, AGGREGATED)
         listed = decoding.decoded(body, _GroupList)
-        found = _aggregated(listed) if listed.kind == "APIGroupDiscoveryList" else _one_by_one(fetch, path, body)
+        is_whole = listed.kind == "APIGroupDiscoveryList"
+        found, lacks = (_aggregated(listed), _stale(listed)) if is_whole else _one_by_one(fetch, path, body)
+        unread |= lacks
         for resource in found:
             table.setdefault((resource.group, resource.kind, ""), resource)
             table.setdefault((resource.group, resource.kind, resource.version), resource)
     if len(table) > 2 * MOST:
         raise broken("get", f"it has more than {MOST} kinds")
-    return table
+    return table, frozenset(unread)
 
 
 def _aggregated(listed: _GroupList) -> list[Resource]:
@@ -173,6 +200,10 @@ def _aggregated(listed: _GroupList) -> list[Resource]:
         for entry in version.resources
         if entry.response_kind is not None and entry.response_kind.kind
     ]
+
+
+def _stale(listed: _GroupList) -> set[tuple[str, str]]:
+    return {(of.metadata.name, one.version) for of in listed.items for one in of.versions if one.freshness == "Stale"}
 
 
 # One list per group version
@@ -204,26 +235,26 @@ class _LegacyResources(msgspec.Struct, rename="camel"):
     resources: list[_LegacyResource] = []
 
 
-def _one_by_one(fetch: Fetch, path: str, body: bytes) -> list[Resource]:
+def _one_by_one(fetch: Fetch, path: str, body: bytes) -> tuple[list[Resource], set[tuple[str, str]]]:
+    """The kinds, and the groups and versions that cannot be read: one broken aggregated API must not hide the others."""
     listed = decoding.decoded(body, _Legacy)
     if listed.kind not in ("APIVersions", "APIGroupList"):
         raise broken("get", "it is no list of kinds")
-    found: list[Resource] = []
-    for version in listed.versions:
-        found += _resources(fetch, f"{path}/{version}", "", version)
+    places = [("", version, version) for version in listed.versions]
     for group in listed.groups:
         names = [group.preferred_version.group_version, *(entry.group_version for entry in group.versions)]
-        for name in dict.fromkeys(filter(None, names)):
-            found += _resources(fetch, f"{path}/{name}", group.name, name.rpartition("/")[2])
-    return found
+        places += [(group.name, name.rpartition("/")[2], name) for name in dict.fromkeys(filter(None, names))]
+    read = {(of, version): _resources(fetch, f"{path}/{name}", of, version) for of, version, name in places}
+    found = [one for resources in read.values() for one in resources or ()]
+    return found, {place for place, resources in read.items() if resources is None}
 
 
-def _resources(fetch: Fetch, path: str, group: str, version: str) -> list[Resource]:
+def _resources(fetch: Fetch, path: str, group: str, version: str) -> list[Resource] | None:
     try:
         body = fetch(path, "application/json")
     except ApiError as error:
         if error.kind is ErrorClass.UNAUTHENTICATED:
             raise
-        return []  # one broken aggregated API must not hide the others; its kinds stay missing, which is never "absent"
+        return None
     listed = decoding.decoded(body, _LegacyResources)
     return [Resource(group, version, r.kind, r.name, r.namespaced) for r in listed.resources if "/" not in r.name]

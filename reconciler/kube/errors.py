@@ -92,17 +92,28 @@ def translate(error: Exception, wrote: bool, name: str = "the API server", secon
 
     `name` is how the message calls the server, `seconds` how long it was waited for.
     """
-    from urllib3 import exceptions as http  # large; loaded already wherever such an error can come from
-
     if isinstance(error, ApiError):
         return error
-    before = isinstance(  # an error of TLS may come after the request was read
-        error,
-        http.NewConnectionError | http.ConnectTimeoutError | http.LocationParseError | http.PoolError,
-    ) and not isinstance(error, http.ReadTimeoutError)
-    kind = ErrorClass.AMBIGUOUS if wrote and not before else ErrorClass.TRANSIENT
+    kind = ErrorClass.AMBIGUOUS if wrote and not _was_before(error) else ErrorClass.TRANSIENT
     made = Oversized if isinstance(error, TooLarge) else ApiError
     return made(kind, getattr(error, "told", "") or f"{name} {_what_it_did(error, seconds)}")
+
+
+def _was_before(error: Exception) -> bool:
+    """Whether the request cannot have reached the server: no connection was made, or a header cannot be sent, which http.client says
+    before it sends anything. An error of TLS may come after the request was read."""
+    from urllib3 import exceptions as http  # large; loaded already wherever such an error can come from
+
+    if isinstance(error, http.ReadTimeoutError):
+        return False
+    return _is_header(error) or isinstance(
+        error,
+        http.NewConnectionError | http.ConnectTimeoutError | http.LocationParseError | http.PoolError | http.ProxyError,
+    )
+
+
+def _is_header(error: Exception) -> bool:
+    return isinstance(error, UnicodeEncodeError) or str(error).startswith("Invalid header")
 
 
 def _what_it_did(error: Exception, seconds: float) -> str:
@@ -225,7 +236,7 @@ def _seconds(header: str) -> float | None:
 
 
 def _transport_words(error: Exception) -> str:
-    if str(error).startswith("Invalid header"):
+    if _is_header(error):
         return "a header of the request cannot be sent"  # http.client quotes it, and it may be who asks
     reason = str(getattr(error, "reason", "") or error)
     return one_line(f"{type(error).__name__}: {reason}")[:300]

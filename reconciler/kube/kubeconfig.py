@@ -26,6 +26,7 @@ _CREDENTIALS = (
     "exec",
     "auth-provider",
 )
+_AS = ("as", "as-uid", "as-groups", "as-user-extra")
 _SHOWN = 12  # contexts that one message lists
 _HINT = "kubectl config view shows what kubectl reads"
 _WHERE = "export KUBECONFIG=FILE, or --kubeconfig FILE; nidus demo and nidus host up print the line for theirs"
@@ -77,7 +78,7 @@ def in_pod() -> bool:
 def chosen(files: str, context: str, named_by: str) -> Chosen:
     """What `context` ("": the current one) names in these files, separated as PATH is. `named_by`: the flag or variable that names
     them, or USUAL. Raises UsageError where a file cannot be read, the user's exec plugin is not there, or a value is one that kubectl
-    refuses and the official client would take for another."""
+    refuses and the official client would take for another, or a user who acts as somebody else."""
     places = [place for place in files.split(os.pathsep) if place]
     there = [(place, _read(place, named_by)) for place in places if Path(place).expanduser().exists()]
     if not there:
@@ -96,6 +97,7 @@ def chosen(files: str, context: str, named_by: str) -> Chosen:
     if one is not None:
         _check_plugin(one)
         _check_token(one)
+        _check_impersonation(one)
     cluster = _first(there, "clusters", "cluster", where)
     if cluster is not None:
         _check_trust(where, *cluster)
@@ -218,6 +220,13 @@ def _check_token(one: User) -> None:
     if isinstance(token, str) and not (token.isascii() and token.isprintable()):
         message = f"the token of user {one.name} in {one.file} has a line break, or another character that no request can hold"
         raise UsageError(message, hint="write it in one line, without |")
+
+
+def _check_impersonation(one: User) -> None:
+    """The official client reads none of these fields: a request would be sent with all rights of the user."""
+    if named := [name for name in _AS if one.told.get(name)]:
+        message = f"user {one.name} in {one.file} acts as somebody else ({', '.join(named)}), which nidus does not"
+        raise UsageError(message, hint="choose a context that has the rights itself")
 
 
 def _check_trust(name: str, file: str, told: Mapping[str, Any]) -> None:

@@ -38,7 +38,7 @@ def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: b
     body = without(body, [pointer(path) for path in gone.unfit])  # a null there would keep what it names
     plain = _fields(body, one, seen, before)
     more = _without(plain, gone.all, live)
-    fields = redact(change.ref, (*plain, *more), salt)
+    fields = redact(change.target, change.ref, (*plain, *more), salt)
     told = (*scale.told(one.obj, body, seen, before), *left(one.obj, one.layer), *flags.of(change, fields))
     change = replace(change, desired=body, strays=gone.all, fields=fields, flags=told)
     state = one.entry.state if one.entry else "owned"

@@ -1,4 +1,8 @@
-"""Replaces secret values (P5) by a hash, keyed with this installation's salt, and a length."""
+"""Replaces secret values (P5) by a hash, keyed with this installation's salt and the value's place, and a length.
+
+An author who may have a plan made of values of their own would otherwise try thousands of guesses at a value elsewhere in one plan, by
+its equal hash. So hashes of equal values are equal in the same field of the same object alone.
+"""
 
 import base64
 import binascii
@@ -9,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.model import MISSING, FieldChange, Object, ObjectRef, replace
+from reconciler.model import MISSING, FieldChange, Object, ObjectRef, Target, replace
 
 SECRET_LIKE = re.compile(r"(Secret|Secrets|Credential|Credentials|Password|Token|PrivateKey)\Z")
 SHOWN = re.compile(r"(metadata\.labels|type\Z|immutable\Z|metadata\.finalizers|metadata\.ownerReferences)")
@@ -22,45 +26,59 @@ def is_secret_like(ref: ObjectRef) -> bool:
     return SECRET_LIKE.search(ref.kind) is not None
 
 
-def redact(ref: ObjectRef, changes: Sequence[FieldChange], salt: bytes) -> tuple[FieldChange, ...]:
-    """The changes safe to show: of Secret-like kinds everything but labels, type and owners is
-    `(sensitive, sha256:<8 hex>, <n> bytes)`, equal for equal values; so are copies of a whole object in annotations elsewhere."""
-    hidden = is_secret_like(ref)
-    return tuple(
-        replace(one, before=mask(one.before, salt), after=mask(one.after, salt))
-        if (hidden and not SHOWN.match(one.path)) or COPIES.match(one.path)
-        else one
-        for one in changes
-    )
+def redact(target: Target, ref: ObjectRef, changes: Sequence[FieldChange], salt: bytes) -> tuple[FieldChange, ...]:
+    """The changes of an object safe to show: of Secret-like kinds everything but labels, type and owners is
+    `(sensitive, sha256:<8 hex>, <n> bytes)`; so are copies of a whole object in annotations elsewhere."""
+    is_secret, key = is_secret_like(ref), of_object(target, ref, salt)
+
+    def shown(one: FieldChange) -> FieldChange:
+        if not (is_secret and not SHOWN.match(one.path)) and not COPIES.match(one.path):
+            return one
+        here = _bound(key, one.path)
+        return replace(one, before=mask(one.before, here), after=mask(one.after, here))
+
+    return tuple(map(shown, changes))
 
 
-def mask(value: Any, salt: bytes) -> Any:
+def of_object(target: Target, ref: ObjectRef, salt: bytes) -> bytes:
+    """The key of the hashes of one object's values."""
+    return _bound(_bound(salt, str(target)), str(ref))
+
+
+def mask(value: Any, key: bytes) -> Any:
     """The replacement of one value; a missing one stays missing. Base64 text is decoded first."""
     if isinstance(value, str) and value == MISSING:
         return value
     data = _bytes(value)
-    keyed = hmac.new(salt, data, hashlib.sha256).hexdigest()
+    keyed = hmac.new(key, data, hashlib.sha256).hexdigest()
     return f"(sensitive, sha256:{keyed[:8]}, {len(data)} bytes)"
 
 
-def hidden(obj: Object, salt: bytes) -> dict[str, Any]:
+def hidden(obj: Object, key: bytes) -> dict[str, Any]:
     """An object safe to show: of Secret-like kinds every value but the metadata, type and owners is masked, and so are copies
-    of a whole object in annotations of any kind."""
+    of a whole object in annotations of any kind. `key` is that of the object."""
     metadata = obj["metadata"]
     annotations = {
-        key: mask(value, salt) if "last-applied" in key else value
-        for key, value in (metadata.get("annotations") or {}).items()
+        name: mask(value, _bound(key, f"metadata.annotations.{name}")) if "last-applied" in name else value
+        for name, value in (metadata.get("annotations") or {}).items()
     }
     shown = {**obj, "metadata": {**metadata, **({"annotations": annotations} if annotations else {})}}
     if SECRET_LIKE.search(str(obj["kind"])) is None:
         return shown
-    return {key: value if key in _OPEN else _masked(value, salt) for key, value in shown.items()}
+    return {name: value if name in _OPEN else _masked(value, _bound(key, name)) for name, value in shown.items()}
 
 
-def _masked(value: Any, salt: bytes) -> Any:
+def _masked(value: Any, key: bytes) -> Any:
+    """Masked below `key`, which is bound to the path so far."""
     if isinstance(value, Mapping):
-        return {key: _masked(one, salt) for key, one in value.items()}
-    return [_masked(one, salt) for one in value] if isinstance(value, list) else mask(value, salt)
+        return {name: _masked(one, _bound(key, str(name))) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_masked(one, _bound(key, str(at))) for at, one in enumerate(value)]
+    return mask(value, key)
+
+
+def _bound(key: bytes, place: str) -> bytes:
+    return hmac.digest(key, place.encode(errors="surrogatepass"), "sha256")
 
 
 def _bytes(value: Any) -> bytes:

@@ -20,7 +20,7 @@ def _with_fields(change: Change, salt: bytes) -> Change:
     if change.action != "create" or obj is None:
         return change
     found = [one for one in diff(obj, None, None, owned(obj), ()) if not is_mark(one.path)]
-    return replace(change, fields=redact(change.ref, found, salt))
+    return replace(change, fields=redact(change.target, change.ref, found, salt))
 
 
 def layers(review: Review) -> frozenset[str]:

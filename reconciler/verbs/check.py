@@ -112,6 +112,8 @@ def _kinds(client: Client) -> Iterator[Finding]:
         except ApiError as error:
             if error.kind is ErrorClass.KIND_MISSING:
                 yield Finding(what, WRONG, MISSING, "kubectl apply -f deploy/crds; or --context names another cluster")
+            elif error.kind is ErrorClass.KIND_UNREAD:
+                yield Finding(what, NOTE, f"whether it is served cannot be seen: {error.message}")
             else:
                 yield Finding(what, NOTE, f"served; whether it is current cannot be seen ({error.reason})")
             continue

@@ -189,7 +189,12 @@ def _await_served(client: Client, crd: Object) -> None:
         try:
             client.list(crd["spec"]["group"], names, namespace=NAMESPACE)
         except ApiError as error:
-            if error.kind not in (ErrorClass.KIND_MISSING, ErrorClass.VERSION_MISSING, ErrorClass.ABSENT):
+            if error.kind not in (
+                ErrorClass.KIND_MISSING,
+                ErrorClass.KIND_UNREAD,
+                ErrorClass.VERSION_MISSING,
+                ErrorClass.ABSENT,
+            ):
                 raise
         else:
             return

@@ -158,9 +158,12 @@ def rendered(
 
 
 def _shown(one: Desired, salt: bytes) -> tuple[Object, ...]:
-    from reconciler.plan import redact
+    from reconciler.plan import mark, redact
 
-    return tuple(redact.hidden(_plain(item), salt) for item in (*one.objects, *one.unplaced))
+    def shown(item: Object) -> Object:
+        return redact.hidden(_plain(item), redact.of_object(one.layer.target, mark.ref_of(item), salt))
+
+    return tuple(map(shown, (*one.objects, *one.unplaced)))
 
 
 def _each(

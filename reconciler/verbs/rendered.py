@@ -119,7 +119,7 @@ def _changes(old: Mapping[Key, Placed], new: Mapping[Key, Placed], salt: bytes) 
         else:
             layer, item = new[key]
             found = diff.diff(item, old[key][1], item, (*fields.owned(item), *fields.owned(old[key][1])), ())
-            told = redact.redact(ref, found, salt)
+            told = redact.redact(target, ref, found, salt)
             change = Change("configure", target, ref, layer, desired=item, fields=told)
             if found:
                 yield replace(change, flags=flags.of(change, told))

@@ -1,6 +1,6 @@
 """Which kinds are served: those of the facts, and those of established CRDs; and how discovery tells of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -83,8 +83,8 @@ _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 # Discovery
 
 
-def discovery(kinds: Iterable[Kind], *, core: bool) -> Object:
-    """The aggregated document of /api (`core`) or /apis."""
+def discovery(kinds: Iterable[Kind], *, core: bool, stale: Container[str] = ()) -> Object:
+    """The aggregated document of /api (`core`) or /apis; groups in `stale` are served by somebody who does not answer."""
     groups: dict[str, dict[str, list[Object]]] = {}
     for one in kinds:
         if (not one.group) == core:
@@ -97,7 +97,9 @@ def discovery(kinds: Iterable[Kind], *, core: bool) -> Object:
             {
                 "metadata": {"name": group} if group else {},
                 "versions": [
-                    {"version": version, "resources": entries, "freshness": "Current"}
+                    {"version": version, "freshness": "Current", "resources": entries}
+                    if group not in stale
+                    else {"version": version, "freshness": "Stale", "resources": []}
                     for version, entries in versions.items()
                 ],
             }

@@ -51,6 +51,7 @@ class Server:
         self.rights: set[tuple[str, str, str]] = set()
         """(user or group, verb, name, "" = all) that SubjectAccessReviews allow"""
         self.logs: dict[tuple[str, str], bytes] = {}  # (namespace, pod) -> what its log is
+        self.stale: set[str] = set()  # groups whose kinds nobody can tell now
         self.brief = False  # whether watches end when everything is said
         self._count = 0
         self._watches: list[Watch] = []
@@ -200,7 +201,7 @@ class Server:
             case "/apis/authorization.k8s.io/v1/subjectaccessreviews":
                 return _ok({"status": {"allowed": self._allows(json.loads(body)["spec"])}}, 201)
             case "/api" | "/apis":
-                return _ok(kinds.discovery(self.core.kinds(), core=found == "/api"))
+                return _ok(kinds.discovery(self.core.kinds(), core=found == "/api", stale=self.stale))
         raise refusal.unknown_path()
 
     def _allows(self, spec: Mapping[str, Any]) -> bool:
