@@ -100,6 +100,24 @@ def test_it_may_be_made_anew_at_any_time(fleet: Fleet) -> None:
     assert fleet.names("a", kind="Service") == []
 
 
+@pytest.mark.parametrize("drift", ["correct", "report", "ignore"])
+def test_a_commit_to_a_service_that_was_made_anew_is_no_drift(fleet: Fleet, drift: str) -> None:
+    """All of it is the engine's then, and nobody edited anything."""
+    fleet.push(files(service(), drift=drift))
+    fleet.run()
+    found = live(fleet, "Service")
+    fleet.nested["a"].delete("", "Service", "web", "a")
+    meta = {key: found["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    fleet.nested["a"].put({**found, "metadata": meta}, manager="vcluster")
+    fleet.push(files(service(selector={"app": "other"}), drift=drift))
+    fleet.run()
+    assert live(fleet, "Service")["spec"]["selector"] == {"app": "other"} and fleet.word("a") == "Ready"
+    assert looks(fleet) == 0
+    edited = live(fleet, "Service")
+    fleet.nested["a"].put({**edited, "spec": {**edited["spec"], "selector": {"app": "x"}}}, manager="kubectl-edit")
+    assert (looks(fleet) == 0) is (drift != "correct")
+
+
 def test_a_service_that_leaves_git_before_the_next_look_is_deleted_or_kept_as_it_asks(fleet: Fleet) -> None:
     keep = {"helm.sh/resource-policy": "keep"}
     fleet.push(files(service(), service("kept", notes=keep)))
@@ -125,6 +143,8 @@ def test_the_level_of_a_namespace_is_the_engines_whatever_a_chart_says(fleet: Fl
     found = live(fleet, "Namespace", "own", "")["metadata"]["labels"]
     assert (found[ENFORCE], found[f"{level}/warn"], found[f"{level}/audit"]) == ("baseline", "baseline", "restricted")
     assert looks(fleet) == 0
+    told = fleet.layer("a", "web/app").message
+    assert f'Namespace/own: metadata.labels."{ENFORCE}" is left to the engine, which sets it' in told
     labels[f"{level}/audit"] = "baseline"
     fleet.push(charted(space))
     [change] = [one for one in fleet.plans()["a"].changes if one.ref.name == "own"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.controller import sync_requests
+from reconciler.controller import sync_requests, watches
 from reconciler.controller.service import Service
 from reconciler.errors import NidusError
 from reconciler.inventory.store import Store
@@ -32,6 +32,7 @@ from reconciler.model import (
 )
 from reconciler.settings import Settings
 from tests import installed
+from tests.gateways import definitions
 from tests.memory.failures import REFUSED, Call, answer, on
 from tests.memory.http import Front
 from tests.memory.server import Server
@@ -222,6 +223,17 @@ def test_nobody_is_ready_before_the_host_answered(house: House) -> None:
     assert get(one, "/healthz") == (200, "ok")
     house.server.heal()
     assert until(lambda: get(one, "/readyz") == (200, "ok"))
+
+
+def test_a_right_that_its_roles_lack_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new version comes before its roles on a host that serves a kind which the version before did not watch."""
+    monkeypatch.setattr(watches, "SYNC_SECONDS", 3.0)
+    for one in definitions():
+        house.server.put(one)
+    said = 'tlsroutes.gateway.networking.k8s.io is forbidden: User "nidus" cannot list resource "tlsroutes"'
+    house.server.fail(answer(403, message=said), on("list", kind="TLSRoute"), times=None)
+    house.start(house.service()).join(60)
+    assert said in house.errors[0].message and "deploy/rbac.yaml" in house.errors[0].hint
 
 
 # Stops

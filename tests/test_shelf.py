@@ -1,5 +1,6 @@
 """What commands keep of renders, and what a worker loads before it is asked."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -69,6 +70,14 @@ def test_a_command_adds_no_more_than_are_kept(folder: Path) -> None:
         shelf.put(str(number).encode(), b"[]")
     assert len(list(folder.iterdir())) == kept.MOST
     assert shelf.get(b"0") == b"[]" and shelf.get(str(kept.MOST).encode()) is None
+
+
+def test_a_folder_among_what_is_kept_keeps_nothing_from_going(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    os.utime(tmp_path / "a", (0, 0))
+    for number in range(kept.MOST + 3):
+        kept.replace(tmp_path / f"file-{number}", b"x")
+    assert sorted(one.is_dir() for one in tmp_path.iterdir()) == [False] * kept.MOST + [True]
 
 
 def test_a_disk_that_cannot_be_written_costs_time_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

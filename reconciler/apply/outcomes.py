@@ -8,11 +8,13 @@ from reconciler import conditions, jitter, operations
 from reconciler.apply.run import Step
 from reconciler.assignment import Assignment, Facts
 from reconciler.engine import readiness
+from reconciler.errors import few
 from reconciler.gather import Gathered
 from reconciler.inventory.store import State
 from reconciler.memory import looks
 from reconciler.model import (
     Condition,
+    Desired,
     Held,
     Layer,
     LayerStatus,
@@ -25,12 +27,13 @@ from reconciler.model import (
     replace,
 )
 from reconciler.operations import Situation, expiry, exposure, restore, sleep, upgrade
-from reconciler.plan import leaving
+from reconciler.plan import leaving, mark, request
 
 LOOK_AGAIN = (
     300.0  # seconds: nothing tells us of drift inside nested clusters, so they are read again now and then (R1)
 )
 JITTER = 0.2  # of it
+LEFT = 2  # fields that a layer's message names
 
 
 class Done(Struct, frozen=True):
@@ -104,15 +107,25 @@ def _situation(assignment: Assignment, gathered: Gathered, state: State, facts: 
 def _states(assignment: Assignment, gathered: Gathered, state: State, done: Done) -> Iterator[LayerStatus]:
     """Of every layer of the bundle, then of those that leave."""
     step = upgrade.told(assignment.bundle, state.record)
+    left = {one.layer.name: _left(one) for one in gathered.desired}
     for layer in assignment.bundle.layers:
-        yield _state(layer, done.layers[layer.name], step)
+        yield _state(layer, done.layers[layer.name], step, left.get(layer.name, ""))
     for one in leaving.layers(gathered.desired):
         if one.layer.name in done.layers:
             yield done.layers[one.layer.name]
 
 
-def _state(layer: Layer, status: LayerStatus, step: str) -> LayerStatus:
-    """The state of a layer; `step`: what to know of a step of an upgrade while the engine is not through it."""
+def _left(one: Desired) -> str:
+    """Which fields of the layer's objects are left to the engine, "" where none is."""
+    found = [f"{mark.ref_of(obj)}: {flag}" for obj in one.objects for flag in request.left(obj, one.layer)]
+    return few(found, LEFT)
+
+
+def _state(layer: Layer, status: LayerStatus, step: str, left: str) -> LayerStatus:
+    """The state of a layer; `step`: what to know of a step of an upgrade while the engine is not through it, `left`: what is not as in
+    Git although the layer is Current."""
+    if left and status.state == "Current":
+        status = replace(status, message=f"{status.message}; {left}" if status.message else left)
     if step and layer.role == "engine" and status.state != "Current":
         status = replace(status, message=f"{status.message}; {step}")
     return replace(status, depends_on=layer.depends_on)

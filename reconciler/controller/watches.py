@@ -10,7 +10,7 @@ from functools import partial
 from msgspec import Struct
 
 from reconciler.controller.shared import Shared
-from reconciler.errors import NidusError, Retry
+from reconciler.errors import NidusError, Retry, few
 from reconciler.gather import Reader, servers
 from reconciler.inventory import packing
 from reconciler.kube.cache import Cache, Selection
@@ -46,6 +46,7 @@ KINDS: tuple[tuple[str, str], ...] = (
 OPTIONAL = (("gateway.networking.k8s.io", "TLSRoute"),)  # kinds that a host may lack
 RECORDS = (packing.LABEL, "record")
 SYNC_SECONDS = 60.0
+NAMED = 4  # kinds that were not listed, in one message
 
 
 class Intervals(Struct, frozen=True):
@@ -134,7 +135,12 @@ class Watches:
         self._source, self._own = source, own
         self._cache.start()
         if not self._cache.wait_synced(SYNC_SECONDS):
-            raise Retry(f"the host did not list everything within {SYNC_SECONDS:.0f} s", reason="NotSynced")
+            told = dict.fromkeys(f"{kind} ({said})" if said else kind for kind, said in self._cache.unsynced())
+            why = few([*told], NAMED)
+            hint = "where a right is missing, apply deploy/rbac.yaml of this version"
+            raise Retry(
+                f"the host did not list everything within {SYNC_SECONDS:.0f} s: {why}", reason="NotSynced", hint=hint
+            )
 
     def stop(self) -> None:
         self._cache.stop()

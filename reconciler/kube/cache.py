@@ -78,6 +78,13 @@ class Cache:
         ends = time.monotonic() + deadline
         return all(reflector.synced.wait(max(0.0, ends - time.monotonic())) for reflector in self.reflectors)
 
+    def unsynced(self) -> tuple[tuple[str, str], ...]:
+        """The kinds that were not listed yet, each with why, "" where the server said nothing."""
+        waiting = [
+            (one, sink) for one, sink in zip(self.reflectors, self._sinks, strict=True) if not one.synced.is_set()
+        ]
+        return tuple((sink.store.selection.kind, one.failure) for one, sink in waiting)
+
     def refresh(self, deadline: float) -> bool:
         """List every selection anew within `deadline` seconds. Returns whether all were listed. Differences are
         announced as usual."""

@@ -101,6 +101,7 @@ class Reflector:
     ) -> None:
         self.synced = threading.Event()
         self.lost_at: float | None = clock()
+        self.failure = ""  # what the server said last instead of a list
         self._clock = clock
         self._client = client
         self._wanted = wanted
@@ -156,6 +157,7 @@ class Reflector:
             if error.kind is ErrorClass.KIND_MISSING and self._wanted.optional:
                 self._missing()
                 return None
+            self.failure = error.message
             self._lost(error.kind is ErrorClass.RELIST)
             return error.after
         except Exception as error:  # bugs are reported and must not end this thread

@@ -42,6 +42,9 @@ def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: b
     told = (*scale.told(one.obj, body, seen, before), *left(one.obj, one.layer), *flags.of(change, fields))
     change = replace(change, desired=body, strays=gone.all, fields=fields, flags=told)
     state = one.entry.state if one.entry else "owned"
+    made = (
+        () if one.entry is not None and remade(one.entry, live) else before
+    )  # the engine wrote all of it, and edited nothing
     if seen.immutable:
         return flags.replaced(replace(change, strays=()), live, bundle)
     if state == "retained":
@@ -51,9 +54,8 @@ def compare(change: Change, one: Wanted, seen: Observed, bundle: Bundle, salt: b
     if seen.unknown or (seen.refused and not gone.all):
         return _unsure(change, seen)
     if plain or more:
-        return drift.judged(change, one.layer, drift.found(plain, live, before), plain, gone)
-    claimed = () if one.entry is not None and remade(one.entry, live) else before  # the engine wrote all of it
-    return _claimed(change, body, seen, claimed)
+        return drift.judged(change, one.layer, drift.found(plain, live, made), plain, gone)
+    return _claimed(change, body, seen, made)
 
 
 def _strays(one: Wanted, seen: Observed, before: Sequence[str]) -> strays.Strays:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -56,7 +57,13 @@ def replace(file: Path, data: bytes) -> None:
 
 
 def _forget(folder: Path) -> None:
-    """Remove what was written longest ago, and what a command left that was ended."""
-    found = sorted(folder.iterdir(), key=lambda one: one.lstat().st_mtime, reverse=True)
-    for file in found[MOST:]:
+    """Remove what was written longest ago, and what a command left that was ended. Another command may remove the same meanwhile; a
+    folder is nothing that a command keeps."""
+    found: list[tuple[float, Path]] = []
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):
+            about = file.lstat()
+            if not stat.S_ISDIR(about.st_mode):
+                found.append((about.st_mtime, file))
+    for _, file in sorted(found, reverse=True)[MOST:]:
         file.unlink(missing_ok=True)
