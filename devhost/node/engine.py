@@ -1,4 +1,5 @@
-"""The official engine as pods of a real node: its image and the one of Kubernetes' programs, made of a binary and the host's tools.
+"""The official engine as pods of a real node: its image, the one of Kubernetes' programs and the one of the DNS inside, made of a
+binary and the host's tools.
 
 They get the names that the engine's chart asks for, so nothing is pulled, and nothing of the product is different from production.
 """
@@ -19,16 +20,20 @@ from devhost.node.oci import Config, Entry
 REGISTRY: Final = "ghcr.io/loft-sh"
 KUBERNETES: Final = "v1.36.0"
 """What clusters ask for in spec.version; the programs inside are of the host's own version."""
+DNS: Final = "docker.io/coredns/coredns:1.14.2"
+"""What engines of 0.36 run as the DNS inside a cluster of Kubernetes 1.36 (vcluster, pkg/constants/coredns.go); another engine's is
+brought by `nidus host image`. The program inside is the host's own, with the plugins that the engine's Corefile names."""
 PROGRAMS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kine", "helm")
 AUTHORITIES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 SECONDS: Final = 30
 
 
 def load(host: Path, vcluster: Path, kubernetes: str = KUBERNETES) -> None:
-    """Put both images onto the node of the host in `host`, for clusters of version `kubernetes`. Raises HostError."""
+    """Put the images onto the node of the host in `host`, for clusters of version `kubernetes`. Raises HostError."""
     engine = Config(entrypoint=("/vcluster", "start"), folder="/")
     images.load(host, f"{REGISTRY}/vcluster-oss:{version(vcluster)}", _engine(vcluster), engine)
     images.load(host, f"{REGISTRY}/kubernetes:{kubernetes}", programs(), Config())
+    images.load_dns(host, DNS, tools.find("coredns"))
 
 
 def version(vcluster: Path) -> str:

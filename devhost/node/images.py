@@ -24,6 +24,8 @@ BASE_PROGRAMS: Final = """
     sleep sort stat sync tail tee test touch tr true uname wc
 """
 IMPORT_SECONDS: Final = 300
+HALF: Final = ".image-"
+"""How a folder begins in which an image is made, below the node's."""
 _LIBRARY: Final = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.MULTILINE)
 
 _ACCOUNTS: Final = (
@@ -39,18 +41,29 @@ def load_own(host: Path, coredns: Path) -> None:
     sleep = Config(entrypoint=(found("sleep"), "infinity"))
     load(host, settings.PAUSE, programs([found("sleep")]), sleep)
     load(host, BASE, base(), Config(command=("sh",)))
-    load(host, dns.IMAGE, _coredns(coredns), Config(entrypoint=("/coredns",)))
+    load_dns(host, dns.IMAGE, coredns)
+
+
+def load_dns(host: Path, name: str, coredns: Path) -> None:
+    """Put an image of the program `coredns` onto the node of the host in `host`. Raises HostError."""
+    load(host, name, _coredns(coredns), Config(entrypoint=("/coredns",)))
 
 
 def load(host: Path, name: str, entries: Iterator[Entry], config: Config) -> str:
     """Make the image `name` and put it onto the node of the host in `host`; return its digest. Raises HostError."""
     spaces_of(host)
-    with tempfile.TemporaryDirectory(dir=place.folder(host), prefix=".image-") as half:
+    with tempfile.TemporaryDirectory(dir=place.folder(host), prefix=HALF) as half:
         archive = Path(half) / "image.tar"
         digest = oci.write(archive, name, entries, config)
         repository = oci.full_name(name).rpartition(":")[0]
         bring(host, archive, "--digests", f"--base-name={repository}")  # by tag and by digest
     return digest
+
+
+def clear(host: Path) -> None:
+    """Remove what is left of images whose making was killed; while the node of the host in `host` does not run."""
+    for half in place.folder(host).glob(f"{HALF}*"):
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def bring(host: Path, archive: Path, *options: str) -> None:

@@ -27,8 +27,11 @@ _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _MEDIA: Final = "application/vnd.oci.image"
 _NAME: Final = re.compile(
     r"(?:(?P<domain>[A-Za-z0-9][\w.-]*(?::\d+)?)/)?(?P<path>[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-    r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)(?::(?P<tag>\w[\w.-]{0,127}))?"
+    r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)(?::(?P<tag>\w[\w.-]{0,127}))?",
+    re.ASCII,
 )
+_DELETES: Final = ".wh."
+"""A name that begins so says in a layer that another file is gone (image-spec, layer.md, whiteouts)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,9 @@ def write(target: Path, name: str, entries: Iterator[Entry], config: Config) -> 
         target.unlink(missing_ok=True)
         if isinstance(error, HostError):
             raise
-        raise HostError(f"the image {name} cannot be made: {error.filename or ''}: {error.strerror}") from error
+        raise HostError(
+            f"the image {name} cannot be made: {error.filename or ''}: {error.strerror or error}"
+        ) from error
 
 
 def full_name(name: str) -> str:
@@ -90,10 +95,12 @@ def full_name(name: str) -> str:
 def folder_entries(root: Path, below: str = "") -> Iterator[Entry]:
     """Yield what the folder `root` holds, as it shall lie below the path `below`, in the order of names.
 
-    Raises HostError for what is neither folder, file nor link.
+    Raises HostError for what is neither folder, file nor link, and for a name that would delete another file of the image.
     """
     for found in sorted(os.scandir(root), key=lambda one: one.name):
         path = f"{below}/{found.name}".lstrip("/")
+        if found.name.startswith(_DELETES):
+            raise HostError(f"{found.path} has a name that no file of an image may have: it begins with {_DELETES}")
         status = found.stat(follow_symlinks=False)
         mode = stat.S_IMODE(status.st_mode)
         if found.is_symlink():

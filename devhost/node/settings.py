@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ def containerd(folder: Path, plugins: Path) -> str:
     """containerd's, in version 2 of its format: what 1.6 and 1.7 read. Images and layers lie in `folder`; nothing is pulled."""
     return f"""\
 version = 2
-root = "{folder}/containerd"
+root = {_quoted(folder / "containerd")}
 state = "/run/containerd"
 disabled_plugins = ["io.containerd.internal.v1.opt"]
 [grpc]
@@ -35,11 +36,16 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{plugins}"
-    conf_dir = "{folder}/cni"
+    bin_dir = {_quoted(plugins)}
+    conf_dir = {_quoted(folder / "cni")}
   [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{folder}/registries"
+    config_path = {_quoted(folder / "registries")}
 """
+
+
+def _quoted(path: Path) -> str:
+    """A string of TOML, whose escapes are JSON's."""
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def network() -> Object:
@@ -105,6 +111,14 @@ def proxy(folder: Path) -> Object:
         "clientConnection": {"kubeconfig": str(folder / "kube-proxy.kubeconfig")},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
+
+
+def resolver() -> str:
+    """The resolver of the node itself, as resolv.conf(5): nobody listens there, for the node's network has no way out.
+
+    It refuses at once, and a DNS inside a nested cluster, which sends there what it does not know, does not start without one.
+    """
+    return f"nameserver {place.ADDRESS}\n"
 
 
 def egress() -> Object:

@@ -30,7 +30,7 @@ def die_with_parent(number: int) -> None:
 
 def mount(source: str | Path, target: str | Path, kind: str = "", flags: int = 0, options: str = "") -> None:
     """mount(2). Raises OSError."""
-    words = [str(word).encode() or None for word in (source, target, kind)]
+    words = [os.fsencode(word) or None for word in (source, target, kind)]
     _check(_LIBC.mount(*words, flags, options.encode() or None), str(target))
 
 

@@ -34,6 +34,7 @@ def prepare(host: Host) -> None:
     """Write every file of the node; before the API server starts, which reads one of them."""
     folder = place.folder(host.folder)
     needs.require_short(folder)
+    images.clear(host.folder)
     for name in FOLDERS:
         (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.claims(host.folder).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,7 +51,7 @@ def prepare(host: Host) -> None:
     for name, document in documents.items():
         replace(folder / name, json.dumps(document, indent=1).encode())
     replace(folder / "containerd.toml", settings.containerd(folder, plugins).encode())
-    replace(folder / "resolv.conf", b"# no resolver: the node's network has no way out\n")
+    replace(folder / "resolv.conf", settings.resolver().encode())
     _write_keys(host, folder)
 
 

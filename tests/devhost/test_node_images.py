@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import tarfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devhost.errors import HostError
-from devhost.node import engine, oci
+from devhost.node import engine, oci, settings
 from devhost.node.images import base, libraries
 from devhost.node.oci import Config, Entry
 from devhost.pins import HELM, KINE, KUBERNETES
@@ -97,6 +98,32 @@ def test_what_no_image_holds_is_refused_and_leaves_nothing(tmp_path: Path) -> No
     assert not (tmp_path / "image.tar").exists()
 
 
+def test_a_name_that_deletes_another_file_is_refused(tmp_path: Path) -> None:
+    """Before, the image had neither of the two files, without a word."""
+    root = tree(tmp_path / "root")
+    (root / "etc/.wh.secret").write_text("")
+    with pytest.raises(HostError, match=r"etc/\.wh\.secret has a name that no file of an image may have"):
+        oci.write(tmp_path / "image.tar", "shop:1", oci.folder_entries(root), Config())
+
+
+def test_names_of_files_are_taken_as_they_are(tmp_path: Path) -> None:
+    names = ["-rf", "--", "a\nb", 'q"', "a\\b", os.fsdecode(b"\xff"), "\x1b[31m", "..x"]
+    for name in names:
+        (tmp_path / "root").mkdir(exist_ok=True)
+        (tmp_path / "root" / name).write_text("")
+    oci.write(tmp_path / "image.tar", "shop:1", oci.folder_entries(tmp_path / "root"), Config())
+    assert sorted(read(tmp_path / "image.tar")[2]) == sorted(names)
+
+
+def test_the_runtimes_configuration_says_the_hosts_folder_whatever_its_name() -> None:
+    folder = Path('/tmp/a"b\\c\n[plugins]\ndü')
+    found = tomllib.loads(settings.containerd(folder, Path("/usr/lib/cni")))
+    assert found["root"] == f"{folder}/containerd"
+    runtime = found["plugins"]["io.containerd.grpc.v1.cri"]
+    assert runtime["cni"] == {"bin_dir": "/usr/lib/cni", "conf_dir": f"{folder}/cni"}
+    assert runtime["registry"] == {"config_path": f"{folder}/registries"}
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"the image shop:1 cannot be made: .*/nowhere: No such file or directory"):
         oci.write(tmp_path / "image.tar", "shop:1", oci.folder_entries(tmp_path / "nowhere"), Config())
@@ -116,7 +143,9 @@ def test_names_are_completed_as_runtimes_do(name: str, full: str) -> None:
     assert oci.full_name(name) == full
 
 
-@pytest.mark.parametrize("name", ["", "Shop", "shop:", "shop@sha256:1", "a//b", "../x", "shop:1 --all", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["", "Shop", "shop:", "shop@sha256:1", "a//b", "../x", "shop:1 --all", "shöp.de/x:1", "shop:ü", "x" * 300]
+)
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(HostError, match="is not the name of an image"):
         oci.full_name(name)
