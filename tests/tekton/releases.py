@@ -11,13 +11,15 @@ HELD = "tekton-pipelines-webhook"
 
 def releases() -> dict[str, bytes]:
     """The files by their paths below `BASE`."""
-    pipelines = "tekton-pipelines"
+    pipelines, resolvers = "tekton-pipelines", "tekton-pipelines-resolvers"
     return {
         "/pipeline/previous/v1.15.0/release.yaml": _file(
             _plain("Namespace", pipelines),
             *(_definition("tekton.dev", "v1", kind) for kind in ("Task", "Pipeline", "PipelineRun")),
             _deployment(pipelines, HELD, serviceAccountName=HELD),
             _deployment(pipelines, "tekton-pipelines-controller"),
+            _plain("Namespace", resolvers),
+            _deployment(resolvers, "tekton-pipelines-remote-resolvers"),
         ),
         "/triggers/previous/v0.37.0/release.yaml": _file(
             *(

@@ -102,6 +102,13 @@ def test_the_page_line_by_line_and_its_packs_one_after_the_other(own: Field, sit
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": HELD, "namespace": "tekton-pipelines"}}
     )
     own.wait(name, seconds=120)
+    assert "Ready" in typed(own, tmp_path, commands("4. Watch it come"), name)
+
+    # Each command for the inside goes there; nothing was pushed, so no run is there.
+    _, connect, watch, look = commands("5. A push")
+    forwarded = connect.replace("connect", "connect --forward")  # nobody leads the exposed name to this machine
+    typed(own, tmp_path, [forwarded, watch.replace(" --watch", ""), f"! {look}"], name)
+    typed(own, tmp_path, [f"nidus disconnect {name}"], name)
 
     # Every pack is there, the key came from the host, and Chains' settings are ours.
     assert {layer(own, name, one)["health"] for one in STACK} == {"Current"}
