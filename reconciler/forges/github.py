@@ -12,7 +12,6 @@ from reconciler.forges.app import AppTokens
 from reconciler.forges.transport import Commit, Name, Page, Transport, page
 from reconciler.model import AppConfig, Approval, ChangeRequest, ChangeState, Comment, Person
 
-PAGE = 100
 TOLD = 140  # characters of a status
 DECIDES = frozenset({"APPROVED", "CHANGES_REQUESTED", "REQUEST_CHANGES", "DISMISSED"})
 MAY_WRITE = frozenset({"admin", "maintain", "write", "owner"})
@@ -68,7 +67,10 @@ class Pull(msgspec.Struct):
         )
 
     def _inside(self) -> bool:
-        return self.head.repo is not None and self.base.repo is not None and self.head.repo.id == self.base.repo.id
+        """Gitea and Forgejo name the repository itself also where somebody who may only read it has pushed to refs/for/BRANCH (AGit). Such
+        a head is no branch: its ref is that of the pull request."""
+        head, base = self.head.repo, self.base.repo
+        return head is not None and base is not None and head.id == base.id and not self.head.ref.startswith("refs/")
 
     def _files(self, files: str) -> str:
         """Below the repository it goes into: that shows the heads of forks too."""
@@ -117,14 +119,26 @@ class Id(msgspec.Struct):
     id: int
 
 
+class Dialect(Struct, frozen=True):
+    """What forges with nearly the same API call otherwise: `page` the number of items of a page, at most `size`; `base` the branch that
+    change requests go into; `newest` what asks for the newest first; `files` what stands before the commit in the address of a file."""
+
+    page: str
+    size: int
+    base: str
+    newest: tuple[tuple[str, str], ...]
+    files: str
+
+
+GITHUB = Dialect("per_page", 100, "base", (("sort", "created"), ("direction", "desc")), "blob")
+
+
 class Github(Struct, frozen=True):
-    """One repository of GitHub, or of a GitHub Enterprise server."""
+    """One repository of GitHub, of a GitHub Enterprise server, or of a forge with another `dialect`."""
 
     http: Transport
     repository: str
-    page: str = "per_page"  # how the number of items of a page is called
-    size: int = PAGE
-    files: str = "blob"  # what stands before the commit in the address of a file
+    dialect: Dialect = GITHUB
     app: AppTokens | None = None
 
     def me(self) -> Person:
@@ -139,15 +153,15 @@ class Github(Struct, frozen=True):
         pull = self.http.get(Pull, self.path(f"pulls/{number}"))
         if pull.merged_at and not pull.merge_commit_sha:
             pull.merge_commit_sha = self._merged(number)
-        return pull.change(self.files)
+        return pull.change(self.dialect.files)
 
     def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
-        query = {"state": "open", "base": branch, "sort": "created", "direction": "desc"}
-        found = self.http.pages(Pull, self.path("pulls"), (self.page, self.size), **query)
-        return (one.change(self.files) for one in found if one.base.ref == branch)
+        query = {"state": "open", self.dialect.base: branch, **dict(self.dialect.newest)}
+        found = self.http.pages(Pull, self.path("pulls"), self._paged, **query)
+        return (one.change(self.dialect.files) for one in found if one.base.ref == branch)
 
     def comments(self, number: int) -> Iterator[Comment]:
-        found = self.http.pages(Written, self.path(f"issues/{number}/comments"), (self.page, self.size))
+        found = self.http.pages(Written, self.path(f"issues/{number}/comments"), self._paged)
         return (one.comment for one in found)
 
     def put_comment(self, number: int, body: str, known: int = 0) -> int:
@@ -171,7 +185,7 @@ class Github(Struct, frozen=True):
     def approvals(self, change: ChangeRequest) -> tuple[Approval, ...]:
         """Of each person the last review that decides something; who only comments afterwards has not changed it."""
         last: dict[int, Review] = {}
-        for one in self.http.pages(Review, self.path(f"pulls/{change.number}/reviews"), (self.page, self.size)):
+        for one in self.http.pages(Review, self.path(f"pulls/{change.number}/reviews"), self._paged):
             if one.user is not None and one.state in DECIDES:
                 last[one.user.id] = one
         return tuple(
@@ -182,8 +196,12 @@ class Github(Struct, frozen=True):
 
     def _merged(self, number: int) -> str:
         """The commit that the merge made, by what happened to the pull request; "" where that is not told."""
-        found = self.http.pages(Event, self.path(f"issues/{number}/events"), (self.page, self.size))
+        found = self.http.pages(Event, self.path(f"issues/{number}/events"), self._paged)
         return next((one.commit_id for one in found if one.event == "merged" and one.commit_id), "")
+
+    @property
+    def _paged(self) -> tuple[str, int]:
+        return self.dialect.page, self.dialect.size
 
     def path(self, rest: str) -> str:
         return f"/repos/{quote(self.repository)}/{rest}"

@@ -124,12 +124,13 @@ def _note(state: State, comment: str) -> Note:
 
 
 def pulls(state: State, asked: Asked, kind: str) -> Any:
-    _paged(asked, kind, "state", "base", "sort", "direction")
+    base, *more = {"github": ("base", "sort", "direction"), "gitea": ("base_branch",)}[kind]
+    _paged(asked, kind, "state", base, *more)
     if asked.query.get("state", "open") != "open":
         raise Refused(422)
     found = [one for one in state.changes.values() if one.state == "open"]
-    if kind == "github" and "base" in asked.query:
-        found = [one for one in found if one.base == asked.query["base"]]
+    if base in asked.query and state.filters:
+        found = [one for one in found if one.base == asked.query[base]]
     return [_pull(one, state.page) for one in reversed(found)]
 
 
@@ -141,6 +142,8 @@ def pull(state: State, asked: Asked, kind: str, number: str) -> Any:
 def events(state: State, asked: Asked, kind: str, number: str) -> Any:
     """What happened to a change request: a merge with the commit that it made."""
     change = _change(state, number)
+    if kind == "gitea":
+        raise Refused(404, "Not Found")
     _paged(asked, kind)
     made = [{"event": "labeled", "commit_id": None}, {"event": "referenced", "commit_id": "f" * 40}]
     return made + ([{"event": "merged", "commit_id": change.merged}] if change.merged else [])
@@ -233,7 +236,11 @@ def _pull(one: Change, page: str) -> Any:
         "state": "open" if one.state == "open" else "closed",
         "user": _user(one.author),
         "title": f"Change {one.number}",
-        "head": {"sha": one.head, "ref": "feature", "repo": _repo(one.fork_of)},
+        "head": {
+            "sha": one.head,
+            "ref": f"refs/pull/{one.number}/head" if one.agit else "feature",
+            "repo": _repo(one.fork_of),
+        },
         "base": {"sha": "0" * 40, "ref": one.base, "repo": _repo(None, page)},
         "updated_at": instant(one.updated),
         "merged_at": instant(one.heads[-1][0]) if one.state == "merged" else None,

@@ -26,6 +26,7 @@ class Change:
     merged: str = ""
     updated: float = 0.0
     fork_of: Account | None = None
+    agit: bool = False  # pushed to refs/for/BRANCH, as whoever may read a repository of Gitea or Forgejo can
 
     @property
     def head(self) -> str:
@@ -73,6 +74,7 @@ class State:
     page: str = "https://forge.example.com/acme/platform"  # where people look at the repository
     dates_approvals: bool = False  # whether its answer about approvals says when (a newer GitLab)
     tells_merge: bool = True  # whether a pull request says which commit its merge made (GitHub's API before 2026-03-10)
+    filters: bool = True  # whether it knows how to list those into one branch alone (older ones of Gitea do not)
     administers: bool = True  # whether our account is an administrator of the repository
     now: float = START
     people: dict[str, Account] = field(default_factory=dict)

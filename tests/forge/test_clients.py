@@ -59,6 +59,16 @@ def test_a_head_in_the_fork_of_somebody_else_is_known(forge: Forge, client: forg
     assert client.change(3).ours is (forge.provider != "gitlab")  # which does not say whose the fork is
 
 
+@pytest.mark.parametrize("forge", ["gitea"], indirect=True)
+def test_a_head_that_a_stranger_pushed_to_the_repository_itself_is_not_inside(
+    forge: Forge, client: forges.Forge
+) -> None:
+    """Whoever may read a repository may push to refs/for/BRANCH there: nobody else is pushed out of the list by that."""
+    number, agit = forge.state.open(HEAD), forge.state.open(HEAD, author="eve")
+    forge.state.changes[agit].agit = True
+    assert [client.change(one).inside for one in (number, agit)] == [True, False]
+
+
 def test_a_fast_forward_is_merged_by_its_head(forge: Forge, client: forges.Forge) -> None:
     number = forge.state.open(HEAD)
     forge.state.merge(number, HEAD)
@@ -76,7 +86,9 @@ def test_a_merge_is_found_where_the_pull_request_does_not_name_its_commit(forge:
     assert (client.change(number).state, client.change(number).merged) == ("merged", NEXT)
 
 
-def test_all_pages_are_read_and_other_branches_left_out(forge: Forge, client: forges.Forge) -> None:
+@pytest.mark.parametrize("filters", [True, False])
+def test_all_pages_are_read_and_other_branches_left_out(forge: Forge, client: forges.Forge, *, filters: bool) -> None:
+    forge.state.filters = filters
     for _ in range(203):
         forge.state.open(HEAD)
     forge.state.open(HEAD, base="other")
