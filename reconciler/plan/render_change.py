@@ -9,7 +9,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from reconciler.errors import few, printable
-from reconciler.model import DESTRUCTIVE, Change, Difference, Planned, Review, replace
+from reconciler.model import CONSENTED, DESTRUCTIVE, Change, Difference, Planned, Review, replace
 from reconciler.plan import summary
 from reconciler.plan.flags import RESTARTS, VOLUME
 from reconciler.plan.lines import SYMBOLS, Style, instant, show
@@ -47,12 +47,23 @@ def verdict(planned: Planned) -> tuple[str, str]:
     totals = summary.totals(planned.review)
     if totals.failed:
         return "failure", f"The plan is not whole. {summary.line(totals)}"
-    destroyed = len(planned.consent.items)
-    if destroyed:
-        return "success", f"Deletes, replaces or takes over {summary.many(destroyed, 'object')}. {summary.line(totals)}"
+    if planned.consent.items:
+        return "success", f"{_destroyed(planned.review, len(planned.consent.items))}. {summary.line(totals)}"
     if totals.waits:
         return "success", f"Something waits for a human. {summary.line(totals)}"
     return "success", summary.line(totals) if totals.moves else "Nothing changes"
+
+
+def _destroyed(review: Review, items: int) -> str:
+    """What people have to consent to, in words: a cluster that goes is one item, however many objects go with it."""
+    stay = [one.plan for one in review.clusters if one.plan and not one.tombstone]
+    objects = sum((each.would or each.action) in CONSENTED for plan in stay for each in plan.changes)
+    removed = sum(one.tombstone is not None for one in review.clusters)
+    told = [f"removes {summary.many(removed, 'cluster')}"] if removed else []
+    if objects or not removed:
+        told.append(f"deletes, replaces or takes over {summary.many(objects or items, 'object')}")
+    text = "; ".join(told)
+    return text[0].upper() + text[1:]
 
 
 def render(planned: Planned, owner: str, before: str = "") -> str:

@@ -225,6 +225,7 @@ def test_a_removed_cluster_is_consent(scene: Scene) -> None:
     assert one.planned is not None
     assert [item.partition(" born")[0] for item in one.planned.consent.items] == ["remove platform/b"]
     assert "| clusters removed | 1 |" in scene.ours(number)
+    assert "### `Removes 1 cluster. Plan: " in scene.ours(number)
 
 
 # Strangers
