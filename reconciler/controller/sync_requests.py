@@ -19,13 +19,15 @@ PATIENCE = (
 )
 TRIES = 3  # on the very object that was read
 BESIDE = 1_000_000_000  # nanoseconds above all others of a mark that is written beside other writers
-GATHER = 0.02  # seconds between two writes of one source: deliveries that arrive meanwhile share the next
+GATHER = (
+    0.02  # seconds from the beginning of a write of one source to the next: deliveries that arrive meanwhile share that
+)
 AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead of ours
 
 
 class Marker:
-    """Stores sync requests for one source. Deliveries that arrive during a write, or shortly after it, share the next write; the first
-    of a quiet source waits for nothing."""
+    """Stores sync requests for one source. Deliveries that arrive during a write, or shortly after one that was quick, share the next
+    write; the first of a quiet source waits for nothing."""
 
     def __init__(
         self,
@@ -53,11 +55,11 @@ class Marker:
             if self._stored >= mine:
                 return self._generation
             time.sleep(max(0.0, self._next - time.monotonic()))
+            self._next = time.monotonic() + GATHER
             with self._count:
                 newest = self._wanted
             generation = rise(self._client, self._namespace, self._source, self._annotation)
             self._stored, self._generation = newest, generation
-            self._next = time.monotonic() + GATHER
         self._woken(generation)
         return generation
 
