@@ -48,6 +48,7 @@ class Forge:
         self.asked: list[Asked] = []
         self.failures: list[Failure] = []
         self.over = threading.Event()
+        self.dripping = 0  # answers that are under way, byte by byte
         self._lock = threading.Lock()
         self._http = _Http(self)
         self.api = f"http://127.0.0.1:{self._http.server_address[1]}{PREFIX[provider]}"
@@ -127,11 +128,15 @@ class _Handler(BaseHTTPRequestHandler):
         if not drip:
             self.wfile.write(found)
             return
-        for byte in found:
-            if forge.over.wait(drip):
-                return
-            self.wfile.write(bytes([byte]))
-            self.wfile.flush()
+        forge.dripping += 1
+        try:
+            for byte in found:
+                if forge.over.wait(drip):
+                    return
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+        finally:
+            forge.dripping -= 1
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 (the names http.server calls)
 

@@ -4,7 +4,7 @@ between the two, nothing is deleted, replaced or taken over that the plan did no
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from reconciler.model import ObjectRef, Review, Target
-from tests.documents import cluster, config_map, crd, pack, profile
+from tests.documents import cluster, config_map, crd, profile
 from tests.examples import examples
 from tests.forge.scene import Scene
 from tests.histories.steps import ZONE
@@ -44,15 +44,26 @@ class Repo:
     rest: bool
     clusters: Mapping[str, str]
 
-    def files(self) -> dict[str, str]:
+    def files(self, named: Callable[[str], str] = str, namespace: str = "web") -> dict[str, str]:
+        """`named` makes the names of clusters; `namespace` is the one inside, which may hold the variable of that name."""
         texts = {"keep": "1", **self.maps}
-        packs = [pack("base", *(config_map(name, text=text) for name, text in sorted(texts.items())))]
-        packs += [pack("zones", crd(), ZONE)] if self.zone else []
-        packs += [pack("rest", config_map("rest"), dependsOn=["base"])] if self.rest else []
+        maps = [config_map(name, text=text) for name, text in sorted(texts.items())]
+        packs = [_pack("base", namespace, *maps)]
+        packs += [_pack("zones", "", crd(), ZONE)] if self.zone else []
+        packs += [_pack("rest", namespace, config_map("rest"), dependsOn=["base"])] if self.rest else []
         found = {"p.yaml": profile(*packs)}
         for name, policy in self.clusters.items():
-            found[f"{name}.yaml"] = cluster(name, deletion={"policy": policy, "grace": "0s"})
+            inside = [{"name": namespace.replace("${{ cluster.name }}", named(name))}]
+            deletion = {"policy": policy, "grace": "0s"}
+            found[f"{name}.yaml"] = cluster(named(name), namespaces=inside, deletion=deletion)
         return found
+
+
+def _pack(name: str, namespace: str, *objects: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A pack whose objects name their namespace themselves, as only they can with a variable."""
+    inside = {"namespace": namespace} if namespace else {}
+    named = [{**one, "metadata": {**one["metadata"], **inside}} for one in objects]
+    return {"name": name, "manifests": {"objects": named}, **more}
 
 
 REPOS = st.builds(
