@@ -122,13 +122,14 @@ class Transport(Struct, frozen=True):
 
     def _page(self, asked: "_List[T]", count: int, page: int, seen: int) -> tuple[list[T], bool]:
         """The items of one page of `count` after `seen` others, and whether there are more. Anybody may write texts so long that a page of
-        them is too large."""
+        them is too large. Where a server gives fewer than it is asked for (MAX_RESPONSE_ITEMS of Gitea and Forgejo), nobody knows where the
+        parts of such a page begin."""
         if time.monotonic() > asked.ends:
             raise Stalled(f"a list of the forge takes longer than {LISTING:g} s", reason="ForgeAnswer")
         try:
             answer = self.send("GET", _path(asked.path, {**asked.query, asked.size: count, "page": page}))
         except TooLarge:
-            if count not in SMALLER:
+            if count not in SMALLER or seen != (page - 1) * count:
                 raise
         else:
             items = decoded(answer.body, list[asked.kind])  # type: ignore[name-defined]

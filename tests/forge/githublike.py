@@ -101,11 +101,11 @@ def _answer(state: State, asked: Asked, kind: str) -> Any:
     return routed(ROUTES, asked, rest, state, asked, kind)
 
 
-def _paged(asked: Asked, kind: str, *allowed: str) -> None:
+def _paged(state: State, asked: Asked, kind: str, *allowed: str) -> None:
     if kind == "github":
         asked.paged("per_page", 30, 100, *allowed)
     else:
-        asked.paged("limit", 30, 50, *allowed)
+        asked.paged("limit", min(30, state.most), state.most, *allowed)
         asked.counted = True
 
 
@@ -125,7 +125,7 @@ def _note(state: State, comment: str) -> Note:
 
 def pulls(state: State, asked: Asked, kind: str) -> Any:
     base, *more = {"github": ("base", "sort", "direction"), "gitea": ("base_branch",)}[kind]
-    _paged(asked, kind, "state", base, *more)
+    _paged(state, asked, kind, "state", base, *more)
     if asked.query.get("state", "open") != "open":
         raise Refused(422)
     found = [one for one in state.changes.values() if one.state == "open"]
@@ -144,7 +144,7 @@ def events(state: State, asked: Asked, kind: str, number: str) -> Any:
     change = _change(state, number)
     if kind == "gitea":
         raise Refused(404, "Not Found")
-    _paged(asked, kind)
+    _paged(state, asked, kind)
     made = [{"event": "labeled", "commit_id": None}, {"event": "referenced", "commit_id": "f" * 40}]
     return made + ([{"event": "merged", "commit_id": change.merged}] if change.merged else [])
 
@@ -152,7 +152,7 @@ def events(state: State, asked: Asked, kind: str, number: str) -> Any:
 def comments(state: State, asked: Asked, kind: str, number: str) -> Any:
     _change(state, number)
     if kind == "github":
-        _paged(asked, kind)
+        _paged(state, asked, kind)
     asked.counted = kind == "gitea"  # which gives all of them, whatever page is asked for
     return [_comment(note) for note in state.notes[int(number)] if not note.system]
 
@@ -186,7 +186,7 @@ def react(state: State, asked: Asked, kind: str, comment: str) -> Any:
 
 def reviews(state: State, asked: Asked, kind: str, number: str) -> Any:
     _change(state, number)
-    _paged(asked, kind)
+    _paged(state, asked, kind)
     asked.linked = kind == "github"  # Gitea only counts them
     return [_review(one, kind) for one in state.reviews[int(number)]]
 
@@ -236,6 +236,7 @@ def _pull(one: Change, page: str) -> Any:
         "state": "open" if one.state == "open" else "closed",
         "user": _user(one.author),
         "title": f"Change {one.number}",
+        "body": one.body,
         "head": {
             "sha": one.head,
             "ref": f"refs/pull/{one.number}/head" if one.agit else "feature",

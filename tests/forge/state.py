@@ -26,6 +26,7 @@ class Change:
     merged: str = ""
     updated: float = 0.0
     fork_of: Account | None = None
+    body: str = ""
     agit: bool = False  # pushed to refs/for/BRANCH, as whoever may read a repository of Gitea or Forgejo can
 
     @property
@@ -74,6 +75,7 @@ class State:
     page: str = "https://forge.example.com/acme/platform"  # where people look at the repository
     dates_approvals: bool = False  # whether its answer about approvals says when (a newer GitLab)
     tells_merge: bool = True  # whether a pull request says which commit its merge made (GitHub's API before 2026-03-10)
+    most: int = 50  # items of a page, as a Gitea is configured
     filters: bool = True  # whether it knows how to list those into one branch alone (older ones of Gitea do not)
     administers: bool = True  # whether our account is an administrator of the repository
     now: float = START

@@ -276,6 +276,22 @@ def test_a_page_that_is_too_large_is_asked_for_in_parts(
     assert said(client) == "ForgeAnswer"
 
 
+@pytest.mark.parametrize("forge", ["gitea"], indirect=True)
+def test_no_part_of_a_list_is_left_out_where_pages_are_smaller_than_asked_for(
+    forge: Forge, client: forges.Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge.state.most = 20
+    for _ in range(45):
+        forge.state.open(HEAD)
+    assert len(list(client.open_changes("main"))) == 45
+    monkeypatch.setattr(transport, "SIZE", 30_000)
+    for number in (20, 21, 22):  # of the second page
+        forge.state.changes[number].body = "x" * 12_000
+    with pytest.raises(Stalled) as error:
+        list(client.open_changes("main"))
+    assert reason(error) == "ForgeAnswer"
+
+
 def said(client: forges.Forge) -> str:
     with pytest.raises(Stalled) as error:
         list(client.comments(1))
