@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 MOST: Final = 200  # pages that are told at once; others ask every few seconds
+EACH: Final = 40  # of them of one reader, where readers are told apart: nobody takes the places of all
 TOPICS: Final = 50_000  # that are remembered one by one
 LASTS: Final = 300.0  # seconds of one connection: then it is opened again, and the rights of its reader are asked anew
 REST: Final = 0.3  # seconds between two events of one connection: what changes meanwhile is one event
@@ -45,14 +46,16 @@ class Feed:
         with self._lock:
             return self._at.get(topic, self._floor) if topic else self._number
 
-    def follow(self, topic: str, seen: str) -> "Follower | None":
-        """Somebody who is told from now on; None where there are as many as may be. `seen`: the id of the last event that they got, ""
-        or anything else where they got none of this process: their page may be of before, so they are told at once."""
+    def follow(self, topic: str, seen: str, who: str = "") -> "Follower | None":
+        """Somebody who is told from now on; None where there are as many as may be, or as many of this reader. `seen`: the id of the last
+        event that they got, "" or anything else where they got none of this process: their page may be of before, so they are told at once.
+        """
         boot, _, number = seen.partition("-")
         known = boot == self._boot and number.isdecimal() and len(number) < 16
-        made = Follower(self, topic, int(number) if known else -1)
+        made = Follower(self, topic, int(number) if known else -1, who)
         with self._lock:
-            if len(self._followers) >= self._most:
+            mine = sum(one.who == who for one in self._followers) if who else 0
+            if len(self._followers) >= self._most or mine >= EACH:
                 return None
             self._followers.add(made)
         return made
@@ -75,8 +78,8 @@ class Feed:
 class Follower:
     """One open page. `pieces` runs in the loop of the listener, `wake` in any thread."""
 
-    def __init__(self, feed: Feed, topic: str, seen: int) -> None:
-        self.topic, self._feed, self._seen = topic, feed, seen
+    def __init__(self, feed: Feed, topic: str, seen: int, who: str) -> None:
+        self.topic, self.who, self._feed, self._seen = topic, who, feed, seen
         self._moved = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 

@@ -60,7 +60,7 @@ class Overview:
         # a list, where the listener can send an answer without an end
         streams = request.environ.get(STREAM) if request.method == "GET" else None
         seen = request.headers.get("Last-Event-ID", "")
-        following = views.feed.follow(topic, seen) if streams is not None and views.live() else None
+        following = views.feed.follow(topic, seen, who.name) if streams is not None and views.live() else None
         if streams is None or following is None:
             return Response("Too many pages are open. This one asks every few seconds.\n", 503, {"Retry-After": "60"})
         streams.append(following)

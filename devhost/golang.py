@@ -58,6 +58,7 @@ def _pip(folder: str) -> list[str]:
     where = ["--target", folder, "--no-deps", "--only-binary", ":all:"]
     return [
         sys.executable,
+        "-P",
         "-m",
         "pip",
         "install",

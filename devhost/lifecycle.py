@@ -133,7 +133,7 @@ def _heal(host: Host) -> Host:
 
 def _spawn(folder: Path, wish: Wish, tied: bool) -> subprocess.Popen[bytes]:
     layout.logs(folder).mkdir(mode=0o700, exist_ok=True)
-    command = [sys.executable, "-m", "devhost.supervisor", str(folder), msgspec.json.encode(wish).decode()]
+    command = [sys.executable, "-P", "-m", "devhost.supervisor", str(folder), msgspec.json.encode(wish).decode()]
     theirs, ours = os.pipe() if tied else (-1, -1)
     passed = (theirs,) if tied else ()
     if tied:

@@ -224,6 +224,7 @@ def start(
     words = [
         *reins.tied(),
         sys.executable,
+        "-P",
         "-m",
         "reconciler",
         "run",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from reconciler.errors import ApiError, ErrorClass
@@ -135,6 +136,29 @@ def test_a_kind_of_a_group_that_does_not_answer_is_not_absent(server: Server, mo
         eventually(lambda: cache.stale_since is None)
     finally:
         cache.stop()
+
+
+def test_a_server_whose_groups_come_and_fail_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time another group is read, and those before do not answer."""
+    for name, value in (("FRESH", -1.0), ("REFRESH_PAUSE", -1.0), ("MOST", 20)):
+        monkeypatch.setattr(discovery, name, value)
+    groups: list[Any] = []
+
+    def fetch(path: str, accept: str) -> bytes:
+        if path == "/apis":
+            for one in groups:
+                one["versions"] = [{"version": "v1", "freshness": "Stale"}]
+            kinds = [
+                {"resource": f"k{number}", "scope": "Cluster", "responseKind": {"kind": f"K{number}"}}
+                for number in range(8)
+            ]
+            name = f"g{len(groups)}.example"
+            groups.append({"metadata": {"name": name}, "versions": [{"version": "v1", "resources": kinds}]})
+        items = groups if path == "/apis" else []
+        return msgspec.json.encode({"kind": "APIGroupDiscoveryList", "items": items})
+
+    found = discovery.Discovery(fetch)
+    assert [len(found.kinds()) for _ in range(6)] == [8, 16, 16, 16, 16, 16]
 
 
 def test_a_version_that_is_not_served_any_more_is_read_at_another(

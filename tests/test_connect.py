@@ -104,6 +104,18 @@ def test_connect_and_disconnect(user: User) -> None:
     assert "nothing to remove" in user.nidus("disconnect", "red")
 
 
+def test_a_folder_with_modules_of_our_names_runs_none_of_them(
+    user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever works in a clone would run what its author named like a module of ours, or of Python."""
+    clone, ran = tmp_path / "clone", tmp_path / "ran"
+    for name in ("json.py", "reconciler/__init__.py", "reconciler/verbs/__init__.py", "reconciler/verbs/holder.py"):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text(f"open({str(ran)!r}, 'a').write(__name__)\nraise SystemExit(1)\n")
+    monkeypatch.chdir(clone)
+    assert "forward held by pid" in user.nidus("connect", "red") and not ran.exists()
+
+
 def test_again_changes_nothing(user: User) -> None:
     user.nidus("connect", "red")
     before, held = user.file.read_text(), user.held()

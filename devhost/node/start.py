@@ -106,12 +106,12 @@ def _write_keys(host: Host, folder: Path) -> None:
 
 
 def _of_ours(host: Host, name: str, module: str, arguments: Sequence[str]) -> Program:
-    argv = (sys.executable, "-S", "-m", f"devhost.node.{module}", *arguments)
+    argv = (sys.executable, "-P", "-S", "-m", f"devhost.node.{module}", *arguments)
     return Program(name, argv, layout.log(host.folder, name))
 
 
 def _inside(host: Host, name: str, argv: Sequence[str], address: str) -> Program:
-    enter = (sys.executable, "-S", "-m", "devhost.node.enter", str(place.holder(host.folder)))
+    enter = (sys.executable, "-P", "-S", "-m", "devhost.node.enter", str(place.holder(host.folder)))
     version = "" if name == CONTAINERD else KUBERNETES
     env = {"TMPDIR": str(place.folder(host.folder) / "tmp")}
     log = layout.log(host.folder, name)

@@ -118,11 +118,17 @@ class Discovery:
             return self._table
 
     def _known(self) -> dict[tuple[str, str], set[str]]:
-        """The kinds of each group and version, as they were read last."""
+        """The kinds of each group and version, as they were read last: together no more than a server may have."""
         found: dict[tuple[str, str], set[str]] = {}
         for one in self._table.values():
             found.setdefault((one.group, one.version), set()).add(_name(one))
-        return {**{place: self._before[place] for place in self._unread if place in self._before}, **found}
+        left = MOST - sum(map(len, found.values()))
+        for place in sorted(self._unread & self._before.keys() - found.keys()):
+            left -= len(self._before[place])
+            if left < 0:  # another list each time, of a hostile server
+                break
+            found[place] = self._before[place]
+        return found
 
 
 def _name(one: Resource) -> str:

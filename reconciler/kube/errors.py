@@ -113,7 +113,9 @@ def _was_before(error: Exception) -> bool:
 
 
 def _is_header(error: Exception) -> bool:
-    return isinstance(error, UnicodeEncodeError) or str(error).startswith("Invalid header")
+    return isinstance(error, UnicodeEncodeError) or (
+        type(error) is ValueError and str(error).startswith("Invalid header")
+    )
 
 
 def _what_it_did(error: Exception, seconds: float) -> str:

@@ -97,7 +97,7 @@ def start(wanted: Wanted, port: int) -> Held:
     """Start the process, on local port `port` if that is free; return when it listens. Within changing(). Raises Stalled."""
     wanted.state.unlink(missing_ok=True)  # nothing of a process before can be read under the new one's lock
     log = wanted.state.with_suffix(".log")
-    words = [sys.executable, "-m", "reconciler.verbs.holder", json.dumps(asdict(wanted)), str(port)]
+    words = [sys.executable, "-P", "-m", "reconciler.verbs.holder", json.dumps(asdict(wanted)), str(port)]
     with log.open("wb") as errors:
         log.chmod(0o600)
         process = subprocess.Popen(

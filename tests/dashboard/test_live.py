@@ -133,6 +133,16 @@ def test_there_are_so_many_and_whoever_leaves_makes_room(known: Known) -> None:
         assert until(lambda: known.feed.count() == 0)
 
 
+def test_no_reader_takes_the_places_of_all(known: Known) -> None:
+    mine = [known.feed.follow("", "", "eve") for _ in range(feeds.MOST)]
+    assert sum(one is not None for one in mine) == feeds.EACH < feeds.MOST
+    assert known.feed.follow("", "", "tom") is not None
+    for one in mine:
+        if one is not None:
+            one.close()
+    assert known.feed.follow("", "", "eve") is not None
+
+
 def test_whoever_may_not_get_a_cluster_hears_nothing_of_it(known: Known) -> None:
     server = home()
     app = known.app(door(server))

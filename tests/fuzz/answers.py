@@ -163,6 +163,7 @@ def sound(found: Any) -> None:
 
 GROUP = {"metadata": {"name": "x.io"}, "versions": [{"version": "v1", "resources": [
     {"resource": "widgets", "scope": "Namespaced", "responseKind": {"kind": "Widget"}}]}]}  # fmt: skip
+STALE = {"metadata": {"name": "x.io"}, "versions": [{"version": "v1", "freshness": "Stale", "resources": []}]}
 NAMED = {"name": "x.io", "versions": [{"groupVersion": "x.io/v1"}], "preferredVersion": {"groupVersion": "x.io/v1"}}
 LEGACY = {"kind": "APIGroupList", "groups": [NAMED], "versions": ["v1"]}
 RESOURCES = {
@@ -180,7 +181,11 @@ def discovery() -> Case:
     def case(draw: Random) -> None:
         given = Given()
         client = Client(Transport(given, limits=NO_TIME_TO_LOSE))
-        told = {**DISCOVERY, "items": [GROUP] * draw.randint(1, 3)} if draw.random() < 0.6 else LEGACY
+        told = (
+            {**DISCOVERY, "items": draw.choices((GROUP, GROUP, STALE), k=draw.randint(1, 3))}
+            if draw.random() < 0.6
+            else LEGACY
+        )
         given.groups = {path: _spoilt(draw, told) for path in ("/api", "/apis")}
         given.body = _spoilt(draw, RESOURCES)
         try:

@@ -92,3 +92,16 @@ def test_every_room_of_the_shell_has_layers_of_its_own() -> None:
     }
     rooms = {"controller", "controller.registry", "apply", "gather"}
     assert layered == {"reconciler", *(f"reconciler.{room}" for room in rooms)}
+
+
+def test_no_python_that_we_start_looks_for_modules_where_somebody_works() -> None:
+    """`python -m` takes those of the folder it is started in first: of a clone, its author's (-P and -I do not)."""
+    files = [file for room in ("reconciler", "devhost", "dashboard", "webhook") for file in (ROOT / room).rglob("*.py")]
+    started = 0
+    for file in files:
+        for node in ast.walk(parsed(file)):
+            words = [ast.unparse(one) for one in node.elts] if isinstance(node, ast.List | ast.Tuple) else []
+            if "sys.executable" in words and len(words) > 1:
+                started += 1
+                assert {"'-P'", "'-I'"} & set(words), f"{file}:{node.lineno}"
+    assert started > 5
