@@ -77,7 +77,10 @@ def let_commit(work: Path) -> None:
 
 
 def _is_untouched(stage: Path) -> bool:
-    """Whether the clone and its repository hold only commits of the demo, and no change beside them; no if in doubt."""
+    """Whether the clone and its repository hold only commits of the demo, and no change beside them; no if in doubt. A stage that came
+    out of somebody's repository is asked nothing: Git would do what its configuration says. No commit holds a folder `.git`."""
+    if not (stage / "work" / ".git").is_dir():
+        return False
     try:
         known = set((stage / OWN).read_text(encoding="utf-8").split())
         dirty = _git(stage / "work", "status", "--porcelain", "--ignored")

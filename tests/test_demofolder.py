@@ -112,6 +112,18 @@ def test_a_persons_work_is_kept(stage: Path, work: Callable[[Repository], object
     assert not stage.exists() and (stage.parent / "stage-kept-2" / "work" / ".git").exists()
 
 
+def test_a_stage_that_came_with_a_repository_runs_nothing(stage: Path, tmp_path: Path) -> None:
+    """Whoever types `nidus demo` in a clone asks Git about what its author put there, by the configuration that stands in it."""
+    work, ran, script = stage / "work", tmp_path / "ran", tmp_path / "script"
+    script.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    script.chmod(0o700)
+    subprocess.run(["git", "config", "core.fsmonitor", str(script)], cwd=work, check=True)
+    for one in [*(work / ".git").iterdir()]:  # no commit holds a folder .git
+        one.rename(work / one.name)
+    (work / ".git").rmdir()
+    assert demofolder.cleared(stage) == stage.parent / "stage-kept" and not ran.exists()
+
+
 def test_who_has_no_name_can_commit(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
