@@ -12,7 +12,7 @@ from reconciler.forges import Forge
 from reconciler.model import Comment, Consent, Person, Request
 
 FOLLOWED = 20  # commands of one change request that are followed, the newest of those who may write
-LASTS = 86400.0  # seconds an approval stands, as that of the verb
+LASTS = 86400.0  # seconds an approval stands from when it was written, as that of the verb
 WRITTEN = 2.0  # seconds within which a comment is written; one that was changed later may be by somebody else
 _PLAN = re.compile(r"/nidus plan(?: ([0-9a-f]{40}|[0-9a-f]{64}))?", re.ASCII)
 _APPROVE = re.compile(r"/nidus approve ([0-9a-f]{64})", re.ASCII)
@@ -65,6 +65,8 @@ class Commands:
         asked = _APPROVE.fullmatch(each.body.strip())
         if asked is None or each.author.id == one.change.author.id or each.edited - each.at > WRITTEN:
             return False
+        if now >= each.at + LASTS:
+            return False
         consent = next((consent for consent in self._offered(one, each.author) if consent.digest == asked[1]), None)
         if consent is None:
             return False
@@ -75,9 +77,9 @@ class Commands:
         """One comment makes one request, however often it is read: its name is that of the comment."""
         name = hashlib.sha256(f"{self._source} {self._place} {each.id}".encode()).hexdigest()[:24]
         told = f"by a comment on change request #{one.change.number}"
-        who = f"{self._provider}:{each.author.name}"
+        who, ends = f"{self._provider}:{each.author.name}", min(now, each.at) + LASTS
         return Request(
-            "approve", self._source, "", who, now, now + LASTS, consent.digest, consent.items, told, f"approve-{name}"
+            "approve", self._source, "", who, now, ends, consent.digest, consent.items, told, f"approve-{name}"
         )
 
     def _store(self, request: Request) -> None:

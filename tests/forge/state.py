@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-START = 1_764_193_000.0
+START = float(int(time.time()))
 
 
 @dataclass(frozen=True)

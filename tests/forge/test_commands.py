@@ -1,6 +1,7 @@
 """What people ask for by comments: by whom it counts, and what it does."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from reconciler.model import Request
 from tests.forge.scene import Scene
 from tests.forge.server import SPEAKS
 from tests.forge.test_merges import FILES, LESS, MANY, gone, held, planned, settled
-from tests.passes import pack, profile
+from tests.passes import START, pack, profile
 
 
 @pytest.fixture(params=["github"])
@@ -126,6 +127,39 @@ def test_a_comment_is_one_request_however_often_it_is_read(scene: Scene) -> None
     scene.admit()
     scene.look()
     assert len(asked(scene)) == 1 and len(reacted(scene)) == 2
+
+
+def test_a_comment_is_followed_once_though_its_change_is_closed_and_opened_again(scene: Scene) -> None:
+    """Its author may do that at any time: an approval that somebody took back would come again."""
+    number = planned(scene)
+    scene.forge.state.say(number, "bob", f"/nidus approve {shown(scene)}")
+    scene.look()
+    [request] = scene.fleet.host.objects("nidus.dev", "Request")
+    meta = request["metadata"]
+    scene.fleet.host.delete("nidus.dev", "Request", meta["namespace"], meta["name"])
+    scene.forge.state.close(number)
+    scene.look()
+    scene.forge.state.changes[number].state = "open"
+    scene.forge.state.touch(number)
+    scene.look()
+    assert shown(scene) and asked(scene) == []
+
+
+def test_an_approval_by_a_comment_ends_a_day_after_it_was_written(scene: Scene) -> None:
+    """Whenever it is read: by a controller that was away, or that lost what it knew."""
+    number = planned(scene)
+    scene.forge.state.say(number, "bob", f"/nidus approve {shown(scene)}")
+    scene.fleet.now += 20 * 3600.0
+    scene.look()
+    [request] = scene.fleet.host.objects("nidus.dev", "Request")
+    assert datetime.fromisoformat(request["spec"]["expires"]).timestamp() < START + 25 * 3600.0
+    meta = request["metadata"]
+    scene.fleet.host.delete("nidus.dev", "Request", meta["namespace"], meta["name"])
+    scene.fleet.now += 20 * 3600.0
+    (one,) = scene.changes.open()
+    one.heard, one.updated = 0, -1.0
+    scene.look()
+    assert asked(scene) == []
 
 
 def test_a_request_that_cannot_be_stored_is_asked_for_again(scene: Scene) -> None:
