@@ -21,6 +21,7 @@ from reconciler.model import (
     ClusterReview,
     Content,
     Destructive,
+    FieldChange,
     Held,
     HostFacts,
     Permit,
@@ -35,7 +36,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.operations.situation import since
-from reconciler.plan import behind, consent
+from reconciler.plan import behind, consent, declared
 from reconciler.plan.guard import guard
 from reconciler.plan.shown import with_creates
 from reconciler.spec import resolve
@@ -121,7 +122,8 @@ def review(
         bundle = each.bundle
         one, told = looked[bundle.cluster], suspension(awake(bundle, now), each.requests, now)
         waits = behind.layers(bundle.layers, one.plan) if one.plan else {}
-        looked[bundle.cluster] = replace(one, suspended=told, behind=waits)
+        says = _declared(bundle, standing)
+        looked[bundle.cluster] = replace(one, suspended=told, behind=waits, declared=says)
     unseen = {name: why for name, why in rollout.held.items() if name not in looked}
     fresh = {name: why for name, why in unseen.items() if against is None or against.why(name) != why}
     waiting = {name: ClusterReview(name, held=why) for name, why in fresh.items()}
@@ -136,6 +138,12 @@ def review(
         snapshot.violations,
         len(same - looked.keys() - waiting.keys()),
     )
+
+
+def _declared(bundle: Bundle, standing: Standing) -> tuple[FieldChange, ...]:
+    content = standing.accepted.get(bundle.cluster)
+    before = content.specs.clusters.get(bundle.cluster) if content else None
+    return () if bundle.tombstone else declared.unseen(before, bundle.document)
 
 
 def _unseen(one: ClusterReview) -> ClusterReview:

@@ -257,7 +257,10 @@ def test_removals_and_ends_of_one_revision_are_held_together(fleet: Fleet) -> No
     fleet.push(left)
     fleet.run()
     assert {name: one.reason for name, one in fleet.held.items()} == dict.fromkeys("ab", "RemovalBudget")
-    assert fleet.held["a"].message == "removes or ends within a day 2 clusters in one revision, budget 1: b, a"
+    assert (
+        fleet.held["a"].message
+        == "removes or ends within a day 2 clusters in one revision, budget 1: b (Retain after 0s), a"
+    )
     assert fleet.word("b") in ("Held", "Ready")
 
 

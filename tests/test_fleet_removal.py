@@ -58,7 +58,7 @@ def test_more_than_the_budget_holds_all_removals_and_nothing_else() -> None:
     assert {name: rollout.admitted[name].revision for name in "abcn"} == {"a": OLD, "b": OLD, "c": NEW, "n": NEW}
     assert rollout.held["a"] == rollout.held["b"]
     assert rollout.held["a"].reason == "RemovalBudget"
-    assert rollout.held["a"].items == ("remove platform/a born 5.000", "remove platform/b born 5.000")
+    assert rollout.held["a"].items == tuple(f"remove platform/{name} born 5.000 Retain after 24h" for name in "ab")
     bigger = replace(RULES, budget=Budget(clusters=2))
     assert set(admit(snapshot(C), before, records("a", "b", "c"), rules=bigger).tombstones) == {"a", "b"}
 
@@ -138,6 +138,18 @@ def test_an_approval_is_of_that_cluster_not_of_its_name() -> None:
     assert admit(snapshot(C), before, reborn, (approve(held.consent, held.items),)).tombstones == {}
 
 
+def test_an_approval_is_of_how_a_cluster_goes_and_of_that_removal() -> None:
+    """Not of one with another policy or grace period, nor of a later one after its file was put back."""
+    before, known = accepted(A), records("a")
+    held = admit(snapshot(), before, known).held["a"]
+    assert held.message == "removes the last clusters of the source: a (Retain after 24h)"
+    given = (approve(held.consent, held.items),)
+    assert set(admit(snapshot(), before, known, given).tombstones) == {"a"}
+    for deletion in (Deletion(policy="Delete"), Deletion(grace="90s"), Deletion(grace="0s")):
+        assert admit(snapshot(), accepted(cluster("a", deletion=deletion)), known, given).tombstones == {}
+    assert admit(snapshot(), before, {"a": record("a", put_back=NOW - 1)}, given).tombstones == {}
+
+
 def test_a_commit_trailer_approves() -> None:
     before, known = accepted(A, B, C), records("a", "b", "c")
     held = admit(snapshot(C), before, known).held["a"]
@@ -151,7 +163,7 @@ def test_protect_holds_whatever_is_approved() -> None:
     rollout = admit(snapshot(C), before, known)
     assert rollout.held["a"].reason == "Protected"
     assert rollout.held["a"].consent == ""
-    assert rollout.held["b"].items == ("remove platform/b born 5.000",)
+    assert rollout.held["b"].items == ("remove platform/b born 5.000 Retain after 24h",)
     approved = admit(snapshot(C), before, known, (approve(rollout.held["b"].consent),))
     assert set(approved.tombstones) == {"b"}
     assert approved.admitted["a"].revision == OLD

@@ -54,7 +54,7 @@ STACK = uses("a", "1.x")
 @pytest.mark.parametrize(
     ("before", "after", "item"),
     [
-        ([A, B], [B], "remove platform/a born 5.000"),
+        ([A, B], [B], "remove platform/a born 5.000 Retain after 24h"),
         (
             [versioned("a", "v1.36.0"), B],
             [versioned("a", "v1.35.0"), B],

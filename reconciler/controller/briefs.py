@@ -84,3 +84,10 @@ def failed(cluster: str, revision: Revision, error: NidusError) -> Report:
         stalled,
     )
     return Report(cluster, revision, Plan(cluster, revision, ()), (), (), found, "Degraded")
+
+
+def ends_otherwise(given: Assignment) -> bool:
+    """Whether its document says anything else about its end than the record does. That is stored before anything is read: a removal
+    goes by what is stored, however passes in between end."""
+    before = given.stored.record.digests if given.stored is not None else given.state.record.digests
+    return before.get("deletion") != given.state.record.digests.get("deletion")

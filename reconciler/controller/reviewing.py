@@ -179,7 +179,7 @@ class Reviewer:
             if one.held is not None:
                 yield from one.held.items
             if one.tombstone is not None and record is not None and record.tombstone is None:
-                yield fleet.removal_of(record)
+                yield fleet.removal_of(record, one.tombstone)
             for change in one.plan.changes if one.plan and not one.tombstone else ():
                 would = change.would or change.action
                 if would in CONSENTED:

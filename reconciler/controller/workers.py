@@ -123,6 +123,8 @@ class Workers:
         resting = briefs.resting(given, now)
         if resting is not None:
             return Outcome(resting, save(given.state))
+        if briefs.ends_otherwise(given):
+            given = replace(given, state=save(given.state))
         facts = Facts(self._registry.facts, self._tools.salt, self._registry.rules.grace)
         reader = beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
         given = replace(given, answers=self._errands.answers(given.bundle.cluster), tried=self._tried(given))

@@ -51,15 +51,23 @@ def fresh(situation: Situation) -> tuple[str, ...]:
     return tuple(name for name in situation.missing if situation.mine[name].tombstone is None)
 
 
-def removal_of(record: Record) -> str:
-    """One removal as approved: (source, cluster, born) (AD2)."""
-    return f"remove {record.source}/{record.cluster} born {record.born:.3f}"
+def removal_of(record: Record, tombstone: Tombstone | None) -> str:
+    """One removal as approved: (source, cluster, born, when an earlier removal was called off, policy, grace period) (AD2). None where
+    its accepted content can no longer be read: then it is held."""
+    back = f" put back {record.put_back:.3f}" if record.put_back else ""
+    how = f" {_how(tombstone)}" if tombstone is not None else ""
+    return f"remove {record.source}/{record.cluster} born {record.born:.3f}{back}{how}"
+
+
+def asked(situation: Situation, name: str) -> str:
+    """The removal of a missing cluster as approved."""
+    return removal_of(situation.mine[name], _tombstone(situation, name) if situation.accepted_document(name) else None)
 
 
 def consent(situation: Situation) -> Consent:
     """What a human approves to permit this revision's removals, and ends within a day; protected clusters are not in it."""
     ends = [expired.end_of(situation.mine[name]) for name in expired.hastened(situation)]
-    return consent_of([*(removal_of(situation.mine[name]) for name in _removable(situation)), *ends])
+    return consent_of([*(asked(situation, name) for name in _removable(situation)), *ends])
 
 
 def _removable(situation: Situation) -> tuple[str, ...]:
@@ -87,7 +95,7 @@ def unparsed(situation: Situation, name: str) -> Held | None:
 
 
 def _over_budget(situation: Situation) -> Held | None:
-    gone, ends, asked = fresh(situation), expired.hastened(situation), consent(situation)
+    gone, ends, wanted = fresh(situation), expired.hastened(situation), consent(situation)
     names = (*gone, *ends)
     budget = situation.rules.budget.clusters
     last = bool(gone) and not [name for name in situation.present if name not in situation.taken and name not in ends]
@@ -95,14 +103,15 @@ def _over_budget(situation: Situation) -> Held | None:
     if not names or not (hold or last or len(names) > budget):
         return None
     about = (*_removable(situation), *ends)
-    if approved(asked, situation.requests, situation.trailers, situation.now, about):
+    if approved(wanted, situation.requests, situation.trailers, situation.now, about):
         return None
     does = " or ".join([*(["removes"] if gone else []), *(["ends within a day"] if ends else [])])
+    told_of = ", ".join([*(_named(situation, name) for name in gone), *ends])
     if not last and len(names) <= budget:
-        told = f"{does} what nobody reviewed (policy.unreviewed: Hold): {', '.join(names)}"
-        return Held("Unreviewed", told, asked.digest, asked.items, about=about)
+        told = f"{does} what nobody reviewed (policy.unreviewed: Hold): {told_of}"
+        return Held("Unreviewed", told, wanted.digest, wanted.items, about=about)
     why = "the last clusters of the source" if last else f"{len(names)} clusters in one revision, budget {budget}"
-    return Held("RemovalBudget", f"{does} {why}: {', '.join(names)}", asked.digest, asked.items, about=about)
+    return Held("RemovalBudget", f"{does} {why}: {told_of}", wanted.digest, wanted.items, about=about)
 
 
 def _tombstone(situation: Situation, name: str) -> Tombstone:
@@ -112,3 +121,17 @@ def _tombstone(situation: Situation, name: str) -> Tombstone:
     deletion = document.cluster.spec.deletion
     grace = units.duration(deletion.grace) if deletion.grace else situation.rules.grace
     return Tombstone(since=situation.now, due=situation.now + grace, policy=deletion.policy, protect=False)
+
+
+def _named(situation: Situation, name: str) -> str:
+    """With what its removal does; a protected one is not removed."""
+    if _reason(situation, name) is not None:
+        return name
+    return f"{name} ({_how(_tombstone(situation, name))})"
+
+
+def _how(tombstone: Tombstone) -> str:
+    """`Delete after 24h`."""
+    seconds = round(tombstone.due - tombstone.since)
+    size, unit = next((one for one in ((3600, "h"), (60, "m")) if seconds and seconds % one[0] == 0), (1, "s"))
+    return f"{tombstone.policy} after {seconds // size}{unit}"

@@ -16,7 +16,7 @@ def judge(situation: Situation) -> tuple[Held | None, bool]:
     """(why the revision is held as a whole, whether it destroys and was approved as a whole)."""
     if situation.snapshot.descends:
         return None, False
-    removed = [removal.removal_of(situation.mine[name]) for name in removal.fresh(situation)]
+    removed = [removal.asked(situation, name) for name in removal.fresh(situation)]
     asked = consent_of([*removed, *_losses(situation)])
     if not asked.items:
         return None, False

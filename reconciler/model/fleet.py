@@ -209,10 +209,11 @@ class Tombstone(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """What is stored of a cluster. `digests`: "spec" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
+    """What is stored of a cluster. `digests`: "spec", "deletion" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
     accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer; `inputs` is the digest of
-    what `bundle` was made from."""
+    what `bundle` was made from; `put_back` when its file was last put back during a removal, 0 for never: an approval of before is used
+    up."""
 
     source: str
     cluster: str
@@ -236,6 +237,7 @@ class Record(Struct, frozen=True):
     inputs: str = ""
     kubeconfigs: Kubeconfigs | None = None
     growth: Growth | None = None
+    put_back: float = 0.0
 
 
 class Request(Struct, frozen=True):

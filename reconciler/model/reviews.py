@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from reconciler.model.fleet import Held, Revision, Tombstone, Violation
-from reconciler.model.flow import Plan
+from reconciler.model.flow import FieldChange, Plan
 
 
 class ClusterReview(Struct, frozen=True):
@@ -13,6 +13,7 @@ class ClusterReview(Struct, frozen=True):
 
     `plan` None: there is none, `held` or `unseen` says why. `unseen`: why the cluster was not looked at, "" where it was.
     `later`: those of the plan's unknown layers that wait for a control plane which does not exist yet; that is no failure.
+    `declared`: what its document says differently and no object shows, such as its deletion policy.
     `suspended`: why a sync leaves the cluster alone, "" where it does not. `behind`: layers that wait for held ones before them.
     """
 
@@ -24,6 +25,7 @@ class ClusterReview(Struct, frozen=True):
     unseen: str = ""
     suspended: str = ""
     behind: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    declared: tuple[FieldChange, ...] = ()
 
     @property
     def failed(self) -> Mapping[str, str]:

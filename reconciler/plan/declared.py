@@ -10,6 +10,13 @@ from reconciler.model import MISSING, Action, ClusterDocument, Difference, Field
 
 Document = ClusterDocument | ProfileDocument
 SETTINGS = ("spec.engine.version", "spec.kubernetes.version", "spec.quota")
+UNSEEN = (
+    "spec.deletion.",
+    "spec.sleep.",
+    "spec.backup.",
+    "spec.suspend.",
+    "spec.access.kubeconfigs.",
+)  # no object shows them
 FILES = "(files of its packs)"  # the field of a profile whose files changed
 
 
@@ -28,6 +35,14 @@ def settings(before: Specs, after: Specs) -> tuple[Difference, ...]:
         if fields:
             found.append(replace(one, fields=fields))
     return tuple(found)
+
+
+def unseen(before: ClusterDocument | None, after: ClusterDocument | None) -> tuple[FieldChange, ...]:
+    """What two documents of a cluster say differently and no object shows; nothing where there is only one."""
+    if before is None or after is None or before.digest == after.digest:
+        return ()
+    fields = (one for one in _fields(before, after) if one.path.startswith(UNSEEN))
+    return tuple(one for one in fields if not _same(one))
 
 
 def _same(field: FieldChange) -> bool:

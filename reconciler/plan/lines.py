@@ -90,6 +90,7 @@ def lines(one: ClusterReview, style: Style) -> Iterator[Line]:
         yield Line(f"  suspended, a sync changes nothing: {printable(one.suspended)}", about="hold", fit="wrap")
     if one.unseen:
         yield Line(f"  not looked at: {printable(one.unseen)}", about="unknown", fit="wrap")
+    yield from _declared(one.declared, style)
     if one.plan and one.plan.steps:
         yield Line(f"  {_steps(one.plan.steps)}", fit="wrap")
     if one.plan and one.plan.waits:
@@ -99,6 +100,12 @@ def lines(one: ClusterReview, style: Style) -> Iterator[Line]:
     if one.plan:
         yield from _plan(one, one.plan, style)
         yield from _behind(one.behind, one.plan)
+
+
+def _declared(fields: Sequence[FieldChange], style: Style) -> Iterator[Line]:
+    if fields:
+        yield Line("its document", "~", "configure")
+        yield from _fields(fields, style, _field)
 
 
 def instant(seconds: float) -> str:
@@ -139,7 +146,7 @@ def _plan(one: ClusterReview, plan: Plan, style: Style) -> Iterator[Line]:
     yield from _changes(shown, style)
     yield from _unknown(plan)
     if not shown and not plan.unknown:
-        yield Line("  no changes")
+        yield Line("  no changes of objects" if one.declared else "  no changes")
     if plan.consent.digest and not one.tombstone and any(_waits(change) for change in shown):
         yield _approval(plan.consent.digest)
 

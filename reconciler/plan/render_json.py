@@ -35,6 +35,7 @@ def _summary(found: summary.Totals) -> dict[str, Any]:
         "clusters": found.clusters,
         "heldClusters": found.held,
         "suspendedClusters": found.suspended,
+        "changedDocuments": found.documents,
         "unknownLayers": found.unknown,
         "laterLayers": found.later,
         "unreadObjects": found.unread,
@@ -51,6 +52,7 @@ def _cluster(one: ClusterReview) -> dict[str, Any]:
         **({"removal": _removal(one.tombstone)} if one.tombstone else {}),
         **({"suspended": one.suspended} if one.suspended else {}),
         **({"unseen": one.unseen} if one.unseen else {}),
+        **({"document": [_field(field) for field in one.declared]} if one.declared else {}),
         **(_plan(one.plan, one.later) if one.plan else {}),
         **(
             {"behind": [{"layer": name, "held": list(held)} for name, held in one.behind.items()]} if one.behind else {}

@@ -71,6 +71,7 @@ def _urgent(one: ClusterReview) -> bool:
         or one.unseen
         or one.tombstone
         or one.failed
+        or one.declared
         or any(change.action in DESTRUCTIVE or change.action == "hold" for change in changes)
     )
 

@@ -24,7 +24,8 @@ REFUSED = frozenset({"Refused", "VersionNotServed"})
 class Totals(Struct, frozen=True):
     """A review in numbers. `changes`: action -> how many, all six of WORDS. `held`: clusters that wait as a whole, where no single
     changes are counted as held. `unknown` and `later` are layers (`later` alone is no failure), `unread` objects, `refused` those
-    that the server would not take, `unseen` the names of clusters."""
+    that the server would not take, `unseen` the names of clusters, `documents` those whose document changes in a way that
+    no object shows."""
 
     changes: Mapping[str, int]
     clusters: int = 0
@@ -36,6 +37,7 @@ class Totals(Struct, frozen=True):
     unseen: tuple[str, ...] = ()
     violations: int = 0
     suspended: int = 0
+    documents: int = 0
 
     @property
     def complete(self) -> bool:
@@ -55,7 +57,7 @@ class Totals(Struct, frozen=True):
     @property
     def moves(self) -> bool:
         """Whether anything would change."""
-        return any(self.changes.values()) or self.later > 0
+        return any(self.changes.values()) or self.later > 0 or self.documents > 0
 
 
 def counts(changes: Iterable[Change]) -> dict[str, int]:
@@ -85,6 +87,7 @@ def _counted(clusters: Sequence[ClusterReview], violations: int = 0) -> Totals:
         tuple(one.cluster for one in clusters if one.unseen),
         violations,
         sum(bool(one.suspended) for one in clusters),
+        sum(bool(one.declared) for one in clusters),
     )
 
 
@@ -114,6 +117,7 @@ def _parts(found: Totals, zeros: Collection[str]) -> Iterator[str]:
             yield f"{found.changes[key]} {word}"
     for number, what, word in (
         (found.held, "cluster", "held"),
+        (found.documents, "document", "changed"),
         (found.suspended, "cluster", "suspended"),
         (found.unknown, "layer", "unknown"),
         (found.unread, "object", "not read"),

@@ -44,7 +44,8 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
     """The bundle of one cluster of `content`, whose specs passed the rules: engine layers, namespaces, then packs in order.
 
     Its versions are those allowed after the `running` ones (`engine.choose`). Its digest does not depend on the
-    revision or on comments. Raises KeyError for an unknown cluster, Stalled where a profile it uses is gone, a
+    revision or on comments, but on the whole document: what decides later about the cluster, such as its deletion policy, is read from
+    the document on record. Raises KeyError for an unknown cluster, Stalled where a profile it uses is gone, a
     reference has no value, or its engine is not offered any more.
     """
     document = content.specs.clusters[name]
@@ -58,15 +59,7 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
     )
     suspend = document.cluster.spec.suspend
     reason = suspend.reason if suspend else ""
-    ttl = document.cluster.spec.deletion.ttl
-    operations = [
-        *([document.cluster.spec.sleep] if document.cluster.spec.sleep else []),
-        *([{"ttl": ttl}] if ttl else []),
-    ]
-    operations += [document.cluster.spec.backup] if document.cluster.spec.backup else []
-    operations += [document.cluster.spec.restore_from] if document.cluster.spec.restore_from else []
-    operations += [document.cluster.spec.access.kubeconfigs] if document.cluster.spec.access.kubeconfigs else []
-    signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], reason, *operations])
+    signature = digest([name, namespace, [(layer.name, layer.digest) for layer in layers], document.digest])
     made = Bundle(name, namespace, content.revision, layers, signature, document, None, reason, chosen)
     return replace(made, ahead=choice.ahead) if choice.ahead else made
 
@@ -109,11 +102,11 @@ def tombstone(record: Record, accepted: Content | None, tombstone: Tombstone, ru
 
 
 def digests(name: str, content: Content) -> dict[str, str]:
-    """The digests in a cluster's record: "spec" and, per profile version it uses, "profile/NAME@VERSION" -> digest."""
+    """The digests in a cluster's record: "spec", "deletion" and, per profile version it uses, "profile/NAME@VERSION" -> digest."""
     document = content.specs.clusters[name]
     used = [_profile(use, content.specs) for use in document.cluster.spec.profiles]
     named = {f"profile/{one.profile.metadata.name}@{one.profile.spec.version}": one.digest for one in used}
-    return {"spec": document.digest, **named}
+    return {"spec": document.digest, "deletion": digest(document.cluster.spec.deletion), **named}
 
 
 def same_inputs(name: str, before: Content, now: Content) -> bool:

@@ -109,7 +109,7 @@ class Assignments:
             return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state, slot.epoch)
         bundle = suspensions.awake(slot.bundle, now)
         current = state or State(self._births.setdefault(cluster, self._born(slot, bundle, now, nonce)))
-        record, before = _record(current.record, slot, bundle), state.record if state else None
+        record, before = _record(current.record, slot, bundle, now), state.record if state else None
         if before is not None and bundle.tombstone is None and expiry.over(before):
             record, before = expiry.reborn(record, before, now), None
         own = since(requests, replace(current, record=record).begun)
@@ -194,7 +194,7 @@ class Assignments:
         return Record(slot.source, bundle.cluster, self._host, "", revision.branch, revision.commit, {}, nonce, now)
 
 
-def _record(record: Record, slot: Slot, bundle: Bundle) -> Record:
+def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
     """The record as this pass will leave it: of the content just accepted, or of the tombstone (AD1)."""
     if bundle.document is None or bundle.tombstone is not None:
         return replace(record, tombstone=bundle.tombstone)
@@ -208,5 +208,6 @@ def _record(record: Record, slot: Slot, bundle: Bundle) -> Record:
         bundle=bundle.digest,
         inputs=bundle.inputs,
         tombstone=None,
+        put_back=now if record.tombstone is not None else record.put_back,
         hosts=hosts.sorted_names(bundle.document.cluster),
     )

@@ -1,0 +1,90 @@
+"""What a document says about the end of its cluster counts from its commit on: for a new process, for a plan, for approvals (AD1, AD2)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reconciler.plan import render_markdown, render_text
+from reconciler.plan.lines import Style
+from tests.passes import Fleet, cluster, config_map, pack, profile
+
+NOW = {"policy": "Delete", "grace": "0s"}
+KEPT = {"b.yaml": cluster("b"), "web.yaml": profile(pack("base", config_map("one")))}
+
+
+@pytest.fixture
+def fleet() -> Iterator[Fleet]:
+    made = Fleet()
+    made.push(files(**NOW))
+    made.run()
+    yield made
+    made.close()
+
+
+def files(**deletion: Any) -> dict[str, str]:
+    return {"a.yaml": cluster(deletion=deletion), **KEPT}
+
+
+def there(fleet: Fleet) -> bool:
+    return fleet.host.get("", "Namespace", "", "vcluster-a") is not None
+
+
+@pytest.mark.parametrize("restarts", [(), ("before",), ("after",), ("before", "after")])
+@pytest.mark.parametrize("away", ["", "down", "suspended", "bug"])
+def test_protection_and_policy_are_those_of_the_last_commit_whoever_reads_them(
+    fleet: Fleet, restarts: tuple[str, ...], away: str
+) -> None:
+    """A new process knows no more than what is stored: it must be stored though nothing else of the cluster changed, or answers."""
+    if away == "down":
+        fleet.down.add("a")
+    if away == "bug":
+        fleet.bugs.add("a")
+    if away == "suspended":
+        fleet.ask("suspend", "a")
+    for deletion, ends in (({**NOW, "protect": True}, "Held"), ({"policy": "Retain", "grace": "0s"}, "")):
+        fleet.push(files(**deletion))
+        fleet.run()
+        if "before" in restarts:
+            fleet.restart()
+        fleet.push(KEPT)
+        fleet.run()
+        if "after" in restarts:
+            fleet.restart()
+            fleet.run()
+        assert there(fleet)
+        assert not ends or fleet.held["a"].reason == "Protected"
+
+
+def test_a_plan_shows_what_changes_about_the_end_of_a_cluster(fleet: Fleet) -> None:
+    fleet.git.commit(files(policy="Retain", grace="24h", protect=True))
+    found = fleet.review(every=False)
+    text, page = render_text.render(found, Style()), render_markdown.render(found, Style(), 60_000)
+    for told in (
+        "spec.deletion.policy: Delete -> Retain",
+        "spec.deletion.grace: 0s -> 24h",
+        "spec.deletion.protect: false -> true",
+    ):
+        assert told in text and told in page
+    assert "1 document changed" in text.splitlines()[-1]
+    fleet.push(files(policy="Retain", grace="24h", protect=True))
+    fleet.run()
+    assert fleet.review(every=False).clusters == ()
+    assert "document" not in render_text.render(fleet.review(), Style())
+
+
+def test_a_file_put_back_uses_the_approval_of_its_removal_up(fleet: Fleet) -> None:
+    alone = {name: text for name, text in KEPT.items() if name != "b.yaml"}
+    late = {"a.yaml": cluster(deletion={"policy": "Delete", "grace": "1h"}), **alone}
+    fleet.push(late)
+    fleet.run()
+    fleet.push(alone)
+    fleet.ask("approve", consent=fleet.held["a"].consent)
+    fleet.admit()
+    fleet.run()
+    assert fleet.held.get("a") is None and there(fleet)  # it waits for its grace period
+    fleet.push(late)
+    fleet.run()
+    fleet.push(alone)
+    fleet.run()
+    assert fleet.held["a"].reason == "RemovalBudget" and there(fleet)
