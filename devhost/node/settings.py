@@ -11,6 +11,8 @@ from devhost.node import place
 PAUSE: Final = "nidus.local/pause:1"
 MOST_MEMORY: Final = 8 * 2**30
 """Bytes for all pods together; half of the machine's where that is less."""
+MOST_PROCESSES: Final = 4096
+"""In one pod, threads counted too: the machine's own are not used up by one that does not stop."""
 
 Object = dict[str, Any]
 
@@ -94,6 +96,7 @@ def kubelet(folder: Path, ca: Path, group: str, machine_memory: int, tainted: bo
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "maxPods": 110,
+        "podPidsLimit": MOST_PROCESSES,
     }
 
 

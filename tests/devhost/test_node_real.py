@@ -131,6 +131,15 @@ def test_the_kernel_ends_what_takes_too_much_memory(kubectl: Kubectl, run: Calla
     wait(kubectl, "pod/greedy", "jsonpath={.status.containerStatuses[0].state.terminated.reason}=OOMKilled")
 
 
+def test_a_pod_has_no_more_processes_than_fit(kubectl: Kubectl, run: Callable[..., None], real_host: Host) -> None:
+    run(pod("many", "sleep", "infinity"))
+    wait(kubectl, "pod/many", "condition=Ready")
+    uid = kubectl("get", "pod", "many", "-o", "jsonpath={.metadata.uid}")
+    group = f"{place.cgroup(real_host.folder)}/kubepods/besteffort/pod{uid}"
+    most = {one.read_text().strip() for one in Path("/sys/fs/cgroup").glob(f"*/{group}/pids.max")}
+    assert most == {str(settings.MOST_PROCESSES)}
+
+
 def test_a_container_that_ends_is_started_again(kubectl: Kubectl, run: Callable[..., None]) -> None:
     run(pod("broken", "sh", "-c", "exit 3"))
     wait(kubectl, "pod/broken", "jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff")
