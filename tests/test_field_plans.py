@@ -73,6 +73,17 @@ def test_what_an_answer_to_the_try_of_a_create_means(code: int, message: str, re
     assert len(two.flags) == 1 and two.flags[0].startswith(told)
 
 
+def test_a_secret_that_nobody_may_write_yet_is_known_after_the_plan() -> None:
+    """As the engine's own, of a cluster whose namespace gives the controller its right only when it is made; nothing of the answer is
+    quoted."""
+    fleet = standing()
+    forbidden = 'secrets "two" is forbidden: User "hunter2" cannot patch resource "secrets" in API group ""'
+    fleet.nested["a"].fail(answer(403, message=forbidden), on("apply", name="two", dry_run=True))
+    two = planned(fleet, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "two"}})["two"]
+    assert (two.action, two.reason) == ("create", "")
+    assert two.flags[0].startswith("known after apply: ") and "hunter2" not in two.flags[0]
+
+
 def test_what_lies_in_a_namespace_of_the_same_plan_is_known_after_it() -> None:
     fleet = standing()
     fleet.git.commit(

@@ -10,12 +10,12 @@ from reconciler.errors import UNSERVED, ApiError, ErrorClass, NidusError
 from reconciler.gather import unsent
 from reconciler.gather.reader import Reader
 from reconciler.kube.client import Client
+from reconciler.kube.errors import is_no_right
 from reconciler.model import Change, Plan, Target, replace
 from reconciler.plan.redact import is_secret_like
 
 REFUSALS = frozenset({ErrorClass.INVALID, ErrorClass.IMMUTABLE, ErrorClass.REJECTED, ErrorClass.DENIED})
 NO_DRY_RUN = "does not support dry run"  # an admission webhook with side effects (apiserver, webhook/errors)
-NO_RIGHT = re.compile(r'User "[^"]*" cannot \w+ resource')  # RBAC, of whoever plans; not of the controller
 QUOTED = re.compile(r'"([^"]+)"')
 
 
@@ -53,7 +53,9 @@ def _asked(change: Change, made: frozenset[str], client: Client) -> Change:
 
 
 def _refused(change: Change, error: ApiError, made: Iterable[str]) -> Change:
-    if NO_DRY_RUN in error.message or NO_RIGHT.search(error.message):
+    if NO_DRY_RUN in error.message or is_no_right(
+        error.message
+    ):  # of whoever plans, or before this plan has given the right
         return _flagged(change, f"known after apply: {error.message}")
     if set(QUOTED.findall(error.message)).intersection(made):  # it needs what the same plan makes
         return _flagged(change, "known after apply")
