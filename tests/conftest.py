@@ -1,5 +1,6 @@
 """Fixtures every test may use: embedded hosts, and the controller as it is installed (devhost.fixtures)."""
 
+import gc
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from devhost import hosting, lifecycle
 from devhost.hosting import TestHost
+from reconciler.__main__ import COLLECTED
 from tests.examples import FEW, LONG
 from tests.object_store import ObjectStore
 
@@ -64,6 +66,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("house"))  # one worker reads every module of ours
         elif has_own(item):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def pytest_collection_finish() -> None:
+    """Collected tests and modules stay to the end: looking through them again and again is a tenth of the run. The threshold is that of
+    our verbs (`reconciler/__main__.py`)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED)
 
 
 def has_own(item: pytest.Item) -> bool:

@@ -21,7 +21,7 @@ from tests.histories.failing import EVERY_FORM, EVERY_VERB
 from tests.histories.steps import steps
 
 EACH = 20  # histories of one share
-SHARES = 1  # of `make test`; `make test-long` plays all
+SHARES = 10  # of `make test`: 200 histories; `make test-long` plays all
 ALL = 1000  # of `make test-long`
 Played = tuple[list[str], Counter[tuple[str, str, str]]]
 
@@ -33,19 +33,19 @@ def played(first: int) -> Played:
     return [f"history {seed}: {why} (NIDUS_HISTORIES={seed} shows it)" for seed, why in found if why], met
 
 
-def judge(shares: Iterable[Played], verbs: Collection[tuple[str, str]] = ()) -> None:
-    """Every history ended well, and the failures among them were of every form, and met these verbs and kinds of target."""
+def judge(shares: Iterable[Played], forms: Collection[str], verbs: Collection[tuple[str, str]] = ()) -> None:
+    """Every history ended well, and the failures among them were of these forms, and met these verbs and kinds of target."""
     met: Counter[tuple[str, str, str]] = Counter()
     for wrong, some in shares:
         assert not wrong
         met.update(some)
-    assert {form for form, _, _ in met} == EVERY_FORM
+    assert {form for form, _, _ in met}.issuperset(forms)
     assert {(verb, where) for _, verb, where in met}.issuperset(verbs)
 
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_a_disturbed_history_ends_as_an_undisturbed_one(share: int) -> None:
-    judge([played(EACH * share)])
+    judge([played(EACH * share)], EVERY_FORM if share == 0 else ())  # a rare one is not in every share
 
 
 @pytest.mark.long
@@ -53,7 +53,7 @@ def test_a_disturbed_history_ends_as_an_undisturbed_one(share: int) -> None:
 def test_a_thousand_histories_end_as_undisturbed_ones() -> None:
     """On every processor."""
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=quiet) as pool:
-        judge(pool.map(played, range(0, ALL, EACH)), EVERY_VERB)
+        judge(pool.map(played, range(0, ALL, EACH)), EVERY_FORM, EVERY_VERB)
 
 
 def quiet() -> None:

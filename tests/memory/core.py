@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from tests.memory import forms, kinds
 from tests.memory.kinds import Kind
 from tests.memory.storage import Object, Storage
@@ -27,6 +29,7 @@ class Core:
         self._served: dict[tuple[str, str, str], Kind] = {}
         self._named: dict[tuple[str, str], Kind] = {}
         self._order: list[Kind] = []
+        self._discovery: dict[tuple[bool, frozenset[str]], bytes] = {}
         self.serve()
 
     def serve(self) -> None:
@@ -35,10 +38,18 @@ class Core:
         self._order = [*kinds.built_in(), *(kind for crd in crds for kind in kinds.of_crd(crd))]
         self._served = {(one.group, one.version, one.plural): one for one in self._order}
         self._named = {(one.group, one.kind): one for one in reversed(self._order)}
+        self._discovery.clear()
 
     def kinds(self) -> list[Kind]:
         """What is served, in the order of discovery."""
         return self._order
+
+    def discovery(self, core: bool, stale: frozenset[str]) -> bytes:
+        """The document of /api (`core`) or /apis, made once for what is served, while nobody answers for the groups in `stale`."""
+        asked = core, stale
+        if asked not in self._discovery:
+            self._discovery[asked] = msgspec.json.encode(kinds.discovery(self._order, core=core, stale=stale))
+        return self._discovery[asked]
 
     def kind(self, group: str, version: str, plural: str) -> Kind | None:
         return self._served.get((group, version, plural))

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tests.memory import controllers, kinds, reads, refusal, routes, writes
+from tests.memory import controllers, reads, refusal, routes, writes
 from tests.memory.core import Ask, Core
 from tests.memory.failures import Call, Chooser, Failure, Rule
 from tests.memory.reads import Watch
@@ -201,7 +201,8 @@ class Server:
             case "/apis/authorization.k8s.io/v1/subjectaccessreviews":
                 return _ok({"status": {"allowed": self._allows(json.loads(body)["spec"])}}, 201)
             case "/api" | "/apis":
-                return _ok(kinds.discovery(self.core.kinds(), core=found == "/api", stale=self.stale))
+                told = self.core.discovery(found == "/api", frozenset(self.stale))
+                return Response(200, {"Content-Type": "application/json"}, told)
         raise refusal.unknown_path()
 
     def _allows(self, spec: Mapping[str, Any]) -> bool:
