@@ -53,8 +53,10 @@ def of(
 ) -> tuple[LayerStatus, tuple[ObjectRef, ...]]:
     """The state of the layer after its changes, and the nested objects to watch while it is not Current."""
     one = next(each for each in gathered.desired if each.layer.name == layer.name)
-    ground = _explained(one, _ground(one, results, assignment, gathered, facts, reader), reader)
-    state = state_of(one, ground, assignment.memory.since.get(layer.name, now), now)
+    ground = _ground(one, results, assignment, gathered, facts, reader)
+    worst = _worst(one, ground)
+    ground = _explained(one, worst, ground, reader)
+    state = _state(one, worst, ground, assignment.memory.since.get(layer.name, now), now)
     waits = state.state != "Current" and layer.target.nested
     return state, unready(one, ground) if waits else ()
 
@@ -83,10 +85,10 @@ def unknown(layer: Layer, because: str) -> LayerStatus:
     return LayerStatus(layer.name, str(layer.target), "Unknown", because)
 
 
-def state_of(one: Desired, ground: Ground, since: float, now: float) -> LayerStatus:
+def _state(one: Desired, worst: _Worst, ground: Ground, since: float, now: float) -> LayerStatus:
     """One layer after its changes were executed. A layer that is not ready for longer than its timeout is Failed; it is
     still watched."""
-    layer, count, worst = one.layer, len(one.objects) + len(one.unplaced), _worst(one, ground)
+    layer, count = one.layer, len(one.objects) + len(one.unplaced)
     live = ground.live.get(worst.ref) if worst.ref is not None and worst.word != "Current" else None
     chain = causes.chain(live, ground.below) if live is not None and causes.followed(live) else ()
     word, message = worst.word, (causes.told(chain) if chain else "") or worst.message
@@ -152,9 +154,8 @@ def _behind(
     return woken.behind(assignment.bundle, mine, layer.target, Target(facts.host.name), reader)
 
 
-def _explained(one: Desired, ground: Ground, reader: Reader) -> Ground:
+def _explained(one: Desired, worst: _Worst, ground: Ground, reader: Reader) -> Ground:
     """The ground, with what is below the object that keeps the layer from being Current. Nothing is read while it is."""
-    worst = _worst(one, ground)
     live = ground.live.get(worst.ref) if worst.ref is not None else None
     if live is None or worst.word not in ("InProgress", "Failed"):
         return ground

@@ -84,6 +84,8 @@ def _generic(obj: Object) -> Health | None:
     seen = status.get("observedGeneration")
     if seen is not None and seen != metadata.get("generation", seen):
         return Health("InProgress", "GenerationNotObserved", f"generation {metadata['generation']} not observed yet")
+    if not status.get("conditions"):  # of most objects
+        return None
     stalled = condition(obj, "Stalled")
     if stalled.get("status") == "True":
         return Health("Failed", spelled(stalled, "Stalled"), told(stalled))

@@ -16,8 +16,8 @@ def section(obj: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     """The mapping at `path`, or an empty one."""
     found: Any = obj
     for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else _EMPTY
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else _EMPTY
 
 
 def number(part: Mapping[str, Any], key: str, default: int = 0) -> int:
@@ -29,7 +29,7 @@ def number(part: Mapping[str, Any], key: str, default: int = 0) -> int:
 def rows(part: Mapping[str, Any], key: str) -> tuple[Mapping[str, Any], ...]:
     """The mappings in the list at `key`."""
     found = part.get(key)
-    return tuple(row for row in found if isinstance(row, Mapping)) if isinstance(found, list) else ()
+    return tuple(row for row in found if isinstance(row, dict)) if isinstance(found, list) else ()
 
 
 def condition(obj: Object, name: str) -> Mapping[str, Any]:
@@ -50,17 +50,19 @@ def told(entry: Mapping[str, Any]) -> str:
 def oddity(obj: Object) -> str:
     """The field of an object's status that has a wrong type for any kind, "" where none has."""
     status = obj.get("status")
-    if not isinstance(status, Mapping | None):
+    if status is None:
+        return ""
+    if not isinstance(status, dict):
         return "status is no map"
-    conditions = (status or {}).get("conditions")
+    conditions = status.get("conditions")
     if not isinstance(conditions, list | None) or not all(map(_is_condition, conditions or ())):
         return "status.conditions is no list of conditions"
-    seen = (status or {}).get("observedGeneration")
+    seen = status.get("observedGeneration")
     return "" if seen is None or isinstance(seen, int) else "status.observedGeneration is no number"
 
 
 def _is_condition(entry: object) -> bool:
-    return isinstance(entry, Mapping) and all(isinstance(entry.get(key, ""), str) for key in ("type", "status"))
+    return isinstance(entry, dict) and all(isinstance(entry.get(key, ""), str) for key in ("type", "status"))
 
 
 def waiting(reason: str, message: str) -> Health:

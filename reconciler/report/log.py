@@ -43,6 +43,8 @@ def readable(entry: Mapping[str, Any]) -> str:
 
 def shown(value: Any) -> Any:
     """A JSON value with printable texts; a value that is no JSON becomes its text."""
+    if type(value) is str:
+        return printable(value)
     if isinstance(value, Mapping):
         return {printable(str(key)): shown(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
