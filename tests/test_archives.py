@@ -20,6 +20,7 @@ from reconciler import archives
 from reconciler.controller.errands import Errands
 from reconciler.model import Answer, Errand, Keys, Location, replace
 from tests.object_store import ObjectStore, archive
+from tests.waiting import eventually
 
 KEYS = Keys("access-key", "secret-key-0123456789")
 
@@ -164,6 +165,25 @@ def test_one_cluster_at_a_time_is_at_the_stores_with_one_errand(store: ObjectSto
     assert over.wait(60)
     held.set()
     assert {seen.get(timeout=60) for _ in range(3)} == {"a1", "b1", "a2"}
+
+
+def test_no_errand_begins_once_it_is_over(store: ObjectStore) -> None:
+    """The Lease is given back: what waits is the next leader's, and nobody is woken."""
+    held, seen, ended = threading.Event(), queue.SimpleQueue[str](), queue.SimpleQueue[str]()
+    before = set(threading.enumerate())
+
+    def run(one: Errand) -> Answer:
+        seen.put(one.id)
+        held.wait(60)
+        return Answer(one.does)
+
+    errands = Errands(ended.put, run)
+    errands.ask(tuple(replace(errand(store, "k"), id=name) for name in ("1", "2")))
+    assert seen.get(timeout=60) == "1"
+    errands.close()
+    held.set()
+    eventually(lambda: not [one for one in set(threading.enumerate()) - before if one.name == "errand"])
+    assert seen.empty() and ended.empty()
 
 
 def test_no_archive_is_removed_that_is_to_be_read(store: ObjectStore) -> None:

@@ -7,7 +7,8 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,28 @@ from tests.passes import HOME, START, Fleet, cluster, config_map, pack, profile
 from tests.waiting import eventually
 
 NAME = "localhost"
+Run = Callable[[Exposure, str], Tried]
 
 
 def attempt(one: Exposure, source: str = "") -> Tried:
     """Addresses of this machine too, which the product never tries."""
     return outside.attempt(one, source, outside.Lookups(), lambda address: True)
+
+
+BEGUN: list[Probes] = []
+
+
+def _begun(woken: Callable[[str], None], run: Run, clock: Callable[[], float] = time.monotonic) -> Probes:
+    """Probes that end with the test: they would try again, and write to the log, in the middle of another."""
+    BEGUN.append(Probes(woken, run, clock))
+    return BEGUN[-1]
+
+
+@pytest.fixture(autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    while BEGUN:
+        BEGUN.pop().close()
 
 
 class Served:
@@ -271,7 +289,7 @@ def credentials(fleet: Fleet, authority: certs.Pair) -> None:
 @pytest.fixture
 def fleet() -> Iterator[Fleet]:
     made = Fleet()
-    made.probes = Probes(lambda name: made.queue.add(name), attempt)
+    made.probes = _begun(lambda name: made.queue.add(name), attempt)
     made.restart(git=False)
     yield made
     made.close()
@@ -310,7 +328,7 @@ def test_a_port_of_a_node_that_answers_is_exposed(fleet: Fleet, tmp_path: Path, 
     assert fleet.word("a") == "Ready", "who cannot be reached from outside runs all the same"
     made = Served(tmp_path, own, (NAME,), port)
     try:
-        fleet.probes = Probes(lambda name: fleet.queue.add(name), attempt)
+        fleet.probes = _begun(lambda name: fleet.queue.add(name), attempt)
         fleet.restart()
         fleet.run()
         eventually(lambda: tried(fleet) == "")
@@ -495,7 +513,7 @@ def test_each_exposure_with_a_good_host_and_with_each_thing_that_is_wrong_outsid
         return Tried(one, found.found, found.detail)
 
     fleet = Fleet()
-    fleet.probes = Probes(lambda name: fleet.queue.add(name), run)
+    fleet.probes = _begun(lambda name: fleet.queue.add(name), run)
     fleet.restart(git=False)
     for body in (*definitions(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}}):
         fleet.host.put(body)
@@ -546,7 +564,7 @@ def test_a_cluster_that_is_not_exposed_has_no_such_condition_and_costs_nothing(f
 def test_a_read_that_fails_once_says_nothing_of_the_address(own: certs.Pair) -> None:
     asked: list[Exposure] = []
     fleet = Fleet()
-    fleet.probes = Probes(
+    fleet.probes = _begun(
         lambda name: fleet.queue.add(name), lambda one, source: (asked.append(one), Tried(one, ""))[1]
     )
     fleet.restart(git=False)
@@ -579,7 +597,7 @@ def test_an_address_that_does_not_answer_is_tried_again_without_a_pass(monkeypat
         done.append(one)
         return Tried(one, "" if len(done) > 2 else "NotReached", f"by address {len(done)}")
 
-    probes = Probes(woken.append, run)
+    probes = _begun(woken.append, run)
     probes.ask("a", Exposure("a", 1, ""))
     eventually(lambda: woken == ["a", "a"])
     assert len(done) == 3, "the second answer was the first one's, by another address"
@@ -594,7 +612,7 @@ def test_one_source_whose_names_hang_delays_no_other_and_no_cluster_is_tried_twi
             assert free.wait(60)
         return Tried(one, "")
 
-    probes = Probes(woken.append, run)
+    probes = _begun(woken.append, run)
     for name in ("slow1", "slow2", "slow3", "slow4"):
         probes.ask(name, Exposure(name, 1, ""), "slow")
     eventually(lambda: len(begun) == 2)
@@ -605,6 +623,24 @@ def test_one_source_whose_names_hang_delays_no_other_and_no_cluster_is_tried_twi
     free.set()
     eventually(lambda: probes.answer("slow1") == Tried(Exposure("slow1", 2, ""), "") and len(begun) == 6)
     assert begun.count("slow1") == 2, "of the other address as well, after the first"
+
+
+def test_after_its_end_nothing_is_tried_and_nobody_woken() -> None:
+    woken, begun, free, before = list[str](), list[str](), threading.Event(), set(threading.enumerate())
+
+    def run(one: Exposure, source: str) -> Tried:
+        begun.append(one.host)
+        assert free.wait(60)
+        return Tried(one, "NotReached")
+
+    probes = _begun(woken.append, run)
+    for name in ("a", "b", "c"):
+        probes.ask(name, Exposure(name, 1, ""), "one")
+    eventually(lambda: len(begun) == 2)
+    probes.close()
+    free.set()
+    eventually(lambda: not [one for one in set(threading.enumerate()) - before if one.name == "probe"])
+    assert (sorted(begun), woken) == (["a", "b"], [])
 
 
 def test_a_resolver_that_hangs_holds_no_other_cluster() -> None:
@@ -625,7 +661,7 @@ def test_a_resolver_that_hangs_holds_no_other_cluster() -> None:
     assert asked == hung, "none twice, and no more than that"
     assert outside.Lookups(resolve).addresses("slow", "good", 443) == ["127.0.0.1"]
     woken, others = list[str](), outside.Lookups(resolve, 0.01)
-    probes = Probes(woken.append, lambda one, source: outside.attempt(one, source, others))
+    probes = _begun(woken.append, lambda one, source: outside.attempt(one, source, others))
     ca = certs.authority("own").certificate.decode()
     for name in ("slow1", "slow2", "slow3", "good"):
         probes.ask(name, Exposure(name, 443, ca), "one")
@@ -654,7 +690,7 @@ def test_an_address_is_tried_once_until_its_time_and_another_at_once(own: certs.
             done.append(one)
         return Tried(one, "NotReached" if one.port == 1 else "")
 
-    probes = Probes(woken.append, run, lambda: now[0])
+    probes = _begun(woken.append, run, lambda: now[0])
     first, second = Exposure("a", 1, ""), Exposure("a", 2, "")
     probes.ask("a", first)
     eventually(lambda: woken == ["a"])
@@ -680,7 +716,7 @@ def test_a_bug_in_a_try_is_that_ones_answer(capsys: pytest.CaptureFixture[str]) 
             raise RuntimeError("a bug")
         return Tried(one, "")
 
-    probes = Probes(woken.append, run)
+    probes = _begun(woken.append, run)
     probes.ask("a", Exposure("a", 1, ""))
     eventually(lambda: woken == ["a"])
     probes.ask("b", Exposure("b", 2, ""))

@@ -15,7 +15,8 @@ Key = tuple[str, str, str]  # cluster, snapshot, what is done
 class Errands:
     """Each errand is done once, however often a pass asks for it, until what it came to is on record; of one cluster one at a time.
     No archive is removed that somebody asked to read: its removal is forgotten, as a pass asks for it again.
-    `woken` is called with the cluster of one that ended. Its threads begin with the first errand and end with the process."""
+    `woken` is called with the cluster of one that ended. Its threads begin with the first errand; after `close` each ends with what it is
+    doing, and nobody is woken any more."""
 
     def __init__(self, woken: Callable[[str], None], run: Callable[[Errand], Answer] = archives.run) -> None:
         self._woken, self._run = woken, run
@@ -25,6 +26,13 @@ class Errands:
         self._answers: dict[str, dict[tuple[str, str], Answer]] = {}
         self._waiting: list[Errand] = []
         self._threads = 0
+        self._over = False
+
+    def close(self) -> None:
+        """Begin nothing any more. Does not wait for what is under way: what it comes to is done again by whoever asks next."""
+        with self._lock:
+            self._over = True
+            self._lock.notify_all()
 
     def ask(self, errands: tuple[Errand, ...]) -> None:
         for one in errands:
@@ -74,13 +82,15 @@ class Errands:
             del self._under_way[_key(one)]
 
     def _work(self) -> None:
-        while True:
-            self._do(self._next())
+        while (one := self._next()) is not None:
+            self._do(one)
 
-    def _next(self) -> Errand:
-        """The first that waits of a cluster for which nothing is done, once there is one; it is taken."""
+    def _next(self) -> Errand | None:
+        """The first that waits of a cluster for which nothing is done, once there is one; it is taken. None once it is over."""
         with self._lock:
-            self._lock.wait_for(lambda: any(one.cluster not in self._busy for one in self._waiting))
+            self._lock.wait_for(lambda: self._over or any(one.cluster not in self._busy for one in self._waiting))
+            if self._over:
+                return None
             one = next(one for one in self._waiting if one.cluster not in self._busy)
             self._waiting.remove(one)
             self._busy.add(one.cluster)
@@ -98,7 +108,8 @@ class Errands:
             self._busy.discard(one.cluster)
             self._lock.notify_all()
             self._answers.setdefault(one.cluster, {})[one.id, one.does] = answer
-        self._woken(one.cluster)
+        if not self._over:
+            self._woken(one.cluster)
 
 
 def _key(one: Errand) -> Key:

@@ -28,7 +28,8 @@ class _Wanted(Struct, frozen=True):
 
 class Probes:
     """The newest answer for each cluster. `run` tries the address of a source's document; `woken` is called with the cluster whose answer
-    is another than before. Its threads begin with the first clusters and end with the process."""
+    is another than before. Its threads begin with the first clusters; after `close` each ends with what it is doing, and nobody is
+    woken any more."""
 
     def __init__(
         self,
@@ -45,6 +46,13 @@ class Probes:
         self._busy: dict[str, str] = {}
         self._later: list[tuple[float, str]] = []
         self._threads = 0
+        self._over = False
+
+    def close(self) -> None:
+        """Try nothing any more. Does not wait for what is under way."""
+        with self._lock:
+            self._over = True
+            self._lock.notify_all()
 
     def ask(self, cluster: str, one: Exposure | None, source: str = "") -> None:
         """Try this address, unless it was tried just now; None: nothing any more."""
@@ -76,15 +84,17 @@ class Probes:
             self._waiting[cluster] = None
 
     def _work(self) -> None:
-        while True:
-            cluster, one = self._next()
+        while (found := self._next()) is not None:
+            cluster, one = found
             self._do(cluster, one.exposure, one.source)
 
-    def _next(self) -> tuple[str, _Wanted]:
-        """The cluster that is tried now."""
+    def _next(self) -> tuple[str, _Wanted] | None:
+        """The cluster that is tried now; None once it is over."""
         with self._lock:
-            while (cluster := self._first()) is None:
+            while not self._over and (cluster := self._first()) is None:
                 self._lock.wait(max(0.0, self._later[0][0] - self._clock()) if self._later else None)
+            if self._over or cluster is None:
+                return None
             one = self._wanted[cluster]
             self._waiting.pop(cluster)
             self._busy[cluster] = one.source
@@ -104,7 +114,7 @@ class Probes:
                 found = self._run(one, source)
         except NidusError:
             pass
-        if self._kept(cluster, found):
+        if self._kept(cluster, found) and not self._over:
             self._woken(cluster)
             log.line(
                 "AddressTried", cluster=cluster, host=one.host, found=found.found or "Exposed", message=found.detail

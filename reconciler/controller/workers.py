@@ -62,7 +62,11 @@ class Workers:
             thread.start()
 
     def join(self, seconds: float) -> bool:
-        """Wait for the passes under way; each finishes the object in flight and persists (H2). Returns whether all ended."""
+        """Wait for the passes under way; each finishes the object in flight and persists (H2). Returns whether all ended. What is done
+        beside the passes is not waited for."""
+        self._errands.close()
+        if self._tools.probes is not None:
+            self._tools.probes.close()
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             if thread.ident is not None:
