@@ -250,6 +250,7 @@ def test_viewers_hold_up_neither_health_nor_webhooks(known: Known) -> None:
         one.join(SECONDS)
     for each in (hooks, health, dash):
         each.stop()
+    reporter.close()
 
 
 def get(port: int, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> int:

@@ -119,6 +119,7 @@ def test_a_client_that_comes_as_it_stops_is_closed(turns: int) -> None:
             clients.append(socket.create_connection(listening.getsockname(), timeout=60))
 
     listener._loop.call_later(0.01, lambda: (listener.stop(), come(turns)))
+    gc.collect()  # what tests before left is not of this one
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         listener.run()
