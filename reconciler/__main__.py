@@ -90,7 +90,8 @@ def _dispatch(words: Sequence[str]) -> int:
     chosen = next((word for word in words if not word.startswith("-")), "")
     if chosen and chosen not in VERBS:
         raise UsageError(
-            f"no verb {printable(chosen[:60])}", hint=usage.close(chosen, VERBS) or "nidus help lists them"
+            f"no verb {printable(chosen[:60])}",
+            hint=usage.INSTEAD.get(chosen) or usage.close(chosen, VERBS) or "nidus help lists them",
         )
     parser = usage.Parser(
         prog=_called(),

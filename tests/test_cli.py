@@ -202,3 +202,14 @@ def test_a_reader_that_goes_away_is_no_crash() -> None:
         timeout=60,
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [("ls", "nidus status"), ("create", "nidus new"), ("rollback", "git revert"), ("staus", "status?")],
+)
+def test_a_verb_of_another_tool_is_told_what_to_do_here(
+    word: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word, "x"]) == 64
+    assert told in capsys.readouterr().err

@@ -54,6 +54,12 @@ def test_what_git_decides_is_said(installed: Server, reached: list[str], capsys:
     assert "but its file" not in capsys.readouterr().out
 
 
+def test_a_suspended_cluster_is_said_to_stay_as_it_is(installed: Server, reached: list[str], capsys: Caught) -> None:
+    stands(installed, {"status": "Suspended"})
+    assert main(["sleep", "team-b", *reached]) == 0
+    assert "but it is suspended, and nothing of it is changed until nidus resume team-b" in capsys.readouterr().out
+
+
 def test_an_end_that_is_past_is_refused(installed: Server, reached: list[str], capsys: Caught) -> None:
     assert main(["wake", "team-b", "--until", "2020-01-01T00:00:00Z", *reached]) != 0
     assert "--until is past" in capsys.readouterr().err

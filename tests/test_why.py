@@ -102,6 +102,18 @@ def test_a_crash_loop_is_told_down_to_the_pod(fleet: Fleet) -> None:
     assert '"restarts": 5' in told(fleet, "json") and "restarts: 5" in told(fleet, "yaml")
 
 
+def test_what_the_server_refused_is_the_reason_and_not_what_runs_since_before(fleet: Fleet) -> None:
+    pushed(fleet, pack("base", SHOP))
+    crash(fleet.nested["a"])
+    fleet.nested["a"].fail(
+        answer(422, message=".imgae: field not declared in schema"), on("apply", kind="Deployment"), times=100
+    )
+    changed = {**SHOP, "spec": {**SHOP["spec"], "replicas": 2}}  # type: ignore[dict-item]
+    pushed(fleet, pack("base", changed), profiles=[{"name": "web", "version": "1.x"}])
+    assert ".imgae: field not declared in schema" in fleet.layer("a", "web/base").message
+    assert ".imgae: field not declared in schema" in told(fleet) and "CrashLoopBackOff" not in told(fleet)
+
+
 def test_what_happens_below_an_object_is_seen_although_nothing_tells_of_it(fleet: Fleet) -> None:
     """A container that ends at once: its Deployment says the same before and after."""
     pushed(fleet, pack("base", SHOP))

@@ -155,9 +155,10 @@ def _behind(
 
 
 def _explained(one: Desired, worst: _Worst, ground: Ground, reader: Reader) -> Ground:
-    """The ground, with what is below the object that keeps the layer from being Current. Nothing is read while it is."""
+    """The ground, with what is below the object that keeps the layer from being Current. Nothing is read while it is, nor where the
+    object was not written: that is the reason, and what runs is of before."""
     live = ground.live.get(worst.ref) if worst.ref is not None else None
-    if live is None or worst.word not in ("InProgress", "Failed"):
+    if live is None or worst.word not in ("InProgress", "Failed") or _refused(ground):
         return ground
     try:
         client = reader.client(one.layer.target)
@@ -166,6 +167,10 @@ def _explained(one: Desired, worst: _Worst, ground: Ground, reader: Reader) -> G
     except NidusError:  # the target stopped answering: the next pass says so
         return ground
     return replace(ground, below=reading.read(live, client, reader.reads))
+
+
+def _refused(ground: Ground) -> bool:
+    return any(result.outcome in BLOCKING for result in ground.results)
 
 
 def _worst(one: Desired, ground: Ground) -> _Worst:

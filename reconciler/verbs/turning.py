@@ -52,8 +52,10 @@ def ask(args: argparse.Namespace, kind: str) -> int:
 
 
 def _against(found: Any, kind: str) -> str:
-    """What its file says of it, where that overrules the request."""
+    """What overrules the request: that it is suspended, or what its file says of it."""
     status = found.get("status") if isinstance(found, dict) else None
+    if (status or {}).get("status") == "Suspended":
+        return f"\nbut it is suspended, and nothing of it is changed until nidus resume {found['metadata']['name']}"
     told = (status or {}).get("sleep") or {}
     if told.get("by") != "git" or told.get("asleep") is not (kind == "wake"):
         return ""

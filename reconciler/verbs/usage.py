@@ -75,6 +75,25 @@ class Parser(argparse.ArgumentParser):
         return "; ".join(f"{name} is {what}" for name, what in told)
 
 
+_READ, _COMMIT = (
+    "nidus status shows what there is",
+    "write it in the repository and commit: nidus run applies each commit",
+)
+INSTEAD = {
+    **dict.fromkeys(("get", "list", "ls", "describe", "show", "ps"), _READ),
+    **dict.fromkeys(("apply", "edit", "create", "update", "deploy", "install"), f"{_COMMIT}; nidus new begins a file"),
+    **dict.fromkeys(
+        ("delete", "remove", "rm", "destroy", "uninstall"), "remove its file from the repository and commit"
+    ),
+    **dict.fromkeys(("rollback", "undo", "revert"), "git revert, and nidus run applies that commit"),
+    "diff": "nidus plan shows what a commit would change",
+    "explain": "nidus schema describes the documents, nidus why NAME the state of a cluster",
+    "pause": "nidus suspend NAME",
+    "unpause": "nidus resume NAME",
+}
+"""What verbs of other tools are here."""
+
+
 def close(word: str, known: Iterable[str]) -> str:
     """ "did you mean ...?" where one of `known` is like `word`, else ""."""
     found = closest(word.lower(), known)
