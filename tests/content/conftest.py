@@ -45,7 +45,7 @@ def allowed(tls: Path, tmp_path: Path) -> Allowed:
             ContentAllow(prefix=one.url, ca_file=str(tls.with_name("ca.pem")), plain_http=one.url[4] == ":", **more)  # type: ignore[arg-type]
             for one in sites
         )
-        return Means(Store(tmp_path / "store", limit), Access(allow), Client(timeouts or Timeouts(2.0, 2.0, 10.0)))
+        return Means(Store(tmp_path / "store", limit), Access(allow), Client(timeouts or Timeouts(10.0, 10.0, 120.0)))
 
     return means
 
