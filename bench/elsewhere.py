@@ -21,6 +21,7 @@ from typing import Any, Final
 import yaml
 
 from bench import documents, scene
+from bench.noop import cpu_of
 from bench.report import Outcome, Row, Size, percentile
 from bench.stamps import SECONDS, Seen, pushed, watched
 from tests.content.server import Site
@@ -35,7 +36,6 @@ EVERY: Final = 3
 """So many of them after each push that gives all other clusters new content."""
 SPACING: Final = 0.6
 """Seconds from one push to the next, at least."""
-"""After which a push counts as lost."""
 SIZE: Final = 4096
 """Bytes of one file from elsewhere: at a byte every 50 ms longer than a phase."""
 ALONE, SOUND, TOGETHER = "nothing else", "sound servers", "all together"
@@ -65,10 +65,11 @@ class Run:
 
 @dataclass(slots=True)
 class Phase:
-    """Seconds from the hook to the value inside, of the healthy clusters; what the servers were asked, and how many of the others were
-    not Ready at the end."""
+    """Seconds from the hook to the value inside, of the healthy clusters; what the servers were asked, how many of the others were not
+    Ready at the end, and how many processors the controller took meanwhile."""
 
     taken: list[float] = field(default_factory=list)
+    cores: float = 0.0
     asked: int = 0
     waiting: int = 0
 
@@ -101,7 +102,8 @@ def run(size: Size) -> Outcome:
 
 def _measured(one: Run, name: str, faults: Sequence[str] | None) -> Phase:
     """Pushes of the healthy clusters, one after another; the others get new content before some of them, or nothing where it is None."""
-    phase, before = Phase(), _asked(one)
+    phase, before, pid = Phase(), _asked(one), one.made.controller.process.pid
+    began, cpu = time.monotonic(), cpu_of(pid)
     for number in range(one.pushes):
         due = time.monotonic() + SPACING
         if faults is not None and number % EVERY == 0:
@@ -112,6 +114,7 @@ def _measured(one: Run, name: str, faults: Sequence[str] | None) -> Phase:
             break
         time.sleep(max(0.0, due - time.monotonic()))
     phase.asked = _asked(one) - before
+    phase.cores = (cpu_of(pid) - cpu) / (time.monotonic() - began)
     found = one.made.controller.get("/api/v1/clusters")["clusters"]
     phase.waiting = sum(each["status"] != "Ready" for each in found)
     print(f"  {name}: {', '.join(f'{seconds:.2f}' for seconds in phase.taken)} s", flush=True)
@@ -162,6 +165,7 @@ def _rows(phases: Mapping[str, Phase]) -> list[Row]:
             rows.append(Row(f"{name}: p99 / {ALONE}", p99 / slowest[ALONE], "x"))
         rows.append(Row(f"{name}: requests that the servers had", phase.asked, ""))
         rows.append(Row(f"{name}: clusters not Ready at its end", phase.waiting, ""))
+        rows.append(Row(f"{name}: CPU of the controller and its workers", phase.cores, "cores"))
     return rows
 
 

@@ -23,10 +23,15 @@ def warnings(snapshot: Snapshot, read: Read) -> Iterator[Violation]:
     for profile in snapshot.specs.profiles.values():
         for pack in profile.profile.spec.packs:
             if pack.helm is not None:
-                found |= {path: oid for path, oid in profile.files.get(pack.name, ()) if "/templates/" in f"/{path}"}
+                found |= {path: oid for path, oid in profile.files.get(pack.name, ()) if _counts(path)}
     blobs = read(sorted({oid for path, oid in found.items() if oid == snapshot.tree.get(path)})) if found else {}
     for path, oid in sorted(found.items()):
         for number, line in enumerate(blobs.get(oid, b"").splitlines(), 1):
             if (match := CALL.search(line)) is not None:
                 message = "the chart calls lookup, which finds nothing"
                 yield Violation(path, number, match.start() + 1, Code.LOOKUP, message, hint=HINT)
+
+
+def _counts(path: str) -> bool:
+    """Whether what a file of a chart makes is kept: notes are not."""
+    return "/templates/" in f"/{path}" and not path.endswith("/NOTES.txt")

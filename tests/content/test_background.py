@@ -73,6 +73,16 @@ def test_a_server_that_never_answers_holds_nobody_else_up(desk: Desk, sites: Sit
     assert len(dead.asked) <= 1  # one request at a time for a host
 
 
+def test_a_dozen_servers_that_never_answer_hold_no_other_up(desk: Desk, sites: Sites, allowed: Allowed) -> None:
+    dead, site = [sites(plain=True) for _ in range(12)], sites(plain=True)
+    content = desk.open(allowed(*dead, site, timeouts=Timeouts(5.0, 60.0, 60.0)))
+    for number, one in enumerate(dead):
+        told(content, url(one.put("/m.yaml", hang=True), f"{number:064}"))
+    assert until(lambda: all(one.asked for one in dead))
+    told(content, url(site.put("/m.yaml", BODY)), "b")
+    assert desk.woken.get(timeout=60.0) == "b"
+
+
 def test_many_addresses_of_one_cluster_hold_no_other_up(desk: Desk, sites: Sites, allowed: Allowed) -> None:
     """At one host, which is asked for one thing at a time: the other cluster's is next."""
     site, gate = sites(), threading.Event()

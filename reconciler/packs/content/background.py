@@ -12,7 +12,7 @@ from reconciler.packs.content.fetch import Means, bring
 from reconciler.packs.content.shares import Shares
 from reconciler.spec import addresses
 
-THREADS = 8
+THREADS = 32  # a slow server holds one of them
 FIRST, LAST = 2.0, 600.0  # seconds between two attempts
 FORGOTTEN = 1800.0  # seconds after which content that nobody asked for is not fetched any more
 
@@ -87,7 +87,7 @@ class Background:
             one = self._fetches.setdefault(remote.oid, _Fetch(remote, now, now))
             one.wanted = now
             one.clusters |= {cluster} - {""}
-            if len(self._threads) < min(THREADS, len(self._fetches)):
+            if len(self._threads) < min(THREADS, len({*map(_host, self._fetches.values())})):
                 self._threads.append(threading.Thread(target=self._run, name="content", daemon=True))
                 self._threads[-1].start()
             self._moved.notify_all()
