@@ -185,6 +185,7 @@ def test_no_cluster_in_reach_is_one_sentence(
     assert len(done.stderr.splitlines()) <= 2
     assert done.stderr.startswith("error: ")
     assert "canary-token" not in done.stderr
+    assert "the API server https://127.0.0.1:" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["status", "sync"])  # the others connect as `status` does

@@ -56,7 +56,7 @@ def test_a_kind_that_kubernetes_removed_is_not_waited_for() -> None:
     pushed(fleet, {"apiVersion": "extensions/v1beta1", "kind": "Ingress", "metadata": {"name": "old"}})
     told = "Kubernetes serves no Ingress of extensions any more; write apiVersion: networking.k8s.io/v1"
     assert (fleet.layer("a", "web/base").state, told in fleet.layer("a", "web/base").message) == ("Failed", True)
-    assert told in render_text.render(fleet.review(), Style())
+    assert render_text.render(fleet.review(), Style()).count(told) == 1
 
 
 def zones(*versions: str) -> dict[str, Any]:

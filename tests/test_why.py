@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,23 @@ def test_a_wait_tells_programs_in_one_document(
         False,
         [{"name": "a", "status": "Ready", "ok": False, "over": False, "message": "a Ready"}],
     )
+
+
+def test_a_wait_begins_before_the_controller_has_told_anything(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`nidus run` in one terminal, `nidus wait` at once in the other."""
+    with Front(fleet.host) as front:
+        where = ["a", "--kubeconfig", str(kubeconfig(tmp_path, front.url)), "-n", HOME]
+        codes: list[int] = []
+        waiting = threading.Thread(target=lambda: codes.append(main(["wait", *where])))
+        waiting.start()
+        source(fleet.host, 1, "main@sha1:" + "f" * 40, "a")
+        pushed(fleet, pack("base", config_map("one")))
+        waiting.join(60.0)
+        assert codes == [0]
+        assert main(["wait", *where[1:], "other"]) == 1
+    assert "no nested cluster other" in capsys.readouterr().err
 
 
 def test_ages_of_a_hostile_status_say_nothing() -> None:

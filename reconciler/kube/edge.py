@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from reconciler.errors import ApiError, ErrorClass, UsageError, one_line
+from reconciler.errors import ApiError, ErrorClass, UsageError, one_line, printable
 from reconciler.kube import kubeconfig, plain
 from reconciler.kube.client import Client, no_fence
-from reconciler.kube.transport import Guard, Limits, Transport
+from reconciler.kube.transport import USUAL, Guard, Limits, Transport
 from reconciler.model import HostConfig, Object
 
 if TYPE_CHECKING:
@@ -26,8 +26,11 @@ NESTED_VALUES = 4_000_000  # values in it: some hundred MiB once they are decode
 KUBECONFIG_HINT = "set spec.host.kubeconfig, or KUBECONFIG, or run inside the cluster"
 
 
-def host(config: HostConfig, deadline: float = 10.0, *, fence: Callable[[], None] = no_fence) -> Client:
-    """A client of the host cluster: `config.kubeconfig`, else in-cluster, else the usual KUBECONFIG rules.
+def host(
+    config: HostConfig, deadline: float = 10.0, *, fence: Callable[[], None] = no_fence, addressed: bool = False
+) -> Client:
+    """A client of the host cluster: `config.kubeconfig`, else in-cluster, else the usual KUBECONFIG rules. `addressed`: errors name its
+    address.
 
     Raises UsageError when no usable configuration is found. Nothing is sent yet.
     """
@@ -35,7 +38,9 @@ def host(config: HostConfig, deadline: float = 10.0, *, fence: Callable[[], None
     def make() -> Any:
         return _host_api(config)
 
-    return Client(Transport(make(), renew=make, limits=Limits(deadline=deadline)), fence=fence)
+    api = make()
+    name = f"the API server {printable(str(_told(api)['server'])[:200])}" if addressed else USUAL.name
+    return Client(Transport(api, renew=make, limits=Limits(name, deadline)), fence=fence)
 
 
 def server(client: Client) -> str:
@@ -45,9 +50,11 @@ def server(client: Client) -> str:
 
 def entry(client: Client) -> Mapping[str, Any]:
     """The server that `client` talks to, as a kubeconfig names it."""
-    api = client.transport.api
-    told = _plain_entry(api.access) if isinstance(api, plain.Api) else _entry(api.configuration)
-    return {key: value for key, value in told.items() if value}
+    return {key: value for key, value in _told(client.transport.api).items() if value}
+
+
+def _told(api: Any) -> dict[str, Any]:
+    return _plain_entry(api.access) if isinstance(api, plain.Api) else _entry(api.configuration)
 
 
 def _plain_entry(access: plain.Access) -> dict[str, Any]:

@@ -244,7 +244,7 @@ def _why(change: Change) -> str:
     reason = REASONS.get(change.reason, change.why) or change.detail
     if change.action == "hold":
         reason = f"held: {reason}"
-    said = [part for part in (reason, *change.remarks) if part]
+    said = dict.fromkeys(part for part in (reason, *change.remarks) if part)
     return f"  ({printable(', '.join(said))})" if said else ""
 
 

@@ -42,7 +42,7 @@ def connect(args: argparse.Namespace) -> Client:
     from reconciler.kube import edge
     from reconciler.model import HostConfig
 
-    return edge.host(HostConfig(kubeconfig=args.kubeconfig, context=args.context))
+    return edge.host(HostConfig(kubeconfig=args.kubeconfig, context=args.context), addressed=True)
 
 
 def source(file: str, sources: Sequence[SourceConfig], name: str) -> SourceConfig:

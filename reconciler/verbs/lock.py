@@ -88,7 +88,8 @@ def run(args: argparse.Namespace) -> int:
         print("note: documents have mistakes, so no entry is dropped: nidus validate", file=sys.stderr)
     for line in _moves(wanted, found | kept):
         print(printable(line))
-    _write(place, lock.text(found | kept))
+    if found or kept or not failed or place.exists():
+        _write(place, lock.text(found | kept))
     print(f"{lock.FILE}: {len(found | kept)} locked")
     return usage.FAILED if failed else usage.DONE
 

@@ -47,10 +47,11 @@ def run(args: argparse.Namespace) -> int:
     if bool(args.name) == args.all:
         raise UsageError("which nested clusters?", hint="their names, or --all")
     client = connection.connect(args)
-    found = seen.read(client, args.namespace)
+    found = _begun(client, args.namespace, min(args.timeout, FIRST) if args.word != GONE else 0.0)
     names = sorted(set(args.name) or found.clusters)
+    coming = {name for one in found.sources.values() for name in one.changing}
     for name in names if args.word != GONE else ():
-        if name not in found.clusters:
+        if name not in found.clusters and name not in coming:
             raise known.missing(name, args.namespace, sorted(found.clusters))
     known.warn(client, args.namespace)
     if args.output == "text":
@@ -58,6 +59,18 @@ def run(args: argparse.Namespace) -> int:
     ended = _followed(client, args.namespace, names, args.timeout, args.word, lambda found, name: True, _progress)
     print(table.document(_document(ended, args.word), args.output))
     return _code(ended)
+
+
+def _begun(client: Client, namespace: str, seconds: float) -> seen.Seen:
+    """What is there, once a controller has told of a source: one that was just started has not. After so many seconds as it is."""
+    ends = time.monotonic() + seconds
+    while True:
+        found = seen.read(client, namespace)
+        left = ends - time.monotonic()
+        if found.sources or found.clusters or left <= 0:
+            return found
+        _progress("no controller has told of a source yet")
+        seen.wait(client, namespace, found.version, min(left, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +146,7 @@ def _document(ended: Mapping[str, Verdict], word: str) -> dict[str, object]:
     return {"for": word, "ok": all(one.well for one in ended.values()), "clusters": clusters}
 
 
+FIRST = 15.0  # seconds for a controller that was just started to tell of its sources
 PAUSE = 10.0  # seconds after which is looked again, whatever the watch says
 
 

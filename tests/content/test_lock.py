@@ -296,6 +296,9 @@ def test_what_cannot_be_found_leaves_the_rest(here: Path, tls: Path, sites: Site
         {**helm(repo=repo, version="9.9.9"), "name": "b"},
         {**helm(repo=repo, name="none"), "name": "c"},
     )
+    (here / "p.yaml").write_text(profile(packs[2]))
+    assert main(["lock", "--config", given]) == 1
+    assert not (here / lock.FILE).exists()
     (here / "p.yaml").write_text(profile(*packs))
     assert main(["lock", "--config", given]) == 1
     said = capsys.readouterr().err
