@@ -79,6 +79,23 @@ def test_a_push_is_one_trace_of_its_stages_and_passes(collector: Collector, tmp_
     assert {about(one)["nidus.status"] for one in collector.spans() if one.name == "pass a"} == {"Progressing", "Ready"}
 
 
+def test_a_push_that_is_applied_before_it_is_told_to_be_read_is_a_trace_too(collector: Collector) -> None:
+    made = told(collector)
+    push(made, FIRST, AT)
+    made.stage("platform", "ready", AT + 1, str(FIRST))
+    look(made, FIRST, name="other")
+    look(made, SECOND)
+    look(made, FIRST, name="other")
+    made.stage("platform", "ready", AT + 60.6, str(SECOND))
+    push(made, SECOND, AT + 60, changing=())
+    assert dict(made.sources["platform"].stages)["ready"] == AT + 60.6
+    made.close()
+    (root,) = [one for one in collector.spans() if about(one).get("nidus.revision") == str(SECOND)]
+    assert root.status.code == 0
+    names = [one.name for one in collector.spans() if one.trace_id == root.trace_id]
+    assert sorted(names) == ["admitted", "fetched", "pass a", "push", "ready", "validated"]
+
+
 def test_a_push_that_another_one_overtakes_ends_as_failed(collector: Collector) -> None:
     made = told(collector)
     push(made, FIRST, AT)

@@ -180,7 +180,7 @@ class Sources:
         its tree again."""
         if wakes.admit in self.following:
             self.following[wakes.admit].wake.up("versions", again=True)
-        self._reporter.stage(wakes.complete, "ready", time.time())
+        self._reporter.stage(wakes.complete, "ready", time.time(), wakes.revision)
 
     def consented(self, name: str, clusters: Collection[str]) -> None:
         """What a merge was shown to destroy was approved: its clusters go on, and admission, which may hold removals."""

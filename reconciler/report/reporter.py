@@ -40,6 +40,7 @@ class Reporter:
         self._events = Events(client, namespace, instance, self.statuses.uid)
         self._lock = threading.Lock()
         self._told: dict[str, ClusterView] = {}
+        self._early: dict[str, tuple[str, str, float]] = {}
         self._read: dict[str, SourceView] = {}
         self.clusters: dict[str, ClusterView] = {}
         self.sources: dict[str, SourceView] = {}
@@ -82,6 +83,10 @@ class Reporter:
             known = before or self._read.get(report.source)
             after = view.source(report, known, spec)
             after = replace(after, confined=self._confined or after.confined, configuration=self._configuration)
+            revision, stage, at = self._early.get(after.source, ("", "", 0.0))
+            if revision == after.revision:
+                del self._early[after.source]
+                after = view.staged(after, stage, at)
             self._note(after)
             self._sign(after)
         for one in transitions.of_source(known, after):
@@ -134,10 +139,14 @@ class Reporter:
                 return
             self._keep(known, replace(known, source=source, file=file))
 
-    def stage(self, source: str, name: str, at: float) -> None:
-        """One more stage of the commit a source was read at (T3), told once; `at` in seconds since the epoch."""
+    def stage(self, source: str, name: str, at: float, revision: str = "") -> None:
+        """One more stage of a revision of a source (T3), "" for that it was read at last, told once; `at` in seconds since the epoch.
+        Passes may be quicker than the report that their revision was read: it is kept for that."""
         with self._lock:
             known = self.sources.get(source)
+            if revision and (known is None or known.revision != revision):
+                self._early[source] = (revision, name, at)
+                return
             if known is None or (after := view.staged(known, name, at)) is known:
                 return
             self._note(after)

@@ -42,11 +42,17 @@ class Traces:
         self._provider = _provider(config, instance)
         self._tracer = self._provider.get_tracer("nidus")
         self._passes: dict[str, list[Pass]] = {}
+        self._early: dict[
+            str, dict[str, tuple[str, Pass]]
+        ] = {}  # the last pass of each cluster that was of another revision
         self._open: dict[str, SourceView] = {}
 
     def passed(self, read: SourceView, revision: str, one: Pass) -> None:
-        """A pass is over: one of the push, if its revision is the newest of its source and changed the cluster."""
-        if read.revision == revision and one.cluster in read.changing:
+        """A pass is over: one of the push, if its revision is the newest of its source and changed the cluster. It may be quicker than the
+        view that has the revision."""
+        if read.revision != revision:
+            self._early.setdefault(read.source, {})[one.cluster] = (revision, one)
+        elif one.cluster in read.changing:
             kept = self._passes.setdefault(read.source, [])
             if len(kept) < PASSES:
                 kept.append(one)
@@ -59,8 +65,11 @@ class Traces:
         stages = dict(after.stages)
         if "seen" not in stages or "admitted" not in stages:
             return
+        early = self._early.pop(after.source, {}).values()
+        if found := [one for revision, one in early if revision == after.revision]:
+            self._passes.setdefault(after.source, []).extend(found[:PASSES])
         if "ready" in stages:
-            if self._open.pop(after.source, None) is not None:
+            if self._open.pop(after.source, None) is not None or self._passes.get(after.source):
                 self._end(after)
         elif after.changing:
             self._open[after.source] = after

@@ -32,12 +32,13 @@ from reconciler.model import (
 
 
 class Wakes(Struct, frozen=True):
-    """What to wake at the end of a pass: clusters whose deletions are permitted now, a source whose revision is Ready everywhere, a source
-    that should admit its tree again because other versions run now. `gone`: the cluster no longer exists."""
+    """What to wake at the end of a pass: clusters whose deletions are permitted now, a source whose `revision` is Ready everywhere, a
+    source that should admit its tree again because other versions run now. `gone`: the cluster no longer exists."""
 
     clusters: tuple[str, ...] = ()
     gone: bool = False
     complete: str = ""
+    revision: str = ""
     admit: str = ""
 
 
@@ -98,9 +99,11 @@ class Registry:
             released = self._gate.excuse(cluster)
             if outcome.memory is not None:
                 self._clusters.learn(cluster, outcome.memory)
-            complete = outcome.report.word == "Ready" and self._gate.ready(cluster)
+            revision = self._gate.ready(cluster) if outcome.report.word == "Ready" else ""
             again = self._admissions.unsettled(cluster) or outcome.due
-            return Wakes(released, complete=source if complete else "", admit=source if again else "")
+            return Wakes(
+                released, complete=source if revision else "", revision=revision, admit=source if again else ""
+            )
 
     # For sources
 

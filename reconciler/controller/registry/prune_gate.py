@@ -18,6 +18,7 @@ class Round:
 
     source: str
     commit: str
+    revision: str
     review: Reviewed | None = None
     consent: Request | None = None
     trailers: list[tuple[str, str]] = field(default_factory=list)
@@ -47,7 +48,11 @@ class PruneGate:
         """
         source, commit = snapshot.source, snapshot.revision.commit
         known = self._newest.get(source)
-        newest = known if known is not None and known.commit == commit else Round(source, commit, review)
+        newest = (
+            known
+            if known is not None and known.commit == commit
+            else Round(source, commit, str(snapshot.revision), review)
+        )
         self._newest[source] = newest
         for name in changed:
             self.forget(name)
@@ -103,13 +108,13 @@ class PruneGate:
         round_.pending.discard(cluster)
         return () if round_.pending else tuple(sorted(round_.destructive))
 
-    def ready(self, cluster: str) -> bool:
-        """A cluster is Ready; whether it was the last one of the newest commit of its source (T3)."""
+    def ready(self, cluster: str) -> str:
+        """A cluster is Ready; the newest revision of its source, if it was the last one of that, else "" (T3)."""
         round_ = self._of.get(cluster)
         if round_ is None or cluster not in round_.unready:
-            return False
+            return ""
         round_.unready.discard(cluster)
-        return not round_.unready and self._newest.get(round_.source) is round_
+        return round_.revision if not round_.unready and self._newest.get(round_.source) is round_ else ""
 
     def changing(self, source: str) -> tuple[str, ...]:
         """The clusters that the newest commit of a source changed and that are not Ready since."""
