@@ -128,6 +128,9 @@ def test_a_version_in_use_is_immutable_unless_the_policy_says_otherwise() -> Non
     files = edited("profiles/front.yaml", "info", "debug")
     found, _ = snapshot(files, in_use={("web", "1.2.0"): digest})
     assert ("profiles/web.yaml", 5, "NID144", "profile/web@1.2.0") in told(found)
+    (one,) = [each for each in found.violations if each.code == "NID144"]
+    assert "profiles/front.yaml" in one.message and "put it back" in one.hint
+    assert "the content of profile web 1.2.0, which is in use, changed" in {each.message for each in found.violations}
     assert found.specs.clusters == {} and found.specs.profiles == {}
     assert snapshot(FILES, in_use={("web", "1.2.0"): digest})[0].violations == ()
     mutable = replace(RULES, profile_versions="Mutable")

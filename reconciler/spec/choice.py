@@ -59,7 +59,9 @@ def _answer(
     if best is None:
         return Code.NO_VERSION, f"no version of {name} fits", f"there are: {', '.join(sorted(readable))}"
     profile = checked.get((name, best))
-    if profile is None or profile.violations or moved(profile, profile.key, in_use, rules):
+    if profile is not None and not profile.violations and moved(profile, profile.key, in_use, rules):
+        return Code.BROKEN_PROFILE, f"the content of profile {name} {best}, which is in use, changed", ""
+    if profile is None or profile.violations:
         return Code.BROKEN_PROFILE, f"profile {name} {wanted} is broken, see its own errors", ""
     return profile
 

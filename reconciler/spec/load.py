@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct, field
 
+from reconciler.errors import few
 from reconciler.model import (
     NO_VERSIONS,
     ClusterDocument,
@@ -37,7 +38,7 @@ from reconciler.spec.profiles import Profile
 from reconciler.spec.rules import Found, check
 from reconciler.spec.uses import Files
 
-_SHOWN = 5  # places that one message names
+_SHOWN = 5  # places, or files, that one message names
 
 
 class _Cluster(Struct, frozen=True):
@@ -243,8 +244,10 @@ def _profile(item: Item, before: Profile | None, view: Files) -> Profile:
 def _changed(checked: Mapping[tuple[str, str], Profile], in_use: Keys, rules: Rules) -> Iterator[Violation]:
     for key, profile in checked.items():
         if choice.moved(profile, key, in_use, rules):
-            message = f"version {key[1]} of {key[0]} is in use, its content must not change"
-            hint = "give the new content a new version"
+            read = sorted({path for used in profile.document.files.values() for path, _ in used})
+            what = f", nor that of {few(read, _SHOWN)}" if read else ""
+            message = f"version {key[1]} of {key[0]} is in use, its content must not change{what}"
+            hint = f"put it back, and write the change in a copy of {profile.item.path} with a version of its own"
             yield profile.item.violation("/spec/version", Code.VERSION_CHANGED, message, hint)
 
 
