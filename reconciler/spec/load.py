@@ -247,7 +247,7 @@ def _changed(checked: Mapping[tuple[str, str], Profile], in_use: Keys, rules: Ru
             read = sorted({path for used in profile.document.files.values() for path, _ in used})
             what = f", nor that of {few(read, _SHOWN)}" if read else ""
             message = f"version {key[1]} of {key[0]} is in use, its content must not change{what}"
-            hint = f"put it back, and write the change in a copy of {profile.item.path} with a version of its own"
+            hint = f"put it back; the change is a new version, in a copy of {profile.item.path} and of each file that changes"
             yield profile.item.violation("/spec/version", Code.VERSION_CHANGED, message, hint)
 
 

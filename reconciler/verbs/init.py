@@ -23,6 +23,11 @@ nidus plan                      # what a push would change, against the live sta
 nidus new cluster NAME --profile {profile} --set team=NAME
 ```
 
+A change of a profile, or of a file of its packs, is a new version: copy the profile's file, and each file that changes, and write
+the next `version` into the copy. Clusters that ask for a range such as `1.x` take it by themselves.
+
+A cluster whose file is removed goes after the grace period of its `deletion`; putting the file back before that keeps it.
+
 `schemas/` is for editors: the first line of each file names its schema. `nidus schema --dir schemas` renews it.
 """
 IGNORED = """\
