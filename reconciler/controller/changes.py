@@ -126,7 +126,8 @@ class Changes:
 
     def _list(self) -> None:
         """Take what the forge lists. What is over `limit` is not planned, and says so: those whose head lies in the repository itself,
-        where strangers push nothing, go before all others."""
+        where strangers push nothing, go before all others. The branch is fetched before: it has nothing of what is listed as open."""
+        base = self._reviewer.mirror.fetch()
         self._people.anew()
         known, limit = {**self._rest, **self._open}, self._config.limit
         found = [renewed(known.get(one.number), one) for one in islice(self._forge.open_changes(self._branch), LISTED)]
@@ -138,7 +139,7 @@ class Changes:
         self._reviewer.mirror.keep(self._open.keys())
         for one in self._rest.values():
             self._teller.status(one, "pending", f"Not planned: more than {limit} change requests are open")
-        self._base, self._between = self._reviewer.mirror.fetch(), {}
+        self._base, self._between = base, {}
 
     def _each(self, base: Revision, moved: frozenset[str]) -> None:
         for one in list(self._closing.values()):

@@ -41,12 +41,14 @@ class Failure:
 
 
 class Forge:
-    """`state` is what it knows, `asked` what was asked for, `failures` what goes wrong, the first that fits first."""
+    """`state` is what it knows, `asked` what was asked for, `failures` what goes wrong, the first that fits first; `listed` is called
+    once, when a list was made and is not sent yet."""
 
     def __init__(self, provider: str) -> None:
         self.provider, self.state = provider, State()
         self.asked: list[Asked] = []
         self.failures: list[Failure] = []
+        self.listed: Callable[[], object] | None = None
         self.over = threading.Event()
         self.dripping = 0  # answers that are under way, byte by byte
         self._lock = threading.Lock()
@@ -85,6 +87,9 @@ class Forge:
             return wrong.status, dict(wrong.headers), wrong.body, wrong.drip
         if not isinstance(found, list):
             return (201 if asked.method == "POST" else 200), {}, json.dumps(found).encode(), 0.0
+        if self.listed is not None:
+            listed, self.listed = self.listed, None
+            listed()
         return self._page(asked, found)
 
     def _page(self, asked: Asked, found: list[Any]) -> tuple[int, dict[str, str], bytes, float]:

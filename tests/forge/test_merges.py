@@ -77,6 +77,18 @@ def test_a_merge_that_is_seen_before_the_branch_is_read_goes_on_too(scene: Scene
     assert gone(scene)
 
 
+@pytest.mark.parametrize(("scene", "how"), HOWS, indirect=["scene"])
+def test_a_merge_in_the_middle_of_a_round_goes_on_too(scene: Scene, how: str) -> None:
+    """After the forge listed it as open, and before the branch is fetched: it is not planned against a branch that has it already."""
+    number = planned(scene)
+    scene.forge.state.review(number, "bob")
+    scene.forge.listed = lambda: scene.merge(number, how, admitted=False)
+    scene.look()
+    scene.admit()
+    settled(scene)
+    assert gone(scene)
+
+
 def test_a_removal_that_was_shown_and_approved_goes_on(scene: Scene) -> None:
     number = scene.open({}, gone=("a.yaml", "b.yaml"))
     scene.look()
