@@ -14,6 +14,7 @@ import yaml
 from devhost.api import Client, Object
 from tests.host.field import Field
 from tests.host.promises import nidus
+from tests.waiting import eventually
 
 CASES = Path(os.environ.get("NIDUS_SHARED_DATA", "../shared/data")) / "field"
 pytestmark = [
@@ -61,8 +62,16 @@ def edit(inside: Client, what: tuple[str, str], name: str, change: Callable[[Obj
 
 
 def seen(inside: Client, what: tuple[str, str], name: str, namespace: str = "app") -> Object:
-    found = inside.get(*what, name, namespace)
-    assert found, name
+    """The object, once it is there: the engine makes Services anew, and for a moment there is none."""
+    found: Object | None = None
+
+    def there() -> bool:
+        nonlocal found
+        found = inside.get(*what, name, namespace)
+        return found is not None
+
+    eventually(there)
+    assert found is not None
     return found
 
 

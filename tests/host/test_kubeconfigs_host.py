@@ -14,7 +14,8 @@ from reconciler.model import Issued, replace
 from tests.host.field import Field
 from tests.host.promises import standing, write_cluster
 
-pytestmark = [pytest.mark.host, pytest.mark.long]
+# clusters of a shared host have one API server inside: the binding of a role is one for them all
+pytestmark = [pytest.mark.host, pytest.mark.long, pytest.mark.xdist_group("kubeconfigs")]
 SECRET = "nidus-kubeconfig-ci"
 
 
