@@ -83,10 +83,10 @@ class Reporter:
             known = before or self._read.get(report.source)
             after = view.source(report, known, spec)
             after = replace(after, confined=self._confined or after.confined, configuration=self._configuration)
-            revision, stage, at = self._early.get(after.source, ("", "", 0.0))
-            if revision == after.revision:
+            early = self._early.get(after.source)
+            if early is not None and early[0] == after.revision:
                 del self._early[after.source]
-                after = view.staged(after, stage, at)
+                after = view.staged(after, *early[1:])
             self._note(after)
             self._sign(after)
         for one in transitions.of_source(known, after):

@@ -281,7 +281,7 @@ def test_one_entry_is_for_the_keys_of_all_profiles(
     assert main(["lock", "--config", given]) == 1
     told = "documents verify it with 2 keys, and no manifest of signatures is by all of them"
     assert told in capsys.readouterr().err
-    assert lock.read((here / lock.FILE).read_bytes(), Limits())[0] == {}
+    assert not (here / lock.FILE).exists()
     both = [signing.simple(OURS, digest), signing.simple(THEIRS, digest)]
     tag = open_one.attach("acme/two", f"sha256-{digest}.sig", both)
     assert main(["lock", "--config", given]) == 0
