@@ -165,7 +165,8 @@ def _rows(phases: Mapping[str, Phase]) -> list[Row]:
             rows.append(Row(f"{name}: p99 / {ALONE}", p99 / slowest[ALONE], "x"))
         rows.append(Row(f"{name}: requests that the servers had", phase.asked, ""))
         rows.append(Row(f"{name}: clusters not Ready at its end", phase.waiting, ""))
-        rows.append(Row(f"{name}: CPU of the controller and its workers", phase.cores, "cores"))
+        if phase.cores >= 0:  # a worker that was killed meanwhile counts no more
+            rows.append(Row(f"{name}: CPU of the controller and its workers", phase.cores, "cores"))
     return rows
 
 
