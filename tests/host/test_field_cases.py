@@ -113,9 +113,10 @@ def test_62_a_count_scaled_by_hand_is_put_back(own_field: Field) -> None:
 @pytest.mark.long
 def test_63_a_renamed_release_takes_its_port_over(own_field: Field) -> None:
     inside = standing(own_field, "63")
-    assert seen(inside, SERVICE, "edge-proxy")["spec"]["ports"][0]["nodePort"] == 30080
+    # the engine makes Services anew, with a port of its own until it is put right
+    eventually(lambda: seen(inside, SERVICE, "edge-proxy")["spec"]["ports"][0]["nodePort"] == 30080)
     follow(own_field, "63", 2)
-    assert seen(inside, SERVICE, "ingress-edge-proxy")["spec"]["ports"][0]["nodePort"] == 30080
+    eventually(lambda: seen(inside, SERVICE, "ingress-edge-proxy")["spec"]["ports"][0]["nodePort"] == 30080)
     assert inside.get(*SERVICE, "edge-proxy", "app") is None and inside.get(*MAP, "edge-proxy", "app") is None
 
 
