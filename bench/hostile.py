@@ -33,7 +33,6 @@ LOOPING: Final = 12
 SLOW: Final = 8
 PUSHES: Final = 40
 """Of the healthy source in each phase, one cluster each."""
-"""After which a push counts as lost."""
 SPACING: Final = 0.6
 """Seconds from one push to the next, at least: a phase is longer than one render may take."""
 AGAIN: Final = 3.0

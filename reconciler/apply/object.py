@@ -234,11 +234,8 @@ def _why(change: Change, live: Object | None) -> str:
     if change.reason == "Terminating":
         return f"is being deleted, and waits for {_blockers(live)}"
     if change.reason == "KindMissing":
-        kind, lacks = (
-            f"{change.ref.kind} of {change.ref.group}",
-            "its CustomResourceDefinition is missing, or its server does not answer",
-        )
-        return f"waits until the API server serves kind {kind}: {lacks}"
+        lacks = "its CustomResourceDefinition is missing, or its server does not answer"
+        return f"waits until the API server serves kind {change.ref.kind} of {change.ref.group}: {lacks}"
     if change.reason == "DriftReported":
         return "; ".join(change.flags)
     return change.why if change.action in ("hold", "skip") else ""

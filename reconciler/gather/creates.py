@@ -53,9 +53,8 @@ def _asked(change: Change, made: frozenset[str], client: Client) -> Change:
 
 
 def _refused(change: Change, error: ApiError, made: Iterable[str]) -> Change:
-    if NO_DRY_RUN in error.message or is_no_right(
-        error.message
-    ):  # of whoever plans, or before this plan has given the right
+    # a right that whoever plans does not have, or that this plan gives
+    if NO_DRY_RUN in error.message or is_no_right(error.message):
         return _flagged(change, f"known after apply: {error.message}")
     if set(QUOTED.findall(error.message)).intersection(made):  # it needs what the same plan makes
         return _flagged(change, "known after apply")

@@ -1,7 +1,7 @@
 """What documents say differently, without rendering anything of them: all that is shown of a change request by somebody who may not
 write to the repository (B4)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -31,8 +31,7 @@ def settings(before: Specs, after: Specs) -> tuple[Difference, ...]:
     """The versions and quotas of clusters that are in both and differ there, by name."""
     found = []
     for one in _compared("NestedCluster", before.clusters, after.clusters):
-        fields = tuple(each for each in one.fields if each.path.startswith(SETTINGS) and not _same(each))
-        if fields:
+        if fields := _below(SETTINGS, one.fields):
             found.append(replace(one, fields=fields))
     return tuple(found)
 
@@ -41,8 +40,11 @@ def unseen(before: ClusterDocument | None, after: ClusterDocument | None) -> tup
     """What two documents of a cluster say differently and no object shows; nothing where there is only one."""
     if before is None or after is None or before.digest == after.digest:
         return ()
-    fields = (one for one in _fields(before, after) if one.path.startswith(UNSEEN))
-    return tuple(one for one in fields if not _same(one))
+    return _below(UNSEEN, _fields(before, after))
+
+
+def _below(paths: tuple[str, ...], fields: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
+    return tuple(one for one in fields if one.path.startswith(paths) and not _same(one))
 
 
 def _same(field: FieldChange) -> bool:
