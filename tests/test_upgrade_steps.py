@@ -49,6 +49,14 @@ def runs(fleet: Fleet) -> Versions:
     return state.record.versions
 
 
+def starts(fleet: Fleet) -> None:
+    """What was stuck starts, and the cluster is looked at again."""
+    fleet.stuck.clear()
+    fleet.engines()
+    fleet.queue.add("a")
+    fleet.run()
+
+
 def asked(fleet: Fleet) -> str:
     """The version of Kubernetes that the engine's StatefulSet is of."""
     said = str(fleet.host.get("apps", "StatefulSet", "vcluster-a", "a"))
@@ -98,10 +106,7 @@ def test_a_pod_that_never_starts_stops_the_walk_though_the_old_one_is_ready(flee
     fleet.restart()
     fleet.run()
     assert asked(fleet) == SECOND
-    fleet.stuck.clear()
-    fleet.engines()
-    fleet.queue.add("a")
-    fleet.run()
+    starts(fleet)
     assert (asked(fleet), fleet.word("a"), runs(fleet).kubernetes) == (THIRD, "Ready", THIRD)
 
 
@@ -196,10 +201,7 @@ def test_a_step_whose_pod_never_became_ready_may_be_taken_back(fleet: Fleet) -> 
     fleet.push(files(FIRST))
     fleet.run()
     assert asked(fleet) == FIRST
-    fleet.stuck.clear()
-    fleet.engines()
-    fleet.queue.add("a")
-    fleet.run()
+    starts(fleet)
     assert (fleet.word("a"), runs(fleet).kubernetes) == ("Ready", FIRST)
 
 

@@ -20,7 +20,7 @@ PATIENCE = (
 TRIES = 3  # on the very object that was read
 BESIDE = 1_000_000_000  # nanoseconds above all others of a mark that is written beside other writers
 GATHER = (
-    0.02  # seconds from the beginning of a write of one source to the next: deliveries that arrive meanwhile share that
+    0.02  # seconds between the beginnings of two writes of one source: deliveries that arrive meanwhile share the next
 )
 AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead of ours
 
