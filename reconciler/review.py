@@ -137,6 +137,7 @@ def review(
         tuple(found),
         snapshot.violations,
         len(same - looked.keys() - waiting.keys()),
+        warnings=snapshot.warnings,
     )
 
 

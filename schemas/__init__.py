@@ -14,6 +14,7 @@ API_VERSION = "nidus.dev/v1alpha1"
 KINDS = ("ClusterProfile", "NestedCluster", "ControllerConfig")
 OUTPUTS = ("Plan",)
 FOLDER = Path(__file__).parent
+KUBERNETES = FOLDER / "kubernetes.json"
 
 
 @cache
@@ -38,3 +39,10 @@ def load(kind: str) -> dict[str, Any]:
     """The schema of one of KINDS or OUTPUTS, parsed; read-only by agreement. Raises KeyError for another kind."""
     schema: dict[str, Any] = json.loads(text(kind))
     return schema
+
+
+@cache
+def kubernetes() -> dict[str, dict[str, Any]]:
+    """The field names of the kinds that Kubernetes itself serves, by tests/memory/fieldnames.py, which says how they are written."""
+    found: dict[str, dict[str, Any]] = json.loads(KUBERNETES.read_text(encoding="utf-8"))
+    return found

@@ -130,6 +130,18 @@ def test_a_template_that_fails_is_a_failure_with_its_place(plan: Told, work: Wor
     assert not unknown["later"] and unknown["reason"].startswith("RenderFailed: ")
 
 
+def test_a_field_that_kubernetes_does_not_have_is_warned_of(plan: Told, work: Work) -> None:
+    text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  port: [{port: 80}]\n"
+    work.commit({"web.yaml": profile(pack("base", manifests={"files": ["service.yaml"]})), "service.yaml": text})
+    code, _, err = plan()
+    told = "Service web: unknown field spec.port"
+    assert code == 0 and f"service.yaml:5:3: warning: {told}; did you mean ports?\n" in err
+    assert told in plan("-o", "markdown")[1]
+    found = json.loads(plan("-o", "json")[1])
+    assert [(one["code"], one["line"], one["column"]) for one in found["warnings"]] == [("NID198", 5, 3)]
+    assert "warning" not in plan("--base", "HEAD")[2]
+
+
 def test_an_encrypted_pack_is_left_out_in_one_line_with_what_to_do(plan: Told, work: Work) -> None:
     secret = (ROOT / "tests" / "sops" / "login.yaml").read_text()
     packs = (pack("base", config_map("one")), {"name": "login", "manifests": {"files": ["login.yaml"]}})

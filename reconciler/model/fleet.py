@@ -120,7 +120,7 @@ class Snapshot(Struct, frozen=True):
 
     `oid` is the tree of the source path, `tree` its files (path -> oid), `descends` whether the commit descends from
     the one accepted before (S5). `unread` are the entries outside charts that may not be read: each may hide documents,
-    whether it is in `violations` or not.
+    whether it is in `violations` or not. `warnings`: what is probably wrong, and stops nothing.
     """
 
     source: str
@@ -132,6 +132,7 @@ class Snapshot(Struct, frozen=True):
     descends: bool = True
     trailers: tuple[tuple[str, str], ...] = ()
     unread: tuple[Violation, ...] = ()
+    warnings: tuple[Violation, ...] = ()
 
     @property
     def content(self) -> Content:

@@ -38,7 +38,8 @@ class Review(Struct, frozen=True):
     """One revision of one source against one live host; `at` in seconds. Clusters are in the order of their names.
 
     `same`: how many further clusters would not change, by their documents, and were not looked at for that. `hidden`: how many of
-    those looked at the reader did not ask for. `notes`: what else a reader must know, each one sentence.
+    those looked at the reader did not ask for. `notes`: what else a reader must know, each one sentence. `warnings`: what is
+    probably wrong in documents, and stops nothing.
     """
 
     source: str
@@ -50,3 +51,4 @@ class Review(Struct, frozen=True):
     same: int = 0
     hidden: int = 0
     notes: tuple[str, ...] = ()
+    warnings: tuple[Violation, ...] = ()

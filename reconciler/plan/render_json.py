@@ -24,6 +24,7 @@ def render(review: Review) -> dict[str, Any]:
         "same": review.same,
         "hidden": review.hidden,
         "violations": [_violation(one) for one in review.violations],
+        "warnings": [_violation(one) for one in review.warnings],
         "notes": list(review.notes),
         "summary": _summary(found),
     }

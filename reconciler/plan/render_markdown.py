@@ -82,14 +82,15 @@ def _block(one: ClusterReview, style: Style) -> Block:
 
 
 def _mistakes(review: Review, files: str) -> Iterator[Block]:
-    if not review.violations:
-        return
-    head = summary.many(len(review.violations), "mistake") + " in documents"
-    if files:
-        yield Block(head, tuple(_linked(one, files) for one in review.violations), True, fenced=False)
-        return
-    told = (f"{_place(one)}: {one.code} {one.message}" for one in review.violations)
-    yield Block(head, tuple(_line(Line(printable(text))) for text in told), True)
+    for found, what in ((review.violations, "mistake"), (review.warnings, "warning")):
+        if not found:
+            continue
+        head = f"{summary.many(len(found), what)} in documents"
+        if files:
+            yield Block(head, tuple(_linked(one, files) for one in found), True, fenced=False)
+        else:
+            told = (f"{_place(one)}: {one.code} {one.message}" for one in found)
+            yield Block(head, tuple(_line(Line(printable(text))) for text in told), True)
 
 
 def _place(one: Violation) -> str:

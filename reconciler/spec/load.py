@@ -126,7 +126,8 @@ def load(
         violations += cluster.violations
     specs = _specs(checked, alone, in_use, rules)
     told = tuple(sorted(violations))
-    snapshot = Snapshot(source, revision, tree.oid, tree.files, specs, told, descends, trailers, shape.hiding)
+    doubts = tuple(sorted({one for profile in checked.values() for one in profile.warnings}))
+    snapshot = Snapshot(source, revision, tree.oid, tree.files, specs, told, descends, trailers, shape.hiding, doubts)
     return snapshot, Known(read, kept, checked, clusters, (rules, facts), pointers)
 
 
@@ -235,7 +236,7 @@ def _profile(item: Item, before: Profile | None, view: Files) -> Profile:
         before is not None
         and before.item is item
         and before.document == now.document
-        and before.violations == now.violations
+        and (before.violations, before.warnings) == (now.violations, now.warnings)
     ):
         return before
     return now

@@ -1,15 +1,16 @@
 """Reads a YAML file that a pack names: its digest, objects, `${{ }}` references and mistakes."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct, field
 
 from reconciler.model import Limits, Violation
 from reconciler.plan import secretdata, sensitive
-from reconciler.spec import encrypted, literals, marks, variables, yaml
+from reconciler.spec import encrypted, fieldnames, literals, marks, variables, yaml
 from reconciler.spec.codes import Code
-from reconciler.spec.entries import capped, digest
+from reconciler.spec.entries import TOLD, capped, digest
 from reconciler.spec.explain import pointer
 from reconciler.spec.scalars import EXACT, OBJECTS
 
@@ -19,13 +20,15 @@ _POD_SECURITY = "pod-security.kubernetes.io/"
 
 
 class Facts(Struct, frozen=True):
-    """One file in one use. `claims`: (group, kind, namespace or "", name) -> line; `references`: (name, line, column)."""
+    """One file in one use. `claims`: (group, kind, namespace or "", name) -> line; `references`: (name, line, column).
+    `warnings`: what is probably wrong, and stops nothing."""
 
     oid: str
     digest: str
     claims: Mapping[Claim, int] = field(default_factory=dict)
     references: tuple[tuple[str, int, int], ...] = ()
     violations: tuple[Violation, ...] = ()
+    warnings: tuple[Violation, ...] = ()
 
 
 def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> Facts:
@@ -39,14 +42,23 @@ def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> 
     ]
     found += [(index, one) for index, body in enumerate(bodies) for one in encrypted.mistakes(body, objects)]
     named = [(index, one) for index, body in enumerate(bodies) for one in variables.references(body)]
-    places = marks.read(data) if found or named else []
+    doubts = list(islice(_doubted(bodies), TOLD)) if objects else []
+    places = marks.read(data) if found or named or doubts else []
     told = (
         Violation(path, *marks.find(places[index], pointer(where)), code, message, pointer(where), hint)
         for index, (where, code, message, hint) in found
     )
     violations = capped(literals.standing(told, data))
     references = tuple((name, *marks.find(places[index], pointer(where))) for index, (where, name) in named)
-    return Facts(oid, digest(bodies), _claimed(parsed) if objects else {}, references, violations)
+    warnings = tuple(
+        Violation(path, *marks.find(places[index], pointer(where), key=True), code, message, pointer(where), hint)
+        for index, (where, code, message, hint) in doubts
+    )
+    return Facts(oid, digest(bodies), _claimed(parsed) if objects else {}, references, violations, warnings)
+
+
+def _doubted(bodies: Iterable[Any]) -> Iterator[tuple[int, Mistake]]:
+    return ((index, one) for index, body in enumerate(bodies) for one in doubts(body))
 
 
 def _claimed(parsed: yaml.Parsed) -> dict[Claim, int]:
@@ -59,6 +71,20 @@ def mistakes(body: Any, *, sealed: bool = False) -> Iterator[Mistake]:
     sealed = sealed or encrypted.is_encrypted(body)
     for path, one in _objects(body):
         yield from ((path + where, code, message, hint) for where, code, message, hint in _object(one, sealed))
+
+
+def doubts(body: Any) -> Iterator[Mistake]:
+    """What is probably a mistake of one object or a list: the version of Kubernetes it is for may judge otherwise."""
+    for path, one in _objects(encrypted.bare(body)):
+        for where, message, hint in fieldnames.unknown(one):
+            yield (*path, *where), Code.NO_SUCH_FIELD, f"{_called(one)}: {message}", hint
+
+
+def _called(body: Mapping[str, Any]) -> str:
+    """An object as people name it."""
+    meta = body.get("metadata")
+    name = meta.get("name") if isinstance(meta, Mapping) else ""
+    return f"{body['kind']} {str(name or '')[:100]}".rstrip()
 
 
 def claims(body: Any) -> Iterator[Claim]:

@@ -10,7 +10,7 @@ from reconciler.model import ClusterProfile, Pack, ProfileDocument, Violation, r
 from reconciler.plan import kinds, request
 from reconciler.spec import literals, manifests, order, uses, values, variables
 from reconciler.spec.codes import Code
-from reconciler.spec.entries import Item, capped, digest
+from reconciler.spec.entries import TOLD, Item, capped, digest
 from reconciler.spec.explain import pointer
 from reconciler.spec.manifests import Claim, Facts
 from reconciler.spec.uses import Files, Use
@@ -20,13 +20,15 @@ _KNOWN = "variables.NAME, cluster.name, cluster.namespace, cluster.labels.KEY, h
 
 
 class Profile(Struct, frozen=True, eq=False):
-    """One checked profile version. `claims`: object -> place; `needs`: references its packs make."""
+    """One checked profile version. `claims`: object -> place; `needs`: references its packs make; `warnings`: what is probably wrong
+    in its packs."""
 
     item: Item
     document: ProfileDocument
     violations: tuple[Violation, ...]
     claims: Mapping[Claim, str]
     needs: frozenset[str]
+    warnings: tuple[Violation, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -56,7 +58,13 @@ def check(item: Item, tree: Files) -> Profile:
         contents=said,
     )
     violations = capped((*told, *twice, *in_files, *hidden))
-    return Profile(item, document, violations, claims, frozenset(_needs(item.spec, used)))
+    return Profile(item, document, violations, claims, frozenset(_needs(item.spec, used)), _warnings(item, used))
+
+
+def _warnings(item: Item, used: Mapping[str, Use]) -> tuple[Violation, ...]:
+    own = [item.violation(*doubt) for use in used.values() for doubt in use.doubts[:TOLD]]
+    found = [replace(one, path=path) for use in used.values() for path, facts in use.facts for one in facts.warnings]
+    return capped((*own, *found))
 
 
 def _read(use: Use, tree: Files) -> tuple[tuple[str, str], ...]:

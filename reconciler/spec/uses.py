@@ -33,13 +33,15 @@ class Files(Struct, frozen=True):
 
 
 class Use(Struct):
-    """The files of one pack, while it is checked. `unread`: files that it names and that may not be read."""
+    """The files of one pack, while it is checked. `unread`: files that it names and that may not be read. `doubts`: what is
+    probably wrong in objects of the document itself."""
 
     paths: list[str]
     facts: list[tuple[str, Facts]]
     mistakes: list[tuple[str, Code, str, str]]
     unread: list[Violation]
     elsewhere: list[Remote] = field(default_factory=list)
+    doubts: list[tuple[str, Code, str, str]] = field(default_factory=list)
 
 
 def of(document: str, index: int, pack: Pack, tree: Files) -> Use:
@@ -56,6 +58,8 @@ def of(document: str, index: int, pack: Pack, tree: Files) -> Use:
         for position, body in enumerate(pack.manifests.objects):
             for where, code, message, hint in manifests.mistakes(body):
                 use.mistakes.append((f"{place}/manifests/objects/{position}{pointer(where)}", code, message, hint))
+            for where, code, message, hint in manifests.doubts(body):
+                use.doubts.append((f"{place}/manifests/objects/{position}{pointer(where)}", code, message, hint))
     return use
 
 

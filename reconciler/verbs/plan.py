@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.verbs.changeplan import Whole
 
 FORMS = ("json", "yaml", "markdown")
+_WARNINGS = 10  # that are told
 EXAMPLES = (
     ("", "the documents that changed in this work tree"),
     ("--config nidus.yaml --source platform", "as the controller would"),
@@ -76,10 +77,22 @@ def run(args: argparse.Namespace) -> int:
         return _change(args)
     args.path, args.clusters = _place(args.words)
     review = _offline(args) if args.offline else planning.review(args)
-    for one in review.violations:
-        print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
+    _warned(review)
     print(_rendered(review, args))
     return _code(summary.totals(review), detailed=args.detailed_exitcode)
+
+
+def _warned(review: Review) -> None:
+    """Mistakes and warnings of the documents, on standard error."""
+    from reconciler.errors import printable
+
+    for one in review.violations:
+        print(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}", file=sys.stderr)
+    for one in review.warnings[:_WARNINGS]:
+        hint = f"; {one.hint}" if one.hint else ""
+        print(printable(f"{one.path}:{one.line}:{one.column}: warning: {one.message}{hint}"), file=sys.stderr)
+    if (more := len(review.warnings) - _WARNINGS) > 0:
+        print(f"{more} more warnings: nidus validate", file=sys.stderr)
 
 
 def _offline(args: argparse.Namespace) -> Review:

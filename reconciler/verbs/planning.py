@@ -248,5 +248,12 @@ def _reviewed(args: argparse.Namespace, ground: _Ground, checked: Checked) -> Re
         against = review.base(before, standing, *given, now) if before else None
         asked_for = {"every": args.all, "named": args.clusters, "against": against}
         found = review.review(checked.snapshot, standing, *given, reader, now, **asked_for)
-        there = before.violations if before else ()
-        return replace(found, violations=tuple(one for one in found.violations if one not in there))
+        return new(found, before) if before else found
+
+
+def new(review: Review, before: Snapshot) -> Review:
+    """Without the mistakes and warnings that `before` has."""
+    wrong = tuple(one for one in review.violations if one not in before.violations)
+    return replace(
+        review, violations=wrong, warnings=tuple(one for one in review.warnings if one not in before.warnings)
+    )

@@ -61,12 +61,13 @@ def review(args: argparse.Namespace) -> Review:
             if args.all or name in args.clusters or (found.plan and (found.plan.changes or found.plan.unknown)):
                 clusters.append(found)
                 notes |= dict.fromkeys((*old.notes, *new.notes))
-    known = before.snapshot.violations
-    wrong = tuple(one for one in after.snapshot.violations if one not in known)
+    wrong, doubts = after.snapshot.violations, after.snapshot.warnings
     first = f"offline: compared with {args.base} at {older.revision.commit[:12]}, not with a cluster"
     told_of = (first, *(f"not known offline: {note}" for note in notes))
-    made = Review(source.name, documents.revision, "", time.time(), tuple(clusters), wrong, notes=told_of)
-    return shown.only(made, args.clusters, args.layer)
+    made = Review(
+        source.name, documents.revision, "", time.time(), tuple(clusters), wrong, notes=told_of, warnings=doubts
+    )
+    return shown.only(planning.new(made, before.snapshot), args.clusters, args.layer)
 
 
 def _side(name: str, documents: planning.Documents, given: render.Given) -> _Side:

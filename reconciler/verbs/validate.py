@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     literal = _literals(snapshot, blobs)
     causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations, *unrendered, *literal}))
     probable = (*_warnings(folder, snapshot, blobs, terms.limits), *unadded.warnings(folder, snapshot))
-    warnings = (*probable, *lookups.warnings(snapshot, read), *homeless)
+    warnings = (*probable, *snapshot.warnings, *lookups.warnings(snapshot, read), *homeless)
     found = mistakes.Found(folder, snapshot, causes, following, warnings, sources)
     print(mistakes.as_json(found) if args.output == "json" else mistakes.as_text(found))
     return 1 if causes else 0
