@@ -10,6 +10,7 @@ from reconciler.model import Change, Observed
 from reconciler.plan.compute import compute
 from reconciler.plan.mark import ref_of
 from tests.memory.actors import ENFORCE
+from tests.memory.failures import Call
 from tests.passes import Fleet, cluster, pack, profile
 from tests.server_model import HOST, NESTED, NONCE, SALT, Server, bundle, execute, layer, plan, wanted
 
@@ -98,6 +99,33 @@ def test_it_may_be_made_anew_at_any_time(fleet: Fleet) -> None:
     fleet.push(files())
     fleet.run()
     assert fleet.names("a", kind="Service") == []
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_it_may_be_absent_for_a_moment_while_it_is_made_anew(fleet: Fleet, theirs: bool) -> None:
+    """Read between the engine's deletion and its creation. Before: our create gave it back, and it was never ours again."""
+    more = {"name": "more", "port": 81, "protocol": "TCP", "targetPort": 8081}
+    fleet.push(files(service(ports=[*WEB["ports"], more])))
+    fleet.run()
+    inside, found = fleet.nested["a"], live(fleet, "Service")
+    inside.delete("", "Service", "web", "a")
+    meta = {key: found["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    if theirs:
+        meta["annotations"] = {"inside.nidus.dev/nonce": "another"}
+    made = list[str]()
+
+    def anew(call: Call) -> None:
+        if call.verb == "apply" and call.name == "a" and not call.dry_run and not made:
+            made.append(inside.put({**found, "metadata": meta}, manager="vcluster")["metadata"]["uid"])
+
+    inside.choosers.append(anew)
+    fleet.push(files(service()))
+    fleet.run()
+    looks(fleet)
+    assert made and live(fleet, "Service")["metadata"]["uid"] == made[0]
+    ports = [one["port"] for one in live(fleet, "Service")["spec"]["ports"]]
+    assert (fleet.word("a"), ports) == (("Held", [80, 81]) if theirs else ("Ready", [80])), fleet.condition("a")
+    assert looks(fleet) == 0
 
 
 @pytest.mark.parametrize("drift", ["correct", "report", "ignore"])

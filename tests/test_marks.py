@@ -1,13 +1,17 @@
 """Marks on Source objects: a time of the far future, which anybody with the right to patch could write, is no mark."""
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
 
 from reconciler.controller import sync_requests
 from reconciler.controller.service import Service
+from reconciler.controller.sync_requests import Marker
+from reconciler.errors import ApiError
 from reconciler.model import ObjectRef
+from tests.memory.failures import REFUSED, on
 from tests.memory.server import Server
 from tests.shell import client
 from tests.test_service import NAMESPACE, House, house, server
@@ -59,6 +63,20 @@ def _mark(server: Server, annotation: str) -> int:
     found = server.get("nidus.dev", "Source", NAMESPACE, "platform")
     assert found is not None
     return int(found["metadata"]["annotations"][annotation])
+
+
+def test_a_mark_that_cannot_be_stored_wakes_the_source_of_the_leader(house: House) -> None:
+    """Few forges deliver again. Before: such a push was seen at the next interval only."""
+    house.server.put({**SOURCE, "spec": {}})
+    service = house.leads()
+    assert service.sources is not None
+    source = service.sources.following["platform"]
+    assert source.read_once.wait(60)
+    before = source._fetched
+    house.server.fail(REFUSED, on("apply", kind="Source"), times=None)
+    with pytest.raises(ApiError):
+        Marker(service.bare, NAMESPACE, "platform", partial(service._marked, "platform")).mark()
+    assert until(lambda: source._fetched > before)
 
 
 @pytest.mark.parametrize("before", ["requested", "resync"])

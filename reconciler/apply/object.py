@@ -11,7 +11,7 @@ from reconciler.errors import UNSERVED, ApiError, ErrorClass, one_line, printabl
 from reconciler.kube.client import Applied, Client
 from reconciler.kube.sending import send
 from reconciler.model import Change, InventoryEntry, Object, ObjectRef, Observed, Outcome, Result, Target
-from reconciler.plan import conflict, fields, handover, suspects
+from reconciler.plan import conflict, fields, handover, mark, suspects
 from reconciler.plan.kinds import MAKE_NAMESPACE, NAMESPACED
 
 Key = tuple[Target, ObjectRef]
@@ -119,18 +119,28 @@ def _create(change: Change, client: Client, ground: Ground) -> Result:
         found = client.get(change.ref)
         if found is not None:
             return _unread(change, ground)
-    return _made(change, client, "created")
+    return _made(change, client, ground, "created")
 
 
-def _made(change: Change, client: Client, outcome: Outcome) -> Result:
+def _made(change: Change, client: Client, ground: Ground, outcome: Outcome) -> Result:
     """Create an object that was found absent. If the server answers 200 instead of 201, the object existed. Somebody
     else created it: then the fields we just applied are removed again. Or a proxy sent our request twice: then nobody
-    else owns a field of it (A2)."""
+    else owns a field of it (A2). Or the engine was making our Service anew, and it was absent between its two writes (R4)."""
     applied = client.apply(_body(change))
     others = [one for one in map(fields.owner_of, fields.entries(applied.object)) if not conflict.is_ours(one)]
     if applied.created or not any(not one.subresource for one in others):
         return _confirmed(change, outcome, applied)
+    if ground.entry is not None and mark.remade(ground.entry, applied.object) and _engine_marked(applied.object):
+        return _later(change, "was made anew by the engine meanwhile")
     return Result(change, "failed", error=_given_back(change, client, applied), reason="CreatedMeanwhile", stalls=False)
+
+
+def _engine_marked(live: Object) -> bool:
+    """Whether the engine wrote our marks with the very nonce that was just applied: an apply of another value would have taken it."""
+    written = [
+        one for one in fields.entries(live) if one.get("manager") == mark.ENGINE and one.get("operation") == "Update"
+    ]
+    return any(path in mark.NONCES for one in written for path in fields.leaves(one.get("fieldsV1")))
 
 
 def _given_back(change: Change, client: Client, applied: Applied) -> str:
@@ -151,12 +161,7 @@ def _unread(change: Change, ground: Ground) -> Result:
     """The object could not be read when the plan was made, and exists: the next pass compares it if it is ours and
     leaves it alone otherwise."""
     if ground.entry is not None:
-        return Result(
-            change,
-            "waiting",
-            error=f"{change.ref} could not be read when the plan was made; the next pass compares it",
-            reason="Unread",
-        )
+        return _later(change, "could not be read when the plan was made")
     return Result(
         change,
         "failed",
@@ -164,6 +169,10 @@ def _unread(change: Change, ground: Ground) -> Result:
         reason="NotOwner",
         stalls=True,
     )
+
+
+def _later(change: Change, why: str) -> Result:
+    return Result(change, "waiting", error=f"{change.ref} {why}; the next pass compares it", reason="Unread")
 
 
 def _configure(change: Change, client: Client, ground: Ground) -> Result:
@@ -195,7 +204,7 @@ def _replace(change: Change, client: Client, ground: Ground) -> Result:
     left = client.delete(change.ref, _meant(change))
     if left is not None:
         return Result(change, "deleting", uid=change.uid, live=left)
-    return _made(change, client, "replaced")
+    return _made(change, client, ground, "replaced")
 
 
 def _delete(change: Change, client: Client, ground: Ground) -> Result:

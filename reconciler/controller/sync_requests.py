@@ -46,8 +46,8 @@ class Marker:
         self._count = threading.Lock()
 
     def mark(self) -> int:
-        """Return when a sync request newer than this call is stored; returns its generation. Raises ApiError when that fails; the
-        sender then tries again."""
+        """Return when a sync request newer than this call is stored; returns its generation. Raises ApiError when that fails: the sender
+        is to try again, which few do, so that this replica's own source is woken all the same, without a generation."""
         with self._count:
             self._wanted += 1
             mine = self._wanted
@@ -58,7 +58,11 @@ class Marker:
             self._next = time.monotonic() + GATHER
             with self._count:
                 newest = self._wanted
-            generation = rise(self._client, self._namespace, self._source, self._annotation)
+            try:
+                generation = rise(self._client, self._namespace, self._source, self._annotation)
+            except ApiError:
+                self._woken(0)
+                raise
             self._stored, self._generation = newest, generation
         self._woken(generation)
         return generation

@@ -47,10 +47,10 @@ def mark(obj: Object, *, cluster: str, layer: str, nonce: str, nested: bool) -> 
     return marked
 
 
-MARKS = frozenset(
+NONCES = frozenset(f'metadata.annotations."{domain}/nonce"' for domain in (HOST, INSIDE))
+MARKS = NONCES | frozenset(
     {f'metadata.labels."{MANAGED_BY}"', f'metadata.labels."{INSIDE}/managed-by"'}
     | {f'metadata.labels."{domain}/{key}"' for domain in (HOST, INSIDE) for key in ("cluster", "layer")}
-    | {f'metadata.annotations."{domain}/nonce"' for domain in (HOST, INSIDE)}
 )
 
 
