@@ -1,6 +1,5 @@
 """The input and the outcome of a pass, one value each."""
 
-import dataclasses
 from collections.abc import Mapping
 
 from msgspec import Struct, field
@@ -24,14 +23,16 @@ from reconciler.model import (
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What a pass knows besides its assignment: the host it works for, the installation's salt, which hashes of secret values
     are keyed by (P5), and the operator's grace period in seconds."""
 
     host: HostFacts
-    salt: bytes = dataclasses.field(repr=False)
+    salt: bytes
     grace: float = 86400.0
+
+    def __repr__(self) -> str:
+        return f"Facts(host={self.host!r}, grace={self.grace})"
 
 
 class Assignment(Struct, frozen=True):

@@ -2,9 +2,7 @@
 
 import hashlib
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -34,14 +32,13 @@ CONTENT = "content"  # the store of content from elsewhere, below the data folde
 FILES = Path("/etc/nidus")  # where deploy/chart mounts what is read
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The settings of the process. `charts` holds the engine charts' files by oid; `inside` = running in a pod of the
     host; `again` reads them once more, None where no file holds them."""
 
     config: ControllerSpec
     engines: tuple[EngineChart, ...]
-    charts: Mapping[str, bytes] = field(repr=False)
+    charts: Mapping[str, bytes]
     data: Path
     identity: str
     inside: bool
@@ -302,6 +299,8 @@ def _data_folder() -> Path:
 
 
 def _identity() -> str:
+    import socket
+
     return f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
 
 

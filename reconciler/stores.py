@@ -5,7 +5,6 @@ Clients of S3 follow a store's redirects. Whoever answers for a store would lead
 names is never asked.
 """
 
-import re
 import ssl
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from reconciler.deadline import Deadline, broken
 from reconciler.model import Errand
+from reconciler.patterns import lazy
 
 if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection
@@ -25,7 +25,7 @@ IDLE = 60.0  # seconds without a byte
 VALID = timedelta(seconds=300)  # a signature, from now until the store sees it
 TOLD = 1 << 14  # bytes of a refusal that are looked at
 AGENT = "nidus"
-_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
+_CODE = lazy(rb"<Code>([A-Za-z]{1,60})</Code>")
 
 
 class Refused(Exception):

@@ -128,6 +128,21 @@ def test_a_plan_loads_no_client_before_its_first_request() -> None:
     assert {name.partition(".")[0] for name in done.stdout.split()} & (NEVER | REQUESTS | LATER) == set()
 
 
+def test_a_start_compiles_no_pattern() -> None:
+    """`reconciler.patterns`: a tenth of the start was patterns, most of which the verb then did not use."""
+    found = r"""
+import re
+for name, module in [*sys.modules.items()]:
+    if name.startswith("reconciler"):
+        print(name, *(key for key, value in vars(module).items() if isinstance(value, re.Pattern)))
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    program = f"{PLAN}\nimport sys\n{found}"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+    lines = done.stdout.splitlines()
+    assert len(lines) > 100 and [line for line in lines if " " in line] == [], done.stderr
+
+
 def test_a_request_with_a_token_loads_no_official_client(tmp_path: Path) -> None:
     """Docs/decisions/0027-plain-credentials.md; of the client the request itself is loaded."""
     with Front(shell.installed("nidus-system")) as front:

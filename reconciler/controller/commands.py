@@ -10,12 +10,13 @@ from reconciler.controller.opened import Open
 from reconciler.errors import ApiError, ErrorClass, Stalled
 from reconciler.forges import Forge
 from reconciler.model import Comment, Consent, Person, Request
+from reconciler.patterns import lazy
 
 FOLLOWED = 20  # commands of one change request that are followed, the newest of those who may write
 LASTS = 86400.0  # seconds an approval stands from when it was written, as that of the verb
 WRITTEN = 2.0  # seconds within which a comment is written; one that was changed later may be by somebody else
-_PLAN = re.compile(r"/nidus plan(?: ([0-9a-f]{40}|[0-9a-f]{64}))?", re.ASCII)
-_APPROVE = re.compile(r"/nidus approve ([0-9a-f]{64})", re.ASCII)
+_PLAN = lazy(r"/nidus plan(?: ([0-9a-f]{40}|[0-9a-f]{64}))?", re.ASCII)
+_APPROVE = lazy(r"/nidus approve ([0-9a-f]{64})", re.ASCII)
 
 
 def is_command(body: str) -> bool:

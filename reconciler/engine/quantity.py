@@ -1,13 +1,14 @@
 """Kubernetes quantities as exact numbers: parse, add up, and print in the form the API server keeps."""
 
-import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 
+from reconciler.patterns import lazy
+
 MOST = (1 << 63) - 1  # what the API server keeps of anything larger
 _DIGITS = 64  # of one number: more than any document or any sum of amounts has
-_QUANTITY = re.compile(
+_QUANTITY = lazy(
     rf"([+-]?(?:[0-9]{{1,{_DIGITS}}}(?:\.[0-9]{{0,{_DIGITS}}})?|\.[0-9]{{1,{_DIGITS}}}))"
     r"(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][-+]?[0-9]{1,2})?"
 )

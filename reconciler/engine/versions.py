@@ -5,14 +5,15 @@ No downgrade and one minor at a time is Kubernetes' own skew rule and the engine
 checks neither.
 """
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
+
+from reconciler.patterns import lazy
 
 Version = tuple[int, int, int]
 
 KUBERNETES: dict[tuple[int, int], tuple[int, int]] = {(0, 36): (30, 36), (0, 37): (30, 36)}
-_VERSION = re.compile(r"v?([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})(?:[-+].*)?")
+_VERSION = lazy(r"v?([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})(?:[-+].*)?")
 
 
 @lru_cache(maxsize=1024)

@@ -1,8 +1,9 @@
 """The input of `admit`, gathered once, and what is derived from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct
 
 from reconciler.fleet.running import running
 from reconciler.model import ClusterDocument, Content, Record, Request, Rules, Snapshot, Versions, Violation
@@ -11,8 +12,7 @@ from reconciler.spec import semver
 CLUSTER, PROFILE = "cluster/", "profile/"
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(Struct, frozen=True, dict=True):
     """One revision of one source against what was accepted before. `now` in seconds."""
 
     snapshot: Snapshot
@@ -21,7 +21,6 @@ class Situation:
     requests: Sequence[Request]
     rules: Rules
     now: float
-    _chosen: dict[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def mine(self) -> Mapping[str, Record]:
@@ -81,6 +80,10 @@ class Situation:
         if key not in self._chosen:
             self._chosen[key] = chosen(name, span, self._versions.get(name, ()))
         return self._chosen[key]
+
+    @cached_property
+    def _chosen(self) -> dict[tuple[str, str], str]:
+        return {}
 
     @cached_property
     def _versions(self) -> Mapping[str, frozenset[str]]:

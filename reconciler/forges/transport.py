@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from reconciler import decoding
 from reconciler.deadline import Deadline
 from reconciler.errors import UNREADABLE, NidusError, Stalled, Unavailable
+from reconciler.patterns import lazy
 
 T = TypeVar("T")
 DEADLINE = 20.0  # seconds for a request and its whole answer
@@ -35,7 +36,7 @@ AGENT = "nidus"
 Commit = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?\Z")]  # "" where there is none
 Name = Annotated[str, msgspec.Meta(max_length=300)]
 Page = Annotated[str, msgspec.Meta(max_length=2000)]  # an address that people open; what may stand in it says `page`
-_PAGE = re.compile(r"https?://[A-Za-z0-9.:-]{1,255}(/[A-Za-z0-9._~/-]{0,1000})?", re.ASCII)
+_PAGE = lazy(r"https?://[A-Za-z0-9.:-]{1,255}(/[A-Za-z0-9._~/-]{0,1000})?", re.ASCII)
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

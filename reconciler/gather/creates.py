@@ -3,7 +3,6 @@
 A sync does not do this: its own request gets the same answer.
 """
 
-import re
 from collections.abc import Iterable
 
 from reconciler.errors import UNSERVED, ApiError, ErrorClass, NidusError
@@ -12,11 +11,12 @@ from reconciler.gather.reader import Reader
 from reconciler.kube.client import Client
 from reconciler.kube.errors import is_no_right
 from reconciler.model import Change, Plan, Target, replace
+from reconciler.patterns import lazy
 from reconciler.plan.redact import is_secret_like
 
 REFUSALS = frozenset({ErrorClass.INVALID, ErrorClass.IMMUTABLE, ErrorClass.REJECTED, ErrorClass.DENIED})
 NO_DRY_RUN = "does not support dry run"  # an admission webhook with side effects (apiserver, webhook/errors)
-QUOTED = re.compile(r'"([^"]+)"')
+QUOTED = lazy(r'"([^"]+)"')
 
 
 def tried(plan: Plan, reader: Reader) -> Plan:

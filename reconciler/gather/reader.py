@@ -1,7 +1,6 @@
 """What a pass reads with: the clients of its targets, the live cache of the host, the render workers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from msgspec import Struct, field
 
@@ -12,8 +11,7 @@ Key = tuple[Target, ObjectRef]
 CAUSES = 20  # reads of one pass for the causes of what is not Current (U1)
 
 
-@dataclass(slots=True)
-class Reads:
+class Reads(Struct):
     """How many reads are left."""
 
     left: int = CAUSES

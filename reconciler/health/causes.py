@@ -4,7 +4,6 @@
 All of it comes from an API server that may be a tenant's, so every text is bounded and printable.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from reconciler.health import links
 from reconciler.health.reading import condition, rows, section
 from reconciler.health.workloads import pod as pod_health
 from reconciler.model import Link, Object
+from reconciler.patterns import lazy
 
 DEPTH = 5  # objects of one chain; a longer one cannot be
 _BELOW = {
@@ -25,8 +25,8 @@ _BELOW = {
     "Pod": ("", "PersistentVolumeClaim"),
     "PersistentVolumeClaim": ("", ""),
 }
-_PLAIN = re.compile(r"[A-Za-z0-9.-]{1,253}")
-_SELECTOR = re.compile(r"[A-Za-z0-9._/=(),\- ]{1,2000}")
+_PLAIN = lazy(r"[A-Za-z0-9.-]{1,253}")
+_SELECTOR = lazy(r"[A-Za-z0-9._/=(),\- ]{1,2000}")
 _REVISION = "deployment.kubernetes.io/revision"
 
 

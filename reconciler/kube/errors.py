@@ -12,19 +12,20 @@ import msgspec
 from reconciler import decoding
 from reconciler.errors import UNREADABLE, ApiError, ErrorClass, one_line
 from reconciler.model import ObjectRef
+from reconciler.patterns import lazy
 from reconciler.plan.redact import is_secret_like
 
 RETRY_AFTER_LIMIT = 60.0
 WRITES = frozenset({"create", "apply", "replace", "delete", "patch"})
 
-_AFTER_WORDS = re.compile(
+_AFTER_WORDS = lazy(
     r"immutable|may not be changed|may not change|cannot be changed|can't be changed|cannot change"
     r"|updates to \w+ spec for fields other than|may not be unset|self == oldSelf",
     re.IGNORECASE,
 )
-_UNTYPED = re.compile(r"failed to (create typed patch object|convert new object)")
+_UNTYPED = lazy(r"failed to (create typed patch object|convert new object)")
 """How server-side apply refuses a body that does not fit its schema: as a 500 without a reason [measured on 1.36]."""
-_POLICY = re.compile(r"ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request")
+_POLICY = lazy(r"ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request")
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -168,7 +169,7 @@ def _failed(status: int, answer: Status, verb: str) -> ErrorClass:
 
 
 NO_RIGHT = "the account has no right to it"  # in place of the server's words, where those may quote what is secret
-_NO_RIGHT = re.compile(r'User "[^"]*" cannot \w+ resource')
+_NO_RIGHT = lazy(r'User "[^"]*" cannot \w+ resource')
 
 _OTHERS = {
     401: ErrorClass.UNAUTHENTICATED,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,8 +22,7 @@ POOL = 64  # connections kept: workers, watches and the Lease share them
 _IDLE, _INTERVAL, _PROBES = 30, 15, 9  # seconds, seconds and number of TCP keep-alives, as client-go asks for them
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """A server, and who asks it: PEM text. Without `authority` the system's certificates are trusted; `verify` False trusts anybody;
     `name` is the one that its certificate must have, where it is not that of the address."""
 
@@ -32,9 +30,12 @@ class Access:
     authority: str = ""
     verify: bool = True
     name: str = ""
-    token: str = field(default="", repr=False)
-    certificate: str = field(default="", repr=False)
-    key: str = field(default="", repr=False)
+    token: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return f"Access(server={self.server!r}, authority={self.authority!r}, verify={self.verify}, name={self.name!r})"
 
 
 class Answer(Struct, frozen=True):

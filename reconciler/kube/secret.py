@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import Stalled
 from reconciler.kube.plain import show
 from reconciler.model import Object
+from reconciler.patterns import lazy
 
 if TYPE_CHECKING:
     import ssl
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 VALUE_LIMIT = 64 << 10
 _MOST = 16  # certificates in one value
 _KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
-_BASE64 = re.compile(r"[A-Za-z0-9+/=]+")
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
+_BASE64 = lazy(r"[A-Za-z0-9+/=]+")
+_TOKEN = lazy(r"[A-Za-z0-9._~+/=-]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from reconciler.kube.discovery import Resource
 from reconciler.kube.errors import broken, classify, parse
 from reconciler.kube.weight import DEPTH, is_an_objects, is_shallow
 from reconciler.model import Object, ObjectRef
+from reconciler.patterns import lazy
 
 _NAME = r"^(?!\.\.?\Z)[^/%]+\Z"  # the rule of every kind: names of roles may even contain spaces and control characters
-_VERSION = re.compile(r"v\d{1,4}\.\d{1,4}\.\d{1,4}[-+.A-Za-z0-9]{0,100}")
+_VERSION = lazy(r"v\d{1,4}\.\d{1,4}\.\d{1,4}[-+.A-Za-z0-9]{0,100}")
 
 _T = TypeVar("_T")
 Name = Annotated[str, msgspec.Meta(pattern=_NAME)]

@@ -1,6 +1,5 @@
 """Tokens of a service account (TokenRequest)."""
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,9 +12,10 @@ from reconciler.kube.errors import broken
 from reconciler.kube.paths import path_of
 from reconciler.kube.transport import Call
 from reconciler.model import ObjectRef
+from reconciler.patterns import lazy
 
 LONGEST = 16 << 10  # characters
-_SHAPE = re.compile(r"[A-Za-z0-9._~+/=-]+")
+_SHAPE = lazy(r"[A-Za-z0-9._~+/=-]+")
 
 
 @dataclass(frozen=True, slots=True)

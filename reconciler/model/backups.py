@@ -1,6 +1,5 @@
 """Snapshots of a cluster's store: what is under way, what there is, and what is done beside the passes (O7)."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
@@ -126,13 +125,15 @@ class Restores(Struct, frozen=True):
     seen: Seen | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """The credentials of an object store."""
 
     access: str
-    secret: str = dataclasses.field(repr=False)
-    token: str = dataclasses.field(default="", repr=False)
+    secret: str
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Keys(access={self.access!r})"
 
 
 class Errand(Struct, frozen=True):

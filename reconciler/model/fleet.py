@@ -4,10 +4,10 @@ Times are seconds since the epoch (float) and enter as `now`; digests are hex SH
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from reconciler.errors import printable
 from reconciler.model.access import Kubeconfigs
@@ -58,8 +58,7 @@ class Document(Struct, frozen=True):
     oid: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Violation:
+class Violation(Struct, frozen=True, order=True):
     """One mistake in the repository (V3). `subject` is what it can affect (V4): cluster/NAME, profile/NAME@VERSION, or "" for the file."""
 
     path: str
@@ -76,7 +75,7 @@ class Violation:
         for name in ("path", "message", "pointer", "hint", "subject"):
             text = getattr(self, name)
             if not text.isprintable():
-                object.__setattr__(self, name, printable(text))
+                force_setattr(self, name, printable(text))
 
 
 class ClusterDocument(Struct, frozen=True):

@@ -24,10 +24,11 @@ from reconciler.errors import NidusError, Stalled, Unavailable
 from reconciler.model import NotifyConfig
 from reconciler.notices.formats import FORMATS
 from reconciler.notices.pending import Batch
+from reconciler.patterns import lazy
 
 LONGEST: Final = 900.0  # seconds a receiver may ask us to wait
 SECRET: Final = 4096  # bytes of a file
-ADDRESS: Final = re.compile(
+ADDRESS: Final = lazy(
     r"(https://[A-Za-z0-9.-]{1,253}|http://(127\.0\.0\.1|localhost))(:[0-9]{1,5})?(/[!-~]{0,1900})?", re.ASCII
 )
 AGAIN: Final = frozenset({408, 409, 425, 429})

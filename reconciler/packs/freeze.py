@@ -7,16 +7,16 @@ fields or items is refused.
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import Stalled
 from reconciler.packs.objects import Sourced
+from reconciler.patterns import lazy
 from reconciler.plan import frozen
 
 MOST = 512 << 10  # bytes of all that is kept of a layer
-_WORD = re.compile(r"([A-Za-z0-9+/=_-]+)")
+_WORD = lazy(r"([A-Za-z0-9+/=_-]+)")
 _MISSING = object()
 
 

@@ -3,12 +3,12 @@
 The folder is read for each render that needs it, so a mounted Secret may change. Several keys count side by side, as a rotation needs it.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from reconciler import keyfiles
 from reconciler.errors import Stalled
+from reconciler.patterns import lazy
 
 FILES = 64
 BYTES = 64 << 10
@@ -19,7 +19,7 @@ HINT = "decryption.keysFolder holds age keys as *.agekey (age-keygen), one a lin
 _ASKED = "the controller has them: the plan in the pull request shows this pack (nidus plan --change N)"
 _LOOK = "look at the chart and at which values changed"
 _LATER = f"the controller has them, and reads values of charts once they are merged: {_LOOK}"
-_KEY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]{58}")
+_KEY = lazy(r"AGE-SECRET-KEY-1[0-9A-Z]{58}")
 
 Keys = Callable[[str, str], tuple[str, ...]]
 """The age identities of a source, by its name, for a pack of some kind. Raises Stalled."""

@@ -1,17 +1,17 @@
 """What a chart makes of encrypted values (K12): they may come into the data of Secrets, and into nothing that anybody is shown."""
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from reconciler.errors import Stalled
 from reconciler.packs.objects import Sourced
+from reconciler.patterns import lazy
 from reconciler.plan import secretdata
 
 SHORTEST = 6
 """Characters of a value that is looked for: shorter ones, such as a number of a port, stand everywhere."""
 _ONLY = "let the chart put it into a Secret, or write it as plain value"
-_PLACE = re.compile(r"[\w./-]{1,200}\.(?:ya?ml|tpl|txt|json):\d+(?::\d+)?")
+_PLACE = lazy(r"[\w./-]{1,200}\.(?:ya?ml|tpl|txt|json):\d+(?::\d+)?")
 _UNSHOWN = "what went wrong is not shown, because values are encrypted"
 _FIX = "render it with other values in their place, to see it"
 _OF_CHARTS = frozenset({"ChartInvalid", "KubeVersionUnsupported"})

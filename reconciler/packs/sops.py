@@ -10,20 +10,20 @@ import contextlib
 import hashlib
 import hmac
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from reconciler.errors import Stalled, few
+from reconciler.patterns import lazy
 from reconciler.plan import secretdata
 from reconciler.spec import encrypted
 
 _ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
 """What the hash begins with where `mac_only_encrypted` leaves the other leaves out of it."""
 _KEY = 32
-_RECIPIENT = re.compile(r"age1[0-9a-z]{20,120}")
+_RECIPIENT = lazy(r"age1[0-9a-z]{20,120}")
 _SHOWN = 3
 _BROKEN = "encrypt it again from what it should say; `sops --decrypt` tells more"
 _FOLDER = "put the age key of one of them into the source's decryption.keysFolder, or encrypt it for one that is there"

@@ -154,7 +154,7 @@ def element_of(name: str) -> paths.Element:
         mark == "k"
         and isinstance(value, dict)
         and value
-        and all(map(paths.KEY, value))
+        and all(map(paths.KEY.match, value))
         and all(map(_is_scalar, value.values()))
     ):
         return tuple(sorted(value.items()))

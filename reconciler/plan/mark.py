@@ -6,12 +6,12 @@ Inside nested clusters the keys are `inside.nidus.dev/*`: the engine copies labe
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from reconciler.model import InventoryEntry, Object, ObjectRef, Observed, Target
+from reconciler.patterns import lazy
 from reconciler.plan.fields import MANAGER
 
 Key = tuple[Target, ObjectRef]
@@ -22,7 +22,7 @@ INSIDE = "inside.nidus.dev"
 ENGINE = "vcluster"  # the field manager of the engine's syncer inside a nested cluster
 REMADE = frozenset({"intended", "owned"})  # states of an entry whose object is one that we want
 RUN = "hook"  # the annotation that says which run of a hook made an object (K7)
-LABEL = re.compile(r"[^A-Za-z0-9_.-]+")
+LABEL = lazy(r"[^A-Za-z0-9_.-]+")
 REFS = 8192  # names kept: a pass asks for each about ten times, and one value for all makes every look into a mapping cheap
 
 

@@ -12,15 +12,16 @@ from functools import lru_cache
 from typing import Any
 
 from reconciler.model import MISSING
+from reconciler.patterns import lazy
 
-PLAIN = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*\Z").match
-BARE = re.compile(r"[A-Za-z/*_][A-Za-z0-9_./:@*-]*\Z").match
+PLAIN = lazy(r"[A-Za-z_$][A-Za-z0-9_$-]*\Z")
+BARE = lazy(r"[A-Za-z/*_][A-Za-z0-9_./:@*-]*\Z")
 WORDS = frozenset({"true", "false", "null", "NaN", "Infinity"})
-TOKEN = re.compile(
+TOKEN = lazy(
     r'\.?(?:(?P<field>[A-Za-z_$][A-Za-z0-9_$-]*)|(?P<quoted>"(?:[^"\\]|\\.)*")|\[(?P<item>(?:[^\]"]|"(?:[^"\\]|\\.)*")*)\])'
 )
-KEY = re.compile(r"[A-Za-z0-9_-]+\Z").match
-PAIR = re.compile(r'(?P<key>[A-Za-z0-9_-]*)=(?P<value>"(?:[^"\\]|\\.)*"|[^,"]*)(?:,|\Z)')
+KEY = lazy(r"[A-Za-z0-9_-]+\Z")
+PAIR = lazy(r'(?P<key>[A-Za-z0-9_-]*)=(?P<value>"(?:[^"\\]|\\.)*"|[^,"]*)(?:,|\Z)')
 
 Item = tuple[tuple[str, Any], ...]
 Element = str | int | Item
@@ -34,7 +35,7 @@ def child(path: str, name: str) -> str:
 @lru_cache(maxsize=4096)
 def part(name: str) -> str:
     """A field name as it stands in a path."""
-    return name if PLAIN(name) else json.dumps(name, ensure_ascii=False)
+    return name if PLAIN.match(name) else json.dumps(name, ensure_ascii=False)
 
 
 def item(path: str, keys: Iterable[tuple[str, Any]]) -> str:
@@ -49,7 +50,7 @@ def member(path: str, value: Any) -> str:
 
 def text(value: Any) -> str:
     """A scalar as it stands inside brackets."""
-    if isinstance(value, str) and BARE(value) and value not in WORDS:
+    if isinstance(value, str) and BARE.match(value) and value not in WORDS:
         return value
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
@@ -131,7 +132,7 @@ def _item(text: str) -> Item:
 
 
 def _value(spelled: str) -> Any:
-    return spelled if BARE(spelled) and spelled not in WORDS else json.loads(spelled)
+    return spelled if BARE.match(spelled) and spelled not in WORDS else json.loads(spelled)
 
 
 def get(value: Any, path: str) -> Any:

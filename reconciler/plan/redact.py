@@ -9,16 +9,16 @@ import binascii
 import hashlib
 import hmac
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.model import MISSING, FieldChange, Object, ObjectRef, Target, replace
+from reconciler.patterns import lazy
 
-SECRET_LIKE = re.compile(r"(Secret|Secrets|Credential|Credentials|Password|Token|PrivateKey)\Z")
-SHOWN = re.compile(r"(metadata\.labels|type\Z|immutable\Z|metadata\.finalizers|metadata\.ownerReferences)")
+SECRET_LIKE = lazy(r"(Secret|Secrets|Credential|Credentials|Password|Token|PrivateKey)\Z")
+SHOWN = lazy(r"(metadata\.labels|type\Z|immutable\Z|metadata\.finalizers|metadata\.ownerReferences)")
 _OPEN = frozenset({"apiVersion", "kind", "metadata", "type", "immutable"})
-COPIES = re.compile(r'metadata\.annotations(\Z|\."[^"]*last-applied[^"]*")')
+COPIES = lazy(r'metadata\.annotations(\Z|\."[^"]*last-applied[^"]*")')
 
 
 def is_secret_like(ref: ObjectRef) -> bool:

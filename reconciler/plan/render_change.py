@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from reconciler.errors import few, printable
 from reconciler.model import CONSENTED, DESTRUCTIVE, Change, Difference, Planned, Review, replace
+from reconciler.patterns import lazy
 from reconciler.plan import summary
 from reconciler.plan.flags import RESTARTS, VOLUME
 from reconciler.plan.lines import SYMBOLS, Style, instant, show
@@ -24,8 +25,8 @@ LINE = 200  # characters of one
 MOST = 5  # digests of what is held that are named
 STAGES = {"admitted": "applied from", "ready": "Ready"}
 BEGIN, END = "<!-- nidus result -->", "<!-- nidus result end -->"
-_RESULT = re.compile(f"^{BEGIN}\n.*?\n{END}\n\n", re.DOTALL)
-_MARKER = re.compile(r"<!-- nidus (\S{1,600}) plan=([0-9a-f]{64}) text=([0-9a-f]{64}) -->\n")
+_RESULT = lazy(f"^{BEGIN}\n.*?\n{END}\n\n", re.DOTALL)
+_MARKER = lazy(r"<!-- nidus (\S{1,600}) plan=([0-9a-f]{64}) text=([0-9a-f]{64}) -->\n")
 
 
 class Found(Struct, frozen=True):

@@ -3,18 +3,18 @@
 What the mark stands for is read by the pass, after the render and inside Secrets only. No worker, no cache and no document ever holds it.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.patterns import lazy
 from reconciler.plan import secretdata
 
 FROM = "fromSecret"
-MARK = re.compile("\ue000([a-z0-9.-]{1,253})/([A-Za-z0-9._-]{1,253})\ue001")
+MARK = lazy("\ue000([a-z0-9.-]{1,253})/([A-Za-z0-9._-]{1,253})\ue001")
 OPEN = "\ue000"
 HOW = "write {fromSecret: {name: NAME, key: KEY}}, of a Secret that is shared with the cluster"
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_NAME = lazy(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_KEY = lazy(r"[A-Za-z0-9._-]{1,253}")
 
 
 def named(value: Any) -> tuple[str, str] | None:

@@ -6,7 +6,6 @@ match. One that is not there and one that is not allowed are one and the same er
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,14 +13,15 @@ import msgspec
 
 from reconciler.errors import Stalled
 from reconciler.model import Bundle, Layer, Object, ObjectRef, replace
+from reconciler.patterns import lazy
 from reconciler.plan import secretdata, sensitive
 from reconciler.plan.mark import HOST
 
 ALLOW = f"{HOST}/allow"
 _TYPES = frozenset({"bootstrap.kubernetes.io/token", "kubernetes.io/service-account-token"})
-_EXPRESSION = re.compile(r"(?P<key>[A-Za-z0-9./_-]+)\s+(?P<sign>in|notin)\s*\((?P<values>[A-Za-z0-9._,\s-]*)\)")
-_EQUAL = re.compile(r"(?P<key>[A-Za-z0-9./_-]+)\s*(?P<sign>==|=|!=)\s*(?P<value>[A-Za-z0-9._-]*)")
-_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_EXPRESSION = lazy(r"(?P<key>[A-Za-z0-9./_-]+)\s+(?P<sign>in|notin)\s*\((?P<values>[A-Za-z0-9._,\s-]*)\)")
+_EQUAL = lazy(r"(?P<key>[A-Za-z0-9./_-]+)\s*(?P<sign>==|=|!=)\s*(?P<value>[A-Za-z0-9._-]*)")
+_NAME = lazy(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 

@@ -11,13 +11,14 @@ from msgspec import Struct
 
 from reconciler.errors import UsageError
 from reconciler.model import SourceConfig
+from reconciler.patterns import lazy
 
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
-_URL_PATH = re.compile(r"/[A-Za-z0-9._~%+@=,/-]+", re.ASCII)
-_BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@#-]{0,199}", re.ASCII)
-_COMPONENT = re.compile(r"(?!-)(?!\.{1,2}\Z)[A-Za-z0-9._ +@=,-]{1,255}", re.ASCII)
-_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
+_HOST = lazy(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
+_USER = lazy(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
+_URL_PATH = lazy(r"/[A-Za-z0-9._~%+@=,/-]+", re.ASCII)
+_BRANCH = lazy(r"[A-Za-z0-9_][A-Za-z0-9._/+@#-]{0,199}", re.ASCII)
+_COMPONENT = lazy(r"(?!-)(?!\.{1,2}\Z)[A-Za-z0-9._ +@=,-]{1,255}", re.ASCII)
+_OID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 
 
 class Address(Struct, frozen=True):

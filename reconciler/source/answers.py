@@ -8,6 +8,7 @@ import re
 from typing import NoReturn
 
 from reconciler.errors import NidusError, Stalled, Unavailable, printable
+from reconciler.patterns import lazy
 from reconciler.source.runner import Answer
 
 
@@ -18,17 +19,17 @@ class Damaged(Exception):
     form = ""
 
 
-_DAMAGED = re.compile(
+_DAMAGED = lazy(
     r"is corrupt|bad object|missing (?:blob|tree|commit)|unable to read (?:tree|sha1|[0-9a-f]{40})|inflate|"
     r"did not send all necessary objects|invalid sha1 pointer|bad (?:signature|index)|loose object|"
     r"not a git repository: '|unable to resolve reference|packfile .{0,200} (?:cannot|does not)|bad config|bad tree object"
 )
 
-_FORMAT = re.compile(r"mismatched algorithms: client \w{4,8}; server (sha1|sha256)\b")
+_FORMAT = lazy(r"mismatched algorithms: client \w{4,8}; server (sha1|sha256)\b")
 
 # (pattern, stalls, reason, message, hint); the first that matches wins.
 _ROWS: tuple[tuple[re.Pattern[str], bool, str, str, str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), stalls, reason, message, hint)
+    (lazy(pattern, re.IGNORECASE), stalls, reason, message, hint)
     for pattern, stalls, reason, message, hint in (
         (
             "died of signal 25|file size limit|file too large",

@@ -3,10 +3,11 @@
 import re
 
 from reconciler.errors import NidusError, Stalled, closest, few, printable
+from reconciler.patterns import lazy
 from reconciler.source.place import Place, git
 
 _SHOWN = 10
-_NAME = re.compile(r"[0-9a-f]{40,64}\trefs/heads/(.{1,200})")
+_NAME = lazy(r"[0-9a-f]{40,64}\trefs/heads/(.{1,200})")
 
 
 def missing(place: Place) -> Stalled:

@@ -4,13 +4,14 @@ import re
 
 from reconciler.errors import one_line
 from reconciler.model import Authored
+from reconciler.patterns import lazy
 
 LONGEST = 64 << 10
 """Bytes of a commit object that is looked at; a longer one has no trailers for us."""
 
-_AUTHOR = re.compile(rb"^author ([^\n]{0,1000}>) (\d{1,12}) [-+]\d{4}$", re.M)
+_AUTHOR = lazy(rb"^author ([^\n]{0,1000}>) (\d{1,12}) [-+]\d{4}$", re.M)
 SHOWN = 200  # characters of a name and of a first line
-_TRAILER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,63}): (\S.{0,1000})")
+_TRAILER = lazy(r"([A-Za-z0-9][A-Za-z0-9-]{0,63}): (\S.{0,1000})")
 
 
 def trailers(commit: bytes) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,6 @@ its own, and no other key of the machine.
 import base64
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from msgspec import Struct
 
 from reconciler import keyfiles
 from reconciler.errors import Stalled
+from reconciler.patterns import lazy
 
 FILES = 200
 BYTES = 5 << 20
@@ -32,11 +32,11 @@ _GPG = (
 )
 _REVOKED = "revoked.krl"
 _MAGIC = b"SSHKRL\n\0"
-_LINE = re.compile(
+_LINE = lazy(
     r'(?:expiry-time="(?P<until>\d{8}|\d{12}|\d{14})"[ \t]+)?'
     r"(?P<type>(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]{2,60})[ \t]+(?P<key>[A-Za-z0-9+/]{16,8192}={0,2})(?:[ \t]+(?P<comment>\S.*))?"
 )
-_NAME = re.compile(r"[^A-Za-z0-9@._+-]")
+_NAME = lazy(r"[^A-Za-z0-9@._+-]")
 
 
 class Ring(Struct, frozen=True):

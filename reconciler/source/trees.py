@@ -3,7 +3,6 @@
 Codes: NID010 symlink, NID011 submodule, NID012 odd name, NID013 odd mode, NID014 too large, NID015 too long or too deep.
 """
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -11,6 +10,7 @@ from msgspec import Struct
 
 from reconciler.errors import Stalled
 from reconciler.model import Limits, Tree, Violation, replace
+from reconciler.patterns import lazy
 from reconciler.spec.units import room, size
 
 _READABLE = frozenset((b"100644", b"100755"))
@@ -18,7 +18,7 @@ _RAISE = "raise spec.limits.{} in the controller's configuration"
 _LONGEST = 512
 _DEEPEST = 16
 # The usual name: printable ASCII, no backslash, no component that starts with a dash or a dot. Everything else is looked at closely.
-_PLAIN = re.compile(rb"(?:(?![-.])[ !-.0-\[\]-~]+/){0,15}(?![-.])[ !-.0-\[\]-~]+")
+_PLAIN = lazy(rb"(?:(?![-.])[ !-.0-\[\]-~]+/){0,15}(?![-.])[ !-.0-\[\]-~]+")
 
 
 class Bounds(Struct, frozen=True):

@@ -6,9 +6,10 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from reconciler.model import ContentAllow
+from reconciler.patterns import lazy
 
 PORTS = {"https": 443, "http": 80}
-_PLAIN = re.compile(r"(https?|oci)://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~+@=,-]+)*/?", re.ASCII)
+_PLAIN = lazy(r"(https?|oci)://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~+@=,-]+)*/?", re.ASCII)
 
 
 def plain(address: str) -> bool:

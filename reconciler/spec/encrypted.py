@@ -4,16 +4,16 @@ The form is that of SOPS 3 for YAML: leaves are `ENC[AES256_GCM,data:...,iv:...,
 document of a file holds the same block (https://getsops.io/docs, stores/stores.go).
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reconciler.patterns import lazy
 from reconciler.plan import secretdata
 from reconciler.spec.codes import Code
 
 FIELD = "sops"
 MARK = b"ENC[AES256_GCM,"
-VALUE = re.compile(
+VALUE = lazy(
     r"ENC\[AES256_GCM,data:(?P<data>[A-Za-z0-9+/]*={0,2}),iv:(?P<iv>[A-Za-z0-9+/]{11,170}={0,2}),"
     r"tag:(?P<tag>[A-Za-z0-9+/]{22}==),type:(?P<type>str|int|float|bool)\]"
 )

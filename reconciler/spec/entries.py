@@ -1,14 +1,14 @@
 """One file of the tree, read once and kept by its blob: the specs in it, and what is wrong with it."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from reconciler.model import ClusterProfile, Document, Limits, NestedCluster, Violation, replace
+from reconciler.patterns import lazy
 from reconciler.spec import marks, schema, yaml
 from reconciler.spec.codes import Code
 
@@ -19,11 +19,10 @@ _KINDS: dict[str, type[NestedCluster] | type[ClusterProfile]] = {
     "NestedCluster": NestedCluster,
     "ClusterProfile": ClusterProfile,
 }
-_NAMES = re.compile(rb"\bname:[ \t]*[\"']?([a-z0-9][-a-z0-9]{0,62})\b")
+_NAMES = lazy(rb"\bname:[ \t]*[\"']?([a-z0-9][-a-z0-9]{0,62})\b")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Item:
+class Item(Struct, frozen=True, eq=False):
     """One sound document: compared by identity, so that results derived from it are kept while its blob stays."""
 
     path: str
@@ -31,7 +30,7 @@ class Item:
     index: int
     digest: str
     spec: NestedCluster | ClusterProfile
-    data: bytes = field(repr=False)
+    data: bytes
 
     @property
     def subject(self) -> str:
@@ -43,13 +42,12 @@ class Item:
         return Violation(self.path, line, column, code, message, pointer, hint, self.subject)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """The result of one file. `broken`: (kind, name, version) of documents of ours that have mistakes, "" where
     unknown."""
 
     oid: str
-    data: bytes = field(repr=False)
+    data: bytes
     items: tuple[Item, ...] = ()
     violations: tuple[Violation, ...] = ()
     broken: tuple[tuple[str, str, str], ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 
 import schemas
 from reconciler.errors import closest
+from reconciler.patterns import lazy
 from reconciler.spec import elsewhere, forms, linear, unsupported
 from reconciler.spec.codes import Code
 
@@ -166,11 +167,11 @@ _OF_KUBERNETES = {
     ),
 }
 """Fields of Kubernetes objects that people copy, and that no document has."""
-_NEVER = re.compile(r"(?!)")
+_NEVER = lazy(r"(?!)")
 _BARE = {
-    "boolean": re.compile(r"true|false", re.IGNORECASE),
-    "integer": re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII),
-    "number": re.compile(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,14})?", re.ASCII),
+    "boolean": lazy(r"true|false", re.IGNORECASE),
+    "integer": lazy(r"0|[1-9][0-9]{0,14}", re.ASCII),
+    "number": lazy(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,14})?", re.ASCII),
 }
 _RULES = {
     "pattern": "has characters that are not allowed here",

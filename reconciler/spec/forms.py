@@ -11,15 +11,14 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from reconciler.patterns import lazy
 from reconciler.spec import linear
 
 _LONGEST = 100  # characters of a text that is looked at
-_AMOUNT = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*([kmgtpe]?)(i?)(?:b|bytes?)?", re.ASCII | re.IGNORECASE)
-_CPU = re.compile(
-    r"([0-9]+(?:[.,][0-9]+)?)\s*(?:(m|millicores?|milli)\s*)?(?:v?cpus?|cores?)?", re.ASCII | re.IGNORECASE
-)
-_TOKEN = re.compile(r"[0-9]+|[a-z]+|[^0-9a-z]+", re.ASCII)
-_VERSION = re.compile(r"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?", re.ASCII | re.IGNORECASE)
+_AMOUNT = lazy(r"([0-9]+(?:[.,][0-9]+)?)\s*([kmgtpe]?)(i?)(?:b|bytes?)?", re.ASCII | re.IGNORECASE)
+_CPU = lazy(r"([0-9]+(?:[.,][0-9]+)?)\s*(?:(m|millicores?|milli)\s*)?(?:v?cpus?|cores?)?", re.ASCII | re.IGNORECASE)
+_TOKEN = lazy(r"[0-9]+|[a-z]+|[^0-9a-z]+", re.ASCII)
+_VERSION = lazy(r"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?", re.ASCII | re.IGNORECASE)
 _UNITS: Final = (
     ("d", frozenset({"d", "day", "days"})),
     ("h", frozenset({"h", "hr", "hrs", "hour", "hours"})),

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from reconciler.model import Violation
+from reconciler.patterns import lazy
 from reconciler.spec.codes import Code
 
-ALLOWED = re.compile(r"\s#\s*nidus:\s*allow-literal\s*$")
+ALLOWED = lazy(r"\s#\s*nidus:\s*allow-literal\s*$")
 HINT = "keep it out of the repository (docs/tasks/secrets.md); `# nidus: allow-literal` at the end of the line says that it is none"
 LONGEST = 16_384  # characters of a line that are looked at
 _MIXED = 3.4  # bits a character: made-up text has more, words have less
@@ -39,7 +40,7 @@ _PATTERNS = {
     "a key of an AI service": r"(?<![\w-])sk-(?:proj-|ant-[a-z0-9]+-)?(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{32,}",
     "a password in an address": r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@'\"${}<>]+:(?![$<{*]|\s)(?:[^\s:/@'\"${}<>]{3,})@",
 }
-_MARKED = re.compile("|".join(f"(?P<p{index}>{one})" for index, one in enumerate(_PATTERNS.values())))
+_MARKED = lazy("|".join(f"(?P<p{index}>{one})" for index, one in enumerate(_PATTERNS.values())))
 _WHAT = tuple(_PATTERNS)
 _WORDS = (
     "PRIVATE KEY", "LS0tLS1CRUdJTi", "AGE-SECRET-KEY-1", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_",
@@ -49,7 +50,7 @@ _WORDS = (
 )  # fmt: skip
 """Every pattern holds one of these: to look for them first costs a twentieth of the patterns, and most lines have none."""
 _FIELDS = ("passw", "passphrase", "token", "secret", "key")
-_FIELD = re.compile(
+_FIELD = lazy(
     r"^\s*(?:-\s+)?[\"']?[\w.-]*?(?:passw(?:or)?d|passphrase|token|secret|api[-_]?key|access[-_]?key|private[-_]?key)[\"']?\s*:\s+"
     r"[\"']?(?P<value>[A-Za-z0-9+/_.~=!@%^*-]{16,512})[\"']?\s*(?:#.*)?$",
     re.IGNORECASE,
@@ -119,7 +120,7 @@ def _private(text: str) -> bool:
     return b"PRIVATE KEY" in base64.b64decode(head)
 
 
-_KINDS = tuple(map(re.compile, ("[a-z]", "[A-Z]", "[0-9]")))
+_KINDS = tuple(map(lazy, ("[a-z]", "[A-Z]", "[0-9]")))
 
 
 def _made_up(value: str) -> bool:

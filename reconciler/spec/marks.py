@@ -4,10 +4,12 @@
 import re
 from collections.abc import Mapping
 
+from reconciler.patterns import lazy
+
 Place = tuple[int, int]
 Places = tuple[Place, Place]
 _START: Place = (1, 1)
-_PLAIN = re.compile(r"[-+.:0-9A-Za-z]{1,100}", re.ASCII)
+_PLAIN = lazy(r"[-+.:0-9A-Za-z]{1,100}", re.ASCII)
 
 
 def read(data: bytes) -> list[dict[str, Places]]:

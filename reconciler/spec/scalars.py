@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from reconciler.patterns import lazy
 from reconciler.spec.codes import Code
 
 _WORDS: Final[dict[str, bool | None]] = {
@@ -24,11 +25,11 @@ _SWITCHES = frozenset(
 )
 WORDS: Final = frozenset(_WORDS) | _SWITCHES | {"=", "<<"}
 FIRST: Final = frozenset("0123456789+-.")
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
-_HEX = re.compile(r"0x[0-9a-fA-F]+", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
-_SPECIAL = re.compile(r"([-+]?\.(inf|Inf|INF))|\.(nan|NaN|NAN)", re.ASCII)
-_OTHER_IN_1_1 = re.compile(
+_INT = lazy(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
+_HEX = lazy(r"0x[0-9a-fA-F]+", re.ASCII)
+_FLOAT = lazy(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_SPECIAL = lazy(r"([-+]?\.(inf|Inf|INF))|\.(nan|NaN|NAN)", re.ASCII)
+_OTHER_IN_1_1 = lazy(
     r"""[-+]?0[0-9_]+                                  # octal in 1.1
     |[-+]?0o[0-7]+                                     # octal in 1.2
     |[-+]?0b[01_]+                                     # binary in 1.1
@@ -108,10 +109,10 @@ def _quoted(text: str) -> str:
 
 
 _BASES = (
-    (re.compile(r"0o?[0-7]+"), 8),
-    (re.compile(r"0b[01]+"), 2),
-    (re.compile(r"0x[0-9a-f]+"), 16),
-    (re.compile(r"[1-9][0-9]*"), 10),
+    (lazy(r"0o?[0-7]+"), 8),
+    (lazy(r"0b[01]+"), 2),
+    (lazy(r"0x[0-9a-f]+"), 16),
+    (lazy(r"[1-9][0-9]*"), 10),
 )
 
 

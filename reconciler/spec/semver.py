@@ -8,8 +8,10 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
-_TERM = re.compile(
+from reconciler.patterns import lazy
+
+_VERSION = lazy(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
+_TERM = lazy(
     r"(\^|~|>=|<=|>|<|=)?\s*v?(?:(\d+)|[xX*])(?:\.(?:(\d+)|[xX*]))?(?:\.(?:(\d+)|[xX*]))?(?:-([0-9A-Za-z.-]+))?",
     re.ASCII,
 )

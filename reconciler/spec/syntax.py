@@ -10,10 +10,11 @@ from yaml import YAMLError
 from yaml.reader import ReaderError
 
 from reconciler.model import Violation
+from reconciler.patterns import lazy
 from reconciler.spec.codes import Code
 from reconciler.spec.marks import place
 
-_CONFLICT = re.compile(rb"^(<{7}|\|{7}|>{7})(?=[ \r\n]|$)", re.MULTILINE)
+_CONFLICT = lazy(rb"^(<{7}|\|{7}|>{7})(?=[ \r\n]|$)", re.MULTILINE)
 _HINTS: Final = {
     "mapping values are not allowed": "put a text that contains a colon in quotes, and check the indentation",
     "did not find expected key": "check the indentation, and that quotes and brackets are closed",

@@ -4,10 +4,10 @@ The violation of an entry was made when the tree was listed. A symbolic link and
 below them are unread too.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.model import Violation
+from reconciler.patterns import lazy
 from reconciler.spec import files, linear
 from reconciler.spec.codes import Code
 
@@ -15,7 +15,7 @@ Unread = Mapping[str, Violation]
 POINTER = b"version https://git-lfs.github.com/spec/"
 POINTER_LIMIT = 1024  # bytes; an LFS pointer is smaller (git-lfs, docs/spec.md)
 _FOLDERS = frozenset({"NID010", "NID011"})
-_ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)")
+_ESCAPED = lazy(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)")
 
 
 def at(path: str, unread: Unread) -> list[Violation]:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.model import ClusterProfile, NestedCluster
+from reconciler.patterns import lazy
 
 _OPEN = "${{"
-_PART = re.compile(r"(\$?)\$\{\{(?:\s*([A-Za-z0-9_./-]+)\s*\}\})?", re.ASCII)
+_PART = lazy(r"(\$?)\$\{\{(?:\s*([A-Za-z0-9_./-]+)\s*\}\})?", re.ASCII)
 
 
 class UnknownVariable(ValueError):

@@ -7,15 +7,16 @@ from datetime import date, timedelta
 from msgspec import Struct, field
 
 from reconciler.model import Prices
+from reconciler.patterns import lazy
 from reconciler.usage.meter import DAY, Measured
 
 Uses = Mapping[str, Mapping[str, int]]
 """Namespace inside, "" for the engine -> item -> integral over milliseconds."""
 
 _EPOCH = date(1970, 1, 1)
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_PRICE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?", re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_DAY = lazy(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_PRICE = lazy(r"[0-9]{1,9}(\.[0-9]{1,12})?", re.ASCII)
+_CURRENCY = lazy(r"[A-Z]{3}", re.ASCII)
 
 
 class Account(Struct, frozen=True, rename={"labels": "l", "uses": "u"}, omit_defaults=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NidusError, one_line, printable
+from reconciler.patterns import lazy
 from reconciler.verbs import connection, known, seen, table
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ EXAMPLES = (
 )
 REPORTER = "nidus.dev/nidus"
 NEWEST = 100
-_COMMIT = re.compile(
-    r"(@sha(?:1|256):[0-9a-f]{7})[0-9a-f]{33,57}\b"
-)  # a whole name, of which people need the beginning
+_COMMIT = lazy(r"(@sha(?:1|256):[0-9a-f]{7})[0-9a-f]{33,57}\b")  # a whole name, of which people need the beginning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from reconciler.patterns import lazy
 
 if TYPE_CHECKING:
     from reconciler.model import Snapshot, Violation
     from reconciler.packs.blobs import Read
 
-CALL = re.compile(rb"\{\{[^{}]*?\blookup\s+[\"'(.$]")
+CALL = lazy(rb"\{\{[^{}]*?\blookup\s+[\"'(.$]")
 HINT = "where it keeps a password by that, helm.random: Freeze keeps it (docs/tasks/secrets.md)"
 
 

@@ -10,8 +10,9 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from reconciler.errors import Stalled, few
 from reconciler.model import replace
@@ -30,8 +31,7 @@ _STEP = 0.5
 _SHOWN = 3  # clusters that one message names
 
 
-@dataclass(frozen=True, slots=True)
-class _Pack:
+class _Pack(Struct, frozen=True):
     """One pack as some clusters use it: the layer is that of the first."""
 
     layer: Layer

@@ -11,10 +11,11 @@ from reconciler import decoding
 from reconciler.errors import UNREADABLE
 from reconciler.packs import loader
 from reconciler.packs.content.access import joined, refused
+from reconciler.patterns import lazy
 
 LARGEST = 64 << 20  # bytes of an index
 _ONE = 8 << 20  # bytes of what it says of one chart
-_SHA = re.compile(r"(sha256:)?([0-9a-f]{64})", re.ASCII)
+_SHA = lazy(r"(sha256:)?([0-9a-f]{64})", re.ASCII)
 
 
 class Version(Struct, frozen=True):

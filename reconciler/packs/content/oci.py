@@ -15,6 +15,7 @@ from reconciler.packs.content import access
 from reconciler.packs.content.access import Access, refused
 from reconciler.packs.content.client import Answer, Asked, Client, Put, failure
 from reconciler.packs.signed import BUNDLE
+from reconciler.patterns import lazy
 from reconciler.spec import addresses
 
 T = TypeVar("T")
@@ -27,9 +28,9 @@ SIGNATURES = 8
 MANIFEST_SIZE, _TOKEN_SIZE, _LIST_SIZE = 1 << 20, 1 << 16, 4 << 20  # bytes
 _PAGE, _PAGES = 1000, 20
 _CHALLENGED, _ABSENT = frozenset({401}), frozenset({404})
-_PARAMETER = re.compile(r'(?<![a-z])([a-z]{1,32})="([^"\\]{0,2048})"', re.ASCII)
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
+_PARAMETER = lazy(r'(?<![a-z])([a-z]{1,32})="([^"\\]{0,2048})"', re.ASCII)
+_TOKEN = lazy(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)
+_DIGEST = lazy(r"sha256:([0-9a-f]{64})", re.ASCII)
 
 
 class _Piece(Struct):
