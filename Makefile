@@ -14,7 +14,7 @@ LOCK   := $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11
 # Python keeps what it compiled: hundreds of processes of a run would compile the same modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-core test-long check bench docs site host lock audit sbom charts image dist version clean
+.PHONY: demo test test-core test-long test-again check bench docs site host lock audit sbom charts image dist version clean
 
 demo: host
 	$(BIN)/nidus demo $(if $(ONCE),--once)
@@ -29,6 +29,10 @@ test-core: $(VENV)/.installed
 test-long: host
 	@[ "$$(id -u)" != 0 ] || ! command -v containerd >/dev/null || $(BIN)/nidus host build --node real
 	$(BIN)/python -m pytest -m "long or hypothesis" --hypothesis-profile=long -n $(JOBS) --dist loadgroup --timeout=900
+
+# What failed last, alone and one after the other (.ci/run says when).
+test-again: $(VENV)/.installed
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --hypothesis-profile=$(or $(PROFILE),same) --timeout=900
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
