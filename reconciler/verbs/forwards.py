@@ -124,6 +124,9 @@ def end(state: Path) -> int:
             os.kill(found.pid, number)
         if any(held(state) is None for _ in looks(END_SECONDS)):
             state.unlink(missing_ok=True)
+            for one in [one for one in _left if one.pid == found.pid]:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    one.wait(END_SECONDS)
             return found.pid
     raise Stalled(f"process {found.pid}, which holds the forward, does not end")
 
