@@ -257,6 +257,28 @@ _STORAGE = _object(
     ),
     closed=False,
 )
+_DELETION = _object(
+    "What its removal from Git would do.",
+    _told(
+        life.DeletionView,
+        policy="Retain, Delete or Orphan.",
+        grace="How long it stays after its file is gone.",
+        protect="Whether its removal is held instead.",
+    ),
+    closed=False,
+)
+_REMOVAL = _object(
+    "Its removal from Git.",
+    _told(
+        life.RemovalView,
+        revision="The revision that has no file of it any more.",
+        since="Since when that counts.",
+        due="When the policy is carried out.",
+        author="Who wrote that revision.",
+        subject="The first line of its message.",
+    ),
+    closed=False,
+)
 _CLUSTER_STATUS = _object(
     "What was last read back of the nested cluster.",
     {
@@ -289,6 +311,8 @@ _CLUSTER_STATUS = _object(
             restore=_RESTORE,
             kubeconfigs=_KUBECONFIGS,
             storage=_STORAGE,
+            deletion=_DELETION,
+            removal=_REMOVAL,
         ),
         "layers": _LAYERS,
         "layersSeen": _text("When the layers were as shown, where the last pass did not look at them."),

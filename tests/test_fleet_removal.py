@@ -25,7 +25,7 @@ from tests.fleets import (
 
 def test_a_removed_cluster_becomes_a_tombstone_with_grace() -> None:
     rollout = admit(snapshot(B), accepted(A, B), records("a", "b"))
-    assert rollout.tombstones == {"a": Tombstone(NOW, NOW + DAY, "Retain", False)}
+    assert rollout.tombstones == {"a": Tombstone(NOW, NOW + DAY, "Retain", False, commit=str(snapshot(B).revision))}
     assert set(rollout.admitted) == {"b"}
     assert rollout.next_at == NOW + DAY
 
@@ -33,7 +33,7 @@ def test_a_removed_cluster_becomes_a_tombstone_with_grace() -> None:
 def test_the_accepted_spec_says_how_it_goes() -> None:
     gone = cluster("a", deletion=Deletion(policy="Delete", grace="90s"))
     rollout = admit(snapshot(B), accepted(gone, B), records("a", "b"))
-    assert rollout.tombstones["a"] == Tombstone(NOW, NOW + 90, "Delete", False)
+    assert rollout.tombstones["a"] == Tombstone(NOW, NOW + 90, "Delete", False, commit=str(snapshot(B).revision))
 
 
 def test_a_tombstone_stands_until_it_is_done() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from reconciler.inventory import history
 from reconciler.inventory.history import KEPT, Passage
-from reconciler.model import Authored, LayerStatus, Plan, Report, Revision, SourceReport
-from reconciler.report import Reporter, histories
+from reconciler.model import Authored, LayerStatus, Plan, Report, Revision, SourceReport, Tombstone
+from reconciler.report import Reporter, histories, life
 from reconciler.report.view import Place
 from reconciler.verbs import connection, status
 from reconciler.verbs import history as verb
@@ -61,6 +61,23 @@ def synced(reporter: Reporter, number: int) -> None:
 
 def kept(server: Server) -> list[Passage]:
     return list(history.read(client(server), NAMESPACE).get("a", ()))
+
+
+def test_a_removal_says_by_which_commit_and_by_whom(reporter: Reporter) -> None:
+    told(reporter, 1)
+    gone = life.removal(Tombstone(5.0, 65.0, "Delete", False, commit=str(revision(2))))
+    found = Report("a", revision(1), Plan("a", revision(1), ()), (), (), (), "Deleting")
+    place = Place("platform", "clusters/a.yaml", removal=gone)
+    reporter.cluster(found, place)  # quicker than the report of its source
+    synced(reporter, 2)
+    synced(reporter, 3)  # of another commit: who wrote that removed nothing
+    reporter.cluster(found, place)
+    removal = reporter.clusters["a"].life.removal
+    assert removal == life.RemovalView(
+        str(revision(2)), life.stamp(5.0), life.stamp(65.0), "Ada <ada@example.com>", "change 2"
+    )
+    told(reporter, 4)  # the file came back
+    assert reporter.clusters["a"].life.removal is None
 
 
 def test_a_revision_is_noted_once_it_is_ready(server: Server, reporter: Reporter) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from reconciler.errors import Stalled
-from reconciler.model import Authored, LayerStatus
-from reconciler.report.view import ClusterView, ConditionView
+from reconciler.model import Authored, Deletion, LayerStatus, Tombstone
+from reconciler.report import bodies, life
+from reconciler.report.view import ClusterView, ConditionView, SourceView
 from reconciler.verbs import overview, status
 from tests.memory.failures import answer, on
 from tests.memory.server import Server
@@ -133,6 +134,41 @@ def test_profiles_author_and_who_suspended_are_shown() -> None:
     ]
     assert told in overview.clusters([one], {}, NOW)
     assert "base@1.2.0, web@2.0.0" in overview.clusters([one], {}, NOW, wide=True)
+
+
+def test_what_a_removal_would_do_and_did_is_told_and_is_in_the_status_object() -> None:
+    gone = life.RemovalView("main@sha1:" + "c" * 40, AT, AT, "Ann <ann@example.com>", "drop it")
+    kept = life.deletion(Deletion("Delete", protect=True), 86400.0)
+    one = view(life=life.Life(deletion=kept, removal=gone))
+    assert overview.detail(one, NOW).split("\n") == [
+        "deletion: policy Delete, grace 24h, protect true: a removal is held",
+        "removed from Git: main@sha1:ccccccc by Ann <ann@example.com>: drop it (seen 7m ago)",
+    ]
+    spec, said = bodies.cluster(one)
+    assert said["deletion"] == {"policy": "Delete", "grace": "24h", "protect": True}
+    assert said["removal"]["author"] == "Ann <ann@example.com>"
+    assert bodies.read_cluster({"metadata": {"name": "team-a"}, "spec": spec, "status": said}).life == one.life
+    ended = Tombstone(1.0, 2.0, "Delete", protect=False, expired=True)
+    assert life.removal(ended) is None  # no commit removed it
+
+
+def test_sixty_columns_show_what_matters_and_break_no_name() -> None:
+    name, revision = "team-a-with-a-longer-name", "main@sha1:" + "a" * 40
+    layer = LayerStatus("engine/policies-and-quota", f"local/{name}", "InProgress", "0 of 1 replicas", 6, since=AT)
+    one = ClusterView(name, "Progressing", applied=revision, layers=(layer,), since=AT, host="frankfurt")
+    source = SourceView(
+        "platform-of-all-teams", "u", "main", ".", revision, 12, trigger="webhook", error="Unavailable: no answer"
+    )
+    for shown in (
+        overview.clusters([one], {}, NOW, 60),
+        overview.detail(one, NOW, 60),
+        overview.sources([source], NOW, 60),
+    ):
+        assert max(map(len, shown.split("\n"))) <= 60
+    assert overview.clusters([one], {}, NOW, 60).split("\n")[0].split() == ["NAME", "STATUS", "SINCE"]
+    assert f"{name}   Progressing   7m" in overview.clusters([one], {}, NOW, 60)
+    assert overview.clusters([one], {}, NOW, 40).split("\n")[1] == f"{name}   Progressing"
+    assert "frankfurt" in overview.clusters([one], {}, NOW, 60, wide=True)
 
 
 def test_a_cluster_without_layers_shows_no_empty_table() -> None:

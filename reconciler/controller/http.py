@@ -199,6 +199,8 @@ def _cluster(one: ClusterView) -> dict[str, Any]:
         "applied": one.applied,
         "commit": _authored(one.authored),
         "profiles": list(one.profiles),
+        "deletion": to_builtins(one.life.deletion),
+        "removal": to_builtins(one.life.removal),
         "endpoint": one.endpoint,
         "looked": stamp(one.at) if one.at else "",
         "conditions": {

@@ -20,7 +20,7 @@ from reconciler.inventory import ledger
 from reconciler.inventory.store import State, Store
 from reconciler.model import Bundle, Destructive, ObjectRef, Permit, Report, Tried, Versions, replace
 from reconciler.reconcile import Writer, reconcile
-from reconciler.report import Reporter, log
+from reconciler.report import Reporter, life, log
 from reconciler.report.view import Place, RunningView
 
 _PROFILE = "profile/"  # what the digests of profiles are called in a record, before NAME@VERSION
@@ -222,6 +222,8 @@ class Workers:
             labels=document.cluster.metadata.labels if document else None,
             versions=RunningView(runs.engine, runs.kubernetes, steps if runs.engine or runs.kubernetes else ()),
             profiles=_profiles(state) if state else (),
+            deletion=life.deletion(document.cluster.spec.deletion, self._registry.rules.grace) if document else None,
+            removal=life.removal(given.bundle.tombstone) if isinstance(given, Assignment) else None,
         )
         number = self._registry.merged(given.source, outcome.report.revision.commit)
         self._tools.reporter.cluster(outcome.report, place, seconds, number)

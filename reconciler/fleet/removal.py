@@ -120,7 +120,8 @@ def _tombstone(situation: Situation, name: str) -> Tombstone:
         raise AssertionError(f"{name}: a removal without accepted content is held before")
     deletion = document.cluster.spec.deletion
     grace = units.duration(deletion.grace) if deletion.grace else situation.rules.grace
-    return Tombstone(since=situation.now, due=situation.now + grace, policy=deletion.policy, protect=False)
+    due, commit = situation.now + grace, str(situation.snapshot.revision)
+    return Tombstone(since=situation.now, due=due, policy=deletion.policy, protect=False, commit=commit)
 
 
 def _named(situation: Situation, name: str) -> str:
@@ -132,6 +133,4 @@ def _named(situation: Situation, name: str) -> str:
 
 def _how(tombstone: Tombstone) -> str:
     """`Delete after 24h`."""
-    seconds = round(tombstone.due - tombstone.since)
-    size, unit = next((one for one in ((3600, "h"), (60, "m")) if seconds and seconds % one[0] == 0), (1, "s"))
-    return f"{tombstone.policy} after {seconds // size}{unit}"
+    return f"{tombstone.policy} after {units.lasting(tombstone.due - tombstone.since)}"

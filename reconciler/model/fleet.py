@@ -198,7 +198,7 @@ class HostFacts(Struct, frozen=True):
 
 class Tombstone(Struct, frozen=True):
     """A cluster that is no longer in Git (D1), or that `expired` (O6). Nothing is deleted before `due`; `policy` and `protect` are
-    those of its accepted spec."""
+    those of its accepted spec. `commit`: the revision that removed it, "" where none did."""
 
     since: float
     due: float
@@ -206,6 +206,7 @@ class Tombstone(Struct, frozen=True):
     protect: bool
     done: bool = False
     expired: bool = False
+    commit: str = ""
 
 
 class Record(Struct, frozen=True):

@@ -11,7 +11,20 @@ import msgspec
 from msgspec import Struct
 
 from reconciler import decoding
-from reconciler.model import Archive, Backups, Growth, Kubeconfigs, Report, Restores, Sleeping
+from reconciler.model import (
+    Archive,
+    Authored,
+    Backups,
+    Deletion,
+    Growth,
+    Kubeconfigs,
+    Report,
+    Restores,
+    Sleeping,
+    Tombstone,
+    replace,
+)
+from reconciler.spec import units
 
 LISTED = 50  # snapshots in a status
 PROBLEM = 1024  # characters
@@ -93,6 +106,24 @@ class StorageView(Struct, frozen=True, omit_defaults=True):
     problem: str = ""
 
 
+class DeletionView(Struct, frozen=True):
+    """What its removal from Git would do: `grace` is a duration, `protect` says that it is held instead."""
+
+    policy: str
+    grace: str
+    protect: bool
+
+
+class RemovalView(Struct, frozen=True, omit_defaults=True):
+    """Its removal from Git: the revision, who wrote that, since when it counts, and when the policy is carried out."""
+
+    revision: str = ""
+    since: str = ""
+    due: str = ""
+    author: str = ""
+    subject: str = ""
+
+
 class Life(Struct, frozen=True, omit_defaults=True, rename="camel"):
     """All of it. `expires_at`: when its ttl ends; `expiry_warning`: the last warning of that which was told."""
 
@@ -103,6 +134,8 @@ class Life(Struct, frozen=True, omit_defaults=True, rename="camel"):
     restore: RestoreView | None = None
     kubeconfigs: KubeconfigsView | None = None
     storage: StorageView | None = None
+    deletion: DeletionView | None = None
+    removal: RemovalView | None = None
 
     @property
     def asleep(self) -> bool:
@@ -113,8 +146,30 @@ class Life(Struct, frozen=True, omit_defaults=True, rename="camel"):
 NOTHING = Life()
 
 
-def of(report: Report, before: Life = NOTHING) -> Life:
-    """What a pass says; where it did not look, what it does not say stays as it was."""
+def deletion(one: Deletion, grace: float) -> DeletionView:
+    """`grace`: seconds, where the document says none."""
+    return DeletionView(one.policy, one.grace or units.lasting(grace), one.protect)
+
+
+def removal(one: Tombstone | None) -> RemovalView | None:
+    """None of a cluster that stands in Git, or whose ttl ended."""
+    if one is None or one.expired:
+        return None
+    return RemovalView(one.commit, stamp(one.since), stamp(one.due))
+
+
+def signed(one: RemovalView, by: Authored | None) -> RemovalView:
+    """With who wrote its revision, as far as it is known."""
+    return replace(one, author=by.author, subject=by.subject) if by else one
+
+
+def of(
+    report: Report,
+    before: Life = NOTHING,
+    deletion: DeletionView | None = None,
+    removal: RemovalView | None = None,
+) -> Life:
+    """What a pass says, and the document; where nobody looked, what is not said stays as it was."""
     ending, kept = report.ending, before if report.sleep is None else NOTHING
     return Life(
         stamp(ending.at) if ending is not None else kept.expires_at,
@@ -124,7 +179,16 @@ def of(report: Report, before: Life = NOTHING) -> Life:
         _restores(report.restores) if report.restores is not None else kept.restore,
         _kubeconfigs(report.kubeconfigs) if report.kubeconfigs is not None else kept.kubeconfigs,
         _storage(report.growth) if report.growth is not None else kept.storage,
+        deletion or before.deletion,
+        _by(removal, before.removal),
     )
+
+
+def _by(now: RemovalView | None, before: RemovalView | None) -> RemovalView | None:
+    """Who wrote a revision stays known."""
+    if now is None or now.author or before is None or before.revision != now.revision:
+        return now
+    return replace(now, author=before.author, subject=before.subject)
 
 
 def read(status: Mapping[str, Any]) -> Life:

@@ -10,7 +10,7 @@ from reconciler.kube.client import Client
 from reconciler.model import Outward, Report, SourceReport, replace
 from reconciler.notices import Notices
 from reconciler.notices.pending import Notice
-from reconciler.report import bugs, log, traces, transitions, view
+from reconciler.report import bugs, life, log, traces, transitions, view
 from reconciler.report.events import Events
 from reconciler.report.histories import Histories
 from reconciler.report.metrics import Metrics
@@ -62,6 +62,8 @@ class Reporter:
             before = self.clusters.get(report.cluster) or self._told.pop(report.cluster, None)
             read = self.sources.get(place.source)
             authored = read.authored if read and read.revision == str(report.revision) else None
+            if read and place.removal and place.removal.revision == read.revision:
+                place = replace(place, removal=life.signed(place.removal, read.authored))
             now = time.time()
             after = view.cluster(report, before, place, now, authored)
             self._keep(before, after)
@@ -98,12 +100,13 @@ class Reporter:
     def _sign(self, read: SourceView) -> None:
         """Say who wrote the revision of clusters whose pass was quicker than the report of their source."""
         for known in list(self.clusters.values()):
-            if (
-                known.source == read.source
-                and known.attempted == read.revision
-                and known.authored is None
-                and read.authored
-            ):
+            if known.source != read.source or read.authored is None:
+                continue
+            removal = known.life.removal
+            if removal and removal.revision == read.revision and not removal.author:
+                signed = life.signed(removal, read.authored)
+                self._keep(known, replace(known, life=replace(known.life, removal=signed)))
+            elif known.attempted == read.revision and known.authored is None:
                 after = replace(known, authored=read.authored)
                 self._keep(known, after)
                 self.histories.cluster(known, after, {}, 0)

@@ -21,7 +21,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.report import life
-from reconciler.report.life import NOTHING, Life, stamp
+from reconciler.report.life import NOTHING, DeletionView, Life, RemovalView, stamp
 
 MESSAGE = 1024  # characters
 SHOWN = 50  # changes and held lines kept
@@ -74,7 +74,7 @@ NO_VERSIONS = RunningView()
 
 class Place(Struct, frozen=True):
     """What is known of a cluster besides its passes: where it is written, and what it has from its document and its record. `host` is
-    "" and `labels` are None where its document could not be read."""
+    "" and `labels` and `deletion` are None where its document could not be read."""
 
     source: str
     file: str
@@ -82,6 +82,8 @@ class Place(Struct, frozen=True):
     labels: Mapping[str, str] | None = None
     versions: RunningView = NO_VERSIONS
     profiles: tuple[str, ...] = ()
+    deletion: DeletionView | None = None
+    removal: RemovalView | None = None
 
 
 class ClusterView(Struct, frozen=True):
@@ -158,7 +160,7 @@ def cluster(
         labels=place.labels if place.labels is not None else (before.labels if before else {}),
         versions=place.versions,
         profiles=place.profiles,
-        life=life.of(report, before.life if before else NOTHING),
+        life=life.of(report, before.life if before else NOTHING, place.deletion, place.removal),
         attempted=revision,
         applied=revision if report.word == "Ready" else (before.applied if before else ""),
         conditions=_conditions(report.conditions, before.conditions if before else (), now),

@@ -59,3 +59,10 @@ def duration(text: str) -> float:
     if not match or not text:
         raise ValueError("not a duration such as 30s, 5m, 1h30m or 2d")
     return sum(int(count) * unit for count, unit in zip(match.groups(), _SECONDS, strict=True) if count)
+
+
+def lasting(seconds: float) -> str:
+    """Whole seconds as a duration of one unit, such as 24h, 90m or 45s."""
+    whole = round(seconds)
+    size, unit = next((one for one in ((3600, "h"), (60, "m")) if whole and whole % one[0] == 0), (1, "s"))
+    return f"{whole // size}{unit}"

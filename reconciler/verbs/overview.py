@@ -10,11 +10,15 @@ from reconciler.errors import short
 from reconciler.verbs import seen, table
 
 if TYPE_CHECKING:
+    from reconciler.report.life import Life
     from reconciler.report.view import ClusterView, ConditionView, SourceView
 
 SOURCE = ("SOURCE", "REVISION", "CLUSTERS", "STATE", "TRIGGER")
 CLUSTER = ("NAME", "HOST", "VERSION", "READY", "STATUS", "SINCE", "REVISION", "AGE")
 WIDE = ("PROFILES", "ENDPOINT", "FILE")
+_SOURCE_DROPS = ("TRIGGER", "CLUSTERS", "REVISION")
+_CLUSTER_DROPS = ("AGE", "HOST", "VERSION", "READY", "REVISION", "SINCE")
+_LAYER_DROPS = ("OBJECTS", "TARGET", "SINCE")
 LAYER = ("LAYER", "TARGET", "HEALTH", "SINCE", "OBJECTS", "MESSAGE")
 
 
@@ -25,7 +29,7 @@ def sources(views: Iterable[SourceView], now: float, width: int = 0) -> str:
         state = one.error.partition(":")[0] or (_count(one.violation_count, "error") if one.violation_count else "ok")
         rows.append((one.source, short(one.revision), str(one.accepted), state, one.trigger))
         notes += _notes(one, now)
-    text = table.render(SOURCE, rows)
+    text = table.render(*table.narrowed(SOURCE, rows, width, _SOURCE_DROPS))
     return "\n".join([text, *(table.wrapped(note, width, indent=2) for note in notes)])
 
 
@@ -37,7 +41,7 @@ def clusters(
 
     header, found = (*CLUSTER, *(WIDE if wide else ()), "MESSAGE"), list(views)
     rows = [(*_row(one, made.get(one.cluster, ""), now, wide), why.message(one)) for one in found]
-    return table.with_message(header, rows, width, [one.word for one in found])
+    return table.with_message(header, rows, width, [one.word for one in found], () if wide else _CLUSTER_DROPS)
 
 
 def detail(one: ClusterView, now: float, width: int = 0) -> str:
@@ -46,16 +50,32 @@ def detail(one: ClusterView, now: float, width: int = 0) -> str:
         (each.name, each.target, each.state, seen.ago(each.since, now), str(each.objects), each.message)
         for each in one.layers
     ]
-    shown = [table.with_message(LAYER, rows, width, [each.state for each in one.layers])] if rows else []
+    states = [each.state for each in one.layers]
+    shown = [table.with_message(LAYER, rows, width, states, _LAYER_DROPS)] if rows else []
     lines = [f"the layers are shown as they were {seen.ago(one.seen, now)} ago"] if rows and one.seen else []
     lines += [_condition(each, now) for each in one.conditions]
     if by := one.authored:
         signed = f", signed by {by.signer}" if by.signer else ""
         lines.append(f"commit: {short(one.attempted)} by {by.author}{signed}: {by.subject}")
     lines += [f"profiles: {', '.join(one.profiles)}"] if one.profiles else []
+    lines += _ends(one.life, now)
     lines += [f"held: {line}" for line in one.plan.held]
     lines += approval(one.held.consent if one.held else "")
     return "\n".join([*shown, *(table.wrapped(line, width) for line in lines)])
+
+
+def _ends(one: Life, now: float) -> list[str]:
+    """What a removal from Git does, and the one that was."""
+    lines = []
+    if kept := one.deletion:
+        protected = ", protect true: a removal is held" if kept.protect else ", protect false"
+        lines.append(f"deletion: policy {kept.policy}, grace {kept.grace}{protected}")
+    if gone := one.removal:
+        by = f" by {gone.author}: {gone.subject}" if gone.author else ""
+        aged = seen.ago(gone.since, now)
+        at = f" (seen {aged} ago)" if aged else ""
+        lines.append(f"removed from Git: {short(gone.revision)}{by}{at}")
+    return lines
 
 
 def approval(digest: str) -> list[str]:

@@ -27,12 +27,17 @@ def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def with_message(
-    header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 0, words: Sequence[str] = ()
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int = 0,
+    words: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> str:
     """A table whose last column is a message, left out where no row has one. Where that is wider than `width`, each message is below
-    its row. `words`: each row is in the colour of its word."""
+    its row. `words`: each row is in the colour of its word; `drop`: columns that a narrow terminal goes without, in this order."""
     words = words or [""] * len(rows)
-    head, *lines = render(header[:-1], [row[:-1] for row in rows]).split("\n")
+    names, cells = narrowed(header[:-1], [row[:-1] for row in rows], width, drop)
+    head, *lines = render(names, cells).split("\n")
     messages = [printable(row[-1]) for row in rows]
     columns = max(map(len, (head, *lines))) + 3
     if any(messages) and (not width or all(columns + len(message) <= width for message in messages)):
@@ -42,6 +47,22 @@ def with_message(
     below = [[wrapped(message, width, indent=2)] if message else [] for message in messages]
     shown = [coloured(line, word) for line, word in zip(lines, words, strict=True)]
     return "\n".join([head, *(line for one, more in zip(shown, below, strict=True) for line in (one, *more))])
+
+
+def narrowed(
+    header: Sequence[str], rows: Sequence[Sequence[str]], width: int, order: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Without the columns that `width` has no room for, in the order in which they are left out; 0: with all. No name is cut, so the
+    table may still be wider."""
+    names, found = list(header), [list(row) for row in rows]
+    for name in order:
+        text = render(names, found) if width else ""
+        if max(map(len, text.split("\n"))) <= width:
+            break
+        if name in names:
+            at = names.index(name)
+            names, found = [*names[:at], *names[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in found]
+    return names, found
 
 
 def wrapped(text: str, width: int = 0, indent: int = 0) -> str:
