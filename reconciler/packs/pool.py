@@ -17,10 +17,10 @@ NOBODY = Owner()
 class Pool:
     """`size` workers, started at once where that is possible. Thread-safe: `ask` waits for a free one, but not for ever.
 
-    A worker is replaced after `recycle` jobs, or when its resident memory passes `memory` bytes. One that cannot be started
-    (no process, no memory, no open file left) is started when it is asked for. Who comes next is `packs.queue`'s to say, and the last
-    free worker of several is for `trusted` owners only. With `strict` nothing is rendered that could reach the network. `ahead`: the kinds
-    that a worker loads before its first job.
+    A worker is replaced after `recycle` jobs, when its resident memory passes `memory` bytes, or when a long job lowered its
+    priority. One that cannot be started (no process, no memory, no open file left) is started when it is asked for. Who comes next
+    is `packs.queue`'s to say, and the last free worker of several is for `trusted` owners only. With `strict` nothing is rendered
+    that could reach the network. `ahead`: the kinds that a worker loads before its first job.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Pool:
             if worker is None or not worker.alive:
                 worker = self._renew(worker)
             answer = worker.ask(job, seconds)
-            fit = worker.jobs < self._recycle and worker.rss < self._memory
+            fit = worker.jobs < self._recycle and worker.rss < self._memory and not worker.lowered
             return answer
         finally:
             self._give_back(worker, fit, owner)

@@ -12,13 +12,18 @@ from collections.abc import Collection
 from pathlib import Path
 
 from reconciler.errors import Stalled
-from reconciler.packs import KINDS
-from reconciler.packs.wire import Answer, Job, TooBig, receive, send
+from reconciler.packs import KINDS, priority
+from reconciler.packs.wire import Answer, Job, TooBig, begins, receive, send
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START = f"import sys; sys.path.append({str(_ROOT)!r}); from reconciler.packs.worker import main; main(*sys.argv[1:])"
 """`-I` leaves out everything but site-packages; a checkout that is not installed is added by its own path."""
 _START_LIMIT = 30.0
+LONG = 1.0
+"""Seconds of processor time after which a job goes on with a lower priority: most sound ones take a tenth of it."""
+PATIENCE = 3
+"""How many times as long such a job may take: a sound one must not miss its deadline because others want the processor."""
+_GLANCE = 0.25  # seconds between two looks at what a job has used
 _TRACE = 65536
 NOT_CONFINED = "the render workers cannot be kept from the network on this machine"
 ALLOW = (
@@ -44,8 +49,9 @@ class Ended(Exception):
 class Worker:
     """A worker process, our end of its socket, and its folder for what it writes. Not thread-safe: one job at a time.
 
-    `jobs` counts what it rendered, `rss` is its resident memory in bytes after the last job, `confined` what keeps it from
-    the network, once it has started. With `strict` it takes no job where nothing does. `ahead`: the kinds it loads before its first job.
+    `jobs` counts what it rendered, `rss` is its resident memory in bytes after the last job, `lowered` whether a long job took its
+    usual priority, `confined` what keeps it from the network, once it has started. With `strict` it takes no job where nothing
+    does. `ahead`: the kinds it loads before its first job.
     """
 
     def __init__(self, *, strict: bool = False, ahead: Collection[str] = KINDS) -> None:
@@ -54,6 +60,7 @@ class Worker:
         self.confined: tuple[str, ...] = ()
         self.jobs = 0
         self.rss = 0
+        self.lowered = False
         self._ready = False
         with contextlib.ExitStack() as undo:
             self._folder = Path(tempfile.mkdtemp(prefix="nidus-render-"))
@@ -74,17 +81,21 @@ class Worker:
         return self._process.poll() is None
 
     def ask(self, job: Job, seconds: float) -> Answer:
-        """The worker's answer to one job.
+        """The worker's answer to one job, which from LONG on gives way to everything else on the machine.
 
-        Raises TimeoutError after `seconds`, Ended when the process went away, Stalled(RenderNotConfined).
+        Raises TimeoutError after `seconds`, for a long job PATIENCE times as many, Ended when the process went away,
+        Stalled(RenderNotConfined).
         """
         self.await_start()
         if self._strict and not self.confined:
             raise not_confined()
+        began, allowed = time.monotonic(), seconds
         try:
-            deadline = time.monotonic() + seconds
-            send(self._link, job, deadline)
-            answer = receive(self._link, Answer, deadline)
+            send(self._link, job, began + seconds)
+            allowed = self._lowering(began, seconds)
+            answer = receive(self._link, Answer, began + allowed)
+        except TimeoutError:
+            raise TimeoutError(f"not rendered within {allowed:g} s") from None
         except (EOFError, ConnectionError):
             raise self._ended() from None
         except TooBig:
@@ -92,6 +103,14 @@ class Worker:
         self.jobs += 1
         self.rss = answer.rss
         return answer
+
+    def _lowering(self, began: float, seconds: float) -> float:
+        """Wait until the answer begins, with a lower priority once the job is long; returns how long it may take in all."""
+        spent, left = priority.used(self.process), seconds
+        while not self.lowered and left > 0.0 and not begins(self._link, min(_GLANCE, left)):
+            self.lowered = priority.used(self.process) - spent >= LONG and priority.lower(self.process)
+            left = began + seconds - time.monotonic()
+        return seconds * PATIENCE if self.lowered else seconds
 
     def kill(self) -> None:
         """Ends the process; an `ask` under way in another thread raises Ended."""

@@ -58,7 +58,8 @@ class Shelf(Protocol):
 class Renderer:
     """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker, half a minute at most.
 
-    `seconds` and `cpu` bound one render in wall and processor time; a worker is replaced after `recycle` jobs or beyond
+    `seconds` and `cpu` bound one render in wall and processor time. A long one gives way to all else on the machine and may take
+    three times as many seconds (`packs.process`). A worker is replaced after `recycle` jobs or beyond
     `memory` bytes; `cache` bounds the kept results in bytes. A render that hung or crashed is not tried again for five
     minutes, so that a hostile chart affects its own cluster only. Workers reach no network; where the platform
     cannot confine them nothing is rendered, except with `confined` False: a person rendering their own repository.
@@ -160,10 +161,9 @@ class Renderer:
         try:
             with self._under_way.of(owner.cluster):
                 answer = self._pool.ask(job, self._seconds, owner=owner)
-        except TimeoutError:
+        except TimeoutError as late:
             self._standing.failed(owner)
-            message = f"not rendered within {self._seconds:g} s"
-            raise self._results.quarantine(key, Stalled(message, reason="RenderTimeout")) from None
+            raise self._results.quarantine(key, Stalled(str(late), reason="RenderTimeout")) from None
         except Ended as end:
             if end.ours:
                 self._standing.failed(owner)

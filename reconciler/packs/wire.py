@@ -78,6 +78,16 @@ def receive(link: socket.socket, form: type[_M], deadline: float | None = None) 
     return decoding.decoded(_exactly(link, size, deadline), form)
 
 
+def begins(link: socket.socket, seconds: float) -> bool:
+    """Whether the next frame, or the end of the other side, is there within so many seconds, more than 0. Raises OSError."""
+    link.settimeout(seconds)
+    try:
+        link.recv(1, socket.MSG_PEEK)
+    except TimeoutError:
+        return False
+    return True
+
+
 def _exactly(link: socket.socket, size: int, deadline: float | None) -> bytearray:
     data = bytearray(size)
     view = memoryview(data)
