@@ -237,7 +237,28 @@ def test_a_source_that_is_none_is_named_with_those_there_are(plan: Told, tmp_pat
 def test_a_folder_without_documents_is_said(plan: Told, work: Work) -> None:
     work.commit({}, gone=("a.yaml", "web.yaml"))
     code, out, _ = plan()
-    assert code == 0 and "note: there is no NestedCluster in " in out
+    assert code == 0 and "note: there is no NestedCluster in " in out and "outside of it" not in out
+
+
+def test_a_cluster_with_a_mistake_is_no_absence(plan: Told, work: Work) -> None:
+    work.commit({"a.yaml": cluster("team-a", profiles=[{"name": "wbe", "version": "1.0.0"}])})
+    for words in ((), ("team-a",)):
+        code, out, _ = plan(*words)
+        assert code == 1 and f"note: every NestedCluster in {work.folder} has mistakes\n" in out
+        assert out.splitlines()[-1].endswith("1 cluster not looked at: team-a")
+
+
+def test_a_part_of_a_repository_is_said_with_what_to_plan_instead(
+    plan: Told, work: Work, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work.commit({"clusters/a.yaml": FILES["a.yaml"], "docs/b.yaml": "a: b"}, gone=("a.yaml",))
+    for name in ("clusters", "docs"):
+        folder = f"{work.folder}/{name}"
+        told = f"{folder} is one folder of a repository, and what lies outside of it is not read"
+        assert f"note: {told}: nidus plan {work.folder}\n" in plan(folder=folder)[1]
+        main(["validate", folder, "--no-render"])
+        assert f"warning: {told}\n    fix: nidus validate {work.folder}\n" in capsys.readouterr().out
+    assert "outside of it" not in plan()[1]
 
 
 # Against another revision

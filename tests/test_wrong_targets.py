@@ -15,8 +15,10 @@ import pytest
 
 from reconciler import settings
 from reconciler.__main__ import VERBS, main
-from reconciler.errors import UsageError
+from reconciler.errors import Stalled, UsageError
 from reconciler.kube import kubeconfig
+from reconciler.verbs import quick
+from tests import shell
 from tests.documents import cluster, config_map, pack, profile
 from tests.installed import kinds
 from tests.memory.http import Front
@@ -120,6 +122,54 @@ def test_a_plan_where_nidus_is_not_installed(
     code, out, err = told(capsys, "plan", str(work.folder), *reached)
     assert (code, out) == (1, "")
     assert err.startswith("error: Nidus is not installed on this host cluster: it has no kind Request of nidus.dev\n")
+
+
+@pytest.mark.parametrize(
+    ("repo", "code", "message", "hint"),
+    [
+        ("nowhere", 64, "there is no folder {}/nowhere", "--repo names a folder or a URL"),
+        ("plain", 64, "{}/plain is no Git repository that can be read", "nidus init DIR writes a first cluster"),
+        ("empty", 1, "the branch main does not exist in {}/empty", "it has no commit: git add --all && git commit"),
+        (
+            "work/clusters",
+            64,
+            "{}/work/clusters is one folder of a repository",
+            "nidus run --repo {}/work --path clusters",
+        ),
+        ("work --branch other", 1, "the branch other does not exist in {}/work", "--branch; there are: main"),
+        ("work --path docs", 1, "no document of ours is committed in {}/work below docs, branch main", "git add --all"),
+    ],
+)
+def test_a_repository_that_a_controller_would_wait_for_for_ever(
+    repo: str, code: int, message: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plain").mkdir()
+    Work(tmp_path / "empty")
+    Work(tmp_path / "work").commit({"clusters/a.yaml": cluster("a"), "docs/a.yaml": "a: b\n"})
+    with Front(shell.installed(NAMESPACE)) as front:
+        (tmp_path / "host").write_text(json.dumps(config(front.url, token="t")))
+        flags = ["--kubeconfig", str(tmp_path / "host")]
+        found, _, err = told(capsys, "run", "--repo", *f"{tmp_path}/{repo}".split(" "), *flags)
+    assert found == code
+    assert err.startswith(f"error: {message.format(tmp_path)}\n  hint: {hint.format(tmp_path)}")
+
+
+def test_a_repository_without_documents_may_be_a_removal(tmp_path: Path) -> None:
+    Work(tmp_path / "work").commit({"a.txt": "a"})
+    server = shell.installed(NAMESPACE)
+    with Front(server) as front:
+        (tmp_path / "host").write_text(json.dumps(config(front.url, token="t")))
+        ready = settings.load("", repo=str(tmp_path / "work"), kubeconfig=str(tmp_path / "host"))
+        with pytest.raises(Stalled, match="no document of ours is committed in "):
+            quick.check(ready)
+        server.put(
+            {
+                "apiVersion": "nidus.dev/v1alpha1",
+                "kind": "NestedCluster",
+                "metadata": {"name": "a", "namespace": NAMESPACE},
+            }
+        )
+        quick.check(ready)
 
 
 @pytest.mark.xdist_group("the port of a controller without a configuration")

@@ -27,7 +27,7 @@ from reconciler.model import (
 from reconciler.plan import shown
 from reconciler.source import folder, past
 from reconciler.spec import load
-from reconciler.verbs import baseline, connection, offline, usage
+from reconciler.verbs import above, baseline, connection, offline, usage
 from reconciler.verbs.parsed import Parsed
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def _planned(args: argparse.Namespace, source: SourceConfig, documents: Document
         given = _checked(kept, source.name, older, ground).snapshot
         notes = (*checked.notes, f"only what differs from {args.base} at {older.revision.commit[:12]} is planned")
         checked = replace(checked, before=given, notes=notes)
-    _known(args.clusters, {*checked.snapshot.specs.clusters, *loaded.states, *loaded.unreadable}, "cluster")
+    named = {*checked.snapshot.specs.clusters, *_broken(checked.snapshot)}
+    _known(args.clusters, {*named, *loaded.states, *loaded.unreadable}, "cluster")
     found = _reviewed(args, ground, checked)
     if not (args.config or args.source):
         found = replace(found, clusters=tuple(map(_stranger, found.clusters)))
@@ -208,12 +209,21 @@ def _notes(place: Path, snapshot: Snapshot, missing: Sequence[str]) -> tuple[str
     with the planned revision itself."""
     notes = []
     if not snapshot.specs.clusters:
-        notes.append(f"there is no NestedCluster in {place}")
+        broken = f"every NestedCluster in {place} has mistakes"
+        notes.append(broken if _broken(snapshot) else f"there is no NestedCluster in {place}")
+    why, instead = above.told("plan", place, snapshot)
+    notes += [f"{why}: {instead}"] if why else []
     if missing:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         told = f"the accepted commit of {missing[0]}{more} is not in this repository (git fetch)"
         notes.append(f"{told}: changes of profile versions in use are not found")
     return tuple(notes)
+
+
+def _broken(snapshot: Snapshot) -> set[str]:
+    """The clusters whose documents have mistakes, by name."""
+    subjects = {one.subject for one in snapshot.violations}
+    return {one.removeprefix("cluster/") for one in subjects if one.startswith("cluster/")}
 
 
 def _reviewed(args: argparse.Namespace, ground: _Ground, checked: Checked) -> Review:

@@ -5,7 +5,7 @@ import gc
 import sys
 import threading
 
-from reconciler.verbs import connection, known, signals
+from reconciler.verbs import connection, known, quick, signals
 
 EXAMPLES = (("--config nidus.yaml", "as deployed"), ("--repo /srv/platform.git", "quick start, one repository"))
 
@@ -28,11 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Start, wait for SIGTERM or SIGINT, stop within the grace period (H2). Exit code 0 after a stop, 1 where it could not start."""
+    """Start, wait for SIGTERM or SIGINT, stop within the grace period (H2). Exit code 0 after a stop, 1 where it could not start, 64
+    where --repo names no repository."""
     from reconciler.controller.service import Service
 
     gc.set_threshold(*USUAL)
     told = connection.configured(args, repo=args.repo, branch=args.branch, path=args.path)
+    if args.repo:
+        quick.check(told)
     if not told.engines:
         print(f"note: no nested cluster can be made: {_NO_ENGINE}", file=sys.stderr)
     ended = threading.Event()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
-from reconciler.verbs import lookups, mistakes, offline, unadded
+from reconciler.verbs import above, lookups, mistakes, offline, unadded
 
 if TYPE_CHECKING:
     from reconciler.model import Limits, Snapshot, Violation
@@ -142,6 +142,9 @@ def _warnings(folder: str, snapshot: Snapshot, blobs: Mapping[str, bytes], limit
     others = {path: data for path, data in read.items() if path not in ours or not near.single(data)}
     found = [one for path, data in others.items() for one in near.warnings(path, data, limits)]
     yield from found
+    why, instead = above.told("validate", Path(folder), snapshot)
+    if why:
+        yield Violation("", 0, 0, Code.NOT_OURS, why, hint=instead)
     if not (found or snapshot.violations or snapshot.specs.clusters or snapshot.specs.profiles):
         message = f"no document of ours in {folder}: {mistakes.count(len(read), 'YAML file')} read"
         hint = "name the folder with the documents; they begin with apiVersion: nidus.dev/v1alpha1"
