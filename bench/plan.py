@@ -57,12 +57,13 @@ def _median(taken: list[Once], field: str) -> float:
 
 
 def _fill(made: scene.Scene, size: Size) -> None:
-    """Files that belong to nobody beside the documents."""
+    """Files that belong to nobody beside the documents; all in one pack, as a clone has them: loose objects Git opens one by one."""
     for number in range(size.clusters * (FILES - 1)):
         path = made.stage.repository.work / "notes" / f"{number // 100}" / f"{number}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# Note {number}\nWhat a team writes beside its cluster.\n")
     made.push("notes")
+    subprocess.run(["git", "gc", "--quiet"], cwd=made.stage.repository.work, check=True, timeout=120)
 
 
 def _once(made: scene.Scene, stamp: int) -> Once:

@@ -251,8 +251,10 @@ def test_what_was_retained_is_compared_when_its_cluster_comes_back() -> None:
     ],
 )
 def test_old_records_are_told_by_their_status_object(status: dict[str, Any], expected: str) -> None:
-    record = replace(stored(read(FILES), "").record, applied="", versions=Versions())
+    record = replace(stored(read(FILES), "").record, applied="", versions=Versions(), inputs="")
     assert fleet.recalled(record, status).versions.kubernetes == expected
+    younger = replace(record, inputs="d")
+    assert fleet.unversioned(record) and not fleet.unversioned(younger) and fleet.recalled(younger, status) == younger
     known = replace(record, versions=Versions("0.36.0", "v1.30.0"))
     assert fleet.recalled(known, status) == known
 

@@ -17,6 +17,7 @@ from reconciler.fleet.reviewers import approvals as approvals
 from reconciler.fleet.running import all_running as all_running
 from reconciler.fleet.running import recalled as recalled
 from reconciler.fleet.running import running as running
+from reconciler.fleet.running import unversioned as unversioned
 from reconciler.fleet.standing import documents as documents
 from reconciler.fleet.standing import in_use as in_use
 from reconciler.fleet.standing import invalid as invalid

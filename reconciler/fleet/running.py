@@ -26,10 +26,15 @@ def all_running(records: Mapping[str, Record], accepted: Mapping[str, Content], 
     return {name: running(record, known.get(name), rules) for name, record in records.items()}
 
 
+def unversioned(record: Record) -> bool:
+    """Whether a record may be of the format without versions: whatever wrote `inputs` wrote the versions too, "" for none."""
+    return record.versions == NO_VERSIONS and not record.inputs
+
+
 def recalled(record: Record, status: Mapping[str, Any]) -> Record:
     """A record of an older format without versions, completed with those in its status object from when it was last
     Ready."""
     shown, ready = status.get("versions"), record.applied or (status.get("revision") or {}).get("applied")
-    if record.versions != NO_VERSIONS or not ready or not isinstance(shown, Mapping):
+    if not unversioned(record) or not ready or not isinstance(shown, Mapping):
         return record
     return replace(record, versions=Versions(str(shown.get("engine") or ""), str(shown.get("kubernetes") or "")))

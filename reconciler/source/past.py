@@ -18,10 +18,9 @@ def read(path: Path, sub: str, commit: str, limits: Limits) -> tuple[Tree, Blobs
     Stalled("TooBig"), Stalled("BlobMissing").
     """
     root = path / inside(sub)
-    prefix = git(root, "rev-parse", "--show-prefix")
     commit = checked(commit)
-    place = f"{commit}:{(prefix or b'').decode().strip()}"
-    found = git(root, "rev-parse", "--verify", "--quiet", place) if prefix is not None else None
+    place = f"{commit}:./"  # the folder that git is started in (gitrevisions(7))
+    found = git(root, "rev-parse", "--verify", "--quiet", place)
     raw = git(root, "ls-tree", "-r", "-z", "-l", "--full-tree", place) if found else None
     if found is None or raw is None:
         raise Stalled(f"commit {commit[:12]} is not in this repository", reason="CommitMissing", hint="git fetch")

@@ -39,4 +39,4 @@ class Baseline:
         """Whether `head` descends from every accepted commit that can be read (S5); a folder without commits counts as
         descending."""
         commits = {content.revision.commit for content in self.accepted.values()}
-        return not head or all(past.descends(folder, commit, head) for commit in commits)
+        return not head or all(commit == head or past.descends(folder, commit, head) for commit in commits)

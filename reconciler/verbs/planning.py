@@ -12,7 +12,6 @@ from reconciler import fleet
 from reconciler.errors import Stalled, UsageError
 from reconciler.inventory.store import Loaded, Store
 from reconciler.model import (
-    NO_VERSIONS,
     Bundle,
     ClusterReview,
     Content,
@@ -165,7 +164,7 @@ def _stranger(one: ClusterReview) -> ClusterReview:
 
 def _recalled(loaded: Loaded, client: Client, namespace: str) -> Loaded:
     """Records of an older format without versions, completed from their status objects."""
-    if all(state.record.versions != NO_VERSIONS for state in loaded.states.values()):
+    if not any(fleet.unversioned(state.record) for state in loaded.states.values()):
         return loaded
     objects = client.list("nidus.dev", "NestedCluster", namespace=namespace)[0]
     said = {str(item["metadata"]["name"]): item.get("status") or {} for item in objects}
