@@ -105,6 +105,30 @@ def test_a_burst_without_end_is_not_waited_for_for_ever() -> None:
     assert 2.0 <= pauses.now < 2.0 + QUIET
 
 
+def test_a_delivery_joins_the_mark_that_no_sync_has_begun_for() -> None:
+    wake = Trigger(served=4)
+    wake.up("request", again=True)
+    assert wake.joined() == 0  # none was stored
+    wake.up("webhook", generation=5)
+    assert wake.joined() == 5
+    assert wake.take().generation == 5
+    assert wake.joined() == 0  # the sync may have read already what this one is about
+    wake.up("due")
+    assert wake.joined() == 0
+
+
+def test_deliveries_that_join_a_mark_are_part_of_its_burst() -> None:
+    def more() -> None:
+        wake.joined()
+
+    pauses = Pauses(more)
+    wake = Trigger(clock=lambda: pauses.now)
+    wake.up("webhook", generation=1)
+    assert wake.joined() == 1
+    wake.wait(10.0, pauses, longest=2.0)
+    assert 2.0 <= pauses.now < 2.0 + QUIET
+
+
 def test_an_end_is_not_delayed_by_a_burst() -> None:
     pauses = Pauses()
     wake = Trigger(clock=lambda: pauses.now)

@@ -216,6 +216,11 @@ def _connected(port: int) -> Iterator[Any]:
 # Bursts
 
 
+MARKS = 6
+"""Deliveries that wait for one write share the next, and while a mark waits for its sync nothing is written: three for a sync at most, the
+second and third for deliveries that asked just before the one before it was stored."""
+
+
 @pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.long)])
 def test_a_burst_of_deliveries_is_at_most_two_syncs(house: House, tmp_path: Path, count: int) -> None:
     service = house.leads(webhook=configured(tmp_path))
@@ -234,7 +239,7 @@ def test_a_burst_of_deliveries_is_at_most_two_syncs(house: House, tmp_path: Path
     marks = [
         call for call in house.server.log if call.verb == "apply" and call.kind == "Source" and not call.subresource
     ]
-    assert 1 <= len(marks) < count  # deliveries that wait for one write share the next
+    assert 1 <= len(marks) <= MARKS
 
 
 # Kills

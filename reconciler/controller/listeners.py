@@ -84,16 +84,21 @@ def webhook(
     client: Client,
     woken: Callable[[str, int], None],
     moved: Callable[[str, int], None],
+    joined: Callable[[str], int],
     webhooks: Webhooks,
 ) -> Served | None:
     """Serve the webhooks of all sources that have one; None where none has.
 
     `client` is one without the Lease's fence: any replica may store a sync request. `woken` is called with (source,
-    generation) for each stored one of a push, `moved` for each of a change request.
+    generation) for each stored one of a push, `moved` for each of a change request; `joined` gives the stored one of a push that no
+    sync of a source has begun for, 0 where none waits.
     """
     if not webhooks.hooks:
         return None
-    markers = {name: Marker(client, config.namespace, name, partial(woken, name)) for name in webhooks.hooks}
+    markers = {
+        name: Marker(client, config.namespace, name, partial(woken, name), joined=partial(joined, name))
+        for name in webhooks.hooks
+    }
     changes = {
         name: Marker(client, config.namespace, name, partial(moved, name), sync_requests.CHANGES)
         for name, one in webhooks.hooks.items()

@@ -260,7 +260,8 @@ class Service:
         internal = listeners.internal(views, settings.config, self.bare)
         self._stops.append(internal.stop)
         self._signs = (Sign("internal listener", LISTENER_STALL, internal.silent),)
-        webhook = listeners.webhook(settings.config, self.bare, self._marked, self._changed, self.webhooks)
+        joined = lambda source: self.sources.joined(source) if self.sources else 0  # noqa: E731
+        webhook = listeners.webhook(settings.config, self.bare, self._marked, self._changed, joined, self.webhooks)
         shown = dashboard.served(views, settings, self.bare, lambda: self.registry.requests() if self.workers else ())
         for name, one in (("webhook", webhook), ("dashboard", shown)):
             if one is not None:
@@ -271,8 +272,7 @@ class Service:
         self._serving = True
 
     def _stalled(self) -> str:
-        """The loops that did not move for too long, "" if none (H3). A leader whose Lease expired should have ended
-        already."""
+        """The loops that did not move for too long, "" if none (H3). A leader without a Lease should have ended already."""
         lost = ("the lease",) if self._leading and not self._stop.is_set() and not self.lease.held() else ()
         return ", ".join(filter(None, (*lost, liveness.stalled(self._signs))))
 

@@ -130,6 +130,11 @@ class Sources:
         if source is not None:
             source.wake.up("webhook", generation=generation)
 
+    def joined(self, name: str) -> int:
+        """A delivery for a source: the generation of the sync request that no sync of it has begun for, 0 where none waits."""
+        source = self.following.get(name)
+        return source.wake.joined() if source is not None else 0
+
     def noticed(self, item: Object) -> None:
         """A source object changed: a sync request by a webhook of any replica, or by `nidus sync` (W3)."""
         source = self.following.get(str(item["metadata"]["name"]))

@@ -27,7 +27,8 @@ AHEAD = 60_000_000_000  # nanoseconds that another replica's clock may be ahead 
 
 class Marker:
     """Stores sync requests for one source. Deliveries that arrive during a write, or shortly after one that was quick, share the next
-    write; the first of a quiet source waits for nothing."""
+    write; the first of a quiet source waits for nothing. `joined` gives the stored one that no sync has begun for, 0 for none: it
+    stands for what comes meanwhile too."""
 
     def __init__(
         self,
@@ -36,9 +37,11 @@ class Marker:
         source: str,
         woken: Callable[[int], None],
         annotation: str = REQUESTED,
+        joined: Callable[[], int] = lambda: 0,
     ) -> None:
         self._annotation = annotation
-        self._client, self._namespace, self._source, self._woken = client, namespace, source, woken
+        self._client, self._namespace, self._source = client, namespace, source
+        self._woken, self._joined = woken, joined
         self._turn = threading.Lock()
         self._wanted = 0
         self._stored = self._generation = 0
@@ -46,8 +49,10 @@ class Marker:
         self._count = threading.Lock()
 
     def mark(self) -> int:
-        """Return when a sync request newer than this call is stored; returns its generation. Raises ApiError when that fails: the sender
-        is to try again, which few do, so that this replica's own source is woken all the same, without a generation."""
+        """Return when a sync request is stored that a sync after this call answers; returns its generation. Raises ApiError when that
+        fails: the sender is to try again, which few do, so that this replica's own source is woken all the same, without a generation."""
+        if waiting := self._joined():
+            return waiting
         with self._count:
             self._wanted += 1
             mine = self._wanted

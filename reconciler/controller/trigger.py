@@ -77,10 +77,17 @@ class Trigger:
             self._recall = self._recall or recall
             self.generation, self.resync = max(self.generation, generation), max(self.resync, resync)
             if generation:
-                # one that soon follows another is part of a burst, also where a sync was quicker than both
-                now = self._clock()
-                self._marks, self._last = self._marks + (STORM if now - self._last < QUIET else 1), now
+                self._count()
             self._event.set()
+
+    def joined(self) -> int:
+        """One more delivery. The generation of the sync request that no sync has begun for, which stands for it too, and the burst goes
+        on; 0 where none waits."""
+        with self._lock:
+            if not self._trigger or self.generation <= self._answered:
+                return 0
+            self._count()
+            return self.generation
 
     def listed(self, resync: int) -> None:
         """The host was listed after this sync request: it and those before it may be done."""
@@ -148,6 +155,11 @@ class Trigger:
             self._trigger = self._trigger or "sync"
         if self._forced:
             self._late = int(self._listed) + 1 if self.resync > self._listed else 0
+
+    def _count(self) -> None:
+        """One that soon follows another is part of a burst, also where a sync was quicker than both."""
+        now = self._clock()
+        self._marks, self._last = self._marks + (STORM if now - self._last < QUIET else 1), now
 
     def _raining(self) -> bool:
         with self._lock:
