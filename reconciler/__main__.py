@@ -32,6 +32,7 @@ VERBS: dict[str, str] = {
     "logs": "the controller's log, readable",
     "webhook": "what became of the last deliveries of forges; send a test delivery",
     "approve": "approve held deletions or replacements by their digest",
+    "approvals": "what waits for an approval, and what is approved; take approvals back",
     "suspend": "stop reconciling one nested cluster, visibly",
     "resume": "reconcile a suspended nested cluster again",
     "sleep": "put one nested cluster to sleep: its pods go, its data and addresses stay",

@@ -52,11 +52,11 @@ def run(args: argparse.Namespace) -> int:
             hint=f"give its first {SHORTEST} digits or all; nidus status shows them",
         )
     client = connection.connect(args)
-    held = _held(client, args.namespace)
-    matches = [found for found in held if found.digest.startswith(digest)]
+    everything = held(client, args.namespace)
+    matches = [found for found in everything if found.digest.startswith(digest)]
     if len({found.digest for found in matches}) != 1:
         wrong = f"{digest} is short for several digests" if matches else f"nothing held has the digest {digest}"
-        there = sorted({found.digest for found in (matches or held)})
+        there = sorted({found.digest for found in (matches or everything)})
         raise Stalled(wrong, hint=known.instead(digest, there) if there else "nothing is held")
     one, clusters = matches[0], {name for found in matches for name in found.about or (found.cluster,)}
     cluster = clusters.pop() if len(clusters) == 1 else ""  # what spans several is approved for all
@@ -67,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hold:
+class Hold:
+    """One thing that is held. `cluster` is "" where it concerns those of a source (`about`)."""
+
     digest: str
     items: tuple[str, ...]
     cluster: str
@@ -75,18 +77,18 @@ class _Hold:
     about: tuple[str, ...]
 
 
-def _held(client: Client, namespace: str) -> list[_Hold]:
+def held(client: Client, namespace: str) -> list[Hold]:
     """Everything that is held."""
     found = []
     for item in known.listed(client, "NestedCluster", namespace)[0]:
         plan: dict[str, Any] = (item.get("status") or {}).get("plan") or {}
         found.append(_hold(plan, str(item["metadata"]["name"]), "; ".join(plan.get("held", ()))))
     for item in known.listed(client, "Source", namespace)[0]:
-        held = (item.get("status") or {}).get("held") or {}
-        found.append(_hold(held, "", str(held.get("message", ""))))
+        told = (item.get("status") or {}).get("held") or {}
+        found.append(_hold(told, "", str(told.get("message", ""))))
     return [one for one in found if one.digest]
 
 
-def _hold(held: Mapping[str, Any], cluster: str, message: str) -> _Hold:
+def _hold(held: Mapping[str, Any], cluster: str, message: str) -> Hold:
     about = tuple(held.get("clusters", ()))
-    return _Hold(str(held.get("digest", "")), tuple(held.get("items", ())), cluster, message, about)
+    return Hold(str(held.get("digest", "")), tuple(held.get("items", ())), cluster, message, about)

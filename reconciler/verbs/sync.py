@@ -88,7 +88,7 @@ def _followed(client: Client, args: argparse.Namespace, asked: Mapping[str, int]
         name for name, one in found.clusters.items() if one.source in asked and args.name in ("", name, one.source)
     ]
     left = max(0.0, args.timeout - (time.monotonic() - began))
-    code = wait.follow(client, args.namespace, names, left, fresh=_tried)
+    code = wait.follow(client, args.namespace, names, left, fresh=wait.tried)
     return usage.FAILED if failed else code
 
 
@@ -100,13 +100,6 @@ def _served(client: Client, args: argparse.Namespace, asked: Mapping[str, int]) 
             if all(name in found.sources and found.sources[name].generation >= at for name, at in asked.items()):
                 return found
     return None
-
-
-def _tried(found: seen.Seen, name: str) -> bool:
-    """Whether a cluster that the newest commit of its source changed was tried with it."""
-    one = found.clusters.get(name)
-    source = found.sources.get(one.source) if one is not None else None
-    return one is None or source is None or name not in source.changing or one.attempted == source.revision
 
 
 def _chosen(client: Client, namespace: str, name: str) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ EXAMPLES = (
     ("team-a", "until team-a is Ready"),
     ("--all --timeout 15m", "until every nested cluster is"),
     ("team-a --for Gone", "until its removal is over"),
+    ("--revision HEAD", "until the commit here is read, and every nested cluster of its source is Ready with it"),
     ("--all -o json", "for programs: how each ended, in one document"),
 )
 
@@ -31,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="every nested cluster there is")
     parser.add_argument(
         "--for", dest="word", choices=WORDS, default="Ready", help="what to wait for (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--revision",
+        default="",
+        metavar="REV",
+        help="first until the source was read at this commit, or a later one; what Git calls it here, or its digits",
     )
     parser.add_argument(
         "--timeout", type=connection.seconds, default="10m", metavar="TIME", help="at most this (default: %(default)s)"
@@ -44,8 +51,10 @@ def run(args: argparse.Namespace) -> int:
     """Exit code 0 where all are as asked; 1 where one cannot become so by itself, or not in time."""
     from reconciler.errors import UsageError
 
-    if bool(args.name) == args.all:
+    if (args.name and args.all) or not (args.name or args.all or args.revision):
         raise UsageError("which nested clusters?", hint="their names, or --all")
+    if args.revision:
+        return _revision(args)
     client = connection.connect(args)
     found = _begun(client, args.namespace, min(args.timeout, FIRST) if args.word != GONE else 0.0)
     names = sorted(set(args.name) or found.clusters)
@@ -54,11 +63,43 @@ def run(args: argparse.Namespace) -> int:
         if name not in found.clusters and name not in coming:
             raise known.missing(name, args.namespace, sorted(found.clusters))
     known.warn(client, args.namespace)
+    return _awaited(client, args, names, args.timeout)
+
+
+def _awaited(
+    client: Client,
+    args: argparse.Namespace,
+    names: Collection[str],
+    seconds: float,
+    fresh: Callable[[seen.Seen, str], bool] = lambda found, name: True,
+) -> int:
+    """Wait in the form that is asked for, for so long."""
     if args.output == "text":
-        return follow(client, args.namespace, names, args.timeout, args.word)
-    ended = _followed(client, args.namespace, names, args.timeout, args.word, lambda found, name: True, _progress)
+        return follow(client, args.namespace, names, seconds, args.word, fresh)
+    ended = _followed(client, args.namespace, names, seconds, args.word, fresh, _progress)
     print(table.document(_document(ended, args.word), args.output))
     return _code(ended)
+
+
+def _revision(args: argparse.Namespace) -> int:
+    """Wait until the sources were read at the revision, then for the clusters that are asked for, or for all of these sources. Raises
+    Stalled where no source was in time."""
+    from reconciler.errors import Stalled
+    from reconciler.verbs import reached
+
+    began, commit = time.monotonic(), reached.wanted(args.revision)
+    client = connection.connect(args)
+    known.warn(client, args.namespace)
+    found, at = reached.sources(client, args.namespace, commit, args.name, args.timeout, _progress)
+    if not at:
+        told = f"{commit.commit[:12]} was not read within {table.age(args.timeout)}: {reached.stand(found)}"
+        raise Stalled(told, hint="was it pushed to the branch of a source? nidus status")
+    changing = {name for one in at for name in found.sources[one].changing}
+    names = args.name or {*changing, *(name for name, one in found.clusters.items() if one.source in at)}
+    for name in set(names) - found.clusters.keys() - changing if args.word != GONE else ():
+        raise known.missing(name, args.namespace, sorted(found.clusters))
+    left = max(0.0, args.timeout - (time.monotonic() - began))
+    return _awaited(client, args, sorted(names), left, tried)
 
 
 def _begun(client: Client, namespace: str, seconds: float) -> seen.Seen:
@@ -148,6 +189,13 @@ def _document(ended: Mapping[str, Verdict], word: str) -> dict[str, object]:
 
 FIRST = 15.0  # seconds for a controller that was just started to tell of its sources
 PAUSE = 10.0  # seconds after which is looked again, whatever the watch says
+
+
+def tried(found: seen.Seen, name: str) -> bool:
+    """Whether a cluster that the newest commit of its source changed was tried with it."""
+    one = found.clusters.get(name)
+    source = found.sources.get(one.source) if one is not None else None
+    return one is None or source is None or name not in source.changing or one.attempted == source.revision
 
 
 def judge(name: str, one: ClusterView | None, word: str = "Ready") -> Verdict:
