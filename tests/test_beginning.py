@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from reconciler.__main__ import VERBS, main
+from reconciler.verbs import copied
 from tests.house.documents import ROOT
 
 
@@ -122,6 +123,70 @@ def test_new_profiles_and_clusters_without_any(repository: Path, capsys: pytest.
     assert main(["new", "profile", "web", "--folder", str(repository)]) == 64
     assert main(["validate", str(repository)]) == 0
     assert "3 clusters and 2 profiles sound" in capsys.readouterr().out
+
+
+def test_the_next_version_of_a_profile_is_copies_that_share_nothing(
+    sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {file: file.read_bytes() for file in sample.rglob("*") if file.is_file()}
+    assert main(["new", "profile", "web-stack", "--from", "1.2.x", "--folder", str(sample)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        f"{sample}/profiles/web-stack/1.3.0.yaml",
+        f"{sample}/charts/web-1.3.0  (from charts/web-1.2.0)",
+        f"{sample}/profiles/web-stack/values/common-1.3.0.yaml  (from profiles/web-stack/values/common.yaml)",
+        "next: change these files, and say in the clusters which version they want",
+        "clusters/team-a-dev.yaml:4 wants 1.2.x: write 1.3.0 there for the new one",
+        "clusters/team-a-prod.yaml:4 wants 1.1.0: write 1.3.0 there for the new one",
+        "clusters/team-b.yaml:5 wants 1.2.0: write 1.3.0 there for the new one",
+    ]
+    lines = [(sample / f"profiles/web-stack/{one}.yaml").read_text().splitlines() for one in ("1.2.0", "1.3.0")]
+    differ = [new.strip() for old, new in zip(*lines, strict=True) if old != new]
+    assert differ == [
+        "version: 1.3.0",
+        "chart: {path: ../../charts/web-1.3.0}",
+        "valuesFiles: [values/common-1.3.0.yaml]",
+    ]
+    assert main(["new", "profile", "baseline", "--from", "1.0.0", "--version", "2.0.0", "--folder", str(sample)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[1] == f"{sample}/profiles/baseline/access-2.0.0  (from profiles/baseline/access)"
+    assert {file: data for file, data in before.items() if file.read_bytes() != data} == {}
+    assert main(["validate", str(sample)]) == 0
+    assert "4 clusters and 6 profiles sound" in capsys.readouterr().out
+
+
+def test_a_next_version_that_cannot_be_made_writes_nothing(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {file for file in sample.rglob("*") if file.is_file()}
+    for words, code, hint in (
+        ("web-stack --from 9.x", 1, "its versions: 1.1.0, 1.2.0"),
+        ("web-stak --from 1.2.0", 1, "did you mean web-stack?"),
+        ("web-stack --from 1.2.0 --version 1.1.0", 64, "its versions: 1.1.0, 1.2.0"),
+        ("web-stack --from 1.2.0 --version next", 64, "such as 1.3.0"),
+        ("web-stack --version 1.3.0", 64, "nidus new profile NAME --from VERSION"),
+    ):
+        assert main(["new", "profile", *words.split(), "--folder", str(sample)]) == code, words
+        assert f"  hint: {hint}" in capsys.readouterr().err
+    (sample / "charts" / "web-1.3.0").mkdir()
+    (sample / "charts" / "web-1.3.0" / "values.yaml").write_text("")
+    assert main(["new", "profile", "web-stack", "--from", "1.2.0", "--folder", str(sample)]) == 64
+    assert "charts/web-1.3.0/values.yaml is there already" in capsys.readouterr().err
+    assert {file for file in sample.rglob("*") if file.is_file()} == before | {sample / "charts/web-1.3.0/values.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("path", "moved"),
+    [
+        ("*.yaml", "2.0.0/*.yaml"),
+        ("../*.yaml", "../2.0.0/*.yaml"),
+        ("web/**/*.yaml", "web-2.0.0/**/*.yaml"),
+        ("web-1.0.0/a.yaml", "web-2.0.0/a.yaml"),
+        ("../charts/web", "../charts/web-2.0.0"),
+        ("values/a.yaml", "values/a-2.0.0.yaml"),
+        (".", "./2.0.0"),
+    ],
+)
+def test_where_the_copies_of_a_version_lie(path: str, moved: str) -> None:
+    assert copied._moved(path, "1.0.0", "2.0.0") == moved
 
 
 SYNTAX = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "-n"]}

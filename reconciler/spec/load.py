@@ -248,7 +248,8 @@ def _changed(checked: Mapping[tuple[str, str], Profile], in_use: Keys, rules: Ru
             read = sorted({path for used in profile.document.files.values() for path, _ in used})
             what = f", nor that of {few(read, _SHOWN)}" if read else ""
             message = f"version {key[1]} of {key[0]} is in use, its content must not change{what}"
-            hint = f"put it back; the change is a new version, in a copy of {profile.item.path} and of each file that changes"
+            command = f"nidus new profile {key[0]} --from {key[1]}"
+            hint = f"put it back; the change is a new version, in copies of the files, which {command} makes"
             yield profile.item.violation("/spec/version", Code.VERSION_CHANGED, message, hint)
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import Stalled, UsageError, printable
-from reconciler.verbs import offline, usage
+from reconciler.errors import UsageError, printable
+from reconciler.verbs import drafts, usage
 
 if TYPE_CHECKING:
     from reconciler.model import ProfileDocument, Snapshot, Variable
@@ -23,6 +23,7 @@ EXAMPLES = (
     ("cluster team-a --profile baseline", "asks for the variables that baseline requires"),
     ("cluster team-a --profile baseline@1.x --set team=a", "asks nothing"),
     ("profile web", "a profile with one pack to begin with"),
+    ("profile web --from 1.2.0", "its next version, to be changed: a version in use stays as it is"),
 )
 PROFILE = """\
 spec:
@@ -71,6 +72,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[PROFILE.]VARIABLE=VALUE",
         help="the value of a variable of these profiles; what is required and not set is asked for on a terminal",
     )
+    parser.add_argument(
+        "--from",
+        dest="old",
+        default="",
+        metavar="VERSION",
+        help="the next version of a profile: copies this one, and the files its packs read",
+    )
+    parser.add_argument("--version", default="", metavar="VERSION", help="of that copy (default: the next minor one)")
     parser.add_argument("--folder", type=Path, default=Path(), metavar="DIR", help="the repository (default: here)")
 
 
@@ -79,8 +88,18 @@ def run(args: argparse.Namespace) -> int:
     if args.kind == "profile":
         if args.profile or args.set:
             raise UsageError("--profile and --set are for clusters", hint="nidus new profile NAME")
-        print(profile(args.folder, args.name))
+        if args.version and not args.old:
+            raise UsageError("--version is for the copy of another one", hint="nidus new profile NAME --from VERSION")
+        if args.old:
+            from reconciler.verbs import copied
+
+            for line in copied.profile(args.folder, args.name, args.old, args.version).told(args.folder):
+                print(printable(line))
+        else:
+            print(profile(args.folder, args.name))
         return 0
+    if args.old or args.version:
+        raise UsageError("--from and --version are for profiles", hint="nidus new cluster NAME --profile NAME")
     uses = tuple(Use(*(one.split("@", 1) if "@" in one else (one, ""))) for one in args.profile)
     print(cluster(args.folder, args.name, uses, dict(map(_pair, args.set)), is_asking=sys.stdin.isatty()))
     return 0
@@ -105,7 +124,7 @@ def cluster(
     import yaml
 
     _check_free(folder, "cluster", name)
-    known = _snapshot(folder)
+    known = drafts.snapshot(folder)
     taken: set[str] = set()
     used = []
     for use in uses:
@@ -149,13 +168,9 @@ def _write(folder: Path, kind: str, name: str, spec: str) -> Path:
     file = _file(folder, kind, name)
     head = f"apiVersion: nidus.dev/v1alpha1\nkind: {KINDS[kind]}\nmetadata:\n  name: {name}\n"
     text = schema_line(KINDS[kind], _schemas(folder, file)) + head + spec
-    _check(folder, file, text)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(text)
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}", hint="--folder DIR") from error
+    more = {file.relative_to(folder).as_posix(): text.encode()}
+    drafts.check(folder, more)
+    drafts.write(folder, more)
     return file
 
 
@@ -165,30 +180,6 @@ def _schemas(folder: Path, file: Path) -> str:
         if (place / "NestedCluster.schema.json").exists():
             return os.path.relpath(place, file.parent).replace(os.sep, "/")
     return ""
-
-
-def _snapshot(folder: Path, path: str = "", text: str = "") -> Snapshot:
-    """The folder as it is, or with one file more."""
-    from reconciler.model import replace
-    from reconciler.packs.blobs import beside
-    from reconciler.source import folder as source
-
-    terms = offline.anything()
-    folder.mkdir(parents=True, exist_ok=True)
-    revision, tree, read = source.read(folder, ".", terms.limits)
-    more = {f"new:{path}": text.encode()} if path else {}
-    for oid, data in more.items():
-        tree = replace(tree, files={**tree.files, path: oid}, sizes={**tree.sizes, oid: len(data)})
-    return offline.checked("new", (revision, tree, beside(more, read)), terms)[0]
-
-
-def _check(folder: Path, file: Path, text: str) -> None:
-    """Raises Stalled with the first mistake that the new file would bring."""
-    path = file.relative_to(folder).as_posix()
-    before = set(_snapshot(folder).violations)
-    for one in _snapshot(folder, path, text).violations:
-        if one not in before:
-            raise Stalled(f"{one.path}: {one.code} {one.message}", hint=one.hint or "nothing was written")
 
 
 def _profile(known: Snapshot, use: Use) -> ProfileDocument:
