@@ -93,12 +93,11 @@ def await_program(host: Host, programs: Programs, what: str, is_true: Callable[[
     """Wait for `is_true`. Raises HostError with the last line of its log when a process ends meanwhile."""
 
     def check() -> None:
-        for name in programs.names():
-            if programs.pid(name) is None:
-                words = last_words(layout.log(host.folder, name))
-                if "no space left" in words:
-                    raise HostError(f"{name} ended while starting: no space left on device for {host.folder}")
-                raise HostError(f"{name} ended while starting: {words}")
+        for name in programs.lost():
+            words = last_words(layout.log(host.folder, name))
+            if "no space left" in words:
+                raise HostError(f"{name} ended while starting: no space left on device for {host.folder}")
+            raise HostError(f"{name} ended while starting: {words}")
 
     probe.wait(what, is_true, check)
 
@@ -159,9 +158,9 @@ def _extra(host: Host, name: str) -> list[str]:
     return list(host.wish.extra_flags.get(name, ()))
 
 
-def _program(host: Host, name: str, argv: Sequence[str], version: str, scheme: str = "https") -> Program:
-    address = f"{scheme}://127.0.0.1:{host.ports[name]}"
-    return Program(name, (*argv, *_extra(host, name)), layout.log(host.folder, name), address, version)
+def _program(host: Host, name: str, argv: Sequence[str], version: str, *, again: bool = False) -> Program:
+    address = f"https://127.0.0.1:{host.ports[name]}"
+    return Program(name, (*argv, *_extra(host, name)), layout.log(host.folder, name), address, version, again=again)
 
 
 def _etcd(host: Host) -> Program:
@@ -196,13 +195,13 @@ def _controller_manager(host: Host) -> Program:
     name = "kube-controller-manager"
     kubeconfig = host.pki / "controller-manager.kubeconfig"
     argv = components.controller_manager(host.tools[name], pki=host.pki, kubeconfig=kubeconfig, port=host.ports[name])
-    return _program(host, name, argv, KUBERNETES)
+    return _program(host, name, argv, KUBERNETES, again=True)
 
 
 def _scheduler(host: Host) -> Program:
     name, kubeconfig = "kube-scheduler", host.pki / "scheduler.kubeconfig"
     argv = components.scheduler(host.tools[name], pki=host.pki, kubeconfig=kubeconfig, port=host.ports[name])
-    return _program(host, name, argv, KUBERNETES)
+    return _program(host, name, argv, KUBERNETES, again=True)
 
 
 def _kwok(host: Host, config: Path, flags: Sequence[str]) -> Program:
@@ -214,7 +213,7 @@ def _kwok(host: Host, config: Path, flags: Sequence[str]) -> Program:
         port=host.ports["kwok"],
         extra=flags,
     )
-    return _program(host, "kwok", argv, KWOK)
+    return _program(host, "kwok", argv, KWOK, again=True)
 
 
 def _answers(host: Host, path: str) -> bool:

@@ -23,14 +23,16 @@ from devhost.errors import HostError
 from devhost.state import Process
 
 RELAY_SECONDS = 30.0
+FALLS = 5  # ends by itself of one that is started again
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """What to run: `name` is unique; `log` takes its output; `address` and `version` are for `status` alone.
 
-    The command of a `relayed` one starts the program proper as its only child, waits for it and ends as it does: the child's is
-    the pid, and takes the signals.
+    One that is to run `again` is started anew when it ended by itself, as a kubelet does: Kubernetes' controllers end where the API
+    server refuses them while it starts. The command of a `relayed` one starts the program proper as its only child, waits for it and
+    ends as it does: the child's is the pid, and takes the signals.
     """
 
     name: str
@@ -40,14 +42,23 @@ class Program:
     version: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     relayed: bool = False
+    again: bool = False
 
 
 @dataclass(slots=True)
 class _Child:
+    """`down`: ended because somebody asked for it; `falls`: how often it ended by itself."""
+
     program: Program
     process: subprocess.Popen[bytes]
     pid: int
     born: int
+    down: bool = False
+    falls: int = 0
+
+    @property
+    def comes_again(self) -> bool:
+        return self.program.again and not self.down and self.falls < FALLS
 
     def send(self, number: int) -> None:
         """Send signal `number` to the program, if it runs."""
@@ -93,10 +104,16 @@ class Programs:
             self._changed()
 
     def signal(self, name: str, number: int) -> None:
-        """Send signal `number` to `name`, which stays in the table. Raises HostError when it does not run."""
+        """Send signal `number` to `name`, which stays in the table; one that is about to run again is waited for. Raises HostError when
+        it does not run."""
         child = self._child(name)
+        ends = time.monotonic() + RELAY_SECONDS
+        while child.process.poll() is not None and child.comes_again and time.monotonic() < ends:
+            time.sleep(0.05)
+            child = self._child(name)
         if child.process.poll() is not None:
             raise HostError(f"{name} does not run")
+        child.down = child.down or number in (signal.SIGKILL, signal.SIGTERM)
         child.send(number)
         if number == signal.SIGKILL:
             child.process.wait()
@@ -105,6 +122,7 @@ class Programs:
     def restart(self, name: str, grace: float = 3.0) -> int:
         """End `name` if it runs and start it again with the same command line; return the new pid."""
         child = self._child(name)
+        child.down = True
         _end(child, grace)
         return self.start(child.program)
 
@@ -113,6 +131,12 @@ class Programs:
         with self._lock:
             child = self._children.get(name)
         return child.pid if child is not None and child.process.poll() is None else None
+
+    def lost(self) -> tuple[str, ...]:
+        """Return the names of those that ended and are not started again."""
+        with self._lock:
+            children = tuple(self._children.values())
+        return tuple(one.program.name for one in children if one.process.poll() is not None and not one.comes_again)
 
     def names(self) -> tuple[str, ...]:
         """Return the names in the table, in order of their start; those that ended by themselves stay in it."""
@@ -128,7 +152,8 @@ class Programs:
         )
 
     def serve(self) -> None:
-        """Start what is asked for, until finish(); to be run in the main thread. Ended children are reaped each second."""
+        """Start what is asked for, until finish(); to be run in the main thread. Ended children are reaped each second,
+        and started again where they are to run."""
         while True:
             try:
                 asked = self._starts.get(timeout=1.0)
@@ -171,7 +196,19 @@ class Programs:
         with self._lock:
             children = tuple(self._children.values())
         for child in children:
-            child.process.poll()
+            if child.process.poll() is not None and child.comes_again and not self._closed:
+                self._again(child)
+
+    def _again(self, child: _Child) -> None:
+        fresh = _spawn(child.program)
+        fresh.falls = child.falls + 1
+        with self._lock:
+            taken = self._children.get(child.program.name) is child and not child.down
+            if taken:
+                self._children[child.program.name] = fresh
+        if not taken:  # somebody else started or ended it meanwhile
+            _end(fresh, 0.0)
+        self._changed()
 
 
 def _spawn(program: Program) -> _Child:

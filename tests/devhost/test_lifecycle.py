@@ -77,7 +77,7 @@ def test_nothing_runs(command: Command, folder: Path) -> None:
 def test_what_was_killed_is_started_again_and_down_ends_what_is_paused(folder: Path) -> None:
     host = start(folder)
     pids = {row.component: row.pid for row in lifecycle.status(folder)}
-    for name in ("etcd", "kube-apiserver", "kwok"):
+    for name in ("etcd", "kube-apiserver"):
         os.kill(pids[name], signal.SIGKILL)
         assert traces.until(lambda name=name: states(folder)[name] == "exited")
     assert start(folder) == host
