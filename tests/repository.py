@@ -74,9 +74,9 @@ class Renders:
     def __init__(self, blobs: Mapping[str, bytes], content: Elsewhere | None = None) -> None:
         self._blobs, self._content = blobs, content
 
-    def asks(self, layer: Layer, read: Any, owner: Any) -> bool:
+    def asks(self, layer: Layer, read: Any, owner: Any) -> frozenset[str]:
         found = self._files(layer, owner)
-        return layer.kind == "helm" and apis.asked({path: found[oid] for path, oid in layer.files})
+        return apis.asked({path: found[oid] for path, oid in layer.files if layer.kind == "helm"})
 
     def render(
         self, layer: Layer, read: Any, *, api_versions: tuple[str, ...] = (), owner: Any = None, **more: Any

@@ -105,6 +105,33 @@ def test_a_target_that_cannot_be_asked_loses_nothing(code: int) -> None:
     assert (fleet.names("a"), fleet.word("a")) == (["asked", "zones"], "Ready")
 
 
+@pytest.mark.parametrize("group", ["zones.example", "other.example"])
+def test_a_group_that_does_not_answer_a_new_client_takes_nothing_away(group: str) -> None:
+    """A client is made anew after a failed request and at a start, and remembers nothing. Before: its charts made less, and the rest was
+    deleted. A group that no chart asks about stops nobody."""
+    fleet = Fleet()
+    fleet.push(files(crd()))
+    fleet.run()
+    inside = fleet.nested["a"]
+    inside.put(crd("Namespaced", group="other.example", kind="Other"))
+    looked(fleet)
+    assert fleet.names("a") == ["asked", "zones"]
+    for _ in range(2):
+        inside.stale.add(group)
+        fleet.clients.clear()
+        inside.log.clear()
+        fleet.queue.add("a")
+        fleet.run(passes=1)
+        known = fleet.condition("a").status == "True"
+        assert (known, fleet.names("a")) == (group == "other.example", ["asked", "zones"])
+        assert known or not [call for call in inside.log if call.writes]
+        assert known or "the kinds of zones.example/v1 cannot be read now" in fleet.condition("a").message
+    inside.stale.clear()
+    fleet.clients.clear()
+    looked(fleet)
+    assert (fleet.names("a"), fleet.word("a")) == (["asked", "zones"], "Ready")
+
+
 def test_what_a_version_serves_is_what_a_real_server_of_it_serves() -> None:
     kinds = json.loads(FACTS.read_text())["kinds"]
     real = {"/".join(filter(None, (one["group"], one["version"], one["kind"]))) for one in kinds}
@@ -122,5 +149,23 @@ def test_versions_that_came_and_went() -> None:
 
 def test_a_chart_that_does_not_ask_costs_no_question() -> None:
     assert not apis.asked({"Chart.yaml": b"name: a", "templates/a.yaml": b"{{ .Capabilities.KubeVersion.Minor }}"})
-    assert apis.asked({"templates/a.yaml": b"{{ .Capabilities.APIVersions.Has }}"})
-    assert apis.asked({"charts/sub.tgz": b""})
+    assert apis.asked({"charts/sub.tgz": b""}) == apis.ANYTHING
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('{{ .Capabilities.APIVersions.Has "policy/v1" }}', {"policy/v1"}),
+        (
+            '{{ $c.APIVersions.Has   "v1/Pod" }}{{ .Capabilities.APIVersions.Has "b.io/v1" | not }}',
+            {"v1/Pod", "b.io/v1"},
+        ),
+        ('{{ .Capabilities.APIVersions.Has (printf "%s/v1" .Values.group) }}', {""}),
+        (
+            '{{ .Capabilities.APIVersions.Has "b.io/v1" }}{{ range .Capabilities.APIVersions }}{{ end }}',
+            {"", "b.io/v1"},
+        ),
+    ],
+)
+def test_what_a_chart_asks_about(text: str, names: set[str]) -> None:
+    assert apis.asked({"templates/a.yaml": text.encode()}) == names

@@ -1,6 +1,7 @@
 """Fields that Kubernetes does not have, in manifests of packs: warned of where they stand."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 import schemas
 from reconciler.__main__ import main
-from reconciler.spec import fieldnames
+from reconciler.model import ManifestsPack, Pack
+from reconciler.spec import fieldnames, uses
 from tests.memory import fieldnames as table
 from tests.spec_cases import FILES, snapshot
 
@@ -125,3 +127,37 @@ def test_validate_warns_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["validate", str(tmp_path), "--no-render", "-o", "json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["warnings"]
     assert (told["path"], told["line"], told["hint"]) == ("profiles/web/front.yaml", 11, "did you mean image?")
+
+
+def test_hints_are_looked_for_once_and_for_what_is_told_alone() -> None:
+    """To look for one takes time, and a document may have as many wrong names as bytes. Before: for all, at every commit."""
+
+    class Wrong(dict[str, Any]):
+        looked = 0
+
+        def items(self) -> Any:
+            Wrong.looked += 1
+            return super().items()
+
+    objects = tuple(Wrong(deployment() | {f"x{number}": 1}) for number in range(2 * fieldnames.TOLD))
+    found = uses.doubts(0, Pack("web", manifests=ManifestsPack(objects=objects)))
+    assert len(list(islice(found, fieldnames.TOLD))) == Wrong.looked == fieldnames.TOLD
+
+    written = 'manifests: {files: ["web/*.yaml"]}'
+    many = "\n".join(f"          - {json.dumps(one)}" for one in objects)
+    inline = f"manifests:\n        files: [web/*.yaml]\n        objects:\n{many}"
+    files = {**FILES, "profiles/web.yaml": FILES["profiles/web.yaml"].replace(written, inline)}
+    first, known = snapshot(files)
+    assert len(first.warnings) == fieldnames.TOLD
+    key = next(iter(known.profiles))
+    again = snapshot(
+        {
+            **files,
+            "profiles/web/more.yaml": json.dumps(
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more"}}
+            ),
+        },
+        known,
+    )[1]
+    assert again.profiles[key] is not known.profiles[key]
+    assert again.profiles[key].doubts is known.profiles[key].doubts

@@ -1,6 +1,7 @@
 """What each answer of an API server means (A6), as a table, with bodies as a real server sends them."""
 
 import json
+from http.client import RemoteDisconnected
 from typing import Any
 
 import pytest
@@ -118,5 +119,11 @@ def test_a_write_is_ambiguous_only_once_bytes_were_sent() -> None:
     assert errors.translate(lost, True).kind is E.AMBIGUOUS
     assert errors.translate(lost, False).kind is E.TRANSIENT
     assert errors.translate(refused, True).kind is E.TRANSIENT
+    for cause, kind in (
+        (refused, E.TRANSIENT),
+        (OSError("Tunnel connection failed: 403 Forbidden"), E.TRANSIENT),
+        (RemoteDisconnected("without response"), E.AMBIGUOUS),  # what the proxy passed on may have been done
+    ):
+        assert errors.translate(http.ProxyError("Unable to connect to proxy", cause), True).kind is kind
     assert errors.broken("apply", "x").kind is E.AMBIGUOUS
     assert errors.broken("get", "x").kind is E.TRANSIENT

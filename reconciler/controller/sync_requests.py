@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reconciler.errors import ApiError, ErrorClass
+from reconciler.errors import ApiError, ErrorClass, NidusError
 from reconciler.kube.client import Client
 from reconciler.model import Object, ObjectRef
 
@@ -65,7 +65,7 @@ class Marker:
                 newest = self._wanted
             try:
                 generation = rise(self._client, self._namespace, self._source, self._annotation)
-            except ApiError:
+            except NidusError:
                 self._woken(0)
                 raise
             self._stored, self._generation = newest, generation

@@ -44,16 +44,17 @@ def reader(
 
     def render(layer: Layer) -> tuple[Object, ...]:
         version = wanted if layer.target.nested else facts.version
-        served = kinds(layer.target, version) if renderer.asks(layer, read, owner) else ()
+        asked = renderer.asks(layer, read, owner)
+        served = kinds(layer.target, version, asked) if asked else ()
         return renderer.render(layer, read, host_version=version, api_versions=served, owner=owner)
 
-    def kinds(target: Target, version: str) -> tuple[str, ...]:
+    def kinds(target: Target, version: str, asked: frozenset[str]) -> tuple[str, ...]:
         """The API versions of the target (K6); those of its Kubernetes version where it cannot be asked: nothing more is
         read of it in this pass."""
         try:
             if target.nested and not _is_up(bundle, host, cached):
                 raise ApiError(ErrorClass.TRANSIENT, "its control plane was not up when its charts were rendered")
-            return apis.spelled(client(target).kinds())
+            return apis.spelled(client(target).kinds(asked))
         except NidusError as error:
             unasked[target] = error
             return apis.known(version)

@@ -4,7 +4,7 @@ Every call has a deadline; nothing is retried inside; every write calls `fence` 
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -172,9 +172,9 @@ class Client:
         """How the kind is served (discovery is refreshed once when it is missing)."""
         return self._discovery.find(group, kind, version)
 
-    def kinds(self) -> frozenset[str]:
-        """Every "group/version/Kind" the server has."""
-        return self._discovery.kinds()
+    def kinds(self, asked: Collection[str] = ()) -> frozenset[str]:
+        """Every "group/version/Kind" the server has. Raises ApiError KIND_UNREAD as `Discovery.kinds`."""
+        return self._discovery.kinds(asked)
 
     def version(self) -> str:
         """The server's gitVersion, such as v1.36.3."""

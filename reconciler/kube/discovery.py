@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated
 
 import msgspec
@@ -83,10 +83,7 @@ class Discovery:
 
     def _missing(self, group: str, kind: str, version: str) -> ApiError:
         if any(of == group and version in ("", at) for of, at in self._unread):
-            named = f"{group}/{version}".strip("/")
-            return ApiError(
-                ErrorClass.KIND_UNREAD, f"the kinds of {named} cannot be read now: whoever serves them does not answer"
-            )
+            return _unread(f"{group}/{version}".strip("/"))
         served = [one.api_version for (of, name, at), one in self._table.items() if (of, name) == (group, kind) and at]
         if version and served:
             wanted, there = f"{group}/{version}".strip("/"), " and ".join(served)
@@ -95,14 +92,20 @@ class Discovery:
         name = f"{group}/{version} {kind}" if group and version else " ".join(filter(None, (group, version, kind)))
         return ApiError(ErrorClass.KIND_MISSING, f"the server has no kind {name}")
 
-    def kinds(self) -> frozenset[str]:
+    def kinds(self, asked: Collection[str] = ()) -> frozenset[str]:
         """Every served "group/version/Kind" (core: "version/Kind"), as charts ask for in `.Capabilities.APIVersions`; not older
         than FRESH seconds, because a kind that comes is not asked for by name. Those of what does not answer are the last that were
-        read: a chart would leave out what it made before."""
+        read: a chart would leave out what it made before. Raises ApiError KIND_UNREAD where what is `asked` about ("group/version",
+        one of its kinds, "": anything) does not answer and was never read."""
         now = time.monotonic()
         table = self._refreshed(now) if now > self._loaded + FRESH else self._table
-        before = (self._before.get(place, ()) for place in self._unread)
-        return frozenset(_name(one) for one in table.values()).union(*before)
+        with self._lock:
+            unread, before = self._unread, self._before
+        for group, version in sorted(unread - before.keys()):
+            place = f"{group}/{version}".strip("/")
+            if any(name in ("", place) or name.startswith(f"{place}/") for name in asked):
+                raise _unread(place)
+        return frozenset(_name(one) for one in table.values()).union(*(before.get(place, ()) for place in unread))
 
     def forget(self) -> None:
         """Load again at the next use, unless what is known is no older than FRESH seconds: a path that was served is gone."""
@@ -129,6 +132,12 @@ class Discovery:
                 break
             found[place] = self._before[place]
         return found
+
+
+def _unread(place: str) -> ApiError:
+    return ApiError(
+        ErrorClass.KIND_UNREAD, f"the kinds of {place} cannot be read now: whoever serves them does not answer"
+    )
 
 
 def _name(one: Resource) -> str:

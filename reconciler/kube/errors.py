@@ -107,10 +107,11 @@ def _was_before(error: Exception) -> bool:
 
     if isinstance(error, http.ReadTimeoutError):
         return False
-    return _is_header(error) or isinstance(
-        error,
-        http.NewConnectionError | http.ConnectTimeoutError | http.LocationParseError | http.PoolError | http.ProxyError,
-    )
+    unmade = http.NewConnectionError | http.ConnectTimeoutError
+    if isinstance(error, http.ProxyError):  # of any failure, where the connection was closed before it is looked at
+        cause = error.original_error
+        return isinstance(cause, unmade) or str(cause).startswith("Tunnel connection failed")
+    return _is_header(error) or isinstance(error, unmade | http.LocationParseError | http.PoolError)
 
 
 def _is_header(error: Exception) -> bool:

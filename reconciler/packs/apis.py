@@ -4,7 +4,11 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 
+from reconciler.patterns import lazy
+
 _ASKED = b".APIVersions"
+_NAMED = lazy(rb'\.APIVersions(?:\.Has\s{1,8}"([A-Za-z0-9./-]{1,300})")?', re.ASCII)
+ANYTHING = frozenset({""})
 
 _BASE = """
 v1: ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume PersistentVolumeClaim Pod PodTemplate
@@ -48,10 +52,14 @@ _UNPACKED = 64 << 20  # bytes of an archive that are looked at
 _BLOCK = 1 << 20
 
 
-def asked(files: Mapping[str, bytes]) -> bool:
-    """Whether a chart of these files, by path, may ask for API versions; a packed subchart may. An archive of a whole chart is looked
-    through, not read."""
-    return any(path.endswith(".tgz") or _in_archive(data) or _ASKED in data for path, data in files.items())
+def asked(files: Mapping[str, bytes]) -> frozenset[str]:
+    """The API versions and kinds that a chart of these files, by path, may ask for, ANYTHING where that cannot be told: of a packed
+    subchart, of a name that is computed. An archive of a whole chart is looked through, not read."""
+    if any(path.endswith(".tgz") or _in_archive(data) for path, data in files.items()):
+        return ANYTHING
+    return frozenset(
+        found[1].decode() if found[1] else "" for data in files.values() for found in _NAMED.finditer(data)
+    )
 
 
 def _in_archive(data: bytes) -> bool:

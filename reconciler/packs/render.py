@@ -89,7 +89,7 @@ class Renderer:
         self._cpu = cpu
         self._backend = importlib.metadata.version("helm-python-sdk")
         self._results = _Results(cache)
-        self._asking: dict[str, bool] = {}
+        self._asking: dict[str, frozenset[str]] = {}
         self._standing = Standing()
         self._under_way = _UnderWay()
         self._pool = Pool(workers, recycle, memory, strict=confined, ahead=ahead, trusted=self._standing.trusted)
@@ -127,10 +127,11 @@ class Renderer:
                 shelf.put(key.encoded, found)
         return tuple(msgspec.json.decode(found))
 
-    def asks(self, layer: Layer, read: Read, owner: Owner | None = None) -> bool:
-        """Whether the layer's chart asks for API versions; only then they are an input of its render (K6). Raises as `render`."""
+    def asks(self, layer: Layer, read: Read, owner: Owner | None = None) -> frozenset[str]:
+        """The API versions that the layer's chart asks for (`apis.asked`); only if there are any, those of its target are an input of its
+        render (K6). Raises as `render`."""
         if layer.kind != "helm":
-            return False
+            return frozenset()
         if layer.digest not in self._asking:
             if len(self._asking) >= _KNOWN:
                 self._asking.clear()

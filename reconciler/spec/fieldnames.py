@@ -11,7 +11,7 @@ import schemas
 from reconciler.errors import closest, few
 
 Path = tuple[str | int, ...]
-_TOLD = 20  # fields of one object: to look for what was meant takes time
+TOLD = 20  # fields of one object, file or profile: to look for what was meant takes time
 _SHOWN = 8  # known fields that a hint lists
 _LONGEST = 60  # characters of a name that are compared
 _STEPS = 3  # how far below a misplaced field is looked for
@@ -24,7 +24,7 @@ def unknown(body: Any) -> Iterator[tuple[Path, str, str]]:
         return
     name = schemas.kubernetes()["kinds"].get(f"{body.get('apiVersion')}/{body.get('kind')}")
     if name is not None:
-        yield from islice(_below(name, body, ()), _TOLD)
+        yield from islice(_below(name, body, ()), TOLD)
 
 
 def _below(reference: str, value: Any, path: Path) -> Iterator[tuple[Path, str, str]]:
@@ -33,9 +33,10 @@ def _below(reference: str, value: Any, path: Path) -> Iterator[tuple[Path, str, 
         for index, item in enumerate(value if isinstance(value, list) else ()):
             yield from _below(reference[1:], item, (*path, index))
     elif isinstance(value, Mapping):
-        known = {} if reference.startswith("{") else schemas.kubernetes()["types"][reference]
+        is_map = reference.startswith("{")
+        known = {} if is_map else schemas.kubernetes()["types"].get(reference, {})
         for name, item in value.items():
-            below = known.get(name) if known else reference[1:]
+            below = reference[1:] if is_map else known.get(name)
             if below is None and not _filled(name):
                 yield (*path, name), f"unknown field {written((*path, name))}", _hint(known, str(name), path)
             elif below:

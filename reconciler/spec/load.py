@@ -231,7 +231,7 @@ def _profiles(items: Mapping[tuple[str, str], Item], known: Known, view: Files) 
 def _profile(item: Item, before: Profile | None, view: Files) -> Profile:
     """A profile is checked again each time (patterns may match more files), but the same object is kept if the result
     is the same."""
-    now = profiles.check(item, view)
+    now = profiles.check(item, view, before)
     if (
         before is not None
         and before.item is item

@@ -10,7 +10,7 @@ from reconciler.model import Limits, Violation
 from reconciler.plan import secretdata, sensitive
 from reconciler.spec import encrypted, fieldnames, literals, marks, variables, yaml
 from reconciler.spec.codes import Code
-from reconciler.spec.entries import TOLD, capped, digest
+from reconciler.spec.entries import capped, digest
 from reconciler.spec.explain import pointer
 from reconciler.spec.scalars import EXACT, OBJECTS
 
@@ -42,7 +42,7 @@ def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> 
     ]
     found += [(index, one) for index, body in enumerate(bodies) for one in encrypted.mistakes(body, objects)]
     named = [(index, one) for index, body in enumerate(bodies) for one in variables.references(body)]
-    doubts = list(islice(_doubted(bodies), TOLD)) if objects else []
+    doubts = list(islice(_doubted(bodies), fieldnames.TOLD)) if objects else []
     places = marks.read(data) if found or named or doubts else []
     told = (
         Violation(path, *marks.find(places[index], pointer(where)), code, message, pointer(where), hint)

@@ -1,16 +1,17 @@
 """Rules of one profile that no schema has: packs, files, variables and references fit together."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from msgspec import Struct
 
 from reconciler.errors import closest
 from reconciler.model import ClusterProfile, Pack, ProfileDocument, Violation, replace
 from reconciler.plan import kinds, request
-from reconciler.spec import literals, manifests, order, uses, values, variables
+from reconciler.spec import fieldnames, literals, manifests, order, uses, values, variables
 from reconciler.spec.codes import Code
-from reconciler.spec.entries import TOLD, Item, capped, digest
+from reconciler.spec.entries import Item, capped, digest
 from reconciler.spec.explain import pointer
 from reconciler.spec.manifests import Claim, Facts
 from reconciler.spec.uses import Files, Use
@@ -20,14 +21,15 @@ _KNOWN = "variables.NAME, cluster.name, cluster.namespace, cluster.labels.KEY, h
 
 
 class Profile(Struct, frozen=True, eq=False):
-    """One checked profile version. `claims`: object -> place; `needs`: references its packs make; `warnings`: what is probably wrong
-    in its packs."""
+    """One checked profile version. `claims`: object -> place; `needs`: references its packs make; `doubts`: what is probably wrong in
+    the document itself, `warnings` that in all its packs."""
 
     item: Item
     document: ProfileDocument
     violations: tuple[Violation, ...]
     claims: Mapping[Claim, str]
     needs: frozenset[str]
+    doubts: tuple[Violation, ...] = ()
     warnings: tuple[Violation, ...] = ()
 
     @property
@@ -35,8 +37,8 @@ class Profile(Struct, frozen=True, eq=False):
         return self.document.profile.metadata.name, self.document.profile.spec.version
 
 
-def check(item: Item, tree: Files) -> Profile:
-    """Checks one profile against the files of its tree."""
+def check(item: Item, tree: Files, before: Profile | None = None) -> Profile:
+    """Checks one profile against the files of its tree. `before`: of the same document, as it was checked last."""
     assert isinstance(item.spec, ClusterProfile)
     spec = item.spec.spec
     used = {pack.name: uses.of(item.path, index, pack, tree) for index, pack in enumerate(spec.packs)}
@@ -58,13 +60,15 @@ def check(item: Item, tree: Files) -> Profile:
         contents=said,
     )
     violations = capped((*told, *twice, *in_files, *hidden))
-    return Profile(item, document, violations, claims, frozenset(_needs(item.spec, used)), _warnings(item, used))
-
-
-def _warnings(item: Item, used: Mapping[str, Use]) -> tuple[Violation, ...]:
-    own = [item.violation(*doubt) for use in used.values() for doubt in use.doubts[:TOLD]]
+    doubts = before.doubts if before is not None and before.item is item else _doubts(item, spec.packs)
     found = [replace(one, path=path) for use in used.values() for path, facts in use.facts for one in facts.warnings]
-    return capped((*own, *found))
+    warnings = capped((*doubts, *found))
+    return Profile(item, document, violations, claims, frozenset(_needs(item.spec, used)), doubts, warnings)
+
+
+def _doubts(item: Item, packs: Sequence[Pack]) -> tuple[Violation, ...]:
+    found = (doubt for index, pack in enumerate(packs) for doubt in uses.doubts(index, pack))
+    return tuple(item.violation(*doubt) for doubt in islice(found, fieldnames.TOLD))
 
 
 def _read(use: Use, tree: Files) -> tuple[tuple[str, str], ...]:

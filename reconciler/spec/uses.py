@@ -1,6 +1,6 @@
 """The files that each pack of a profile reads, found in the tree, and what comes from elsewhere (K2)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
@@ -33,15 +33,13 @@ class Files(Struct, frozen=True):
 
 
 class Use(Struct):
-    """The files of one pack, while it is checked. `unread`: files that it names and that may not be read. `doubts`: what is
-    probably wrong in objects of the document itself."""
+    """The files of one pack, while it is checked. `unread`: files that it names and that may not be read."""
 
     paths: list[str]
     facts: list[tuple[str, Facts]]
     mistakes: list[tuple[str, Code, str, str]]
     unread: list[Violation]
     elsewhere: list[Remote] = field(default_factory=list)
-    doubts: list[tuple[str, Code, str, str]] = field(default_factory=list)
 
 
 def of(document: str, index: int, pack: Pack, tree: Files) -> Use:
@@ -58,9 +56,14 @@ def of(document: str, index: int, pack: Pack, tree: Files) -> Use:
         for position, body in enumerate(pack.manifests.objects):
             for where, code, message, hint in manifests.mistakes(body):
                 use.mistakes.append((f"{place}/manifests/objects/{position}{pointer(where)}", code, message, hint))
-            for where, code, message, hint in manifests.doubts(body):
-                use.doubts.append((f"{place}/manifests/objects/{position}{pointer(where)}", code, message, hint))
     return use
+
+
+def doubts(index: int, pack: Pack) -> Iterator[tuple[str, Code, str, str]]:
+    """What is probably wrong in objects that the document itself has."""
+    for position, body in enumerate(pack.manifests.objects if pack.manifests else ()):
+        for where, code, message, hint in manifests.doubts(body):
+            yield f"/spec/packs/{index}/manifests/objects/{position}{pointer(where)}", code, message, hint
 
 
 def _chart(document: str, pack: Pack, helm: HelmPack, place: str, tree: Files, use: Use) -> None:

@@ -24,6 +24,7 @@ class _Fetch:
     """One piece of content that is asked for: by whom, how far it is, and what failed last."""
 
     remote: Remote
+    host: str
     due: float
     wanted: float
     clusters: set[str] = field(default_factory=set)
@@ -47,6 +48,7 @@ class Background:
         self._moved = threading.Condition()
         self._fetches: dict[str, _Fetch] = {}
         self._busy: set[str] = set()
+        self._hosts: set[str] = set()  # of the fetches, and perhaps of some that were forgotten
         self._shares = Shares()
         self._turns: dict[str, float] = {}
         self._threads: list[threading.Thread] = []
@@ -84,10 +86,12 @@ class Background:
         """Notes that it is wanted; what to tell of it now."""
         now = time.monotonic()
         with self._moved:
-            one = self._fetches.setdefault(remote.oid, _Fetch(remote, now, now))
+            one = self._fetches.get(remote.oid) or _Fetch(remote, addresses.host(remote.address), now, now)
+            self._fetches[remote.oid] = one
             one.wanted = now
             one.clusters |= {cluster} - {""}
-            if len(self._threads) < min(THREADS, len({*map(_host, self._fetches.values())})):
+            self._hosts.add(one.host)
+            if len(self._threads) < min(THREADS, len(self._hosts)):
                 self._threads.append(threading.Thread(target=self._run, name="content", daemon=True))
                 self._threads[-1].start()
             self._moved.notify_all()
@@ -115,7 +119,8 @@ class Background:
             while not self._closed:
                 now = time.monotonic()
                 self._fetches = {oid: one for oid, one in self._fetches.items() if now - one.wanted < FORGOTTEN}
-                free = [one for one in self._fetches.values() if _host(one) not in self._busy]
+                self._hosts = {one.host for one in self._fetches.values()}
+                free = [one for one in self._fetches.values() if one.host not in self._busy]
                 due = [one for one in free if one.due <= now]
                 if due:
                     return self._begun(min(due, key=lambda one: (self._turn(one), one.due)), now)
@@ -123,7 +128,7 @@ class Background:
         return None
 
     def _begun(self, one: _Fetch, now: float) -> _Fetch:
-        self._busy.add(_host(one))
+        self._busy.add(one.host)
         asking = {cluster for other in self._fetches.values() for cluster in other.clusters}
         known = {name: at for name, at in self._turns.items() if name in asking}
         self._turns = known | dict.fromkeys(one.clusters, now)
@@ -135,7 +140,7 @@ class Background:
 
     def _over(self, one: _Fetch, failure: NidusError | None) -> None:
         with self._moved:
-            self._busy.discard(_host(one))
+            self._busy.discard(one.host)
             if isinstance(failure, Fetching):  # somebody else brings it: no failure, and no reason for longer pauses
                 one.due = time.monotonic() + (failure.after or FIRST)
                 self._moved.notify_all()
@@ -150,10 +155,6 @@ class Background:
             self._moved.notify_all()
         for cluster in woken:
             self._wake(cluster)
-
-
-def _host(one: _Fetch) -> str:
-    return addresses.host(one.remote.address)
 
 
 def _pause(one: _Fetch, failure: NidusError) -> float:
