@@ -342,6 +342,25 @@ DOCUMENTS: dict[str, tuple[dict[str, str], list[str]]] = {  # files beside the s
             "1 mistake in 1 file; 1 cluster and 1 profile sound",
         ],
     ),
+    "variables as a list": (
+        {"b.yaml": CLUSTER.replace("team-a,", "b,").replace("{domain: a.example.com}", "[{name: domain, value: x}]")},
+        [
+            "b.yaml:7:37: NID124 expected object, found array",
+            "    fix: write a mapping: {domain: ...}",
+            "1 mistake in 1 file; 1 cluster and 1 profile sound",
+        ],
+    ),
+    "variables as a mapping": (
+        {
+            "b.yaml": PROFILE.replace("{name: web}", "{name: b}").partition("  variables:")[0]
+            + "  variables: {team: a, 'b c': {}}\n  packs: [{name: x, manifests: {files: [web/*.yaml]}}]\n"
+        },
+        [
+            "b.yaml:6:3: NID124 expected array, found object",
+            "    fix: write a list: [{name: team, ...}, {name: ..., ...}]",
+            "1 mistake in 1 file; 1 cluster and 1 profile sound",
+        ],
+    ),
     "a version of a profile that is a word": (
         {"b.yaml": CLUSTER.replace("team-a,", "b,").replace('"1.2.x"', "latest")},
         [

@@ -11,6 +11,7 @@ class Code(StrEnum):
     NOT_UTF8 = "NID102"
     LFS_POINTER = "NID103"
     TOO_MUCH = "NID104"
+    EMPTIED = "NID105"
     SYNTAX = "NID110"
     TOO_DEEP = "NID111"
     NOT_ALLOWED = "NID112"
@@ -20,6 +21,7 @@ class Code(StrEnum):
     KEY = "NID116"
     NOT_OURS = "NID117"
     LEFT_OUT = "NID118"
+    SLIP = "NID119"
     API_VERSION = "NID120"
     KIND = "NID121"
     UNKNOWN_FIELD = "NID122"
@@ -88,6 +90,7 @@ MEANING: dict[Code, str] = {
     Code.NOT_UTF8: "the file is not UTF-8 text",
     Code.LFS_POINTER: "the file is a Git LFS pointer, its content is not in the repository",
     Code.TOO_MUCH: "more files, documents or nodes than `limits` allows",
+    Code.EMPTIED: "a file that described a cluster and holds no document now; a warning",
     Code.SYNTAX: "the file is not YAML",
     Code.TOO_DEEP: "nesting is deeper than `limits.depth`",
     Code.NOT_ALLOWED: "anchors, aliases, merge keys, tags and directives are not used here",
@@ -97,6 +100,7 @@ MEANING: dict[Code, str] = {
     Code.KEY: "a mapping key that is not a string",
     Code.NOT_OURS: "a document of a kind like ours with another apiVersion: it is not read; a warning of `nidus validate`",
     Code.LEFT_OUT: "files of a chart that a `.gitignore` leaves out of the commit; a warning of `nidus validate`",
+    Code.SLIP: "typographic quotes around a value, or a template of Helm in a manifest; a warning",
     Code.API_VERSION: "an apiVersion of nidus.dev this version does not know",
     Code.KIND: "a kind this version does not know",
     Code.UNKNOWN_FIELD: "a field the schema does not have",

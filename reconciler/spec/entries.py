@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from reconciler.model import ClusterProfile, Document, Limits, NestedCluster, Violation, replace
 from reconciler.patterns import lazy
-from reconciler.spec import marks, schema, yaml
+from reconciler.spec import marks, schema, slips, yaml
 from reconciler.spec.codes import Code
 
 MARK = b"nidus.dev/"
@@ -51,6 +51,7 @@ class Entry(Struct, frozen=True):
     items: tuple[Item, ...] = ()
     violations: tuple[Violation, ...] = ()
     broken: tuple[tuple[str, str, str], ...] = ()
+    warnings: tuple[Violation, ...] = ()
 
 
 def capped(found: Iterable[Violation]) -> tuple[Violation, ...]:
@@ -98,7 +99,8 @@ def read(path: str, oid: str, data: bytes, limits: Limits) -> Entry:
         elif found:
             violations += found
             broken.append(named(document.body))
-    return Entry(oid, data, tuple(items), tuple(violations), tuple(broken))
+    warnings = slips.quoted(path, data) if items or broken else ()
+    return Entry(oid, data, tuple(items), tuple(violations), tuple(broken), warnings)
 
 
 def _owned(parsed: yaml.Parsed) -> dict[int, list[Violation]]:

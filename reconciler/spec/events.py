@@ -19,7 +19,7 @@ from yaml.events import (
 )
 
 from reconciler.model import Document, Limits, Violation
-from reconciler.spec import syntax
+from reconciler.spec import slips, syntax
 from reconciler.spec.codes import Code
 from reconciler.spec.scalars import FIRST, WORDS, ScalarError, resolve
 
@@ -124,7 +124,7 @@ class _Builder:
                 event, Code.TOO_DEEP, told, "nest less, or raise spec.limits.depth in the controller's configuration"
             )
         if type(self.here) is dict and self.key is _NO_KEY:
-            self.stop(event, Code.KEY, "a mapping key that is not a string")
+            self.stop(event, Code.KEY, "a mapping key that is not a string", slips.AS_KEY if event.flow_style else "")
         self.stack.append((self.here, self.key))
         self.here, self.key = ({} if type(event) is MappingStartEvent else []), _NO_KEY
         if len(self.stack) == 1:

@@ -109,11 +109,38 @@ def _type(kind: str, path: tuple[str | int, ...], error: Any) -> Iterator[Told]:
     shape = _shape(kind, error.schema) if expected in ("array", "object") else ""
     if expected == "string" and given in ("integer", "number", "boolean"):
         hint = "put it in quotes"
+    elif meant := _turned(kind, error):
+        hint = meant
     elif shape and (not known or (expected == "array" and "{" in shape)):  # what is known is of the items then
         hint = f"write {'a list' if expected == 'array' else 'its fields'}: {shape}"
     elif given == "string" and _BARE.get(expected, _NEVER).fullmatch(error.instance):
         hint = f"write {error.instance.lower()}, without quotes"
     yield pointer(path), f"expected {expected}, found {given}", hint, Code.WRONG_TYPE
+
+
+def _turned(kind: str, error: Any) -> str:
+    """What to write where names are the keys of a mapping and a list of them is wanted, or the other way round; "" for anything else."""
+    schema, given = error.schema, error.instance
+    if isinstance(given, dict) and given and "name" in _fields(kind, schema.get("items", {})):
+        names = [f"{{name: {_quotable(name)}, ...}}" for name in list(given)[:_FIELDS]]
+        return f"write a list: [{', '.join(names)}]"
+    free = schema.get("additionalProperties", True) is not False and not schema.get("properties")
+    if isinstance(given, list) and free and all(isinstance(one, dict) and "name" in one for one in given):
+        names = [f"{_quotable(one['name'])}: ..." for one in given[:_FIELDS]]
+        return f"write a mapping: {{{', '.join(names)}}}" if names else ""
+    return ""
+
+
+def _quotable(name: object) -> str:
+    """A name as it may stand in a hint: no value of a file does, so what is no name is left out."""
+    return str(name) if linear.found("^[A-Za-z_][A-Za-z0-9_-]{0,62}$", str(name)) else "..."
+
+
+def _fields(kind: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" in schema:
+        schema = schemas.load(kind)["definitions"][str(schema["$ref"]).rpartition("/")[2]]
+    found: Mapping[str, Any] = schema.get("properties", {})
+    return found
 
 
 def _shape(kind: str, schema: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ costs only what it changed.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
@@ -126,9 +126,18 @@ def load(
         violations += cluster.violations
     specs = _specs(checked, alone, in_use, rules)
     told = tuple(sorted(violations))
-    doubts = tuple(sorted({one for profile in checked.values() for one in profile.warnings}))
+    doubts = _doubts(read, checked, lost.emptied(accepted or {}, named.clusters, read, limits))
     snapshot = Snapshot(source, revision, tree.oid, tree.files, specs, told, descends, trailers, shape.hiding, doubts)
     return snapshot, Known(read, kept, checked, clusters, (rules, facts), pointers)
+
+
+def _doubts(
+    read: Mapping[str, Entry], checked: Mapping[tuple[str, str], Profile], more: Iterable[Violation]
+) -> tuple[Violation, ...]:
+    """What is probably wrong, each once."""
+    in_files = (one for entry in read.values() for one in entry.warnings)
+    in_packs = (one for profile in checked.values() for one in profile.warnings)
+    return tuple(sorted({*in_files, *in_packs, *more}))
 
 
 def _known(path: str, oid: str, known: Known) -> Entry | None:

@@ -46,6 +46,23 @@ def profiles(accepted: Mapping[Key, str], present: Collection[Key], seen: Seen) 
     return found, meant
 
 
+def emptied(
+    accepted: Mapping[str, ClusterDocument], present: Collection[str], entries: Mapping[str, Entry], limits: Limits
+) -> Iterator[Violation]:
+    """A warning for each cluster whose file is still there, without any document: nothing says that this is no removal, and it may be an
+    accident."""
+    for name, document in accepted.items():
+        entry = entries.get(document.path) if name not in present else None
+        if entry is not None and not entry.violations and not yaml.parse(entry.data, document.path, limits).documents:
+            yield hollow(document.path, f"cluster {name} was described here")
+
+
+def hollow(path: str, what: str) -> Violation:
+    """A file that holds no document any more."""
+    message = f"{what}, and the file holds no document now: that is a removal"
+    return Violation(path, 1, 1, Code.EMPTIED, message, hint="put it back; or remove the file, where that is meant")
+
+
 def _reasons(path: str, document: tuple[str, str, str], seen: Seen) -> Iterator[Violation]:
     what = _spoken(document)
     for one in unread.at(path, seen.outline.unread):

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from reconciler.model import Limits, Violation
 from reconciler.plan import secretdata, sensitive
-from reconciler.spec import encrypted, fieldnames, literals, marks, variables, yaml
+from reconciler.spec import encrypted, fieldnames, literals, marks, slips, variables, yaml
 from reconciler.spec.codes import Code
 from reconciler.spec.entries import capped, digest
 from reconciler.spec.explain import pointer
@@ -54,6 +54,7 @@ def read(path: str, oid: str, data: bytes, limits: Limits, *, objects: bool) -> 
         Violation(path, *marks.find(places[index], pointer(where), key=True), code, message, pointer(where), hint)
         for index, (where, code, message, hint) in doubts
     )
+    warnings += slips.quoted(path, data) + (slips.templates(path, data) if objects else ())
     return Facts(oid, digest(bodies), _claimed(parsed) if objects else {}, references, violations, warnings)
 
 

@@ -25,7 +25,7 @@ class _File(Struct, array_like=True):
 def worth(entry: Entry) -> bool:
     """Whether reading it again costs something: files without documents of ours are hardly read, and those with mistakes are read
     again, to say where they are."""
-    return bool(entry.items) and not entry.violations and not entry.broken
+    return bool(entry.items) and not entry.violations and not entry.broken and not entry.warnings
 
 
 def stamp(limits: Limits, program: Iterable[object]) -> str:

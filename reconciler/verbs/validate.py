@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
-from reconciler.verbs import above, lookups, mistakes, offline, unadded
+from reconciler.verbs import above, emptied, lookups, mistakes, offline, unadded
 
 if TYPE_CHECKING:
     from reconciler.model import Limits, Snapshot, Violation
@@ -60,7 +60,11 @@ def run(args: argparse.Namespace) -> int:
     )
     literal = _literals(snapshot, blobs)
     causes, following = mistakes.parted(sorted({*wrong, *snapshot.violations, *unrendered, *literal}))
-    probable = (*_warnings(folder, snapshot, blobs, terms.limits), *unadded.warnings(folder, snapshot))
+    probable = (
+        *_warnings(folder, snapshot, blobs, terms.limits),
+        *unadded.warnings(folder, snapshot),
+        *emptied.warnings(folder, snapshot, blobs),
+    )
     warnings = (*probable, *snapshot.warnings, *lookups.warnings(snapshot, read), *homeless)
     found = mistakes.Found(folder, snapshot, causes, following, warnings, sources)
     print(mistakes.as_json(found) if args.output == "json" else mistakes.as_text(found))
