@@ -109,11 +109,11 @@ def _known(record: Record, gathered: Gathered) -> Record:
 
 
 def _proven(record: Record, report: Report, bundle: Bundle, live: Versions) -> Record:
-    """The record with what this pass found: the revision that is applied, and the versions of an engine that is rolled
+    """The record with what this pass found: the revision and the bundle that are applied, and the versions of an engine that is rolled
     out. `live`: those that the engine kept, though the bundle names others."""
     roles = {layer.name: layer.role for layer in bundle.layers}
     if report.word == "Ready":
-        record = replace(record, applied=str(report.revision), slept=None)
+        record = replace(record, applied=str(report.revision), ready=bundle.digest, slept=None)
     asleep = report.sleep is not None and report.sleep.asleep
     if asleep or live != NO_VERSIONS or upgrade.pending(bundle, record):
         return record  # no pod runs the versions of its engine layer

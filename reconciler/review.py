@@ -194,11 +194,11 @@ def _inputs(rollout: Rollout, running: Mapping[str, Versions], rules: Rules, ter
 
 def _unmoved(meant: _Meant, standing: Standing, against: Base | None) -> frozenset[str]:
     """Clusters whose bundle would be made from the very inputs that the other one was made from, so that it need not be made: that of
-    the base, or that on record. Inputs count the product's version: where the record is another version's, every bundle is made and
-    compared."""
+    the base, or that on record, if it ended Ready: what was only taken up may not be applied. Inputs count the product's version: where
+    the record is another version's, every bundle is made and compared."""
     if against is None:
         records = ((name, standing.states[name].record) for name in meant.inputs if name in standing.states)
-        known = {name: record.inputs for name, record in records if record.tombstone is None}
+        known = {name: one.inputs for name, one in records if one.tombstone is None and one.ready == one.bundle}
     else:
         known = dict(against.inputs)
     return frozenset(name for name in meant.inputs if _same(name, meant.inputs, known))
@@ -227,7 +227,7 @@ def _moves(bundle: Bundle, standing: Standing, against: Base | None) -> bool:
         return against.digest(bundle.cluster) != _digest(bundle)
     state = standing.states.get(bundle.cluster)
     record = state.record if state else None
-    return record is None or record.bundle != bundle.digest or bundle.tombstone != record.tombstone
+    return record is None or record.ready != bundle.digest or bundle.tombstone != record.tombstone
 
 
 def _given(bundle: Bundle, source: str, standing: Standing, facts: HostFacts, now: float) -> Assignment:

@@ -1,7 +1,7 @@
 """What `nidus plan` knows and does not know, on API servers in memory: nothing that was not looked at counts as unchanged."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -148,6 +148,61 @@ def test_what_is_made_from_the_same_inputs_as_before_is_not_made_again(fleet: Fl
     quota = Quota(cpu="2", memory="2Gi")
     fleet.rules = replace(fleet.rules, defaults=Defaults(quota=quota))
     assert moved(fleet) == ["a", "b"]
+
+
+def _failing(fleet: Fleet) -> None:
+    fleet.bugs.add("a")
+
+
+def _down(fleet: Fleet) -> None:
+    fleet.down.add("a")
+
+
+def _suspended(fleet: Fleet) -> None:
+    fleet.ask("suspend", "a")
+
+
+@pytest.mark.parametrize("grace", ["1h", "2h"])
+@pytest.mark.parametrize("breaks", [_failing, _down, _suspended])
+def test_what_was_taken_up_and_never_applied_is_in_the_plan(
+    fleet: Fleet, breaks: Callable[[Fleet], None], grace: str
+) -> None:
+    """What a pass stores before it reads anything is no proof that anything was applied."""
+
+    def files(version: str, grace: str) -> dict[str, str]:
+        packs = pack("base", config_map("one", text=version))
+        return {"a.yaml": cluster(deletion={"grace": grace}), "web.yaml": profile(packs, version=version)}
+
+    fleet.push(files("1.0.0", "1h"))
+    fleet.run()
+    assert fleet.review(every=False).clusters == ()
+    breaks(fleet)
+    fleet.push(files("1.1.0", grace))
+    fleet.run()
+    fleet.bugs.clear()
+    fleet.down.clear()
+    assert "data.text: 1.0.0 -> 1.1.0" in render_text.render(fleet.review(every=False), Style())
+    fleet.ask("resume", "a")
+    fleet.queue.add("a")
+    fleet.run(seconds=600.0)
+    assert fleet.word("a") == "Ready"
+    assert fleet.review(every=False).clusters == ()
+
+
+def test_a_file_that_was_put_back_during_a_removal_is_in_the_plan_until_it_is_applied(fleet: Fleet) -> None:
+    fleet.push(FILES)
+    fleet.run()
+    fleet.host.fail(answer(500, "Broken"), lambda call: call.verb == "delete", times=None)
+    fleet.push({**FILES, "a.yaml": ""})
+    fleet.ask("approve", "a", fleet.held["a"].consent)
+    fleet.run()
+    assert fleet.word("a") == "Deleting"
+    fleet.down.add("a")
+    fleet.push(FILES)
+    fleet.run()
+    assert fleet.state("a").record.tombstone is None  # type: ignore[union-attr]
+    fleet.down.clear()
+    assert [each.cluster for each in fleet.review(every=False).clusters] == ["a"]
 
 
 def test_a_suspended_cluster_is_said(fleet: Fleet) -> None:

@@ -214,7 +214,8 @@ class Record(Struct, frozen=True):
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
     accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer; `inputs` is the digest of
     what `bundle` was made from; `put_back` when its file was last put back during a removal, 0 for never: an approval of before is used
-    up."""
+    up. `bundle`, `inputs`, `commit` and `digests` say what was taken up; `ready` is the digest of the bundle that a pass last found Ready,
+    "" for none and once a removal began."""
 
     source: str
     cluster: str
@@ -239,6 +240,7 @@ class Record(Struct, frozen=True):
     kubeconfigs: Kubeconfigs | None = None
     growth: Growth | None = None
     put_back: float = 0.0
+    ready: str = ""
 
 
 class Request(Struct, frozen=True):

@@ -135,6 +135,7 @@ def reborn(record: Record, stored: Record, now: float) -> Record:
         born=now,
         expiry=None,
         applied="",
+        ready="",
         versions=stored.versions if policy == "Retain" else NO_VERSIONS,
         slept=None,
         hooks=hooks,

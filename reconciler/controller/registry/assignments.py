@@ -197,7 +197,7 @@ class Assignments:
 def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
     """The record as this pass will leave it: of the content just accepted, or of the tombstone (AD1)."""
     if bundle.document is None or bundle.tombstone is not None:
-        return replace(record, tombstone=bundle.tombstone)
+        return replace(record, tombstone=bundle.tombstone, ready="" if bundle.tombstone else record.ready)
     return replace(
         record,
         source=slot.source,
