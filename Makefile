@@ -23,7 +23,7 @@ test: host .venv/s3/.installed
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadgroup
 
 test-core: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "core and not long" -q
+	$(BIN)/python -m pytest -m "core and not long" -q --capture=sys
 
 # A real node needs root and Debian's containerd: where it cannot run, its tests say what is missing.
 test-long: host

@@ -1,5 +1,6 @@
 """The values through Helm and the stand-in chart (devhost/chart): what really reaches the host."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from helm_python import Chart
 
 from reconciler.engine.values import chart_values
 from reconciler.model import ClusterSpec, NestedCluster
+from tests.installed import LOADER
 from tests.test_engine_values import FULL, INGRESS, NAMESPACE, NODE_PORT, ROUTE, RULES, cluster
 
 CHART = Path(__file__).parents[1] / "devhost" / "chart"
@@ -17,10 +19,16 @@ IDS = ["default", "full", "node port", "ingress", "route"]
 
 
 def render(spec: ClusterSpec) -> dict[tuple[str, str], Any]:
-    wanted: NestedCluster = cluster(spec)
+    """One of ALL, rendered once; nobody changes it."""
+    return rendered(ALL.index(spec))
+
+
+@cache
+def rendered(which: int) -> dict[tuple[str, str], Any]:
+    wanted: NestedCluster = cluster(ALL[which])
     with Chart.load(CHART) as chart:
         files = chart.render(chart_values(wanted, NAMESPACE, RULES), name="team-a", namespace=NAMESPACE)
-    objects = [obj for text in files.values() for obj in yaml.safe_load_all(text) if obj]
+    objects = [obj for text in files.values() for obj in yaml.load_all(text, LOADER) if obj]
     return {(obj["kind"], obj["metadata"]["name"]): obj for obj in objects}
 
 

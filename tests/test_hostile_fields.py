@@ -218,5 +218,5 @@ def test_sets_hold_anything(some: list[Any], others: list[Any]) -> None:
 @pytest.mark.parametrize("what", COSTS)
 def test_the_cost_grows_with_the_size(what: str) -> None:
     """Four times as much may cost five times as many calls, not sixteen."""
-    many, few = calls(COSTS[what](600)), calls(COSTS[what](150))
+    many, few = calls(COSTS[what](320)), calls(COSTS[what](80))
     assert many < 5 * few, (few, many)

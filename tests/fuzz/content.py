@@ -58,9 +58,7 @@ def indexes() -> Case:
 
     def case(draw: Random) -> None:
         changed = values.change(draw, INDEX)
-        data = draw.choice(
-            (yaml.safe_dump(changed, allow_unicode=True).encode("utf-8", "replace"), values.encoded(changed), plain)
-        )
+        data = draw.choice((values.written, values.encoded, lambda _: plain))(changed)
         try:
             for one in index.versions(values.damage(draw, data) if draw.random() < 0.4 else data, "web", REPO):
                 assert isinstance(one.url, str) and (not one.digest or len(one.digest) == 64)

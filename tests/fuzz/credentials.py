@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-import yaml
-
 from reconciler.errors import UNREADABLE, NidusError
 from reconciler.kube import review, tokens
 from reconciler.kube.client import Client
@@ -85,7 +83,7 @@ def locks() -> Case:
 
     def case(draw: Random) -> None:
         changed = values.change(draw, LOCK)
-        data = yaml.safe_dump(changed, allow_unicode=True).encode("utf-8", "replace")
+        data = values.written(changed)
         found, wrong = lock.read(values.damage(draw, data) if draw.random() < 0.4 else data, Limits())
         assert not (found and wrong)
         assert all(one.message.isprintable() and len(one.message) < 2000 for one in wrong)

@@ -30,7 +30,7 @@ def files() -> Case:
         name = draw.choice(NAMES)
         data = known[name]
         if draw.random() < 0.5:
-            data = plain.safe_dump_all([values.change(draw, one) for one in trees[name]]).encode("utf-8", "replace")
+            data = values.written(*(values.change(draw, one) for one in trees[name]))
         data = values.damage(draw, data) if draw.random() < 0.5 else data
         found = manifests.read("a.yaml", "0" * 40, data, Limits(), objects=draw.random() < 0.5)
         assert all(one.message.isprintable() for one in found.violations)

@@ -8,9 +8,11 @@ child, also one that is held inside a regular expression), and where the memory 
 
 import gc
 import multiprocessing
+import os
 import resource
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ GROWTH = 48 << 20  # bytes that a process may keep after all its cases; what is 
 PEAK = 400 << 20  # bytes that a process may have held at once, above what it began with
 WARM = 200  # cases before the memory is measured
 PAGE = resource.getpagesize()
+SHARED = "/dev/shm"  # where files of cases cost no disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ def _result(name: str, process: Any, at: Any, ours: Any) -> Share:
 
 def _child(make: Callable[[], Case], numbers: range, longest: float, at: Any, told: Any) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    tempfile.tempdir = SHARED if os.access(SHARED, os.W_OK) else None
     gc.freeze()  # a collection would copy every page of the parent, at the cost of one case
     try:
         told.send(_tried(make(), numbers, longest, at))

@@ -127,9 +127,7 @@ def repositories() -> Case:
         if how < 0.55:
             for path in draw.sample(specs, draw.randint(1, 2)):
                 body = values.change(draw, small.bodies[path], 4)
-                files[path] = (
-                    values.encoded(body) if draw.random() < 0.9 else yaml.safe_dump(body).encode("utf-8", "replace")
-                )
+                files[path] = values.encoded(body) if draw.random() < 0.9 else values.written(body)
         elif how < 0.85:
             path = draw.choice(paths)
             files[path] = spoilt(draw, files[path])

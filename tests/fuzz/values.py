@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+import yaml
+
 SIGNS = (
     "\x1b[2J\x1b]0;t\x07",
     "\x9b31m",
@@ -147,6 +149,12 @@ def damage(draw: Random, data: bytes) -> bytes:
         )
         data = data[:at] + given + data[at + draw.randrange(20) :]
     return data
+
+
+def written(*documents: Any) -> bytes:
+    """As YAML, by libyaml where it is there: what is written in Python takes longer than what is tried with it."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump_all(documents, Dumper=dumper, allow_unicode=True)).encode("utf-8", "replace")
 
 
 def encoded(document: Any) -> bytes:
