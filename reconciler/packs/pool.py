@@ -20,7 +20,8 @@ class Pool:
     A worker is replaced after `recycle` jobs, when its resident memory passes `memory` bytes, or when a long job lowered its
     priority. One that cannot be started (no process, no memory, no open file left) is started when it is asked for. Who comes next
     is `packs.queue`'s to say, and the last free worker of several is for `trusted` owners only. With `strict` nothing is rendered
-    that could reach the network. `ahead`: the kinds that a worker loads before its first job.
+    that could reach the network. `yields`: whether long jobs give way to others. `ahead`: the kinds that a worker loads before its
+    first job.
     """
 
     def __init__(
@@ -30,10 +31,11 @@ class Pool:
         memory: int,
         *,
         strict: bool = False,
+        yields: bool = True,
         ahead: Collection[str] = KINDS,
         trusted: Callable[[Owner], bool] = lambda owner: True,
     ) -> None:
-        self._strict = strict
+        self._strict, self._yields = strict, yields
         self._ahead = ahead
         self._recycle = recycle
         self._memory = memory
@@ -159,7 +161,7 @@ class Pool:
         """A fresh worker. Raises Retry where it cannot be started."""
         self._drop(worker)
         try:
-            fresh = Worker(strict=self._strict, ahead=self._ahead)
+            fresh = Worker(strict=self._strict, yields=self._yields, ahead=self._ahead)
         except OSError as error:
             message = f"a render worker cannot be started: {error.strerror or type(error).__name__}"
             raise Retry(message, reason="WorkerNotStarted") from error

@@ -51,12 +51,12 @@ class Worker:
 
     `jobs` counts what it rendered, `rss` is its resident memory in bytes after the last job, `lowered` whether a long job took its
     usual priority, `confined` what keeps it from the network, once it has started. With `strict` it takes no job where nothing
-    does. `ahead`: the kinds it loads before its first job.
+    does. `yields`: whether a long job gives way to others. `ahead`: the kinds it loads before its first job.
     """
 
-    def __init__(self, *, strict: bool = False, ahead: Collection[str] = KINDS) -> None:
+    def __init__(self, *, strict: bool = False, yields: bool = True, ahead: Collection[str] = KINDS) -> None:
         """Starts the process. Raises OSError where the machine has no process, memory or open file left; nothing stays then."""
-        self._strict = strict
+        self._strict, self._yields = strict, yields
         self.confined: tuple[str, ...] = ()
         self.jobs = 0
         self.rss = 0
@@ -81,7 +81,7 @@ class Worker:
         return self._process.poll() is None
 
     def ask(self, job: Job, seconds: float) -> Answer:
-        """The worker's answer to one job, which from LONG on gives way to everything else on the machine.
+        """The worker's answer to one job, which from LONG on gives way to everything else on the machine where this one `yields`.
 
         Raises TimeoutError after `seconds`, for a long job PATIENCE times as many, Ended when the process went away,
         Stalled(RenderNotConfined).
@@ -107,7 +107,7 @@ class Worker:
     def _lowering(self, began: float, seconds: float) -> float:
         """Wait until the answer begins, with a lower priority once the job is long; returns how long it may take in all."""
         spent, left = priority.used(self.process), seconds
-        while not self.lowered and left > 0.0 and not begins(self._link, min(_GLANCE, left)):
+        while self._yields and not self.lowered and left > 0.0 and not begins(self._link, min(_GLANCE, left)):
             self.lowered = priority.used(self.process) - spent >= LONG and priority.lower(self.process)
             left = began + seconds - time.monotonic()
         return seconds * PATIENCE if self.lowered else seconds

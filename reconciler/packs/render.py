@@ -59,9 +59,9 @@ class Renderer:
     """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker, half a minute at most.
 
     `seconds` and `cpu` bound one render in wall and processor time. A long one gives way to all else on the machine and may take
-    three times as many seconds (`packs.process`). A worker is replaced after `recycle` jobs or beyond
-    `memory` bytes; `cache` bounds the kept results in bytes. A render that hung or crashed is not tried again for five
-    minutes, so that a hostile chart affects its own cluster only. Workers reach no network; where the platform
+    three times as many seconds (`packs.process`), except with `yields` False: somebody waits for it. A worker is replaced after
+    `recycle` jobs or beyond `memory` bytes; `cache` bounds the kept results in bytes. A render that hung or crashed is not tried
+    again for five minutes, so that a hostile chart affects its own cluster only. Workers reach no network; where the platform
     cannot confine them nothing is rendered, except with `confined` False: a person rendering their own repository.
     `content` gives what layers name from elsewhere, `keys` the age keys of a source: what they decrypt is rendered anew each time.
     `shelf` keeps the engine's renders beyond this process, `ahead` are the kinds that workers load before they are asked.
@@ -77,6 +77,7 @@ class Renderer:
         memory: int = 512 << 20,
         cache: int = 64 << 20,
         confined: bool = True,
+        yields: bool = True,
         content: Content | None = None,
         keys: Keys = keys.none,
         shelf: Shelf | None = None,
@@ -92,7 +93,9 @@ class Renderer:
         self._asking: dict[str, frozenset[str]] = {}
         self._standing = Standing()
         self._under_way = _UnderWay()
-        self._pool = Pool(workers, recycle, memory, strict=confined, ahead=ahead, trusted=self._standing.trusted)
+        self._pool = Pool(
+            workers, recycle, memory, strict=confined, yields=yields, ahead=ahead, trusted=self._standing.trusted
+        )
 
     def render(
         self,

@@ -80,7 +80,9 @@ def starting(workers: int = 1, content: Content | None = None) -> Iterator[Rende
     from reconciler.packs.render import Renderer
     from reconciler.verbs.shelf import Shelf
 
-    opened = Renderer(workers, confined=False, content=content or elsewhere(None), shelf=Shelf(), ahead=())
+    opened = Renderer(
+        workers, confined=False, yields=False, content=content or elsewhere(None), shelf=Shelf(), ahead=()
+    )
     try:
         yield opened
     finally:
