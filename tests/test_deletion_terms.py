@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from reconciler.model import replace
 from reconciler.plan import render_markdown, render_text
 from reconciler.plan.lines import Style
-from tests.passes import Fleet, cluster, config_map, pack, profile
+from tests.passes import RULES, Fleet, cluster, config_map, pack, profile
+from tests.test_expiry import DAY, HOUR, ends, extend
 
 NOW = {"policy": "Delete", "grace": "0s"}
 KEPT = {"b.yaml": cluster("b"), "web.yaml": profile(pack("base", config_map("one")))}
@@ -42,7 +44,7 @@ def test_protection_and_policy_are_those_of_the_last_commit_whoever_reads_them(
         fleet.bugs.add("a")
     if away == "suspended":
         fleet.ask("suspend", "a")
-    for deletion, ends in (({**NOW, "protect": True}, "Held"), ({"policy": "Retain", "grace": "0s"}, "")):
+    for deletion, word in (({**NOW, "protect": True}, "Held"), ({"policy": "Retain", "grace": "0s"}, "")):
         fleet.push(files(**deletion))
         fleet.run()
         if "before" in restarts:
@@ -53,7 +55,7 @@ def test_protection_and_policy_are_those_of_the_last_commit_whoever_reads_them(
             fleet.restart()
             fleet.run()
         assert there(fleet)
-        assert not ends or fleet.held["a"].reason == "Protected"
+        assert not word or fleet.held["a"].reason == "Protected"
 
 
 def test_a_plan_shows_what_changes_about_the_end_of_a_cluster(fleet: Fleet) -> None:
@@ -88,3 +90,48 @@ def test_a_file_put_back_uses_the_approval_of_its_removal_up(fleet: Fleet) -> No
     fleet.push(alone)
     fleet.run()
     assert fleet.held["a"].reason == "RemovalBudget" and there(fleet)
+
+
+@pytest.fixture
+def ending() -> Iterator[Fleet]:
+    """Nothing that nobody reviewed is admitted; an end of a was approved, by which its data stays."""
+    made = Fleet(replace(RULES, unreviewed="Hold"))
+    made.push(files(policy="Retain", grace="0s"))
+    made.run()
+    soon(made, "Retain")
+    made.ask("approve", consent=made.held["a"].consent)
+    made.admit()
+    made.run()
+    assert made.held == {} and ends(made) <= made.now + DAY
+    yield made
+    made.close()
+
+
+def soon(fleet: Fleet, policy: str, ttl: str = "1h") -> None:
+    fleet.push(files(policy=policy, grace="0s", ttl=ttl))
+    fleet.run()
+
+
+def test_an_approved_end_destroys_what_was_approved(ending: Fleet) -> None:
+    soon(ending, "Delete")
+    assert ending.held["a"].items[0].endswith("Delete after 0s")
+    ending.now += 26 * HOUR
+    for _ in range(3):
+        ending.admit()
+        ending.run()
+    assert there(ending) and ending.host.get("apps", "StatefulSet", "vcluster-a", "a") is None
+
+
+@pytest.mark.parametrize("by", ["file", "longer ttl", "extension"])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_end_that_is_called_off_uses_its_approval_up(ending: Fleet, by: str, restarts: bool) -> None:
+    if by == "extension":
+        extend(ending, ending.now + 9 * DAY)
+    else:
+        ending.push(files(policy="Retain", grace="0s", **({"ttl": "999h"} if by == "longer ttl" else {})))
+    ending.run()
+    if restarts:
+        ending.restart()
+    ending.now += 10 * HOUR
+    soon(ending, "Retain", "30m")
+    assert ending.held["a"].reason == "Unreviewed"

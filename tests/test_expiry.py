@@ -239,7 +239,9 @@ def test_a_commit_that_would_end_three_running_clusters_within_a_day_is_held(fle
     fleet.push(files("abcz", ttl="51h"))
     fleet.run()
     assert {name: fleet.held[name].reason for name in "abc"} == dict.fromkeys("abc", "RemovalBudget")
-    assert fleet.held["a"].message == "ends within a day 3 clusters in one revision, budget 1: a, b, c"
+    assert fleet.held["a"].message == "ends within a day 3 clusters in one revision, budget 1: {}".format(
+        ", ".join(f"{name} (Retain after 0s)" for name in "abc")
+    )
     assert {name: ends(fleet, name) for name in "abc"} == before
     digest = fleet.held["a"].consent
     fleet.ask("approve", consent=digest)
@@ -259,7 +261,7 @@ def test_removals_and_ends_of_one_revision_are_held_together(fleet: Fleet) -> No
     assert {name: one.reason for name, one in fleet.held.items()} == dict.fromkeys("ab", "RemovalBudget")
     assert (
         fleet.held["a"].message
-        == "removes or ends within a day 2 clusters in one revision, budget 1: b (Retain after 0s), a"
+        == "removes or ends within a day 2 clusters in one revision, budget 1: b (Retain after 0s), a (Retain after 0s)"
     )
     assert fleet.word("b") in ("Held", "Ready")
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from reconciler.model import Budget, Deletion, Tombstone, Violation, replace
+from reconciler.model import Budget, Deletion, Expiry, Tombstone, Violation, replace
 from reconciler.plan.consent import whom
+from reconciler.spec.entries import digest
 from tests.fleets import (
     DAY,
     NEW,
@@ -148,6 +149,70 @@ def test_an_approval_is_of_how_a_cluster_goes_and_of_that_removal() -> None:
     for deletion in (Deletion(policy="Delete"), Deletion(grace="90s"), Deletion(grace="0s")):
         assert admit(snapshot(), accepted(cluster("a", deletion=deletion)), known, given).tombstones == {}
     assert admit(snapshot(), before, {"a": record("a", put_back=NOW - 1)}, given).tombstones == {}
+
+
+HELD = replace(RULES, unreviewed="Hold")
+MILD = Deletion(policy="Retain", grace="2h", ttl="1h")
+
+
+@pytest.mark.parametrize(
+    ("deletion", "how"),
+    [
+        (Deletion(ttl="1h"), "Retain after 24h"),
+        (Deletion("Delete", grace="90m", ttl="1h"), "Delete after 90m"),
+        (Deletion("Delete", protect=True, ttl="1h"), "protected"),
+    ],
+)
+def test_an_approval_is_of_how_a_cluster_ends(deletion: Deletion, how: str) -> None:
+    """By the document that brings its end near, whatever the accepted one said; and of that end, not of a later one."""
+    before, known, found = accepted(A, B), records("a", "b"), snapshot(cluster("a", deletion=deletion), B)
+    held = admit(found, before, known, rules=HELD).held["a"]
+    assert held.items == (f"end platform/a born 5.000 {how}",)
+    assert held.message.endswith(f"a ({how})")
+    given = (approve(held.consent, held.items),)
+    assert admit(found, before, known, given, HELD).held == {}
+    called_off = {**known, "a": record("a", put_back=NOW - 1)}
+    assert admit(found, before, called_off, given, HELD).held["a"].reason == "Unreviewed"
+    for other in (Deletion("Delete", grace="1h", ttl="1h"), Deletion(grace="1h", ttl="1h")):
+        changed = snapshot(cluster("a", deletion=other), B)
+        assert admit(changed, before, known, given, HELD).held["a"].reason == "Unreviewed"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "asks"),
+    [
+        (MILD, replace(MILD, policy="Delete"), True),
+        (MILD, replace(MILD, grace="1h"), True),
+        (MILD, replace(MILD, ttl="30m"), True),
+        (replace(MILD, protect=True), MILD, True),
+        (replace(MILD, policy="Orphan"), MILD, True),
+        (MILD, replace(MILD, policy="Orphan"), False),
+        (MILD, replace(MILD, grace="3h"), False),
+        (MILD, replace(MILD, policy="Delete", protect=True), False),
+        (MILD, replace(MILD, policy="Delete", ttl=""), False),
+        (MILD, replace(MILD, policy="Delete", ttl="999h"), False),
+    ],
+)
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_document_that_makes_an_end_harsher_is_a_new_question(
+    before: Deletion, after: Deletion, asks: bool, readable: bool
+) -> None:
+    """Also where the accepted document cannot be read: then whatever differs from the record in anything but a longer ttl is asked for."""
+    old = {"a": record("a", digests={"deletion": digest(before)}, expiry=Expiry(3600.0, NOW + DAY)), "b": record("b")}
+    known = accepted(*([cluster("a", deletion=before)] if readable else []), B)
+    found = admit(snapshot(cluster("a", deletion=after), B), known, old, rules=HELD)
+    asked = asks or (not readable and not after.protect and after.ttl == before.ttl)
+    assert ("a" in found.held) is asked
+    same = admit(snapshot(cluster("a", deletion=before), B), known, old, rules=HELD)
+    assert same.held == {}
+
+
+def test_an_end_goes_by_what_was_admitted() -> None:
+    """The document that waits for an approval neither makes it harsher nor stops it."""
+    before, over = accepted(cluster("a", deletion=MILD), B), record("a", expiry=Expiry(3600.0, NOW - 3 * 3600.0))
+    harsher = snapshot(cluster("a", deletion=Deletion("Delete", grace="0s", ttl="30m")), B)
+    found = admit(harsher, before, {"a": over, "b": record("b")}, rules=HELD)
+    assert (found.tombstones["a"].policy, found.held["a"].reason) == ("Retain", "Unreviewed")
 
 
 def test_a_commit_trailer_approves() -> None:

@@ -7,6 +7,7 @@ import pytest
 from reconciler.model import (
     ClusterDocument,
     ControlPlane,
+    Deletion,
     EngineChoice,
     KubernetesChoice,
     ProfileDocument,
@@ -55,6 +56,7 @@ STACK = uses("a", "1.x")
     ("before", "after", "item"),
     [
         ([A, B], [B], "remove platform/a born 5.000 Retain after 24h"),
+        ([A, B], [cluster("a", deletion=Deletion(ttl="1h")), B], "end platform/a born 5.000 Retain after 24h"),
         (
             [versioned("a", "v1.36.0"), B],
             [versioned("a", "v1.35.0"), B],

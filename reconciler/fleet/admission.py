@@ -1,6 +1,6 @@
 """`fleet.admit`: what one revision may do over all clusters of its source (AD1, AD2, V4, S5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from reconciler import engine
 from reconciler.fleet import expired, hosts, removal, rewritten
@@ -32,18 +32,22 @@ def admit(
     held = taken | held
     tombstones, kept = removal.judge(situation, approved=followed)
     admitted |= {name: accepted[name] for name in kept if situation.accepted_document(name)}
-    return _rollout(situation, *_ended(situation, admitted, tombstones, held | kept))
+    return _rollout(situation, *_ended(situation, admitted, tombstones, held, kept), kept)
 
 
 def _ended(
-    situation: Situation, admitted: dict[str, Content], tombstones: dict[str, Tombstone], held: dict[str, Held]
+    situation: Situation,
+    admitted: dict[str, Content],
+    tombstones: dict[str, Tombstone],
+    held: dict[str, Held],
+    kept: dict[str, Held],
 ) -> tuple[dict[str, Content], dict[str, Tombstone], dict[str, Held]]:
     """The rollout without the clusters whose time is over (O6)."""
-    due, over = expired.due(situation), expired.over(situation)
+    due, over = expired.due(situation, kept), expired.over(situation)
     unread = [name for name in expired.left(situation) if removal.unparsed(situation, name) is None]
     left = {name: one for name, one in expired.left(situation).items() if name in unread}
     admitted = {name: one for name, one in admitted.items() if name not in due and name not in over}
-    return admitted, {**left, **tombstones, **due}, {**held, **over}
+    return admitted, {**left, **tombstones, **due}, {**held, **kept, **over}
 
 
 def _stand_still(situation: Situation, halted: Held) -> Rollout:
@@ -53,7 +57,7 @@ def _stand_still(situation: Situation, halted: Held) -> Rollout:
     names = sorted(set(situation.mine) - set(tombstones))
     admitted = {name: situation.accepted[name] for name in names if situation.accepted_document(name)}
     held = {name: halted for name in sorted({*names, *situation.present}) if name not in situation.taken}
-    return _rollout(situation, admitted, tombstones, held | _taken(situation))
+    return _rollout(situation, admitted, tombstones, held | _taken(situation), held)
 
 
 def _admissions(situation: Situation) -> tuple[dict[str, Content], dict[str, Held]]:
@@ -135,13 +139,29 @@ def _steps(situation: Situation, admitted: Mapping[str, Content]) -> dict[str, H
     return found
 
 
+def _called_off(situation: Situation, admitted: Mapping[str, Content]) -> frozenset[str]:
+    """The clusters whose removal or end this revision calls off: what was approved of it is used up."""
+    known = situation.records
+    return frozenset(
+        name
+        for name, content in admitted.items()
+        if (name in known and known[name].tombstone is not None)
+        or expired.put_off(situation, name, content.specs.clusters[name])
+    )
+
+
 def _rollout(
-    situation: Situation, admitted: Mapping[str, Content], tombstones: Mapping[str, Tombstone], held: Mapping[str, Held]
+    situation: Situation,
+    admitted: Mapping[str, Content],
+    tombstones: Mapping[str, Tombstone],
+    held: Mapping[str, Held],
+    kept: Collection[str],
 ) -> Rollout:
-    future = [one.due for one in tombstones.values() if one.due > situation.now] + expired.times(situation)
+    future = [one.due for one in tombstones.values() if one.due > situation.now] + expired.times(situation, kept)
     return Rollout(
         admitted=dict(sorted(admitted.items())),
         tombstones=dict(sorted(tombstones.items())),
         held=dict(sorted({**_steps(situation, admitted), **held}.items())),
         next_at=min(future, default=None),
+        called_off=_called_off(situation, admitted),
     )

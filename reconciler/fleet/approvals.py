@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from reconciler.model import Consent, Request
+from reconciler.model import Consent, Record, Request
 from reconciler.plan import consent as consents
 
 TRAILER = "nidus-approve"
@@ -12,6 +12,13 @@ def consent_of(items: Iterable[str]) -> Consent:
     """The set in the form that people approve."""
     ordered = tuple(sorted(set(items)))
     return Consent(ordered, consents.digest(ordered))
+
+
+def goes(verb: str, record: Record, how: str) -> str:
+    """One cluster that goes, as approved: (source, cluster, born, when a removal or an end was called off last, policy, grace period)
+    (AD2). `verb`: `remove` or `end`; `how`: "" where its accepted content can no longer be read."""
+    back = f"put back {record.put_back:.3f}" if record.put_back else ""
+    return " ".join(filter(None, [f"{verb} {record.source}/{record.cluster} born {record.born:.3f}", back, how]))
 
 
 def speaks(trailers: Iterable[tuple[str, str]]) -> bool:

@@ -1,34 +1,53 @@
 """Clusters whose time is over while their file is in Git (O6), and documents that bring an end near (AD2)."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from reconciler.fleet.approvals import goes
 from reconciler.fleet.situation import Situation
-from reconciler.model import ClusterDocument, Held, NestedCluster, Record, Tombstone
+from reconciler.model import ClusterDocument, Held, NestedCluster, Tombstone
 from reconciler.operations import expiry
 from reconciler.plan.lines import stamp
+from reconciler.spec import units
 
 
 def hastened(situation: Situation) -> tuple[str, ...]:
-    """The clusters that this revision would end within a day, by a ttl that it sets or lowers."""
+    """The clusters that this revision would end within a day, by a ttl that it sets or lowers, or whose end within a day it makes
+    harsher."""
     found = []
     for name in situation.present:
         record, after = situation.mine.get(name), situation.snapshot.specs.clusters.get(name)
         if record is None or record.tombstone is not None or after is None:
             continue
-        if expiry.hastened(record, situation.accepted_document(name), after, situation.now):
+        if expiry.hastened(record, situation.accepted_document(name), after, situation.rules, situation.now):
             found.append(name)
     return tuple(found)
 
 
-def end_of(record: Record) -> str:
-    """One such end as approved: (source, cluster, born)."""
-    return f"end {record.source}/{record.cluster} born {record.born:.3f} within a day"
+def asked(situation: Situation, name: str) -> str:
+    """One such end as approved."""
+    return goes("end", situation.mine[name], how(situation, name))
 
 
-def due(situation: Situation) -> dict[str, Tombstone]:
-    """The removal of every cluster whose grace period after its end is over. Nobody moved its end, so it needs no approval."""
+def how(situation: Situation, name: str) -> str:
+    """What its end does by the document of this revision: `Delete after 24h`, or `protected`."""
+    document = situation.snapshot.specs.clusters[name]
+    deletion = document.cluster.spec.deletion
+    if deletion.protect:
+        return "protected"
+    return f"{deletion.policy} after {units.lasting(expiry.grace_of(document, situation.rules))}"
+
+
+def put_off(situation: Situation, name: str, after: ClusterDocument) -> bool:
+    """Whether a document calls the end of a cluster off, or moves it further away."""
+    record = situation.mine.get(name)
+    return record is not None and expiry.put_off(record, situation.accepted_document(name), after)
+
+
+def due(situation: Situation, kept: Collection[str]) -> dict[str, Tombstone]:
+    """The removal of every cluster whose grace period after its end is over. It needs no approval: what brought its end near, or made
+    it harsher, was approved, or is not admitted. `kept`: the clusters whose document of this revision is held for that."""
     found = {}
-    for name, document, when in _ended(situation):
+    for name, document, when in _ended(situation, kept):
         if _stays(document.cluster, situation.now) or when > situation.now:
             continue
         policy, standing = document.cluster.spec.deletion.policy, situation.mine[name].tombstone
@@ -37,9 +56,9 @@ def due(situation: Situation) -> dict[str, Tombstone]:
     return found
 
 
-def times(situation: Situation) -> list[float]:
+def times(situation: Situation, kept: Collection[str]) -> list[float]:
     """When the next grace periods are over."""
-    return [when for _, _, when in _ended(situation) if when > situation.now]
+    return [when for _, _, when in _ended(situation, kept) if when > situation.now]
 
 
 def over(situation: Situation) -> dict[str, Held]:
@@ -74,13 +93,13 @@ def _stays(cluster: NestedCluster, now: float) -> bool:
     return cluster.spec.deletion.protect or suspended
 
 
-def _ended(situation: Situation) -> Iterator[tuple[str, ClusterDocument, float]]:
+def _ended(situation: Situation, kept: Collection[str]) -> Iterator[tuple[str, ClusterDocument, float]]:
     """(name, document, when its grace period is over) of the clusters with an end that are in the tree. A document of this revision
-    that changes the ttl counts from its admission on."""
+    that changes the ttl counts from its admission on; of the `kept` the accepted one counts."""
     for name in situation.present:
         record, accepted = situation.mine.get(name), situation.accepted_document(name)
         if record is None or record.expiry is None or accepted is None:
             continue
-        document = situation.snapshot.specs.clusters.get(name, accepted)
+        document = accepted if name in kept else situation.snapshot.specs.clusters.get(name, accepted)
         if document.cluster.spec.deletion.ttl == accepted.cluster.spec.deletion.ttl:
             yield name, document, record.expiry.ends + expiry.grace_of(document, situation.rules)

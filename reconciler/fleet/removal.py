@@ -1,7 +1,9 @@
 """Clusters that are no longer in Git: which become tombstones, and which are held (AD2, V4, D1)."""
 
+from collections.abc import Iterable
+
 from reconciler.fleet import expired
-from reconciler.fleet.approvals import approved, consent_of
+from reconciler.fleet.approvals import approved, consent_of, goes
 from reconciler.fleet.situation import Situation
 from reconciler.model import Consent, Held, Record, Tombstone
 from reconciler.spec import units
@@ -52,22 +54,23 @@ def fresh(situation: Situation) -> tuple[str, ...]:
 
 
 def removal_of(record: Record, tombstone: Tombstone | None) -> str:
-    """One removal as approved: (source, cluster, born, when an earlier removal was called off, policy, grace period) (AD2). None where
-    its accepted content can no longer be read: then it is held."""
-    back = f" put back {record.put_back:.3f}" if record.put_back else ""
-    how = f" {_how(tombstone)}" if tombstone is not None else ""
-    return f"remove {record.source}/{record.cluster} born {record.born:.3f}{back}{how}"
+    """One removal as approved. None where its accepted content can no longer be read: then it is held."""
+    return goes("remove", record, _how(tombstone) if tombstone is not None else "")
 
 
-def asked(situation: Situation, name: str) -> str:
-    """The removal of a missing cluster as approved."""
-    return removal_of(situation.mine[name], _tombstone(situation, name) if situation.accepted_document(name) else None)
+def asked(situation: Situation, gone: Iterable[str]) -> list[str]:
+    """What a revision that removes these clusters asks for, as approved: their removals, and its ends within a day."""
+    removals = [
+        removal_of(situation.mine[name], _tombstone(situation, name) if situation.accepted_document(name) else None)
+        for name in gone
+    ]
+    return [*removals, *(expired.asked(situation, name) for name in expired.hastened(situation))]
 
 
 def consent(situation: Situation) -> Consent:
-    """What a human approves to permit this revision's removals, and ends within a day; protected clusters are not in it."""
-    ends = [expired.end_of(situation.mine[name]) for name in expired.hastened(situation)]
-    return consent_of([*(asked(situation, name) for name in _removable(situation)), *ends])
+    """What a human approves to permit this revision's removals, and ends within a day; protected clusters do not leave, and are not in
+    it."""
+    return consent_of(asked(situation, _removable(situation)))
 
 
 def _removable(situation: Situation) -> tuple[str, ...]:
@@ -106,7 +109,9 @@ def _over_budget(situation: Situation) -> Held | None:
     if approved(wanted, situation.requests, situation.trailers, situation.now, about):
         return None
     does = " or ".join([*(["removes"] if gone else []), *(["ends within a day"] if ends else [])])
-    told_of = ", ".join([*(_named(situation, name) for name in gone), *ends])
+    told_of = ", ".join(
+        [*(_named(situation, name) for name in gone), *(f"{name} ({expired.how(situation, name)})" for name in ends)]
+    )
     if not last and len(names) <= budget:
         told = f"{does} what nobody reviewed (policy.unreviewed: Hold): {told_of}"
         return Held("Unreviewed", told, wanted.digest, wanted.items, about=about)

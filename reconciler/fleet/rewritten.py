@@ -16,8 +16,7 @@ def judge(situation: Situation) -> tuple[Held | None, bool]:
     """(why the revision is held as a whole, whether it destroys and was approved as a whole)."""
     if situation.snapshot.descends:
         return None, False
-    removed = [removal.asked(situation, name) for name in removal.fresh(situation)]
-    asked = consent_of([*removed, *_losses(situation)])
+    asked = consent_of([*removal.asked(situation, removal.fresh(situation)), *_losses(situation)])
     if not asked.items:
         return None, False
     about = tuple(sorted({*situation.mine, *situation.present}))  # the revision is followed as a whole

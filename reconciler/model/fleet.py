@@ -213,9 +213,9 @@ class Record(Struct, frozen=True):
     """What is stored of a cluster. `digests`: "spec", "deletion" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
     accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer; `inputs` is the digest of
-    what `bundle` was made from; `put_back` when its file was last put back during a removal, 0 for never: an approval of before is used
-    up. `bundle`, `inputs`, `commit` and `digests` say what was taken up; `ready` is the digest of the bundle that a pass last found Ready,
-    "" for none and once a removal began."""
+    what `bundle` was made from; `put_back` when a removal or an end of it was called off last, by its file or an extension, 0 for never: an
+    approval of before is used up. `bundle`, `inputs`, `commit` and `digests` say what was taken up; `ready` is the digest of the bundle
+    that a pass last found Ready, "" for none and once a removal began."""
 
     source: str
     cluster: str
@@ -283,10 +283,12 @@ class Held(Struct, frozen=True):
 class Rollout(Struct, frozen=True):
     """What this revision may do over all clusters (AD1).
 
-    `admitted`: cluster -> content to resolve it from, the accepted one where the new is broken (V4).
+    `admitted`: cluster -> content to resolve it from, the accepted one where the new is broken (V4); `called_off`: the admitted ones
+    whose removal or end this ends.
     """
 
     admitted: Mapping[str, Content]
     tombstones: Mapping[str, Tombstone]
     held: Mapping[str, Held]
     next_at: float | None = None
+    called_off: frozenset[str] = frozenset()

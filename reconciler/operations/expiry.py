@@ -20,12 +20,14 @@ from reconciler.model import (
 )
 from reconciler.operations.situation import Situation
 from reconciler.plan.lines import stamp
+from reconciler.spec.entries import digest
 from reconciler.spec.units import duration
 
 DAY, HOUR = 86400.0, 3600.0
 WARNINGS = (("hour", HOUR), ("day", DAY))
 OVER = "over"
 NEVER = float("inf")
+_HARSH = {"Orphan": 0, "Retain": 1, "Delete": 2}  # policies, by how much they destroy
 
 
 def ttl_of(document: ClusterDocument | None) -> float:
@@ -40,11 +42,19 @@ def grace_of(document: ClusterDocument, rules: Rules) -> float:
     return duration(grace) if grace else rules.grace
 
 
-def hastened(record: Record, before: ClusterDocument | None, after: ClusterDocument, now: float) -> bool:
-    """Whether a new document brings the end of a cluster that exists to within a day: that counts as its removal (AD2)."""
-    known = ttl_of(before) if before is not None else (record.expiry.ttl if record.expiry else 0.0)
-    ttl = ttl_of(after)
-    return bool(ttl) and (not known or ttl < known) and record.born + ttl < now + DAY
+def hastened(record: Record, before: ClusterDocument | None, after: ClusterDocument, rules: Rules, now: float) -> bool:
+    """Whether a new document brings the end of a cluster that exists to within a day, or makes such an end destroy more or sooner: that
+    counts as its removal (AD2). A ttl that is over was within a day, however often the cluster was extended."""
+    known, ttl = _known(record, before), ttl_of(after)
+    if not ttl or record.born + ttl >= now + DAY:
+        return False
+    return not known or ttl < known or _harsher(record, before, after, rules)
+
+
+def put_off(record: Record, before: ClusterDocument | None, after: ClusterDocument) -> bool:
+    """Whether a new document calls the end of a cluster off, or moves it further away."""
+    known, ttl = _known(record, before), ttl_of(after)
+    return bool(known) and (not ttl or ttl > known)
 
 
 def recorded(
@@ -65,7 +75,9 @@ def recorded(
     ends = _ends(record, stored, ttl, longest, now)
     asked = [one.expires for one in requests if one.kind == "extend" and one.cluster == record.cluster]
     bound = record.born + longest if longest else max([ends, *asked])
-    return replace(record, expiry=Expiry(ttl, max(ends, *(min(one, bound) for one in asked)) if asked else ends))
+    latest = max(ends, *(min(one, bound) for one in asked)) if asked else ends
+    extended = record.expiry is not None and latest > max(ends, record.expiry.ends)
+    return replace(record, expiry=Expiry(ttl, latest), put_back=now if extended else record.put_back)
 
 
 def over(record: Record) -> bool:
@@ -109,6 +121,23 @@ def turns(situation: Situation) -> list[float]:
     """Its warnings, its end, its deletion."""
     one = ending(situation)
     return [at for at in (one.at - DAY, one.at - HOUR, one.at, one.due) if at < NEVER] if one is not None else []
+
+
+def _known(record: Record, before: ClusterDocument | None) -> float:
+    """The ttl that counted so far: of the accepted document, where it cannot be read of the record."""
+    return ttl_of(before) if before is not None else (record.expiry.ttl if record.expiry else 0.0)
+
+
+def _harsher(record: Record, before: ClusterDocument | None, after: ClusterDocument, rules: Rules) -> bool:
+    """Whether an end would destroy more by the new document, or sooner after it. Where the accepted one cannot be read, any other is."""
+    new = after.cluster.spec.deletion
+    if new.protect:
+        return False
+    if before is None:
+        return record.digests.get("deletion") != digest(new)
+    old = before.cluster.spec.deletion
+    more = _HARSH[new.policy] > _HARSH[old.policy]
+    return old.protect or more or grace_of(after, rules) < grace_of(before, rules)
 
 
 def _ends(record: Record, stored: Record | None, ttl: float, longest: float, now: float) -> float:

@@ -58,7 +58,7 @@ class Admissions:
         rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
         self._leave_out(snapshot, rollout)
-        slots = list(self._slots(snapshot, rollout, accepted))
+        slots = list(self._slots(snapshot, rollout, accepted, now))
         self.contents.update(rollout.admitted)
         return rollout, [name for name, slot in slots if self._clusters.place(name, slot)]
 
@@ -90,20 +90,25 @@ class Admissions:
         return bool(slot.held or slot.invalid or older or _ahead(slot))
 
     def _slots(
-        self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content]
+        self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content], now: float
     ) -> Iterable[tuple[str, Slot]]:
         source, invalid, held = snapshot.source, fleet.invalid(snapshot), rollout.held
         for name, content in rollout.admitted.items():
             bundle, why = self._resolved(name, content, accepted.get(name))
-            yield name, Slot(source, bundle, held.get(name) or why, invalid.get(name, ""), content)
+            back = now if name in rollout.called_off else self._put_back(name)
+            yield name, Slot(source, bundle, held.get(name) or why, invalid.get(name, ""), content, back)
         for name, tombstone in rollout.tombstones.items():
             record = self._clusters.states[name].record
             bundle = resolve.tombstone(record, accepted.get(name), tombstone, self._rules)
-            yield name, Slot(source, bundle, held.get(name))
+            yield name, Slot(source, bundle, held.get(name), put_back=self._put_back(name))
         taken = {name for name, why in held.items() if why.reason == "NameTaken"}  # the first owner keeps its slot
         done = rollout.admitted.keys() | rollout.tombstones.keys() | taken
         for name in sorted((invalid.keys() | held.keys()) - done):
             yield name, Slot(source, None, held.get(name), invalid.get(name, ""))
+
+    def _put_back(self, name: str) -> float:
+        slot = self._clusters.slots.get(name)
+        return slot.put_back if slot is not None else 0.0
 
     def _resolved(self, name: str, content: Content, before: Content | None) -> tuple[Bundle | None, Held | None]:
         """The bundle, or why there is none; and why its versions are not those asked for."""

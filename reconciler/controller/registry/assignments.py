@@ -33,7 +33,8 @@ class Slot(Struct, frozen=True):
     """One cluster. `bundle` None: nothing to do until its content can be read (S8), `held` says why.
 
     `invalid` is the first violation of its own file, while an older version is enforced (V4); `content` is what the
-    bundle came from; `epoch` rises with each new bundle.
+    bundle came from; `put_back` when admission called a removal or an end of it off last, 0 for never; `epoch` rises with each new
+    bundle.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Slot(Struct, frozen=True):
     held: Held | None = None
     invalid: str = ""
     content: Content | None = None
+    put_back: float = 0.0
     memory: Memory = field(default_factory=Memory)
     epoch: int = 0
 
@@ -93,7 +95,9 @@ class Assignments:
             self.slots[cluster] = replace(slot, epoch=next(self._epochs))
             return True
         kept = (before.memory, before.epoch)  # of every cluster at every commit: `replace` would cost twice as much
-        self.slots[cluster] = Slot(slot.source, slot.bundle, slot.held, slot.invalid, slot.content, *kept)
+        self.slots[cluster] = Slot(
+            slot.source, slot.bundle, slot.held, slot.invalid, slot.content, slot.put_back, *kept
+        )
         return (before.held, before.invalid) != (slot.held, slot.invalid)
 
     def take(
@@ -208,6 +212,6 @@ def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
         bundle=bundle.digest,
         inputs=bundle.inputs,
         tombstone=None,
-        put_back=now if record.tombstone is not None else record.put_back,
+        put_back=max(slot.put_back, record.put_back),
         hosts=hosts.sorted_names(bundle.document.cluster),
     )
