@@ -180,7 +180,7 @@ def sign_in(host: Host, client: Client, file: Path, *, namespace: str = account.
 def set_up(folder: Path, content: Path | None, spec: Mapping[str, Any] | None = None) -> Stage:
     """Make the stage in an empty folder: a bare repository filled from `content`, its hook, the controller's configuration.
 
-    `spec` is merged over the configuration's spec (its first source's keys over the first source).
+    `spec` is merged over the configuration's spec (its first source's keys over the first source, those of `server` over the listeners).
     """
     folder.mkdir(parents=True, exist_ok=True)
     secret, webhook, internal = folder / SECRET, free_port(), free_port()
@@ -252,7 +252,11 @@ def _configuration(stage: Stage, spec: dict[str, Any]) -> dict[str, Any]:
         },
         "policy": {"dnsPattern": DNS_PATTERN},
         "ceilings": CEILINGS,
-        "server": {"webhook": f"127.0.0.1:{stage.webhook}", "internal": f"127.0.0.1:{stage.internal}"},
+        "server": {
+            "webhook": f"127.0.0.1:{stage.webhook}",
+            "internal": f"127.0.0.1:{stage.internal}",
+            **spec.pop("server", {}),
+        },
         **spec,
     }
     return {"apiVersion": "nidus.dev/v1alpha1", "kind": "ControllerConfig", "spec": merged}

@@ -154,6 +154,17 @@ def test_a_repository_that_a_controller_would_wait_for_for_ever(
     assert err.startswith(f"error: {message.format(tmp_path)}\n  hint: {hint.format(tmp_path)}")
 
 
+def test_a_quick_start_shows_the_dashboard_to_this_machine_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready = settings.load("", repo=str(tmp_path))
+    assert ready.config.server.dashboard is None
+    shown = quick.shown(ready, 9294).config.server.dashboard
+    assert shown is not None and (shown.address, shown.auth) == ("127.0.0.1:9294", "none")
+    with pytest.raises(UsageError, match="--dashboard 70000: no port"):
+        quick.shown(ready, 70000)
+
+
 def test_a_repository_without_documents_may_be_a_removal(tmp_path: Path) -> None:
     Work(tmp_path / "work").commit({"a.txt": "a"})
     server = shell.installed(NAMESPACE)

@@ -92,7 +92,7 @@ class Service:
             return
         self._leading = True
         self._lead()
-        log.line("Started", identity=self.settings.identity, host=self.registry.facts.version)
+        log.line("Started", identity=self.settings.identity, host=self.registry.facts.version, dashboard=self._shown())
 
     def _lead(self) -> None:
         self._configured()  # a standby may have waited for days
@@ -270,6 +270,11 @@ class Service:
                 self.ports[name] = one.port
         self.internal_port = internal.port  # last: it says that all listen
         self._serving = True
+
+    def _shown(self) -> str:
+        """Where this process serves the dashboard, "" where it does not."""
+        wanted, port = self.settings.config.server.dashboard, self.ports.get("dashboard")
+        return f"http://{wanted.address.rpartition(':')[0]}:{port}" if wanted and port else ""
 
     def _stalled(self) -> str:
         """The loops that did not move for too long, "" if none (H3). A leader without a Lease should have ended already."""

@@ -79,19 +79,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _story(folder: Path, args: argparse.Namespace, ends: ExitStack) -> int:
     from devhost import demofolder, stage
+    from devhost.ports import free_port
 
     if kept := demofolder.cleared(folder / "stage"):
         say(f"The clone of the demo before has work of yours: it is kept as {kept / 'work'}")
     ground = demo_ground.borrowed(args, folder, ends) if args.context else demo_ground.embedded(folder, ends)
     say("Filling a bare repository from sample-repo/ and pushing; its post-receive hook signs and calls the webhook")
     policy = {"profileVersions": "Mutable", "dnsPattern": stage.DNS_PATTERN}
-    set_ = stage.set_up(folder / "stage", ground.sample, {"policy": policy, **ground.spec})
+    shown = f"127.0.0.1:{free_port()}"
+    server = {"dashboard": {"address": shown}}
+    set_ = stage.set_up(folder / "stage", ground.sample, {"policy": policy, "server": server, **ground.spec})
     schemas.write(set_.folder / "schemas", schemas.KINDS)  # where the first lines of the sample's files look for them
     demofolder.note(set_.folder, set_.repository.git("rev-parse", "HEAD").strip())
     demofolder.let_commit(set_.repository.work)
     controller = stage.start(set_, ground.account)
     ends.callback(_end, controller)
     controller.wait_ready()
+    say(f"The dashboard, for this machine alone: http://{shown}")
     if not _all_ready(controller, len(list((ground.sample / "clusters").glob("*.yaml"))), ground.seconds):
         print(
             f"not everything became Ready within {ground.seconds:.0f} s; the controller's log: {controller.log}",

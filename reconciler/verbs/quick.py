@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import Stalled, UsageError, few
+from reconciler.model import DashboardConfig, replace
 from reconciler.source.address import parse
 from reconciler.source.folder import git
 from reconciler.verbs import above, known
@@ -31,6 +32,14 @@ def check(told: Settings) -> None:
     commit = _commit(folder, source)
     if git(folder, "grep", "--quiet", "--fixed-strings", "-e", "nidus.dev/", commit, "--", source.path) is None:
         _nothing(folder, source, told)
+
+
+def shown(told: Settings, port: int) -> Settings:
+    """With the dashboard at this port, for this machine alone. Raises UsageError for a port that is none."""
+    if not 0 < port < 65536:
+        raise UsageError(f"--dashboard {port}: no port", hint="such as 9294")
+    server = replace(told.config.server, dashboard=DashboardConfig(f"127.0.0.1:{port}"))
+    return replace(told, config=replace(told.config, server=server))
 
 
 def _repository(folder: Path) -> None:

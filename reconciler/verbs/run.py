@@ -5,9 +5,14 @@ import gc
 import sys
 import threading
 
+from reconciler.errors import UsageError
 from reconciler.verbs import connection, known, quick, signals
 
-EXAMPLES = (("--config nidus.yaml", "as deployed"), ("--repo /srv/platform.git", "quick start, one repository"))
+EXAMPLES = (
+    ("--config nidus.yaml", "as deployed"),
+    ("--repo /srv/platform.git", "quick start, one repository"),
+    ("--repo . --dashboard 9294", "with the dashboard, for this machine alone"),
+)
 
 USUAL = (700, 10, 10)  # of Python: a controller lives longer than a start
 _NO_ENGINE = (
@@ -24,6 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--branch", default="", help="its branch (default: main)")
     parser.add_argument("--path", default="", help="the folder in it (default: the whole repository)")
+    parser.add_argument(
+        "--dashboard",
+        type=int,
+        default=0,
+        metavar="PORT",
+        help="with --repo: show the dashboard at this port of this machine; the log says its address",
+    )
     connection.add_arguments(parser, namespace="")
 
 
@@ -34,8 +46,11 @@ def run(args: argparse.Namespace) -> int:
 
     gc.set_threshold(*USUAL)
     told = connection.configured(args, repo=args.repo, branch=args.branch, path=args.path)
+    if args.dashboard and not args.repo:
+        raise UsageError("--dashboard is for --repo", hint="spec.server.dashboard of the configuration")
     if args.repo:
         quick.check(told)
+        told = quick.shown(told, args.dashboard) if args.dashboard else told
     if not told.engines:
         print(f"note: no nested cluster can be made: {_NO_ENGINE}", file=sys.stderr)
     ended = threading.Event()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -197,6 +198,8 @@ def test_the_tour_prints_what_it_shows(demo: Path, clone: Path, home: Path) -> N
     assert not wrong, "\n\n".join(wrong)
     assert shell.type("command -v kubectl")[0].strip() == str(clone / ".nidus/demo/bin/kubectl")
     shell.close()
+    (shown,) = re.findall(r"The dashboard, for this machine alone: (http://127\.0\.0\.1:\d+)", demo.read_text())
+    assert b"team-a-prod" in urllib.request.urlopen(shown, timeout=60).read()
     told = re.findall(r"^  (?!export|cd )(\S.*)", demo.read_text().partition("What to type next")[2], re.MULTILINE)
     assert len(told) > 5 and {*told} <= {step.command for step in found}, "the demo and README.md tell other commands"
 
