@@ -168,3 +168,21 @@ def test_a_chart_that_asks_the_cluster_is_warned_of(here: Path, capsys: pytest.C
     assert main(["validate", "-o", "json"]) == 0
     (told,) = [one for one in json.loads(capsys.readouterr().out)["warnings"] if one["code"] == "NID195"]
     assert (told["path"], told["line"]) == (TEMPLATE, 4)
+
+
+def test_pods_that_a_cluster_refuses_are_warned_of_by_its_level(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {{name: {}}}\nspec: {{containers: [{{name: c, image: x{}}}]}}\n"
+    strict = CLUSTER.replace("team-a,", "strict,").replace("spec:", "spec:\n  isolation: {podSecurity: restricted}", 1)
+    write(here, {TEMPLATE: pod.format("a", ", securityContext: {privileged: true}"), "clusters/strict.yaml": strict})
+    write(here, {"profiles/web/pod.yaml": pod.format("b", "")})
+    assert main(["validate", "-o", "json"]) == 0
+    found = [one for one in json.loads(capsys.readouterr().out)["warnings"] if one["code"] == "NID199"]
+    told = {(one["line"], one["message"]) for one in found}
+    lacks = "container c lacks allowPrivilegeEscalation: false, container c lacks runAsNonRoot: true"
+    base = "pack base makes pods that isolation.podSecurity restricted refuses, for strict: Pod/b (" + lacks
+    assert [message for _, message in told if message.startswith(base)]
+    (one,) = [message for _, message in told if "baseline" in message]
+    assert one == (
+        "pack front makes pods that isolation.podSecurity baseline refuses, for team-a: Pod/a (container c is privileged)"
+    )
+    assert {one["path"] for one in found} == {"profiles/web.yaml"} and len(told) == 3

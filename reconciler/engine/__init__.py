@@ -18,7 +18,8 @@ from reconciler.engine.counts import counts
 from reconciler.engine.network import network_policies
 from reconciler.engine.overhead import members as members
 from reconciler.engine.policies import host_namespace, limit_range, quota, role_bindings
-from reconciler.engine.values import chart_of, chart_values, isolation_of
+from reconciler.engine.values import chart_of, chart_values
+from reconciler.engine.values import isolation_of as isolation_of
 from reconciler.engine.values import quota_of as quota_of
 from reconciler.engine.violations import toleration as toleration
 from reconciler.engine.violations import violations as violations

@@ -16,18 +16,18 @@ from msgspec import Struct
 
 from reconciler.errors import Stalled, few
 from reconciler.model import replace
-from reconciler.verbs import offline, spaces
+from reconciler.verbs import offline, spaces, unrun
 
 if TYPE_CHECKING:
     from reconciler.model import HostFacts, Layer, ProfileDocument, Rules, Snapshot, Violation
     from reconciler.packs.blobs import Read
-    from reconciler.packs.render import Renderer
     from reconciler.spec.codes import Code
     from reconciler.verbs.offline import Terms
 
 WORKERS = 4
 SILENT = 2.0  # seconds before progress is told
 _STEP = 0.5
+_LEVEL = "change the manifest or the chart's values: no pod of it runs in these clusters"
 _SHOWN = 3  # clusters that one message names
 
 
@@ -38,6 +38,13 @@ class _Pack(Struct, frozen=True):
     profile: ProfileDocument
     version: str
     clusters: tuple[str, ...]
+
+
+class _Made(Struct, frozen=True):
+    """What is asked of the objects of a pack."""
+
+    spaces: spaces.Spaces
+    refused: list[unrun.Refused]
 
 
 def mistakes(
@@ -51,12 +58,21 @@ def mistakes(
         return (), ()
     workers = max(1, min(WORKERS, os.cpu_count() or 1, len(packs)))
     with offline.renderer(workers, offline.elsewhere(terms.content, offline=without_network)) as renderer:
-        tried = _tried(packs, renderer, read, workers, progress)
+        used = {name: one.cluster for name, one in snapshot.specs.clusters.items()}
+
+        def made(pack: _Pack) -> _Made:
+            objects = renderer.render(pack.layer, read, host_version=pack.version)
+            refused = unrun.of({name: used[name] for name in pack.clusters}, objects, terms.rules)
+            return _Made(spaces.of(pack.clusters, pack.layer.namespace, objects), refused)
+
+        tried = _tried(packs, made, workers, progress)
     errors = [(pack, found) for pack, found in tried if isinstance(found, Stalled)]
     wrong, absent = _parted(errors)
-    rendered = [(pack, found) for pack, found in tried if isinstance(found, spaces.Spaces)]
+    rendered = [(pack, found) for pack, found in tried if isinstance(found, _Made)]
+    spaced = [(pack, found.spaces) for pack, found in rendered]
     failed = {name for pack, _ in errors for name in pack.clusters}  # what else they make is not known
-    warnings = (*_told(absent, snapshot, read), *_homeless(rendered, failed, snapshot, read))
+    homeless = _homeless(spaced, failed, snapshot, read)
+    warnings = (*_told(absent, snapshot, read), *homeless, *_unrun(rendered, snapshot, read))
     return tuple(sorted(_told(wrong, snapshot, read))), tuple(sorted(warnings))
 
 
@@ -108,8 +124,8 @@ def _packs(snapshot: Snapshot, rules: Rules, facts: HostFacts) -> list[_Pack]:
 
 
 def _tried(
-    packs: Sequence[_Pack], renderer: Renderer, read: Read, workers: int, progress: Callable[[int, int], None]
-) -> list[tuple[_Pack, Stalled | spaces.Spaces]]:
+    packs: Sequence[_Pack], made: Callable[[_Pack], _Made], workers: int, progress: Callable[[int, int], None]
+) -> list[tuple[_Pack, Stalled | _Made]]:
     from concurrent.futures import (  # brings logging: nothing to render goes without
         FIRST_COMPLETED,
         Future,
@@ -117,15 +133,14 @@ def _tried(
         wait,
     )
 
-    def attempt(pack: _Pack) -> Stalled | spaces.Spaces:
+    def attempt(pack: _Pack) -> Stalled | _Made:
         try:
-            made = renderer.render(pack.layer, read, host_version=pack.version)
+            return made(pack)
         except Stalled as error:
             return error
-        return spaces.of(pack.clusters, pack.layer.namespace, made)
 
     with ThreadPoolExecutor(workers) as pool:
-        tried: dict[Future[Stalled | spaces.Spaces], _Pack] = {pool.submit(attempt, pack): pack for pack in packs}
+        tried: dict[Future[Stalled | _Made], _Pack] = {pool.submit(attempt, pack): pack for pack in packs}
         left = set(tried)
         while left:
             _, left = wait(left, _STEP, FIRST_COMPLETED)
@@ -145,6 +160,17 @@ def _told(failed: Sequence[tuple[_Pack, Stalled]], snapshot: Snapshot, read: Rea
         clusters = sorted({name for one, _ in uses for name in one.clusters})
         what = (Code.RENDER, "cannot be rendered for", f": {error.message}", error.hint)
         yield _violation(replace(pack, clusters=tuple(clusters)), what, snapshot, read)
+
+
+def _unrun(rendered: Sequence[tuple[_Pack, _Made]], snapshot: Snapshot, read: Read) -> Iterator[Violation]:
+    """A warning for each pack that makes pods which the pod security level of clusters refuses."""
+    from reconciler.spec.codes import Code
+
+    for pack, made in rendered:
+        for one in made.refused:
+            before = f"makes pods that isolation.podSecurity {one.level} refuses, for"
+            what = (Code.REFUSED, before, f": {one.told}", _LEVEL)
+            yield _violation(replace(pack, clusters=one.clusters), what, snapshot, read)
 
 
 def _homeless(

@@ -1,0 +1,119 @@
+"""Pods that a cluster's pod security level refuses for certain: the engine and the host namespace enforce it in every namespace.
+
+Rules: https://kubernetes.io/docs/concepts/security/pod-security-standards/, those that no version of Kubernetes has judged otherwise; so
+no sysctls, no SELinux and no AppArmor. What is not as Kubernetes has it is left to the API server.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_PODS = {
+    "Pod": (),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    **dict.fromkeys(
+        ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "Job"), ("spec", "template")
+    ),
+}
+_GROUPS = ("v1", "apps/v1", "batch/v1")
+_ADDED = frozenset(
+    {
+        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
+        "SETPCAP", "SETUID", "SYS_CHROOT",
+    }
+)  # fmt: skip
+_VOLUMES = frozenset(
+    [
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "image",
+        "name",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    ]
+)
+_SECCOMP = ("RuntimeDefault", "Localhost")
+
+
+def refused(body: Any, level: str) -> tuple[str, ...]:
+    """Why no pod of an object is accepted at this level (baseline or restricted), in Kubernetes' words; empty where it may be."""
+    body = _map(body)
+    path = _PODS.get(str(body.get("kind"))) if body.get("apiVersion") in _GROUPS else None
+    if path is None:
+        return ()
+    for name in path:
+        body = _map(body.get(name))
+    spec = _map(body.get("spec"))
+    if _map(spec.get("os")).get("name") == "windows":
+        return ()
+    found = list(_baseline(spec))
+    if level == "restricted":
+        found += _restricted(spec)
+    return tuple(dict.fromkeys(found))
+
+
+def _baseline(spec: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"{name}: true" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name) is True)
+    yield from (f"hostPath volume {one.get('name')}" for one in _maps(spec.get("volumes")) if one.get("hostPath"))
+    if _seccomp(spec) == "Unconfined":
+        yield "seccompProfile Unconfined"
+    for one in _containers(spec):
+        name, context = f"container {one.get('name')}", _map(one.get("securityContext"))
+        if context.get("privileged") is True:
+            yield f"{name} is privileged"
+        if _seccomp(one) == "Unconfined":
+            yield f"{name} has seccompProfile Unconfined"
+        if context.get("procMount") not in (None, "Default"):
+            yield f"{name} has procMount {str(context['procMount'])[:40]}"
+        if any(port.get("hostPort") for port in _maps(one.get("ports"))):
+            yield f"{name} has a hostPort"
+        added = [
+            str(each)[:40] for each in _list(_map(context.get("capabilities")).get("add")) if str(each) not in _ADDED
+        ]
+        if added:
+            yield f"{name} adds capabilities {', '.join(added[:5])}"
+
+
+def _restricted(spec: Mapping[str, Any]) -> Iterator[str]:
+    pod = _map(spec.get("securityContext"))
+    for one in _maps(spec.get("volumes")):
+        yield from (f"volume {one.get('name')} is a {kind}" for kind in one if kind not in _VOLUMES)
+    for one in _containers(spec):
+        name, context = f"container {one.get('name')}", _map(one.get("securityContext"))
+        capabilities = _map(context.get("capabilities"))
+        if context.get("allowPrivilegeEscalation") is not False:
+            yield f"{name} lacks allowPrivilegeEscalation: false"
+        if context.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
+            yield f"{name} lacks runAsNonRoot: true"
+        if context.get("runAsUser", pod.get("runAsUser")) == 0:
+            yield f"{name} has runAsUser: 0"
+        if "ALL" not in _list(capabilities.get("drop")):
+            yield f"{name} lacks capabilities.drop: [ALL]"
+        if any(each != "NET_BIND_SERVICE" for each in _list(capabilities.get("add"))):
+            yield f"{name} adds capabilities"
+        if (_seccomp(one) or _seccomp(spec)) not in _SECCOMP:
+            yield f"{name} lacks seccompProfile: {{type: RuntimeDefault}}"
+
+
+def _containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    names = ("containers", "initContainers", "ephemeralContainers")
+    return [one for name in names for one in _maps(spec.get(name))]
+
+
+def _seccomp(one: Mapping[str, Any]) -> object:
+    return _map(_map(one.get("securityContext")).get("seccompProfile")).get("type")
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _maps(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in _list(value) if isinstance(one, Mapping)]
