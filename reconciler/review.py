@@ -122,7 +122,7 @@ def review(
         bundle = each.bundle
         one, told = looked[bundle.cluster], suspension(awake(bundle, now), each.requests, now)
         waits = behind.layers(bundle.layers, one.plan) if one.plan else {}
-        says = _declared(bundle, standing)
+        says = _declared(one, bundle, standing)
         looked[bundle.cluster] = replace(one, suspended=told, behind=waits, declared=says)
     unseen = {name: why for name, why in rollout.held.items() if name not in looked}
     fresh = {name: why for name, why in unseen.items() if against is None or against.why(name) != why}
@@ -141,10 +141,10 @@ def review(
     )
 
 
-def _declared(bundle: Bundle, standing: Standing) -> tuple[FieldChange, ...]:
+def _declared(one: ClusterReview, bundle: Bundle, standing: Standing) -> tuple[FieldChange, ...]:
     content = standing.accepted.get(bundle.cluster)
     before = content.specs.clusters.get(bundle.cluster) if content else None
-    return () if bundle.tombstone else declared.unseen(before, bundle.document)
+    return () if bundle.tombstone else declared.unseen(before, bundle.document, one.plan)
 
 
 def _unseen(one: ClusterReview) -> ClusterReview:

@@ -6,17 +6,36 @@ from typing import Any
 
 import msgspec
 
-from reconciler.model import MISSING, Action, ClusterDocument, Difference, FieldChange, ProfileDocument, Specs, replace
+from reconciler.model import (
+    MISSING,
+    Action,
+    ClusterDocument,
+    Difference,
+    FieldChange,
+    Plan,
+    ProfileDocument,
+    Specs,
+    replace,
+)
 
 Document = ClusterDocument | ProfileDocument
 SETTINGS = ("spec.engine.version", "spec.kubernetes.version", "spec.quota")
-UNSEEN = (
-    "spec.deletion.",
-    "spec.sleep.",
-    "spec.backup.",
-    "spec.suspend.",
-    "spec.access.kubeconfigs.",
-)  # no object shows them
+RENDERED = (
+    "spec.engine.",
+    "spec.kubernetes.",
+    "spec.controlPlane.",
+    "spec.expose.",
+    "spec.quota.",
+    "spec.isolation.",
+    "spec.sync.",
+    "spec.scheduling.",
+    "spec.profiles",
+    "spec.namespaces",
+    "spec.access.rbac",
+    "spec.access.oidc.",
+)  # what layers are made of: changes of objects show it
+SILENT = ("spec.description",)  # for people; nothing follows from it
+QUIET = frozenset({"unchanged", "skip"})  # actions that no reader must know of
 FILES = "(files of its packs)"  # the field of a profile whose files changed
 
 
@@ -36,11 +55,14 @@ def settings(before: Specs, after: Specs) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def unseen(before: ClusterDocument | None, after: ClusterDocument | None) -> tuple[FieldChange, ...]:
-    """What two documents of a cluster say differently and no object shows; nothing where there is only one."""
+def unseen(before: ClusterDocument | None, after: ClusterDocument | None, plan: Plan | None) -> tuple[FieldChange, ...]:
+    """What two documents of a cluster say differently and no object of the plan shows: whatever no layer is made of, and all of it where
+    no object changes. Nothing where there is only one document."""
     if before is None or after is None or before.digest == after.digest:
         return ()
-    return _below(UNSEEN, _fields(before, after))
+    moves = plan is not None and any(one.action not in QUIET for one in plan.changes)
+    left_out = (*SILENT, *RENDERED) if moves else SILENT
+    return tuple(one for one in _fields(before, after) if not one.path.startswith(left_out) and not _same(one))
 
 
 def _below(paths: tuple[str, ...], fields: Iterable[FieldChange]) -> tuple[FieldChange, ...]:

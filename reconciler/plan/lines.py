@@ -14,6 +14,7 @@ from msgspec import Struct
 from reconciler.errors import printable
 from reconciler.model import CONSENTED, MISSING, Change, ClusterReview, FieldChange, Plan, Tombstone
 from reconciler.plan import apart
+from reconciler.plan.declared import QUIET
 
 SYMBOLS = {"create": "+", "configure": "~", "delete": "-", "replace": "-/+", "adopt": "~", "hold": "!"}
 UNKNOWN = "?"
@@ -50,7 +51,6 @@ REASONS = {
     "Terminating": "is being deleted",
     "VersionNotServed": "",
 }
-QUIET = frozenset({"unchanged", "skip"})
 SAID = frozenset(
     {"DriftReported", "Ended", "EndedFailed", "Kept", "KindMissing", "NotObserved", "Terminating", "VersionNotServed"}
 )
