@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from reconciler import engine, fleet
 from reconciler.assignment import Assignment, Facts
+from reconciler.engine import refusals
 from reconciler.errors import NidusError, Stalled
 from reconciler.gather import Gathered, Reader
 from reconciler.gather.creates import tried
@@ -123,7 +124,8 @@ def review(
         one, told = looked[bundle.cluster], suspension(awake(bundle, now), each.requests, now)
         waits = behind.layers(bundle.layers, one.plan) if one.plan else {}
         says = _declared(one, bundle, standing)
-        looked[bundle.cluster] = replace(one, suspended=told, behind=waits, declared=says)
+        plan = refusals.marked(one.plan, bundle.document, rules) if one.plan and bundle.document else one.plan
+        looked[bundle.cluster] = replace(one, plan=plan, suspended=told, behind=waits, declared=says)
     unseen = {name: why for name, why in rollout.held.items() if name not in looked}
     fresh = {name: why for name, why in unseen.items() if against is None or against.why(name) != why}
     waiting = {name: ClusterReview(name, held=why) for name, why in fresh.items()}

@@ -51,6 +51,22 @@ def test_a_control_plane_that_was_up_and_does_not_answer_is_a_failure(fleet: Fle
     assert one(fleet).failed == {"namespaces": "a refused the connection", "web/base": "a refused the connection"}
 
 
+def test_pods_that_the_cluster_refuses_are_told_at_their_object(fleet: Fleet) -> None:
+    fleet.push(FILES)
+    fleet.run()
+    spec = {"containers": [{"name": "c", "image": "x", "securityContext": {"privileged": True}}]}
+    template = {"metadata": {"labels": {"app": "a"}}, "spec": spec}
+    body = {"selector": {"matchLabels": {"app": "a"}}, "template": template}
+    wanted = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": body}
+    fleet.git.commit({**FILES, "web.yaml": profile(pack("base", config_map("one"), wanted))})
+    plan = one(fleet).plan
+    assert plan is not None
+    flagged = {str(change.ref): change.flags for change in plan.changes if change.flags}
+    told = "no pod of it runs: isolation.podSecurity baseline refuses it (container c is privileged)"
+    assert told in next(flags for ref, flags in flagged.items() if ref.startswith("Deployment"))
+    assert told in render_text.render(fleet.review(), Style(detail=True))
+
+
 def test_an_engine_that_is_gone_is_a_failure_once_it_was_up(fleet: Fleet) -> None:
     fleet.push(FILES)
     fleet.run()

@@ -7,6 +7,10 @@ no sysctls, no SELinux and no AppArmor. What is not as Kubernetes has it is left
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reconciler.engine.values import isolation_of
+from reconciler.errors import few
+from reconciler.model import Change, ClusterDocument, Plan, Rules, replace
+
 _PODS = {
     "Pod": (),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
@@ -35,6 +39,7 @@ _VOLUMES = frozenset(
         "secret",
     ]
 )
+_SHOWN = 3  # reasons
 _SECCOMP = ("RuntimeDefault", "Localhost")
 
 
@@ -53,6 +58,21 @@ def refused(body: Any, level: str) -> tuple[str, ...]:
     if level == "restricted":
         found += _restricted(spec)
     return tuple(dict.fromkeys(found))
+
+
+def marked(plan: Plan, document: ClusterDocument, rules: Rules) -> Plan:
+    """The plan with a flag at each object inside that is sent and whose pods the cluster's level refuses: no dry-run of a workload says
+    that. For readers of plans alone."""
+    level = isolation_of(document.cluster, rules).pod_security
+    return replace(plan, changes=tuple(_marked(one, level) for one in plan.changes))
+
+
+def _marked(change: Change, level: str) -> Change:
+    why = refused(change.desired, level) if change.target.nested and change.desired is not None else ()
+    if not why:
+        return change
+    told = f"no pod of it runs: isolation.podSecurity {level} refuses it ({few(why, _SHOWN)})"
+    return replace(change, flags=(*change.flags, told))
 
 
 def _baseline(spec: Mapping[str, Any]) -> Iterator[str]:

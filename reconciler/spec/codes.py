@@ -158,7 +158,7 @@ MEANING: dict[Code, str] = {
     Code.RENDER: "a pack that cannot be rendered; told by `nidus validate`",
     Code.NO_NAMESPACE: "a namespace that a pack puts objects into and nothing in the repository makes; a warning of `nidus validate`",
     Code.NO_SUCH_FIELD: "a field that Kubernetes does not have, in an object of its own kinds; a warning",
-    Code.REFUSED: "pods that the pod security level of a cluster refuses; a warning of `nidus validate`",
+    Code.REFUSED: "pods that the pod security level of a cluster refuses; a warning of `nidus validate`, and told in plans",
     Code.LOOKUP: "a chart that asks the cluster while it is rendered, and gets no answer; a warning of `nidus validate`",
     Code.ENCRYPTED: "a document that SOPS encrypted in a way that is not read here",
     Code.LOCK: "`nidus.lock.yaml` is not as `nidus lock` writes it",
