@@ -29,7 +29,6 @@ SIZE = 8 << 20  # bytes of an answer
 CHUNK = 1 << 16
 PAGES = 50  # of one list
 LISTING = 600.0  # seconds for one list
-SMALLER = {100: 50, 50: 25, 25: 5, 5: 1}  # a page that is too large is asked for in parts of so many items
 LONGEST = 3600.0  # seconds a forge may ask us to wait
 LEAST = 60.0  # seconds to wait where it refuses for a limit and does not say how long
 AGENT = "nidus"
@@ -72,6 +71,40 @@ class Answer(Struct, frozen=True):
         return total is not None and here > 0 and seen < total
 
 
+class Sizes(Struct, frozen=True):
+    """How many items the pages of a list have: `whole` is what a page has that is not too large, as far as is known, `most` are asked for,
+    and the server is known to give pages of up to `sure`. Many give fewer than they are asked for (MAX_RESPONSE_ITEMS of Gitea and
+    Forgejo): a page then begins elsewhere than the one asked for."""
+
+    whole: int
+    most: int
+    sure: int = 0
+
+    def after(self, seen: int) -> Iterator[int]:
+        """The sizes of pages that begin after `seen` items, largest first; the last is 1."""
+        size = self.most
+        while size > 1:
+            if seen % size == 0:
+                yield size
+            size //= next(factor for factor in range(2, size + 1) if size % factor == 0)
+        yield 1
+
+    def tells(self, seen: int, size: int, count: int) -> bool:
+        """Whether `count` items, of a page of `size` after `seen` others, begin there: not if the server may give no such pages."""
+        return count == size or seen == 0 or size <= self.sure
+
+    def learned(self, seen: int, size: int, count: int, *, more: bool) -> "Sizes":
+        """What is known after such an answer. Raises Stalled("ForgeAnswer") where it fits no size of pages."""
+        if count == size:
+            return Sizes(self.whole, self.most, max(self.sure, size))
+        if not self.tells(seen, size, count):
+            told = more and 0 < count < size
+            return Sizes(count, count, count) if told else Sizes(self.whole, self.sure, self.sure)
+        if ((more or count > size) and seen) or (more and not 0 < count < size):
+            raise Stalled("the pages of a list of the forge are of uneven sizes", reason="ForgeAnswer")
+        return Sizes(count, count, count) if more else self
+
+
 class Issuer(Protocol):
     """What gives tokens that do not lie in a file."""
 
@@ -111,40 +144,35 @@ class Transport(Struct, frozen=True):
 
     def pages(self, kind: type[T], path: str, size: tuple[str, int], **query: str | int) -> Iterator[T]:
         """Every item of a list, page by page; `size` is how the number of items of a page is called, and that number. Raises
-        Stalled("ForgeAnswer") for a list of more than PAGES pages, or that takes longer than LISTING: a part is not the list."""
-        ends, seen = time.monotonic() + LISTING, 0
-        for page in range(1, PAGES + 1):
-            items, more = self._page(_List(kind, path, query, size[0], ends), size[1], page, seen)
+        Stalled("ForgeAnswer") for a list of more than PAGES pages, that takes longer than LISTING, or whose pages are of uneven sizes: a
+        part is not the list."""
+        asked, known = _List(kind, path, query, size[0], time.monotonic() + LISTING), Sizes(size[1], size[1])
+        seen, more = 0, True
+        while more:
+            if seen >= PAGES * known.whole:
+                raise Stalled(f"the forge lists more than {PAGES} pages", reason="ForgeAnswer")
+            items, more, known = self._page(asked, known, seen)
             yield from items
             seen += len(items)
-            if not more:
-                return
-        raise Stalled(f"the forge lists more than {PAGES} pages", reason="ForgeAnswer")
 
-    def _page(self, asked: "_List[T]", count: int, page: int, seen: int) -> tuple[list[T], bool]:
-        """The items of one page of `count` after `seen` others, and whether there are more. Anybody may write texts so long that a page of
-        them is too large. Where a server gives fewer than it is asked for (MAX_RESPONSE_ITEMS of Gitea and Forgejo), nobody knows where the
-        parts of such a page begin."""
-        if time.monotonic() > asked.ends:
-            raise Stalled(f"a list of the forge takes longer than {LISTING:g} s", reason="ForgeAnswer")
-        try:
-            answer = self.send("GET", _path(asked.path, {**asked.query, asked.size: count, "page": page}))
-        except TooLarge:
-            if count not in SMALLER or seen != (page - 1) * count:
-                raise
-        else:
-            items = decoded(answer.body, list[asked.kind])  # type: ignore[name-defined]
-            return items, answer.more(seen + len(items), len(items))
-        return self._parts(asked, count, page, seen)
-
-    def _parts(self, asked: "_List[T]", count: int, page: int, seen: int) -> tuple[list[T], bool]:
-        """The same page, asked for in smaller ones."""
-        parts, found, more = count // SMALLER[count], list[T](), True
-        for number in range((page - 1) * parts + 1, page * parts + 1):
-            if more:
-                items, more = self._page(asked, SMALLER[count], number, seen + len(found))
-                found += items
-        return found, more
+    def _page(self, asked: "_List[T]", known: "Sizes", seen: int) -> tuple[list[T], bool, "Sizes"]:
+        """The items that come after `seen` others, none where they are to be asked for anew, whether there are more, and what is known
+        then. Anybody may write texts so long that a page of them is too large: it is asked for in smaller ones."""
+        for size in known.after(seen):
+            if time.monotonic() > asked.ends:
+                raise Stalled(f"a list of the forge takes longer than {LISTING:g} s", reason="ForgeAnswer")
+            page = seen // size + 1
+            try:
+                answer = self.send("GET", _path(asked.path, {**asked.query, asked.size: size, "page": page}))
+            except TooLarge:
+                if size == 1:
+                    raise
+            else:
+                items = decoded(answer.body, list[asked.kind])  # type: ignore[name-defined]
+                more = answer.more(seen + len(items), len(items))
+                learned = known.learned(seen, size, len(items), more=more)
+                return (items, more, learned) if known.tells(seen, size, len(items)) else ([], True, learned)
+        raise AssertionError("a page of one item was asked for")
 
     def made(self, kind: type[T], path: str, body: Any) -> T:
         """What a POST made, as a `kind`."""

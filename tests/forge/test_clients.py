@@ -3,14 +3,19 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler import forges
 from reconciler.errors import NidusError, Stalled, Unavailable
 from reconciler.forges import transport
 from reconciler.forges.github import Pull
 from reconciler.model import Person
+from tests.examples import examples
 from tests.forge.server import SPEAKS, Forge
 
 HEAD, NEXT = "a" * 40, "b" * 40
@@ -249,11 +254,28 @@ def test_gitea_tells_who_may_write_to_administrators_alone(forge: Forge, client:
     assert reason(error) == "ForgeRefused"
 
 
-def test_a_list_without_an_end_is_an_error(forge: Forge, client: forges.Forge) -> None:
+@pytest.mark.parametrize("forge", ["gitea"], indirect=True)
+def test_a_list_of_too_many_pages_is_an_error(
+    forge: Forge, client: forges.Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request says that its loop moves: a slow forge would else be a stalled loop, which ends the process."""
+    monkeypatch.setattr(transport, "PAGES", 3)
+    forge.state.most = 5
+    for _ in range(16):
+        forge.state.open(HEAD)
+    beats: list[int] = []
+    with forges.beating(lambda: beats.append(1)), pytest.raises(Stalled) as error:
+        list(client.open_changes("main"))
+    assert reason(error) == "ForgeAnswer" and len(beats) == len(forge.asked) == 3
+    client.me()
+    assert len(beats) == 3
+
+
+def test_an_empty_page_that_another_one_follows_is_an_error(forge: Forge, client: forges.Forge) -> None:
     forge.fail(200, body=b"[]", headers={"Link": '<x>; rel="next"'})
     with pytest.raises(Stalled) as error:
         list(client.open_changes("main"))
-    assert reason(error) == "ForgeAnswer" and len(forge.asked) == transport.PAGES
+    assert reason(error) == "ForgeAnswer" and len(forge.asked) == 1
 
 
 def test_a_page_that_is_too_large_is_asked_for_in_parts(
@@ -277,19 +299,47 @@ def test_a_page_that_is_too_large_is_asked_for_in_parts(
 
 
 @pytest.mark.parametrize("forge", ["gitea"], indirect=True)
-def test_no_part_of_a_list_is_left_out_where_pages_are_smaller_than_asked_for(
-    forge: Forge, client: forges.Forge, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("most", [50, 40, 20, 7, 1])
+@pytest.mark.parametrize("large", [(0, 1, 2), (20, 21, 22), (39, 40, 44), ()])
+def test_no_part_of_a_list_is_lost_or_twice_where_pages_are_smaller_than_asked_for(
+    forge: Forge, client: forges.Forge, monkeypatch: pytest.MonkeyPatch, most: int, large: tuple[int, ...]
 ) -> None:
-    forge.state.most = 20
+    forge.state.most = most
     for _ in range(45):
         forge.state.open(HEAD)
-    assert len(list(client.open_changes("main"))) == 45
-    monkeypatch.setattr(transport, "SIZE", 30_000)
-    for number in (20, 21, 22):  # of the second page
-        forge.state.changes[number].body = "x" * 12_000
-    with pytest.raises(Stalled) as error:
-        list(client.open_changes("main"))
-    assert reason(error) == "ForgeAnswer"
+    monkeypatch.setattr(transport, "SIZE", 60_000)
+    every = sorted(forge.state.changes)
+    for number in large:
+        forge.state.changes[every[number]].body = "x" * 22_000
+    assert sorted(one.number for one in client.open_changes("main")) == every
+
+
+LISTS = st.tuples(st.integers(0, 130), st.integers(1, 60), st.sampled_from([1, 5, 30, 50, 100]), st.booleans())
+
+
+@examples(300)
+@given(LISTS, st.sets(st.integers(0, 129), max_size=6))
+def test_every_item_of_a_list_is_read_once(shape: tuple[int, int, int, bool], long: set[int]) -> None:
+    """Whatever a server gives at most, however its next page is told, and wherever long items stand."""
+    total, most, asked, links = shape
+
+    class Server(transport.Transport, frozen=True):
+        def send(self, method: str, path: str, body: Any = None) -> transport.Answer:
+            query = dict(parse_qsl(urlsplit(path).query))
+            size, page = min(int(query["limit"]), most), int(query["page"])
+            part = list(range(total))[(page - 1) * size : page * size]
+            if len(long.intersection(part)) > 1:
+                raise transport.TooLarge("too large", reason="ForgeAnswer")
+            later = page * size < total
+            headers = {"link": 'rel="next"' if later else 'rel="prev"'} if links else {"x-total-count": str(total)}
+            return transport.Answer(headers, json.dumps(part).encode())
+
+    found = Server("https://forge.example", "").pages(int, "/list", ("limit", asked))
+    if total > transport.PAGES * min(most, asked):
+        with pytest.raises(Stalled):
+            list(found)
+    else:
+        assert list(found) == list(range(total))
 
 
 def said(client: forges.Forge) -> str:
@@ -304,18 +354,6 @@ def test_a_list_ends_however_slow_the_forge_is(
     monkeypatch.setattr(transport, "LISTING", -1.0)
     with pytest.raises(Stalled, match="takes longer than"):
         list(client.open_changes("main"))
-
-
-def test_each_request_says_that_its_loop_moves(forge: Forge, client: forges.Forge) -> None:
-    """A slow forge would else be a stalled loop, which ends the process."""
-    forge.fail(200, body=b"[]", headers={"Link": '<x>; rel="next"'})
-    beats: list[int] = []
-    with forges.beating(lambda: beats.append(1)), pytest.raises(Stalled):
-        list(client.open_changes("main"))
-    assert len(beats) == len(forge.asked) == transport.PAGES
-    forge.failures.clear()
-    client.me()
-    assert len(beats) == transport.PAGES
 
 
 def test_a_change_request_of_an_account_that_was_deleted_is_read() -> None:
