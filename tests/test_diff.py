@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from reconciler.model import MISSING, FieldChange, ObjectRef, Target, replace
 from reconciler.plan.diff import diff, without
 from reconciler.plan.fields import owned
-from reconciler.plan.redact import hidden, is_secret_like, mask, redact
+from reconciler.plan.mark import ref_of
+from reconciler.plan.redact import hidden, is_secret_like, mask, of_object, redact
 from reconciler.plan.walk import satisfied
 from tests.field_corpus import CORPUS
 
@@ -151,6 +152,26 @@ def test_nor_does_a_whole_object() -> None:
     shown = hidden({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": data}, b"key")
     assert "MTIzNA==" not in str(shown) and len({str(value) for value in shown["data"].values()}) == 3
     assert shown["data"]["c"][0] != shown["data"]["c"][1]["d"]
+
+
+NAMES = st.sampled_from(["k", "tls.key", "a b", 'q"', "[0]", "spec", "0"])
+VALUES = st.recursive(
+    st.sampled_from(["MTIzNA==", "plain", "(none)"]),
+    lambda below: st.dictionaries(NAMES, below, min_size=1),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, min_size=1), st.sampled_from(["Secret", "DatabaseCredentials", "ConfigMap"]))
+def test_a_value_has_one_hash_in_a_plan_and_in_a_render(data: dict[str, Any], kind: str) -> None:
+    version = "v1" if kind != "DatabaseCredentials" else "example.com/v1"
+    copy_of_all = {"kubectl.kubernetes.io/last-applied-configuration": "MTIzNA=="}
+    obj = {"apiVersion": version, "kind": kind, "metadata": {"name": "a", "annotations": copy_of_all}, "data": data}
+    ref = ref_of(obj)
+    planned = redact(INSIDE, ref, diff(obj, None, None, owned(obj), ()), b"s")
+    shown = hidden(obj, of_object(INSIDE, ref, b"s"))
+    drawn = {one.path: one.after for one in diff(shown, None, None, owned(shown), ())}
+    assert {one.path: one.after for one in planned} == drawn
 
 
 def test_what_stays_readable() -> None:

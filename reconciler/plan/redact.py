@@ -14,6 +14,7 @@ from typing import Any
 
 from reconciler.model import MISSING, FieldChange, Object, ObjectRef, Target, replace
 from reconciler.patterns import lazy
+from reconciler.plan import paths
 
 SECRET_LIKE = lazy(r"(Secret|Secrets|Credential|Credentials|Password|Token|PrivateKey)\Z")
 SHOWN = lazy(r"(metadata\.labels|type\Z|immutable\Z|metadata\.finalizers|metadata\.ownerReferences)")
@@ -34,8 +35,7 @@ def redact(target: Target, ref: ObjectRef, changes: Sequence[FieldChange], salt:
     def shown(one: FieldChange) -> FieldChange:
         if not (is_secret and not SHOWN.match(one.path)) and not COPIES.match(one.path):
             return one
-        here = _bound(key, one.path)
-        return replace(one, before=mask(one.before, here), after=mask(one.after, here))
+        return replace(one, before=_placed(one.before, key, one.path), after=_placed(one.after, key, one.path))
 
     return tuple(map(shown, changes))
 
@@ -59,22 +59,29 @@ def hidden(obj: Object, key: bytes) -> dict[str, Any]:
     of a whole object in annotations of any kind. `key` is that of the object."""
     metadata = obj["metadata"]
     annotations = {
-        name: mask(value, _bound(key, f"metadata.annotations.{name}")) if "last-applied" in name else value
+        name: _placed(value, key, paths.child("metadata.annotations", name)) if "last-applied" in name else value
         for name, value in (metadata.get("annotations") or {}).items()
     }
     shown = {**obj, "metadata": {**metadata, **({"annotations": annotations} if annotations else {})}}
     if SECRET_LIKE.search(str(obj["kind"])) is None:
         return shown
-    return {name: value if name in _OPEN else _masked(value, _bound(key, name)) for name, value in shown.items()}
+    return {
+        name: value if name in _OPEN else _masked(value, key, paths.child("", name)) for name, value in shown.items()
+    }
 
 
-def _masked(value: Any, key: bytes) -> Any:
-    """Masked below `key`, which is bound to the path so far."""
+def _masked(value: Any, key: bytes, path: str) -> Any:
+    """Every value at or below `path`, each masked for its own."""
     if isinstance(value, Mapping):
-        return {name: _masked(one, _bound(key, str(name))) for name, one in value.items()}
+        return {name: _masked(one, key, paths.child(path, str(name))) for name, one in value.items()}
     if isinstance(value, list):
-        return [_masked(one, _bound(key, str(at))) for at, one in enumerate(value)]
-    return mask(value, key)
+        return [_masked(one, key, f"{path}[{at}]") for at, one in enumerate(value)]
+    return _placed(value, key, path)
+
+
+def _placed(value: Any, key: bytes, path: str) -> Any:
+    """The replacement of the value at a path, as `plan.diff` spells it, of the object that `key` is of: the one place where both meet."""
+    return mask(value, _bound(key, path))
 
 
 def _bound(key: bytes, place: str) -> bytes:
