@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import Stalled
-from reconciler.model import Authored, Deletion, LayerStatus, Tombstone
+from reconciler.model import Authored, Deletion, Held, LayerStatus, Tombstone
 from reconciler.report import bodies, life
 from reconciler.report.view import ClusterView, ConditionView, SourceView
 from reconciler.verbs import overview, status
@@ -168,6 +168,8 @@ def test_sixty_columns_show_what_matters_and_break_no_name() -> None:
     assert overview.clusters([one], {}, NOW, 60).split("\n")[0].split() == ["NAME", "STATUS", "SINCE"]
     assert f"{name}   Progressing   7m" in overview.clusters([one], {}, NOW, 60)
     assert overview.clusters([one], {}, NOW, 40).split("\n")[1] == f"{name}   Progressing"
+    held = Held("ObjectBudget", "x", "d" * 64)
+    assert f"\nto allow it: nidus approve {'d' * 64}" in f"\n{overview.detail(view(held=held), NOW, 60)}"
     assert "frankfurt" in overview.clusters([one], {}, NOW, 60, wide=True)
 
 

@@ -60,8 +60,8 @@ def detail(one: ClusterView, now: float, width: int = 0) -> str:
     lines += [f"profiles: {', '.join(one.profiles)}"] if one.profiles else []
     lines += _ends(one.life, now)
     lines += [f"held: {line}" for line in one.plan.held]
-    lines += approval(one.held.consent if one.held else "")
-    return "\n".join([*shown, *(table.wrapped(line, width) for line in lines)])
+    command = approval(one.held.consent if one.held else "")  # in one line, to be copied
+    return "\n".join([*shown, *(table.wrapped(line, width) for line in lines), *command])
 
 
 def _ends(one: Life, now: float) -> list[str]:
