@@ -168,6 +168,7 @@ def test_sixty_columns_show_what_matters_and_break_no_name() -> None:
     assert overview.clusters([one], {}, NOW, 60).split("\n")[0].split() == ["NAME", "STATUS", "SINCE"]
     assert f"{name}   Progressing   7m" in overview.clusters([one], {}, NOW, 60)
     assert overview.clusters([one], {}, NOW, 40).split("\n")[1] == f"{name}   Progressing"
+    assert "\x1b" not in overview.detail(view(held=Held("ObjectBudget", "x", "\x1b[2J")), NOW, 60)
     held = Held("ObjectBudget", "x", "d" * 64)
     assert f"\nto allow it: nidus approve {'d' * 64}" in f"\n{overview.detail(view(held=held), NOW, 60)}"
     assert "frankfurt" in overview.clusters([one], {}, NOW, 60, wide=True)

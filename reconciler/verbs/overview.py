@@ -60,7 +60,9 @@ def detail(one: ClusterView, now: float, width: int = 0) -> str:
     lines += [f"profiles: {', '.join(one.profiles)}"] if one.profiles else []
     lines += _ends(one.life, now)
     lines += [f"held: {line}" for line in one.plan.held]
-    command = approval(one.held.consent if one.held else "")  # in one line, to be copied
+    command = [
+        table.wrapped(line) for line in approval(one.held.consent if one.held else "")
+    ]  # in one line, to be copied
     return "\n".join([*shown, *(table.wrapped(line, width) for line in lines), *command])
 
 
