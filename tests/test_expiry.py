@@ -55,14 +55,17 @@ def ends(fleet: Fleet, name: str = "a") -> float:
     return state.record.expiry.ends - START
 
 
-def extend(fleet: Fleet, until: float, name: str = "a") -> None:
-    """`nidus extend`: a request that stands until the new end."""
+def extend(fleet: Fleet, until: float, name: str = "a", *, run: bool = True) -> None:
+    """`nidus extend`: a request that stands until the new end. Without `run` it is heard, and no pass goes on."""
     end = datetime.fromtimestamp(START + until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     spec = {"kind": "extend", "who": "ann", "cluster": name, "expires": end}
     meta = {"name": f"extend-{fleet.now}", "namespace": HOME}
     fleet.host.put({"apiVersion": requests.API, "kind": "Request", "metadata": meta, "spec": spec})
     fleet.unheard = True
-    fleet.run()
+    if run:
+        fleet.run()
+    else:
+        fleet.look()
 
 
 def told(fleet: Fleet) -> list[str]:

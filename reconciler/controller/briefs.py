@@ -5,7 +5,7 @@ from reconciler import conditions
 from reconciler.assignment import Assignment, Unresolved
 from reconciler.errors import ApiError, NidusError, Stalled
 from reconciler.inventory.suspensions import suspension, suspension_ends
-from reconciler.model import Bundle, Condition, Held, Plan, Report, Revision, replace
+from reconciler.model import Bundle, Condition, Held, Plan, Record, Report, Revision, replace
 
 
 def in_grace(bundle: Bundle, now: float) -> bool:
@@ -87,7 +87,11 @@ def failed(cluster: str, revision: Revision, error: NidusError) -> Report:
 
 
 def ends_otherwise(given: Assignment) -> bool:
-    """Whether its document says anything else about its end than the record does. That is stored before anything is read: a removal
-    goes by what is stored, however passes in between end."""
-    before = given.stored.record.digests if given.stored is not None else given.state.record.digests
-    return before.get("deletion") != given.state.record.digests.get("deletion")
+    """Whether anything else is decided about its end than the record says: by its document, because a removal or an end was called off
+    or an end moved. That is stored before anything is read: a new process goes by what is stored, however passes in between end."""
+    before = given.stored.record if given.stored is not None else given.state.record
+    return _end(before) != _end(given.state.record)
+
+
+def _end(record: Record) -> tuple[object, ...]:
+    return record.digests.get("deletion"), record.tombstone, record.put_back, record.expiry

@@ -169,13 +169,14 @@ class Reviewer:
     def _standing(self) -> review.Standing:
         registry = self._tools.registry
         accepted, asked = registry.accepted(self.source), registry.requests()
-        return review.Standing(registry.states(), accepted, asked, self._tools.salt, registry.unreadable())
+        states = registry.meant(self._tools.clock())
+        return review.Standing(states, accepted, asked, self._tools.salt, registry.unreadable())
 
     def _items(self, found: Review) -> Iterator[str]:
         """All that the plans would destroy or take over, and every removal that begins with them, as people approve it."""
-        records = self._tools.registry.records()
+        states = self._tools.registry.meant(self._tools.clock())
         for one in found.clusters:
-            record = records.get(one.cluster)
+            record = states[one.cluster].record if one.cluster in states else None
             if one.held is not None:
                 yield from one.held.items
             if one.tombstone is not None and record is not None and record.tombstone is None:

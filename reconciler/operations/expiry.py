@@ -72,12 +72,22 @@ def recorded(
     ttl = ttl_of(bundle.document)
     if not ttl:
         return replace(record, expiry=None) if record.expiry else record
-    ends = _ends(record, stored, ttl, longest, now)
+    return extended(record, Expiry(ttl, _ends(record, stored, ttl, longest, now)), requests, longest, now)
+
+
+def extended(record: Record, end: Expiry, requests: Iterable[Request], longest: float, now: float) -> Record:
+    """The record with this end, or a later one that a request asks for. An extension uses up what was approved of the end."""
+    ends, known = end.ends, record.expiry
     asked = [one.expires for one in requests if one.kind == "extend" and one.cluster == record.cluster]
     bound = record.born + longest if longest else max([ends, *asked])
     latest = max(ends, *(min(one, bound) for one in asked)) if asked else ends
-    extended = record.expiry is not None and latest > max(ends, record.expiry.ends)
-    return replace(record, expiry=Expiry(ttl, latest), put_back=now if extended else record.put_back)
+    later = known is not None and latest > max(ends, known.ends)
+    return replace(record, expiry=Expiry(end.ttl, latest), put_back=used_up(record, now) if later else record.put_back)
+
+
+def used_up(record: Record, now: float) -> float:
+    """`put_back` of a cluster whose removal or end is called off now: another time than any before, whatever the clock says."""
+    return max(now, record.put_back + 0.001)
 
 
 def over(record: Record) -> bool:

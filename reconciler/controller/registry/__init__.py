@@ -28,6 +28,7 @@ from reconciler.model import (
     Rules,
     Snapshot,
     Versions,
+    replace,
 )
 
 
@@ -205,6 +206,13 @@ class Registry:
     def states(self) -> dict[str, State]:
         with self._lock:
             return dict(self._clusters.states)
+
+    def meant(self, now: float) -> dict[str, State]:
+        """Every state with its record as the next pass will leave it, stored or not."""
+        with self._lock:
+            records = self._clusters.meant(self._requests, self.rules.max_ttl, now)
+            known = ((name, one, records[name]) for name, one in self._clusters.states.items())
+            return {name: one if one.record is new else replace(one, record=new) for name, one, new in known}
 
     def records(self) -> dict[str, Record]:
         """Every record, whatever its source: names are unique in the controller."""

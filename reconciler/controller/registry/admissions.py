@@ -19,6 +19,7 @@ from reconciler.model import (
     Versions,
     replace,
 )
+from reconciler.operations import expiry
 from reconciler.spec import resolve
 
 
@@ -54,11 +55,12 @@ class Admissions:
     def admit(self, snapshot: Snapshot, requests: Sequence[Request], now: float) -> tuple[Rollout, list[str]]:
         """Admit a snapshot. Returns the rollout, and the clusters with something new to do."""
         accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
-        known = fleet.hosted(self._clusters.meant(snapshot.source, now), self.contents)
+        known = self._clusters.known(snapshot.source, requests, self._rules.max_ttl, now)
+        known = fleet.hosted(known, self.contents)
         rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
         self._leave_out(snapshot, rollout)
-        slots = list(self._slots(snapshot, rollout, accepted, now))
+        slots = list(self._slots(snapshot, rollout, accepted, _put_back(known, rollout, now)))
         self.contents.update(rollout.admitted)
         return rollout, [name for name, slot in slots if self._clusters.place(name, slot)]
 
@@ -90,25 +92,21 @@ class Admissions:
         return bool(slot.held or slot.invalid or older or _ahead(slot))
 
     def _slots(
-        self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content], now: float
+        self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content], put_back: Mapping[str, float]
     ) -> Iterable[tuple[str, Slot]]:
         source, invalid, held = snapshot.source, fleet.invalid(snapshot), rollout.held
         for name, content in rollout.admitted.items():
             bundle, why = self._resolved(name, content, accepted.get(name))
-            back = now if name in rollout.called_off else self._put_back(name)
+            back = put_back.get(name, 0.0)
             yield name, Slot(source, bundle, held.get(name) or why, invalid.get(name, ""), content, back)
         for name, tombstone in rollout.tombstones.items():
             record = self._clusters.states[name].record
             bundle = resolve.tombstone(record, accepted.get(name), tombstone, self._rules)
-            yield name, Slot(source, bundle, held.get(name), put_back=self._put_back(name))
+            yield name, Slot(source, bundle, held.get(name), put_back=put_back.get(name, 0.0))
         taken = {name for name, why in held.items() if why.reason == "NameTaken"}  # the first owner keeps its slot
         done = rollout.admitted.keys() | rollout.tombstones.keys() | taken
         for name in sorted((invalid.keys() | held.keys()) - done):
-            yield name, Slot(source, None, held.get(name), invalid.get(name, ""))
-
-    def _put_back(self, name: str) -> float:
-        slot = self._clusters.slots.get(name)
-        return slot.put_back if slot is not None else 0.0
+            yield name, Slot(source, None, held.get(name), invalid.get(name, ""), None, put_back.get(name, 0.0))
 
     def _resolved(self, name: str, content: Content, before: Content | None) -> tuple[Bundle | None, Held | None]:
         """The bundle, or why there is none; and why its versions are not those asked for."""
@@ -152,6 +150,12 @@ class Admissions:
             if name not in spoken and name not in self._clusters.states:
                 self._clusters.drop(name)
                 self.contents.pop(name, None)
+
+
+def _put_back(known: Mapping[str, Record], rollout: Rollout, now: float) -> dict[str, float]:
+    """When a removal or an end of each cluster was called off last, with those that this rollout calls off."""
+    before = {name: record.put_back for name, record in known.items() if record.put_back}
+    return before | {name: expiry.used_up(known[name], now) for name in rollout.called_off}
 
 
 def _ahead(slot: Slot) -> bool:

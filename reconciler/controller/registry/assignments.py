@@ -1,7 +1,7 @@
 """The bundle of each cluster, its record, and what its last pass remembered. Called under the registry's lock."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -75,9 +75,14 @@ class Assignments:
             known = self._listed[cluster] = (state.entries, found)
         return ref in known[1]
 
-    def meant(self, source: str, now: float) -> dict[str, Record]:
-        """Every record, and one to be of each cluster of another source that no pass has stored yet."""
-        found = {name: state.record for name, state in self.states.items()}
+    def meant(self, requests: Sequence[Request], longest: float, now: float) -> dict[str, Record]:
+        """Every record as the next pass of its cluster will leave it, stored or not: decisions over all clusters go by these. `longest`:
+        seconds a cluster may live by extensions, 0 for no bound."""
+        return {name: self._meant(state, requests, longest, now) for name, state in self.states.items()}
+
+    def known(self, source: str, requests: Sequence[Request], longest: float, now: float) -> dict[str, Record]:
+        """The records as they are `meant`, and one to be of each cluster of another source that no pass has stored yet."""
+        found = self.meant(requests, longest, now)
         for name, slot in self.slots.items():
             if slot.source != source and slot.bundle is not None and name not in found:
                 found[name] = self._births.get(name) or self._born(slot, slot.bundle, now, "")
@@ -113,11 +118,7 @@ class Assignments:
             return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state, slot.epoch)
         bundle = suspensions.awake(slot.bundle, now)
         current = state or State(self._births.setdefault(cluster, self._born(slot, bundle, now, nonce)))
-        record, before = _record(current.record, slot, bundle, now), state.record if state else None
-        if before is not None and bundle.tombstone is None and expiry.over(before):
-            record, before = expiry.reborn(record, before, now), None
-        own = since(requests, replace(current, record=record).begun)
-        record = expiry.recorded(record, before, bundle, own, rules.max_ttl, now)
+        record, own = _next(current, state is not None, slot, bundle, requests, rules.max_ttl, now)
         return Assignment(
             bundle=bundle,
             state=replace(current, record=record),
@@ -193,15 +194,50 @@ class Assignments:
         self.slots.pop(cluster, None)
         self._births.pop(cluster, None)
 
+    def _meant(self, state: State, requests: Sequence[Request], longest: float, now: float) -> Record:
+        record, slot = state.record, self.slots.get(state.record.cluster)
+        if slot is not None and slot.bundle is not None and not _stored(record, slot, slot.bundle):
+            return _next(state, True, slot, slot.bundle, requests, longest, now)[0]
+        if slot is not None and slot.put_back > record.put_back:
+            record = replace(record, tombstone=None, put_back=slot.put_back)
+        if record.expiry is None or record.tombstone is not None:
+            return record
+        return expiry.extended(record, record.expiry, since(requests, state.begun), longest, now)
+
     def _born(self, slot: Slot, bundle: Bundle, now: float, nonce: str) -> Record:
         revision = bundle.revision
         return Record(slot.source, bundle.cluster, self._host, "", revision.branch, revision.commit, {}, nonce, now)
 
 
+def _stored(record: Record, slot: Slot, bundle: Bundle) -> bool:
+    """Whether the record says what was admitted. A removal that is done is, until its file is put back."""
+    tombstone = record.tombstone
+    if slot.put_back > record.put_back:
+        return False
+    if bundle.tombstone is not None or bundle.document is None:
+        return bundle.tombstone == tombstone or (tombstone is not None and tombstone.done)
+    return tombstone is None and (record.bundle, record.path) == (bundle.digest, bundle.document.path)
+
+
+def _next(
+    current: State, known: bool, slot: Slot, bundle: Bundle, requests: Sequence[Request], longest: float, now: float
+) -> tuple[Record, tuple[Request, ...]]:
+    """The record as the next pass will leave it, and the requests of its life. `known`: there is one already."""
+    before = current.record if known else None
+    record = _record(current.record, slot, bundle, now)
+    if before is not None and bundle.tombstone is None and expiry.over(before):
+        record, before = expiry.reborn(record, before, slot.put_back or now), None
+    own = since(requests, replace(current, record=record).begun)
+    return expiry.recorded(record, before, bundle, own, longest, now), own
+
+
 def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
-    """The record as this pass will leave it: of the content just accepted, or of the tombstone (AD1)."""
+    """The record of the content just accepted, or of the tombstone (AD1). One that was read later may have a tombstone that admission
+    did not see."""
+    back = max(slot.put_back, record.put_back)
     if bundle.document is None or bundle.tombstone is not None:
-        return replace(record, tombstone=bundle.tombstone, ready="" if bundle.tombstone else record.ready)
+        ready = "" if bundle.tombstone else record.ready
+        return replace(record, tombstone=bundle.tombstone, ready=ready, put_back=back)
     return replace(
         record,
         source=slot.source,
@@ -212,6 +248,6 @@ def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
         bundle=bundle.digest,
         inputs=bundle.inputs,
         tombstone=None,
-        put_back=max(slot.put_back, record.put_back),
+        put_back=expiry.used_up(record, now) if record.tombstone is not None and back == record.put_back else back,
         hosts=hosts.sorted_names(bundle.document.cluster),
     )

@@ -1,0 +1,182 @@
+"""What admission decided about the end of a cluster counts for the next admission, whether a pass stored it or not (AD1, AD2, D1, O6)."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from reconciler.model import Record, Rules, Violation, replace
+from tests.passes import RULES, START, Fleet, cluster, config_map, pack, profile
+from tests.test_expiry import DAY, HOUR, extend
+
+KEPT = {name: cluster(name[0]) for name in ("y.yaml", "z.yaml")} | {
+    "web.yaml": profile(pack("base", config_map("one")))
+}
+HOLD = replace(RULES, unreviewed="Hold")
+
+
+def files(name: str = "a", **deletion: Any) -> dict[str, str]:
+    return {f"{name}.yaml": cluster(name, deletion={"policy": "Delete", "grace": "1h", **deletion}), **KEPT}
+
+
+@pytest.fixture
+def made() -> Iterator[Callable[..., Fleet]]:
+    fleets: list[Fleet] = []
+
+    def begin(rules: Rules = RULES, **deletion: Any) -> Fleet:
+        fleets.append(Fleet(rules))
+        fleets[-1].push(files(**deletion))
+        fleets[-1].run()
+        return fleets[-1]
+
+    yield begin
+    for fleet in fleets:
+        fleet.close()
+
+
+def there(fleet: Fleet, name: str = "a") -> bool:
+    return fleet.host.get("", "Namespace", "", f"vcluster-{name}") is not None
+
+
+def record(fleet: Fleet) -> Record:
+    state = fleet.state("a")
+    assert state is not None
+    return state.record
+
+
+def removed(fleet: Fleet) -> Fleet:
+    """Its removal was approved where that is asked for, and is in its grace period."""
+    fleet.push(KEPT)
+    if fleet.held:
+        fleet.ask("approve", consent=fleet.held["a"].consent)
+        fleet.admit()
+    fleet.run()
+    assert record(fleet).tombstone is not None
+    return fleet
+
+
+def later(fleet: Fleet, seconds: float) -> None:
+    fleet.now += seconds
+    fleet.admit()
+    fleet.run()
+
+
+def test_a_file_put_back_begins_the_grace_period_anew_before_any_pass_of_it(made: Callable[..., Fleet]) -> None:
+    fleet = removed(made())
+    fleet.now += HOUR - 100
+    fleet.push(files())
+    fleet.push(KEPT)
+    later(fleet, 200)
+    assert there(fleet)
+    later(fleet, HOUR)
+    assert not there(fleet)
+
+
+def test_a_file_put_back_uses_the_approval_up_before_any_pass_of_it(made: Callable[..., Fleet]) -> None:
+    fleet = removed(made(HOLD))
+    for _ in range(2):  # also within one moment
+        fleet.push(files())
+        fleet.push(KEPT)
+        assert fleet.held["a"].reason == "Unreviewed"
+        fleet.ask("approve", consent=fleet.held["a"].consent)
+        fleet.admit()
+        assert fleet.held == {}
+    fleet.run()
+    back = record(fleet).put_back
+    assert back and record(fleet).tombstone is not None
+    fleet.restart()
+    fleet.push(files())
+    fleet.run()
+    assert record(fleet).put_back > back
+
+
+def test_what_is_called_off_is_stored_before_anything_is_read(made: Callable[..., Fleet]) -> None:
+    """A new process knows of it, though the pass ended in an error."""
+    fleet = removed(made(HOLD))
+    fleet.bugs.add("a")
+    fleet.push(files())
+    fleet.run()
+    assert fleet.word("a") == "Degraded"
+    fleet.restart()
+    fleet.push(KEPT)
+    assert fleet.held["a"].reason == "Unreviewed"
+
+
+def test_a_removal_that_no_pass_stored_goes_on(made: Callable[..., Fleet]) -> None:
+    """Its grace period does not begin anew with every commit, and it is not counted again."""
+    fleet = made()
+    fleet.push({**files(), **files("b")})
+    fleet.run()
+    fleet.push(files("b"))
+    fleet.now += HOUR / 2
+    fleet.push(KEPT)
+    assert fleet.held == {}
+    later(fleet, HOUR / 2 + 1)
+    assert not there(fleet) and there(fleet, "b")
+
+
+def test_an_end_called_off_uses_its_approval_up_before_any_pass_of_it(made: Callable[..., Fleet]) -> None:
+    fleet = made(HOLD)
+    fleet.push(files(ttl="1h"))
+    fleet.ask("approve", consent=fleet.held["a"].consent)
+    fleet.admit()
+    assert fleet.held == {}
+    fleet.push(files())
+    fleet.push(files(ttl="1h"))
+    assert fleet.held["a"].reason == "Unreviewed"
+
+
+@pytest.mark.parametrize("by", ["ttl", "extension"])
+def test_an_end_that_moved_counts_before_any_pass_of_it(made: Callable[..., Fleet], by: str) -> None:
+    fleet = made(ttl="72h")
+    born = record(fleet).born
+    fleet.now = 3 * DAY + 1
+    fleet.run()
+    assert fleet.word("a") == "Expired"
+    fleet.now += HOUR - 10
+    if by == "ttl":
+        fleet.push(files(ttl="200h"))
+    else:
+        extend(fleet, fleet.now + DAY, run=False)
+    fleet.now += 20
+    fleet.admit()
+    fleet.run()
+    assert (fleet.word("a"), record(fleet).born) == ("Ready", born)
+
+
+def test_a_file_that_moved_may_be_below_a_folder_that_cannot_be_read(made: Callable[..., Fleet]) -> None:
+    fleet = made()
+    fleet.push({"teams/a.yaml": files()["a.yaml"], **KEPT})
+    fleet.git.commit(KEPT)
+    found = replace(fleet.git.read(fleet.git.newest, RULES), unread=(Violation("teams", 1, 1, "NID2", "a submodule"),))
+    rollout, _ = fleet.registry.revise(found, START + fleet.now)
+    assert rollout.held["a"].reason == "Unparsed"
+
+
+def test_what_was_retained_is_not_made_again_for_a_file_that_left(made: Callable[..., Fleet]) -> None:
+    fleet = removed(made(policy="Retain"))
+    later(fleet, HOUR + 1)
+    assert fleet.host.get("apps", "StatefulSet", "vcluster-a", "a") is None
+    fleet.push(files(policy="Retain"))
+    fleet.push(KEPT)
+    fleet.run()
+    assert fleet.host.get("apps", "StatefulSet", "vcluster-a", "a") is None
+    later(fleet, HOUR + 1)
+    assert record(fleet).tombstone is not None and there(fleet)
+
+
+def test_a_record_of_before_its_file_was_put_back_uses_the_approval_up(made: Callable[..., Fleet]) -> None:
+    """A host restored from a backup has it: no admission since saw that tombstone."""
+    fleet = removed(made())
+    before = fleet.state("a")
+    fleet.push(files())
+    fleet.run()
+    assert before is not None and record(fleet).tombstone is None
+    back = record(fleet).put_back
+    known = fleet.state("a")
+    assert known is not None
+    fleet.registry.keep(replace(known, record=replace(before.record, put_back=back)))
+    fleet.admit()
+    fleet.queue.add("a")
+    fleet.run()
+    assert record(fleet).tombstone is None and record(fleet).put_back > back
