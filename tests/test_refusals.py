@@ -50,6 +50,8 @@ def test_what_restricted_refuses_besides() -> None:
     own = {name: value for name, value in SAFE.items() if name not in level}
     assert refused(pod(own, securityContext=level), "restricted") == ()
     assert refused(pod(SAFE | {"runAsUser": 0}), "restricted") == ("container c has runAsUser: 0",)
+    own_users = {name: value for name, value in SAFE.items() if name != "runAsNonRoot"} | {"procMount": "Unmasked"}
+    assert refused(pod(own_users | {"runAsUser": 0}, hostUsers=False), "restricted") == ()
     volumes = [{"name": "v", "nfs": {}}, {"name": "w", "secret": {}}]
     assert refused(pod(SAFE, volumes=volumes), "restricted") == ("volume v is a nfs",)
 

@@ -1,7 +1,8 @@
 """Pods that a cluster's pod security level refuses for certain: the engine and the host namespace enforce it in every namespace.
 
 Rules: https://kubernetes.io/docs/concepts/security/pod-security-standards/, those that no version of Kubernetes has judged otherwise; so
-no sysctls, no SELinux and no AppArmor. What is not as Kubernetes has it is left to the API server.
+no sysctls, no SELinux and no AppArmor, and where a pod has users of its own (hostUsers: false) neither its users nor its /proc.
+What is not as Kubernetes has it is left to the API server.
 """
 
 from collections.abc import Iterator, Mapping
@@ -86,7 +87,7 @@ def _baseline(spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is privileged"
         if _seccomp(one) == "Unconfined":
             yield f"{name} has seccompProfile Unconfined"
-        if context.get("procMount") not in (None, "Default"):
+        if spec.get("hostUsers") is not False and context.get("procMount") not in (None, "Default"):
             yield f"{name} has procMount {str(context['procMount'])[:40]}"
         if any(port.get("hostPort") for port in _maps(one.get("ports"))):
             yield f"{name} has a hostPort"
@@ -106,10 +107,11 @@ def _restricted(spec: Mapping[str, Any]) -> Iterator[str]:
         capabilities = _map(context.get("capabilities"))
         if context.get("allowPrivilegeEscalation") is not False:
             yield f"{name} lacks allowPrivilegeEscalation: false"
-        if context.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
-            yield f"{name} lacks runAsNonRoot: true"
-        if context.get("runAsUser", pod.get("runAsUser")) == 0:
-            yield f"{name} has runAsUser: 0"
+        if spec.get("hostUsers") is not False:
+            if context.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
+                yield f"{name} lacks runAsNonRoot: true"
+            if context.get("runAsUser", pod.get("runAsUser")) == 0:
+                yield f"{name} has runAsUser: 0"
         if "ALL" not in _list(capabilities.get("drop")):
             yield f"{name} lacks capabilities.drop: [ALL]"
         if any(each != "NET_BIND_SERVICE" for each in _list(capabilities.get("add"))):
