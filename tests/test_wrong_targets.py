@@ -15,7 +15,7 @@ import pytest
 
 from reconciler import settings
 from reconciler.__main__ import VERBS, main
-from reconciler.errors import Stalled, UsageError
+from reconciler.errors import Stalled, Unavailable, UsageError
 from reconciler.kube import kubeconfig
 from reconciler.verbs import quick
 from tests import shell
@@ -152,6 +152,20 @@ def test_a_repository_that_a_controller_would_wait_for_for_ever(
         found, _, err = told(capsys, "run", "--repo", *f"{tmp_path}/{repo}".split(" "), *flags)
     assert found == code
     assert err.startswith(f"error: {message.format(tmp_path)}\n  hint: {hint.format(tmp_path)}")
+
+
+@pytest.mark.parametrize("path", ["/clusters", "clusters/", "./clusters", "/", ""])
+def test_a_path_is_read_as_everywhere_else(path: str, tmp_path: Path) -> None:
+    """No host is asked: there are documents. What git cannot read is not taken for a repository without any."""
+    Work(tmp_path / "work").commit({"clusters/a.yaml": cluster("a")})
+    asked = settings.load("", repo=str(tmp_path / "work"), path=path, kubeconfig=str(tmp_path / "nowhere"))
+    quick.check(asked)
+    blob = subprocess.run(
+        ["git", "rev-parse", "HEAD:clusters"], cwd=tmp_path / "work", capture_output=True, text=True, check=True
+    ).stdout.strip()
+    (tmp_path / "work/.git/objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(Unavailable, match="git grep failed in "):
+        quick.check(asked)
 
 
 def test_a_quick_start_shows_the_dashboard_to_this_machine_alone(

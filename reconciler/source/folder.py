@@ -23,6 +23,7 @@ ADDED = (b"", "")
 Blobs = Callable[[Collection[str]], dict[str, bytes]]
 SAFE = 100  # folders of a person's configuration that are looked at
 _DEADLINE = 30.0
+_NO_GIT = 127  # as a shell says it
 _ENV = {
     "PATH": os.defpath,
     "LC_ALL": "C",
@@ -200,11 +201,24 @@ def git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     The repository is the one of the nearest `.git`. Git itself would take a folder that looks like a bare one first: its files, the
     configuration among them, come with any change.
     """
+    where = _repository(root)
+    return None if where is None else _run(root, arguments, given, where)
+
+
+def says(root: Path, *arguments: str) -> bool:
+    """Whether git says yes, of a command that says so by its exit status: 0 is yes and 1 is no. Raises Unavailable("DiskFailed") where it
+    failed: that is no answer."""
+    where = _repository(root)
+    status, _ = _ended(root, arguments, b"", where) if where is not None else (_NO_GIT, b"")
+    if status not in (0, 1):
+        raise Unavailable(f"git {arguments[0]} failed in {root}", reason="DiskFailed")
+    return status == 0
+
+
+def _repository(root: Path) -> dict[str, str] | None:
     top = next((one for one in (root.absolute(), *root.absolute().parents) if os.path.lexists(one / ".git")), None)
     found = _git_dir(top, os.lstat(top / ".git").st_ino) if top else None
-    if top is None or found is None:
-        return None
-    return _run(root, arguments, given, {"GIT_DIR": found, "GIT_WORK_TREE": str(top)})
+    return None if top is None or found is None else {"GIT_DIR": found, "GIT_WORK_TREE": str(top)}
 
 
 @lru_cache(64)
@@ -229,6 +243,12 @@ def _safe() -> tuple[str, ...]:
 
 
 def _run(folder: Path, arguments: Sequence[str], given: bytes, where: Mapping[str, str]) -> bytes | None:
+    status, printed = _ended(folder, arguments, given, where)
+    return printed if status == 0 else None
+
+
+def _ended(folder: Path, arguments: Sequence[str], given: bytes, where: Mapping[str, str]) -> tuple[int, bytes]:
+    """The exit status of git, _NO_GIT where it is not installed, and what it printed."""
     import subprocess
     from shutil import (
         which,  # brings compressors, and subprocess signals and threads: a folder outside of Git goes without
@@ -236,7 +256,7 @@ def _run(folder: Path, arguments: Sequence[str], given: bytes, where: Mapping[st
 
     git = which("git")
     if git is None:
-        return None
+        return _NO_GIT, b""
     try:
         done = subprocess.run(
             [git, *_SAFE, *arguments],
@@ -249,4 +269,4 @@ def _run(folder: Path, arguments: Sequence[str], given: bytes, where: Mapping[st
         )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"git {arguments[0]} did not end within {_DEADLINE:g} s", reason="Timeout") from error
-    return done.stdout if done.returncode == 0 else None
+    return done.returncode, done.stdout

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import Stalled, UsageError, few
 from reconciler.model import DashboardConfig, replace
-from reconciler.source.address import parse
-from reconciler.source.folder import git
+from reconciler.source.address import inside, parse
+from reconciler.source.folder import git, says
 from reconciler.verbs import above, known
 
 if TYPE_CHECKING:
@@ -23,14 +23,16 @@ _BARE = ("HEAD", "objects", "refs")
 
 def check(told: Settings) -> None:
     """Nothing of a repository elsewhere or a bare one. Raises UsageError where the folder is none, Stalled where its branch is not
-    there, or where no document of ours is committed and no cluster stands whose removal that could be."""
+    there, or where no document of ours is committed and no cluster stands whose removal that could be, Unavailable where git fails."""
     source = told.config.sources[0]
     folder = parse(source).local
     if folder is None or all((folder / name).exists() for name in _BARE):
         return
     _repository(folder)
     commit = _commit(folder, source)
-    if git(folder, "grep", "--quiet", "--fixed-strings", "-e", "nidus.dev/", commit, "--", source.path) is None:
+    if not says(
+        folder, "grep", "--quiet", "--fixed-strings", "-e", "nidus.dev/", commit, "--", inside(source.path) or "."
+    ):
         _nothing(folder, source, told)
 
 
