@@ -11,7 +11,10 @@ class Lazy:
         self.text, self.flags = text, flags
 
     def __getattr__(self, name: str) -> Any:
-        """Every attribute of the compiled pattern."""
+        """Every attribute of the compiled pattern. What Python asks for itself (`__deepcopy__`, `__setstate__`) is of this object: it is
+        copied and pickled by its text, also before that is set."""
+        if name.startswith("__"):
+            raise AttributeError(name)
         found = getattr(re.compile(self.text, self.flags), name)
         setattr(self, name, found)
         return found

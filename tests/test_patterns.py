@@ -2,8 +2,10 @@
 process whose processor time the kernel ends."""
 
 import ast
+import copy
 import importlib
 import json
+import pickle
 import pkgutil
 import re
 import signal
@@ -18,11 +20,12 @@ from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
 import msgspec
+import pytest
 
 import reconciler
 import schemas
 import webhook
-from reconciler.patterns import Lazy
+from reconciler.patterns import Lazy, lazy
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 0.3  # of processor time for one string: a linear pattern takes a few milliseconds, a quadratic one a second
@@ -242,3 +245,11 @@ for pattern in trial.RUN_AWAY:
 def test_the_trial_finds_what_runs_away() -> None:
     done = subprocess.run([sys.executable, "-c", TRIED], capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.stderr.split() == [str(-signal.SIGPROF)] * len(RUN_AWAY), done.stderr
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_pattern_that_is_not_compiled_yet_is_copied_and_pickled(used: bool) -> None:
+    one = lazy("a+b")
+    assert not used or one.fullmatch("aab")
+    for made in (copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))):  # noqa: S301 - our own
+        assert made.fullmatch("aab") and not made.fullmatch("b") and made.pattern == "a+b"

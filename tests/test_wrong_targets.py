@@ -154,6 +154,13 @@ def test_a_repository_that_a_controller_would_wait_for_for_ever(
     assert err.startswith(f"error: {message.format(tmp_path)}\n  hint: {hint.format(tmp_path)}")
 
 
+def test_a_password_in_the_address_of_a_host_is_in_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "host").write_text(json.dumps(config("http://ada:pa%2Fss@127.0.0.1:1/k8s", token="t")))
+    code, out, err = told(capsys, "status", "--kubeconfig", str(tmp_path / "host"))
+    assert code == 1 and "the API server http://127.0.0.1:1/k8s" in err
+    assert "ada" not in out + err and "ss@" not in out + err
+
+
 @pytest.mark.parametrize("path", ["/clusters", "clusters/", "./clusters", "/", ""])
 def test_a_path_is_read_as_everywhere_else(path: str, tmp_path: Path) -> None:
     """No host is asked: there are documents. What git cannot read is not taken for a repository without any."""

@@ -27,10 +27,14 @@ KUBECONFIG_HINT = "set spec.host.kubeconfig, or KUBECONFIG, or run inside the cl
 
 
 def host(
-    config: HostConfig, deadline: float = 10.0, *, fence: Callable[[], None] = no_fence, addressed: bool = False
+    config: HostConfig,
+    deadline: float = 10.0,
+    *,
+    fence: Callable[[], None] = no_fence,
+    named: Callable[[str], str] = lambda address: USUAL.name,
 ) -> Client:
-    """A client of the host cluster: `config.kubeconfig`, else in-cluster, else the usual KUBECONFIG rules. `addressed`: errors name its
-    address.
+    """A client of the host cluster: `config.kubeconfig`, else in-cluster, else the usual KUBECONFIG rules. `named` gives what errors call
+    it, from its address (`address`).
 
     Raises UsageError when no usable configuration is found. Nothing is sent yet.
     """
@@ -39,13 +43,19 @@ def host(
         return _host_api(config)
 
     api = make()
-    name = f"the API server {printable(str(_told(api)['server'])[:200])}" if addressed else USUAL.name
-    return Client(Transport(api, renew=make, limits=Limits(name, deadline)), fence=fence)
+    limits = Limits(named(address(_told(api)["server"])[:200]), deadline)
+    return Client(Transport(api, renew=make, limits=limits), fence=fence)
 
 
 def server(client: Client) -> str:
-    """The address that `client` talks to."""
-    return str(entry(client)["server"])
+    """The address that `client` talks to, as `address` shows it."""
+    return address(_told(client.transport.api)["server"])
+
+
+def address(server: object) -> str:
+    """An address to show, on one line: without a name and a password that may stand before the host."""
+    scheme, found, rest = str(server).partition("://")
+    return printable(f"{scheme}{found}{rest.rpartition('@')[2]}")
 
 
 def entry(client: Client) -> Mapping[str, Any]:

@@ -170,7 +170,7 @@ def _failed(status: int, answer: Status, verb: str) -> ErrorClass:
 
 
 NO_RIGHT = "the account has no right to it"  # in place of the server's words, where those may quote what is secret
-_NO_RIGHT = lazy(r'User "[^"]*" cannot \w+ resource')
+_REFUSED_BY_RBAC = lazy(r'User "[^"]*" cannot \w+ resource')
 
 _OTHERS = {
     401: ErrorClass.UNAUTHENTICATED,
@@ -220,12 +220,12 @@ def _has_cause(answer: Status, reason: str) -> bool:
 
 def is_no_right(message: str) -> bool:
     """Whether a message says that RBAC gives whoever asked no right to it."""
-    return NO_RIGHT in message or _NO_RIGHT.search(message) is not None
+    return NO_RIGHT in message or _REFUSED_BY_RBAC.search(message) is not None
 
 
 def _message(status: int, answer: Status, verb: str, ref: ObjectRef | None, kind: ErrorClass) -> str:
     if ref and is_secret_like(ref):
-        if status == 403 and _NO_RIGHT.search(answer.message):
+        if status == 403 and _REFUSED_BY_RBAC.search(answer.message):
             return f"{verb} {ref}: Forbidden: {NO_RIGHT}"
         fields = ", ".join(sorted({cause.field for cause in _all_causes(answer) if cause.field}))
         return f"{verb} {ref}: {one_line(answer.reason, 100) or kind}" + (f" ({one_line(fields)})" if fields else "")

@@ -42,7 +42,8 @@ def connect(args: argparse.Namespace) -> Client:
     from reconciler.kube import edge
     from reconciler.model import HostConfig
 
-    return edge.host(HostConfig(kubeconfig=args.kubeconfig, context=args.context), addressed=True)
+    config = HostConfig(kubeconfig=args.kubeconfig, context=args.context)
+    return edge.host(config, named=lambda address: f"the API server {address}")
 
 
 def source(file: str, sources: Sequence[SourceConfig], name: str) -> SourceConfig:
