@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from bench import documents, scene
 from bench.report import ROOT, Outcome, Row, Size
+from devhost import account
 
 FILES: Final = 10
 """Files in the repository for each cluster, its own document among them; nobody names the others."""
@@ -39,6 +40,7 @@ def run(size: Size) -> Outcome:
         made.start()
         made.await_ready()
         made.controller.stop()
+        _settle(made)
         taken = [_once(made, stamp) for stamp in range(max(1, size.rounds // 3) + 1)][1:]
     files = size.clusters * FILES
     others = sum(_other(namespace) for one in taken for namespace, _ in one.asked)
@@ -64,6 +66,23 @@ def _fill(made: scene.Scene, size: Size) -> None:
         path.write_text(f"# Note {number}\nWhat a team writes beside its cluster.\n")
     made.push("notes")
     subprocess.run(["git", "gc", "--quiet"], cwd=made.stage.repository.work, check=True, timeout=120)
+
+
+def _settle(made: scene.Scene) -> None:
+    """Let the records of suspended clusters, which stand for others of a fleet, say that what they took up ended Ready: those of clusters
+    that never did are planned at each plan."""
+    from reconciler.inventory.store import Store
+    from reconciler.kube import edge
+    from reconciler.model import HostConfig, replace
+
+    client = edge.host(HostConfig(kubeconfig=str(made.kubeconfig)))
+    try:
+        store = Store(client, account.SYSTEM)
+        for state in store.load().states.values():
+            if state.record.ready != state.record.bundle:
+                store.write(replace(state, record=replace(state.record, ready=state.record.bundle)))
+    finally:
+        client.close()
 
 
 def _once(made: scene.Scene, stamp: int) -> Once:
