@@ -14,7 +14,7 @@ from reconciler.report.view import Place
 from tests.collecting import Collector, about, collecting
 from tests.shell import client, installed
 
-FIRST, SECOND = Revision("main", "a" * 40), Revision("main", "b" * 40)
+FIRST, SECOND, THIRD = (Revision("main", one * 40) for one in "abc")
 AT = 1_795_000_000.0
 
 
@@ -156,6 +156,64 @@ def test_passes_of_one_push_are_bounded(collector: Collector, monkeypatch: pytes
     made.stage("platform", "ready", AT + 1)
     made.close()
     assert len([one for one in collector.spans() if one.name == "pass a"]) == 3
+
+
+def test_so_are_those_before_it_is_told_and_none_is_of_the_next_push(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "PASSES", 3)
+    made = told(collector)
+    push(made, FIRST, AT, changing=())
+    for number in range(9):
+        look(made, SECOND, name=f"b{number}")
+    push(made, SECOND, AT + 10, changing=("c",))
+    for _ in range(9):
+        look(made, SECOND, "Progressing", name="c")
+    look(made, FIRST, name="late")
+    push(made, THIRD, AT + 20)
+    look(made, THIRD)
+    made.stage("platform", "ready", AT + 21)
+    made.close()
+    passes = {
+        about(root)["nidus.revision"]: [
+            one.name for one in collector.spans() if one.trace_id == root.trace_id and one.name.startswith("pass")
+        ]
+        for root in collector.spans()
+        if root.name == "push"
+    }
+    assert passes == {str(SECOND): ["pass b6", "pass b7", "pass b8"], str(THIRD): ["pass a"]}
+
+
+def test_a_commit_that_changes_nothing_leaves_no_pass_to_the_next(collector: Collector) -> None:
+    made = told(collector)
+    push(made, FIRST, AT, changing=())
+    look(made, SECOND, name="b")
+    push(made, SECOND, AT + 10, changing=())  # and it is not told to be Ready
+    push(made, THIRD, AT + 20)
+    look(made, THIRD)
+    made.stage("platform", "ready", AT + 21)
+    made.close()
+    assert {one.name for one in collector.spans() if one.name.startswith("pass")} == {"pass a"}
+
+
+def test_a_stage_before_its_revision_is_told_counts_like_any_other() -> None:
+    made = Reporter(client(installed("nidus-system")), "nidus-system", "one")
+    push(made, FIRST, AT)
+    made.stage("platform", "ready", AT + 12.0, str(SECOND))
+    made.stage("platform", "ready", AT + 13.0, str(FIRST))
+    made.stage("platform", "ready", AT + 14.0, str(THIRD))
+    made.stage("platform", "ready", AT + 15.0, str(SECOND))  # of an older one, late
+    push(made, THIRD, AT + 10.0)
+    made.stage("platform", "ready", AT + 16.0, str(THIRD))
+    assert dict(made.sources["platform"].stages)["ready"] == AT + 14.0
+    push(made, SECOND, AT + 20.0)  # pushed back: what was early then is no stage of now
+    assert "ready" not in dict(made.sources["platform"].stages)
+    made.close()
+    lines = made.metrics.text().decode().splitlines()
+    assert (
+        'nidus_stage_seconds_count{stage="ready"} 2.0' in lines
+        and 'nidus_stage_seconds_sum{stage="ready"} 17.0' in lines
+    )
 
 
 def test_a_token_that_is_none_is_told_at_the_start(collector: Collector, tmp_path: Path) -> None:

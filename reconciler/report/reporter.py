@@ -40,7 +40,7 @@ class Reporter:
         self._events = Events(client, namespace, instance, self.statuses.uid)
         self._lock = threading.Lock()
         self._told: dict[str, ClusterView] = {}
-        self._early: dict[str, tuple[str, str, float]] = {}
+        self._early: dict[tuple[str, str], dict[str, float]] = {}
         self._read: dict[str, SourceView] = {}
         self.clusters: dict[str, ClusterView] = {}
         self.sources: dict[str, SourceView] = {}
@@ -85,15 +85,16 @@ class Reporter:
             known = before or self._read.get(report.source)
             after = view.source(report, known, spec)
             after = replace(after, confined=self._confined or after.confined, configuration=self._configuration)
-            early = self._early.get(after.source)
-            if early is not None and early[0] == after.revision:
-                del self._early[after.source]
-                after = view.staged(after, *early[1:])
             self._note(after)
             self._sign(after)
+            early = self._early.pop((after.source, after.revision), {})
+            if known is None or known.revision != after.revision:  # what is left is of revisions before
+                self._early = {key: stages for key, stages in self._early.items() if key[0] != after.source}
         for one in transitions.of_source(known, after):
             self._notice(one, after.source)
         self.metrics.source(after)
+        for name, at in early.items():
+            self.stage(after.source, name, at, after.revision)
         if before is None or (before.revision, before.error, before.held) != (after.revision, after.error, after.held):
             _log(after, report.trigger)
 
@@ -148,7 +149,7 @@ class Reporter:
         with self._lock:
             known = self.sources.get(source)
             if revision and (known is None or known.revision != revision):
-                self._early[source] = (revision, name, at)
+                self._early.setdefault((source, revision), {}).setdefault(name, at)
                 return
             if known is None or (after := view.staged(known, name, at)) is known:
                 return

@@ -3,6 +3,7 @@ clusters were Ready, with a span for each stage and each pass over a cluster tha
 when another one takes its place, and sent by a thread of the library: nothing waits for the receiver."""
 
 import threading
+from collections import deque
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -41,19 +42,17 @@ class Traces:
     def __init__(self, config: TracesConfig, instance: str) -> None:
         self._provider = _provider(config, instance)
         self._tracer = self._provider.get_tracer("nidus")
-        self._passes: dict[str, list[Pass]] = {}
-        self._early: dict[
-            str, dict[str, tuple[str, Pass]]
-        ] = {}  # the last pass of each cluster that was of another revision
+        self._passes: dict[str, tuple[str, list[Pass]]] = {}  # of the newest revision of each source
+        self._early: dict[str, deque[tuple[str, Pass]]] = {}  # the last ones of other revisions, by source
         self._open: dict[str, SourceView] = {}
 
     def passed(self, read: SourceView, revision: str, one: Pass) -> None:
         """A pass is over: one of the push, if its revision is the newest of its source and changed the cluster. It may be quicker than the
         view that has the revision."""
         if read.revision != revision:
-            self._early.setdefault(read.source, {})[one.cluster] = (revision, one)
+            self._early.setdefault(read.source, deque(maxlen=PASSES)).append((revision, one))
         elif one.cluster in read.changing:
-            kept = self._passes.setdefault(read.source, [])
+            _, kept = self._passes.setdefault(read.source, (revision, []))
             if len(kept) < PASSES:
                 kept.append(one)
 
@@ -62,14 +61,16 @@ class Traces:
         before = self._open.get(after.source)
         if before is not None and before.revision != after.revision:
             self._end(self._open.pop(after.source))
+        newest, passes = self._passes.get(after.source, ("", []))
+        if newest != after.revision:  # those of another revision are of no push any more
+            early = self._early.pop(after.source, ())
+            passes = [one for revision, one in early if revision == after.revision]
+            self._passes[after.source] = after.revision, passes
         stages = dict(after.stages)
         if "seen" not in stages or "admitted" not in stages:
             return
-        early = self._early.pop(after.source, {}).values()
-        if found := [one for revision, one in early if revision == after.revision]:
-            self._passes.setdefault(after.source, []).extend(found[:PASSES])
         if "ready" in stages:
-            if self._open.pop(after.source, None) is not None or self._passes.get(after.source):
+            if self._open.pop(after.source, None) is not None or passes:
                 self._end(after)
         elif after.changing:
             self._open[after.source] = after
@@ -84,7 +85,9 @@ class Traces:
         """Make the spans of a push."""
         from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
-        stages, passes = sorted(one.stages, key=lambda stage: stage[1]), self._passes.pop(one.source, [])
+        stages = sorted(one.stages, key=lambda stage: stage[1])
+        _, passes = self._passes.pop(one.source, ("", []))
+        self._passes[one.source] = one.revision, []
         times = [at for _, at in stages]
         ends = max([*times, *(each.ended for each in passes)])
         about = {"nidus.source": one.source, "nidus.revision": one.revision, "nidus.trigger": one.trigger}
