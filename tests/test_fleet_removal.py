@@ -5,6 +5,7 @@ import pytest
 from reconciler.model import Budget, Deletion, Expiry, Tombstone, Violation, replace
 from reconciler.plan.consent import whom
 from reconciler.spec.entries import digest
+from reconciler.spec.units import duration
 from tests.fleets import (
     DAY,
     NEW,
@@ -190,21 +191,32 @@ def test_an_approval_is_of_how_a_cluster_ends(deletion: Deletion, how: str) -> N
         (MILD, replace(MILD, grace="3h"), False),
         (MILD, replace(MILD, policy="Delete", protect=True), False),
         (MILD, replace(MILD, policy="Delete", ttl=""), False),
-        (MILD, replace(MILD, policy="Delete", ttl="999h"), False),
+        (MILD, replace(MILD, policy="Delete", ttl="999h"), True),
+        (MILD, replace(MILD, ttl="999h"), False),
+        (replace(MILD, ttl="999h"), replace(MILD, policy="Delete", ttl="999h"), True),
+        (replace(MILD, ttl="999h"), replace(MILD, ttl="998h"), True),
+        (replace(MILD, ttl=""), replace(MILD, ttl="999h"), True),
     ],
 )
 @pytest.mark.parametrize("readable", [True, False])
 def test_a_document_that_makes_an_end_harsher_is_a_new_question(
     before: Deletion, after: Deletion, asks: bool, readable: bool
 ) -> None:
-    """Also where the accepted document cannot be read: then whatever differs from the record in anything but a longer ttl is asked for."""
-    old = {"a": record("a", digests={"deletion": digest(before)}, expiry=Expiry(3600.0, NOW + DAY)), "b": record("b")}
+    """However far away it is, where nothing goes that nobody reviewed. Also where the accepted document cannot be read: then whatever
+    differs from the record is asked for."""
+    ends = Expiry(duration(before.ttl), NOW + DAY) if before.ttl else None
+    old = {"a": record("a", digests={"deletion": digest(before)}, expiry=ends), "b": record("b")}
     known = accepted(*([cluster("a", deletion=before)] if readable else []), B)
     found = admit(snapshot(cluster("a", deletion=after), B), known, old, rules=HELD)
-    asked = asks or (not readable and not after.protect and after.ttl == before.ttl)
+    asked = asks or (not readable and not after.protect and after.ttl != "")
     assert ("a" in found.held) is asked
     same = admit(snapshot(cluster("a", deletion=before), B), known, old, rules=HELD)
     assert same.held == {}
+    near = asked and 0 < duration(after.ttl or "0s") < NOW - 5.0 + DAY
+    tight = admit(
+        snapshot(cluster("a", deletion=after), B), known, old, rules=replace(RULES, budget=Budget(clusters=0))
+    )
+    assert ("a" in tight.held) is near
 
 
 def test_an_end_goes_by_what_was_admitted() -> None:

@@ -12,7 +12,7 @@ from reconciler.spec import units
 
 def hastened(situation: Situation) -> tuple[str, ...]:
     """The clusters that this revision would end within a day, by a ttl that it sets or lowers, or whose end within a day it makes
-    harsher."""
+    harsher; whose end at any time, where nothing goes that nobody reviewed."""
     found = []
     for name in situation.present:
         record, after = situation.mine.get(name), situation.snapshot.specs.clusters.get(name)

@@ -108,7 +108,9 @@ def _over_budget(situation: Situation) -> Held | None:
     about = (*_removable(situation), *ends)
     if approved(wanted, situation.requests, situation.trailers, situation.now, about):
         return None
-    does = " or ".join([*(["removes"] if gone else []), *(["ends within a day"] if ends else [])])
+    does = " or ".join(
+        [*(["removes"] if gone else []), *(["ends by a ttl" if hold else "ends within a day"] if ends else [])]
+    )
     told_of = ", ".join(
         [*(_named(situation, name) for name in gone), *(f"{name} ({expired.how(situation, name)})" for name in ends)]
     )

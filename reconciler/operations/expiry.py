@@ -44,9 +44,10 @@ def grace_of(document: ClusterDocument, rules: Rules) -> float:
 
 def hastened(record: Record, before: ClusterDocument | None, after: ClusterDocument, rules: Rules, now: float) -> bool:
     """Whether a new document brings the end of a cluster that exists to within a day, or makes such an end destroy more or sooner: that
-    counts as its removal (AD2). A ttl that is over was within a day, however often the cluster was extended."""
+    counts as its removal (AD2). A ttl that is over was within a day, however often the cluster was extended. Where nothing goes that
+    nobody reviewed, an end counts however far away it is."""
     known, ttl = _known(record, before), ttl_of(after)
-    if not ttl or record.born + ttl >= now + DAY:
+    if not ttl or (rules.unreviewed != "Hold" and record.born + ttl >= now + DAY):
         return False
     return not known or ttl < known or _harsher(record, before, after, rules)
 
