@@ -120,7 +120,10 @@ def test_what_only_looks_like_one_is_not(name: str) -> None:
 
 @examples(100)
 @given(
-    st.one_of(*map(st.from_regex, (literals._MARKED, literals._FIELD, *map(re.compile, literals._PATTERNS.values()))))
+    st.one_of(
+        *(st.from_regex(re.compile(one.pattern, one.flags)) for one in (literals._MARKED, literals._FIELD)),
+        *(st.from_regex(re.compile(one)) for one in literals._PATTERNS.values()),
+    )
 )
 def test_no_line_in_which_a_pattern_finds_something_is_passed_over(text: str) -> None:
     assert literals.suspect(text)
