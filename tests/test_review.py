@@ -205,6 +205,23 @@ def test_what_was_taken_up_and_never_applied_is_in_the_plan(
     assert fleet.review(every=False).clusters == ()
 
 
+def test_there_and_back_again_is_in_the_plan_until_it_is_applied(fleet: Fleet) -> None:
+    """What ended Ready before something else was taken up may not stand any more."""
+
+    def files(text: str, *more: dict[str, Any]) -> dict[str, str]:
+        return {"a.yaml": cluster(), "web.yaml": profile(pack("base", config_map("one", text=text), *more))}
+
+    fleet.push(files("one"))
+    fleet.run()
+    fleet.push(files("two", {"apiVersion": "nope.example/v1", "kind": "Nope", "metadata": {"name": "x"}}))
+    fleet.run()
+    fleet.down.add("a")
+    fleet.push(files("one"))
+    fleet.run()
+    fleet.down.clear()
+    assert "data.text: two -> one" in render_text.render(fleet.review(every=False), Style())
+
+
 def test_a_file_that_was_put_back_during_a_removal_is_in_the_plan_until_it_is_applied(fleet: Fleet) -> None:
     fleet.push(FILES)
     fleet.run()

@@ -215,7 +215,7 @@ class Record(Struct, frozen=True):
     accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer; `inputs` is the digest of
     what `bundle` was made from; `put_back` when a removal or an end of it was called off last, by its file or an extension, 0 for never: an
     approval of before is used up. `bundle`, `inputs`, `commit` and `digests` say what was taken up; `ready` is the digest of the bundle
-    that a pass last found Ready, "" for none and once a removal began."""
+    that a pass last found Ready, "" for none, and once another was taken up or a removal began."""
 
     source: str
     cluster: str

@@ -247,6 +247,7 @@ def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
         digests=resolve.digests(bundle.cluster, slot.content) if slot.content else record.digests,
         bundle=bundle.digest,
         inputs=bundle.inputs,
+        ready=record.ready if bundle.digest == record.bundle else "",
         tombstone=None,
         put_back=expiry.used_up(record, now) if record.tombstone is not None and back == record.put_back else back,
         hosts=hosts.sorted_names(bundle.document.cluster),
