@@ -23,7 +23,8 @@ from devhost.errors import HostError
 from devhost.state import Process
 
 RELAY_SECONDS = 30.0
-FALLS = 5  # ends by itself of one that is started again
+FALLS = 5  # ends by itself, one soon after the other, of one that is started again
+STANDS = 60.0  # seconds after which the ends before count no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class _Child:
     born: int
     down: bool = False
     falls: int = 0
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def comes_again(self) -> bool:
@@ -200,8 +202,12 @@ class Programs:
                 self._again(child)
 
     def _again(self, child: _Child) -> None:
-        fresh = _spawn(child.program)
-        fresh.falls = child.falls + 1
+        child.falls = 1 if time.monotonic() - child.since > STANDS else child.falls + 1
+        try:
+            fresh = _spawn(child.program)
+        except OSError:  # no process left, as on a full machine: it is tried at the next look
+            return
+        fresh.falls = child.falls
         with self._lock:
             taken = self._children.get(child.program.name) is child and not child.down
             if taken:

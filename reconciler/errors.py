@@ -97,7 +97,7 @@ class Unavailable(Retry):
 
 
 class Fetching(Retry):
-    """Content from elsewhere is not here yet: its layer waits, and is woken (K3)."""
+    """What a layer is rendered from is not here yet: content from elsewhere (K3), a Secret, the kinds of a group. The layer waits."""
 
 
 class LeaseLost(NidusError):

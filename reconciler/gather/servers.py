@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reconciler.engine import readiness
-from reconciler.errors import ApiError, ErrorClass, NidusError
+from reconciler.errors import ApiError, ErrorClass, Fetching, NidusError
 from reconciler.gather.reader import Reader
 from reconciler.model import Bundle, HostFacts, Layer, Object, ObjectRef, Target
 from reconciler.packs import apis
@@ -50,12 +50,14 @@ def reader(
 
     def kinds(target: Target, version: str, asked: frozenset[str]) -> tuple[str, ...]:
         """The API versions of the target (K6); those of its Kubernetes version where it cannot be asked: nothing more is
-        read of it in this pass."""
+        read of it in this pass. Raises Fetching where nobody answers for a group that is asked about: that layer alone waits, since what
+        mends it may be in another."""
         try:
             if target.nested and not _is_up(bundle, host, cached):
                 raise ApiError(ErrorClass.TRANSIENT, "its control plane was not up when its charts were rendered")
             return apis.spelled(client(target).kinds(asked))
         except NidusError as error:
+            _wait_for_group(error)
             unasked[target] = error
             return apis.known(version)
 
@@ -64,6 +66,12 @@ def reader(
             cache.merge(live)
 
     return Reader(client, cached, render, merge)
+
+
+def _wait_for_group(error: NidusError) -> None:
+    """Raises Fetching where the target answers, and for one of its groups nobody does."""
+    if isinstance(error, ApiError) and error.kind is ErrorClass.KIND_UNREAD:
+        raise Fetching(error.message) from None
 
 
 def _is_up(bundle: Bundle, host: Client, cached: Callable[[Target, ObjectRef], Object | None]) -> bool:
