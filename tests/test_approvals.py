@@ -104,3 +104,16 @@ def test_a_cluster_that_the_revision_changes_is_waited_for_until_it_was_tried(
     assert "not Ready within" in capsys.readouterr().out
     ready(installed, "b" * 40)
     assert main(["wait", "--revision", "b" * 12, "--timeout", "1m", *reached]) == 0
+
+
+def test_a_cluster_that_the_revision_removes_ends_the_wait_well(
+    installed: Server, reached: list[str], capsys: Caught
+) -> None:
+    """Its grace period takes a day."""
+    ready(installed, "a" * 40)
+    stands(installed, {"status": "Deleting"})
+    read(installed, "b" * 40, ("team-b",))
+    assert main(["wait", "--revision", "b" * 12, "--timeout", "1m", "-o", "json", *reached]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["clusters"]
+    assert (one["name"], one["status"], one["ok"], one["over"]) == ("team-b", "Deleting", True, True)
+    assert main(["wait", "team-b", "--revision", "b" * 12, "--timeout", "100ms", *reached]) == 1

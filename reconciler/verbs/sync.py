@@ -88,7 +88,7 @@ def _followed(client: Client, args: argparse.Namespace, asked: Mapping[str, int]
         name for name, one in found.clusters.items() if one.source in asked and args.name in ("", name, one.source)
     ]
     left = max(0.0, args.timeout - (time.monotonic() - began))
-    code = wait.follow(client, args.namespace, names, left, fresh=wait.tried)
+    code = wait.follow(client, args.namespace, names, left, "Ready" if args.name in names else wait.STANDS, wait.tried)
     return usage.FAILED if failed else code
 
 

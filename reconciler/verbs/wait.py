@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from reconciler.report.view import ClusterView
 
 GONE = "Gone"
+STANDS = "Ready or leaving"
+"""What is waited for after a commit or a sync: a cluster that it removes ends no other way."""
 WORDS = ("Ready", "Held", "Suspended", "Asleep", "Degraded", GONE)
 EXAMPLES = (
     ("team-a", "until team-a is Ready"),
@@ -99,6 +101,7 @@ def _revision(args: argparse.Namespace) -> int:
     for name in set(names) - found.clusters.keys() - changing if args.word != GONE else ():
         raise known.missing(name, args.namespace, sorted(found.clusters))
     left = max(0.0, args.timeout - (time.monotonic() - began))
+    args.word = STANDS if args.word == "Ready" and not args.name else args.word
     return _awaited(client, args, sorted(names), left, tried)
 
 
@@ -138,7 +141,7 @@ def follow(
     ended = _followed(client, namespace, names, timeout, word, fresh, lambda text: print(printable(text), flush=True))
     open_ = [one.text for one in ended.values() if not one.done]
     if open_:
-        print(printable(f"not {word} within {table.age(timeout)}: {'; '.join(open_)}"))
+        print(printable(f"not {_told(word)} within {table.age(timeout)}: {'; '.join(open_)}"))
     return _code(ended)
 
 
@@ -155,13 +158,16 @@ def _followed(
     began = time.monotonic()
     ended: dict[str, Verdict] = {}
     told: dict[str, Verdict] = {}
+    there: set[str] = set()
     while len(ended) < len(names):
         left = timeout - (time.monotonic() - began)
         with seen.patiently():
             found = seen.read(client, namespace)
+            there |= found.clusters.keys()
             for name in [name for name in names if name not in ended]:
-                one = judge(name, found.clusters.get(name), word)
-                if one.done and fresh(found, name):
+                leaves = word == STANDS and name in there
+                one = judge(name, found.clusters.get(name), word if leaves or word != STANDS else "Ready")
+                if one.done and (one.word == "Deleting" or fresh(found, name)):
                     ended[name] = one
                     tell(f"{one.text} (after {table.age(time.monotonic() - began)})")
                 elif name not in told or told[name].text != one.text:
@@ -174,6 +180,10 @@ def _followed(
     return {name: ended.get(name) or told.get(name, Verdict(False, False, name)) for name in names}
 
 
+def _told(word: str) -> str:
+    return "Ready" if word == STANDS else word
+
+
 def _code(ended: Mapping[str, Verdict]) -> int:
     return usage.DONE if all(one.well for one in ended.values()) else usage.FAILED
 
@@ -184,7 +194,7 @@ def _document(ended: Mapping[str, Verdict], word: str) -> dict[str, object]:
         {"name": name, "status": one.word, "ok": one.well, "over": one.done, "message": one.text}
         for name, one in ended.items()
     ]
-    return {"for": word, "ok": all(one.well for one in ended.values()), "clusters": clusters}
+    return {"for": _told(word), "ok": all(one.well for one in ended.values()), "clusters": clusters}
 
 
 FIRST = 15.0  # seconds for a controller that was just started to tell of its sources
@@ -204,7 +214,7 @@ def judge(name: str, one: ClusterView | None, word: str = "Ready") -> Verdict:
     from reconciler.report import why
 
     if one is None:
-        awaited = word == GONE
+        awaited = word in (GONE, STANDS)
         return (
             Verdict(awaited, awaited, f"{name} is gone", GONE)
             if awaited
@@ -212,6 +222,9 @@ def judge(name: str, one: ClusterView | None, word: str = "Ready") -> Verdict:
         )
     said = why.of(one, None)
     text = f"{name} {one.word}" + (f": {said.message}" if said.message else "")
+    if word == STANDS and one.word == "Deleting":
+        return Verdict(True, True, text, one.word)
+    word = _told(word)
     if one.word == word:
         return Verdict(True, True, text if word != "Ready" else f"{name} Ready at {short(one.applied)}", one.word)
     stalled = any(each.type == "Stalled" and each.status == "True" for each in one.conditions)
