@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from reconciler.__main__ import VERBS, main
-from reconciler.verbs import copied
+from reconciler.errors import UsageError
+from reconciler.verbs import copied, drafts
 from tests.house.documents import ROOT
 
 
@@ -125,6 +126,17 @@ def test_new_profiles_and_clusters_without_any(repository: Path, capsys: pytest.
     assert "3 clusters and 2 profiles sound" in capsys.readouterr().out
 
 
+def test_nothing_is_written_through_a_link_that_leads_out(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (repository / "clusters" / "linked").symlink_to(outside)
+    with pytest.raises(UsageError, match="lies outside of"):
+        drafts.write(repository, {"clusters/linked/a.yaml": b""})
+    assert not list(outside.iterdir())
+
+
 def test_the_next_version_of_a_profile_is_copies_that_share_nothing(
     sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +192,7 @@ def test_a_next_version_that_cannot_be_made_writes_nothing(sample: Path, capsys:
         ("../*.yaml", "../2.0.0/*.yaml"),
         ("web/**/*.yaml", "web-2.0.0/**/*.yaml"),
         ("web-1.0.0/a.yaml", "web-2.0.0/a.yaml"),
+        ("v11.0.0/1.0.0-a/v1.0.0.yaml", "v11.0.0/2.0.0-a/v2.0.0.yaml"),
         ("../charts/web", "../charts/web-2.0.0"),
         ("values/a.yaml", "values/a-2.0.0.yaml"),
         (".", "./2.0.0"),

@@ -48,7 +48,7 @@ def test_what_restricted_refuses_besides() -> None:
     assert refused(pod(SAFE), "restricted") == ()
     level = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     own = {name: value for name, value in SAFE.items() if name not in level}
-    assert refused(pod(own, securityContext=level), "restricted") == ()
+    assert refused(pod(own | {"runAsNonRoot": None}, securityContext=level), "restricted") == ()
     assert refused(pod(SAFE | {"runAsUser": 0}), "restricted") == ("container c has runAsUser: 0",)
     own_users = {name: value for name, value in SAFE.items() if name != "runAsNonRoot"} | {"procMount": "Unmasked"}
     assert refused(pod(own_users | {"runAsUser": 0}, hostUsers=False), "restricted") == ()

@@ -108,9 +108,9 @@ def _restricted(spec: Mapping[str, Any]) -> Iterator[str]:
         if context.get("allowPrivilegeEscalation") is not False:
             yield f"{name} lacks allowPrivilegeEscalation: false"
         if spec.get("hostUsers") is not False:
-            if context.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
+            if _own(context, pod, "runAsNonRoot") is not True:
                 yield f"{name} lacks runAsNonRoot: true"
-            if context.get("runAsUser", pod.get("runAsUser")) == 0:
+            if _own(context, pod, "runAsUser") == 0:
                 yield f"{name} has runAsUser: 0"
         if "ALL" not in _list(capabilities.get("drop")):
             yield f"{name} lacks capabilities.drop: [ALL]"
@@ -118,6 +118,11 @@ def _restricted(spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} adds capabilities"
         if (_seccomp(one) or _seccomp(spec)) not in _SECCOMP:
             yield f"{name} lacks seccompProfile: {{type: RuntimeDefault}}"
+
+
+def _own(context: Mapping[str, Any], pod: Mapping[str, Any], name: str) -> object:
+    """A container's value, or where it has none or null, the pod's."""
+    return pod.get(name) if context.get(name) is None else context[name]
 
 
 def _containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from reconciler.packs.process import Ended, Worker
 from reconciler.packs.queue import Line, Owner
 from reconciler.packs.wire import Answer, Job
 
-WAIT = 30.0  # seconds for a free worker; as long as one render may take
+WAIT = 30.0  # seconds for a free worker; as long as one render may take on a machine that has room
 NOBODY = Owner()
 
 

@@ -21,7 +21,7 @@ _START = f"import sys; sys.path.append({str(_ROOT)!r}); from reconciler.packs.wo
 _START_LIMIT = 30.0
 LONG = 1.0
 """Seconds of processor time after which a job goes on with a lower priority: most sound ones take a tenth of it."""
-PATIENCE = 3
+PATIENCE = 2
 """How many times as long such a job may take: a sound one must not miss its deadline because others want the processor."""
 _GLANCE = 0.25  # seconds between two looks at what a job has used
 _TRACE = 65536

@@ -59,7 +59,7 @@ class Renderer:
     """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker, half a minute at most.
 
     `seconds` and `cpu` bound one render in wall and processor time. A long one gives way to all else on the machine and may take
-    three times as many seconds (`packs.process`), except with `yields` False: somebody waits for it. A worker is replaced after
+    twice as many seconds (`packs.process`), except with `yields` False: somebody waits for it. A worker is replaced after
     `recycle` jobs or beyond `memory` bytes; `cache` bounds the kept results in bytes. A render that hung or crashed is not tried
     again for five minutes, so that a hostile chart affects its own cluster only. Workers reach no network; where the platform
     cannot confine them nothing is rendered, except with `confined` False: a person rendering their own repository.

@@ -116,12 +116,21 @@ def _moves(document: ClusterProfile, old: str, new: str) -> list[tuple[str, str,
     return [(at, one, _moved(one, old, new)) for at, one in found]
 
 
+def _renamed(path: str, old: str, new: str) -> str:
+    """With the one version for the other, wherever it stands for itself: 1.0.0 is no part of 11.0.0."""
+    first, *others = path.split(old)
+    for rest in others:
+        part = first[-1:].isdigit() or first[-1:] == "." or rest[:1].isdigit()
+        first += (old if part else new) + rest
+    return first
+
+
 def _moved(path: str, old: str, new: str) -> str:
     """Where the copy lies: the version in the name is replaced, or stands behind the name of the file or of the folder."""
     from reconciler.spec.files import is_yaml, wild
 
-    if old in path:
-        return path.replace(old, new)
+    if (moved := _renamed(path, old, new)) != path:
+        return moved
     parts = path.split("/")
     first = next((at for at, part in enumerate(parts) if wild(part)), None)
     if first is None:

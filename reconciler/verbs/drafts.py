@@ -38,9 +38,11 @@ def check(folder: Path, more: Mapping[str, bytes]) -> None:
 
 
 def write(folder: Path, more: Mapping[str, bytes]) -> None:
-    """Write new files. Raises UsageError where one is there already or cannot be written."""
+    """Write new files. Raises UsageError where one is there already, cannot be written, or would lie outside by a link on its way."""
     for path, content in more.items():
         file = folder / path
+        if not file.parent.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"{file} lies outside of {folder}: {file.parent.resolve()}", hint="--folder DIR")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("xb") as opened:
