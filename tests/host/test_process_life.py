@@ -77,6 +77,7 @@ def writers(field: Field, since: Any) -> Counter[str]:
     return Counter(event["user"]["extra"][CREDENTIAL][0] for event in field.writes(since))
 
 
+@pytest.mark.long
 def test_only_the_leader_writes_and_another_takes_over(shared_field: Field) -> None:
     """A standby writes nothing but marks; a leader stopped for longer than its Lease writes nothing more and ends (H1, F17)."""
     field = shared_field
