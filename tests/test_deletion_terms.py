@@ -122,6 +122,49 @@ def test_an_approved_end_destroys_what_was_approved(ending: Fleet) -> None:
     assert there(ending) and ending.host.get("apps", "StatefulSet", "vcluster-a", "a") is None
 
 
+def later(fleet: Fleet) -> None:
+    for _ in range(5):
+        fleet.now += 10 * HOUR
+        fleet.admit()
+        fleet.run()
+
+
+def test_an_end_that_waits_does_not_come_where_the_accepted_content_cannot_be_read(fleet: Fleet) -> None:
+    """Nothing is admitted of it until the end is approved."""
+    fleet.close()
+    del fleet.git.commits[fleet.git.newest]
+    fleet.rules = replace(RULES, unreviewed="Hold")
+    fleet.git.commit(files(**NOW, ttl="1h"), commit="f" * 40)
+    fleet.start()
+    fleet.admit()
+    fleet.run()
+    assert (fleet.held["a"].reason, fleet.word("a")) == ("Unreviewed", "Held")
+    later(fleet)
+    assert there(fleet)
+    fleet.ask("approve", consent=fleet.held["a"].consent)
+    fleet.run()
+    later(fleet)
+    assert not there(fleet)
+
+
+def test_an_end_is_that_of_the_document_that_is_admitted() -> None:
+    """Whatever keeps a newer one from being admitted."""
+    fleet = Fleet(replace(RULES, profile_versions="Immutable"))
+    fleet.push(files(policy="Retain", grace="100h", ttl="1h"))
+    fleet.run()
+    fleet.now += 2 * HOUR
+    fleet.admit()
+    fleet.run()
+    assert fleet.word("a") == "Expired"
+    fleet.push(files(**NOW, ttl="1h") | {"web.yaml": profile(pack("base", config_map("two")))})
+    assert fleet.held["a"].reason == "ProfileVersionChanged"
+    fleet.run()
+    fleet.admit()
+    fleet.run()
+    assert there(fleet)
+    fleet.close()
+
+
 @pytest.mark.parametrize("by", ["file", "longer ttl", "extension"])
 @pytest.mark.parametrize("restarts", [False, True])
 def test_an_end_that_is_called_off_uses_its_approval_up(ending: Fleet, by: str, restarts: bool) -> None:

@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import ClusterDocument, Expose, Record, Rollout, Sync, ToHost, Tombstone, Violation
-from tests.fleets import A, admit, cluster, record, snapshot
+from reconciler.model import (
+    ClusterDocument,
+    Deletion,
+    Expose,
+    Record,
+    Rollout,
+    Sync,
+    ToHost,
+    Tombstone,
+    Violation,
+    replace,
+)
+from tests.fleets import RULES, A, admit, cluster, record, snapshot
 from tests.fleets import accepted as contents
 
 
@@ -44,6 +55,17 @@ def test_a_running_cluster_that_asks_for_it_stays_as_accepted() -> None:
     assert rollout.admitted == before
     assert rollout.held["a"].reason == "HostTaken"
     assert rollout.tombstones == {}
+
+
+def test_a_cluster_whose_end_waits_for_an_approval_keeps_the_name_it_gives_up() -> None:
+    before = contents(exposed("a", "h.example.com"), exposed("b", "b.example.com"))
+    ends = cluster("a", deletion=Deletion(ttl="1h"))
+    rules = replace(RULES, unreviewed="Hold")
+    rollout = admit(
+        snapshot(ends, exposed("b", "h.example.com")), before, known(a="h.example.com", b="b.example.com"), rules=rules
+    )
+    assert {name: held.reason for name, held in rollout.held.items()} == {"a": "Unreviewed", "b": "HostTaken"}
+    assert rollout.admitted == before
 
 
 @pytest.mark.parametrize(("policy", "taken"), [("Retain", True), ("Delete", False), ("Orphan", False)])

@@ -25,6 +25,7 @@ from reconciler.model import (
     replace,
 )
 from reconciler.spec import resolve
+from tests.examples import examples
 from tests.fleets import (
     FACTS,
     NOW,
@@ -52,12 +53,13 @@ RECORDS = st.dictionaries(
     st.sampled_from(NAMES),
     st.tuples(st.sampled_from(["platform", "platform", "other"]), TOMBSTONES, st.booleans(), st.booleans()),
 )
+DELETIONS = st.builds(Deletion, policy=st.sampled_from(["Retain", "Delete"]), ttl=st.sampled_from(["", "1h"]))
 SUBJECTS = st.lists(st.sampled_from(["", "cluster/a", "cluster/e", "profile/web@1.0.0"]), max_size=2)
 
 
 @st.composite
 def situations(draw: Any) -> tuple[Snapshot, dict[str, Content], dict[str, Record], Rules]:
-    tree = [cluster(name) for name in draw(st.lists(st.sampled_from(NAMES), unique=True))]
+    tree = [cluster(name, deletion=draw(DELETIONS)) for name in draw(st.lists(st.sampled_from(NAMES), unique=True))]
     drawn = draw(RECORDS)
     known = {name: record(name, source, tombstone=grave) for name, (source, grave, _, _) in drawn.items()}
     before: dict[str, Content] = {}
@@ -95,6 +97,15 @@ def test_no_budget_is_exceeded_without_approval(situation: Any) -> None:
     assert not fresh or found.specs.clusters or found.violations
     assert all(not before[name].specs.clusters[name].cluster.spec.deletion.protect for name in fresh)
     assert not fresh or found.descends
+
+
+@examples(100)
+@given(situations())
+def test_what_waits_for_an_approval_is_not_admitted(situation: Any) -> None:
+    found, before, known, rules = situation
+    rollout = admit(replace(found, descends=True), before, known, rules=replace(rules, unreviewed="Hold"))
+    asked = {name for name, held in rollout.held.items() if held.consent}
+    assert not [name for name in asked & rollout.admitted.keys() if rollout.admitted[name] != before.get(name)]
 
 
 @given(situations())

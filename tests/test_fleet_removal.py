@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.model import Budget, Deletion, Expiry, Tombstone, Violation, replace
+from reconciler.model import Budget, Deletion, Expiry, Expose, Tombstone, Violation, replace
 from reconciler.plan.consent import whom
 from reconciler.spec.entries import digest
 from reconciler.spec.units import duration
@@ -225,6 +225,11 @@ def test_an_end_goes_by_what_was_admitted() -> None:
     harsher = snapshot(cluster("a", deletion=Deletion("Delete", grace="0s", ttl="30m")), B)
     found = admit(harsher, before, {"a": over, "b": record("b")}, rules=HELD)
     assert (found.tombstones["a"].policy, found.held["a"].reason) == ("Retain", "Unreviewed")
+    taken = {"x": record("x", source="other", hosts=("x.example.com",)), "a": over, "b": record("b")}
+    exposed = Expose(type="Ingress", host="x.example.com")
+    asks = snapshot(cluster("a", deletion=replace(MILD, policy="Delete", grace="0s"), expose=exposed), B)
+    found = admit(asks, before, taken)
+    assert (found.tombstones["a"].policy, found.held["a"].reason) == ("Retain", "HostTaken")
 
 
 def test_a_commit_trailer_approves() -> None:

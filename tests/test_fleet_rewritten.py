@@ -9,6 +9,7 @@ from reconciler.model import (
     ControlPlane,
     Deletion,
     EngineChoice,
+    Expiry,
     KubernetesChoice,
     ProfileDocument,
     Snapshot,
@@ -17,6 +18,7 @@ from reconciler.model import (
     replace,
 )
 from tests.fleets import (
+    DAY,
     NEW,
     NOW,
     OLD,
@@ -101,6 +103,18 @@ def test_an_approved_rewrite_needs_no_second_approval_of_its_removals() -> None:
     assert set(admit(rewritten(C), before, known, (approve(held.consent),)).tombstones) == {"a", "b"}
     of_one = replace(approve(held.consent, held.items), cluster="a")
     assert admit(rewritten(C), before, known, (of_one,)).tombstones == {}
+
+
+def test_a_rewrite_does_not_stop_an_end_under_way() -> None:
+    """Of a cluster whose file stays; no other end begins."""
+    over = Expiry(3600.0, NOW - 2 * DAY)
+    standing = Tombstone(NOW - 5, NOW - 5, "Retain", False, expired=True)
+    known = records("c") | {"a": record("a", tombstone=standing, expiry=over), "b": record("b", expiry=over)}
+    tree = [cluster(name, deletion=Deletion(ttl="1h")) for name in "ab"]
+    rollout = admit(rewritten(*tree), accepted(*tree, C), known)
+    assert rollout.tombstones == {"a": standing}
+    assert {name: held.reason for name, held in rollout.held.items()} == dict.fromkeys("bc", "HistoryRewritten")
+    assert rollout.called_off == frozenset()
 
 
 def test_a_rewrite_does_not_stop_a_removal_under_way() -> None:

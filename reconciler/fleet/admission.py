@@ -28,11 +28,16 @@ def admit(
     if halted is not None:
         return _stand_still(situation, halted)
     wanted, held = _admissions(situation)
-    admitted, taken = hosts.settle(situation, wanted)
-    held = taken | held
     tombstones, kept = removal.judge(situation, approved=followed)
-    admitted |= {name: accepted[name] for name in kept if situation.accepted_document(name)}
-    return _rollout(situation, *_ended(situation, admitted, tombstones, held, kept), kept)
+    admitted, taken = hosts.settle(situation, _as_accepted(situation, wanted, kept))
+    return _rollout(situation, *_ended(situation, admitted, tombstones, {**taken, **held, **kept}))
+
+
+def _as_accepted(situation: Situation, wanted: Mapping[str, Content], kept: Collection[str]) -> dict[str, Content]:
+    """What is wanted, where the `kept` clusters stay as they were accepted: nothing is admitted of one whose accepted content cannot be
+    read (S8)."""
+    before = {name: situation.accepted[name] for name in kept if situation.accepted_document(name)}
+    return {name: one for name, one in wanted.items() if name not in kept} | before
 
 
 def _ended(
@@ -40,24 +45,24 @@ def _ended(
     admitted: dict[str, Content],
     tombstones: dict[str, Tombstone],
     held: dict[str, Held],
-    kept: dict[str, Held],
 ) -> tuple[dict[str, Content], dict[str, Tombstone], dict[str, Held]]:
     """The rollout without the clusters whose time is over (O6)."""
-    due, over = expired.due(situation, kept), expired.over(situation)
+    due, over = expired.due(situation, admitted), expired.over(situation)
     unread = [name for name in expired.left(situation) if removal.unparsed(situation, name) is None]
     left = {name: one for name, one in expired.left(situation).items() if name in unread}
     admitted = {name: one for name, one in admitted.items() if name not in due and name not in over}
-    return admitted, {**left, **tombstones, **due}, {**held, **kept, **over}
+    return admitted, {**left, **tombstones, **due}, {**held, **over}
 
 
 def _stand_still(situation: Situation, halted: Held) -> Rollout:
-    """For a rewritten history that would destroy something: all clusters stay at the accepted content; removals that
-    began go on."""
+    """For a rewritten history that would destroy something: all clusters stay at the accepted content; removals and ends
+    that began go on."""
     tombstones = removal.continued(situation)
     names = sorted(set(situation.mine) - set(tombstones))
     admitted = {name: situation.accepted[name] for name in names if situation.accepted_document(name)}
-    held = {name: halted for name in sorted({*names, *situation.present}) if name not in situation.taken}
-    return _rollout(situation, admitted, tombstones, held | _taken(situation), held)
+    standing = {*situation.taken, *tombstones}
+    held = {name: halted for name in sorted({*names, *situation.present}) if name not in standing}
+    return _rollout(situation, admitted, tombstones, held | _taken(situation))
 
 
 def _admissions(situation: Situation) -> tuple[dict[str, Content], dict[str, Held]]:
@@ -155,9 +160,8 @@ def _rollout(
     admitted: Mapping[str, Content],
     tombstones: Mapping[str, Tombstone],
     held: Mapping[str, Held],
-    kept: Collection[str],
 ) -> Rollout:
-    future = [one.due for one in tombstones.values() if one.due > situation.now] + expired.times(situation, kept)
+    future = [one.due for one in tombstones.values() if one.due > situation.now] + expired.times(situation, admitted)
     return Rollout(
         admitted=dict(sorted(admitted.items())),
         tombstones=dict(sorted(tombstones.items())),

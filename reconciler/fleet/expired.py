@@ -1,10 +1,10 @@
 """Clusters whose time is over while their file is in Git (O6), and documents that bring an end near (AD2)."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.fleet.approvals import goes
 from reconciler.fleet.situation import Situation
-from reconciler.model import ClusterDocument, Held, NestedCluster, Tombstone
+from reconciler.model import ClusterDocument, Content, Held, NestedCluster, Tombstone
 from reconciler.operations import expiry
 from reconciler.plan.lines import stamp
 from reconciler.spec import units
@@ -43,11 +43,11 @@ def put_off(situation: Situation, name: str, after: ClusterDocument) -> bool:
     return record is not None and expiry.put_off(record, situation.accepted_document(name), after)
 
 
-def due(situation: Situation, kept: Collection[str]) -> dict[str, Tombstone]:
-    """The removal of every cluster whose grace period after its end is over. It needs no approval: what brought its end near, or made
-    it harsher, was approved, or is not admitted. `kept`: the clusters whose document of this revision is held for that."""
+def due(situation: Situation, admitted: Mapping[str, Content]) -> dict[str, Tombstone]:
+    """The removal of every cluster whose grace period after its end is over, by the document that is `admitted`. It needs no approval:
+    what brought its end near, or made it harsher, was approved, or is not admitted."""
     found = {}
-    for name, document, when in _ended(situation, kept):
+    for name, document, when in _ended(situation, admitted):
         if _stays(document.cluster, situation.now) or when > situation.now:
             continue
         policy, standing = document.cluster.spec.deletion.policy, situation.mine[name].tombstone
@@ -56,9 +56,9 @@ def due(situation: Situation, kept: Collection[str]) -> dict[str, Tombstone]:
     return found
 
 
-def times(situation: Situation, kept: Collection[str]) -> list[float]:
+def times(situation: Situation, admitted: Mapping[str, Content]) -> list[float]:
     """When the next grace periods are over."""
-    return [when for _, _, when in _ended(situation, kept) if when > situation.now]
+    return [when for _, _, when in _ended(situation, admitted) if when > situation.now]
 
 
 def over(situation: Situation) -> dict[str, Held]:
@@ -93,13 +93,13 @@ def _stays(cluster: NestedCluster, now: float) -> bool:
     return cluster.spec.deletion.protect or suspended
 
 
-def _ended(situation: Situation, kept: Collection[str]) -> Iterator[tuple[str, ClusterDocument, float]]:
-    """(name, document, when its grace period is over) of the clusters with an end that are in the tree. A document of this revision
-    that changes the ttl counts from its admission on; of the `kept` the accepted one counts."""
+def _ended(situation: Situation, admitted: Mapping[str, Content]) -> Iterator[tuple[str, ClusterDocument, float]]:
+    """(name, `admitted` document, when its grace period is over) of the clusters with an end that are in the tree. One that changes the
+    ttl counts from its admission on."""
     for name in situation.present:
-        record, accepted = situation.mine.get(name), situation.accepted_document(name)
-        if record is None or record.expiry is None or accepted is None:
+        record, accepted, content = situation.mine.get(name), situation.accepted_document(name), admitted.get(name)
+        if record is None or record.expiry is None or accepted is None or content is None:
             continue
-        document = accepted if name in kept else situation.snapshot.specs.clusters.get(name, accepted)
+        document = content.specs.clusters[name]
         if document.cluster.spec.deletion.ttl == accepted.cluster.spec.deletion.ttl:
             yield name, document, record.expiry.ends + expiry.grace_of(document, situation.rules)

@@ -39,12 +39,15 @@ def judge(situation: Situation, *, approved: bool) -> tuple[dict[str, Tombstone]
 
 
 def continued(situation: Situation) -> dict[str, Tombstone]:
-    """Tombstones set by an earlier revision, of clusters that are still missing and that nothing holds."""
-    standing = {name: situation.mine[name].tombstone for name in situation.missing}
+    """Tombstones set by an earlier revision, of clusters that are still missing and that nothing holds, and of those that expired, whose
+    file stays."""
+    standing = {name: one.tombstone for name, one in situation.mine.items()}
     return {
         name: tombstone
         for name, tombstone in standing.items()
-        if tombstone is not None and not tombstone.protect and unparsed(situation, name) is None
+        if tombstone is not None
+        and not tombstone.protect
+        and (tombstone.expired if name in situation.present else unparsed(situation, name) is None)
     }
 
 
