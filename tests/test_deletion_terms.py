@@ -147,6 +147,49 @@ def test_an_end_that_waits_does_not_come_where_the_accepted_content_cannot_be_re
     assert not there(fleet)
 
 
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_file_that_is_put_back_brings_no_end_that_nobody_approved(done: bool, restarts: bool) -> None:
+    """Neither to a cluster whose removal is called off, nor to what was retained of one."""
+    fleet = Fleet(replace(RULES, unreviewed="Hold"))
+    fleet.push(files(policy="Retain", grace="0s" if done else "48h"))
+    fleet.run()
+    fleet.push(KEPT)
+    fleet.ask("approve", consent=fleet.held["a"].consent)
+    fleet.admit()
+    fleet.run()
+    fleet.push(files(**NOW, ttl="1h"))
+    asked = fleet.held["a"]
+    assert (asked.reason, asked.items[0].endswith("Delete after 0s")) == ("Unreviewed", True)
+    fleet.now += HOUR
+    if restarts:
+        fleet.restart()
+    fleet.run()
+    fleet.admit()
+    assert fleet.held["a"].consent == asked.consent
+    later(fleet)
+    engine = fleet.host.get("apps", "StatefulSet", "vcluster-a", "a")
+    assert there(fleet) and (engine is None) is done
+    fleet.ask("approve", consent=asked.consent)
+    fleet.run()
+    assert "a" not in fleet.held
+    later(fleet)
+    assert not there(fleet)
+    fleet.close()
+
+
+def test_what_was_retained_at_an_end_is_not_born_again_to_be_deleted(ending: Fleet) -> None:
+    ending.now += 26 * HOUR
+    for _ in range(3):
+        ending.admit()
+        ending.run()
+    assert ending.word("a") == "Expired" and there(ending)
+    soon(ending, "Delete", "900h")
+    assert (ending.held["a"].reason, ending.word("a")) == ("Unreviewed", "Held")
+    soon(ending, "Retain", "900h")
+    assert ending.held == {} and ends(ending) > ending.now + 800 * HOUR
+
+
 def test_an_end_is_that_of_the_document_that_is_admitted() -> None:
     """Whatever keeps a newer one from being admitted."""
     fleet = Fleet(replace(RULES, profile_versions="Immutable"))

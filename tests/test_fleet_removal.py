@@ -219,6 +219,15 @@ def test_a_document_that_makes_an_end_harsher_is_a_new_question(
     assert ("a" in tight.held) is near
 
 
+def test_a_file_put_back_calls_a_removal_off_though_nothing_of_it_is_admitted() -> None:
+    """Its approval is used up: when it leaves again, that is another question."""
+    leaving = {"a": record("a", tombstone=Tombstone(NOW - 5, NOW + 5, "Delete", False)), "b": record("b")}
+    broken = Violation("clusters/a.yaml", 2, 5, "NID1", "not YAML", subject="cluster/a")
+    for found in (snapshot(B, violations=(broken,)), snapshot(cluster("a", deletion=MILD), B)):
+        rollout = admit(found, accepted(B), leaving, rules=HELD)
+        assert (set(rollout.admitted), set(rollout.held), rollout.called_off) == ({"b"}, {"a"}, {"a"})
+
+
 def test_an_end_goes_by_what_was_admitted() -> None:
     """The document that waits for an approval neither makes it harsher nor stops it."""
     before, over = accepted(cluster("a", deletion=MILD), B), record("a", expiry=Expiry(3600.0, NOW - 3 * 3600.0))

@@ -6,6 +6,7 @@ from reconciler import engine
 from reconciler.fleet import expired, hosts, removal, rewritten
 from reconciler.fleet.situation import CLUSTER, PROFILE, Situation
 from reconciler.model import ClusterDocument, Content, Held, Record, Request, Rollout, Rules, Snapshot, Tombstone
+from reconciler.operations import expiry
 
 
 def admit(
@@ -35,8 +36,9 @@ def admit(
 
 def _as_accepted(situation: Situation, wanted: Mapping[str, Content], kept: Collection[str]) -> dict[str, Content]:
     """What is wanted, where the `kept` clusters stay as they were accepted: nothing is admitted of one whose accepted content cannot be
-    read (S8)."""
-    before = {name: situation.accepted[name] for name in kept if situation.accepted_document(name)}
+    read (S8), or whose removal is done."""
+    there = [name for name in kept if name in situation.mine and situation.accepted_document(name)]
+    before = {name: situation.accepted[name] for name in there}
     return {name: one for name, one in wanted.items() if name not in kept} | before
 
 
@@ -145,9 +147,11 @@ def _steps(situation: Situation, admitted: Mapping[str, Content]) -> dict[str, H
 
 
 def _called_off(situation: Situation, admitted: Mapping[str, Content]) -> frozenset[str]:
-    """The clusters whose removal or end this revision calls off: what was approved of it is used up."""
+    """The clusters whose removal or end this revision calls off: what was approved of it is used up. A file that is put back calls its
+    removal off, admitted or not."""
     known = situation.records
-    return frozenset(
+    back = [name for name in situation.present if name in situation.mine and expiry.leaving(situation.mine[name])]
+    return frozenset(back).union(
         name
         for name, content in admitted.items()
         if (name in known and known[name].tombstone is not None)

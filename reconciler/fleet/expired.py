@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from reconciler.fleet.approvals import goes
 from reconciler.fleet.situation import Situation
-from reconciler.model import ClusterDocument, Content, Held, NestedCluster, Tombstone
+from reconciler.model import ClusterDocument, Content, Held, NestedCluster, Tombstone, replace
 from reconciler.operations import expiry
 from reconciler.plan.lines import stamp
 from reconciler.spec import units
@@ -12,11 +12,12 @@ from reconciler.spec import units
 
 def hastened(situation: Situation) -> tuple[str, ...]:
     """The clusters that this revision would end within a day, by a ttl that it sets or lowers, or whose end within a day it makes
-    harsher; whose end at any time, where nothing goes that nobody reviewed."""
+    harsher; whose end at any time, where nothing goes that nobody reviewed. Also of a cluster whose file it puts back, and of what was
+    retained of one."""
     found = []
     for name in situation.present:
-        record, after = situation.mine.get(name), situation.snapshot.specs.clusters.get(name)
-        if record is None or record.tombstone is not None or after is None:
+        record, after = situation.holding.get(name), situation.snapshot.specs.clusters.get(name)
+        if record is None or after is None or (expiry.over(record) and not expiry.raised(record, after)):
             continue
         if expiry.hastened(record, situation.accepted_document(name), after, situation.rules, situation.now):
             found.append(name)
@@ -24,8 +25,11 @@ def hastened(situation: Situation) -> tuple[str, ...]:
 
 
 def asked(situation: Situation, name: str) -> str:
-    """One such end as approved."""
-    return goes("end", situation.mine[name], how(situation, name))
+    """One such end as approved: of a cluster whose file is put back as it is once that is done."""
+    record = situation.holding[name]
+    if expiry.leaving(record):
+        record = replace(record, put_back=expiry.used_up(record, situation.now))
+    return goes("end", record, how(situation, name))
 
 
 def how(situation: Situation, name: str) -> str:

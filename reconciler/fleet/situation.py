@@ -30,6 +30,13 @@ class Situation(Struct, frozen=True, dict=True):
         }
 
     @cached_property
+    def holding(self) -> Mapping[str, Record]:
+        """Records of this source that a cluster, or what was retained of one, still stands for."""
+        return {
+            name: one for name, one in self.records.items() if one.source == self.snapshot.source and holds_name(one)
+        }
+
+    @cached_property
     def taken(self) -> Mapping[str, str]:
         """Clusters of other sources, name -> source. The first source keeps the name, also for what it retained."""
         source = self.snapshot.source

@@ -283,7 +283,7 @@ class Held(Struct, frozen=True):
 class Rollout(Struct, frozen=True):
     """What this revision may do over all clusters (AD1).
 
-    `admitted`: cluster -> content to resolve it from, the accepted one where the new is broken (V4); `called_off`: the admitted ones
+    `admitted`: cluster -> content to resolve it from, the accepted one where the new is broken (V4); `called_off`: those
     whose removal or end this ends.
     """
 

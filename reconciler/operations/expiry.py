@@ -47,7 +47,8 @@ def hastened(record: Record, before: ClusterDocument | None, after: ClusterDocum
     counts as its removal (AD2). A ttl that is over was within a day, however often the cluster was extended. Where nothing goes that
     nobody reviewed, an end counts however far away it is."""
     known, ttl = _known(record, before), ttl_of(after)
-    if not ttl or (rules.unreviewed != "Hold" and record.born + ttl >= now + DAY):
+    born = now if over(record) else record.born
+    if not ttl or (rules.unreviewed != "Hold" and born + ttl >= now + DAY):
         return False
     return not known or ttl < known or _harsher(record, before, after, rules)
 
@@ -87,8 +88,15 @@ def extended(record: Record, end: Expiry, requests: Iterable[Request], longest: 
 
 
 def used_up(record: Record, now: float) -> float:
-    """`put_back` of a cluster whose removal or end is called off now: another time than any before, whatever the clock says."""
-    return max(now, record.put_back + 0.001)
+    """`put_back` of a cluster whose removal or end is called off now: another time than any before, whatever the clock says. Of a removal
+    under way it is the same whoever asks and when, for what is approved of the cluster after it."""
+    at = record.tombstone.since if record.tombstone is not None and leaving(record) else now
+    return max(at, record.put_back + 0.001)
+
+
+def leaving(record: Record) -> bool:
+    """Whether the cluster is being removed because its file left: that is called off where the file is put back."""
+    return record.tombstone is not None and not record.tombstone.done and not record.tombstone.expired
 
 
 def over(record: Record) -> bool:
