@@ -142,8 +142,8 @@ def test_a_burst_of_requests(lab: Lab) -> None:
     lists, made = lists_of_requests(lab, since), syncs(lab.controller) - before
     print(f"\nlab: 10: {REQUESTS} requests in {seconds:.0f} s: {lists} lists, {made} syncs, {max(threads)} threads")
     assert max(threads) < REQUESTS / 4
-    assert lists <= 3 + seconds  # a round waits up to a second for the end of a burst
-    assert made <= 2 + seconds
+    assert lists <= 4 + seconds  # a round waits up to a second for the end of a burst; one more before it and after it
+    assert made <= 3 + seconds
     lab.controller.stop()
     since = lab.account.audit.now()
     lab.start()
