@@ -67,7 +67,8 @@ class Assignment(Struct, frozen=True):
 
 class Unresolved(Struct, frozen=True):
     """A cluster without a bundle: its file is broken and no older version was accepted, or the accepted version cannot
-    be read (S8). `held` and `invalid` say why."""
+    be read (S8). `held` and `invalid` say why. `stored` is what the server has, `state` that with what admission decided about its end
+    (None: there is no record)."""
 
     cluster: str
     source: str
@@ -76,6 +77,7 @@ class Unresolved(Struct, frozen=True):
     invalid: str = ""
     stored: State | None = None
     epoch: int = 0
+    state: State | None = None
 
 
 class Outcome(Struct, frozen=True):

@@ -103,6 +103,50 @@ def test_what_is_called_off_is_stored_before_anything_is_read(made: Callable[...
     assert fleet.held["a"].reason == "Unreviewed"
 
 
+def withdrawn(fleet: Fleet) -> None:
+    """From now on no cluster can be resolved."""
+    fleet.rules = replace(fleet.rules, engines=())
+    fleet.registry.govern(fleet.rules)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_is_called_off_is_stored_where_the_cluster_cannot_be_resolved(
+    made: Callable[..., Fleet], restarts: bool
+) -> None:
+    fleet = removed(made(HOLD))
+    withdrawn(fleet)
+    fleet.push(files())
+    fleet.run()
+    assert fleet.held["a"].reason == "VersionWithdrawn"
+    assert record(fleet).tombstone is None and record(fleet).put_back
+    if restarts:
+        fleet.restart()
+    fleet.push(KEPT)
+    assert fleet.held["a"].reason == "Unreviewed"
+
+
+@pytest.mark.parametrize("over", [False, True])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_end_put_off_does_not_come_where_the_cluster_cannot_be_resolved(
+    made: Callable[..., Fleet], over: bool, restarts: bool
+) -> None:
+    """Neither where it slept at its end, nor where its data was retained after it."""
+    fleet = made(ttl="72h", policy="Retain")
+    later(fleet, 3 * DAY + 1)
+    if over:
+        later(fleet, HOUR)
+        later(fleet, HOUR)
+    assert fleet.word("a") == "Expired" and (record(fleet).tombstone is not None) is over
+    withdrawn(fleet)
+    fleet.push(files(ttl="900h"))
+    fleet.run()
+    if restarts:
+        fleet.restart()
+    for _ in range(3):
+        later(fleet, HOUR)
+    assert record(fleet).tombstone is None and there(fleet)
+
+
 def test_a_removal_that_no_pass_stored_goes_on(made: Callable[..., Fleet]) -> None:
     """Its grace period does not begin anew with every commit, and it is not counted again."""
     fleet = made()

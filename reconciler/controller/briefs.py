@@ -86,11 +86,11 @@ def failed(cluster: str, revision: Revision, error: NidusError) -> Report:
     return Report(cluster, revision, Plan(cluster, revision, ()), (), (), found, "Degraded")
 
 
-def ends_otherwise(given: Assignment) -> bool:
+def ends_otherwise(given: Assignment | Unresolved) -> bool:
     """Whether anything else is decided about its end than the record says: by its document, because a removal or an end was called off
     or an end moved. That is stored before anything is read: a new process goes by what is stored, however passes in between end."""
-    before = given.stored.record if given.stored is not None else given.state.record
-    return _end(before) != _end(given.state.record)
+    before, after = given.stored or given.state, given.state
+    return before is not None and after is not None and _end(before.record) != _end(after.record)
 
 
 def _end(record: Record) -> tuple[object, ...]:

@@ -121,9 +121,10 @@ class Workers:
     # One pass
 
     def _outcome(self, given: Assignment | Unresolved, alive: Callable[[], None]) -> Outcome:
-        if isinstance(given, Unresolved):
-            return Outcome(briefs.unresolved(given), given.stored)
         now, save = self._tools.clock(), _Saving(self._tools.store, self._registry, given.stored)
+        if isinstance(given, Unresolved):
+            state = save(given.state) if given.state is not None and briefs.ends_otherwise(given) else given.stored
+            return Outcome(briefs.unresolved(given), state)
         resting = briefs.resting(given, now)
         if resting is not None:
             return Outcome(resting, save(given.state))

@@ -98,12 +98,12 @@ def _stays(cluster: NestedCluster, now: float) -> bool:
 
 
 def _ended(situation: Situation, admitted: Mapping[str, Content]) -> Iterator[tuple[str, ClusterDocument, float]]:
-    """(name, `admitted` document, when its grace period is over) of the clusters with an end that are in the tree. One that changes the
-    ttl counts from its admission on."""
+    """(name, `admitted` document, when its grace period is over) of the clusters with an end that are in the tree. A document that
+    changes the ttl counts from its admission on, and moves the end on record once it can be resolved."""
     for name in situation.present:
         record, accepted, content = situation.mine.get(name), situation.accepted_document(name), admitted.get(name)
         if record is None or record.expiry is None or accepted is None or content is None:
             continue
         document = content.specs.clusters[name]
-        if document.cluster.spec.deletion.ttl == accepted.cluster.spec.deletion.ttl:
+        if expiry.ttl_of(document) == expiry.ttl_of(accepted) == record.expiry.ttl:
             yield name, document, record.expiry.ends + expiry.grace_of(document, situation.rules)

@@ -115,7 +115,8 @@ class Assignments:
             return None
         if slot.bundle is None:
             revision = Revision(state.record.branch, state.record.commit) if state else Revision("", "")
-            return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state, slot.epoch)
+            meant = replace(state, record=self._meant(state, requests, rules.max_ttl, now)) if state else None
+            return Unresolved(cluster, slot.source, revision, slot.held, slot.invalid, state, slot.epoch, meant)
         bundle = suspensions.awake(slot.bundle, now)
         current = state or State(self._births.setdefault(cluster, self._born(slot, bundle, now, nonce)))
         record, own = _next(current, state is not None, slot, bundle, requests, rules.max_ttl, now)
@@ -199,7 +200,8 @@ class Assignments:
         if slot is not None and slot.bundle is not None and not _stored(record, slot, slot.bundle):
             return _next(state, True, slot, slot.bundle, requests, longest, now)[0]
         if slot is not None and slot.put_back > record.put_back:
-            record = replace(record, tombstone=None, put_back=slot.put_back)
+            back = replace(record, tombstone=None, put_back=slot.put_back)
+            record = expiry.reborn(back, record, slot.put_back) if expiry.over(record) else back
         if record.expiry is None or record.tombstone is not None:
             return record
         return expiry.extended(record, record.expiry, since(requests, state.begun), longest, now)
