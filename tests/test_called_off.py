@@ -189,6 +189,31 @@ def test_an_end_that_moved_counts_before_any_pass_of_it(made: Callable[..., Flee
     assert (fleet.word("a"), record(fleet).born) == ("Ready", born)
 
 
+@pytest.mark.parametrize("resolved", [False, True])
+def test_what_is_asked_after_an_extension_can_be_approved(made: Callable[..., Fleet], resolved: bool) -> None:
+    """It is asked at once, and is the same whoever looks and when."""
+    fleet = made(HOLD, ttl="72h")
+    if not resolved:
+        withdrawn(fleet)
+        fleet.admit()
+        fleet.run()
+    fleet.push(KEPT)
+    first = fleet.held["a"].consent
+    extend(fleet, 100 * HOUR, run=False)
+    asked = fleet.held["a"].consent
+    assert asked != first
+    for look in (fleet.admit, fleet.run, fleet.admit, fleet.restart):
+        fleet.now += 60
+        look()
+        assert fleet.held["a"].consent == asked
+    fleet.ask("approve", consent=first)
+    fleet.run()
+    assert fleet.held["a"].consent == asked
+    fleet.ask("approve", consent=asked)
+    fleet.run()
+    assert "a" not in fleet.held
+
+
 def test_a_file_that_moved_may_be_below_a_folder_that_cannot_be_read(made: Callable[..., Fleet]) -> None:
     fleet = made()
     fleet.push({"teams/a.yaml": files()["a.yaml"], **KEPT})

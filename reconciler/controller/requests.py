@@ -24,7 +24,7 @@ def heard(
     wake: Callable[[], None],
     tell: Callable[[str], None],
 ) -> None:
-    """One round: changed requests wake the clusters they concern, and admission where one may approve a removal.
+    """One round: changed requests wake the clusters they concern, and admission where one may approve a removal or moves an end.
     Requests without effect are deleted.
 
     `wake` lets every source admit its tree again; `tell` is called where somebody has more requests than may stand. Raises
@@ -51,5 +51,6 @@ def left_out(left: Mapping[str, int]) -> str:
 
 
 def _speak(new: Iterable[Request], now: float) -> bool:
-    """Whether one of them is an approval that has not expired: it may approve what admission holds."""
-    return any(consent.stands(one, now) for one in new)
+    """Whether one of them is an approval that has not expired, or an extension: it may approve what admission holds, or use up what was
+    approved."""
+    return any(one.kind == "extend" or consent.stands(one, now) for one in new)

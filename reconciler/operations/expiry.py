@@ -74,17 +74,19 @@ def recorded(
     ttl = ttl_of(bundle.document)
     if not ttl:
         return replace(record, expiry=None) if record.expiry else record
-    return extended(record, Expiry(ttl, _ends(record, stored, ttl, longest, now)), requests, longest, now)
+    return extended(record, Expiry(ttl, _ends(record, stored, ttl, longest, now)), requests, longest)
 
 
-def extended(record: Record, end: Expiry, requests: Iterable[Request], longest: float, now: float) -> Record:
-    """The record with this end, or a later one that a request asks for. An extension uses up what was approved of the end."""
-    ends, known = end.ends, record.expiry
-    asked = [one.expires for one in requests if one.kind == "extend" and one.cluster == record.cluster]
-    bound = record.born + longest if longest else max([ends, *asked])
-    latest = max(ends, *(min(one, bound) for one in asked)) if asked else ends
-    later = known is not None and latest > max(ends, known.ends)
-    return replace(record, expiry=Expiry(end.ttl, latest), put_back=used_up(record, now) if later else record.put_back)
+def extended(record: Record, end: Expiry, requests: Iterable[Request], longest: float) -> Record:
+    """The record with this end, or a later one that a request asks for. An extension uses up what was approved of the end, from when it
+    was asked for: whoever looks, and whenever, sees the same record, stored or not."""
+    known, bound = record.expiry, record.born + longest if longest else NEVER
+    asked = [one for one in requests if one.kind == "extend" and one.cluster == record.cluster]
+    moves = [(min(one.expires, bound), -one.created) for one in asked]
+    latest, since = max([(end.ends, 0.0), *moves])  # of those that move it as far, the first
+    later = known is not None and latest > max(end.ends, known.ends)
+    back = used_up(record, -since) if later else record.put_back
+    return replace(record, expiry=Expiry(end.ttl, latest), put_back=back)
 
 
 def used_up(record: Record, now: float) -> float:

@@ -60,7 +60,7 @@ class Admissions:
         rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
         self._leave_out(snapshot, rollout)
-        slots = list(self._slots(snapshot, rollout, accepted, _put_back(known, rollout, now)))
+        slots = list(self._slots(snapshot, rollout, accepted, self._put_back(known, rollout, now)))
         self.contents.update(rollout.admitted)
         return rollout, [name for name, slot in slots if self._clusters.place(name, slot)]
 
@@ -141,6 +141,11 @@ class Admissions:
         state, document = self._clusters.states.get(name), accepted.specs.clusters.get(name) if accepted else None
         return fleet.running(state.record if state else None, document, self._rules)
 
+    def _put_back(self, known: Mapping[str, Record], rollout: Rollout, now: float) -> dict[str, float]:
+        """When admission called a removal or an end of each cluster off last, with those that this rollout calls off."""
+        before = {name: slot.put_back for name, slot in self._clusters.slots.items() if slot.put_back}
+        return before | {name: expiry.used_up(known[name], now) for name in rollout.called_off}
+
     def _leave_out(self, snapshot: Snapshot, rollout: Rollout) -> None:
         """Forget clusters of this source that were never accepted and that the tree does not name any more."""
         spoken = rollout.admitted.keys() | rollout.tombstones.keys() | rollout.held.keys()
@@ -150,12 +155,6 @@ class Admissions:
             if name not in spoken and name not in self._clusters.states:
                 self._clusters.drop(name)
                 self.contents.pop(name, None)
-
-
-def _put_back(known: Mapping[str, Record], rollout: Rollout, now: float) -> dict[str, float]:
-    """When a removal or an end of each cluster was called off last, with those that this rollout calls off."""
-    before = {name: record.put_back for name, record in known.items() if record.put_back}
-    return before | {name: expiry.used_up(known[name], now) for name in rollout.called_off}
 
 
 def _ahead(slot: Slot) -> bool:

@@ -204,7 +204,7 @@ class Assignments:
             record = expiry.reborn(back, record, slot.put_back) if expiry.over(record) else back
         if record.expiry is None or record.tombstone is not None:
             return record
-        return expiry.extended(record, record.expiry, since(requests, state.begun), longest, now)
+        return expiry.extended(record, record.expiry, since(requests, state.begun), longest)
 
     def _born(self, slot: Slot, bundle: Bundle, now: float, nonce: str) -> Record:
         revision = bundle.revision
