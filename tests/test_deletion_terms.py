@@ -58,6 +58,22 @@ def test_protection_and_policy_are_those_of_the_last_commit_whoever_reads_them(
         assert not word or fleet.held["a"].reason == "Protected"
 
 
+@pytest.mark.parametrize("deletion", [{**NOW, "protect": True}, {"policy": "Retain", "grace": "0s"}])
+def test_they_are_also_those_of_a_commit_that_cannot_be_resolved(fleet: Fleet, deletion: dict[str, Any]) -> None:
+    """Though no process that knows it sees the file leave."""
+    fleet.rules = replace(RULES, engines=())
+    fleet.registry.govern(fleet.rules)
+    fleet.push(files(**deletion))
+    fleet.run()
+    assert fleet.held["a"].reason == "VersionWithdrawn"
+    fleet.close()
+    fleet.git.commit(KEPT)
+    fleet.start()
+    fleet.admit()
+    fleet.run()
+    assert there(fleet) and ("a" in fleet.held) is ("protect" in deletion)
+
+
 def test_a_plan_shows_what_changes_about_the_end_of_a_cluster(fleet: Fleet) -> None:
     fleet.git.commit(files(policy="Retain", grace="24h", protect=True))
     found = fleet.review(every=False)

@@ -27,6 +27,7 @@ from reconciler.model import (
 from reconciler.operations import expiry, restore
 from reconciler.operations.situation import since
 from reconciler.spec import hosts, resolve
+from reconciler.spec.entries import digest
 
 
 class Slot(Struct, frozen=True):
@@ -202,6 +203,8 @@ class Assignments:
         if slot is not None and slot.put_back > record.put_back:
             back = replace(record, tombstone=None, put_back=slot.put_back)
             record = expiry.reborn(back, record, slot.put_back) if expiry.over(record) else back
+        if slot is not None and slot.bundle is None and slot.content is not None:
+            record = _accepted(record, slot.content)
         if record.expiry is None or record.tombstone is not None:
             return record
         return expiry.extended(record, record.expiry, since(requests, state.begun), longest)
@@ -231,6 +234,13 @@ def _next(
         record, before = expiry.reborn(record, before, slot.put_back or now), None
     own = since(requests, replace(current, record=record).begun)
     return expiry.recorded(record, before, bundle, own, longest, now), own
+
+
+def _accepted(record: Record, content: Content) -> Record:
+    """The record of content that was accepted and cannot be resolved: what it says about the end of the cluster counts (AD2)."""
+    document, at = content.specs.clusters[record.cluster], content.revision
+    told = {**record.digests, "deletion": digest(document.cluster.spec.deletion)}
+    return replace(record, path=document.path, branch=at.branch, commit=at.commit, digests=told)
 
 
 def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
