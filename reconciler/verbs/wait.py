@@ -165,8 +165,7 @@ def _followed(
             found = seen.read(client, namespace)
             there |= found.clusters.keys()
             for name in [name for name in names if name not in ended]:
-                leaves = word == STANDS and name in there
-                one = judge(name, found.clusters.get(name), word if leaves or word != STANDS else "Ready")
+                one = judge(name, found.clusters.get(name), word if name in there else _told(word))
                 if one.done and (one.word == "Deleting" or fresh(found, name)):
                     ended[name] = one
                     tell(f"{one.text} (after {table.age(time.monotonic() - began)})")
