@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench import documents, scene
-from bench.report import ROOT, Outcome, Row, Size
+from bench.report import Outcome, Row, Size, environment
 from devhost import account
 
 FILES: Final = 10
@@ -86,13 +86,13 @@ def _settle(made: scene.Scene) -> None:
 
 
 def _once(made: scene.Scene, stamp: int) -> Once:
-    """The first is not counted: it fills the caches of the disk."""
+    """The first is not counted: it fills the caches of the disk, and compiles."""
     made.write(documents.path_of(0), documents.cluster(0, f"changed-{stamp}"))
     log, before, began = made.audit(), _children(), time.perf_counter()
     words = [sys.executable, "-m", "reconciler", "plan", str(made.stage.repository.work)]
     done = subprocess.run(
         [*words, "--config", str(made.stage.config)],
-        env=_environment(made),
+        env={**environment(made.stage.folder), "KUBECONFIG": str(made.kubeconfig), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -122,7 +122,3 @@ def _children() -> float:
     """CPU seconds of the children that ended, theirs included."""
     spent = os.times()
     return spent.children_user + spent.children_system
-
-
-def _environment(made: scene.Scene) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "KUBECONFIG": str(made.kubeconfig), "NO_COLOR": "1"}

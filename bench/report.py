@@ -100,6 +100,13 @@ def machine() -> dict[str, object]:
     }
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Ours, with the bytecode of this tree kept in `folder` from the first round on, which is not counted: installed packages have
+    theirs, and an environment that forbids it (PYTHONDONTWRITEBYTECODE) would have every start compile the source."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**own, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
 def _number(value: float) -> str:
     if value == int(value) and abs(value) < 1e9:
         return str(int(value))

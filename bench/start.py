@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
 import subprocess
@@ -11,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.report import Outcome, Row, Size
+from bench.report import Outcome, Row, Size, environment
 
 PLAN = "import reconciler.verbs.plan, reconciler.review, reconciler.settings, reconciler.kube.edge, reconciler.source.folder"
 
@@ -26,7 +25,7 @@ def run(size: Size) -> Outcome:
         taken: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(size.rounds + 1):
             for name, words in commands.items():
-                taken[name].append(_wall(words, empty, _environment(folder)))
+                taken[name].append(_wall(words, empty, environment(folder)))
     medians = {name: statistics.median(values[1:]) * 1000 for name, values in taken.items()}
     goals = {"nidus --help": 40.0, "nidus validate (empty folder)": 120.0, "nidus plan (start)": 120.0}
     rows = [Row(name, value, "ms", goals.get(name)) for name, value in medians.items()]
@@ -55,14 +54,3 @@ def _wall(words: list[str], folder: Path, environment: dict[str, str]) -> float:
     if done.returncode:
         raise SystemExit(f"start: {' '.join(words)} ended with {done.returncode}: {done.stderr.decode()[-400:]}")
     return time.perf_counter() - began
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Ours, with the bytecode of this tree kept in `folder` from the first round on, which is not counted: installed packages have
-    theirs, and an environment that forbids it (PYTHONDONTWRITEBYTECODE) would have every start compile the source."""
-    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {
-        **own,
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
-        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
-    }
