@@ -5,8 +5,10 @@ no sysctls, no SELinux and no AppArmor, and where a pod has users of its own (ho
 What is not as Kubernetes has it is left to the API server.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.engine.values import isolation_of
 from reconciler.errors import few
@@ -55,10 +57,7 @@ def refused(body: Any, level: str) -> tuple[str, ...]:
     spec = _map(body.get("spec"))
     if _map(spec.get("os")).get("name") == "windows":
         return ()
-    found = list(_baseline(spec))
-    if level == "restricted":
-        found += _restricted(spec)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(_reasons(spec, level)))
 
 
 def marked(plan: Plan, document: ClusterDocument, rules: Rules) -> Plan:
@@ -76,58 +75,94 @@ def _marked(change: Change, level: str) -> Change:
     return replace(change, flags=(*change.flags, told))
 
 
-def _baseline(spec: Mapping[str, Any]) -> Iterator[str]:
+class _Container(Struct, frozen=True):
+    """A container of a pod: its name, what it and the pod say of security, and whether the pod's users are those of the node."""
+
+    name: object
+    whole: Mapping[str, Any]
+    context: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    shares_users: bool
+
+    def own(self, name: str) -> object:
+        """The container's value, or where it has none or null, the pod's."""
+        value = self.context.get(name)
+        return _map(self.spec.get("securityContext")).get(name) if value is None else value
+
+    def capabilities(self, name: str) -> list[str]:
+        return [str(each)[:40] for each in _list(_map(self.context.get("capabilities")).get(name))]
+
+
+def _reasons(spec: Mapping[str, Any], level: str) -> Iterator[str]:
+    for of_pod, of_container in (_BASELINE, _RESTRICTED)[: 2 if level == "restricted" else 1]:
+        yield from of_pod(spec)
+        for one in _containers(spec):
+            yield from (f"container {one.name} {why}" for rule in of_container if (why := rule(one)))
+
+
+def _pod_baseline(spec: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{name}: true" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name) is True)
     yield from (f"hostPath volume {one.get('name')}" for one in _maps(spec.get("volumes")) if one.get("hostPath"))
     if _seccomp(spec) == "Unconfined":
         yield "seccompProfile Unconfined"
-    for one in _containers(spec):
-        name, context = f"container {one.get('name')}", _map(one.get("securityContext"))
-        if context.get("privileged") is True:
-            yield f"{name} is privileged"
-        if _seccomp(one) == "Unconfined":
-            yield f"{name} has seccompProfile Unconfined"
-        if spec.get("hostUsers") is not False and context.get("procMount") not in (None, "Default"):
-            yield f"{name} has procMount {str(context['procMount'])[:40]}"
-        if any(port.get("hostPort") for port in _maps(one.get("ports"))):
-            yield f"{name} has a hostPort"
-        added = [
-            str(each)[:40] for each in _list(_map(context.get("capabilities")).get("add")) if str(each) not in _ADDED
-        ]
-        if added:
-            yield f"{name} adds capabilities {', '.join(added[:5])}"
 
 
-def _restricted(spec: Mapping[str, Any]) -> Iterator[str]:
-    pod = _map(spec.get("securityContext"))
+def _pod_restricted(spec: Mapping[str, Any]) -> Iterator[str]:
     for one in _maps(spec.get("volumes")):
         yield from (f"volume {one.get('name')} is a {kind}" for kind in one if kind not in _VOLUMES)
-    for one in _containers(spec):
-        name, context = f"container {one.get('name')}", _map(one.get("securityContext"))
-        capabilities = _map(context.get("capabilities"))
-        if context.get("allowPrivilegeEscalation") is not False:
-            yield f"{name} lacks allowPrivilegeEscalation: false"
-        if spec.get("hostUsers") is not False:
-            if _own(context, pod, "runAsNonRoot") is not True:
-                yield f"{name} lacks runAsNonRoot: true"
-            if _own(context, pod, "runAsUser") == 0:
-                yield f"{name} has runAsUser: 0"
-        if "ALL" not in _list(capabilities.get("drop")):
-            yield f"{name} lacks capabilities.drop: [ALL]"
-        if any(each != "NET_BIND_SERVICE" for each in _list(capabilities.get("add"))):
-            yield f"{name} adds capabilities"
-        if (_seccomp(one) or _seccomp(spec)) not in _SECCOMP:
-            yield f"{name} lacks seccompProfile: {{type: RuntimeDefault}}"
 
 
-def _own(context: Mapping[str, Any], pod: Mapping[str, Any], name: str) -> object:
-    """A container's value, or where it has none or null, the pod's."""
-    return pod.get(name) if context.get(name) is None else context[name]
+def _proc(one: _Container) -> str:
+    mount = one.context.get("procMount")
+    return f"has procMount {str(mount)[:40]}" if one.shares_users and mount not in (None, "Default") else ""
 
 
-def _containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    names = ("containers", "initContainers", "ephemeralContainers")
-    return [one for name in names for one in _maps(spec.get(name))]
+def _adds(one: _Container) -> str:
+    added = [each for each in one.capabilities("add") if each not in _ADDED]
+    return f"adds capabilities {', '.join(added[:5])}" if added else ""
+
+
+def _where(text: str, holds: Callable[[_Container], bool]) -> Callable[[_Container], str]:
+    return lambda one: text if holds(one) else ""
+
+
+_Rules = tuple[Callable[[Mapping[str, Any]], Iterator[str]], tuple[Callable[[_Container], str], ...]]
+_BASELINE: _Rules = (
+    _pod_baseline,
+    (
+        _where("is privileged", lambda one: one.context.get("privileged") is True),
+        _where("has seccompProfile Unconfined", lambda one: _seccomp(one.whole) == "Unconfined"),
+        _proc,
+        _where("has a hostPort", lambda one: any(port.get("hostPort") for port in _maps(one.whole.get("ports")))),
+        _adds,
+    ),
+)
+_RESTRICTED: _Rules = (
+    _pod_restricted,
+    (
+        _where(
+            "lacks allowPrivilegeEscalation: false",
+            lambda one: one.context.get("allowPrivilegeEscalation") is not False,
+        ),
+        _where("lacks runAsNonRoot: true", lambda one: one.shares_users and one.own("runAsNonRoot") is not True),
+        _where("has runAsUser: 0", lambda one: one.shares_users and one.own("runAsUser") == 0),
+        _where("lacks capabilities.drop: [ALL]", lambda one: "ALL" not in one.capabilities("drop")),
+        _where("adds capabilities", lambda one: bool({*one.capabilities("add")} - {"NET_BIND_SERVICE"})),
+        _where(
+            "lacks seccompProfile: {type: RuntimeDefault}",
+            lambda one: (_seccomp(one.whole) or _seccomp(one.spec)) not in _SECCOMP,
+        ),
+    ),
+)
+
+
+def _containers(spec: Mapping[str, Any]) -> list[_Container]:
+    shares, names = spec.get("hostUsers") is not False, ("containers", "initContainers", "ephemeralContainers")
+    return [
+        _Container(one.get("name"), one, _map(one.get("securityContext")), spec, shares)
+        for name in names
+        for one in _maps(spec.get(name))
+    ]
 
 
 def _seccomp(one: Mapping[str, Any]) -> object:
