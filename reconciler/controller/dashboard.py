@@ -52,6 +52,12 @@ def served(
         raise UsageError(told, hint="spec.server.dashboard.address") from error
 
 
+def address(config: ControllerSpec, port: int | None) -> str:
+    """Where this process serves the dashboard, "" where it does not."""
+    wanted = config.server.dashboard
+    return f"http://{wanted.address.rpartition(':')[0]}:{port}" if wanted and port else ""
+
+
 def _views(views: http.Views, client: Client, namespace: str, standing: Callable[[], Iterable[Request]]) -> Views:
     """What the pages show: of a replica that leads what it knows, of another one what that wrote."""
     reporter, kept, feed = views.reporter, Lookups(client, namespace), Feed()

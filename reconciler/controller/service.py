@@ -92,7 +92,8 @@ class Service:
             return
         self._leading = True
         self._lead()
-        log.line("Started", identity=self.settings.identity, host=self.registry.facts.version, dashboard=self._shown())
+        shown = dashboard.address(self.settings.config, self.ports.get("dashboard"))
+        log.line("Started", identity=self.settings.identity, host=self.registry.facts.version, dashboard=shown)
 
     def _lead(self) -> None:
         self._configured()  # a standby may have waited for days
@@ -162,8 +163,7 @@ class Service:
 
     def _tools(self, store: Store, watches: Watches, sources: Sources, salted: bytes) -> Tools:
         given = (store, watches.reader, self.reporter, salted, watches.watch, watches.forget)
-        probes = Probes(self.queue.add)
-        return Tools(*given, lambda: secrets.token_hex(8), sources.woken, sources.freed, probes=probes)
+        return Tools(*given, lambda: secrets.token_hex(8), sources.woken, sources.freed, probes=Probes(self.queue.add))
 
     def _made_checks(self, store: Store, sources: Sources) -> Checks:
         def hear() -> None:
@@ -270,11 +270,6 @@ class Service:
                 self.ports[name] = one.port
         self.internal_port = internal.port  # last: it says that all listen
         self._serving = True
-
-    def _shown(self) -> str:
-        """Where this process serves the dashboard, "" where it does not."""
-        wanted, port = self.settings.config.server.dashboard, self.ports.get("dashboard")
-        return f"http://{wanted.address.rpartition(':')[0]}:{port}" if wanted and port else ""
 
     def _stalled(self) -> str:
         """The loops that did not move for too long, "" if none (H3). A leader without a Lease should have ended already."""

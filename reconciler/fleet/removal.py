@@ -1,6 +1,6 @@
 """Clusters that are no longer in Git: which become tombstones, and which are held (AD2, V4, D1)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from reconciler.fleet import expired
 from reconciler.fleet.approvals import approved, consent_of, goes
@@ -102,26 +102,32 @@ def unparsed(situation: Situation, name: str) -> Held | None:
 
 def _over_budget(situation: Situation) -> Held | None:
     gone, ends, wanted = fresh(situation), expired.hastened(situation), consent(situation)
-    names = (*gone, *ends)
-    budget = situation.rules.budget.clusters
+    count, budget = len(gone) + len(ends), situation.rules.budget.clusters
     last = bool(gone) and not [name for name in situation.present if name not in situation.taken and name not in ends]
-    hold = situation.rules.unreviewed == "Hold"
-    if not names or not (hold or last or len(names) > budget):
+    over = last or count > budget
+    if not count or not (over or situation.rules.unreviewed == "Hold"):
         return None
     about = (*_removable(situation), *ends)
     if approved(wanted, situation.requests, situation.trailers, situation.now, about):
         return None
-    does = " or ".join(
-        [*(["removes"] if gone else []), *(["ends by a ttl" if hold else "ends within a day"] if ends else [])]
-    )
-    told_of = ", ".join(
-        [*(_named(situation, name) for name in gone), *(f"{name} ({expired.how(situation, name)})" for name in ends)]
-    )
-    if not last and len(names) <= budget:
-        told = f"{does} what nobody reviewed (policy.unreviewed: Hold): {told_of}"
+    does, listed = _does(situation, gone, ends), _listed(situation, gone, ends)
+    if not over:
+        told = f"{does} what nobody reviewed (policy.unreviewed: Hold): {listed}"
         return Held("Unreviewed", told, wanted.digest, wanted.items, about=about)
-    why = "the last clusters of the source" if last else f"{len(names)} clusters in one revision, budget {budget}"
-    return Held("RemovalBudget", f"{does} {why}: {told_of}", wanted.digest, wanted.items, about=about)
+    why = "the last clusters of the source" if last else f"{count} clusters in one revision, budget {budget}"
+    return Held("RemovalBudget", f"{does} {why}: {listed}", wanted.digest, wanted.items, about=about)
+
+
+def _does(situation: Situation, gone: Collection[str], ends: Collection[str]) -> str:
+    """`removes`, or `removes or ends within a day`."""
+    ending = "ends by a ttl" if situation.rules.unreviewed == "Hold" else "ends within a day"
+    return " or ".join([*(["removes"] if gone else []), *([ending] if ends else [])])
+
+
+def _listed(situation: Situation, gone: Collection[str], ends: Collection[str]) -> str:
+    """Each with what becomes of it."""
+    removed = (_named(situation, name) for name in gone)
+    return ", ".join([*removed, *(f"{name} ({expired.how(situation, name)})" for name in ends)])
 
 
 def _tombstone(situation: Situation, name: str) -> Tombstone:

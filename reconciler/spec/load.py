@@ -4,7 +4,6 @@ Results are kept: files by blob, profiles by document and files, clusters by doc
 costs only what it changed.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
@@ -13,7 +12,6 @@ from reconciler.errors import few
 from reconciler.model import (
     NO_VERSIONS,
     ClusterDocument,
-    ClusterProfile,
     HostFacts,
     Limits,
     NestedCluster,
@@ -33,12 +31,13 @@ from reconciler.spec.codes import Code
 from reconciler.spec.content import Elsewhere
 from reconciler.spec.entries import Entry, Item
 from reconciler.spec.manifests import Facts
+from reconciler.spec.named import Named, gathered
 from reconciler.spec.outline import Outline
 from reconciler.spec.profiles import Profile
 from reconciler.spec.rules import Found, check
 from reconciler.spec.uses import Files
 
-_SHOWN = 5  # places, or files, that one message names
+_SHOWN = 5  # files that one message names
 
 
 class _Cluster(Struct, frozen=True):
@@ -109,7 +108,7 @@ def load(
     kept = {key: one for key, one in known.facts.items() if tree.files.get(key[0]) == one.oid}
     locked, unlocked = _locked(read, limits)
     view = _view(tree, shape, read, kept, pointers, limits, Elsewhere(locked, rules.content))
-    named = _gather(read)
+    named = gathered(read)
     gone = _lost(lost.Seen(tree.files, shape, read, limits), named, accepted or {}, origins or {}, in_use)
     checked = _profiles(named.profiles, known, view)
     use = choice.chooser(checked, named.broken, in_use, rules)
@@ -184,38 +183,8 @@ def _view(
     return Files(tree.files, sorted(tree.files), shape.charts, facts, shape.unread, pointers, elsewhere, data, limits)
 
 
-class _Named(Struct):
-    """Sound documents by name, each name once; `broken` are profiles that are not: (name, version or "")."""
-
-    clusters: dict[str, Item] = field(default_factory=dict)
-    profiles: dict[tuple[str, str], Item] = field(default_factory=dict)
-    broken: set[tuple[str, str]] = field(default_factory=set)
-    violations: list[Violation] = field(default_factory=list)
-
-
-def _gather(read: Mapping[str, Entry]) -> _Named:
-    named = _Named()
-    claims: dict[str, list[Item]] = defaultdict(list)
-    for entry in read.values():
-        for item in entry.items:
-            claims[item.subject].append(item)
-        named.broken.update((name, version) for kind, name, version in entry.broken if kind == "ClusterProfile")
-    for items in claims.values():
-        item = items[0]
-        name = item.spec.metadata.name
-        if len(items) > 1:
-            named.violations += [_duplicate(one, items) for one in items]
-            if isinstance(item.spec, ClusterProfile):
-                named.broken.add((name, item.spec.spec.version))
-        elif isinstance(item.spec, ClusterProfile):
-            named.profiles[name, item.spec.spec.version] = item
-        else:
-            named.clusters[name] = item
-    return named
-
-
 def _lost(
-    seen: lost.Seen, named: _Named, accepted: Mapping[str, ClusterDocument], origins: Keys, in_use: Keys
+    seen: lost.Seen, named: Named, accepted: Mapping[str, ClusterDocument], origins: Keys, in_use: Keys
 ) -> list[Violation]:
     """A file that held a document is checked again before the document counts as removed: a typing error is not a
     removal."""
@@ -223,14 +192,6 @@ def _lost(
     found, meant = lost.profiles(used, {*named.profiles, *named.broken}, seen)
     named.broken |= meant
     return found + lost.clusters(accepted, named.clusters, seen)
-
-
-def _duplicate(item: Item, items: list[Item]) -> Violation:
-    others = [f"{one.path}:{one.line}" for one in items[: _SHOWN + 1] if one is not item][:_SHOWN]
-    more = len(items) - 1 - len(others)
-    also = f" and {more} other places" if more else ""
-    message = f"{item.subject.replace('/', ' ')} is also in {', '.join(others)}{also}"
-    return item.violation("/metadata/name", Code.DUPLICATE_NAME, message, "names are unique over all files")
 
 
 def _profiles(items: Mapping[tuple[str, str], Item], known: Known, view: Files) -> dict[tuple[str, str], Profile]:

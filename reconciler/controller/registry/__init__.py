@@ -1,7 +1,8 @@
 """What the running controller knows of every cluster. It has one lock, and does no I/O under it.
 
 Workers take an assignment and finish it. Snapshots of sources are admitted (`admissions`) and become assignments
-(`assignments`); `prune_gate` permits deletions. Every decision over these values is made by `fleet` and `spec.resolve`.
+(`assignments`); `merged` knows what was shown of a commit; `prune_gate` permits deletions. Every decision over these values is
+made by `fleet` and `spec.resolve`.
 """
 
 import threading
@@ -12,6 +13,7 @@ from msgspec import Struct
 from reconciler.assignment import Assignment, Outcome, Unresolved
 from reconciler.controller.registry.admissions import Admissions
 from reconciler.controller.registry.assignments import Assignments
+from reconciler.controller.registry.merged import Merged
 from reconciler.controller.registry.prune_gate import PruneGate
 from reconciler.inventory.store import State
 from reconciler.model import (
@@ -59,8 +61,7 @@ class Registry:
         self._admissions = Admissions(rules, facts, self._clusters, unreadable or {})
         self._gate = PruneGate(rules)
         self._requests: tuple[Request, ...] = ()
-        self._reviews: dict[str, dict[str, Reviewed]] = {}  # source -> tree of its path -> what was shown
-        self._merges: dict[str, tuple[str, Reviewed | None, Request | None]] = {}  # source -> commit, review, consent
+        self._merged = Merged()
 
     # For workers
 
@@ -116,7 +117,7 @@ class Registry:
     def revise(self, snapshot: Snapshot, now: float) -> tuple[Rollout, list[str]]:
         """Admit a snapshot over all clusters (AD1); the clusters with something new to do, in name order."""
         with self._lock:
-            review, consent = self._bound(snapshot)
+            review, consent = self._merged.bound(snapshot)
             requests = (*self._requests, consent) if consent else self._requests
             rollout, changed = self._admissions.admit(snapshot, requests, now)
             heard = self._gate.begin(snapshot, changed, [name for name in changed if self._speaks(name)], review)
@@ -125,39 +126,28 @@ class Registry:
     def reviewed(self, source: str, reviews: Iterable[Reviewed]) -> None:
         """What was shown of the change requests of a source: a commit with the tree of one is as planned (B5)."""
         with self._lock:
-            self._reviews[source] = {one.tree: one for one in reviews}
+            self._merged.shown(source, reviews)
 
     def consented(self, source: str, commit: str, review: Reviewed, consent: Request) -> tuple[str, ...] | None:
         """A commit merged what `review` showed, and that was approved; the clusters that this may have released. None where the
         commit is not known (yet), or its tree is another. It is used up by that commit."""
         with self._lock:
-            if self._merges.get(source) == (commit, review, None):
-                self._merges[source] = (commit, review, consent)
+            self._merged.consented(source, commit, review, consent)
             return self._gate.consented(source, commit, review, consent)
 
     def newest(self, source: str) -> str:
         """The commit of a source that was admitted last, "" where none was since the start."""
         with self._lock:
-            return self._merges.get(source, ("",))[0]
+            return self._merged.newest(source)
 
     def merged(self, source: str, commit: str) -> int:
         """The change request that a commit of a source merged as it was shown, 0 for none."""
-        known, review, _ = self._merges.get(source, ("", None, None))
-        return review.number if review is not None and known == commit else 0
+        return self._merged.number(source, commit)
 
     def unready(self, source: str, commit: str) -> tuple[str, ...] | None:
         """The clusters that a commit changed and that are not Ready since; None where it is not known, or newer ones changed them all."""
         with self._lock:
             return self._gate.unready(source, commit)
-
-    def _bound(self, snapshot: Snapshot) -> tuple[Reviewed | None, Request | None]:
-        """What was shown of a commit before it was merged, and the approval that came with it. Another commit with the same tree is
-        a new question."""
-        source, commit = snapshot.source, snapshot.revision.commit
-        if self._merges.get(source, ("",))[0] != commit:
-            self._merges[source] = (commit, self._reviews.get(source, {}).get(snapshot.oid), None)
-        _, review, consent = self._merges[source]
-        return review, consent
 
     def stand(self, source: str) -> list[str]:
         """Assign the accepted content to the clusters of a source that could not be read since the start; returns the
