@@ -194,6 +194,7 @@ def test_a_next_version_that_cannot_be_made_writes_nothing(sample: Path, capsys:
         ("web-1.0.0/a.yaml", "web-2.0.0/a.yaml"),
         ("v11.0.0/1.0.0-a/v1.0.0.yaml", "v11.0.0/2.0.0-a/v2.0.0.yaml"),
         ("../charts/web", "../charts/web-2.0.0"),
+        ("../charts/web/", "../charts/web-2.0.0"),
         ("values/a.yaml", "values/a-2.0.0.yaml"),
         (".", "./2.0.0"),
     ],

@@ -2,9 +2,12 @@
 
 import json
 import os
+import posixpath
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,9 @@ import pytest
 from reconciler.__main__ import main
 from reconciler.errors import Stalled
 from reconciler.model import Bundle, Layer, Violation
+from reconciler.packs import kustomize
 from reconciler.packs.render import Renderer
+from reconciler.packs.wire import Job
 from reconciler.spec import resolve
 from tests.documents import cluster, profile
 from tests.spec_cases import FACTS, RULES, snapshot, tree
@@ -144,9 +149,12 @@ REFUSED = {
     ),
     "a merge of mappings": ("patches: [{<<: {path: 'https://example.com/p.yaml'}}]\n", ""),
     "a remote configuration on two lines": ('configurations: ["https://example.com/c\\n"]\n', "is remote"),
-    "a path from the root": ("resources: [/etc/passwd]\n", "is not there"),
-    "a path out of the repository": ("resources: [../../../etc]\n", "is not there"),
-    "a file of the machine": ("configMapGenerator: [{name: a, envs: [/proc/self/environ]}]\n", "is not there"),
+    "a path from the root": ("resources: [/etc/passwd]\n", "outside the source path"),
+    "a path out of the repository": ("resources: [../../../etc]\n", "outside the source path"),
+    "a file of the machine": (
+        "configMapGenerator: [{name: a, envs: [/proc/self/environ]}]\n",
+        "outside the source path",
+    ),
     "a generator": ("generators: [g.yaml]\n", "plugins are not run"),
     "a transformer": ("transformers: [g.yaml]\n", "plugins are not run"),
     "a validator": ("validators: [g.yaml]\n", "plugins are not run"),
@@ -171,6 +179,109 @@ def test_what_is_refused_before_anything_is_built(case: str) -> None:
     (found,) = wrong({**FILES, "overlays/prod/kustomization.yaml": text})
     assert (found.code, found.pointer) == ("NID196", "/spec/packs/0/kustomize/path")
     assert told in f"{found.message} {found.hint}"
+
+
+SHADOWED = {
+    "a file": ("resources: ['%s']", "https://HOST/c.yaml"),
+    "a file with one slash": ("resources: ['%s']", "https:/HOST/c.yaml"),
+    "a file of the machine": ("resources: ['%s']", "file:/HOST/c.yaml"),
+    "a base": ("resources: ['%s']", "https://HOST/c?ref=v1"),
+    "a base with a query": ("resources: ['%s']", "c?ref=v1"),
+    "an old base": ("bases: ['%s']", "ssh://HOST/c"),
+    "a component by ssh": ("components: ['%s']", "git@HOST:acme/c"),
+    "a user before a folder": ("resources: ['%s']", "git@HOST/acme/c"),
+    "GitHub": ("resources: ['%s']", "GitHub.com/acme/c"),
+    "GitHub in a letter that Go takes for an i": ("resources: ['%s']", "g\u0130thub.com/acme/c"),
+    "a prefix for git": ("resources: ['%s']", "git::HOST/c"),
+    "a file by http": ("resources: ['%s']", "http://HOST/c.yaml"),
+    "a definition": ("crds: ['%s']", "http://HOST/c.yaml"),
+    "a configuration": ("configurations: ['%s']", "http://HOST/c.yaml"),
+    "an old patch": ("patchesStrategicMerge: ['%s']", "http://HOST/c.yaml"),
+    "a patch": ("patches: [{path: '%s'}]", "http://HOST/c.yaml"),
+    "a patch of before": ("patchesJson6902: [{path: '%s', target: {kind: ConfigMap}}]", "http://HOST/c.yaml"),
+    "a replacement": ("replacements: [{path: '%s'}]", "http://HOST/c.yaml"),
+    "a file of a generator": ("configMapGenerator: [{name: a, files: ['a=%s']}]", "http://HOST/c.yaml"),
+    "variables of a generator": ("configMapGenerator: [{name: a, envs: ['%s']}]", "http://HOST/c.yaml"),
+    "one file of variables": ("configMapGenerator: [{name: a, env: '%s'}]", "http://HOST/c.yaml"),
+    "a schema": ("openapi: {path: '%s'}", "http://HOST/c.yaml"),
+}
+
+
+def shadowed(case: str, host: str = "example.com") -> dict[str, str]:
+    """A kustomization, and the repository's files at every path that its address could be folded to."""
+    text, address = SHADOWED[case]
+    address = address.replace("HOST", host)
+    files = {"k/kustomization.yaml": text % address}
+    for path in (address, address.partition("?")[0]):
+        place = posixpath.normpath(f"k/{path}")
+        files |= {place: CONFIG} if path.endswith(".yaml") else {f"{place}/kustomization.yaml": "resources: []\n"}
+    return files
+
+
+@pytest.mark.parametrize("case", SHADOWED)
+def test_an_address_is_refused_also_where_a_file_lies_at_its_path(case: str) -> None:
+    files = {**FILES, **shadowed(case), "p.yaml": profile({"name": "web", "kustomize": {"path": "k"}})}
+    (found,) = wrong(files)
+    assert found.code == "NID196" and "is remote, and nothing is fetched" in found.message
+
+
+@pytest.mark.parametrize("case", [case for case in SHADOWED if "http://HOST" in SHADOWED[case][1]])
+def test_a_worker_with_a_network_asks_no_address_either(case: str, tmp_path: Path) -> None:
+    """A person's `plan`, `validate` or `render` may have one; the loader is passed by here."""
+    asked: list[str] = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        files = {path: text.encode() for path, text in shadowed(case, f"127.0.0.1:{server.server_port}").items()}
+        with pytest.raises(Stalled) as refused:
+            kustomize.render(Job("kustomize", "", {"path": "k"}, files, {}, "v1.36.0", authored=True))
+        server.shutdown()
+        thread.join()
+    assert asked == [] and "is remote" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("../base//config.yaml", "is remote"),
+        ("../base/./config.yaml", "not the plain form of a path"),
+        ("../base/../base/config.yaml", "write ../base/config.yaml"),
+        ("./config.yaml", ""),
+        ("./../base/", ""),
+        ("icons@2x.png", "is remote"),
+        ("./icons@2x.png", ""),
+    ],
+)
+def test_a_path_is_its_own_plain_form(path: str, told: str) -> None:
+    there = {"base/kustomization.yaml": "resources: []\n", "base/config.yaml": CONFIG, "k/config.yaml": CONFIG}
+    files = {**FILES, **there, "k/icons@2x.png": "", "k/kustomization.yaml": f"resources: ['{path}']\n"}
+    found = wrong({**files, "p.yaml": profile({"name": "web", "kustomize": {"path": "k"}})})
+    assert [told in f"{one.message} {one.hint}" for one in found] == ([True] if told else [])
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        {"manifests": {"files": ["base//*.yaml"]}},
+        {"manifests": {"files": ["overlays/../base/config.yaml"]}},
+        {"helm": {"chart": {"path": "charts//web"}}},
+        {"helm": {"chart": {"path": "charts/web"}, "valuesFiles": ["charts/./values.yaml"]}},
+        {"kustomize": {"path": "overlays//prod"}},
+    ],
+)
+def test_every_path_of_a_profile_is_its_own_plain_form(pack: dict[str, Any]) -> None:
+    chart = {"charts/web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n", "charts/values.yaml": "a: 1\n"}
+    (found,) = wrong({**FILES, **chart, "p.yaml": profile({"name": "web", **pack})})
+    assert found.code == "NID150" and "not the plain form of a path" in found.message
 
 
 def test_a_base_is_judged_as_the_overlay_is() -> None:
@@ -231,7 +342,7 @@ from reconciler.packs import confine, kustomize
 from reconciler.packs.wire import Job
 kustomize._program = lambda: sys.argv[1]
 held = confine.leave_network()
-kustomize.render(Job("kustomize", "", {"path": ""}, {"kustomization.yaml": b""}, {}, "v1.36.0"))
+kustomize.render(Job("kustomize", "", {"path": ""}, {"kustomization.yaml": b"{}"}, {}, "v1.36.0"))
 sys.exit(0 if held else 3)
 """
 

@@ -1,7 +1,8 @@
 """Pack kind `kustomize`: a kustomization of the repository, built by kubectl's own kustomize (K5).
 
-Runs in a worker process only, which reaches no network; the process that builds inherits that and the worker's limits. Every file it needs
-was found by `spec.kustomize`, which refuses remote bases, plugins and charts; the program is asked for none of them either.
+Runs in a worker process only, which reaches no network where the system lets it leave it; the process that builds inherits that and the
+worker's limits. `spec.kustomize` refuses remote bases, plugins and charts before anything is built, and once more here, of what the
+program is given.
 """
 
 import ctypes
@@ -9,12 +10,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from reconciler.errors import Stalled
+from reconciler.model import Limits
 from reconciler.packs import judged, loader
 from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
+from reconciler.spec import kustomize
 
 _SECONDS = 20.0
 _MESSAGE = 600
@@ -28,7 +32,7 @@ def render(job: Job) -> list[Sourced]:
     """The objects of the build, in its order. Raises Stalled: RenderFailed, ObjectRefused."""
     folder = str(job.spec.get("path", ""))
     with tempfile.TemporaryDirectory(prefix="nidus-kustomize-") as root:
-        for name, data in job.files.items():
+        for name, data in _needed(folder, job.files).items():
             file = Path(root) / "tree" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
@@ -38,6 +42,16 @@ def render(job: Job) -> list[Sourced]:
     if job.authored:
         judged.judge(found)
     return found
+
+
+def _needed(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files that the kustomizations among them name, which are all that the program gets."""
+    tree = kustomize.Tree(sorted(files), dict.fromkeys(files, ""), files.get)
+    try:
+        return {name: files[name] for name in kustomize.read(folder, tree, Limits())}
+    except kustomize.Refused as error:
+        told, hint = error.mistake
+        raise Stalled(told, reason="ObjectRefused", hint=hint) from None
 
 
 def _built(root: Path, folder: Path) -> str:

@@ -8,6 +8,8 @@ from reconciler.spec import linear
 
 CHART = "Chart.yaml"
 _WILD = ("*", "?")
+_SHOWN = 100
+_SAME_LETTERS = {0x130: "i"}  # a capital I with a dot: Go's small letter of it is i, Python's is not
 
 
 def is_yaml(path: str) -> bool:
@@ -37,12 +39,33 @@ def inside(path: str, folders: frozenset[str]) -> bool:
 OUTSIDE = "move it below the source's path, or set the source's `path` to a folder above both"
 
 
+class NoPath(ValueError):
+    """What a document names is no path in the tree."""
+
+    def __init__(self, told: str, hint: str) -> None:
+        super().__init__(told)
+        self.hint = hint
+
+
 def beside(document: str, relative: str) -> str:
-    """The path in the tree that `relative` means in the file `document`. Raises ValueError outside the tree."""
+    """The path in the tree that `relative` means in the file `document`. Raises NoPath outside the tree, and for what another reader
+    would not take for the same path: `k/https://a` is no file of the folder `k/https:`, however the tree is made up."""
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(document), relative))
     if relative.startswith("/") or joined == ".." or joined.startswith("../"):
-        raise ValueError("outside the source path")
+        raise NoPath("outside the source path", OUTSIDE)
+    bare = relative.removeprefix("./").removesuffix("/")
+    if ":" in bare:
+        raise NoPath("a path has no colon: addresses have", "rename the file")
+    if bare and posixpath.normpath(bare) != bare:
+        raise NoPath("not the plain form of a path", f"write {posixpath.normpath(bare)[:_SHOWN]}")
     return "" if joined == "." else joined
+
+
+def remote(path: str) -> bool:
+    """Whether kustomize may take the path for a repository or an address, whatever lies in the tree (`NewRepoSpecFromURL` and
+    `IsRemoteFile` of kustomize 5.8: a scheme, a query, a user before the host, a host that is GitHub in letters of any case)."""
+    first = path.partition("/")[0].translate(_SAME_LETTERS).casefold()
+    return any(sign in path for sign in (":", "?", "//")) or "@" in first or first == "github.com"
 
 
 def under(folder: str, ordered: list[str]) -> list[str]:

@@ -37,7 +37,9 @@ _REFUSED = {
     ),
     "secretGenerator": "keep secrets out of the repository",
 }
-_REMOTE = ("://", "git@", "?ref=", "github.com", "//")
+_COMMIT = (
+    "commit it, and name its folder; what lies here and only looks so is written with ./ before it, and without : and ?"
+)
 
 Mistake = tuple[str, str]
 """What is wrong, with the file, and what to write instead."""
@@ -77,14 +79,14 @@ def read(folder: str, tree: Tree, limits: Limits) -> list[str]:
         place = tree.kustomization(left.pop())
         found[place] = None
         for path, may_be_folder in _named(place, _body(place, tree, limits)):
-            target = _target(place, path, tree)
+            target = _target(place, path)
             if target in tree.paths:
                 found[target] = None
             elif may_be_folder and tree.folder(target):
                 left += [target] if target not in seen else []
                 seen.add(target)
             else:
-                raise _absent(place, path)
+                raise Refused(f"{place}: {path[:100]} is not there", "paths are relative to the kustomization")
         if len(seen) > _MANY:
             raise Refused(f"{place}: leads to more than {_MANY} folders")
     return sorted(found)
@@ -146,17 +148,14 @@ def _generated(place: str, one: Mapping[str, Any]) -> Iterator[str]:
         yield _text(place, name, one["env"])
 
 
-def _target(place: str, path: str, tree: Tree) -> str:
+def _target(place: str, path: str) -> str:
+    """The path in the tree; what the program would fetch is refused before the tree is looked at."""
+    if files.remote(path):
+        raise Refused(f"{place}: {path[:100]} is remote, and nothing is fetched", _COMMIT)
     try:
         return files.beside(place, path)
-    except ValueError:
-        raise _absent(place, path) from None
-
-
-def _absent(place: str, path: str) -> Refused:
-    if any(sign in path for sign in _REMOTE):
-        return Refused(f"{place}: {path[:100]} is remote, and nothing is fetched", "commit it, and name its folder")
-    return Refused(f"{place}: {path[:100]} is not there", "paths are relative to the kustomization")
+    except files.NoPath as error:
+        raise Refused(f"{place}: {path[:100]}: {error}", error.hint) from None
 
 
 def _list(place: str, name: str, body: Mapping[str, Any]) -> list[Any]:

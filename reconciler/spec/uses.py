@@ -84,8 +84,8 @@ def _kustomization(document: str, path: str, place: str, tree: Files, use: Use) 
     """All files that the build needs."""
     try:
         folder = files.beside(document, path)
-    except ValueError as error:
-        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
+    except files.NoPath as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), error.hint))
         return
     use.unread += unread.below(folder, tree.unread)
     try:
@@ -106,8 +106,8 @@ def _taken(found: Found, use: Use) -> None:
 def _in_tree(document: str, path: str, place: str, tree: Files, use: Use) -> None:
     try:
         folder = files.beside(document, path)
-    except ValueError as error:
-        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
+    except files.NoPath as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), error.hint))
     else:
         _charted(document, folder, place, tree, use)
 
@@ -136,8 +136,8 @@ def _named(document: str, file: str, place: str, tree: Files, use: Use) -> None:
     """One values file. The content of one inside a chart is not checked."""
     try:
         path = files.beside(document, file)
-    except ValueError as error:
-        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
+    except files.NoPath as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), error.hint))
         return
     if hidden := unread.at(path, tree.unread):
         use.unread += hidden
@@ -158,8 +158,8 @@ def _key(document: str, file: str, place: str, tree: Files, use: Use) -> None:
     """The file of keys that a chart is verified with."""
     try:
         path = files.beside(document, file)
-    except ValueError as error:
-        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
+    except files.NoPath as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), error.hint))
         return
     use.unread += unread.at(path, tree.unread)
     if path in tree.oids:
@@ -173,8 +173,11 @@ def _pattern(document: str, pattern: str, place: str, tree: Files, use: Use) -> 
     try:
         full = files.beside(document, pattern)
         found, hidden = files.matching(full, tree.oids, tree.ordered), unread.meant(full, tree.unread)
-    except (ValueError, linear.PatternError) as error:
-        use.mistakes.append((place, Code.NO_FILE, str(error), files.OUTSIDE))
+    except files.NoPath as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), error.hint))
+        return
+    except linear.PatternError as error:
+        use.mistakes.append((place, Code.NO_FILE, str(error), "name the files one by one"))
         return
     use.unread += hidden
     if not found and not hidden:

@@ -131,7 +131,7 @@ def _moved(path: str, old: str, new: str) -> str:
 
     if (moved := _renamed(path, old, new)) != path:
         return moved
-    parts = path.split("/")
+    parts = path.rstrip("/").split("/")
     first = next((at for at, part in enumerate(parts) if wild(part)), None)
     if first is None:
         stem, suffix = posixpath.splitext(parts[-1]) if is_yaml(parts[-1]) else (parts[-1], "")

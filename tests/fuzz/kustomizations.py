@@ -18,8 +18,9 @@ OVERLAY: dict[str, Any] = {
     "openapi": {"path": "p.yaml"},
     "labels": [{"pairs": {"Path": "x"}}],
 }
-FILES = ("base/kustomization.yaml", "base/a.yaml", "over/kustomization.yaml", "over/p.yaml")
 REMOTE = "https://example.com/p"
+SHADOW = "over/https:/example.com/p"
+FILES = ("base/kustomization.yaml", "base/a.yaml", "over/kustomization.yaml", "over/p.yaml", SHADOW)
 PATHS = frozenset({"path", "files", "envs", "env", "resources", "bases", "components", "crds", "configurations"})
 LETTERS = str.maketrans({"s": "\u017f", "k": "\u212a"})
 
