@@ -42,7 +42,7 @@ class Changes:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.alive: Callable[[], None] = lambda: None
-        self._owner, self._branch, self._config, self._forge, self._reviewer = owner, branch, config, forge, reviewer
+        self._branch, self._config, self._forge, self._reviewer = branch, config, forge, reviewer
         self._clock = clock
         self._lock = threading.Lock()
         self._moved: set[str] = set()
@@ -51,7 +51,8 @@ class Changes:
         self._open: dict[int, Open] = {}
         self._rest: dict[int, Open] = {}
         self._closing: dict[int, Open] = {}
-        self._teller, self._people = Teller(owner, config, forge), People(forge)
+        self._people = People(forge)
+        self._teller = Teller(owner, reviewer.salt, config, forge, self._people.me)
         self._merges = Merges(
             reviewer, lambda closed, *found: self._contained(closed.one, partial(self._told, closed, *found))
         )
@@ -169,14 +170,14 @@ class Changes:
 
     def _close(self, one: Open) -> None:
         """It is not listed any more: if it was merged, bind the merge to what was shown and approved."""
-        now, me = current(one, self._forge), self._people.me()
+        now = current(one, self._forge)
         if now.state == "open" and now.base == self._branch:  # the forge lists more than we look at
             self._open[now.number] = renewed(one, now)
             del self._closing[now.number]
             return
         self._merges.closed(one, self._clock())
         if now.state == "merged" and now.base == self._branch:
-            one.recognise(self._forge.comments(now.number), me, self._owner)
+            self._teller.find(one)
             who = self._people.approvers(one, now)
             one.change, one.planned = now, None
             self._merges.merged(now.number, who, follow=self._teller.follows and bool(one.touches))
@@ -275,10 +276,10 @@ class Changes:
         now = self._clock()
         if one.updated == one.change.updated and now - one.heard_at < ANEW:
             return
-        me, found = self._people.me(), self._forge.comments(one.change.number)
-        kept = [each for each in found if each.author.id == me.id or is_command(each.body)]
-        one.recognise(kept, me, self._owner)
-        self._commands.follow(one, [each for each in kept if each.author.id != me.id], now)
+        me = self._people.me()
+        self._teller.find(one)
+        found = self._forge.comments(one.change.number)
+        self._commands.follow(one, [each for each in found if each.author.id != me.id and is_command(each.body)], now)
         one.updated, one.heard_at = one.change.updated, now
 
     def _offered(self, one: Open, by: Person) -> Iterable[Consent]:

@@ -66,8 +66,8 @@ class Commands:
         asked = _APPROVE.fullmatch(each.body.strip())
         if asked is None or each.author.id == one.change.author.id or each.edited - each.at > WRITTEN:
             return False
-        if now >= each.at + LASTS:
-            return False
+        if now >= each.at + LASTS or (one.change.state == "open" and each.at <= one.showing[1]):
+            return False  # too old, or written while somebody else may have made our comment say something else
         consent = next((consent for consent in self._offered(one, each.author) if consent.digest == asked[1]), None)
         if consent is None:
             return False

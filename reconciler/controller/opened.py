@@ -15,7 +15,7 @@ class Open:
     """One open change request, and what was told of it. `trusted` is the head that somebody who may write asked a plan for; `digest` that
     of its plan and `basis` what it stands on, None where nothing live was planned; `comment` is the id of ours, which shows the plan
     `shown`; `statuses` how many the head has, `status` the last one. `edited` is when our comment was written last, by the forge's
-    clock, and `showing` the consent that it shows and since when: infinity where that is not known yet.
+    clock, as far as we know, and `showing` the consent that it shows and since when: infinity where that is not known (yet).
     `approved` are the names of those who approved it, read last at `asked_at` in the state `asked`; `told` those that our comment names.
     `refused` is how the change request was (its time) when the forge refused something of it alone, and until when it is let be.
     """
@@ -60,23 +60,24 @@ class Open:
             clusters = tuple(one.cluster for one in planned.review.clusters)
             self.basis = Basis(planned.change.head, planned.base, self.digest, reviewed, clusters, planned.needed)
 
-    def recognise(self, comments: Iterable[Comment], me: Person, owner: str) -> None:
-        """Find our comment. One that is gone or was edited by somebody else shows nothing."""
-        self.comment, self.shown, self.edited = 0, "", math.inf
+    def recognise(self, comments: Iterable[Comment], me: Person, owner: str, key: bytes) -> None:
+        """Find our comment. One that is gone or was edited by somebody else shows nothing; one that was edited and is again as it was
+        shows what it does from then on."""
+        known, self.comment, self.shown, self.edited = self.edited, 0, "", math.inf
         for each in comments:
-            found = render_change.read(each.body, owner) if each.author.id == me.id else None
+            found = render_change.read(each.body, owner, key) if each.author.id == me.id else None
             if found is not None:
                 self.comment = each.id
                 if found.whole:
                     self.shown, self.edited = found.plan, each.edited
                 break
-        if not self.shown:
+        if not self.shown or self.edited != known:
             self.showing = ("", math.inf)
         self.show()
 
-    def wrote(self, comment: int) -> None:
-        """Our comment was written, and shows the plan; the forge's time of it is read later."""
-        self.comment, self.shown, self.edited = comment, self.digest, math.inf
+    def wrote(self, comment: Comment) -> None:
+        """Our comment was written, and shows the plan."""
+        self.comment, self.shown, self.edited = comment.id, self.digest, comment.edited
         self.show()
 
     def show(self) -> None:
@@ -103,6 +104,8 @@ class Open:
             self.statuses,
             self.status,
             approved=self.told,
+            comment=self.comment,
+            edited=self.edited if self.edited < math.inf else None,
         )
 
 
@@ -121,6 +124,8 @@ def recalled(record: ChangeRecord) -> Open:
         status=record.status,
         showing=(record.consent, since),
         told=record.approved,
+        comment=record.comment,
+        edited=math.inf if record.edited is None else record.edited,
     )
 
 

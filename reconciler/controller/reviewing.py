@@ -59,6 +59,7 @@ class Reviewer:
 
     def __init__(self, source: str, mirror: ChangesMirror, tools: Tools) -> None:
         self.source, self.mirror, self.records, self._tools = source, mirror, tools.records, tools
+        self.salt = tools.salt
         self._known = load.NOTHING
         self._base: tuple[str, Snapshot] | None = None
         self._bases: dict[str, review.Base] = {}

@@ -1,11 +1,11 @@
 """What is written to the forge: the comment of a change request, and statuses of commits (B3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.controller.opened import Open
 from reconciler.errors import NidusError, Stalled
 from reconciler.forges import Forge
-from reconciler.model import Planned, ReviewConfig
+from reconciler.model import Comment, Person, Planned, ReviewConfig
 from reconciler.plan import render_change
 from reconciler.report import log
 
@@ -14,23 +14,33 @@ STATUSES = 50  # of one head; a forge takes 1,000
 
 
 class Teller:
-    """Writes for one source. `owner` is whose comments they are (NAMESPACE/SOURCE). Every call may raise what the forge raises."""
+    """Writes for one source. `owner` is whose comments they are (NAMESPACE/SOURCE), `salt` seals them, `me` gives the account that writes
+    them. Every call may raise what the forge raises."""
 
-    def __init__(self, owner: str, config: ReviewConfig, forge: Forge) -> None:
-        self._owner, self._config, self._forge = owner, config, forge
+    def __init__(self, owner: str, salt: bytes, config: ReviewConfig, forge: Forge, me: Callable[[], Person]) -> None:
+        self._owner, self._salt, self._config, self._forge, self._me = owner, salt, config, forge, me
 
     def tell(self, one: Open, planned: Planned) -> None:
         """The comment where it is another, then the status."""
         if self._config.comment and (one.digest != one.shown or planned.approved != one.told):
+            if one.comment:  # somebody may have edited it since the last look: what counts as shown then begins anew
+                self.find(one)
             before = one.shown if one.shown != one.digest else ""
-            one.wrote(self.comment(one, render_change.render(planned, self._owner, before)))
+            one.wrote(self.comment(one, render_change.render(planned, self._owner, self._key(one), before)))
             one.told = planned.approved
         one.show()
         self.status(one, *render_change.verdict(planned))
 
-    def comment(self, one: Open, body: str) -> int:
-        """Write our comment; its id, which is a new one where somebody deleted it. Where no answer comes, it may be there: `one` then looks
-        for it before it is written again."""
+    def find(self, one: Open) -> None:
+        """Read our comment: by its id, where that is known."""
+        number, me = one.change.number, self._me()
+        known = self._forge.comment(number, one.comment) if one.comment else None
+        found = [known] if known else [] if one.comment else self._forge.comments(number)
+        one.recognise(found, me, self._owner, self._key(one))
+
+    def comment(self, one: Open, body: str) -> Comment:
+        """Write our comment, a new one where somebody deleted it. Where no answer comes, it may be there: `one` then looks for it before
+        it is written again."""
         known, one.updated = one.updated, -1.0
         try:
             found = self._forge.put_comment(one.change.number, body, one.comment)
@@ -64,14 +74,17 @@ class Teller:
             self._set(SYNC, commit, state, told)
         shown = self._config.comment and one.comment and state != "pending"
         text = render_change.result(commit, told, stages, who, held)
-        for each in self._forge.comments(one.change.number) if shown else ():
-            body = render_change.with_result(each.body, self._owner, text) if each.id == one.comment else None
-            if body is not None and body != each.body:
-                self.comment(one, body)
+        ours = self._forge.comment(one.change.number, one.comment) if shown else None
+        body = render_change.with_result(ours.body, self._owner, self._key(one), text) if ours else None
+        if ours and body is not None and body != ours.body:
+            one.edited = self.comment(one, body).edited
 
     def failed(self, one: Open, error: NidusError) -> None:
         """What could not be done for a change request, in the log."""
         self._log(f"#{one.change.number}", f"{error.reason}: {error.told}")
+
+    def _key(self, one: Open) -> bytes:
+        return render_change.seal(self._salt, self._owner, one.change.number)
 
     def _log(self, what: str, told: str) -> None:
         log.line("ChangeFailed", source=self._owner, message=f"{what}: {told}")

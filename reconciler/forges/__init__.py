@@ -31,8 +31,12 @@ class Forge(Protocol):
         """All comments, oldest first."""
         ...
 
-    def put_comment(self, number: int, body: str, known: int = 0) -> int:
-        """Write a comment, over the `known` one where there is one; returns its id. Stalled("ForgeMissing") where that is gone."""
+    def comment(self, number: int, known: int) -> Comment | None:
+        """One comment by its id; None where it is gone."""
+        ...
+
+    def put_comment(self, number: int, body: str, known: int = 0) -> Comment:
+        """Write a comment, over the `known` one where there is one. Stalled("ForgeMissing") where that is gone."""
         ...
 
     def react(self, number: int, comment: int) -> None:

@@ -115,10 +115,6 @@ class Permission(msgspec.Struct):
     permission: str
 
 
-class Id(msgspec.Struct):
-    id: int
-
-
 class Dialect(Struct, frozen=True):
     """What forges with nearly the same API call otherwise: `page` the number of items of a page, at most `size`; `base` the branch that
     change requests go into; `newest` what asks for the newest first; `files` what stands before the commit in the address of a file."""
@@ -164,11 +160,13 @@ class Github(Struct, frozen=True):
         found = self.http.pages(Written, self.path(f"issues/{number}/comments"), self._paged)
         return (one.comment for one in found)
 
-    def put_comment(self, number: int, body: str, known: int = 0) -> int:
-        if known:
-            self.http.send("PATCH", self.path(f"issues/comments/{known}"), {"body": body})
-            return known
-        return self.http.made(Id, self.path(f"issues/{number}/comments"), {"body": body}).id
+    def comment(self, number: int, known: int) -> Comment | None:
+        found = self.http.find(Written, self.path(f"issues/comments/{known}"))
+        return found.comment if found else None
+
+    def put_comment(self, number: int, body: str, known: int = 0) -> Comment:
+        path = self.path(f"issues/comments/{known}" if known else f"issues/{number}/comments")
+        return self.http.made(Written, path, {"body": body}, "PATCH" if known else "POST").comment
 
     def react(self, number: int, comment: int) -> None:
         self.http.send("POST", self.path(f"issues/comments/{comment}/reactions"), {"content": "+1"})

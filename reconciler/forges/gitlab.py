@@ -99,10 +99,6 @@ class Version(msgspec.Struct):
     created_at: datetime
 
 
-class Id(msgspec.Struct):
-    id: int
-
-
 class Gitlab(Struct, frozen=True):
     """One project of GitLab."""
 
@@ -126,12 +122,13 @@ class Gitlab(Struct, frozen=True):
     def comments(self, number: int) -> Iterator[Comment]:
         return (one.comment for one in self._notes(number) if not one.system)
 
-    def put_comment(self, number: int, body: str, known: int = 0) -> int:
-        path = self._path(f"merge_requests/{number}/notes")
-        if known:
-            self.http.send("PUT", f"{path}/{known}", {"body": body})
-            return known
-        return self.http.made(Id, path, {"body": body}).id
+    def comment(self, number: int, known: int) -> Comment | None:
+        found = self.http.find(Note, self._path(f"merge_requests/{number}/notes/{known}"))
+        return found.comment if found else None
+
+    def put_comment(self, number: int, body: str, known: int = 0) -> Comment:
+        path = self._path(f"merge_requests/{number}/notes{f'/{known}' if known else ''}")
+        return self.http.made(Note, path, {"body": body}, "PUT" if known else "POST").comment
 
     def react(self, number: int, comment: int) -> None:
         path = self._path(f"merge_requests/{number}/notes/{comment}/award_emoji")

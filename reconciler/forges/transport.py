@@ -141,9 +141,9 @@ class Transport(Struct, frozen=True):
                 return (items, more, learned) if known.tells(seen, size, len(items)) else ([], True, learned)
         raise AssertionError("a page of one item was asked for")
 
-    def made(self, kind: type[T], path: str, body: Any) -> T:
-        """What a POST made, as a `kind`."""
-        return decoded(self.send("POST", path, body).body, kind)
+    def made(self, kind: type[T], path: str, body: Any, method: str = "POST") -> T:
+        """What a request made, as a `kind`."""
+        return decoded(self.send(method, path, body).body, kind)
 
     def send(self, method: str, path: str, body: Any = None) -> Answer:
         """One request; `path` begins with a slash and is below `api`."""

@@ -122,8 +122,8 @@ class ChangeRecord(Struct, frozen=True):
     head that somebody who may write asked a plan for, `heard` the id of the last comment that was followed, `statuses` how many its
     head has and `status` the last one. `closed` is when it was seen closed, 0 while it is open. `who` approved what it showed, "" where
     nobody did; that was `handed` to its merge, and is `used` up once the branch has moved on. `followed`: nidus/sync is told of its
-    merge. `approved` are the names that the comment shows; `stages` when its merge was seen, admitted and Ready. Times in seconds since
-    the epoch.
+    merge. `approved` are the names that the comment shows; `stages` when its merge was seen, admitted and Ready. `comment` is the id of
+    ours, written last at `edited`, by the forge's clock. Times in seconds since the epoch.
     """
 
     source: str
@@ -142,3 +142,5 @@ class ChangeRecord(Struct, frozen=True):
     followed: bool = False
     approved: tuple[str, ...] = ()
     stages: Mapping[str, float] = field(default_factory=dict)
+    comment: int = 0
+    edited: float | None = None

@@ -2,6 +2,7 @@
 text, but for the time of the live state."""
 
 import hashlib
+import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
@@ -30,7 +31,7 @@ _MARKER = lazy(r"<!-- nidus (\S{1,600}) plan=([0-9a-f]{64}) text=([0-9a-f]{64}) 
 
 
 class Found(Struct, frozen=True):
-    """What a comment of ours says of itself: which plan it shows, and whether it is as we wrote it."""
+    """What a comment of ours says of itself: which plan it shows, and whether it is as some controller of this installation wrote it."""
 
     plan: str
     whole: bool
@@ -67,10 +68,16 @@ def _destroyed(review: Review, items: int) -> str:
     return text[0].upper() + text[1:]
 
 
-def render(planned: Planned, owner: str, before: str = "") -> str:
-    """The comment. `owner` says whose it is (NAMESPACE/SOURCE), `before` which plan the comment showed last, "" for none."""
-    body = _body(planned, before)
-    return f"<!-- nidus {owner} plan={plan(planned)} text={_digest(body)} -->\n{body}"
+def seal(salt: bytes, owner: str, number: int) -> bytes:
+    """The key of the comments on one change request: who may edit them has no salt of this installation, and makes none that counts."""
+    place = b"\0".join([b"comment of a change request", owner.encode(), str(number).encode()])
+    return hmac.new(salt, place, hashlib.sha256).digest()
+
+
+def render(planned: Planned, owner: str, key: bytes, before: str = "") -> str:
+    """The comment. `owner` says whose it is (NAMESPACE/SOURCE), `key` is the `seal` of it, `before` which plan the comment showed last,
+    "" for none."""
+    return _sealed(_body(planned, before), owner, key, plan(planned))
 
 
 def plan(planned: Planned) -> str:
@@ -81,13 +88,13 @@ def plan(planned: Planned) -> str:
     return _digest(_body(replace(planned, change=change, base="", review=review, approved=()), ""))
 
 
-def read(body: str, owner: str) -> Found | None:
+def read(body: str, owner: str, key: bytes) -> Found | None:
     """What a comment says of itself; None where it is not ours."""
     body = body.replace("\r\n", "\n")
     found = _MARKER.match(body)
     if found is None or found[1] != owner:
         return None
-    return Found(found[2], _digest(body[found.end() :]) == found[3])
+    return Found(found[2], hmac.compare_digest(_proof(body[found.end() :], key, found[2]), found[3]))
 
 
 def result(commit: str, told: str, stages: Mapping[str, float], who: str, held: Sequence[str]) -> str:
@@ -106,15 +113,23 @@ def result(commit: str, told: str, stages: Mapping[str, float], who: str, held: 
     return "\n\n".join(lines)
 
 
-def with_result(body: str, owner: str, text: str) -> str | None:
+def with_result(body: str, owner: str, key: bytes, text: str) -> str | None:
     """A comment of ours with a result on top, in place of the one before; None where it is not as we wrote it."""
     body = body.replace("\r\n", "\n")
-    found, known = _MARKER.match(body), read(body, owner)
+    found, known = _MARKER.match(body), read(body, owner, key)
     if found is None or known is None or not known.whole:
         return None
     rest = _RESULT.sub("", body[found.end() :], count=1)
-    made = f"{BEGIN}\n{text}\n{END}\n\n{rest}"
-    return f"<!-- nidus {owner} plan={known.plan} text={_digest(made)} -->\n{made}"
+    return _sealed(f"{BEGIN}\n{text}\n{END}\n\n{rest}", owner, key, known.plan)
+
+
+def _sealed(body: str, owner: str, key: bytes, shows: str) -> str:
+    return f"<!-- nidus {owner} plan={shows} text={_proof(body, key, shows)} -->\n{body}"
+
+
+def _proof(body: str, key: bytes, shows: str) -> str:
+    """A digest that only this installation can make, of a text and the plan that it shows."""
+    return hmac.new(key, f"{shows}\n{body.strip()}".encode(), hashlib.sha256).hexdigest()
 
 
 def _digest(body: str) -> str:

@@ -165,6 +165,10 @@ def comment(state: State, asked: Asked, kind: str, number: str) -> Any:
     return _comment(note)
 
 
+def one_comment(state: State, asked: Asked, kind: str, comment: str) -> Any:
+    return _comment(_note(state, comment))
+
+
 def edit(state: State, asked: Asked, kind: str, comment: str) -> Any:
     note = _note(state, comment)
     asked.only("body")
@@ -219,6 +223,7 @@ ROUTES: Any = (
     ("GET", r"issues/([0-9]+)/events", events),
     ("GET", r"issues/([0-9]+)/comments", comments),
     ("POST", r"issues/([0-9]+)/comments", comment),
+    ("GET", r"issues/comments/([0-9]+)", one_comment),
     ("PATCH", r"issues/comments/([0-9]+)", edit),
     ("POST", r"issues/comments/([0-9]+)/reactions", react),
     ("POST", r"statuses/([0-9a-f]{40}|[0-9a-f]{64})", status),

@@ -71,6 +71,10 @@ def note(state: State, asked: Asked, number: str) -> Any:
     return _note(made)
 
 
+def one_note(state: State, asked: Asked, number: str, comment: str) -> Any:
+    return _note(_known(state, number, comment))
+
+
 def edit(state: State, asked: Asked, number: str, comment: str) -> Any:
     found = _known(state, number, comment)
     asked.only("body")
@@ -115,6 +119,7 @@ ROUTES: Any = (
     ("GET", r"merge_requests/([0-9]+)/approvals", approvals),
     ("GET", r"merge_requests/([0-9]+)/notes", notes),
     ("POST", r"merge_requests/([0-9]+)/notes", note),
+    ("GET", r"merge_requests/([0-9]+)/notes/([0-9]+)", one_note),
     ("PUT", r"merge_requests/([0-9]+)/notes/([0-9]+)", edit),
     ("POST", r"merge_requests/([0-9]+)/notes/([0-9]+)/award_emoji", award),
     ("POST", r"statuses/([0-9a-f]{40}|[0-9a-f]{64})", status),

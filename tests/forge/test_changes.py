@@ -393,7 +393,8 @@ def test_large_plans_fit_and_no_fence_is_cut(scene: Scene) -> None:
     text = scene.ours(number)
     assert len(text) <= 65_536 and text.count("```") % 2 == 0
     assert text.count("<details") == text.count("</details>") and "nidus plan --change 1" in text
-    assert render_change.read(text, OWNER) is not None
+    found = render_change.read(text, OWNER, render_change.seal(b"salt", OWNER, number))
+    assert found is not None and found.whole
 
 
 # What a reviewer sees

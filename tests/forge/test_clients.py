@@ -109,11 +109,13 @@ def test_all_pages_are_read_and_other_branches_left_out(forge: Forge, client: fo
 def test_a_comment_is_written_and_written_over(forge: Forge, client: forges.Forge) -> None:
     number = forge.state.open(HEAD)
     made = client.put_comment(number, "one")
-    assert client.put_comment(number, "two", made) == made
-    assert forge.state.ours(number) == ["two"]
+    again = client.put_comment(number, "two", made.id)
+    assert (again.id, again.body) == (made.id, "two") and again.edited > made.edited
+    assert forge.state.ours(number) == ["two"] and client.comment(number, made.id) == again
     forge.state.notes[number].clear()
+    assert client.comment(number, made.id) is None
     with pytest.raises(Stalled) as error:
-        client.put_comment(number, "three", made)
+        client.put_comment(number, "three", made.id)
     assert reason(error) == "ForgeMissing"
     said = forge.state.say(number, "ada", "/nidus plan")
     client.react(number, said)
