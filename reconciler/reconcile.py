@@ -56,7 +56,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     gathered, plan = look(assignment, facts, now, reader)
     gathered = replace(gathered, outside=exposure.read(assignment.bundle, gathered, reader, Target(facts.host.name)))
     permit = writer.permit(_destructive(assignment, plan))
-    plan = guard(plan, permit, assignment.requests, now)
+    plan = guard(plan, permit, assignment.requests, now, assignment.source)
     snapshots.cancel(assignment, Target(facts.host.name), reader, now)
     intended = ledger.intend(gathered.entries, plan.changes, facts.salt)
     record = sleep.recorded(_known(assignment.state.record, gathered), gathered.sleep, now)

@@ -118,7 +118,7 @@ def review(
     given = [replace(_given(bundle, snapshot.source, standing, facts, now), consented=consented) for bundle in changed]
     seen = [_look(one, standing, facts, reader, now) for one in given]
     permit = _permit([one.plan for one in seen if one.plan], standing, snapshot, rules, now)
-    looked = {one.cluster: _guarded(one, permit, rollout, standing, now) for one in seen}
+    looked = {one.cluster: _guarded(one, permit, rollout, standing, snapshot.source, now) for one in seen}
     for each in given:
         bundle = each.bundle
         one, told = looked[bundle.cluster], suspension(awake(bundle, now), each.requests, now)
@@ -261,13 +261,15 @@ def _waiting(gathered: Gathered) -> frozenset[str]:
     return frozenset(names) - gathered.broken.keys()
 
 
-def _guarded(one: ClusterReview, permit: Permit, rollout: Rollout, standing: Standing, now: float) -> ClusterReview:
+def _guarded(
+    one: ClusterReview, permit: Permit, rollout: Rollout, standing: Standing, source: str, now: float
+) -> ClusterReview:
     """With why its changes wait. Tombstones were approved by admission (AD2); the object budget does not apply to them."""
     one = replace(one, held=rollout.held.get(one.cluster))
     if one.plan is None:
         return one
     given = Permit(frozenset({one.plan.consent.digest})) if one.tombstone else permit
-    plan = guard(one.plan, given, standing.requests, now)
+    plan = guard(one.plan, given, standing.requests, now, source)
     held = given.held.get(plan.consent.digest) if plan != one.plan else None
     return replace(one, plan=plan, held=one.held or held)
 
@@ -280,7 +282,7 @@ def _permit(plans: Sequence[Plan], standing: Standing, snapshot: Snapshot, rules
         for plan in plans
         if plan.consent.items
     ]
-    return fleet.permit(wanted, frozenset(), standing.requests, snapshot.trailers, rules, now)
+    return fleet.permit(wanted, snapshot.source, frozenset(), standing.requests, snapshot.trailers, rules, now)
 
 
 def _size(state: State | None) -> int:

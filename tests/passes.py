@@ -197,10 +197,13 @@ class Fleet:
             self.queue.forget(key)
             self.queue.add(key)
 
-    def ask(self, kind: str, cluster: str = "", consent: str = "", items: tuple[str, ...] = ()) -> None:
+    def ask(
+        self, kind: str, cluster: str = "", consent: str = "", items: tuple[str, ...] = (), source: str = ""
+    ) -> None:
         """A human asks for something (`nidus approve`, `suspend`, `resume`)."""
         name = f"request-{self.host.core.storage.version}"
-        told = {"source": SOURCE, "cluster": cluster, "consent": consent, "items": list(items)}
+        source = source if kind == "approve" else SOURCE  # which the verb names of no approval
+        told = {"source": source, "cluster": cluster, "consent": consent, "items": list(items)}
         spec = {"kind": kind, "who": "tester"} | {key: value for key, value in told.items() if value}
         if kind in ("approve", "rotate"):
             spec["expires"] = datetime.fromtimestamp(START + self.now + STANDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -33,23 +33,27 @@ class Repository:
         self.blobs = dict(BLOBS)
         self._facts = facts
         self._oids: dict[str, str] = {}
+        self._trailers: dict[str, tuple[tuple[str, str], ...]] = {}
         self._known: dict[str, load.Known] = {}
 
     @property
     def newest(self) -> str:
         return list(self.commits)[-1]
 
-    def commit(self, files: Mapping[str, str], commit: str = "", oid: str = "") -> None:
+    def commit(
+        self, files: Mapping[str, str], commit: str = "", oid: str = "", trailers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         """One more commit: these are all its files. `commit` and `oid`: its id and that of its tree, where a real repository has it."""
         self.blobs |= tree(files)[1]
         name = commit or f"{len(self.commits) + 1:040x}"
         self.commits.pop(name, None)  # the newest is the last one
         self.commits[name] = dict(files)
         self._oids[name] = oid or "t"
+        self._trailers[name] = trailers
 
     def read(self, commit: str, rules: Rules, **more: Any) -> Snapshot:
         """A commit as it is read and judged now."""
-        return self._loaded(commit, rules, str(rules), **more)
+        return self._loaded(commit, rules, str(rules), trailers=self._trailers[commit], **more)
 
     def accepted(self, commit: str) -> Content:
         """What was accepted before: it was judged then, whatever the rules are now."""

@@ -59,10 +59,10 @@ def test_the_plan_says_who_frees_what_for_whom(
 
 def test_a_held_deletion_holds_what_needs_it() -> None:
     _, _, todo = renamed(service("old"), service("new"))
-    held = guard(todo, Permit(held={"team-a": Held("ObjectBudget", "too many")}), [], 0.0)
+    held = guard(todo, Permit(held={"team-a": Held("ObjectBudget", "too many")}), [], 0.0, "platform")
     assert [(one.action, one.reason) for one in held.changes] == [("hold", "ObjectBudget")] * 2
     assert held.changes[0].would == "create"
-    assert guard(todo, Permit(frozenset({todo.consent.digest})), [], 0.0) == todo
+    assert guard(todo, Permit(frozenset({todo.consent.digest})), [], 0.0, "platform") == todo
 
 
 def test_what_stays_frees_nothing() -> None:

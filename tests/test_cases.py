@@ -112,7 +112,7 @@ def _reviewed(
     todo = _plan(server, bundle, desired, inventory, more)
     held = Held(**more["held"], consent=todo.consent.digest) if "held" in more else None
     if held:
-        todo = guard(todo, Permit(held={bundle.cluster: held}), [], float(more.get("now", 0)))
+        todo = guard(todo, Permit(held={bundle.cluster: held}), [], float(more.get("now", 0)), "platform")
     down = {one.layer.name for one in desired if str(one.layer.target) in more.get("down", ())}
     waits = behind.layers(bundle.layers, todo)
     return ClusterReview(

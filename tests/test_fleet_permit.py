@@ -26,7 +26,7 @@ def permit(
     trailers: tuple[tuple[str, str], ...] = (),
     rules: Rules = RULES,
 ) -> Permit:
-    return fleet.permit(destructive, pending, requests, trailers, rules, NOW)
+    return fleet.permit(destructive, "platform", pending, requests, trailers, rules, NOW)
 
 
 def approve(one: Destructive, **fields: Any) -> Request:

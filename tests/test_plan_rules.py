@@ -264,14 +264,16 @@ def destructive() -> Plan:
 
 
 def approve(**more: Any) -> Request:
-    return Request(**{"kind": "approve", "source": "s", "cluster": "team-a", "who": "me", "created": 0.0, **more})
+    return Request(
+        **{"kind": "approve", "source": "platform", "cluster": "team-a", "who": "me", "created": 0.0, **more}
+    )
 
 
 def test_unapproved_destruction_is_held_and_the_rest_goes_on() -> None:
     todo = destructive()
     why = Held("ObjectBudget", "more than 3 objects")
     for permit in (Permit(held={todo.consent.digest: why}), Permit(held={"team-a": why})):
-        held = guard(todo, permit, [], 0.0)
+        held = guard(todo, permit, [], 0.0, "platform")
         assert [(c.action, c.reason) for c in held.changes] == [
             ("create", ""),
             ("hold", "ObjectBudget"),
@@ -279,23 +281,25 @@ def test_unapproved_destruction_is_held_and_the_rest_goes_on() -> None:
         ]
         assert held.changes[1].why == "ObjectBudget: over the cluster's budget, or it holds data or other objects"
         assert held.changes[1].would == "delete" and held.consent == todo.consent
-    assert guard(todo, Permit(), [], 0.0).changes[1].reason == "AwaitsApproval"
+    assert guard(todo, Permit(), [], 0.0, "platform").changes[1].reason == "AwaitsApproval"
 
 
 def test_what_approves() -> None:
     todo = destructive()
     digest, items = todo.consent.digest, todo.consent.items
-    assert guard(todo, Permit(frozenset({digest})), [], 0.0) == todo
+    assert guard(todo, Permit(frozenset({digest})), [], 0.0, "platform") == todo
     good = [approve(consent=digest), approve(items=(*items, "more")), approve(consent=digest, expires=10.0)]
-    assert all(guard(todo, Permit(), [one], 5.0) == todo for one in good)
+    assert all(guard(todo, Permit(), [one], 5.0, "platform") == todo for one in good)
     bad = [
         approve(consent=digest, expires=10.0),
         approve(consent="other"),
         approve(items=items[:1]),
         approve(consent=digest, cluster="team-b"),
+        approve(consent=digest, source="other"),
+        approve(consent=digest, source="other", cluster=""),
         approve(consent=digest, kind="resume"),
     ]
-    assert all(guard(todo, Permit(), [one], 10.0) != todo for one in bad)
+    assert all(guard(todo, Permit(), [one], 10.0, "platform") != todo for one in bad)
 
 
 def test_consent_is_free_of_commits_order_and_values() -> None:

@@ -106,6 +106,8 @@ def test_the_data_of_another_source_waits_for_who_may_approve_all(story: Story, 
     assert "the data of cluster a of source other" in held.message and fleet.word("b") == "Held"
     assert archive.sha256[:16] in held.items[0]
     fleet.ask("approve", "b", held.consent, held.items)
+    for source in ("platform", "other"):
+        fleet.ask("approve", "", held.consent, held.items, source)  # by a comment on its forge
     copy.go(3)
     assert copy.disk.ran == []
     fleet.ask("approve", "", held.consent, held.items)

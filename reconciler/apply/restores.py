@@ -86,8 +86,8 @@ def _answered(ground: Ground, found: Restore | str, wanted: str) -> Stepped:
 
 def _held(ground: Ground, run: Restore) -> Stepped:
     what = restore.held(run, ground.bundle)
-    cluster = "" if run.owner else ground.bundle.cluster
-    if restore.approved(what, ground.assignment.requests, cluster, ground.now):
+    whose = ("", "") if run.owner else (ground.bundle.cluster, ground.assignment.source)
+    if restore.approved(what, ground.assignment.requests, *whose, ground.now):
         if backup.running(ground.record) is None:
             return on(ground, restore.moved(run, "comparing", ground.now))
         return problem(ground, "waits for the snapshot under way", ground.now + restore.LOOK)

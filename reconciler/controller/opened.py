@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from reconciler.errors import Stalled
 from reconciler.forges import Forge
-from reconciler.model import Basis, ChangeRecord, ChangeRequest, Comment, Person, Planned, Reviewed, replace
+from reconciler.model import (
+    Basis,
+    ChangeRecord,
+    ChangeRequest,
+    ClusterReview,
+    Comment,
+    Person,
+    Planned,
+    Reviewed,
+    replace,
+)
 from reconciler.plan import render_change
 
 
@@ -44,7 +54,7 @@ class Open:
 
     @property
     def touches(self) -> frozenset[str]:
-        """The clusters that its plan speaks of."""
+        """The clusters of its source that its plan speaks of."""
         return frozenset(self.basis.clusters) if self.basis else frozenset()
 
     @property
@@ -57,7 +67,7 @@ class Open:
         self.planned, self.digest, self.basis = planned, render_change.plan(planned), None
         if planned.review is not None and planned.tree:
             reviewed = Reviewed(self.change.number, planned.tree, planned.consent)
-            clusters = tuple(one.cluster for one in planned.review.clusters)
+            clusters = tuple(one.cluster for one in planned.review.clusters if not _taken(one))
             self.basis = Basis(planned.change.head, planned.base, self.digest, reviewed, clusters, planned.needed)
 
     def recognise(self, comments: Iterable[Comment], me: Person, owner: str, key: bytes) -> None:
@@ -107,6 +117,11 @@ class Open:
             comment=self.comment,
             edited=self.edited if self.edited < math.inf else None,
         )
+
+
+def _taken(one: ClusterReview) -> bool:
+    """Whether the cluster is another source's."""
+    return one.held is not None and one.held.reason == "NameTaken"
 
 
 def recalled(record: ChangeRecord) -> Open:

@@ -77,7 +77,7 @@ class Reviewer:
         if merged.conflicts or not merged.tree:
             return Planned(change, base.commit, conflicts=merged.conflicts or ("?",))
         before = self._snapshot_of(base)
-        after = self._snapshot(Revision(f"#{change.number}", change.head), merged.tree, base.commit)
+        after = self._snapshot(Revision(f"#{change.number}", change.head), merged.tree)
         planned = self._signed(Planned(change, base.commit, after.oid))
         if not trusted:
             return replace(planned, differences=declared.differences(before.specs, after.specs))
@@ -118,8 +118,12 @@ class Reviewer:
         return released is not None
 
     def held(self, clusters: Collection[str]) -> list[Consent]:
-        """What waits for an approval: of these clusters, and of the source."""
-        return [Consent(one.items, one.consent) for one in self._tools.held(clusters) if one.consent]
+        """What waits for an approval and concerns clusters of this source alone: of those among `clusters`, and of the source."""
+        found = self._tools.held([name for name in clusters if self._owns(name)])
+        return [Consent(one.items, one.consent) for one in found if one.consent and all(map(self._owns, one.about))]
+
+    def _owns(self, cluster: str) -> bool:
+        return self._tools.registry.source_of(cluster) == self.source
 
     def ask(self, request: Request) -> None:
         """Store a request of a person. Raises ApiError, RACED where one of its name is stored."""
@@ -189,11 +193,11 @@ class Reviewer:
 
     def _snapshot_of(self, base: Revision) -> Snapshot:
         if self._base is None or self._base[0] != base.commit:
-            self._base = (base.commit, self._snapshot(base, base.commit, base.commit))
+            self._base = (base.commit, self._snapshot(base, base.commit))
         return self._base[1]
 
-    def _snapshot(self, revision: Revision, tree: str, old: str) -> Snapshot:
-        """The documents of a tree of the whole repository, judged as a commit after `old`."""
+    def _snapshot(self, revision: Revision, tree: str) -> Snapshot:
+        """The documents of a tree of the whole repository."""
         registry, files = self._tools.registry, self.mirror.tree(tree)
         accepted, records = registry.accepted(self.source), registry.records().values()
         found, self._known = load.load(
@@ -209,6 +213,5 @@ class Reviewer:
             in_use=fleet.in_use(records, self.source),
             running=registry.running(self.source),
             origins=fleet.profiles(accepted),
-            trailers=self.mirror.trailers(old, revision.commit),
         )
         return found

@@ -182,7 +182,9 @@ class Source:
     def _approves(self, before: Snapshot, revision: Revision) -> bool:
         """Whether commits that changed nothing of the tree approve something (D3)."""
         old, new = before.revision.commit, revision.commit
-        return old != new and fleet.speaks(self.mirror.trailers(old, new))
+        if old == new:
+            return False
+        return fleet.speaks(fleet.counting(self.mirror.trailers(old, new), self.config.name, self._rules))
 
     def _pin(self, commit: str) -> None:
         """Pin the accepted commits (S8), and the commit just read, which clusters are about to be accepted at."""

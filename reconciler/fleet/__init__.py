@@ -6,6 +6,7 @@ permitted.
 
 from reconciler.fleet.admission import admit as admit
 from reconciler.fleet.approvals import consent_of as consent_of
+from reconciler.fleet.approvals import counting as counting
 from reconciler.fleet.approvals import speaks as speaks
 from reconciler.fleet.hosts import hosted as hosted
 from reconciler.fleet.hosts import names as names

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from reconciler.model import Consent, Record, Request
+from reconciler.model import Consent, Record, Request, Rules
 from reconciler.plan import consent as consents
 
 TRAILER = "nidus-approve"
@@ -21,8 +21,14 @@ def goes(verb: str, record: Record, how: str) -> str:
     return " ".join(filter(None, [f"{verb} {record.source}/{record.cluster} born {record.born:.3f}", back, how]))
 
 
+def counting(trailers: Sequence[tuple[str, str]], source: str, rules: Rules) -> Sequence[tuple[str, str]]:
+    """The trailers of a source's commits, as far as they approve anything: none where changes are approved on the source's forge, whose
+    authors write the commits that a merge brings, and none where nothing goes that nobody reviewed."""
+    return () if source in rules.forges or rules.unreviewed == "Hold" else trailers
+
+
 def speaks(trailers: Iterable[tuple[str, str]]) -> bool:
-    """Whether commits with these trailers approve anything."""
+    """Whether these trailers approve anything."""
     return any(key.lower() == TRAILER for key, _ in trailers)
 
 
@@ -32,8 +38,9 @@ def approved(
     trailers: Iterable[tuple[str, str]],
     now: float,
     clusters: Collection[str],
+    source: str,
 ) -> bool:
     """Whether the set is empty, named by a trailer, or within what an unexpired request approved (`consent.approved`)."""
     if not consent.items or any(key.lower() == TRAILER and value.strip() == consent.digest for key, value in trailers):
         return True
-    return consents.approved(consent, requests, now, clusters)
+    return consents.approved(consent, requests, now, clusters, source)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.fleet.approvals import approved
+from reconciler.fleet.approvals import approved, counting
 from reconciler.model import CONSENTED, DESTRUCTIVE, Destructive, Held, Permit, Request, Reviewed, Rules
 from reconciler.plan.consent import within
 from reconciler.plan.summary import many
@@ -12,6 +12,7 @@ ALWAYS = frozenset({"CustomResourceDefinition", "PersistentVolumeClaim", "Namesp
 
 def permit(
     destructive: Sequence[Destructive],
+    source: str,
     pending: frozenset[str],
     requests: Sequence[Request],
     trailers: Sequence[tuple[str, str]],
@@ -19,15 +20,15 @@ def permit(
     now: float,
     review: Reviewed | None = None,
 ) -> Permit:
-    """The consent digests that are permitted, and why the others wait, by digest.
+    """The consent digests that are permitted of clusters of one source, and why the others wait, by digest.
 
     An approved set is permitted at once. The others wait until every cluster of the revision has reported (`pending` is
     empty). Then all are permitted if no unapproved set is over its cluster's budget; otherwise all are held. `review`: what was
     shown of this revision before the merge; a set that is not within it is held (B6).
     """
     wanted = [one for one in destructive if one.consent.items]
-    told = () if rules.unreviewed == "Hold" else trailers
-    open_ = [one for one in wanted if not approved(one.consent, requests, told, now, (one.cluster,))]
+    told = counting(trailers, source, rules)
+    open_ = [one for one in wanted if not approved(one.consent, requests, told, now, (one.cluster,), source)]
     released = {one.consent.digest for one in wanted if one not in open_}
     astray = [one for one in open_ if review is not None and not within(one.consent, review.consent.items)]
     rest = [one for one in open_ if one not in astray]

@@ -108,7 +108,8 @@ def _over_budget(situation: Situation) -> Held | None:
     if not count or not (over or situation.rules.unreviewed == "Hold"):
         return None
     about = (*_removable(situation), *ends)
-    if approved(wanted, situation.requests, situation.trailers, situation.now, about):
+    source = situation.snapshot.source
+    if approved(wanted, situation.requests, situation.trailers, situation.now, about, source):
         return None
     does, listed = _does(situation, gone, ends), _listed(situation, gone, ends)
     if not over:

@@ -19,8 +19,9 @@ def judge(situation: Situation) -> tuple[Held | None, bool]:
     asked = consent_of([*removal.asked(situation, removal.fresh(situation)), *_losses(situation)])
     if not asked.items:
         return None, False
-    about = tuple(sorted({*situation.mine, *situation.present}))  # the revision is followed as a whole
-    if approved(asked, situation.requests, situation.trailers, situation.now, about):
+    about = tuple(sorted({*situation.mine, *situation.present} - situation.taken.keys()))  # it is followed as a whole
+    source = situation.snapshot.source
+    if approved(asked, situation.requests, situation.trailers, situation.now, about, source):
         return None, True
     message = f"the history was rewritten and would destroy: {'; '.join(asked.items)}"
     return Held("HistoryRewritten", message, asked.digest, asked.items, about=about), False

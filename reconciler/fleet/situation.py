@@ -5,6 +5,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
+from reconciler.fleet.approvals import counting
 from reconciler.fleet.running import running
 from reconciler.model import ClusterDocument, Content, Record, Request, Rules, Snapshot, Versions, Violation
 from reconciler.spec import semver
@@ -63,9 +64,9 @@ class Situation(Struct, frozen=True, dict=True):
         return tuple(sorted({*self.snapshot.specs.clusters, *named}))
 
     @property
-    def trailers(self) -> tuple[tuple[str, str], ...]:
+    def trailers(self) -> Sequence[tuple[str, str]]:
         """The trailers of its commits, as far as they approve anything."""
-        return () if self.rules.unreviewed == "Hold" else self.snapshot.trailers
+        return counting(self.snapshot.trailers, self.snapshot.source, self.rules)
 
     @cached_property
     def missing(self) -> tuple[str, ...]:

@@ -168,7 +168,8 @@ NO_VERSIONS = Versions()
 
 class Rules(Struct, frozen=True):
     """What the operator decided, for every host. `engines` is ordered oldest to newest; `grace` and `max_ttl` (0: none) in
-    seconds; `ceilings` None: not known, so nothing is judged by them, and likewise `content`."""
+    seconds; `ceilings` None: not known, so nothing is judged by them, and likewise `content`; `forges`: the sources whose changes are
+    approved on a forge."""
 
     namespace_pattern: str
     engines: tuple[EngineChart, ...]
@@ -183,6 +184,7 @@ class Rules(Struct, frozen=True):
     reviewers: tuple[ReviewerRule, ...] = ()
     content: tuple[ContentAllow, ...] | None = None
     max_ttl: float = 0.0
+    forges: tuple[str, ...] = ()
 
 
 class HostFacts(Struct, frozen=True):

@@ -217,9 +217,10 @@ def waits(situation: Situation) -> Held | None:
     return held(run, situation.bundle) if run is not None and run.phase == "held" else None
 
 
-def approved(what: Held, requests: Sequence[Request], cluster: str, now: float) -> bool:
-    """Whether somebody approved exactly this restore."""
-    return consent.approved(Consent(what.items, what.consent), requests, now, (cluster,))
+def approved(what: Held, requests: Sequence[Request], cluster: str, source: str, now: float) -> bool:
+    """Whether somebody approved exactly this, who may approve for this cluster of this source, or for all: `cluster` and `source` are ""
+    then."""
+    return consent.approved(Consent(what.items, what.consent), requests, now, (cluster,), source)
 
 
 def moved(run: Restore, phase: Phase, now: float, why: str = "") -> Restore:

@@ -50,7 +50,7 @@ def decided(known: Backups, bundle: Bundle, record: Record, requests: Sequence[R
         return replace(known, tried="", cleared="") if same and (known.tried or known.cleared) else known
     whole = (one for one in known.archives if one.completed and one.at > now - FRESH)
     young = any((one.engine, one.kubernetes) == (record.versions.engine, record.versions.kubernetes) for one in whole)
-    if young or approved(approval(bundle, record), requests, bundle.cluster, now):
+    if young or approved(approval(bundle, record), requests, bundle.cluster, record.source, now):
         return replace(known, cleared=wanted)
     return known
 

@@ -49,14 +49,16 @@ def within(consent: Consent, approved_items: Iterable[str]) -> bool:
     return frozenset(consent.items) <= frozenset(approved_items)
 
 
-def approved(consent: Consent, requests: Sequence[Request], now: float, clusters: Collection[str]) -> bool:
+def approved(consent: Consent, requests: Sequence[Request], now: float, clusters: Collection[str], source: str) -> bool:
     """Whether a set is within what a request approved that stands at `now`, in seconds.
 
-    `clusters` are those that the set concerns. A request that names a cluster approves nothing of another: whoever may approve for
-    one cluster has no say in a set that spans several.
+    `clusters` are those that the set concerns, and `source` is the one they are of, "" where the set concerns another source too. A
+    request that names a cluster approves nothing of another: whoever may approve for one cluster has no say in a set that spans
+    several. One that names a source, as each does that comes from its forge, approves nothing of another source.
     """
     return any(
         stands(one, now)
+        and (not one.source or one.source == source)
         and (not one.cluster or set(clusters) == {one.cluster})
         and (one.consent == consent.digest or within(consent, one.items))
         for one in requests

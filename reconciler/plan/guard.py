@@ -18,13 +18,13 @@ TOLD = {
 UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects without an approval")
 
 
-def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float) -> Plan:
-    """The plan as it may be executed. What its consent names stays if the permit releases its digest or a request
-    covers it; otherwise all of them become hold, with what they would do, and so do changes that
-    need an allocation they would free, and the hooks of what would leave. `now` in seconds; the consent stays as it is."""
+def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float, source: str) -> Plan:
+    """The plan of a cluster of this source as it may be executed. What its consent names stays if the permit releases its digest or a
+    request covers it; otherwise all of them become hold, with what they would do, and so do changes that need an allocation they would
+    free, and the hooks of what would leave. `now` in seconds; the consent stays as it is."""
     if not plan.consent.items or plan.consent.digest in permit.released:
         return plan
-    if approved(plan.consent, requests, now, (plan.cluster,)):
+    if approved(plan.consent, requests, now, (plan.cluster,), source):
         return plan
     named = frozenset(plan.consent.items)
     doomed = {(one.target, one.ref) for one in plan.changes if line(one) in named}

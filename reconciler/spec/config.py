@@ -104,6 +104,7 @@ def rules(spec: ControllerSpec) -> Rules:
         reviewers=spec.policy.reviewers,
         content=spec.content.allow,
         max_ttl=units.duration(spec.policy.max_ttl) if spec.policy.max_ttl else 0.0,
+        forges=tuple(sorted(one.name for one in spec.sources if one.forge is not None)),
     )
 
 

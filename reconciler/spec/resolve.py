@@ -67,9 +67,8 @@ def bundle(name: str, content: Content, rules: Rules, facts: HostFacts, running:
 def terms(rules: Rules, facts: HostFacts) -> str:
     """The digest of what bundles are made from besides documents: what the operator decided about their content, the host, and our own
     version."""
-    about = replace(
-        rules, budget=Budget(), grace=0.0, profile_versions="", unreviewed="", reviewers=(), content=None, max_ttl=0.0
-    )
+    about = replace(rules, budget=Budget(), grace=0.0, profile_versions="", unreviewed="", reviewers=(), forges=())
+    about = replace(about, content=None, max_ttl=0.0)
     return digest([__version__, about, facts])
 
 

@@ -11,11 +11,12 @@ from reconciler.controller.reviewing import Reviewer, Tools
 from reconciler.forges import FORGES
 from reconciler.inventory import requests
 from reconciler.inventory.reviews import Reviews
-from reconciler.model import Held, Limits, Request, ReviewConfig, SourceConfig, VerifyConfig
+from reconciler.model import Held, Limits, Request, ReviewConfig, SourceConfig, VerifyConfig, replace
 from reconciler.report import view
 from reconciler.source.changes import ChangesMirror
+from reconciler.source.history import trailers
 from tests.forge.server import Forge
-from tests.passes import HOME, SOURCE, START, Fleet
+from tests.passes import HOME, RULES, SOURCE, START, Fleet
 from tests.test_source_mirror import Work
 
 REFS = {"github": "refs/pull/{}/head", "gitea": "refs/pull/{}/head", "gitlab": "refs/merge-requests/{}/head"}
@@ -29,7 +30,9 @@ class Scene:
 
     def __init__(self, folder: Path, files: Mapping[str, str], provider: str = "github") -> None:
         self.folder, self.files, self.seen = folder, dict(files), START + 100.0
-        self.work, self.forge, self.fleet = Work(folder / "work"), Forge(provider), Fleet()
+        rules = replace(RULES, forges=(SOURCE,))
+        self.work, self.forge, self.fleet = Work(folder / "work"), Forge(provider), Fleet(rules)
+        self.read = ""
         self.token = folder / "token"
         self.token.write_text(self.forge.state.token)
         self.work.commit(self.files)
@@ -134,7 +137,11 @@ class Scene:
         folder = self.work.folder  # where it is checked out
         paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and folder / ".git" not in path.parents)
         self.files = {path.relative_to(folder).as_posix(): path.read_text() for path in paths}
-        self.fleet.git.commit(self.files, *self.work.git("rev-parse", "main", "main^{tree}").split())
+        commit, tree = self.work.git("rev-parse", "main", "main^{tree}").split()
+        new = self.work.git("rev-list", commit, *([f"^{self.read}"] if self.read else [])).split()
+        told = (found for each in new for found in trailers(self.work.git("cat-file", "commit", each).encode()))
+        self.fleet.git.commit(self.files, commit, tree, tuple(told))
+        self.read = commit
         self.fleet.admit()
         self.fleet.run()
 

@@ -63,7 +63,8 @@ class PruneGate:
         for one in rounds.values():
             one.trailers += snapshot.trailers
         wanting = {name for one in rounds.values() for name in one.destructive}
-        return frozenset(wanting) if fleet.speaks(snapshot.trailers) else frozenset()
+        told = fleet.counting(snapshot.trailers, source, self._rules)
+        return frozenset(wanting) if fleet.speaks(told) else frozenset()
 
     def ask(self, wanted: Destructive, requests: Sequence[Request], now: float) -> tuple[Permit, tuple[str, ...]]:
         """A cluster reports what it wants to destroy; the permit as it is then, and the clusters that this may have released."""
@@ -80,7 +81,7 @@ class PruneGate:
         requests = (*requests, round_.consent) if round_.consent else requests
         review = round_.review if wanted.cluster in round_.unready else None  # once Ready, it is that commit no longer
         given = (requests, round_.trailers, self._rules, now, review)
-        permit = fleet.permit(everybody, frozenset(round_.pending), *given)
+        permit = fleet.permit(everybody, round_.source, frozenset(round_.pending), *given)
         return permit, tuple(others)
 
     def consented(self, source: str, commit: str, review: Reviewed, consent: Request) -> tuple[str, ...] | None:
