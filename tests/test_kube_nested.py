@@ -221,6 +221,18 @@ def test_a_look_has_one_deadline_for_all_its_calls(host: ForwardingHost, nested:
         assert targets.client(TARGET, NAMESPACE).get(CONFIG)  # the budget is that of the look alone
 
 
+def test_what_is_closed_ends_though_an_error_is_kept(
+    host: ForwardingHost, nested: NestedServer, tmp_path: Path
+) -> None:
+    def fails(peer: socket.socket, request: str) -> None:
+        peer.sendall(http(500, b"{}")) if "configmaps" in request else is_well(peer, request)
+
+    nested.behave = fails
+    with reaching(host, tmp_path) as targets, pytest.raises(ApiError) as error:
+        targets.client(TARGET, NAMESPACE).get(CONFIG)
+    assert error.value.kind is ErrorClass.TRANSIENT
+
+
 def test_the_true_cause_is_named(host: ForwardingHost, nested: NestedServer, tmp_path: Path) -> None:
     direct = edge.nested(nested.secret, NAME, NAMESPACE, dial=nested.dial)
     nested.behave = lambda peer, request: drops(peer)

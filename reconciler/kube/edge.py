@@ -213,6 +213,7 @@ def _api(configuration: Any) -> Any:
 
     api = ApiClient(configuration)
     api.user_agent = "nidus"
+    plain.closing(api.rest_client.pool_manager)
     return api
 
 

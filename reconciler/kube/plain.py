@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -77,6 +78,7 @@ class Api:
         """Send one request, once, and follow no redirect. `body` is bytes or a JSON value; the timeout is in seconds: for the whole
         call, or for the connection and between two bytes. Raises urllib3's exceptions."""
         from urllib3 import Timeout
+        from urllib3.exceptions import ClosedPoolError
 
         del post
         if isinstance(_request_timeout, tuple):
@@ -84,10 +86,14 @@ class Api:
         else:
             timeout = Timeout(total=_request_timeout)
         sent = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
-        pool = self._opened()
-        found = pool.request(
-            method, url, body=sent, headers=headers, timeout=timeout, retries=False, preload_content=False
-        )
+        request = functools.partial(
+            self._opened().request,
+            method, url, body=sent, headers=headers, timeout=timeout, retries=False, preload_content=False,
+        )  # fmt: skip
+        try:
+            found = request()
+        except ClosedPoolError:  # another thread closed it before anything was sent
+            found = request()
         return Answer(found.status, found.headers, found)
 
     def trust(self) -> ssl.SSLContext:
@@ -95,15 +101,22 @@ class Api:
         return context(self.access)
 
     def close(self) -> None:
-        """Close the connections; a request after it opens new ones."""
+        """Close the connections, those in use as soon as they are not; a request after it opens new ones."""
         if self._pool is not None:
             self._pool.clear()
 
     def _opened(self) -> Any:
         with self._lock:
             if self._pool is None:
-                self._pool = self._make()
+                self._pool = closing(self._make())
             return self._pool
+
+
+def closing(manager: Any) -> Any:
+    """The same manager of pools, whose `clear` closes their connections: urllib3 leaves that to the collector, which an exception that
+    somebody keeps holds up."""
+    manager.pools.dispose_func = methodcaller("close")
+    return manager
 
 
 def context(access: Access) -> ssl.SSLContext:
