@@ -9,7 +9,7 @@ limited while reading (M1-M3), so the builder is a loop over events and never re
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,8 +53,15 @@ def load(text: str, path: str) -> list[Any]:
 
     Raises Stalled(reason RenderFailed) naming `path` and the line of the rendered text.
     """
+    return list(loaded((text,), path))
+
+
+def loaded(texts: Iterable[str], path: str) -> Iterator[Any]:
+    """The documents of each of the texts, as `load` reads them; the limits are those of all together, and lines those of one text."""
     builder = _Builder(path)
-    return [one for part, line in _parts(text) for one in builder.read(part, line) if one not in (None, {}, [])]
+    for text in texts:
+        for part, line in _parts(text):
+            yield from (one for one in builder.read(part, line) if one not in (None, {}, []))
 
 
 def _parts(text: str) -> Iterator[tuple[str, int]]:

@@ -1,10 +1,12 @@
 """The index of a chart repository: one chart is found in it without parsing the rest, and nothing in it is believed (K1)."""
 
 import tracemalloc
+from typing import Any
 
 import pytest
 
 from reconciler.errors import Stalled
+from reconciler.packs.content import index
 from reconciler.packs.content.index import Version, versions
 
 REPO = "https://charts.example.com/stable"
@@ -96,3 +98,59 @@ def test_an_index_without_the_chart_or_of_another_form_is_refused(data: bytes) -
         versions(data, "web", REPO)
     with pytest.raises(Stalled):
         versions(data, "a+b" if b"a.b" in data else "a.b", REPO)
+
+
+class Searched(bytearray):
+    """Bytes that note how many of them were searched at once: no other thread runs meanwhile."""
+
+    longest = 0
+
+    def find(self, sub: Any, start: Any = 0, end: Any = None, /) -> int:
+        end = len(self) if end is None else min(end, len(self))
+        self.longest = max(self.longest, end - start)
+        return super().find(sub, start, end)
+
+
+SLOW = {
+    "spaces": b" " * (4 << 20),
+    "spaces after the head": b"entries:" + b" " * (4 << 20),
+    "lines like the head": b"entries: x\n" * (1 << 19),
+    "lines like the name": b"entries:\n" + b"  web:    x\n" * (1 << 19),
+    "words like the name": b"entries:\n" + b"  web:   \t" * (1 << 19),
+    "an indent": b"entries:\n" + b" " * (4 << 20),
+}
+
+
+@pytest.mark.parametrize("case", SLOW)
+def test_an_index_is_searched_in_steps(case: str) -> None:
+    data = Searched(SLOW[case])
+    with pytest.raises(Stalled, match="has no chart web"):
+        versions(data, "web", REPO)
+    assert 0 < data.longest <= 1 << 19
+
+
+@pytest.mark.parametrize("sign", [b"\n", b"   # x\n", b"  -\n"])
+def test_no_more_is_read_of_one_chart_than_counts(sign: bytes) -> None:
+    data = b"entries:\n  web:\n" + sign * ((9 << 20) // len(sign)) + b"  x:\n"
+    with pytest.raises(Stalled, match="more than 8 MiB of web"):
+        versions(data, "web", REPO)
+
+
+@pytest.mark.parametrize("indent", [b"  ", b"    "])
+def test_the_versions_of_a_long_list_are_read_in_parts(indent: bytes) -> None:
+    one = b"%b- version: 1.0.%d\n%b  text: |\n%b    - version: 9.9.9\n%b  urls: [%d.tgz]\n"
+    block = b"".join(one % (indent, number, indent, indent, indent, number) for number in range(3000))
+    found = versions(b"entries:\n  web:\n" + block + b"  x:\n  - version: 9.9.9\n    urls: [x]\n", "web", REPO)
+    assert [one.version for one in found] == [f"1.0.{number}" for number in range(3000)]
+    parts = list(index._parts(block, "web", REPO))
+    assert len(parts) > 3 and b"".join(parts) == block and max(map(len, parts)) < 66 << 10
+
+
+def test_one_version_and_an_index_in_json_are_bounded() -> None:
+    with pytest.raises(Stalled, match="more than 1 MiB of one version of web"):
+        versions(b"entries:\n  web:\n  - version: 1.0.0\n    urls: [" + b"a," * (1 << 20) + b"a]\n", "web", REPO)
+    json = b'{"entries": {"web": [%s{"version": "1.0.0", "urls": ["a.tgz"]}]}}'
+    with pytest.raises(Stalled, match="more than 50000 things of web"):
+        versions(json % (b"{}," * 50_000), "web", REPO)
+    with pytest.raises(Stalled, match="an index in JSON is at most 16 MiB"):
+        versions(json % (b" " * (16 << 20)), "web", REPO)
