@@ -6,6 +6,7 @@ from functools import wraps
 from urllib.parse import quote
 
 from flask import Flask, Response, redirect, request
+from markupsafe import Markup
 from werkzeug.wrappers import Response as Answer
 
 from dashboard.clusters import Clusters
@@ -18,7 +19,7 @@ from dashboard.signin import SignIn
 from dashboard.sources import Sources
 from dashboard.spending import Spending
 from dashboard.views import Views
-from reconciler.errors import NidusError, short
+from reconciler.errors import NidusError, printable, short
 
 SIGN_IN = "/sign-in"
 FORM = 16 << 10  # bytes of a form: a token, or a reason
@@ -32,6 +33,7 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
     app.url_map.merge_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["short"] = short
+    app.jinja_env.finalize = _drawn
     people = SignIn(door, clock)
     desk = Desk(views, people, clock)
     clusters, sources, entrance = Clusters(desk), Sources(desk), Entrance(desk)
@@ -62,6 +64,13 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
     app.register_error_handler(404, missing)
     app.register_error_handler(NidusError, silent)
     return app
+
+
+def _drawn(value: object) -> object:
+    """What a page says of others, whoever wrote it: each line is printable."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(map(printable, value.split("\n")))
 
 
 def _signed(people: SignIn, view: Callable[..., Answer]) -> Callable[..., Answer]:

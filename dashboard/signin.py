@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from dashboard import sealing
 from dashboard.door import Access, Door
+from reconciler.errors import prints
 from reconciler.model import UserInfo
 
 NOBODY: Final = UserInfo("")
@@ -100,4 +101,4 @@ def _said(asked: Request, header: str) -> str:
 
 
 def _plain(name: str) -> bool:
-    return 0 < len(name) <= TEXT and name.isprintable() and not name.startswith("system:")
+    return 0 < len(name) <= TEXT and prints(name) and not name.startswith("system:")

@@ -20,13 +20,30 @@ from enum import StrEnum
 LINE = 1000  # characters of one message
 
 
+_BLANK = frozenset(
+    chr(one)
+    for first, last in (
+        (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164), (0xFE00, 0xFE0F),
+        (0xFFA0, 0xFFA0), (0x13441, 0x13442), (0x16FE4, 0x16FE4), (0x1D159, 0x1D159), (0xE0100, 0xE01EF),
+    )
+    for one in range(first, last + 1)
+)  # fmt: skip
+"""Letters, marks and signs that nothing is drawn for, and that Python calls printable: those of Default_Ignorable_Code_Point (Unicode's
+DerivedCoreProperties.txt), and the blanks of Braille, of hieroglyphs, of Khitan and of musical notes."""
+
+
+def prints(text: str) -> bool:
+    """Whether each character of `text` is drawn, or is a plain space, and none changes what the others look like."""
+    return text.isprintable() and (text.isascii() or _BLANK.isdisjoint(text))
+
+
 def printable(text: str) -> str:
     """`text` as one printable line: without control characters (C0, C1), characters that reorder or hide text (bidi,
-    zero width) and lone surrogates. Line breaks and unusual spaces become a space; other characters that do not print
-    are escaped, as \\u001b."""
-    if text.isprintable():
+    zero width), letters that nothing is drawn for and lone surrogates. Line breaks and unusual spaces become a space;
+    other characters that do not print are escaped, as \\u001b."""
+    if prints(text):
         return text
-    return "".join(one if one.isprintable() else " " if one.isspace() else f"\\u{ord(one):04x}" for one in text)
+    return "".join(one if prints(one) else " " if one.isspace() else f"\\u{ord(one):04x}" for one in text)
 
 
 def one_line(text: object, limit: int = LINE) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
-from reconciler.errors import printable
+from reconciler.errors import printable, prints
 from reconciler.model.access import Kubeconfigs
 from reconciler.model.backups import Backups, Restores
 from reconciler.model.config import Budget, Ceilings, ContentAllow, Defaults, ReviewerRule
@@ -74,7 +74,7 @@ class Violation(Struct, frozen=True, order=True):
         """Text from a repository is made printable."""
         for name in ("path", "message", "pointer", "hint", "subject"):
             text = getattr(self, name)
-            if not text.isprintable():
+            if not prints(text):
                 force_setattr(self, name, printable(text))
 
 

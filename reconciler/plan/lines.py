@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
-from reconciler.errors import printable
+from reconciler.errors import printable, prints
 from reconciler.model import CONSENTED, MISSING, Change, ClusterReview, FieldChange, Plan, Tombstone
 from reconciler.plan import apart
 from reconciler.plan.declared import QUIET
@@ -120,7 +120,7 @@ def stamp(seconds: float) -> str:
 
 def show(value: Any, limit: int = VALUE) -> str:
     """A JSON value on one line: plain where that is unambiguous, quoted where it is not, cut after `limit` characters (0: never)."""
-    if isinstance(value, str) and value.isprintable() and value.strip() == value and value and '"' not in value:
+    if isinstance(value, str) and prints(value) and value.strip() == value and value and '"' not in value:
         text = value
     else:
         text = printable(json.dumps(value, ensure_ascii=False, sort_keys=True))

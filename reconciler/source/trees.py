@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from reconciler.errors import Stalled
+from reconciler.errors import Stalled, prints
 from reconciler.model import Limits, Tree, Violation, replace
 from reconciler.patterns import lazy
 from reconciler.spec.units import room, size
@@ -143,7 +143,7 @@ def violation(entry: Entry, limits: Bounds) -> Violation | None:
 def readable(path: bytes) -> str:
     """A path to show: what is not printable UTF-8 is escaped, so that no name can forge a line of output."""
     text = path.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if prints(c) and c != "\\" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _odd(path: bytes) -> tuple[str, str, str] | None:

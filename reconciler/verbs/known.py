@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ApiError, ErrorClass, Stalled, printable
+from reconciler.errors import ApiError, ErrorClass, Stalled, printable, prints
 from reconciler.verbs import table, usage
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def controller(client: Client, namespace: str) -> tuple[bool, str]:
     import time
 
     spec = (lease(client, namespace) or {}).get("spec") or {}
-    holder = "".join(filter(str.isprintable, str(spec.get("holderIdentity") or "")))[:100]
+    holder = "".join(filter(prints, str(spec.get("holderIdentity") or "")))[:100]
     silent = time.time() - seconds(spec.get("renewTime"))
     if not holder:
         return False, f"none holds the Lease: {_IDLE}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import printable
+from reconciler.errors import printable, prints
 
 if TYPE_CHECKING:
     from reconciler.model import Snapshot, Violation
@@ -88,7 +88,7 @@ def _summary(found: Found) -> str:
 
 def _caret(data: bytes, line: int, column: int) -> list[str]:
     """The line with a caret under the place; a long line is cut around it."""
-    lines = ["".join(one if one.isprintable() or one == "\t" else "?" for one in line) for line in _lines(data)]
+    lines = ["".join(one if prints(one) or one == "\t" else "?" for one in line) for line in _lines(data)]
     if not 1 <= line <= len(lines) or not lines[line - 1].strip():
         return []
     text, start = lines[line - 1].replace("\t", " "), max(0, column - 1 - _WIDTH // 2)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.errors import printable
+from reconciler.errors import printable, prints
 
 COLOURS = {
     "Ready": "32",
@@ -84,8 +84,8 @@ def document(body: Mapping[str, Any], form: str) -> str:
         import yaml
 
         text: str = yaml.safe_dump(body, sort_keys=False, allow_unicode=True).rstrip()
-        prints = all(line.isprintable() for line in text.split("\n"))
-        return text if prints else yaml.safe_dump(body, sort_keys=False, allow_unicode=False).rstrip()
+        drawn = all(prints(line) for line in text.split("\n"))
+        return text if drawn else yaml.safe_dump(body, sort_keys=False, allow_unicode=False).rstrip()
     import json
 
     return json.dumps(body, indent=2)

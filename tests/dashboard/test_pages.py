@@ -62,6 +62,18 @@ def test_nothing_of_a_repository_or_a_tenant_is_markup(known: Known, browser: Fl
         assert "<script>alert" not in shown and "49" not in re.findall(r"\{\{.*?\}\}|49", shown)
 
 
+SIGNS = "\u202e\u2066\u200b\x9b\u3164\u2800\ufe0f"
+
+
+def test_nothing_on_a_page_hides_or_turns_round_what_stands_beside_it(known: Known, browser: FlaskClient) -> None:
+    """Whoever wrote it, such as the name of an account at a forge: the pages themselves make it printable."""
+    told = f"by mal{SIGNS}yda"
+    known.clusters["odd"] = view("odd", "Degraded", told, endpoint=told, attempted=told, file=told)
+    for path in ("/", "/clusters/odd", f"/?text={told}"):
+        shown = text(browser, path)
+        assert not set(SIGNS) & set(shown) and "mal\\u202e\\u2066\\u200b\\u009b\\u3164\\u2800\\ufe0fyda" in shown
+
+
 def test_every_answer_is_guarded_and_no_page_has_anything_inline(browser: FlaskClient) -> None:
     for path in ("/", "/clusters/stuck", "/none", "/static/live.js", "/static/style.css"):
         answer = browser.get(path)
