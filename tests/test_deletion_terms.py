@@ -203,6 +203,9 @@ def test_what_was_retained_at_an_end_is_not_born_again_to_be_deleted(ending: Fle
     soon(ending, "Delete", "900h")
     assert (ending.held["a"].reason, ending.word("a")) == ("Unreviewed", "Held")
     soon(ending, "Retain", "900h")
+    assert ending.held["a"].items[0].endswith("ttl 900h Retain after 0s")  # nobody knows by what document it ended
+    ending.ask("approve", consent=ending.held["a"].consent)
+    ending.run()
     assert ending.held == {} and ends(ending) > ending.now + 800 * HOUR
 
 
@@ -221,6 +224,55 @@ def test_an_end_is_that_of_the_document_that_is_admitted() -> None:
     fleet.admit()
     fleet.run()
     assert there(fleet)
+    fleet.close()
+
+
+MILDER = [{"protect": True}, {"policy": "Orphan"}, {"grace": "2h"}, {"ttl": "999h"}]
+
+
+@pytest.mark.parametrize("between", [*MILDER, {}])
+@pytest.mark.parametrize("passes", [False, True])
+def test_an_approval_of_an_end_is_used_up_by_it(ending: Fleet, between: dict[str, Any], passes: bool) -> None:
+    """Whatever was between it and the next one, and whether a pass saw it."""
+    first = {"policy": "Retain", "grace": "0s", "ttl": "1h"}
+    for deletion in (first | between, first if between else {**first, "ttl": "30m"}):
+        ending.push(files(**deletion))
+        if passes:
+            ending.run()
+    assert ending.held["a"].reason == "Unreviewed"
+
+
+def test_an_approval_is_of_one_ttl(ending: Fleet) -> None:
+    """Not of a sooner end, though it is asked for before the first one is admitted."""
+    ending.push(files(**NOW, ttl="8000h"))
+    first = ending.held["a"]
+    ending.push(files(**NOW, ttl="1h"))
+    ending.ask("approve", consent=first.consent, items=first.items)
+    ending.run()
+    assert ending.held["a"].items[0].endswith("ttl 1h Delete after 0s")
+
+
+@pytest.mark.parametrize("passes", [False, True])
+def test_an_approval_given_with_a_file_put_back_is_used_up_too(passes: bool) -> None:
+    fleet = Fleet(replace(RULES, unreviewed="Hold"))
+    fleet.push(files(policy="Delete", grace="1h"))
+    fleet.run()
+    fleet.push(KEPT)
+    fleet.ask("approve", consent=fleet.held["a"].consent)
+    fleet.admit()
+    fleet.run()
+    soon = files(policy="Delete", grace="1h", ttl="1h")
+    fleet.git.commit(soon)
+    asked = next(one.held for one in fleet.review().clusters if one.cluster == "a")
+    assert asked is not None
+    fleet.ask("approve", consent=asked.consent)
+    for commit in (soon, files(policy="Delete", grace="1h", ttl="1h", protect=True)):
+        fleet.push(commit)
+        assert fleet.held == {}
+        if passes:
+            fleet.run()
+    fleet.push(soon)
+    assert fleet.held["a"].reason == "Unreviewed"
     fleet.close()
 
 

@@ -168,7 +168,7 @@ def test_an_approval_is_of_how_a_cluster_ends(deletion: Deletion, how: str) -> N
     """By the document that brings its end near, whatever the accepted one said; and of that end, not of a later one."""
     before, known, found = accepted(A, B), records("a", "b"), snapshot(cluster("a", deletion=deletion), B)
     held = admit(found, before, known, rules=HELD).held["a"]
-    assert held.items == (f"end platform/a born 5.000 {how}",)
+    assert held.items == (f"end platform/a born 5.000 ttl 1h {how}",)
     assert held.message.endswith(f"a ({how})")
     given = (approve(held.consent, held.items),)
     assert admit(found, before, known, given, HELD).held == {}
@@ -225,7 +225,7 @@ def test_a_file_put_back_calls_a_removal_off_though_nothing_of_it_is_admitted() 
     broken = Violation("clusters/a.yaml", 2, 5, "NID1", "not YAML", subject="cluster/a")
     for found in (snapshot(B, violations=(broken,)), snapshot(cluster("a", deletion=MILD), B)):
         rollout = admit(found, accepted(B), leaving, rules=HELD)
-        assert (set(rollout.admitted), set(rollout.held), rollout.called_off) == ({"b"}, {"a"}, {"a"})
+        assert (set(rollout.admitted), set(rollout.held), set(rollout.put_back)) == ({"b"}, {"a"}, {"a"})
 
 
 def test_an_end_goes_by_what_was_admitted() -> None:

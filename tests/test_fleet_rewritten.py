@@ -58,27 +58,27 @@ STACK = uses("a", "1.x")
     ("before", "after", "item"),
     [
         ([A, B], [B], "remove platform/a born 5.000 Retain after 24h"),
-        ([A, B], [cluster("a", deletion=Deletion(ttl="1h")), B], "end platform/a born 5.000 Retain after 24h"),
+        ([A, B], [cluster("a", deletion=Deletion(ttl="1h")), B], "end platform/a born 5.000 ttl 1h Retain after 24h"),
         (
             [versioned("a", "v1.36.0"), B],
             [versioned("a", "v1.35.0"), B],
-            "downgrade platform/a kubernetes v1.36.0 to v1.35.0",
+            "downgrade platform/a born 5.000 kubernetes v1.36.0 to v1.35.0",
         ),
         (
             [versioned("a", "v1.36.0"), B],
             [versioned("a", "v1.36.0", "0.36.0"), B],
-            "downgrade platform/a engine 0.36.1 to 0.36.0",
+            "downgrade platform/a born 5.000 engine 0.36.1 to 0.36.0",
         ),
         (
             [A, B],
             [cluster("a", control_plane=ControlPlane(store=Store(type="etcd"))), B],
-            "replace platform/a store sqlite by etcd",
+            "replace platform/a born 5.000 store sqlite by etcd",
         ),
-        ([STACK, profile("web", "1.1.0"), B], [A, profile("web", "1.1.0"), B], "remove platform/a profile web"),
+        ([STACK, profile("web", "1.1.0"), B], [A, profile("web", "1.1.0"), B], "remove platform/a born 5.000 profile web"),
         (
             [STACK, profile("web", "1.1.0"), profile("web", "1.2.0"), B],
             [STACK, profile("web", "1.1.0"), B],
-            "downgrade platform/a profile web 1.2.0 to 1.1.0",
+            "downgrade platform/a born 5.000 profile web 1.2.0 to 1.1.0",
         ),
     ],
 )
@@ -94,7 +94,18 @@ def test_a_destroying_rewrite_is_held_as_a_whole(before: Any, after: Any, item: 
     followed = admit(found, accepted(*before), known, (approve(rollout.held["a"].consent),))
     assert followed.held == {}
     assert followed.admitted["b"].revision == NEW
-    assert ("a" in followed.tombstones) is item.startswith("remove platform/a born")
+    assert ("a" in followed.tombstones) is (item == "remove platform/a born 5.000 Retain after 24h")
+
+
+def test_an_approved_rewrite_is_approved_once() -> None:
+    """What it takes from a cluster that stays is asked for again when it is taken again."""
+    before, found = accepted(versioned("a", "v1.36.0"), B), rewritten(versioned("a", "v1.35.0"), B)
+    given = (approve(admit(found, before, records("a", "b")).held["a"].consent),)
+    followed = admit(found, before, records("a", "b"), given)
+    assert (followed.held, set(followed.put_back)) == ({}, {"a"})
+    known = records("b") | {"a": record("a", put_back=followed.put_back["a"])}
+    assert admit(found, before, known, given).held["a"].reason == "HistoryRewritten"
+    assert admit(found, accepted(versioned("a", "v1.35.0"), B), known, given).held == {}
 
 
 def test_an_approved_rewrite_needs_no_second_approval_of_its_removals() -> None:
@@ -114,7 +125,7 @@ def test_a_rewrite_does_not_stop_an_end_under_way() -> None:
     rollout = admit(rewritten(*tree), accepted(*tree, C), known)
     assert rollout.tombstones == {"a": standing}
     assert {name: held.reason for name, held in rollout.held.items()} == dict.fromkeys("bc", "HistoryRewritten")
-    assert rollout.called_off == frozenset()
+    assert rollout.put_back == {}
 
 
 def test_a_rewrite_does_not_stop_a_removal_under_way() -> None:

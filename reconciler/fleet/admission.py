@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from reconciler import engine
 from reconciler.fleet import expired, hosts, removal, rewritten
 from reconciler.fleet.situation import CLUSTER, PROFILE, Situation
-from reconciler.model import ClusterDocument, Content, Held, Record, Request, Rollout, Rules, Snapshot, Tombstone
+from reconciler.model import ClusterDocument, Content, Held, Record, Request, Rollout, Rules, Snapshot, Tombstone, replace
 from reconciler.operations import expiry
 
 
@@ -29,9 +29,9 @@ def admit(
     if halted is not None:
         return _stand_still(situation, halted)
     wanted, held = _admissions(situation)
-    tombstones, kept = removal.judge(situation, approved=followed)
+    tombstones, kept = removal.judge(situation, approved=followed is not None)
     admitted, taken = hosts.settle(situation, _as_accepted(situation, wanted, kept))
-    return _rollout(situation, *_ended(situation, admitted, tombstones, {**taken, **held, **kept}))
+    return _rollout(situation, *_ended(situation, admitted, tombstones, {**taken, **held, **kept}), followed)
 
 
 def _as_accepted(situation: Situation, wanted: Mapping[str, Content], kept: Collection[str]) -> dict[str, Content]:
@@ -146,17 +146,28 @@ def _steps(situation: Situation, admitted: Mapping[str, Content]) -> dict[str, H
     return found
 
 
-def _called_off(situation: Situation, admitted: Mapping[str, Content]) -> frozenset[str]:
-    """The clusters whose removal or end this revision calls off: what was approved of it is used up. A file that is put back calls its
-    removal off, admitted or not."""
-    known = situation.records
-    back = [name for name in situation.present if name in situation.mine and expiry.leaving(situation.mine[name])]
-    return frozenset(back).union(
-        name
-        for name, content in admitted.items()
-        if (name in known and known[name].tombstone is not None)
-        or expired.put_off(situation, name, content.specs.clusters[name])
-    )
+def _put_back(situation: Situation, admitted: Mapping[str, Content], lost: Collection[str]) -> dict[str, float]:
+    """When what was approved of a cluster was used up, where this revision calls its removal or end off, or does what was asked for.
+    A file that is put back calls its removal off, admitted or not. `lost`: clusters that an approved rewrite takes something from."""
+    known, now, found = situation.records, situation.now, dict[str, float]()
+    for name in sorted({*situation.present, *admitted} & known.keys()):
+        if _called_off(situation, name, admitted.get(name)):
+            found[name] = expiry.used_up(known[name], now)
+    for name in sorted({*expired.hastened(situation), *lost} & admitted.keys()):
+        if admitted[name].revision == situation.snapshot.revision:
+            record = replace(known[name], tombstone=None, put_back=found.get(name, known[name].put_back))
+            found[name] = expiry.used_up(record, now)
+    return found
+
+
+def _called_off(situation: Situation, name: str, content: Content | None) -> bool:
+    record = situation.mine.get(name)
+    if name in situation.present and record is not None and expiry.leaving(record):
+        return True
+    if content is None:
+        return False
+    removed = situation.records[name].tombstone is not None
+    return removed or expired.put_off(situation, name, content.specs.clusters[name])
 
 
 def _rollout(
@@ -164,6 +175,7 @@ def _rollout(
     admitted: Mapping[str, Content],
     tombstones: Mapping[str, Tombstone],
     held: Mapping[str, Held],
+    lost: Collection[str] | None = None,
 ) -> Rollout:
     future = [one.due for one in tombstones.values() if one.due > situation.now] + expired.times(situation, admitted)
     return Rollout(
@@ -171,5 +183,5 @@ def _rollout(
         tombstones=dict(sorted(tombstones.items())),
         held=dict(sorted({**_steps(situation, admitted), **held}.items())),
         next_at=min(future, default=None),
-        called_off=_called_off(situation, admitted),
+        put_back=_put_back(situation, admitted, lost or ()),
     )

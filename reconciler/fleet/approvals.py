@@ -14,11 +14,16 @@ def consent_of(items: Iterable[str]) -> Consent:
     return Consent(ordered, consents.digest(ordered))
 
 
+def named(record: Record) -> str:
+    """One cluster, as approved: (source, cluster, born, when an approval about it was used up last) (AD2)."""
+    back = f" put back {record.put_back:.3f}" if record.put_back else ""
+    return f"{record.source}/{record.cluster} born {record.born:.3f}{back}"
+
+
 def goes(verb: str, record: Record, how: str) -> str:
-    """One cluster that goes, as approved: (source, cluster, born, when a removal or an end was called off last, policy, grace period)
-    (AD2). `verb`: `remove` or `end`; `how`: "" where its accepted content can no longer be read."""
-    back = f"put back {record.put_back:.3f}" if record.put_back else ""
-    return " ".join(filter(None, [f"{verb} {record.source}/{record.cluster} born {record.born:.3f}", back, how]))
+    """One cluster that goes, as approved, with what becomes of it. `verb`: `remove` or `end`; `how`: "" where its accepted content can
+    no longer be read."""
+    return f"{verb} {named(record)} {how}".rstrip()
 
 
 def counting(trailers: Sequence[tuple[str, str]], source: str, rules: Rules) -> Sequence[tuple[str, str]]:

@@ -29,7 +29,8 @@ def asked(situation: Situation, name: str) -> str:
     record = situation.holding[name]
     if expiry.leaving(record):
         record = replace(record, put_back=expiry.used_up(record, situation.now))
-    return goes("end", record, how(situation, name))
+    ttl = situation.snapshot.specs.clusters[name].cluster.spec.deletion.ttl
+    return goes("end", record, f"ttl {ttl} {how(situation, name)}")
 
 
 def how(situation: Situation, name: str) -> str:

@@ -6,29 +6,31 @@ from collections.abc import Iterator
 from reconciler import engine
 from reconciler.engine import versions
 from reconciler.fleet import removal
-from reconciler.fleet.approvals import approved, consent_of
+from reconciler.fleet.approvals import approved, consent_of, named
 from reconciler.fleet.situation import Situation, chosen
 from reconciler.model import ClusterDocument, Content, Held, ProfileUse
 from reconciler.spec import semver
 
 
-def judge(situation: Situation) -> tuple[Held | None, bool]:
-    """(why the revision is held as a whole, whether it destroys and was approved as a whole)."""
+def judge(situation: Situation) -> tuple[Held | None, frozenset[str] | None]:
+    """(why the revision is held as a whole, the clusters that stay and lose something by it where it was approved as a whole)."""
     if situation.snapshot.descends:
-        return None, False
-    asked = consent_of([*removal.asked(situation, removal.fresh(situation)), *_losses(situation)])
+        return None, None
+    losses = dict(_losses(situation))
+    lines = [line for found in losses.values() for line in found]
+    asked = consent_of([*removal.asked(situation, removal.fresh(situation)), *lines])
     if not asked.items:
-        return None, False
+        return None, None
     about = tuple(sorted({*situation.mine, *situation.present} - situation.taken.keys()))  # it is followed as a whole
     source = situation.snapshot.source
     if approved(asked, situation.requests, situation.trailers, situation.now, about, source):
-        return None, True
+        return None, frozenset(losses)
     message = f"the history was rewritten and would destroy: {'; '.join(asked.items)}"
-    return Held("HistoryRewritten", message, asked.digest, asked.items, about=about), False
+    return Held("HistoryRewritten", message, asked.digest, asked.items, about=about), None
 
 
-def _losses(situation: Situation) -> Iterator[str]:
-    """One line per replaced store, lowered version and dropped profile of a cluster that stays."""
+def _losses(situation: Situation) -> Iterator[tuple[str, list[str]]]:
+    """The clusters that stay and lose something: one line per replaced store, lowered version and dropped profile."""
     for name in sorted(set(situation.mine) & set(situation.snapshot.specs.clusters)):
         before, content = situation.accepted_document(name), situation.accepted.get(name)
         if before is None or content is None:
@@ -36,10 +38,12 @@ def _losses(situation: Situation) -> Iterator[str]:
         after = situation.snapshot.specs.clusters[name]
         if before.digest == after.digest and content.specs.profiles == situation.snapshot.specs.profiles:
             continue
-        place = f"{situation.snapshot.source}/{name}"
-        yield from (f"replace {place} {line}" for line in _replaced(before, after))
-        yield from (f"downgrade {place} {line}" for line in _lowered(situation, before, after))
-        yield from (f"{line}" for line in _profiles(situation, place, content, before, after))
+        place = named(situation.mine[name])
+        lines = [f"replace {place} {line}" for line in _replaced(before, after)]
+        lines += [f"downgrade {place} {line}" for line in _lowered(situation, before, after)]
+        lines += _profiles(situation, place, content, before, after)
+        if lines:
+            yield name, lines
 
 
 def _replaced(before: ClusterDocument, after: ClusterDocument) -> Iterator[str]:

@@ -215,8 +215,8 @@ class Record(Struct, frozen=True):
     """What is stored of a cluster. `digests`: "spec", "deletion" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
     accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer; `inputs` is the digest of
-    what `bundle` was made from; `put_back` when a removal or an end of it was called off last, by its file or an extension, 0 for never: an
-    approval of before is used up. `bundle`, `inputs`, `commit` and `digests` say what was taken up; `ready` is the digest of the bundle
+    what `bundle` was made from; `put_back` when what was approved of its removal, its end or a rewrite was used up last, 0 for never: by being
+    done, or because its file or an extension called it off. `bundle`, `inputs`, `commit` and `digests` say what was taken up; `ready` is the digest of the bundle
     that a pass last found Ready, "" for none, and once another was taken up or a removal began."""
 
     source: str
@@ -285,12 +285,12 @@ class Held(Struct, frozen=True):
 class Rollout(Struct, frozen=True):
     """What this revision may do over all clusters (AD1).
 
-    `admitted`: cluster -> content to resolve it from, the accepted one where the new is broken (V4); `called_off`: those
-    whose removal or end this ends.
+    `admitted`: cluster -> content to resolve it from, the accepted one where the new is broken (V4); `put_back`: when
+    what was approved of a cluster was used up, of those where this revision does that.
     """
 
     admitted: Mapping[str, Content]
     tombstones: Mapping[str, Tombstone]
     held: Mapping[str, Held]
     next_at: float | None = None
-    called_off: frozenset[str] = frozenset()
+    put_back: Mapping[str, float] = field(default_factory=dict)

@@ -19,7 +19,6 @@ from reconciler.model import (
     Versions,
     replace,
 )
-from reconciler.operations import expiry
 from reconciler.spec import resolve
 
 
@@ -60,7 +59,7 @@ class Admissions:
         rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
         self._leave_out(snapshot, rollout)
-        slots = list(self._slots(snapshot, rollout, accepted, self._put_back(known, rollout, now)))
+        slots = list(self._slots(snapshot, rollout, accepted, self._put_back(rollout)))
         self.contents.update(rollout.admitted)
         return rollout, [name for name, slot in slots if self._clusters.place(name, slot)]
 
@@ -141,10 +140,10 @@ class Admissions:
         state, document = self._clusters.states.get(name), accepted.specs.clusters.get(name) if accepted else None
         return fleet.running(state.record if state else None, document, self._rules)
 
-    def _put_back(self, known: Mapping[str, Record], rollout: Rollout, now: float) -> dict[str, float]:
-        """When admission called a removal or an end of each cluster off last, with those that this rollout calls off."""
+    def _put_back(self, rollout: Rollout) -> dict[str, float]:
+        """When admission used up what was approved of each cluster last."""
         before = {name: slot.put_back for name, slot in self._clusters.slots.items() if slot.put_back}
-        return before | {name: expiry.used_up(known[name], now) for name in rollout.called_off}
+        return {**before, **rollout.put_back}
 
     def _leave_out(self, snapshot: Snapshot, rollout: Rollout) -> None:
         """Forget clusters of this source that were never accepted and that the tree does not name any more."""

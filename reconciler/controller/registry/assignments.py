@@ -34,7 +34,7 @@ class Slot(Struct, frozen=True):
     """One cluster. `bundle` None: nothing to do until its content can be read (S8), `held` says why.
 
     `invalid` is the first violation of its own file, while an older version is enforced (V4); `content` is what the
-    bundle came from; `put_back` when admission called a removal or an end of it off last, 0 for never; `epoch` rises with each new
+    bundle came from; `put_back` when admission used up what was approved of it last, 0 for never; `epoch` rises with each new
     bundle.
     """
 
