@@ -44,11 +44,12 @@ from reconciler.plan.guard import guard
 
 
 class Writer(Struct, frozen=True):
-    """What a pass may do besides reading: save its state, and ask which deletions and replacements are permitted
-    (AD3)."""
+    """What a pass may do besides reading: save its state, ask which deletions and replacements are permitted (AD3), and before
+    each of them whether no newer commit overtook it."""
 
     save: Callable[[State], State]
     permit: Callable[[Destructive], Permit]
+    current: Callable[[], bool]
 
 
 def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, writer: Writer) -> Outcome:
@@ -63,7 +64,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
     state = writer.save(replace(assignment.state, record=record, entries=intended))
     steps: list[Step] = []
     try:
-        for step in carry_out(assignment, gathered, plan, state, facts, reader, now):
+        for step in carry_out(assignment, gathered, plan, state, facts, reader, now, writer.current):
             steps.append(step)
     finally:  # results are confirmed even if a later step fails (A3)
         done = outcomes.done(steps)

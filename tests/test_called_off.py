@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.controller import verify
 from reconciler.model import Record, Rules, Violation, replace
+from tests.memory.failures import Call
+from tests.memory.server import Server
 from tests.passes import RULES, START, Fleet, cluster, config_map, pack, profile
 from tests.test_expiry import DAY, HOUR, extend
 
@@ -250,3 +253,56 @@ def test_a_record_of_before_its_file_was_put_back_uses_the_approval_up(made: Cal
     fleet.queue.add("a")
     fleet.run()
     assert record(fleet).tombstone is None and record(fleet).put_back > back
+
+
+def at_first_delete(server: Server, does: Callable[[], None]) -> list[str]:
+    """Let this happen before the first deletion is done; the kinds that are deleted."""
+    found: list[str] = []
+
+    def hear(call: Call) -> None:
+        if call.verb == "delete":
+            found.append(call.kind)
+            if len(found) == 1:
+                does()
+
+    server.choosers.append(hear)
+    return found
+
+
+def test_a_removal_called_off_while_it_is_carried_out_goes_no_further(made: Callable[..., Fleet]) -> None:
+    fleet = removed(made())
+    fleet.now += HOUR + 1
+    fleet.admit()
+    found = at_first_delete(fleet.host, lambda: fleet.push(files()))
+    fleet.run()
+    assert (len(found), there(fleet), fleet.word("a")) == (1, True, "Ready")
+
+
+def test_what_another_commit_wants_again_is_not_deleted_by_the_pass_before_it(made: Callable[..., Fleet]) -> None:
+    fleet = made()
+    both = {
+        **files(),
+        "web.yaml": profile(pack("base", config_map("one")), pack("more", config_map("two"), config_map("three"))),
+    }
+    fleet.push(both)
+    fleet.run()
+    found = at_first_delete(fleet.nested["a"], lambda: fleet.push(both))
+    fleet.push(files())
+    fleet.run()
+    assert (len(found), fleet.names("a")) == (1, ["one", "three", "two"])
+
+
+def test_a_record_is_written_by_passes_alone_where_the_cluster_cannot_be_resolved(made: Callable[..., Fleet]) -> None:
+    """A comparison that was under way would write what the pass has just replaced."""
+    fleet = removed(made(HOLD))
+    withdrawn(fleet)
+    fleet.push(files())
+    fleet.host.delete("", "ConfigMap", "nidus-system", "nidus-record-a")
+    verify.records(fleet.store, fleet.registry, fleet.queue)
+    assert fleet.state("a") is None
+    fleet.run()
+    assert record(fleet).tombstone is None and record(fleet).put_back
+    fleet.host.delete("", "ConfigMap", "nidus-system", "nidus-record-a")
+    verify.records(fleet.store, fleet.registry, fleet.queue)
+    fleet.run()
+    assert record(fleet).put_back

@@ -74,7 +74,11 @@ STACK = uses("a", "1.x")
             [cluster("a", control_plane=ControlPlane(store=Store(type="etcd"))), B],
             "replace platform/a born 5.000 store sqlite by etcd",
         ),
-        ([STACK, profile("web", "1.1.0"), B], [A, profile("web", "1.1.0"), B], "remove platform/a born 5.000 profile web"),
+        (
+            [STACK, profile("web", "1.1.0"), B],
+            [A, profile("web", "1.1.0"), B],
+            "remove platform/a born 5.000 profile web",
+        ),
         (
             [STACK, profile("web", "1.1.0"), profile("web", "1.2.0"), B],
             [STACK, profile("web", "1.1.0"), B],

@@ -29,9 +29,8 @@ def carried(unreachable: str) -> tuple[list[Result], dict[str, LayerStatus]]:
     state = State(record)
     gathered = Gathered((), {}, {}, {NESTED: unreachable}, {}, ())
     reader = Reader(nobody, nobody, nobody, nobody)
-    steps = list(
-        carry_out(Assignment(bundle(BASE), state), gathered, todo, state, Facts(HostFacts("local"), b""), reader, 0.0)
-    )
+    given, facts = Assignment(bundle(BASE), state), Facts(HostFacts("local"), b"")
+    steps = list(carry_out(given, gathered, todo, state, facts, reader, 0.0, nobody))
     layers = {name: one for step in steps for name, one in step.layers.items()}
     return [result for step in steps for result in step.results], layers
 

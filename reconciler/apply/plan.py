@@ -1,7 +1,7 @@
 """Executes a plan: layer by layer in dependency order, deletions last. A removed cluster is deleted from its engine to
 its namespace (A4, D2)."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from reconciler.apply import ending, hooks, side_by_side
@@ -14,6 +14,7 @@ from reconciler.gather import Gathered, Reader
 from reconciler.inventory import ledger
 from reconciler.inventory.store import State
 from reconciler.model import (
+    DESTRUCTIVE,
     Change,
     Layer,
     LayerStatus,
@@ -21,20 +22,28 @@ from reconciler.model import (
     Result,
     replace,
 )
-from reconciler.plan import allocations, behind, order, stored
+from reconciler.plan import allocations, behind, leaving, order, stored
 
 WRITTEN = ledger.CONFIRMED | {"deleting"}
 
 
 def carry_out(
-    assignment: Assignment, gathered: Gathered, plan: Plan, state: State, facts: Facts, reader: Reader, now: float
+    assignment: Assignment,
+    gathered: Gathered,
+    plan: Plan,
+    state: State,
+    facts: Facts,
+    reader: Reader,
+    now: float,
+    current: Callable[[], bool],
 ) -> Iterator[Step]:
-    """Execute layer by layer in dependency order; deletions last, and only when every layer could be applied (A4, I7).
+    """Execute layer by layer in dependency order; deletions last, and only when every layer could be applied (A4, I7). Nothing more is
+    deleted or replaced, and no hook of it runs, once the assignment is not `current`: it may be wanted again (D1).
 
     The caller gets each result before a later step of the pass can fail.
     """
     has_hooks = any(change.hook for change in plan.changes)
-    run = Run(assignment, gathered, plan, facts, reader, now, _hands(gathered, state, reader), has_hooks)
+    run = Run(assignment, gathered, plan, facts, reader, now, _hands(gathered, state, reader, current), has_hooks)
     layers: dict[str, LayerStatus] = {}
     results: list[Result] = []
     stopped = ""
@@ -100,7 +109,7 @@ def _sent(run: Run, changes: list[Change], layer: Layer, results: list[Result]) 
     yield Step(done)
 
 
-def _hands(gathered: Gathered, state: State, reader: Reader) -> Carry:
+def _hands(gathered: Gathered, state: State, reader: Reader, current: Callable[[], bool]) -> Carry:
     entries = {(entry.target, entry.ref): entry for entry in state.entries}
 
     def carry(change: Change) -> Result:
@@ -108,6 +117,8 @@ def _hands(gathered: Gathered, state: State, reader: Reader) -> Carry:
         ground = Ground(gathered.observed.get(key), entries.get(key))
         if change.action not in WRITING:
             return stand(change, ground)
+        if (change.action in DESTRUCTIVE or change.hook in leaving.EVENTS) and not current():
+            return waits(change, "a newer commit was admitted meanwhile", "Overtaken")
         try:
             client = reader.client(change.target)
         except LeaseLost:

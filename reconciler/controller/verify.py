@@ -78,7 +78,7 @@ def _corrected(
     if registry.worked_on(name):
         if seen.base is not None:  # else a pass was asked for already, and tries again by itself
             queue.add(name)
-    else:  # no pass writes it: the cluster is removed with policy Retain, or its content cannot be read
+    else:  # no pass writes it: the cluster is removed, and its data was retained
         registry.stored(state, store.write(state))
 
 

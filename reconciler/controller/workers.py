@@ -123,8 +123,9 @@ class Workers:
     def _outcome(self, given: Assignment | Unresolved, alive: Callable[[], None]) -> Outcome:
         now, save = self._tools.clock(), _Saving(self._tools.store, self._registry, given.stored)
         if isinstance(given, Unresolved):
-            state = save(given.state) if given.state is not None and briefs.ends_otherwise(given) else given.stored
-            return Outcome(briefs.unresolved(given), state)
+            state = given.state
+            unsaved = state is not None and (state.base is None or briefs.ends_otherwise(given))
+            return Outcome(briefs.unresolved(given), save(state) if state is not None and unsaved else given.stored)
         resting = briefs.resting(given, now)
         if resting is not None:
             return Outcome(resting, save(given.state))
@@ -133,7 +134,8 @@ class Workers:
         facts = Facts(self._registry.facts, self._tools.salt, self._registry.rules.grace)
         reader = beating(self._tools.reader(given.bundle, given.source), partial(self._going, alive))
         given = replace(given, answers=self._errands.answers(given.bundle.cluster), tried=self._tried(given))
-        outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given)))
+        current = partial(self._registry.current, given)
+        outcome = reconcile(given, facts, now, reader, Writer(save, partial(self._permit, given), current))
         self._errands.settled(given.bundle.cluster, outcome.answered)
         self._errands.ask(outcome.errands)
         if self._tools.probes is not None:

@@ -5,7 +5,18 @@ from collections.abc import Collection, Mapping, Sequence
 from reconciler import engine
 from reconciler.fleet import expired, hosts, removal, rewritten
 from reconciler.fleet.situation import CLUSTER, PROFILE, Situation
-from reconciler.model import ClusterDocument, Content, Held, Record, Request, Rollout, Rules, Snapshot, Tombstone, replace
+from reconciler.model import (
+    ClusterDocument,
+    Content,
+    Held,
+    Record,
+    Request,
+    Rollout,
+    Rules,
+    Snapshot,
+    Tombstone,
+    replace,
+)
 from reconciler.operations import expiry
 
 

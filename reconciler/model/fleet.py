@@ -215,9 +215,9 @@ class Record(Struct, frozen=True):
     """What is stored of a cluster. `digests`: "spec", "deletion" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
     accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer; `inputs` is the digest of
-    what `bundle` was made from; `put_back` when what was approved of its removal, its end or a rewrite was used up last, 0 for never: by being
-    done, or because its file or an extension called it off. `bundle`, `inputs`, `commit` and `digests` say what was taken up; `ready` is the digest of the bundle
-    that a pass last found Ready, "" for none, and once another was taken up or a removal began."""
+    what `bundle` was made from; `put_back` when what was approved of its removal, its end or a rewrite was used up last, 0 for never: by
+    being done, or because its file or an extension called it off. `bundle`, `inputs`, `commit` and `digests` say what was taken up;
+    `ready` is the digest of the bundle that a pass last found Ready, "" for none, and once another was taken up or a removal began."""
 
     source: str
     cluster: str

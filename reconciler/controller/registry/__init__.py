@@ -76,11 +76,15 @@ class Registry:
         released (AD3). A removal was approved by admission (AD2). A pass that was overtaken by a newer commit is
         permitted nothing: what it would delete may be wanted again."""
         with self._lock:
-            if not self._clusters.current(assignment.bundle.cluster, assignment.epoch):
+            if not self.current(assignment):
                 return Permit(), ()
             if assignment.bundle.tombstone is not None:
                 return Permit(frozenset({wanted.consent.digest})), ()
             return self._gate.ask(wanted, self._requests, now)
+
+    def current(self, assignment: Assignment) -> bool:
+        """Whether what a pass was given is still what the cluster should be. Waits for nothing: passes ask before each deletion."""
+        return self._clusters.current(assignment.bundle.cluster, assignment.epoch)
 
     def keep(self, state: State) -> None:
         """Keep a state that was written to the store. One that was doubted since is to be written again."""
@@ -241,8 +245,7 @@ class Registry:
     def worked_on(self, cluster: str) -> bool:
         """Whether passes of this cluster write its record."""
         with self._lock:
-            slot = self._clusters.slots.get(cluster)
-            return slot is not None and slot.bundle is not None
+            return cluster in self._clusters.slots
 
     def doubt(self, cluster: str, seen: State) -> State | None:
         """The record is not stored as `seen` says: it is written again. Returns the state to write; None where another was kept since."""
