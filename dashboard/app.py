@@ -9,6 +9,7 @@ from flask import Flask, Response, redirect, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as Answer
 
+from dashboard import pages
 from dashboard.clusters import Clusters
 from dashboard.desk import Desk
 from dashboard.door import HEADERS, Door, refusal
@@ -19,7 +20,7 @@ from dashboard.signin import SignIn
 from dashboard.sources import Sources
 from dashboard.spending import Spending
 from dashboard.views import Views
-from reconciler.errors import NidusError, printable, short
+from reconciler.errors import NidusError, short
 
 SIGN_IN = "/sign-in"
 FORM = 16 << 10  # bytes of a form: a token, or a reason
@@ -67,10 +68,8 @@ def create_app(views: Views, door: Door, clock: Callable[[], float] = time.time)
 
 
 def _drawn(value: object) -> object:
-    """What a page says of others, whoever wrote it: each line is printable."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return "\n".join(map(printable, value.split("\n")))
+    """A value in a template. Markup is a part of a page that was made in the same way."""
+    return pages.drawn(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _signed(people: SignIn, view: Callable[..., Answer]) -> Callable[..., Answer]:

@@ -39,7 +39,7 @@ def _cells(one: Workload, now: float) -> tuple[str, ...]:
     images = ", ".join(one.images)
     restarts = str(one.restarts) if one.restarts else ""
     texts = (one.kind, one.namespace, one.name, one.ready, one.status, restarts, *requests(one))
-    return tuple(_cut(text) for text in (*texts, pages.ago(one.made, now), images, one.detail))
+    return tuple(_cut(pages.drawn(text)) for text in (*texts, pages.ago(one.made, now), images, one.detail))
 
 
 def _cut(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from reconciler.errors import short
+from reconciler.errors import printable, short
 from reconciler.model import replace
 from reconciler.report import view, why
 from reconciler.report.view import ClusterView, ConditionView, SourceView
@@ -16,6 +16,11 @@ CELL: Final = 200  # characters of a message in a table; the page of its cluster
 WITHHELD: Final = (
     "Something in this source needs somebody. What it is, is shown to whoever may get all of its clusters."
 )
+
+
+def drawn(text: str) -> str:
+    """What a page says of others, whoever wrote it: each line is printable."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 class Row(Struct, frozen=True):

@@ -38,7 +38,7 @@ class Reviews:
         if not known or not self._desk.plans(who, source):
             abort(404)
         plan = self._desk.views.change(source, number)
-        text = str(plan["text"]) if plan else ""
+        text = pages.drawn(str(plan["text"])) if plan else ""
         shown = _fitting(text)
         return self._desk.page(who, "change.html", one=known[0], plan=shown, cut=shown != text)
 
