@@ -534,11 +534,22 @@ def test_a_pipe_among_the_keys_holds_nobody(tmp_path: Path) -> None:
         ({"kind": "List", "items": [{"kind": "ConfigMap", "data": {"the-secret": 1}}]}, "data"),
         ({"kind": "Pod", "spec": {"args": ["--a=the-secret-and-more"]}}, "spec.args[]"),
         ({"kind": "Pod", "spec": {"args": ["short"]}}, ""),
+        *(
+            ({"kind": "ConfigMap", "data": {"a": encode(f"{before}{value}{after}".encode()).decode()}}, "data.a")
+            for value, encode in (
+                ("the-secret", base64.b64encode),
+                ("the-secret", base64.encodebytes),
+                ("?>?\u00ff\u00fe>?", base64.urlsafe_b64encode),
+            )
+            for before in ("", ":", "a:")
+            for after in ("", "\u00ff??")
+        ),
+        ({"kind": "ConfigMap", "data": {"a": base64.b64encode(b"the-Secret").decode()}}, ""),
     ],
 )
 def test_a_value_outside_of_secrets_is_found(document: Any, place: str) -> None:
     if not place:
-        sealed.judge([("a", document)], ["the-secret", "short"])
+        sealed.judge([("a", document)], ["the-secret", "short", "?>?\u00ff\u00fe>?"])
         return
     with pytest.raises(Stalled, match=rf"stands in {place.replace('[', '.').replace(']', '.')}, outside"):
-        sealed.judge([("a", document)], ["the-secret", "short"])
+        sealed.judge([("a", document)], ["the-secret", "short", "?>?\u00ff\u00fe>?"])

@@ -1,5 +1,10 @@
-"""What a chart makes of encrypted values (K12): they may come into the data of Secrets, and into nothing that anybody is shown."""
+"""What a chart makes of encrypted values (K12): they may come into the data of Secrets, and into nothing that anybody is shown.
 
+A value is looked for as it is and in base64, which is what charts usually make of one. What a template turns it into otherwise cannot be
+seen.
+"""
+
+import base64
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -24,8 +29,10 @@ def judge(found: Iterable[Sourced], secret: Iterable[str]) -> None:
     if not wanted:
         return
     for source, document in found:
-        place = next((where for where, text in secretdata.shown(document) if any(one in text for one in wanted)), None)
-        if place is not None:
+        shown = list(secretdata.shown(document))
+        whole = "\n".join(text for _, text in shown)
+        if any(one in whole for one in wanted):
+            place = next(where for where, text in shown if any(one in text for one in wanted))
             what = f"{source}: an encrypted value stands in {place or 'its keys'}, outside the data of a Secret"
             raise Stalled(what, reason="ObjectRefused", hint=_ONLY)
 
@@ -49,6 +56,17 @@ def _mentions(text: str, secret: Iterable[str]) -> bool:
 
 
 def _parts(secret: Iterable[str]) -> frozenset[str]:
-    """The lines of the values: a chart may indent them."""
-    lines = (line.strip() for one in secret for line in one.splitlines())
-    return frozenset(line for line in lines if len(line) >= SHORTEST)
+    """The lines of the values, as they are, since a chart may indent them, and in base64."""
+    lines = {line.strip() for one in secret for line in one.splitlines()}
+    long = {line for line in lines if len(line) >= SHORTEST}
+    return frozenset(long.union(*(_encoded(line.encode("utf-8", "surrogatepass")) for line in long)))
+
+
+def _encoded(line: bytes) -> Iterator[str]:
+    """What base64 of anything with the line in it has for sure, in either alphabet: what stands before it moves it by 0, 1 or 2 bytes, and
+    the signs at both ends also say something of its neighbours."""
+    for before in range(3):
+        bits = 8 * (before + len(line))
+        inner = slice((8 * before + 5) // 6, bits // 6)
+        data = b"\0" * before + line
+        yield from (one(data)[inner].decode() for one in (base64.b64encode, base64.urlsafe_b64encode))
