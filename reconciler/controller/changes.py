@@ -12,19 +12,16 @@ from reconciler.controller.commands import Commands, is_command
 from reconciler.controller.merges import Closed, Merges
 from reconciler.controller.opened import Open, current, recalled, renewed
 from reconciler.controller.people import People
+from reconciler.controller.planning import ANEW, ENDING, Planning
 from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
 from reconciler.errors import LeaseLost, NidusError, Retry
 from reconciler.forges import Forge, beating
-from reconciler.model import ChangeRecord, Consent, Person, Planned, ReviewConfig, Reviewed, Revision, replace
-from reconciler.source.runner import STOPPING
+from reconciler.model import ChangeRecord, Consent, Person, ReviewConfig, Reviewed, Revision
 from reconciler.spec import units
 
-ANEW = 600.0  # seconds after which comments are read, and plans are made, without a reason
 LISTED = 2000  # change requests of a list that are looked at
 AFTER = 20  # merged change requests, the newest, whose comments are read until their clusters are Ready
-# what no other change request would get past
-ENDING = frozenset({"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING})
 
 
 class Changes:
@@ -41,7 +38,6 @@ class Changes:
         reviewer: Reviewer,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.alive: Callable[[], None] = lambda: None
         self._branch, self._config, self._forge, self._reviewer = branch, config, forge, reviewer
         self._clock = clock
         self._lock = threading.Lock()
@@ -53,14 +49,23 @@ class Changes:
         self._closing: dict[int, Open] = {}
         self._people = People(forge)
         self._teller = Teller(owner, reviewer.salt, config, forge, self._people.me)
+        self._planning = Planning(forge, reviewer, self._people, self._teller, clock)
         self._merges = Merges(
             reviewer, lambda closed, *found: self._contained(closed.one, partial(self._told, closed, *found))
         )
         origin = reviewer.source, *place
         self._commands = Commands(forge, origin, self._people.writes, self._offered, reviewer.ask)
-        self._between: dict[str, frozenset[str]] = {}
         self._base: Revision | None = None
         self._ruling = reviewer.ruling()
+
+    @property
+    def alive(self) -> Callable[[], None]:
+        """Called between steps."""
+        return self._planning.alive
+
+    @alive.setter
+    def alive(self, beat: Callable[[], None]) -> None:
+        self._planning.alive = beat
 
     def moved(self, cluster: str) -> None:
         """An object of a cluster changed. Thread-safe."""
@@ -140,32 +145,41 @@ class Changes:
         self._reviewer.mirror.keep(self._open.keys())
         for one in self._rest.values():
             self._teller.status(one, "pending", f"Not planned: more than {limit} change requests are open")
-        self._base, self._between = base, {}
+        self._base = base
+        self._planning.anew()
 
     def _each(self, base: Revision, moved: frozenset[str]) -> None:
         for one in list(self._closing.values()):
-            self._contained(one, partial(self._close, one))
+            if not self._rests(one):
+                self._contained(one, partial(self._close, one))
         for one in list(self._open.values()):
-            if one.refused[0] != one.change.updated or self._clock() >= one.refused[1]:
-                self._contained(one, partial(self._one, one, base, moved))
+            one.again = one.again or bool(one.touches & moved)
+            if not self._rests(one):
+                self._contained(one, partial(self._one, one, base))
 
     def _contained(self, one: Open, work: Callable[[], None]) -> None:
-        """A failure of one change request is told, and the others go on."""
+        """A failure of one change request is told, and the others go on. It is let be then, until something of it moves or a pause
+        is over that grows."""
         self.alive()
+        place, now = _state(one), self._clock()
         try:
             with border.contained("change", str(one.change.number)):
                 work()
+            one.rest.over()
         except NidusError as error:
-            if isinstance(error, LeaseLost) or (error.reason in ENDING and not self._is_its_own(one, error)):
+            if isinstance(error, LeaseLost) or (error.reason in ENDING and not self._is_its_own(error)):
                 raise
+            one.rest.fail(place, now, ANEW if error.reason == "ForgeRefused" else 0.0)
             self._teller.failed(one, error)
 
-    def _is_its_own(self, one: Open, error: NidusError) -> bool:
+    def _rests(self, one: Open) -> bool:
+        return one.rest.waits(_state(one), self._clock())
+
+    def _is_its_own(self, error: NidusError) -> bool:
         """Whether the forge refuses this change request alone: its author may have blocked us. Raises where it refuses the token."""
         if error.reason != "ForgeRefused":
             return False
         self._forge.me()
-        one.refused = (one.change.updated, self._clock() + ANEW)
         return True
 
     def _close(self, one: Open) -> None:
@@ -208,66 +222,13 @@ class Changes:
             self._reviewer.records.save(record)
         self._reviewer.records.keep(source, records.keys())
 
-    def _one(self, one: Open, base: Revision, moved: frozenset[str]) -> None:
+    def _one(self, one: Open, base: Revision) -> None:
         self._hear(one)
-        self._plan(one, base, moved)
+        self._planning.plan(one, base)
         self._people.look(one, self._clock(), ANEW)
         if one.planned is not None:
             self._teller.tell(one, one.planned)
         self._reviewer.records.save(one.record(self._reviewer.source))
-
-    # Plans
-
-    def _plan(self, one: Open, base: Revision, moved: frozenset[str]) -> None:
-        """Plan it again where its head, its base or what it touches moved."""
-        if self._stands(one, base, moved) and not one.again and self._clock() - one.planned_at < ANEW:
-            return
-        known = one.planned
-        if self._trusted(one) and (known is None or (known.change.head, known.base) != (one.change.head, base.commit)):
-            self._teller.status(one, "pending", "The plan is being made")
-        one.again, one.planned_at = False, self._clock()
-        one.took(self._made(one, base))
-
-    def _stands(self, one: Open, base: Revision, moved: frozenset[str]) -> bool:
-        """Whether the plan is still that of this head on this base. A base that moved elsewhere only gives it another tree."""
-        known = one.planned
-        if known is None or known.change.head != one.change.head or one.touches & moved:
-            return False
-        if known.base == base.commit:
-            return True
-        tree = (
-            self._reviewer.tree(one.change, base) if known.review and not one.touches & self._since(known.base) else ""
-        )
-        if tree:
-            one.took(replace(known, base=base.commit, tree=tree))
-        return bool(tree)
-
-    def _since(self, commit: str) -> frozenset[str]:
-        """The clusters that the branch changed since a commit."""
-        if commit not in self._between and self._base is not None:
-            self._between[commit] = self._reviewer.moved(Revision(self._branch, commit), self._base)
-        return self._between.get(commit, frozenset())
-
-    def _made(self, one: Open, base: Revision) -> Planned:
-        """The plan; what keeps it from being made is told in its place. Raises what the forge raises, and LeaseLost."""
-        change, trusted = one.change, self._trusted(one)
-        try:
-            with border.contained("change", str(change.number)):
-                head = self._reviewer.mirror.change(change.number, self._forge.ref(change.number))
-                if head != change.head:
-                    raise Retry("its head moved while it was read", reason="Moved")
-                return self._reviewer.plan(change, base, trusted=trusted, alive=self.alive)
-        except LeaseLost:
-            raise
-        except NidusError as error:
-            if error.reason in ENDING:
-                raise
-            self._teller.failed(one, error)
-            one.again = True
-            return Planned(change, base.commit, problem=error.told)
-
-    def _trusted(self, one: Open) -> bool:
-        return one.trusted == one.change.head or (one.change.ours and self._people.writes(one.change.author))
 
     # Comments
 
@@ -295,8 +256,14 @@ class Changes:
     def _after(self) -> None:
         """Follow what people ask for where a merge is not Ready yet."""
         for one in self._merges.followed()[:AFTER]:
-            self._contained(one, partial(self._again, one))
+            if not self._rests(one):
+                self._contained(one, partial(self._again, one))
 
     def _again(self, one: Open) -> None:
         one.change = self._forge.change(one.change.number)
         self._hear(one)
+
+
+def _state(one: Open) -> tuple[str, ...]:
+    """What a failure of a change request depends on."""
+    return one.change.head, str(one.change.updated)

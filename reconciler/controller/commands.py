@@ -57,6 +57,7 @@ class Commands:
         if asked[1] == one.change.head:  # the whole of it: a short one can be made for another commit too
             one.trusted = one.change.head
         one.again = True
+        one.replan.over()
         return True
 
     def _approve(self, one: Open, each: Comment, now: float) -> bool:

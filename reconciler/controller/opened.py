@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from reconciler.controller.pace import Pause
 from reconciler.errors import Stalled
 from reconciler.forges import Forge
 from reconciler.model import (
@@ -27,7 +28,7 @@ class Open:
     `shown`; `statuses` how many the head has, `status` the last one. `edited` is when our comment was written last, by the forge's
     clock, as far as we know, and `showing` the consent that it shows and since when: infinity where that is not known (yet).
     `approved` are the names of those who approved it, read last at `asked_at` in the state `asked`; `told` those that our comment names.
-    `refused` is how the change request was (its time) when the forge refused something of it alone, and until when it is let be.
+    `rest` and `replan`: how long it is let be, and its plan not made again, because that failed.
     """
 
     change: ChangeRequest
@@ -50,7 +51,8 @@ class Open:
     told: tuple[str, ...] = ()
     asked: tuple[float, str] = (-1.0, "")
     asked_at: float = 0.0
-    refused: tuple[float, float] = (-1.0, 0.0)
+    rest: Pause = field(default_factory=Pause)
+    replan: Pause = field(default_factory=Pause)
 
     @property
     def touches(self) -> frozenset[str]:

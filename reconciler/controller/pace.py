@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 AT_ONCE = 10  # after a quiet time
 EVERY = 5.0  # seconds between two from then on
+FIRST, LONGEST = 30.0, 3600.0  # seconds of a pause
 
 
 class Pace:
@@ -24,3 +25,31 @@ class Pace:
 
     def _now(self) -> float:
         return min(self._most, self._saved + (self._clock() - self._since) / EVERY)
+
+
+class Pause:
+    """What failed is done again at once, and from then on after pauses that grow, up to LONGEST; at once where `place`, what it depends on,
+    is another."""
+
+    def __init__(self) -> None:
+        self._place: tuple[str, ...] = ()
+        self._times, self._until = 0, 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether it did, the last time."""
+        return self._times > 0
+
+    def waits(self, place: tuple[str, ...], now: float) -> bool:
+        """Whether it is to be let be."""
+        return self._place == place and now < self._until
+
+    def fail(self, place: tuple[str, ...], now: float, least: float = 0.0) -> None:
+        """It failed; it is let be for `least` seconds."""
+        self._times = self._times + 1 if self._place == place else 1
+        pause = FIRST * 2.0 ** min(self._times - 2, 10) if self._times > 1 else 0.0
+        self._place, self._until = place, now + max(least, min(LONGEST, pause))
+
+    def over(self) -> None:
+        """It went well, or somebody wants it now."""
+        self._place, self._times, self._until = (), 0, 0.0

@@ -27,6 +27,7 @@ class Scene:
     """`work` is the repository, `forge` where its change requests are, `fleet` what runs; `files` are those of the branch."""
 
     verify: VerifyConfig | None = None
+    limits = Limits()
 
     def __init__(self, folder: Path, files: Mapping[str, str], provider: str = "github") -> None:
         self.folder, self.files, self.seen = folder, dict(files), START + 100.0
@@ -45,12 +46,12 @@ class Scene:
         source = SourceConfig(name=SOURCE, url=str(self.work.folder), verify=self.verify)
         for mirror in self.mirrors:
             mirror.close()
-        mirror = ChangesMirror.open(source, self.folder / "mirror", limits=Limits())
+        mirror = ChangesMirror.open(source, self.folder / "mirror", limits=self.limits)
         self.mirrors.append(mirror)
         clock = lambda: START + self.fleet.now  # noqa: E731
         fleet = self.fleet
         records = Reviews(fleet._client(fleet.host), HOME, {SOURCE: self.forge.api})
-        given = (b"salt", Limits(), fleet.consented, self.word, clock, records, self.held, self.ask, self.stages)
+        given = (b"salt", self.limits, fleet.consented, self.word, clock, records, self.held, self.ask, self.stages)
         tools = Tools(fleet.registry, lambda bundle, read: fleet.reader(bundle), *given)
         forge = self.forge
         client = FORGES[forge.provider](forge.api, forge.state.repository, str(self.token), "")
