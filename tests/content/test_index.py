@@ -70,7 +70,7 @@ def test_an_index_in_json_takes_no_more_memory_than_its_bytes(case: str) -> None
     tracemalloc.start()
     try:
         if case == "of the chart":
-            with pytest.raises(Stalled, match="not JSON of the usual form"):
+            with pytest.raises(Stalled, match="or 500000 values of web"):
                 versions(data, "web", REPO)
         else:
             assert versions(data, "web", REPO) == [Version("1.0.0", f"{REPO}/a.tgz", "")]
@@ -150,7 +150,7 @@ def test_one_version_and_an_index_in_json_are_bounded() -> None:
     with pytest.raises(Stalled, match="more than 1 MiB of one version of web"):
         versions(b"entries:\n  web:\n  - version: 1.0.0\n    urls: [" + b"a," * (1 << 20) + b"a]\n", "web", REPO)
     json = b'{"entries": {"web": [%s{"version": "1.0.0", "urls": ["a.tgz"]}]}}'
-    with pytest.raises(Stalled, match="more than 50000 things of web"):
+    with pytest.raises(Stalled, match="more than 50000 objects or"):
         versions(json % (b"{}," * 50_000), "web", REPO)
     with pytest.raises(Stalled, match="an index in JSON is at most 16 MiB"):
         versions(json % (b" " * (16 << 20)), "web", REPO)

@@ -19,11 +19,9 @@ from reconciler.packs.content.access import joined, refused
 from reconciler.patterns import lazy
 
 LARGEST = 64 << 20  # bytes of an index
-_LARGEST_JSON = (
-    16 << 20
-)  # of one in JSON, which can be read in one step only; that of a repository of 100,000 versions has as many
+_LARGEST_JSON = 16 << 20  # of one in JSON, which is read in one step; tens of thousands of versions fit
 _ONE = 8 << 20  # bytes of what it says of one chart
-_OBJECTS = 50_000  # of one chart, in JSON: a version has about ten
+_OBJECTS, _VALUES = 50_000, 500_000  # of one chart, in JSON: a version has about ten, and sixty
 _STEP = 256 << 10  # bytes that are searched at once
 _PART = 64 << 10  # bytes of versions that are parsed at once, where one ends
 _VERSION = 1 << 20  # bytes of one version
@@ -74,8 +72,8 @@ def _of_json(data: bytes | bytearray, name: str, repo: str) -> Any:
     index = msgspec.defstruct("_Index", [("entries", entries)])
     try:
         block = bytes(_bounded(decoding.fresh(index).decode(data).entries.one, name, repo))  # type: ignore[attr-defined]
-        if block.count(b"{") > _OBJECTS:
-            raise refused(f"{repo}: the index says more than {_OBJECTS} things of {name}")
+        if block.count(b"{") > _OBJECTS or block.count(b",") > _VALUES:
+            raise refused(f"{repo}: the index says more than {_OBJECTS} objects or {_VALUES} values of {name}")
         return [msgspec.structs.asdict(one) for one in decoding.decoded(block, list[_Entry])]
     except UNREADABLE:
         raise refused(f"{repo}: the index is not JSON of the usual form") from None
