@@ -202,12 +202,12 @@ class Programs:
                 self._again(child)
 
     def _again(self, child: _Child) -> None:
-        child.falls = 1 if time.monotonic() - child.since > STANDS else child.falls + 1
+        falls = 1 if time.monotonic() - child.since > STANDS else child.falls + 1
         try:
             fresh = _spawn(child.program)
-        except OSError:  # no process left, as on a full machine: it is tried at the next look
+        except OSError:  # no process left, as on a full machine: it is tried at the next look, and is no fall
             return
-        fresh.falls = child.falls
+        fresh.falls = falls
         with self._lock:
             taken = self._children.get(child.program.name) is child and not child.down
             if taken:

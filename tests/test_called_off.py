@@ -7,10 +7,10 @@ import pytest
 
 from reconciler.controller import verify
 from reconciler.model import Record, Rules, Violation, replace
-from tests.memory.failures import Call
+from tests.memory.failures import Call, answer
 from tests.memory.server import Server
 from tests.passes import RULES, START, Fleet, cluster, config_map, pack, profile
-from tests.test_expiry import DAY, HOUR, extend
+from tests.test_expiry import DAY, HOUR, ends, extend
 
 KEPT = {name: cluster(name[0]) for name in ("y.yaml", "z.yaml")} | {
     "web.yaml": profile(pack("base", config_map("one")))
@@ -306,3 +306,92 @@ def test_a_record_is_written_by_passes_alone_where_the_cluster_cannot_be_resolve
     verify.records(fleet.store, fleet.registry, fleet.queue)
     fleet.run()
     assert record(fleet).put_back
+
+
+BROKEN = {"x.yaml": "apiVersion: nidus.dev/v1alpha1\nkind: NestedCluster\nmetadata: [\n"}
+
+
+def engine(fleet: Fleet) -> bool:
+    return fleet.host.get("apps", "StatefulSet", "vcluster-a", "a") is not None
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_somebody_elses_broken_file_holds_a_removal_where_it_is(made: Callable[..., Fleet], begun: bool) -> None:
+    """It neither goes on nor is called off, also where the engine is gone; once all can be read it goes on, by the approval it has."""
+    fleet = removed(made(HOLD))
+    known = record(fleet)
+    fleet.host.fail(answer(500), lambda call: call.verb == "delete" and call.kind == "Namespace", times=None)
+    if begun:
+        later(fleet, HOUR + 1)
+    fleet.push({**KEPT, **BROKEN})
+    for look in (fleet.run, fleet.restart, lambda: later(fleet, HOUR + 1)):
+        look()
+        assert (fleet.held["a"].reason, engine(fleet), there(fleet)) == ("Unparsed", not begun, True)
+        assert (record(fleet).tombstone, record(fleet).put_back) == (known.tombstone, 0.0)
+    assert fleet.word("a") == "Held"
+    fleet.host.heal()
+    fleet.push(KEPT)
+    assert fleet.held == {}
+    fleet.run()
+    assert not there(fleet)
+
+
+def test_a_removal_that_no_pass_stored_is_held_too(made: Callable[..., Fleet]) -> None:
+    fleet = made()
+    fleet.push(KEPT)
+    fleet.push({**KEPT, **BROKEN})
+    fleet.run()
+    assert (
+        fleet.held["a"].reason == "Unparsed" and record(fleet).tombstone is not None and record(fleet).put_back == 0.0
+    )
+
+
+def test_without_git_no_removal_goes_on(made: Callable[..., Fleet]) -> None:
+    fleet = removed(made())
+    fleet.now += HOUR + 1
+    fleet.restart(git=False)
+    fleet.run()
+    assert engine(fleet) and record(fleet).tombstone is not None
+
+
+def test_a_name_that_is_free_is_of_the_source_that_takes_it(made: Callable[..., Fleet]) -> None:
+    """Though its file cannot be resolved, and the first source still has one."""
+    fleet = made(ttl="72h")
+    later(fleet, 3 * DAY + 1)
+    later(fleet, HOUR)
+    later(fleet, HOUR)
+    assert not there(fleet) and fleet.word("a") == "Expired"
+    withdrawn(fleet)
+    fleet.git.commit(files())
+    found = replace(fleet.git.read(fleet.git.newest, fleet.rules), source="other")
+    fleet.registry.revise(found, START + fleet.now)
+    fleet.queue.add("a")
+    fleet.run()
+    assert record(fleet).source == "other"
+
+
+def test_what_cannot_be_resolved_is_born_again_all_the_same(made: Callable[..., Fleet]) -> None:
+    fleet = made(ttl="72h", policy="Retain")
+    for seconds in (3 * DAY + 1, HOUR, HOUR):
+        later(fleet, seconds)
+    rules = fleet.rules
+    withdrawn(fleet)
+    fleet.push(files(ttl="80h", policy="Retain"))
+    fleet.run()
+    assert (record(fleet).born, record(fleet).expiry) == (record(fleet).put_back, None)
+    fleet.rules = rules
+    fleet.registry.govern(rules)
+    later(fleet, 60)
+    assert fleet.word("a") == "Ready" and ends(fleet) > fleet.now + 79 * HOUR
+
+
+def test_what_is_not_asked_for_any_more_cannot_be_approved(made: Callable[..., Fleet]) -> None:
+    fleet = made(HOLD)
+    for asks in (KEPT, files(ttl="1h")):
+        fleet.push(asks)
+        asked = fleet.held["a"].consent
+        fleet.push(files())
+        fleet.run()
+        fleet.ask("approve", consent=asked)
+        fleet.push(asks)
+        assert fleet.held["a"].reason == "Unreviewed"

@@ -149,6 +149,22 @@ def test_with_data_that_was_kept_it_is_born_again_with_it(fleet: Fleet) -> None:
     assert (fleet.word("a"), again["metadata"]["uid"]) == ("Ready", home["metadata"]["uid"])
 
 
+@pytest.mark.parametrize("passes", [False, True])
+@pytest.mark.parametrize("ttl", ["72h", "80h"])
+def test_what_was_retained_is_born_again_after_its_file_left(fleet: Fleet, ttl: str, passes: bool) -> None:
+    """Whether a pass saw that it left."""
+    gone(fleet, policy="Retain")
+    fleet.push({"p.yaml": files()["p.yaml"], "z.yaml": cluster("z")})
+    if passes:
+        fleet.run()
+        fleet.restart()
+    fleet.now += 5 * HOUR
+    fleet.push(files(**{**TTL, "policy": "Retain", "ttl": ttl}))
+    fleet.run()
+    assert (fleet.held, fleet.word("a")) == ({}, "Ready")
+    assert ends(fleet) == pytest.approx(fleet.now + float(ttl[:-1]) * HOUR, abs=60)
+
+
 def test_a_file_that_cannot_be_read_frees_no_name(fleet: Fleet) -> None:
     gone(fleet)
     fleet.push(
@@ -206,8 +222,10 @@ def test_a_ttl_above_max_ttl_is_a_mistake(fleet: Fleet) -> None:
 def test_protect_holds_its_deletion(fleet: Fleet) -> None:
     standing(fleet, **TTL, protect=True)
     at(fleet, ENDS + 1)
+    fleet.now = ENDS + 8 * DAY
+    fleet.admit()
     assert at(fleet, ENDS + 9 * DAY) == "Expired"
-    assert engine(fleet)[0] == 0
+    assert engine(fleet)[0] == 0 and fleet.host.get("", "Namespace", "", "vcluster-a") is not None
     assert "it is protected and stays asleep" in fleet.condition("a").message
     fleet.push(files(**TTL))
     at(fleet, fleet.now + 60)

@@ -268,7 +268,38 @@ def test_an_unreadable_file_holds_deletions_of_missing_clusters() -> None:
     assert rollout.admitted == {"a": rollout.admitted["a"], "b": before["b"]}
     assert rollout.admitted["a"].revision == NEW
     standing = records("a") | {"b": record("b", tombstone=Tombstone(NOW - 5, NOW - 1, "Delete", False))}
-    assert admit(snapshot(A, violations=(broken,)), before, standing).tombstones == {}
+    rollout = admit(snapshot(A, violations=(broken,)), before, standing)
+    assert (rollout.tombstones, set(rollout.admitted), rollout.held["b"].reason) == ({}, {"a"}, "Unparsed")
+    assert rollout.put_back == {}
+
+
+def test_a_broken_file_makes_nothing_of_what_was_retained() -> None:
+    """Neither its own, though its accepted content can be read, nor that of another."""
+    known = records("b") | {"a": record("a", tombstone=Tombstone(NOW - 5, NOW - 5, "Retain", False, done=True))}
+    for subject in ("cluster/a", ""):
+        broken = Violation("clusters/a.yaml", 2, 5, "NID1", "not YAML", subject=subject)
+        rollout = admit(snapshot(B, violations=(broken,)), accepted(A, B), known)
+        assert (set(rollout.admitted), rollout.tombstones) == ({"b"}, {})
+
+
+OVER = Tombstone(NOW - 5, NOW - 5, "Delete", False, done=True, expired=True)
+
+
+def test_what_expired_frees_its_name_once_everything_can_be_read() -> None:
+    known = records("b") | {"a": record("a", tombstone=OVER, expiry=Expiry(3600.0, NOW - DAY))}
+    broken = Violation("clusters/x.yaml", 2, 5, "NID1", "not YAML")
+    assert admit(snapshot(B, violations=(broken,)), accepted(B), known).tombstones == {}
+    left = admit(snapshot(B), accepted(B), known).tombstones["a"]
+    assert (left.done, left.expired) == (True, False)
+    known["a"] = record("a", tombstone=left)
+    assert admit(snapshot(B), accepted(B), known).tombstones == {"a": left}  # until nothing of it is on record
+
+
+def test_what_expired_and_is_gone_does_not_count_for_the_budget() -> None:
+    over = record("a", tombstone=replace(OVER, policy="Retain"), expiry=Expiry(3600.0, NOW - DAY))
+    harsher = cluster("a", deletion=Deletion("Delete", grace="0s", ttl="1h"))
+    rollout = admit(snapshot(harsher, C), accepted(B, C), records("b", "c") | {"a": over})
+    assert (set(rollout.tombstones), rollout.held["a"].reason) == ({"b"}, "Expired")
 
 
 @pytest.mark.parametrize(

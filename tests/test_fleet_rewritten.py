@@ -15,6 +15,7 @@ from reconciler.model import (
     Snapshot,
     Store,
     Tombstone,
+    Violation,
     replace,
 )
 from tests.fleets import (
@@ -138,3 +139,6 @@ def test_a_rewrite_does_not_stop_a_removal_under_way() -> None:
     rollout = admit(rewritten(C), accepted(A, B, C), known)
     assert rollout.tombstones == {"a": standing}
     assert rollout.held["b"].reason == "HistoryRewritten"
+    broken = Violation("clusters/x.yaml", 2, 5, "NID1", "not YAML")
+    rollout = admit(rewritten(C, violations=(broken,)), accepted(A, B, C), known)
+    assert (rollout.tombstones, set(rollout.admitted), rollout.put_back) == ({}, {"b", "c"}, {})

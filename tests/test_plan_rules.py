@@ -284,6 +284,13 @@ def test_unapproved_destruction_is_held_and_the_rest_goes_on() -> None:
     assert guard(todo, Permit(), [], 0.0, "platform").changes[1].reason == "AwaitsApproval"
 
 
+def test_what_is_to_be_taken_over_does_not_say_that_it_goes() -> None:
+    taken = replace(destructive().changes[1], action="adopt")
+    todo = replace(destructive(), changes=(taken,), consent=consent.of((taken,), frozenset({"adopt"})))
+    (held,) = guard(todo, Permit(held={"team-a": Held("Unreviewed", "x")}), [], 0.0, "platform").changes
+    assert held.why == "Unreviewed: nobody reviewed that it is taken over"
+
+
 def test_what_approves() -> None:
     todo = destructive()
     digest, items = todo.consent.digest, todo.consent.items

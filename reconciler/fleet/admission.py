@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from reconciler import engine
 from reconciler.fleet import expired, hosts, removal, rewritten
-from reconciler.fleet.situation import CLUSTER, PROFILE, Situation
+from reconciler.fleet.situation import CLUSTER, PROFILE, Situation, done
 from reconciler.model import (
     ClusterDocument,
     Content,
@@ -47,8 +47,11 @@ def admit(
 
 def _as_accepted(situation: Situation, wanted: Mapping[str, Content], kept: Collection[str]) -> dict[str, Content]:
     """What is wanted, where the `kept` clusters stay as they were accepted: nothing is admitted of one whose accepted content cannot be
-    read (S8), or whose removal is done."""
-    there = [name for name in kept if name in situation.mine and situation.accepted_document(name)]
+    read (S8), or whose removal is done, or began and is held."""
+    begun = removal.stopped(situation)
+    there = [
+        name for name in kept if name in situation.mine and situation.accepted_document(name) and name not in begun
+    ]
     before = {name: situation.accepted[name] for name in there}
     return {name: one for name, one in wanted.items() if name not in kept} | before
 
@@ -71,8 +74,10 @@ def _stand_still(situation: Situation, halted: Held) -> Rollout:
     """For a rewritten history that would destroy something: all clusters stay at the accepted content; removals and ends
     that began go on."""
     tombstones = removal.continued(situation)
-    names = sorted(set(situation.mine) - set(tombstones))
-    admitted = {name: situation.accepted[name] for name in names if situation.accepted_document(name)}
+    names, begun = sorted(set(situation.mine) - set(tombstones)), removal.stopped(situation)
+    admitted = {
+        name: situation.accepted[name] for name in names if situation.accepted_document(name) and name not in begun
+    }
     standing = {*situation.taken, *tombstones}
     held = {name: halted for name in sorted({*names, *situation.present}) if name not in standing}
     return _rollout(situation, admitted, tombstones, held | _taken(situation))
@@ -88,7 +93,7 @@ def _admissions(situation: Situation) -> tuple[dict[str, Content], dict[str, Hel
         problem = _broken(situation, name) or _unlike_in_use(situation, name, changed)
         if problem is None:
             admitted[name] = content
-        elif situation.accepted_document(name):
+        elif situation.accepted_document(name) and not (name in situation.records and done(situation.records[name])):
             admitted[name] = situation.accepted[name]
             held |= {name: problem} if problem.reason != "Invalid" else {}
         elif name in situation.mine:

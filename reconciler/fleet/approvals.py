@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from reconciler.model import Consent, Record, Request, Rules
+from reconciler.model import Consent, Held, Record, Request, Rules
 from reconciler.plan import consent as consents
 
 TRAILER = "nidus-approve"
@@ -18,6 +18,11 @@ def named(record: Record) -> str:
     """One cluster, as approved: (source, cluster, born, when an approval about it was used up last) (AD2)."""
     back = f" put back {record.put_back:.3f}" if record.put_back else ""
     return f"{record.source}/{record.cluster} born {record.born:.3f}{back}"
+
+
+def asks(held: Held | None, record: Record) -> bool:
+    """Whether what is held asks for something of this cluster."""
+    return held is not None and any(named(record) in item for item in held.items)
 
 
 def goes(verb: str, record: Record, how: str) -> str:

@@ -82,12 +82,16 @@ def over(situation: Situation) -> dict[str, Held]:
 
 
 def left(situation: Situation) -> dict[str, Tombstone]:
-    """The end of records that stand for a file that left: nothing is deleted any more, and the name is free."""
+    """The end of records that stand for a file that left: nothing is deleted any more, and the name is free but for what was
+    retained."""
     found = {}
     for name, record in situation.records.items():
-        if record.source == situation.snapshot.source and expiry.over(record) and name not in situation.present:
-            policy = record.tombstone.policy if record.tombstone else "Retain"
-            found[name] = Tombstone(situation.now, situation.now, policy, protect=False)
+        over = record.tombstone
+        if over is None or not over.done or record.source != situation.snapshot.source or name in situation.present:
+            continue
+        if over.expired or over.policy != "Retain":
+            fresh = Tombstone(situation.now, situation.now, over.policy, protect=False, done=True)
+            found[name] = fresh if over.expired else over
     return found
 
 

@@ -18,8 +18,8 @@ PROTECTED = Held(
 
 
 def judge(situation: Situation, *, approved: bool) -> tuple[dict[str, Tombstone], dict[str, Held]]:
-    """(tombstones, held) of the clusters missing from the tree; the held ones stay as accepted. So do those that the revision
-    would end within a day, where it removes too much with them (O6).
+    """(tombstones, held) of the clusters missing from the tree; the held ones stay as they are: as accepted, or half removed where
+    their removal began. As accepted stay those that the revision would end within a day, where it removes too much with them (O6).
 
     `approved`: the whole revision was approved already (S5).
     """
@@ -49,6 +49,11 @@ def continued(situation: Situation) -> dict[str, Tombstone]:
         and not tombstone.protect
         and (tombstone.expired if name in situation.present else unparsed(situation, name) is None)
     }
+
+
+def stopped(situation: Situation) -> frozenset[str]:
+    """Clusters whose removal began, and that are still missing: where it is held, nothing of them is made again (D1)."""
+    return frozenset(name for name in situation.missing if situation.mine[name].tombstone is not None)
 
 
 def fresh(situation: Situation) -> tuple[str, ...]:

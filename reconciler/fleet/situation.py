@@ -26,9 +26,7 @@ class Situation(Struct, frozen=True, dict=True):
     @cached_property
     def mine(self) -> Mapping[str, Record]:
         """Records of this source whose deletion has not been completed."""
-        return {
-            name: one for name, one in self.records.items() if one.source == self.snapshot.source and not _done(one)
-        }
+        return {name: one for name, one in self.records.items() if one.source == self.snapshot.source and not done(one)}
 
     @cached_property
     def holding(self) -> Mapping[str, Record]:
@@ -114,10 +112,11 @@ def chosen(name: str, span: str, versions: frozenset[str] | Sequence[str]) -> st
         return ""
 
 
-def _done(record: Record) -> bool:
+def done(record: Record) -> bool:
+    """Whether its removal is over."""
     return record.tombstone is not None and record.tombstone.done
 
 
 def holds_name(record: Record) -> bool:
     """Whether the cluster still has its name, and its host names: until it is removed, and after that if its data stays."""
-    return not _done(record) or (record.tombstone is not None and record.tombstone.policy == "Retain")
+    return not done(record) or (record.tombstone is not None and record.tombstone.policy == "Retain")

@@ -47,7 +47,7 @@ def hastened(record: Record, before: ClusterDocument | None, after: ClusterDocum
     counts as its removal (AD2). A ttl that is over was within a day, however often the cluster was extended. Where nothing goes that
     nobody reviewed, an end counts however far away it is."""
     known, ttl = _known(record, before), ttl_of(after)
-    born = now if over(record) else record.born
+    born = now if lived(record) else record.born
     if not ttl or (rules.unreviewed != "Hold" and born + ttl >= now + DAY):
         return False
     return not known or ttl < known or _harsher(record, before, after, rules)
@@ -104,6 +104,14 @@ def leaving(record: Record) -> bool:
 def over(record: Record) -> bool:
     """Whether the cluster expired and its removal is done: the record stands for its file, which may still be in Git."""
     return record.tombstone is not None and record.tombstone.expired and record.tombstone.done
+
+
+def lived(record: Record) -> bool:
+    """Whether the life of a removed cluster is over by its ttl: whatever has its name next is born anew."""
+    tombstone, end = record.tombstone, record.expiry
+    return (
+        tombstone is not None and tombstone.done and (over(record) or (end is not None and end.ends <= tombstone.since))
+    )
 
 
 def raised(record: Record, after: ClusterDocument) -> bool:

@@ -14,7 +14,12 @@ TOLD = {
     "ObjectBudget": "over the cluster's budget, or it holds data or other objects",
     "Unreviewed": "nobody reviewed that it goes",
 }
-"""What each object says of a hold of its set. Free of names and numbers: the text does not differ from one plan to the next."""
+TAKEN = {
+    "AwaitsApproval": "nobody approved that it is taken over",
+    "Unreviewed": "nobody reviewed that it is taken over",
+}
+"""What each object says of a hold of its set, and what one says that is to be taken over. Free of names and numbers: the text does
+not differ from one plan to the next."""
 UNAPPROVED = Held("AwaitsApproval", "deletes or replaces objects without an approval")
 
 
@@ -37,5 +42,6 @@ def guard(plan: Plan, permit: Permit, requests: Sequence[Request], now: float, s
 
 
 def _hold(change: Change, held: Held) -> Change:
-    detail = held.message if held.reason == CHANGED else TOLD.get(held.reason, change.detail)
+    told = {**TOLD, **TAKEN} if change.action == "adopt" else TOLD
+    detail = held.message if held.reason == CHANGED else told.get(held.reason, change.detail)
     return replace(change, action="hold", reason=held.reason, detail=detail, would=change.action)

@@ -8,12 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devhost import claims, layout, lifecycle, state
+from devhost import claims, layout, lifecycle, programs, state
 from devhost.errors import HostError
 from devhost.state import Host
 from tests.devhost import traces
@@ -221,3 +222,25 @@ def test_ten_cycles_and_five_kills_leave_nothing(folder: Path, tmp_path: Path) -
         lifecycle.down(folder)
         assert not folder.exists()
         assert_no_trace(folder, host)
+
+
+def test_a_program_that_cannot_be_started_again_did_not_fall(tmp_path: Path) -> None:
+    """As on a full machine: it is started once it can be."""
+    place, made = tmp_path / "logs", programs.Programs(lambda: None)
+    serve = threading.Thread(target=made.serve, daemon=True)
+    serve.start()
+    first = made.start(programs.Program("sleep", ("sleep", "1000"), place / "log", again=True))
+    made.finish()
+    serve.join()
+    made._closed = False
+    place.rename(tmp_path / "away")
+    place.write_text("")  # no log can be opened
+    os.kill(first, signal.SIGKILL)
+    made._child("sleep").process.wait()
+    for _ in range(programs.FALLS + 2):
+        made._reap()
+    assert made.lost() == ()
+    place.unlink()
+    made._reap()
+    assert made.pid("sleep") not in (None, first)
+    made.stop("sleep")

@@ -19,6 +19,7 @@ from reconciler.model import (
     Versions,
     replace,
 )
+from reconciler.operations import expiry
 from reconciler.spec import resolve
 
 
@@ -59,7 +60,7 @@ class Admissions:
         rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
         self._leave_out(snapshot, rollout)
-        slots = list(self._slots(snapshot, rollout, accepted, self._put_back(rollout)))
+        slots = list(self._slots(snapshot, rollout, accepted, known, self._put_back(rollout, known, now)))
         self.contents.update(rollout.admitted)
         return rollout, [name for name, slot in slots if self._clusters.place(name, slot)]
 
@@ -91,7 +92,12 @@ class Admissions:
         return bool(slot.held or slot.invalid or older or _ahead(slot))
 
     def _slots(
-        self, snapshot: Snapshot, rollout: Rollout, accepted: Mapping[str, Content], put_back: Mapping[str, float]
+        self,
+        snapshot: Snapshot,
+        rollout: Rollout,
+        accepted: Mapping[str, Content],
+        known: Mapping[str, Record],
+        put_back: Mapping[str, float],
     ) -> Iterable[tuple[str, Slot]]:
         source, invalid, held = snapshot.source, fleet.invalid(snapshot), rollout.held
         for name, content in rollout.admitted.items():
@@ -105,7 +111,9 @@ class Admissions:
         taken = {name for name, why in held.items() if why.reason == "NameTaken"}  # the first owner keeps its slot
         done = rollout.admitted.keys() | rollout.tombstones.keys() | taken
         for name in sorted((invalid.keys() | held.keys()) - done):
-            yield name, Slot(source, None, held.get(name), invalid.get(name, ""), None, put_back.get(name, 0.0))
+            back, stands = put_back.get(name, 0.0), known[name].tombstone if name in known else None
+            begun = stands if name not in rollout.put_back else None  # else the file is there again
+            yield name, Slot(source, None, held.get(name), invalid.get(name, ""), None, back, begun)
 
     def _resolved(self, name: str, content: Content, before: Content | None) -> tuple[Bundle | None, Held | None]:
         """The bundle, or why there is none; and why its versions are not those asked for."""
@@ -140,10 +148,19 @@ class Admissions:
         state, document = self._clusters.states.get(name), accepted.specs.clusters.get(name) if accepted else None
         return fleet.running(state.record if state else None, document, self._rules)
 
-    def _put_back(self, rollout: Rollout) -> dict[str, float]:
+    def _put_back(self, rollout: Rollout, known: Mapping[str, Record], now: float) -> dict[str, float]:
         """When admission used up what was approved of each cluster last."""
-        before = {name: slot.put_back for name, slot in self._clusters.slots.items() if slot.put_back}
-        return {**before, **rollout.put_back}
+        slots = self._clusters.slots
+        before = {name: slot.put_back for name, slot in slots.items() if slot.put_back}
+        asked = {
+            name: known[name] for name, slot in slots.items() if name in known and fleet.asks(slot.held, known[name])
+        }
+        back = {
+            name: expiry.used_up(record, now)  # it was asked for, and it is not any more: its file is as before
+            for name, record in asked.items()
+            if name in rollout.admitted and not fleet.asks(rollout.held.get(name), record)
+        }
+        return {**before, **back, **rollout.put_back}
 
     def _leave_out(self, snapshot: Snapshot, rollout: Rollout) -> None:
         """Forget clusters of this source that were never accepted and that the tree does not name any more."""

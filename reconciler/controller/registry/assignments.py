@@ -22,6 +22,7 @@ from reconciler.model import (
     Request,
     Revision,
     Rules,
+    Tombstone,
     replace,
 )
 from reconciler.operations import expiry, restore
@@ -34,8 +35,8 @@ class Slot(Struct, frozen=True):
     """One cluster. `bundle` None: nothing to do until its content can be read (S8), `held` says why.
 
     `invalid` is the first violation of its own file, while an older version is enforced (V4); `content` is what the
-    bundle came from; `put_back` when admission used up what was approved of it last, 0 for never; `epoch` rises with each new
-    bundle.
+    bundle came from; `put_back` when admission used up what was approved of it last, 0 for never; `tombstone` that of a
+    removal that began and is held; `epoch` rises with each new bundle.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Slot(Struct, frozen=True):
     invalid: str = ""
     content: Content | None = None
     put_back: float = 0.0
+    tombstone: Tombstone | None = None
     memory: Memory = field(default_factory=Memory)
     epoch: int = 0
 
@@ -102,7 +104,7 @@ class Assignments:
             return True
         kept = (before.memory, before.epoch)  # of every cluster at every commit: `replace` would cost twice as much
         self.slots[cluster] = Slot(
-            slot.source, slot.bundle, slot.held, slot.invalid, slot.content, slot.put_back, *kept
+            slot.source, slot.bundle, slot.held, slot.invalid, slot.content, slot.put_back, None, *kept
         )
         return (before.held, before.invalid) != (slot.held, slot.invalid)
 
@@ -198,13 +200,10 @@ class Assignments:
 
     def _meant(self, state: State, requests: Sequence[Request], longest: float, now: float) -> Record:
         record, slot = state.record, self.slots.get(state.record.cluster)
-        if slot is not None and slot.bundle is not None and not _stored(record, slot, slot.bundle):
+        if slot is not None and slot.bundle is None:
+            record = _unresolved(record, slot)
+        elif slot is not None and slot.bundle is not None and not _stored(record, slot, slot.bundle):
             return _next(state, True, slot, slot.bundle, requests, longest, now)[0]
-        if slot is not None and slot.put_back > record.put_back:
-            back = replace(record, tombstone=None, put_back=slot.put_back)
-            record = expiry.reborn(back, record, slot.put_back) if expiry.over(record) else back
-        if slot is not None and slot.bundle is None and slot.content is not None:
-            record = _accepted(record, slot.content)
         if record.expiry is None or record.tombstone is not None:
             return record
         return expiry.extended(record, record.expiry, since(requests, state.begun), longest)
@@ -215,12 +214,14 @@ class Assignments:
 
 
 def _stored(record: Record, slot: Slot, bundle: Bundle) -> bool:
-    """Whether the record says what was admitted. A removal that is done is, until its file is put back."""
-    tombstone = record.tombstone
+    """Whether the record says what was admitted. A removal that is done is the one that was begun."""
+    tombstone, admitted = record.tombstone, bundle.tombstone
     if slot.put_back > record.put_back:
         return False
-    if bundle.tombstone is not None or bundle.document is None:
-        return bundle.tombstone == tombstone or (tombstone is not None and tombstone.done)
+    if admitted is not None or bundle.document is None:
+        if tombstone is None or admitted is None:
+            return tombstone is admitted
+        return tombstone in (admitted, replace(admitted, done=True))
     return tombstone is None and (record.bundle, record.path) == (bundle.digest, bundle.document.path)
 
 
@@ -230,17 +231,24 @@ def _next(
     """The record as the next pass will leave it, and the requests of its life. `known`: there is one already."""
     before = current.record if known else None
     record = _record(current.record, slot, bundle, now)
-    if before is not None and bundle.tombstone is None and expiry.over(before):
+    if before is not None and bundle.tombstone is None and expiry.lived(before):
         record, before = expiry.reborn(record, before, slot.put_back or now), None
     own = since(requests, replace(current, record=record).begun)
     return expiry.recorded(record, before, bundle, own, longest, now), own
 
 
-def _accepted(record: Record, content: Content) -> Record:
-    """The record of content that was accepted and cannot be resolved: what it says about the end of the cluster counts (AD2)."""
-    document, at = content.specs.clusters[record.cluster], content.revision
+def _unresolved(record: Record, slot: Slot) -> Record:
+    """The record of a cluster without a bundle: what was admitted about its end counts (AD2), of content that cannot be resolved too."""
+    if slot.put_back > record.put_back:
+        back = replace(record, tombstone=None, put_back=slot.put_back)
+        record = expiry.reborn(back, record, slot.put_back) if expiry.lived(record) else back
+    record = replace(record, tombstone=slot.tombstone) if slot.tombstone is not None else record
+    if slot.content is None:
+        return record
+    document, at = slot.content.specs.clusters[record.cluster], slot.content.revision
     told = {**record.digests, "deletion": digest(document.cluster.spec.deletion)}
-    return replace(record, path=document.path, branch=at.branch, commit=at.commit, digests=told)
+    own = (slot.source, document.path, at.branch, at.commit)
+    return replace(record, source=own[0], path=own[1], branch=own[2], commit=own[3], digests=told)
 
 
 def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
