@@ -28,6 +28,11 @@ class Limit(Struct, frozen=True):
         """Seconds left; 0 when it is over."""
         return max(0.0, self.ends - time.monotonic())
 
+    @property
+    def wait(self) -> float:
+        """Seconds left, as a timeout: never 0, which means not to wait at all, or is refused."""
+        return self.left or 0.001
+
 
 NEVER = Limit(float("inf"), float("inf"))
 _now: ContextVar[Limit] = ContextVar("limit", default=NEVER)

@@ -28,7 +28,7 @@ class TimedSocket(ssl.SSLSocket):
             return
         if not limit.left:
             raise TimeoutError("timed out")
-        self.settimeout(limit.left or 0.001)  # 0 would mean not to wait at all
+        self.settimeout(limit.wait)
         try:
             yield
         finally:

@@ -113,7 +113,7 @@ class Transport:
         """Open a watch: headers within `deadline` seconds, then at most `silence` seconds between two lines."""
         limit = timed.sooner(Limit.of(deadline), timed.current())
         with self._translated(call, limit):
-            response = self._open(self._api, call, (limit.left, silence))
+            response = self._open(self._api, call, (limit.wait, silence))
             body = b"" if response.status == 200 else _read(response, limit, self.limits.size)
         if response.status != 200:
             raise errors.classify(response.status, body, call.verb, call.ref, resource=call.resource)
@@ -132,7 +132,7 @@ class Transport:
 
     def _once(self, api: Any, call: Call, limit: Limit) -> tuple[int, bytes]:
         with self._translated(call, limit):
-            response = self._open(api, call, min(limit.left, self.limits.silence or limit.left))
+            response = self._open(api, call, min(limit.wait, self.limits.silence or limit.wait))
             body = _read(response, limit, self.limits.size)
             if weight.values(body) > self.limits.values:
                 raise errors.TooLarge(f"{self.limits.values} values")
