@@ -61,7 +61,7 @@ def test_a_trailer_approves_no_adoption() -> None:
     consent = consent_of(["local/a ServiceAccount/web/default u1 adopt"])
     wanted = Destructive("a", consent, (), 30)
     trailers = [("Nidus-Approve", consent.digest)]
-    (held,) = permit([wanted], frozenset(), (), trailers, HOLD, 0.0).held.values()
+    (held,) = permit([wanted], "platform", frozenset(), (), trailers, HOLD, 0.0).held.values()
     assert held.reason == "Unreviewed" and "takes over 1 object " in held.message
 
 
