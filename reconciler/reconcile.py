@@ -25,7 +25,6 @@ from reconciler.memory import Memory, corrections
 from reconciler.model import (
     NO_VERSIONS,
     PRUNING_WAITS,
-    Bundle,
     Destructive,
     Permit,
     Plan,
@@ -71,7 +70,7 @@ def reconcile(assignment: Assignment, facts: Facts, now: float, reader: Reader, 
         record = replace(state.record, hooks=_ran(assignment, gathered, plan, done, now))
         state = writer.save(replace(state, record=record, entries=ledger.confirm(state.entries, plan, done.results)))
     outcome = _outcome(assignment, gathered, plan, state, done, facts, now)
-    record = _proven(state.record, outcome.report, assignment.bundle, gathered.runs)
+    record = _proven(state.record, outcome.report, assignment, gathered.runs)
     host, answers = Target(facts.host.name), outcomes.answers(assignment, gathered)
     silent = outcomes.silent(assignment, gathered)
     ground = Ground(assignment, record, outcome.report, reader, host, answers, now, gathered.volumes, silent)
@@ -109,12 +108,15 @@ def _known(record: Record, gathered: Gathered) -> Record:
     return replace(record, hooks=gathered.ran, versions=runs)
 
 
-def _proven(record: Record, report: Report, bundle: Bundle, live: Versions) -> Record:
+def _proven(record: Record, report: Report, assignment: Assignment, live: Versions) -> Record:
     """The record with what this pass found: the revision and the bundle that are applied, and the versions of an engine that is rolled
     out. `live`: those that the engine kept, though the bundle names others."""
+    bundle, held = assignment.bundle, assignment.held
     roles = {layer.name: layer.role for layer in bundle.layers}
     if report.word == "Ready":
-        record = replace(record, applied=str(report.revision), ready=bundle.digest, slept=None)
+        waits = held is not None and held.consent  # its removal, which the report does not know of
+        brought = record.brought if waits else ()
+        record = replace(record, applied=str(report.revision), ready=bundle.digest, slept=None, brought=brought)
     asleep = report.sleep is not None and report.sleep.asleep
     if asleep or live != NO_VERSIONS or upgrade.pending(bundle, record):
         return record  # no pod runs the versions of its engine layer

@@ -157,11 +157,11 @@ class ChangeLoops:
         place = forge.provider, f"{forge.api} {forge.repository}"
         return Changes(owner, source.branch, forge.review, client, place, Reviewer(source.name, mirror, tools))
 
-    def _held(self, source: str, clusters: Collection[str]) -> Iterator[Held]:
-        known = (self._reporter.clusters.get(name) for name in sorted(clusters))
-        for one in (*known, self._reporter.sources.get(source)):
+    def _held(self, source: str, clusters: Collection[str]) -> Iterator[tuple[str, Held]]:
+        known = ((name, self._reporter.clusters.get(name)) for name in sorted(clusters))
+        for name, one in (*known, ("", self._reporter.sources.get(source))):
             if one is not None and one.held is not None:
-                yield one.held
+                yield name, one.held
 
     def _stages(self, source: str, commit: str) -> dict[str, float]:
         known = self._reporter.sources.get(source)

@@ -3,7 +3,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 
@@ -11,7 +11,7 @@ from reconciler.controller import border
 from reconciler.controller.commands import Commands, is_command
 from reconciler.controller.merges import Closed, Merges
 from reconciler.controller.opened import Open, current, recalled, renewed
-from reconciler.controller.people import People
+from reconciler.controller.people import Asked, People
 from reconciler.controller.planning import ANEW, ENDING, Planning
 from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
@@ -192,13 +192,15 @@ class Changes:
         self._merges.closed(one, self._clock())
         if now.state == "merged" and now.base == self._branch:
             self._teller.find(one)
-            who = self._people.approvers(one, now)
+            asked = self._asked_of(one, self._reviewer.brought(one.touches) | {now.number})
+            who = self._people.approvers(one, now, asked.authors) if asked is not None else ()
             one.change, one.planned = now, None
-            self._merges.merged(now.number, who, follow=self._teller.follows and bool(one.touches))
+            follow = self._teller.follows and bool(one.touches)
+            self._merges.merged(now.number, who, asked.needed if asked is not None else 1, follow=follow)
         del self._closing[now.number]
 
     def _told(self, closed: Closed, state: str, told: str) -> None:
-        held = [each.digest for each in self._reviewer.held(closed.one.touches)] if state == "failure" else []
+        held = [each.digest for each, _ in self._waits(closed.one)] if state == "failure" else []
         who = closed.who.partition(", by change request")[0]
         self._teller.merged(closed.one, (state, told), closed.stages, who, held)
 
@@ -244,14 +246,31 @@ class Changes:
         one.updated, one.heard_at = one.change.updated, now
 
     def _offered(self, one: Open, by: Person) -> Iterable[Consent]:
-        """What a comment may approve: what ours shows, and after the merge also what is held of the clusters it touches. Where several
-        have to approve, the others have done so on the forge before."""
-        if not self._people.enough(one, by):
-            return
+        """What a comment may approve: what ours shows, and after the merge also what is held because of it. Where several have to
+        approve, the others have done so on the forge before."""
+        found = [*self._waits(one)] if one.change.state == "merged" else []
         if one.basis is not None and (one.reviewed is not None or one.change.state == "merged"):
-            yield one.basis.review.consent
-        if one.change.state == "merged":
-            yield from self._reviewer.held(one.touches)
+            asked = self._asked_of(one, self._reviewer.brought(one.touches) | {one.change.number})
+            found += [(one.basis.review.consent, asked)] if asked is not None else []
+        yield from (consent for consent, asked in found if self._people.enough(one, by, asked))
+
+    def _waits(self, one: Open) -> Iterator[tuple[Consent, Asked]]:
+        """What is held because a change request was merged, as it was planned."""
+        for each in self._reviewer.held(one.touches):
+            asked = self._asked_of(one, each.brought) if one.change.number in each.brought else None
+            if asked is not None:
+                yield each.consent, asked
+
+    def _asked_of(self, one: Open, numbers: Iterable[int]) -> Asked | None:
+        """Who may not approve what these change requests bring together, and how many others have to. None where that is not known:
+        something came by no change request, or by one that is forgotten."""
+        known = [one if number == one.change.number else self._merges.known(number) for number in numbers]
+        asked = [
+            (each.change.author.id, each.basis.needed) for each in known if each is not None and each.basis is not None
+        ]
+        if len(asked) < len(known):
+            return None
+        return Asked(frozenset(author for author, _ in asked), max(needed for _, needed in asked))
 
     def _after(self) -> None:
         """Follow what people ask for where a merge is not Ready yet."""

@@ -84,12 +84,17 @@ class Merges:
         """Remember what a change request showed when it was closed: the branch may have been read before or after that."""
         self._closed[one.change.number] = Closed(one, now, one.reviewed)
 
-    def merged(self, number: int, who: Sequence[Person], *, follow: bool) -> None:
-        """It was merged, and `who` had approved what it showed. `follow`: tell how far its commit is until every cluster
-        that it changed is Ready (B8)."""
+    def known(self, number: int) -> Open | None:
+        """A closed change request as it was; None where it is not remembered."""
+        closed = self._closed.get(number)
+        return closed.one if closed is not None else None
+
+    def merged(self, number: int, who: Sequence[Person], needed: int, *, follow: bool) -> None:
+        """It was merged, and `who` had approved what it showed, where so many are `needed`. `follow`: tell how far its commit is until
+        every cluster that it changed is Ready (B8)."""
         closed = self._closed[number]
         closed.followed = follow and bool(closed.one.change.merged)
-        if closed.one.basis is not None and len(who) >= max(1, closed.one.basis.needed):
+        if closed.one.basis is not None and len(who) >= max(1, needed):
             closed.who = f"{', '.join(one.name for one in who)}, by change request #{number}"
 
     def followed(self) -> list[Open]:

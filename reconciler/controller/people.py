@@ -1,10 +1,19 @@
 """Who may write to a repository, and who approved its change requests (B5)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+
+from msgspec import Struct
 
 from reconciler.controller.opened import Open
 from reconciler.forges import Forge
 from reconciler.model import Approval, ChangeRequest, Person, replace
+
+
+class Asked(Struct, frozen=True):
+    """Who wrote the changes that an approval is about, by id, and how many others have to approve it."""
+
+    authors: frozenset[int]
+    needed: int
 
 
 class People:
@@ -30,9 +39,10 @@ class People:
         """Forget who may write."""
         self._may = {}
 
-    def approvers(self, one: Open, now: ChangeRequest) -> tuple[Person, ...]:
-        """Who approved what was planned of a change request that is `now` so."""
-        return approvers(one, now, self._forge.approvals(now), self.me(), self.writes)
+    def approvers(self, one: Open, now: ChangeRequest, authors: Collection[int] = ()) -> tuple[Person, ...]:
+        """Who approved what was planned of a change request that is `now` so, but for `authors` of what else is asked about."""
+        found = approvers(one, now, self._forge.approvals(now), self.me(), self.writes)
+        return tuple(each for each in found if each.id not in authors)
 
     def look(self, one: Open, now: float, most: float) -> None:
         """Note who approved it, where somebody has to: read where something of it moved, or `most` seconds after the last time."""
@@ -44,11 +54,13 @@ class People:
             one.asked, one.asked_at = state, now
         one.planned = replace(one.planned, approved=one.approved)
 
-    def enough(self, one: Open, by: Person) -> bool:
+    def enough(self, one: Open, by: Person, asked: Asked) -> bool:
         """Whether one more approval, by this person, is all that is missing."""
-        if one.basis is None or one.basis.needed < 2:
+        if by.id in asked.authors:
+            return False
+        if asked.needed < 2:
             return True
-        return len({by.id, *(each.id for each in self.approvers(one, one.change))}) >= one.basis.needed
+        return len({by.id, *(each.id for each in self.approvers(one, one.change, asked.authors))}) >= asked.needed
 
 
 def approvers(

@@ -34,12 +34,19 @@ from reconciler.spec import load
 FAILING = frozenset({"Degraded", "Held", "Invalid"})
 
 
+class Waiting(Struct, frozen=True):
+    """What waits for an approval, and the change requests that brought it: 0 is what none explains."""
+
+    consent: Consent
+    brought: frozenset[int]
+
+
 class Tools(Struct, frozen=True):
     """What plans need of the controller: `reader` reads for the pass of a bundle, with files by the given reader; `salt` hashes
     values of Secrets; `released` is called with clusters whose deletions were approved with a merge; `word` is that of a
     cluster's last report, with a sentence; `clock` gives seconds since the epoch; `records` is where change requests are
-    remembered; `held` gives what waits for an approval of clusters, and of the whole source; `ask` stores a request; `stages` gives the
-    times of a commit of the source, where it was told last."""
+    remembered; `held` gives what waits for an approval of clusters, each with its name, and of the whole source, with ""; `ask` stores
+    a request; `stages` gives the times of a commit of the source, where it was told last."""
 
     registry: Registry
     reader: Callable[[Bundle, Read], Reader]
@@ -49,7 +56,7 @@ class Tools(Struct, frozen=True):
     word: Callable[[str], tuple[str, str]]
     clock: Callable[[], float]
     records: Reviews
-    held: Callable[[Collection[str]], Iterable[Held]]
+    held: Callable[[Collection[str]], Iterable[tuple[str, Held]]]
     ask: Callable[[Request], object]
     stages: Callable[[str], Mapping[str, float]]
 
@@ -86,7 +93,13 @@ class Reviewer:
         paths = self.mirror.paths(before.oid, after.oid) if before.oid != after.oid else ()
         needed = fleet.approvals(self._tools.registry.rules.reviewers, paths, destroys=bool(consent.items))
         settings = declared.settings(before.specs, after.specs)
-        return replace(planned, review=found, consent=consent, needed=needed, settings=settings, root=self.mirror.root)
+        planned = replace(planned, review=found, consent=consent, needed=needed, before=self._before(before, found))
+        return replace(planned, settings=settings, root=self.mirror.root)
+
+    def _before(self, base: Snapshot, found: Review) -> dict[str, str]:
+        known = self._compared(base)
+        names = (one.cluster for one in found.clusters)
+        return {name: known.digest(name) for name in names if known.why(name) is None}
 
     def _signed(self, planned: Planned) -> Planned:
         """With who signed its head, as the branch is verified (K14). Range asks for a signature of every commit that the merge brings."""
@@ -117,10 +130,18 @@ class Reviewer:
             self._tools.released(released)
         return released is not None
 
-    def held(self, clusters: Collection[str]) -> list[Consent]:
+    def held(self, clusters: Collection[str]) -> list[Waiting]:
         """What waits for an approval and concerns clusters of this source alone: of those among `clusters`, and of the source."""
-        found = self._tools.held([name for name in clusters if self._owns(name)])
-        return [Consent(one.items, one.consent) for one in found if one.consent and all(map(self._owns, one.about))]
+        waits = []
+        for name, one in self._tools.held(clusters):
+            about = one.about or (name,)
+            if one.consent and all(map(self._owns, {*about, name} - {""})):
+                waits.append(Waiting(Consent(one.items, one.consent), self.brought(about)))
+        return waits
+
+    def brought(self, clusters: Iterable[str]) -> frozenset[int]:
+        """The change requests that brought what clusters are to become, since each was Ready last: 0 is what none explains."""
+        return self._tools.registry.brought(clusters)
 
     def _owns(self, cluster: str) -> bool:
         return self._tools.registry.source_of(cluster) == self.source

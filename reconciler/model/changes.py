@@ -74,7 +74,8 @@ class Planned(Struct, frozen=True):
     `review` None: it was not planned, because of `conflicts` (files) or a `problem`, or because its author may not write
     (`differences` of its documents then); `consent` is all that the plans of all clusters would destroy or take over; `needed` is
     how many people have to approve it, `approved` who did, by name; `settings` are the versions and
-    quotas of clusters that differ, and `root` is the source's path in the repository. Where the source verifies commits (K14), `signer`
+    quotas of clusters that differ, and `root` is the source's path in the repository; `before`: the digest of the bundle that each of its
+    clusters has in `base`, "" of a new one, and nothing of what is held there. Where the source verifies commits (K14), `signer`
     signed the head, or `unsigned` says why a merge of it as it is would not be admitted.
     """
 
@@ -92,15 +93,17 @@ class Planned(Struct, frozen=True):
     root: str = ""
     signer: str = ""
     unsigned: str = ""
+    before: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reviewed(Struct, frozen=True):
     """The plan of a change request as it was shown: merging it gives `tree` (of the source's path), and would destroy or take over
-    what is in `consent`."""
+    what is in `consent`; `before` as in Planned."""
 
     number: int
     tree: str
     consent: Consent
+    before: Mapping[str, str] = field(default_factory=dict)
 
 
 class Basis(Struct, frozen=True):

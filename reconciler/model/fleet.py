@@ -217,7 +217,8 @@ class Record(Struct, frozen=True):
     accepted with, sorted; `slept` stands from falling asleep until Ready again; `hooks` is by layer; `inputs` is the digest of
     what `bundle` was made from; `put_back` when what was approved of its removal, its end or a rewrite was used up last, 0 for never: by
     being done, or because its file or an extension called it off. `bundle`, `inputs`, `commit` and `digests` say what was taken up;
-    `ready` is the digest of the bundle that a pass last found Ready, "" for none, and once another was taken up or a removal began."""
+    `ready` is the digest of the bundle that a pass last found Ready, "" for none, and once another was taken up or a removal began;
+    `brought` are the numbers of the change requests whose merges it took up since then, 0 for what no change request explains."""
 
     source: str
     cluster: str
@@ -243,6 +244,7 @@ class Record(Struct, frozen=True):
     growth: Growth | None = None
     put_back: float = 0.0
     ready: str = ""
+    brought: tuple[int, ...] = ()
 
 
 class Request(Struct, frozen=True):

@@ -71,10 +71,11 @@ class Scene:
     def word(self, name: str) -> tuple[str, str]:
         return view.word(self.fleet.reporter.clusters.get(name))
 
-    def held(self, clusters: Collection[str]) -> list[Held]:
+    def held(self, clusters: Collection[str]) -> list[tuple[str, Held]]:
         """As the running process tells it: of clusters, and of the source."""
-        found = [one.held for name in clusters if (one := self.fleet.reporter.clusters.get(name)) and one.held]
-        return [*found, *self.fleet.held.values()]
+        known = self.fleet.reporter.clusters
+        found = [(name, one.held) for name in clusters if (one := known.get(name)) and one.held]
+        return [*found, *(("", one) for one in self.fleet.held.values())]
 
     def stages(self, commit: str) -> dict[str, float]:
         """As a source tells it: seen two seconds before it is admitted, by each process anew."""

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.model import Limits, Revision, replace
+from reconciler.model import Budget, Limits, ReviewerRule, Revision, replace
 from reconciler.spec import load
 from tests.forge.scene import Scene
 from tests.forge.test_commands import asked
 from tests.forge.test_merges import LESS, MANY, gone, held, never, planned, settled
-from tests.passes import FACTS, RULES, SOURCE, START, cluster, pack, profile
+from tests.passes import FACTS, RULES, SOURCE, START, cluster, config_map, pack, profile
 from tests.spec_cases import tree
 
 FILES = {"a.yaml": cluster("a"), "b.yaml": cluster("b", profiles=[]), "web.yaml": profile(pack("base", *MANY))}
@@ -97,3 +97,129 @@ def test_a_trailer_approves_where_no_forge_does(scene: Scene) -> None:
     scene.work.git("commit", "-q", "--allow-empty", "-m", f"go\n\nNidus-Approve: {digest.consent}")
     scene.admit()
     assert gone(scene)
+
+
+# Their own, by somebody else's change
+
+
+EXTRA = {"web.yaml": profile(pack("base", MANY[0], config_map("extra")))}
+
+
+def waits(scene: Scene) -> str:
+    """The digest that approves what is held of cluster a."""
+    found = scene.fleet.reporter.clusters["a"].held
+    assert found is not None and not gone(scene)
+    return found.consent
+
+
+def two_changes(scene: Scene) -> int:
+    """ada's change is held after its merge, and bob's of the same cluster is merged too; the number of his."""
+    scene.merge(planned(scene))
+    settled(scene)
+    number = planned(scene, EXTRA, author="bob")
+    scene.merge(number)
+    settled(scene)
+    return number
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_wrote_what_is_held_does_not_approve_it_on_somebody_elses_change(scene: Scene, restarted: bool) -> None:
+    number = two_changes(scene)
+    if restarted:
+        scene.restart()
+        scene.admit()
+        settled(scene)
+    for who in ("ada", "bob"):
+        scene.forge.state.say(number, who, f"/nidus approve {waits(scene)}")
+        settled(scene)
+        settled(scene)
+    assert asked(scene) == [] and not gone(scene)
+    scene.forge.state.say(number, "carl", f"/nidus approve {waits(scene)}")
+    settled(scene)
+    assert gone(scene)
+
+
+@pytest.mark.parametrize("by", ["review", "comment"])
+def test_nor_before_that_is_merged(scene: Scene, by: str) -> None:
+    scene.merge(planned(scene))
+    settled(scene)
+    number = planned(scene, EXTRA, author="bob")
+    (one,) = scene.changes.open()
+    assert one.planned is not None and one.planned.consent.items  # what is held is in it
+    if by == "review":
+        scene.forge.state.review(number, "ada")
+    else:
+        scene.forge.state.say(number, "ada", f"/nidus approve {one.planned.consent.digest}")
+        scene.look()
+    scene.merge(number)
+    never(scene)
+    assert asked(scene) == []
+
+
+def test_what_two_have_to_approve_takes_two_on_another_change_too(scene: Scene) -> None:
+    rules = replace(scene.fleet.rules, reviewers=(ReviewerRule(paths=("web.yaml",), approvals=2),))
+    scene.fleet.registry.govern(rules)
+    scene.merge(planned(scene))
+    settled(scene)
+    number = planned(scene, {"a.yaml": cluster("a", description="x")}, author="bob")
+    (one,) = scene.changes.open()
+    assert one.planned is not None and one.planned.needed < 2
+    scene.merge(number)
+    settled(scene)
+    scene.forge.state.say(number, "carl", f"/nidus approve {waits(scene)}")
+    settled(scene)
+    settled(scene)
+    assert asked(scene) == [] and not gone(scene)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_was_pushed_without_a_change_request_is_approved_on_none(scene: Scene, together: bool) -> None:
+    """Nobody knows who pushed it, read by itself or together with the merge, which was planned on it."""
+    scene.work.commit(LESS)
+    if not together:
+        scene.admit()
+    number = planned(scene, EXTRA, author="bob")
+    scene.merge(number)
+    settled(scene)
+    assert waits(scene) not in scene.ours(number).partition("result end")[0]
+    scene.forge.state.say(number, "ada", f"/nidus approve {waits(scene)}")
+    settled(scene)
+    settled(scene)
+    assert asked(scene) == [] and not gone(scene)
+    scene.fleet.ask("approve", "a", waits(scene))
+    scene.fleet.run()
+    assert gone(scene)
+
+
+def test_a_removal_that_was_pushed_is_approved_on_no_change(scene: Scene) -> None:
+    """Also where somebody's change of another cluster is not Ready yet, whose comments are followed."""
+    scene.fleet.rules = replace(scene.fleet.rules, budget=Budget(clusters=0))
+    scene.fleet.registry.govern(scene.fleet.rules)
+    number = planned(scene, {"b.yaml": cluster("b")}, author="bob")
+    scene.fleet.down.add("b")
+    scene.merge(number)
+    settled(scene)
+    scene.commit({}, gone=("a.yaml",))
+    settled(scene)
+    scene.forge.state.say(number, "ada", f"/nidus approve {scene.fleet.held['a'].consent}")
+    settled(scene)
+    settled(scene)
+    assert asked(scene) == [] and scene.fleet.held["a"].reason == "RemovalBudget"
+
+
+def test_a_removal_is_approved_on_the_change_that_brought_it(scene: Scene) -> None:
+    scene.fleet.rules = replace(scene.fleet.rules, budget=Budget(clusters=0))
+    scene.fleet.registry.govern(scene.fleet.rules)
+    number = scene.open({}, gone=("a.yaml",))
+    scene.look()
+    scene.look()
+    scene.fleet.down.add("b")
+    scene.merge(number)
+    settled(scene)
+    digest = scene.fleet.held["a"].consent
+    for who in ("ada", "bob"):
+        assert set(scene.fleet.held) == {"a"}
+        scene.forge.state.say(number, who, f"/nidus approve {digest}")
+        settled(scene)
+        settled(scene)
+    assert scene.fleet.held == {}

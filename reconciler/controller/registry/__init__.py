@@ -105,6 +105,8 @@ class Registry:
             released = self._gate.excuse(cluster)
             if outcome.memory is not None:
                 self._clusters.learn(cluster, outcome.memory)
+            if isinstance(done, Assignment) and outcome.state is not None and not outcome.state.record.brought:
+                self._clusters.settle(cluster, done.state.record.brought)
             revision = self._gate.ready(cluster) if outcome.report.word == "Ready" else ""
             again = self._admissions.unsettled(cluster) or outcome.due
             return Wakes(
@@ -123,7 +125,7 @@ class Registry:
         with self._lock:
             review, consent = self._merged.bound(snapshot)
             requests = (*self._requests, consent) if consent else self._requests
-            rollout, changed = self._admissions.admit(snapshot, requests, now)
+            rollout, changed = self._admissions.admit(snapshot, requests, now, review)
             heard = self._gate.begin(snapshot, changed, [name for name in changed if self._speaks(name)], review)
             return rollout, sorted({*changed, *heard} & self._clusters.slots.keys())
 
@@ -147,6 +149,11 @@ class Registry:
     def merged(self, source: str, commit: str) -> int:
         """The change request that a commit of a source merged as it was shown, 0 for none."""
         return self._merged.number(source, commit)
+
+    def brought(self, clusters: Iterable[str]) -> frozenset[int]:
+        """The change requests whose merges brought what clusters are to become, since each was Ready last: 0 is what none explains."""
+        with self._lock:
+            return frozenset(number for name in clusters for number in self._clusters.brought(name))
 
     def unready(self, source: str, commit: str) -> tuple[str, ...] | None:
         """The clusters that a commit changed and that are not Ready since; None where it is not known, or newer ones changed them all."""

@@ -13,6 +13,7 @@ from reconciler.model import (
     HostFacts,
     Record,
     Request,
+    Reviewed,
     Rollout,
     Rules,
     Snapshot,
@@ -52,8 +53,11 @@ class Admissions:
         records = {name: one for name, one in self.records().items() if one.source == source}
         return fleet.all_running(records, self.accepted(source), self._rules)
 
-    def admit(self, snapshot: Snapshot, requests: Sequence[Request], now: float) -> tuple[Rollout, list[str]]:
-        """Admit a snapshot. Returns the rollout, and the clusters with something new to do."""
+    def admit(
+        self, snapshot: Snapshot, requests: Sequence[Request], now: float, review: Reviewed | None = None
+    ) -> tuple[Rollout, list[str]]:
+        """Admit a snapshot, of which `review` was shown before it was merged. Returns the rollout, and the clusters with something new
+        to do."""
         accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
         known = self._clusters.known(snapshot.source, requests, self._rules.max_ttl, now)
         known = fleet.hosted(known, self.contents)
@@ -62,7 +66,7 @@ class Admissions:
         self._leave_out(snapshot, rollout)
         slots = list(self._slots(snapshot, rollout, accepted, known, self._put_back(rollout, known, now)))
         self.contents.update(rollout.admitted)
-        return rollout, [name for name, slot in slots if self._clusters.place(name, slot)]
+        return rollout, [name for name, slot in slots if self._clusters.place(name, slot, review)]
 
     def stand(self, source: str) -> list[str]:
         """Assign the accepted content to the clusters of a source that have none newer; returns the names that are new.

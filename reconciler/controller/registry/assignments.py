@@ -20,6 +20,7 @@ from reconciler.model import (
     ObjectRef,
     Record,
     Request,
+    Reviewed,
     Revision,
     Rules,
     Tombstone,
@@ -30,13 +31,16 @@ from reconciler.operations.situation import since
 from reconciler.spec import hosts, resolve
 from reconciler.spec.entries import digest
 
+UNEXPLAINED = (0,)
+MOST = 20  # change requests that are told apart
+
 
 class Slot(Struct, frozen=True):
     """One cluster. `bundle` None: nothing to do until its content can be read (S8), `held` says why.
 
     `invalid` is the first violation of its own file, while an older version is enforced (V4); `content` is what the
     bundle came from; `put_back` when admission used up what was approved of it last, 0 for never; `tombstone` that of a
-    removal that began and is held; `epoch` rises with each new bundle.
+    removal that began and is held; `epoch` rises with each new bundle; `brought` as in Record.
     """
 
     source: str
@@ -48,6 +52,7 @@ class Slot(Struct, frozen=True):
     tombstone: Tombstone | None = None
     memory: Memory = field(default_factory=Memory)
     epoch: int = 0
+    brought: tuple[int, ...] = ()
 
 
 class Assignments:
@@ -91,22 +96,47 @@ class Assignments:
                 found[name] = self._births.get(name) or self._born(slot, slot.bundle, now, "")
         return found
 
-    def place(self, cluster: str, slot: Slot) -> bool:
+    def place(self, cluster: str, slot: Slot, review: Reviewed | None = None) -> bool:
         """Set the slot of a cluster; returns whether there is something new to do. With the same bundle, what was
-        remembered is kept."""
+        remembered is kept. `review` is what was shown of the commit that asks for it, before it was merged."""
         before = self.slots.get(cluster)
         if before is None or slot.bundle is None or before.bundle is None:
-            self.slots[cluster] = replace(slot, epoch=next(self._epochs))
+            brought = self._brought(cluster, slot, review)
+            self.slots[cluster] = replace(slot, epoch=next(self._epochs), brought=brought)
             return True
         same = before.bundle.digest == slot.bundle.digest and before.bundle.tombstone == slot.bundle.tombstone
         if not same:
-            self.slots[cluster] = replace(slot, epoch=next(self._epochs))
+            brought = self._brought(cluster, slot, review)
+            self.slots[cluster] = replace(slot, epoch=next(self._epochs), brought=brought)
             return True
-        kept = (before.memory, before.epoch)  # of every cluster at every commit: `replace` would cost twice as much
+        brought = before.brought if before.held == slot.held else self._brought(cluster, slot, review)
+        kept = (before.memory, before.epoch, brought)  # at every commit: `replace` would cost twice as much
         self.slots[cluster] = Slot(
             slot.source, slot.bundle, slot.held, slot.invalid, slot.content, slot.put_back, None, *kept
         )
         return (before.held, before.invalid) != (slot.held, slot.invalid)
+
+    def brought(self, cluster: str) -> tuple[int, ...]:
+        """The change requests that brought what a cluster is to become, since it was Ready last: 0 is what none explains."""
+        slot, state = self.slots.get(cluster), self.states.get(cluster)
+        if slot is not None:
+            return slot.brought
+        if state is None:
+            return ()
+        return state.record.brought or (() if state.record.ready == state.record.bundle else UNEXPLAINED)
+
+    def _brought(self, cluster: str, slot: Slot, review: Reviewed | None) -> tuple[int, ...]:
+        """With the commit that asks for this slot. It is as shown where the change request was planned on what the cluster was before:
+        else somebody else's commits are in it too."""
+        before, state, known = self.slots.get(cluster), self.states.get(cluster), self.brought(cluster)
+        stored = state.record.bundle if state is not None else ""
+        was = before.bundle.digest if before is not None and before.bundle is not None else stored
+        waits = slot.held is not None and slot.held.consent
+        if slot.bundle is not None and slot.bundle.digest == was and not waits:
+            return known
+        number = review.number if review is not None and review.before.get(cluster) == was else 0
+        found = tuple(dict.fromkeys((*known, number)))
+        return found if len(found) <= MOST else UNEXPLAINED
 
     def take(
         self, cluster: str, requests: tuple[Request, ...], now: float, nonce: str, rules: Rules
@@ -161,6 +191,11 @@ class Assignments:
     def learn(self, cluster: str, memory: Memory) -> None:
         """Keep what a pass remembered."""
         self.slots[cluster] = replace(self.slots[cluster], memory=memory)
+
+    def settle(self, cluster: str, brought: tuple[int, ...]) -> None:
+        """A pass found the cluster as it is to be; it knew of what these `brought`."""
+        if brought and self.slots[cluster].brought == brought:
+            self.slots[cluster] = replace(self.slots[cluster], brought=())
 
     def keep(self, state: State) -> None:
         """A state as it is stored. One that was doubted since a pass took it is still to be written again."""
@@ -257,7 +292,7 @@ def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
     back = max(slot.put_back, record.put_back)
     if bundle.document is None or bundle.tombstone is not None:
         ready = "" if bundle.tombstone else record.ready
-        return replace(record, tombstone=bundle.tombstone, ready=ready, put_back=back)
+        return replace(record, tombstone=bundle.tombstone, ready=ready, put_back=back, brought=slot.brought)
     return replace(
         record,
         source=slot.source,
@@ -271,4 +306,5 @@ def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
         tombstone=None,
         put_back=expiry.used_up(record, now) if record.tombstone is not None and back == record.put_back else back,
         hosts=hosts.sorted_names(bundle.document.cluster),
+        brought=slot.brought,
     )
