@@ -15,11 +15,12 @@ from reconciler.controller.people import Asked, People
 from reconciler.controller.planning import ANEW, ENDING, Planning
 from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
-from reconciler.errors import LeaseLost, NidusError, Retry
+from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
 from reconciler.forges import Forge, beating
 from reconciler.model import ChangeRecord, Consent, Person, ReviewConfig, Reviewed, Revision
 from reconciler.spec import units
 
+COMMENTS = ("comments",)
 LISTED = 2000  # change requests of a list that are looked at
 AFTER = 20  # merged change requests, the newest, whose comments are read until their clusters are Ready
 
@@ -227,23 +228,52 @@ class Changes:
     def _one(self, one: Open, base: Revision) -> None:
         self._hear(one)
         self._planning.plan(one, base)
-        self._people.look(one, self._clock(), ANEW)
+        self._approved(one)
         if one.planned is not None:
             self._teller.tell(one, one.planned)
         self._reviewer.records.save(one.record(self._reviewer.source))
 
+    def _approved(self, one: Open) -> None:
+        """Who approved it; its plan is told also where that cannot be read, which is tried again when something of it moves."""
+        try:
+            self._people.look(one, self._clock(), ANEW)
+        except Stalled as error:
+            if error.reason != "ForgeAnswer":
+                raise
+            one.asked, one.asked_at = (one.change.updated, one.digest), self._clock()
+            self._teller.failed(one, error)
+
     # Comments
 
     def _hear(self, one: Open) -> None:
-        """Find our comment, and follow what others ask for, where something of the change request moved."""
-        now = self._clock()
-        if one.updated == one.change.updated and now - one.heard_at < ANEW:
-            return
-        me = self._people.me()
-        self._teller.find(one)
-        found = self._forge.comments(one.change.number)
-        self._commands.follow(one, [each for each in found if each.author.id != me.id and is_command(each.body)], now)
-        one.updated, one.heard_at = one.change.updated, now
+        """Find our comment, and follow what others ask for, where something of the change request moved. No plan waits for comments that
+        cannot be read, or are too many: those are asked for after pauses that grow."""
+        now, known = self._clock(), one.change.updated
+        old = now - one.heard_at >= ANEW
+        if one.updated != known or old:
+            self._teller.find(one)
+            one.updated = known
+        if (one.read < known or old) and not one.deaf.waits(COMMENTS, now):
+            try:
+                self._follow(one, now)
+                one.deaf.over()
+            except Stalled as error:
+                if error.reason != "ForgeAnswer":
+                    raise
+                if not one.deaf.failed:
+                    self._teller.failed(one, error)
+                one.deaf.fail(COMMENTS, now)
+        if old:
+            one.heard_at = now
+
+    def _follow(self, one: Open, now: float) -> None:
+        me, until = self._people.me(), one.change.updated
+        found = self._forge.comments(one.change.number, one.read, until)
+        commands = [each for each in found.found if each.author.id != me.id and is_command(each.body)]
+        self._commands.follow(one, commands, now)
+        one.read = max(one.read, until if found.whole else until + 1.0)  # what was too large is not asked for again
+        if not found.whole:
+            raise Stalled("it has too many comments, or too long ones: not all were read", reason="ForgeAnswer")
 
     def _offered(self, one: Open, by: Person) -> Iterable[Consent]:
         """What a comment may approve: what ours shows, and after the merge also what is held because of it. Where several have to

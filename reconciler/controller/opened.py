@@ -28,7 +28,8 @@ class Open:
     `shown`; `statuses` how many the head has, `status` the last one. `edited` is when our comment was written last, by the forge's
     clock, as far as we know, and `showing` the consent that it shows and since when: infinity where that is not known (yet).
     `approved` are the names of those who approved it, read last at `asked_at` in the state `asked`; `told` those that our comment names.
-    `rest` and `replan`: how long it is let be, and its plan not made again, because that failed.
+    `read` is up to when its comments were read, by the forge's clock. `rest`, `replan` and `deaf`: how long it is let be, its plan not
+    made again, and its comments not read, because that failed.
     """
 
     change: ChangeRequest
@@ -53,6 +54,8 @@ class Open:
     asked_at: float = 0.0
     rest: Pause = field(default_factory=Pause)
     replan: Pause = field(default_factory=Pause)
+    read: float = 0.0
+    deaf: Pause = field(default_factory=Pause)
 
     @property
     def touches(self) -> frozenset[str]:
@@ -117,6 +120,7 @@ class Open:
             self.status,
             approved=self.told,
             comment=self.comment,
+            read=self.read,
             edited=self.edited if self.edited < math.inf else None,
         )
 
@@ -142,6 +146,7 @@ def recalled(record: ChangeRecord) -> Open:
         showing=(record.consent, since),
         told=record.approved,
         comment=record.comment,
+        read=record.read,
         edited=math.inf if record.edited is None else record.edited,
     )
 

@@ -34,9 +34,12 @@ class Teller:
     def find(self, one: Open) -> None:
         """Read our comment: by its id, where that is known."""
         number, me = one.change.number, self._me()
-        known = self._forge.comment(number, one.comment) if one.comment else None
-        found = [known] if known else [] if one.comment else self._forge.comments(number)
-        one.recognise(found, me, self._owner, self._key(one))
+        if one.comment:
+            known = self._forge.comment(number, one.comment)
+            one.recognise([known] if known else [], me, self._owner, self._key(one))
+        elif self._config.comment:
+            found = self._forge.comments(number, 0.0, one.change.updated).found
+            one.recognise(found, me, self._owner, self._key(one))
 
     def comment(self, one: Open, body: str) -> Comment:
         """Write our comment, a new one where somebody deleted it. Where no answer comes, it may be there: `one` then looks for it before

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from reconciler.forges import gitea, github, gitlab
+from reconciler.forges.newest import Comments
 from reconciler.forges.transport import beating as beating
 from reconciler.model import Approval, ChangeRequest, Comment, ForgeConfig, Person
 
@@ -27,8 +28,9 @@ class Forge(Protocol):
         """The open ones into `branch`, newest first."""
         ...
 
-    def comments(self, number: int) -> Iterator[Comment]:
-        """All comments, oldest first."""
+    def comments(self, number: int, since: float, until: float) -> Comments:
+        """The comments that were written or edited `since`, by the forge's clock, 0 for ever, to `until`, when something of it moved last;
+        where they are many, the first and the newest."""
         ...
 
     def comment(self, number: int, known: int) -> Comment | None:

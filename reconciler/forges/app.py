@@ -5,14 +5,13 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from reconciler.errors import Stalled
-from reconciler.forges.transport import Name, Transport
+from reconciler.forges.transport import Moment, Name, Transport
 from reconciler.model import AppConfig
 
 LIVES = 540.0  # seconds of a JWT; GitHub takes 600 at most
@@ -24,7 +23,7 @@ HINT = "spec.sources[].forge.app.keyFile: the private key that GitHub made for t
 
 class Issued(msgspec.Struct):
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=r"^[A-Za-z0-9._~+/=-]+\Z")]
-    expires_at: datetime
+    expires_at: Moment
 
 
 class Slug(msgspec.Struct):

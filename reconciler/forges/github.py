@@ -2,14 +2,15 @@
 "collaborators"."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
+from reconciler.forges import newest
 from reconciler.forges.app import AppTokens
-from reconciler.forges.transport import Commit, Name, Page, Transport, page
+from reconciler.forges.newest import Comments
+from reconciler.forges.transport import Answer, Commit, Moment, Name, Page, Transport, decoded, page
 from reconciler.model import AppConfig, Approval, ChangeRequest, ChangeState, Comment, Person
 
 TOLD = 140  # characters of a status
@@ -46,7 +47,7 @@ class Pull(msgspec.Struct):
     user: User | None
     head: End
     base: End
-    updated_at: datetime
+    updated_at: Moment
     merged_at: str | None = None
     merge_commit_sha: Commit | None = None
 
@@ -87,8 +88,8 @@ class Pull(msgspec.Struct):
 class Written(msgspec.Struct):
     id: int
     user: User | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     body: str | None = ""
 
     @property
@@ -102,7 +103,7 @@ class Review(msgspec.Struct):
     user: User | None
     state: str
     commit_id: Commit | None = ""
-    submitted_at: datetime | None = None
+    submitted_at: Moment | None = None
     dismissed: bool = False
 
 
@@ -156,9 +157,32 @@ class Github(Struct, frozen=True):
         found = self.http.pages(Pull, self.path("pulls"), self._paged, **query)
         return (one.change(self.dialect.files) for one in found if one.base.ref == branch)
 
-    def comments(self, number: int) -> Iterator[Comment]:
-        found = self.http.pages(Written, self.path(f"issues/{number}/comments"), self._paged)
-        return (one.comment for one in found)
+    def comments(self, number: int, since: float, until: float) -> Comments:
+        """The list begins with the oldest: its first page says which the last one is."""
+        query = {"since": newest.instant(since)} if since else {}
+        path, most = self.path(f"issues/{number}/comments"), self.dialect.size
+
+        def ask(part: tuple[int, int]) -> Iterator[Comment]:
+            last.append(self.http.page(path, {**query, self.dialect.page: part[0], "page": part[1]}))
+            return (one.comment for one in decoded(last[-1].body, list[Written]))
+
+        last: list[Answer] = []
+        sizes = [(size, 1) for size in (most // newest.PARTS, 1)]
+        first, whole = newest.read([(most, 1)], ask, lambda part: [sizes.pop(0)] if sizes else [])
+        if not last:
+            return newest.of((), whole=False)
+        size = most if len(sizes) == 2 else most // newest.PARTS if sizes else 1
+        pages = -(-last[0].last * size // most)
+        begin = max(pages - newest.PAGES, int(size == most))
+
+        def smaller(part: tuple[int, int]) -> list[tuple[int, int]]:
+            if not count:
+                count.append(self.http.page(path, {**query, self.dialect.page: 1, "page": 1}).last)
+            return [(size, page) for size, page in newest.smaller(part) if (page - 1) * size < count[0]]
+
+        count = [last[0].last] if size == 1 else []
+        more, rest = newest.read(((most, page) for page in range(pages, begin, -1)), ask, smaller)
+        return newest.of([*first, *more], whole=whole and rest and pages - newest.PAGES <= int(size == most))
 
     def comment(self, number: int, known: int) -> Comment | None:
         found = self.http.find(Written, self.path(f"issues/comments/{known}"))

@@ -1,13 +1,14 @@
 """GitLab's REST API. Source: its documentation, "Merge requests API", "Notes API", "Commits API", "Merge request approvals API"."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
-from reconciler.forges.transport import Commit, Name, Page, Transport, page
+from reconciler.forges import newest
+from reconciler.forges.newest import Comments
+from reconciler.forges.transport import Commit, Moment, Name, Page, Transport, decoded, page
 from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
 
 PER_PAGE = ("per_page", 100)
@@ -33,7 +34,7 @@ class Merge(msgspec.Struct):
     author: User
     sha: Commit | None
     target_branch: Name
-    updated_at: datetime
+    updated_at: Moment
     target_project_id: int
     source_project_id: int | None = None
     merge_commit_sha: Commit | None = None
@@ -68,8 +69,8 @@ class Merge(msgspec.Struct):
 class Note(msgspec.Struct):
     id: int
     author: User
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     body: str = ""
     system: bool = False
 
@@ -87,7 +88,7 @@ class ApprovedBy(msgspec.Struct):
     """`approved_at`: when it was given (lib/api/entities/approvals.rb of GitLab); older ones do not say."""
 
     user: User
-    approved_at: datetime | None = None
+    approved_at: Moment | None = None
 
 
 class Approvals(msgspec.Struct):
@@ -96,7 +97,7 @@ class Approvals(msgspec.Struct):
 
 class Version(msgspec.Struct):
     head_commit_sha: Commit
-    created_at: datetime
+    created_at: Moment
 
 
 class Gitlab(Struct, frozen=True):
@@ -119,8 +120,30 @@ class Gitlab(Struct, frozen=True):
         found = self.http.pages(Merge, self._path("merge_requests"), PER_PAGE, **query)
         return (one.change for one in found if one.target_branch == branch)
 
-    def comments(self, number: int) -> Iterator[Comment]:
-        return (one.comment for one in self._notes(number) if not one.system)
+    def comments(self, number: int, since: float, until: float) -> Comments:
+        """The newest first, down to those of before `since`; where that is not reached, also the first of all."""
+        path, ended = self._path(f"merge_requests/{number}/notes"), list[bool]()
+
+        def ask(part: tuple[int, int], sort: str = "desc") -> list[Comment]:
+            if any(ended) and sort == "desc":
+                return []
+            query: dict[str, str | int] = {
+                PER_PAGE[0]: part[0],
+                "page": part[1],
+                "sort": sort,
+                "order_by": "created_at",
+            }
+            notes = decoded(self.http.page(path, query).body, list[Note])
+            ended.append(len(notes) < part[0] or notes[-1].comment.at < since)
+            return [one.comment for one in notes if not one.system]
+
+        size = PER_PAGE[1]
+        parts = [(size, page) for page in range(1, newest.PAGES + 1)]
+        found, whole = newest.read(parts, ask, lambda part: newest.smaller(part)[::-1])
+        if whole and any(ended):
+            return newest.of(found, whole=True)
+        first, _ = newest.read([(size, 1)], lambda part: ask(part, "asc"), lambda part: newest.smaller(part)[-1:])
+        return newest.of([*found, *first], whole=False)
 
     def comment(self, number: int, known: int) -> Comment | None:
         found = self.http.find(Note, self._path(f"merge_requests/{number}/notes/{known}"))
@@ -147,11 +170,7 @@ class Gitlab(Struct, frozen=True):
         found = self.http.get(Approvals, self._path(f"merge_requests/{change.number}/approvals")).approved_by
         last = {one.user.id: one.approved_at.timestamp() for one in found if one.approved_at is not None}
         if len(last) < len(found):  # an older GitLab tells when somebody approved in its notes alone
-            last = {
-                one.author.id: one.created_at.timestamp()
-                for one in self._notes(change.number)
-                if one.system and one.body == APPROVED
-            } | last
+            last = self._approved(change.number, {one.user.id for one in found} - set(last)) | last
         if not last:
             return ()
         heads = sorted((one.created_at.timestamp(), one.head_commit_sha) for one in self._versions(change.number))
@@ -161,9 +180,15 @@ class Gitlab(Struct, frozen=True):
             if one.user.id in last
         )
 
-    def _notes(self, number: int) -> Iterator[Note]:
-        path = self._path(f"merge_requests/{number}/notes")
-        return self.http.pages(Note, path, PER_PAGE, sort="asc", order_by="created_at")
+    def _approved(self, number: int, who: set[int]) -> dict[int, float]:
+        """When these accounts approved last, by the notes, the newest first: no more are read than it takes."""
+        path, found = self._path(f"merge_requests/{number}/notes"), dict[int, float]()
+        for one in self.http.pages(Note, path, PER_PAGE, sort="desc", order_by="created_at") if who else ():
+            if one.system and one.body == APPROVED and one.author.id in who:
+                found.setdefault(one.author.id, one.created_at.timestamp())
+                if len(found) == len(who):
+                    break
+        return found
 
     def _versions(self, number: int) -> Iterator[Version]:
         return self.http.pages(Version, self._path(f"merge_requests/{number}/versions"), PER_PAGE)

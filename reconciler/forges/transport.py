@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -35,8 +36,11 @@ LEAST = 60.0  # seconds to wait where it refuses for a limit and does not say ho
 AGENT = "nidus"
 Commit = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?\Z")]  # "" where there is none
 Name = Annotated[str, msgspec.Meta(max_length=300)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone is another time on each machine, or none
 Page = Annotated[str, msgspec.Meta(max_length=2000)]  # an address that people open; what may stand in it says `page`
 _PAGE = lazy(r"https?://[A-Za-z0-9.:-]{1,255}(/[A-Za-z0-9._~/-]{0,1000})?", re.ASCII)
+LINK = 8192  # characters of the header that are read
+_LAST = lazy(r"[?&]page=([0-9]{1,6})[^>]{0,2000}>; rel=\"last\"", re.ASCII)
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -62,6 +66,12 @@ class Answer(Struct, frozen=True):
 
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def last(self) -> int:
+        """The number of the last page of a list, as a forge says it that gives addresses of pages; 1 where it says none."""
+        found = _LAST.search(self.headers.get("link", "")[:LINK])
+        return int(found[1]) if found else 1
 
     def more(self, seen: int, here: int) -> bool:
         """Whether the forge says that a list has another page, after `seen` items of it, of which `here` are of this one. Its address is
@@ -108,6 +118,10 @@ class Transport(Struct, frozen=True):
             if error.reason != "ForgeMissing":
                 raise
             return None
+
+    def page(self, path: str, query: Mapping[str, str | int]) -> Answer:
+        """One page of a list. Raises TooLarge, as `send`."""
+        return self.send("GET", _path(path, query))
 
     def pages(self, kind: type[T], path: str, size: tuple[str, int], **query: str | int) -> Iterator[T]:
         """Every item of a list, page by page; `size` is how the number of items of a page is called, and that number. Raises

@@ -126,7 +126,7 @@ class ChangeRecord(Struct, frozen=True):
     head has and `status` the last one. `closed` is when it was seen closed, 0 while it is open. `who` approved what it showed, "" where
     nobody did; that was `handed` to its merge, and is `used` up once the branch has moved on. `followed`: nidus/sync is told of its
     merge. `approved` are the names that the comment shows; `stages` when its merge was seen, admitted and Ready. `comment` is the id of
-    ours, written last at `edited`, by the forge's clock. Times in seconds since the epoch.
+    ours, written last at `edited`, and up to `read` all comments were read, by the forge's clock. Times in seconds since the epoch.
     """
 
     source: str
@@ -147,3 +147,4 @@ class ChangeRecord(Struct, frozen=True):
     stages: Mapping[str, float] = field(default_factory=dict)
     comment: int = 0
     edited: float | None = None
+    read: float = 0.0

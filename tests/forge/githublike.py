@@ -152,9 +152,11 @@ def events(state: State, asked: Asked, kind: str, number: str) -> Any:
 def comments(state: State, asked: Asked, kind: str, number: str) -> Any:
     _change(state, number)
     if kind == "github":
-        _paged(state, asked, kind)
+        _paged(state, asked, kind, "since")
     asked.counted = kind == "gitea"  # which gives all of them, whatever page is asked for
-    return [_comment(note) for note in state.notes[int(number)] if not note.system]
+    since, before = asked.query.get("since", ""), asked.query.get("before", "Z")
+    notes = [note for note in state.notes[int(number)] if since <= instant(note.updated) <= before]
+    return [_comment(note) for note in notes if not note.system]
 
 
 def comment(state: State, asked: Asked, kind: str, number: str) -> Any:

@@ -97,8 +97,12 @@ class Forge:
         shown = found[(page - 1) * size : page * size] if size else found
         headers = {"X-Total-Count": str(len(found))} if asked.counted else {}
         if asked.linked and size and page * size < len(found):
-            query = urlencode({**asked.query, "page": page + 1})
-            headers["Link"] = f'<http://elsewhere.invalid{asked.path}?{query}>; rel="next"'
+            last = -(-len(found) // size)
+            where = [
+                f"http://elsewhere.invalid{asked.path}?{urlencode({**asked.query, 'page': at})}"
+                for at in (page + 1, last)
+            ]
+            headers["Link"] = f'<{where[0]}>; rel="next", <{where[1]}>; rel="last"'
         return 200, headers, json.dumps(shown).encode(), 0.0
 
 
