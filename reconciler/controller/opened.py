@@ -76,17 +76,18 @@ class Open:
             self.basis = Basis(planned.change.head, planned.base, self.digest, reviewed, clusters, planned.needed)
 
     def recognise(self, comments: Iterable[Comment], me: Person, owner: str, key: bytes) -> None:
-        """Find our comment. One that is gone or was edited by somebody else shows nothing; one that was edited and is again as it was
-        shows what it does from then on."""
-        known, self.comment, self.shown, self.edited = self.edited, 0, "", math.inf
+        """Find our comment: by its marker, or by its id where somebody took that away. One that is gone or was edited by somebody else
+        shows nothing; one that was edited and is again as it was shows what it does from then on."""
+        known, last = self.comment, self.edited
+        self.comment, self.shown, self.edited = 0, "", math.inf
         for each in comments:
             found = render_change.read(each.body, owner, key) if each.author.id == me.id else None
-            if found is not None:
+            if found is not None or (each.author.id == me.id and each.id == known):
                 self.comment = each.id
-                if found.whole:
+                if found is not None and found.whole:
                     self.shown, self.edited = found.plan, each.edited
                 break
-        if not self.shown or self.edited != known:
+        if not self.shown or self.edited != last:
             self.showing = ("", math.inf)
         self.show()
 

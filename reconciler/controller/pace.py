@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 AT_ONCE = 10  # after a quiet time
 EVERY = 5.0  # seconds between two from then on
-FIRST, LONGEST = 30.0, 3600.0  # seconds of a pause
+FIRST, LONGEST = 30.0, 900.0  # seconds of a pause
 
 
 class Pace:

@@ -130,6 +130,16 @@ def test_a_command_of_who_read_a_lie_counts_for_nothing(scene: Scene) -> None:
     assert asked(scene) == []
 
 
+def test_a_lie_without_our_marker_does_not_stay_beside_our_comment(scene: Scene) -> None:
+    """It would stand there in our name, as long as the change request is open."""
+    number = planned(scene)
+    edit(scene, number, LIE)
+    scene.restart()
+    scene.admit()
+    scene.look()
+    assert "Nothing changes" not in scene.ours(number)
+
+
 def test_who_reads_it_after_it_is_ours_again_approves_it(scene: Scene) -> None:
     number = planned(scene)
     edit(scene, number, forged(ours(scene, number).body))
