@@ -173,3 +173,15 @@ def test_the_folder_of_credentials_is_the_operators_to_name(file: Path, tmp_path
     text = file.read_text().replace(str(tmp_path / "token"), str(tmp_path / "keys" / "token"))
     file.write_text(text)
     assert settings.load(str(file)).config.files == str(tmp_path / "keys")
+
+
+def test_the_rules_know_whose_changes_are_approved_on_a_forge(file: Path, tmp_path: Path) -> None:
+    """Trailers of its commits approve nothing."""
+    (tmp_path / "token").write_text("t")
+    forge = (
+        f"forge: {{provider: gitea, api: 'https://forge.example.com', repository: a/p, tokenFile: {tmp_path}/token}}"
+    )
+    assert settings.load(str(file)).rules.forges == ()
+    text = file.read_text().replace("url: /srv/p.git}", f"url: /srv/p.git, {forge}}}, {{name: q, url: /srv/q.git}}")
+    file.write_text(text)
+    assert settings.load(str(file)).rules.forges == ("p",)
