@@ -5,7 +5,7 @@ permitted.
 """
 
 from reconciler.fleet.admission import admit as admit
-from reconciler.fleet.approvals import asks as asks
+from reconciler.fleet.approvals import asking as asking
 from reconciler.fleet.approvals import consent_of as consent_of
 from reconciler.fleet.approvals import counting as counting
 from reconciler.fleet.approvals import speaks as speaks

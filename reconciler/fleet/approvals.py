@@ -20,9 +20,10 @@ def named(record: Record) -> str:
     return f"{record.source}/{record.cluster} born {record.born:.3f}{back}"
 
 
-def asks(held: Held | None, record: Record) -> bool:
-    """Whether what is held asks for something of this cluster."""
-    return held is not None and any(named(record) in item for item in held.items)
+def asking(holds: Iterable[Held | None]) -> frozenset[str]:
+    """The clusters (`SOURCE/NAME`) of which something is asked for. Many hold one set: each is looked at once."""
+    sets = {one.consent: one.items for one in holds if one is not None}
+    return frozenset(item.split(" ", 2)[1] for items in sets.values() for item in items)
 
 
 def goes(verb: str, record: Record, how: str) -> str:

@@ -72,9 +72,8 @@ class Registry:
             return self._clusters.take(cluster, self._requests, now, nonce, self.rules)
 
     def permit(self, assignment: Assignment, wanted: Destructive, now: float) -> tuple[Permit, tuple[str, ...]]:
-        """Which deletions and replacements of the cluster are permitted, and which other clusters this report may have
-        released (AD3). A removal was approved by admission (AD2). A pass that was overtaken by a newer commit is
-        permitted nothing: what it would delete may be wanted again."""
+        """Which deletions and replacements of the cluster are permitted, and which other clusters this report may have released (AD3). A
+        removal was approved by admission (AD2). To a pass that was overtaken by a newer commit nothing is permitted (D1)."""
         with self._lock:
             if not self.current(assignment):
                 return Permit(), ()

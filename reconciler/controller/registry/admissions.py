@@ -156,13 +156,11 @@ class Admissions:
         """When admission used up what was approved of each cluster last."""
         slots = self._clusters.slots
         before = {name: slot.put_back for name, slot in slots.items() if slot.put_back}
-        asked = {
-            name: known[name] for name, slot in slots.items() if name in known and fleet.asks(slot.held, known[name])
-        }
+        asked = fleet.asking(slot.held for slot in slots.values()) - fleet.asking(rollout.held.values())
         back = {
-            name: expiry.used_up(record, now)  # it was asked for, and it is not any more: its file is as before
-            for name, record in asked.items()
-            if name in rollout.admitted and not fleet.asks(rollout.held.get(name), record)
+            name: expiry.used_up(known[name], now)  # it was asked for, and is not any more: the file is as before
+            for name in rollout.admitted
+            if name in known and f"{known[name].source}/{name}" in asked
         }
         return {**before, **back, **rollout.put_back}
 

@@ -282,8 +282,8 @@ def _unresolved(record: Record, slot: Slot) -> Record:
         return record
     document, at = slot.content.specs.clusters[record.cluster], slot.content.revision
     told = {**record.digests, "deletion": digest(document.cluster.spec.deletion)}
-    own = (slot.source, document.path, at.branch, at.commit)
-    return replace(record, source=own[0], path=own[1], branch=own[2], commit=own[3], digests=told)
+    record = replace(record, source=slot.source, path=document.path, branch=at.branch)
+    return replace(record, commit=at.commit, digests=told)
 
 
 def _record(record: Record, slot: Slot, bundle: Bundle, now: float) -> Record:
