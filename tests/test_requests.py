@@ -115,9 +115,9 @@ def test_requests_of_before_still_do_what_they_ask_for(home: Home) -> None:
     standing = load(home)
     assert requests.suspended(standing, "team-a", now) is not None
     assert requests.suspended(standing, "team-b", now) is None
-    assert approved(wanted, standing, (), now, ["team-b"])
-    assert not approved(wanted, standing, (), now, ["team-a"])
-    assert not approved(wanted, standing, (), now + 61, ["team-b"])
+    assert approved(wanted, standing, (), now, ["team-b"], "platform")
+    assert not approved(wanted, standing, (), now, ["team-a"], "platform")
+    assert not approved(wanted, standing, (), now + 61, ["team-b"], "platform")
 
 
 def test_no_suspension_outlives_its_resume(home: Home) -> None:
