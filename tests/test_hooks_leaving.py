@@ -13,7 +13,7 @@ from reconciler.model import Change, Desired, Layer, ObjectRef, Ran, Record, Res
 from reconciler.plan import hook_runs, leaving, render_text
 from reconciler.plan.hook_runs import LONGEST
 from reconciler.plan.lines import Style
-from tests.memory.failures import answer
+from tests.memory.failures import Call, answer
 from tests.passes import Fleet, profile
 from tests.test_hooks import Cluster, Life, Object, each_once, files, hook
 
@@ -384,3 +384,20 @@ def record(fleet: Fleet) -> Record:
     state = fleet.state("a")
     assert state is not None
     return state.record
+
+
+def test_a_removal_called_off_meanwhile_runs_no_hook() -> None:
+    """Once its file is back, nothing of the pass before is sent any more: here between its plan and its first write."""
+    one = installed(hook("going", "pre-delete"))
+    records: list[str] = []
+
+    def hear(call: Call) -> None:
+        if call.writes and call.name == "nidus-record-a":
+            records.append(call.verb)
+            if len(records) == 3:
+                one.fleet.push(files(hook("going", "pre-delete")))
+
+    one.fleet.host.choosers.append(hear)
+    remove(one)
+    assert len(records) >= 3 and one.fleet.held == {}
+    assert "+going" not in one.wrote and stands(one)

@@ -91,8 +91,8 @@ class Registry:
             self._clusters.keep(state)
 
     def finish(self, done: Assignment | Unresolved, outcome: Outcome) -> Wakes:
-        """End an assignment: keep what the pass remembered, forget a cluster whose removal is over; return what to
-        wake. A pass that was overtaken by a newer commit says nothing about that one."""
+        """End an assignment: keep what the pass remembered, forget a cluster whose removal is over; return what to wake. A pass that
+        was overtaken by a newer commit says nothing about that one."""
         with self._lock:
             source, cluster = done.source, outcome.report.cluster
             if isinstance(done, Assignment) and outcome.over:
@@ -160,8 +160,7 @@ class Registry:
             return self._gate.unready(source, commit)
 
     def stand(self, source: str) -> list[str]:
-        """Assign the accepted content to the clusters of a source that could not be read since the start; returns the
-        clusters that this changes."""
+        """Assign the accepted content to the clusters of a source that could not be read since the start; returns whom this changes."""
         with self._lock:
             return self._admissions.stand(source)
 
