@@ -58,7 +58,6 @@ def following(
 
 
 GROUP = "gateway.networking.k8s.io"
-HOME = ObjectRef("", "Namespace", "", "home")
 
 
 def test_a_kind_that_the_server_lacks_is_followed_once_it_has_it(server: Server) -> None:
@@ -197,10 +196,10 @@ def value(cache: Cache, name: str) -> str | None:
     return None if found is None else str(found["data"]["a"])
 
 
-def forget(server: Server, name: str, kind: str = "configmaps", namespace: str = "default") -> None:
+def forget(server: Server, name: str) -> None:
     """Take an object out of the storage without a word to any watch."""
     with server.core.lock:
-        del server.core.storage._objects[("", kind)][(namespace, name)]
+        del server.core.storage._objects[("", "configmaps")][("default", name)]
 
 
 def swap(server: Server, name: str, text: str) -> None:
@@ -318,29 +317,6 @@ def test_what_a_server_denies_is_read_again_at_once(server: Server, act: str) ->
             assert act in ("apply", "replace"), error
         assert cache.get(ref("a")) is None
         until(changes, "a", deleted=True)
-
-
-@pytest.mark.parametrize("code", [404, 403])
-def test_a_namespace_in_which_nothing_can_be_written_is_read_again(server: Server, code: int) -> None:
-    """A host that was restored lost it, and with it the RoleBinding that gave the right; its watch may say nothing for a while."""
-    changes: Changes = queue.Queue()
-    server.put(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "home", "labels": {"nidus.dev/cluster": "red"}}}
-    )
-    cache = Cache(client(server), [Selection("", "Namespace")], changes.put)
-    cache.start()
-    try:
-        assert cache.wait_synced(10) and cache.get(HOME) is not None
-        forget(server, "home", "namespaces", "")
-        if code == 403:
-            server.fail(answer(403), on("apply", kind="ConfigMap"))
-        inside = config("a")
-        inside["metadata"]["namespace"] = "home"
-        with pytest.raises(ApiError):
-            client(server).doubting(cache.doubt).apply(inside)
-        assert cache.get(HOME) is None
-    finally:
-        cache.stop()
 
 
 def test_a_record_that_moved_is_read_again_at_once(server: Server) -> None:

@@ -25,8 +25,6 @@ from reconciler.model import Object, ObjectRef
 MANAGER = "nidus"
 TURNS = 6  # as long as so many pages may take, a whole list may
 DENIALS = (ErrorClass.ABSENT, ErrorClass.NAMESPACE_MISSING, ErrorClass.RACED)
-HOMELESS = (ErrorClass.NAMESPACE_MISSING, ErrorClass.DENIED)
-"""Answers after which an object's namespace may be gone: with it went the RoleBinding that gave the right."""
 Objects = list[Object]
 READY_DEADLINE = 5.0  # seconds for /readyz
 
@@ -72,8 +70,8 @@ class Client:
         return self._copy(_limit=Limit.of(seconds))
 
     def doubting(self, doubted: Callable[[ObjectRef], None]) -> "Client":
-        """The same server; `doubted` is called for each object that the server says is absent or has another UID, and for the namespace
-        of one that cannot be reached there (R1)."""
+        """The same server; `doubted` is called for each object that the server says is absent or has another UID
+        (R1)."""
         return self._copy(_doubted=doubted)
 
     # Reads
@@ -289,8 +287,6 @@ class Client:
         except ApiError as error:
             if error.kind in DENIALS and call.ref is not None:
                 self._doubted(call.ref)
-            if error.kind in HOMELESS and call.ref is not None and call.ref.namespace:
-                self._doubted(ObjectRef("", "Namespace", "", call.ref.namespace))
             if error.kind is ErrorClass.KIND_MISSING:
                 self._discovery.forget()
             raise
