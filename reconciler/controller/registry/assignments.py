@@ -100,12 +100,7 @@ class Assignments:
         """Set the slot of a cluster; returns whether there is something new to do. With the same bundle, what was
         remembered is kept. `review` is what was shown of the commit that asks for it, before it was merged."""
         before = self.slots.get(cluster)
-        if before is None or slot.bundle is None or before.bundle is None:
-            brought = self._brought(cluster, slot, review)
-            self.slots[cluster] = replace(slot, epoch=next(self._epochs), brought=brought)
-            return True
-        same = before.bundle.digest == slot.bundle.digest and before.bundle.tombstone == slot.bundle.tombstone
-        if not same:
+        if before is None or not _same(before.bundle, slot.bundle):
             brought = self._brought(cluster, slot, review)
             self.slots[cluster] = replace(slot, epoch=next(self._epochs), brought=brought)
             return True
@@ -246,6 +241,15 @@ class Assignments:
     def _born(self, slot: Slot, bundle: Bundle, now: float, nonce: str) -> Record:
         revision = bundle.revision
         return Record(slot.source, bundle.cluster, self._host, "", revision.branch, revision.commit, {}, nonce, now)
+
+
+def _same(before: Bundle | None, after: Bundle | None) -> bool:
+    """Whether both are there and ask for the same."""
+    return (
+        before is not None
+        and after is not None
+        and (before.digest, before.tombstone) == (after.digest, after.tombstone)
+    )
 
 
 def _stored(record: Record, slot: Slot, bundle: Bundle) -> bool:
