@@ -85,7 +85,18 @@ def test_a_file_that_a_filter_changed_on_disk_is_what_a_commit_holds(work: Work)
     assert (work.folder / "a.yaml").read_bytes() == b"a\r\nb\r\n"
     revision, tree, blobs = read(work.folder, "", Limits())
     assert not revision.dirty
-    assert blobs(tree.files.values()) == {work.git("rev-parse", "HEAD:a.yaml"): b"a\nb\n"}
+    oid = work.git("rev-parse", "HEAD:a.yaml")
+    assert blobs(tree.files.values()) == {oid: b"a\nb\n"}
+    assert tree.sizes == {oid: 4} == past.read(work.folder, "", revision.commit, Limits())[0].sizes
+
+
+def test_a_file_whose_blob_the_repository_does_not_hold_is_read_as_it_lies_on_disk(work: Work) -> None:
+    """So it is in a clone without blobs, and in a damaged one."""
+    work.commit({"a.yaml": "a", "b.yaml": "b"})
+    oid = work.git("rev-parse", "HEAD:a.yaml")
+    (work.folder / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
+    _, tree, blobs = read(work.folder, "", Limits())
+    assert blobs(tree.files.values()) == {oid: b"a", work.git("rev-parse", "HEAD:b.yaml"): b"b"}
 
 
 def test_a_conflict_is_read_once_as_it_lies_on_disk(work: Work) -> None:

@@ -83,8 +83,10 @@ def tree(oid: str, entries: Iterable[Entry], limits: Bounds) -> Tree:
     sizes: dict[str, int] = {}
     violations: list[Violation] = []
     total = 0
+    plain = _PLAIN.fullmatch
     for entry in entries:
-        found = violation(entry, limits)
+        usual = entry.mode in _READABLE and entry.size <= limits.file and len(entry.path) <= _LONGEST
+        found = None if usual and plain(entry.path) else violation(entry, limits)
         if found is not None:
             violations.append(found)
         else:
