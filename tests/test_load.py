@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import Limits, Revision, replace
-from reconciler.spec import load, resolve
+from reconciler.model import ClusterDocument, Limits, Revision, replace
+from reconciler.spec import config, load, resolve
 from tests.examples import examples
 from tests.spec_cases import CLUSTER, FACTS, FILES, PROFILE, RULES, edited, snapshot, told, tree
 
@@ -205,22 +205,26 @@ _EDITS = [
 
 @examples(14)
 @given(
-    st.lists(st.sets(st.sampled_from(range(len(_EDITS)))), min_size=1, max_size=5), st.randoms(use_true_random=False)
+    st.lists(st.tuples(st.sets(st.sampled_from(range(len(_EDITS)))), st.booleans()), min_size=1, max_size=5),
+    st.randoms(use_true_random=False),
 )
-def test_what_is_remembered_never_changes_the_answer(commits: list[set[int]], random: object) -> None:
-    """Any sequence of commits loaded one after another says what each says when loaded alone, whatever the order of files."""
-    known = load.NOTHING
-    for commit in commits:
+def test_what_is_remembered_never_changes_the_answer(commits: list[tuple[set[int], bool]], random: object) -> None:
+    """Any sequence of commits loaded one after another says what each says when loaded alone, whatever the order of files, by whose
+    rules each is judged, and which of them was accepted."""
+    known, accepted = load.NOTHING, dict[str, ClusterDocument]()
+    for commit, bare in commits:
+        rules = config.anything() if bare else RULES
         files = dict(FILES)
         for index in commit:
             path, old, new = _EDITS[index]
             files[path] = files[path].replace(old, new)
         items = list(files.items())
         random.shuffle(items)  # type: ignore[attr-defined]
-        warm, known = snapshot(dict(items), known)
-        cold, _ = snapshot(files)
+        warm, known = snapshot(dict(items), known, rules, accepted=accepted)
+        cold, _ = snapshot(files, rules=rules, accepted=accepted)
         assert warm.violations == cold.violations
         assert warm.specs == cold.specs
+        accepted = {**warm.specs.clusters}
 
 
 _PIECES = [

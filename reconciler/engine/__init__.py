@@ -21,8 +21,9 @@ from reconciler.engine.policies import host_namespace, limit_range, quota, role_
 from reconciler.engine.values import chart_of, chart_values
 from reconciler.engine.values import isolation_of as isolation_of
 from reconciler.engine.values import quota_of as quota_of
+from reconciler.engine.violations import impossible as impossible
 from reconciler.engine.violations import toleration as toleration
-from reconciler.engine.violations import violations as violations
+from reconciler.engine.violations import unoffered as unoffered
 from reconciler.engine.writes import ignore_rules
 from reconciler.model import OID, ClusterDocument, HostFacts, Layer, NestedCluster, Object, Role, Rules, Target, replace
 

@@ -51,15 +51,11 @@ _ONLY: dict[str, tuple[str, ...]] = {
 }
 
 
-def violations(document: NestedCluster, rules: Rules, running: Versions = NO_VERSIONS) -> list[Found]:
-    """(JSON pointer, message, hint) of everything the engine or the host would refuse, in the document's order.
-
-    A version that is `running` may be written although it is not offered any more: that is the operator's doing, not
-    this file's.
-    """
+def impossible(document: NestedCluster) -> list[Found]:
+    """(JSON pointer, message, hint) of everything the engine or the host would refuse whatever the operator offers, in the document's
+    order."""
     spec = document.spec
     return [
-        *_versions(document, rules, running),
         *_control_plane(document),
         *_expose(spec.expose),
         *_quota(spec.quota or Quota()),
@@ -72,7 +68,12 @@ def violations(document: NestedCluster, rules: Rules, running: Versions = NO_VER
     ]
 
 
-def _versions(document: NestedCluster, rules: Rules, running: Versions) -> Iterator[Found]:
+def unoffered(document: NestedCluster, rules: Rules, running: Versions = NO_VERSIONS) -> Iterator[Found]:
+    """The same of versions that the operator does not offer, or that do not fit together.
+
+    A version that is `running` may be written although it is not offered any more: that is the operator's doing, not
+    this file's.
+    """
     written, wanted = document.spec, asked(document, rules)
     engines = [chart.version for chart in rules.engines]
     kubernetes = rules.kubernetes_versions

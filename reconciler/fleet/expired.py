@@ -16,7 +16,8 @@ def hastened(situation: Situation) -> tuple[str, ...]:
     retained of one."""
     found = []
     for name in situation.present:
-        record, after = situation.holding.get(name), situation.snapshot.specs.clusters.get(name)
+        after = situation.snapshot.specs.clusters.get(name)
+        record = situation.holding.get(name) if expiry.ttl_of(after) else None
         if record is None or after is None or (expiry.over(record) and not expiry.raised(record, after)):
             continue
         if expiry.hastened(record, situation.accepted_document(name), after, situation.rules, situation.now):

@@ -34,17 +34,18 @@ from reconciler.spec.manifests import Facts
 from reconciler.spec.named import Named, gathered
 from reconciler.spec.outline import Outline
 from reconciler.spec.profiles import Profile
-from reconciler.spec.rules import Found, check
+from reconciler.spec.rules import Found, Mistake, alone, judged
 from reconciler.spec.uses import Files
 
 _SHOWN = 5  # files that one message names
 
 
 class _Cluster(Struct, frozen=True):
-    """A checked cluster, with the inputs of the check."""
+    """A checked cluster, with the inputs of the check; `alone` are its mistakes that nothing but `item` and `uses` decides."""
 
     item: Item
     uses: tuple[Found, ...]
+    alone: tuple[Mistake, ...]
     accepted: str
     running: Versions
     document: ClusterDocument
@@ -112,18 +113,17 @@ def load(
     gone = _lost(lost.Seen(tree.files, shape, read, limits), named, accepted or {}, origins or {}, in_use)
     checked = _profiles(named.profiles, known, view)
     use = choice.chooser(checked, named.broken, in_use, rules)
-    same = known.clusters if known.judged_by == (rules, facts) else {}
-    clusters = _clusters(named.clusters, use, same, rules, facts, accepted or {}, running or {})
-    alone = _alone(clusters, accepted or {})
+    clusters = _clusters(named.clusters, use, known, rules, facts, accepted or {}, running or {})
+    each = _hosted(clusters, accepted or {})
     violations = [*(one for one in shape.hiding if files.is_yaml(one.path)), *named.violations, *gone, *unlocked]
     for entry in read.values():
         violations += entry.violations
     for profile in checked.values():
         violations += profile.violations
     violations += _changed(checked, in_use, rules)
-    for cluster in alone.values():
+    for cluster in each.values():
         violations += cluster.violations
-    specs = _specs(checked, alone, in_use, rules)
+    specs = _specs(checked, each, in_use, rules)
     told = tuple(sorted(violations))
     doubts = _doubts(read, checked, lost.emptied(accepted or {}, named.clusters, read, limits))
     snapshot = Snapshot(source, revision, tree.oid, tree.files, specs, told, descends, trailers, shape.hiding, doubts)
@@ -226,30 +226,33 @@ def _changed(checked: Mapping[tuple[str, str], Profile], in_use: Keys, rules: Ru
 def _clusters(
     items: Mapping[str, Item],
     choose: Callable[[str, str], Found],
-    known: Mapping[str, _Cluster],
+    known: Known,
     rules: Rules,
     facts: HostFacts,
     accepted: Mapping[str, ClusterDocument],
     running: Mapping[str, Versions],
 ) -> dict[str, _Cluster]:
-    found = {}
+    found, same = {}, known.judged_by == (rules, facts)
     for name, item in items.items():
         assert isinstance(item.spec, NestedCluster)
         uses = tuple([choose(use.name, use.version) for use in item.spec.spec.profiles])
         before = accepted.get(name)
         rests_on = before.digest if before else ""
         runs = running.get(name, NO_VERSIONS)
-        old = known.get(name)
-        if old is not None and old.item is item and (old.uses, old.accepted, old.running) == (uses, rests_on, runs):
+        old = known.clusters.get(name)
+        if old is not None and (old.item is not item or old.uses != uses):
+            old = None
+        if same and old is not None and (old.accepted, old.running) == (rests_on, runs):
             found[name] = old
             continue
-        document = ClusterDocument(item.spec, item.path, item.line, item.digest)
-        mistakes = [item.violation(*mistake) for mistake in check(item.spec, uses, rules, facts, before, runs)]
-        found[name] = _Cluster(item, uses, rests_on, runs, document, entries.capped(mistakes))
+        own = old.alone if old is not None else tuple(alone(item.spec, uses))
+        document = old.document if old is not None else ClusterDocument(item.spec, item.path, item.line, item.digest)
+        told = [item.violation(*one) for one in (*own, *judged(item.spec, uses, rules, facts, before, runs))]
+        found[name] = _Cluster(item, uses, own, rests_on, runs, document, entries.capped(told))
     return found
 
 
-def _alone(clusters: Mapping[str, _Cluster], accepted: Mapping[str, ClusterDocument]) -> dict[str, _Cluster]:
+def _hosted(clusters: Mapping[str, _Cluster], accepted: Mapping[str, ClusterDocument]) -> dict[str, _Cluster]:
     """The clusters, with the mistake of those whose host name another has."""
     found, documents = dict(clusters), {name: one.document.cluster for name, one in clusters.items()}
     for name, mistake in hosts.shared(documents, accepted):

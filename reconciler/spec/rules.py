@@ -25,10 +25,19 @@ Mistake = tuple[str, Code, str, str]
 Found = Profile | tuple[Code, str, str]
 """A profile, or why there is none: code, message, hint."""
 _KUBERNETES = "kube-"
-_ENGINE_CHOICE = ("/spec/engine/version", "/spec/kubernetes/version")
 
 
-def check(
+def alone(cluster: NestedCluster, uses: Sequence[Found]) -> Iterator[Mistake]:
+    """(pointer, code, message, hint) of every mistake that the document has whatever the operator decided and whatever was accepted;
+    `uses` answers `cluster.spec.profiles` one by one."""
+    yield from _namespaces(cluster)
+    for where, message, hint in engine.impossible(cluster):
+        yield where, Code.EXPOSE_HOST if where == "/spec/expose/host" else Code.ENGINE, message, hint
+    yield from access.check(cluster)
+    yield from _profiles(cluster, uses)
+
+
+def judged(
     cluster: NestedCluster,
     uses: Sequence[Found],
     rules: Rules,
@@ -36,23 +45,19 @@ def check(
     accepted: ClusterDocument | None,
     running: Versions = NO_VERSIONS,
 ) -> Iterator[Mistake]:
-    """(pointer, code, message, hint) of every mistake; `uses` answers `cluster.spec.profiles` one by one.
+    """All other mistakes, in the same form.
 
     Versions are compared with those that are `running`; where these are not known, with the accepted document.
     """
     yield from _placement(cluster, rules, facts)
-    yield from _namespaces(cluster)
-    for where, message, hint in engine.violations(cluster, rules, running):
-        if rules.engines or where not in _ENGINE_CHOICE:
-            code = Code.EXPOSE_HOST if where == "/spec/expose/host" else Code.ENGINE
-            yield where, code, message, hint
+    if rules.engines:
+        for where, message, hint in engine.unoffered(cluster, rules, running):
+            yield where, Code.ENGINE, message, hint
     yield from hosts.check(cluster, rules.dns_pattern)
     yield from ceilings.check(cluster, rules)
     yield from turns.check(cluster, rules)
-    yield from access.check(cluster)
-    yield from _profiles(cluster, uses, rules, facts)
     yield from _steps(cluster, accepted.cluster if accepted else None, rules, running)
-    if accepted is not None:
+    if accepted is not None and accepted.cluster is not cluster:
         yield from _kept(cluster, accepted.cluster, facts)
         yield from _kept_variables(cluster, accepted.cluster, uses)
 
@@ -81,8 +86,7 @@ def _namespaces(cluster: NestedCluster) -> Iterator[Mistake]:
             yield where, Code.POD_SECURITY_LABEL, f"{label} belongs to the engine", manifests.POD_SECURITY_HINT
 
 
-def _profiles(cluster: NestedCluster, uses: Sequence[Found], rules: Rules, facts: HostFacts) -> Iterator[Mistake]:
-    namespace = engine.namespace_of(cluster.metadata.name, rules)
+def _profiles(cluster: NestedCluster, uses: Sequence[Found]) -> Iterator[Mistake]:
     claims: dict[manifests.Claim, str] = {}
     seen: set[str] = set()
     for index, (use, found) in enumerate(zip(cluster.spec.profiles, uses, strict=True)):
@@ -95,7 +99,7 @@ def _profiles(cluster: NestedCluster, uses: Sequence[Found], rules: Rules, facts
             yield f"{place}/{'name' if found[0] is Code.NO_PROFILE else 'version'}", *found
             continue
         yield from _variables(use, found, place)
-        yield from _needed(cluster, use, found, place, (namespace, facts.name))
+        yield from _needed(cluster, use, found, place)
         yield from _values(use, found, place)
         for claim in found.claims.keys() & claims.keys():
             message = f"{claim[1]} {claim[3]} is claimed by {claims[claim]} and {found.claims[claim]}"
@@ -142,13 +146,11 @@ def _misfit(variable: Variable, value: Any) -> str:
         return ""
 
 
-def _needed(
-    cluster: NestedCluster, use: ProfileUse, profile: Profile, place: str, where: tuple[str, str]
-) -> Iterator[Mistake]:
-    """References of the profile must have a value in this cluster."""
+def _needed(cluster: NestedCluster, use: ProfileUse, profile: Profile, place: str) -> Iterator[Mistake]:
+    """References of the profile must have a value in this cluster. Its namespace and its host always have one."""
     declared = profile.document.profile.spec.variables
     given = values.effective(declared, use.variables)
-    known = variables.context(cluster, profile.document.profile, given, namespace=where[0], host=where[1])
+    known = variables.context(cluster, profile.document.profile, given, namespace="", host="")
     required = {f"variables.{variable.name}" for variable in declared if variable.required}
     named = [(path, name) for path, name in variables.references(use.values, ("values",))]
     for path, name in named:

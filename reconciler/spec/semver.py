@@ -5,6 +5,7 @@ A pre-release fits a range only where the range names a pre-release of the same 
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -44,6 +45,7 @@ class Range(Struct, frozen=True):
         return all(_holds(version, operator, bound) for operator, bound in self.bounds)
 
 
+@lru_cache(maxsize=4096)  # a fleet has few, and each cluster asks for those it uses
 def version(text: str) -> Version:
     """Parses `1.2.3` or `1.2.3-rc.1`; build metadata is ignored. Raises ValueError."""
     match = _VERSION.fullmatch(text) if len(text) <= _LONGEST else None
@@ -66,6 +68,7 @@ def exact(text: str) -> bool:
     return is_version(text.removeprefix("v"))
 
 
+@lru_cache(maxsize=4096)
 def span(text: str) -> Range:
     """Parses a range: terms separated by spaces or commas, all of which must hold. Raises ValueError."""
     bounds: list[tuple[str, Version]] = []

@@ -79,7 +79,7 @@ def layers(name: str, spec: ClusterSpec, account: Account) -> tuple[Layer, Layer
     user = account.user.removeprefix("system:serviceaccount:")
     rules = Rules("vcluster-{name}", (CHART,), ("v1.35.0", "v1.36.0"))
     document = ClusterDocument(cluster(spec, name), "a.yaml", 1, "digest")
-    assert engine.violations(document.cluster, rules) == []
+    assert [*engine.unoffered(document.cluster, rules), *engine.impossible(document.cluster)] == []
     return engine.layers(document, engine.namespace_of(name, rules), rules, HostFacts("local", account=user))
 
 
