@@ -226,6 +226,21 @@ def test_a_lost_event_is_found_when_the_kind_is_listed_anew(server: Server) -> N
         assert (value(cache, "changed"), value(cache, "kept")) == ("2", "1")
 
 
+def test_a_watch_that_the_server_ends_too_soon_is_no_proof(server: Server) -> None:
+    """A server that goes down ends its watches in order. What comes back may have an older storage, which says nothing of what it lost."""
+    server.put(config("lost"))
+    server.put(config("kept"))
+    with following(server) as (cache, changes):
+        eventually(server.watches)
+        forget(server, "lost")
+        for watch in server.watches():
+            watch.close()
+        until(changes, "lost", deleted=True)
+        assert cache.get(ref("lost")) is None
+        eventually(lambda: cache.stale_since is None)
+        assert value(cache, "kept") == "1"
+
+
 def test_an_open_watch_is_no_reason_not_to_list(server: Server) -> None:
     server.put(config("lost"))
     with following(server, every=0.2) as (cache, changes):

@@ -1,4 +1,5 @@
-"""Follows one selection: list, watch, and list anew at intervals and after anything unexpected (R1, M17, F7, F10).
+"""Follows one selection: list, watch, and list anew at intervals and after anything unexpected (R1, M17, F7, F10). A watch that ends
+before its time is unexpected.
 
 Only the head of an event is decoded; the object stays encoded, where the sink keeps it. After EVERY seconds of watching,
 the metadata of the whole selection is listed and compared, and objects that differ are read.
@@ -204,15 +205,16 @@ class Reflector:
             self._list()
         elif self._clock() >= self._check_at:
             self._compare()
-        left = self._check_at - self._clock()
-        wanted = self._wanted
+        began, wanted = self._clock(), self._wanted
+        left = self._check_at - began
+        seconds = max(1, int(min(SECONDS * jitter.between(0.8, 1.0), left)))
         stream = self._stream = self._client.watch(
             wanted.group,
             wanted.kind,
             since=self._version,
             namespace=wanted.namespace,
             labels=wanted.selector,
-            seconds=max(1, int(min(SECONDS * jitter.between(0.8, 1.0), left))),
+            seconds=seconds,
             silence=max(0.05, min(self._silence, left)),
             partial=not wanted.bodies,
         )
@@ -224,6 +226,8 @@ class Reflector:
             if self._clock() >= self._check_at:
                 stream.stop()
                 return
+        if self._clock() - began < seconds:  # a server that went down: its storage may be another one when it is back
+            self._lost(False)
 
     def _list(self) -> None:
         turn, began = self._asked, self._clock()
