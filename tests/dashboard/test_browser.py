@@ -52,14 +52,42 @@ def site(known: Known) -> Iterator[str]:
 @pytest.fixture
 def page(chromium: Any) -> Iterator[Any]:
     """A page; what the browser complains of, refusals of the content policy among it, fails the test."""
+    with heard(chromium) as (made, told):
+        yield made
+    assert told == []
+
+
+@pytest.fixture(scope="module")
+def reader(chromium: Any) -> Iterator[tuple[Any, str, list[str]]]:
+    """One page for tests that look at a whole fleet and change nothing: a page of its own costs each a process of the browser."""
+    with fill(Known()).served() as url, heard(chromium) as (made, told):
+        yield made, url, told
+
+
+@pytest.fixture
+def reading(reader: tuple[Any, str, list[str]]) -> Iterator[tuple[Any, str]]:
+    """That page and its site, the page as wide and light as a new one."""
+    page, url, told = reader
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.emulate_media(media="screen", color_scheme="light")
+    yield page, url
+    assert told == []
+
+
+@contextmanager
+def heard(chromium: Any) -> Iterator[tuple[Any, list[str]]]:
+    """A page, and what the browser complains of."""
     context = chromium.new_context()
-    made = context.new_page()
-    told: list[str] = []
-    made.on("console", lambda message: told.append(message.text) if message.type in ("error", "warning") else None)
-    made.on("pageerror", lambda error: told.append(str(error)))
-    yield made
+    page, told = context.new_page(), list[str]()
+
+    def hear(said: str) -> None:
+        if "404" not in said:
+            told.append(said)
+
+    page.on("console", lambda message: hear(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: hear(str(error)))
+    yield page, told
     context.close()
-    assert [one for one in told if "404" not in one] == []
 
 
 def test_it_follows_what_changes(site: str, page: Any, known: Known) -> None:
@@ -127,8 +155,8 @@ def test_every_page_says_the_same_without_a_script(site: str, chromium: Any, kno
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing(site: str, page: Any, known: Known, path: str) -> None:
-    fill(known)
+def test_axe_finds_nothing(reading: tuple[Any, str], path: str) -> None:
+    page, site = reading
     page.goto(site + path)
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     colours = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}  # all that a scheme changes
@@ -139,8 +167,8 @@ def test_axe_finds_nothing(site: str, page: Any, known: Known, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_it_fits_a_narrow_screen(site: str, page: Any, known: Known, path: str) -> None:
-    fill(known)
+def test_it_fits_a_narrow_screen(reading: tuple[Any, str], path: str) -> None:
+    page, site = reading
     page.set_viewport_size({"width": 320, "height": 640})
     page.goto(site + path)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
@@ -308,9 +336,9 @@ PRINTED = """() => ({
 })"""
 
 
-def test_a_printed_page_has_all_of_its_content(site: str, page: Any, known: Known) -> None:
+def test_a_printed_page_has_all_of_its_content(reading: tuple[Any, str]) -> None:
     """On paper: dark text on white whatever the colours of the screen, nothing to press, and no table or cell that is cut off."""
-    fill(known)
+    page, site = reading
     page.emulate_media(media="print", color_scheme="dark")
     for path in PAGES:
         page.goto(site + path)
