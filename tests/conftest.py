@@ -53,7 +53,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of nothing but the pure rooms are `core`: all of them together take seconds, and no file, clock or process."""
     for item in items:
         if is_core(item.path):
@@ -66,6 +66,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("house"))  # one worker reads every module of ours
         elif has_own(item):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+    if hasattr(config, "workerinput"):
+        items[:] = spread(items)
+
+
+def spread(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Tests of hosts wait for most of their time: in a row they leave the processors idle, between others they do not. The last tenth is
+    of others alone, which are short: no worker has a long one left while the others are done."""
+    waits = [one for one in items if one.get_closest_marker("host") and not one.get_closest_marker("xdist_group")]
+    apart = set(waits)
+    rest = [one for one in items if one not in apart]
+    step = 0.9 * len(rest) / max(1, len(waits))
+    placed = [*((float(at), one) for at, one in enumerate(rest)), *((at * step, one) for at, one in enumerate(waits))]
+    return [one for _, one in sorted(placed, key=lambda found: found[0])]
 
 
 def pytest_collection_finish() -> None:
