@@ -29,7 +29,7 @@ from reconciler.gather import Reader, servers
 from reconciler.inventory import requests
 from reconciler.inventory.store import State, Store
 from reconciler.kube.client import Client
-from reconciler.kube.reflector import Seen
+from reconciler.kube.events import Seen
 from reconciler.model import (
     Bundle,
     EngineChart,

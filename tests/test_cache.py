@@ -11,7 +11,7 @@ import pytest
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import discovery
 from reconciler.kube.cache import Cache, Selection
-from reconciler.kube.reflector import Seen
+from reconciler.kube.events import Seen
 from reconciler.model import ObjectRef
 from tests.gateways import definitions
 from tests.memory.failures import CLOSED, REFUSED, SILENT, answer, on, raw

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from reconciler.kube.reflector import Event, Seen
+from reconciler.kube.events import Event, Seen
 from reconciler.kube.store import Entry, Selection, Store
 from reconciler.model import ObjectRef
 

@@ -8,7 +8,7 @@ from reconciler.controller import watches
 from reconciler.kube import targets
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
-from reconciler.kube.reflector import Seen
+from reconciler.kube.events import Seen
 from reconciler.kube.store import Whole
 from tests.memory.server import Server
 

@@ -24,8 +24,8 @@ from reconciler.inventory import usage as kept
 from reconciler.inventory.usage import KeptDay
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
+from reconciler.kube.events import Seen
 from reconciler.kube.reflector import EVERY as COMPARED
-from reconciler.kube.reflector import Seen
 from reconciler.kube.shape import Head
 from reconciler.model import ControllerSpec, ObjectRef, Prices
 from reconciler.plan.mark import MANAGED_BY

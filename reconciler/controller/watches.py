@@ -15,7 +15,8 @@ from reconciler.gather import Reader, servers
 from reconciler.inventory import packing
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
-from reconciler.kube.reflector import EVERY, SILENCE, Seen
+from reconciler.kube.events import Seen
+from reconciler.kube.reflector import EVERY, SILENCE
 from reconciler.kube.targets import ENGINE, Targets
 from reconciler.model import Bundle, HostFacts, Object, ObjectRef, Target, replace
 from reconciler.packs.blobs import Read

@@ -14,7 +14,8 @@ import msgspec
 
 from reconciler.errors import ApiError
 from reconciler.kube.client import Client
-from reconciler.kube.reflector import EVERY, SILENCE, Event, Reflector, Seen, event_of
+from reconciler.kube.events import Event, Seen, event_of
+from reconciler.kube.reflector import EVERY, SILENCE, Reflector
 from reconciler.kube.shape import Head
 from reconciler.kube.store import CLUSTER_LABEL, FOREIGN, Entry, Selection, Slim, Store, Whole, number
 from reconciler.model import Object, ObjectRef

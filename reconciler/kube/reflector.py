@@ -7,18 +7,14 @@ the metadata of the whole selection is listed and compared, and objects that dif
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
-
-import msgspec
+from collections.abc import Callable
 
 from reconciler import jitter
 from reconciler.errors import ApiError, ErrorClass
 from reconciler.kube import shape
 from reconciler.kube.client import Client
-from reconciler.kube.shape import Head
+from reconciler.kube.events import Sink, Wanted, event_of
 from reconciler.kube.watch import Watch
-from reconciler.model import ObjectRef
 
 ABSENT = 300.0  # seconds until a kind that the server did not have is looked for again
 SECONDS = 290  # the server ends a watch after this; it is opened again where it ended
@@ -27,63 +23,6 @@ EVERY = 600.0  # seconds between two lists of a selection that are compared with
 FEW = 50  # differing objects that are read one by one; more of them are listed
 PAUSE, LONGEST = 0.1, 30.0
 LASTED = 5.0  # seconds after which a watch counts as one that worked
-
-
-class Wanted(Protocol):
-    """What to follow."""
-
-    @property
-    def group(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def namespace(self) -> str: ...
-    @property
-    def selector(self) -> str: ...
-    @property
-    def bodies(self) -> bool: ...
-    @property
-    def optional(self) -> bool: ...
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """A change as the service needs it to find the cluster: by label, or by namespace; `version` is that of the object."""
-
-    ref: ObjectRef
-    uid: str
-    labels: dict[str, str]
-    deleted: bool
-    version: str = ""
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One object at one resourceVersion, encoded."""
-
-    seen: Seen
-    version: str
-    raw: bytes
-
-
-class Sink(Protocol):
-    """Takes what was found. `began` is when a list was asked for (monotonic seconds)."""
-
-    def kept(self, head: Head, raw: bytes) -> tuple[Head, bytes]:
-        """What of an object that arrives is held in memory."""
-
-    def replace(self, events: Sequence[Event], version: str, began: float) -> None:
-        """Take a whole list."""
-
-    def missing(self, began: float) -> None:
-        """Take it that there is no such kind, and no object of it."""
-
-    def compare(self, events: Sequence[Event], version: str, began: float) -> list[ObjectRef]:
-        """Take the metadata of a whole list: drop what is gone, return what differs."""
-
-    def reread(self, ref: ObjectRef) -> None:
-        """Read one object and store it as it is now. Raises ApiError."""
-
-    def follow(self, event: Event) -> None:
-        """Take one event of the watch."""
 
 
 class Reflector:
@@ -294,11 +233,6 @@ class Reflector:
             stream.stop()
         with self._listed:
             self._listed.notify_all()
-
-
-def event_of(head: Head, raw: bytes, *, deleted: bool) -> Event:
-    """The event for an object from a list or a watch."""
-    return Event(Seen(head.ref, head.uid, head.labels, deleted, head.version), head.version, raw)
 
 
 def _went_back(version: str, known: str) -> bool:

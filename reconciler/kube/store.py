@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from reconciler.kube import shape
-from reconciler.kube.reflector import Event, Seen
+from reconciler.kube.events import Event, Seen
 from reconciler.kube.shape import Head
 from reconciler.model import Object, ObjectRef
 

@@ -16,7 +16,7 @@ from devhost.hosting import TestHost
 from reconciler.kube import edge
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
-from reconciler.kube.reflector import Seen
+from reconciler.kube.events import Seen
 from reconciler.model import HostConfig, ObjectRef
 from tests.proxy import Proxy
 
