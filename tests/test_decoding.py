@@ -4,6 +4,8 @@ import ast
 import subprocess
 import sys
 
+import pytest
+
 from tests.house.documents import ROOT, parsed
 
 SCRIPT = '''
@@ -43,6 +45,7 @@ def test_a_type_that_many_threads_meet_at_once_ends_no_process() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
 
 
+@pytest.mark.xdist_group("house")  # the worker that reads every module of ours
 def test_every_decoder_is_made_there() -> None:
     calls = [
         (f"{file.relative_to(ROOT)}:{node.lineno}", ast.unparse(node.func), {each.arg for each in node.keywords})

@@ -289,6 +289,14 @@ def test_the_same_server_answers_on_a_socket(server: Server) -> None:
         api.close()
 
 
+def test_a_watch_on_a_socket_ends_after_the_seconds_asked_for(server: Server) -> None:
+    with Front(server) as front:
+        api = ApiClient(Configuration(host=front.url))
+        stream = Client(Transport(api)).watch("", "ConfigMap", since="", seconds=1, silence=30.0)
+        assert list(stream) == []  # which a silence of 30 seconds would end with an error
+        api.close()
+
+
 # Chosen failures
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from tests.memory.server import Response, Server
 
 PATIENCE = 60.0  # seconds a call that hangs is held at most
+LASTS = 1800.0  # seconds of a watch that asks for none
 
 
 class Front:
@@ -67,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         if made.failure in ("refused", "lost", "timeout"):
             self._nothing(made.failure)
         elif made.stream is not None:
-            self._watch(made)
+            self._watch(made, float(query.get("timeoutSeconds", LASTS)))
         else:
             self._whole(made)
 
@@ -88,14 +90,18 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(made.body)
 
-    def _watch(self, made: Response) -> None:
-        stream = made.stream
+    def _watch(self, made: Response, seconds: float) -> None:
+        """It ends after the seconds that were asked for, as a real server ends it."""
+        stream, ends = made.stream, time.monotonic() + seconds
         self._head(made, ("Transfer-Encoding", "chunked"))
         with suppress(OSError):
-            while stream is not None and not self.memory.over.is_set() and (batch := stream.next(0.5)) is not None:
+            while stream is not None and not self.memory.over.is_set() and (left := ends - time.monotonic()) > 0:
+                batch = stream.next(min(0.5, left))
                 if stream.hung:
                     self._nothing("timeout")
                     return
+                if batch is None:
+                    break
                 if batch:
                     self._chunk(b"".join(batch))
             self.wfile.write(b"0\r\n\r\n")
