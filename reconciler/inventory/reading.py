@@ -7,7 +7,7 @@ a name stands for none. What has no effect is spent: it may be deleted.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -46,14 +46,15 @@ class Read(Struct, frozen=True):
     left: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Row:
-    """In the order in which the API server took them: its times count whole seconds, its versions count within one."""
-
+class _Row(Struct, frozen=True):
     created: float
     version: int
     name: str
-    request: Request = field(compare=False)
+    request: Request
+
+
+_order = attrgetter("created", "version", "name")
+"""That in which the API server took them: its times count whole seconds, its versions count within one."""
 
 
 class Reading:
@@ -91,7 +92,7 @@ class Reading:
             if row.request.kind == "resume" and row.created + KEPT < self._now and about not in self._replaced:
                 self._spend(self._newest.pop(about).request)  # nothing is left that it overrules
         self._within()
-        rows = sorted([*self._newest.values(), *self._bounded])
+        rows = sorted([*self._newest.values(), *self._bounded], key=_order)
         return Read(tuple(row.request for row in rows), tuple(self._spent), dict(self._left))
 
     def _overrule(self, row: _Row) -> None:
@@ -99,8 +100,8 @@ class Reading:
         known = self._newest.get(about)
         if known is not None:
             self._replaced.add(about)
-            self._spend(min(known, row).request)
-        self._newest[about] = max(known or row, row)
+            self._spend(min(known, row, key=_order).request)
+        self._newest[about] = max(known or row, row, key=_order)
 
     def _outlived(self, row: _Row) -> None:
         """It was made for an earlier cluster of this name."""
@@ -116,7 +117,7 @@ class Reading:
     def _within(self) -> None:
         """Of those that are bounded, the newest of each person; of all persons, the newest one of each before the second of anybody."""
         turns, texts, own = Counter[str](), Counter[str](), list[tuple[int, int, _Row]]()
-        for row in sorted(self._bounded, reverse=True):
+        for row in sorted(self._bounded, key=_order, reverse=True):
             turns[row.request.who] += 1
             texts[row.request.who] += _text(row)
             if turns[row.request.who] <= EACH and texts[row.request.who] <= TEXT:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from reconciler.errors import Stalled
 from reconciler.kube.plain import show
@@ -28,14 +29,17 @@ _BASE64 = lazy(r"[A-Za-z0-9+/=]+")
 _TOKEN = lazy(r"[A-Za-z0-9._~+/=-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """The server's CA and our own credentials: PEM text; either certificate and key, or a token."""
 
     ca: str
     certificate: str = ""
-    key: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
+    key: str = ""
+    token: str = ""
+
+    def __repr__(self) -> str:
+        """Without the key and the token."""
+        return f"Credentials(ca={self.ca!r}, certificate={self.certificate!r})"
 
 
 def credentials(secret: Object) -> Credentials:

@@ -3,8 +3,8 @@
 `Object` is a Kubernetes object as parsed JSON, never changed in place.
 """
 
-import dataclasses
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct, field
@@ -169,8 +169,7 @@ class Owner(NamedTuple):
     time: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True, eq=False):
     """What a pass does to one object, and why: `reason` is one word, `detail` what it does not say. `would`: what a held change
     would do; `by`: who made the differences on the live side; `flags`: what else to know, only to be printed.
 
@@ -178,7 +177,7 @@ class Change:
     taken first, so that sending the object removes them; `after` are objects to be deleted that hold an allocation this one needs;
     they are deleted before it where the server requires that. `guard`: it guards a tenant, and is put back every time.
     `hook`: the event that the object is a hook of; `turn`: when, among a layer's hooks, before (< 0) or after (> 0) its objects;
-    `ran`: a run of a hook of ours made the object that goes.
+    `ran`: a run of a hook of ours made the object that goes. Two that differ in `desired` alone are equal.
     """
 
     action: Action
@@ -192,7 +191,7 @@ class Change:
     would: Action | None = None
     by: tuple[Owner, ...] = ()
     flags: tuple[str, ...] = ()
-    desired: Object | None = dataclasses.field(default=None, repr=False, compare=False)
+    desired: Object | None = None
     strays: tuple[str, ...] = ()
     after: tuple[tuple[Target, ObjectRef], ...] = ()
     guard: bool = False
@@ -209,6 +208,19 @@ class Change:
     def remarks(self) -> tuple[str, ...]:
         """What else is told of it."""
         return (f"would {self.would}", *self.flags) if self.would else self.flags
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Change) and _change(self) == _change(other)
+
+    def __hash__(self) -> int:
+        return hash(_change(self))
+
+    def __repr__(self) -> str:
+        """Without what is sent."""
+        return f"Change({self.action}, {self.target} {self.ref}, {self.layer}, {self.why or self.would})"
+
+
+_change = attrgetter(*(name for name in Change.__struct_fields__ if name != "desired"))
 
 
 class Consent(Struct, frozen=True):
@@ -253,9 +265,9 @@ class Permit(Struct, frozen=True):
 # Results
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Result:
-    """What happened to one change. `live` is the server's answer, `fields` the field set it confirmed as ours."""
+class Result(Struct, frozen=True, eq=False):
+    """What happened to one change. `live` is the server's answer, `fields` the field set it confirmed as ours. Two results that differ in
+    `live` alone are equal."""
 
     change: Change
     outcome: Outcome
@@ -264,4 +276,17 @@ class Result:
     error: str = ""
     reason: str = ""
     stalls: bool = False
-    live: Object | None = dataclasses.field(default=None, repr=False, compare=False)
+    live: Object | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Result) and _result(self) == _result(other)
+
+    def __hash__(self) -> int:
+        return hash(_result(self))
+
+    def __repr__(self) -> str:
+        """Without what the server answered."""
+        return f"Result({self.change}, {self.outcome}, {self.error})"
+
+
+_result = attrgetter(*(name for name in Result.__struct_fields__ if name != "live"))

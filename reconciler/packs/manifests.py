@@ -1,7 +1,7 @@
 """Pack kind `manifests`: plain Kubernetes objects, from files and from the profile itself."""
 
 from reconciler.errors import Stalled
-from reconciler.packs import judged, loader, sops
+from reconciler.packs import judged, sops
 from reconciler.packs.documents import LIMITS, read
 from reconciler.packs.objects import Sourced
 from reconciler.packs.wire import Job
@@ -35,6 +35,8 @@ def render(job: Job) -> list[Sourced]:
 
 
 def _foreign(path: str, data: bytes) -> list[Sourced]:
+    from reconciler.packs import loader  # brings PyYAML, which most packs of this kind do without
+
     try:
         return [(path, document) for document in loader.load(data.decode("utf-8-sig"), path)]
     except UnicodeDecodeError:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -33,8 +32,7 @@ class Owner(Struct, frozen=True):
     cluster: str = ""
 
 
-@dataclass(eq=False, slots=True)
-class Ticket:
+class Ticket(Struct, eq=False):
     """One that waits, in the order of `number`."""
 
     owner: Owner

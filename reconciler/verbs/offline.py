@@ -6,8 +6,9 @@ import functools
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from reconciler.errors import printable
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from reconciler.verbs.parsed import Parsed
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What documents are checked by. `content`: what may come from elsewhere, None where no operator said it."""
 
     rules: Rules

@@ -11,10 +11,11 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 import schemas
 from reconciler import __version__, model, settings, spec
@@ -29,8 +30,7 @@ FEW: Final = 64
 _SHARE: Final = 20  # or a twentieth of all, where that is more
 
 
-@dataclass(frozen=True)
-class Parsed:
+class Parsed(Struct, frozen=True, dict=True):
     """What is kept of the files below `place`/`sub`, as read within `limits`."""
 
     place: Path

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from reconciler import fleet
 from reconciler.errors import Stalled, UsageError
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
 _BARE = "without --config the rules are those of `nidus run --repo`: nothing that spec.ceilings would allow is allowed"
 
 
-@dataclass(frozen=True, slots=True)
-class Documents:
+class Documents(Struct, frozen=True):
     """The documents to plan: their revision, files, and a reader of those."""
 
     revision: Revision
@@ -48,8 +48,7 @@ class Documents:
     read: Read
 
 
-@dataclass(frozen=True, slots=True)
-class _Ground:
+class _Ground(Struct, frozen=True):
     """What every part of a plan is made with: the operator's settings, what is known of the host, its client and records, and render
     workers, which may still start."""
 
@@ -60,8 +59,7 @@ class _Ground:
     renderer: Renderer
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A snapshot checked against the accepted contents, those contents, a reader of the files of both, and what a reader of the
     plan has to know. `before`: only what differs from it is planned."""
 
