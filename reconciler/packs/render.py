@@ -18,7 +18,7 @@ from reconciler.packs import KINDS, apis, keys
 from reconciler.packs.blobs import Read
 from reconciler.packs.content import Content
 from reconciler.packs.keys import Keys
-from reconciler.packs.pool import Pool
+from reconciler.packs.pool import WAIT, Pool
 from reconciler.packs.process import Ended
 from reconciler.packs.queue import Owner, Standing
 from reconciler.packs.wire import Job
@@ -56,7 +56,7 @@ class Shelf(Protocol):
 
 
 class Renderer:
-    """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker, half a minute at most.
+    """Renders layers in `workers` processes, started at once. Thread-safe: threads wait for a free worker, `wait` seconds at most.
 
     `seconds` and `cpu` bound one render in wall and processor time. A long one gives way to all else on the machine and may take
     twice as many seconds (`packs.process`), except with `yields` False: somebody waits for it. A worker is replaced after
@@ -73,6 +73,7 @@ class Renderer:
         *,
         seconds: float = 30.0,
         cpu: int = 20,
+        wait: float = WAIT,
         recycle: int = 500,
         memory: int = 512 << 20,
         cache: int = 64 << 20,
@@ -88,6 +89,7 @@ class Renderer:
         self._content = content
         self._seconds = seconds
         self._cpu = cpu
+        self._wait = wait
         self._backend = importlib.metadata.version("helm-python-sdk")
         self._results = _Results(cache)
         self._asking: dict[str, frozenset[str]] = {}
@@ -164,7 +166,7 @@ class Renderer:
     def _render(self, key: _Key, job: Job, owner: Owner) -> bytes:
         try:
             with self._under_way.of(owner.cluster):
-                answer = self._pool.ask(job, self._seconds, owner=owner)
+                answer = self._pool.ask(job, self._seconds, self._wait, owner)
         except TimeoutError as late:
             self._standing.failed(owner)
             raise self._results.quarantine(key, Stalled(str(late), reason="RenderTimeout")) from None
