@@ -71,14 +71,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def spread(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Tests of hosts wait for most of their time: in a row they leave the processors idle, between others they do not. The last tenth is
-    of others alone, which are short: no worker has a long one left while the others are done."""
-    waits = [one for one in items if one.get_closest_marker("host") and not one.get_closest_marker("xdist_group")]
-    apart = set(waits)
-    rest = [one for one in items if one not in apart]
+    """Tests of hosts wait for most of their time: in a row they leave the processors idle, between others they do not. Groups begin first
+    anyway. The last tenth is of others alone, which are short: no worker has a long one left while the others are done."""
+    grouped = [one for one in items if one.get_closest_marker("xdist_group")]
+    single = [one for one in items if not one.get_closest_marker("xdist_group")]
+    waits = [one for one in single if one.get_closest_marker("host")]
+    rest = [one for one in single if not one.get_closest_marker("host")]
     step = 0.9 * len(rest) / max(1, len(waits))
     placed = [*((float(at), one) for at, one in enumerate(rest)), *((at * step, one) for at, one in enumerate(waits))]
-    return [one for _, one in sorted(placed, key=lambda found: found[0])]
+    return [*grouped, *(one for _, one in sorted(placed, key=lambda found: found[0]))]
 
 
 def pytest_collection_finish() -> None:

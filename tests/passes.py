@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from reconciler import review
@@ -55,6 +55,7 @@ from tests.documents import pack as pack
 from tests.documents import profile as profile
 from tests.memory import actors
 from tests.memory.server import Server
+from tests.memory.storage import Snapshot
 from tests.repository import BLOBS, Renders, Repository
 from tests.turns import Turns
 
@@ -72,6 +73,17 @@ RULES = Rules(
     grace=0.0,
     profile_versions="Mutable",
 )
+
+
+@cache
+def installed() -> tuple[Snapshot, int]:
+    """A host on which Nidus is installed, and how many uids that took: thousands of tests begin with it."""
+    host = Server("host", lambda: START)
+    before = len(host.core.storage.uids())
+    host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
+    for definition in crds.definitions().values():
+        host.put(definition)
+    return host.snapshot(), len(host.core.storage.uids()) - before
 
 
 class Fleet:
@@ -303,9 +315,10 @@ class Fleet:
             self._quotas.add(known)
 
     def _install(self) -> None:
-        self.host.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
-        for definition in crds.definitions().values():
-            self.host.put(definition)
+        snapshot, uids = installed()
+        self.host.restore(snapshot)
+        for _ in range(uids):  # those in the snapshot are given away
+            self.host.core.uid()
 
     # What is to be seen
 

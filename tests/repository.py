@@ -13,7 +13,7 @@ from reconciler.errors import Stalled
 from reconciler.model import OID, Content, HostFacts, Layer, Limits, Object, Revision, Rules, Snapshot, replace
 from reconciler.packs import KINDS, apis
 from reconciler.packs.content import Content as Elsewhere
-from reconciler.packs.wire import Job
+from reconciler.packs.wire import Answer, Job
 from reconciler.packs.worker import answer
 from reconciler.spec import config as configuration
 from reconciler.spec import load
@@ -22,7 +22,7 @@ from tests.spec_cases import tree
 CHART = Path(__file__).parents[1] / "devhost" / "chart"
 BLOBS = {f"engine:{path.relative_to(CHART)}": path.read_bytes() for path in sorted(CHART.rglob("*")) if path.is_file()}
 _RENDER = {kind: importlib.import_module(module).render for kind, module in KINDS.items()}
-_rendered: dict[tuple[str, tuple[str, ...]], bytes] = {}
+_rendered: dict[tuple[str, tuple[str, ...]], Answer] = {}
 
 
 class Repository:
@@ -95,14 +95,15 @@ class Renders:
 
 
 def render(layer: Layer, blobs: Mapping[str, bytes], api_versions: tuple[str, ...] = ()) -> tuple[Object, ...]:
-    """As a worker does, in this process. Raises Stalled."""
+    """As a worker does, in this process; a layer that was rendered, or could not be, is not rendered again. Raises Stalled."""
     known = (layer.digest, api_versions)
     if known not in _rendered:
         spec: dict[str, Any] = dict(layer.spec)
         files = {path: blobs[oid] for path, oid in layer.files}
         home = layer.namespace or str(spec.get("namespace", ""))
-        found = answer(Job(layer.kind, home, spec, files, dict(layer.context), "v1.36.0", api_versions), _RENDER)
-        if found.reason:
-            raise Stalled(found.message, reason=found.reason)
-        _rendered[known] = bytes(found.objects)
-    return tuple(msgspec.json.decode(_rendered[known]))
+        job = Job(layer.kind, home, spec, files, dict(layer.context), "v1.36.0", api_versions)
+        _rendered[known] = answer(job, _RENDER)
+    found = _rendered[known]
+    if found.reason:
+        raise Stalled(found.message, reason=found.reason)
+    return tuple(msgspec.json.decode(found.objects))
