@@ -4,17 +4,19 @@ from them.
 Draft-07-compatible subset, closed everywhere except free-form values, linear patterns only, nothing recursive, no remote references.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 API_VERSION = "nidus.dev/v1alpha1"
 KINDS = ("ClusterProfile", "NestedCluster", "ControllerConfig")
 OUTPUTS = ("Plan",)
-FOLDER = Path(__file__).parent
-KUBERNETES = FOLDER / "kubernetes.json"
 
 
 @cache
@@ -22,7 +24,7 @@ def text(kind: str) -> str:
     """The schema of one of KINDS or OUTPUTS as it stands in its file. Raises KeyError for another kind."""
     if kind not in KINDS + OUTPUTS:
         raise KeyError(kind)
-    return (FOLDER / f"{kind}.schema.json").read_text(encoding="utf-8")
+    return _read(f"{kind}.schema.json")
 
 
 def write(folder: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
@@ -44,5 +46,13 @@ def load(kind: str) -> dict[str, Any]:
 @cache
 def kubernetes() -> dict[str, dict[str, Any]]:
     """The field names of the kinds that Kubernetes itself serves, by tests/memory/fieldnames.py, which says how they are written."""
-    found: dict[str, dict[str, Any]] = json.loads(KUBERNETES.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = json.loads(_read("kubernetes.json"))
     return found
+
+
+def _read(name: str) -> str:
+    from pathlib import (
+        Path,
+    )  # nothing else in a render worker of plain manifests needs it, and it is a tenth of that one's start
+
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -31,6 +31,7 @@ def newest(versions: Iterable[str]) -> str:
     return max((found for found in versions if _is_version(found)), key=parse, default="")
 
 
+@lru_cache(maxsize=1024)
 def runs(engine: str, kubernetes: str) -> bool:
     """Whether that engine version ships that Kubernetes minor; not where one of them is no version."""
     if not (_is_version(engine) and _is_version(kubernetes)):

@@ -1,7 +1,7 @@
 """Rules of the engine that no schema has: the chart would render, but the engine would not start or the host would
 refuse it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import UNSET
 
@@ -106,12 +106,9 @@ def _control_plane(document: NestedCluster) -> Iterator[Found]:
             "members are of store type etcd",
             "leave members out, or set type: etcd",
         )
-    amounts = [("store/size", plane.store.size)]
-    for part in ("requests", "limits"):
-        named = getattr(plane.resources, part).items()
-        amounts += [(f"resources/{part}/{_escaped(name)}", amount) for name, amount in named]
-    for place, amount in amounts:
-        yield from _amount(f"/spec/controlPlane/{place}", amount)
+    yield from _amounts("/spec/controlPlane/store", {"size": plane.store.size})
+    yield from _amounts("/spec/controlPlane/resources/requests", plane.resources.requests)
+    yield from _amounts("/spec/controlPlane/resources/limits", plane.resources.limits)
 
 
 def _expose(expose: Expose) -> Iterator[Found]:
@@ -154,16 +151,15 @@ def _quota(quota: Quota) -> Iterator[Found]:
         "storage": quota.storage,
         "ephemeralStorage": quota.ephemeral_storage,
     }
-    for name, amount in names.items():
-        if amount:
-            yield from _amount(f"/spec/quota/{name}", amount)
+    yield from _amounts("/spec/quota", {name: amount for name, amount in names.items() if amount})
 
 
-def _amount(pointer: str, amount: str) -> Iterator[Found]:
-    try:
-        quantity.parse(amount)
-    except ValueError:
-        yield pointer, "not a quantity", "such as 250m, 5Gi or 2"
+def _amounts(pointer: str, amounts: Mapping[str, str]) -> Iterator[Found]:
+    for name, amount in amounts.items():
+        try:
+            quantity.parse(amount)
+        except ValueError:
+            yield f"{pointer}/{_escaped(name)}", "not a quantity", "such as 250m, 5Gi or 2"
 
 
 def toleration(pointer: str, one: Toleration) -> Iterator[Found]:

@@ -178,7 +178,7 @@ def _put_back(situation: Situation, admitted: Mapping[str, Content], lost: Colle
 
 def _called_off(situation: Situation, name: str, content: Content | None) -> bool:
     record = situation.mine.get(name)
-    if name in situation.present and record is not None and expiry.leaving(record):
+    if record is not None and expiry.leaving(record) and name in situation.present:
         return True
     if content is None:
         return False

@@ -62,7 +62,7 @@ def read(path: Path, sub: str, limits: Limits) -> tuple[Revision, Tree, Blobs]:
         found = trees.tree("", filter(None, entries), bounds)
     except OSError as error:
         raise Unavailable(f"the folder cannot be read: {error.strerror}", reason="DiskFailed") from error
-    oid = sha256("\n".join(f"{name} {blob}" for name, blob in found.files.items()).encode()).hexdigest()
+    oid = sha256("\n".join(map(" ".join, found.files.items())).encode()).hexdigest()
     tree = Tree(oid, found.files, found.sizes, found.violations)
 
     def read_blobs(oids: Collection[str]) -> dict[str, bytes]:

@@ -45,8 +45,9 @@ def check(cluster: NestedCluster, rules: Rules) -> Iterator[Told]:
     if ceilings is None:
         return
     if ceilings.quota != QuotaCeiling():
-        yield from _quota(cluster, rules, ceilings.quota)
-        yield from _resources(spec.control_plane, ceilings.quota)
+        most = _limits(ceilings.quota.maximum)
+        yield from _quota(cluster, rules, ceilings.quota, most)
+        yield from _resources(spec.control_plane, most)
     yield from _control_plane(spec.control_plane, ceilings)
     yield from _scheduling(spec.scheduling, ceilings)
     if spec.isolation and not spec.isolation.network_policy and rules.defaults.isolation.network_policy:
@@ -102,10 +103,9 @@ def contradictions(spec: ControllerSpec) -> Iterator[Told]:
             yield where, Code.WRONG_VALUE, message, hint
 
 
-def _quota(cluster: NestedCluster, rules: Rules, ceiling: QuotaCeiling) -> Iterator[Told]:
+def _quota(cluster: NestedCluster, rules: Rules, ceiling: QuotaCeiling, most: Mapping[Key, str]) -> Iterator[Told]:
     """The cluster's own limits are compared with the maximum; what has a maximum must be limited, by default or here."""
     own, given = _limits(cluster.spec.quota or Quota()), _limits(engine.quota_of(cluster, rules))
-    most = _limits(ceiling.maximum)
     for key, limit in most.items():
         if key in own and units.quantity(own[key]) > units.quantity(limit):
             yield _above(("spec", "quota", *key), f"asks for {_named(key)} {own[key]}", key, limit)
@@ -121,10 +121,9 @@ def _unlimited(key: Key, most: str) -> tuple[str, str]:
     return _told(asked, "quota.required", "no cluster without one", instead)
 
 
-def _resources(plane: ControlPlane, ceiling: QuotaCeiling) -> Iterator[Told]:
+def _resources(plane: ControlPlane, most: Mapping[Key, str]) -> Iterator[Told]:
     """What is asked for the control plane comes on top of the tenant's share, so that the same maximum limits it, over
     all its replicas."""
-    most = _limits(ceiling.maximum)
     for part, amounts in (("requests", plane.resources.requests), ("limits", plane.resources.limits)):
         for name, amount in amounts.items():
             key = (_RESOURCES[name],)

@@ -12,16 +12,19 @@ _SHOWN = 100
 _SAME_LETTERS = {0x130: "i"}  # a capital I with a dot: Go's small letter of it is i, Python's is not
 
 
+YAML = (".yaml", ".yml")
+"""How the names of YAML files end."""
+
+
 def is_yaml(path: str) -> bool:
     """Whether the name says YAML."""
-    return path.endswith((".yaml", ".yml"))
+    return path.endswith(YAML)
 
 
 def charts(paths: Collection[str]) -> frozenset[str]:
     """Folders that are charts: those with a Chart.yaml. The root is ""."""
-    return frozenset(
-        posixpath.dirname(path) for path in paths if path.endswith(CHART) and posixpath.basename(path) == CHART
-    )
+    found = [path for path in paths if path.endswith(CHART)]
+    return frozenset(posixpath.dirname(path) for path in found if posixpath.basename(path) == CHART)
 
 
 def inside(path: str, folders: frozenset[str]) -> bool:

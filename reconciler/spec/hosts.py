@@ -6,6 +6,7 @@ They lie inside the operator's `policy.dnsPattern`, and each belongs to one clus
 
 import ipaddress
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from reconciler.model import ClusterDocument, ClusterSpec, Expose, NestedCluster
@@ -58,13 +59,17 @@ def shared(
 ) -> Iterator[tuple[str, Told]]:
     """(cluster, mistake) for host names that several clusters of one tree make. Whoever was accepted with the name keeps
     it; among others, none has it."""
-    had = {name: names(accepted[name].cluster) if name in accepted else frozenset[str]() for name in clusters}
+
+    @cache
+    def had(name: str) -> frozenset[str]:
+        return names(accepted[name].cluster) if name in accepted else frozenset()
+
     made = {name: names(document) for name, document in clusters.items()}
     told: dict[tuple[str, str], Told] = {}
-    for (cluster, name), rivals in collisions(made, lambda one: (one[1] not in had[one[0]], *one)):
-        if name not in had[cluster]:
-            kept = rivals[0][1] in had[rivals[0][0]]
-            others = sorted({other for other, claim in rivals if (claim in had[other]) is kept})
+    for (cluster, name), rivals in collisions(made, lambda one: (one[1] not in had(one[0]), *one)):
+        if name not in had(cluster):
+            kept = rivals[0][1] in had(rivals[0][0])
+            others = sorted({other for other, claim in rivals if (claim in had(other)) is kept})
             mistake = _taken(clusters[cluster], name, rivals[0][1], others)
             told.setdefault((cluster, mistake[0]), mistake)
     yield from ((cluster, mistake) for (cluster, _), mistake in told.items())
