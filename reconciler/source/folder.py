@@ -57,7 +57,7 @@ def read(path: Path, sub: str, limits: Limits) -> tuple[Revision, Tree, Blobs]:
         status = _status(root)
         names = _tracked(root, status)
         listed = dict.fromkeys(_walked(root), ADDED) if names is None else names
-        sizes, place = _sizes(root, {oid for _, oid in listed.values() if oid}), os.fsencode(root)
+        sizes, place = _sizes(root, [oid for _, oid in listed.values() if oid]), os.fsencode(root)
         entries = (_entry(place, name, added, sizes, bounds, blobs) for name, added in listed.items())
         found = trees.tree("", filter(None, entries), bounds)
     except OSError as error:
@@ -93,7 +93,7 @@ def _tracked(root: Path, status: _Status | None) -> dict[bytes, tuple[bytes, str
         flag, mode, oid, stage = head.split()
         is_known = flag == b"H" and stage == b"0" and name not in status.changed and mode != b"160000"
         found[name] = (mode, oid.decode()) if is_known else ADDED
-    return {name: found[name] for name in sorted(found)}
+    return {name: found[name] for name in sorted(found)} if status.others else found  # as Git lists them: sorted
 
 
 def _status(root: Path) -> _Status | None:

@@ -28,11 +28,7 @@ def of(tree: Tree) -> Outline:
     """The outline of a tree."""
     unread = {one.path: one for one in tree.violations}
     charts = files.charts(tree.files) | files.charts(list(unread))
-    documents, small = [], []
-    for path, oid in tree.files.items():
-        if charts and files.inside(path, charts):
-            if tree.sizes[oid] < POINTER_LIMIT:
-                small.append(oid)
-        elif files.is_yaml(path):
-            documents.append(path)
-    return Outline(charts, unread, tuple(documents), tuple(dict.fromkeys(small)))
+    inside = {path: oid for path, oid in tree.files.items() if files.inside(path, charts)} if charts else {}
+    documents = tuple([path for path in tree.files if path.endswith(files.YAML) and path not in inside])
+    small = dict.fromkeys(oid for oid in inside.values() if tree.sizes[oid] < POINTER_LIMIT)
+    return Outline(charts, unread, documents, tuple(small))
