@@ -9,6 +9,7 @@ from reconciler.kube import targets
 from reconciler.kube.cache import Cache, Selection
 from reconciler.kube.client import Client
 from reconciler.kube.events import Seen
+from reconciler.kube.reflector import SECONDS
 from reconciler.kube.store import Whole
 from tests.memory.server import Server
 
@@ -31,8 +32,8 @@ class Turns:
         whole: Whole,
         clock: Callable[[], float],
     ) -> None:
-        self.cache = Cache(client, WATCHED, changed, whole=whole, clock=clock)
-        self._server, self._clock = server, clock
+        self._server, self._clock, self._said = server, clock, server.core.said
+        self.cache = Cache(client, WATCHED, changed, whole=whole, clock=self._time)
         self._heard, self._all_at = [0] * len(WATCHED), -BOOKMARK
         server.brief = True
 
@@ -42,8 +43,14 @@ class Turns:
         for number, (selection, reflector) in enumerate(zip(WATCHED, self.cache.reflectors, strict=True)):
             last, self._heard[number] = self._heard[number], version
             if every or reflector.lost_at is not None or (last != version and self._news(selection, last)):
+                self._said = self._server.core.said
                 reflector.turn()
+                self._said = self._server.core.said
         self._all_at = self._clock() if every else self._all_at
+
+    def _time(self) -> float:
+        """For the reflector whose turn it is, a watch that ended with everything said has lasted as long as it was asked to."""
+        return self._clock() + (SECONDS if self._server.core.said != self._said else 0.0)
 
     def _news(self, selection: Selection, since: int) -> bool:
         found = self._server.core.named(selection.group, selection.kind)

@@ -25,6 +25,7 @@ class Core:
         self.lock = threading.RLock()
         self.storage = Storage(self.lock)
         self.clock = clock or (lambda: START)
+        self.said = 0  # how many brief watches have ended, with everything said
         self._uids = 0
         self._served: dict[tuple[str, str, str], Kind] = {}
         self._named: dict[tuple[str, str], Kind] = {}

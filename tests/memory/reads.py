@@ -164,6 +164,7 @@ class Watch:
                     return found
                 if self._brief:
                     self._closed = True
+                    self._core.said += 1
                     return None
                 if not self._core.storage.moved.wait(wait) and wait is not None:
                     return []
