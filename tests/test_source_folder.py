@@ -111,6 +111,18 @@ def test_a_conflict_is_read_once_as_it_lies_on_disk(work: Work) -> None:
     assert b"<<<<<<<" in blobs(tree.files.values())[tree.files["a.yaml"]]
 
 
+@pytest.mark.parametrize("sub", ["", "fleet"])
+def test_a_link_to_a_work_tree_is_that_work_tree(work: Work, tmp_path: Path, sub: str) -> None:
+    work.commit({"a.yaml": "1", "fleet/a.yaml": "1", "fleet/b.yaml": "2"})
+    (work.folder / "fleet" / "a.yaml").write_text("changed")
+    (work.folder / "fleet" / "new.yaml").write_text("new")
+    (tmp_path / "link").symlink_to(work.folder, target_is_directory=True)
+    found = read(tmp_path / "link", sub, Limits())
+    assert found[:2] == read(work.folder, sub, Limits())[:2]
+    assert found[0].dirty
+    assert b"changed" in found[2](found[1].files.values()).values()
+
+
 @pytest.mark.parametrize("sub", [".", "fleet", "fleet/deep"])
 def test_whatever_happened_to_a_file_it_is_read_as_it_lies_on_disk(work: Work, sub: str) -> None:
     names = ["same", "edited", "staged", "both", "gone", "moved", "a b", "-x", "conflict", "mode"]

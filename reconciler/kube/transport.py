@@ -134,7 +134,7 @@ class Transport:
         with self._translated(call, limit):
             response = self._open(api, call, min(limit.wait, self.limits.silence or limit.wait))
             body = _read(response, limit, self.limits.size)
-            if weight.values(body) > self.limits.values:
+            if weight.exceeds(body, self.limits.values):
                 raise errors.TooLarge(f"{self.limits.values} values")
         if 200 <= response.status < 300:
             return response.status, body

@@ -12,9 +12,14 @@ def values(raw: bytes) -> int:
     return 1 + raw.count(b",") + raw.count(b"{") + raw.count(b"[")
 
 
+def exceeds(raw: bytes, most: int) -> bool:
+    """Whether there may be more JSON values in a text. A short text needs no count."""
+    return len(raw) >= most and values(raw) > most
+
+
 def is_an_objects(raw: bytes) -> bool:
     """Whether one object may be of this size."""
-    return len(raw) <= OBJECT and values(raw) <= VALUES
+    return len(raw) <= OBJECT and not exceeds(raw, VALUES)
 
 
 def is_shallow(raw: bytes) -> bool:

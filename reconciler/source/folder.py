@@ -98,14 +98,14 @@ def _tracked(root: Path, status: _Status | None) -> dict[bytes, tuple[bytes, str
 
 def _status(root: Path) -> _Status | None:
     """One walk of Git over the folder; None where there is no Git (git-status(1), "Porcelain Format Version 2")."""
-    prefix = git(root, "rev-parse", "--show-prefix")
-    raw = git(root, "status", "--porcelain=v2", "-z", *_WALK, "--", ".") if prefix is not None else None
-    if prefix is None or raw is None:
+    where, raw = _repository(root), git(root, "status", "--porcelain=v2", "-z", *_WALK, "--", ".")
+    if where is None or raw is None:
         return None
+    below = os.path.relpath(root.resolve(), Path(where["GIT_WORK_TREE"]).resolve())
     heads: dict[bytes, bytes] = {}
     changed: list[tuple[bytes, bytes]] = []
     others: list[bytes] = []
-    start = len(prefix.removesuffix(b"\n"))  # names are relative to the work tree
+    start = 0 if below == "." else len(os.fsencode(below)) + 1  # names are relative to the work tree
     for line in raw.split(b"\0")[:-1]:
         kind, _, rest = line.partition(b" ")
         if kind == b"#":
@@ -197,7 +197,8 @@ def _mode(mode: int) -> bytes:
 def objects(root: Path, oids: Collection[str]) -> dict[str, bytes]:
     """Blobs of the repository around `root`. Raises Stalled("BlobMissing"), and for what is no object id."""
     wanted = [checked(one) for one in oids]
-    raw = git(root, "cat-file", "--batch", given="".join(f"{one}\n" for one in wanted).encode()) or b""
+    given = "".join(f"{one}\n" for one in wanted).encode()
+    raw = (git(root, "cat-file", "--batch", given=given) if wanted else None) or b""
     found, at = {}, 0
     for one in wanted:
         head = raw[at : raw.find(b"\n", at)]
