@@ -4,6 +4,7 @@ Started by `packs.process` with an empty environment. Limits are set here, insid
 An exception that is not one of our errors ends the process, and the controller starts another.
 """
 
+import gc
 import importlib
 import resource
 import shutil
@@ -48,6 +49,7 @@ def main(folder: str, ahead: str = "") -> None:
     kinds = Kinds()
     for kind in filter(None, ahead.split(",")):
         kinds[kind]
+    gc.enable()
     try:
         _serve(socket.socket(fileno=0), kinds, confined)
     finally:

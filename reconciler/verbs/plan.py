@@ -140,10 +140,12 @@ def _code(found: Totals | Whole, *, detailed: bool) -> int:
 
 def _rendered(review: Review, args: argparse.Namespace) -> str:
     """The review in the form that is asked for. Programs and comments get the same whatever the terminal is."""
-    from reconciler.plan import render_json, render_text
+    from reconciler.plan import render_text
     from reconciler.plan.lines import Style
 
     if args.output in ("json", "yaml"):
+        from reconciler.plan import render_json
+
         return table.document(render_json.render(review), args.output)
     creates = args.show == "create"
     if args.output == "markdown":
