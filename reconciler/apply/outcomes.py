@@ -101,7 +101,8 @@ def report(
 
 def _situation(assignment: Assignment, gathered: Gathered, state: State, facts: Facts, now: float) -> Situation:
     up = answers(assignment, gathered) or not gathered.upgrade
-    return Situation(assignment.bundle, state.record, assignment.requests, now, gathered.sleep, up, facts.grace)
+    waits, requests = assignment.held.end if assignment.held is not None else "", assignment.requests
+    return Situation(assignment.bundle, state.record, requests, now, gathered.sleep, up, facts.grace, end_waits=waits)
 
 
 def _states(assignment: Assignment, gathered: Gathered, state: State, done: Done) -> Iterator[LayerStatus]:

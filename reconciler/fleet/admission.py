@@ -42,7 +42,10 @@ def admit(
     wanted, held = _admissions(situation)
     tombstones, kept = removal.judge(situation, approved=followed is not None)
     admitted, taken = hosts.settle(situation, _as_accepted(situation, wanted, kept))
-    return _rollout(situation, *_ended(situation, admitted, tombstones, {**taken, **held, **kept}), followed)
+    held = {**taken, **held, **kept}
+    waits = expired.waits(situation, admitted, held)
+    admitted = {name: one for name, one in admitted.items() if name not in expired.begun(situation, waits)}
+    return _rollout(situation, *_ended(situation, admitted, tombstones, {**held, **waits}), followed)
 
 
 def _as_accepted(situation: Situation, wanted: Mapping[str, Content], kept: Collection[str]) -> dict[str, Content]:
@@ -63,7 +66,7 @@ def _ended(
     held: dict[str, Held],
 ) -> tuple[dict[str, Content], dict[str, Tombstone], dict[str, Held]]:
     """The rollout without the clusters whose time is over (O6)."""
-    due, over = expired.due(situation, admitted), expired.over(situation)
+    due, over = expired.due(situation, admitted, held), expired.over(situation)
     unread = [name for name in expired.left(situation) if removal.unparsed(situation, name) is None]
     left = {name: one for name, one in expired.left(situation).items() if name in unread}
     admitted = {name: one for name, one in admitted.items() if name not in due and name not in over}
@@ -74,13 +77,16 @@ def _stand_still(situation: Situation, halted: Held) -> Rollout:
     """For a rewritten history that would destroy something: all clusters stay at the accepted content; removals and ends
     that began go on."""
     tombstones = removal.continued(situation)
-    names, begun = sorted(set(situation.mine) - set(tombstones)), removal.stopped(situation)
+    waits = expired.waits(situation, {}, dict.fromkeys({*situation.mine} - {*tombstones}, halted))
+    tombstones = {name: one for name, one in tombstones.items() if name not in waits}
+    names = sorted(set(situation.mine) - set(tombstones))
+    begun = removal.stopped(situation) | expired.begun(situation, waits)
     admitted = {
         name: situation.accepted[name] for name in names if situation.accepted_document(name) and name not in begun
     }
     standing = {*situation.taken, *tombstones}
     held = {name: halted for name in sorted({*names, *situation.present}) if name not in standing}
-    return _rollout(situation, admitted, tombstones, held | _taken(situation))
+    return _rollout(situation, admitted, tombstones, {**held, **waits, **_taken(situation)})
 
 
 def _admissions(situation: Situation) -> tuple[dict[str, Content], dict[str, Held]]:

@@ -1,10 +1,10 @@
 """Clusters whose time is over while their file is in Git (O6), and documents that bring an end near (AD2)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from reconciler.fleet.approvals import goes
-from reconciler.fleet.situation import Situation
-from reconciler.model import ClusterDocument, Content, Held, NestedCluster, Tombstone, replace
+from reconciler.fleet.situation import CLUSTER, Situation
+from reconciler.model import ClusterDocument, Content, Held, Tombstone, replace
 from reconciler.operations import expiry
 from reconciler.plan.lines import stamp
 from reconciler.spec import units
@@ -49,12 +49,41 @@ def put_off(situation: Situation, name: str, after: ClusterDocument) -> bool:
     return record is not None and expiry.put_off(record, situation.accepted_document(name), after)
 
 
-def due(situation: Situation, admitted: Mapping[str, Content]) -> dict[str, Tombstone]:
-    """The removal of every cluster whose grace period after its end is over, by the document that is `admitted`. It needs no approval:
-    what brought its end near, or made it harsher, was approved, or is not admitted."""
+def waits(situation: Situation, admitted: Mapping[str, Content], held: Mapping[str, Held]) -> dict[str, Held]:
+    """What is held of the clusters whose end waits, where it would go by another document than the newest (O6): that one puts the end
+    off, protects the cluster or destroys less, or cannot be read; or its file left, and the removal is held."""
+    found = {}
+    for name, record in situation.mine.items():
+        content = admitted.get(name)
+        by = content.specs.clusters[name] if content is not None else situation.accepted_document(name)
+        if record.expiry is None or by is None or not expiry.ttl_of(by):
+            continue
+        why = _why(situation, name, by, held)
+        if why:
+            found[name] = _held(f"its end waits, because {why}", held.get(name))
+    return found
+
+
+def _held(told: str, held: Held | None) -> Held:
+    """With what is held anyway, which says what to do."""
+    if held is None:
+        return Held("EndWaits", told, stalls=True, end=told)
+    return replace(held, message=f"{held.message}; {told}", end=f"{told}: {held.message}")
+
+
+def begun(situation: Situation, names: Iterable[str]) -> frozenset[str]:
+    """Those whose end is being carried out: where it waits, nothing of them is made again (V4)."""
+    graves = {name: situation.mine[name].tombstone for name in names}
+    return frozenset(name for name, one in graves.items() if one is not None and one.expired)
+
+
+def due(situation: Situation, admitted: Mapping[str, Content], held: Mapping[str, Held]) -> dict[str, Tombstone]:
+    """The removal of every cluster whose grace period after its end is over, by the document that is `admitted`, but those `held` whose
+    end `waits`. It needs no approval: what brought its end near, or made it harsher, was approved, or is not admitted."""
     found = {}
     for name, document, when in _ended(situation, admitted):
-        if _stays(document.cluster, situation.now) or when > situation.now:
+        waiting = name in held and held[name].end
+        if waiting or expiry.stays(document, situation.now) or when > situation.now:
             continue
         policy, standing = document.cluster.spec.deletion.policy, situation.mine[name].tombstone
         fresh = Tombstone(situation.now, situation.now, policy, protect=False, expired=True)
@@ -96,11 +125,20 @@ def left(situation: Situation) -> dict[str, Tombstone]:
     return found
 
 
-def _stays(cluster: NestedCluster, now: float) -> bool:
-    """Whether it is protected, or suspended by its file: then nothing is done to it."""
-    suspend = cluster.spec.suspend
-    suspended = suspend is not None and (not suspend.until or stamp(now) < suspend.until)
-    return cluster.spec.deletion.protect or suspended
+def _why(situation: Situation, name: str, by: ClusterDocument, held: Collection[str]) -> str:
+    """Why the end by this document waits, and what to mend where no hold says it; "" where it does not wait."""
+    if name not in situation.present:
+        return "no document of it is found" if name in held else ""
+    mistake = situation.broken.get(f"{CLUSTER}{name}", "")
+    sound = situation.snapshot.specs.clusters.get(name) if not mistake else None
+    newest = sound or situation.snapshot.refused.get(name)
+    if newest is None:
+        return f"its newest document cannot be read: mend {mistake}"
+    says = expiry.keeps(by, newest, situation.rules, situation.now)
+    if not says:
+        return ""
+    told = f"{newest.path}, which is not admitted, {says}"
+    return f"{told}: mend {mistake}" if mistake else told
 
 
 def _ended(situation: Situation, admitted: Mapping[str, Content]) -> Iterator[tuple[str, ClusterDocument, float]]:

@@ -119,7 +119,8 @@ class Snapshot(Struct, frozen=True):
 
     `oid` is the tree of the source path, `tree` its files (path -> oid), `descends` whether the commit descends from
     the one accepted before (S5). `unread` are the entries outside charts that may not be read: each may hide documents,
-    whether it is in `violations` or not. `warnings`: what is probably wrong, and stops nothing.
+    whether it is in `violations` or not. `warnings`: what is probably wrong, and stops nothing. `refused`: the documents of clusters
+    that can be read and break a rule, by name; those that cannot be read, or not told apart, are only in `violations`.
     """
 
     source: str
@@ -132,6 +133,7 @@ class Snapshot(Struct, frozen=True):
     trailers: tuple[tuple[str, str], ...] = ()
     unread: tuple[Violation, ...] = ()
     warnings: tuple[Violation, ...] = ()
+    refused: Mapping[str, ClusterDocument] = field(default_factory=dict)
 
     @property
     def content(self) -> Content:
@@ -272,7 +274,8 @@ class Held(Struct, frozen=True):
 
     `stalls`: only a commit or the operator can end it, so condition Stalled is True. `waits_for`: the names, of clusters
     or hosts, that other clusters have; once one is free, the cluster may be admitted. `about`: the clusters that the digest concerns,
-    where it is of a set that may span several; () where it is of the cluster's own.
+    where it is of a set that may span several; () where it is of the cluster's own. `end`: why the end of the cluster waits meanwhile,
+    "" where it does not (O6).
     """
 
     reason: str
@@ -282,6 +285,7 @@ class Held(Struct, frozen=True):
     stalls: bool = False
     waits_for: frozenset[str] = frozenset()
     about: tuple[str, ...] = ()
+    end: str = ""
 
 
 class Rollout(Struct, frozen=True):

@@ -21,7 +21,7 @@ from reconciler.model import (
 from reconciler.operations.situation import Situation
 from reconciler.plan.lines import stamp
 from reconciler.spec.entries import digest
-from reconciler.spec.units import duration
+from reconciler.spec.units import duration, lasting
 
 DAY, HOUR = 86400.0, 3600.0
 WARNINGS = (("hour", HOUR), ("day", DAY))
@@ -57,6 +57,29 @@ def put_off(record: Record, before: ClusterDocument | None, after: ClusterDocume
     """Whether a new document calls the end of a cluster off, or moves it further away."""
     known, ttl = _known(record, before), ttl_of(after)
     return bool(known) and (not ttl or ttl > known)
+
+
+def keeps(by: ClusterDocument, newest: ClusterDocument, rules: Rules, now: float) -> str:
+    """What an end by one document would pass over that a newer one says, in words that follow its name: it protects or suspends the
+    cluster, puts the end off, or destroys less or later. "" where it says nothing of the kind: what is stricter or sooner is none."""
+    old, new = by.cluster.spec.deletion, newest.cluster.spec.deletion
+    if stays(newest, now) and not stays(by, now):
+        return "protects it" if new.protect else "suspends it"
+    if not new.ttl:
+        return "gives it no ttl"
+    if ttl_of(newest) > ttl_of(by):
+        return f"gives it the longer ttl {new.ttl}"
+    if _HARSH[new.policy] < _HARSH[old.policy]:
+        return f"has the milder policy {new.policy}"
+    grace = grace_of(newest, rules)
+    return f"gives it the longer grace {lasting(grace)}" if grace > grace_of(by, rules) else ""
+
+
+def stays(document: ClusterDocument, now: float) -> bool:
+    """Whether a cluster is protected, or suspended by its file: then nothing is done to it."""
+    suspend = document.cluster.spec.suspend
+    suspended = suspend is not None and (not suspend.until or stamp(now) < suspend.until)
+    return document.cluster.spec.deletion.protect or suspended
 
 
 def recorded(
@@ -134,15 +157,14 @@ def ending(situation: Situation) -> Ending | None:
     if expiry is None or document is None or bundle.tombstone is not None:
         return None
     ends, deletion = expiry.ends, document.cluster.spec.deletion
-    due = NEVER if deletion.protect else ends + (duration(deletion.grace) if deletion.grace else situation.grace)
+    due = ends + (duration(deletion.grace) if deletion.grace else situation.grace)
+    if deletion.protect or situation.end_waits:
+        due = NEVER
     if now < ends:
         warned = next((name for name, before in WARNINGS if now >= ends - before), "")
         return Ending(ends, due, warned, f"expires at {stamp(ends)} (deletion.ttl)")
-    goes = (
-        "it is protected and stays asleep"
-        if deletion.protect
-        else f"policy {deletion.policy} is carried out at {stamp(due)}"
-    )
+    waits = "it is protected and stays asleep" if deletion.protect else situation.end_waits
+    goes = waits or f"policy {deletion.policy} is carried out at {stamp(due)}"
     return Ending(ends, due, OVER, f"its ttl ended at {stamp(ends)}; {goes}")
 
 

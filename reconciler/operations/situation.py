@@ -26,7 +26,7 @@ from reconciler.plan.mark import Key
 class Situation(Struct, frozen=True):
     """One cluster at one moment (`now` in seconds since the epoch), with the requests of all clusters, oldest first; `sleeping`: what
     `decide` says of it; `up`: its control plane answers; `grace`: the operator's grace period, in seconds;
-    `volumes`: those that are to grow."""
+    `volumes`: those that are to grow; `end_waits`: why its end is not carried out, "" where it is (O6)."""
 
     bundle: Bundle
     record: Record
@@ -36,6 +36,7 @@ class Situation(Struct, frozen=True):
     up: bool = True
     grace: float = 0.0
     volumes: Volumes | None = None
+    end_waits: str = ""
 
 
 def newest(

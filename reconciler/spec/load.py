@@ -126,7 +126,10 @@ def load(
     specs = _specs(checked, each, in_use, rules)
     told = tuple(sorted(violations))
     doubts = _doubts(read, checked, lost.emptied(accepted or {}, named.clusters, read, limits))
-    snapshot = Snapshot(source, revision, tree.oid, tree.files, specs, told, descends, trailers, shape.hiding, doubts)
+    refused = _refused(each, read)
+    snapshot = Snapshot(
+        source, revision, tree.oid, tree.files, specs, told, descends, trailers, shape.hiding, doubts, refused
+    )
     return snapshot, Known(read, kept, checked, clusters, (rules, facts), pointers)
 
 
@@ -137,6 +140,15 @@ def _doubts(
     in_files = (one for entry in read.values() for one in entry.warnings)
     in_packs = (one for profile in checked.values() for one in profile.warnings)
     return tuple(sorted({*in_files, *in_packs, *more}))
+
+
+def _refused(each: Mapping[str, _Cluster], read: Mapping[str, Entry]) -> dict[str, ClusterDocument]:
+    """The documents that break a rule, but those whose name a document has that cannot be read: either may be meant."""
+    found = {name: one.document for name, one in each.items() if one.violations}
+    for entry in read.values() if found else ():
+        for _, name, _ in entry.broken:
+            found.pop(name, None)
+    return found
 
 
 def _known(path: str, oid: str, known: Known) -> Entry | None:

@@ -63,6 +63,7 @@ class Admissions:
         known = fleet.hosted(known, self.contents)
         rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now)
         rollout = fleet.withheld(rollout, self.unreadable)
+        rollout = replace(rollout, held={name: self._still_asked(name, why) for name, why in rollout.held.items()})
         self._leave_out(snapshot, rollout)
         slots = list(self._slots(snapshot, rollout, accepted, known, self._put_back(rollout, known, now)))
         self.contents.update(rollout.admitted)
@@ -151,6 +152,14 @@ class Admissions:
     def _runs(self, name: str, accepted: Content | None) -> Versions:
         state, document = self._clusters.states.get(name), accepted.specs.clusters.get(name) if accepted else None
         return fleet.running(state.record if state else None, document, self._rules)
+
+    def _still_asked(self, name: str, why: Held) -> Held:
+        """A hold until everything can be read keeps what was asked before: nobody took it back, and its approval stands."""
+        slot = self._clusters.slots.get(name)
+        asked = slot.held if slot is not None else None
+        if why.reason != "Unparsed" or asked is None:
+            return why
+        return replace(why, consent=asked.consent, items=asked.items, about=asked.about)
 
     def _put_back(self, rollout: Rollout, known: Mapping[str, Record], now: float) -> dict[str, float]:
         """When admission used up what was approved of each cluster last."""
