@@ -9,15 +9,16 @@ from itertools import islice
 
 from reconciler.controller import border
 from reconciler.controller.commands import Commands, is_command
+from reconciler.controller.failing import Failing
 from reconciler.controller.merges import Closed, Merges
 from reconciler.controller.opened import Open, current, recalled, renewed
 from reconciler.controller.people import Asked, People
-from reconciler.controller.planning import ANEW, ENDING, Planning
+from reconciler.controller.planning import ANEW, Planning
 from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
 from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
 from reconciler.forges import Forge, beating
-from reconciler.model import ChangeRecord, Consent, Person, ReviewConfig, Reviewed, Revision
+from reconciler.model import ChangeRecord, Consent, Person, Planned, ReviewConfig, Reviewed, Revision
 from reconciler.spec import units
 
 COMMENTS = ("comments",)
@@ -51,8 +52,9 @@ class Changes:
         self._people = People(forge)
         self._teller = Teller(owner, reviewer.salt, config, forge, self._people.me)
         self._planning = Planning(forge, reviewer, self._people, self._teller, clock)
+        self._failing = Failing(forge, self._teller, clock)
         self._merges = Merges(
-            reviewer, lambda closed, *found: self._contained(closed.one, partial(self._told, closed, *found))
+            reviewer, lambda closed, *found: self._each(closed.one, partial(self._told, closed, *found))
         )
         origin = reviewer.source, *place
         self._commands = Commands(forge, origin, self._people.writes, self._offered, reviewer.ask)
@@ -66,7 +68,7 @@ class Changes:
 
     @alive.setter
     def alive(self, beat: Callable[[], None]) -> None:
-        self._planning.alive = beat
+        self._planning.alive = self._failing.alive = beat
 
     def moved(self, cluster: str) -> None:
         """An object of a cluster changed. Thread-safe."""
@@ -95,18 +97,22 @@ class Changes:
         """One round. Raises Unavailable and Stalled of the forge or of Git: what is left is done by the next round."""
         now = self._clock()
         if now < self._until:
+            self._settle()
             return
         with self._lock:
             moved, self._moved = frozenset(self._moved), set()
             asked, self._asked = self._asked, False
         try:
-            with beating(self.alive):
+            with beating(self.alive), border.contained("change"):
                 self._round(moved, now, asked=asked)
+        except LeaseLost:
+            raise
         except NidusError as error:
             with self._lock:
                 self._moved |= moved
                 self._asked = self._asked or asked
             self._until = now + (error.after or 0.0) if isinstance(error, Retry) else now
+            self._settle()
             raise
 
     def _round(self, moved: frozenset[str], now: float, *, asked: bool) -> None:
@@ -116,10 +122,11 @@ class Changes:
         self._reviewer.begin()
         self._judge()
         if self._base is not None:
-            self._each(self._base, moved)
+            self._all(self._base, moved)
         if self._listed == now:
             self._after()
-        self._settle()
+        self._settle()  # before the forge is asked again, which may fail
+        self._merges.progress(self._clock())
         self._remember()
 
     def _judge(self) -> None:
@@ -144,44 +151,22 @@ class Changes:
         self._closing |= {number: one for number, one in before.items() if number not in listed}
         self._rest = {one.change.number: one for one in found[limit:]}
         self._reviewer.mirror.keep(self._open.keys())
-        for one in self._rest.values():
-            self._teller.status(one, "pending", f"Not planned: more than {limit} change requests are open")
         self._base = base
         self._planning.anew()
+        for one in self._rest.values():
+            told = "pending", f"Not planned: more than {limit} change requests are open"
+            self._each(one, partial(self._teller.status, one, *told))
 
-    def _each(self, base: Revision, moved: frozenset[str]) -> None:
+    def _all(self, base: Revision, moved: frozenset[str]) -> None:
         for one in list(self._closing.values()):
-            if not self._rests(one):
-                self._contained(one, partial(self._close, one))
+            self._each(one, partial(self._close, one))
         for one in list(self._open.values()):
             one.again = one.again or bool(one.touches & moved)
-            if not self._rests(one):
-                self._contained(one, partial(self._one, one, base))
+            self._each(one, partial(self._one, one, base))
 
-    def _contained(self, one: Open, work: Callable[[], None]) -> None:
-        """A failure of one change request is told, and the others go on. It is let be then, until something of it moves or a pause
-        is over that grows."""
-        self.alive()
-        place, now = _state(one), self._clock()
-        try:
-            with border.contained("change", str(one.change.number)):
-                work()
-            one.rest.over()
-        except NidusError as error:
-            if isinstance(error, LeaseLost) or (error.reason in ENDING and not self._is_its_own(error)):
-                raise
-            one.rest.fail(place, now, ANEW if error.reason == "ForgeRefused" else 0.0)
-            self._teller.failed(one, error)
-
-    def _rests(self, one: Open) -> bool:
-        return one.rest.waits(_state(one), self._clock())
-
-    def _is_its_own(self, error: NidusError) -> bool:
-        """Whether the forge refuses this change request alone: its author may have blocked us. Raises where it refuses the token."""
-        if error.reason != "ForgeRefused":
-            return False
-        self._forge.me()
-        return True
+    def _each(self, one: Open, work: Callable[[], None]) -> bool:
+        """Do it unless that is to be let be; whether it was done. Raises what ends a round."""
+        return not self._failing.rests(one) and self._failing.contained(one, work)
 
     def _close(self, one: Open) -> None:
         """It is not listed any more: if it was merged, bind the merge to what was shown and approved."""
@@ -206,11 +191,11 @@ class Changes:
         self._teller.merged(closed.one, (state, told), closed.stages, who, held)
 
     def _settle(self) -> None:
-        """Let the registry know what is shown of every change request, and which merges were approved."""
+        """Let the registry know what is shown of every change request, and which merges were approved: whatever ends a round. No forge is
+        asked."""
         self._reviewer.shown(self._reviewed())
         self._merges.settle(self._clock())
-        self._remember()  # before the forge is asked again, which may fail
-        self._merges.progress(self._clock())
+        self._remember()
 
     def _reviewed(self) -> list[Reviewed]:
         shown = [one.reviewed for one in (*self._open.values(), *self._closing.values())]
@@ -230,15 +215,24 @@ class Changes:
         self._planning.plan(one, base)
         self._approved(one)
         if one.planned is not None:
-            self._teller.tell(one, one.planned)
+            self._tell(one, one.planned)
         self._reviewer.records.save(one.record(self._reviewer.source))
+
+    def _tell(self, one: Open, planned: Planned) -> None:
+        """What our comment shows counts from that moment: it may be merged before anything else is done."""
+        before = one.reviewed
+        try:
+            self._teller.tell(one, planned)
+        finally:
+            if one.reviewed != before:
+                self._reviewer.shown(self._reviewed())
 
     def _approved(self, one: Open) -> None:
         """Who approved it; its plan is told also where that cannot be read, which is tried again when something of it moves."""
         try:
             self._people.look(one, self._clock(), ANEW)
-        except Stalled as error:
-            if error.reason != "ForgeAnswer":
+        except NidusError as error:
+            if not self._failing.is_unread(error):
                 raise
             one.asked, one.asked_at = (one.change.updated, one.digest), self._clock()
             self._teller.failed(one, error)
@@ -257,8 +251,8 @@ class Changes:
             try:
                 self._follow(one, now)
                 one.deaf.over()
-            except Stalled as error:
-                if error.reason != "ForgeAnswer":
+            except NidusError as error:
+                if not self._failing.is_unread(error):
                     raise
                 if not one.deaf.failed:
                     self._teller.failed(one, error)
@@ -305,14 +299,8 @@ class Changes:
     def _after(self) -> None:
         """Follow what people ask for where a merge is not Ready yet."""
         for one in self._merges.followed()[:AFTER]:
-            if not self._rests(one):
-                self._contained(one, partial(self._again, one))
+            self._each(one, partial(self._again, one))
 
     def _again(self, one: Open) -> None:
         one.change = self._forge.change(one.change.number)
         self._hear(one)
-
-
-def _state(one: Open) -> tuple[str, ...]:
-    """What a failure of a change request depends on."""
-    return one.change.head, str(one.change.updated)

@@ -59,9 +59,10 @@ class Closed:
 
 
 class Merges:
-    """What closed change requests had shown, and what became of them. `tell` writes a status and its words to the forge."""
+    """What closed change requests had shown, and what became of them. `tell` writes a status and its words to the forge,
+    and says whether it did."""
 
-    def __init__(self, branch: Branch, tell: Callable[[Closed, str, str], None]) -> None:
+    def __init__(self, branch: Branch, tell: Callable[[Closed, str, str], bool]) -> None:
         self._branch, self._tell = branch, tell
         self._closed: dict[int, Closed] = {}
 
@@ -111,10 +112,10 @@ class Merges:
             one.stages = _first(one.stages, self._branch.stages(commit))
             if found is not None and found[0] == "success":
                 one.stages = {**one.stages, "ready": now}
-            if found is not None and found != one.last and one.told < STATUSES:
-                self._tell(one, *found)
+            if found is not None and found != one.last and one.told < STATUSES and self._tell(one, *found):
                 one.told, one.last = one.told + 1, found
-            one.followed = found[0] != "success" if found else one.last is None
+            untold = one.last is None if found is None else found != one.last and one.told < STATUSES
+            one.followed = untold or (found is not None and found[0] != "success")
 
     def settle(self, now: float) -> None:
         """Hand over what was approved, and forget what is old."""

@@ -14,8 +14,8 @@ from reconciler.model import Planned, Revision, replace
 from reconciler.source.runner import STOPPING
 
 ANEW = 600.0  # seconds after which comments are read, and plans are made, without a reason
-# what no other change request would get past
-ENDING = frozenset({"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING})
+# what is no failure of the plan
+ELSEWHERE = frozenset({"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING})
 
 
 class Planning:
@@ -44,7 +44,7 @@ class Planning:
         except LeaseLost:
             raise
         except NidusError as error:
-            if error.reason in ENDING:
+            if error.reason in ELSEWHERE:
                 raise
             one.replan.fail(place, now)
             one.took(Planned(one.change, base.commit, problem=error.told))

@@ -488,15 +488,16 @@ def test_what_a_round_showed_before_it_failed_is_stored(scene: Scene) -> None:
     scene.open({"more.md": "words"})
     scene.restart()
     scene.admit()
-    scene.forge.fail(500, where="/issues/1/")  # the newest is told first, and nothing of the other one is read
+    scene.forge.fail(429, where="/issues/1/", headers={"Retry-After": "1"})  # of the newest
     with pytest.raises(Unavailable):
         scene.look()
     assert records(scene) == ["nidus-review-platform-1", "nidus-review-platform-2"]
     scene.forge.failures.clear()
+    scene.fleet.now += 2.0
     scene.look()
     scene.forge.state.review(number, "bob")
     scene.merge(number)
-    scene.forge.fail(500, where="/statuses/")
+    scene.forge.fail(429, where="/statuses/")
     with pytest.raises(Unavailable):
         scene.look()
     stored = reviews.Reviews(scene.fleet._client(scene.fleet.host), HOME, {"platform": scene.forge.api}).load()
