@@ -51,8 +51,6 @@ def kubernetes() -> dict[str, dict[str, Any]]:
 
 
 def _read(name: str) -> str:
-    from pathlib import (
-        Path,
-    )  # nothing else in a render worker of plain manifests needs it, and it is a tenth of that one's start
+    from pathlib import Path  # a tenth of the start of a render worker, which needs it for nothing else
 
     return (Path(__file__).parent / name).read_text(encoding="utf-8")

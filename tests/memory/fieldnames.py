@@ -1,11 +1,13 @@
 """`python -m tests.memory.fieldnames` writes `schemas/kubernetes.json`, the field names of Kubernetes' own kinds, out of `facts.json`."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import schemas
 from tests.memory import facts
 
+STORED = Path(schemas.__file__).parent / "kubernetes.json"
 _ROOTS = ("io.k8s.api.", "io.k8s.")
 
 
@@ -48,4 +50,4 @@ def _reference(kind: Any, structs: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    schemas.KUBERNETES.write_text(made(), encoding="utf-8")
+    STORED.write_text(made(), encoding="utf-8")
