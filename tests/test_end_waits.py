@@ -13,7 +13,7 @@ from tests.examples import examples
 from tests.fleets import NOW, B, accepted, admit, cluster, record, snapshot
 from tests.memory.failures import answer
 from tests.passes import Fleet
-from tests.test_called_off import BROKEN, HOLD, KEPT, engine, files, later, made, there
+from tests.test_called_off import BROKEN, HOLD, KEPT, at_first_delete, engine, files, later, made, there
 from tests.test_expiry import HOUR
 
 __all__ = ["made"]
@@ -169,9 +169,31 @@ def test_an_end_that_began_stays_where_it_is(made: Callable[..., Fleet], case: s
         later(fleet, HOUR)
         assert (there(fleet), engine(fleet), fleet.word("a")) == (True, False, "Held")
     assert fleet.held["a"].message in fleet.condition("a").message
+    planned = next(one for one in fleet.review().clusters if one.cluster == "a")
+    told = planned.held.message if planned.held else planned.unseen
+    assert fleet.held["a"].message in told and planned.plan is None
     fleet.push(files(ttl="48h"))
     later(fleet, HOUR)
     assert not there(fleet)
+
+
+@pytest.mark.parametrize("case", ["longer, shorter grace", "no ttl, a wrong field"])
+def test_an_end_that_is_put_off_while_it_is_carried_out_goes_no_further(made: Callable[..., Fleet], case: str) -> None:
+    """Not by one object; once that document is admitted, what is gone is made again."""
+    fleet = ending(made)
+    later(fleet, 48 * HOUR + 1)
+    fleet.now += HOUR
+    fleet.admit()
+    found = at_first_delete(fleet.host, lambda: fleet.push(KEEPING[case]))
+    fleet.run()
+    assert (len(found), there(fleet), fleet.word("a")) == (1, True, "Held")
+    if fleet.held["a"].consent:
+        fleet.ask("approve", consent=fleet.held["a"].consent)
+        fleet.admit()
+    else:
+        fleet.push(files())
+    fleet.run()
+    assert (fleet.word("a"), fleet.held) == ("Ready", {})
 
 
 @pytest.mark.parametrize("restored", [False, True])
@@ -185,7 +207,7 @@ def test_what_was_asked_is_asked_still_while_a_file_cannot_be_read(made: Callabl
     assert (fleet.held["a"].reason, fleet.held["a"].consent) == ("Unparsed", asked)
     fleet.ask("approve", consent=asked)
     fleet.admit()
-    assert fleet.held["a"].reason == "Unparsed"
+    assert (fleet.held["a"].reason, fleet.held["a"].consent) == ("Unparsed", asked)
     if restored:
         fleet.push(files())
     fleet.push(KEPT)

@@ -31,7 +31,8 @@ def resting(given: Assignment, now: float) -> Report | None:
 def unresolved(given: Unresolved) -> Report:
     """The report of a cluster without a bundle: its file is broken and no older version was accepted, or its content
     cannot be read (S8)."""
-    if given.held is not None and given.held.end:
+    begun = given.state is not None and given.state.record.tombstone is not None
+    if given.held is not None and given.held.end and begun:
         return held(given.cluster, given.revision, given.held)
     if given.invalid:
         return invalid(given.cluster, given.revision, given.invalid)

@@ -76,7 +76,7 @@ def _ended(
 def _stand_still(situation: Situation, halted: Held) -> Rollout:
     """For a rewritten history that would destroy something: all clusters stay at the accepted content; removals and ends
     that began go on."""
-    tombstones = removal.continued(situation)
+    halted, tombstones = replace(halted, end=f"its end waits: {halted.message}"), removal.continued(situation)
     waits = expired.waits(situation, {}, dict.fromkeys({*situation.mine} - {*tombstones}, halted))
     tombstones = {name: one for name, one in tombstones.items() if name not in waits}
     names = sorted(set(situation.mine) - set(tombstones))

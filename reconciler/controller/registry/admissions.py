@@ -23,6 +23,8 @@ from reconciler.model import (
 from reconciler.operations import expiry
 from reconciler.spec import resolve
 
+_OF_REMOVALS = ("RemovalBudget", "Unreviewed", "Unparsed")  # holds that ask whether clusters may go
+
 
 class Admissions:
     """The accepted contents of clusters, and the result of the newest snapshot of each source."""
@@ -157,7 +159,7 @@ class Admissions:
         """A hold until everything can be read keeps what was asked before: nobody took it back, and its approval stands."""
         slot = self._clusters.slots.get(name)
         asked = slot.held if slot is not None else None
-        if why.reason != "Unparsed" or asked is None:
+        if why.reason != "Unparsed" or asked is None or asked.reason not in _OF_REMOVALS:
             return why
         return replace(why, consent=asked.consent, items=asked.items, about=asked.about)
 
