@@ -140,6 +140,7 @@ STRICTER = {
     "sooner and harsher, held": files(ttl="1h", grace="0s"),
     "sooner, breaks a rule": unlawful(files(ttl="1h", grace="0s")),
     "the same, breaks a rule": unlawful(files(ttl="48h")),
+    "the same, beside somebody else's broken file": {**files(ttl="48h"), **BROKEN},
 }
 
 
