@@ -111,10 +111,12 @@ def _known(record: Record, gathered: Gathered) -> Record:
 def _proven(record: Record, report: Report, assignment: Assignment, live: Versions) -> Record:
     """The record with what this pass found: the revision and the bundle that are applied, and the versions of an engine that is rolled
     out. `live`: those that the engine kept, though the bundle names others."""
-    bundle, held = assignment.bundle, assignment.held
+    bundle = assignment.bundle
     roles = {layer.name: layer.role for layer in bundle.layers}
     if report.word == "Ready":
-        waits = held is not None and held.consent  # its removal, which the report does not know of
+        waits = (
+            assignment.held is not None or assignment.invalid
+        )  # what its newest commit asks for is not what is Ready
         brought = record.brought if waits else ()
         record = replace(record, applied=str(report.revision), ready=bundle.digest, slept=None, brought=brought)
     asleep = report.sleep is not None and report.sleep.asleep

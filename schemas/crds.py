@@ -399,6 +399,10 @@ _REQUEST_SPEC = _object(
         "items": _list("What the digest stands for.", _bounded("One removal.", requests.LINE))
         | {"maxItems": requests.ITEMS},
         "reason": _bounded("Why, for everybody who looks.", requests.LINE),
+        "change": _number("Number of the change request on which it was approved; none where an operator approves.")
+        | {"minimum": 0},
+        "approvers": _list("The accounts of the forge that approved it there, by id.", _number("One account."))
+        | {"maxItems": requests.APPROVERS},
         "expires": _text(
             "When it ends, within a year of its creation. Without it, what is asked for stands until the opposite is."
         )

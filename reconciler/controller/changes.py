@@ -178,17 +178,17 @@ class Changes:
         self._merges.closed(one, self._clock())
         if now.state == "merged" and now.base == self._branch:
             self._teller.find(one)
-            asked = self._asked_of(one, self._reviewer.brought(one.touches) | {now.number})
-            who = self._people.approvers(one, now, asked.authors) if asked is not None else ()
+            who = self._people.approvers(one, now)
             one.change, one.planned = now, None
-            follow = self._teller.follows and bool(one.touches)
-            self._merges.merged(now.number, who, asked.needed if asked is not None else 1, follow=follow)
+            self._merges.merged(now.number, who, follow=self._teller.follows and bool(one.touches))
         del self._closing[now.number]
 
     def _told(self, closed: Closed, state: str, told: str) -> None:
         held = [each.digest for each, _ in self._waits(closed.one)] if state == "failure" else []
+        waits = self._reviewer.held(closed.one.touches) if state == "failure" else []
+        alone = [each.consent.digest for each in waits if each.consent.digest not in held]
         who = closed.who.partition(", by change request")[0]
-        self._teller.merged(closed.one, (state, told), closed.stages, who, held)
+        self._teller.merged(closed.one, (state, told), closed.stages, who, (held, alone))
 
     def _settle(self) -> None:
         """Let the registry know what is shown of every change request, and which merges were approved: whatever ends a round. No forge is
@@ -269,14 +269,18 @@ class Changes:
         if not found.whole:
             raise Stalled("it has too many comments, or too long ones: not all were read", reason="ForgeAnswer")
 
-    def _offered(self, one: Open, by: Person) -> Iterable[Consent]:
-        """What a comment may approve: what ours shows, and after the merge also what is held because of it. Where several have to
-        approve, the others have done so on the forge before."""
+    def _offered(self, one: Open, by: Person) -> Iterable[tuple[Consent, tuple[int, ...]]]:
+        """What a comment may approve, and the accounts that approve it so: what ours shows, and after the merge also what is held because
+        of it. Where several have to approve, the others have done so on the forge before. This is the answer to who asks: whether it
+        counts is asked again where it is used (`consent.counts`)."""
         found = [*self._waits(one)] if one.change.state == "merged" else []
         if one.basis is not None and (one.reviewed is not None or one.change.state == "merged"):
             asked = self._asked_of(one, self._reviewer.brought(one.touches) | {one.change.number})
             found += [(one.basis.review.consent, asked)] if asked is not None else []
-        yield from (consent for consent, asked in found if self._people.enough(one, by, asked))
+        for consent, asked in found:
+            people = self._people.together(one, by, asked)
+            if people:
+                yield consent, people
 
     def _waits(self, one: Open) -> Iterator[tuple[Consent, Asked]]:
         """What is held because a change request was merged, as it was planned."""

@@ -9,7 +9,7 @@ from itertools import islice
 from reconciler.controller.opened import Open
 from reconciler.errors import ApiError, ErrorClass, Stalled
 from reconciler.forges import Forge
-from reconciler.model import Comment, Consent, Person, Request
+from reconciler.model import Comment, Consent, Person, Request, replace
 from reconciler.patterns import lazy
 
 FOLLOWED = 20  # commands of one change request that are followed, the newest of those who may write
@@ -26,14 +26,15 @@ def is_command(body: str) -> bool:
 
 class Commands:
     """Follows comments for one source. `origin` is its name, that of its forge, and what tells the repository from others. `writes` says
-    whether an account may write, `offered` which sets a person may approve on a change request now; `ask` stores a request."""
+    whether an account may write, `offered` which sets a person may approve on a change request now, and the
+    accounts that do so together; `ask` stores a request."""
 
     def __init__(
         self,
         forge: Forge,
         origin: tuple[str, str, str],
         writes: Callable[[Person], bool],
-        offered: Callable[[Open, Person], Iterable[Consent]],
+        offered: Callable[[Open, Person], Iterable[tuple[Consent, tuple[int, ...]]]],
         ask: Callable[[Request], object],
     ) -> None:
         self._forge, (self._source, self._provider, self._place) = forge, origin
@@ -69,10 +70,10 @@ class Commands:
             return False
         if now >= each.at + LASTS or (one.change.state == "open" and each.at <= one.showing[1]):
             return False  # too old, or written while somebody else may have made our comment say something else
-        consent = next((consent for consent in self._offered(one, each.author) if consent.digest == asked[1]), None)
-        if consent is None:
+        found = next((given for given in self._offered(one, each.author) if given[0].digest == asked[1]), None)
+        if found is None:
             return False
-        self._store(self._request(one, each, consent, now))
+        self._store(replace(self._request(one, each, found[0], now), change=one.change.number, approvers=found[1]))
         return True
 
     def _request(self, one: Open, each: Comment, consent: Consent, now: float) -> Request:

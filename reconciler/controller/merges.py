@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from reconciler.controller.opened import Open, recalled
-from reconciler.model import ChangeRecord, Person, Reviewed, replace
+from reconciler.model import ChangeRecord, Merge, Person, Reviewed, replace
 
 KEPT = 7 * 86400.0  # seconds that the plan of a closed change request is remembered
 MOST = 1000  # of them
@@ -15,8 +15,12 @@ STATUSES = 50  # of one commit; a forge takes 1,000
 class Branch(Protocol):
     """What the controller knows of the branch."""
 
-    def consented(self, commit: str, review: Reviewed, who: str) -> bool:
-        """Hand over a merge that was approved: whether its commit is known."""
+    def explained(self, merge: Merge) -> None:
+        """The forge says as which commit a change request was merged."""
+        ...
+
+    def consented(self, commit: str, review: Reviewed, who: str, approvers: tuple[int, ...]) -> bool:
+        """Hand over a merge that was approved, by these accounts: whether its commit is known."""
         ...
 
     def newest(self) -> str:
@@ -35,8 +39,8 @@ class Branch(Protocol):
 @dataclass(slots=True)
 class Closed:
     """A change request that is closed since `at`, when its comment showed `review`. `who` approved what it had shown, "" where nobody
-    did; `given`: this process handed that over, `handed`: some process did; `used`: it counts no more. `followed`: its merge is told of,
-    `told` times, `last` so.
+    did, and `by` are their accounts; `given`: this process handed that over, `handed`: some process did; `used`: it counts no more.
+    `followed`: its merge is told of, `told` times, `last` so.
     """
 
     one: Open
@@ -50,11 +54,12 @@ class Closed:
     told: int = 0
     last: tuple[str, str] | None = None
     stages: Mapping[str, float] = field(default_factory=dict)
+    by: tuple[int, ...] = ()
 
     def record(self, source: str) -> ChangeRecord:
         """What is to be known of it after a restart."""
         found = replace(self.one.record(source), closed=self.at, who=self.who, handed=self.handed, used=self.used)
-        found = replace(found, stages=self.stages)
+        found = replace(found, stages=self.stages, by=self.by)
         return replace(found, followed=self.followed, basis=self.one.basis if self.review is not None else None)
 
 
@@ -79,7 +84,16 @@ class Merges:
         """Take up what an earlier process knew."""
         one = recalled(record)
         given = (record.who, False, record.handed, record.used, record.followed)
-        self._closed[record.change.number] = Closed(one, record.closed, one.reviewed, *given, stages=record.stages)
+        closed = Closed(one, record.closed, one.reviewed, *given, stages=record.stages, by=record.by)
+        self._closed[record.change.number] = closed
+        self._explain(closed)
+
+    def _explain(self, closed: Closed) -> None:
+        """Say as which commit it was merged, by the forge's word."""
+        change, basis, review = closed.one.change, closed.one.basis, closed.review
+        if change.state == "merged" and change.merged and basis is not None and review is not None:
+            needed = max(basis.needed, review.least)
+            self._branch.explained(Merge(change.number, change.author.id, needed, change.merged, review))
 
     def closed(self, one: Open, now: float) -> None:
         """Remember what a change request showed when it was closed: the branch may have been read before or after that."""
@@ -90,12 +104,14 @@ class Merges:
         closed = self._closed.get(number)
         return closed.one if closed is not None else None
 
-    def merged(self, number: int, who: Sequence[Person], needed: int, *, follow: bool) -> None:
-        """It was merged, and `who` had approved what it showed, where so many are `needed`. `follow`: tell how far its commit is until
-        every cluster that it changed is Ready (B8)."""
+    def merged(self, number: int, who: Sequence[Person], *, follow: bool) -> None:
+        """It was merged, and `who` had approved what it showed. `follow`: tell how far its commit is until every cluster that it changed
+        is Ready (B8). Whether it counts for what waits is asked where it is used: of what else brought that (`consent.counts`)."""
         closed = self._closed[number]
         closed.followed = follow and bool(closed.one.change.merged)
-        if closed.one.basis is not None and len(who) >= max(1, needed):
+        self._explain(closed)
+        if closed.one.basis is not None and len(who) >= max(1, closed.one.basis.needed):
+            closed.by = tuple(one.id for one in who)
             closed.who = f"{', '.join(one.name for one in who)}, by change request #{number}"
 
     def followed(self) -> list[Open]:
@@ -124,7 +140,7 @@ class Merges:
             review, commit = one.review, one.one.change.merged
             one.used = one.used or (one.handed and newest not in ("", commit))
             if review is not None and one.who and not (one.used or one.given):
-                one.given = self._branch.consented(commit, review, one.who)
+                one.given = self._branch.consented(commit, review, one.who, one.by)
                 one.handed = one.handed or one.given
         recent = [(number, one) for number, one in self._closed.items() if now - one.at < KEPT]
         self._closed = dict(recent[-MOST:])

@@ -71,7 +71,7 @@ class Open:
         """It was planned, or is known to give this tree now."""
         self.planned, self.digest, self.basis = planned, render_change.plan(planned), None
         if planned.review is not None and planned.tree:
-            reviewed = Reviewed(self.change.number, planned.tree, planned.consent, planned.before)
+            reviewed = Reviewed(self.change.number, planned.tree, planned.consent, planned.before, planned.least)
             clusters = tuple(one.cluster for one in planned.review.clusters if not _taken(one))
             self.basis = Basis(planned.change.head, planned.base, self.digest, reviewed, clusters, planned.needed)
 

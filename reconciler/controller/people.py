@@ -54,13 +54,15 @@ class People:
             one.asked, one.asked_at = state, now
         one.planned = replace(one.planned, approved=one.approved)
 
-    def enough(self, one: Open, by: Person, asked: Asked) -> bool:
-        """Whether one more approval, by this person, is all that is missing."""
+    def together(self, one: Open, by: Person, asked: Asked) -> tuple[int, ...]:
+        """The accounts that approve it, where one more approval, by this person, is all that is missing; else nobody."""
         if by.id in asked.authors:
-            return False
+            return ()
         if asked.needed < 2:
-            return True
-        return len({by.id, *(each.id for each in self.approvers(one, one.change, asked.authors))}) >= asked.needed
+            return (by.id,)
+        others = (each.id for each in self.approvers(one, one.change, asked.authors))
+        found = tuple(sorted({by.id, *others}))
+        return found if len(found) >= asked.needed else ()
 
 
 def approvers(

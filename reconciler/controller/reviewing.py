@@ -16,6 +16,7 @@ from reconciler.model import (
     Consent,
     Held,
     Limits,
+    Merge,
     Planned,
     Request,
     Review,
@@ -93,13 +94,25 @@ class Reviewer:
         paths = self.mirror.paths(before.oid, after.oid) if before.oid != after.oid else ()
         needed = fleet.approvals(self._tools.registry.rules.reviewers, paths, destroys=bool(consent.items))
         settings = declared.settings(before.specs, after.specs)
-        planned = replace(planned, review=found, consent=consent, needed=needed, before=self._before(before, found))
+        planned = replace(
+            planned, review=found, consent=consent, needed=needed, before=self._before(before, after, found)
+        )
+        least = fleet.approvals(self._tools.registry.rules.reviewers, paths, destroys=True)
+        planned = replace(planned, least=least)
         return replace(planned, settings=settings, root=self.mirror.root)
 
-    def _before(self, base: Snapshot, found: Review) -> dict[str, str]:
+    def _before(self, base: Snapshot, after: Snapshot, found: Review) -> dict[str, str]:
+        """What the clusters that the change speaks of, or names with mistakes, would be made of without it."""
         known = self._compared(base)
-        names = (one.cluster for one in found.clusters)
-        return {name: known.digest(name) for name in names if known.why(name) is None}
+        broken = fleet.invalid(base)
+        names = {*(one.cluster for one in found.clusters), *fleet.invalid(after)}
+        held = {name: known.why(name) for name in names}
+        return {
+            name: self._tools.registry.asks(name, base, why)
+            if why is not None or name in broken
+            else known.digest(name)
+            for name, why in held.items()
+        }
 
     def _signed(self, planned: Planned) -> Planned:
         """With who signed its head, as the branch is verified (K14). Range asks for a signature of every commit that the merge brings."""
@@ -121,10 +134,18 @@ class Reviewer:
         """All plans that are shown: a commit of the branch with the tree of one is as planned (B5)."""
         self._tools.registry.reviewed(self.source, reviews)
 
-    def consented(self, commit: str, review: Reviewed, who: str) -> bool:
-        """A commit merged what was shown and approved by `who`; whether that commit is known as it was shown."""
+    def explained(self, merge: Merge) -> None:
+        """The forge says that a change request was merged as a commit: what was approved of it before may count now."""
+        released = self._tools.registry.explained(self.source, merge)
+        if released:
+            self._tools.released(released)
+
+    def consented(self, commit: str, review: Reviewed, who: str, approvers: tuple[int, ...]) -> bool:
+        """A commit merged what was shown and approved by `who`, which are these accounts; whether that commit is known as it was
+        shown."""
         now, consent = self._tools.clock(), review.consent
         given = Request("approve", self.source, "", who, now, 0.0, consent.digest, consent.items)
+        given = replace(given, change=review.number, approvers=approvers)
         released = self._tools.registry.consented(self.source, commit, review, given)
         if released is not None:
             self._tools.released(released)

@@ -68,15 +68,21 @@ class Teller:
         return self._config.status or self._config.comment
 
     def merged(
-        self, one: Open, found: tuple[str, str], stages: Mapping[str, float], who: str, held: Sequence[str]
+        self,
+        one: Open,
+        found: tuple[str, str],
+        stages: Mapping[str, float],
+        who: str,
+        held: tuple[Sequence[str], Sequence[str]],
     ) -> None:
         """Tell how far a merge is (`found`: a state and words): in the status of its commit, and once it is more than pending on top of our
-        comment, where that is there and as we wrote it. `stages`, `who` and `held` as `render_change.result` takes them."""
+        comment, where that is there and as we wrote it.
+        `stages`, `who`, and `held` by comment or by an operator alone, as `render_change.result` takes them."""
         (state, told), commit = found, one.change.merged
         if self._config.status:
             self._set(SYNC, commit, state, told)
         shown = self._config.comment and one.comment and state != "pending"
-        text = render_change.result(commit, told, stages, who, held)
+        text = render_change.result(commit, told, stages, who, *held)
         ours = self._forge.comment(one.change.number, one.comment) if shown else None
         body = render_change.with_result(ours.body, self._owner, self._key(one), text) if ours else None
         if ours and body is not None and body != ours.body:

@@ -20,6 +20,8 @@ from reconciler.fleet.running import all_running as all_running
 from reconciler.fleet.running import recalled as recalled
 from reconciler.fleet.running import running as running
 from reconciler.fleet.running import unversioned as unversioned
+from reconciler.fleet.standing import GONE as GONE
+from reconciler.fleet.standing import asks as asks
 from reconciler.fleet.standing import documents as documents
 from reconciler.fleet.standing import in_use as in_use
 from reconciler.fleet.standing import invalid as invalid

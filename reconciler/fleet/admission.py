@@ -1,6 +1,6 @@
 """`fleet.admit`: what one revision may do over all clusters of its source (AD1, AD2, V4, S5)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from reconciler import engine
 from reconciler.fleet import expired, hosts, removal, rewritten
@@ -9,6 +9,7 @@ from reconciler.model import (
     ClusterDocument,
     Content,
     Held,
+    Merge,
     Record,
     Request,
     Rollout,
@@ -27,15 +28,16 @@ def admit(
     requests: Sequence[Request],
     rules: Rules,
     now: float,
+    brought: Callable[[str], Collection[Merge | None]] = lambda name: (None,),
 ) -> Rollout:
     """The rollout of one revision of one source.
 
     `accepted`: cluster -> its specs at its record's commit, missing where they can no longer be read (S8); `records`
     are those of all sources, to find names that another source has: such a cluster is in `held` as NameTaken, and the
     other source's cluster is not changed. So it is with host names, as HostTaken. A cluster that is neither admitted nor
-    a tombstone is left alone. `now` in seconds.
+    a tombstone is left alone. `now` in seconds; `brought` as in Situation.
     """
-    situation = Situation(snapshot, accepted, records, requests, rules, now)
+    situation = Situation(snapshot, accepted, records, requests, rules, now, brought)
     halted, followed = rewritten.judge(situation)
     if halted is not None:
         return _stand_still(situation, halted)

@@ -114,7 +114,7 @@ def _over_budget(situation: Situation) -> Held | None:
         return None
     about = (*_removable(situation), *ends)
     source = situation.snapshot.source
-    if approved(wanted, situation.requests, situation.trailers, situation.now, about, source):
+    if approved(wanted, situation.counted(about), situation.trailers, situation.now, about, source):
         return None
     does, listed = _does(situation, gone, ends), _listed(situation, gone, ends)
     if not over:

@@ -23,7 +23,7 @@ def judge(situation: Situation) -> tuple[Held | None, frozenset[str] | None]:
         return None, None
     about = tuple(sorted({*situation.mine, *situation.present} - situation.taken.keys()))  # it is followed as a whole
     source = situation.snapshot.source
-    if approved(asked, situation.requests, situation.trailers, situation.now, about, source):
+    if approved(asked, situation.counted(about), situation.trailers, situation.now, about, source):
         return None, frozenset(losses)
     message = f"the history was rewritten and would destroy: {'; '.join(asked.items)}"
     return Held("HistoryRewritten", message, asked.digest, asked.items, about=about), None

@@ -1,20 +1,22 @@
 """The input of `admit`, gathered once, and what is derived from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 from msgspec import Struct
 
 from reconciler.fleet.approvals import counting
 from reconciler.fleet.running import running
-from reconciler.model import ClusterDocument, Content, Record, Request, Rules, Snapshot, Versions, Violation
+from reconciler.model import ClusterDocument, Content, Merge, Record, Request, Rules, Snapshot, Versions, Violation
+from reconciler.plan.consent import counted
 from reconciler.spec import semver
 
 CLUSTER, PROFILE = "cluster/", "profile/"
 
 
 class Situation(Struct, frozen=True, dict=True):
-    """One revision of one source against what was accepted before. `now` in seconds."""
+    """One revision of one source against what was accepted before. `now` in seconds; `brought`: the change requests that brought what a
+    cluster would be made of by this revision, None for what none explains."""
 
     snapshot: Snapshot
     accepted: Mapping[str, Content]
@@ -22,6 +24,7 @@ class Situation(Struct, frozen=True, dict=True):
     requests: Sequence[Request]
     rules: Rules
     now: float
+    brought: Callable[[str], Collection[Merge | None]] = lambda name: (None,)
 
     @cached_property
     def mine(self) -> Mapping[str, Record]:
@@ -60,6 +63,12 @@ class Situation(Struct, frozen=True, dict=True):
         """Clusters that the tree names, broken ones too, sorted: none of them is ever removed."""
         named = (subject.removeprefix(CLUSTER) for subject in self.broken if subject.startswith(CLUSTER))
         return tuple(sorted({*self.snapshot.specs.clusters, *named}))
+
+    def counted(self, about: Collection[str]) -> Sequence[Request]:
+        """The requests as they count for these clusters together (`consent.counted`)."""
+        if not any(one.change for one in self.requests):
+            return self.requests
+        return counted(self.requests, [one for name in about for one in self.brought(name)])
 
     @property
     def trailers(self) -> Sequence[tuple[str, str]]:

@@ -1,8 +1,10 @@
 """The accepted contents of clusters, in the form that validation needs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from reconciler.model import ClusterDocument, Content, Held, Record, Rollout, Snapshot, replace
+
+GONE = "gone"  # what a cluster would be made of that the tree does not name
 
 
 def in_use(records: Iterable[Record], source: str) -> dict[tuple[str, str], str]:
@@ -36,6 +38,17 @@ def invalid(snapshot: Snapshot) -> dict[str, str]:
         if kind == "cluster":
             found.setdefault(name, f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}")
     return found
+
+
+def asks(name: str, snapshot: Snapshot, held: Held | None, digest: Callable[[], str]) -> str:
+    """What a cluster that is held or invalid would be made of by a snapshot, like nothing that is admitted: another value where another
+    commit may ask for something else of it. What a file with mistakes asks for cannot be said, nor what it would be without them: the
+    tree stands for it. `digest` gives that of its bundle, "" where it has none."""
+    if name not in snapshot.specs.clusters and not (snapshot.violations or snapshot.unread):
+        return GONE
+    rewritten = held is not None and held.reason == "HistoryRewritten"  # of a whole fleet
+    told = "" if rewritten or snapshot.violations or snapshot.unread else digest()
+    return f"asks {told} {snapshot.specs.clusters[name].digest}" if told else f"asks {snapshot.oid}"
 
 
 def withheld(rollout: Rollout, why: Mapping[str, Held]) -> Rollout:

@@ -32,6 +32,7 @@ ITEMS = 500  # lines of a consent
 LINE = 1024  # characters of one, of a reason, and of a user's name
 TOGETHER = 65536  # bytes of all lines of a consent
 NAME = 253
+APPROVERS = 100  # accounts of a forge that approved something together
 
 _Text = Annotated[str, msgspec.Meta(max_length=LINE)]
 _Name = Annotated[str, msgspec.Meta(max_length=NAME)]
@@ -45,6 +46,8 @@ class _Told(msgspec.Struct):
     consent: Annotated[str, msgspec.Meta(max_length=64)] = ""
     items: Annotated[tuple[_Text, ...], msgspec.Meta(max_length=ITEMS)] = ()
     reason: _Text = ""
+    change: Annotated[int, msgspec.Meta(ge=0)] = 0
+    approvers: Annotated[tuple[int, ...], msgspec.Meta(max_length=APPROVERS)] = ()
 
 
 class _Spec(_Told):
@@ -98,7 +101,7 @@ def parse(item: Object) -> Request | None:
     who = "".join(c if c.isprintable() else "?" for c in told.who)
     return Request(
         told.kind, told.source, told.cluster, who, created, expires, told.consent, told.items, reason,
-        name, uid, old,
+        name, uid, old, told.change, told.approvers,
     )  # fmt: skip
 
 
@@ -113,6 +116,8 @@ def write(client: Client, namespace: str, request: Request) -> Request:
     spec |= {key: value for key, value in told.items() if value}
     if request.items:
         spec["items"] = list(request.items)
+    if request.change:
+        spec |= {"change": request.change, "approvers": list(request.approvers[:APPROVERS])}
     if request.expires:
         spec["expires"] = _instant(request.expires)
     metadata = {"name": request.name, "namespace": namespace}

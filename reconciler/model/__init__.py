@@ -28,6 +28,7 @@ from reconciler.model.changes import ChangeRequest as ChangeRequest
 from reconciler.model.changes import ChangeState as ChangeState
 from reconciler.model.changes import Comment as Comment
 from reconciler.model.changes import Difference as Difference
+from reconciler.model.changes import Merge as Merge
 from reconciler.model.changes import Person as Person
 from reconciler.model.changes import Planned as Planned
 from reconciler.model.changes import Reviewed as Reviewed
@@ -108,6 +109,7 @@ from reconciler.model.exposures import Found as Found
 from reconciler.model.exposures import Outside as Outside
 from reconciler.model.exposures import Tried as Tried
 from reconciler.model.fleet import NO_VERSIONS as NO_VERSIONS
+from reconciler.model.fleet import Brought as Brought
 from reconciler.model.fleet import ClusterDocument as ClusterDocument
 from reconciler.model.fleet import Content as Content
 from reconciler.model.fleet import Document as Document

@@ -75,8 +75,8 @@ class Planned(Struct, frozen=True):
     (`differences` of its documents then); `consent` is all that the plans of all clusters would destroy or take over; `needed` is
     how many people have to approve it, `approved` who did, by name; `settings` are the versions and
     quotas of clusters that differ, and `root` is the source's path in the repository; `before`: the digest of the bundle that each of its
-    clusters has in `base`, "" of a new one, and nothing of what is held there. Where the source verifies commits (K14), `signer`
-    signed the head, or `unsigned` says why a merge of it as it is would not be admitted.
+    clusters has in `base`, "" of a new one, and of what is held or invalid there what `fleet.asks` says; `least` as in Reviewed. Where
+    the source verifies commits (K14), `signer` signed the head, or `unsigned` says why a merge of it as it is would not be admitted.
     """
 
     change: ChangeRequest
@@ -94,16 +94,29 @@ class Planned(Struct, frozen=True):
     signer: str = ""
     unsigned: str = ""
     before: Mapping[str, str] = field(default_factory=dict)
+    least: int = 1
 
 
 class Reviewed(Struct, frozen=True):
     """The plan of a change request as it was shown: merging it gives `tree` (of the source's path), and would destroy or take over
-    what is in `consent`; `before` as in Planned."""
+    what is in `consent`; `before` as in Planned; `least` people have to approve what it brings, were it to destroy something."""
 
     number: int
     tree: str
     consent: Consent
     before: Mapping[str, str] = field(default_factory=dict)
+    least: int = 1
+
+
+class Merge(Struct, frozen=True):
+    """A change request that its forge says was merged as `commit`: `review` is what was shown of it, `author` the account that opened
+    it, and `needed` people have to approve what it brought."""
+
+    number: int
+    author: int
+    needed: int
+    commit: str
+    review: Reviewed
 
 
 class Basis(Struct, frozen=True):
@@ -124,9 +137,10 @@ class ChangeRecord(Struct, frozen=True):
     `consent` is what its comment shows `since` that time, by the forge's clock, None where that is not known yet. `trusted` is the
     head that somebody who may write asked a plan for, `heard` the id of the last comment that was followed, `statuses` how many its
     head has and `status` the last one. `closed` is when it was seen closed, 0 while it is open. `who` approved what it showed, "" where
-    nobody did; that was `handed` to its merge, and is `used` up once the branch has moved on. `followed`: nidus/sync is told of its
-    merge. `approved` are the names that the comment shows; `stages` when its merge was seen, admitted and Ready. `comment` is the id of
-    ours, written last at `edited`, and up to `read` all comments were read, by the forge's clock. Times in seconds since the epoch.
+    nobody did, and `by` are the ids of their accounts; that was `handed` to its merge, and is `used` up once the branch has moved on.
+    `followed`: nidus/sync is told of its merge. `approved` are the names that the comment shows; `stages` when its merge was seen,
+    admitted and Ready. `comment` is the id of ours, written last at `edited`, and up to `read` all comments were read, by the forge's
+    clock. Times in seconds since the epoch.
     """
 
     source: str
@@ -148,3 +162,4 @@ class ChangeRecord(Struct, frozen=True):
     comment: int = 0
     edited: float | None = None
     read: float = 0.0
+    by: tuple[int, ...] = ()

@@ -213,6 +213,15 @@ class Tombstone(Struct, frozen=True):
     commit: str = ""
 
 
+class Brought(Struct, frozen=True):
+    """One commit that moved what a cluster would be made of, admitted or not: `tree` is that of the source's path, `was` tells what it
+    would have been made of before, "" of a new one. All "" where no commit is known."""
+
+    commit: str = ""
+    tree: str = ""
+    was: str = ""
+
+
 class Record(Struct, frozen=True):
     """What is stored of a cluster. `digests`: "spec", "deletion" and "profile/NAME@VERSION" -> digest; `nonce` marks objects we
     made (A3); `versions` are those rolled out last, "" before the first time; `hosts` are the host names it was
@@ -220,7 +229,7 @@ class Record(Struct, frozen=True):
     what `bundle` was made from; `put_back` when what was approved of its removal, its end or a rewrite was used up last, 0 for never: by
     being done, or because its file or an extension called it off. `bundle`, `inputs`, `commit` and `digests` say what was taken up;
     `ready` is the digest of the bundle that a pass last found Ready, "" for none, and once another was taken up or a removal began;
-    `brought` are the numbers of the change requests whose merges it took up since then, 0 for what no change request explains."""
+    `brought` are the commits that moved what it would be made of since then (numbers of an earlier release: nothing explains them)."""
 
     source: str
     cluster: str
@@ -246,13 +255,14 @@ class Record(Struct, frozen=True):
     growth: Growth | None = None
     put_back: float = 0.0
     ready: str = ""
-    brought: tuple[int, ...] = ()
+    brought: tuple[Brought | int, ...] = ()
 
 
 class Request(Struct, frozen=True):
     """Something a human asked for (`inventory.requests.KINDS`), kept as an object; `expires` 0 means never.
 
-    `who` and `created` are the API server's own word, `name` and `uid` the object's. `old`: a ConfigMap of an earlier release.
+    `who` and `created` are the API server's own word, `name` and `uid` the object's. `old`: a ConfigMap of an earlier release. An
+    approval that was given on a forge names its `change` request there, and the accounts of the `approvers` (`consent.counts`).
     """
 
     kind: str
@@ -267,6 +277,8 @@ class Request(Struct, frozen=True):
     name: str = ""
     uid: str = ""
     old: bool = False
+    change: int = 0
+    approvers: tuple[int, ...] = ()
 
 
 class Held(Struct, frozen=True):

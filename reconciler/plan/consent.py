@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
 
-from reconciler.model import DESTRUCTIVE, TENANTS, Change, Consent, Held, ObjectRef, Request
+from reconciler.model import DESTRUCTIVE, TENANTS, Change, Consent, Held, Merge, ObjectRef, Request, replace
 from reconciler.plan import leaving
 
 PRECIOUS = frozenset({"CustomResourceDefinition", "Namespace", "PersistentVolume", "PersistentVolumeClaim"})
@@ -54,14 +54,36 @@ def approved(consent: Consent, requests: Sequence[Request], now: float, clusters
 
     `clusters` are those that the set concerns, and `source` is the one they are of, "" where the set concerns another source too. A
     request that names a cluster approves nothing of another: whoever may approve for one cluster has no say in a set that spans
-    several. One that names a source, as each does that comes from its forge, approves nothing of another source.
+    several. One that names a source, as each does that comes from its forge, approves nothing of another source. One of a forge counts
+    where `counted` made an operator's of it, and nowhere else.
     """
     return any(
         stands(one, now)
+        and not one.change
         and (not one.source or one.source == source)
         and (not one.cluster or set(clusters) == {one.cluster})
         and (one.consent == consent.digest or within(consent, one.items))
         for one in requests
+    )
+
+
+def counts(request: Request, brought: Collection[Merge | None]) -> bool:
+    """Whether an approval counts for clusters, by what `brought` what they would be made of now (B5, B7): None is what no change request
+    explains, and then none of a forge counts. It counts where it was given on one of these change requests, by as many people as any
+    of them asks for, who opened none of them. One of an operator counts whatever brought it."""
+    if not request.change:
+        return True
+    known = [one for one in brought if one is not None]
+    if len(known) < len(brought) or request.change not in {one.number for one in known}:
+        return False
+    others = {*request.approvers} - {one.author for one in known}
+    return len(others) >= max(1, *(one.needed for one in known))
+
+
+def counted(requests: Iterable[Request], brought: Collection[Merge | None]) -> tuple[Request, ...]:
+    """The requests as they count for clusters that these brought: a forge's approval is like an operator's, or left out."""
+    return tuple(
+        replace(one, change=0, approvers=()) if one.change else one for one in requests if counts(one, brought)
     )
 
 

@@ -97,9 +97,11 @@ def read(body: str, owner: str, key: bytes) -> Found | None:
     return Found(found[2], hmac.compare_digest(_proof(body[found.end() :], key, found[2]), found[3]))
 
 
-def result(commit: str, told: str, stages: Mapping[str, float], who: str, held: Sequence[str]) -> str:
+def result(
+    commit: str, told: str, stages: Mapping[str, float], who: str, held: Sequence[str], alone: Sequence[str] = ()
+) -> str:
     """What became of a merge: `told` in words, with the times of its `stages` (seen, admitted, ready; in seconds since the epoch), who had
-    approved it, and the digests of what is `held`."""
+    approved it, the digests of what is `held`, and of what an operator `alone` approves."""
     lines = [f"### {code(f'Merged as {commit[:SHORT]}: {printable(told)[:TOLD]}')}"]
     if "seen" in stages:
         since = {name: at - stages["seen"] for name, at in stages.items()}
@@ -109,6 +111,11 @@ def result(commit: str, told: str, stages: Mapping[str, float], who: str, held: 
         lines.append(f"Approved by {code(printable(who))}.")
     lines += [
         f"What is held is approved with the comment {code(f'/nidus approve {digest}')}." for digest in held[:MOST]
+    ]
+    lines += [
+        f"What is held is approved by {code(f'nidus approve {digest}')} alone: what brought it came in part by no change request as it was"
+        " shown, so nobody's approval here counts."
+        for digest in alone[:MOST]
     ]
     return "\n\n".join(lines)
 

@@ -47,6 +47,8 @@ def test_what_the_comment_shows_is_approved_by_a_comment(scene: Scene) -> None:
     assert asked(scene) == [(f"{provider}:bob", f"by a comment on change request #{number}")]
     assert reacted(scene) == [said]
     scene.merge(number)
+    assert not gone(scene)  # who brought that commit is the forge's word alone
+    settled(scene)
     assert gone(scene) and scene.fleet.word("a") == "Ready"
 
 

@@ -181,7 +181,8 @@ def test_what_was_pushed_without_a_change_request_is_approved_on_none(scene: Sce
     number = planned(scene, EXTRA, author="bob")
     scene.merge(number)
     settled(scene)
-    assert waits(scene) not in scene.ours(number).partition("result end")[0]
+    told = scene.ours(number).partition("result end")[0]
+    assert f"`nidus approve {waits(scene)}` alone" in told and "/nidus approve" not in told
     scene.forge.state.say(number, "ada", f"/nidus approve {waits(scene)}")
     settled(scene)
     settled(scene)

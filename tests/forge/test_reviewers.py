@@ -93,6 +93,7 @@ def test_an_approval_and_its_comment_by_one_person_are_one(scene: Scene) -> None
     scene.look()
     assert [who for who, _ in asked(scene)] == ["github:cleo"]
     scene.merge(number)
+    settled(scene)
     assert gone(scene)
 
 

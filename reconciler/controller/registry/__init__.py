@@ -21,6 +21,7 @@ from reconciler.model import (
     Destructive,
     Held,
     HostFacts,
+    Merge,
     ObjectRef,
     Permit,
     Record,
@@ -57,11 +58,11 @@ class Registry:
     ) -> None:
         self.rules, self.facts = rules, facts
         self._lock = threading.RLock()
-        self._clusters = Assignments(facts.name, states)
+        self._merged = Merged()
+        self._clusters = Assignments(facts.name, states, self._merged)
         self._admissions = Admissions(rules, facts, self._clusters, unreadable or {})
         self._gate = PruneGate(rules)
         self._requests: tuple[Request, ...] = ()
-        self._merged = Merged()
 
     # For workers
 
@@ -79,7 +80,7 @@ class Registry:
                 return Permit(), ()
             if assignment.bundle.tombstone is not None:
                 return Permit(frozenset({wanted.consent.digest})), ()
-            return self._gate.ask(wanted, self._requests, now)
+            return self._gate.ask(wanted, self._requests, now, self._clusters.merges)
 
     def current(self, assignment: Assignment) -> bool:
         """Whether what a pass was given is still what the cluster should be. Waits for nothing: passes ask before each deletion."""
@@ -124,7 +125,7 @@ class Registry:
         with self._lock:
             review, consent = self._merged.bound(snapshot)
             requests = (*self._requests, consent) if consent else self._requests
-            rollout, changed = self._admissions.admit(snapshot, requests, now, review)
+            rollout, changed = self._admissions.admit(snapshot, requests, now)
             heard = self._gate.begin(snapshot, changed, [name for name in changed if self._speaks(name)], review)
             return rollout, sorted({*changed, *heard} & self._clusters.slots.keys())
 
@@ -152,7 +153,19 @@ class Registry:
     def brought(self, clusters: Iterable[str]) -> frozenset[int]:
         """The change requests whose merges brought what clusters are to become, since each was Ready last: 0 is what none explains."""
         with self._lock:
-            return frozenset(number for name in clusters for number in self._clusters.brought(name))
+            return frozenset(one.number if one else 0 for name in clusters for one in self._clusters.merges(name))
+
+    def explained(self, source: str, merge: Merge) -> tuple[str, ...]:
+        """The forge says that a change request was merged as a commit; the clusters that an approval of before may have released."""
+        with self._lock:
+            if not self._merged.learn(source, merge) or not any(one.change for one in self._requests):
+                return ()
+            return self._clusters.waiting(source, merge.commit)
+
+    def asks(self, cluster: str, snapshot: Snapshot, held: Held | None) -> str:
+        """What a cluster that is held or invalid would be made of by a commit."""
+        with self._lock:
+            return self._admissions.asks(cluster, snapshot, held)
 
     def unready(self, source: str, commit: str) -> tuple[str, ...] | None:
         """The clusters that a commit changed and that are not Ready since; None where it is not known, or newer ones changed them all."""

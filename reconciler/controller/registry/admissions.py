@@ -2,6 +2,7 @@
 registry's lock."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from reconciler import engine, fleet
 from reconciler.controller.registry.assignments import Assignments, Slot
@@ -11,9 +12,9 @@ from reconciler.model import (
     Content,
     Held,
     HostFacts,
+    Merge,
     Record,
     Request,
-    Reviewed,
     Rollout,
     Rules,
     Snapshot,
@@ -55,21 +56,19 @@ class Admissions:
         records = {name: one for name, one in self.records().items() if one.source == source}
         return fleet.all_running(records, self.accepted(source), self._rules)
 
-    def admit(
-        self, snapshot: Snapshot, requests: Sequence[Request], now: float, review: Reviewed | None = None
-    ) -> tuple[Rollout, list[str]]:
-        """Admit a snapshot, of which `review` was shown before it was merged. Returns the rollout, and the clusters with something new
-        to do."""
+    def admit(self, snapshot: Snapshot, requests: Sequence[Request], now: float) -> tuple[Rollout, list[str]]:
+        """Admit a snapshot. Returns the rollout, and the clusters with something new to do."""
         accepted, self._judged[snapshot.source] = self.accepted(snapshot.source), self.running(snapshot.source)
         known = self._clusters.known(snapshot.source, requests, self._rules.max_ttl, now)
         known = fleet.hosted(known, self.contents)
-        rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now)
+        rollout = fleet.admit(snapshot, accepted, known, requests, self._rules, now, partial(self._coming, snapshot))
         rollout = fleet.withheld(rollout, self.unreadable)
         rollout = replace(rollout, held={name: self._still_asked(name, why) for name, why in rollout.held.items()})
         self._leave_out(snapshot, rollout)
         slots = list(self._slots(snapshot, rollout, accepted, known, self._put_back(rollout, known, now)))
         self.contents.update(rollout.admitted)
-        return rollout, [name for name, slot in slots if self._clusters.place(name, slot, review)]
+        place, would = self._clusters.place, self._would
+        return rollout, [name for name, slot in slots if place(name, slot, would(name, slot, snapshot), snapshot)]
 
     def stand(self, source: str) -> list[str]:
         """Assign the accepted content to the clusters of a source that have none newer; returns the names that are new.
@@ -84,7 +83,7 @@ class Admissions:
         for name in names:
             content = self.contents.get(name)
             bundle, why = self._resolved(name, content, None) if content else (None, fleet.UNREADABLE)
-            self._clusters.place(name, Slot(source, bundle, why, content=content))
+            self._clusters.place(name, Slot(source, bundle, why, content=content), bundle.digest if bundle else "")
         return sorted(names)
 
     def unsettled(self, cluster: str) -> bool:
@@ -121,6 +120,29 @@ class Admissions:
             back, stands = put_back.get(name, 0.0), known[name].tombstone if name in known else None
             begun = stands if name not in rollout.put_back else None  # else the file is there again
             yield name, Slot(source, None, held.get(name), invalid.get(name, ""), None, back, begun)
+
+    def asks(self, name: str, snapshot: Snapshot, held: Held | None) -> str:
+        """What a cluster that is held or invalid would be made of by a snapshot (`fleet.asks`)."""
+
+        def digest() -> str:
+            try:
+                runs = self._runs(name, self.contents.get(name))
+                return resolve.bundle(name, snapshot.content, self._rules, self._facts, runs).digest
+            except Stalled:
+                return ""
+
+        return fleet.asks(name, snapshot, held, digest)
+
+    def _would(self, name: str, slot: Slot, snapshot: Snapshot) -> str:
+        """What the cluster of a slot would be made of by the snapshot, as far as nothing held it."""
+        if slot.bundle is None or slot.held is not None or slot.invalid:
+            return self.asks(name, snapshot, slot.held)
+        return fleet.GONE if slot.bundle.tombstone else slot.bundle.digest
+
+    def _coming(self, snapshot: Snapshot, name: str) -> tuple[Merge | None, ...]:
+        """The change requests that brought what a snapshot asks for of a cluster."""
+        slot = self._clusters.slots.get(name)
+        return self._clusters.coming(name, self.asks(name, snapshot, slot.held if slot else None), snapshot)
 
     def _resolved(self, name: str, content: Content, before: Content | None) -> tuple[Bundle | None, Held | None]:
         """The bundle, or why there is none; and why its versions are not those asked for."""

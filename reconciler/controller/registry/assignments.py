@@ -1,38 +1,42 @@
 """The bundle of each cluster, its record, and what its last pass remembered. Called under the registry's lock."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct, field
 
 from reconciler import fleet
 from reconciler.assignment import Assignment, Unresolved
+from reconciler.controller.registry.merged import Merged
 from reconciler.inventory import suspensions
 from reconciler.inventory.packing import Base
 from reconciler.inventory.store import State
 from reconciler.memory import Memory
 from reconciler.model import (
     Archive,
+    Brought,
     Bundle,
     Content,
     Held,
     InventoryEntry,
+    Merge,
     ObjectRef,
     Record,
     Request,
-    Reviewed,
     Revision,
     Rules,
+    Snapshot,
     Tombstone,
     replace,
 )
 from reconciler.operations import expiry, restore
 from reconciler.operations.situation import since
+from reconciler.plan import consent
 from reconciler.spec import hosts, resolve
 from reconciler.spec.entries import digest
 
-UNEXPLAINED = (0,)
-MOST = 20  # change requests that are told apart
+UNEXPLAINED = (Brought(),)
+MOST = 20  # commits that are told apart
 
 
 class Slot(Struct, frozen=True):
@@ -40,7 +44,8 @@ class Slot(Struct, frozen=True):
 
     `invalid` is the first violation of its own file, while an older version is enforced (V4); `content` is what the
     bundle came from; `put_back` when admission used up what was approved of it last, 0 for never; `tombstone` that of a
-    removal that began and is held; `epoch` rises with each new bundle; `brought` as in Record.
+    removal that began and is held; `epoch` rises with each new bundle; `brought` as in Record. `would` tells what its newest commit asks
+    for, admitted or not: the digest of the bundle, or what `fleet.asks` says where it is held or invalid.
     """
 
     source: str
@@ -52,14 +57,15 @@ class Slot(Struct, frozen=True):
     tombstone: Tombstone | None = None
     memory: Memory = field(default_factory=Memory)
     epoch: int = 0
-    brought: tuple[int, ...] = ()
+    brought: tuple[Brought | int, ...] = ()
+    would: str = ""
 
 
 class Assignments:
     """The slots and states of all clusters; memory grows with the clusters that exist."""
 
-    def __init__(self, host: str, states: Mapping[str, State]) -> None:
-        self._host = host
+    def __init__(self, host: str, states: Mapping[str, State], merged: Merged) -> None:
+        self._host, self._merged = host, merged
         self._epochs = itertools.count(1)
         self._births: dict[str, Record] = {}
         self._doubted: dict[str, Base] = {}  # what the server no longer has, while a pass may go on from it
@@ -96,23 +102,21 @@ class Assignments:
                 found[name] = self._births.get(name) or self._born(slot, slot.bundle, now, "")
         return found
 
-    def place(self, cluster: str, slot: Slot, review: Reviewed | None = None) -> bool:
+    def place(self, cluster: str, slot: Slot, would: str, at: Snapshot | None = None) -> bool:
         """Set the slot of a cluster; returns whether there is something new to do. With the same bundle, what was
-        remembered is kept. `review` is what was shown of the commit that asks for it, before it was merged."""
-        before = self.slots.get(cluster)
+        remembered is kept. `at` is the commit that asks for it, None where that cannot be read, and `would` as in Slot."""
+        before, brought = self.slots.get(cluster), self._brought(cluster, slot, would, at)
         if before is None or not _same(before.bundle, slot.bundle):
-            brought = self._brought(cluster, slot, review)
-            self.slots[cluster] = replace(slot, epoch=next(self._epochs), brought=brought)
+            self.slots[cluster] = replace(slot, epoch=next(self._epochs), brought=brought, would=would)
             return True
-        brought = before.brought if before.held == slot.held else self._brought(cluster, slot, review)
-        kept = (before.memory, before.epoch, brought)  # at every commit: `replace` would cost twice as much
+        kept = (before.memory, before.epoch, brought, would)  # at every commit: `replace` would cost twice as much
         self.slots[cluster] = Slot(
             slot.source, slot.bundle, slot.held, slot.invalid, slot.content, slot.put_back, None, *kept
         )
         return (before.held, before.invalid) != (slot.held, slot.invalid)
 
-    def brought(self, cluster: str) -> tuple[int, ...]:
-        """The change requests that brought what a cluster is to become, since it was Ready last: 0 is what none explains."""
+    def brought(self, cluster: str) -> tuple[Brought | int, ...]:
+        """The commits that moved what a cluster would be made of, since it was Ready last."""
         slot, state = self.slots.get(cluster), self.states.get(cluster)
         if slot is not None:
             return slot.brought
@@ -120,18 +124,42 @@ class Assignments:
             return ()
         return state.record.brought or (() if state.record.ready == state.record.bundle else UNEXPLAINED)
 
-    def _brought(self, cluster: str, slot: Slot, review: Reviewed | None) -> tuple[int, ...]:
-        """With the commit that asks for this slot. It is as shown where the change request was planned on what the cluster was before:
-        else somebody else's commits are in it too."""
-        before, state, known = self.slots.get(cluster), self.states.get(cluster), self.brought(cluster)
-        stored = state.record.bundle if state is not None else ""
-        was = before.bundle.digest if before is not None and before.bundle is not None else stored
-        waits = slot.held is not None and slot.held.consent
-        if slot.bundle is not None and slot.bundle.digest == was and not waits:
+    def merges(self, cluster: str) -> tuple[Merge | None, ...]:
+        """The change requests that brought these commits, None for what none explains (yet)."""
+        return self._explained(cluster, self.source_of(cluster), self.brought(cluster))
+
+    def coming(self, cluster: str, would: str, at: Snapshot) -> tuple[Merge | None, ...]:
+        """As `merges`, with a commit by which the cluster would be made of this."""
+        return self._explained(cluster, at.source, self._with(cluster, at, moved=would != self._was(cluster)))
+
+    def waiting(self, source: str, commit: str) -> tuple[str, ...]:
+        """The clusters of a source that this commit moved, and that were not Ready since."""
+        slots = ((name, one) for name, one in self.slots.items() if one.source == source)
+        return tuple(sorted(name for name, one in slots if commit in _commits(one.brought)))
+
+    def _explained(self, cluster: str, source: str, brought: Collection[Brought | int]) -> tuple[Merge | None, ...]:
+        return tuple(each for one in brought for each in self._merged.explains(source, cluster, one))
+
+    def _brought(self, cluster: str, slot: Slot, would: str, at: Snapshot | None) -> tuple[Brought | int, ...]:
+        """With the commit that asks for this slot, if that moves what the cluster would be made of. What is held or invalid in another
+        way than before is not as before."""
+        before, moved = self.slots.get(cluster), would != self._was(cluster)
+        if before is not None:
+            moved = moved or (before.held, before.invalid) != (slot.held, slot.invalid)
+        return self._with(cluster, at, moved=moved)
+
+    def _with(self, cluster: str, at: Snapshot | None, *, moved: bool) -> tuple[Brought | int, ...]:
+        known = self.brought(cluster)
+        if not moved or (at is not None and at.revision.commit in _commits(known)):
             return known
-        number = review.number if review is not None and review.before.get(cluster) == was else 0
-        found = tuple(dict.fromkeys((*known, number)))
+        new = Brought(at.revision.commit, at.oid, self._was(cluster)) if at is not None else Brought()
+        found = tuple(dict.fromkeys((*known, new)))
         return found if len(found) <= MOST else UNEXPLAINED
+
+    def _was(self, cluster: str) -> str:
+        """What the cluster would have been made of before, "" of a new one."""
+        slot, state = self.slots.get(cluster), self.states.get(cluster)
+        return slot.would if slot is not None else (state.record.bundle if state is not None else "")
 
     def take(
         self, cluster: str, requests: tuple[Request, ...], now: float, nonce: str, rules: Rules
@@ -154,7 +182,7 @@ class Assignments:
             source=slot.source,
             stored=state,
             memory=slot.memory,
-            requests=own,
+            requests=consent.counted(own, self.merges(cluster)) if any(one.change for one in own) else own,
             held=slot.held,
             invalid=slot.invalid,
             epoch=slot.epoch,
@@ -187,7 +215,7 @@ class Assignments:
         """Keep what a pass remembered."""
         self.slots[cluster] = replace(self.slots[cluster], memory=memory)
 
-    def settle(self, cluster: str, brought: tuple[int, ...]) -> None:
+    def settle(self, cluster: str, brought: tuple[Brought | int, ...]) -> None:
         """A pass found the cluster as it is to be; it knew of what these `brought`."""
         if brought and self.slots[cluster].brought == brought:
             self.slots[cluster] = replace(self.slots[cluster], brought=())
@@ -250,6 +278,10 @@ def _same(before: Bundle | None, after: Bundle | None) -> bool:
         and after is not None
         and (before.digest, before.tombstone) == (after.digest, after.tombstone)
     )
+
+
+def _commits(brought: Collection[Brought | int]) -> frozenset[str]:
+    return frozenset(one.commit for one in brought if isinstance(one, Brought))
 
 
 def _stored(record: Record, slot: Slot, bundle: Bundle) -> bool:

@@ -1,11 +1,12 @@
 """Who may delete, and when: the clusters that one commit of a source changed wait for each other (AD3). Called under the
 registry's lock."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from reconciler import fleet
-from reconciler.model import Destructive, Permit, Request, Reviewed, Rules, Snapshot
+from reconciler.model import Destructive, Merge, Permit, Request, Reviewed, Rules, Snapshot, replace
+from reconciler.plan.consent import counted
 
 
 @dataclass(slots=True)
@@ -19,6 +20,7 @@ class Round:
     source: str
     commit: str
     revision: str
+    tree: str = ""
     review: Reviewed | None = None
     consent: Request | None = None
     trailers: list[tuple[str, str]] = field(default_factory=list)
@@ -51,7 +53,7 @@ class PruneGate:
         newest = (
             known
             if known is not None and known.commit == commit
-            else Round(source, commit, str(snapshot.revision), review)
+            else Round(source, commit, str(snapshot.revision), snapshot.oid, review)
         )
         self._newest[source] = newest
         for name in changed:
@@ -66,8 +68,15 @@ class PruneGate:
         told = fleet.counting(snapshot.trailers, source, self._rules)
         return frozenset(wanting) if fleet.speaks(told) else frozenset()
 
-    def ask(self, wanted: Destructive, requests: Sequence[Request], now: float) -> tuple[Permit, tuple[str, ...]]:
-        """A cluster reports what it wants to destroy; the permit as it is then, and the clusters that this may have released."""
+    def ask(
+        self,
+        wanted: Destructive,
+        requests: Sequence[Request],
+        now: float,
+        brought: Callable[[str], Collection[Merge | None]] = lambda name: (None,),
+    ) -> tuple[Permit, tuple[str, ...]]:
+        """A cluster reports what it wants to destroy; the permit as it is then, and the clusters that this may have released. `brought`:
+        the change requests that brought what a cluster is to become, None for what none explains."""
         round_ = self._of.get(wanted.cluster)
         if round_ is None:
             return Permit(), ()
@@ -79,6 +88,14 @@ class PruneGate:
         others = [name for name in round_.destructive if name != wanted.cluster] if last else []
         everybody = [round_.destructive[name] for name in sorted(round_.destructive)]
         requests = (*requests, round_.consent) if round_.consent else requests
+        forges = [one for one in requests if one.change]  # each counts for one cluster, and not for the next one
+        counting = [
+            replace(one, cluster=name)
+            for name in (round_.destructive if forges else ())
+            for one in counted(forges, brought(name))
+            if one.cluster in ("", name)
+        ]
+        requests = [*(one for one in requests if not one.change), *counting]
         review = round_.review if wanted.cluster in round_.unready else None  # once Ready, it is that commit no longer
         given = (requests, round_.trailers, self._rules, now, review)
         permit = fleet.permit(everybody, round_.source, frozenset(round_.pending), *given)
@@ -87,9 +104,9 @@ class PruneGate:
     def consented(self, source: str, commit: str, review: Reviewed, consent: Request) -> tuple[str, ...] | None:
         """What was shown of a commit was approved with it; the clusters that this may have released. None where no cluster is in the
         round of that commit, or it was not merged as shown."""
-        found = [one for one in self._rounds(source, commit) if one.review == review]
+        found = [one for one in self._rounds(source, commit) if one.tree == review.tree]
         for one in found:
-            one.consent = consent
+            one.review, one.consent = review, consent
         return tuple(sorted(name for one in found for name in one.destructive)) if found else None
 
     def unready(self, source: str, commit: str) -> tuple[str, ...] | None:

@@ -1,0 +1,211 @@
+"""An approval on a forge counts by who brought what it is used for, asked where it is used: bob destroys, and nobody else approves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.model import Budget, ReviewerRule, replace
+from tests.forge.scene import Scene
+from tests.forge.test_commands import asked
+from tests.forge.test_consent import EXTRA, FILES, waits
+from tests.forge.test_merges import LESS, gone, planned, settled
+from tests.passes import cluster
+
+BROKEN = {"web.yaml": LESS["web.yaml"].replace('"spec":{', '"spec":{"nonsense":1,', 1)}
+TWICE = {"dup.yaml": cluster("a"), **LESS}  # the cluster is named twice: invalid
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path, FILES)
+    yield made
+    made.close()
+
+
+def says(scene: Scene, number: int, who: str = "bob") -> None:
+    """Somebody approves what our comment on an open change request shows, by a comment."""
+    (one,) = [one for one in scene.changes.open() if one.change.number == number]
+    assert one.planned is not None
+    scene.forge.state.say(number, who, f"/nidus approve {one.planned.consent.digest}")
+    scene.look()
+
+
+def approved(scene: Scene, number: int, by: str) -> None:
+    """bob approves an open change request."""
+    if by == "review":
+        scene.forge.state.review(number, "bob")
+    else:
+        says(scene, number)
+
+
+def stays(scene: Scene) -> None:
+    """Nothing goes by bob's word on the forge; an operator's counts."""
+    settled(scene)
+    settled(scene)
+    scene.fleet.ask("approve", "a", waits(scene))
+    scene.fleet.run()
+    assert gone(scene)
+
+
+# What is not admitted is brought all the same
+
+
+@pytest.mark.parametrize("how", ["push", "change", "restarted"])
+@pytest.mark.parametrize("by", ["review", "comment"])
+def test_what_came_in_a_broken_file_is_not_of_who_mends_it(scene: Scene, how: str, by: str) -> None:
+    if how == "change":
+        scene.merge(planned(scene, BROKEN, author="bob"))
+    else:
+        scene.commit(BROKEN)
+    settled(scene)
+    if how == "restarted":
+        scene.restart()
+        scene.admit()
+        settled(scene)
+    number = planned(scene, LESS, author="ada")
+    approved(scene, number, by)
+    scene.merge(number)
+    stays(scene)
+
+
+def test_nor_what_came_with_a_second_file_of_the_same_name(scene: Scene) -> None:
+    scene.commit(TWICE)
+    settled(scene)
+    number = planned(scene, {}, gone=("dup.yaml",), author="ada")
+    scene.forge.state.review(number, "bob")
+    scene.merge(number)
+    stays(scene)
+
+
+def test_somebody_else_approves_what_came_in_a_broken_file_by_changes(scene: Scene) -> None:
+    scene.merge(planned(scene, BROKEN, author="bob"))
+    settled(scene)
+    number = planned(scene, LESS, author="ada")
+    scene.forge.state.review(number, "carl")
+    scene.merge(number)
+    settled(scene)
+    assert gone(scene)
+
+
+def test_what_two_have_to_approve_takes_two_where_another_file_is_mended(scene: Scene) -> None:
+    rules = replace(scene.fleet.rules, reviewers=(ReviewerRule(paths=("web.yaml",), approvals=2),))
+    scene.fleet.registry.govern(rules)
+    scene.merge(planned(scene, TWICE, author="bob"))
+    settled(scene)
+    number = planned(scene, {}, gone=("dup.yaml",), author="ada")
+    scene.forge.state.review(number, "carl")
+    scene.merge(number)
+    stays(scene)
+
+
+# Asked where it is used
+
+
+@pytest.mark.parametrize("how", ["push", "change"])
+@pytest.mark.parametrize("by", ["review", "comment"])
+def test_what_the_source_has_not_read_yet_is_not_of_who_merges_on_it(scene: Scene, how: str, by: str) -> None:
+    if how == "push":
+        scene.work.commit(LESS)
+    else:
+        scene.merge(planned(scene, LESS, author="bob"), admitted=False)
+        scene.look()
+    number = planned(scene, EXTRA, author="ada")
+    approved(scene, number, by)
+    scene.merge(number, admitted=False)
+    scene.look()
+    scene.admit()
+    stays(scene)
+
+
+def test_nor_where_that_change_stays_open(scene: Scene) -> None:
+    scene.work.commit(LESS)
+    says(scene, planned(scene, EXTRA, author="ada"))
+    scene.admit()
+    stays(scene)
+
+
+@pytest.mark.parametrize("how", ["push", "change"])
+def test_an_approval_of_what_was_withdrawn_is_none_of_what_the_approver_brings(scene: Scene, how: str) -> None:
+    number = planned(scene, LESS, author="ada")
+    says(scene, number)
+    assert len(asked(scene)) == 1
+    scene.forge.state.close(number)
+    scene.look()
+    if how == "push":
+        scene.commit(LESS)
+    else:
+        scene.merge(planned(scene, LESS, author="bob"))
+    stays(scene)
+
+
+def test_an_approval_on_a_change_that_needs_fewer_is_none_of_another(scene: Scene) -> None:
+    rules = replace(scene.fleet.rules, reviewers=(ReviewerRule(paths=("web.yaml",), approvals=2),))
+    scene.fleet.registry.govern(rules)
+    number = planned(scene, {"a.yaml": cluster("a", profiles=[])}, author="ada")
+    says(scene, number)
+    assert len(asked(scene)) == 1
+    scene.forge.state.close(number)
+    scene.look()
+    scene.merge(planned(scene, LESS, author="ada"))
+    stays(scene)
+
+
+def test_a_removal_approved_on_a_withdrawn_change_is_none_that_the_approver_brings(scene: Scene) -> None:
+    scene.fleet.rules = replace(scene.fleet.rules, budget=Budget(clusters=0))
+    scene.fleet.registry.govern(scene.fleet.rules)
+    number = planned(scene, {}, gone=("a.yaml",), author="ada")
+    says(scene, number)
+    scene.forge.state.close(number)
+    scene.look()
+    scene.commit({}, gone=("a.yaml",))
+    settled(scene)
+    assert len(asked(scene)) == 1 and scene.fleet.held["a"].reason == "RemovalBudget"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_removal_approved_on_the_change_goes_on_once_the_forge_says_it_was_merged(
+    scene: Scene, restarted: bool
+) -> None:
+    scene.fleet.rules = replace(scene.fleet.rules, budget=Budget(clusters=0))
+    scene.fleet.registry.govern(scene.fleet.rules)
+    number = planned(scene, {}, gone=("a.yaml",), author="ada")
+    says(scene, number)
+    scene.merge(number)
+    assert set(scene.fleet.held) == {"a"}
+    if restarted:
+        scene.restart()
+        scene.admit()
+    settled(scene)
+    assert scene.fleet.held == {}
+
+
+# The forge says what was merged
+
+
+@pytest.mark.parametrize("withdrawn", [True, False])
+def test_the_tree_of_a_change_that_was_not_merged_is_pushed_by_nobody_who_is_known(
+    scene: Scene, withdrawn: bool
+) -> None:
+    number = planned(scene, LESS, author="ada")
+    if withdrawn:
+        scene.forge.state.close(number)
+        scene.look()
+    scene.commit(LESS)
+    settled(scene)
+    number = planned(scene, EXTRA, author="ada")
+    scene.merge(number)
+    settled(scene)
+    scene.forge.state.say(number, "bob", f"/nidus approve {waits(scene)}")
+    stays(scene)
+
+
+def test_an_older_change_with_the_same_tree_takes_nothing_from_the_one_that_is_merged(scene: Scene) -> None:
+    """In whatever order they are told: what was approved of the merged one goes on, and the other one's author has no part in it."""
+    planned(scene, LESS, author="carl")
+    number = planned(scene, LESS, author="ada")
+    planned(scene, LESS, author="dora")
+    scene.forge.state.review(number, "carl")
+    scene.merge(number)
+    settled(scene)
+    assert gone(scene)
