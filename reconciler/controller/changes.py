@@ -5,13 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
 
 from reconciler.controller import border
 from reconciler.controller.commands import Commands, is_command
 from reconciler.controller.failing import Failing
 from reconciler.controller.merges import Closed, Merges
-from reconciler.controller.opened import Open, current, recalled, renewed
+from reconciler.controller.opened import Open, current, listed, recalled, renewed
 from reconciler.controller.people import Asked, People
 from reconciler.controller.planning import ANEW, Planning
 from reconciler.controller.reviewing import Reviewer
@@ -60,6 +59,7 @@ class Changes:
         self._commands = Commands(forge, origin, self._people.writes, self._offered, reviewer.ask)
         self._base: Revision | None = None
         self._ruling = reviewer.ruling()
+        self._unread: list[str] = []
 
     @property
     def alive(self) -> Callable[[], None]:
@@ -144,11 +144,15 @@ class Changes:
         base = self._reviewer.mirror.fetch()
         self._people.anew()
         known, limit = {**self._rest, **self._open}, self._config.limit
-        found = [renewed(known.get(one.number), one) for one in islice(self._forge.open_changes(self._branch), LISTED)]
+        changes, unread = listed(self._forge, self._branch, LISTED)
+        if unread and unread != self._unread:
+            self._teller.unread(unread)
+        self._unread = unread
+        found = [renewed(known.get(one.number), one) for one in changes]
         found.sort(key=lambda one: not one.change.inside)
         before, self._open = self._open, {one.change.number: one for one in found[:limit]}
-        listed = {one.change.number for one in found}
-        self._closing |= {number: one for number, one in before.items() if number not in listed}
+        numbers = {one.change.number for one in found}
+        self._closing |= {number: one for number, one in before.items() if number not in numbers}
         self._rest = {one.change.number: one for one in found[limit:]}
         self._reviewer.mirror.keep(self._open.keys())
         self._base = base

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from reconciler.controller.pace import Pause
 from reconciler.errors import Stalled
-from reconciler.forges import Forge
+from reconciler.forges import Forge, Unread
 from reconciler.model import (
     Basis,
     ChangeRecord,
@@ -169,3 +170,20 @@ def current(one: Open, forge: Forge) -> ChangeRequest:
         if error.reason != "ForgeMissing":
             raise
         return replace(one.change, state="closed")
+
+
+def listed(forge: Forge, branch: str, most: int) -> tuple[list[ChangeRequest], list[str]]:
+    """What can be read of the open change requests that go into a branch, at most so many, and why something could not: what is missing
+    is not closed. Raises what the forge raises."""
+    found, unread = list[ChangeRequest](), list[str]()
+    try:
+        for one in islice(forge.open_changes(branch), most):
+            if isinstance(one, Unread):
+                unread.append(one.told)
+            else:
+                found.append(one)
+    except Stalled as error:
+        if error.reason != "ForgeAnswer" or not (found or unread):
+            raise
+        unread.append(error.message)
+    return found, unread

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.controller.opened import Open
-from reconciler.errors import NidusError, Stalled
+from reconciler.errors import NidusError, Stalled, few
 from reconciler.forges import Forge
 from reconciler.model import Comment, Person, Planned, ReviewConfig
 from reconciler.plan import render_change
@@ -91,6 +91,10 @@ class Teller:
     def failed(self, one: Open, error: NidusError) -> None:
         """What could not be done for a change request, in the log."""
         self._log(f"#{one.change.number}", f"{error.reason}: {error.told}")
+
+    def unread(self, told: Sequence[str]) -> None:
+        """Why something of the list of open change requests could not be read, in the log."""
+        self._log("open change requests", f"{len(told)} not read: {few(sorted(set(told)), 3)}")
 
     def _key(self, one: Open) -> bytes:
         return render_change.seal(self._salt, self._owner, one.change.number)

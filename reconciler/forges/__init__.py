@@ -5,6 +5,7 @@ from typing import Protocol
 
 from reconciler.forges import gitea, github, gitlab
 from reconciler.forges.newest import Comments
+from reconciler.forges.transport import Unread as Unread
 from reconciler.forges.transport import beating as beating
 from reconciler.model import Approval, ChangeRequest, Comment, ForgeConfig, Person
 
@@ -24,8 +25,8 @@ class Forge(Protocol):
         """One change request as it is now."""
         ...
 
-    def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
-        """The open ones into `branch`, newest first."""
+    def open_changes(self, branch: str) -> Iterator[ChangeRequest | Unread]:
+        """The open ones into `branch`, newest first; Unread in place of each that cannot be read by itself."""
         ...
 
     def comments(self, number: int, since: float, until: float) -> Comments:

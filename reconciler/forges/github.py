@@ -10,7 +10,7 @@ from msgspec import Struct
 from reconciler.forges import newest
 from reconciler.forges.app import AppTokens
 from reconciler.forges.newest import Comments
-from reconciler.forges.transport import Answer, Commit, Moment, Name, Page, Transport, decoded, page
+from reconciler.forges.transport import Answer, Commit, Moment, Name, Page, Transport, Unread, page, readable
 from reconciler.model import AppConfig, Approval, ChangeRequest, ChangeState, Comment, Person
 
 TOLD = 140  # characters of a status
@@ -152,19 +152,24 @@ class Github(Struct, frozen=True):
             pull.merge_commit_sha = self._merged(number)
         return pull.change(self.dialect.files)
 
-    def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
+    def open_changes(self, branch: str) -> Iterator[ChangeRequest | Unread]:
         query = {"state": "open", self.dialect.base: branch, **dict(self.dialect.newest)}
-        found = self.http.pages(Pull, self.path("pulls"), self._paged, **query)
-        return (one.change(self.dialect.files) for one in found if one.base.ref == branch)
+        for one in self.http.pages(Pull, self.path("pulls"), self._paged, self.me, **query):
+            if isinstance(one, Unread):
+                yield one
+            elif one.base.ref == branch:
+                yield one.change(self.dialect.files)
 
     def comments(self, number: int, since: float, until: float) -> Comments:
         """The list begins with the oldest: its first page says which the last one is."""
         query = {"since": newest.instant(since)} if since else {}
         path, most = self.path(f"issues/{number}/comments"), self.dialect.size
 
-        def ask(part: tuple[int, int]) -> Iterator[Comment]:
-            last.append(self.http.page(path, {**query, self.dialect.page: part[0], "page": part[1]}))
-            return (one.comment for one in decoded(last[-1].body, list[Written]))
+        def ask(part: tuple[int, int]) -> list[Comment | Unread]:
+            answer = self.http.page(path, {**query, self.dialect.page: part[0], "page": part[1]})
+            found = written(readable(answer.body, Written))
+            last.append(answer)
+            return found
 
         last: list[Answer] = []
         sizes = [(size, 1) for size in (most // newest.PARTS, 1)]
@@ -205,10 +210,13 @@ class Github(Struct, frozen=True):
         return found is not None and found.permission in MAY_WRITE
 
     def approvals(self, change: ChangeRequest) -> tuple[Approval, ...]:
-        """Of each person the last review that decides something; who only comments afterwards has not changed it."""
+        """Of each person the last review that decides something; who only comments afterwards has not changed it. One that cannot be read
+        may be anybody's, and take back any approval of before: those count no more."""
         last: dict[int, Review] = {}
-        for one in self.http.pages(Review, self.path(f"pulls/{change.number}/reviews"), self._paged):
-            if one.user is not None and one.state in DECIDES:
+        for one in self.http.pages(Review, self.path(f"pulls/{change.number}/reviews"), self._paged, self.me):
+            if isinstance(one, Unread):
+                last.clear()
+            elif one.user is not None and one.state in DECIDES:
                 last[one.user.id] = one
         return tuple(
             Approval(one.user.person, one.commit_id or "", one.submitted_at.timestamp())
@@ -218,8 +226,9 @@ class Github(Struct, frozen=True):
 
     def _merged(self, number: int) -> str:
         """The commit that the merge made, by what happened to the pull request; "" where that is not told."""
-        found = self.http.pages(Event, self.path(f"issues/{number}/events"), self._paged)
-        return next((one.commit_id for one in found if one.event == "merged" and one.commit_id), "")
+        found = self.http.pages(Event, self.path(f"issues/{number}/events"), self._paged, self.me)
+        merged = (one for one in found if not isinstance(one, Unread) and one.event == "merged")
+        return next((one.commit_id for one in merged if one.commit_id), "")
 
     @property
     def _paged(self) -> tuple[str, int]:
@@ -227,6 +236,11 @@ class Github(Struct, frozen=True):
 
     def path(self, rest: str) -> str:
         return f"/repos/{quote(self.repository)}/{rest}"
+
+
+def written(found: list[Written | Unread]) -> list[Comment | Unread]:
+    """Comments, as they are read."""
+    return [one if isinstance(one, Unread) else one.comment for one in found]
 
 
 def _person(user: User | None) -> Person:

@@ -6,9 +6,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from reconciler.errors import Stalled
 from reconciler.forges import newest
 from reconciler.forges.newest import Comments
-from reconciler.forges.transport import Commit, Moment, Name, Page, Transport, decoded, page
+from reconciler.forges.transport import Commit, Moment, Name, Page, Transport, Unread, page, readable
 from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
 
 PER_PAGE = ("per_page", 100)
@@ -115,16 +116,19 @@ class Gitlab(Struct, frozen=True):
     def change(self, number: int) -> ChangeRequest:
         return self.http.get(Merge, self._path(f"merge_requests/{number}")).change
 
-    def open_changes(self, branch: str) -> Iterator[ChangeRequest]:
+    def open_changes(self, branch: str) -> Iterator[ChangeRequest | Unread]:
         query = {"state": "opened", "target_branch": branch, "order_by": "created_at", "sort": "desc"}
-        found = self.http.pages(Merge, self._path("merge_requests"), PER_PAGE, **query)
-        return (one.change for one in found if one.target_branch == branch)
+        for one in self.http.pages(Merge, self._path("merge_requests"), PER_PAGE, self.me, **query):
+            if isinstance(one, Unread):
+                yield one
+            elif one.target_branch == branch:
+                yield one.change
 
     def comments(self, number: int, since: float, until: float) -> Comments:
         """The newest first, down to those of before `since`; where that is not reached, also the first of all."""
         path, ended = self._path(f"merge_requests/{number}/notes"), list[bool]()
 
-        def ask(part: tuple[int, int], sort: str = "desc") -> list[Comment]:
+        def ask(part: tuple[int, int], sort: str = "desc") -> list[Comment | Unread]:
             if any(ended) and sort == "desc":
                 return []
             query: dict[str, str | int] = {
@@ -133,9 +137,10 @@ class Gitlab(Struct, frozen=True):
                 "sort": sort,
                 "order_by": "created_at",
             }
-            notes = decoded(self.http.page(path, query).body, list[Note])
-            ended.append(len(notes) < part[0] or notes[-1].comment.at < since)
-            return [one.comment for one in notes if not one.system]
+            notes = readable(self.http.page(path, query).body, Note)
+            last = notes[-1] if notes else None
+            ended.append(len(notes) < part[0] or (isinstance(last, Note) and last.comment.at < since))
+            return [one if isinstance(one, Unread) else one.comment for one in notes if not _is_system(one)]
 
         size = PER_PAGE[1]
         parts = [(size, page) for page in range(1, newest.PAGES + 1)]
@@ -183,18 +188,27 @@ class Gitlab(Struct, frozen=True):
     def _approved(self, number: int, who: set[int]) -> dict[int, float]:
         """When these accounts approved last, by the notes, the newest first: no more are read than it takes."""
         path, found = self._path(f"merge_requests/{number}/notes"), dict[int, float]()
-        for one in self.http.pages(Note, path, PER_PAGE, sort="desc", order_by="created_at") if who else ():
-            if one.system and one.body == APPROVED and one.author.id in who:
+        pages = self.http.pages(Note, path, PER_PAGE, self.me, sort="desc", order_by="created_at") if who else ()
+        for one in pages:  # one that cannot be read leaves an approval an earlier time, by which it counts for less
+            if isinstance(one, Note) and one.system and one.body == APPROVED and one.author.id in who:
                 found.setdefault(one.author.id, one.created_at.timestamp())
                 if len(found) == len(who):
                     break
         return found
 
     def _versions(self, number: int) -> Iterator[Version]:
-        return self.http.pages(Version, self._path(f"merge_requests/{number}/versions"), PER_PAGE)
+        """Raises Stalled where one cannot be read: another head would be taken for the one that was approved."""
+        for one in self.http.pages(Version, self._path(f"merge_requests/{number}/versions"), PER_PAGE, self.me):
+            if isinstance(one, Unread):
+                raise Stalled(one.told, reason="ForgeAnswer")
+            yield one
 
     def _path(self, rest: str) -> str:
         return f"/projects/{quote(self.repository, safe='')}/{rest}"
+
+
+def _is_system(one: Note | Unread) -> bool:
+    return isinstance(one, Note) and one.system
 
 
 def _head(heads: list[tuple[float, str]], at: float) -> str:

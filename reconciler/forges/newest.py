@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from reconciler.forges.transport import TooLarge
+from reconciler.errors import NidusError, Unavailable
+from reconciler.forges.transport import Unread, is_of_content
 from reconciler.model import Comment
 
 T = TypeVar("T")
@@ -17,6 +18,7 @@ P = TypeVar("P")
 REQUESTS = 12  # for the comments of one change request at a time
 PAGES = 3  # whole ones, of the newest
 PARTS = 10  # of a page that is too large
+FAILURES = 3  # of the forge, while these are read
 
 
 class Comments(Struct, frozen=True):
@@ -27,21 +29,31 @@ class Comments(Struct, frozen=True):
 
 
 def read(
-    parts: Iterable[P], ask: Callable[[P], Iterable[T]], split: Callable[[P], Sequence[P]], most: int = REQUESTS
+    parts: Iterable[P],
+    ask: Callable[[P], Iterable[T | Unread]],
+    split: Callable[[P], Sequence[P]],
+    most: int = REQUESTS,
 ) -> tuple[list[T], bool]:
-    """What `ask` gives for each of the parts, in this order, and whether that is all: a part that is too large is split, and left out where
-    it cannot be, or once `most` were asked for."""
-    found, whole, left = list[T](), True, deque(parts)
+    """What `ask` gives for each of the parts, in this order, and whether that is all: a part that is too large, or over which the forge
+    fails, is split, and left out where it cannot be, or once `most` were asked for. Raises Unavailable where the forge fails over each
+    part, or over more than FAILURES: what it has is not known then."""
+    found, whole, left, failures, answered = list[T](), True, deque(parts), 0, False
     while left:
         if most == 0:
             return found, False
         most, part = most - 1, left.popleft()
         try:
-            found += ask(part)
-        except TooLarge:
-            smaller = split(part)
+            items = [*ask(part)]
+        except NidusError as error:
+            smaller = split(part) if is_of_content(error) else ()
+            failures += isinstance(error, Unavailable)
+            if not is_of_content(error) or failures > FAILURES or (failures and not (smaller or left or answered)):
+                raise
             whole = whole and bool(smaller)
             left.extendleft(reversed(smaller))
+        else:
+            read = [one for one in items if not isinstance(one, Unread)]
+            found, whole, answered = [*found, *read], whole and len(read) == len(items), True
     return found, whole
 
 

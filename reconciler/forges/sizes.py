@@ -29,7 +29,7 @@ class Sizes(Struct, frozen=True):
 
     def tells(self, seen: int, size: int, count: int) -> bool:
         """Whether `count` items, of a page of `size` after `seen` others, begin there: not if the server may give no such pages."""
-        return count == size or seen == 0 or size <= self.sure
+        return count == size or seen == 0 or size <= max(1, self.sure)
 
     def learned(self, seen: int, size: int, count: int, *, more: bool) -> Sizes:
         """What is known after such an answer. Raises Stalled("ForgeAnswer") where it fits no size of pages."""

@@ -22,15 +22,18 @@ from urllib3.exceptions import HTTPError
 from reconciler import decoding
 from reconciler.deadline import Deadline
 from reconciler.errors import UNREADABLE, NidusError, Stalled, Unavailable
+from reconciler.forges.shortened import Shortened
 from reconciler.forges.sizes import Sizes
 from reconciler.patterns import lazy
 
 T = TypeVar("T")
 DEADLINE = 20.0  # seconds for a request and its whole answer
-SIZE = 8 << 20  # bytes of an answer
+SIZE = 8 << 20  # bytes of an answer, without the longest texts where it has more
+READ = 32 * SIZE  # bytes with them
 CHUNK = 1 << 16
 PAGES = 50  # of one list
 LISTING = 600.0  # seconds for one list
+LOST = 20  # items of one list that the forge may fail to give alone
 LONGEST = 3600.0  # seconds a forge may ask us to wait
 LEAST = 60.0  # seconds to wait where it refuses for a limit and does not say how long
 AGENT = "nidus"
@@ -59,6 +62,17 @@ def beating(alive: Callable[[], None]) -> Iterator[None]:
 
 class TooLarge(Stalled):
     """An answer of more than SIZE bytes."""
+
+
+class Formless(Stalled):
+    """An answer in another form than its API's."""
+
+
+class Unread(Struct, frozen=True):
+    """An item of a list that cannot be read, and why. `lost`: the forge gives no answer that has only this one."""
+
+    told: str
+    lost: bool = False
 
 
 class Answer(Struct, frozen=True):
@@ -123,33 +137,46 @@ class Transport(Struct, frozen=True):
         """One page of a list. Raises TooLarge, as `send`."""
         return self.send("GET", _path(path, query))
 
-    def pages(self, kind: type[T], path: str, size: tuple[str, int], **query: str | int) -> Iterator[T]:
-        """Every item of a list, page by page; `size` is how the number of items of a page is called, and that number. Raises
-        Stalled("ForgeAnswer") for a list of more than PAGES pages, that takes longer than LISTING, or whose pages are of uneven sizes: a
-        part is not the list."""
+    def pages(
+        self, kind: type[T], path: str, size: tuple[str, int], up: Callable[[], object], **query: str | int
+    ) -> Iterator[T | Unread]:
+        """Every item of a list, page by page; `size` is how the number of items of a page is called, and that number. One that cannot be
+        read by itself is Unread, and the others are read; `up` is called where the forge fails, and raises where it always does. Raises
+        Stalled("ForgeAnswer") for a list of more than PAGES pages, that takes longer than LISTING, whose pages are of uneven sizes, or
+        that has more than LOST items the forge cannot give: a part is not the list."""
         asked, known = _List(kind, path, query, size[0], time.monotonic() + LISTING), Sizes(size[1], size[1])
-        seen, more = 0, True
+        seen, more, lost = 0, True, 0
         while more:
             if seen >= PAGES * known.whole:
                 raise Stalled(f"the forge lists more than {PAGES} pages", reason="ForgeAnswer")
-            items, more, known = self._page(asked, known, seen)
+            items, more, known = self._page(asked, known, seen, up)
+            lost += sum(isinstance(one, Unread) and one.lost for one in items)
+            if lost > LOST:
+                raise Stalled(f"the forge fails over more than {LOST} items of a list", reason="ForgeAnswer")
             yield from items
             seen += len(items)
 
-    def _page(self, asked: "_List[T]", known: Sizes, seen: int) -> tuple[list[T], bool, Sizes]:
+    def _page(
+        self, asked: "_List[T]", known: Sizes, seen: int, up: Callable[[], object]
+    ) -> tuple[list[T | Unread], bool, Sizes]:
         """The items that come after `seen` others, none where they are to be asked for anew, whether there are more, and what is known
-        then. Anybody may write texts so long that a page of them is too large: it is asked for in smaller ones."""
+        then. Anybody may write texts so long that a page of them is too large, or that the forge does not come to an end of it: it is
+        asked for in smaller ones."""
         for size in known.after(seen):
             if time.monotonic() > asked.ends:
                 raise Stalled(f"a list of the forge takes longer than {LISTING:g} s", reason="ForgeAnswer")
             page = seen // size + 1
             try:
                 answer = self.send("GET", _path(asked.path, {**asked.query, asked.size: size, "page": page}))
-            except TooLarge:
-                if size == 1:
+                items = readable(answer.body, asked.kind)
+            except NidusError as error:
+                if not is_of_content(error):
                     raise
+                if isinstance(error, Unavailable):
+                    up()
+                if size == 1:
+                    return [Unread(error.message, lost=True)], True, known
             else:
-                items = decoded(answer.body, list[asked.kind])  # type: ignore[name-defined]
                 more = answer.more(seen + len(items), len(items))
                 learned = known.learned(seen, size, len(items), more=more)
                 return (items, more, learned) if known.tells(seen, size, len(items)) else ([], True, learned)
@@ -205,7 +232,27 @@ def decoded(body: bytes, kind: type[T]) -> T:
     try:
         return decoding.decoded(body, kind)
     except UNREADABLE as error:
-        raise Stalled("the forge answers in a form that is not its API's", reason="ForgeAnswer") from error
+        raise Formless("the forge answers in a form that is not its API's", reason="ForgeAnswer") from error
+
+
+def readable(body: bytes, kind: type[T]) -> list[T | Unread]:
+    """The items of a list, each as a `kind`, or Unread where it is in another form. Raises Formless where it is no list."""
+    try:
+        return [*decoded(body, list[kind])]  # type: ignore[valid-type]
+    except Formless:
+        return [_item(one, kind) for one in decoded(body, list[msgspec.Raw])]
+
+
+def _item(found: msgspec.Raw, kind: type[T]) -> T | Unread:
+    try:
+        return decoded(bytes(found), kind)
+    except Formless as error:
+        return Unread(error.message)
+
+
+def is_of_content(error: NidusError) -> bool:
+    """Whether this may come of what people wrote: less of it may be answered."""
+    return isinstance(error, TooLarge | Formless) or error.reason == "ForgeUnreachable"
 
 
 def refusal(status: int, headers: Mapping[str, str], now: float) -> NidusError:
@@ -271,13 +318,19 @@ def _token(file: str) -> str:
 
 
 def _read(response: Any) -> bytes:
-    found = bytearray()
+    """All of an answer; where that is more than SIZE, without its longest texts."""
+    found, shortened, size = bytearray(), Shortened(), 0
     while chunk := response.read(CHUNK):
-        found += chunk
-        if len(found) > SIZE:
+        size += len(chunk)
+        if size <= SIZE:
+            found += chunk
+            continue
+        shortened.feed(found + chunk)
+        found = bytearray()
+        if len(shortened.kept) > SIZE or size > READ:
             response.close()  # it holds the socket, which nobody reads to its end
             raise TooLarge(f"an answer of the forge has more than {SIZE >> 20} MiB", reason="ForgeAnswer")
-    return bytes(found)
+    return bytes(shortened.kept or found)
 
 
 class _Ended(Deadline):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.errors import NidusError, Unavailable
+from reconciler.forges import transport
+from tests.forge import githublike
 from tests.forge.scene import Scene
 from tests.forge.server import SPEAKS
 from tests.forge.test_merges import FILES, LESS, gone, held, planned, settled
@@ -53,7 +56,8 @@ def test_what_fails_is_asked_for_after_pauses_that_grow(scene: Scene) -> None:
     for _ in range(40):  # ten minutes
         scene.look()
         scene.fleet.now += 15.0
-    assert 3 <= sum(f"/{number}/" in one.path for one in scene.forge.asked) <= 7
+    asked = sum(f"/{number}/" in one.path for one in scene.forge.asked)
+    assert 9 <= asked <= 21  # each time three pages of other sizes
 
 
 def test_comments_that_the_forge_cannot_give_keep_no_plan_back(scene: Scene) -> None:
@@ -118,3 +122,113 @@ def test_what_became_of_a_merge_is_told_once_the_forge_takes_it(scene: Scene) ->
     scene.fleet.now += 1000.0
     scene.look()
     assert scene.synced(commit)[-1].startswith("success")
+
+
+# Texts without a limit
+
+LARGE = 700_000  # bytes of one text; of an answer SIZE are kept
+
+
+@pytest.fixture(params=[transport.READ, 600_000])
+def short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers of at most 600,000 bytes without such texts; or also with them, so that one with such a text is never read."""
+    monkeypatch.setattr(transport, "SIZE", 600_000)
+    monkeypatch.setattr(transport, "READ", request.param)
+
+
+def large(scene: Scene, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Each answer of the forge about a thing that eve made has a text without a limit; `name` is how it makes one of them."""
+    known = getattr(githublike, name)
+
+    def made(one: Any, *more: Any) -> Any:
+        author = next(getattr(one, each) for each in ("author", "by") if hasattr(one, each))
+        return {**known(one, *more), **({"body": "x" * LARGE} if author.name == "eve" else {})}
+
+    monkeypatch.setattr(githublike, name, made)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("scene", ["gitea"], indirect=True)
+def test_a_text_without_a_limit_is_in_nobodys_way(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    large(scene, monkeypatch, "_pull")
+    number = scene.open(LESS)
+    scene.look()
+    strangers(scene, 1)
+    scene.look()
+    scene.forge.state.review(number, "bob")
+    scene.merge(number)
+    settled(scene)
+    settled(scene)
+    assert gone(scene) and scene.fleet.word("a") == "Ready"
+
+
+@pytest.mark.parametrize("scene", ["gitea"], indirect=True)
+@pytest.mark.parametrize("read", [True, False])
+def test_a_text_without_a_limit_in_a_review(scene: Scene, monkeypatch: pytest.MonkeyPatch, read: bool) -> None:
+    """Where it cannot be read at all, it may take back what was approved before; not what is approved after it."""
+    monkeypatch.setattr(transport, "SIZE", 600_000)
+    monkeypatch.setattr(transport, "READ", transport.READ if read else 600_000)
+    large(scene, monkeypatch, "_review")
+    number = planned(scene)
+    scene.forge.state.review(number, "bob")
+    scene.forge.state.review(number, "eve", "COMMENTED")
+    scene.look()
+    (one,) = scene.changes.open()
+    assert one.approved == (("bob",) if read else ())
+    if not read:
+        scene.forge.state.review(number, "bob")
+    scene.merge(number)
+    settled(scene)
+    assert gone(scene)
+
+
+@pytest.mark.parametrize("scene", sorted(SPEAKS), indirect=True)
+def test_what_the_forge_tells_of_one_in_another_form_leaves_that_one_out(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.open({"x.md": "words"}, author="e" * 301, fork_of="eve")
+    number = planned(scene)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "open change requests: 1 not read" in line]
+    assert len(lines) == 1
+    scene.forge.state.review(number, "bob")
+    scene.merge(number)
+    settled(scene)
+    assert gone(scene)
+
+
+@pytest.mark.parametrize("scene", ["gitea"], indirect=True)
+def test_one_that_cannot_be_listed_any_more_is_not_taken_for_closed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = planned(scene)
+    monkeypatch.setattr(transport, "SIZE", 600_000)
+    monkeypatch.setattr(transport, "READ", 600_000)
+    scene.forge.state.changes[number].body = "x" * LARGE
+    scene.look()
+    scene.forge.state.review(number, "bob")
+    scene.forge.state.changes[number].body = ""
+    scene.fleet.now += 1000.0
+    scene.look()
+    assert [one.change.number for one in scene.changes.open()] == [number]
+    scene.merge(number)
+    settled(scene)
+    assert gone(scene)
+
+
+@pytest.mark.parametrize("scene", ["gitea"], indirect=True)
+def test_long_comments_within_a_minute_hide_no_command(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them too long by itself; where the forge has no pages, they are asked for by times."""
+    number, state = planned(scene), scene.forge.state
+    scene.merge(number)
+    settled(scene)
+    settled(scene)
+    monkeypatch.setattr(transport, "SIZE", 600_000)
+    digest = scene.fleet.reporter.clusters["a"].held.consent  # type: ignore[union-attr]
+    state.now += 10.0
+    for who, body in (("eve", "x" * 400_000), ("bob", f"/nidus approve {digest}"), ("eve", "x" * 400_000)):
+        state.say(number, who, body)
+        note = state.notes[number][-1]
+        state.now = note.at = state.changes[number].updated = note.at - 59.0
+    settled(scene)
+    settled(scene)
+    assert gone(scene)
