@@ -102,17 +102,16 @@ class Reviewer:
         return replace(planned, settings=settings, root=self.mirror.root)
 
     def _before(self, base: Snapshot, after: Snapshot, found: Review) -> dict[str, str]:
-        """What the clusters that the change speaks of, or names with mistakes, would be made of without it."""
-        known = self._compared(base)
-        broken = fleet.invalid(base)
-        names = {*(one.cluster for one in found.clusters), *fleet.invalid(after)}
-        held = {name: known.why(name) for name in names}
-        return {
-            name: self._tools.registry.asks(name, base, why)
-            if why is not None or name in broken
-            else known.digest(name)
-            for name, why in held.items()
-        }
+        """What the clusters that the change speaks of, or names with mistakes, would be made of without it: not where a file that cannot
+        be read may hold more of them, which somebody else brought. Of what is held or invalid each commit is noted anyway."""
+        known, broken, asked = self._compared(base), fleet.invalid(base), dict[str, str]()
+        for name in {*(one.cluster for one in found.clusters), *fleet.invalid(after)}:
+            why = known.why(name)
+            if why is not None or name in broken:
+                asked[name] = self._tools.registry.asks(name, base, why)
+            elif not fleet.hides(base, after, name):
+                asked[name] = known.digest(name)
+        return asked
 
     def _signed(self, planned: Planned) -> Planned:
         """With who signed its head, as the branch is verified (K14). Range asks for a signature of every commit that the merge brings."""

@@ -23,6 +23,7 @@ from reconciler.fleet.running import unversioned as unversioned
 from reconciler.fleet.standing import GONE as GONE
 from reconciler.fleet.standing import asks as asks
 from reconciler.fleet.standing import documents as documents
+from reconciler.fleet.standing import hides as hides
 from reconciler.fleet.standing import in_use as in_use
 from reconciler.fleet.standing import invalid as invalid
 from reconciler.fleet.standing import profiles as profiles

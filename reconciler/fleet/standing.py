@@ -40,6 +40,15 @@ def invalid(snapshot: Snapshot) -> dict[str, str]:
     return found
 
 
+def hides(before: Snapshot, after: Snapshot, name: str) -> bool:
+    """Whether a file that cannot be read may hold what a cluster would be made of, before a change: any file of which nothing is known,
+    and a version of a profile that it uses."""
+    documents = [one.specs.clusters[name] for one in (before, after) if name in one.specs.clusters]
+    uses = {f"profile/{use.name}" for each in documents for use in each.cluster.spec.profiles}
+    subjects = {one.subject.partition("@")[0] for one in before.violations}
+    return bool(before.unread) or not subjects.isdisjoint({"", *uses})
+
+
 def asks(name: str, snapshot: Snapshot, held: Held | None, digest: Callable[[], str]) -> str:
     """What a cluster that is held or invalid would be made of by a snapshot, like nothing that is admitted: another value where another
     commit may ask for something else of it. What a file with mistakes asks for cannot be said, nor what it would be without them: the
@@ -48,7 +57,7 @@ def asks(name: str, snapshot: Snapshot, held: Held | None, digest: Callable[[], 
         return GONE
     rewritten = held is not None and held.reason == "HistoryRewritten"  # of a whole fleet
     told = "" if rewritten or snapshot.violations or snapshot.unread else digest()
-    return f"asks {told} {snapshot.specs.clusters[name].digest}" if told else f"asks {snapshot.oid}"
+    return f"asks {told or snapshot.oid}"
 
 
 def withheld(rollout: Rollout, why: Mapping[str, Held]) -> Rollout:

@@ -9,8 +9,8 @@ from reconciler.model import Budget, ReviewerRule, replace
 from tests.forge.scene import Scene
 from tests.forge.test_commands import asked
 from tests.forge.test_consent import EXTRA, FILES, waits
-from tests.forge.test_merges import LESS, gone, planned, settled
-from tests.passes import cluster
+from tests.forge.test_merges import LESS, MANY, gone, planned, settled
+from tests.passes import cluster, pack, profile
 
 BROKEN = {"web.yaml": LESS["web.yaml"].replace('"spec":{', '"spec":{"nonsense":1,', 1)}
 TWICE = {"dup.yaml": cluster("a"), **LESS}  # the cluster is named twice: invalid
@@ -73,6 +73,18 @@ def test_nor_what_came_with_a_second_file_of_the_same_name(scene: Scene) -> None
     scene.commit(TWICE)
     settled(scene)
     number = planned(scene, {}, gone=("dup.yaml",), author="ada")
+    scene.forge.state.review(number, "bob")
+    scene.merge(number)
+    stays(scene)
+
+
+@pytest.mark.parametrize("broken", ['"spec":{"nonsense":1,', '"spec":{{'])
+def test_nor_what_came_as_another_version_that_could_not_be_read(scene: Scene, broken: str) -> None:
+    """The cluster itself has no mistake then, and stays as it is."""
+    newer = profile(pack("base", MANY[0]), version="1.1.0")
+    scene.commit({"newer.yaml": newer.replace('"spec":{', broken, 1)})
+    settled(scene)
+    number = planned(scene, {"newer.yaml": newer}, author="ada")
     scene.forge.state.review(number, "bob")
     scene.merge(number)
     stays(scene)
@@ -151,33 +163,49 @@ def test_an_approval_on_a_change_that_needs_fewer_is_none_of_another(scene: Scen
     stays(scene)
 
 
-def test_a_removal_approved_on_a_withdrawn_change_is_none_that_the_approver_brings(scene: Scene) -> None:
+ENDS = [({}, ("a.yaml",)), ({"a.yaml": cluster("a", deletion={"ttl": "1h"})}, ())]
+"""What removes a cluster, and what ends it within a day."""
+
+
+@pytest.fixture
+def strict(scene: Scene) -> Scene:
+    """No cluster goes without an approval."""
     scene.fleet.rules = replace(scene.fleet.rules, budget=Budget(clusters=0))
     scene.fleet.registry.govern(scene.fleet.rules)
-    number = planned(scene, {}, gone=("a.yaml",), author="ada")
-    says(scene, number)
-    scene.forge.state.close(number)
-    scene.look()
-    scene.commit({}, gone=("a.yaml",))
-    settled(scene)
-    assert len(asked(scene)) == 1 and scene.fleet.held["a"].reason == "RemovalBudget"
+    return scene
+
+
+@pytest.mark.parametrize(("files", "left"), ENDS)
+def test_a_removal_approved_on_a_withdrawn_change_is_none_that_the_approver_brings(
+    strict: Scene, files: dict[str, str], left: tuple[str, ...]
+) -> None:
+    number = planned(strict, files, gone=left, author="ada")
+    says(strict, number)
+    strict.forge.state.close(number)
+    strict.look()
+    strict.commit(files, gone=left)
+    settled(strict)
+    settled(strict)
+    assert len(asked(strict)) == 1 and strict.fleet.held["a"].reason == "RemovalBudget"
+    strict.fleet.ask("approve", "", strict.fleet.held["a"].consent)
+    strict.fleet.admit()
+    assert strict.fleet.held == {}
 
 
 @pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(("files", "left"), ENDS)
 def test_a_removal_approved_on_the_change_goes_on_once_the_forge_says_it_was_merged(
-    scene: Scene, restarted: bool
+    strict: Scene, files: dict[str, str], left: tuple[str, ...], restarted: bool
 ) -> None:
-    scene.fleet.rules = replace(scene.fleet.rules, budget=Budget(clusters=0))
-    scene.fleet.registry.govern(scene.fleet.rules)
-    number = planned(scene, {}, gone=("a.yaml",), author="ada")
-    says(scene, number)
-    scene.merge(number)
-    assert set(scene.fleet.held) == {"a"}
+    number = planned(strict, files, gone=left, author="ada")
+    says(strict, number)
+    strict.merge(number)
+    assert set(strict.fleet.held) == {"a"}
     if restarted:
-        scene.restart()
-        scene.admit()
-    settled(scene)
-    assert scene.fleet.held == {}
+        strict.restart()
+        strict.admit()
+    settled(strict)
+    assert strict.fleet.held == {}
 
 
 # The forge says what was merged

@@ -71,6 +71,10 @@ class Merged:
         if known is not None and (known.commit, known.tree, known.consent) == (commit, review.tree, None):
             self._newest[source] = replace(known, review=review, consent=consent)
 
+    def handed(self, source: str) -> bool:
+        """Whether an approval came with the newest commit."""
+        return self._newest.get(source, Newest()).consent is not None
+
     def newest(self, source: str) -> str:
         """The commit of a source that was asked about last, "" where none was."""
         return self._newest.get(source, Newest()).commit
