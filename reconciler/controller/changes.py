@@ -116,6 +116,8 @@ class Changes:
             raise
 
     def _round(self, moved: frozenset[str], now: float, *, asked: bool) -> None:
+        self._failing.begin()
+        self._planning.begin()
         if asked or now - self._listed >= units.duration(self._config.interval):
             self._list()
             self._listed = now
@@ -162,10 +164,11 @@ class Changes:
             self._each(one, partial(self._teller.status, one, *told))
 
     def _all(self, base: Revision, moved: frozenset[str]) -> None:
-        for one in list(self._closing.values()):
+        for one in self._failing.ordered(self._closing.values()):
             self._each(one, partial(self._close, one))
-        for one in list(self._open.values()):
+        for one in self._open.values():
             one.again = one.again or bool(one.touches & moved)
+        for one in self._failing.ordered(self._open.values()):
             self._each(one, partial(self._one, one, base))
 
     def _each(self, one: Open, work: Callable[[], None]) -> bool:
@@ -216,10 +219,10 @@ class Changes:
 
     def _one(self, one: Open, base: Revision) -> None:
         self._hear(one)
-        self._planning.plan(one, base)
-        self._approved(one)
-        if one.planned is not None:
-            self._tell(one, one.planned)
+        if self._planning.plan(one, base):
+            self._approved(one)
+            if one.planned is not None:
+                self._tell(one, one.planned)
         self._reviewer.records.save(one.record(self._reviewer.source))
 
     def _tell(self, one: Open, planned: Planned) -> None:

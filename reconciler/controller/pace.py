@@ -1,7 +1,8 @@
 """How often what people ask for is done, however often they ask: some at once, then one in so many seconds (A9, W3)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 AT_ONCE = 10  # after a quiet time
 EVERY = 5.0  # seconds between two from then on
@@ -40,6 +41,11 @@ class Pause:
         """Whether it did, the last time."""
         return self._times > 0
 
+    @property
+    def until(self) -> float:
+        """When its pause is over, or was."""
+        return self._until
+
     def waits(self, place: tuple[str, ...], now: float) -> bool:
         """Whether it is to be let be."""
         return self._place == place and now < self._until
@@ -53,3 +59,38 @@ class Pause:
     def over(self) -> None:
         """It went well, or somebody wants it now."""
         self._place, self._times, self._until = (), 0, 0.0
+
+
+class Share:
+    """What some may take of each round: so many `times`, and nothing more once it took so many `seconds`. `clock` gives seconds that never
+    go back."""
+
+    def __init__(self, times: float, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock = (times, seconds), clock
+        self.begin()
+
+    def begin(self) -> None:
+        """A round begins."""
+        self._times, self._seconds = 0, 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether it is taken."""
+        return self._times >= self._most[0] or self._seconds > self._most[1]
+
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """One of them, for as long as this is entered."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self._times, self._seconds = self._times + 1, self._seconds + self._clock() - began
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """As `taking`, where it fails; else it takes nothing."""
+        before = self._times, self._seconds
+        with self.taking():
+            yield
+        self._times, self._seconds = before

@@ -5,15 +5,17 @@ from contextlib import contextmanager
 
 from reconciler.controller import border
 from reconciler.controller.opened import Open
+from reconciler.controller.pace import Share
 from reconciler.controller.people import People
 from reconciler.controller.reviewing import Reviewer
 from reconciler.controller.telling import Teller
-from reconciler.errors import LeaseLost, NidusError, Retry
+from reconciler.errors import LeaseLost, NidusError, Retry, Stalled
 from reconciler.forges import Forge
 from reconciler.model import Planned, Revision, replace
 from reconciler.source.runner import STOPPING
 
 ANEW = 600.0  # seconds after which comments are read, and plans are made, without a reason
+STRANGERS, LOOKING = 10, 60.0  # heads of those who may not write that a round fetches, and seconds that this takes
 # what is no failure of the plan
 ELSEWHERE = frozenset({"ForgeUnreachable", "ForgeLimited", "ForgeRefused", STOPPING})
 
@@ -27,18 +29,27 @@ class Planning:
         self.alive: Callable[[], None] = lambda: None
         self._forge, self._reviewer, self._people, self._teller, self._clock = forge, reviewer, people, teller, clock
         self._between: dict[str, frozenset[str]] = {}
+        self._trees: dict[str, str] = {}
+        self._strangers = Share(STRANGERS, LOOKING)
+
+    def begin(self) -> None:
+        """A round begins."""
+        self._strangers.begin()
 
     def anew(self) -> None:
         """The branch may have moved."""
-        self._between = {}
+        self._between, self._trees = {}, {}
 
-    def plan(self, one: Open, base: Revision) -> None:
-        """Plan it again where its head, its base or what it touches moved; where that failed, after a pause that grows."""
+    def plan(self, one: Open, base: Revision) -> bool:
+        """Plan it again where its head, its base or what it touches moved; where that failed, after a pause that grows. False where it is a
+        stranger's, whose turn comes in another round."""
         now, place = self._clock(), (one.change.head, base.commit)
         if one.replan.waits(place, now):
-            return
+            return True
         try:
             if not self._stands(one, base) or one.again or one.replan.failed or self._is_old(one, now):
+                if self._strangers.over and not self.trusted(one):
+                    return False
                 self._anew(one, base)
             one.replan.over()
         except LeaseLost:
@@ -49,6 +60,7 @@ class Planning:
             one.replan.fail(place, now)
             one.took(Planned(one.change, base.commit, problem=error.told))
             self._teller.failed(one, error)
+        return True
 
     def _anew(self, one: Open, base: Revision) -> None:
         known = one.planned
@@ -67,7 +79,7 @@ class Planning:
         if self.trusted(one):
             yield mirror.change(number, self._forge.ref(number), one.change.head)
         else:
-            with mirror.stranger(number, self._forge.ref(number)) as head:
+            with self._strangers.taking(), mirror.stranger(number, self._forge.ref(number)) as head:
                 yield head
 
     def _is_old(self, one: Open, now: float) -> bool:
@@ -82,6 +94,9 @@ class Planning:
             return False
         if known.base == base.commit:
             return True
+        if known.review is None and known.tree and not self.trusted(one) and self._is_same(known.base, base):
+            one.took(replace(known, base=base.commit))
+            return True
         if not known.review or one.touches & self._since(known.base, base):
             return False
         tree = self._reviewer.tree(one.change, base)
@@ -94,6 +109,15 @@ class Planning:
         if commit not in self._between:
             self._between[commit] = self._reviewer.moved(replace(base, commit=commit), base)
         return self._between[commit]
+
+    def _is_same(self, commit: str, base: Revision) -> bool:
+        """Whether a commit of the branch has what the branch has now."""
+        for each in {commit, base.commit} - self._trees.keys():
+            try:
+                self._trees[each] = self._reviewer.mirror.tree(each).oid
+            except Stalled:  # as one that the branch has no more
+                return False
+        return self._trees[commit] == self._trees[base.commit]
 
     def trusted(self, one: Open) -> bool:
         """Whether it may be planned: its author may write, or somebody who may asked for this head."""

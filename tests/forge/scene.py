@@ -28,6 +28,7 @@ class Scene:
 
     verify: VerifyConfig | None = None
     limits = Limits()
+    path = "."  # of the source
 
     def __init__(self, folder: Path, files: Mapping[str, str], provider: str = "github") -> None:
         self.folder, self.files, self.seen = folder, dict(files), START + 100.0
@@ -43,7 +44,7 @@ class Scene:
 
     def made(self, **review: object) -> Changes:
         """The loop of a process that begins now."""
-        source = SourceConfig(name=SOURCE, url=str(self.work.folder), verify=self.verify)
+        source = SourceConfig(name=SOURCE, url=str(self.work.folder), path=self.path, verify=self.verify)
         for mirror in self.mirrors:
             mirror.close()
         mirror = ChangesMirror.open(source, self.folder / "mirror", limits=self.limits)

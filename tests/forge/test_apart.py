@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.controller import failing, planning
+from reconciler.controller.pace import Share
 from reconciler.errors import NidusError, Unavailable
 from reconciler.forges import transport
 from tests.forge import githublike
@@ -18,6 +20,10 @@ from tests.forge.test_merges import FILES, LESS, gone, held, planned, settled
 
 COMMENTS = {"github": "issues/{}/comments", "gitea": "issues/{}/comments", "gitlab": "merge_requests/{}/notes"}
 FAILS = [(504, b"<html>"), (408, b""), (409, b"{}"), (403, b"{}"), (422, b"{}"), (200, b"[["), (200, b'[{"id": "x"}]')]
+
+
+class Below(Scene):
+    path = "fleet"
 
 
 @pytest.fixture(params=["github"])
@@ -87,7 +93,6 @@ def test_what_was_shown_counts_however_the_round_ends(scene: Scene) -> None:
         scene.look()
     scene.forge.state.review(number, "bob")
     scene.merge(number)
-    assert scene.fleet.registry.brought(("a",)) == {number}
     scene.fleet.now += 700.0
     settled(scene)
     assert gone(scene)
@@ -232,3 +237,91 @@ def test_long_comments_within_a_minute_hide_no_command(scene: Scene, monkeypatch
     settled(scene)
     settled(scene)
     assert gone(scene)
+
+
+# Heads of strangers
+
+
+def fetched(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The refs of heads that are asked for from now on."""
+    mirror, asked = scene.mirrors[-1], list[str]()
+    known = mirror._change
+    monkeypatch.setattr(mirror, "_change", lambda ours, ref: asked.append(ref) or known(ours, ref))
+    return asked
+
+
+def test_heads_of_strangers_have_their_turns_and_nobody_waits_for_them(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "STRANGERS", 2)
+    scene.made()
+    asked, numbers = fetched(scene, monkeypatch), strangers(scene, 5)
+    number = scene.open(LESS)
+    strangers(scene, 1)
+    scene.look()
+    assert scene.shown(number).startswith("success") and len(asked) == 3
+    for _ in range(2):
+        scene.changes.look()
+    assert len(asked) == len(set(asked)) == 7
+    assert all(scene.forge.state.ours(each) for each in numbers)
+    del asked[:]
+    scene.fleet.now += 1.0
+    scene.commit({"b.yaml": FILES["b.yaml"] + "\n"})
+    for _ in range(4):
+        scene.changes.look()
+    assert sorted(asked) == sorted({f"refs/pull/{each}/head" for each in (*numbers, 7)})
+
+
+def test_a_verdict_of_another_head_is_not_shown_of_one_whose_turn_comes(scene: Scene) -> None:
+    (number,) = strangers(scene, 1)
+    scene.look()
+    scene.changes._planning._strangers = Share(0, 60.0)
+    head = scene.push(number, {"more.md": "words"})
+    scene.look()
+    assert scene.forge.state.shown(head) == []
+    scene.changes._planning._strangers = Share(1, 60.0)
+    scene.look()
+    assert scene.forge.state.shown(head) == ["pending"]
+
+
+def test_what_was_compared_with_a_strangers_head_is_kept_until_it_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commits of the branch that are of nothing which the source reads fetch no head of a stranger again."""
+    made = Below(tmp_path, {f"fleet/{name}": text for name, text in FILES.items()})
+    try:
+        made.forge.state.person("eve", "read")
+        asked = fetched(made, monkeypatch)
+        number = made.open({"fleet/x.md": "words"}, author="eve", fork_of="eve")
+        made.look()
+        assert len(asked) == 1 and made.forge.state.ours(number)
+        made.work.commit({"elsewhere.md": "words"})
+        made.look()
+        assert len(asked) == 1
+        made.work.commit({"fleet/more.md": "words"})
+        made.look()
+        assert len(asked) == 2
+    finally:
+        made.close()
+
+
+def test_failures_take_their_share_of_a_round(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once they took it, those that failed before, and those from elsewhere, wait for the next round; each has its turn."""
+    monkeypatch.setattr(failing, "LOST", 0.0)
+    scene.made()
+    numbers = strangers(scene, 3)
+    for number in numbers:
+        scene.forge.fail(504, where=where(scene, number))
+    mine = scene.open(LESS)
+    scene.look()
+    assert scene.shown(mine).startswith("success")
+    assert failures(scene) == numbers[-1:]
+    for _ in range(2):
+        scene.look()
+    assert failures(scene) == numbers[::-1]
+
+
+def failures(scene: Scene) -> list[int]:
+    """The change requests whose comments were asked for in vain, in this order."""
+    found = (int(one.path.split("/")[-2]) for one in scene.forge.asked if one.path.endswith("/comments"))
+    return [each for each in dict.fromkeys(found) if not scene.forge.state.ours(each)]
