@@ -163,12 +163,21 @@ def test_a_successor_under_the_same_name_stays(home: Home) -> None:
         {"items": ["a"] * 501}, {"items": "abc"}, {"items": ["a" * 1025]}, {"consent": "a" * 65},
         {"expires": after(days=400)}, {"expires": after(hours=-1)}, {"expires": "tomorrow"}, {"expires": 1e300},
         {"expires": "2030-01-01T00:00:00"}, {"expires": "9999-12-31T23:59:59-14:00"},
-        {"kind": "approve", "consent": DIGEST},
+        {"kind": "approve", "consent": DIGEST}, {"change": -1}, {"change": "1"}, {"approvers": [1] * 101}, {"approvers": ["bob"]},
     ],
 )  # fmt: skip
 def test_what_is_malformed_or_stands_too_long_asks_for_nothing(more: dict[str, Any]) -> None:
     assert requests.parse(item(**more)) is None
     assert requests.parse(item(expires=after(hours=1))) is not None
+
+
+def test_an_approval_of_a_forge_says_where_it_was_given_and_by_whom(home: Home) -> None:
+    """One of before says neither: it is like an operator's."""
+    now = time.time()
+    one = Request("approve", "platform", "", "github:bob", now, now + 60.0, DIGEST, change=7, approvers=(3, 5))
+    requests.write(home.client, NAMESPACE, one)
+    new(home, "before", "approve", consent=DIGEST, expires=after(hours=1))
+    assert sorted((one.change, one.approvers) for one in load(home)) == [(0, ()), (7, (3, 5))]
 
 
 KEYS = st.sampled_from(["metadata", "spec", "data", "kind", "name", "uid", "request", "who", "creationTimestamp"])

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.controller.registry.merged import Merged
 from reconciler.errors import ApiError, NidusError, Stalled
 from reconciler.inventory.store import State, Store
-from reconciler.model import InventoryEntry, ObjectRef, Record, Target, replace
+from reconciler.model import Brought, Consent, InventoryEntry, Merge, ObjectRef, Record, Reviewed, Target, replace
 from tests.memory.failures import LOST, REFUSED, on
 from tests.memory.server import Server
 from tests.shell import client
@@ -74,6 +75,18 @@ def test_an_unanswered_write_that_did_not_arrive_is_sent_again(server: Server, s
     server.fail(replace(REFUSED, form="timeout"), on("replace", kind="ConfigMap"))
     store.write(replace(saved, entries=entries("x")))
     assert names(store.read("a")) == ["x"]
+
+
+def test_numbers_in_a_record_of_before_are_explained_by_nothing(store: Store) -> None:
+    """They do not say as which commit they were merged."""
+    whole, known = state("x"), Brought("c", "t", "w")
+    store.write(replace(whole, record=replace(whole.record, brought=(5, known))))
+    found = store.read("a")
+    assert found is not None and found.record.brought == (5, known)
+    merges, merge = Merged(), Merge(5, 1, 1, "c", Reviewed(5, "t", Consent(), {"a": "w"}))
+    merges.learn("platform", merge)
+    told = [merges.explains("platform", "a", one) for one in (*found.record.brought, Brought())]
+    assert told == [(None,), (merge,), (None,)]
 
 
 def test_an_annotation_on_a_record_blocks_nothing(server: Server, store: Store) -> None:

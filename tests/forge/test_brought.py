@@ -90,6 +90,22 @@ def test_nor_what_came_as_another_version_that_could_not_be_read(scene: Scene, b
     stays(scene)
 
 
+@pytest.mark.parametrize("how", ["push", "change"])
+def test_nor_what_was_held_without_a_question(scene: Scene, how: str) -> None:
+    """A version in use with other content is held; who publishes it as a new version did not bring it alone."""
+    scene.fleet.rules = replace(scene.fleet.rules, profile_versions="Immutable")
+    scene.fleet.registry.govern(scene.fleet.rules)
+    if how == "change":
+        scene.merge(planned(scene, LESS, author="bob"))
+    else:
+        scene.commit(LESS)
+    settled(scene)
+    number = planned(scene, {"web.yaml": profile(pack("base", MANY[0]), version="1.1.0")}, author="ada")
+    scene.forge.state.review(number, "bob")
+    scene.merge(number)
+    stays(scene)
+
+
 def test_somebody_else_approves_what_came_in_a_broken_file_by_changes(scene: Scene) -> None:
     scene.merge(planned(scene, BROKEN, author="bob"))
     settled(scene)
