@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from reconciler.forges import gitea, github, gitlab
+from reconciler.forges.answers import Unread as Unread
 from reconciler.forges.newest import Comments
-from reconciler.forges.transport import Unread as Unread
 from reconciler.forges.transport import beating as beating
 from reconciler.model import Approval, ChangeRequest, Comment, ForgeConfig, Person
 

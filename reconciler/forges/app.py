@@ -11,7 +11,8 @@ from typing import Annotated
 import msgspec
 
 from reconciler.errors import Stalled
-from reconciler.forges.transport import Moment, Name, Transport
+from reconciler.forges.answers import Moment, Name
+from reconciler.forges.transport import Transport
 from reconciler.model import AppConfig
 
 LIVES = 540.0  # seconds of a JWT; GitHub takes 600 at most

@@ -3,9 +3,10 @@
 from itertools import pairwise
 
 from reconciler.forges import newest
+from reconciler.forges.answers import Unread, readable
 from reconciler.forges.github import Dialect, Github, Written, written
 from reconciler.forges.newest import Comments
-from reconciler.forges.transport import Transport, Unread, readable
+from reconciler.forges.transport import Transport
 from reconciler.model import Comment
 
 PAGE = 50  # what a server gives at most, unless it is configured otherwise

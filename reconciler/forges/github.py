@@ -8,9 +8,10 @@ import msgspec
 from msgspec import Struct
 
 from reconciler.forges import newest
+from reconciler.forges.answers import Answer, Commit, Moment, Name, Page, Unread, page, readable
 from reconciler.forges.app import AppTokens
 from reconciler.forges.newest import Comments
-from reconciler.forges.transport import Answer, Commit, Moment, Name, Page, Transport, Unread, page, readable
+from reconciler.forges.transport import Transport
 from reconciler.model import AppConfig, Approval, ChangeRequest, ChangeState, Comment, Person
 
 TOLD = 140  # characters of a status

@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from reconciler.errors import Stalled
 from reconciler.forges import newest
+from reconciler.forges.answers import Commit, Moment, Name, Page, Unread, page, readable
 from reconciler.forges.newest import Comments
-from reconciler.forges.transport import Commit, Moment, Name, Page, Transport, Unread, page, readable
+from reconciler.forges.transport import Transport
 from reconciler.model import Approval, ChangeRequest, ChangeState, Comment, Person
 
 PER_PAGE = ("per_page", 100)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from reconciler.errors import NidusError, Unavailable
-from reconciler.forges.transport import Unread, is_of_content
+from reconciler.forges.answers import Unread, is_of_content
 from reconciler.model import Comment
 
 T = TypeVar("T")

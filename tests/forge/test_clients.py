@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler import forges
 from reconciler.errors import NidusError, Stalled, Unavailable
-from reconciler.forges import transport
+from reconciler.forges import answers, transport
 from reconciler.forges.github import Pull
 from reconciler.forges.newest import Comments
 from reconciler.forges.shortened import Shortened
@@ -194,9 +194,9 @@ def test_limits_are_kept_as_the_forge_says_them(forge: Forge, client: forges.For
 
 def test_the_time_a_limit_begins_anew_is_waited_for() -> None:
     headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1000"}
-    found = transport.refusal(403, headers, 940.0)
+    found = answers.refusal(403, headers, 940.0)
     assert isinstance(found, Unavailable) and found.after == 60.0
-    found = transport.refusal(429, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1445412470.0)
+    found = answers.refusal(429, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1445412470.0)
     assert isinstance(found, Unavailable) and found.after == 10.0
 
 
@@ -388,10 +388,10 @@ LISTS = st.tuples(st.integers(0, 130), st.integers(1, 60), st.sampled_from([1, 5
 def test_every_item_of_a_list_is_read_once(shape: tuple[int, int, int, bool], long: set[int], lost: set[int]) -> None:
     """Whatever a server gives at most, however its next page is told, wherever long items stand, and those that it never gives."""
     total, most, asked, links = shape
-    errors = (transport.TooLarge("too large", reason="ForgeAnswer"), Unavailable("fails", reason="ForgeUnreachable"))
+    errors = (answers.TooLarge("too large", reason="ForgeAnswer"), Unavailable("fails", reason="ForgeUnreachable"))
 
     class Server(transport.Transport, frozen=True):
-        def send(self, method: str, path: str, body: Any = None) -> transport.Answer:
+        def send(self, method: str, path: str, body: Any = None) -> answers.Answer:
             query = dict(parse_qsl(urlsplit(path).query))
             size, page = min(int(query["limit"]), most), int(query["page"])
             part = list(range(total))[(page - 1) * size : page * size]
@@ -399,14 +399,14 @@ def test_every_item_of_a_list_is_read_once(shape: tuple[int, int, int, bool], lo
                 raise errors[min(lost.intersection(part), default=0) % 2]
             later = page * size < total
             headers = {"link": 'rel="next"' if later else 'rel="prev"'} if links else {"x-total-count": str(total)}
-            return transport.Answer(headers, json.dumps(part).encode())
+            return answers.Answer(headers, json.dumps(part).encode())
 
     found = Server("https://forge.example", "").pages(int, "/list", ("limit", asked), lambda: None)
     if total > transport.PAGES * min(most, asked):
         with pytest.raises(Stalled) if not lost else suppress(Stalled):
             list(found)
     else:
-        read = [None if isinstance(one, transport.Unread) else one for one in found]
+        read = [None if isinstance(one, answers.Unread) else one for one in found]
         assert read == [None if one in lost else one for one in range(total)] or (read == [] and total == 0)
 
 
@@ -455,7 +455,7 @@ def test_a_change_request_of_an_account_that_was_deleted_is_read() -> None:
     """One that cannot be read would stop the list of all."""
     told = {"number": 7, "state": "open", "user": None, "updated_at": "2026-11-26T00:00:00Z"}
     told |= {"head": {"sha": HEAD, "repo": None}, "base": {"ref": "main"}}
-    found = transport.decoded(json.dumps(told).encode(), Pull).change("blob")
+    found = answers.decoded(json.dumps(told).encode(), Pull).change("blob")
     assert (found.author, found.ours) == (Person(0, "ghost"), False)
 
 
