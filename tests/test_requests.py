@@ -172,12 +172,14 @@ def test_what_is_malformed_or_stands_too_long_asks_for_nothing(more: dict[str, A
 
 
 def test_an_approval_of_a_forge_says_where_it_was_given_and_by_whom(home: Home) -> None:
-    """One of before says neither: it is like an operator's."""
+    """One of before that names none is like an operator's; one that names it in words alone counts for nothing."""
     now = time.time()
     one = Request("approve", "platform", "", "github:bob", now, now + 60.0, DIGEST, change=7, approvers=(3, 5))
     requests.write(home.client, NAMESPACE, one)
     new(home, "before", "approve", consent=DIGEST, expires=after(hours=1))
-    assert sorted((one.change, one.approvers) for one in load(home)) == [(0, ()), (7, (3, 5))]
+    told = "by a comment on change request #6"
+    new(home, "worded", "approve", consent=DIGEST, expires=after(hours=1), reason=told)
+    assert sorted((one.change, one.approvers) for one in load(home)) == [(0, ()), (6, ()), (7, (3, 5))]
 
 
 KEYS = st.sampled_from(["metadata", "spec", "data", "kind", "name", "uid", "request", "who", "creationTimestamp"])

@@ -9,6 +9,7 @@ from itertools import islice
 from reconciler.controller.opened import Open
 from reconciler.errors import ApiError, ErrorClass, Stalled
 from reconciler.forges import Forge
+from reconciler.inventory import requests
 from reconciler.model import Comment, Consent, Person, Request, replace
 from reconciler.patterns import lazy
 
@@ -79,7 +80,7 @@ class Commands:
     def _request(self, one: Open, each: Comment, consent: Consent, now: float) -> Request:
         """One comment makes one request, however often it is read: its name is that of the comment."""
         name = hashlib.sha256(f"{self._source} {self._place} {each.id}".encode()).hexdigest()[:24]
-        told = f"by a comment on change request #{one.change.number}"
+        told = f"{requests.COMMENTED}{one.change.number}"
         who, ends = f"{self._provider}:{each.author.name}", min(now, each.at) + LASTS
         return Request(
             "approve", self._source, "", who, now, ends, consent.digest, consent.items, told, f"approve-{name}"

@@ -32,6 +32,7 @@ ITEMS = 500  # lines of a consent
 LINE = 1024  # characters of one, of a reason, and of a user's name
 TOGETHER = 65536  # bytes of all lines of a consent
 NAME = 253
+COMMENTED = "by a comment on change request #"  # and its number: the reason of an approval on a forge
 APPROVERS = 100  # accounts of a forge that approved something together
 
 _Text = Annotated[str, msgspec.Meta(max_length=LINE)]
@@ -98,11 +99,19 @@ def parse(item: Object) -> Request | None:
     if (old and not name.startswith(PREFIX)) or not _stands(told.kind, created, expires):
         return None
     reason = "".join(c if c.isprintable() else " " for c in told.reason)
+    change = told.change or _commented(reason)
     who = "".join(c if c.isprintable() else "?" for c in told.who)
     return Request(
         told.kind, told.source, told.cluster, who, created, expires, told.consent, told.items, reason,
-        name, uid, old, told.change, told.approvers,
+        name, uid, old, change, told.approvers,
     )  # fmt: skip
+
+
+def _commented(reason: str) -> int:
+    """The change request on which an approval was given that an earlier release stored, or a host that does not know the fields for it
+    yet; 0 for none. Nobody is known who approved it, so that it counts for nothing."""
+    number = reason.removeprefix(COMMENTED)
+    return int(number) if number != reason and number.isascii() and number.isdigit() and len(number) < 19 else 0
 
 
 def write(client: Client, namespace: str, request: Request) -> Request:
