@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from reconciler import engine, fleet
-from reconciler.controller.registry.assignments import Assignments, Slot
+from reconciler.controller.registry.assignments import Assignments
+from reconciler.controller.registry.slots import Slot
 from reconciler.errors import Stalled
 from reconciler.model import (
     Bundle,
