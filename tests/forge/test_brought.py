@@ -253,3 +253,16 @@ def test_an_older_change_with_the_same_tree_takes_nothing_from_the_one_that_is_m
     scene.merge(number)
     settled(scene)
     assert gone(scene)
+
+
+def test_the_tree_of_a_change_that_was_merged_and_taken_back_is_nobodys_when_it_is_pushed_again(scene: Scene) -> None:
+    number = planned(scene, LESS, author="ada")
+    scene.merge(number)
+    settled(scene)
+    scene.commit({"web.yaml": FILES["web.yaml"]})
+    settled(scene)
+    scene.commit(LESS)
+    settled(scene)
+    assert scene.fleet.registry.brought(("a",)) == {0}
+    scene.forge.state.say(number, "bob", f"/nidus approve {waits(scene)}")
+    stays(scene)
