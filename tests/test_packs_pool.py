@@ -3,14 +3,19 @@
 import contextlib
 import os
 import resource
+import shutil
 import signal
+import subprocess
 import tempfile
 import threading
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+import reconciler
 from reconciler.errors import Retry
 from reconciler.packs.pool import Pool
 from reconciler.packs.process import Ended, Worker
@@ -101,3 +106,30 @@ def test_a_worker_that_cannot_be_started_leaves_no_folder(tmp_path: Path, monkey
     with no_file_left(), pytest.raises(OSError):
         Worker()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_starts_where_the_product_lies_beside_its_packages(tmp_path: Path) -> None:
+    """As in the image: Python's own packages have nothing of it, and a worker hears of no variable that says where it is."""
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    for one in Path(msgspec.__file__).parents[1].iterdir():
+        if one.suffix != ".pth":
+            (beside / one.name).symlink_to(one)
+    ours = Path(reconciler.__file__).parents[1]
+    for name in ("reconciler", "schemas"):
+        (beside / name).unlink(missing_ok=True)
+        shutil.copytree(ours / name, beside / name, ignore=shutil.ignore_patterns("__pycache__"))
+    venv.create(tmp_path / "python", symlinks=True)
+    words = (
+        "from reconciler.packs.process import Worker; one = Worker(); one.await_start(); one.kill(); print('started')"
+    )
+    told = subprocess.run(
+        [tmp_path / "python" / "bin" / "python", "-c", words],
+        env={"PYTHONPATH": str(beside), "PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert told.stdout == "started\n", told.stderr

@@ -19,16 +19,12 @@ _ROOT = Path(__file__).resolve().parents[2]
 _START = f"""
 import gc, sys
 gc.disable()
-sys.modules["typing_extensions"] = None
-import msgspec
-del sys.modules["typing_extensions"]
 sys.path.append({str(_ROOT)!r})
 from reconciler.packs.worker import main
 main(*sys.argv[1:])
 """
-"""`-I` leaves out everything but site-packages; a checkout that is not installed is added by its own path. Where `typing_extensions` is
-installed, msgspec takes it for Pythons older than ours: a tenth of a worker's start. What modules make stays, so that nothing is
-collected before there is a job."""
+"""`-I` leaves out everything but site-packages: what lies beside the product, as in its image, is added by its path before anything
+else is imported. What modules make stays, so that nothing is collected before there is a job."""
 _START_LIMIT = 30.0
 LONG = 1.0
 """Seconds of processor time after which a job goes on with a lower priority: most sound ones take a tenth of it."""
