@@ -35,25 +35,35 @@ class Repository:
         self._oids: dict[str, str] = {}
         self._trailers: dict[str, tuple[tuple[str, str], ...]] = {}
         self._known: dict[str, load.Known] = {}
+        self._descends: dict[str, bool] = {}
 
     @property
     def newest(self) -> str:
         return list(self.commits)[-1]
 
     def commit(
-        self, files: Mapping[str, str], commit: str = "", oid: str = "", trailers: tuple[tuple[str, str], ...] = ()
+        self,
+        files: Mapping[str, str],
+        commit: str = "",
+        oid: str = "",
+        trailers: tuple[tuple[str, str], ...] = (),
+        *,
+        descends: bool = True,
     ) -> None:
-        """One more commit: these are all its files. `commit` and `oid`: its id and that of its tree, where a real repository has it."""
+        """One more commit: these are all its files. `commit` and `oid`: its id and that of its tree, where a real repository has it, and
+        whether it `descends` there from the one before."""
         self.blobs |= tree(files)[1]
         name = commit or f"{len(self.commits) + 1:040x}"
         self.commits.pop(name, None)  # the newest is the last one
         self.commits[name] = dict(files)
         self._oids[name] = oid or "t"
         self._trailers[name] = trailers
+        self._descends[name] = descends
 
     def read(self, commit: str, rules: Rules, **more: Any) -> Snapshot:
         """A commit as it is read and judged now."""
-        return self._loaded(commit, rules, str(rules), trailers=self._trailers[commit], **more)
+        told = {"trailers": self._trailers[commit], "descends": self._descends[commit]}
+        return self._loaded(commit, rules, str(rules), **told, **more)
 
     def accepted(self, commit: str) -> Content:
         """What was accepted before: it was judged then, whatever the rules are now."""

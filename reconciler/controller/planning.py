@@ -88,7 +88,8 @@ class Planning:
         return live and now - one.planned_at >= ANEW
 
     def _stands(self, one: Open, base: Revision) -> bool:
-        """Whether the plan is still that of this head on this base. A base that moved elsewhere only gives it another tree."""
+        """Whether the plan is still that of this head on this base. A base that moved elsewhere gives it another tree, and tells anew what
+        its clusters would be made of without it."""
         known = one.planned
         if known is None or known.change.head != one.change.head:
             return False
@@ -97,12 +98,12 @@ class Planning:
         if known.review is None and known.tree and not self.trusted(one) and self._is_same(known.base, base):
             one.took(replace(known, base=base.commit))
             return True
-        if not known.review or one.touches & self._since(known.base, base):
+        if not known.review or {*one.touches, *known.before} & self._since(known.base, base):
             return False
-        tree = self._reviewer.tree(one.change, base)
-        if tree:
-            one.took(replace(known, base=base.commit, tree=tree))
-        return bool(tree)
+        rebased = self._reviewer.rebased(known, base)
+        if rebased is not None:
+            one.took(rebased)
+        return rebased is not None
 
     def _since(self, commit: str, base: Revision) -> frozenset[str]:
         """The clusters that the branch changed since a commit."""

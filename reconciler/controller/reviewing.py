@@ -104,14 +104,27 @@ class Reviewer:
     def _before(self, base: Snapshot, after: Snapshot, found: Review) -> dict[str, str]:
         """What the clusters that the change speaks of, or names with mistakes, would be made of without it: not where a file that cannot
         be read may hold more of them, which somebody else brought. Of what is held or invalid each commit is noted anyway."""
-        known, broken, asked = self._compared(base), fleet.invalid(base), dict[str, str]()
-        for name in {*(one.cluster for one in found.clusters), *fleet.invalid(after)}:
-            why = known.why(name)
-            if why is not None or name in broken:
-                asked[name] = self._tools.registry.asks(name, base, why)
-            elif not fleet.hides(base, after, name):
-                asked[name] = known.digest(name)
-        return asked
+        broken = fleet.invalid(base)
+        names = {*(one.cluster for one in found.clusters), *fleet.invalid(after)}
+        seen = {name for name in names if name in broken or not fleet.hides(base, after, name)}
+        seen |= {name for name in names if self._compared(base).why(name) is not None}
+        return {name: self._asked(base, name, broken) for name in seen}
+
+    def _asked(self, base: Snapshot, name: str, broken: Collection[str]) -> str:
+        """What a cluster would be made of by a commit of the branch; those `broken` have mistakes there."""
+        known = self._compared(base)
+        why = known.why(name)
+        return self._tools.registry.asks(name, base, why) if why is not None or name in broken else known.digest(name)
+
+    def rebased(self, known: Planned, base: Revision) -> Planned | None:
+        """A plan on a base that moved elsewhere (`moved`): with the tree that a merge gives now, and what its clusters would be made of
+        without it; None where it conflicts."""
+        tree, snapshot = self.tree(known.change, base), self._snapshot_of(base)
+        if not tree:
+            return None
+        broken = fleet.invalid(snapshot)
+        before = {name: self._asked(snapshot, name, broken) for name in {*known.before, *broken}}
+        return replace(known, base=base.commit, tree=tree, before=before)
 
     def _signed(self, planned: Planned) -> Planned:
         """With who signed its head, as the branch is verified (K14). Range asks for a signature of every commit that the merge brings."""
@@ -126,8 +139,14 @@ class Reviewer:
         return self.mirror.tree(merged.tree).oid if merged.tree else ""
 
     def moved(self, old: Revision, new: Revision) -> frozenset[str]:
-        """The clusters whose bundles differ between two commits of the branch."""
-        return review.moved(*(self._compared(self._snapshot_of(each)) for each in (old, new)))
+        """The clusters of which two commits of the branch ask something else: all of them, where a file that cannot be read, or with a
+        profile that has mistakes, is another one."""
+        first, second = self._snapshot_of(old), self._snapshot_of(new)
+        if fleet.unclear(first) != fleet.unclear(second):
+            return frozenset(
+                {*first.specs.clusters, *second.specs.clusters, *fleet.invalid(first), *fleet.invalid(second)}
+            )
+        return review.moved(self._compared(first), self._compared(second))
 
     def shown(self, reviews: Iterable[Reviewed]) -> None:
         """All plans that are shown: a commit of the branch with the tree of one is as planned (B5)."""

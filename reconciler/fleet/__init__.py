@@ -27,4 +27,5 @@ from reconciler.fleet.standing import hides as hides
 from reconciler.fleet.standing import in_use as in_use
 from reconciler.fleet.standing import invalid as invalid
 from reconciler.fleet.standing import profiles as profiles
+from reconciler.fleet.standing import unclear as unclear
 from reconciler.fleet.standing import withheld as withheld

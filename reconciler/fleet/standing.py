@@ -49,15 +49,27 @@ def hides(before: Snapshot, after: Snapshot, name: str) -> bool:
     return bool(before.unread) or not subjects.isdisjoint({"", *uses})
 
 
+def unclear(snapshot: Snapshot) -> frozenset[tuple[str, str, str]]:
+    """The files that may say more of clusters than is known: those that cannot be read, and those of profiles with mistakes. Path, subject,
+    and content."""
+    told = [one for one in snapshot.violations if not one.subject.startswith("cluster/")]
+    return frozenset((one.path, one.subject, snapshot.tree.get(one.path, "")) for one in (*told, *snapshot.unread))
+
+
 def asks(name: str, snapshot: Snapshot, held: Held | None, digest: Callable[[], str]) -> str:
     """What a cluster that is held or invalid would be made of by a snapshot, like nothing that is admitted: another value where another
     commit may ask for something else of it. What a file with mistakes asks for cannot be said, nor what it would be without them: the
     tree stands for it. `digest` gives that of its bundle, "" where it has none."""
-    if name not in snapshot.specs.clusters and not (snapshot.violations or snapshot.unread):
+    if name not in snapshot.specs.clusters and not _may_name(snapshot, name):
         return GONE
     rewritten = held is not None and held.reason == "HistoryRewritten"  # of a whole fleet
     told = "" if rewritten or snapshot.violations or snapshot.unread else digest()
     return f"asks {told or snapshot.oid}"
+
+
+def _may_name(snapshot: Snapshot, name: str) -> bool:
+    """Whether something that cannot be read, or has mistakes, may be a document of the cluster."""
+    return bool(snapshot.unread) or any(one.subject in ("", f"cluster/{name}") for one in snapshot.violations)
 
 
 def withheld(rollout: Rollout, why: Mapping[str, Held]) -> Rollout:

@@ -143,7 +143,8 @@ class Scene:
         commit, tree = self.work.git("rev-parse", "main", "main^{tree}").split()
         new = self.work.git("rev-list", commit, *([f"^{self.read}"] if self.read else [])).split()
         told = (found for each in new for found in trailers(self.work.git("cat-file", "commit", each).encode()))
-        self.fleet.git.commit(self.files, commit, tree, tuple(told))
+        descends = not self.read or self.work.git("merge-base", self.read, commit).strip() == self.read
+        self.fleet.git.commit(self.files, commit, tree, tuple(told), descends=descends)
         self.read = commit
         self.fleet.admit()
         self.fleet.run()

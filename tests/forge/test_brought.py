@@ -266,3 +266,84 @@ def test_the_tree_of_a_change_that_was_merged_and_taken_back_is_nobodys_when_it_
     assert scene.fleet.registry.brought(("a",)) == {0}
     scene.forge.state.say(number, "bob", f"/nidus approve {waits(scene)}")
     stays(scene)
+
+
+# A plan that stands while its base moves
+
+
+MISTAKE = {"a.yaml": FILES["a.yaml"].replace('"spec":{', '"spec":{"nonsense":1,', 1)}
+OTHERS = [{f"{name}.yaml": cluster(name, profiles=[])} for name in ("c", "d")]
+
+
+@pytest.mark.parametrize("pushed", [TWICE, BROKEN], ids=["twice", "broken"])
+def test_a_plan_that_stands_is_not_of_what_was_pushed_meanwhile(scene: Scene, pushed: dict[str, str]) -> None:
+    """The cluster keeps its bundle there, so the plan stands; the source reads only the merge."""
+    number = planned(scene, {"a.yaml": cluster("a", description="x")}, author="ada")
+    scene.work.commit(dict(pushed))
+    scene.look()
+    scene.merge(number, admitted=False)
+    scene.look()
+    scene.admit()
+    settled(scene)
+    files, left = ({}, ("dup.yaml",)) if pushed is TWICE else (LESS, ())
+    mends = planned(scene, files, gone=left, author="ada")
+    scene.forge.state.review(mends, "bob")
+    scene.merge(mends)
+    stays(scene)
+
+
+def test_nor_where_the_cluster_had_a_mistake_before(scene: Scene) -> None:
+    scene.merge(planned(scene, MISTAKE, author="ada"))
+    settled(scene)
+    number = planned(scene, OTHERS[0], author="ada")
+    scene.work.commit(dict(LESS))
+    scene.look()
+    scene.merge(number, admitted=False)
+    scene.look()
+    scene.admit()
+    settled(scene)
+    mends = planned(scene, {"a.yaml": FILES["a.yaml"]}, author="ada")
+    scene.forge.state.review(mends, "bob")
+    scene.merge(mends)
+    stays(scene)
+
+
+def test_changes_that_stand_side_by_side_explain_what_they_bring(scene: Scene) -> None:
+    scene.merge(planned(scene, MISTAKE, author="ada"))
+    settled(scene)
+    numbers = [planned(scene, files, author="ada") for files in OTHERS]
+    for number in numbers:
+        scene.merge(number)
+        settled(scene)
+    mends = planned(scene, {"a.yaml": FILES["a.yaml"], **LESS}, author="ada")
+    scene.forge.state.review(mends, "bob")
+    scene.merge(mends)
+    settled(scene)
+    assert gone(scene)
+
+
+def test_a_branch_that_is_forced_back_is_nobodys(scene: Scene) -> None:
+    """The commit was merged once, by what the forge says; who forces the branch back brings it now."""
+    number = planned(scene, LESS, author="ada")
+    says(scene, number)
+    commit = scene.merge(number, admitted=False)
+    scene.merge(planned(scene, {"web.yaml": FILES["web.yaml"]}, author="ada"))
+    settled(scene)
+    scene.work.git("reset", "-q", "--hard", commit)
+    scene.admit()
+    stays(scene)
+
+
+def test_a_removal_is_approved_on_the_forge_also_after_another_change_brought_a_mistake(strict: Scene) -> None:
+    number = planned(strict, {}, gone=("a.yaml",), author="ada")
+    strict.merge(number)
+    settled(strict)
+    wrong = {"c.yaml": OTHERS[0]["c.yaml"].replace('"spec":{', '"spec":{"nonsense":1,', 1)}
+    strict.merge(planned(strict, wrong, author="dora"))
+    settled(strict)
+    assert strict.fleet.held["a"].reason == "RemovalBudget"
+    strict.forge.state.say(number, "bob", f"/nidus approve {strict.fleet.held['a'].consent}")
+    strict.look()
+    settled(strict)
+    strict.admit()
+    assert set(strict.fleet.held) == {"c"}

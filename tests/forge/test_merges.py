@@ -240,7 +240,7 @@ def test_a_removal_after_a_revert_is_a_new_question(scene: Scene) -> None:
     scene.work.git("reset", "-q", "--hard", merged)  # a forced push back to the very commit
     scene.admit()
     settled(scene)
-    assert {one.reason for one in scene.fleet.held.values()} == {"RemovalBudget"}
+    assert {one.reason for one in scene.fleet.held.values()} == {"HistoryRewritten"}
 
 
 # What differs from what was shown
@@ -512,7 +512,7 @@ def test_an_approval_that_was_used_up_stays_so_after_a_restart(scene: Scene) -> 
     scene.restart()
     scene.admit()
     settled(scene)
-    assert {one.reason for one in scene.fleet.held.values()} == {"RemovalBudget"}
+    assert {one.reason for one in scene.fleet.held.values()} == {"HistoryRewritten"}
 
 
 def records(scene: Scene) -> list[str]:

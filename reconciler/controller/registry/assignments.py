@@ -124,7 +124,8 @@ class Assignments:
         known = self.brought(cluster)
         if not moved or (at is not None and at.revision.commit in _commits(known)):
             return known
-        new = Brought(at.revision.commit, at.oid, self._was(cluster)) if at is not None else Brought()
+        known_way = at is not None and at.descends  # else a commit of long ago would be explained by how it came then
+        new = Brought(at.revision.commit, at.oid, self._was(cluster)) if at is not None and known_way else Brought()
         found = tuple(dict.fromkeys((*known, new)))
         return found if len(found) <= MOST else UNEXPLAINED
 
