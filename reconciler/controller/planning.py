@@ -93,7 +93,7 @@ class Planning:
         known = one.planned
         if known is None or known.change.head != one.change.head:
             return False
-        if known.base == base.commit:
+        if known.base == base.commit or self._has(known, base):
             return True
         if known.review is None and known.tree and not self.trusted(one) and self._is_same(known.base, base):
             one.took(replace(known, base=base.commit))
@@ -105,6 +105,19 @@ class Planning:
             one.took(rebased)
         return rebased is not None
 
+    def _has(self, known: Planned, base: Revision) -> bool:
+        """Whether the branch has what a merge would give, and the forge does not say so yet: what was shown stays until it does."""
+        try:
+            return known.review is not None and known.tree == self._tree(base.commit) != self._tree(known.base)
+        except Stalled:
+            return False
+
+    def _tree(self, commit: str) -> str:
+        """That of the source's path. Raises Stalled where the branch does not have the commit any more."""
+        if commit not in self._trees:
+            self._trees[commit] = self._reviewer.mirror.tree(commit).oid
+        return self._trees[commit]
+
     def _since(self, commit: str, base: Revision) -> frozenset[str]:
         """The clusters that the branch changed since a commit."""
         if commit not in self._between:
@@ -113,12 +126,10 @@ class Planning:
 
     def _is_same(self, commit: str, base: Revision) -> bool:
         """Whether a commit of the branch has what the branch has now."""
-        for each in {commit, base.commit} - self._trees.keys():
-            try:
-                self._trees[each] = self._reviewer.mirror.tree(each).oid
-            except Stalled:  # as one that the branch has no more
-                return False
-        return self._trees[commit] == self._trees[base.commit]
+        try:
+            return self._tree(commit) == self._tree(base.commit)
+        except Stalled:
+            return False
 
     def trusted(self, one: Open) -> bool:
         """Whether it may be planned: its author may write, or somebody who may asked for this head."""

@@ -243,6 +243,21 @@ def test_a_removal_after_a_revert_is_a_new_question(scene: Scene) -> None:
     assert {one.reason for one in scene.fleet.held.values()} == {"HistoryRewritten"}
 
 
+@pytest.mark.parametrize("how", ["merge", "squash"])
+def test_a_forge_that_says_open_for_a_while_after_the_merge(scene: Scene, how: str) -> None:
+    """The branch has it already, so a plan made again would say that nothing changes."""
+    number = planned(scene)
+    scene.forge.state.review(number, "bob")
+    change = scene.forge.state.changes[number]
+    scene.merge(number, how)
+    merged, change.state = change.state, "open"
+    scene.look()
+    assert "Nothing changes" not in scene.ours(number) and not gone(scene)
+    change.state = merged
+    settled(scene)
+    assert gone(scene)
+
+
 # What differs from what was shown
 
 
