@@ -92,14 +92,17 @@ class Reviewer:
         found = self._reviewed(before, after, alive)
         consent = fleet.consent_of(self._items(found))
         paths = self.mirror.paths(before.oid, after.oid) if before.oid != after.oid else ()
-        needed = fleet.approvals(self._tools.registry.rules.reviewers, paths, destroys=bool(consent.items))
-        settings = declared.settings(before.specs, after.specs)
-        planned = replace(
-            planned, review=found, consent=consent, needed=needed, before=self._before(before, after, found)
+        reviewers = self._tools.registry.rules.reviewers
+        return replace(
+            planned,
+            review=found,
+            consent=consent,
+            needed=fleet.approvals(reviewers, paths, destroys=bool(consent.items)),
+            least=fleet.approvals(reviewers, paths, destroys=True),
+            before=self._before(before, after, found),
+            settings=declared.settings(before.specs, after.specs),
+            root=self.mirror.root,
         )
-        least = fleet.approvals(self._tools.registry.rules.reviewers, paths, destroys=True)
-        planned = replace(planned, least=least)
-        return replace(planned, settings=settings, root=self.mirror.root)
 
     def _before(self, base: Snapshot, after: Snapshot, found: Review) -> dict[str, str]:
         """What the clusters that the change speaks of, or names with mistakes, would be made of without it: not where a file that cannot

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,13 @@ def stays(scene: Scene) -> None:
     assert gone(scene)
 
 
+def mended(scene: Scene, files: dict[str, str], **more: Any) -> None:
+    """ada's change of these files is planned, approved by bob, and merged."""
+    number = planned(scene, files, author="ada", **more)
+    scene.forge.state.review(number, "bob")
+    scene.merge(number)
+
+
 # What is not admitted is brought all the same
 
 
@@ -72,9 +80,7 @@ def test_what_came_in_a_broken_file_is_not_of_who_mends_it(scene: Scene, how: st
 def test_nor_what_came_with_a_second_file_of_the_same_name(scene: Scene) -> None:
     scene.commit(TWICE)
     settled(scene)
-    number = planned(scene, {}, gone=("dup.yaml",), author="ada")
-    scene.forge.state.review(number, "bob")
-    scene.merge(number)
+    mended(scene, {}, gone=("dup.yaml",))
     stays(scene)
 
 
@@ -84,9 +90,7 @@ def test_nor_what_came_as_another_version_that_could_not_be_read(scene: Scene, b
     newer = profile(pack("base", MANY[0]), version="1.1.0")
     scene.commit({"newer.yaml": newer.replace('"spec":{', broken, 1)})
     settled(scene)
-    number = planned(scene, {"newer.yaml": newer}, author="ada")
-    scene.forge.state.review(number, "bob")
-    scene.merge(number)
+    mended(scene, {"newer.yaml": newer})
     stays(scene)
 
 
@@ -100,9 +104,7 @@ def test_nor_what_was_held_without_a_question(scene: Scene, how: str) -> None:
     else:
         scene.commit(LESS)
     settled(scene)
-    number = planned(scene, {"web.yaml": profile(pack("base", MANY[0]), version="1.1.0")}, author="ada")
-    scene.forge.state.review(number, "bob")
-    scene.merge(number)
+    mended(scene, {"web.yaml": profile(pack("base", MANY[0]), version="1.1.0")})
     stays(scene)
 
 
@@ -286,9 +288,7 @@ def test_a_plan_that_stands_is_not_of_what_was_pushed_meanwhile(scene: Scene, pu
     scene.admit()
     settled(scene)
     files, left = ({}, ("dup.yaml",)) if pushed is TWICE else (LESS, ())
-    mends = planned(scene, files, gone=left, author="ada")
-    scene.forge.state.review(mends, "bob")
-    scene.merge(mends)
+    mended(scene, files, gone=left)
     stays(scene)
 
 
@@ -302,9 +302,7 @@ def test_nor_where_the_cluster_had_a_mistake_before(scene: Scene) -> None:
     scene.look()
     scene.admit()
     settled(scene)
-    mends = planned(scene, {"a.yaml": FILES["a.yaml"]}, author="ada")
-    scene.forge.state.review(mends, "bob")
-    scene.merge(mends)
+    mended(scene, {"a.yaml": FILES["a.yaml"]})
     stays(scene)
 
 

@@ -158,10 +158,9 @@ class Registry:
     def explained(self, source: str, merge: Merge) -> tuple[str, ...]:
         """The forge says that a change request was merged as a commit; the clusters that an approval of before may have released."""
         with self._lock:
-            new, asked = self._merged.learn(source, merge), any(one.change for one in self._requests)
-            return (
-                self._clusters.waiting(source, merge.commit) if new and (asked or self._merged.handed(source)) else ()
-            )
+            new = self._merged.learn(source, merge)
+            approved = self._merged.handed(source) or any(one.change for one in self._requests)
+            return self._clusters.waiting(source, merge.commit) if new and approved else ()
 
     def asks(self, cluster: str, snapshot: Snapshot, held: Held | None) -> str:
         """What a cluster that is held or invalid would be made of by a commit."""
